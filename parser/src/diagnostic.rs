@@ -1,0 +1,86 @@
+//! Errors and warnings with their place in the Dockerfile. Rendering is the caller's.
+
+use serde::Serialize;
+
+use crate::source::Span;
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// Stable: `DF0012` for errors, a rule's name (`StageNameCasing`) for warnings.
+    pub code: &'static str,
+    /// Whether the build can go on.
+    pub severity: Severity,
+    /// One sentence without a final full stop.
+    pub message: String,
+    /// The bytes of the source it is about.
+    pub span: Span,
+    /// What to write beside the marked bytes; may be empty.
+    pub label: String,
+    /// A way out: `did you mean RUN?`
+    pub help: Option<String>,
+    /// The step that found it.
+    pub phase: Phase,
+    /// Where a rule is explained.
+    pub url: Option<&'static str>,
+}
+
+/// Whether the build can go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// It cannot.
+    Error,
+    /// It can.
+    Warning,
+}
+
+/// The step that found a diagnostic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The line parser: the file has no instructions that one could look at.
+    Syntax,
+    /// Single instructions and stages.
+    Semantic,
+    /// [`crate::evaluate`].
+    Evaluate,
+}
+
+impl Diagnostic {
+    /// An error without label and help.
+    pub fn error(code: &'static str, phase: Phase, span: Span, message: impl Into<String>) -> Self {
+        Diagnostic {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            span,
+            label: String::new(),
+            help: None,
+            phase,
+            url: None,
+        }
+    }
+
+    /// A warning without label and help.
+    pub fn warning(rule: &'static str, span: Span, message: impl Into<String>) -> Self {
+        Diagnostic {
+            severity: Severity::Warning,
+            ..Diagnostic::error(rule, Phase::Semantic, span, message)
+        }
+    }
+
+    /// Adds what to write beside the marked bytes.
+    #[must_use]
+    pub fn with_label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// Adds a way out.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}

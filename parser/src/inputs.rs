@@ -1,0 +1,113 @@
+//! What evaluation needs from outside, and what it answers. Data only: who resolves images,
+//! and how, is the caller's business.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::graph::{Network, StageGraph};
+use crate::image::{ImageConfig, Platform};
+use crate::source::Span;
+
+/// The command line's share of a build.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// `--build-arg`, values resolved.
+    pub build_args: BTreeMap<String, String>,
+    /// `--target`, a stage's name in any case; None is the last stage.
+    pub target: Option<String>,
+    /// What is built (`TARGETPLATFORM`).
+    pub platform: Platform,
+    /// Where it is built (`BUILDPLATFORM`).
+    pub build_platform: Platform,
+    /// `--build-context`: names (lower case) of stages or images that are replaced.
+    pub contexts: BTreeMap<String, NamedContext>,
+    /// `--label`, applied last, to the target.
+    pub labels: BTreeMap<String, String>,
+    /// `--network` of the build: for RUNs that say nothing.
+    pub network: Network,
+    /// Seconds; shown to the Dockerfile as the ARG of the same name.
+    pub source_date_epoch: Option<i64>,
+    /// Entitlements granted with `--allow`.
+    pub allow: BTreeSet<Entitlement>,
+}
+
+impl Inputs {
+    /// A build of the last stage for `platform`, on the same platform, with nothing else said.
+    pub fn new(platform: Platform) -> Self {
+        Inputs {
+            build_args: BTreeMap::new(),
+            target: None,
+            build_platform: platform.clone(),
+            platform,
+            contexts: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            network: Network::Default,
+            source_date_epoch: None,
+            allow: BTreeSet::new(),
+        }
+    }
+}
+
+/// What a `--build-context` name stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamedContext {
+    /// A folder: becomes `Op::Context` with the name.
+    Directory,
+    /// An image (`docker-image://…`): becomes `Op::Image` with this reference.
+    Image(String),
+    /// Another stage of this Dockerfile (`target:…`).
+    Stage(String),
+}
+
+/// A right that a Dockerfile must be granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Entitlement {
+    /// `RUN --network=host`.
+    NetworkHost,
+    /// `RUN --security=insecure`.
+    SecurityInsecure,
+    /// `RUN --device`.
+    Device,
+}
+
+/// The configurations of the images that were asked for, by reference (as asked) and platform.
+#[derive(Clone, Debug, Default)]
+pub struct Bases(pub BTreeMap<(String, Platform), ImageConfig>);
+
+impl Bases {
+    /// Adds the answer to a request.
+    pub fn insert(&mut self, request: &ImageRequest, config: ImageConfig) {
+        let key = (request.reference.clone(), request.platform.clone());
+        self.0.insert(key, config);
+    }
+
+    /// The answer to an earlier request.
+    pub fn get(&self, reference: &str, platform: &Platform) -> Option<&ImageConfig> {
+        self.0.get(&(reference.to_owned(), platform.clone()))
+    }
+}
+
+/// An image whose configuration evaluation needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ImageRequest {
+    /// As written, variables expanded.
+    pub reference: String,
+    /// The platform to pick.
+    pub platform: Platform,
+    /// The place that asks, in the Dockerfile.
+    pub span: Span,
+    /// True for `FROM`: evaluation cannot go on without the configuration. False for
+    /// `COPY --from` and mounts: only the file system is used, an answer is not needed (the
+    /// request is made so that all images can be resolved at once).
+    pub needs_config: bool,
+}
+
+/// What [`crate::evaluate`] answers.
+#[derive(Clone, Debug)]
+pub enum Evaluation {
+    /// Ask again with these in [`Bases`]. At least one of them has `needs_config`.
+    Needs(Vec<ImageRequest>),
+    /// The finished graph.
+    Graph(Box<StageGraph>),
+}
