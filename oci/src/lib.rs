@@ -1,1 +1,24 @@
-//! placeholder
+//! The vocabulary and the wire of container images: digests, references, platforms, descriptors,
+//! manifests, image configs, compression, layer tars and image archives.
+//!
+//! The crate is unaware of Dockerfiles, of caches and of how anything is laid out in a store. It
+//! never prints, never reads the environment and never resolves a path that came from outside.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod descriptor;
+pub mod digest;
+pub mod document;
+pub mod manifest;
+pub mod media_type;
+pub mod platform;
+pub mod reference;
+
+pub use config::{Empty, Healthcheck, History, ImageConfig, RootFs, RuntimeConfig};
+pub use descriptor::Descriptor;
+pub use digest::{Digest, DigestError, Hasher, HashingReader, HashingWriter};
+pub use document::DocumentError;
+pub use manifest::{Index, Manifest};
+pub use media_type::Compression;
+pub use platform::{Platform, PlatformError};
+pub use reference::{Reference, ReferenceError};

@@ -1,0 +1,174 @@
+//! Manifests (one image) and indexes (several manifests), OCI's and docker's schema 2. Unaware of
+//! where the blobs are that they name; foreign documents are kept as bytes by their readers, these
+//! types are for reading fields and for writing new documents.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::descriptor::Descriptor;
+use crate::document::{self, DocumentError, is_default, null_is_default};
+use crate::media_type;
+
+/// The manifest of one image (OCI image specification, "Image Manifest"; docker's schema 2 has a
+/// subset of its fields). Fields stand in the specification's order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// Always 2.
+    pub schema_version: u32,
+    /// The document's own type; optional in OCI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// The type of artifact, when this is not an image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// The image config.
+    pub config: Descriptor,
+    /// The layers, the lowest first.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub layers: Vec<Descriptor>,
+    /// The manifest that this one is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Descriptor>,
+    /// Free-form metadata.
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "is_default"
+    )]
+    pub annotations: BTreeMap<String, String>,
+    /// Fields that kiln does not know, verbatim.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+impl Manifest {
+    /// A new OCI manifest.
+    pub fn for_layers(config: Descriptor, layers: Vec<Descriptor>) -> Self {
+        Self {
+            schema_version: 2,
+            media_type: Some(media_type::OCI_MANIFEST.into()),
+            artifact_type: None,
+            config,
+            layers,
+            subject: None,
+            annotations: BTreeMap::new(),
+            rest: Map::new(),
+        }
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// [`DocumentError`] when it is too large, too deep or malformed.
+    pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
+        document::parse(bytes, "manifest")
+    }
+
+    /// Compact JSON in the specification's field order: the same bytes for equal values.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        document::write(self)
+    }
+}
+
+/// A list of manifests (OCI image specification, "Image Index"; docker's manifest list). Fields
+/// stand in the specification's order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Index {
+    /// Always 2.
+    pub schema_version: u32,
+    /// The document's own type; optional in OCI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// The type of artifact, when these are not images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// The manifests, or further indexes.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub manifests: Vec<Descriptor>,
+    /// The manifest that this index is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Descriptor>,
+    /// Free-form metadata.
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "is_default"
+    )]
+    pub annotations: BTreeMap<String, String>,
+    /// Fields that kiln does not know, verbatim.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+impl Index {
+    /// A new OCI index.
+    pub fn of(manifests: Vec<Descriptor>) -> Self {
+        Self {
+            schema_version: 2,
+            media_type: Some(media_type::OCI_INDEX.into()),
+            artifact_type: None,
+            manifests,
+            subject: None,
+            annotations: BTreeMap::new(),
+            rest: Map::new(),
+        }
+    }
+
+    /// Reads an index.
+    ///
+    /// # Errors
+    /// [`DocumentError`] when it is too large, too deep or malformed.
+    pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
+        document::parse(bytes, "index")
+    }
+
+    /// Compact JSON in the specification's field order: the same bytes for equal values.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        document::write(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_manifest_has_the_specification_s_field_order() {
+        let config = Descriptor::of(media_type::OCI_CONFIG, b"{}");
+        let layer = Descriptor::of(media_type::OCI_LAYER, b"");
+        let manifest = Manifest::for_layers(config.clone(), vec![layer.clone()]);
+        let expected = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{}","config":{},"layers":[{}]}}"#,
+            media_type::OCI_MANIFEST,
+            serde_json::to_string(&config).unwrap(),
+            serde_json::to_string(&layer).unwrap(),
+        );
+        assert_eq!(String::from_utf8(manifest.to_bytes()).unwrap(), expected);
+        assert_eq!(Manifest::parse(expected.as_bytes()).unwrap(), manifest);
+    }
+
+    #[test]
+    fn unknown_fields_survive_and_nil_lists_are_read() {
+        let config =
+            serde_json::to_string(&Descriptor::of(media_type::DOCKER_CONFIG, b"{}")).unwrap();
+        let json = format!(
+            r#"{{"schemaVersion":2,"config":{config},"layers":null,"zeta":1,"alpha":[2]}}"#
+        );
+        let manifest = Manifest::parse(json.as_bytes()).unwrap();
+        assert!(manifest.layers.is_empty());
+        assert!(
+            String::from_utf8(manifest.to_bytes())
+                .unwrap()
+                .ends_with(r#""layers":[],"zeta":1,"alpha":[2]}"#)
+        );
+        let index = Index::parse(br#"{"schemaVersion":2,"manifests":[],"x":1}"#).unwrap();
+        assert_eq!(
+            index.to_bytes(),
+            br#"{"schemaVersion":2,"manifests":[],"x":1}"#
+        );
+    }
+}
