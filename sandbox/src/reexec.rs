@@ -1,0 +1,11 @@
+//! The other side of [`run`](crate::run) and [`probe`](crate::probe): both start the program's own binary under another name, so that
+//! what forks and mounts has one thread. Unaware of what the program is.
+
+use std::process::ExitCode;
+
+/// Whether this process was started by [`run`](crate::run) or [`probe`](crate::probe): then it does that work and returns the code to exit
+/// with. Call it first thing in `main`, before threads, logging and arguments.
+#[must_use]
+pub fn main_if_reexecuted() -> Option<ExitCode> {
+    None
+}

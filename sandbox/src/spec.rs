@@ -1,0 +1,124 @@
+//! What to run: the command, its identity, its limits and its mounts. Plain data that crosses from the caller to the
+//! re-executed child as JSON on an anonymous file (both ends are the same binary, so the format has no version).
+//! Unaware of how any of it is done.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Disabled;
+
+/// One process to run in a root file system.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunSpec {
+    /// The command and its arguments. A first argument without a slash is looked up in the `PATH` of `env`.
+    pub argv: Vec<String>,
+    /// The whole environment, each `NAME=value`; nothing is added.
+    pub env: Vec<String>,
+    /// Absolute, inside the root; it must exist.
+    pub cwd: String,
+    /// The user id.
+    pub uid: u32,
+    /// The group id.
+    pub gid: u32,
+    /// Supplementary groups; ignored where the user namespace forbids setgroups (a single id).
+    pub groups: Vec<u32>,
+    /// The host name inside.
+    pub hostname: String,
+    /// Which network the command sees.
+    pub network: Network,
+    /// Mounted in this order, after `/proc`, `/sys` and `/dev`.
+    pub mounts: Vec<Mount>,
+    /// All capabilities, no seccomp filter, nothing masked, `/sys` writable. Host devices are not added.
+    pub privileged: bool,
+    /// The size of `/dev/shm` in bytes.
+    pub shm_size: u64,
+    /// Name as in `docker --ulimit` (`nofile`), soft and hard limit; `u64::MAX` is unlimited.
+    pub rlimits: Vec<(String, u64, u64)>,
+    /// The file mode creation mask.
+    pub umask: u32,
+    /// Features of the kernel that must not be used.
+    pub disabled: Disabled,
+}
+
+impl Default for RunSpec {
+    /// Root in `/`, with docker's `PATH`, 64 MiB of `/dev/shm`, umask 022, the host's network; no command.
+    fn default() -> Self {
+        Self {
+            argv: Vec::new(),
+            env: vec![
+                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+            ],
+            cwd: "/".to_owned(),
+            uid: 0,
+            gid: 0,
+            groups: Vec::new(),
+            hostname: "kiln".to_owned(),
+            network: Network::Host,
+            mounts: Vec::new(),
+            privileged: false,
+            shm_size: 64 << 20,
+            rlimits: Vec::new(),
+            umask: 0o022,
+            disabled: Disabled::default(),
+        }
+    }
+}
+
+/// Which network the command sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Network {
+    /// The host's, with all its interfaces.
+    Host,
+    /// Its own, with nothing but a loopback interface that is up.
+    None,
+}
+
+/// One mount inside the root. All are `nosuid` and `nodev`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Mount {
+    /// Absolute, inside the root. Symbolic links in it are followed inside the root. What is missing is made (a
+    /// folder, or a file for a file) and is gone again after the run where it is still empty.
+    pub target: String,
+    /// What is mounted.
+    pub kind: MountKind,
+    /// Whether writes fail with EROFS.
+    pub read_only: bool,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum MountKind {
+    /// A folder or file of the host, with what is mounted below it.
+    Bind {
+        /// A folder or file by a path that is trusted.
+        base: PathBuf,
+        /// A path below `base` that is not trusted: resolved inside `base`, links too. Empty: `base` itself.
+        path: String,
+    },
+    /// An empty file system in memory.
+    Tmpfs {
+        /// Bytes; none: half of the memory.
+        size: Option<u64>,
+        /// The mode of its root folder, `0o1777` for a temporary folder.
+        mode: u32,
+    },
+    /// One small file in memory: a secret, `resolv.conf`, `hosts`. Writes to it stay in memory.
+    File {
+        /// What it holds.
+        content: Vec<u8>,
+        /// Its mode, as `0o400`.
+        mode: u32,
+        /// Its owner.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+    },
+    /// A part of one of the `extra` root mounts that are given to [`run`](crate::run).
+    Root {
+        /// Its place in `extra`. Each can be used by one mount.
+        index: usize,
+        /// A path in it that is not trusted, resolved inside it. Empty: its root.
+        path: String,
+    },
+}
