@@ -1,1 +1,73 @@
-//! placeholder
+//! Everything that kiln keeps on disk: blobs, layers and their indexes, results of operations, images, views, the
+//! stat index of contexts, and the removal of all that.
+//!
+//! Unaware of Dockerfiles, of processes and of mounts: a [`View`] is data that somebody else mounts.
+//!
+//! # Words
+//!
+//! - [`Layer`]: an uncompressed tar, written once, and its [`LayerIndex`].
+//! - [`Tree`]: sorted [`Entry`]s, the truth about names, owners and modes; a layer's index holds one, a build context is one.
+//! - [`Chain`]: trees on top of each other, looked at as if they were merged.
+//! - [`View`]: directories that the kernel can stack to one root file system.
+//! - [`Upper`]: the writable directory of a RUN.
+//!
+//! # The store
+//!
+//! ```text
+//! <root>/
+//!   version                        "kiln store 1\n": another version is refused
+//!   kiln.db  kiln.db-wal  -shm     SQLite: records, memos, images, tags, last use, what another boot wrote (store/database.rs)
+//!   blobs/sha256/<2>/<hex>         layer tars, verbatim compressed layers, manifests, configs; 0444, named by digest
+//!   layers/<hex of diff ID>.idx    indexes of layers (layer/codec.rs); rebuilt from the tar when they are damaged
+//!   views/<id map>/<hex>/          a layer unpacked as an overlay lower, for one id map (view/unpack.rs)
+//!   contexts/<hash of path>.idx    stat index of a context folder (context/stat_index.rs)
+//!   locks/<hex>                    flock: one build at a time makes the result of a key (store/lock.rs)
+//!   leases/<id>.lock               flock held by a living process (store/lease.rs)
+//!   leases/<id>/                   its scratch: layers being written, views being unpacked, uppers
+//!   trash/<n>/                     renamed away, emptied when there is time (store/trash.rs)
+//! ```
+//!
+//! Whatever appears under its final name is whole: it is written in a lease's scratch and renamed. Nothing is synced by
+//! file or step; what another boot wrote is digested once more before its first use. A tag is durable before
+//! [`Store::tag`] returns. Metadata whose blob is gone is a miss, never an error.
+//!
+//! # Limitations
+//!
+//! Locks are flocks: the store must be on a local file system, and NFS is refused. One store belongs to one uid.
+#![forbid(unsafe_code)]
+
+pub mod chain;
+pub mod content;
+pub mod context;
+pub mod entry;
+pub mod error;
+pub mod fsck;
+pub mod image;
+pub mod key;
+pub mod layer;
+pub mod memo;
+pub mod path;
+pub mod prune;
+pub mod record;
+pub mod store;
+pub mod tree;
+pub mod usage;
+pub mod view;
+
+pub use chain::{Chain, Found, Origin, Resolved};
+pub use content::{ContentDigest, ContentHasher};
+pub use context::{ContextTree, Decision, Filter, ScanOptions};
+pub use entry::{Entry, EntryKind, Meta, Xattrs};
+pub use error::{
+    CommitError, ContextError, ImageError, LayerError, ReadError, ResolveError, StoreError,
+};
+pub use image::{ImageSummary, StoredImage};
+pub use key::{KEY_VERSION, KeyBuilder};
+pub use layer::{
+    CommitOptions, CommittedUpper, CompressedBlob, Layer, LayerIndex, LayerWriter, index_tar,
+};
+pub use memo::MemoBundle;
+pub use record::Record;
+pub use store::{KeyLock, OpenOptions, Store};
+pub use tree::{Tree, tree_digest};
+pub use view::{Upper, View};

@@ -1,0 +1,18 @@
+//! Removal of what is worth least, down to a budget.
+
+/// What a prune did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PruneReport {
+    /// Bytes that are gone or in the trash.
+    pub freed: u64,
+    /// Layers removed.
+    pub layers: u64,
+    /// Views removed.
+    pub views: u64,
+    /// Results that can no longer be found.
+    pub records: u64,
+    /// Untagged images removed.
+    pub images: u64,
+    /// Bytes that the store still holds.
+    pub kept: u64,
+}
