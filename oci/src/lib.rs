@@ -5,6 +5,7 @@
 //! never prints, never reads the environment and never resolves a path that came from outside.
 #![forbid(unsafe_code)]
 
+pub mod compression;
 pub mod config;
 pub mod descriptor;
 pub mod digest;
@@ -13,7 +14,9 @@ pub mod manifest;
 pub mod media_type;
 pub mod platform;
 pub mod reference;
+pub mod tarfile;
 
+pub use compression::Encoding;
 pub use config::{Empty, Healthcheck, History, ImageConfig, RootFs, RuntimeConfig};
 pub use descriptor::Descriptor;
 pub use digest::{Digest, DigestError, Hasher, HashingReader, HashingWriter};

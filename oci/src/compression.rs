@@ -1,0 +1,228 @@
+//! Recognises, undoes and makes compression. Memory is bounded whatever the input says. Unaware of
+//! what is compressed.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+
+use flate2::bufread::GzDecoder;
+use liblzma::stream::{CONCATENATED, Stream};
+
+/// The largest zstd window, as a power of two: 128 MiB, what `zstd --long` writes and the
+/// reference tool accepts unasked. RFC 8878 lets a hostile frame demand terabytes.
+pub const ZSTD_WINDOW_LOG: u32 = 27;
+/// The most memory that an xz decoder may take, in bytes; `xz -9` needs half of it.
+pub const XZ_MEMORY: u64 = 128 << 20;
+/// How many bytes at the start of a file [`sniff`] wants to see.
+pub const SNIFF: usize = 10;
+
+/// How bytes are compressed, told from their start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Encoding {
+    /// Not in a way known here.
+    Plain,
+    /// RFC 1952.
+    Gzip,
+    /// RFC 8878.
+    Zstd,
+    /// bzip2.
+    Bzip2,
+    /// The .xz file format.
+    Xz,
+}
+
+/// Recognises the encoding from the first [`SNIFF`] bytes, or all when there are fewer.
+pub fn sniff(start: &[u8]) -> Encoding {
+    match start {
+        [0x1f, 0x8b, 8, ..] => Encoding::Gzip,
+        // A frame, or a skippable frame before one.
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Encoding::Zstd,
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Encoding::Xz,
+        // Ten bytes, because a tar may well start with a file called `BZh1`.
+        [
+            b'B',
+            b'Z',
+            b'h',
+            b'1'..=b'9',
+            0x31,
+            0x41,
+            0x59,
+            0x26,
+            0x53,
+            0x59,
+            ..,
+        ] => Encoding::Bzip2,
+        [
+            b'B',
+            b'Z',
+            b'h',
+            b'1'..=b'9',
+            0x17,
+            0x72,
+            0x45,
+            0x38,
+            0x50,
+            0x90,
+            ..,
+        ] => Encoding::Bzip2,
+        _ => Encoding::Plain,
+    }
+}
+
+/// Reads `inner` decompressed. Concatenated members, frames and streams are read as one; zero
+/// bytes after the last gzip member are ignored; other trailing bytes and cut-off input are errors
+/// of the reader.
+///
+/// # Errors
+/// When a decoder cannot be set up, which is for want of memory.
+pub fn decoder<'a>(inner: impl Read + 'a, encoding: Encoding) -> io::Result<Box<dyn Read + 'a>> {
+    let inner = BufReader::with_capacity(1 << 16, inner);
+    Ok(match encoding {
+        Encoding::Plain => Box::new(inner),
+        Encoding::Gzip => Box::new(GzipMembers::Member(GzDecoder::new(inner))),
+        Encoding::Zstd => {
+            let mut decoder = zstd::Decoder::with_buffer(inner)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+            Box::new(decoder)
+        }
+        Encoding::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(inner)),
+        Encoding::Xz => {
+            let stream = Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED)?;
+            Box::new(liblzma::bufread::XzDecoder::new_stream(inner, stream))
+        }
+    })
+}
+
+/// Recognises the encoding of `inner` and reads it decompressed.
+///
+/// # Errors
+/// Those of `inner` and of [`decoder`].
+pub fn auto<'a>(mut inner: impl Read + 'a) -> io::Result<(Encoding, Box<dyn Read + 'a>)> {
+    let mut start = Vec::with_capacity(SNIFF);
+    inner.by_ref().take(SNIFF as u64).read_to_end(&mut start)?;
+    let encoding = sniff(&start);
+    Ok((
+        encoding,
+        decoder(io::Cursor::new(start).chain(inner), encoding)?,
+    ))
+}
+
+/// Gzip members one after another. flate2's own multi-member reader takes the zeros that tape-like
+/// writers append for a damaged member.
+enum GzipMembers<R> {
+    Member(GzDecoder<R>),
+    Ended,
+}
+
+impl<R: BufRead> Read for GzipMembers<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let Self::Member(member) = self else {
+                return Ok(0);
+            };
+            let n = member.read(buffer)?;
+            if n > 0 || buffer.is_empty() {
+                return Ok(n);
+            }
+            if let Self::Member(member) = std::mem::replace(self, Self::Ended) {
+                let mut rest = member.into_inner();
+                if has_next_member(&mut rest)? {
+                    *self = Self::Member(GzDecoder::new(rest));
+                }
+            }
+        }
+    }
+}
+
+/// Whether `rest` has a further member; false when only zero bytes are left, which it consumes.
+fn has_next_member(rest: &mut impl BufRead) -> io::Result<bool> {
+    let mut padded = false;
+    loop {
+        let bytes = rest.fill_buf()?;
+        match bytes.first() {
+            None => return Ok(false),
+            Some(0) => {
+                let zeros = bytes.iter().take_while(|b| **b == 0).count();
+                rest.consume(zeros);
+                padded = true;
+            }
+            Some(0x1f) if !padded => return Ok(true),
+            Some(_) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "garbage after the end of gzip data",
+                ));
+            }
+        }
+    }
+}
+
+/// A compressing writer. [`Encoder::finish`] must be called, dropping it leaves the output cut off.
+pub struct Encoder<'a, W: Write>(Kind<'a, W>);
+
+enum Kind<'a, W: Write> {
+    Plain(W),
+    Gzip(flate2::write::GzEncoder<W>),
+    Zstd(zstd::Encoder<'a, W>),
+}
+
+impl<W: Write> Encoder<'_, W> {
+    /// Passes everything through.
+    pub fn plain(out: W) -> Self {
+        Self(Kind::Plain(out))
+    }
+
+    /// Gzip with `level` 0 to 9, one member, without name and time.
+    pub fn gzip(out: W, level: u32) -> Self {
+        let level = flate2::Compression::new(level.min(9));
+        Self(Kind::Gzip(
+            flate2::GzBuilder::new().mtime(0).write(out, level),
+        ))
+    }
+
+    /// Zstd with `level` 1 to 22 and a checksum. The bytes are the same for any number of
+    /// `threads`: even one works in the multi-threaded mode, which cuts its jobs by size.
+    ///
+    /// # Errors
+    /// For want of memory.
+    pub fn zstd(out: W, level: i32, threads: u32) -> io::Result<Self> {
+        let mut encoder = zstd::Encoder::new(out, level)?;
+        encoder.include_checksum(true)?;
+        encoder.multithread(threads.max(1))?;
+        Ok(Self(Kind::Zstd(encoder)))
+    }
+
+    /// Writes what is left and returns the inner writer, not flushed.
+    ///
+    /// # Errors
+    /// Those of the inner writer.
+    pub fn finish(self) -> io::Result<W> {
+        match self.0 {
+            Kind::Plain(out) => Ok(out),
+            Kind::Gzip(encoder) => encoder.finish(),
+            Kind::Zstd(encoder) => encoder.finish(),
+        }
+    }
+}
+
+impl<W: Write> std::fmt::Debug for Encoder<'_, W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Encoder")
+    }
+}
+
+impl<W: Write> Write for Encoder<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Kind::Plain(out) => out.write(bytes),
+            Kind::Gzip(encoder) => encoder.write(bytes),
+            Kind::Zstd(encoder) => encoder.write(bytes),
+        }
+    }
+
+    /// Does nothing: a flush inside would change the compressed bytes.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! Writes one entry's header, canonically: see the parent module for the form. Unaware of contents,
+//! which the caller writes after it.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use super::{BLOCK, HeaderFields, Kind, MAX_EXTENSION, MAX_PATH, TarError, pax, write_padding};
+
+/// The largest number in an eight-byte octal field.
+const MAX_OCTAL_8: u32 = 0o7_777_777;
+/// The largest number in a twelve-byte octal field.
+const MAX_OCTAL_12: u64 = 0o77_777_777_777;
+
+/// Writes the header of an entry and returns how many bytes that took. A file's content and its
+/// [`super::padding`] follow.
+///
+/// # Errors
+/// [`TarError::Unwritable`] for what no tar can hold: no path, a NUL in it, a path above
+/// [`MAX_PATH`], a link without target, content where none may be, device numbers above 2,097,151,
+/// attributes with `=` or NUL in their name, twice, or above [`MAX_EXTENSION`] together. Else those
+/// of `out`.
+pub fn write_header(
+    out: &mut (impl Write + ?Sized),
+    fields: &HeaderFields<'_>,
+) -> Result<u64, TarError> {
+    check(fields).map_err(|reason| unwritable(fields, reason))?;
+    let path = stored_path(fields);
+    let mut records = BTreeMap::new();
+    let mut header = tar::Header::new_ustar();
+    set_numbers(&mut header, fields, &mut records);
+    set_path(&mut header, &path, &mut records);
+    if !fields.link.is_empty() {
+        let field = &mut header.as_old_mut().linkname;
+        set_text(field, fields.link);
+        if fields.link.len() > field.len() || !is_plain(fields.link) {
+            records.insert(b"linkpath".to_vec(), fields.link.to_vec());
+        }
+    }
+    for (name, value) in fields.xattrs {
+        if records
+            .insert([pax::XATTR, name].concat(), value.clone())
+            .is_some()
+        {
+            return Err(unwritable(fields, "an extended attribute stands twice"));
+        }
+    }
+    let extension = write_records(out, fields, &records)?;
+    header.set_cksum();
+    out.write_all(header.as_bytes())?;
+    Ok(extension + BLOCK as u64)
+}
+
+fn check(fields: &HeaderFields<'_>) -> Result<(), &'static str> {
+    let is_link = matches!(fields.kind, Kind::HardLink | Kind::Symlink);
+    let is_name = |name: &[u8]| !name.is_empty() && !name.contains(&b'=') && !name.contains(&0);
+    let refusals = [
+        (fields.path.is_empty(), "it has no path"),
+        (
+            fields.path.contains(&0) || fields.link.contains(&0),
+            "a path contains NUL",
+        ),
+        (
+            fields.path.len() > MAX_PATH || fields.link.len() > MAX_PATH,
+            "a path is too long",
+        ),
+        (
+            is_link && fields.link.is_empty(),
+            "it is a link without a target",
+        ),
+        (
+            !is_link && !fields.link.is_empty(),
+            "it has a target but is no link",
+        ),
+        (
+            fields.kind != Kind::File && fields.size != 0,
+            "it has content but is no regular file",
+        ),
+        (
+            fields.device.0.max(fields.device.1) > MAX_OCTAL_8,
+            "its device number is too large",
+        ),
+        (
+            !fields.xattrs.iter().all(|(name, _)| is_name(name)),
+            "an extended attribute has an impossible name",
+        ),
+    ];
+    let refused = refusals
+        .into_iter()
+        .find_map(|(refused, reason)| refused.then_some(reason));
+    refused.map_or(Ok(()), Err)
+}
+
+fn unwritable(fields: &HeaderFields<'_>, reason: &'static str) -> TarError {
+    TarError::Unwritable {
+        path: fields.path.escape_ascii().to_string(),
+        reason,
+    }
+}
+
+fn stored_path(fields: &HeaderFields<'_>) -> Vec<u8> {
+    let mut path = fields.path.to_vec();
+    if fields.kind == Kind::Directory && !path.ends_with(b"/") {
+        path.push(b'/');
+    }
+    path
+}
+
+type Records = BTreeMap<Vec<u8>, Vec<u8>>;
+
+fn set_numbers(header: &mut tar::Header, fields: &HeaderFields<'_>, records: &mut Records) {
+    let mut or_record = |key: &str, fits: bool, value: i128| {
+        if !fits {
+            records.insert(key.into(), value.to_string().into());
+        }
+        if fits {
+            u64::try_from(value).unwrap_or(0)
+        } else {
+            0
+        }
+    };
+    header.set_entry_type(match fields.kind {
+        Kind::File => tar::EntryType::Regular,
+        Kind::HardLink => tar::EntryType::Link,
+        Kind::Symlink => tar::EntryType::Symlink,
+        Kind::CharDevice => tar::EntryType::Char,
+        Kind::BlockDevice => tar::EntryType::Block,
+        Kind::Directory => tar::EntryType::Directory,
+        Kind::Fifo => tar::EntryType::Fifo,
+    });
+    header.set_mode(fields.mode & 0o7777);
+    header.set_uid(or_record(
+        "uid",
+        fields.uid <= MAX_OCTAL_8,
+        fields.uid.into(),
+    ));
+    header.set_gid(or_record(
+        "gid",
+        fields.gid <= MAX_OCTAL_8,
+        fields.gid.into(),
+    ));
+    header.set_size(or_record(
+        "size",
+        fields.size <= MAX_OCTAL_12,
+        fields.size.into(),
+    ));
+    let mtime_fits = u64::try_from(fields.mtime).is_ok_and(|mtime| mtime <= MAX_OCTAL_12);
+    header.set_mtime(or_record("mtime", mtime_fits, fields.mtime.into()));
+    if let (Kind::CharDevice | Kind::BlockDevice, Some(ustar)) =
+        (fields.kind, header.as_ustar_mut())
+    {
+        ustar.set_device_major(fields.device.0);
+        ustar.set_device_minor(fields.device.1);
+    }
+}
+
+/// Puts the path into the name field, or splits it into prefix and name, or makes it a record.
+fn set_path(header: &mut tar::Header, path: &[u8], records: &mut Records) {
+    let split = if is_plain(path) {
+        split_path(path)
+    } else {
+        None
+    };
+    if split.is_none() {
+        records.insert(b"path".to_vec(), path.to_vec());
+    }
+    let (prefix, name) = split.unwrap_or((b"", path));
+    set_text(&mut header.as_old_mut().name, name);
+    if let Some(ustar) = header.as_ustar_mut() {
+        set_text(&mut ustar.prefix, prefix);
+    }
+}
+
+/// Splits at the last slash that leaves at most 155 bytes before it and 100 after it.
+fn split_path(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    if path.len() <= 100 {
+        return Some((b"", path));
+    }
+    // A slash at the end belongs to the name: the name may not be empty.
+    let search = &path[..path.len().min(157) - 1];
+    let slash = search
+        .iter()
+        .rposition(|b| *b == b'/')
+        .filter(|at| *at > 0)?;
+    let (prefix, name) = (&path[..slash], &path[slash + 1..]);
+    (name.len() <= 100).then_some((prefix, name))
+}
+
+/// ASCII without control characters: what every reader of ustar understands alike.
+fn is_plain(text: &[u8]) -> bool {
+    text.iter().all(|b| matches!(b, b' '..=b'~'))
+}
+
+/// Fills `field` with what fits of `text`; where that is not all, a PAX record has it.
+fn set_text(field: &mut [u8], text: &[u8]) {
+    for (to, from) in field.iter_mut().zip(text) {
+        *to = if is_plain(&[*from]) { *from } else { b'_' };
+    }
+}
+
+/// Writes the PAX entry, when there are records, and returns its length.
+fn write_records(
+    out: &mut (impl Write + ?Sized),
+    fields: &HeaderFields<'_>,
+    records: &Records,
+) -> Result<u64, TarError> {
+    if records.is_empty() {
+        return Ok(0);
+    }
+    let block = pax::encode(records);
+    let size = block.len() as u64;
+    if size > MAX_EXTENSION {
+        return Err(unwritable(fields, "its extended attributes are too large"));
+    }
+    let base = fields
+        .path
+        .rsplit(|b| *b == b'/')
+        .find(|part| !part.is_empty())
+        .unwrap_or_default();
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(tar::EntryType::XHeader);
+    set_text(
+        &mut header.as_old_mut().name,
+        &[b"PaxHeaders/", base].concat(),
+    );
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_size(size);
+    header.set_cksum();
+    out.write_all(header.as_bytes())?;
+    out.write_all(&block)?;
+    write_padding(out, size)?;
+    Ok(BLOCK as u64 + size.next_multiple_of(BLOCK as u64))
+}
