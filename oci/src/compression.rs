@@ -77,7 +77,7 @@ pub fn decoder<'a>(inner: impl Read + 'a, encoding: Encoding) -> io::Result<Box<
     let inner = BufReader::with_capacity(1 << 16, inner);
     Ok(match encoding {
         Encoding::Plain => Box::new(inner),
-        Encoding::Gzip => Box::new(GzipMembers::Member(GzDecoder::new(inner))),
+        Encoding::Gzip => Box::new(GzipMembers(Some(GzDecoder::new(inner)))),
         Encoding::Zstd => {
             let mut decoder = zstd::Decoder::with_buffer(inner)?;
             decoder.window_log_max(ZSTD_WINDOW_LOG)?;
@@ -107,28 +107,21 @@ pub fn auto<'a>(mut inner: impl Read + 'a) -> io::Result<(Encoding, Box<dyn Read
 
 /// Gzip members one after another. flate2's own multi-member reader takes the zeros that tape-like
 /// writers append for a damaged member.
-enum GzipMembers<R> {
-    Member(GzDecoder<R>),
-    Ended,
-}
+struct GzipMembers<R>(Option<GzDecoder<R>>);
 
 impl<R: BufRead> Read for GzipMembers<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let Self::Member(member) = self else {
-                return Ok(0);
-            };
+        while let Some(member) = &mut self.0 {
             let n = member.read(buffer)?;
             if n > 0 || buffer.is_empty() {
                 return Ok(n);
             }
-            if let Self::Member(member) = std::mem::replace(self, Self::Ended) {
-                let mut rest = member.into_inner();
-                if has_next_member(&mut rest)? {
-                    *self = Self::Member(GzDecoder::new(rest));
-                }
+            let mut rest = self.0.take().map(GzDecoder::into_inner);
+            if rest.as_mut().map_or(Ok(false), has_next_member)? {
+                self.0 = rest.map(GzDecoder::new);
             }
         }
+        Ok(0)
     }
 }
 
