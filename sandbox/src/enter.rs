@@ -1,7 +1,17 @@
 //! Enters the namespaces in which a build may mount: a private mount namespace as root, with a user namespace around it
 //! for everybody else. Unaware of layers and of the processes that run later.
 
-use crate::{Disabled, EnterError, IdMap};
+use std::fs;
+use std::io;
+
+use rustix::io::Errno;
+use rustix::mount::{MountPropagationFlags, mount_change};
+use rustix::process::{Gid, Uid, getegid, geteuid};
+use rustix::thread::{UnshareFlags, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+use crate::helper::{IdHelper, Mapped};
+use crate::sys;
+use crate::{Disabled, EnterError, Feature, IdMap, hint};
 
 /// How to enter.
 #[derive(Debug, Clone, Copy, Default)]
@@ -15,8 +25,8 @@ pub struct EnterOptions {
 pub struct Entered {
     /// Which ids there are.
     pub ids: IdMap,
-    /// Not in the initial user namespace: overlays need `userxattr` ([`OverlaySpec::rootless`](crate::OverlaySpec)), device nodes
-    /// cannot be made.
+    /// Not in the initial user namespace: overlays need `userxattr`
+    /// ([`OverlaySpec::rootless`](crate::OverlaySpec::rootless)), device nodes cannot be made.
     pub rootless: bool,
     /// What is weaker than it could be, and what to do about it; for a person.
     pub note: Option<String>,
@@ -27,6 +37,97 @@ pub struct Entered {
 /// # Errors
 /// With the failing step and what the administrator can do. The process may have entered in part and should end.
 pub fn enter(options: EnterOptions) -> Result<Entered, EnterError> {
-    let _ = options;
-    Err(EnterError::Disabled)
+    let threads = threads()?;
+    if threads != 1 {
+        return Err(EnterError::Threads(threads));
+    }
+    if geteuid().is_root() {
+        match sys::unshare(UnshareFlags::NEWNS) {
+            Ok(()) => {
+                keep_mounts_inside()?;
+                return Ok(Entered {
+                    ids: IdMap::Root,
+                    rootless: !in_initial_user_namespace(),
+                    note: None,
+                });
+            }
+            // Root of a container that was not given CAP_SYS_ADMIN: a user namespace gives it, where one is allowed.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(error) => return Err(failed("unshare(mount namespace)", error)),
+        }
+    }
+    if options.disabled.has(Feature::Userns) {
+        return Err(EnterError::Disabled);
+    }
+    enter_user_namespace(options.disabled)
+}
+
+fn enter_user_namespace(disabled: Disabled) -> Result<Entered, EnterError> {
+    let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+    let (helper, mut note) = IdHelper::start(uid, gid, disabled)?;
+    sys::unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNS)
+        .map_err(|error| failed("unshare(user namespace, mount namespace)", error))?;
+    let mut mapped = None;
+    if let Some(helper) = helper {
+        match helper.map()? {
+            Mapped::Yes(ids) => mapped = Some(ids),
+            Mapped::No(why) => note = Some(why),
+        }
+    }
+    let ids = match mapped {
+        Some(ids) => ids,
+        None => map_one(uid, gid)?,
+    };
+    become_root(&ids)?;
+    keep_mounts_inside()?;
+    let note = note.map(|why| format!("only one user id: {why}; files of other owners keep them in the image but not on disk, and USER other than root fails"));
+    Ok(Entered {
+        ids,
+        rootless: true,
+        note,
+    })
+}
+
+/// The map that every process may write for itself: one id, and no way to change groups any more.
+fn map_one(uid: u32, gid: u32) -> Result<IdMap, EnterError> {
+    let write =
+        |step, path: &str, text: String| fs::write(path, text).map_err(|error| failed(step, error));
+    write("write setgroups", "/proc/self/setgroups", "deny".to_owned())?;
+    write("write uid_map", "/proc/self/uid_map", format!("0 {uid} 1"))?;
+    write("write gid_map", "/proc/self/gid_map", format!("0 {gid} 1"))?;
+    Ok(IdMap::Single { uid, gid })
+}
+
+fn become_root(ids: &IdMap) -> Result<(), EnterError> {
+    let at = |step| move |error: Errno| failed(step, error.into());
+    set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT).map_err(at("setresgid"))?;
+    set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).map_err(at("setresuid"))?;
+    if !ids.is_single() {
+        // The caller's other groups have no number inside; they would still open files that root inside may not.
+        set_thread_groups(&[]).map_err(at("setgroups"))?;
+    }
+    Ok(())
+}
+
+/// Nothing that is mounted from now on is seen outside. What the host mounts is still seen here (automounts).
+fn keep_mounts_inside() -> Result<(), EnterError> {
+    let downstream = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    mount_change("/", downstream).map_err(|error| failed("mount(/, MS_REC|MS_SLAVE)", error.into()))
+}
+
+fn threads() -> Result<usize, EnterError> {
+    let tasks =
+        fs::read_dir("/proc/self/task").map_err(|error| failed("read /proc/self/task", error))?;
+    Ok(tasks.count())
+}
+
+/// Whether the ids here are the machine's: the initial user namespace maps all ids to themselves.
+pub fn in_initial_user_namespace() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
+}
+
+fn failed(step: &'static str, source: io::Error) -> EnterError {
+    let hint = hint::user_namespaces(&source);
+    EnterError::Step { step, source, hint }
 }

@@ -14,16 +14,31 @@
 //! The crate is unaware of images, layers, Dockerfiles and the cache. It reads no environment variable, prints nothing
 //! (but what a failed exec says on the command's own stderr) and decides no policy: callers say what to mount and run.
 
+mod detached;
 mod disabled;
 mod enter;
 mod error;
+mod exec;
+mod helper;
+mod hint;
+mod identity;
 mod idmap;
+mod init;
+mod mount2;
+mod mounts;
 mod overlay;
 mod path;
 mod probe;
 mod reexec;
+mod rootfs;
 mod run;
+mod seccomp;
 mod spec;
+mod stubs;
+mod subid;
+mod supervisor;
+mod sys;
+mod wire;
 
 pub use disabled::{Disabled, Feature, UnknownFeature};
 pub use enter::{EnterOptions, Entered, enter};

@@ -3,9 +3,24 @@
 
 use std::process::ExitCode;
 
-/// Whether this process was started by [`run`](crate::run) or [`probe`](crate::probe): then it does that work and returns the code to exit
-/// with. Call it first thing in `main`, before threads, logging and arguments.
+use crate::{probe, supervisor};
+
+/// The name (`argv[0]`) that makes a process the supervisor of one command.
+pub const SUPERVISOR: &str = "kiln-init";
+
+/// The name that makes a process look at the machine.
+pub const PROBE: &str = "kiln-probe";
+
+/// Whether this process was started by [`run`](crate::run) or [`probe`](crate::probe): then it does that work and returns the code to
+/// exit with. Call it first thing in `main`, before threads, logging and arguments.
 #[must_use]
 pub fn main_if_reexecuted() -> Option<ExitCode> {
-    None
+    let name = std::env::args_os().next()?;
+    if name == SUPERVISOR {
+        Some(supervisor::main())
+    } else if name == PROBE {
+        Some(probe::main())
+    } else {
+        None
+    }
 }

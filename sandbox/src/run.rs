@@ -1,9 +1,22 @@
 //! Starts a command in a root file system and waits for it: the calling side. Unaware of mounts and namespaces, which are
-//! made by the re-executed binary.
+//! made by the re-executed binary ([`supervisor`](crate::supervisor)).
+//!
+//! Nothing depends on the thread that calls: the supervisor watches a socket, not its parent thread. When the caller is gone (also by
+//! SIGKILL) the socket ends and the supervisor kills the command's PID namespace; when the supervisor is killed the kernel kills the command.
 
-use std::os::fd::OwnedFd;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
+use rustix::process::{Signal, pidfd_send_signal};
+
+use crate::reexec::SUPERVISOR;
+use crate::wire::{self, MAX_FDS, Reply, Request};
 use crate::{RootMount, RunSpec, SpawnError};
 
 /// Where the command reads from.
@@ -29,13 +42,16 @@ pub struct Stdio {
 /// A command that runs. Dropping it kills it, with every process that it started.
 #[derive(Debug)]
 pub struct Running {
-    _private: (),
+    socket: OwnedFd,
+    supervisor: Child,
+    command: KillHandle,
+    note: Option<String>,
 }
 
 /// Kills a [`Running`] from another thread, however often.
 #[derive(Debug, Clone)]
 pub struct KillHandle {
-    _private: (),
+    pidfd: Arc<OwnedFd>,
 }
 
 /// How a command ended.
@@ -53,8 +69,8 @@ pub struct Exit {
     pub max_rss_kib: u64,
 }
 
-/// Starts `spec` in `root`. `extra` are what [`MountKind::Root`](crate::MountKind::Root) counts. May be called from any thread; the command does
-/// not depend on that thread's life. Returns once the command is executing (or was not found: see [`Exit::code`]).
+/// Starts `spec` in `root`. `extra` are what [`MountKind::Root`](crate::MountKind::Root) counts. May be called from any thread; the
+/// command does not depend on that thread's life. Returns once the command is executing (or was not found: see [`Exit::code`]).
 ///
 /// # Errors
 /// With the step that failed. What the command itself does is never an error.
@@ -64,8 +80,104 @@ pub fn run(
     stdio: Stdio,
     extra: &[&RootMount],
 ) -> Result<Running, SpawnError> {
-    let _ = (root, spec, stdio, extra);
-    Err(SpawnError::RootUsed)
+    if extra.len() + 4 > MAX_FDS {
+        return Err(SpawnError::Invalid(format!(
+            "{} extra root mounts; at most {} are possible",
+            extra.len(),
+            MAX_FDS - 4
+        )));
+    }
+    if !extra.iter().chain([&root]).all(|mount| mount.take()) {
+        return Err(SpawnError::RootUsed);
+    }
+    let (socket, theirs) = wire::pair().map_err(step("socketpair"))?;
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg0(SUPERVISOR)
+        .env_clear()
+        .stdin(theirs)
+        .stdout(stdio.stdout)
+        .stderr(stdio.stderr);
+    let supervisor = command.spawn().map_err(step("start the sandbox process"))?;
+    // The command holds the ends that it was given; it must be gone for a pipe to reach its end.
+    drop(command);
+    let mut starting = Starting(Some(supervisor));
+    let spec = anonymous_file(spec).map_err(step("write the spec"))?;
+    send_request(&socket, spec, root, &stdio.stdin, extra).map_err(step("send the request"))?;
+    match wire::receive(&socket).map_err(step("receive the answer"))? {
+        Some((Reply::Started { note }, fds)) => match (fds.into_iter().next(), starting.0.take()) {
+            (Some(pidfd), Some(supervisor)) => {
+                let command = KillHandle {
+                    pidfd: Arc::new(pidfd),
+                };
+                Ok(Running {
+                    socket,
+                    supervisor,
+                    command,
+                    note,
+                })
+            }
+            _ => Err(SpawnError::Lost("its answer has no descriptor".to_owned())),
+        },
+        Some((Reply::Failed(failure), _)) => Err(failure.into()),
+        Some((Reply::Ended { .. }, _)) | None => Err(starting.lost()),
+    }
+}
+
+/// A supervisor that has not answered yet; it is ended and waited for when something fails.
+struct Starting(Option<Child>);
+
+impl Starting {
+    fn lost(&mut self) -> SpawnError {
+        let status = self.0.take().map(|mut supervisor| supervisor.wait());
+        SpawnError::Lost(match status {
+            Some(Ok(status)) => status.to_string(),
+            _ => "its status is unknown".to_owned(),
+        })
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(supervisor) = &mut self.0 {
+            // It may have ended by itself. Either way it must not stay a zombie.
+            let _ = supervisor.kill();
+            let _ = supervisor.wait();
+        }
+    }
+}
+
+fn send_request(
+    socket: &OwnedFd,
+    spec: OwnedFd,
+    root: &RootMount,
+    stdin: &Stdin,
+    extra: &[&RootMount],
+) -> io::Result<()> {
+    let stdin = match stdin {
+        Stdin::Null => None,
+        Stdin::Fd(fd) => Some(fd.as_fd()),
+    };
+    let request = Request {
+        upper: root.upper().is_some(),
+        stdin: stdin.is_some(),
+    };
+    let first: [Option<BorrowedFd<'_>>; 4] =
+        [Some(spec.as_fd()), Some(root.as_fd()), root.upper(), stdin];
+    let fds: Vec<_> = first
+        .into_iter()
+        .flatten()
+        .chain(extra.iter().map(|mount| mount.as_fd()))
+        .collect();
+    wire::send(socket, &request, &fds)
+}
+
+fn anonymous_file(spec: &RunSpec) -> io::Result<OwnedFd> {
+    let file = memfd_create("kiln-spec", MemfdFlags::CLOEXEC)?;
+    let mut file = File::from(file);
+    file.write_all(&serde_json::to_vec(spec)?)?;
+    seek(&file, SeekFrom::Start(0))?;
+    Ok(file.into())
 }
 
 impl Running {
@@ -73,24 +185,72 @@ impl Running {
     ///
     /// # Errors
     /// When the process that watches over it was killed.
-    pub fn wait(self) -> Result<Exit, SpawnError> {
-        Err(SpawnError::RootUsed)
+    pub fn wait(mut self) -> Result<Exit, SpawnError> {
+        let answer = wire::receive(&self.socket).map_err(step("receive the answer"))?;
+        let Some((
+            Reply::Ended {
+                status,
+                user_us,
+                system_us,
+                max_rss_kib,
+            },
+            _,
+        )) = answer
+        else {
+            self.command.kill();
+            let status = self
+                .supervisor
+                .wait()
+                .map_err(step("wait for the sandbox process"))?;
+            return Err(SpawnError::Lost(status.to_string()));
+        };
+        self.supervisor
+            .wait()
+            .map_err(step("wait for the sandbox process"))?;
+        Ok(Exit {
+            code: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
+            signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
+            user_time: Duration::from_micros(user_us),
+            system_time: Duration::from_micros(system_us),
+            max_rss_kib,
+        })
     }
 
     /// A handle that kills the command and everything that it started.
     #[must_use]
     pub fn kill_handle(&self) -> KillHandle {
-        KillHandle { _private: () }
+        self.command.clone()
     }
 
     /// What is weaker inside than it should be (a `/proc` that shows the host's processes), for a person.
     #[must_use]
     pub fn note(&self) -> Option<&str> {
-        None
+        self.note.as_deref()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.command.kill();
+        // Waits a moment at most: the command is dead. After `wait` this finds nothing to do.
+        let _ = self.supervisor.wait();
     }
 }
 
 impl KillHandle {
     /// Kills with SIGKILL. Nothing happens when it has ended already.
-    pub fn kill(&self) {}
+    pub fn kill(&self) {
+        // The only error that a pidfd of our own child can give is that the process has ended.
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+}
+
+fn step(step: &str) -> impl FnOnce(io::Error) -> SpawnError {
+    let step = step.to_owned();
+    move |source| SpawnError::Step {
+        step,
+        path: None,
+        source,
+        hint: None,
+    }
 }
