@@ -5,6 +5,7 @@
 //! never prints, never reads the environment and never resolves a path that came from outside.
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod compression;
 pub mod config;
 pub mod descriptor;

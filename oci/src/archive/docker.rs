@@ -1,0 +1,183 @@
+//! Finds the images of a docker archive (moby `image/spec/v1.2.md`, "Combined Image JSON +
+//! Filesystem Changeset Format"): `manifest.json`, which names a config and layer tars, wherever
+//! they are. Unaware of OCI layouts. A docker archive has no manifests, so one is made.
+
+use std::io::Read;
+
+use serde::Deserialize;
+
+use super::load::{Documents, Found, LoadedImage, LoadedLayer, verify};
+use super::members::Blob;
+use super::{DOCKER_FILE, LoadError, MAX_IMAGES};
+use crate::compression::{self, Encoding, SNIFF};
+use crate::config::ImageConfig;
+use crate::descriptor::Descriptor;
+use crate::digest::{Digest, HashingReader};
+use crate::document::{self, null_is_default};
+use crate::manifest::Manifest;
+use crate::media_type::{Compression, OCI_CONFIG};
+
+/// An image of `manifest.json` with its config.
+pub(super) struct DockerImage {
+    /// `RepoTags`, as written.
+    pub(super) tags: Vec<String>,
+    /// The image ID.
+    pub(super) config_digest: Digest,
+    config: Vec<u8>,
+    layers: Vec<String>,
+}
+
+/// One element of `manifest.json`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ManifestEntry {
+    config: String,
+    #[serde(default, deserialize_with = "null_is_default")]
+    repo_tags: Vec<String>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    layers: Vec<String>,
+}
+
+/// What docker writes for an image without a name.
+const NO_TAG: &str = "<none>:<none>";
+
+/// The images of `manifest.json`, their configs read and verified.
+pub(super) fn entries(documents: &mut Documents<'_>) -> Result<Vec<DockerImage>, LoadError> {
+    let bytes = documents.read(DOCKER_FILE, "manifest.json")?;
+    let entries: Vec<ManifestEntry> =
+        document::parse(&bytes, "manifest.json").map_err(|source| LoadError::Document {
+            name: DOCKER_FILE.into(),
+            source,
+        })?;
+    if entries.len() > MAX_IMAGES {
+        return Err(LoadError::TooLarge {
+            what: "images",
+            limit: MAX_IMAGES as u64,
+        });
+    }
+    entries
+        .into_iter()
+        .map(|entry| read(entry, documents))
+        .collect()
+}
+
+fn read(entry: ManifestEntry, documents: &mut Documents<'_>) -> Result<DockerImage, LoadError> {
+    let config = documents.read(&entry.config, "image config")?;
+    // The file is named by its digest, in one of several ways; a name of another kind promises
+    // nothing.
+    let base = entry.config.rsplit('/').next().unwrap_or_default();
+    let hex = base.strip_suffix(".json").unwrap_or(base);
+    if let Ok(expected) = Digest::from_hex(hex.strip_prefix("sha256:").unwrap_or(hex)) {
+        verify(entry.config, &config, expected)?;
+    }
+    let tags = entry
+        .repo_tags
+        .into_iter()
+        .filter(|tag| tag != NO_TAG)
+        .collect();
+    Ok(DockerImage {
+        tags,
+        config_digest: Digest::of(&config),
+        config,
+        layers: entry.layers,
+    })
+}
+
+/// The image with a manifest made for it.
+pub(super) fn image(
+    entry: &DockerImage,
+    documents: &mut Documents<'_>,
+) -> Result<Found, LoadError> {
+    let malformed = |source| LoadError::Document {
+        name: entry.config_digest.to_string(),
+        source,
+    };
+    let config_parsed = ImageConfig::parse(&entry.config).map_err(malformed)?;
+    let diff_ids = &config_parsed.rootfs.diff_ids;
+    if entry.layers.len() != diff_ids.len() {
+        let (layers, diff_ids) = (entry.layers.len(), diff_ids.len());
+        return Err(LoadError::LayerCount {
+            config: entry.config_digest,
+            layers,
+            diff_ids,
+        });
+    }
+    let mut layers = Vec::new();
+    let mut blobs = Vec::new();
+    for (name, diff_id) in entry.layers.iter().zip(diff_ids) {
+        let blob = documents
+            .members
+            .find(name)?
+            .ok_or_else(|| LoadError::Missing(name.clone()))?;
+        let descriptor = describe(name, &blob, *diff_id, documents)?;
+        layers.push(LoadedLayer {
+            descriptor,
+            diff_id: *diff_id,
+            present: true,
+        });
+        blobs.push(Some(blob));
+    }
+    let config = Descriptor::of(OCI_CONFIG, &entry.config);
+    let descriptors = layers
+        .iter()
+        .map(|layer| layer.descriptor.clone())
+        .collect();
+    let manifest = Manifest::for_layers(config, descriptors).to_bytes();
+    let image = LoadedImage {
+        references: Vec::new(),
+        unreadable_references: Vec::new(),
+        manifest_digest: Digest::of(&manifest),
+        manifest,
+        config: entry.config.clone(),
+        config_parsed,
+        layers,
+    };
+    Ok(Found {
+        image,
+        layers: blobs,
+    })
+}
+
+/// Describes the file of a layer. A compressed one is read here, because only that gives its
+/// digest; the digest of a plain one is its diff ID.
+fn describe(
+    name: &str,
+    blob: &Blob,
+    diff_id: Digest,
+    documents: &mut Documents<'_>,
+) -> Result<Descriptor, LoadError> {
+    if let Some(descriptor) = documents.described.get(blob.name()) {
+        return Ok(descriptor.clone());
+    }
+    let mut start = Vec::new();
+    documents
+        .members
+        .open(blob)?
+        .take(SNIFF as u64)
+        .read_to_end(&mut start)?;
+    let compression = match compression::sniff(&start) {
+        Encoding::Plain => {
+            return Ok(Descriptor::new(
+                Compression::None.oci_layer(),
+                diff_id,
+                blob.size,
+            ));
+        }
+        Encoding::Gzip => Compression::Gzip,
+        Encoding::Zstd => Compression::Zstd,
+        encoding => {
+            return Err(LoadError::LayerEncoding {
+                name: name.into(),
+                encoding,
+            });
+        }
+    };
+    let mut reader = HashingReader::new(documents.members.open(blob)?);
+    std::io::copy(&mut reader, &mut std::io::sink())?;
+    let (_, digest, size) = reader.finish();
+    let descriptor = Descriptor::new(compression.oci_layer(), digest, size);
+    documents
+        .described
+        .insert(blob.name().into(), descriptor.clone());
+    Ok(descriptor)
+}

@@ -1,0 +1,248 @@
+//! Finds the images of an OCI layout (OCI image specification, "Image Layout"): from `index.json`,
+//! through nested indexes, to one manifest per image. Unaware of docker's `manifest.json`.
+
+use super::load::{Documents, Found, LoadedImage, LoadedLayer};
+use super::{IMAGE_NAME, INDEX_FILE, LoadError, MAX_IMAGES, MAX_INDEX_DEPTH, REF_NAME, blob_path};
+use crate::config::ImageConfig;
+use crate::descriptor::Descriptor;
+use crate::digest::Digest;
+use crate::manifest::{Index, Manifest};
+use crate::media_type::{OCI_EMPTY, is_config, is_index, is_manifest};
+use crate::platform::Platform;
+
+/// A manifest that was chosen, with its documents.
+pub(super) struct Candidate {
+    /// The names that `index.json` gives it, as written.
+    pub(super) names: Vec<String>,
+    bytes: Vec<u8>,
+    manifest: Manifest,
+    config: Vec<u8>,
+    config_parsed: ImageConfig,
+}
+
+/// One manifest of the layout before it is chosen.
+struct Choice {
+    names: Vec<String>,
+    descriptor: Descriptor,
+}
+
+/// The images of the layout, in the order of `index.json`. Where one name has several platforms,
+/// in a nested index or side by side, the one that fits `platform` is taken.
+pub(super) fn candidates(
+    documents: &mut Documents<'_>,
+    platform: &Platform,
+) -> Result<Vec<Candidate>, LoadError> {
+    let bytes = documents.read(INDEX_FILE, "index")?;
+    let index = parse_index(INDEX_FILE.into(), &bytes)?;
+    let mut choices: Vec<Choice> = Vec::new();
+    for descriptor in index.manifests {
+        let names = names(&descriptor);
+        if let Some(descriptor) = descend(documents, descriptor, platform)? {
+            choices.push(Choice { names, descriptor });
+        }
+        if choices.len() > MAX_IMAGES {
+            return Err(LoadError::TooLarge {
+                what: "images",
+                limit: MAX_IMAGES as u64,
+            });
+        }
+    }
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for choice in one_platform_per_name(choices, platform) {
+        candidates.extend(read(documents, choice)?);
+    }
+    Ok(candidates)
+}
+
+fn parse_index(name: String, bytes: &[u8]) -> Result<Index, LoadError> {
+    Index::parse(bytes).map_err(|source| LoadError::Document { name, source })
+}
+
+/// The names in a descriptor's annotations. containerd and docker write the full name; podman and
+/// skopeo write whatever the user said into `ref.name`, which elsewhere is the tag alone: only what
+/// has a separator can be a name.
+fn names(descriptor: &Descriptor) -> Vec<String> {
+    let full = descriptor.annotation(IMAGE_NAME);
+    let named = descriptor
+        .annotation(REF_NAME)
+        .filter(|name| name.contains(['/', ':', '@']));
+    full.or(named).map(Into::into).into_iter().collect()
+}
+
+/// From a descriptor to that of an image's manifest; `None` for what is no image.
+fn descend(
+    documents: &mut Documents<'_>,
+    mut descriptor: Descriptor,
+    platform: &Platform,
+) -> Result<Option<Descriptor>, LoadError> {
+    for _ in 0..MAX_INDEX_DEPTH {
+        if !is_index(&descriptor.media_type) {
+            return Ok(Some(descriptor).filter(is_image));
+        }
+        let bytes = documents.read_blob(&descriptor, "index")?;
+        let index = parse_index(blob_path(&descriptor.digest), &bytes)?;
+        match choose(documents, index.manifests, platform)? {
+            Some(chosen) => descriptor = chosen,
+            None => return Ok(None),
+        }
+    }
+    Err(LoadError::TooLarge {
+        what: "indexes inside one another",
+        limit: MAX_INDEX_DEPTH as u64,
+    })
+}
+
+/// Attestations have the platform `unknown/unknown`; artifacts have other types.
+fn is_image(descriptor: &Descriptor) -> bool {
+    let is_typed = is_manifest(&descriptor.media_type) || is_index(&descriptor.media_type);
+    let is_unknown = descriptor
+        .platform
+        .as_ref()
+        .is_some_and(|p| p.os == "unknown" && p.architecture == "unknown");
+    let is_attestation = descriptor.annotation("vnd.docker.reference.type").is_some();
+    is_typed && !is_unknown && !is_attestation
+}
+
+/// One of several platforms: the one that fits, or the only one there. Archives of one platform
+/// keep the index of all, so what is absent does not count.
+fn choose(
+    documents: &Documents<'_>,
+    manifests: Vec<Descriptor>,
+    platform: &Platform,
+) -> Result<Option<Descriptor>, LoadError> {
+    let images: Vec<Descriptor> = manifests.into_iter().filter(is_image).collect();
+    let mut present = Vec::new();
+    for descriptor in &images {
+        if documents
+            .members
+            .find(&blob_path(&descriptor.digest))?
+            .is_some()
+        {
+            present.push(descriptor);
+        }
+    }
+    let fits = |descriptor: &&&Descriptor| {
+        descriptor
+            .platform
+            .as_ref()
+            .is_some_and(|p| p.matches(platform))
+    };
+    match (present.iter().find(fits), &present[..]) {
+        (Some(descriptor), _) | (None, [descriptor]) => Ok(Some((*descriptor).clone())),
+        (None, []) => match images.first() {
+            None => Ok(None),
+            Some(absent) => Err(LoadError::Missing(blob_path(&absent.digest))),
+        },
+        (None, several) => Err(no_platform(platform, several)),
+    }
+}
+
+fn no_platform(wanted: &Platform, descriptors: &[&Descriptor]) -> LoadError {
+    let platforms = descriptors.iter().map(|d| {
+        d.platform
+            .as_ref()
+            .map_or("unknown".into(), ToString::to_string)
+    });
+    LoadError::Platform {
+        wanted: wanted.to_string(),
+        available: platforms.collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// Some tools list the platforms of an image in `index.json` itself: of those with equal names that
+/// all have a platform, one that fits makes the others drop out.
+fn one_platform_per_name(choices: Vec<Choice>, platform: &Platform) -> Vec<Choice> {
+    let fits = |choice: &Choice| {
+        choice
+            .descriptor
+            .platform
+            .as_ref()
+            .is_some_and(|p| p.matches(platform))
+    };
+    let is_other = |choice: &Choice| choice.descriptor.platform.is_some() && !fits(choice);
+    let fitting: Vec<_> = choices
+        .iter()
+        .filter(|c| fits(c))
+        .map(|c| c.names.clone())
+        .collect();
+    choices
+        .into_iter()
+        .filter(|choice| !(is_other(choice) && fitting.contains(&choice.names)))
+        .collect()
+}
+
+/// Reads manifest and config; `None` for the manifest of an artifact.
+fn read(documents: &mut Documents<'_>, choice: Choice) -> Result<Option<Candidate>, LoadError> {
+    let bytes = documents.read_blob(&choice.descriptor, "manifest")?;
+    let name = blob_path(&choice.descriptor.digest);
+    let manifest =
+        Manifest::parse(&bytes).map_err(|source| LoadError::Document { name, source })?;
+    let config_type = &manifest.config.media_type;
+    if config_type == OCI_EMPTY || (manifest.artifact_type.is_some() && !is_config(config_type)) {
+        return Ok(None);
+    }
+    let config = documents.read_blob(&manifest.config, "image config")?;
+    let name = blob_path(&manifest.config.digest);
+    let config_parsed =
+        ImageConfig::parse(&config).map_err(|source| LoadError::Document { name, source })?;
+    Ok(Some(Candidate {
+        names: choice.names,
+        bytes,
+        manifest,
+        config,
+        config_parsed,
+    }))
+}
+
+impl Candidate {
+    /// The image ID.
+    pub(super) fn config(&self) -> Digest {
+        self.manifest.config.digest
+    }
+
+    /// Docker 25.0.0 wrote OCI manifests without layers; its `manifest.json` has them.
+    pub(super) fn lost_its_layers(&self) -> bool {
+        self.manifest.layers.is_empty() && !self.config_parsed.rootfs.diff_ids.is_empty()
+    }
+
+    /// The image, its layers found.
+    pub(super) fn image(&self, documents: &Documents<'_>) -> Result<Found, LoadError> {
+        let diff_ids = &self.config_parsed.rootfs.diff_ids;
+        let descriptors = &self.manifest.layers;
+        if descriptors.len() != diff_ids.len() {
+            let (layers, diff_ids) = (descriptors.len(), diff_ids.len());
+            return Err(LoadError::LayerCount {
+                config: self.config(),
+                layers,
+                diff_ids,
+            });
+        }
+        let blobs = descriptors
+            .iter()
+            .map(|layer| documents.layer(layer))
+            .collect::<Result<Vec<_>, _>>()?;
+        let layers =
+            descriptors
+                .iter()
+                .zip(diff_ids)
+                .zip(&blobs)
+                .map(|((descriptor, diff_id), blob)| LoadedLayer {
+                    descriptor: descriptor.clone(),
+                    diff_id: *diff_id,
+                    present: blob.is_some(),
+                });
+        let image = LoadedImage {
+            references: Vec::new(),
+            unreadable_references: Vec::new(),
+            manifest: self.bytes.clone(),
+            manifest_digest: Digest::of(&self.bytes),
+            config: self.config.clone(),
+            config_parsed: self.config_parsed.clone(),
+            layers: layers.collect(),
+        };
+        Ok(Found {
+            image,
+            layers: blobs,
+        })
+    }
+}

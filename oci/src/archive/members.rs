@@ -1,0 +1,288 @@
+//! The files of an archive by name, whether it is a tar or a directory: what is there, links
+//! resolved, and readers. Unaware of images. Names are keys of a map; the file system is asked only
+//! for a directory's own files, and nothing is ever unpacked.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Seek};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::input::Source;
+use super::{LoadError, MAX_ENTRIES, MAX_LINKS, MAX_NAMES};
+use crate::tarfile::{Entries, Entry, Kind};
+
+/// How deep directories are searched: `blobs/sha256/<hex>` and `<id>/layer.tar` are all there is.
+const MAX_DEPTH: usize = 3;
+
+/// The files of an archive.
+#[derive(Debug)]
+pub(super) struct Members {
+    source: Source,
+    files: BTreeMap<String, Member>,
+    name_bytes: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Member {
+    File {
+        offset: u64,
+        size: u64,
+    },
+    /// Another name, from the root of the archive.
+    Link(String),
+}
+
+/// A file of the archive, links resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Blob {
+    name: String,
+    offset: u64,
+    /// Its size in bytes.
+    pub(super) size: u64,
+}
+
+impl Blob {
+    /// Its own name, from the root of the archive.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Members {
+    /// Finds the files of `source` without reading them.
+    pub(super) fn index(source: Source) -> Result<Self, LoadError> {
+        let mut members = Self {
+            files: BTreeMap::new(),
+            name_bytes: 0,
+            source,
+        };
+        match &members.source {
+            Source::Tar(file) => {
+                let mut file = file.try_clone()?;
+                file.rewind()?;
+                members.index_tar(file)?;
+            }
+            Source::Directory(root) => {
+                let root = root.clone();
+                members.index_directory(&root, "", MAX_DEPTH)?;
+            }
+        }
+        Ok(members)
+    }
+
+    fn index_tar(&mut self, file: File) -> Result<(), LoadError> {
+        let mut entries = Entries::seeking(BufReader::with_capacity(4096, file));
+        while let Some(entry) = entries.next_entry()? {
+            let refuse = |reason| LoadError::Entry {
+                name: entry.path.escape_ascii().to_string(),
+                reason,
+            };
+            let name = resolve("", &entry.path, false).map_err(refuse)?;
+            if let Some(member) = member(&entry, &name).map_err(refuse)? {
+                self.add(name, member)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn index_directory(
+        &mut self,
+        directory: &Path,
+        prefix: &str,
+        depth: usize,
+    ) -> Result<(), LoadError> {
+        let unreadable = |path: &Path| {
+            let path = path.to_owned();
+            move |source| LoadError::Open { path, source }
+        };
+        for item in fs::read_dir(directory).map_err(unreadable(directory))? {
+            let item = item.map_err(unreadable(directory))?;
+            let path = item.path();
+            let file_name = item.file_name();
+            let refuse = |reason| LoadError::Entry {
+                name: path.display().to_string(),
+                reason,
+            };
+            let name = resolve(prefix, file_name.as_bytes(), false).map_err(refuse)?;
+            let metadata = fs::symlink_metadata(&path).map_err(unreadable(&path))?;
+            if metadata.is_dir() && depth > 1 {
+                self.index_directory(&path, &name, depth - 1)?;
+            } else if metadata.is_file() {
+                self.add(
+                    name,
+                    Member::File {
+                        offset: 0,
+                        size: metadata.len(),
+                    },
+                )?;
+            } else if metadata.is_symlink() {
+                let target = fs::read_link(&path).map_err(unreadable(&path))?;
+                let target =
+                    resolve(prefix, target.as_os_str().as_bytes(), true).map_err(refuse)?;
+                self.add(name, Member::Link(target))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a file. As when a tar is unpacked, the last of several counts; but readers of archives
+    /// differ here, so this is only for blobs, whose content is verified anyway.
+    fn add(&mut self, name: String, member: Member) -> Result<(), LoadError> {
+        self.name_bytes += name.len();
+        if self.files.len() >= MAX_ENTRIES {
+            return Err(LoadError::TooLarge {
+                what: "entries",
+                limit: MAX_ENTRIES as u64,
+            });
+        }
+        if self.name_bytes > MAX_NAMES {
+            return Err(LoadError::TooLarge {
+                what: "bytes of names",
+                limit: MAX_NAMES as u64,
+            });
+        }
+        let is_document =
+            !name.starts_with("blobs/") && !name.ends_with(".tar") && !name.ends_with(".tar.gz");
+        match self.files.insert(name.clone(), member) {
+            Some(_) if is_document => Err(LoadError::Entry {
+                name,
+                reason: "it stands in the archive twice",
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The file `name`, links resolved; `None` when there is none.
+    pub(super) fn find(&self, name: &str) -> Result<Option<Blob>, LoadError> {
+        let refuse = |reason| LoadError::Entry {
+            name: name.escape_default().to_string(),
+            reason,
+        };
+        let mut current = resolve("", name.as_bytes(), false).map_err(refuse)?;
+        for _ in 0..=MAX_LINKS {
+            match self.files.get(&current) {
+                None => return Ok(None),
+                Some(Member::File { offset, size }) => {
+                    return Ok(Some(Blob {
+                        name: current,
+                        offset: *offset,
+                        size: *size,
+                    }));
+                }
+                Some(Member::Link(target)) => current.clone_from(target),
+            }
+        }
+        Err(refuse("it goes through too many links"))
+    }
+
+    /// Reads a file's bytes as they are stored.
+    pub(super) fn open(&self, blob: &Blob) -> Result<Box<dyn Read + Send + '_>, LoadError> {
+        match &self.source {
+            Source::Tar(file) => Ok(Box::new(Range {
+                file,
+                position: blob.offset,
+                end: blob.offset + blob.size,
+            })),
+            Source::Directory(root) => {
+                let path = root.join(&blob.name);
+                let file = File::open(&path).map_err(|source| LoadError::Open { path, source })?;
+                Ok(Box::new(file.take(blob.size)))
+            }
+        }
+    }
+}
+
+/// What an entry of a tar is to an archive; `None` for directories.
+fn member(entry: &Entry, name: &str) -> Result<Option<Member>, &'static str> {
+    let parent = name.rsplit_once('/').map_or("", |(parent, _)| parent);
+    match entry.kind {
+        Kind::Directory => Ok(None),
+        Kind::File if name.is_empty() => Err("it has no name"),
+        Kind::File => Ok(Some(Member::File {
+            offset: entry.offset,
+            size: entry.size,
+        })),
+        Kind::Symlink => resolve(parent, &entry.link, true)
+            .map(Member::Link)
+            .map(Some),
+        Kind::HardLink => resolve("", &entry.link, false).map(Member::Link).map(Some),
+        Kind::CharDevice | Kind::BlockDevice | Kind::Fifo => {
+            Err("image archives have no devices and pipes")
+        }
+    }
+}
+
+/// The normal form of `name` as seen from the directory `base`: components between single slashes.
+/// `..` is for links and may not leave the archive.
+fn resolve(base: &str, name: &[u8], is_link: bool) -> Result<String, &'static str> {
+    let name = std::str::from_utf8(name).map_err(|_| "its name is not UTF-8")?;
+    if name.starts_with('/') {
+        return Err("absolute names are not allowed");
+    }
+    let mut parts: Vec<&str> = base.split('/').filter(|part| !part.is_empty()).collect();
+    for part in name.split('/').filter(|part| !matches!(*part, "" | ".")) {
+        match part {
+            ".." if !is_link => return Err("`..` is not allowed in names"),
+            ".." => drop(parts.pop().ok_or("the link leaves the archive")?),
+            part => parts.push(part),
+        }
+    }
+    Ok(parts.join("/"))
+}
+
+/// A part of a file. Several can be read at a time, for each has its own position.
+struct Range<'a> {
+    file: &'a File,
+    position: u64,
+    end: u64,
+}
+
+impl Read for Range<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
+        let length = left.min(buffer.len());
+        if length == 0 {
+            return Ok(0);
+        }
+        match self.file.read_at(&mut buffer[..length], self.position)? {
+            0 => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the archive was cut off while it was read",
+            )),
+            n => {
+                self.position += n as u64;
+                Ok(n)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_normalised_and_stay_inside() {
+        assert_eq!(
+            resolve("", b"./blobs//sha256/./x", false),
+            Ok("blobs/sha256/x".into())
+        );
+        assert_eq!(
+            resolve("a/b", b"../c/layer.tar", true),
+            Ok("a/c/layer.tar".into())
+        );
+        assert_eq!(
+            resolve("a", b"../../x", true),
+            Err("the link leaves the archive")
+        );
+        assert_eq!(
+            resolve("a", b"b/../../../x/a", true),
+            Err("the link leaves the archive")
+        );
+        for bad in [&b"../x"[..], b"a/../b", b"/x", b"\xff"] {
+            assert!(resolve("", bad, false).is_err());
+        }
+    }
+}

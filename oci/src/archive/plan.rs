@@ -1,0 +1,338 @@
+//! Decides what stands in an archive, and in which order, before its first byte is written. Unaware
+//! of tar.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use serde::Serialize;
+
+use super::save::{BlobSource, SaveImage};
+use super::{
+    DOCKER_FILE, Format, IMAGE_NAME, INDEX_FILE, LAYOUT, LAYOUT_FILE, REF_NAME, REPOSITORIES_FILE,
+    SaveError, blob_path,
+};
+use crate::compression::{self, Encoding};
+use crate::config::ImageConfig;
+use crate::descriptor::Descriptor;
+use crate::digest::{Digest, HashingReader};
+use crate::document;
+use crate::manifest::{Index, Manifest};
+use crate::media_type;
+use crate::reference::Reference;
+
+/// One entry of the archive.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) name: String,
+    pub(super) content: Content,
+}
+
+/// What an entry holds.
+#[derive(Debug)]
+pub(super) enum Content {
+    Directory,
+    Bytes(Vec<u8>),
+    /// A blob as its source has it.
+    Blob {
+        digest: Digest,
+        size: u64,
+    },
+    /// A blob decompressed, with the digest and size that it then has.
+    Decompressed {
+        blob: Digest,
+        encoding: Encoding,
+        diff_id: Digest,
+        size: u64,
+    },
+}
+
+/// An image with its documents parsed and the references of its duplicates.
+struct Image<'a> {
+    digest: Digest,
+    source: &'a SaveImage,
+    references: Vec<Reference>,
+    manifest: Manifest,
+    diff_ids: Vec<Digest>,
+}
+
+/// One element of `manifest.json`. Docker writes `null` for no tags, as Go does.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct DockerEntry {
+    config: String,
+    repo_tags: Option<Vec<String>>,
+    layers: Vec<String>,
+}
+
+/// All entries, in order.
+pub(super) fn plan(
+    images: &[SaveImage],
+    blobs: &dyn BlobSource,
+    format: Format,
+) -> Result<Vec<Item>, SaveError> {
+    let images = merge(images)?;
+    let mut items = Vec::new();
+    if format != Format::DockerArchive {
+        items.push(bytes(LAYOUT_FILE, LAYOUT.to_vec()));
+        items.push(bytes(INDEX_FILE, index(&images).to_bytes()));
+    }
+    if format != Format::OciArchive {
+        let docker = |image| docker_entry(image, format);
+        items.push(bytes(
+            DOCKER_FILE,
+            document::write(&images.iter().map(docker).collect::<Vec<_>>()),
+        ));
+        let repositories = repositories(&images, format);
+        if !repositories.is_empty() {
+            items.push(bytes(REPOSITORIES_FILE, document::write(&repositories)));
+        }
+    }
+    match format {
+        Format::DockerArchive => items.extend(docker_files(&images, blobs)?),
+        Format::Hybrid | Format::OciArchive => items.extend(oci_blobs(&images)),
+    }
+    Ok(items)
+}
+
+fn bytes(name: &str, content: Vec<u8>) -> Item {
+    Item {
+        name: name.into(),
+        content: Content::Bytes(content),
+    }
+}
+
+/// Parses all images; one that is given twice becomes one with the references of both.
+fn merge(images: &[SaveImage]) -> Result<Vec<Image<'_>>, SaveError> {
+    let mut merged: Vec<Image<'_>> = Vec::new();
+    for source in images {
+        let digest = Digest::of(&source.manifest);
+        let at = match merged.iter().position(|image| image.digest == digest) {
+            Some(at) => at,
+            None => {
+                merged.push(parse(source, digest)?);
+                merged.len() - 1
+            }
+        };
+        for reference in &source.references {
+            let holder = merged
+                .iter()
+                .position(|image| image.references.contains(reference));
+            match holder {
+                None => merged[at].references.push(reference.clone()),
+                Some(other) if other != at => {
+                    return Err(SaveError::Reference(reference.to_string()));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    Ok(merged)
+}
+
+fn parse(source: &SaveImage, image: Digest) -> Result<Image<'_>, SaveError> {
+    let malformed = |source| SaveError::Document { image, source };
+    let manifest = Manifest::parse(&source.manifest).map_err(malformed)?;
+    let actual = Digest::of(&source.config);
+    if !manifest.config.describes(&source.config) {
+        return Err(SaveError::OtherConfig {
+            image,
+            expected: manifest.config.digest,
+            actual,
+        });
+    }
+    let diff_ids = ImageConfig::parse(&source.config)
+        .map_err(malformed)?
+        .rootfs
+        .diff_ids;
+    if diff_ids.len() != manifest.layers.len() {
+        return Err(SaveError::LayerCount {
+            image,
+            layers: manifest.layers.len(),
+            diff_ids: diff_ids.len(),
+        });
+    }
+    Ok(Image {
+        digest: image,
+        source,
+        references: Vec::new(),
+        manifest,
+        diff_ids,
+    })
+}
+
+/// One descriptor per reference, or one without annotations.
+fn index(images: &[Image<'_>]) -> Index {
+    let descriptors = images.iter().flat_map(|image| {
+        let media_type = image
+            .manifest
+            .media_type
+            .as_deref()
+            .unwrap_or(media_type::OCI_MANIFEST);
+        let bare = Descriptor::of(media_type, &image.source.manifest);
+        let named = |reference: &Reference| {
+            let mut descriptor = bare.clone();
+            descriptor
+                .annotations
+                .insert(IMAGE_NAME.into(), tagged(reference).to_string());
+            if let Some(tag) = tagged(reference).tag {
+                descriptor.annotations.insert(REF_NAME.into(), tag);
+            }
+            descriptor
+        };
+        let named: Vec<_> = image.references.iter().map(named).collect();
+        if named.is_empty() { vec![bare] } else { named }
+    });
+    Index::of(descriptors.collect())
+}
+
+fn tagged(reference: &Reference) -> Reference {
+    reference.clone().with_default_tag()
+}
+
+/// Repository and tag of each reference that has one: `manifest.json` cannot say digests.
+fn repository_tags(image: &Image<'_>) -> Vec<(String, String)> {
+    let tags = image.references.iter().map(tagged);
+    tags.filter_map(|reference| Some((reference.name(), reference.tag?)))
+        .collect()
+}
+
+fn docker_entry(image: &Image<'_>, format: Format) -> DockerEntry {
+    let config = image.manifest.config.digest;
+    let tags: Vec<_> = repository_tags(image)
+        .iter()
+        .map(|(name, tag)| format!("{name}:{tag}"))
+        .collect();
+    let layers = image.manifest.layers.iter().map(|layer| layer.digest);
+    DockerEntry {
+        config: if format == Format::Hybrid {
+            blob_path(&config)
+        } else {
+            format!("{}.json", config.hex())
+        },
+        repo_tags: Some(tags).filter(|tags| !tags.is_empty()),
+        layers: match format {
+            Format::Hybrid => layers.map(|digest| blob_path(&digest)).collect(),
+            _ => image.diff_ids.iter().map(layer_tar).collect(),
+        },
+    }
+}
+
+fn layer_tar(diff_id: &Digest) -> String {
+    format!("{}.tar", diff_id.hex())
+}
+
+/// Repository -> tag -> top layer (or config, when there is none), for readers that look for tags
+/// here.
+fn repositories(
+    images: &[Image<'_>],
+    format: Format,
+) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut repositories: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for image in images {
+        let top = match format {
+            Format::DockerArchive => image.diff_ids.last().copied(),
+            _ => image.manifest.layers.last().map(|layer| layer.digest),
+        };
+        let top = top.unwrap_or(image.manifest.config.digest).hex();
+        for (name, tag) in repository_tags(image) {
+            repositories
+                .entry(name)
+                .or_default()
+                .insert(tag, top.clone());
+        }
+    }
+    repositories
+}
+
+fn oci_blobs(images: &[Image<'_>]) -> Vec<Item> {
+    let mut blobs = BTreeMap::new();
+    for image in images {
+        for layer in &image.manifest.layers {
+            blobs.insert(
+                layer.digest,
+                Content::Blob {
+                    digest: layer.digest,
+                    size: layer.size,
+                },
+            );
+        }
+    }
+    for image in images {
+        blobs.insert(image.digest, Content::Bytes(image.source.manifest.clone()));
+        blobs.insert(
+            image.manifest.config.digest,
+            Content::Bytes(image.source.config.clone()),
+        );
+    }
+    let directories = ["blobs", "blobs/sha256"].map(|name| Item {
+        name: name.into(),
+        content: Content::Directory,
+    });
+    let blobs = blobs.into_iter().map(|(digest, content)| Item {
+        name: blob_path(&digest),
+        content,
+    });
+    directories.into_iter().chain(blobs).collect()
+}
+
+/// Configs, then layers, each by digest.
+fn docker_files(images: &[Image<'_>], blobs: &dyn BlobSource) -> Result<Vec<Item>, SaveError> {
+    let mut configs = BTreeMap::new();
+    let mut layers = BTreeMap::new();
+    for image in images {
+        let config = &image.manifest.config.digest;
+        configs.insert(
+            format!("{}.json", config.hex()),
+            Content::Bytes(image.source.config.clone()),
+        );
+        for (layer, diff_id) in image.manifest.layers.iter().zip(&image.diff_ids) {
+            if !layers.contains_key(diff_id) {
+                layers.insert(*diff_id, layer_content(layer, *diff_id, blobs)?);
+            }
+        }
+    }
+    let layers = layers
+        .into_iter()
+        .map(|(diff_id, content)| (layer_tar(&diff_id), content));
+    Ok(configs
+        .into_iter()
+        .chain(layers)
+        .map(|(name, content)| Item { name, content })
+        .collect())
+}
+
+/// A compressed layer is read once here, because its header needs the uncompressed size.
+fn layer_content(
+    layer: &Descriptor,
+    diff_id: Digest,
+    blobs: &dyn BlobSource,
+) -> Result<Content, SaveError> {
+    let blob = layer.digest;
+    if blob == diff_id {
+        return Ok(Content::Blob {
+            digest: blob,
+            size: layer.size,
+        });
+    }
+    let unreadable = |source| SaveError::Blob {
+        digest: blob,
+        source,
+    };
+    let (_, reader) = blobs.open(&blob).map_err(unreadable)?;
+    let (encoding, decoded) = compression::auto(reader).map_err(unreadable)?;
+    let mut decoded = HashingReader::new(decoded);
+    io::copy(&mut decoded, &mut io::sink()).map_err(unreadable)?;
+    let (_, actual, size) = decoded.finish();
+    if actual != diff_id {
+        return Err(SaveError::BlobDigest {
+            expected: diff_id,
+            actual,
+        });
+    }
+    Ok(Content::Decompressed {
+        blob,
+        encoding,
+        diff_id,
+        size,
+    })
+}

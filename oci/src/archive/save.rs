@@ -1,0 +1,194 @@
+//! Writes image archives. The formats are described in the parent module; what stands in an
+//! archive is decided in `plan`. Unaware of where blobs come from.
+
+use std::io::{self, BufWriter, Read, Write};
+
+use super::plan::{Content, Item, plan};
+use super::{Format, SaveError};
+use crate::compression;
+use crate::digest::{Digest, HashingReader};
+use crate::reference::Reference;
+use crate::tarfile::{HeaderFields, Kind, write_end, write_header, write_padding};
+
+/// How much is read and written at once.
+const BUFFER: usize = 1 << 18;
+
+/// Where the blobs of images are.
+pub trait BlobSource: Sync {
+    /// The size and the content of a blob.
+    ///
+    /// # Errors
+    /// When there is no such blob or it cannot be read.
+    fn open(&self, digest: &Digest) -> io::Result<(u64, Box<dyn Read + '_>)>;
+}
+
+/// An image to save.
+#[derive(Debug, Clone)]
+pub struct SaveImage {
+    /// Its names; one without tag and digest gets `latest`. May be empty.
+    pub references: Vec<Reference>,
+    /// Its manifest, verbatim.
+    pub manifest: Vec<u8>,
+    /// Its config, verbatim.
+    pub config: Vec<u8>,
+}
+
+/// Writes an archive of `images` to `out`, reading layers from `blobs`. `progress` is told how many
+/// bytes have been written in all. Every blob is verified on the way: after an error, what was
+/// written is to be thrown away.
+///
+/// # Errors
+/// [`SaveError`]: malformed images, one reference for two images, blobs that are missing or not
+/// what they should be, failing output.
+pub fn save(
+    out: &mut dyn Write,
+    images: &[SaveImage],
+    blobs: &dyn BlobSource,
+    format: Format,
+    progress: &dyn Fn(u64),
+) -> Result<(), SaveError> {
+    let items = plan(images, blobs, format)?;
+    let mut out = BufWriter::with_capacity(
+        BUFFER,
+        Progress {
+            out,
+            written: 0,
+            progress,
+        },
+    );
+    for item in &items {
+        write_item(&mut out, item, blobs)?;
+    }
+    write_end(&mut out)?;
+    out.flush()?;
+    Ok(())
+}
+
+fn write_item(out: &mut dyn Write, item: &Item, blobs: &dyn BlobSource) -> Result<(), SaveError> {
+    let (kind, mode, size) = match &item.content {
+        Content::Directory => (Kind::Directory, 0o755, 0),
+        Content::Bytes(bytes) => (Kind::File, 0o644, bytes.len() as u64),
+        Content::Blob { size, .. } | Content::Decompressed { size, .. } => {
+            (Kind::File, 0o644, *size)
+        }
+    };
+    let path = item.name.as_bytes();
+    let fields = HeaderFields {
+        path,
+        kind,
+        mode,
+        uid: 0,
+        gid: 0,
+        size,
+        mtime: 0,
+        link: b"",
+        device: (0, 0),
+        xattrs: &[],
+    };
+    write_header(out, &fields)?;
+    match &item.content {
+        Content::Directory => {}
+        Content::Bytes(bytes) => out.write_all(bytes)?,
+        Content::Blob { digest, size } => {
+            let (actual, reader) = open(blobs, digest)?;
+            if actual != *size {
+                return Err(SaveError::BlobSize {
+                    digest: *digest,
+                    expected: *size,
+                    actual,
+                });
+            }
+            copy(out, reader, digest, digest, *size)?;
+        }
+        Content::Decompressed {
+            blob,
+            encoding,
+            diff_id,
+            size,
+        } => {
+            let unreadable = |source| SaveError::Blob {
+                digest: *blob,
+                source,
+            };
+            let reader =
+                compression::decoder(open(blobs, blob)?.1, *encoding).map_err(unreadable)?;
+            copy(out, reader, blob, diff_id, *size)?;
+        }
+    }
+    write_padding(out, size)?;
+    Ok(())
+}
+
+fn open<'a>(
+    blobs: &'a dyn BlobSource,
+    digest: &Digest,
+) -> Result<(u64, Box<dyn Read + 'a>), SaveError> {
+    blobs.open(digest).map_err(|source| SaveError::Blob {
+        digest: *digest,
+        source,
+    })
+}
+
+/// Copies exactly `size` bytes of `blob` that have the digest `expected`.
+fn copy(
+    out: &mut dyn Write,
+    reader: impl Read,
+    blob: &Digest,
+    expected: &Digest,
+    size: u64,
+) -> Result<(), SaveError> {
+    // One byte more shows a blob that goes on.
+    let mut reader = HashingReader::new(reader.take(size.saturating_add(1)));
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let n = match reader.read(&mut buffer) {
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(source) => {
+                return Err(SaveError::Blob {
+                    digest: *blob,
+                    source,
+                });
+            }
+        };
+        if n == 0 || reader.count() > size {
+            break;
+        }
+        out.write_all(&buffer[..n])?;
+    }
+    let (_, actual, count) = reader.finish();
+    if count != size {
+        return Err(SaveError::BlobSize {
+            digest: *blob,
+            expected: size,
+            actual: count,
+        });
+    }
+    if actual != *expected {
+        return Err(SaveError::BlobDigest {
+            expected: *expected,
+            actual,
+        });
+    }
+    Ok(())
+}
+
+/// Tells how many bytes went through.
+struct Progress<'a> {
+    out: &'a mut dyn Write,
+    written: u64,
+    progress: &'a dyn Fn(u64),
+}
+
+impl Write for Progress<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.out.write(bytes)?;
+        self.written += n as u64;
+        (self.progress)(self.written);
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
