@@ -2,11 +2,22 @@
 //!
 //! A build context, a stage and an image are the same thing here. Unaware of the store and of mounts.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
+pub(crate) mod level;
+mod read;
+mod resolve;
+#[cfg(test)]
+mod tests;
 
-use crate::{Entry, ReadError, ResolveError, Tree};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+pub use read::FileReader;
+
+use crate::chain::level::Level;
+use crate::path::components;
+use crate::{Entry, Tree};
 
 /// Where the content of a tree's files lies.
 #[derive(Clone, Debug)]
@@ -25,7 +36,10 @@ pub enum Origin {
 #[derive(Clone, Debug)]
 pub struct Chain {
     layers: Vec<(Arc<Tree>, Origin)>,
-    root: Entry,
+    /// One for each layer: its tar or folder, once it was opened.
+    handles: Vec<Arc<OnceLock<Arc<File>>>>,
+    /// What the root is when no tree describes it.
+    root: Arc<Entry>,
 }
 
 /// An entry that shows at its path in a chain.
@@ -35,6 +49,17 @@ pub struct Found<'a> {
     pub entry: &'a Entry,
     /// Which tree it is from, 0 is the lowest; `None` for a root that no tree describes.
     pub layer: Option<usize>,
+}
+
+impl Found<'_> {
+    /// The inode that it shares with other names, if it does: entries of a chain are hard links of each other when their groups
+    /// are equal.
+    #[must_use]
+    pub fn link_group(&self) -> Option<(usize, u32)> {
+        self.layer
+            .filter(|_| self.entry.links != 0)
+            .map(|layer| (layer, self.entry.links))
+    }
 }
 
 /// Where a path leads once symbolic links are followed.
@@ -50,33 +75,21 @@ impl Chain {
     /// A chain of `layers`, bottom first.
     #[must_use]
     pub fn new(layers: Vec<(Arc<Tree>, Origin)>) -> Self {
+        let handles = layers.iter().map(|_| Arc::default()).collect();
         Self {
             layers,
-            root: Entry::implied_directory(b""),
+            handles,
+            root: Arc::new(Entry::implied_directory(b"")),
         }
     }
-}
 
-/// Content of a regular file.
-#[derive(Debug)]
-pub struct FileReader {}
-
-impl std::io::Read for FileReader {
-    fn read(&mut self, _buffer: &mut [u8]) -> std::io::Result<usize> {
-        Err(std::io::ErrorKind::Unsupported.into())
-    }
-}
-
-impl Chain {
     /// The same chain with one more tree on top.
     #[must_use]
     pub fn with(&self, tree: Arc<Tree>, origin: Origin) -> Self {
-        let mut layers = self.layers.clone();
-        layers.push((tree, origin));
-        Self {
-            layers,
-            root: self.root.clone(),
-        }
+        let mut chain = self.clone();
+        chain.layers.push((tree, origin));
+        chain.handles.push(Arc::default());
+        chain
     }
 
     /// The trees and where their content lies, bottom first.
@@ -88,45 +101,75 @@ impl Chain {
     /// What shows at `path` (clean, as in [`Entry::path`]); symbolic links are not followed. The root always exists.
     #[must_use]
     pub fn lookup(&self, path: &[u8]) -> Option<Found<'_>> {
-        let _ = path;
-        None
+        let mut parts = components(path);
+        let Some(name) = parts.next_back() else {
+            return Some(self.root());
+        };
+        let mut level = Level::root(self);
+        for part in parts {
+            level = level.descend(part);
+            if level.is_empty() {
+                return None;
+            }
+        }
+        level.child(name)
     }
 
-    /// Follows symbolic links as a process would whose root is this chain: absolute links and `..` stay inside. `path` may be
-    /// absolute and dirty. Components that do not exist are kept by name.
-    ///
-    /// # Errors
-    /// More than 40 links, as in the kernel.
-    pub fn resolve(&self, path: &[u8], follow_last: bool) -> Result<Resolved<'_>, ResolveError> {
-        let _ = (path, follow_last);
-        Err(ResolveError::Loop {
-            path: String::new(),
+    /// The root directory, which always exists.
+    #[must_use]
+    pub fn root(&self) -> Found<'_> {
+        let described = self
+            .layers
+            .iter()
+            .enumerate()
+            .rev()
+            .find_map(|(layer, (tree, _))| {
+                let entry = tree
+                    .entries()
+                    .first()
+                    .filter(|entry| entry.path.is_empty())?;
+                Some(Found {
+                    entry,
+                    layer: Some(layer),
+                })
+            });
+        described.unwrap_or(Found {
+            entry: &self.root,
+            layer: None,
         })
     }
 
     /// What the directory at `path` holds, merged and sorted by name. Empty when it is no directory.
     #[must_use]
     pub fn children(&self, path: &[u8]) -> Vec<(&[u8], Found<'_>)> {
-        let _ = path;
-        Vec::new()
+        self.level(path).children()
     }
 
     /// `path` itself, if it exists, and everything below it, sorted by the bytes of the paths.
     #[must_use]
     pub fn walk(&self, path: &[u8]) -> Vec<Found<'_>> {
-        let _ = path;
-        Vec::new()
+        let Some(start) = self.lookup(path) else {
+            return Vec::new();
+        };
+        let mut out = vec![start];
+        let mut pending = vec![self.level(path)];
+        while let Some(level) = pending.pop() {
+            if level.collect_single(&mut out) {
+                continue;
+            }
+            for (name, found) in level.children() {
+                out.push(found);
+                if found.entry.is_directory() {
+                    pending.push(level.descend(name));
+                }
+            }
+        }
+        out.sort_by(|a, b| a.entry.path.cmp(&b.entry.path));
+        out
     }
 
-    /// Opens the content of a regular file. Files of the host are opened without following links and without waiting for a
-    /// FIFO; a file that is shorter or longer than its entry says gives what it has.
-    ///
-    /// # Errors
-    /// It is no regular file, or cannot be opened.
-    pub fn read(&self, found: &Found<'_>) -> Result<FileReader, ReadError> {
-        let _ = found;
-        Err(ReadError::NoContent {
-            path: String::new(),
-        })
+    /// The merged directory at `path`; empty when it is none.
+    pub(crate) fn level(&self, path: &[u8]) -> Level<'_> {
+        components(path).fold(Level::root(self), |level, part| level.descend(part))
     }
 }

@@ -136,7 +136,7 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 pub enum LayerError {
     /// The archive could not be read or is malformed.
     #[error("the layer's tar cannot be read")]
-    Tar(#[source] io::Error),
+    Tar(#[source] kiln_oci::tarfile::TarError),
     /// The layer could not be written.
     #[error("the layer's tar cannot be written to {}", path.display())]
     Write {

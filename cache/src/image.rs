@@ -1,6 +1,20 @@
 //! Images: manifests and configs that are kept verbatim, and the names that point to them.
 
-use kiln_oci::{Digest, Reference};
+mod find;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+
+use kiln_oci::{Digest, ImageConfig, Manifest, Reference};
+use rusqlite::{OptionalExtension, Transaction};
+
+use crate::store::database::{digest, unsigned};
+use crate::store::used::Thing;
+use crate::{ImageError, Store, StoreError};
 
 /// An image as it is in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,4 +48,339 @@ pub struct ImageSummary {
     pub size: u64,
     /// Diff IDs, bottom first.
     pub diff_ids: Vec<Digest>,
+}
+
+/// Larger manifests and configs are refused, as everywhere.
+const MAX_DOCUMENT: u64 = 4 << 20;
+
+impl Store {
+    /// Puts an image whose layers are in the store; returns manifest and config digest. Not durable before it is tagged.
+    ///
+    /// # Errors
+    /// Manifest or config cannot be understood, or a layer is missing.
+    pub fn put_image(
+        &self,
+        manifest: &[u8],
+        config: &[u8],
+    ) -> Result<(Digest, Digest), ImageError> {
+        let (manifest_digest, config_digest) = (Digest::of(manifest), Digest::of(config));
+        let malformed = |what, digest, problem: String| ImageError::Malformed {
+            what,
+            digest,
+            problem,
+        };
+        let parsed = Manifest::parse(manifest)
+            .map_err(|error| malformed("manifest", manifest_digest, error.to_string()))?;
+        let parsed_config = ImageConfig::parse(config)
+            .map_err(|error| malformed("config", config_digest, error.to_string()))?;
+        if parsed.config.digest != config_digest {
+            return Err(malformed(
+                "manifest",
+                manifest_digest,
+                format!(
+                    "its config is {}, not {config_digest}",
+                    parsed.config.digest
+                ),
+            ));
+        }
+        let diff_ids = &parsed_config.rootfs.diff_ids;
+        if diff_ids.len() != parsed.layers.len() {
+            return Err(malformed(
+                "manifest",
+                manifest_digest,
+                format!(
+                    "it has {} layers, its config {}",
+                    parsed.layers.len(),
+                    diff_ids.len()
+                ),
+            ));
+        }
+        let layers: Vec<(Digest, Digest)> = diff_ids
+            .iter()
+            .copied()
+            .zip(parsed.layers.iter().map(|layer| layer.digest))
+            .collect();
+        let needed: Vec<Digest> = layers
+            .iter()
+            .flat_map(|&(diff_id, blob)| [diff_id, blob])
+            .collect();
+        self.pin(&needed)?;
+        for digest in needed {
+            if !self.has_blob(&digest)? {
+                return Err(StoreError::Missing { digest }.into());
+            }
+        }
+        self.put_blob(&mut &*manifest, None)?;
+        self.put_blob(&mut &*config, None)?;
+        let now = self.now();
+        self.database().write(|transaction| {
+            insert(transaction, &manifest_digest, &config_digest, &layers, now)
+        })?;
+        Ok((manifest_digest, config_digest))
+    }
+
+    /// Points a name to an image. Durable on return, with everything that the image needs.
+    ///
+    /// # Errors
+    /// There is no such image, or the disk fails.
+    pub fn tag(&self, reference: &Reference, manifest: &Digest) -> Result<(), ImageError> {
+        self.writable()?;
+        if !self.pin_image(manifest)? {
+            return Err(ImageError::NotFound {
+                name: manifest.to_string(),
+            });
+        }
+        let blobs = self.blobs_of_image(manifest)?;
+        self.make_durable(&blobs)?;
+        let name = stored_name(reference);
+        self.database().write_durably(|transaction| {
+            let mut update =
+                transaction.prepare_cached("UPDATE blobs SET synced = 1 WHERE digest = ?1")?;
+            blobs
+                .iter()
+                .try_for_each(|digest| update.execute([digest.as_bytes()]).map(drop))?;
+            let replace = "INSERT OR REPLACE INTO tags (reference, manifest) VALUES (?1, ?2)";
+            transaction
+                .execute(replace, (name, manifest.as_bytes()))
+                .map(drop)
+        })?;
+        Ok(())
+    }
+
+    /// Data, then directories; the reference comes after both.
+    fn make_durable(&self, blobs: &BTreeSet<Digest>) -> Result<(), StoreError> {
+        let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
+        for digest in blobs {
+            let path = self.blob_path(digest);
+            let file = self.open_blob(digest)?;
+            if self.is_durable(digest)? {
+                continue;
+            }
+            file.sync_data()
+                .map_err(|source| StoreError::io("sync", &path, source))?;
+            // the shard and the folder that holds it
+            folders.extend(path.ancestors().skip(1).take(2).map(Into::into));
+        }
+        for folder in folders {
+            let synced = File::open(&folder).and_then(|folder| folder.sync_all());
+            synced.map_err(|source| StoreError::io("sync", &folder, source))?;
+        }
+        Ok(())
+    }
+
+    fn is_durable(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let query = "SELECT synced FROM blobs WHERE digest = ?1";
+        let synced = self.database().read(|connection| {
+            connection
+                .prepare_cached(query)?
+                .query_row([digest.as_bytes()], |row| row.get(0))
+                .optional()
+        })?;
+        Ok(synced.unwrap_or(false))
+    }
+
+    /// Removes a name; `false` when there was none. Durable on return.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn untag(&self, reference: &Reference) -> Result<bool, StoreError> {
+        self.writable()?;
+        let name = stored_name(reference);
+        self.database().write_durably(|transaction| {
+            Ok(transaction.execute("DELETE FROM tags WHERE reference = ?1", [name])? > 0)
+        })
+    }
+
+    /// All images, the newest first.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn images(&self) -> Result<Vec<ImageSummary>, StoreError> {
+        let query = "SELECT manifest, config, stored FROM images ORDER BY stored DESC, manifest";
+        let rows: Vec<(Digest, Digest, i64)> = self.database().read(|connection| {
+            let mut statement = connection.prepare_cached(query)?;
+            let rows = statement.query_map([], |row| {
+                Ok((digest(row, 0)?, digest(row, 1)?, row.get(2)?))
+            })?;
+            rows.collect()
+        })?;
+        rows.into_iter()
+            .map(|(manifest, id, stored)| self.summary(manifest, id, stored))
+            .collect()
+    }
+
+    fn summary(
+        &self,
+        manifest: Digest,
+        id: Digest,
+        stored: i64,
+    ) -> Result<ImageSummary, StoreError> {
+        let query = "SELECT l.diff_id, coalesce(s.tar_size, 0) FROM image_layers l LEFT JOIN layers s ON s.diff_id = l.diff_id \
+                     WHERE l.manifest = ?1 ORDER BY l.position";
+        let layers: Vec<(Digest, i64)> = self.database().read(|connection| {
+            let mut statement = connection.prepare_cached(query)?;
+            let rows = statement.query_map([manifest.as_bytes()], |row| {
+                Ok((digest(row, 0)?, row.get(1)?))
+            })?;
+            rows.collect()
+        })?;
+        let size = layers.iter().map(|(_, size)| unsigned(*size)).sum();
+        let diff_ids = layers.into_iter().map(|(diff_id, _)| diff_id).collect();
+        Ok(ImageSummary {
+            manifest,
+            id,
+            references: self.references(&manifest)?,
+            stored,
+            size,
+            diff_ids,
+        })
+    }
+
+    /// Names of an image, sorted.
+    fn references(&self, manifest: &Digest) -> Result<Vec<Reference>, StoreError> {
+        let query = "SELECT reference FROM tags WHERE manifest = ?1 ORDER BY reference";
+        let names: Vec<String> = self.database().read(|connection| {
+            let mut statement = connection.prepare_cached(query)?;
+            let rows = statement.query_map([manifest.as_bytes()], |row| row.get(0))?;
+            rows.collect()
+        })?;
+        let parsed = names.iter().map(|name| {
+            Reference::parse(name).map_err(|_| StoreError::Damaged {
+                what: format!("the name {name}"),
+            })
+        });
+        parsed.collect()
+    }
+
+    /// The image with this manifest digest.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn image(&self, manifest: &Digest) -> Result<StoredImage, ImageError> {
+        let not_found = || ImageError::NotFound {
+            name: manifest.to_string(),
+        };
+        if !self.pin_image(manifest)? {
+            return Err(not_found());
+        }
+        let query = "SELECT config FROM images WHERE manifest = ?1";
+        let config_digest = self.database().read(|connection| {
+            connection
+                .prepare_cached(query)?
+                .query_row([manifest.as_bytes()], |row| digest(row, 0))
+        })?;
+        let (manifest_bytes, config) = (self.document(manifest)?, self.document(&config_digest)?);
+        let parsed = ImageConfig::parse(&config);
+        let parsed = parsed.map_err(|error| ImageError::Malformed {
+            what: "config",
+            digest: config_digest,
+            problem: error.to_string(),
+        })?;
+        Ok(StoredImage {
+            manifest_digest: *manifest,
+            manifest: manifest_bytes,
+            config_digest,
+            config,
+            diff_ids: parsed.rootfs.diff_ids,
+            references: self.references(manifest)?,
+        })
+    }
+
+    fn document(&self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = Vec::new();
+        let read = self
+            .open_blob(digest)?
+            .take(MAX_DOCUMENT)
+            .read_to_end(&mut bytes);
+        read.map_err(|source| StoreError::io("read", &self.blob_path(digest), source))?;
+        Ok(bytes)
+    }
+
+    /// Removes an image and its names; its layers stay until a prune.
+    ///
+    /// # Errors
+    /// There is none, or the database fails.
+    pub fn remove_image(&self, manifest: &Digest) -> Result<(), ImageError> {
+        self.writable()?;
+        let removed = self
+            .database()
+            .write_durably(|transaction| delete(transaction, manifest))?;
+        if !removed {
+            return Err(ImageError::NotFound {
+                name: manifest.to_string(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Pins all that an image needs and says whether all of it is here.
+    pub(crate) fn pin_image(&self, manifest: &Digest) -> Result<bool, StoreError> {
+        let blobs = self.blobs_of_image(manifest)?;
+        if blobs.is_empty() {
+            return Ok(false);
+        }
+        let list: Vec<Digest> = blobs.iter().copied().collect();
+        self.pin(&list)?;
+        self.touch(Thing::Image, manifest);
+        for digest in &list {
+            self.touch(Thing::Layer, digest);
+            if !self.has_blob(digest)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Manifest, config, layers as the manifest names them, and their tars. Empty when there is no such image.
+    pub(crate) fn blobs_of_image(&self, manifest: &Digest) -> Result<BTreeSet<Digest>, StoreError> {
+        let query = "SELECT manifest FROM images WHERE manifest = ?1 UNION SELECT config FROM images WHERE manifest = ?1 \
+                     UNION SELECT diff_id FROM image_layers WHERE manifest = ?1 UNION SELECT blob FROM image_layers WHERE manifest = ?1";
+        self.database().read(|connection| {
+            let mut statement = connection.prepare_cached(query)?;
+            let rows = statement.query_map([manifest.as_bytes()], |row| digest(row, 0))?;
+            rows.collect()
+        })
+    }
+}
+
+/// How a name is stored: in full, with its tag.
+fn stored_name(reference: &Reference) -> String {
+    reference.clone().with_default_tag().to_string()
+}
+
+fn insert(
+    transaction: &Transaction<'_>,
+    manifest: &Digest,
+    config: &Digest,
+    layers: &[(Digest, Digest)],
+    now: i64,
+) -> rusqlite::Result<()> {
+    let upsert = "INSERT INTO images (manifest, config, stored, used) VALUES (?1, ?2, ?3, ?3) ON CONFLICT DO UPDATE SET used = ?3";
+    transaction
+        .prepare_cached(upsert)?
+        .execute((manifest.as_bytes(), config.as_bytes(), now))?;
+    let mut layer = transaction.prepare_cached("INSERT OR REPLACE INTO image_layers (manifest, position, diff_id, blob) VALUES (?1, ?2, ?3, ?4)")?;
+    for (position, (diff_id, blob)) in (0_i64..).zip(layers) {
+        layer.execute((
+            manifest.as_bytes(),
+            position,
+            diff_id.as_bytes(),
+            blob.as_bytes(),
+        ))?;
+    }
+    Ok(())
+}
+
+/// Removes an image's rows; `false` when there were none.
+pub(crate) fn delete(transaction: &Transaction<'_>, manifest: &Digest) -> rusqlite::Result<bool> {
+    for table in ["tags", "image_layers", "memos"] {
+        transaction.execute(
+            &format!("DELETE FROM {table} WHERE manifest = ?1"),
+            [manifest.as_bytes()],
+        )?;
+    }
+    Ok(transaction.execute(
+        "DELETE FROM images WHERE manifest = ?1",
+        [manifest.as_bytes()],
+    )? > 0)
 }

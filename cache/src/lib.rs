@@ -36,6 +36,7 @@
 //! Locks are flocks: the store must be on a local file system, and NFS is refused. One store belongs to one uid.
 #![forbid(unsafe_code)]
 
+mod beneath;
 pub mod chain;
 pub mod content;
 pub mod context;
@@ -45,11 +46,14 @@ pub mod fsck;
 pub mod image;
 pub mod key;
 pub mod layer;
+mod listing;
 pub mod memo;
 pub mod path;
 pub mod prune;
 pub mod record;
 pub mod store;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod tree;
 pub mod usage;
 pub mod view;

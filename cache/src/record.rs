@@ -3,6 +3,11 @@
 //! A record is found by its key only while its layer is in the store. Unaware of how keys are made.
 
 use kiln_oci::Digest;
+use rusqlite::{OptionalExtension, Row, params_from_iter};
+
+use crate::store::database::{digest, optional_digest, signed, unsigned};
+use crate::store::used::Thing;
+use crate::{Store, StoreError};
 
 /// What an operation made, and what it cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,4 +30,151 @@ pub struct Record {
     pub dockerfile_line: u32,
     /// What a person reads: `RUN make`.
     pub title: String,
+}
+
+const COLUMNS: &str = "key, definition, inputs, diff_id, tree, created, cost_ms, line, title";
+
+impl Store {
+    /// The result of a key, pinned; a record whose layer is gone is a miss.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn lookup(&self, key: &Digest) -> Result<Option<Record>, StoreError> {
+        let query = format!("SELECT {COLUMNS} FROM records WHERE key = ?1");
+        let row = self.database().read(|connection| {
+            let mut statement = connection.prepare_cached(&query)?;
+            statement.query_row([key.as_bytes()], from_row).optional()
+        })?;
+        let Some(record) = row else {
+            return Ok(None);
+        };
+        if !self.holds(&record)? {
+            return Ok(None);
+        }
+        self.touch(Thing::Record, key);
+        Ok(Some(record))
+    }
+
+    /// Whether the record's layer is here, and from now on stays.
+    fn holds(&self, record: &Record) -> Result<bool, StoreError> {
+        let Some(diff_id) = record.diff_id else {
+            return Ok(true);
+        };
+        self.pin(&[diff_id])?;
+        self.touch(Thing::Layer, &diff_id);
+        self.has_blob(&diff_id)
+    }
+
+    /// Writes a record; one with the same key is replaced.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn record(&self, record: &Record) -> Result<(), StoreError> {
+        self.writable()?;
+        let inputs = serde_json::to_string(&record.inputs).map_err(|_| StoreError::Damaged {
+            what: "the inputs of a record".to_owned(),
+        })?;
+        let replace = format!(
+            "INSERT OR REPLACE INTO records ({COLUMNS}, used) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+        );
+        let cost = signed(record.cost_ms);
+        self.database().write(|transaction| {
+            let row = (
+                record.key.as_bytes(),
+                record.definition.as_bytes(),
+                &inputs,
+                record.diff_id.map(|diff_id| *diff_id.as_bytes()),
+                record.tree.as_bytes(),
+                record.created,
+                cost,
+                record.dockerfile_line,
+                &record.title,
+                self.now(),
+            );
+            transaction.prepare_cached(&replace)?.execute(row)?;
+            if let Some(diff_id) = record.diff_id {
+                let update = "UPDATE layers SET cost_ms = max(cost_ms, ?1) WHERE diff_id = ?2";
+                transaction
+                    .prepare_cached(update)?
+                    .execute((cost, diff_id.as_bytes()))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether any record has this definition: if not, no key of it can hit.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn has_definition(&self, definition: &Digest) -> Result<bool, StoreError> {
+        let query = "SELECT EXISTS (SELECT 1 FROM records WHERE definition = ?1)";
+        self.database().read(|connection| {
+            connection
+                .prepare_cached(query)?
+                .query_row([definition.as_bytes()], |row| row.get(0))
+        })
+    }
+
+    /// The layer of an earlier result of the same operation with the same tree, still in the store: the new one can be dropped.
+    /// The earliest, by time and then by key.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn result_with_tree(
+        &self,
+        definition: &Digest,
+        tree: &Digest,
+    ) -> Result<Option<Digest>, StoreError> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM records WHERE definition = ?1 AND tree = ?2 AND diff_id IS NOT NULL ORDER BY created, key"
+        );
+        for record in self.select(&query, &[definition, tree])? {
+            if self.holds(&record)? {
+                return Ok(record.diff_id);
+            }
+        }
+        Ok(None)
+    }
+
+    /// All records of an operation, the latest first: why did it miss?
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn records_of_definition(&self, definition: &Digest) -> Result<Vec<Record>, StoreError> {
+        self.select(
+            &format!(
+                "SELECT {COLUMNS} FROM records WHERE definition = ?1 ORDER BY created DESC, key"
+            ),
+            &[definition],
+        )
+    }
+
+    fn select(&self, query: &str, digests: &[&Digest]) -> Result<Vec<Record>, StoreError> {
+        self.database().read(|connection| {
+            let mut statement = connection.prepare_cached(query)?;
+            let rows = statement.query_map(
+                params_from_iter(digests.iter().map(|digest| *digest.as_bytes())),
+                from_row,
+            )?;
+            rows.collect()
+        })
+    }
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Record> {
+    let inputs: String = row.get(2)?;
+    let inputs = serde_json::from_str(&inputs).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, error.into())
+    })?;
+    Ok(Record {
+        key: digest(row, 0)?,
+        definition: digest(row, 1)?,
+        inputs,
+        diff_id: optional_digest(row, 3)?,
+        tree: digest(row, 4)?,
+        created: row.get(5)?,
+        cost_ms: unsigned(row.get(6)?),
+        dockerfile_line: row.get(7)?,
+        title: row.get(8)?,
+    })
 }

@@ -31,3 +31,15 @@ pub struct Usage {
     /// Removed, but still on disk.
     pub trash: Class,
 }
+
+impl crate::Store {
+    /// What the store holds.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn df(&self) -> Result<Usage, crate::StoreError> {
+        Err(crate::StoreError::Damaged {
+            what: "unfinished".to_owned(),
+        })
+    }
+}

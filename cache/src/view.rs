@@ -1,8 +1,25 @@
 //! Views and uppers: directories that somebody else mounts.
 //!
-//! A view is derived from a layer and may be thrown away at any time while nobody holds it.
+//! A view is derived from a layer and may be thrown away while nobody holds it. It is not synced: one that another boot made is
+//! made anew, since nothing tells cheaply whether it survived a power cut whole.
 
-use std::path::PathBuf;
+mod unpack;
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use kiln_oci::Digest;
+use rayon::prelude::*;
+use rusqlite::OptionalExtension;
+
+use crate::beneath::open_root;
+use crate::store::blobs::rename_into;
+use crate::store::database::signed;
+use crate::store::lock::lock_file;
+use crate::store::used::Thing;
+use crate::view::unpack::{Target, unpack};
+use crate::{Chain, Store, StoreError};
 
 /// What can be stacked to a root file system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,4 +36,145 @@ pub struct Upper {
     pub upper: PathBuf,
     /// What overlayfs calls `workdir`.
     pub work: PathBuf,
+}
+
+impl Store {
+    /// The layers, bottom first, as directories that can be mounted; made on first use, pinned.
+    ///
+    /// # Errors
+    /// A layer is missing, or the disk is full.
+    pub fn view(&self, diff_ids: &[Digest]) -> Result<View, StoreError> {
+        self.pin(diff_ids)?;
+        let made: Result<Vec<_>, _> = diff_ids
+            .par_iter()
+            .rev()
+            .map(|diff_id| self.layer_view(diff_id))
+            .collect();
+        made.map(|lowers| View { lowers })
+    }
+
+    /// An empty upper for a RUN above `below`, in this process's scratch.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn new_upper(&self, below: &Chain) -> Result<Upper, StoreError> {
+        let dir = self.scratch_dir("upper")?;
+        let upper = Upper {
+            upper: dir.join("upper"),
+            work: dir.join("work"),
+        };
+        for path in [&upper.upper, &upper.work] {
+            std::fs::create_dir(path).map_err(|source| StoreError::io("make", path, source))?;
+        }
+        let root = open_root(&upper.upper)
+            .map_err(|source| StoreError::io("open", &upper.upper, source))?;
+        let applied = self.target().apply(root.as_fd(), below.root().entry);
+        applied.map_err(|source| StoreError::io("prepare", &upper.upper, source))?;
+        Ok(upper)
+    }
+
+    /// Makes an upper the view of the layer that was committed from it, by a rename; mounts that use it go on. When the view
+    /// exists already, the upper goes to the trash. Returns where the view is.
+    ///
+    /// # Errors
+    /// The rename fails.
+    pub fn adopt_upper(&self, upper: &Upper, diff_id: &Digest) -> Result<PathBuf, StoreError> {
+        self.pin(&[*diff_id])?;
+        let path = self.view_path(diff_id);
+        let _turn = self.view_turn(diff_id)?;
+        if self.is_sound_view(diff_id)? {
+            self.to_trash(&upper.upper)?;
+        } else {
+            let size = self.layer_index(diff_id)?.tar_size;
+            self.install_view(&upper.upper, diff_id, size)?;
+        }
+        if let Some(scratch) = upper.work.parent() {
+            self.to_trash(scratch)?;
+        }
+        Ok(path)
+    }
+
+    pub(crate) fn view_path(&self, diff_id: &Digest) -> PathBuf {
+        self.root()
+            .join("views")
+            .join(&self.inner.options.id_map_key)
+            .join(diff_id.hex())
+    }
+
+    fn layer_view(&self, diff_id: &Digest) -> Result<PathBuf, StoreError> {
+        let path = self.view_path(diff_id);
+        self.touch(Thing::View, diff_id);
+        if self.is_sound_view(diff_id)? {
+            self.touch(Thing::Layer, diff_id);
+            return Ok(path);
+        }
+        self.writable()?;
+        let _turn = self.view_turn(diff_id)?;
+        if self.is_sound_view(diff_id)? {
+            return Ok(path);
+        }
+        let layer = self.layer(diff_id)?;
+        let scratch = self.scratch_dir("view")?;
+        let made = unpack(&layer, &scratch, self.target());
+        let installed = made.and_then(|size| self.install_view(&scratch, diff_id, size));
+        if installed.is_err() {
+            // the error that is reported is the first one
+            let _ = self.to_trash(&scratch);
+        }
+        installed.map(|()| path)
+    }
+
+    fn target(&self) -> Target {
+        Target {
+            rootless: self.inner.options.rootless,
+            keep_owners: self.inner.options.single_id,
+        }
+    }
+
+    /// One process at a time makes a view or throws a stale one away.
+    fn view_turn(&self, diff_id: &Digest) -> Result<impl Drop + use<>, StoreError> {
+        let path = self
+            .root()
+            .join("locks")
+            .join(format!("view-{}", diff_id.hex()));
+        let locked =
+            lock_file(&path, true).map_err(|source| StoreError::io("lock", &path, source))?;
+        locked.ok_or_else(|| StoreError::io("lock", &path, io::ErrorKind::WouldBlock.into()))
+    }
+
+    /// Whether there is a view that this boot made.
+    fn is_sound_view(&self, diff_id: &Digest) -> Result<bool, StoreError> {
+        let options = &self.inner.options;
+        let query = "SELECT boot = ?3 FROM views WHERE id_map = ?1 AND diff_id = ?2";
+        let known: Option<bool> = self.database().read(|connection| {
+            let mut statement = connection.prepare_cached(query)?;
+            statement
+                .query_row(
+                    (&options.id_map_key, diff_id.as_bytes(), &options.boot_id),
+                    |row| row.get(0),
+                )
+                .optional()
+        })?;
+        Ok(known == Some(true) && self.view_path(diff_id).is_dir())
+    }
+
+    /// Moves a finished directory to the view's name; what stood there is stale.
+    fn install_view(&self, made: &Path, diff_id: &Digest, size: u64) -> Result<(), StoreError> {
+        let path = self.view_path(diff_id);
+        self.to_trash(&path)?;
+        rename_into(made, &path)
+            .map_err(|source| StoreError::io("make the view", &path, source))?;
+        let options = &self.inner.options;
+        let upsert = "INSERT INTO views (id_map, diff_id, size, boot, used) VALUES (?1, ?2, ?3, ?4, ?5) \
+                      ON CONFLICT DO UPDATE SET size = ?3, boot = ?4, used = ?5";
+        let row = (
+            &options.id_map_key,
+            diff_id.as_bytes(),
+            signed(size),
+            &options.boot_id,
+            self.now(),
+        );
+        self.database()
+            .read(|connection| connection.prepare_cached(upsert)?.execute(row).map(drop))
+    }
 }

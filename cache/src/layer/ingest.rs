@@ -1,0 +1,233 @@
+//! Layers from outside: one pass over the blob checks, keeps and indexes it.
+//!
+//! Decompression happens on the caller's thread; parsing, file digests and the writing of the tar on a second, sha256 on two
+//! more: the slowest of them sets the pace.
+
+use std::io::{self, Cursor, Read, Write};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use kiln_oci::Digest;
+use kiln_oci::compression::{Encoding, SNIFF, decoder, sniff};
+
+use crate::layer::read::read_tree;
+use crate::store::blobs::check_blob;
+use crate::store::sink::{Finished, Sink, read_full};
+use crate::{CompressedBlob, Layer, LayerError, LayerIndex, Store, StoreError, Tree};
+
+/// Decompressed bytes that change threads at once.
+const CHUNK: usize = 256 << 10;
+/// Chunks on their way.
+const IN_FLIGHT: usize = 8;
+
+impl Store {
+    /// Takes in an uncompressed tar as a layer, verbatim (`ADD` of an archive, `import`).
+    ///
+    /// # Errors
+    /// The tar is malformed, or the disk is full.
+    pub fn import_tar(&self, tar: &mut dyn Read) -> Result<Layer, StoreError> {
+        let (tree, finished) = write_tar(self.sink("layer")?, tar)?;
+        let index = LayerIndex {
+            diff_id: finished.digest,
+            tar_size: finished.size,
+            tree: tree.into(),
+        };
+        self.publish_layer(&finished, index, None)
+    }
+
+    /// Takes in a layer from outside in one pass: checks size and digest of the blob and the diff ID of what it unpacks to, keeps the
+    /// blob verbatim (when it is compressed) and the tar, and writes the index. The encoding is told by the first bytes.
+    /// Nothing stays on failure. A layer that the store holds already is not read.
+    ///
+    /// # Errors
+    /// Something does not match, the tar is malformed, or the disk is full.
+    pub fn ingest_layer(
+        &self,
+        blob: &mut dyn Read,
+        digest: &Digest,
+        size: u64,
+        diff_id: &Digest,
+    ) -> Result<Layer, StoreError> {
+        if let Some(layer) = self.held_layer(digest, diff_id)? {
+            return Ok(layer);
+        }
+        let mut start = vec![0; SNIFF];
+        let count = read_full(blob, &mut start).map_err(|source| LayerError::Tar(source.into()))?;
+        start.truncate(count);
+        let encoding = sniff(&start);
+        let blob = Cursor::new(start).chain(blob);
+        if encoding == Encoding::Plain {
+            return self.ingest_plain(blob, digest, size, diff_id);
+        }
+        let mut compressed = Tee {
+            reader: blob.take(size.saturating_add(1)),
+            sink: self.sink("blob")?,
+            failure: None,
+        };
+        let tar = self.sink("layer")?;
+        let (tree, tar) = std::thread::scope(|scope| {
+            let (chunks, incoming) = sync_channel(IN_FLIGHT);
+            let parser = scope.spawn(move || {
+                write_tar(
+                    tar,
+                    &mut ChunkReader {
+                        incoming,
+                        chunk: Cursor::default(),
+                    },
+                )
+            });
+            let fed = feed(&mut compressed, encoding, &chunks);
+            drop(chunks);
+            let parsed = parser.join().unwrap_or_else(|_| {
+                Err(LayerError::Tar(io::Error::other("the parser failed").into()).into())
+            });
+            compressed.check()?;
+            fed.map_err(|source| LayerError::Tar(source.into()))?;
+            parsed
+        })?;
+        let compressed = compressed.finish()?;
+        check_blob(&compressed, compressed.size, *digest, size)?;
+        check_blob(&tar, tar.size, *diff_id, tar.size)?;
+        self.publish(&compressed)?;
+        let index = LayerIndex {
+            diff_id: *diff_id,
+            tar_size: tar.size,
+            tree: tree.into(),
+        };
+        self.publish_layer(
+            &tar,
+            index,
+            Some(CompressedBlob {
+                digest: *digest,
+                size,
+            }),
+        )
+    }
+
+    fn ingest_plain(
+        &self,
+        blob: impl Read,
+        digest: &Digest,
+        size: u64,
+        diff_id: &Digest,
+    ) -> Result<Layer, StoreError> {
+        let (tree, tar) = write_tar(self.sink("layer")?, &mut blob.take(size.saturating_add(1)))?;
+        check_blob(&tar, tar.size, *digest, size)?;
+        check_blob(&tar, tar.size, *diff_id, size)?;
+        let index = LayerIndex {
+            diff_id: *diff_id,
+            tar_size: size,
+            tree: tree.into(),
+        };
+        self.publish_layer(&tar, index, None)
+    }
+
+    fn held_layer(&self, digest: &Digest, diff_id: &Digest) -> Result<Option<Layer>, StoreError> {
+        self.pin(&[*digest, *diff_id])?;
+        let held = self.verify_blob(diff_id)? && (digest == diff_id || self.verify_blob(digest)?);
+        if !held {
+            return Ok(None);
+        }
+        self.layer(diff_id).map(Some)
+    }
+}
+
+/// Writes what `tar` gives to the sink and reads it as a layer.
+fn write_tar(sink: Sink, tar: &mut dyn Read) -> Result<(Tree, Finished), StoreError> {
+    let tee = Tee {
+        reader: tar,
+        sink,
+        failure: None,
+    };
+    let mut buffered = io::BufReader::with_capacity(CHUNK, tee);
+    let tree = read_tree(&mut buffered);
+    let mut tee = buffered.into_inner();
+    tee.check()?;
+    let tree = tree?;
+    Ok((tree, tee.finish()?))
+}
+
+/// Decompresses into chunks; stops when nobody takes them any more.
+fn feed<R: Read>(
+    compressed: &mut Tee<R>,
+    encoding: Encoding,
+    chunks: &SyncSender<io::Result<Vec<u8>>>,
+) -> io::Result<()> {
+    let outcome = feed_decoded(decoder(&mut *compressed, encoding)?, chunks);
+    if outcome.is_err() {
+        // the parser must not take a cut-off tar for a whole one; it may be gone already
+        let _ = chunks.send(Err(io::ErrorKind::InvalidData.into()));
+        return outcome;
+    }
+    // what follows the compressed data belongs to the blob too
+    io::copy(compressed, &mut io::sink()).map(drop)
+}
+
+fn feed_decoded(
+    mut decoded: Box<dyn Read + '_>,
+    chunks: &SyncSender<io::Result<Vec<u8>>>,
+) -> io::Result<()> {
+    loop {
+        let mut chunk = vec![0; CHUNK];
+        let count = read_full(&mut decoded, &mut chunk)?;
+        chunk.truncate(count);
+        if count == 0 || chunks.send(Ok(chunk)).is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// The other end of the chunks.
+struct ChunkReader {
+    incoming: Receiver<io::Result<Vec<u8>>>,
+    chunk: Cursor<Vec<u8>>,
+}
+
+impl Read for ChunkReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let count = self.chunk.read(buffer)?;
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
+            }
+            match self.incoming.recv() {
+                Ok(chunk) => self.chunk = Cursor::new(chunk?),
+                Err(_) => return Ok(0),
+            }
+        }
+    }
+}
+
+/// Copies what is read from `reader` to a sink.
+struct Tee<R> {
+    reader: R,
+    sink: Sink,
+    /// Why writing failed: the reader's side only sees that something did.
+    failure: Option<io::Error>,
+}
+
+impl<R> Tee<R> {
+    fn check(&mut self) -> Result<(), StoreError> {
+        self.failure.take().map_or(Ok(()), |source| {
+            Err(StoreError::io("write", self.sink.path(), source))
+        })
+    }
+
+    fn finish(self) -> Result<Finished, StoreError> {
+        let path = self.sink.path().to_owned();
+        self.sink
+            .finish()
+            .map_err(|source| StoreError::io("write", &path, source))
+    }
+}
+
+impl<R: Read> Read for Tee<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        if let Err(error) = self.sink.write_all(&buffer[..count]) {
+            let kind = error.kind();
+            self.failure = Some(error);
+            return Err(kind.into());
+        }
+        Ok(count)
+    }
+}

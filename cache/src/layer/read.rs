@@ -1,0 +1,377 @@
+//! Reading a layer's tar, ours or anybody's, to an index.
+//!
+//! Foreign tars come in any order, with `./` prefixes, duplicates, missing parents and links through symbolic links; what
+//! counts is what unpacking them in order would give:
+//!
+//! - The last entry of a path wins; a directory given twice keeps its content, anything else replaces what was there.
+//! - `..` and absolute paths stay inside; a parent that is a symbolic link of the same layer is followed.
+//! - Parents that nobody describes are 0755, root's, from 1970.
+//! - `.wh.x` hides `x` of lower layers and `.wh..wh..opq` all that they have in its directory, wherever in the tar they stand; an
+//!   entry beats a whiteout of its own layer, and a directory that has one is opaque. Other `.wh..wh.` names (AUFS's own) are skipped.
+//! - A hard link is the inode that its target is at that point, also when the target comes later; one into a lower layer is refused.
+//! - Character device 0:0 is overlayfs's own whiteout and is skipped: nothing outside may make one in a view.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufReader, Read};
+use std::ops::Bound;
+
+use kiln_oci::HashingReader;
+use kiln_oci::tarfile::{Entries, Entry as TarEntry, Kind};
+
+use crate::entry::keeps_xattr;
+use crate::path::{MAX_NAME, MAX_PATH, clean, components, display, is_within, join, name, parent};
+use crate::store::sink::read_full;
+use crate::{ContentDigest, ContentHasher, Entry, EntryKind, LayerError, LayerIndex, Meta, Tree};
+
+/// More entries than any layer that could be unpacked in a day.
+const MAX_ENTRIES: u64 = 16_000_000;
+/// Bytes of all paths together, implied parents included: bounds what a small hostile tar can make of itself.
+const MAX_NAMES: u64 = 2 << 30;
+/// Symbolic links that one path may go through, as in the kernel.
+const MAX_LINKS: usize = 40;
+
+/// Reads an uncompressed layer tar to its end: digest, entries, content digests.
+///
+/// # Errors
+/// The tar is malformed or holds what layers cannot.
+pub fn index_tar(reader: impl Read) -> Result<LayerIndex, LayerError> {
+    let mut reader = BufReader::with_capacity(256 << 10, HashingReader::new(reader));
+    let tree = read_tree(&mut reader)?;
+    let (_, diff_id, tar_size) = reader.into_inner().finish();
+    Ok(LayerIndex {
+        diff_id,
+        tar_size,
+        tree: tree.into(),
+    })
+}
+
+/// Reads the entries of a tar, and all bytes up to the end of the reader.
+pub(crate) fn read_tree(reader: &mut impl Read) -> Result<Tree, LayerError> {
+    let mut draft = Draft::default();
+    let mut buffer = vec![0; 64 << 10];
+    let mut entries = Entries::new(&mut *reader);
+    while let Some(entry) = entries.next_entry().map_err(LayerError::Tar)? {
+        let content = if entry.kind == Kind::File {
+            digest_content(&mut entries.content(), &mut buffer).map_err(read_failed)?
+        } else {
+            ContentDigest::from_bytes([0; 32])
+        };
+        draft.add(entry, content)?;
+    }
+    drop(entries);
+    io::copy(reader, &mut io::sink()).map_err(read_failed)?;
+    draft.finish()
+}
+
+fn digest_content(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<ContentDigest> {
+    let mut hasher = ContentHasher::new();
+    loop {
+        let count = read_full(reader, buffer)?;
+        hasher.update(&buffer[..count]);
+        if count < buffer.len() {
+            return Ok(hasher.finish());
+        }
+    }
+}
+
+fn read_failed(source: io::Error) -> LayerError {
+    LayerError::Tar(source.into())
+}
+
+/// The tree as unpacking would leave it so far.
+#[derive(Default)]
+struct Draft {
+    entries: BTreeMap<Box<[u8]>, Entry>,
+    whiteouts: BTreeSet<Box<[u8]>>,
+    opaques: BTreeSet<Box<[u8]>>,
+    /// Hard links whose target has not come yet, in order.
+    pending: Vec<(Vec<u8>, Vec<u8>)>,
+    has_symlinks: bool,
+    link_groups: u32,
+    count: u64,
+    name_bytes: u64,
+}
+
+impl Draft {
+    fn add(&mut self, entry: TarEntry, content: ContentDigest) -> Result<(), LayerError> {
+        self.count(&entry.path)?;
+        let path = self.place(&entry.path)?;
+        let base = name(&path);
+        if path
+            .split(|&byte| byte == b'/')
+            .any(|part| part.starts_with(b".wh..wh."))
+        {
+            if base == b".wh..wh..opq" {
+                self.opaques
+                    .insert(parent(&path).unwrap_or_default().into());
+            }
+            return Ok(());
+        }
+        if let Some(hidden) = base.strip_prefix(b".wh.") {
+            if !matches!(hidden, b"" | b"." | b"..") {
+                self.whiteouts
+                    .insert(join(parent(&path).unwrap_or_default(), hidden).into());
+            }
+            return Ok(());
+        }
+        if entry.kind == Kind::HardLink {
+            let target = self.place(&entry.link)?;
+            if !self.link(&path, &target)? {
+                self.pending.push((path, target));
+            }
+            return Ok(());
+        }
+        if entry.kind == Kind::CharDevice && entry.device == (0, 0) {
+            return Ok(());
+        }
+        self.insert(converted(&path, entry, content))
+    }
+
+    /// Bounds what the tar may claim.
+    fn count(&mut self, path: &[u8]) -> Result<(), LayerError> {
+        self.count += 1;
+        if self.count > MAX_ENTRIES {
+            return Err(LayerError::TooMuch {
+                what: "entries",
+                limit: MAX_ENTRIES,
+            });
+        }
+        self.name(path)?;
+        if path.len() > MAX_PATH + 1 || path.contains(&0) {
+            return Err(LayerError::BadName {
+                path: display(&path[..path.len().min(128)]),
+            });
+        }
+        Ok(())
+    }
+
+    /// Where an entry with this name goes: its parents' symbolic links are followed within the layer.
+    fn place(&self, stored: &[u8]) -> Result<Vec<u8>, LayerError> {
+        let path = clean(stored);
+        let bad = |path: &[u8]| LayerError::BadName {
+            path: display(&path[..path.len().min(128)]),
+        };
+        if path.len() > MAX_PATH || components(&path).any(|part| part.len() > MAX_NAME) {
+            return Err(bad(&path));
+        }
+        if !self.has_symlinks {
+            return Ok(path);
+        }
+        let mut done: Vec<u8> = Vec::new();
+        let mut todo: Vec<Vec<u8>> = components(&path).rev().map(<[u8]>::to_vec).collect();
+        let mut links = 0;
+        while let Some(part) = todo.pop() {
+            if part == b".." {
+                done.truncate(parent(&done).unwrap_or_default().len());
+                continue;
+            }
+            let next = join(&done, &part);
+            let target = self
+                .entries
+                .get(&*next)
+                .and_then(|entry| match &entry.kind {
+                    EntryKind::Symlink { target } if !todo.is_empty() => Some(target),
+                    _ => None,
+                });
+            let Some(target) = target else {
+                done = next;
+                continue;
+            };
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(bad(&path));
+            }
+            if target.first() == Some(&b'/') {
+                done.clear();
+            }
+            todo.extend(
+                components(target)
+                    .rev()
+                    .filter(|part| *part != b".")
+                    .map(<[u8]>::to_vec),
+            );
+        }
+        if done.len() > MAX_PATH {
+            Err(bad(&done))
+        } else {
+            Ok(done)
+        }
+    }
+
+    /// Makes `path` another name of `target`; `false` when there is no such thing yet.
+    fn link(&mut self, path: &[u8], target: &[u8]) -> Result<bool, LayerError> {
+        let Some(first) = self
+            .entries
+            .get_mut(target)
+            .filter(|entry| !entry.is_directory())
+        else {
+            return Ok(false);
+        };
+        if path == target {
+            return Ok(true);
+        }
+        if first.links == 0 {
+            self.link_groups += 1;
+            first.links = self.link_groups;
+        }
+        let entry = Entry {
+            path: path.into(),
+            ..first.clone()
+        };
+        self.insert(entry).map(|()| true)
+    }
+
+    fn insert(&mut self, entry: Entry) -> Result<(), LayerError> {
+        if entry.path.is_empty() && !entry.is_directory() {
+            return Err(LayerError::Unsupported {
+                path: "/".to_owned(),
+                kind: "no directory".to_owned(),
+            });
+        }
+        self.make_parents(&entry.path)?;
+        let old = self.entries.get(&entry.path);
+        if old.is_some_and(Entry::is_directory) && !entry.is_directory() {
+            self.remove_below(&entry.path.clone());
+        }
+        self.has_symlinks |= matches!(entry.kind, EntryKind::Symlink { .. });
+        self.entries.insert(entry.path.clone(), entry);
+        Ok(())
+    }
+
+    /// Directories above `path`; anything else that stands there gives way.
+    fn make_parents(&mut self, path: &[u8]) -> Result<(), LayerError> {
+        let mut missing = Vec::new();
+        let mut above = parent(path);
+        while let Some(directory) = above.filter(|directory| !directory.is_empty()) {
+            if self.entries.get(directory).is_some_and(Entry::is_directory) {
+                break;
+            }
+            missing.push(directory);
+            above = parent(directory);
+        }
+        for directory in missing {
+            self.name(directory)?;
+            self.entries
+                .insert(directory.into(), Entry::implied_directory(directory));
+        }
+        Ok(())
+    }
+
+    fn remove_below(&mut self, path: &[u8]) {
+        let first: Box<[u8]> = join(path, b"").into();
+        let below = self
+            .entries
+            .range((Bound::Included(first), Bound::Unbounded));
+        let gone: Vec<_> = below
+            .map(|(path, _)| path.clone())
+            .take_while(|other| is_within(other, path))
+            .collect();
+        gone.iter().for_each(|path| {
+            self.entries.remove(path);
+        });
+    }
+
+    fn name(&mut self, path: &[u8]) -> Result<(), LayerError> {
+        self.name_bytes += path.len() as u64;
+        if self.name_bytes > MAX_NAMES {
+            return Err(LayerError::TooMuch {
+                what: "bytes of names",
+                limit: MAX_NAMES,
+            });
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Tree, LayerError> {
+        for (path, target) in std::mem::take(&mut self.pending) {
+            if !self.link(&path, &target)? {
+                return Err(LayerError::LinkTarget {
+                    path: display(&path),
+                    target: display(&target),
+                });
+            }
+        }
+        for path in std::mem::take(&mut self.whiteouts) {
+            match self.entries.get(&path) {
+                Some(entry) if entry.is_directory() => {
+                    self.opaques.insert(path);
+                }
+                Some(_) => {}
+                None => self.insert(Entry::whiteout(&path))?,
+            }
+        }
+        for path in std::mem::take(&mut self.opaques) {
+            self.make_parents(&join(&path, b"x"))?;
+            let entry = self
+                .entries
+                .entry(path.clone())
+                .or_insert_with(|| Entry::implied_directory(&path));
+            if entry.is_directory() {
+                entry.kind = EntryKind::Directory { opaque: true };
+            }
+        }
+        let mut entries: Vec<Entry> = self.entries.into_values().collect();
+        forget_single_links(&mut entries);
+        Ok(Tree::new(entries))
+    }
+}
+
+/// A link group whose other names were replaced is no group; the rest is numbered in path order.
+fn forget_single_links(entries: &mut [Entry]) {
+    let mut members: BTreeMap<u32, u32> = BTreeMap::new();
+    entries
+        .iter()
+        .filter(|entry| entry.links != 0)
+        .for_each(|entry| *members.entry(entry.links).or_default() += 1);
+    let mut numbers: BTreeMap<u32, u32> = BTreeMap::new();
+    for entry in entries.iter_mut().filter(|entry| entry.links != 0) {
+        let next = numbers.len() as u32 + 1;
+        entry.links = if members[&entry.links] > 1 {
+            *numbers.entry(entry.links).or_insert(next)
+        } else {
+            0
+        };
+    }
+}
+
+fn converted(path: &[u8], entry: TarEntry, content: ContentDigest) -> Entry {
+    let (major, minor) = entry.device;
+    let kind = match entry.kind {
+        // hard links do not come here; one without content is an empty file
+        Kind::File | Kind::HardLink => EntryKind::File {
+            size: entry.size,
+            offset: entry.offset,
+            content,
+        },
+        Kind::Directory => EntryKind::Directory { opaque: false },
+        Kind::Symlink => EntryKind::Symlink {
+            target: entry.link.into(),
+        },
+        Kind::CharDevice => EntryKind::Char { major, minor },
+        Kind::BlockDevice => EntryKind::Block { major, minor },
+        Kind::Fifo => EntryKind::Fifo,
+    };
+    let kept = entry
+        .xattrs
+        .into_iter()
+        .filter(|(name, _)| keeps_xattr(name));
+    let xattrs = kept
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
+    let mode = if matches!(kind, EntryKind::Symlink { .. }) {
+        0o777
+    } else {
+        entry.mode
+    };
+    Entry::new(
+        path,
+        kind,
+        Meta {
+            mode,
+            uid: entry.uid,
+            gid: entry.gid,
+            mtime: entry.mtime,
+            xattrs,
+        },
+    )
+}

@@ -1,0 +1,5 @@
+//! Layers: foreign tars, our own, and the way from tree to tar to directory and back.
+
+mod commit;
+mod foreign;
+mod roundtrip;

@@ -1,0 +1,276 @@
+//! Uppers made by hand, as overlayfs leaves them.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
+
+use crate::testing::{Described, directory, file, is_root, paths, store, write_layer};
+use crate::{Chain, CommitError, CommitOptions, CommittedUpper, Store};
+
+struct Case {
+    _dir: tempfile::TempDir,
+    store: Store,
+    below: Chain,
+    upper: PathBuf,
+}
+
+/// An upper over a small base, its times those of the base.
+fn case(base: Described) -> Case {
+    let (dir, store) = store();
+    let layer = write_layer(&store, &Chain::new(Vec::new()), &base).unwrap();
+    let below = store.chain(&[layer.diff_id()]).unwrap();
+    let upper = store.new_upper(&below).unwrap().upper;
+    Case {
+        _dir: dir,
+        store,
+        below,
+        upper,
+    }
+}
+
+fn base() -> Described {
+    vec![
+        directory("d", 0o755),
+        file("d/f", "text", 0o644),
+        file("d/g", "other", 0o644),
+        directory("e", 0o700),
+        file("x", "x", 0o600),
+    ]
+}
+
+impl Case {
+    fn commit(&self, options: CommitOptions) -> CommittedUpper {
+        self.store
+            .commit_upper(&self.upper, &self.below, &options)
+            .unwrap()
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.commit(CommitOptions::default())
+            .layer
+            .map(|layer| paths(&layer))
+            .unwrap_or_default()
+    }
+
+    fn write(&self, path: &str, content: &str, mode: u32) -> PathBuf {
+        let path = self.upper.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        set_time(&path, 100);
+        path
+    }
+
+    fn whiteout(&self, path: &str) {
+        let path = self.upper.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        mknodat(CWD, &path, FileType::CharacterDevice, Mode::empty(), 0).unwrap();
+    }
+}
+
+fn set_time(path: &Path, seconds: u64) {
+    let file = std::fs::File::open(path).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds))
+        .unwrap();
+}
+
+#[test]
+fn an_untouched_upper_is_no_layer() {
+    let case = case(base());
+    assert!(case.paths().is_empty());
+}
+
+#[test]
+fn what_is_as_below_is_dropped() {
+    let case = case(base());
+    case.write("d/f", "text", 0o644);
+    set_time(&case.upper.join("d"), 100);
+    assert!(case.paths().is_empty());
+    // the same size and time, but other bytes
+    case.write("d/g", "OTHER", 0o644);
+    set_time(&case.upper.join("d"), 100);
+    assert_eq!(case.paths(), ["d d", "f d/g"]);
+}
+
+#[test]
+fn times_of_directories_alone_are_nothing() {
+    let case = case(base());
+    std::fs::create_dir(case.upper.join("d")).unwrap();
+    assert!(case.paths().is_empty());
+    case.write("new", "", 0o644);
+    assert_eq!(case.paths(), ["d d", "f new"]);
+}
+
+#[test]
+fn a_changed_mode_or_owner_is_kept() {
+    if !is_root() {
+        return;
+    }
+    let case = case(base());
+    case.write("x", "x", 0o640);
+    let owned = case.write("d/f", "text", 0o644);
+    chown(&owned, Some(7), Some(8)).unwrap();
+    set_time(&case.upper.join("d"), 100);
+    let committed = case.commit(CommitOptions::default());
+    let layer = committed.layer.unwrap();
+    assert_eq!(paths(&layer), ["d d", "f d/f", "f x"]);
+    let entry = layer.index.tree.get(b"d/f").unwrap();
+    assert_eq!((entry.uid, entry.gid), (7, 8));
+    // with one id the owners on disk mean nothing
+    let single = case.commit(CommitOptions {
+        single_id: true,
+        ..CommitOptions::default()
+    });
+    assert_eq!(paths(&single.layer.unwrap()), ["f x"]);
+}
+
+#[test]
+fn whiteouts_over_nothing_are_dropped() {
+    if !is_root() {
+        return;
+    }
+    let case = case(base());
+    for path in ["d/f", "d/none", "gone", "new/x"] {
+        case.whiteout(path);
+    }
+    assert_eq!(case.paths(), ["d d", "w d/f", "d new"]);
+}
+
+#[test]
+fn an_opaque_directory_hides_what_is_below() {
+    if !is_root() {
+        return;
+    }
+    let case = case(base());
+    for name in ["d", "e"] {
+        let path = case.upper.join(name);
+        std::fs::create_dir(&path).unwrap();
+        setxattr(&path, "trusted.overlay.opaque", b"y", XattrFlags::empty()).unwrap();
+        setxattr(&path, "trusted.overlay.impure", b"y", XattrFlags::empty()).unwrap();
+    }
+    // as below, but nothing shows through any more
+    case.write("d/f", "text", 0o644);
+    case.whiteout("d/g");
+    let layer = case.commit(CommitOptions::default()).layer.unwrap();
+    assert_eq!(paths(&layer), ["o d", "f d/f", "d e"]);
+    assert!(
+        layer
+            .index
+            .tree
+            .entries()
+            .iter()
+            .all(|entry| entry.xattrs.is_empty())
+    );
+    let merged = case.below.with(layer.origin().0, layer.origin().1);
+    assert!(merged.lookup(b"d/g").is_none() && merged.lookup(b"d/f").is_some());
+}
+
+#[test]
+fn hard_links_are_one_inode() {
+    let case = case(base());
+    let first = case.write("d/z", "shared", 0o644);
+    std::fs::hard_link(&first, case.upper.join("a")).unwrap();
+    symlink("target", case.upper.join("l")).unwrap();
+    let layer = case.commit(CommitOptions::default()).layer.unwrap();
+    assert_eq!(paths(&layer), ["f a", "d d", "f d/z", "l l"]);
+    let group = |path: &[u8]| layer.index.tree.get(path).unwrap().links;
+    assert!(group(b"a") != 0 && group(b"a") == group(b"d/z") && group(b"l") == 0);
+    let view = store_view(&case, &layer);
+    assert_eq!(
+        std::fs::metadata(view.join("a")).unwrap().ino(),
+        std::fs::metadata(view.join("d/z")).unwrap().ino()
+    );
+}
+
+fn store_view(case: &Case, layer: &crate::Layer) -> PathBuf {
+    case.store
+        .view(&[layer.diff_id()])
+        .unwrap()
+        .lowers
+        .remove(0)
+}
+
+#[test]
+fn sockets_are_left_out_and_the_upper_is_no_view_then() {
+    let case = case(base());
+    let _listener = UnixListener::bind(case.upper.join("s")).unwrap();
+    case.write("new", "", 0o644);
+    let committed = case.commit(CommitOptions::default());
+    assert_eq!(paths(&committed.layer.unwrap()), ["f new"]);
+    assert!(!committed.adoptable);
+}
+
+#[test]
+fn real_whiteout_names_are_explained() {
+    let case = case(base());
+    case.write("d/.wh.x", "", 0o644);
+    let error = case
+        .store
+        .commit_upper(&case.upper, &case.below, &CommitOptions::default())
+        .unwrap_err();
+    assert!(
+        matches!(&error, CommitError::WhiteoutName { path } if path == "d/.wh.x"),
+        "{error}"
+    );
+}
+
+#[test]
+fn times_are_clamped() {
+    let case = case(base());
+    case.write("new", "", 0o644);
+    let layer = case
+        .commit(CommitOptions {
+            clamp_mtime: Some(50),
+            ..CommitOptions::default()
+        })
+        .layer
+        .unwrap();
+    assert_eq!(layer.index.tree.get(b"new").unwrap().mtime, 50);
+}
+
+#[test]
+fn a_file_that_replaces_a_directory_and_the_reverse() {
+    let case = case(base());
+    case.write("d", "now a file", 0o644);
+    case.write("x/inside", "", 0o644);
+    let layer = case.commit(CommitOptions::default()).layer.unwrap();
+    assert_eq!(paths(&layer), ["f d", "d x", "f x/inside"]);
+    let merged = case.below.with(layer.origin().0, layer.origin().1);
+    assert!(merged.lookup(b"d/f").is_none() && merged.lookup(b"x/inside").is_some());
+}
+
+#[test]
+fn a_deep_tree_needs_no_stack() {
+    let case = case(base());
+    let path: PathBuf = std::iter::repeat_n("a", 1500).collect();
+    std::fs::create_dir_all(case.upper.join(&path)).unwrap();
+    assert_eq!(case.paths().len(), 1500);
+    case.store.discard(&case.upper).unwrap();
+    case.store.settle().unwrap();
+    assert_eq!(
+        std::fs::read_dir(case.store.root().join("trash"))
+            .unwrap()
+            .count(),
+        0
+    );
+}
+
+#[test]
+fn an_adopted_upper_is_the_view() {
+    let case = case(base());
+    case.write("new", "content", 0o644);
+    let layer = case.commit(CommitOptions::default()).layer.unwrap();
+    let upper = crate::Upper {
+        upper: case.upper.clone(),
+        work: case.upper.with_file_name("work"),
+    };
+    let path = case.store.adopt_upper(&upper, &layer.diff_id()).unwrap();
+    assert_eq!(store_view(&case, &layer), path);
+    assert_eq!(
+        std::fs::read_to_string(path.join("new")).unwrap(),
+        "content"
+    );
+    assert!(!upper.work.exists());
+}

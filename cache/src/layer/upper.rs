@@ -1,0 +1,218 @@
+//! What a RUN left in its upper: one walk with getdents and stat, nothing of the lower file system is touched.
+//!
+//! Knows overlayfs's own marks (kernel documentation, filesystems/overlayfs): character device 0:0 or an `overlay.whiteout`
+//! attribute on an empty file is a deletion, `overlay.opaque` = `y` a directory that hides what is below. Unaware of what is below.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{AtFlags, FileType, Stat, major, minor, readlinkat, statat};
+
+use crate::beneath;
+use crate::listing::{kept_xattrs, names, xattr, xattr_names};
+use crate::path::{MAX_PATH, display, join, parent};
+use crate::{CommitError, Xattrs};
+
+/// Something in an upper.
+#[derive(Debug)]
+pub(crate) struct UpperEntry {
+    pub(crate) path: Box<[u8]>,
+    pub(crate) kind: UpperKind,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) mtime: i64,
+    /// Device, inode and whether it has several names.
+    pub(crate) inode: (u64, u64),
+    pub(crate) many_names: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum UpperKind {
+    Directory { opaque: bool, xattrs: Xattrs },
+    File { size: u64 },
+    Symlink { target: Vec<u8> },
+    Char { major: u32, minor: u32 },
+    Block { major: u32, minor: u32 },
+    Fifo,
+    Socket,
+    Whiteout,
+}
+
+/// An upper that is being read.
+#[derive(Debug)]
+pub(crate) struct UpperDir {
+    root: OwnedFd,
+    /// The directory that was opened last: neighbours in path order mostly share it.
+    last: Option<(Vec<u8>, OwnedFd)>,
+}
+
+impl UpperDir {
+    pub(crate) fn open(path: &std::path::Path) -> Result<Self, CommitError> {
+        let root = beneath::open_root(path)
+            .map_err(|source| read_error("open", path.as_os_str().as_encoded_bytes(), source))?;
+        Ok(Self { root, last: None })
+    }
+
+    /// Everything in it, sorted by path; the root first.
+    pub(crate) fn walk(&self) -> Result<Vec<UpperEntry>, CommitError> {
+        let stat = rustix::fs::fstat(&self.root)
+            .map_err(|errno| read_error("look at", b"", errno.into()))?;
+        let mut out = vec![entry(
+            Vec::new(),
+            UpperKind::Directory {
+                opaque: false,
+                xattrs: Xattrs::new(),
+            },
+            &stat,
+        )];
+        // positions of directories that were not read yet: no recursion, however deep the tree
+        let mut pending = vec![0];
+        while let Some(position) = pending.pop() {
+            let first_child = out.len();
+            self.read_directory(position, &mut out)?;
+            let children = out[first_child..].iter().zip(first_child..);
+            pending.extend(
+                children
+                    .filter(|(child, _)| matches!(child.kind, UpperKind::Directory { .. }))
+                    .map(|(_, at)| at),
+            );
+        }
+        out.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(out)
+    }
+
+    /// Completes the directory at `position` and adds what is in it.
+    fn read_directory(
+        &self,
+        position: usize,
+        out: &mut Vec<UpperEntry>,
+    ) -> Result<(), CommitError> {
+        let path = out[position].path.clone();
+        let failed = |action, source| read_error(action, &path, source);
+        let directory =
+            beneath::open_dir(self.root.as_fd(), &path).map_err(|source| failed("open", source))?;
+        let marks =
+            xattr_names(&directory).map_err(|source| failed("read the attributes of", source))?;
+        let opaque = is_opaque(&directory, &marks)
+            .map_err(|source| failed("read the attributes of", source))?;
+        let xattrs = kept_xattrs(&directory, &marks)
+            .map_err(|source| failed("read the attributes of", source))?;
+        out[position].kind = UpperKind::Directory { opaque, xattrs };
+        for (name, _) in names(directory.as_fd()).map_err(|source| failed("read", source))? {
+            let child = join(&path, &name);
+            if child.len() > MAX_PATH {
+                return Err(CommitError::PathTooLong {
+                    path: display(&child[..128]),
+                });
+            }
+            let stat = statat(&directory, &*name, AtFlags::SYMLINK_NOFOLLOW)
+                .map_err(|errno| read_error("look at", &child, errno.into()))?;
+            let kind = kind_of(&directory, &name, &stat)
+                .map_err(|source| read_error("read", &child, source))?;
+            if name.starts_with(b".wh.") && !matches!(kind, UpperKind::Whiteout | UpperKind::Socket)
+            {
+                return Err(CommitError::WhiteoutName {
+                    path: display(&child),
+                });
+            }
+            out.push(entry(child, kind, &stat));
+        }
+        Ok(())
+    }
+
+    /// Opens a regular file, with the attributes that layers keep.
+    pub(crate) fn open_file(&mut self, path: &[u8]) -> Result<(File, Xattrs), CommitError> {
+        let failed = |source| read_error("open", path, source);
+        let directory = parent(path).unwrap_or_default();
+        if self.last.as_ref().is_none_or(|(last, _)| last != directory) {
+            let opened = beneath::open_dir(self.root.as_fd(), directory).map_err(failed)?;
+            self.last = Some((directory.to_vec(), opened));
+        }
+        let at = self
+            .last
+            .as_ref()
+            .map_or(self.root.as_fd(), |(_, directory)| directory.as_fd());
+        let file = File::from(beneath::open_file(at, crate::path::name(path)).map_err(failed)?);
+        let attributes = xattr_names(&file)
+            .and_then(|names| kept_xattrs(&file, &names))
+            .map_err(failed)?;
+        Ok((file, attributes))
+    }
+}
+
+fn entry(path: Vec<u8>, kind: UpperKind, stat: &Stat) -> UpperEntry {
+    UpperEntry {
+        path: path.into(),
+        kind,
+        mode: stat.st_mode & 0o7777,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        mtime: stat.st_mtime,
+        inode: (stat.st_dev, stat.st_ino),
+        many_names: stat.st_nlink > 1,
+    }
+}
+
+fn kind_of(directory: &OwnedFd, name: &[u8], stat: &Stat) -> io::Result<UpperKind> {
+    let (major, minor) = (major(stat.st_rdev), minor(stat.st_rdev));
+    Ok(match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => UpperKind::Directory {
+            opaque: false,
+            xattrs: Xattrs::new(),
+        },
+        FileType::RegularFile if stat.st_size == 0 && is_whiteout_file(directory, name)? => {
+            UpperKind::Whiteout
+        }
+        FileType::RegularFile => UpperKind::File {
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+        },
+        FileType::Symlink => UpperKind::Symlink {
+            target: readlinkat(directory, name, Vec::new())?.into_bytes(),
+        },
+        FileType::CharacterDevice if (major, minor) == (0, 0) => UpperKind::Whiteout,
+        FileType::CharacterDevice => UpperKind::Char { major, minor },
+        FileType::BlockDevice => UpperKind::Block { major, minor },
+        FileType::Fifo => UpperKind::Fifo,
+        FileType::Socket => UpperKind::Socket,
+        FileType::Unknown => return Err(io::ErrorKind::Unsupported.into()),
+    })
+}
+
+/// Whether an empty file carries overlayfs's other mark of a deletion.
+fn is_whiteout_file(directory: &OwnedFd, name: &[u8]) -> io::Result<bool> {
+    let file = beneath::open_file(directory.as_fd(), name)?;
+    Ok(xattr_names(&file)?
+        .iter()
+        .any(|name| is_mark(name, b"whiteout")))
+}
+
+fn is_opaque(directory: &OwnedFd, marks: &[Vec<u8>]) -> io::Result<bool> {
+    if marks.iter().any(|mark| is_mark(mark, b"redirect")) {
+        return Err(io::Error::other(
+            "it was renamed by overlayfs, which must be mounted with redirect_dir=off",
+        ));
+    }
+    for mark in marks.iter().filter(|mark| is_mark(mark, b"opaque")) {
+        if xattr(directory, mark)?.as_deref() == Some(b"y") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is_mark(name: &[u8], mark: &[u8]) -> bool {
+    let rest = name
+        .strip_prefix(b"trusted.overlay.")
+        .or_else(|| name.strip_prefix(b"user.overlay."));
+    rest == Some(mark)
+}
+
+pub(crate) fn read_error(action: &'static str, path: &[u8], source: io::Error) -> CommitError {
+    CommitError::Read {
+        action,
+        path: format!("/{}", display(path)),
+        source,
+    }
+}

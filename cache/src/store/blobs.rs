@@ -1,0 +1,269 @@
+//! Blobs: files named by their sha256, and when their content can be trusted.
+//!
+//! A blob is renamed into place whole, but not synced: after a power cut its name may stand over other bytes. So the database
+//! remembers which boot wrote a blob; one of another boot is digested once before its first use, and dropped if it is damaged.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+
+use kiln_oci::{Digest, Hasher};
+use rusqlite::OptionalExtension;
+
+use crate::store::database::{signed, unsigned};
+use crate::store::sink::{Finished, Sink, read_full};
+use crate::{ContentHasher, Store, StoreError};
+
+/// What the database says about a blob.
+struct Known {
+    size: u64,
+    /// Nothing can have happened to it: this boot wrote or checked it, or it was made durable.
+    sound: bool,
+}
+
+impl Store {
+    /// Where the blob is, if the store has it.
+    #[must_use]
+    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        self.root().join("blobs/sha256").join(&hex[..2]).join(hex)
+    }
+
+    /// Whether the store holds the blob with the size that it should have. Its content may not have been checked in this boot.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn has_blob(&self, digest: &Digest) -> Result<bool, StoreError> {
+        if self.is_trusted(digest) {
+            return Ok(true);
+        }
+        let Some(size) = self.size_on_disk(digest)? else {
+            return Ok(false);
+        };
+        Ok(self
+            .known_blob(digest)?
+            .is_none_or(|known| known.size == size))
+    }
+
+    /// Opens a blob that is whole.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`], also when it was damaged and has been dropped.
+    pub fn open_blob(&self, digest: &Digest) -> Result<File, StoreError> {
+        if !self.verify_blob(digest)? {
+            return Err(StoreError::Missing { digest: *digest });
+        }
+        let path = self.blob_path(digest);
+        File::open(&path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => StoreError::Missing { digest: *digest },
+            _ => StoreError::io("open", &path, source),
+        })
+    }
+
+    /// Puts a blob and pins it; `expect` is its digest and size where a descriptor gave them.
+    ///
+    /// # Errors
+    /// The bytes are not what was expected, or cannot be written.
+    pub fn put_blob(
+        &self,
+        reader: &mut dyn Read,
+        expect: Option<(Digest, u64)>,
+    ) -> Result<Digest, StoreError> {
+        let mut sink = self.sink("blob")?;
+        let path = sink.path().to_owned();
+        let most = expect.map_or(u64::MAX, |(_, size)| size.saturating_add(1));
+        // the content digest is not wanted here; computing it costs a fifth of the sha256
+        let copied = sink.copy_from(reader, most, &mut ContentHasher::new());
+        let copied = copied
+            .and_then(|read| read)
+            .map_err(|source| StoreError::io("write", &path, source))?;
+        let finished = sink
+            .finish()
+            .map_err(|source| StoreError::io("write", &path, source))?;
+        if let Some((digest, size)) = expect {
+            check_blob(&finished, copied, digest, size)?;
+        }
+        self.publish(&finished)?;
+        Ok(finished.digest)
+    }
+
+    /// A scratch file in this process's lease.
+    pub(crate) fn sink(&self, prefix: &str) -> Result<Sink, StoreError> {
+        let path = self.lease()?.scratch(prefix);
+        Sink::create(path.clone()).map_err(|source| StoreError::io("make", &path, source))
+    }
+
+    /// Pins a finished scratch file's digest, then moves it to its name: no prune can take it in between. When the store has a
+    /// sound blob of that name already, that one stays.
+    pub(crate) fn publish(&self, finished: &Finished) -> Result<PathBuf, StoreError> {
+        let target = self.blob_path(&finished.digest);
+        self.pin(&[finished.digest])?;
+        if self.size_on_disk(&finished.digest)? == Some(finished.size)
+            && self
+                .known_blob(&finished.digest)?
+                .is_some_and(|known| known.sound)
+        {
+            self.trust(finished.digest);
+            return Ok(target);
+        }
+        let failed = |source| StoreError::io("store", &target, source);
+        std::fs::set_permissions(&finished.path, Permissions::from_mode(0o444)).map_err(failed)?;
+        rename_into(&finished.path, &target).map_err(failed)?;
+        let upsert = "INSERT INTO blobs (digest, size, boot, synced) VALUES (?1, ?2, ?3, 0) \
+                      ON CONFLICT DO UPDATE SET size = ?2, boot = ?3, synced = 0";
+        let row = (
+            finished.digest.as_bytes(),
+            signed(finished.size),
+            &self.inner.options.boot_id,
+        );
+        self.database()
+            .read(|connection| connection.prepare_cached(upsert)?.execute(row).map(drop))?;
+        self.trust(finished.digest);
+        Ok(target)
+    }
+
+    /// Whether the blob is there and whole. What another boot wrote is digested, once.
+    pub(crate) fn verify_blob(&self, digest: &Digest) -> Result<bool, StoreError> {
+        if self.is_trusted(digest) {
+            return Ok(true);
+        }
+        let Some(size) = self.size_on_disk(digest)? else {
+            return Ok(false);
+        };
+        let whole = match self.known_blob(digest)? {
+            Some(known) if known.size != size => false,
+            Some(known) if known.sound => true,
+            _ => self.digest_blob(digest, size)?,
+        };
+        if whole {
+            self.trust(*digest);
+        } else if !self.inner.options.read_only {
+            self.to_trash(&self.blob_path(digest))?;
+            self.forget_blob(digest)?;
+        }
+        Ok(whole)
+    }
+
+    /// Digests a blob; when it is whole, this boot vouches for it.
+    fn digest_blob(&self, digest: &Digest, size: u64) -> Result<bool, StoreError> {
+        let path = self.blob_path(digest);
+        let found = digest_file(&path).map_err(|source| StoreError::io("read", &path, source))?;
+        if found == *digest && !self.inner.options.read_only {
+            let upsert = "INSERT INTO blobs (digest, size, boot, synced) VALUES (?1, ?2, ?3, 0) ON CONFLICT DO UPDATE SET size = ?2, boot = ?3";
+            let row = (digest.as_bytes(), signed(size), &self.inner.options.boot_id);
+            self.database()
+                .read(|connection| connection.prepare_cached(upsert)?.execute(row).map(drop))?;
+        }
+        Ok(found == *digest)
+    }
+
+    fn known_blob(&self, digest: &Digest) -> Result<Option<Known>, StoreError> {
+        let query = "SELECT size, boot = ?2 OR synced FROM blobs WHERE digest = ?1";
+        self.database().read(|connection| {
+            let mut statement = connection.prepare_cached(query)?;
+            let row = (digest.as_bytes(), &self.inner.options.boot_id);
+            statement
+                .query_row(row, |row| {
+                    Ok(Known {
+                        size: unsigned(row.get(0)?),
+                        sound: row.get(1)?,
+                    })
+                })
+                .optional()
+        })
+    }
+
+    pub(crate) fn forget_blob(&self, digest: &Digest) -> Result<(), StoreError> {
+        self.inner
+            .trusted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(digest);
+        let delete = "DELETE FROM blobs WHERE digest = ?1";
+        self.database().read(|connection| {
+            connection
+                .prepare_cached(delete)?
+                .execute([digest.as_bytes()])
+                .map(drop)
+        })
+    }
+
+    /// The blob's size, if there is a file.
+    pub(crate) fn size_on_disk(&self, digest: &Digest) -> Result<Option<u64>, StoreError> {
+        let path = self.blob_path(digest);
+        match std::fs::symlink_metadata(&path) {
+            Ok(stat) if stat.is_file() => Ok(Some(stat.len())),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StoreError::io("look at", &path, source)),
+        }
+    }
+
+    fn is_trusted(&self, digest: &Digest) -> bool {
+        self.inner
+            .trusted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(digest)
+    }
+
+    fn trust(&self, digest: Digest) {
+        self.inner
+            .trusted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(digest);
+    }
+}
+
+/// Compares what came with what was asked for.
+pub(crate) fn check_blob(
+    finished: &Finished,
+    read: u64,
+    digest: Digest,
+    size: u64,
+) -> Result<(), StoreError> {
+    if read != size {
+        return Err(StoreError::SizeMismatch {
+            digest,
+            expected: size,
+            found: read,
+        });
+    }
+    if finished.digest != digest {
+        return Err(StoreError::DigestMismatch {
+            expected: digest,
+            found: finished.digest,
+        });
+    }
+    Ok(())
+}
+
+/// Renames, and makes the folder of the target first where it is missing.
+pub(crate) fn rename_into(from: &Path, to: &Path) -> io::Result<()> {
+    match std::fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Some(folder) = to.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            std::fs::rename(from, to)
+        }
+        outcome => outcome,
+    }
+}
+
+/// sha256 of a file.
+pub(crate) fn digest_file(path: &Path) -> io::Result<Digest> {
+    let mut file = File::open(path)?;
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let count = read_full(&mut file, &mut buffer)?;
+        hasher.update(&buffer[..count]);
+        if count < buffer.len() {
+            return Ok(hasher.finish());
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The store's database: SQLite in WAL mode, which many processes may use at once.
+//!
+//! Everything in it describes files of the store and may be behind them: a row without its file is a miss. Opening costs
+//! one file and one pragma when the schema exists. A store that is opened only for reading is opened `immutable`, so that it
+//! can be on a read-only file system.
+//!
+//! Digests are 32-byte blobs, times are seconds since 1970, `used` is the last use.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use kiln_oci::Digest;
+use rusqlite::{Connection, OpenFlags, Row, Transaction, TransactionBehavior};
+
+use crate::StoreError;
+
+/// Version of the schema, in `PRAGMA user_version`.
+const SCHEMA_VERSION: i64 = 1;
+/// How long a writer waits for another process's transaction; those take milliseconds.
+const BUSY: Duration = Duration::from_secs(60);
+
+/// `boot` is the boot that wrote the blob, or digested it last; `synced` says that it was made durable.
+const SCHEMA: &str = "
+CREATE TABLE blobs (
+    digest BLOB PRIMARY KEY, size INTEGER NOT NULL, boot TEXT NOT NULL, synced INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE layers (
+    diff_id BLOB PRIMARY KEY, tree BLOB NOT NULL, tar_size INTEGER NOT NULL, compressed BLOB, compressed_size INTEGER,
+    cost_ms INTEGER NOT NULL DEFAULT 0, used INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE views (
+    id_map TEXT NOT NULL, diff_id BLOB NOT NULL, size INTEGER NOT NULL, boot TEXT NOT NULL, used INTEGER NOT NULL,
+    PRIMARY KEY (id_map, diff_id)
+) WITHOUT ROWID;
+CREATE TABLE records (
+    key BLOB PRIMARY KEY, definition BLOB NOT NULL, diff_id BLOB, tree BLOB NOT NULL, created INTEGER NOT NULL,
+    cost_ms INTEGER NOT NULL, line INTEGER NOT NULL, title TEXT NOT NULL, inputs TEXT NOT NULL, used INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX records_by_definition ON records (definition, tree);
+CREATE INDEX records_by_layer ON records (diff_id);
+CREATE TABLE memos (
+    key BLOB PRIMARY KEY, manifest BLOB NOT NULL, bundle TEXT NOT NULL, used INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE images (
+    manifest BLOB PRIMARY KEY, config BLOB NOT NULL, stored INTEGER NOT NULL, used INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE image_layers (
+    manifest BLOB NOT NULL, position INTEGER NOT NULL, diff_id BLOB NOT NULL, blob BLOB NOT NULL,
+    PRIMARY KEY (manifest, position)
+) WITHOUT ROWID;
+CREATE TABLE tags (reference TEXT PRIMARY KEY, manifest BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE pins (lease TEXT NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (lease, digest)) WITHOUT ROWID;
+";
+
+/// An open database; calls from several threads take turns, they last microseconds.
+#[derive(Debug)]
+pub(crate) struct Database {
+    connection: Mutex<Connection>,
+    path: PathBuf,
+}
+
+impl Database {
+    /// Opens the database and makes its tables if they are not there. The caller holds the lock of a store being made.
+    pub(crate) fn open(path: &Path, read_only: bool) -> Result<Self, StoreError> {
+        let failed = |source| StoreError::Database {
+            path: path.to_owned(),
+            source,
+        };
+        let connection = connect(path, read_only).map_err(failed)?;
+        let database = Self {
+            connection: Mutex::new(connection),
+            path: path.to_owned(),
+        };
+        let version = database.read(|connection| {
+            connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
+        })?;
+        match version {
+            SCHEMA_VERSION => Ok(database),
+            0 if !read_only => database.create().map(|()| database),
+            _ => Err(StoreError::Damaged {
+                what: format!("its schema, version {version}"),
+            }),
+        }
+    }
+
+    fn create(&self) -> Result<(), StoreError> {
+        self.read(|connection| connection.pragma_update(None, "journal_mode", "WAL"))?;
+        self.write(|transaction| {
+            let version: i64 =
+                transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            if version == 0 {
+                transaction.execute_batch(SCHEMA)?;
+                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Reads. Also for single statements that write and need no transaction of their own.
+    pub(crate) fn read<T>(
+        &self,
+        body: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        body(&connection).map_err(|source| self.failed(source))
+    }
+
+    /// Writes in one transaction, which waits for those of other processes first. It survives a crash of the process, and
+    /// after a power cut is there as a whole or not at all.
+    pub(crate) fn write<T>(
+        &self,
+        body: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        transact(&mut connection, body).map_err(|source| self.failed(source))
+    }
+
+    /// The same, durable on return.
+    pub(crate) fn write_durably<T>(
+        &self,
+        body: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let set = |connection: &Connection, level: &str| {
+            connection.pragma_update(None, "synchronous", level)
+        };
+        let outcome = set(&connection, "FULL").and_then(|()| transact(&mut connection, body));
+        let restored = set(&connection, "NORMAL");
+        outcome
+            .and_then(|value| restored.map(|()| value))
+            .map_err(|source| self.failed(source))
+    }
+
+    /// A transaction whose body also does what can fail outside SQLite.
+    pub(crate) fn write_with<T>(
+        &self,
+        body: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let transaction = begun.map_err(|source| self.failed(source))?;
+        let value = body(&transaction)?;
+        transaction.commit().map_err(|source| self.failed(source))?;
+        Ok(value)
+    }
+
+    pub(crate) fn failed(&self, source: rusqlite::Error) -> StoreError {
+        match source.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => StoreError::NoSpace {
+                path: self.path.clone(),
+            },
+            _ => StoreError::Database {
+                path: self.path.clone(),
+                source,
+            },
+        }
+    }
+}
+
+fn transact<T>(
+    connection: &mut Connection,
+    body: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let value = body(&transaction)?;
+    transaction.commit()?;
+    Ok(value)
+}
+
+fn connect(path: &Path, read_only: bool) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if read_only {
+        let flags = flags | OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        return Connection::open_with_flags(immutable_uri(path), flags);
+    }
+    let flags = flags | OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn immutable_uri(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let mut uri = String::from("file:");
+    for &byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'-' | b'_' | b'.' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => {
+                uri.push(char::from(byte))
+            }
+            other => uri.push_str(&format!("%{other:02X}")),
+        }
+    }
+    uri + "?immutable=1"
+}
+
+/// Reads a digest column.
+pub(crate) fn digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
+    row.get::<_, [u8; 32]>(column).map(Digest::from_bytes)
+}
+
+/// Reads a digest column that may be null.
+pub(crate) fn optional_digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Digest>> {
+    Ok(row
+        .get::<_, Option<[u8; 32]>>(column)?
+        .map(Digest::from_bytes))
+}
+
+/// A number as SQLite has it. Sizes and costs are far below the limit; one that is not is stored as the limit.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A number from SQLite that cannot be negative.
+pub(crate) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}

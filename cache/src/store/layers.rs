@@ -1,0 +1,177 @@
+//! Layers in the store: the tar is a blob, the index a file beside it that can always be made anew.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+use kiln_oci::Digest;
+use rusqlite::OptionalExtension;
+
+use crate::layer::codec;
+use crate::store::blobs::rename_into;
+use crate::store::database::{optional_digest, signed, unsigned};
+use crate::store::sink::Finished;
+use crate::store::used::Thing;
+use crate::{Chain, CompressedBlob, Layer, LayerIndex, LayerWriter, Store, StoreError, index_tar};
+
+impl Store {
+    pub(crate) fn index_path(&self, diff_id: &Digest) -> PathBuf {
+        self.root()
+            .join("layers")
+            .join(format!("{}.idx", diff_id.hex()))
+    }
+
+    /// The index of a layer; kept in memory, made anew from the tar when it is damaged.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when the store does not hold the layer.
+    pub fn layer_index(&self, diff_id: &Digest) -> Result<Arc<LayerIndex>, StoreError> {
+        if let Some(index) = self
+            .inner
+            .indexes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(diff_id)
+        {
+            return Ok(index.clone());
+        }
+        let index = match self.read_index(diff_id) {
+            Some(index) => index,
+            None => self.rebuild_index(diff_id)?,
+        };
+        let index = Arc::new(index);
+        self.inner
+            .indexes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(*diff_id, index.clone());
+        Ok(index)
+    }
+
+    /// The index as it is on disk, if it is whole.
+    pub(crate) fn read_index(&self, diff_id: &Digest) -> Option<LayerIndex> {
+        let bytes = std::fs::read(self.index_path(diff_id)).ok()?;
+        codec::decode(&bytes)
+            .ok()
+            .filter(|index| index.diff_id == *diff_id)
+    }
+
+    fn rebuild_index(&self, diff_id: &Digest) -> Result<LayerIndex, StoreError> {
+        let index = index_tar(self.open_blob(diff_id)?)?;
+        if !self.inner.options.read_only {
+            self.write_index(&index)?;
+        }
+        Ok(index)
+    }
+
+    pub(crate) fn write_index(&self, index: &LayerIndex) -> Result<(), StoreError> {
+        self.write_file(&self.index_path(&index.diff_id), &codec::encode(index))
+    }
+
+    /// Writes a small file under its final name, whole or not at all.
+    pub(crate) fn write_file(
+        &self,
+        target: &std::path::Path,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        let scratch = self.lease()?.scratch("file");
+        let written = std::fs::write(&scratch, bytes).and_then(|()| rename_into(&scratch, target));
+        written.map_err(|source| {
+            // the lease's scratch goes as a whole if this fails
+            let _ = std::fs::remove_file(&scratch);
+            StoreError::io("write", target, source)
+        })
+    }
+
+    /// A layer whose tar is whole; it is pinned for the life of this process.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when the store does not hold it.
+    pub fn layer(&self, diff_id: &Digest) -> Result<Layer, StoreError> {
+        self.pin(&[*diff_id])?;
+        if !self.verify_blob(diff_id)? {
+            return Err(StoreError::Missing { digest: *diff_id });
+        }
+        self.touch(Thing::Layer, diff_id);
+        let index = self.layer_index(diff_id)?;
+        Ok(Layer {
+            index,
+            tar: self.blob_path(diff_id),
+            compressed: self.compressed_form(diff_id)?,
+        })
+    }
+
+    fn compressed_form(&self, diff_id: &Digest) -> Result<Option<CompressedBlob>, StoreError> {
+        let query = "SELECT compressed, compressed_size FROM layers WHERE diff_id = ?1";
+        let row = self.database().read(|connection| {
+            let mut statement = connection.prepare_cached(query)?;
+            let row = statement.query_row([diff_id.as_bytes()], |row| {
+                Ok((optional_digest(row, 0)?, row.get::<_, Option<i64>>(1)?))
+            });
+            row.optional()
+        })?;
+        let Some((Some(digest), size)) = row else {
+            return Ok(None);
+        };
+        self.pin(&[digest])?;
+        let blob = CompressedBlob {
+            digest,
+            size: unsigned(size.unwrap_or(0)),
+        };
+        Ok(self.has_blob(&digest)?.then_some(blob))
+    }
+
+    /// The layers of an image or stage, bottom first, as one chain. They are pinned.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] for a layer that the store does not hold.
+    pub fn chain(&self, diff_ids: &[Digest]) -> Result<Chain, StoreError> {
+        self.pin(diff_ids)?;
+        let layers = diff_ids
+            .iter()
+            .map(|diff_id| Ok(self.layer(diff_id)?.origin()));
+        layers.collect::<Result<_, StoreError>>().map(Chain::new)
+    }
+
+    /// Starts a layer. `below` tells what parents of its paths look like; an empty chain for `COPY --link`.
+    ///
+    /// # Errors
+    /// The scratch file cannot be made.
+    pub fn layer_writer(&self, below: &Chain) -> Result<LayerWriter, StoreError> {
+        LayerWriter::new(self, below)
+    }
+
+    /// Gives a finished tar its name, with its index.
+    pub(crate) fn publish_layer(
+        &self,
+        tar: &Finished,
+        index: LayerIndex,
+        compressed: Option<CompressedBlob>,
+    ) -> Result<Layer, StoreError> {
+        self.write_index(&index)?;
+        let path = self.publish(tar)?;
+        let upsert = "INSERT INTO layers (diff_id, tree, tar_size, compressed, compressed_size, used) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+                      ON CONFLICT DO UPDATE SET compressed = coalesce(?4, compressed), compressed_size = coalesce(?5, compressed_size), used = ?6";
+        let row = (
+            index.diff_id.as_bytes(),
+            index.tree.digest(),
+            signed(index.tar_size),
+            compressed.map(|blob| *blob.digest.as_bytes()),
+            compressed.map(|blob| signed(blob.size)),
+            self.now(),
+        );
+        let row = (row.0, row.1.as_bytes(), row.2, row.3, row.4, row.5);
+        self.database()
+            .read(|connection| connection.prepare_cached(upsert)?.execute(row).map(drop))?;
+        let index = Arc::new(index);
+        self.inner
+            .indexes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(index.diff_id, index.clone());
+        Ok(Layer {
+            index,
+            tar: path,
+            compressed,
+        })
+    }
+}

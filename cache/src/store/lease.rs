@@ -1,0 +1,209 @@
+//! Leases: what a living process has in the store and nobody else may touch.
+//!
+//! A lease is a file that its process holds locked, a folder of scratch beside it, and rows in the table `pins`. The kernel
+//! unlocks the file when the process ends, however it ends; the next process to take a lease throws the rest away. A lease is
+//! taken with the first thing written or pinned: reading costs none.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kiln_oci::Digest;
+use rusqlite::Transaction;
+
+use crate::store::lock::{LockedFile, is_locked, lock_file};
+use crate::{Store, StoreError};
+
+/// The lease of this process.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    /// Names the lock file, the folder and the pins.
+    pub(crate) id: String,
+    /// Its scratch.
+    pub(crate) dir: PathBuf,
+    pinned: Mutex<HashSet<Digest>>,
+    next: AtomicU64,
+    _lock: LockedFile,
+}
+
+impl Lease {
+    fn take(leases: &Path) -> io::Result<Self> {
+        loop {
+            let id = format!("{}-{:08x}", std::process::id(), random()?);
+            let lock_path = leases.join(format!("{id}.lock"));
+            let Some(lock) = lock_file(&lock_path, false)? else {
+                continue;
+            };
+            let dir = leases.join(&id);
+            match std::fs::create_dir(&dir) {
+                Ok(()) => {
+                    return Ok(Self {
+                        id,
+                        dir,
+                        pinned: Mutex::default(),
+                        next: AtomicU64::new(0),
+                        _lock: lock,
+                    });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// A new name in the scratch folder.
+    pub(crate) fn scratch(&self, prefix: &str) -> PathBuf {
+        self.dir.join(format!(
+            "{prefix}-{}",
+            self.next.fetch_add(1, Ordering::Relaxed)
+        ))
+    }
+}
+
+/// Random bits for names that must not meet those of another process.
+pub(crate) fn random() -> io::Result<u32> {
+    let mut bytes = [0; 4];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(u32::from_ne_bytes(bytes))
+}
+
+impl Store {
+    /// This process's lease, taken on first use.
+    pub(crate) fn lease(&self) -> Result<Arc<Lease>, StoreError> {
+        self.writable()?;
+        let mut slot = self
+            .inner
+            .lease
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(lease) = &*slot {
+            return Ok(lease.clone());
+        }
+        let leases = self.leases();
+        self.collect_dead_leases()?;
+        let lease = Lease::take(&leases)
+            .map_err(|source| StoreError::io("make a lease in", &leases, source))?;
+        Ok(slot.insert(Arc::new(lease)).clone())
+    }
+
+    pub(crate) fn leases(&self) -> PathBuf {
+        self.root().join("leases")
+    }
+
+    /// Throws away what processes left behind that are gone.
+    pub(crate) fn collect_dead_leases(&self) -> Result<(), StoreError> {
+        for id in self.lease_ids()? {
+            let lock_path = self.leases().join(format!("{id}.lock"));
+            let failed = |source| StoreError::io("lock", &lock_path, source);
+            let Some(_dead) = lock_file(&lock_path, false).map_err(failed)? else {
+                continue;
+            };
+            self.to_trash(&self.leases().join(&id))?;
+            self.unpin(&id)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn unpin(&self, lease: &str) -> Result<(), StoreError> {
+        let delete = "DELETE FROM pins WHERE lease = ?1";
+        self.database().read(|connection| {
+            connection
+                .prepare_cached(delete)?
+                .execute([lease])
+                .map(drop)
+        })
+    }
+
+    /// Names of all leases, living or dead, sorted.
+    pub(crate) fn lease_ids(&self) -> Result<Vec<String>, StoreError> {
+        let leases = self.leases();
+        let failed = |source| StoreError::io("read", &leases, source);
+        let mut ids = std::collections::BTreeSet::new();
+        for entry in std::fs::read_dir(&leases).map_err(failed)? {
+            let name = entry
+                .map_err(failed)?
+                .file_name()
+                .to_string_lossy()
+                .into_owned();
+            ids.insert(name.strip_suffix(".lock").unwrap_or(&name).to_owned());
+        }
+        Ok(ids.into_iter().collect())
+    }
+
+    /// Names of the leases whose process lives.
+    pub(crate) fn living_leases(&self) -> Result<Vec<String>, StoreError> {
+        let own = self
+            .inner
+            .lease
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .map(|lease| lease.id.clone());
+        let mut living = Vec::new();
+        for id in self.lease_ids()? {
+            let path = self.leases().join(format!("{id}.lock"));
+            if own.as_ref() == Some(&id)
+                || is_locked(&path).map_err(|source| StoreError::io("lock", &path, source))?
+            {
+                living.push(id);
+            }
+        }
+        Ok(living)
+    }
+
+    /// Protects blobs, layers and views from removal for the life of this process. Whoever pins looks afterwards whether the thing
+    /// is still there: what a prune removed before is gone, what is there after the pin stays.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn pin(&self, digests: &[Digest]) -> Result<(), StoreError> {
+        if self.inner.options.read_only {
+            return Ok(());
+        }
+        let lease = self.lease()?;
+        let mut pinned = lease.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        let new: Vec<Digest> = digests
+            .iter()
+            .filter(|digest| !pinned.contains(digest))
+            .copied()
+            .collect();
+        if !new.is_empty() {
+            self.database()
+                .write(|transaction| insert_pins(transaction, &lease.id, &new))?;
+            pinned.extend(new);
+        }
+        Ok(())
+    }
+
+    /// A new empty directory in this process's scratch, removed with it.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn scratch_dir(&self, name: &str) -> Result<PathBuf, StoreError> {
+        let path = self.lease()?.scratch(name);
+        std::fs::create_dir(&path).map_err(|source| StoreError::io("make", &path, source))?;
+        Ok(path)
+    }
+
+    /// Throws a directory of this process's scratch away: a rename into the trash.
+    ///
+    /// # Errors
+    /// The rename fails.
+    pub fn discard(&self, scratch: &Path) -> Result<(), StoreError> {
+        self.to_trash(scratch)
+    }
+}
+
+fn insert_pins(
+    transaction: &Transaction<'_>,
+    lease: &str,
+    digests: &[Digest],
+) -> rusqlite::Result<()> {
+    let mut insert =
+        transaction.prepare_cached("INSERT OR IGNORE INTO pins (lease, digest) VALUES (?1, ?2)")?;
+    digests
+        .iter()
+        .try_for_each(|digest| insert.execute((lease, digest.as_bytes())).map(drop))
+}

@@ -1,0 +1,108 @@
+//! Locks that go away with the process that holds them: flock(2) on files that are removed by whoever holds them last.
+//!
+//! A lock file may be removed between somebody's open and lock; so after locking, the name is compared with what was locked.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use kiln_oci::Digest;
+
+use crate::{Store, StoreError};
+
+/// A locked file; unlocked and removed when dropped.
+#[derive(Debug)]
+pub(crate) struct LockedFile {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        // before the unlock, so that nobody else can hold it under this name; a leftover file does no harm
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Locks the file at `path`, which is made if it does not exist. Waits if `wait`, else `None` when somebody else holds it.
+pub(crate) fn lock_file(path: &Path, wait: bool) -> io::Result<Option<LockedFile>> {
+    loop {
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(path)?;
+        if wait {
+            file.lock()?;
+        } else if let Err(error) = file.try_lock() {
+            return match error {
+                TryLockError::WouldBlock => Ok(None),
+                TryLockError::Error(error) => Err(error),
+            };
+        }
+        if is_at(&file, path)? {
+            return Ok(Some(LockedFile {
+                path: path.to_owned(),
+                _file: file,
+            }));
+        }
+    }
+}
+
+/// Whether somebody holds the lock at `path`, without making it.
+pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+        Ok(file) => match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        },
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let locked = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (locked.dev(), locked.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Held while one thread of one process makes the result of a key; released when dropped.
+#[derive(Debug)]
+pub struct KeyLock {
+    _lock: Option<LockedFile>,
+}
+
+impl Store {
+    /// Waits until this thread may make the result of `key`.
+    ///
+    /// # Errors
+    /// The lock file cannot be made.
+    pub fn lock_key(&self, key: &Digest) -> Result<KeyLock, StoreError> {
+        Ok(KeyLock {
+            _lock: self.locked(key, true)?,
+        })
+    }
+
+    /// As [`Self::lock_key`], but `None` when somebody else makes it now.
+    ///
+    /// # Errors
+    /// The lock file cannot be made.
+    pub fn try_lock_key(&self, key: &Digest) -> Result<Option<KeyLock>, StoreError> {
+        Ok(self
+            .locked(key, false)?
+            .map(|lock| KeyLock { _lock: Some(lock) }))
+    }
+
+    fn locked(&self, key: &Digest, wait: bool) -> Result<Option<LockedFile>, StoreError> {
+        self.writable()?;
+        let path = self.root().join("locks").join(key.hex());
+        lock_file(&path, wait).map_err(|source| StoreError::io("lock", &path, source))
+    }
+}

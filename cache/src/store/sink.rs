@@ -1,0 +1,296 @@
+//! A scratch file that knows its sha256 when it is finished.
+//!
+//! Small files are digested in place. From the second buffer on, a thread digests what was written while the next bytes
+//! are read: sha256 cannot be split within a blob, so this is what hides it behind the copying. Unaware of blobs and layers.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
+use std::thread::JoinHandle;
+
+use kiln_oci::{Digest, Hasher};
+
+use crate::ContentHasher;
+
+/// Bytes that are written and digested at once.
+const BUFFER: usize = 1 << 20;
+/// Buffers on their way to the digesting thread: more would only hold memory.
+const IN_FLIGHT: usize = 3;
+
+/// A scratch file being written; removed when it is dropped unfinished.
+#[derive(Debug)]
+pub(crate) struct Sink {
+    path: PathBuf,
+    file: File,
+    buffer: Vec<u8>,
+    flushed: u64,
+    digest: Digesting,
+    finished: bool,
+}
+
+#[derive(Debug)]
+enum Digesting {
+    Here(Option<Hasher>),
+    Thread {
+        full: SyncSender<Vec<u8>>,
+        free: Receiver<Vec<u8>>,
+        thread: JoinHandle<Digest>,
+    },
+}
+
+impl Sink {
+    /// Creates the file, which must not exist.
+    pub(crate) fn create(path: PathBuf) -> io::Result<Self> {
+        let file = File::options()
+            .write(true)
+            .read(true)
+            .create_new(true)
+            .open(&path)?;
+        Ok(Self {
+            path,
+            file,
+            buffer: Vec::new(),
+            flushed: 0,
+            digest: Digesting::Here(Some(Hasher::new())),
+            finished: false,
+        })
+    }
+
+    /// Where the file is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes given so far.
+    pub(crate) fn position(&self) -> u64 {
+        self.flushed + self.buffer.len() as u64
+    }
+
+    /// Copies up to `most` bytes of `reader` without another buffer between, and adds them to `content`. Fewer only at the end of
+    /// the reader. The outer error is the writer's, the inner the reader's.
+    pub(crate) fn copy_from(
+        &mut self,
+        reader: &mut dyn Read,
+        most: u64,
+        content: &mut ContentHasher,
+    ) -> io::Result<io::Result<u64>> {
+        let mut copied = 0;
+        while copied < most {
+            if self.buffer.len() == BUFFER {
+                self.flush_buffer()?;
+            }
+            let start = self.buffer.len();
+            let room = usize::try_from(most - copied)
+                .unwrap_or(usize::MAX)
+                .min(BUFFER - start);
+            self.buffer.resize(start + room, 0);
+            let outcome = read_full(reader, &mut self.buffer[start..]);
+            let count = *outcome.as_ref().unwrap_or(&0);
+            self.buffer.truncate(start + count);
+            content.update(&self.buffer[start..]);
+            copied += count as u64;
+            match outcome {
+                Err(error) => return Ok(Err(error)),
+                Ok(count) if count < room => break,
+                Ok(_) => {}
+            }
+        }
+        Ok(Ok(copied))
+    }
+
+    fn flush_buffer(&mut self) -> io::Result<()> {
+        self.file.write_all(&self.buffer)?;
+        self.flushed += self.buffer.len() as u64;
+        if matches!(self.digest, Digesting::Here(_)) {
+            self.start_thread();
+        }
+        match &mut self.digest {
+            Digesting::Here(hasher) => {
+                if let Some(hasher) = hasher {
+                    hasher.update(&self.buffer);
+                }
+            }
+            Digesting::Thread { full, free, .. } => {
+                let next = free
+                    .try_recv()
+                    .unwrap_or_else(|_| Vec::with_capacity(BUFFER));
+                let full_buffer = std::mem::replace(&mut self.buffer, next);
+                if let Err(TrySendError::Full(buffer)) = full.try_send(full_buffer) {
+                    full.send(buffer)
+                        .map_err(|_| io::Error::other("the digesting thread is gone"))?;
+                }
+            }
+        }
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Moves the digesting to a thread; where none can be started it stays here.
+    fn start_thread(&mut self) {
+        let Digesting::Here(hasher) = &mut self.digest else {
+            return;
+        };
+        let Some(start) = hasher.take() else {
+            return;
+        };
+        let resumed = start.clone();
+        let (full, incoming) = sync_channel::<Vec<u8>>(IN_FLIGHT);
+        let (outgoing, free) = channel();
+        let digesting = move || {
+            let mut hasher = start;
+            while let Ok(mut buffer) = incoming.recv() {
+                hasher.update(&buffer);
+                buffer.clear();
+                // the writer may have finished: then the buffer is not needed any more
+                let _ = outgoing.send(buffer);
+            }
+            hasher.finish()
+        };
+        self.digest = match std::thread::Builder::new()
+            .name("sha256".to_owned())
+            .spawn(digesting)
+        {
+            Ok(thread) => Digesting::Thread { full, free, thread },
+            Err(_) => Digesting::Here(Some(resumed)),
+        };
+    }
+
+    /// Writes what is left. The file stays, for a rename.
+    pub(crate) fn finish(mut self) -> io::Result<Finished> {
+        self.file.write_all(&self.buffer)?;
+        let size = self.position();
+        let digest = match std::mem::replace(&mut self.digest, Digesting::Here(None)) {
+            Digesting::Here(hasher) => {
+                let mut hasher = hasher.unwrap_or_default();
+                hasher.update(&self.buffer);
+                hasher.finish()
+            }
+            Digesting::Thread { full, free, thread } => {
+                let sent = full.send(std::mem::take(&mut self.buffer));
+                drop((full, free));
+                let digest = thread
+                    .join()
+                    .map_err(|_| io::Error::other("the digesting thread failed"))?;
+                sent.map_err(|_| io::Error::other("the digesting thread is gone"))?;
+                digest
+            }
+        };
+        self.finished = true;
+        Ok(Finished {
+            path: std::mem::take(&mut self.path),
+            digest,
+            size,
+        })
+    }
+}
+
+/// A finished scratch file; removed when it is dropped before it is moved to its place.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) path: PathBuf,
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+}
+
+impl Drop for Finished {
+    fn drop(&mut self) {
+        // gone already when it was renamed
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.buffer.len() == BUFFER {
+            self.flush_buffer()?;
+        }
+        if self.buffer.capacity() < BUFFER
+            && self.buffer.len() + bytes.len() > self.buffer.capacity()
+        {
+            self.buffer
+                .reserve_exact(grown(self.buffer.len() + bytes.len()) - self.buffer.len());
+        }
+        let count = bytes.len().min(BUFFER - self.buffer.len());
+        self.buffer.extend_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A capacity for `needed` bytes: small layers should not claim a whole buffer.
+fn grown(needed: usize) -> usize {
+    needed.next_power_of_two().clamp(16 << 10, BUFFER)
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        if !self.finished {
+            // scratch: the lease's folder goes as a whole if this fails
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Reads until `buffer` is full or the reader ends.
+pub(crate) fn read_full(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ContentDigest;
+
+    fn check(length: usize) {
+        let dir = tempfile::tempdir().unwrap();
+        let bytes: Vec<u8> = (0..length).map(|n| (n * 7 % 253) as u8).collect();
+        let mut sink = Sink::create(dir.path().join("x")).unwrap();
+        let (head, tail) = bytes.split_at(length / 3);
+        sink.write_all(head).unwrap();
+        let mut content = ContentHasher::new();
+        let mut reader = tail;
+        assert_eq!(
+            sink.copy_from(&mut reader, u64::MAX, &mut content)
+                .unwrap()
+                .unwrap(),
+            tail.len() as u64
+        );
+        assert_eq!(sink.position(), length as u64);
+        let finished = sink.finish().unwrap();
+        assert_eq!(
+            (finished.digest, finished.size),
+            (Digest::of(&bytes), length as u64)
+        );
+        assert_eq!(content.finish(), ContentDigest::of(tail));
+        assert_eq!(std::fs::read(&finished.path).unwrap(), bytes);
+    }
+
+    #[test]
+    fn the_digest_is_that_of_the_file_at_any_size() {
+        for length in [0, 1, BUFFER - 1, BUFFER, BUFFER + 1, 7 * BUFFER + 12_345] {
+            check(length);
+        }
+    }
+
+    #[test]
+    fn an_unfinished_sink_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut sink = Sink::create(dir.path().join("x")).unwrap();
+        sink.write_all(&[1; 3 * BUFFER]).unwrap();
+        drop(sink);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,122 @@
+//! The trash: removal is a rename, and the slow part is done when there is time.
+//!
+//! Trees in it come from RUN steps: their directories may have any mode and any depth. So nothing is resolved by path, modes
+//! are opened up where they are in the way, and what lies deep is first renamed to the top of the trash: neither the stack nor
+//! the number of open files depends on what is removed.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, chmodat, openat, renameat, unlinkat};
+use rustix::io::Errno;
+
+use crate::beneath::open_root;
+use crate::listing::names;
+use crate::store::lease::random;
+use crate::{Store, StoreError};
+
+/// Deeper directories are moved to the top of the trash before they are emptied.
+const MAX_DEPTH: usize = 32;
+
+impl Store {
+    fn trash(&self) -> PathBuf {
+        self.root().join("trash")
+    }
+
+    /// Moves `path` into the trash; nothing happens when it is not there.
+    pub(crate) fn to_trash(&self, path: &Path) -> Result<(), StoreError> {
+        let failed = |source| StoreError::io("move to the trash", path, source);
+        let target = self.trash().join(format!(
+            "{:08x}{:08x}",
+            random().map_err(failed)?,
+            random().map_err(failed)?
+        ));
+        match std::fs::rename(path, target) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Empties the trash. Several processes may do it at once.
+    pub(crate) fn empty_trash(&self) -> Result<(), StoreError> {
+        let path = self.trash();
+        let failed = |source: io::Error| StoreError::io("empty", &path, source);
+        // emptying may move deep directories to the top: look again until there is nothing
+        loop {
+            let trash = open_root(&path).map_err(failed)?;
+            let found = names(trash.as_fd()).map_err(failed)?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            for (name, kind) in found {
+                remove(trash.as_fd(), trash.as_fd(), &name, kind, 0)
+                    .map_err(|errno| failed(errno.into()))?;
+            }
+        }
+    }
+}
+
+fn remove(
+    trash: BorrowedFd<'_>,
+    at: BorrowedFd<'_>,
+    name: &[u8],
+    kind: FileType,
+    depth: usize,
+) -> Result<(), Errno> {
+    if kind != FileType::Directory {
+        match gone_is_fine(unlinkat(at, name, AtFlags::empty())) {
+            // the type was unknown or has changed
+            Err(Errno::ISDIR) => {}
+            outcome => return outcome,
+        }
+    }
+    if depth == MAX_DEPTH {
+        let unique = format!(
+            "deep-{:08x}{:08x}",
+            random().map_err(|_| Errno::IO)?,
+            random().map_err(|_| Errno::IO)?
+        );
+        let _ = chmodat(at, name, Mode::RWXU, AtFlags::empty());
+        return gone_is_fine(renameat(at, name, trash, unique));
+    }
+    match open_to_empty(at, name) {
+        Err(Errno::NOENT) => return Ok(()),
+        Err(errno) => return Err(errno),
+        Ok(directory) => {
+            for (child, kind) in names(directory.as_fd())
+                .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?
+            {
+                remove(trash, directory.as_fd(), &child, kind, depth + 1)?;
+            }
+        }
+    }
+    gone_is_fine(unlinkat(at, name, AtFlags::REMOVEDIR))
+}
+
+/// Opens a directory so that it can be read and emptied, whatever its mode.
+fn open_to_empty(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = openat(at, name, flags, Mode::empty());
+    let needs_mode = match &opened {
+        Err(Errno::ACCESS) => true,
+        Err(_) => false,
+        Ok(directory) => {
+            let mode = Mode::from_raw_mode(rustix::fs::fstat(directory)?.st_mode);
+            !mode.contains(Mode::RWXU)
+        }
+    };
+    if !needs_mode {
+        return opened;
+    }
+    chmodat(at, name, Mode::RWXU, AtFlags::empty())?;
+    openat(at, name, flags, Mode::empty())
+}
+
+/// Another process may empty the trash too.
+fn gone_is_fine(outcome: Result<(), Errno>) -> Result<(), Errno> {
+    match outcome {
+        Err(Errno::NOENT) => Ok(()),
+        outcome => outcome,
+    }
+}
