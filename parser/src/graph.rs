@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::chmod::Chmod;
 use crate::diagnostic::Diagnostic;
-use crate::image::{ImageConfig, Platform, RuntimeConfig};
+use kiln_oci::{ImageConfig, Platform, RuntimeConfig};
 use crate::source::Span;
 
 /// Position of a [`Node`] in [`StageGraph::nodes`].

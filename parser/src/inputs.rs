@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::graph::{Network, StageGraph};
-use crate::image::{ImageConfig, Platform};
+use kiln_oci::{ImageConfig, Platform};
 use crate::source::Span;
 
 /// The command line's share of a build.

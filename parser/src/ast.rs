@@ -1,0 +1,183 @@
+//! The syntax tree of a Dockerfile: every line as written, and stages of checked instructions
+//! that refer to their lines.
+
+use crate::code;
+use crate::diagnostic::{Diagnostic, Phase};
+use crate::instruction::{Arg, From, Instruction};
+use crate::lexer::{Directive, Lexer};
+use crate::line::{self, Line};
+use crate::source::Span;
+
+/// The longest Dockerfile, in bytes.
+pub const MAX_SOURCE: usize = 16 << 20;
+
+/// How many stages a Dockerfile may have.
+pub const MAX_STAGES: usize = 10_000;
+
+/// A Dockerfile, as far as it could be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dockerfile {
+    /// The escape character in force.
+    pub escape: char,
+    /// Parser directives, in order.
+    pub directives: Vec<Directive>,
+    /// All instructions as written, also those that have errors.
+    pub lines: Vec<Line>,
+    /// The `ARG`s before the first `FROM`.
+    pub globals: Vec<Global>,
+    /// The stages in order.
+    pub stages: Vec<StageAst>,
+}
+
+/// An `ARG` before the first `FROM`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Global {
+    /// Position in [`Dockerfile::lines`].
+    pub line: usize,
+    /// The arguments.
+    pub arg: Arg,
+}
+
+/// One stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageAst {
+    /// Position of the `FROM` in [`Dockerfile::lines`].
+    pub line: usize,
+    /// What it is based on, its name and platform.
+    pub from: From,
+    /// Its instructions without `FROM` (and without those that have errors).
+    pub statements: Vec<Statement>,
+}
+
+/// A checked instruction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// Position in [`Dockerfile::lines`].
+    pub line: usize,
+    /// What it says.
+    pub instruction: Instruction,
+}
+
+/// What [`parse`] answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parsed {
+    /// As far as it could be read. It can be evaluated only if no diagnostic is an error.
+    pub dockerfile: Dockerfile,
+    /// Errors and warnings in the order of their places; syntax errors come first.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Parsed {
+    /// Whether the Dockerfile can be evaluated.
+    pub fn has_errors(&self) -> bool {
+        self.errors().next().is_some()
+    }
+
+    /// The errors among the diagnostics.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        let is_error = |found: &&Diagnostic| found.severity == crate::diagnostic::Severity::Error;
+        self.diagnostics.iter().filter(is_error)
+    }
+}
+
+/// Reads a Dockerfile. Never fails: what is wrong is in the diagnostics, several at once.
+pub fn parse(source: &str) -> Parsed {
+    let mut reader = Reader::default();
+    let end = Span::new(source.len(), source.len());
+    if source.len() > MAX_SOURCE {
+        let message = format!("the Dockerfile is larger than {MAX_SOURCE} bytes");
+        reader.syntax(Diagnostic::error(code::TOO_LARGE, Phase::Syntax, end, message));
+        return reader.finish(Lexer::new(""));
+    }
+    let mut lexer = Lexer::new(source);
+    loop {
+        match lexer.next_line() {
+            Ok(None) => break,
+            Ok(Some(logical)) => match line::read(logical, &mut lexer) {
+                Ok(line) => reader.line(line),
+                Err(error) => reader.syntax(error),
+            },
+            Err(error) => reader.syntax(error),
+        }
+    }
+    if reader.lines.is_empty() && reader.syntax.is_empty() {
+        let message = "file with no instructions";
+        reader.syntax(Diagnostic::error(code::EMPTY_FILE, Phase::Syntax, end, message));
+    }
+    reader.finish(lexer)
+}
+
+/// Collects lines into stages.
+#[derive(Default)]
+struct Reader {
+    lines: Vec<Line>,
+    globals: Vec<Global>,
+    stages: Vec<StageAst>,
+    syntax: Vec<Diagnostic>,
+    semantic: Vec<Diagnostic>,
+    /// A `FROM` that has errors begins a stage all the same.
+    broken_from: bool,
+}
+
+impl Reader {
+    fn syntax(&mut self, error: Diagnostic) {
+        self.syntax.push(error);
+    }
+
+    fn line(&mut self, line: Line) {
+        let number = self.lines.len();
+        let is_from = line.name.text.eq_ignore_ascii_case("FROM");
+        match Instruction::parse(&line) {
+            Ok(instruction) => self.place(number, &line, instruction),
+            Err(error) => {
+                self.broken_from |= is_from;
+                self.semantic.push(error);
+            }
+        }
+        self.lines.push(line);
+    }
+
+    fn place(&mut self, number: usize, line: &Line, instruction: Instruction) {
+        let has_room = self.stages.len() < MAX_STAGES;
+        match (instruction, self.stages.last_mut()) {
+            (Instruction::From(from), _) if has_room => {
+                self.stages.push(StageAst { line: number, from, statements: Vec::new() });
+            }
+            (Instruction::From(_), _) => {
+                let message = format!("more than {MAX_STAGES} stages");
+                self.semantic.push(line.error(code::TOO_MANY_STAGES, message));
+            }
+            (instruction, Some(stage)) => {
+                stage.statements.push(Statement { line: number, instruction });
+            }
+            (Instruction::Arg(arg), None) => self.globals.push(Global { line: number, arg }),
+            (_, None) if self.broken_from => {}
+            (_, None) => {
+                let error = line.error(code::NO_STAGE, "no build stage in current context");
+                self.semantic.push(error.with_help("begin with FROM"));
+            }
+        }
+    }
+
+    fn finish(mut self, lexer: Lexer<'_>) -> Parsed {
+        let has_stage = self.broken_from || !self.stages.is_empty();
+        if !has_stage && self.syntax.is_empty() && self.semantic.is_empty() {
+            let at = self.lines.last().map_or(Span::default(), |line| line.span);
+            let message = "dockerfile contains no stages to build";
+            self.semantic.push(Diagnostic::error(code::NO_STAGE, Phase::Semantic, at, message));
+        }
+        let escape = lexer.escape();
+        let mut diagnostics = self.syntax;
+        diagnostics.append(&mut self.semantic);
+        Parsed {
+            dockerfile: Dockerfile {
+                escape,
+                directives: lexer.into_directives(),
+                lines: self.lines,
+                globals: self.globals,
+                stages: self.stages,
+            },
+            diagnostics,
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The stable codes of errors. A code is never used again for something else.
+
+/// A parser directive is repeated or has an impossible value.
+pub const DIRECTIVE: &str = "DF0001";
+/// The file holds no instruction.
+pub const EMPTY_FILE: &str = "DF0002";
+/// The file is larger than [`crate::MAX_SOURCE`].
+pub const TOO_LARGE: &str = "DF0003";
+/// A heredoc has no terminator, or its delimiter cannot be read.
+pub const HEREDOC: &str = "DF0004";
+/// A valid JSON array holds something that is not a string.
+pub const JSON_STRINGS: &str = "DF0005";
+/// `ENV` or `LABEL` without `=`.
+pub const KEY_VALUE: &str = "DF0006";
+/// No instruction has this name.
+pub const UNKNOWN_INSTRUCTION: &str = "DF0010";
+/// Too few, too many or impossible arguments.
+pub const ARGUMENTS: &str = "DF0011";
+/// A flag that the instruction does not have, twice given, or with a bad value.
+pub const FLAG: &str = "DF0012";
+/// An instruction before the first `FROM`.
+pub const NO_STAGE: &str = "DF0013";
+/// More than [`crate::MAX_STAGES`] stages.
+pub const TOO_MANY_STAGES: &str = "DF0014";
+/// `AS` a name that cannot be one.
+pub const STAGE_NAME: &str = "DF0015";
+/// A trigger that `ONBUILD` cannot hold.
+pub const TRIGGER: &str = "DF0016";
+/// A `RUN --mount` that cannot be read.
+pub const MOUNT: &str = "DF0017";
+/// A duration, signal, port or number that is none.
+pub const VALUE: &str = "DF0018";
+/// A variable cannot be expanded.
+pub const EXPANSION: &str = "DF0020";
+/// `FROM` names no image.
+pub const BASE: &str = "DF0021";
+/// A platform that cannot be read.
+pub const PLATFORM: &str = "DF0022";
+/// `--target` names no stage.
+pub const TARGET: &str = "DF0023";
+/// A stage is used before it is defined, or by a number that no stage has.
+pub const STAGE_ORDER: &str = "DF0024";
+/// `--from` holds a variable.
+pub const FROM_VARIABLE: &str = "DF0025";
+/// A source that `COPY` or `ADD` cannot have.
+pub const SOURCE: &str = "DF0026";
+/// A mode, owner or checksum of `COPY` or `ADD` that is none.
+pub const COPY_OPTION: &str = "DF0027";
+/// The command line has not granted what `RUN` asks for.
+pub const ENTITLEMENT: &str = "DF0028";

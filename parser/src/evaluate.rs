@@ -1,0 +1,130 @@
+//! Meaning: a Dockerfile and its inputs become a [`StageGraph`], in rounds.
+//!
+//! Evaluation needs the configurations of base images (environment, `ONBUILD` triggers), which
+//! it cannot fetch. It asks for all that it knows it needs with [`Evaluation::Needs`] and is
+//! called again; triggers may bring more. Only stages that the target can reach count.
+
+pub(crate) mod go;
+mod environment;
+mod globals;
+mod nodes;
+mod plan;
+mod stage;
+mod world;
+
+use crate::ast::Dockerfile;
+use crate::diagnostic::Diagnostic;
+use crate::graph::StageGraph;
+use crate::inputs::{Bases, Evaluation, ImageRequest, Inputs};
+
+use nodes::Nodes;
+use plan::{Base, Plan};
+pub(crate) use stage::StageBuilder;
+use world::World;
+
+/// Evaluates a Dockerfile that was parsed without errors.
+///
+/// # Errors
+/// What is wrong with variables, stages, sources and values; several at once where they do not
+/// follow from each other.
+pub fn evaluate(
+    dockerfile: &Dockerfile,
+    inputs: &Inputs,
+    bases: &Bases,
+) -> Result<Evaluation, Vec<Diagnostic>> {
+    let world = World::new(dockerfile, inputs, bases)?;
+    let mut plan = Plan::new(&world)?;
+    let target = plan.target(&world).map_err(|error| vec![error])?;
+    loop {
+        let reachable = plan.reachable(target);
+        let needs = requests(&world, &plan, &reachable);
+        if needs.iter().any(|request| request.needs_config) {
+            return Ok(Evaluation::Needs(needs));
+        }
+        // Triggers may refer to stages and images that nothing else refers to.
+        if !plan.add_triggers(&world, &reachable)? {
+            let graph = build(&world, &plan, &reachable, target)?;
+            return Ok(Evaluation::Graph(Box::new(graph)));
+        }
+    }
+}
+
+/// The images of reachable stages whose configuration is unknown, and with them those that are
+/// only copied from.
+fn requests(world: &World<'_>, plan: &Plan, reachable: &[usize]) -> Vec<ImageRequest> {
+    let mut requests: Vec<ImageRequest> = Vec::new();
+    let mut add = |request: ImageRequest| {
+        let same = |other: &&mut ImageRequest| {
+            (&other.reference, &other.platform) == (&request.reference, &request.platform)
+        };
+        match requests.iter_mut().find(same) {
+            Some(other) => other.needs_config |= request.needs_config,
+            None => requests.push(request),
+        }
+    };
+    for &index in reachable {
+        let stage = &plan.stages[index];
+        if let Base::Image(reference) = &stage.base
+            && world.bases.get(reference, &stage.platform).is_none()
+        {
+            add(ImageRequest {
+                reference: reference.clone(),
+                platform: stage.platform.clone(),
+                span: stage.span,
+                needs_config: true,
+            });
+        }
+        for (reference, span) in &stage.images {
+            if world.bases.get(reference, &world.inputs.platform).is_none() {
+                add(ImageRequest {
+                    reference: reference.clone(),
+                    platform: world.inputs.platform.clone(),
+                    span: *span,
+                    needs_config: false,
+                });
+            }
+        }
+    }
+    requests
+}
+
+fn build(
+    world: &World<'_>,
+    plan: &Plan,
+    reachable: &[usize],
+    target: usize,
+) -> Result<StageGraph, Vec<Diagnostic>> {
+    let mut nodes = Nodes::default();
+    let mut done: Vec<Option<stage::Finished>> = vec![None; plan.stages.len()];
+    let mut errors = Vec::new();
+    let mut warnings = Vec::new();
+    for (position, &index) in reachable.iter().enumerate() {
+        // What stands on a broken stage is not looked at: its errors would follow from the first.
+        let parent = plan.stages[index].parent();
+        if parent.is_some_and(|parent| done[parent].is_none()) {
+            continue;
+        }
+        match StageBuilder::build(world, plan, &mut nodes, &done, index, position) {
+            Ok(mut finished) => {
+                warnings.append(&mut finished.warnings);
+                done[index] = Some(finished);
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let stages = done.into_iter().flatten().map(|finished| finished.stage);
+    let mut stages: Vec<_> = stages.collect();
+    let target = reachable.iter().position(|&index| index == target).unwrap_or(0);
+    let labels = world.inputs.labels.clone();
+    stages[target].config.labels.extend(labels);
+    Ok(StageGraph {
+        nodes: nodes.finish(),
+        stages,
+        target,
+        warnings,
+        unused_build_args: world.unused_build_args(plan, reachable),
+    })
+}

@@ -1,0 +1,93 @@
+//! The scope outside stages: platform arguments and the `ARG`s before the first `FROM`. It is
+//! what `FROM` lines see, and what `ARG name` imports into a stage.
+
+use std::collections::BTreeMap;
+
+use kiln_oci::Platform;
+
+use crate::ast::Dockerfile;
+use crate::code;
+use crate::diagnostic::{Diagnostic, Phase};
+use crate::inputs::Inputs;
+use crate::words::{self, Style};
+
+/// The global variables and their values.
+pub(super) fn evaluate(
+    dockerfile: &Dockerfile,
+    inputs: &Inputs,
+    arguments: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, Vec<Diagnostic>> {
+    let mut globals = platform_arguments(dockerfile, inputs);
+    for (name, value) in &mut globals {
+        if let Some(given) = arguments.get(name) {
+            value.clone_from(given);
+        }
+    }
+    let mut errors = Vec::new();
+    let style = Style::new(dockerfile.escape);
+    for argument in dockerfile.globals.iter().flat_map(|global| &global.arg.arguments) {
+        let value = match (arguments.get(&argument.name), &argument.default) {
+            (Some(given), _) => given.clone(),
+            (None, None) => continue,
+            (None, Some(default)) => match words::expand(&default.text, style, &globals) {
+                Ok(expansion) => expansion.text,
+                Err(why) => {
+                    let message = format!("failed to process {:?}: {why}", default.text);
+                    let error = Diagnostic::error(code::EXPANSION, Phase::Evaluate, default.span, message);
+                    errors.push(error);
+                    continue;
+                }
+            },
+        };
+        globals.insert(argument.name.clone(), value);
+    }
+    if errors.is_empty() { Ok(globals) } else { Err(errors) }
+}
+
+fn platform_arguments(dockerfile: &Dockerfile, inputs: &Inputs) -> BTreeMap<String, String> {
+    let mut globals = BTreeMap::new();
+    for (prefix, platform) in [("BUILD", &inputs.build_platform), ("TARGET", &inputs.platform)] {
+        for (name, value) in parts(platform) {
+            globals.insert(format!("{prefix}{name}"), value);
+        }
+    }
+    let last = dockerfile.stages.last().and_then(|stage| stage.from.name.clone());
+    let stage = inputs.target.clone().or(last).unwrap_or_else(|| "default".to_owned());
+    globals.insert("TARGETSTAGE".to_owned(), stage);
+    globals
+}
+
+fn parts(platform: &Platform) -> [(&'static str, String); 5] {
+    [
+        ("PLATFORM", platform.to_string()),
+        ("OS", platform.os.clone()),
+        ("OSVERSION", platform.os_version.clone().unwrap_or_default()),
+        ("ARCH", platform.architecture.clone()),
+        ("VARIANT", platform.variant.clone().unwrap_or_default()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tests::{build_arg, evaluated, evaluation_messages, target};
+
+    #[test]
+    fn platform_arguments_exist_where_they_are_declared() {
+        let stage = target("FROM scratch AS s\nARG TARGETPLATFORM TARGETSTAGE\nLABEL a=$TARGETPLATFORM b=$TARGETSTAGE c=x$TARGETOS");
+        assert_eq!(stage.config.labels["a"], "linux/amd64");
+        assert_eq!(stage.config.labels["b"], "s");
+        assert_eq!(stage.config.labels["c"], "x");
+    }
+
+    #[test]
+    fn globals_see_each_other_and_the_command_line() {
+        let source = "ARG A=1\nARG B=$A-2\nFROM scratch\nARG B\nLABEL b=$B";
+        let graph = evaluated(source, build_arg("A", "9"));
+        assert_eq!(graph.target_stage().config.labels["b"], "9-2");
+    }
+
+    #[test]
+    fn broken_defaults_are_reported_all() {
+        assert_eq!(evaluation_messages("ARG A=${\nARG B='\nFROM scratch").len(), 2);
+    }
+}

@@ -1,0 +1,384 @@
+//! Which stage needs which: bases, `--from`, triggers. Nothing is built here.
+
+use std::collections::HashMap;
+
+use kiln_oci::{Platform, Reference};
+
+use super::world::World;
+use crate::ast::{Dockerfile, StageAst};
+use crate::code;
+use crate::diagnostic::{Diagnostic, Phase};
+use crate::inputs::NamedContext;
+use crate::instruction::Instruction;
+use crate::lexer::Lexer;
+use crate::line::{self, Line, Word};
+use crate::source::Span;
+use crate::suggest;
+use crate::words::{self, NoVariables, Style};
+
+/// What a stage begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Base {
+    Scratch,
+    Stage(usize),
+    Image(String),
+    Context(String),
+}
+
+/// One stage and what it needs.
+#[derive(Clone, Debug)]
+pub(super) struct StagePlan {
+    pub(super) base: Base,
+    pub(super) platform: Platform,
+    /// The `FROM`.
+    pub(super) span: Span,
+    /// A named context stands in for the stage: its instructions do not count.
+    pub(super) replaced: bool,
+    /// Stages that it copies from or mounts.
+    pub(super) uses: Vec<usize>,
+    /// Images that it copies from or mounts.
+    pub(super) images: Vec<(String, Span)>,
+    /// The base's `ONBUILD` instructions, once they are known.
+    triggers: Option<Vec<(Line, Instruction)>>,
+}
+
+impl StagePlan {
+    /// The stage that it continues.
+    pub(super) fn parent(&self) -> Option<usize> {
+        match self.base {
+            Base::Stage(parent) => Some(parent),
+            _ => None,
+        }
+    }
+}
+
+/// All stages.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) stages: Vec<StagePlan>,
+    /// The last stage of each name. Only looked up.
+    names: HashMap<String, usize>,
+}
+
+impl Plan {
+    pub(super) fn new(world: &World<'_>) -> Result<Self, Vec<Diagnostic>> {
+        let dockerfile = world.dockerfile;
+        let mut plan = Plan { stages: Vec::new(), names: HashMap::new() };
+        let mut errors = Vec::new();
+        for (index, ast) in dockerfile.stages.iter().enumerate() {
+            match plan.stage(world, ast) {
+                Ok(stage) => plan.stages.push(stage),
+                Err(error) => errors.push(error),
+            }
+            if let Some(name) = &ast.from.name {
+                plan.names.insert(name.clone(), index);
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        for index in 0..plan.stages.len() {
+            let ast = &dockerfile.stages[index];
+            for statement in &ast.statements {
+                let line = &dockerfile.lines[statement.line];
+                let used = plan.add_uses(world, index, line, &statement.instruction);
+                errors.extend(used.err());
+            }
+        }
+        if errors.is_empty() { Ok(plan) } else { Err(errors) }
+    }
+
+    fn stage(&self, world: &World<'_>, ast: &StageAst) -> Result<StagePlan, Diagnostic> {
+        let line = &world.dockerfile.lines[ast.line];
+        let platform = match &ast.from.platform {
+            Some(word) => parse_platform(world, line, word)?,
+            None => world.inputs.platform.clone(),
+        };
+        let own_context = ast.from.name.as_deref().and_then(|name| world.context(name));
+        let replaced = own_context.is_some();
+        let base = match own_context {
+            Some((name, context)) => self.context_base(line, name, context)?,
+            None => self.base(world, line, &ast.from.image)?,
+        };
+        let platform = match base {
+            // The empty file system has no platform of its own.
+            Base::Scratch => world.inputs.platform.clone(),
+            _ => platform,
+        };
+        Ok(StagePlan {
+            base,
+            platform,
+            span: line.span,
+            replaced,
+            uses: Vec::new(),
+            images: Vec::new(),
+            triggers: None,
+        })
+    }
+
+    fn base(&self, world: &World<'_>, line: &Line, image: &Word) -> Result<Base, Diagnostic> {
+        let text = expand(world, image)?;
+        let error = |message: String| {
+            let error = line.error(code::BASE, message);
+            Diagnostic { span: image.span, phase: Phase::Evaluate, ..error }
+        };
+        if text.is_empty() {
+            return Err(error(format!("base name ({}) should not be blank", image.text)));
+        }
+        // Exactly: `FROM FOO` is not the stage foo, whose name is lower case.
+        if let Some(&index) = self.names.get(&text) {
+            return Ok(Base::Stage(index));
+        }
+        if text == "scratch" {
+            return Ok(Base::Scratch);
+        }
+        if let Some((name, context)) = world.context(&text) {
+            return self.context_base(line, name, context);
+        }
+        if let Err(why) = Reference::parse(&text) {
+            let mut error = error(format!("failed to parse stage name {text:?}: {why}"));
+            let names = self.names.keys().map(String::as_str);
+            error.help = suggest::nearest(&text, names).map(|near| format!("did you mean {near}?"));
+            return Err(error);
+        }
+        Ok(Base::Image(text))
+    }
+
+    fn context_base(&self, line: &Line, name: String, context: &NamedContext) -> Result<Base, Diagnostic> {
+        match context {
+            NamedContext::Directory => Ok(Base::Context(name)),
+            NamedContext::Image(reference) => Ok(Base::Image(reference.clone())),
+            NamedContext::Stage(stage) => match self.names.get(&stage.to_lowercase()) {
+                Some(&index) => Ok(Base::Stage(index)),
+                None => {
+                    let message = format!("context {name} names stage {stage}, which is not defined before");
+                    Err(Diagnostic { phase: Phase::Evaluate, ..line.error(code::STAGE_ORDER, message) })
+                }
+            },
+        }
+    }
+
+    /// What `--from` means, after all stages are known: context, stage, image.
+    pub(super) fn source(&self, world: &World<'_>, from: &str) -> Result<Base, String> {
+        if let Ok(index) = from.parse::<usize>() {
+            let known = index < self.stages.len();
+            return if known { Ok(Base::Stage(index)) } else { Err(format!("invalid stage index {index}")) };
+        }
+        if let Some(&index) = self.names.get(&from.to_lowercase()) {
+            return Ok(Base::Stage(index));
+        }
+        if from == "scratch" {
+            return Ok(Base::Scratch);
+        }
+        match world.context(from) {
+            Some((name, NamedContext::Directory)) => Ok(Base::Context(name)),
+            Some((_, NamedContext::Image(reference))) => Ok(Base::Image(reference.clone())),
+            Some((name, NamedContext::Stage(stage))) => {
+                let index = self.names.get(&stage.to_lowercase()).copied();
+                let missing = || format!("context {name} names stage {stage}, which does not exist");
+                index.map(Base::Stage).ok_or_else(missing)
+            }
+            None => match Reference::parse(from) {
+                Ok(_) => Ok(Base::Image(from.to_owned())),
+                Err(why) => Err(format!("failed to parse stage name {from:?}: {why}")),
+            },
+        }
+    }
+
+    /// Notes what an instruction needs besides the stage's base.
+    fn add_uses(
+        &mut self,
+        world: &World<'_>,
+        index: usize,
+        line: &Line,
+        instruction: &Instruction,
+    ) -> Result<(), Diagnostic> {
+        let sources: Vec<(&str, Span)> = match instruction {
+            Instruction::Copy(copy) => {
+                let from = copy.from.iter().map(|from| (from.text.as_str(), from.span));
+                from.collect()
+            }
+            Instruction::Run(run) => {
+                let mounts = run.mounts.iter();
+                let from = |mount| {
+                    let mount: &crate::instruction::MountSpec = mount;
+                    mount.from.as_deref().map(|from| (from, mount.flag.span))
+                };
+                mounts.filter_map(from).collect()
+            }
+            _ => return Ok(()),
+        };
+        for (from, span) in sources {
+            let error = |code, message: String| Diagnostic {
+                span,
+                phase: Phase::Evaluate,
+                ..line.error(code, message)
+            };
+            let style = Style::new(world.dockerfile.escape);
+            let literal = words::expand(from, style, &NoVariables).is_ok_and(|word| word.text == from);
+            if !literal {
+                let message = "variable expansion is not supported for --from, define a new stage \
+                    with FROM using ARG from global scope as a workaround";
+                return Err(error(code::FROM_VARIABLE, message.to_owned()));
+            }
+            let source = self.source(world, from).map_err(|why| error(code::STAGE_ORDER, why))?;
+            let stage = &mut self.stages[index];
+            match source {
+                Base::Stage(used) if used == index => {
+                    let message = format!("circular dependency detected on stage: {from}");
+                    return Err(error(code::STAGE_ORDER, message));
+                }
+                Base::Stage(used) => stage.uses.push(used),
+                Base::Image(reference) => stage.images.push((reference, span)),
+                Base::Context(_) | Base::Scratch => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The stage to build.
+    pub(super) fn target(&self, world: &World<'_>) -> Result<usize, Diagnostic> {
+        let last = world.dockerfile.stages.len().checked_sub(1);
+        let end = Span::default();
+        let Some(name) = &world.inputs.target else {
+            let message = "dockerfile contains no stages to build";
+            return last.ok_or_else(|| Diagnostic::error(code::NO_STAGE, Phase::Evaluate, end, message));
+        };
+        if let Some(&index) = self.names.get(&name.to_lowercase()) {
+            return Ok(index);
+        }
+        let message = format!("target stage {name:?} could not be found");
+        let mut error = Diagnostic::error(code::TARGET, Phase::Evaluate, end, message);
+        let names = world.dockerfile.stages.iter().filter_map(|stage| stage.from.name.as_deref());
+        error.help = suggest::nearest(&name.to_lowercase(), names).map(|near| format!("did you mean {near}?"));
+        Err(error)
+    }
+
+    /// The target and all that it needs, in Dockerfile order.
+    pub(super) fn reachable(&self, target: usize) -> Vec<usize> {
+        let mut seen = vec![false; self.stages.len()];
+        let mut open = vec![target];
+        while let Some(index) = open.pop() {
+            if std::mem::replace(&mut seen[index], true) {
+                continue;
+            }
+            let stage = &self.stages[index];
+            open.extend(stage.parent());
+            if !stage.replaced {
+                open.extend(&stage.uses);
+            }
+        }
+        (0..seen.len()).filter(|&index| seen[index]).collect()
+    }
+
+    /// Reads the triggers of stages whose base is known. True if they need something new.
+    pub(super) fn add_triggers(
+        &mut self,
+        world: &World<'_>,
+        reachable: &[usize],
+    ) -> Result<bool, Vec<Diagnostic>> {
+        let mut found = false;
+        let mut errors = Vec::new();
+        for &index in reachable {
+            if self.stages[index].triggers.is_some() || self.stages[index].replaced {
+                continue;
+            }
+            match self.read_triggers(world, index) {
+                Ok(more) => found |= more,
+                Err(error) => errors.push(Diagnostic { span: self.stages[index].span, ..error }),
+            }
+        }
+        if errors.is_empty() { Ok(found) } else { Err(errors) }
+    }
+
+    fn read_triggers(&mut self, world: &World<'_>, index: usize) -> Result<bool, Diagnostic> {
+        let from = &world.dockerfile.lines[world.dockerfile.stages[index].line];
+        let mut triggers = Vec::new();
+        for text in self.expressions(world, index) {
+            let (mut line, instruction) = read_trigger(&text, from)?;
+            line.first = from.first;
+            line.last = from.last;
+            triggers.push((line, instruction));
+        }
+        let stage = &self.stages[index];
+        let before = stage.uses.len() + stage.images.len();
+        for (line, instruction) in &triggers {
+            self.add_uses(world, index, line, instruction)?;
+        }
+        let stage = &mut self.stages[index];
+        stage.triggers = Some(triggers);
+        Ok(stage.uses.len() + stage.images.len() > before)
+    }
+
+    fn expressions(&self, world: &World<'_>, index: usize) -> Vec<String> {
+        let stage = &self.stages[index];
+        match &stage.base {
+            Base::Image(reference) => {
+                let config = world.bases.get(reference, &stage.platform);
+                config.map_or(Vec::new(), |config| config.config.on_build.clone())
+            }
+            Base::Stage(parent) if !self.stages[*parent].replaced => {
+                let statements = &world.dockerfile.stages[*parent].statements;
+                let expressions = statements.iter().filter_map(|statement| match &statement.instruction {
+                    Instruction::OnBuild(trigger) => Some(trigger.expression.clone()),
+                    _ => None,
+                });
+                expressions.collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The triggers of a stage; none before they were read.
+    pub(super) fn triggers(&self, index: usize) -> &[(Line, Instruction)] {
+        self.stages[index].triggers.as_deref().unwrap_or_default()
+    }
+
+    /// All instructions of a stage, triggers first.
+    pub(super) fn statements<'p>(
+        &'p self,
+        dockerfile: &'p Dockerfile,
+        index: usize,
+    ) -> impl Iterator<Item = (&'p Line, &'p Instruction)> {
+        let triggers = self.triggers(index).iter().map(|(line, instruction)| (line, instruction));
+        let statements = dockerfile.stages[index].statements.iter();
+        triggers.chain(statements.map(|statement| (&dockerfile.lines[statement.line], &statement.instruction)))
+    }
+}
+
+fn expand(world: &World<'_>, word: &Word) -> Result<String, Diagnostic> {
+    let style = Style::new(world.dockerfile.escape);
+    match words::expand(&word.text, style, &world.globals) {
+        Ok(expansion) => Ok(expansion.text),
+        Err(why) => {
+            let message = format!("failed to process {:?}: {why}", word.text);
+            Err(Diagnostic::error(code::EXPANSION, Phase::Evaluate, word.span, message))
+        }
+    }
+}
+
+fn parse_platform(world: &World<'_>, line: &Line, word: &Word) -> Result<Platform, Diagnostic> {
+    let text = expand(world, word)?;
+    let message = match Platform::parse(&text) {
+        Ok(platform) => return Ok(platform),
+        Err(_) if text.is_empty() => format!("empty platform value from expression {}", word.text),
+        Err(why) => format!("failed to parse platform {}: {why}", word.text),
+    };
+    let error = line.error(code::PLATFORM, message);
+    Err(Diagnostic { span: word.span, phase: Phase::Evaluate, ..error })
+}
+
+fn read_trigger(text: &str, from: &Line) -> Result<(Line, Instruction), Diagnostic> {
+    let single = || from.error(code::TRIGGER, "onbuild trigger should be a single expression");
+    let mut lexer = Lexer::new(text);
+    let logical = lexer.next_line()?.ok_or_else(single)?;
+    let line = line::read(logical, &mut lexer)?;
+    if lexer.next_line()?.is_some() {
+        return Err(single());
+    }
+    let instruction = Instruction::parse(&line)?;
+    match instruction {
+        Instruction::From(_) => Err(single()),
+        instruction => Ok((line, instruction)),
+    }
+}

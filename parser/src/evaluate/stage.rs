@@ -1,0 +1,409 @@
+//! One stage while it is evaluated: what instructions change, and how they add operations.
+
+use kiln_oci::{ImageConfig, Platform, RuntimeConfig};
+
+use super::environment::Environment;
+use super::nodes::{Nodes, Origin};
+use super::plan::{Base, Plan};
+use super::world::World;
+use crate::code;
+use crate::diagnostic::{Diagnostic, Phase};
+use crate::graph::{CopyOp, CopySource, HistoryStep, NodeId, Op, SourcePath, Stage, Unpack};
+use crate::instruction::{Argument, Instruction};
+use crate::line::{Line, Word};
+use crate::source::Span;
+use crate::suggest;
+use crate::words::{self, Quotes, Style, Variables};
+
+/// What BuildKit writes as the comment of each history entry it makes.
+const HISTORY_COMMENT: &str = "buildkit.dockerfile.v0";
+
+/// The `PATH` of images that have none.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Arguments that steer BuildKit's scanners and never become environment.
+const NOT_ENVIRONMENT: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
+
+/// A stage that is done, with what stages based on it inherit.
+#[derive(Clone, Debug)]
+pub(super) struct Finished {
+    pub(super) stage: Stage,
+    pub(super) warnings: Vec<Diagnostic>,
+    env: Environment,
+    arguments: Vec<(String, Option<String>)>,
+}
+
+/// A stage at the point of the instruction that is being applied.
+#[derive(Debug)]
+pub(crate) struct StageBuilder<'e> {
+    pub(crate) world: &'e World<'e>,
+    pub(crate) config: RuntimeConfig,
+    pub(crate) author: Option<String>,
+    pub(crate) env: Environment,
+    /// The file system so far.
+    pub(crate) output: NodeId,
+    /// Whether this stage has a `CMD` of its own.
+    pub(crate) cmd_is_set: bool,
+    plan: &'e Plan,
+    nodes: &'e mut Nodes,
+    done: &'e [Option<Finished>],
+    index: usize,
+    position: usize,
+    platform: Platform,
+    base: NodeId,
+    base_image: Option<ImageConfig>,
+    arguments: Vec<(String, Option<String>)>,
+    history: Vec<HistoryStep>,
+    warnings: Vec<Diagnostic>,
+    /// The line that is being applied; of `FROM` for triggers.
+    line: u32,
+    is_trigger: bool,
+}
+
+impl<'e> StageBuilder<'e> {
+    /// Evaluates one stage; those that it needs are done.
+    pub(super) fn build(
+        world: &'e World<'e>,
+        plan: &'e Plan,
+        nodes: &'e mut Nodes,
+        done: &'e [Option<Finished>],
+        index: usize,
+        position: usize,
+    ) -> Result<Finished, Diagnostic> {
+        let mut stage = StageBuilder::new(world, plan, nodes, done, index, position);
+        stage.begin();
+        let from = plan.stages[index].span;
+        if !plan.stages[index].replaced {
+            stage.is_trigger = true;
+            for (line, instruction) in plan.triggers(index) {
+                let applied = stage.apply(line, instruction);
+                applied.map_err(|error| Diagnostic { span: from, ..error })?;
+            }
+            // Places in a trigger's text are no places in the Dockerfile.
+            stage.warnings.iter_mut().for_each(|warning| warning.span = from);
+            stage.is_trigger = false;
+            for statement in &world.dockerfile.stages[index].statements {
+                let line = &world.dockerfile.lines[statement.line];
+                stage.apply(line, &statement.instruction)?;
+            }
+        }
+        Ok(stage.finish())
+    }
+
+    fn new(
+        world: &'e World<'e>,
+        plan: &'e Plan,
+        nodes: &'e mut Nodes,
+        done: &'e [Option<Finished>],
+        index: usize,
+        position: usize,
+    ) -> Self {
+        let platform = plan.stages[index].platform.clone();
+        let line = world.dockerfile.lines[world.dockerfile.stages[index].line].first;
+        StageBuilder {
+            world,
+            config: RuntimeConfig::default(),
+            author: None,
+            env: Environment::default(),
+            output: NodeId(0),
+            cmd_is_set: false,
+            plan,
+            nodes,
+            done,
+            index,
+            position,
+            platform,
+            base: NodeId(0),
+            base_image: None,
+            arguments: Vec::new(),
+            history: Vec::new(),
+            warnings: Vec::new(),
+            line,
+            is_trigger: false,
+        }
+    }
+
+    /// Takes over what the base gives.
+    fn begin(&mut self) {
+        match &self.plan.stages[self.index].base {
+            Base::Stage(parent) => self.inherit(*parent),
+            Base::Scratch => {
+                self.config = empty_config();
+                self.output = self.from_node(Op::Scratch);
+            }
+            Base::Context(name) => {
+                self.config = empty_config();
+                self.output = self.context_as_root(name);
+            }
+            Base::Image(reference) => self.begin_with_image(reference),
+        }
+        self.base = self.output;
+        self.config.on_build.clear();
+        if self.config.env_get("PATH").is_none() && self.platform.os != "windows" {
+            self.config.env_set("PATH", DEFAULT_PATH);
+        }
+        for entry in &self.config.env {
+            let (key, value) = entry.split_once('=').unwrap_or((entry, ""));
+            self.env.set(key, value);
+        }
+        if !self.config.working_dir.is_empty() {
+            self.config.working_dir = crate::path::join("/", &self.config.working_dir);
+        }
+    }
+
+    fn inherit(&mut self, parent: usize) {
+        // The caller skips stages whose parent is not done.
+        let Some(parent) = &self.done[parent] else {
+            return;
+        };
+        self.config = parent.stage.config.clone();
+        self.author.clone_from(&parent.stage.author);
+        self.platform = parent.stage.platform.clone();
+        self.base_image.clone_from(&parent.stage.base_image);
+        self.history.clone_from(&parent.stage.history);
+        self.output = parent.stage.output;
+        self.env = parent.env.clone();
+        self.arguments.clone_from(&parent.arguments);
+    }
+
+    fn begin_with_image(&mut self, reference: &str) {
+        let config = self.world.bases.get(reference, &self.platform);
+        if let Some(config) = config {
+            self.config = config.config.clone();
+            self.author.clone_from(&config.author);
+            self.base_image = Some(config.clone());
+        }
+        let has_layers = config.is_none_or(|config| {
+            !config.rootfs.diff_ids.is_empty() || config.history.iter().any(|step| !step.empty_layer)
+        });
+        self.output = if has_layers {
+            let platform = self.platform.clone();
+            self.from_node(Op::Image { reference: reference.to_owned(), platform })
+        } else {
+            self.from_node(Op::Scratch)
+        };
+    }
+
+    fn context_as_root(&mut self, name: &str) -> NodeId {
+        let base = self.from_node(Op::Scratch);
+        let from = self.from_node(Op::Context { name: Some(name.to_owned()) });
+        let root = SourcePath { pattern: String::new(), pivot: String::new() };
+        self.from_node(Op::Copy(CopyOp {
+            base,
+            sources: vec![CopySource::Files { from, paths: vec![root] }],
+            destination: "/".to_owned(),
+            chown: None,
+            chmod: None,
+            link: false,
+            parents: false,
+            exclude: Vec::new(),
+            unpack: Unpack::No,
+            is_add: false,
+        }))
+    }
+
+    /// A node that `FROM` or `--from` asks for.
+    fn from_node(&mut self, op: Op) -> NodeId {
+        let title = match &op {
+            Op::Image { reference, .. } => format!("FROM {reference}"),
+            Op::Context { name: None } => "load build context".to_owned(),
+            Op::Context { name: Some(name) } => format!("load context {name}"),
+            _ => "FROM scratch".to_owned(),
+        };
+        let (stage, line) = (self.position, self.line);
+        self.nodes.add(op, || Origin { stage, span: None, line, title })
+    }
+
+    fn apply(&mut self, line: &Line, instruction: &Instruction) -> Result<(), Diagnostic> {
+        self.line = line.first;
+        let applied = instruction.apply(line, self);
+        applied.map_err(|error| Diagnostic { phase: Phase::Evaluate, ..error })
+    }
+
+    fn finish(self) -> Finished {
+        let ast = &self.world.dockerfile.stages[self.index];
+        Finished {
+            stage: Stage {
+                index: self.index,
+                name: ast.from.name.clone(),
+                output: self.output,
+                base: self.base,
+                platform: self.platform,
+                config: self.config,
+                author: self.author,
+                base_image: self.base_image,
+                history: self.history,
+                line: self.world.dockerfile.lines[ast.line].first,
+            },
+            warnings: self.warnings,
+            env: self.env,
+            arguments: self.arguments,
+        }
+    }
+
+    /// Adds an operation, which becomes the stage's file system, and its history entry.
+    pub(crate) fn change(&mut self, line: &Line, op: Op, created_by: String) {
+        let (stage, number) = (self.position, self.line);
+        let span = (!self.is_trigger).then_some(line.span);
+        let title = if self.is_trigger { format!("ONBUILD {}", line.text) } else { line.text.clone() };
+        self.output = self.nodes.add(op, || Origin { stage, span, line: number, title });
+        self.add_history(created_by, Some(self.output));
+    }
+
+    /// Adds a history entry without a layer.
+    pub(crate) fn record(&mut self, created_by: String) {
+        self.add_history(created_by, None);
+    }
+
+    fn add_history(&mut self, created_by: String, node: Option<NodeId>) {
+        self.history.push(HistoryStep {
+            created_by,
+            node,
+            line: self.line,
+            comment: HISTORY_COMMENT.to_owned(),
+        });
+    }
+
+    /// The main build context.
+    pub(crate) fn context(&mut self) -> NodeId {
+        self.from_node(Op::Context { name: None })
+    }
+
+    /// The file system that `--from` names.
+    pub(crate) fn source(&mut self, from: &str, span: Span) -> Result<NodeId, Diagnostic> {
+        let error = |message: String| Diagnostic::error(code::STAGE_ORDER, Phase::Evaluate, span, message);
+        match self.plan.source(self.world, from).map_err(error)? {
+            Base::Scratch => Ok(self.from_node(Op::Scratch)),
+            Base::Context(name) => Ok(self.from_node(Op::Context { name: Some(name) })),
+            Base::Image(reference) => {
+                let platform = self.world.inputs.platform.clone();
+                Ok(self.from_node(Op::Image { reference, platform }))
+            }
+            Base::Stage(index) => match &self.done[index] {
+                Some(done) if index < self.index => Ok(done.stage.output),
+                _ => Err(error(format!(
+                    "cannot copy from stage {from:?}, it needs to be defined before the stage that uses it"
+                ))),
+            },
+        }
+    }
+
+    /// Sets a variable by `ENV`.
+    pub(crate) fn set_env(&mut self, key: &str, value: &str) {
+        self.config.env_set(key, value);
+        self.env.set(key, value);
+    }
+
+    /// Declares an argument; its value, if it has one.
+    pub(crate) fn declare(&mut self, argument: &Argument) -> Result<Option<String>, Diagnostic> {
+        let given = self.world.argument(&argument.name).map(str::to_owned);
+        let value = match (given, &argument.default) {
+            (Some(value), _) => Some(value),
+            (None, Some(default)) => Some(self.expand(default)?),
+            (None, None) => self.world.globals.get(&argument.name).cloned(),
+        };
+        if let Some(value) = &value
+            && !NOT_ENVIRONMENT.contains(&argument.name.as_str())
+        {
+            self.env.set_argument(&argument.name, value);
+        }
+        self.arguments.push((argument.name.clone(), value.clone()));
+        Ok(value)
+    }
+
+    /// `|2 A=1 B=2 `, or nothing if there are no arguments.
+    pub(crate) fn arguments_for_history(&self) -> String {
+        let mut shown: Vec<(&str, &str)> = Vec::new();
+        for (name, value) in &self.arguments {
+            let value = self.env.get(name).or(value.as_deref()).unwrap_or_default();
+            match shown.iter_mut().find(|(other, _)| other == name) {
+                Some(place) => place.1 = value,
+                None => shown.push((name, value)),
+            }
+        }
+        if shown.is_empty() {
+            return String::new();
+        }
+        let pairs: Vec<String> = shown.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("|{} {} ", pairs.len(), pairs.join(" "))
+    }
+
+    /// What runs shell forms.
+    pub(crate) fn shell(&self) -> Vec<String> {
+        if !self.config.shell.is_empty() {
+            return self.config.shell.clone();
+        }
+        let default: &[&str] = match self.platform.os.as_str() {
+            "windows" => &["cmd", "/S", "/C"],
+            _ => &["/bin/sh", "-c"],
+        };
+        default.iter().map(|&word| word.to_owned()).collect()
+    }
+
+    /// Absolute.
+    pub(crate) fn working_dir(&self) -> String {
+        crate::path::join("/", &self.config.working_dir)
+    }
+
+    /// Expands an argument with the variables as they are now.
+    pub(crate) fn expand(&mut self, word: &Word) -> Result<String, Diagnostic> {
+        self.expand_text(&word.text, word.span)
+    }
+
+    /// Expands a text of the Dockerfile.
+    pub(crate) fn expand_text(&mut self, text: &str, span: Span) -> Result<String, Diagnostic> {
+        let style = Style::new(self.world.dockerfile.escape);
+        let expansion = words::expand(text, style, &self.env).map_err(|why| cannot_expand(text, span, &why))?;
+        self.warn_of_unset(&expansion.unset, span);
+        Ok(expansion.text)
+    }
+
+    /// Expands an argument and splits it at blanks.
+    pub(crate) fn expand_words(&mut self, word: &Word) -> Result<Vec<String>, Diagnostic> {
+        let style = Style::new(self.world.dockerfile.escape);
+        let expanded = words::expand_words(&word.text, style, &self.env);
+        let (words, expansion) = expanded.map_err(|why| cannot_expand(&word.text, word.span, &why))?;
+        self.warn_of_unset(&expansion.unset, word.span);
+        Ok(words)
+    }
+
+    /// Expands the body of a heredoc: quotes have no meaning there, and the escape is `\`.
+    pub(crate) fn expand_heredoc(&mut self, text: &str, line: &Line) -> Result<String, Diagnostic> {
+        let style = Style { quotes: Quotes::Literal, ..Style::new('\\') };
+        let span = line.head_span();
+        let expansion = words::expand(text, style, &self.env).map_err(|why| cannot_expand(text, span, &why))?;
+        self.warn_of_unset(&expansion.unset, span);
+        Ok(expansion.text)
+    }
+
+    fn warn_of_unset(&mut self, unset: &std::collections::BTreeSet<String>, span: Span) {
+        for name in unset {
+            if self.arguments.iter().any(|(declared, _)| declared == name) {
+                continue;
+            }
+            let near = suggest::nearest(name, self.env.names().chain(self.declared()));
+            let mut message = format!("Usage of undefined variable '${name}'");
+            if let Some(near) = near {
+                message.push_str(&format!(" (did you mean ${near}?)"));
+            }
+            let warning = Diagnostic::warning("UndefinedVar", span, message);
+            self.warnings.push(Diagnostic { phase: Phase::Evaluate, ..warning });
+        }
+    }
+
+    fn declared(&self) -> impl Iterator<Item = &str> {
+        self.arguments.iter().map(|(name, _)| name.as_str())
+    }
+}
+
+/// The configuration of `FROM scratch`.
+fn empty_config() -> RuntimeConfig {
+    RuntimeConfig { working_dir: "/".to_owned(), ..RuntimeConfig::default() }
+}
+
+fn cannot_expand(text: &str, span: Span, why: &words::WordError) -> Diagnostic {
+    const SHOWN: usize = 80;
+    let shown: String = text.chars().take(SHOWN).collect();
+    let message = format!("failed to process {shown:?}: {why}");
+    Diagnostic::error(code::EXPANSION, Phase::Evaluate, span, message)
+}

@@ -1,0 +1,112 @@
+//! `ARG`: variables of the build, which `--build-arg` sets.
+
+use super::Meaning;
+use crate::code;
+use crate::diagnostic::Diagnostic;
+use crate::evaluate::StageBuilder;
+use crate::line::{Form, Line, Word};
+
+/// `ARG name[=default] …`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arg {
+    /// At least one.
+    pub arguments: Vec<Argument>,
+}
+
+/// One variable of `ARG`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Argument {
+    /// Its name, never empty.
+    pub name: String,
+    /// Its default as written, not expanded.
+    pub default: Option<Word>,
+}
+
+impl Meaning for Arg {
+    const NAME: &'static str = "ARG";
+    const FORM: Form = Form::Quoted;
+    const USAGE: &'static str = "ARG <name>[=<default value>] …";
+    const DOC: &'static str = "Declares build arguments. Before the first `FROM` they are visible in `FROM` \
+        lines only; `ARG <name>` in a stage imports them. `--build-arg` beats the default. From its line \
+        on an argument is part of the environment of every `RUN`. `ENV` of the same name beats it.";
+
+    /// Flags are not looked at, as in BuildKit.
+    fn parse(line: &Line) -> Result<Self, Diagnostic> {
+        super::at_least_one(line, Self::NAME)?;
+        let arguments = line.words().iter().map(|word| argument(line, word));
+        Ok(Arg { arguments: arguments.collect::<Result<_, _>>()? })
+    }
+
+    fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+        let mut history = Vec::with_capacity(self.arguments.len());
+        for argument in &self.arguments {
+            let value = stage.declare(argument)?;
+            history.push(match value {
+                Some(value) => format!("{}={value}", argument.name),
+                None => argument.name.clone(),
+            });
+        }
+        stage.record(format!("ARG {}", history.join(" ")));
+        Ok(())
+    }
+}
+
+fn argument(line: &Line, word: &Word) -> Result<Argument, Diagnostic> {
+    let (name, default) = match word.text.split_once('=') {
+        Some((name, default)) => (name, Some(default)),
+        None => (word.text.as_str(), None),
+    };
+    if name.is_empty() {
+        let error = line.error(code::ARGUMENTS, "ARG names can not be blank");
+        return Err(Diagnostic { span: word.span, ..error });
+    }
+    Ok(Argument {
+        name: name.to_owned(),
+        default: default.map(|text| Word { text: text.to_owned(), span: word.span }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tests::{build_arg, evaluated, messages, target};
+
+    #[test]
+    fn command_line_beats_default_and_history_tells_the_value() {
+        let source = "FROM scratch\nARG A=1 B C=\"x y\"\nLABEL a=$A b=$B c=$C";
+        let stage = evaluated(source, build_arg("A", "2")).target_stage().clone();
+        assert_eq!(stage.config.labels["a"], "2");
+        assert_eq!(stage.config.labels["c"], "x y");
+        assert_eq!(stage.history[0].created_by, "ARG A=2 B C=x y");
+    }
+
+    #[test]
+    fn a_later_default_sees_an_earlier_one() {
+        let stage = target("FROM scratch\nARG A=1 B=$A-2\nLABEL b=$B");
+        assert_eq!(stage.config.labels["b"], "1-2");
+    }
+
+    #[test]
+    fn global_arguments_are_imported_by_name() {
+        let stage = target("ARG V=3\nFROM scratch\nLABEL a=x$V\nARG V\nLABEL b=x$V");
+        assert_eq!(stage.config.labels["a"], "x");
+        assert_eq!(stage.config.labels["b"], "x3");
+        let stage = target("ARG V=3\nFROM scratch\nARG V=4\nLABEL b=$V");
+        assert_eq!(stage.config.labels["b"], "4");
+    }
+
+    #[test]
+    fn env_beats_arg_in_either_order() {
+        let stage = target("FROM scratch\nENV A=e\nARG A=a\nLABEL l=$A");
+        assert_eq!(stage.config.labels["l"], "e");
+        let stage = target("FROM scratch\nARG A=a\nENV A=e\nLABEL l=$A");
+        assert_eq!(stage.config.labels["l"], "e");
+    }
+
+    #[test]
+    fn names_are_needed() {
+        assert_eq!(
+            messages("FROM x\nARG\nARG =a"),
+            ["ARG requires at least one argument", "ARG names can not be blank"]
+        );
+    }
+}

@@ -1,0 +1,57 @@
+//! `CMD`: what containers run by default.
+
+use super::{CommandLine, Meaning};
+use crate::diagnostic::Diagnostic;
+use crate::evaluate::{StageBuilder, go};
+use crate::flags;
+use crate::line::{Form, Line};
+
+/// `CMD ["executable", "argument"]` or `CMD command`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cmd {
+    /// The command.
+    pub command: CommandLine,
+}
+
+impl Meaning for Cmd {
+    const NAME: &'static str = "CMD";
+    const FORM: Form = Form::JsonOrText;
+    const USAGE: &'static str = "CMD [\"<executable>\", \"<argument>\", …]\nCMD <command>";
+    const DOC: &'static str = "Sets what a container runs, or the arguments of its `ENTRYPOINT`. The last \
+        one wins; `CMD []` clears it. Nothing is expanded.";
+
+    fn parse(line: &Line) -> Result<Self, Diagnostic> {
+        flags::read(line, Self::FLAGS)?;
+        Ok(Cmd { command: CommandLine::read(line) })
+    }
+
+    fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+        let argv = self.command.argv(&stage.shell());
+        stage.record(format!("CMD {}", go::quote_list(&argv)));
+        stage.config.cmd = Some(argv);
+        stage.config.args_escaped = true;
+        stage.cmd_is_set = true;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tests::target;
+
+    #[test]
+    fn both_forms() {
+        let stage = target("FROM scratch\nCMD [\"a\", \"$B\"]");
+        assert_eq!(stage.config.cmd.unwrap(), ["a", "$B"]);
+        assert_eq!(stage.history[0].created_by, r#"CMD ["a" "$B"]"#);
+        let stage = target("FROM scratch\nCMD echo \"$B\"");
+        assert_eq!(stage.config.cmd.unwrap(), ["/bin/sh", "-c", "echo \"$B\""]);
+        assert_eq!(stage.history[0].created_by, r#"CMD ["/bin/sh" "-c" "echo \"$B\""]"#);
+    }
+
+    #[test]
+    fn an_empty_array_clears() {
+        let stage = target("FROM scratch\nCMD a\nCMD []");
+        assert_eq!(stage.config.cmd, Some(Vec::new()));
+    }
+}

@@ -1,0 +1,253 @@
+//! What `COPY` and `ADD` share: sources, destination, owner, mode.
+
+use crate::chmod::Chmod;
+use crate::code;
+use crate::diagnostic::Diagnostic;
+use crate::evaluate::StageBuilder;
+use crate::flags::{self, FlagSpec, Flags};
+use crate::graph::{CopyOp, CopySource, Unpack};
+use crate::heredoc::{self, Heredoc};
+use crate::line::{Line, Word};
+use crate::path;
+use crate::source::Span;
+
+pub(crate) const CHOWN: FlagSpec = flags::text(
+    "chown",
+    "<user>[:<group>]",
+    "the owner of the files; names are looked up in the stage",
+);
+pub(crate) const CHMOD: FlagSpec = flags::text(
+    "chmod",
+    "<mode>",
+    "the mode of the files, octal or symbolic (`u=rwX,go=rX`)",
+);
+pub(crate) const LINK: FlagSpec = flags::boolean(
+    "link",
+    "makes the layer without looking at what is below it",
+);
+pub(crate) const EXCLUDE: FlagSpec = flags::list(
+    "exclude",
+    "<pattern>",
+    "leaves files out, by `.dockerignore` patterns relative to each source",
+);
+
+/// Sources, destination and common options; nothing is expanded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// Paths, patterns and URLs in the order written.
+    pub sources: Vec<Word>,
+    /// Files that stand in the Dockerfile.
+    pub inline: Vec<Heredoc>,
+    /// The last argument.
+    pub destination: Word,
+    /// `--chown`.
+    pub chown: Option<Word>,
+    /// `--chmod`.
+    pub chmod: Option<Word>,
+    /// `--link`.
+    pub link: bool,
+    /// `--exclude`, in order.
+    pub exclude: Vec<Word>,
+}
+
+/// A text after expansion, and where it stood.
+#[derive(Clone, Debug)]
+pub(crate) struct Expanded {
+    pub text: String,
+    pub span: Span,
+}
+
+/// A transfer after expansion.
+#[derive(Debug)]
+pub(crate) struct ExpandedTransfer {
+    pub(crate) sources: Vec<Expanded>,
+    inline: Vec<(String, String)>,
+    destination: String,
+    chown: Option<String>,
+    chmod: Option<(String, Chmod)>,
+    link: bool,
+    exclude: Vec<String>,
+}
+
+/// `COPY` and `ADD` need a source and a destination.
+pub(crate) fn check_count(line: &Line, name: &str) -> Result<(), Diagnostic> {
+    if line.words().len() < 2 {
+        let message = format!(
+            "{name} requires at least two arguments, but only one was provided. \
+             Destination could not be determined"
+        );
+        return Err(line.error(code::ARGUMENTS, message));
+    }
+    Ok(())
+}
+
+/// Whether a source of `ADD` is fetched.
+pub(crate) fn is_url(source: &str) -> bool {
+    source.starts_with("http://") || source.starts_with("https://")
+}
+
+impl Transfer {
+    pub(crate) fn read(line: &Line, name: &str, flags: &Flags) -> Result<Self, Diagnostic> {
+        let (destination, arguments) = match line.words().split_last() {
+            Some((destination, arguments)) => (destination.clone(), arguments),
+            None => return Err(line.error(code::ARGUMENTS, format!("{name} needs arguments"))),
+        };
+        if matches!(heredoc::opening(&destination.text), Ok(Some(_))) {
+            let message = format!("{name} cannot accept a heredoc as a destination");
+            let error = line.error(code::ARGUMENTS, message);
+            return Err(Diagnostic { span: destination.span, ..error });
+        }
+        let mut sources = Vec::new();
+        let mut inline = Vec::new();
+        for word in arguments {
+            match heredoc::opening(&word.text) {
+                // The last body of a name counts, as in BuildKit.
+                Ok(Some(opening)) => {
+                    let body = line.heredocs.iter().rfind(|doc| doc.name == opening.name);
+                    let body = body.map_or("", |doc| doc.content.as_str());
+                    inline.push(Heredoc { content: body.to_owned(), ..opening });
+                }
+                _ => sources.push(word.clone()),
+            }
+        }
+        Ok(Transfer {
+            sources,
+            inline,
+            destination,
+            chown: flags.text("chown"),
+            chmod: flags.text("chmod"),
+            link: flags.boolean("link").unwrap_or(false),
+            exclude: flags.list("exclude"),
+        })
+    }
+
+    pub(crate) fn expand(
+        &self,
+        line: &Line,
+        stage: &mut StageBuilder<'_>,
+    ) -> Result<ExpandedTransfer, Diagnostic> {
+        let mut sources = Vec::with_capacity(self.sources.len());
+        for source in &self.sources {
+            sources.push(Expanded { text: stage.expand(source)?, span: source.span });
+        }
+        let mut inline = Vec::with_capacity(self.inline.len());
+        for doc in &self.inline {
+            let text = doc.text();
+            let text = if doc.expand { stage.expand_heredoc(&text, line)? } else { text };
+            inline.push((doc.name.clone(), text));
+        }
+        let mut exclude = Vec::with_capacity(self.exclude.len());
+        for pattern in &self.exclude {
+            exclude.push(stage.expand(pattern)?);
+        }
+        let chown = self.chown.as_ref().map(|owner| stage.expand(owner)).transpose()?;
+        Ok(ExpandedTransfer {
+            sources,
+            inline,
+            destination: stage.expand(&self.destination)?,
+            chown: chown.filter(|owner| !owner.is_empty()),
+            chmod: self.mode(line, stage)?,
+            link: self.link,
+            exclude,
+        })
+    }
+
+    fn mode(
+        &self,
+        line: &Line,
+        stage: &mut StageBuilder<'_>,
+    ) -> Result<Option<(String, Chmod)>, Diagnostic> {
+        let Some(word) = &self.chmod else {
+            return Ok(None);
+        };
+        let text = stage.expand(word)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let Some(mode) = Chmod::parse(&text) else {
+            let message = format!(
+                "invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777"
+            );
+            let error = line.error(code::COPY_OPTION, message);
+            return Err(Diagnostic { span: word.span, ..error });
+        };
+        Ok(Some((text, mode)))
+    }
+}
+
+impl ExpandedTransfer {
+    /// Adds the options, sources and destination to a history entry.
+    pub(crate) fn describe(&self, history: &mut String) {
+        let mut add = |text: &str| {
+            history.push(' ');
+            history.push_str(text);
+        };
+        if let Some(owner) = &self.chown {
+            add(&format!("--chown={owner}"));
+        }
+        if let Some((mode, _)) = &self.chmod {
+            add(&format!("--chmod={mode}"));
+        }
+        for source in &self.sources {
+            add(&source.text);
+        }
+        for (name, _) in &self.inline {
+            add(&format!("<<{name}"));
+        }
+        add(&self.destination);
+        add("# buildkit");
+    }
+
+    /// The operation with these sources and the heredocs, as `COPY` does it.
+    pub(crate) fn into_op(self, stage: &StageBuilder<'_>, mut sources: Vec<CopySource>) -> CopyOp {
+        let inline = self.inline.into_iter();
+        sources.extend(inline.map(|(name, content)| CopySource::Inline { name, content }));
+        let chmod = self.chmod.map(|(_, mode)| mode);
+        CopyOp {
+            base: stage.output,
+            sources,
+            destination: destination(&stage.working_dir(), &self.destination),
+            chown: self.chown,
+            // BuildKit does not link when it has to change modes.
+            link: self.link && chmod.is_none(),
+            chmod,
+            parents: false,
+            exclude: self.exclude,
+            unpack: Unpack::No,
+            is_add: false,
+        }
+    }
+}
+
+/// Absolute and cleaned; a trailing slash, also of `.`, stays.
+fn destination(working_dir: &str, written: &str) -> String {
+    let mut path = path::join(working_dir, written);
+    let last = written.rsplit('/').next().unwrap_or_default();
+    let is_directory = matches!(last, "" | ".");
+    if is_directory && !path.ends_with('/') {
+        path.push('/');
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn destinations_keep_their_slash() {
+        for (written, path) in [
+            (".", "/w/"),
+            ("", "/w/"),
+            ("./", "/w/"),
+            ("a", "/w/a"),
+            ("a/", "/w/a/"),
+            ("/x/.", "/x/"),
+            ("..", "/"),
+            ("/", "/"),
+            ("/a/../b//", "/b/"),
+        ] {
+            assert_eq!(destination("/w", written), path, "{written}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! `ENTRYPOINT`: what containers always run.
+
+use super::{CommandLine, Meaning};
+use crate::diagnostic::Diagnostic;
+use crate::evaluate::{StageBuilder, go};
+use crate::flags;
+use crate::line::{Form, Line};
+
+/// `ENTRYPOINT ["executable", "argument"]` or `ENTRYPOINT command`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entrypoint {
+    /// The command.
+    pub command: CommandLine,
+}
+
+impl Meaning for Entrypoint {
+    const NAME: &'static str = "ENTRYPOINT";
+    const FORM: Form = Form::JsonOrText;
+    const USAGE: &'static str = "ENTRYPOINT [\"<executable>\", \"<argument>\", …]\nENTRYPOINT <command>";
+    const DOC: &'static str = "Sets what a container always runs. Clears a `CMD` that comes from the base, \
+        not one set in the same stage. The last one wins; `ENTRYPOINT []` clears it. Nothing is expanded.";
+
+    fn parse(line: &Line) -> Result<Self, Diagnostic> {
+        flags::read(line, Self::FLAGS)?;
+        Ok(Entrypoint { command: CommandLine::read(line) })
+    }
+
+    fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+        let argv = self.command.argv(&stage.shell());
+        stage.record(format!("ENTRYPOINT {}", go::quote_list(&argv)));
+        stage.config.entrypoint = (!argv.is_empty()).then_some(argv);
+        if !stage.cmd_is_set {
+            stage.config.cmd = None;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tests::target;
+
+    #[test]
+    fn clears_an_inherited_command_only() {
+        let stage = target("FROM scratch AS a\nCMD a\nFROM a\nENTRYPOINT [\"e\"]");
+        assert_eq!(stage.config.cmd, None);
+        let stage = target("FROM scratch\nCMD [\"a\"]\nENTRYPOINT [\"e\"]");
+        assert_eq!(stage.config.cmd.unwrap(), ["a"]);
+        assert_eq!(stage.config.entrypoint.unwrap(), ["e"]);
+        assert_eq!(stage.history[1].created_by, r#"ENTRYPOINT ["e"]"#);
+    }
+
+    #[test]
+    fn an_empty_array_clears() {
+        let stage = target("FROM scratch\nENTRYPOINT a\nENTRYPOINT []");
+        assert_eq!(stage.config.entrypoint, None);
+    }
+}

@@ -1,0 +1,97 @@
+//! `ENV`: environment variables of everything that follows and of containers.
+
+use std::fmt::Write as _;
+
+use super::Meaning;
+use crate::code;
+use crate::diagnostic::Diagnostic;
+use crate::evaluate::StageBuilder;
+use crate::flags;
+use crate::line::{Arguments, Form, Line, Pair};
+
+/// `ENV key=value …`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Env {
+    /// At least one; not expanded.
+    pub pairs: Vec<Pair>,
+}
+
+impl Meaning for Env {
+    const NAME: &'static str = "ENV";
+    const FORM: Form = Form::Pairs;
+    const USAGE: &'static str = "ENV <key>=<value> …\nENV <key> <value>";
+    const DOC: &'static str = "Sets environment variables. All values of one line see the variables as they \
+        were before it. A variable that is there already keeps its position. `ENV` beats `ARG`.";
+
+    fn parse(line: &Line) -> Result<Self, Diagnostic> {
+        flags::read(line, Self::FLAGS)?;
+        Ok(Env { pairs: pairs(line, Self::NAME)? })
+    }
+
+    fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+        let mut history = "ENV".to_owned();
+        for (key, value) in expand(&self.pairs, stage)? {
+            // Writing to a String cannot fail.
+            let _ = write!(history, " {key}={value}");
+            stage.set_env(&key, &value);
+        }
+        stage.record(history);
+        Ok(())
+    }
+}
+
+/// The pairs of `ENV` and `LABEL`.
+pub(super) fn pairs(line: &Line, name: &str) -> Result<Vec<Pair>, Diagnostic> {
+    let pairs = match &line.arguments {
+        Arguments::Pairs(pairs) if !pairs.is_empty() => pairs.clone(),
+        _ => {
+            let message = format!("{name} requires at least one argument");
+            return Err(line.error(code::ARGUMENTS, message));
+        }
+    };
+    if let Some(pair) = pairs.iter().find(|pair| pair.key.is_empty()) {
+        let error = line.error(code::ARGUMENTS, format!("{name} names can not be blank"));
+        return Err(Diagnostic { span: pair.span, ..error });
+    }
+    Ok(pairs)
+}
+
+/// All of them with the variables as they are before the instruction.
+pub(super) fn expand(
+    pairs: &[Pair],
+    stage: &mut StageBuilder<'_>,
+) -> Result<Vec<(String, String)>, Diagnostic> {
+    let mut expanded = Vec::with_capacity(pairs.len());
+    for pair in pairs {
+        let key = stage.expand_text(&pair.key, pair.span)?;
+        let value = stage.expand_text(&pair.value, pair.span)?;
+        expanded.push((key, value));
+    }
+    Ok(expanded)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tests::{messages, target};
+
+    #[test]
+    fn a_line_is_expanded_as_a_whole() {
+        let stage = target("FROM scratch\nENV abc=hello\nENV abc=bye def=$abc\nENV ghi=$abc");
+        assert_eq!(stage.config.env[1..], ["abc=bye", "def=hello", "ghi=bye"]);
+        assert_eq!(stage.history[1].created_by, "ENV abc=bye def=hello");
+    }
+
+    #[test]
+    fn overriding_keeps_the_position() {
+        let stage = target("FROM scratch\nENV A=1 B=2\nENV A=3\nENV C d  e\\ f");
+        assert_eq!(stage.config.env[1..], ["A=3", "B=2", "C=d  e f"]);
+    }
+
+    #[test]
+    fn names_are_needed() {
+        assert_eq!(
+            messages("FROM x\nENV\nENV =a\nENV a=b =c"),
+            ["ENV requires at least one argument", "ENV names can not be blank", "ENV names can not be blank"]
+        );
+    }
+}

@@ -1,0 +1,161 @@
+//! `EXPOSE`: the ports that containers listen on.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use kiln_oci::Empty;
+use nom::character::complete::{char, digit1};
+use nom::combinator::{all_consuming, map_res, opt};
+use nom::sequence::preceded;
+use nom::{IResult, Parser};
+
+use super::Meaning;
+use crate::code;
+use crate::diagnostic::Diagnostic;
+use crate::evaluate::StageBuilder;
+use crate::flags;
+use crate::line::{Form, Line, Word};
+
+/// `EXPOSE port[/protocol] …`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expose {
+    /// At least one; not expanded. A word may expand to several.
+    pub ports: Vec<Word>,
+}
+
+/// Every port of every protocol: what one instruction can say at most.
+const MOST: usize = 3 * 65_536;
+
+impl Meaning for Expose {
+    const NAME: &'static str = "EXPOSE";
+    const FORM: Form = Form::List;
+    const USAGE: &'static str = "EXPOSE <port>[-<last port>][/<protocol>] …";
+    const DOC: &'static str = "Tells which ports a container listens on; `tcp` if no protocol (`tcp`, `udp`, \
+        `sctp`) is named. An address and a host's port before the port are accepted and dropped. Variables \
+        are expanded and may hold several ports.";
+
+    fn parse(line: &Line) -> Result<Self, Diagnostic> {
+        super::at_least_one(line, Self::NAME)?;
+        flags::read(line, Self::FLAGS)?;
+        let mut ports = line.words().to_vec();
+        ports.sort_by(|a, b| a.text.cmp(&b.text));
+        Ok(Expose { ports })
+    }
+
+    fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+        let mut ports = Ports::default();
+        for word in &self.ports {
+            for spec in stage.expand_words(word)? {
+                ports.add(&spec).map_err(|message| {
+                    let error = line.error(code::VALUE, message);
+                    Diagnostic { span: word.span, ..error }
+                })?;
+            }
+        }
+        stage.record(format!("EXPOSE [{}]", ports.list.join(" ")));
+        let ports = ports.list.into_iter().map(|port| (port, Empty {}));
+        stage.config.exposed_ports.extend(ports);
+        Ok(())
+    }
+}
+
+/// Ports in the order written, each once.
+#[derive(Default)]
+struct Ports {
+    list: Vec<String>,
+    seen: BTreeSet<(u16, &'static str)>,
+}
+
+impl Ports {
+    fn add(&mut self, spec: &str) -> Result<(), String> {
+        let (first, last, protocol) = parse(spec)?;
+        for port in first..=last {
+            if self.seen.len() < MOST && self.seen.insert((port, protocol)) {
+                self.list.push(format!("{port}/{protocol}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `[[address:]host port:]port[-port][/protocol]`
+fn parse(spec: &str) -> Result<(u16, u16, &'static str), String> {
+    let (rest, ports) = spec.rsplit_once(':').map_or((None, spec), |(rest, ports)| (Some(rest), ports));
+    let (address, host) = match rest.map(|rest| rest.rsplit_once(':')) {
+        None => ("", ""),
+        Some(None) => ("", rest.unwrap_or_default()),
+        Some(Some((address, host))) => (address, host),
+    };
+    let (ports, protocol) = ports.split_once('/').unwrap_or((ports, ""));
+    if ports.is_empty() {
+        return Err(format!("no port specified: {spec}<empty>"));
+    }
+    let protocol = match protocol.to_lowercase().as_str() {
+        "" | "tcp" => "tcp",
+        "udp" => "udp",
+        "sctp" => "sctp",
+        other => return Err(format!("invalid proto: {other}")),
+    };
+    check_address(address)?;
+    let (first, last) = range(ports).ok_or_else(|| format!("invalid containerPort: {ports}"))?;
+    if !host.is_empty() {
+        let (from, to) = range(host).ok_or_else(|| format!("invalid hostPort: {host}"))?;
+        if first != last && last - first != to - from {
+            return Err(format!(
+                "invalid ranges specified for container and host Ports: {ports} and {host}"
+            ));
+        }
+    }
+    Ok((first, last, protocol))
+}
+
+fn check_address(address: &str) -> Result<(), String> {
+    let bare = address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
+    if address.is_empty() || bare.unwrap_or(address).parse::<IpAddr>().is_ok() {
+        return Ok(());
+    }
+    Err(format!("invalid IP address: {address}"))
+}
+
+fn range(text: &str) -> Option<(u16, u16)> {
+    let (_, (first, last)) = all_consuming((port, opt(preceded(char('-'), port)))).parse(text).ok()?;
+    let last = last.unwrap_or(first);
+    (first <= last).then_some((first, last))
+}
+
+fn port(input: &str) -> IResult<&str, u16> {
+    map_res(digit1, str::parse).parse(input)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{messages, target};
+
+    #[test]
+    fn specifications() {
+        assert_eq!(parse("80"), Ok((80, 80, "tcp")));
+        assert_eq!(parse("8000-8002/UDP"), Ok((8000, 8002, "udp")));
+        assert_eq!(parse("8080:80"), Ok((80, 80, "tcp")));
+        assert_eq!(parse("127.0.0.1::80/sctp"), Ok((80, 80, "sctp")));
+        assert_eq!(parse("[::1]:8000-8001:80-81"), Ok((80, 81, "tcp")));
+        for bad in ["", "/tcp", "99999", "80/xyz", "81-80", "80-", "a", "+80", "x:1:2", "1-3:80-81", "80:"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn variables_may_hold_several_ports() {
+        let stage = target("FROM scratch\nENV P=\"80 81/udp\"\nEXPOSE 90 $P 90/tcp");
+        let ports: Vec<_> = stage.config.exposed_ports.keys().collect();
+        assert_eq!(ports, ["80/tcp", "81/udp", "90/tcp"]);
+        assert_eq!(stage.history[1].created_by, "EXPOSE [80/tcp 81/udp 90/tcp]");
+    }
+
+    #[test]
+    fn the_same_range_again_and_again_costs_nothing() {
+        let source = format!("FROM scratch\nEXPOSE{}", " 0-65535".repeat(100));
+        assert_eq!(target(&source).config.exposed_ports.len(), 65_536);
+        assert_eq!(messages("FROM x\nEXPOSE").len(), 1);
+    }
+}

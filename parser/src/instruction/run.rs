@@ -1,0 +1,188 @@
+//! `RUN`: a process in the stage's file system.
+
+mod mount;
+
+use super::{CommandLine, Meaning};
+use crate::code;
+use crate::diagnostic::Diagnostic;
+use crate::evaluate::StageBuilder;
+use crate::flags::{self, FlagSpec, Flags};
+use crate::graph::{Device, HeredocFile, Network, Op, ProxyEnv, RunOp, Security};
+use crate::heredoc;
+use crate::inputs::Entitlement;
+use crate::line::{Form, Line};
+
+pub(crate) use mount::Fields as MountFields;
+pub use mount::MountSpec;
+
+/// `RUN command` or `RUN ["executable", "argument"]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The command.
+    pub command: CommandLine,
+    /// `--mount`, in order.
+    pub mounts: Vec<MountSpec>,
+    /// `--network`, None if it was not given.
+    pub network: Option<Network>,
+    /// `--security`.
+    pub security: Security,
+    /// `--device`, in order.
+    pub devices: Vec<Device>,
+}
+
+impl Meaning for Run {
+    const NAME: &'static str = "RUN";
+    const FORM: Form = Form::JsonOrText;
+    const HEREDOCS: bool = true;
+    const FLAGS: &'static [FlagSpec] = &[
+        flags::list("mount", "<type=…,…>", "mounts a `bind`, `cache`, `tmpfs`, `secret` or `ssh`"),
+        flags::text("network", "<default|none|host>", "the network of the process"),
+        flags::text("security", "<sandbox|insecure>", "the confinement of the process"),
+        flags::list("device", "<name>[,required]", "gives the process a CDI device"),
+    ];
+    const USAGE: &'static str = "RUN [options] <command>\nRUN [options] [\"<executable>\", …]\n\
+        RUN [options] <<EOF\n…\nEOF";
+    const DOC: &'static str = "Runs a command and keeps what it changed as a layer. A heredoc alone is a \
+        script: for the shell, or run itself if it begins with `#!`. The command is not expanded; that is \
+        the shell's business. The values of `--mount` are, except `from`.";
+
+    fn parse(line: &Line) -> Result<Self, Diagnostic> {
+        let flags = flags::read(line, Self::FLAGS)?;
+        let mounts = flags.list("mount").into_iter().map(|word| MountSpec::parse(line, word));
+        Ok(Run {
+            command: CommandLine::read(line),
+            mounts: mounts.collect::<Result<_, _>>()?,
+            network: network(line, &flags)?,
+            security: security(line, &flags)?,
+            devices: devices(line, &flags)?,
+        })
+    }
+
+    fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+        let mut mounts = Vec::with_capacity(self.mounts.len());
+        for spec in &self.mounts {
+            mounts.push(spec.resolve(line, stage)?);
+        }
+        let (argv, heredocs) = self.program(line, stage);
+        let network = self.network.unwrap_or(stage.world.inputs.network);
+        self.check_entitlements(line, stage)?;
+        let history = format!("RUN {}{} # buildkit", stage.arguments_for_history(), argv.join(" "));
+        let run = RunOp {
+            base: stage.output,
+            argv,
+            command_display: self.command.words.join(" "),
+            env: stage.env.to_list(),
+            cwd: stage.working_dir(),
+            user: stage.config.user.clone(),
+            mounts,
+            network,
+            security: self.security,
+            heredocs,
+            proxy_env: ProxyEnv(stage.world.proxy_env()),
+            devices: self.devices.clone(),
+            hostname: stage.world.argument("BUILDKIT_SANDBOX_HOSTNAME").map(str::to_owned),
+        };
+        stage.change(line, Op::Run(run), history);
+        Ok(())
+    }
+}
+
+impl Run {
+    /// The argument vector and the files that it needs.
+    fn program(&self, line: &Line, stage: &StageBuilder<'_>) -> (Vec<String>, Vec<HeredocFile>) {
+        let Some(first) = line.heredocs.first() else {
+            return (self.command.argv(&stage.shell()), Vec::new());
+        };
+        let written = self.command.words.join(" ");
+        // The delimiter was read when the line was; an error now cannot be.
+        let alone = heredoc::opening(&written).is_ok_and(|opening| opening.is_some());
+        let script = if alone { first.text() } else { with_bodies(written, line) };
+        if alone && script.starts_with("#!") {
+            let file = HeredocFile { name: first.name.clone(), content: script, executable: true };
+            return (vec![format!("/dev/pipes/{}", first.name)], vec![file]);
+        }
+        let mut argv = stage.shell();
+        argv.push(script);
+        (argv, Vec::new())
+    }
+
+    fn check_entitlements(&self, line: &Line, stage: &StageBuilder<'_>) -> Result<(), Diagnostic> {
+        let needed = [
+            (self.network == Some(Network::Host), Entitlement::NetworkHost, "network.host"),
+            (self.security == Security::Insecure, Entitlement::SecurityInsecure, "security.insecure"),
+            (!self.devices.is_empty(), Entitlement::Device, "device"),
+        ];
+        let allow = &stage.world.inputs.allow;
+        match needed.iter().find(|(needs, right, _)| *needs && !allow.contains(right)) {
+            None => Ok(()),
+            Some((_, _, name)) => {
+                let message = format!("granting entitlement {name} is not allowed");
+                let help = format!("build with --allow {name}");
+                Err(line.error(code::ENTITLEMENT, message).with_help(help))
+            }
+        }
+    }
+}
+
+/// A heredoc among other words is the shell's: it gets the text back as it was.
+fn with_bodies(mut command: String, line: &Line) -> String {
+    for doc in &line.heredocs {
+        command.push('\n');
+        command.push_str(&doc.content);
+        command.push_str(&doc.name);
+    }
+    command
+}
+
+fn network(line: &Line, flags: &Flags) -> Result<Option<Network>, Diagnostic> {
+    let Some(word) = flags.text("network") else {
+        return Ok(None);
+    };
+    Ok(Some(match word.text.as_str() {
+        "default" => Network::Default,
+        "none" => Network::None,
+        "host" => Network::Host,
+        other => {
+            let error = line.error(code::FLAG, format!("invalid network mode {other:?}"));
+            let help = "write default, none or host";
+            return Err(Diagnostic { span: word.span, ..error }.with_help(help));
+        }
+    }))
+}
+
+fn security(line: &Line, flags: &Flags) -> Result<Security, Diagnostic> {
+    let word = flags.text("security");
+    match word.as_ref().map(|word| word.text.as_str()) {
+        None | Some("sandbox") => Ok(Security::Sandbox),
+        Some("insecure") => Ok(Security::Insecure),
+        Some(other) => {
+            let error = line.error(code::FLAG, format!("security {other:?} is not valid"));
+            Err(error.with_help("write sandbox or insecure"))
+        }
+    }
+}
+
+fn devices(line: &Line, flags: &Flags) -> Result<Vec<Device>, Diagnostic> {
+    let device = |word: crate::line::Word| {
+        let mut device = Device { name: String::new(), required: false };
+        for field in word.text.split(',') {
+            match field.split_once('=') {
+                None if field == "required" => device.required = true,
+                Some(("required", value)) if value == "true" || value == "false" => {
+                    device.required = value == "true";
+                }
+                Some(("name", name)) if device.name.is_empty() => device.name = name.to_owned(),
+                _ if device.name.is_empty() && field.contains('/') => device.name = field.to_owned(),
+                _ => return Err(line.error(code::FLAG, format!("invalid device {:?}", word.text))),
+            }
+        }
+        if device.name.is_empty() {
+            return Err(line.error(code::FLAG, format!("device {:?} has no name", word.text)));
+        }
+        Ok(device)
+    };
+    flags.list("device").into_iter().map(device).collect()
+}
+
+#[cfg(test)]
+mod tests;

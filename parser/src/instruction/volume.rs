@@ -1,0 +1,74 @@
+//! `VOLUME`: mount points of containers.
+
+use super::Meaning;
+use crate::code;
+use crate::diagnostic::Diagnostic;
+use crate::evaluate::StageBuilder;
+use crate::flags;
+use crate::line::{Form, Line, Word};
+
+/// `VOLUME ["/path", …]` or `VOLUME /path …`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// At least one; not expanded, no blanks around them, never empty.
+    pub paths: Vec<Word>,
+}
+
+impl Meaning for Volume {
+    const NAME: &'static str = "VOLUME";
+    const FORM: Form = Form::JsonOrList;
+    const USAGE: &'static str = "VOLUME [\"<path>\", …]\nVOLUME <path> …";
+    const DOC: &'static str = "Marks paths where containers mount volumes. What later instructions write \
+        there is kept. Variables are expanded.";
+
+    fn parse(line: &Line) -> Result<Self, Diagnostic> {
+        super::at_least_one(line, Self::NAME)?;
+        flags::read(line, Self::FLAGS)?;
+        let paths = line.words().iter().map(|word| Word {
+            text: word.text.trim().to_owned(),
+            span: word.span,
+        });
+        let paths: Vec<Word> = paths.collect();
+        match paths.iter().find(|path| path.text.is_empty()) {
+            Some(path) => Err(Diagnostic { span: path.span, ..empty(line) }),
+            None => Ok(Volume { paths }),
+        }
+    }
+
+    fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+        let mut paths = Vec::with_capacity(self.paths.len());
+        for path in &self.paths {
+            let path = stage.expand(path)?;
+            if path.is_empty() {
+                return Err(empty(line));
+            }
+            paths.push(path);
+        }
+        stage.record(format!("VOLUME [{}]", paths.join(" ")));
+        let volumes = paths.into_iter().map(|path| (path, kiln_oci::Empty {}));
+        stage.config.volumes.extend(volumes);
+        Ok(())
+    }
+}
+
+fn empty(line: &Line) -> Diagnostic {
+    line.error(code::ARGUMENTS, "VOLUME specified can not be an empty string")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tests::{messages, target};
+
+    #[test]
+    fn both_forms() {
+        let stage = target("FROM scratch\nENV V=/v\nVOLUME $V /a\nVOLUME [\" /b c \"]");
+        let volumes: Vec<_> = stage.config.volumes.keys().collect();
+        assert_eq!(volumes, ["/a", "/b c", "/v"]);
+        assert_eq!(stage.history[1].created_by, "VOLUME [/v /a]");
+    }
+
+    #[test]
+    fn empty_paths_are_refused() {
+        assert_eq!(messages("FROM x\nVOLUME\nVOLUME [\" \"]").len(), 2);
+    }
+}

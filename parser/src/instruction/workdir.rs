@@ -1,0 +1,68 @@
+//! `WORKDIR`: the working directory, made if it is missing.
+
+use super::{Meaning, exactly_one};
+use crate::diagnostic::Diagnostic;
+use crate::evaluate::StageBuilder;
+use crate::flags;
+use crate::graph::Op;
+use crate::line::{Form, Line, Word};
+use crate::path;
+
+/// `WORKDIR path`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workdir {
+    /// Not expanded.
+    pub path: Word,
+}
+
+impl Meaning for Workdir {
+    const NAME: &'static str = "WORKDIR";
+    const FORM: Form = Form::Text;
+    const USAGE: &'static str = "WORKDIR <path>";
+    const DOC: &'static str = "Sets the working directory of what follows and of containers, relative to the \
+        one before. A missing directory is made, owned by the current `USER`. Variables are expanded.";
+
+    fn parse(line: &Line) -> Result<Self, Diagnostic> {
+        let path = exactly_one(line, Self::NAME)?;
+        flags::read(line, Self::FLAGS)?;
+        Ok(Workdir { path })
+    }
+
+    fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+        let written = stage.expand(&self.path)?;
+        let path = path::join(&stage.config.working_dir, &written);
+        let history = format!("WORKDIR {path}");
+        stage.config.working_dir = path.clone();
+        if path == "/" {
+            stage.record(history);
+            return Ok(());
+        }
+        let user = stage.config.user.clone();
+        let base = stage.output;
+        stage.change(line, Op::MakeDirectory { base, path, user }, history);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::graph::Op;
+    use crate::tests::{evaluated, no_arguments};
+
+    #[test]
+    fn relative_paths_join_and_users_own() {
+        let graph = evaluated(
+            "FROM scratch\nENV D=x\nWORKDIR /a\nUSER app\nWORKDIR $D/../b\nWORKDIR /",
+            no_arguments(),
+        );
+        let stage = graph.target_stage();
+        assert_eq!(stage.config.working_dir, "/");
+        let made = graph.nodes.iter().filter_map(|node| match &node.op {
+            Op::MakeDirectory { path, user, .. } => Some((path.as_str(), user.as_str())),
+            _ => None,
+        });
+        assert_eq!(made.collect::<Vec<_>>(), [("/a", ""), ("/a/b", "app")]);
+        let last = stage.history.last().unwrap();
+        assert_eq!((last.created_by.as_str(), last.node), ("WORKDIR /", None));
+    }
+}

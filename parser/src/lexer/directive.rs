@@ -1,0 +1,123 @@
+//! Parser directives: `# name = value` at the very top of a Dockerfile.
+
+use nom::bytes::complete::{tag, take_while};
+use nom::character::complete::{char, satisfy};
+use nom::combinator::recognize;
+use nom::sequence::{delimited, preceded, terminated};
+use nom::{IResult, Parser};
+
+use crate::source::Span;
+
+/// The names that have a meaning. Any other one ends the directives.
+const KNOWN: [&str; 3] = ["syntax", "escape", "check"];
+
+/// A parser directive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directive {
+    /// `syntax`, `escape` or `check`.
+    pub name: String,
+    /// As written, without blanks around it.
+    pub value: String,
+    /// Its line.
+    pub span: Span,
+}
+
+/// Collects directives until something else comes.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) escape: char,
+    pub(super) directives: Vec<Directive>,
+    done: bool,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Reader {
+            escape: '\\',
+            directives: Vec::new(),
+            done: false,
+        }
+    }
+}
+
+impl Reader {
+    /// Nothing that follows is a directive.
+    pub(super) fn finish(&mut self) {
+        self.done = true;
+    }
+
+    /// Reads a comment line. False if it is only a comment, which ends the directives.
+    pub(super) fn read(&mut self, line: &str, span: Span) -> Result<bool, String> {
+        let found = if self.done { None } else { parse(line) };
+        let Some((name, value)) = found else {
+            self.done = true;
+            return Ok(false);
+        };
+        if self.directives.iter().any(|other| other.name == name) {
+            return Err(format!("only one {name} parser directive can be used"));
+        }
+        if name == "escape" {
+            self.escape = match value {
+                "\\" => '\\',
+                "`" => '`',
+                _ => return Err(format!("invalid escape token '{value}' does not match ` or \\")),
+            };
+        }
+        self.directives.push(Directive {
+            name,
+            value: value.to_owned(),
+            span,
+        });
+        Ok(true)
+    }
+}
+
+fn parse(line: &str) -> Option<(String, &str)> {
+    let (value, name) = name(line).ok()?;
+    let value = value.trim_matches(is_blank);
+    let name = name.to_ascii_lowercase();
+    (!value.is_empty() && KNOWN.contains(&name.as_str())).then_some((name, value))
+}
+
+/// `# name =`
+fn name(input: &str) -> IResult<&str, &str> {
+    let word = recognize((
+        satisfy(|ch| ch.is_ascii_alphabetic()),
+        take_while(|ch: char| ch.is_ascii_alphanumeric()),
+    ));
+    preceded(
+        (tag("#"), take_while(char::is_whitespace)),
+        terminated(word, delimited(take_while(is_blank), char('='), take_while(is_blank))),
+    )
+    .parse(input)
+}
+
+fn is_blank(ch: char) -> bool {
+    matches!(ch, ' ' | '\t' | '\n' | '\r' | '\x0c')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings() {
+        let parsed = |line| parse(line).map(|(name, value)| format!("{name}={value}"));
+        assert_eq!(parsed("#\u{a0}eScApE = ` ").as_deref(), Some("escape=`"));
+        assert_eq!(parsed("#syntax=a b=c").as_deref(), Some("syntax=a b=c"));
+        assert_eq!(parsed("# escape="), None);
+        assert_eq!(parsed("# other=x"), None);
+        assert_eq!(parsed("# es cape=x"), None);
+    }
+
+    #[test]
+    fn order_and_repetition() {
+        let mut reader = Reader::default();
+        let span = Span::default();
+        assert_eq!(reader.read("# escape=`", span), Ok(true));
+        assert!(reader.read("# escape=`", span).is_err());
+        assert_eq!(reader.read("# a comment", span), Ok(false));
+        assert_eq!(reader.read("# syntax=x", span), Ok(false));
+        assert!(Reader::default().read("# escape=x", span).is_err());
+    }
+}

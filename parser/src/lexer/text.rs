@@ -1,0 +1,66 @@
+//! The text of a logical line and the way back from its bytes to the source's.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::source::Span;
+
+/// Joined text. Without continuations it is borrowed from the source.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Text<'s> {
+    joined: Cow<'s, str>,
+    /// (offset in `joined`, offset in the source) where each physical line starts.
+    pieces: Vec<(usize, usize)>,
+}
+
+impl<'s> Text<'s> {
+    /// A physical line that starts at `start` of the source.
+    pub(crate) fn whole(text: &'s str, start: usize) -> Self {
+        Text {
+            joined: Cow::Borrowed(text),
+            pieces: vec![(0, start)],
+        }
+    }
+
+    /// Adds the next physical line.
+    pub(crate) fn append(&mut self, text: &str, start: usize) {
+        self.pieces.push((self.joined.len(), start));
+        self.joined.to_mut().push_str(text);
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.joined
+    }
+
+    /// The source offset of a byte of the text (or of its end).
+    pub(crate) fn offset(&self, at: usize) -> usize {
+        let after = self.pieces.partition_point(|&(joined, _)| joined <= at);
+        match self.pieces.get(after.saturating_sub(1)) {
+            Some(&(joined, source)) => source + (at - joined),
+            None => at,
+        }
+    }
+
+    /// The source bytes of a range of the text.
+    pub(crate) fn span(&self, range: Range<usize>) -> Span {
+        let start = self.offset(range.start);
+        // The end belongs to the piece of the last byte: a range may end where a line ends.
+        let end = match range.end.checked_sub(1) {
+            Some(last) if last >= range.start => self.offset(last) + 1,
+            _ => start,
+        };
+        Span::new(start, end.max(start))
+    }
+
+    /// The source bytes of a slice of this text, by its address. A slice of another text gives
+    /// the whole line.
+    pub(crate) fn span_of(&self, part: &str) -> Span {
+        let all = self.as_str();
+        let range = (part.as_ptr() as usize)
+            .checked_sub(all.as_ptr() as usize)
+            .map(|start| start..start + part.len())
+            .filter(|range| range.end <= all.len())
+            .unwrap_or(0..all.len());
+        self.span(range)
+    }
+}

@@ -1,0 +1,199 @@
+//! One instruction as it is written: name, flags, arguments, heredocs. What the name means is
+//! not known here, only how its arguments are split.
+
+mod arguments;
+mod head;
+
+use crate::code;
+use crate::diagnostic::{Diagnostic, Phase};
+use crate::heredoc::{self, Heredoc};
+use crate::instruction;
+use crate::lexer::{Lexer, LogicalLine, Text};
+use crate::source::Span;
+
+pub(crate) use arguments::Form;
+
+/// How deep triggers nest before reading stops; two levels are an error already.
+const MAX_TRIGGER_DEPTH: usize = 8;
+
+/// One instruction, split but not understood.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Line {
+    /// As written.
+    pub name: Word,
+    /// Words that begin with `--`, before the arguments.
+    pub flags: Vec<Word>,
+    /// What follows.
+    pub arguments: Arguments,
+    /// The bodies that follow the line.
+    pub heredocs: Vec<Heredoc>,
+    /// The whole line, continuations joined, no heredocs, no blanks around it.
+    pub text: String,
+    /// Comment lines directly above, without `#`.
+    pub comments: Vec<String>,
+    /// From the name to the end of the last line (of the last heredoc).
+    pub span: Span,
+    /// 1-based line of the name.
+    pub first: u32,
+    /// 1-based line of the end, heredocs included.
+    pub last: u32,
+}
+
+/// A piece of text and its place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Word {
+    /// The text; flags have lost their quotes.
+    pub text: String,
+    /// Its bytes in the source.
+    pub span: Span,
+}
+
+/// The arguments of an instruction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arguments {
+    /// All but the following.
+    Words {
+        /// Strings of the JSON form, words of a list, or one text.
+        words: Vec<Word>,
+        /// Whether they were a JSON array.
+        json: bool,
+    },
+    /// `ENV`, `LABEL`.
+    Pairs(Vec<Pair>),
+    /// `ONBUILD`.
+    Trigger(Option<Box<Line>>),
+}
+
+impl Default for Arguments {
+    fn default() -> Self {
+        Arguments::Words {
+            words: Vec::new(),
+            json: false,
+        }
+    }
+}
+
+/// `key=value`, quotes and escapes kept, nothing expanded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pair {
+    /// Before `=`.
+    pub key: String,
+    /// After it.
+    pub value: String,
+    /// Written as `key value`.
+    pub legacy: bool,
+    /// Both.
+    pub span: Span,
+}
+
+impl Line {
+    /// The words of the arguments; none for pairs and triggers.
+    pub fn words(&self) -> &[Word] {
+        match &self.arguments {
+            Arguments::Words { words, .. } => words,
+            _ => &[],
+        }
+    }
+
+    /// Whether the arguments are a JSON array.
+    pub fn is_json(&self) -> bool {
+        matches!(self.arguments, Arguments::Words { json: true, .. })
+    }
+
+    /// An error of this line as a whole.
+    pub(crate) fn error(&self, code: &'static str, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::error(code, Phase::Semantic, self.head_span(), message)
+    }
+
+    /// The line without its heredocs: what errors should mark.
+    pub(crate) fn head_span(&self) -> Span {
+        match self.heredocs.first() {
+            Some(doc) if doc.span.start > self.span.start => {
+                Span::new(self.span.start, doc.span.start.saturating_sub(1))
+            }
+            _ => self.span,
+        }
+    }
+}
+
+/// Splits a logical line and reads the heredocs that follow it.
+pub(crate) fn read(line: LogicalLine<'_>, lexer: &mut Lexer<'_>) -> Result<Line, Diagnostic> {
+    let mut read = split(&line.text, line.text.as_str(), lexer.escape(), 0)?;
+    read.span = line.span;
+    read.first = line.first;
+    read.last = line.last;
+    read.comments = line.comments.iter().map(|&text| text.to_owned()).collect();
+    if holds_heredocs(&read) && read.text.contains("<<") {
+        read_heredocs(&mut read, &line.text, lexer)?;
+    }
+    Ok(read)
+}
+
+fn split(text: &Text<'_>, part: &str, escape: char, depth: usize) -> Result<Line, Diagnostic> {
+    let part = part.trim();
+    let head = head::read(part);
+    let mut line = Line {
+        name: Word {
+            text: head.name.to_owned(),
+            span: text.span_of(head.name),
+        },
+        text: part.to_owned(),
+        span: text.span_of(part),
+        ..Line::default()
+    };
+    for flag in head.flags {
+        line.flags.push(Word {
+            span: text.span_of(flag.written),
+            text: flag.text,
+        });
+    }
+    line.arguments = match instruction::form(head.name) {
+        Some(Form::Trigger) => Arguments::Trigger(trigger(text, head.rest, escape, depth)?),
+        Some(form) => arguments::read(form, text, head.name, head.rest, escape)?,
+        // What the peers' parsers say of an unknown name: one empty argument.
+        None => Arguments::Words {
+            words: vec![Word::default()],
+            json: false,
+        },
+    };
+    Ok(line)
+}
+
+fn trigger(
+    text: &Text<'_>,
+    rest: &str,
+    escape: char,
+    depth: usize,
+) -> Result<Option<Box<Line>>, Diagnostic> {
+    if rest.is_empty() || depth >= MAX_TRIGGER_DEPTH {
+        return Ok(None);
+    }
+    Ok(Some(Box::new(split(text, rest, escape, depth + 1)?)))
+}
+
+fn holds_heredocs(line: &Line) -> bool {
+    let line = match &line.arguments {
+        Arguments::Trigger(Some(trigger)) => trigger,
+        _ => line,
+    };
+    instruction::holds_heredocs(&line.name.text) && !line.is_json()
+}
+
+fn read_heredocs(line: &mut Line, text: &Text<'_>, lexer: &mut Lexer<'_>) -> Result<(), Diagnostic> {
+    let error = |message: String| {
+        let span = text.span(0..text.as_str().len());
+        Diagnostic::error(code::HEREDOC, Phase::Syntax, span, message)
+    };
+    for mut doc in heredoc::find(text.as_str()).map_err(|why| error(why.to_string()))? {
+        let Some((start, body)) = lexer.heredoc(&doc.name, doc.strip_tabs) else {
+            let help = format!("end the heredoc with a line that holds only {}", doc.name);
+            return Err(error("unterminated heredoc".to_owned()).with_help(help));
+        };
+        doc.content = body.to_owned();
+        doc.span = Span::new(start, start + body.len());
+        line.heredocs.push(doc);
+        line.last = lexer.lines();
+        line.span.end = lexer.end();
+    }
+    Ok(())
+}

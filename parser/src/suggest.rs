@@ -1,0 +1,52 @@
+//! "Did you mean": the nearest of some names, by edit distance.
+
+/// Longer words are never near anything: keeps hostile input cheap.
+const MAX_LENGTH: usize = 64;
+
+/// The candidate that is at most a third of the word away; the first one of equals.
+pub(crate) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    if word.is_empty() || word.len() > MAX_LENGTH {
+        return None;
+    }
+    let allowed = word.chars().count().div_ceil(3).max(1);
+    let near = candidates
+        .into_iter()
+        .filter(|candidate| candidate.len() <= MAX_LENGTH)
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|&(distance, _)| distance <= allowed);
+    near.min_by_key(|&(distance, _)| distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein's distance, one row at a time.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, &to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_and_far() {
+        let names = ["RUN", "ARG", "ENTRYPOINT"];
+        assert_eq!(nearest("RNU", names), None);
+        assert_eq!(nearest("RUM", names), Some("RUN"));
+        assert_eq!(nearest("ENTRIPONT", names), Some("ENTRYPOINT"));
+        assert_eq!(nearest("", names), None);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+}

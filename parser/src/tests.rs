@@ -1,0 +1,53 @@
+//! Helpers of unit tests, and tests of the whole pipeline.
+
+mod pipeline;
+mod properties;
+
+use kiln_oci::Platform;
+
+use crate::ast::parse;
+use crate::evaluate::evaluate;
+use crate::graph::{Stage, StageGraph};
+use crate::inputs::{Bases, Evaluation, Inputs};
+
+/// `linux/amd64` and nothing else.
+pub(crate) fn no_arguments() -> Inputs {
+    Inputs::new(Platform::new("linux", "amd64"))
+}
+
+/// One `--build-arg`.
+pub(crate) fn build_arg(name: &str, value: &str) -> Inputs {
+    let mut inputs = no_arguments();
+    inputs.build_args.insert(name.to_owned(), value.to_owned());
+    inputs
+}
+
+/// The graph of a Dockerfile that needs no images.
+pub(crate) fn evaluated(source: &str, inputs: Inputs) -> StageGraph {
+    let parsed = parse(source);
+    assert_eq!(parsed.diagnostics, []);
+    match evaluate(&parsed.dockerfile, &inputs, &Bases::default()) {
+        Ok(Evaluation::Graph(graph)) => *graph,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The target of a Dockerfile that needs no images and no inputs.
+pub(crate) fn target(source: &str) -> Stage {
+    evaluated(source, no_arguments()).target_stage().clone()
+}
+
+/// What is wrong with a Dockerfile before evaluation.
+pub(crate) fn messages(source: &str) -> Vec<String> {
+    parse(source).diagnostics.into_iter().map(|found| found.message).collect()
+}
+
+/// What evaluation finds wrong.
+pub(crate) fn evaluation_messages(source: &str) -> Vec<String> {
+    let parsed = parse(source);
+    assert_eq!(parsed.diagnostics, []);
+    match evaluate(&parsed.dockerfile, &no_arguments(), &Bases::default()) {
+        Err(found) => found.into_iter().map(|found| found.message).collect(),
+        Ok(other) => panic!("{other:?}"),
+    }
+}
