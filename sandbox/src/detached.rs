@@ -77,10 +77,9 @@ pub fn attach(mount: impl AsFd, on: impl AsFd) -> io::Result<()> {
     Ok(move_mount(mount, "", on, "", flags)?)
 }
 
-/// Mounts a detached mount over the root of this namespace, where nobody looks: it gets a place in the mount table, which
-/// copying and pivoting need, and goes away with the old root.
+/// Mounts a detached mount over the root of this namespace, where an absolute path does not see it: it gets a place in the mount table,
+/// which copying its parts and pivoting need. Who calls takes it away again.
 pub fn attach_over_old_root(mount: impl AsFd) -> io::Result<()> {
-    // The process's own root stays what it was; the new mount is on top of it.
     Ok(move_mount(
         mount,
         "",

@@ -4,7 +4,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown, open, openat};
+use rustix::fs::{
+    AtFlags, Gid, Mode, OFlags, StatxFlags, Uid, fchmod, fchown, open, openat, statx,
+};
 use rustix::mount::{MountAttrFlags, UnmountFlags, unmount};
 use rustix::process::{chdir, fchdir, pivot_root};
 
@@ -56,6 +58,9 @@ impl Detached {
                     return Err(Failure::Invalid(format!("{} was not opened", mount.target)));
                 }
             });
+        }
+        if let Some(files) = files {
+            files.close()?;
         }
         Ok(Self(mounts))
     }
@@ -118,7 +123,16 @@ pub fn tmpfs(size: Option<u64>, mode: u32, attributes: MountAttrFlags) -> Result
 fn part_of_root(root: &OwnedFd, path: &str, spec: &RunSpec, mount: &Mount) -> io::Result<OwnedFd> {
     detached::attach_over_old_root(root)?;
     let part = open_source(root.as_fd(), path, spec)?;
-    detached::copy(part, false, NO_SUID | NO_DEV | read_only(mount))
+    let copy = detached::copy(part, false, NO_SUID | NO_DEV | read_only(mount))?;
+    unmount_top(root)?;
+    Ok(copy)
+}
+
+/// Unmounts a mount that nothing is mounted on.
+fn unmount_top(mount: &OwnedFd) -> io::Result<()> {
+    fchdir(mount)?;
+    unmount(".", UnmountFlags::DETACH)?;
+    Ok(chdir("/")?)
 }
 
 /// One file system in memory that holds all files of the spec; each is then mounted by itself.
@@ -133,6 +147,11 @@ impl Files {
         detached::attach_over_old_root(&folder)
             .map_err(Failure::of("mount the folder of files"))?;
         Ok(Self { folder, count: 0 })
+    }
+
+    /// Takes the folder out of the mount table; the copies of its files stay.
+    fn close(self) -> Result<(), Failure> {
+        unmount_top(&self.folder).map_err(Failure::of("unmount the folder of files"))
     }
 
     fn add(
@@ -179,5 +198,32 @@ pub fn enter_root(root: &OwnedFd) -> Result<(), Failure> {
     })?;
     fchdir(&old).map_err(of("fchdir to the old root"))?;
     unmount(".", UnmountFlags::DETACH).map_err(of("unmount the old root"))?;
-    chdir("/").map_err(of("chdir to the root"))
+    chdir("/").map_err(of("chdir to the root"))?;
+    check_alone(root)
+}
+
+/// The old root was mounted over the new one's root folder, where an absolute path does not see it, but `..` does. This looks whether
+/// it is really gone.
+fn check_alone(root: &OwnedFd) -> Result<(), Failure> {
+    let id = |folder: BorrowedFd<'_>, path: &str| {
+        let stat = statx(
+            folder,
+            path,
+            AtFlags::EMPTY_PATH,
+            StatxFlags::MNT_ID | StatxFlags::INO,
+        )?;
+        Ok((
+            stat.stx_mnt_id,
+            stat.stx_dev_major,
+            stat.stx_dev_minor,
+            stat.stx_ino,
+        ))
+    };
+    let of = |errno: rustix::io::Errno| Failure::of("statx the root")(errno.into());
+    if id(root.as_fd(), "").map_err(of)? == id(root.as_fd(), "..").map_err(of)? {
+        return Ok(());
+    }
+    Err(Failure::of("let go of the host's root")(
+        io::Error::from_raw_os_error(libc::EBUSY),
+    ))
 }

@@ -304,8 +304,10 @@ fn empty_folder_beside(work: &Path) -> Result<PathBuf, MountError> {
 
 fn forget_volatile(work: &Path) -> Result<(), MountError> {
     let mark = work.join("work/incompat/volatile");
-    match fs::remove_dir(&mark) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("rmdir", &mark)(error)),
+    match fs::remove_dir_all(&mark) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(failed("remove", &mark)(error))
+        }
         _ => Ok(()),
     }
 }

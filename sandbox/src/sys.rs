@@ -127,9 +127,20 @@ pub fn close_others_on_exec() -> io::Result<()> {
 
 /// Puts every signal back to its default and unblocks all: an ignored signal (Rust ignores SIGPIPE) would stay ignored over exec.
 pub fn reset_signals() {
+    // A zeroed `struct kernel_sigaction`: SIG_DFL, no flags, an empty mask. Past libc, which keeps two signals to itself and starts
+    // processes with these ignored.
+    let default = [0_u64; 4];
     for signal in 1..=64 {
-        // SAFETY: SIG_DFL installs no code. SIGKILL, SIGSTOP and the two that libc keeps are refused, which is right.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: the structure is at least as large as the kernel's and installs no code. SIGKILL and SIGSTOP are refused, which is right.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                ptr::null::<u64>(),
+                size_of::<u64>(),
+            )
+        };
     }
     // SAFETY: the set is initialised by sigemptyset before it is used; the old mask is not asked for.
     unsafe {

@@ -1,5 +1,6 @@
 //! Runs cases in processes of their own, as different users, and gives them a root file system to play in.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -31,21 +32,23 @@ const SINGLE: u32 = 54_321;
 
 pub fn main(cases: &[Case]) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [flag, name] = &arguments[..] {
-        if flag == "--case" {
-            let (_, case) = cases.iter().find(|(known, _)| known == name).unwrap();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--case", name] => {
+            let (_, case) = cases.iter().find(|(known, _)| *known == name).unwrap();
             case(&Ground::enter());
             return ExitCode::SUCCESS;
         }
+        ["--payload", name] => return crate::payload::main(name),
+        _ => {}
     }
     let filter = arguments
         .iter()
         .find(|argument| !argument.starts_with("--"));
     let (users, skipped) = users();
     let (mut passed, mut failed) = (0, 0);
-    let chosen = cases
-        .iter()
-        .filter(|(name, _)| filter.is_none_or(|filter| name.contains(filter.as_str())));
+    let chosen = cases.iter().filter(|(name, _)| {
+        !name.starts_with('_') && filter.is_none_or(|filter| name.contains(filter.as_str()))
+    });
     for (name, _) in chosen {
         for who in &users {
             let start = Instant::now();
@@ -139,7 +142,7 @@ fn command(who: &Who, case: &str) -> Command {
 /// A folder with an image to run in.
 pub struct Ground {
     pub entered: Entered,
-    pub disabled: Disabled,
+    pub disabled: Cell<Disabled>,
     pub folder: tempfile::TempDir,
 }
 
@@ -161,7 +164,7 @@ impl Ground {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let ground = Self {
             entered,
-            disabled: Disabled::default(),
+            disabled: Cell::default(),
             folder,
         };
         ground.image(
@@ -178,7 +181,11 @@ impl Ground {
             fs::create_dir_all(image.join(folder.trim_start_matches('/'))).unwrap();
         }
         fs::copy("/bin/busybox", image.join("bin/busybox")).expect("busybox-static is installed");
-        for applet in ["sh", "true", "cat", "ls", "id", "mount", "unshare", "su"] {
+        for applet in [
+            "sh", "true", "cat", "ls", "id", "mount", "unshare", "su", "env", "pwd", "hostname",
+            "sleep", "df", "stat", "mknod", "touch", "mkdir", "rm", "mv", "chmod", "ps",
+            "printenv", "tty", "wc", "find", "chown", "rmdir", "head", "setsid",
+        ] {
             symlink("busybox", image.join("bin").join(applet)).unwrap();
         }
         image
@@ -198,7 +205,17 @@ impl Ground {
             upper: Some((&upper, &work)),
             rootless: self.entered.rootless,
         };
-        mount_overlay(&spec, self.disabled).unwrap()
+        mount_overlay(&spec, self.disabled.get()).unwrap()
+    }
+
+    /// Whether other ids than 0 exist.
+    pub fn has_users(&self) -> bool {
+        !self.entered.ids.is_single()
+    }
+
+    /// Puts this test's own (static) program into the image as `/bin/payload`.
+    pub fn add_payload(&self) {
+        fs::copy("/proc/self/exe", self.path("image/bin/payload")).unwrap();
     }
 
     /// The default image under a new upper.
@@ -243,7 +260,7 @@ impl Ground {
             stderr,
         };
         let spec = RunSpec {
-            disabled: self.disabled,
+            disabled: self.disabled.get(),
             ..spec.clone()
         };
         let running = run(root, &spec, stdio, extra)?;

@@ -13,6 +13,7 @@
 
 mod cases;
 mod harness;
+mod payload;
 
 use std::process::ExitCode;
 
