@@ -2,18 +2,20 @@
 //! fields and docker's additional ones (Healthcheck, Shell, OnBuild …), which are kept under OCI
 //! media types too, as BuildKit does. Unaware of Dockerfiles.
 //!
-//! Sources: OCI image specification "Image Configuration"; moby `image/spec/v1.2.md` and
-//! `api/types/container/config.go`. Absent and empty fields are not written, `null` is read as
-//! empty, fields that kiln does not know survive in `rest`.
+//! Sources: OCI image specification "Image Configuration"; moby `image/spec/v1.2.md`. Absent and
+//! empty fields are not written, `null` is read as empty, fields that kiln does not know survive in
+//! `rest`.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::digest::Digest;
 use crate::document::{self, DocumentError, is_default, null_is_default};
 use crate::platform::Platform;
+
+mod runtime;
+
+pub use runtime::{Empty, Healthcheck, RuntimeConfig};
 
 /// The whole config document of an image. Its digest is the image ID.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,218 +174,6 @@ pub struct History {
     /// Fields that kiln does not know, verbatim.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
-}
-
-/// What a container of the image runs and how.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct RuntimeConfig {
-    /// `user`, `uid`, `user:group` or `uid:gid`.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
-    pub user: String,
-    /// `port/protocol` -> `{}`.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
-    pub exposed_ports: BTreeMap<String, Empty>,
-    /// `KEY=value`, in the order of their first assignment.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
-    pub env: Vec<String>,
-    /// What is run; none when unset, and an empty list is written as unset.
-    #[serde(default, deserialize_with = "words", skip_serializing_if = "no_words")]
-    pub entrypoint: Option<Vec<String>>,
-    /// Arguments to the entrypoint, or what is run when there is none.
-    #[serde(default, deserialize_with = "words", skip_serializing_if = "no_words")]
-    pub cmd: Option<Vec<String>>,
-    /// Path -> `{}`.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
-    pub volumes: BTreeMap<String, Empty>,
-    /// The working directory; empty means `/`.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
-    pub working_dir: String,
-    /// Free-form metadata.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
-    pub labels: BTreeMap<String, String>,
-    /// The signal that stops the container: `SIGTERM`, `15`.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
-    pub stop_signal: String,
-    /// Seconds between the stop signal and the kill. Docker's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stop_timeout: Option<i64>,
-    /// How to tell that the container is well. Docker's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub healthcheck: Option<Healthcheck>,
-    /// The shell of shell-form instructions; empty means the default one. Docker's.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
-    pub shell: Vec<String>,
-    /// Instructions that run in images built from this one. Docker's.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
-    pub on_build: Vec<String>,
-    /// Whether the command is already escaped (Windows).
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
-    pub args_escaped: bool,
-    /// Whether the container has no network. Docker's.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
-    pub network_disabled: bool,
-    /// Fields that kiln does not know, verbatim.
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
-}
-
-impl RuntimeConfig {
-    /// The value of the environment variable `key`. Of several the last counts, as for exec.
-    pub fn env_get(&self, key: &str) -> Option<&str> {
-        self.env
-            .iter()
-            .rev()
-            .find_map(|entry| env_value(entry, key))
-    }
-
-    /// Sets the environment variable `key`: in its place when it is there, else at the end. Further
-    /// entries of the same key are dropped.
-    pub fn env_set(&mut self, key: &str, value: &str) {
-        let entry = format!("{key}={value}");
-        let Some(at) = self
-            .env
-            .iter()
-            .position(|entry| env_value(entry, key).is_some())
-        else {
-            self.env.push(entry);
-            return;
-        };
-        let mut later = self.env.split_off(at + 1);
-        later.retain(|entry| env_value(entry, key).is_none());
-        self.env[at] = entry;
-        self.env.append(&mut later);
-    }
-}
-
-fn env_value<'a>(entry: &'a str, key: &str) -> Option<&'a str> {
-    // An entry without `=` is a variable without a value.
-    let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
-    (name == key).then_some(value)
-}
-
-/// How to tell that a container is well. Durations are nanoseconds, 0 means inherit.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Healthcheck {
-    /// `["NONE"]`, `["CMD", args…]` or `["CMD-SHELL", command]`; empty inherits.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
-    pub test: Vec<String>,
-    /// Between two checks.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
-    pub interval: i64,
-    /// Until a check counts as hung.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
-    pub timeout: i64,
-    /// During which failures do not count.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
-    pub start_period: i64,
-    /// Between two checks during the start period.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
-    pub start_interval: i64,
-    /// Failures in a row that make the container unhealthy.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
-    pub retries: i64,
-    /// Fields that kiln does not know, verbatim.
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
-}
-
-/// The value of Go's `map[string]struct{}`: written as `{}`, read from anything.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct Empty {}
-
-impl<'de> Deserialize<'de> for Empty {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        de::IgnoredAny::deserialize(deserializer).map(|_| Self {})
-    }
-}
-
-/// Reads docker's `strslice`: a list, or one string from the time before lists, or `null`.
-fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Words {
-        List(Vec<String>),
-        One(String),
-    }
-    let words = Option::deserialize(deserializer)?;
-    Ok(words.map(|words| match words {
-        Words::List(list) => list,
-        Words::One(word) => vec![word],
-    }))
-}
-
-fn no_words(words: &Option<Vec<String>>) -> bool {
-    words.as_ref().is_none_or(Vec::is_empty)
 }
 
 #[cfg(test)]

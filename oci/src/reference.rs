@@ -115,32 +115,18 @@ impl Reference {
         let shown = || text.chars().take(512).collect::<String>();
         let (named, digest) = match text.split_once('@') {
             None => (text, None),
-            Some((named, digest)) => {
-                let digest = digest.parse();
-                (
-                    named,
-                    Some(digest.map_err(|source| ReferenceError::Digest {
-                        reference: shown(),
-                        source,
-                    })?),
-                )
-            }
+            Some((named, digest)) => (named, Some(digest.parse())),
         };
+        let wrong_digest = |source| ReferenceError::Digest {
+            reference: shown(),
+            source,
+        };
+        let digest = digest.transpose().map_err(wrong_digest)?;
         let (name, tag) = split_tag(named);
         let (registry, repository) = split_registry(name);
+        check_registry(registry, &shown)?;
         check_repository(&repository, name, &shown)?;
-        if !is_registry(registry) {
-            return Err(ReferenceError::Registry {
-                registry: registry.into(),
-                reference: shown(),
-            });
-        }
-        if let Some(tag) = tag.filter(|tag| !is_tag(tag)) {
-            return Err(ReferenceError::Tag {
-                tag: tag.chars().take(200).collect(),
-                reference: shown(),
-            });
-        }
+        check_tag(tag, &shown)?;
         Ok(Self {
             registry: registry.into(),
             repository,
@@ -218,6 +204,26 @@ fn split_registry(name: &str) -> (&str, String) {
         return (registry, format!("{OFFICIAL}{repository}"));
     }
     (registry, repository.into())
+}
+
+fn check_registry(registry: &str, shown: &dyn Fn() -> String) -> Result<(), ReferenceError> {
+    if is_registry(registry) {
+        return Ok(());
+    }
+    Err(ReferenceError::Registry {
+        registry: registry.into(),
+        reference: shown(),
+    })
+}
+
+fn check_tag(tag: Option<&str>, shown: &dyn Fn() -> String) -> Result<(), ReferenceError> {
+    match tag.filter(|tag| !is_tag(tag)) {
+        None => Ok(()),
+        Some(tag) => Err(ReferenceError::Tag {
+            tag: tag.chars().take(200).collect(),
+            reference: shown(),
+        }),
+    }
 }
 
 fn check_repository(

@@ -14,6 +14,7 @@
 
 use std::io::{self, Write};
 
+mod blocks;
 mod pax;
 mod read;
 mod ustar;
@@ -48,6 +49,18 @@ pub enum Kind {
     Fifo,
 }
 
+impl Kind {
+    /// Whether this is a hard or symbolic link.
+    pub const fn is_link(self) -> bool {
+        matches!(self, Self::HardLink | Self::Symlink)
+    }
+
+    /// Whether this is a device.
+    pub const fn is_device(self) -> bool {
+        matches!(self, Self::CharDevice | Self::BlockDevice)
+    }
+}
+
 /// An entry to write.
 #[derive(Debug, Clone, Copy)]
 pub struct HeaderFields<'a> {
@@ -71,6 +84,30 @@ pub struct HeaderFields<'a> {
     pub device: (u32, u32),
     /// Extended attributes in any order, without duplicates.
     pub xattrs: &'a [(Vec<u8>, Vec<u8>)],
+}
+
+impl<'a> HeaderFields<'a> {
+    /// An entry owned by root at time 0 with mode 0755 for directories and 0644 for all else; the
+    /// rest is empty.
+    pub const fn new(path: &'a [u8], kind: Kind) -> Self {
+        let mode = if matches!(kind, Kind::Directory) {
+            0o755
+        } else {
+            0o644
+        };
+        Self {
+            path,
+            kind,
+            mode,
+            uid: 0,
+            gid: 0,
+            size: 0,
+            mtime: 0,
+            link: b"",
+            device: (0, 0),
+            xattrs: &[],
+        }
+    }
 }
 
 /// An entry that was read.

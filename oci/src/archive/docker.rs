@@ -2,11 +2,11 @@
 //! Filesystem Changeset Format"): `manifest.json`, which names a config and layer tars, wherever
 //! they are. Unaware of OCI layouts. A docker archive has no manifests, so one is made.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use serde::Deserialize;
 
-use super::load::{Documents, Found, LoadedImage, LoadedLayer, verify};
+use super::load::{Documents, Found, LoadedImage, LoadedLayer, same_count, verify};
 use super::members::Blob;
 use super::{DOCKER_FILE, LoadError, MAX_IMAGES};
 use crate::compression::{self, Encoding, SNIFF};
@@ -15,7 +15,7 @@ use crate::descriptor::Descriptor;
 use crate::digest::{Digest, HashingReader};
 use crate::document::{self, null_is_default};
 use crate::manifest::Manifest;
-use crate::media_type::{Compression, OCI_CONFIG};
+use crate::media_type::{OCI_CONFIG, OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD};
 
 /// An image of `manifest.json` with its config.
 pub(super) struct DockerImage {
@@ -88,28 +88,22 @@ pub(super) fn image(
     entry: &DockerImage,
     documents: &mut Documents<'_>,
 ) -> Result<Found, LoadError> {
+    let name = || entry.config_digest.to_string();
     let malformed = |source| LoadError::Document {
-        name: entry.config_digest.to_string(),
+        name: name(),
         source,
     };
-    let config_parsed = ImageConfig::parse(&entry.config).map_err(malformed)?;
-    let diff_ids = &config_parsed.rootfs.diff_ids;
-    if entry.layers.len() != diff_ids.len() {
-        let (layers, diff_ids) = (entry.layers.len(), diff_ids.len());
-        return Err(LoadError::LayerCount {
-            config: entry.config_digest,
-            layers,
-            diff_ids,
-        });
-    }
-    let mut layers = Vec::new();
-    let mut blobs = Vec::new();
+    let parsed = ImageConfig::parse(&entry.config).map_err(malformed)?;
+    let diff_ids = &parsed.rootfs.diff_ids;
+    same_count(entry.config_digest, entry.layers.len(), diff_ids.len())?;
+    let (mut layers, mut blobs, mut descriptors) = (Vec::new(), Vec::new(), Vec::new());
     for (name, diff_id) in entry.layers.iter().zip(diff_ids) {
         let blob = documents
             .members
             .find(name)?
             .ok_or_else(|| LoadError::Missing(name.clone()))?;
         let descriptor = describe(name, &blob, *diff_id, documents)?;
+        descriptors.push(descriptor.clone());
         layers.push(LoadedLayer {
             descriptor,
             diff_id: *diff_id,
@@ -118,28 +112,15 @@ pub(super) fn image(
         blobs.push(Some(blob));
     }
     let config = Descriptor::of(OCI_CONFIG, &entry.config);
-    let descriptors = layers
-        .iter()
-        .map(|layer| layer.descriptor.clone())
-        .collect();
     let manifest = Manifest::for_layers(config, descriptors).to_bytes();
-    let image = LoadedImage {
-        references: Vec::new(),
-        unreadable_references: Vec::new(),
-        manifest_digest: Digest::of(&manifest),
-        manifest,
-        config: entry.config.clone(),
-        config_parsed,
-        layers,
-    };
+    let image = LoadedImage::new(manifest, entry.config.clone(), parsed, layers);
     Ok(Found {
         image,
         layers: blobs,
     })
 }
 
-/// Describes the file of a layer. A compressed one is read here, because only that gives its
-/// digest; the digest of a plain one is its diff ID.
+/// Describes the file of a layer. The digest of a plain one is its diff ID.
 fn describe(
     name: &str,
     blob: &Blob,
@@ -155,16 +136,10 @@ fn describe(
         .open(blob)?
         .take(SNIFF as u64)
         .read_to_end(&mut start)?;
-    let compression = match compression::sniff(&start) {
-        Encoding::Plain => {
-            return Ok(Descriptor::new(
-                Compression::None.oci_layer(),
-                diff_id,
-                blob.size,
-            ));
-        }
-        Encoding::Gzip => Compression::Gzip,
-        Encoding::Zstd => Compression::Zstd,
+    let descriptor = match compression::sniff(&start) {
+        Encoding::Plain => return Ok(Descriptor::new(OCI_LAYER, diff_id, blob.size)),
+        Encoding::Gzip => hashed(OCI_LAYER_GZIP, blob, documents)?,
+        Encoding::Zstd => hashed(OCI_LAYER_ZSTD, blob, documents)?,
         encoding => {
             return Err(LoadError::LayerEncoding {
                 name: name.into(),
@@ -172,12 +147,20 @@ fn describe(
             });
         }
     };
-    let mut reader = HashingReader::new(documents.members.open(blob)?);
-    std::io::copy(&mut reader, &mut std::io::sink())?;
-    let (_, digest, size) = reader.finish();
-    let descriptor = Descriptor::new(compression.oci_layer(), digest, size);
     documents
         .described
         .insert(blob.name().into(), descriptor.clone());
     Ok(descriptor)
+}
+
+/// Reads a compressed layer, because only that gives its digest.
+fn hashed(
+    media_type: &str,
+    blob: &Blob,
+    documents: &Documents<'_>,
+) -> Result<Descriptor, LoadError> {
+    let mut reader = HashingReader::new(documents.members.open(blob)?);
+    io::copy(&mut reader, &mut io::sink())?;
+    let (_, digest, size) = reader.finish();
+    Ok(Descriptor::new(media_type, digest, size))
 }

@@ -1,7 +1,7 @@
 //! Finds the images of an OCI layout (OCI image specification, "Image Layout"): from `index.json`,
 //! through nested indexes, to one manifest per image. Unaware of docker's `manifest.json`.
 
-use super::load::{Documents, Found, LoadedImage, LoadedLayer};
+use super::load::{Documents, Found, LoadedImage, LoadedLayer, same_count};
 use super::{IMAGE_NAME, INDEX_FILE, LoadError, MAX_IMAGES, MAX_INDEX_DEPTH, REF_NAME, blob_path};
 use crate::config::ImageConfig;
 use crate::descriptor::Descriptor;
@@ -208,38 +208,20 @@ impl Candidate {
     /// The image, its layers found.
     pub(super) fn image(&self, documents: &Documents<'_>) -> Result<Found, LoadError> {
         let diff_ids = &self.config_parsed.rootfs.diff_ids;
-        let descriptors = &self.manifest.layers;
-        if descriptors.len() != diff_ids.len() {
-            let (layers, diff_ids) = (descriptors.len(), diff_ids.len());
-            return Err(LoadError::LayerCount {
-                config: self.config(),
-                layers,
-                diff_ids,
+        same_count(self.config(), self.manifest.layers.len(), diff_ids.len())?;
+        let (mut layers, mut blobs) = (Vec::new(), Vec::new());
+        for (descriptor, diff_id) in self.manifest.layers.iter().zip(diff_ids) {
+            let blob = documents.layer(descriptor)?;
+            let (descriptor, present) = (descriptor.clone(), blob.is_some());
+            layers.push(LoadedLayer {
+                descriptor,
+                diff_id: *diff_id,
+                present,
             });
+            blobs.push(blob);
         }
-        let blobs = descriptors
-            .iter()
-            .map(|layer| documents.layer(layer))
-            .collect::<Result<Vec<_>, _>>()?;
-        let layers =
-            descriptors
-                .iter()
-                .zip(diff_ids)
-                .zip(&blobs)
-                .map(|((descriptor, diff_id), blob)| LoadedLayer {
-                    descriptor: descriptor.clone(),
-                    diff_id: *diff_id,
-                    present: blob.is_some(),
-                });
-        let image = LoadedImage {
-            references: Vec::new(),
-            unreadable_references: Vec::new(),
-            manifest: self.bytes.clone(),
-            manifest_digest: Digest::of(&self.bytes),
-            config: self.config.clone(),
-            config_parsed: self.config_parsed.clone(),
-            layers: layers.collect(),
-        };
+        let (manifest, config) = (self.bytes.clone(), self.config.clone());
+        let image = LoadedImage::new(manifest, config, self.config_parsed.clone(), layers);
         Ok(Found {
             image,
             layers: blobs,

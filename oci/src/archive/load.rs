@@ -218,6 +218,23 @@ fn merge(found: &mut Vec<Found>, image: Found) {
 }
 
 impl LoadedImage {
+    pub(super) fn new(
+        manifest: Vec<u8>,
+        config: Vec<u8>,
+        parsed: ImageConfig,
+        layers: Vec<LoadedLayer>,
+    ) -> Self {
+        Self {
+            references: Vec::new(),
+            unreadable_references: Vec::new(),
+            manifest_digest: Digest::of(&manifest),
+            manifest,
+            config,
+            config_parsed: parsed,
+            layers,
+        }
+    }
+
     fn add_references(&mut self, references: Vec<Reference>) {
         for reference in references {
             if !self.references.contains(&reference) {
@@ -302,6 +319,19 @@ impl Documents<'_> {
             }),
             blob => Ok(blob),
         }
+    }
+}
+
+/// Checks that there are as many layers as diff IDs.
+pub(super) fn same_count(config: Digest, layers: usize, diff_ids: usize) -> Result<(), LoadError> {
+    if layers == diff_ids {
+        Ok(())
+    } else {
+        Err(LoadError::LayerCount {
+            config,
+            layers,
+            diff_ids,
+        })
     }
 }
 

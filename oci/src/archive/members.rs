@@ -93,19 +93,14 @@ impl Members {
         prefix: &str,
         depth: usize,
     ) -> Result<(), LoadError> {
-        let unreadable = |path: &Path| {
-            let path = path.to_owned();
-            move |source| LoadError::Open { path, source }
-        };
         for item in fs::read_dir(directory).map_err(unreadable(directory))? {
-            let item = item.map_err(unreadable(directory))?;
-            let path = item.path();
-            let file_name = item.file_name();
+            let path = item.map_err(unreadable(directory))?.path();
             let refuse = |reason| LoadError::Entry {
                 name: path.display().to_string(),
                 reason,
             };
-            let name = resolve(prefix, file_name.as_bytes(), false).map_err(refuse)?;
+            let base = path.file_name().unwrap_or_default().as_bytes();
+            let name = resolve(prefix, base, false).map_err(refuse)?;
             let metadata = fs::symlink_metadata(&path).map_err(unreadable(&path))?;
             if metadata.is_dir() && depth > 1 {
                 self.index_directory(&path, &name, depth - 1)?;
@@ -119,9 +114,8 @@ impl Members {
                 )?;
             } else if metadata.is_symlink() {
                 let target = fs::read_link(&path).map_err(unreadable(&path))?;
-                let target =
-                    resolve(prefix, target.as_os_str().as_bytes(), true).map_err(refuse)?;
-                self.add(name, Member::Link(target))?;
+                let target = resolve(prefix, target.as_os_str().as_bytes(), true);
+                self.add(name, Member::Link(target.map_err(refuse)?))?;
             }
         }
         Ok(())
@@ -192,6 +186,11 @@ impl Members {
             }
         }
     }
+}
+
+fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> LoadError + use<> {
+    let path = path.to_owned();
+    move |source| LoadError::Open { path, source }
 }
 
 /// What an entry of a tar is to an archive; `None` for directories.

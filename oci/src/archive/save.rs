@@ -65,112 +65,89 @@ pub fn save(
 }
 
 fn write_item(out: &mut dyn Write, item: &Item, blobs: &dyn BlobSource) -> Result<(), SaveError> {
-    let (kind, mode, size) = match &item.content {
-        Content::Directory => (Kind::Directory, 0o755, 0),
-        Content::Bytes(bytes) => (Kind::File, 0o644, bytes.len() as u64),
-        Content::Blob { size, .. } | Content::Decompressed { size, .. } => {
-            (Kind::File, 0o644, *size)
-        }
+    let (kind, size) = match &item.content {
+        Content::Directory => (Kind::Directory, 0),
+        Content::Bytes(bytes) => (Kind::File, bytes.len() as u64),
+        Content::Blob { size, .. } | Content::Decompressed { size, .. } => (Kind::File, *size),
     };
-    let path = item.name.as_bytes();
-    let fields = HeaderFields {
-        path,
-        kind,
-        mode,
-        uid: 0,
-        gid: 0,
-        size,
-        mtime: 0,
-        link: b"",
-        device: (0, 0),
-        xattrs: &[],
-    };
-    write_header(out, &fields)?;
+    write_header(
+        out,
+        &HeaderFields {
+            size,
+            ..HeaderFields::new(item.name.as_bytes(), kind)
+        },
+    )?;
     match &item.content {
         Content::Directory => {}
         Content::Bytes(bytes) => out.write_all(bytes)?,
-        Content::Blob { digest, size } => {
-            let (actual, reader) = open(blobs, digest)?;
-            if actual != *size {
-                return Err(SaveError::BlobSize {
-                    digest: *digest,
-                    expected: *size,
-                    actual,
-                });
-            }
-            copy(out, reader, digest, digest, *size)?;
-        }
+        Content::Blob { digest, size } => write_blob(out, blobs, *digest, *size)?,
         Content::Decompressed {
             blob,
             encoding,
             diff_id,
             size,
         } => {
-            let unreadable = |source| SaveError::Blob {
+            let failed = |source| SaveError::Blob {
                 digest: *blob,
                 source,
             };
-            let reader =
-                compression::decoder(open(blobs, blob)?.1, *encoding).map_err(unreadable)?;
-            copy(out, reader, blob, diff_id, *size)?;
+            let (_, reader) = blobs.open(blob).map_err(failed)?;
+            let reader = compression::decoder(reader, *encoding).map_err(failed)?;
+            copy(out, reader, *diff_id, *size, &failed)?;
         }
     }
     write_padding(out, size)?;
     Ok(())
 }
 
-fn open<'a>(
-    blobs: &'a dyn BlobSource,
-    digest: &Digest,
-) -> Result<(u64, Box<dyn Read + 'a>), SaveError> {
-    blobs.open(digest).map_err(|source| SaveError::Blob {
-        digest: *digest,
-        source,
-    })
+fn write_blob(
+    out: &mut dyn Write,
+    blobs: &dyn BlobSource,
+    digest: Digest,
+    size: u64,
+) -> Result<(), SaveError> {
+    let failed = |source| SaveError::Blob { digest, source };
+    let (actual, reader) = blobs.open(&digest).map_err(failed)?;
+    if actual != size {
+        return Err(SaveError::BlobSize {
+            digest,
+            expected: size,
+            actual,
+        });
+    }
+    copy(out, reader, digest, size, &failed)
 }
 
-/// Copies exactly `size` bytes of `blob` that have the digest `expected`.
+/// Copies exactly `size` bytes that have the digest `expected`; `failed` makes the error of a
+/// failing reader.
 fn copy(
     out: &mut dyn Write,
     reader: impl Read,
-    blob: &Digest,
-    expected: &Digest,
+    expected: Digest,
     size: u64,
+    failed: &dyn Fn(io::Error) -> SaveError,
 ) -> Result<(), SaveError> {
     // One byte more shows a blob that goes on.
     let mut reader = HashingReader::new(reader.take(size.saturating_add(1)));
     let mut buffer = vec![0; BUFFER];
     loop {
-        let n = match reader.read(&mut buffer) {
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(source) => {
-                return Err(SaveError::Blob {
-                    digest: *blob,
-                    source,
-                });
-            }
-        };
-        if n == 0 || reader.count() > size {
-            break;
+        match reader.read(&mut buffer) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(failed(e)),
+            Ok(n) if n == 0 || reader.count() > size => break,
+            Ok(n) => out.write_all(&buffer[..n])?,
         }
-        out.write_all(&buffer[..n])?;
     }
     let (_, actual, count) = reader.finish();
-    if count != size {
-        return Err(SaveError::BlobSize {
-            digest: *blob,
+    match count == size {
+        false => Err(SaveError::BlobSize {
+            digest: expected,
             expected: size,
             actual: count,
-        });
+        }),
+        true if actual != expected => Err(SaveError::BlobDigest { expected, actual }),
+        true => Ok(()),
     }
-    if actual != *expected {
-        return Err(SaveError::BlobDigest {
-            expected: *expected,
-            actual,
-        });
-    }
-    Ok(())
 }
 
 /// Tells how many bytes went through.

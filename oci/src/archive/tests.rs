@@ -22,18 +22,7 @@ mod round_trip;
 #[derive(Default)]
 struct Tar(Vec<u8>);
 
-const ENTRY: HeaderFields<'static> = HeaderFields {
-    path: b"",
-    kind: Kind::File,
-    mode: 0o644,
-    uid: 0,
-    gid: 0,
-    size: 0,
-    mtime: 0,
-    link: b"",
-    device: (0, 0),
-    xattrs: &[],
-};
+const ENTRY: HeaderFields<'static> = HeaderFields::new(b"a", Kind::File);
 
 impl Tar {
     fn file(mut self, name: &str, content: impl AsRef<[u8]>) -> Self {

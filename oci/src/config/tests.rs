@@ -1,6 +1,7 @@
 //! Field names, nulls, unknown fields and the environment.
 
 use super::*;
+use crate::platform::Platform;
 
 #[test]
 fn docker_s_nulls_are_empty() {

@@ -40,6 +40,9 @@ impl Records {
     fn set(&mut self, key: &[u8], value: &[u8], offset: u64) -> Result<(), TarError> {
         let wrong = |reason| TarError::Pax { offset, reason };
         if let Some(name) = key.strip_prefix(XATTR) {
+            if name.is_empty() {
+                return Err(wrong("an extended attribute has no name"));
+            }
             // An attribute may be empty, so this does not remove it.
             self.xattrs.insert(name.to_vec(), value.to_vec());
             return Ok(());
@@ -203,6 +206,7 @@ mod tests {
             b"18 uid=4294967296\n",
             b"14 mtime=1e10\n",
             b"11 mtime=.\n",
+            b"18 SCHILY.xattr.=\n",
             b"12 size=123\n12 size=12",
         ] {
             assert!(

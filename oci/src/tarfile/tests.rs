@@ -7,18 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const FILE: HeaderFields<'static> = HeaderFields {
-    path: b"a",
-    kind: Kind::File,
-    mode: 0o644,
-    uid: 0,
-    gid: 0,
-    size: 0,
-    mtime: 0,
-    link: b"",
-    device: (0, 0),
-    xattrs: &[],
-};
+const FILE: HeaderFields<'static> = HeaderFields::new(b"a", Kind::File);
 
 fn header(fields: &HeaderFields<'_>) -> Vec<u8> {
     let mut out = Vec::new();

@@ -23,24 +23,18 @@ pub fn write_header(
     out: &mut (impl Write + ?Sized),
     fields: &HeaderFields<'_>,
 ) -> Result<u64, TarError> {
-    check(fields).map_err(|reason| unwritable(fields, reason))?;
-    let path = stored_path(fields);
+    check_kind(fields)
+        .and_then(|()| check_names(fields))
+        .map_err(|reason| unwritable(fields, reason))?;
     let mut records = BTreeMap::new();
     let mut header = tar::Header::new_ustar();
+    header.set_entry_type(entry_type(fields.kind));
     set_numbers(&mut header, fields, &mut records);
-    set_path(&mut header, &path, &mut records);
-    if !fields.link.is_empty() {
-        let field = &mut header.as_old_mut().linkname;
-        set_text(field, fields.link);
-        if fields.link.len() > field.len() || !is_plain(fields.link) {
-            records.insert(b"linkpath".to_vec(), fields.link.to_vec());
-        }
-    }
+    set_path(&mut header, &stored_path(fields), &mut records);
+    set_link(&mut header, fields.link, &mut records);
     for (name, value) in fields.xattrs {
-        if records
-            .insert([pax::XATTR, name].concat(), value.clone())
-            .is_some()
-        {
+        let other = records.insert([pax::XATTR, name].concat(), value.clone());
+        if other.is_some() {
             return Err(unwritable(fields, "an extended attribute stands twice"));
         }
     }
@@ -50,44 +44,53 @@ pub fn write_header(
     Ok(extension + BLOCK as u64)
 }
 
-fn check(fields: &HeaderFields<'_>) -> Result<(), &'static str> {
-    let is_link = matches!(fields.kind, Kind::HardLink | Kind::Symlink);
-    let is_name = |name: &[u8]| !name.is_empty() && !name.contains(&b'=') && !name.contains(&0);
-    let refusals = [
-        (fields.path.is_empty(), "it has no path"),
-        (
-            fields.path.contains(&0) || fields.link.contains(&0),
-            "a path contains NUL",
-        ),
-        (
-            fields.path.len() > MAX_PATH || fields.link.len() > MAX_PATH,
-            "a path is too long",
-        ),
-        (
-            is_link && fields.link.is_empty(),
-            "it is a link without a target",
-        ),
-        (
-            !is_link && !fields.link.is_empty(),
-            "it has a target but is no link",
-        ),
-        (
-            fields.kind != Kind::File && fields.size != 0,
-            "it has content but is no regular file",
-        ),
-        (
-            fields.device.0.max(fields.device.1) > MAX_OCTAL_8,
-            "its device number is too large",
-        ),
-        (
-            !fields.xattrs.iter().all(|(name, _)| is_name(name)),
-            "an extended attribute has an impossible name",
-        ),
-    ];
-    let refused = refusals
-        .into_iter()
-        .find_map(|(refused, reason)| refused.then_some(reason));
-    refused.map_or(Ok(()), Err)
+fn check_kind(fields: &HeaderFields<'_>) -> Result<(), &'static str> {
+    let is_link = fields.kind.is_link();
+    match fields {
+        _ if is_link && fields.link.is_empty() => Err("it is a link without a target"),
+        _ if !is_link && !fields.link.is_empty() => Err("it has a target but is no link"),
+        _ if fields.kind != Kind::File && fields.size != 0 => {
+            Err("it has content but is no regular file")
+        }
+        _ if fields.device.0.max(fields.device.1) > MAX_OCTAL_8 => {
+            Err("its device number is too large")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_names(fields: &HeaderFields<'_>) -> Result<(), &'static str> {
+    let is_attribute =
+        |name: &[u8]| !name.is_empty() && !name.contains(&b'=') && !name.contains(&0);
+    if fields.path.is_empty() {
+        return Err("it has no path");
+    }
+    for path in [fields.path, fields.link] {
+        if path.contains(&0) {
+            return Err("a path contains NUL");
+        }
+        if path.len() > MAX_PATH {
+            return Err("a path is too long");
+        }
+    }
+    let well_named = fields.xattrs.iter().all(|(name, _)| is_attribute(name));
+    if well_named {
+        Ok(())
+    } else {
+        Err("an extended attribute has an impossible name")
+    }
+}
+
+const fn entry_type(kind: Kind) -> tar::EntryType {
+    match kind {
+        Kind::File => tar::EntryType::Regular,
+        Kind::HardLink => tar::EntryType::Link,
+        Kind::Symlink => tar::EntryType::Symlink,
+        Kind::CharDevice => tar::EntryType::Char,
+        Kind::BlockDevice => tar::EntryType::Block,
+        Kind::Directory => tar::EntryType::Directory,
+        Kind::Fifo => tar::EntryType::Fifo,
+    }
 }
 
 fn unwritable(fields: &HeaderFields<'_>, reason: &'static str) -> TarError {
@@ -118,15 +121,6 @@ fn set_numbers(header: &mut tar::Header, fields: &HeaderFields<'_>, records: &mu
             0
         }
     };
-    header.set_entry_type(match fields.kind {
-        Kind::File => tar::EntryType::Regular,
-        Kind::HardLink => tar::EntryType::Link,
-        Kind::Symlink => tar::EntryType::Symlink,
-        Kind::CharDevice => tar::EntryType::Char,
-        Kind::BlockDevice => tar::EntryType::Block,
-        Kind::Directory => tar::EntryType::Directory,
-        Kind::Fifo => tar::EntryType::Fifo,
-    });
     header.set_mode(fields.mode & 0o7777);
     header.set_uid(or_record(
         "uid",
@@ -145,9 +139,7 @@ fn set_numbers(header: &mut tar::Header, fields: &HeaderFields<'_>, records: &mu
     ));
     let mtime_fits = u64::try_from(fields.mtime).is_ok_and(|mtime| mtime <= MAX_OCTAL_12);
     header.set_mtime(or_record("mtime", mtime_fits, fields.mtime.into()));
-    if let (Kind::CharDevice | Kind::BlockDevice, Some(ustar)) =
-        (fields.kind, header.as_ustar_mut())
-    {
+    if let (true, Some(ustar)) = (fields.kind.is_device(), header.as_ustar_mut()) {
         ustar.set_device_major(fields.device.0);
         ustar.set_device_minor(fields.device.1);
     }
@@ -167,6 +159,14 @@ fn set_path(header: &mut tar::Header, path: &[u8], records: &mut Records) {
     set_text(&mut header.as_old_mut().name, name);
     if let Some(ustar) = header.as_ustar_mut() {
         set_text(&mut ustar.prefix, prefix);
+    }
+}
+
+fn set_link(header: &mut tar::Header, link: &[u8], records: &mut Records) {
+    let field = &mut header.as_old_mut().linkname;
+    set_text(field, link);
+    if link.len() > field.len() || !is_plain(link) {
+        records.insert(b"linkpath".to_vec(), link.to_vec());
     }
 }
 
@@ -211,17 +211,14 @@ fn write_records(
     if size > MAX_EXTENSION {
         return Err(unwritable(fields, "its extended attributes are too large"));
     }
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(tar::EntryType::XHeader);
     let base = fields
         .path
         .rsplit(|b| *b == b'/')
-        .find(|part| !part.is_empty())
-        .unwrap_or_default();
-    let mut header = tar::Header::new_ustar();
-    header.set_entry_type(tar::EntryType::XHeader);
-    set_text(
-        &mut header.as_old_mut().name,
-        &[b"PaxHeaders/", base].concat(),
-    );
+        .find(|part| !part.is_empty());
+    let name = [b"PaxHeaders/", base.unwrap_or_default()].concat();
+    set_text(&mut header.as_old_mut().name, &name);
     header.set_mode(0o644);
     header.set_uid(0);
     header.set_gid(0);
