@@ -1,1 +1,43 @@
-fn main() {}
+//! The binary `kiln`: arguments in, exit code out. Everything it does is in `command/`, everything it shows in `render/`.
+
+mod command;
+mod diagnostics;
+mod environment;
+mod failure;
+mod render;
+mod session;
+mod signals;
+mod table;
+mod units;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Builds images from Dockerfiles, without a daemon and without root.
+#[derive(Debug, Parser)]
+#[command(name = "kiln", version, propagate_version = true, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(flatten)]
+    globals: environment::Globals,
+    #[command(subcommand)]
+    command: command::Command,
+}
+
+fn main() -> ExitCode {
+    // RUN steps start this binary again; nothing may happen before that is known.
+    if let Some(code) = kiln_sandbox::main_if_reexecuted() {
+        return code;
+    }
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
+        }
+    };
+    environment::start_tracing();
+    match arguments.command.run(&arguments.globals) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(&arguments.globals),
+    }
+}

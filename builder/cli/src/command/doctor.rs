@@ -1,0 +1,34 @@
+//! `kiln doctor`: what this machine can do for kiln, and what the administrator would have to do.
+
+use crate::environment::Globals;
+use crate::failure::{Failure, Kind};
+use crate::table;
+use clap::Args;
+use kiln_sandbox::{Status, probe};
+
+/// Arguments of `kiln doctor`.
+#[derive(Debug, Args)]
+pub struct Arguments {}
+
+/// Examines.
+///
+/// # Errors
+/// When something that builds need is missing.
+pub fn run(_arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+    let checks = probe(&globals.store()?, globals.disabled()?);
+    for check in &checks {
+        let mark = match check.status {
+            Status::Ok => "ok     ",
+            Status::Warn => "weak   ",
+            Status::Missing => "missing",
+        };
+        table::line(&format!("{mark}  {}: {}", check.name, check.detail));
+        if let Some(fix) = &check.fix {
+            table::line(&format!("         {fix}"));
+        }
+    }
+    if checks.iter().any(|check| check.status == Status::Missing) {
+        return Err(Failure::new(Kind::Environment, "this machine cannot build yet"));
+    }
+    Ok(())
+}

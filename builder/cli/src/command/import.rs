@@ -1,0 +1,52 @@
+//! `kiln import`: an image of one layer from a root file system.
+
+use crate::environment::Globals;
+use crate::failure::{Failure, Kind};
+use crate::{session, table};
+use clap::Args;
+use kiln_engine::archive::{self, ImportSource};
+use kiln_engine::session::seconds;
+use kiln_oci::Reference;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Arguments of `kiln import`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// A tar (also gzip, zstd, xz, bzip2), a folder, or - for standard input
+    #[arg(value_name = "ROOTFS")]
+    rootfs: PathBuf,
+    /// Name of the image
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// Comment in the image's history
+    #[arg(short, long, value_name = "TEXT")]
+    message: Option<String>,
+}
+
+/// Imports.
+///
+/// # Errors
+/// When the root file system cannot be read.
+pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+    let reference = arguments.name.as_deref().map(|name| Reference::parse(name).map_err(|error| Failure::usage(format!("{name}: {error}")))).transpose()?;
+    let reference = reference.map(Reference::with_default_tag);
+    let path = arguments.rootfs.as_path();
+    let message = arguments.message.clone().unwrap_or_else(|| format!("Imported from {}", path.file_name().unwrap_or(path.as_os_str()).to_string_lossy()));
+    let store = session::store(globals)?;
+    let taken = archive::import(&store, source(path)?, reference.as_ref(), &message, seconds(SystemTime::now()))?;
+    table::line(&taken.id.to_string());
+    Ok(())
+}
+
+fn source(path: &Path) -> Result<ImportSource<'_>, Failure> {
+    if path.as_os_str() == "-" {
+        return Ok(ImportSource::Tar(Box::new(std::io::stdin()), path));
+    }
+    if path.is_dir() {
+        return Ok(ImportSource::Folder(path));
+    }
+    let file = File::open(path).map_err(|error| Failure::new(Kind::Usage, format!("{}: {error}", path.display())))?;
+    Ok(ImportSource::Tar(Box::new(file), path))
+}

@@ -1,0 +1,80 @@
+//! The commands, one file each: its arguments and what it does. To add one: a file and a line in the table below.
+
+mod build;
+mod completions;
+mod debug;
+mod df;
+mod doctor;
+mod fsck;
+mod history;
+mod images;
+mod import;
+mod inspect;
+mod load;
+mod man;
+mod prune;
+mod rmi;
+mod save;
+mod tag;
+
+use crate::environment::Globals;
+use crate::failure::Failure;
+
+macro_rules! commands {
+    ($($(#[$attribute:meta])* $variant:ident = $module:ident),* $(,)?) => {
+        /// What to do.
+        #[derive(Debug, clap::Subcommand)]
+        pub enum Command {
+            $($(#[$attribute])* $variant($module::Arguments)),*
+        }
+
+        impl Command {
+            /// Does it.
+            ///
+            /// # Errors
+            /// With what to show and the exit code.
+            pub fn run(self, globals: &Globals) -> Result<(), Failure> {
+                match self {
+                    $(Command::$variant(arguments) => $module::run(arguments, globals)),*
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    /// Build an image from a Dockerfile
+    Build = build,
+    /// List images
+    #[command(visible_alias = "ls")]
+    Images = images,
+    /// Show all that is known of images, as JSON
+    Inspect = inspect,
+    /// Show how an image was made
+    History = history,
+    /// Give an image another name
+    Tag = tag,
+    /// Remove names, and images that have none left
+    Rmi = rmi,
+    /// Write images to an archive
+    Save = save,
+    /// Read images from an archive
+    Load = load,
+    /// Make an image from a root file system
+    Import = import,
+    /// Remove what is not needed from the store
+    Prune = prune,
+    /// Show what the store holds
+    Df = df,
+    /// Check the store
+    Fsck = fsck,
+    /// Show what this machine can do for kiln
+    Doctor = doctor,
+    /// Show how kiln reads a Dockerfile, words or a .dockerignore
+    Debug = debug,
+    /// Print completions for a shell
+    Completions = completions,
+    /// Print the manual page
+    #[command(hide = true)]
+    Man = man,
+}

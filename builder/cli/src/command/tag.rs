@@ -1,0 +1,29 @@
+//! `kiln tag`: one more name for an image.
+
+use crate::environment::Globals;
+use crate::failure::Failure;
+use crate::session;
+use clap::Args;
+use kiln_oci::Reference;
+
+/// Arguments of `kiln tag`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Image name or ID
+    #[arg(value_name = "IMAGE")]
+    image: String,
+    /// The other name
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+/// Tags.
+///
+/// # Errors
+/// When the image is not there or the name is none.
+pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+    let name = Reference::parse(&arguments.name).map_err(|error| Failure::usage(format!("{}: {error}", arguments.name)))?;
+    let store = session::store(globals)?;
+    let image = store.find_image(&arguments.image)?;
+    Ok(store.tag(&name.with_default_tag(), &image.manifest_digest)?)
+}

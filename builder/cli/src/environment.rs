@@ -1,0 +1,76 @@
+//! Everything that kiln reads from its environment, in one place; libraries get it as arguments.
+//!
+//! `KILN_STORE`, `KILN_DISABLE`, `KILN_LOG`, `NO_COLOR`, `SOURCE_DATE_EPOCH`, `PATH`, `HOME`, `XDG_DATA_HOME`, and what
+//! `--build-arg NAME` and `--secret env=` name.
+
+use crate::failure::Failure;
+use clap::Args;
+use kiln_sandbox::Disabled;
+use std::path::PathBuf;
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Globals {
+    /// Folder of the store [default: /var/lib/kiln for root, else ~/.local/share/kiln]
+    #[arg(long, global = true, env = "KILN_STORE", value_name = "DIR", hide_env_values = true)]
+    pub store: Option<PathBuf>,
+    /// Kernel features that are not used, to test the fallbacks
+    #[arg(long, global = true, env = "KILN_DISABLE", value_name = "NAMES", hide = true, default_value = "")]
+    pub disable: String,
+}
+
+impl Globals {
+    /// Where the store is.
+    ///
+    /// # Errors
+    /// When an ordinary user has no home.
+    pub fn store(&self) -> Result<PathBuf, Failure> {
+        if let Some(store) = &self.store {
+            return std::path::absolute(store).map_err(|error| Failure::usage(format!("--store: {error}")));
+        }
+        if rustix::process::geteuid().is_root() {
+            return Ok(PathBuf::from("/var/lib/kiln"));
+        }
+        if let Some(data) = variable("XDG_DATA_HOME").filter(|data| data.starts_with('/')) {
+            return Ok(PathBuf::from(data).join("kiln"));
+        }
+        let home = variable("HOME").filter(|home| home.starts_with('/'));
+        let home = home.ok_or_else(|| Failure::usage("there is no HOME to keep the store in").hint("say where with --store DIR or KILN_STORE"))?;
+        Ok(PathBuf::from(home).join(".local/share/kiln"))
+    }
+
+    /// The features that are switched off.
+    ///
+    /// # Errors
+    /// When a name is unknown.
+    pub fn disabled(&self) -> Result<Disabled, Failure> {
+        self.disable.parse().map_err(|error| Failure::usage(format!("KILN_DISABLE: {error}")))
+    }
+}
+
+/// A variable, if it is set and text.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Whether colour is unwanted (<https://no-color.org>).
+pub fn no_color() -> bool {
+    variable("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// Logs for developers: `KILN_LOG=debug`, in the syntax of tracing's EnvFilter.
+pub fn start_tracing() {
+    if let Some(filter) = variable("KILN_LOG") {
+        let filter = tracing_subscriber::EnvFilter::new(filter);
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
+}
+
+/// The host's resolver, as RUN should use it. systemd's stub address means nothing in other network namespaces and gives no
+/// answers where its socket is private, so its upstream file is taken instead.
+pub fn resolv_conf() -> String {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let text = read("/etc/resolv.conf");
+    let upstream = read("/run/systemd/resolve/resolv.conf");
+    if text.lines().any(|line| line.trim() == "nameserver 127.0.0.53") && !upstream.is_empty() { upstream } else { text }
+}

@@ -1,0 +1,87 @@
+//! What both human renderers know of the steps: names, followed logs, counts for the summary. Unaware of terminals.
+
+use super::follow::Follower;
+use crate::units;
+use kiln_engine::event::{Event, EventKind, Outcome, StepInfo};
+use std::collections::BTreeMap;
+
+/// The state of a build as far as renderers need it.
+#[derive(Debug, Default)]
+pub struct Steps {
+    infos: BTreeMap<usize, StepInfo>,
+    logs: BTreeMap<usize, Follower>,
+    cached: usize,
+    ran: usize,
+    unchanged: usize,
+}
+
+impl Steps {
+    /// Takes what `event` says of the steps.
+    pub fn note(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::Planned { steps } => self.infos = steps.iter().map(|info| (info.step, info.clone())).collect(),
+            EventKind::Log { step, path } => {
+                self.logs.insert(*step, Follower::open(path));
+            }
+            EventKind::Finished { outcome: Outcome::Cached, .. } => self.cached += 1,
+            EventKind::Committed { outcome, .. } => match outcome {
+                Outcome::Cached => self.cached += 1,
+                Outcome::Ran => self.ran += 1,
+                Outcome::Unchanged => self.unchanged += 1,
+            },
+            _ => {}
+        }
+    }
+
+    /// The step's description.
+    pub fn info(&self, step: usize) -> Option<&StepInfo> {
+        self.infos.get(&step)
+    }
+
+    /// `[build 2/5]`, aligned with the other steps of its stage.
+    pub fn prefix(&self, step: usize) -> String {
+        self.infos.get(&step).map_or_else(|| format!("[{step}]"), |info| format!("[{} {}/{}]", info.stage, info.number, info.of))
+    }
+
+    /// The instruction, cut to `width` characters.
+    pub fn title(&self, step: usize, width: usize) -> String {
+        let title = self.infos.get(&step).map_or("", |info| info.title.as_str());
+        clip(title, width)
+    }
+
+    /// New lines of all logs; `show` gets the step and the line.
+    pub fn follow(&mut self, mut show: impl FnMut(usize, &str)) {
+        for (&step, log) in &mut self.logs {
+            log.lines(false, |line| show(step, line));
+        }
+    }
+
+    /// The last lines of a step whose command has ended.
+    pub fn end_log(&mut self, step: usize, mut show: impl FnMut(&str)) {
+        if let Some(mut log) = self.logs.remove(&step) {
+            log.lines(true, &mut show);
+        }
+    }
+
+    /// `8 steps: 6 cached, 2 ran`.
+    pub fn summary(&self) -> String {
+        let mut parts = Vec::new();
+        for (count, what) in [(self.cached, "cached"), (self.ran, "ran"), (self.unchanged, "ran without changing anything")] {
+            if count > 0 {
+                parts.push(format!("{count} {what}"));
+            }
+        }
+        let steps = units::counted(self.cached + self.ran + self.unchanged, "step");
+        if parts.is_empty() { steps } else { format!("{steps}: {}", parts.join(", ")) }
+    }
+}
+
+/// `text` on one line and cut to `width` characters.
+pub fn clip(text: &str, width: usize) -> String {
+    let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if line.chars().count() > width {
+        line = line.chars().take(width.saturating_sub(1)).collect();
+        line.push('…');
+    }
+    line
+}

@@ -1,0 +1,160 @@
+//! A live view for terminals: finished steps scroll up, running ones stay below with their time and last line of output.
+//! Unaware of what steps do. Drawing is indicatif's; it is driven from one thread only.
+
+use super::Renderer;
+use super::steps::{Steps, clip};
+use crate::units;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use kiln_engine::event::{Event, EventKind, Outcome};
+use std::collections::BTreeMap;
+
+/// Characters of an instruction or of output that are shown; wider text would wrap and flicker.
+const WIDTH: usize = 100;
+
+struct Stage {
+    bar: ProgressBar,
+    done: usize,
+}
+
+/// The live view.
+pub struct Terminal {
+    steps: Steps,
+    screen: MultiProgress,
+    stages: BTreeMap<String, Stage>,
+    running: BTreeMap<usize, (ProgressBar, ProgressBar)>,
+    color: bool,
+}
+
+impl Terminal {
+    /// With or without colour.
+    pub fn new(color: bool) -> Self {
+        Terminal {
+            steps: Steps::default(),
+            screen: MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(20)),
+            stages: BTreeMap::new(),
+            running: BTreeMap::new(),
+            color,
+        }
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn say(&self, line: impl AsRef<str>) {
+        // Drawing fails only when the terminal has gone.
+        let _ = self.screen.println(line);
+    }
+
+    fn stage_line(&mut self, step: usize) -> Option<ProgressBar> {
+        let info = self.steps.info(step)?.clone();
+        let stage = self.stages.entry(info.stage.clone()).or_insert_with(|| {
+            let bar = self.screen.add(ProgressBar::new(info.of as u64));
+            bar.set_style(style("{prefix:.bold} {pos}/{len}"));
+            bar.set_prefix(info.stage);
+            Stage { bar, done: 0 }
+        });
+        Some(stage.bar.clone())
+    }
+
+    fn start(&mut self, step: usize, because: Option<&str>) {
+        let Some(stage) = self.stage_line(step) else { return };
+        let step_bar = self.screen.insert_after(&stage, ProgressBar::new_spinner());
+        step_bar.set_style(style("  {spinner} {msg} {elapsed}"));
+        step_bar.set_message(self.steps.title(step, WIDTH));
+        step_bar.enable_steady_tick(std::time::Duration::from_millis(120));
+        let output = self.screen.insert_after(&step_bar, ProgressBar::new_spinner());
+        output.set_style(style("    {msg:.dim}"));
+        self.running.insert(step, (step_bar, output));
+        if let Some(reason) = because {
+            self.say(format!("  {} {} again: {reason}", self.steps.prefix(step), self.steps.title(step, 40)));
+        }
+    }
+
+    fn end(&mut self, step: usize) {
+        self.tick();
+        self.steps.end_log(step, |_| ());
+        if let Some((bar, output)) = self.running.remove(&step) {
+            output.finish_and_clear();
+            bar.finish_and_clear();
+            self.screen.remove(&output);
+            self.screen.remove(&bar);
+        }
+        let Some(bar) = self.stage_line(step) else { return };
+        let Some(stage) = self.steps.info(step).and_then(|info| self.stages.get_mut(&info.stage)) else { return };
+        stage.done += 1;
+        bar.set_position(stage.done as u64);
+    }
+
+    fn finished(&mut self, step: usize, outcome: Outcome, took_us: u64) {
+        self.end(step);
+        let prefix = self.steps.prefix(step);
+        let title = self.steps.title(step, WIDTH);
+        match outcome {
+            Outcome::Cached => self.say(format!("{} {prefix} {title}", self.paint("32", "cached"))),
+            _ => self.say(format!("{}   {prefix} {title} {}", self.paint("1;32", "done"), self.paint("2", &units::duration(took_us)))),
+        }
+    }
+
+    fn image(&self, event: &Event, tags: &[String], id: &str, layers: usize, bytes: u64) {
+        let name = if tags.is_empty() { "an image without a tag".to_owned() } else { tags.join(", ") };
+        self.say(format!("{}  {name}", self.paint("1;32", "built")));
+        self.say(format!("       {id}"));
+        self.say(format!("       {} in {}", units::bytes(bytes), units::counted(layers, "layer")));
+        self.say(format!("       {}; {} in all", self.steps.summary(), units::duration(event.at_us)));
+    }
+}
+
+impl Renderer for Terminal {
+    fn handle(&mut self, event: &Event) {
+        self.steps.note(event);
+        match &event.kind {
+            EventKind::Started { step, because } => self.start(*step, because.as_deref()),
+            EventKind::Finished { step, outcome, took_us, .. } => self.finished(*step, *outcome, *took_us),
+            EventKind::Failed { step, message } => {
+                self.end(*step);
+                let line = format!("{} {} {}", self.paint("1;31", "failed"), self.steps.prefix(*step), self.steps.title(*step, WIDTH));
+                self.say(line);
+                self.say(format!("       {message}"));
+            }
+            EventKind::Warning { message } => self.say(format!("{}: {message}", self.paint("1;33", "warning"))),
+            EventKind::Image { id, tags, layers, bytes, .. } => self.image(event, tags, id, *layers, *bytes),
+            EventKind::Source { .. }
+            | EventKind::Begun { .. }
+            | EventKind::Planned { .. }
+            | EventKind::Log { .. }
+            | EventKind::Committed { .. } => {}
+        }
+    }
+
+    fn tick(&mut self) {
+        let mut last = BTreeMap::new();
+        self.steps.follow(|step, line| {
+            if !line.trim().is_empty() {
+                last.insert(step, clip(line, WIDTH));
+            }
+        });
+        for (step, line) in last {
+            if let Some((_, output)) = self.running.get(&step) {
+                output.set_message(line);
+                output.tick();
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        for (bar, output) in self.running.values() {
+            output.finish_and_clear();
+            bar.finish_and_clear();
+        }
+        for stage in self.stages.values() {
+            stage.bar.finish_and_clear();
+        }
+        let _ = self.screen.clear();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates are constants of this file; the default is only ever shown if one is mistyped.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}

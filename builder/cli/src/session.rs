@@ -1,0 +1,44 @@
+//! Opens the store and, for commands that mount, enters the namespaces first. Unaware of what commands do.
+
+use crate::environment::{self, Globals};
+use crate::failure::Failure;
+use kiln_cache::{OpenOptions, Store};
+use kiln_engine::cancel::Cancel;
+use kiln_engine::event::Events;
+use kiln_engine::session::{Host, Session};
+use kiln_sandbox::{EnterOptions, IdMap, enter};
+use std::time::SystemTime;
+
+/// Opens a session that can mount and run. Must be called before any thread is started.
+///
+/// # Errors
+/// When the namespaces cannot be entered or the store cannot be opened.
+pub fn open(globals: &Globals, events: Events, cancel: Cancel) -> Result<Session, Failure> {
+    let disabled = globals.disabled()?;
+    let root = globals.store()?;
+    let entered = enter(EnterOptions { disabled })?;
+    let store = Store::open(OpenOptions { rootless: entered.rootless, single_id: entered.ids.is_single(), ..options(root, entered.ids.key()) })?;
+    if let Some(note) = &entered.note {
+        events.warn(note);
+    }
+    let host = Host {
+        resolv_conf: environment::resolv_conf(),
+        search_path: environment::variable("PATH").unwrap_or_default(),
+        now: SystemTime::now,
+    };
+    Ok(Session { store, events, cancel, ids: entered.ids, rootless: entered.rootless, disabled, host })
+}
+
+/// Opens the store for a command that neither mounts nor looks into views.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn store(globals: &Globals) -> Result<Store, Failure> {
+    Ok(Store::open(options(globals.store()?, IdMap::Root.key()))?)
+}
+
+fn options(root: std::path::PathBuf, id_map_key: String) -> OpenOptions {
+    // Without a boot id everything counts as another boot's and is verified: slower, never wrong.
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
+    OpenOptions { root, id_map_key, rootless: false, single_id: false, boot_id, read_only: false, now: SystemTime::now }
+}

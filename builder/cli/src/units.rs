@@ -1,0 +1,117 @@
+//! Sizes and times as people read them. Unaware of what they measure.
+
+/// Bytes in decimal units, as docker prints them: `12B`, `3.4kB`, `118MB`.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
+    #[allow(clippy::cast_precision_loss)] // three digits are shown
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    let digits = if unit == 0 || value >= 99.95 {
+        0
+    } else if value >= 9.995 {
+        1
+    } else {
+        2
+    };
+    let text = format!("{value:.digits$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text}{}", UNITS[unit])
+}
+
+/// Reads `500M`, `1.5GB`, `64k`, `2GiB` or plain bytes. Letters are decimal as docker's sizes, `iB` binary.
+///
+/// # Errors
+/// With what was expected.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is not a size such as 500MB, 2GiB or 1048576");
+    let text_trimmed = text.trim();
+    let digits = text_trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text_trimmed.len());
+    let number: f64 = text_trimmed[..digits].parse().map_err(|_| wrong())?;
+    let unit = text_trimmed[digits..].trim().to_ascii_lowercase();
+    let (letter, base) = match unit.strip_suffix("ib") {
+        Some(letter) => (letter, 1024_f64),
+        None => (unit.strip_suffix('b').unwrap_or(&unit), 1000_f64),
+    };
+    let power = ["", "k", "m", "g", "t", "p"].iter().position(|known| *known == letter).ok_or_else(wrong)?;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+    Ok((number * base.powi(power as i32)) as u64)
+}
+
+/// A duration: `0.4ms`, `87ms`, `3.21s`, `2m05s`, `1h02m`.
+pub fn duration(micros: u64) -> String {
+    #[allow(clippy::cast_precision_loss)]
+    let seconds = micros as f64 / 1e6;
+    match micros {
+        0..=9_999 => format!("{:.1}ms", seconds * 1e3),
+        10_000..=999_499 => format!("{:.0}ms", seconds * 1e3),
+        999_500..=59_994_999 => format!("{seconds:.2}s"),
+        59_995_000..=3_599_499_999 => {
+            let whole = (micros + 500_000) / 1_000_000;
+            format!("{}m{:02}s", whole / 60, whole % 60)
+        }
+        _ => {
+            let minutes = micros / 60_000_000;
+            format!("{}h{:02}m", minutes / 60, minutes % 60)
+        }
+    }
+}
+
+/// How long ago, as docker says it: `About a minute ago`, `3 days ago`.
+pub fn ago(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    let (count, unit) = match seconds {
+        0 => return "Less than a second ago".into(),
+        1 => return "1 second ago".into(),
+        2..=59 => (seconds, "seconds"),
+        60..=119 => return "About a minute ago".into(),
+        120..=3599 => (seconds / 60, "minutes"),
+        3600..=7199 => return "About an hour ago".into(),
+        7200..=172_799 => (seconds / 3600, "hours"),
+        172_800..=1_209_599 => (seconds / 86_400, "days"),
+        1_209_600..=5_183_999 => (seconds / 604_800, "weeks"),
+        5_184_000..=63_071_999 => (seconds / 2_592_000, "months"),
+        _ => (seconds / 31_536_000, "years"),
+    };
+    format!("{count} {unit} ago")
+}
+
+/// `1 step`, `2 steps`.
+pub fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_three_digits_at_most() {
+        let shown: Vec<String> = [0, 999, 1000, 1234, 9_999, 99_950, 118_400_000, 999_600_000].map(bytes).into();
+        assert_eq!(shown, ["0B", "999B", "1kB", "1.23kB", "10kB", "100kB", "118MB", "1GB"]);
+    }
+
+    #[test]
+    fn sizes_are_read_as_they_are_written() {
+        let read: Vec<Option<u64>> = ["12", "64k", "1.5GB", "2GiB", "500 MB", "x", "5q", ""].map(|text| parse_bytes(text).ok()).into();
+        assert_eq!(read, [Some(12), Some(64_000), Some(1_500_000_000), Some(2 << 30), Some(500_000_000), None, None, None]);
+    }
+
+    #[test]
+    fn times_change_units_without_odd_values() {
+        let shown: Vec<String> = [400, 9_999, 87_400, 999_500, 3_211_000, 59_996_000, 125_000_000, 3_720_000_000].map(duration).into();
+        assert_eq!(shown, ["0.4ms", "10.0ms", "87ms", "1.00s", "3.21s", "1m00s", "2m05s", "1h02m"]);
+    }
+
+    #[test]
+    fn ages_read_as_docker_prints_them() {
+        let shown: Vec<String> = [0, 45, 70, 600, 4000, 90_000, 200_000].map(ago).into();
+        assert_eq!(
+            shown,
+            ["Less than a second ago", "45 seconds ago", "About a minute ago", "10 minutes ago", "About an hour ago", "25 hours ago", "2 days ago"]
+        );
+    }
+}

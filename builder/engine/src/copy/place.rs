@@ -1,0 +1,339 @@
+//! Where picked files go: the entries that a COPY or ADD adds to its destination. Unaware of tars and of how files are read.
+//!
+//! Rules (BuildKit's copier): links in the destination are followed inside the root; missing parents are made 0755 and take
+//! `--chown` and `--chmod`; a directory merges into an existing one and leaves its owner and mode alone; a file never
+//! replaces a directory, a directory never replaces anything else; a file put on a directory goes inside under its name.
+
+use super::select::Picked;
+use super::{CopyError, base_name, join, parent, shown};
+use kiln_cache::{Chain, Entry, EntryKind, Meta};
+use kiln_parser::chmod::Chmod;
+use std::collections::BTreeMap;
+
+/// Symbolic links followed in one path, as in the kernel.
+const MAX_LINKS: usize = 40;
+
+/// What stands at a path that is added.
+#[derive(Debug, Clone)]
+pub enum Content<'a> {
+    /// A directory.
+    Directory,
+    /// An entry of the source with this number: a file, a link, a device.
+    Entry(usize, &'a Entry, Option<usize>),
+    /// A file with this content.
+    Inline(&'a [u8]),
+}
+
+/// An added path.
+#[derive(Debug, Clone)]
+pub struct Placed<'a> {
+    /// Mode, owner, time and xattrs as they will be.
+    pub meta: Meta,
+    /// What it is.
+    pub content: Content<'a>,
+}
+
+/// How the metadata of what is copied changes.
+#[derive(Debug, Clone, Copy)]
+pub struct Changes<'a> {
+    /// `--chown`, resolved.
+    pub owner: Option<(u32, u32)>,
+    /// `--chmod`.
+    pub chmod: Option<&'a Chmod>,
+    /// The time of directories that nobody described.
+    pub now: i64,
+    /// `SOURCE_DATE_EPOCH`: no time is later.
+    pub latest: Option<i64>,
+}
+
+impl Changes<'_> {
+    /// Metadata of a copied entry.
+    fn of_entry(&self, entry: &Entry) -> Meta {
+        let mut meta = entry.meta();
+        (meta.uid, meta.gid) = self.owner.unwrap_or((meta.uid, meta.gid));
+        if !matches!(entry.kind, EntryKind::Symlink { .. })
+            && let Some(chmod) = self.chmod
+        {
+            meta.mode = chmod.apply(meta.mode, entry.is_directory());
+        }
+        meta.mtime = self.clamp(meta.mtime);
+        meta
+    }
+
+    /// Metadata of a directory that is made on the way.
+    fn of_made_directory(&self) -> Meta {
+        let mut meta = Meta::root(0o755, self.clamp(self.now));
+        (meta.uid, meta.gid) = self.owner.unwrap_or((0, 0));
+        if let Some(chmod) = self.chmod {
+            meta.mode = chmod.apply(meta.mode, true);
+        }
+        meta
+    }
+
+    /// Metadata of a file that comes from no entry.
+    fn of_file(&self, mode: u32, mtime: i64) -> Meta {
+        let mut meta = Meta::root(mode, self.clamp(mtime));
+        (meta.uid, meta.gid) = self.owner.unwrap_or((0, 0));
+        if let Some(chmod) = self.chmod {
+            meta.mode = chmod.apply(meta.mode, false);
+        }
+        meta
+    }
+
+    fn clamp(&self, time: i64) -> i64 {
+        self.latest.map_or(time, |latest| time.min(latest))
+    }
+}
+
+/// Collects what is added on top of a chain.
+#[derive(Debug)]
+pub struct Placement<'a> {
+    below: &'a Chain,
+    changes: Changes<'a>,
+    placed: BTreeMap<Vec<u8>, Placed<'a>>,
+}
+
+enum Seen {
+    Nothing,
+    Directory,
+    Link(Vec<u8>),
+    Other,
+}
+
+impl<'a> Placement<'a> {
+    /// Starts with nothing added. For `--link`, `below` is an empty chain.
+    #[must_use]
+    pub fn new(below: &'a Chain, changes: Changes<'a>) -> Self {
+        Placement { below, changes, placed: BTreeMap::new() }
+    }
+
+    /// What was added, by path.
+    #[must_use]
+    pub fn finish(self) -> BTreeMap<Vec<u8>, Placed<'a>> {
+        self.placed
+    }
+
+    /// Puts something picked from source number `source` at `destination` (absolute; a trailing slash means a directory).
+    ///
+    /// # Errors
+    /// When a file meets a directory or the other way round.
+    pub fn put(&mut self, source: usize, picked: &Picked<'a>, destination: &str) -> Result<(), CopyError> {
+        let target = self.target(destination, picked)?;
+        if let Some((relative, parents)) = &picked.below_pivot {
+            self.put_parents(&target, relative, parents)?;
+        }
+        if !picked.root.entry.is_directory() {
+            return self.put_entry(source, picked.root.layer, picked.root.entry, &target);
+        }
+        match self.see(&target) {
+            Seen::Nothing if picked.below_pivot.is_some() => self.put_entry(source, picked.root.layer, picked.root.entry, &target)?,
+            Seen::Nothing | Seen::Directory => self.make_directories(&target)?,
+            Seen::Link(_) | Seen::Other => return Err(CopyError::NotADirectory(shown(&target))),
+        }
+        for (relative, found) in &picked.content {
+            self.put_entry(source, found.layer, found.entry, &join(&target, relative))?;
+        }
+        Ok(())
+    }
+
+    /// Puts a file made from bytes, as a heredoc.
+    ///
+    /// # Errors
+    /// As [`Placement::put`].
+    pub fn put_inline(&mut self, name: &str, content: &'a [u8], destination: &str) -> Result<(), CopyError> {
+        let target = self.file_target(destination, name.as_bytes())?;
+        let meta = self.changes.of_file(0o644, self.changes.now);
+        self.put_file(target, Placed { meta, content: Content::Inline(content) })
+    }
+
+    /// The directory that `destination` means, made if it is missing: for what is unpacked there.
+    ///
+    /// # Errors
+    /// When something else is there.
+    pub fn directory(&mut self, destination: &str) -> Result<Vec<u8>, CopyError> {
+        let target = self.resolve(destination.trim_matches('/').as_bytes())?;
+        self.make_directories(&target)?;
+        Ok(target)
+    }
+
+    /// Puts an entry of an archive at `path`, whose parents may be links; whatever was there gives way.
+    ///
+    /// # Errors
+    /// When links go in circles.
+    pub fn unpack_entry(&mut self, source: usize, layer: Option<usize>, entry: &'a Entry, path: &[u8]) -> Result<(), CopyError> {
+        let folder = self.resolve(parent(path))?;
+        self.make_unpack_directories(&folder);
+        let target = join(&folder, base_name(path));
+        let meta = self.changes.of_entry(entry);
+        if !entry.is_directory() {
+            self.drop_below(&target);
+        }
+        let content = if entry.is_directory() { Content::Directory } else { Content::Entry(source, entry, layer) };
+        self.placed.insert(target, Placed { meta, content });
+        Ok(())
+    }
+
+    /// Makes directories up to and including `path` (resolved), 0755 with `--chown`.
+    ///
+    /// # Errors
+    /// When a component is something else.
+    pub fn make_directories(&mut self, path: &[u8]) -> Result<(), CopyError> {
+        for prefix in prefixes(path) {
+            match self.see(prefix) {
+                Seen::Directory => {}
+                Seen::Nothing => {
+                    let meta = self.changes.of_made_directory();
+                    self.placed.insert(prefix.to_vec(), Placed { meta, content: Content::Directory });
+                }
+                Seen::Link(_) | Seen::Other => return Err(CopyError::NotADirectory(shown(prefix))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Directories that an archive implies: root's, whatever `--chown` says.
+    fn make_unpack_directories(&mut self, path: &[u8]) {
+        for prefix in prefixes(path) {
+            if !matches!(self.see(prefix), Seen::Directory) {
+                let meta = Meta::root(0o755, self.changes.clamp(self.changes.now));
+                self.placed.insert(prefix.to_vec(), Placed { meta, content: Content::Directory });
+            }
+        }
+    }
+
+    fn drop_below(&mut self, path: &[u8]) {
+        let start = join(path, b"/");
+        let below: Vec<Vec<u8>> = self.placed.range(start.clone()..).map(|(p, _)| p).take_while(|p| p.starts_with(&start)).cloned().collect();
+        for path in below {
+            self.placed.remove(&path);
+        }
+    }
+
+    /// The resolved path at which a picked thing itself goes.
+    fn target(&mut self, destination: &str, picked: &Picked<'a>) -> Result<Vec<u8>, CopyError> {
+        if let Some((relative, _)) = &picked.below_pivot {
+            let folder = self.directory(destination)?;
+            return Ok(join(&folder, relative));
+        }
+        if picked.root.entry.is_directory() {
+            return self.resolve(destination.trim_matches('/').as_bytes());
+        }
+        self.file_target(destination, &picked.name)
+    }
+
+    fn file_target(&mut self, destination: &str, name: &[u8]) -> Result<Vec<u8>, CopyError> {
+        let target = self.resolve(destination.trim_matches('/').as_bytes())?;
+        let inside = destination.ends_with('/') || matches!(self.see(&target), Seen::Directory);
+        if inside {
+            self.make_directories(&target)?;
+            return Ok(join(&target, name));
+        }
+        self.make_directories(parent(&target))?;
+        Ok(target)
+    }
+
+    /// `--parents`: the directories between the destination and the thing look as they do in the source.
+    fn put_parents(&mut self, target: &[u8], relative: &[u8], parents: &[kiln_cache::Found<'a>]) -> Result<(), CopyError> {
+        let root = target.len() - relative.len();
+        let ends = relative.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| root + at);
+        for (end, found) in ends.zip(parents) {
+            let path = &target[..end];
+            match self.see(path) {
+                Seen::Directory => {}
+                Seen::Nothing => {
+                    let meta = self.changes.of_entry(found.entry);
+                    self.placed.insert(path.to_vec(), Placed { meta, content: Content::Directory });
+                }
+                Seen::Link(_) | Seen::Other => return Err(CopyError::NotADirectory(shown(path))),
+            }
+        }
+        Ok(())
+    }
+
+    fn put_entry(&mut self, source: usize, layer: Option<usize>, entry: &'a Entry, target: &[u8]) -> Result<(), CopyError> {
+        let meta = self.changes.of_entry(entry);
+        if !entry.is_directory() {
+            return self.put_file(target.to_vec(), Placed { meta, content: Content::Entry(source, entry, layer) });
+        }
+        match self.see(target) {
+            Seen::Directory => Ok(()),
+            Seen::Nothing => {
+                self.placed.insert(target.to_vec(), Placed { meta, content: Content::Directory });
+                Ok(())
+            }
+            Seen::Link(_) | Seen::Other => Err(CopyError::NotADirectory(shown(target))),
+        }
+    }
+
+    fn put_file(&mut self, target: Vec<u8>, placed: Placed<'a>) -> Result<(), CopyError> {
+        if matches!(self.see(&target), Seen::Directory) {
+            return Err(CopyError::DirectoryInTheWay(shown(&target)));
+        }
+        self.placed.insert(target, placed);
+        Ok(())
+    }
+
+    /// What is at a path whose parents are no links.
+    fn see(&self, path: &[u8]) -> Seen {
+        if path.is_empty() {
+            return Seen::Directory;
+        }
+        if let Some(placed) = self.placed.get(path) {
+            return match &placed.content {
+                Content::Directory => Seen::Directory,
+                Content::Entry(_, entry, _) => see_entry(entry),
+                Content::Inline(_) => Seen::Other,
+            };
+        }
+        self.below.lookup(path).map_or(Seen::Nothing, |found| see_entry(found.entry))
+    }
+
+    /// Follows links in `path`, all of them, inside the root, also through what was added.
+    ///
+    /// # Errors
+    /// When there are too many of them.
+    pub fn resolve(&self, path: &[u8]) -> Result<Vec<u8>, CopyError> {
+        let mut todo: Vec<Vec<u8>> = components(path);
+        let mut done: Vec<u8> = Vec::new();
+        let mut links = 0;
+        while let Some(component) = todo.pop() {
+            if component == b".." {
+                done = parent(&done).to_vec();
+                continue;
+            }
+            let at = join(&done, &component);
+            let Seen::Link(target) = self.see(&at) else {
+                done = at;
+                continue;
+            };
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(CopyError::NotADirectory(shown(path)));
+            }
+            if target.starts_with(b"/") {
+                done.clear();
+            }
+            todo.extend(components(&target));
+        }
+        Ok(done)
+    }
+}
+
+fn see_entry(entry: &Entry) -> Seen {
+    match &entry.kind {
+        EntryKind::Directory { .. } => Seen::Directory,
+        EntryKind::Symlink { target } => Seen::Link(target.to_vec()),
+        _ => Seen::Other,
+    }
+}
+
+/// Components in reverse order, without `.` and empty ones.
+fn components(path: &[u8]) -> Vec<Vec<u8>> {
+    path.split(|&byte| byte == b'/').filter(|c| !c.is_empty() && *c != b".").rev().map(<[u8]>::to_vec).collect()
+}
+
+/// `a`, `a/b`, `a/b/c` of `a/b/c`.
+fn prefixes(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let inner = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| &path[..at]);
+    inner.chain(Some(path)).filter(|prefix| !prefix.is_empty())
+}

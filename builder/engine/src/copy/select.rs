@@ -1,0 +1,219 @@
+//! Which entries of a chain the source paths of a COPY mean. Unaware of destinations and of what the chain stands for.
+//!
+//! Rules (BuildKit's): wildcards match within one path component; a literal path must exist, a wildcard may match nothing;
+//! links in a named path are followed inside the root, links below it are kept; a directory means its contents.
+
+use super::{CopyError, base_name, join, parent, shown};
+use kiln_cache::{Chain, Found};
+use kiln_parser::graph::SourcePath;
+use kiln_parser::{glob, ignore};
+use std::collections::HashSet;
+
+/// One thing that a source path means, with all that is below it.
+#[derive(Debug)]
+pub struct Picked<'a> {
+    /// Its name in its directory: what a file is called when it is put into a directory.
+    pub name: Vec<u8>,
+    /// With `--parents`: its path below the pivot, and the directories on the way there, outermost first.
+    pub below_pivot: Option<(Vec<u8>, Vec<Found<'a>>)>,
+    /// The thing itself.
+    pub root: Found<'a>,
+    /// What is below, sorted, by path relative to it; nothing when it is no directory.
+    pub content: Vec<(Vec<u8>, Found<'a>)>,
+}
+
+/// Selects what `paths` mean in `chain`, in the order written.
+///
+/// # Errors
+/// When a literal path is not there, links go in circles or a pattern is malformed.
+pub fn select<'a>(chain: &'a Chain, paths: &[SourcePath], parents: bool, exclude: &[String]) -> Result<Vec<Picked<'a>>, CopyError> {
+    let excluded = Excluded::new(exclude)?;
+    let mut picked = Vec::new();
+    for path in paths {
+        if parents {
+            select_with_parents(chain, path, &excluded, &mut picked)?;
+        } else {
+            for (name, root) in expand(chain, &path.pattern)? {
+                if excluded.file(&name, &root) {
+                    continue;
+                }
+                let content = contents(chain, &root, &excluded, b"");
+                picked.push(Picked { name, below_pivot: None, root: root.1, content });
+            }
+        }
+    }
+    Ok(picked)
+}
+
+type Named<'a> = (Vec<u8>, Found<'a>);
+
+/// The places that a pattern means: name and (resolved path, entry).
+fn expand<'a>(chain: &'a Chain, pattern: &str) -> Result<Vec<(Vec<u8>, Named<'a>)>, CopyError> {
+    let mut places: Vec<(Vec<u8>, Vec<u8>)> = vec![(Vec::new(), Vec::new())];
+    let mut wild = false;
+    for component in pattern.split('/').filter(|component| !component.is_empty()) {
+        let mut next = Vec::new();
+        let is_wild = glob::has_wildcards(component);
+        wild |= is_wild;
+        for (_, folder) in &places {
+            if is_wild {
+                next.extend(matching(chain, folder, component)?.into_iter().map(|name| (name.clone(), join(folder, &name))));
+            } else {
+                let name = component.as_bytes().to_vec();
+                next.push((name.clone(), join(folder, &name)));
+            }
+        }
+        places = next;
+    }
+    let mut found = Vec::new();
+    for (name, place) in places {
+        let resolved = chain.resolve(&place, true)?;
+        match resolved.found {
+            Some(entry) => found.push((name, (resolved.path, entry))),
+            None if wild => {}
+            None => return Err(CopyError::NotFound { path: format!("/{pattern}"), hint: None }),
+        }
+    }
+    Ok(found)
+}
+
+/// Names in `folder` (links followed) that match one component of a pattern, sorted.
+fn matching(chain: &Chain, folder: &[u8], pattern: &str) -> Result<Vec<Vec<u8>>, CopyError> {
+    let resolved = chain.resolve(folder, true)?;
+    if !resolved.found.is_some_and(|found| found.entry.is_directory()) {
+        return Ok(Vec::new());
+    }
+    let mut names = Vec::new();
+    for (name, _) in chain.children(&resolved.path) {
+        if glob::match_component(pattern, &shown(name)).map_err(|_| CopyError::BadPattern(pattern.to_owned()))? {
+            names.push(name.to_vec());
+        }
+    }
+    Ok(names)
+}
+
+/// What is below a directory, by relative path, without what is excluded. `prefix` is put before the relative path when
+/// the patterns are asked.
+fn contents<'a>(chain: &'a Chain, root: &Named<'a>, excluded: &Excluded, prefix: &[u8]) -> Vec<(Vec<u8>, Found<'a>)> {
+    if !root.1.entry.is_directory() {
+        return Vec::new();
+    }
+    let skip = if root.0.is_empty() { 0 } else { root.0.len() + 1 };
+    let below = chain.walk(&root.0).into_iter().filter(|found| found.entry.path.len() > root.0.len());
+    let relative = below.map(|found| (found.entry.path[skip..].to_vec(), found));
+    if excluded.is_empty() {
+        return relative.collect();
+    }
+    excluded.retain(relative.collect(), prefix)
+}
+
+/// `--parents`: the pivot is resolved, and what matches below it keeps its path.
+fn select_with_parents<'a>(chain: &'a Chain, path: &SourcePath, excluded: &Excluded, picked: &mut Vec<Picked<'a>>) -> Result<(), CopyError> {
+    let below = path.pattern.strip_prefix(path.pivot.as_str()).unwrap_or(&path.pattern).trim_start_matches('/');
+    let pivots = if path.pivot.is_empty() { vec![Vec::new()] } else { expand(chain, &path.pivot)?.into_iter().map(|(_, (path, _))| path).collect() };
+    let components: Vec<&str> = below.split('/').filter(|component| !component.is_empty()).collect();
+    let wild = components.iter().any(|component| glob::has_wildcards(component)) || glob::has_wildcards(&path.pivot);
+    let mut any = false;
+    for pivot in &pivots {
+        let mut matches = Vec::new();
+        descend(chain, pivot, &Vec::new(), &components, &mut matches)?;
+        matches.sort();
+        matches.dedup();
+        for relative in matches {
+            any = true;
+            pick_with_parents(chain, pivot, relative, excluded, picked)?;
+        }
+    }
+    if any || wild { Ok(()) } else { Err(CopyError::NotFound { path: format!("/{}", path.pattern), hint: None }) }
+}
+
+/// Paths below `pivot` that match the components; `**` stands for any number of directories.
+fn descend(chain: &Chain, pivot: &[u8], at: &[u8], components: &[&str], matches: &mut Vec<Vec<u8>>) -> Result<(), CopyError> {
+    let Some((first, rest)) = components.split_first() else {
+        if chain.resolve(&join(pivot, at), false)?.found.is_some() {
+            matches.push(at.to_vec());
+        }
+        return Ok(());
+    };
+    if *first == "**" {
+        descend(chain, pivot, at, rest, matches)?;
+        for (name, found) in chain.children(&chain.resolve(&join(pivot, at), false)?.path) {
+            if found.entry.is_directory() {
+                descend(chain, pivot, &join(at, name), components, matches)?;
+            } else if rest.is_empty() {
+                matches.push(join(at, name));
+            }
+        }
+        return Ok(());
+    }
+    if glob::has_wildcards(first) {
+        for name in matching(chain, &join(pivot, at), first)? {
+            descend(chain, pivot, &join(at, &name), rest, matches)?;
+        }
+        return Ok(());
+    }
+    descend(chain, pivot, &join(at, first.as_bytes()), rest, matches)
+}
+
+fn pick_with_parents<'a>(chain: &'a Chain, pivot: &[u8], relative: Vec<u8>, excluded: &Excluded, picked: &mut Vec<Picked<'a>>) -> Result<(), CopyError> {
+    let resolved = chain.resolve(&join(pivot, &relative), false)?;
+    let Some(root) = resolved.found else { return Ok(()) };
+    let mut parents = Vec::new();
+    for (at, _) in relative.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
+        if let Some(found) = chain.resolve(&join(pivot, &relative[..at]), true)?.found {
+            parents.push(found);
+        }
+    }
+    let name = base_name(&relative).to_vec();
+    let place = (resolved.path, root);
+    if excluded.file(&relative, &place) {
+        return Ok(());
+    }
+    let content = contents(chain, &place, excluded, &relative);
+    picked.push(Picked { name, below_pivot: Some((relative, parents)), root, content });
+    Ok(())
+}
+
+/// `--exclude`, in the syntax of .dockerignore, relative to each source.
+struct Excluded(Option<ignore::Matcher>);
+
+impl Excluded {
+    fn new(patterns: &[String]) -> Result<Self, CopyError> {
+        if patterns.is_empty() {
+            return Ok(Excluded(None));
+        }
+        let bad = |error: &dyn std::fmt::Display| CopyError::BadExclude { pattern: patterns.join(","), message: error.to_string() };
+        ignore::Matcher::new(patterns).map(|matcher| Excluded(Some(matcher))).map_err(|error| bad(&error))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether a source that is no directory is excluded by its own name.
+    fn file(&self, name: &[u8], place: &Named<'_>) -> bool {
+        !place.1.entry.is_directory() && self.0.as_ref().is_some_and(|matcher| ignored(matcher, name))
+    }
+
+    /// Drops what is excluded; a directory stays when something below it does.
+    fn retain<'a>(&self, entries: Vec<(Vec<u8>, Found<'a>)>, prefix: &[u8]) -> Vec<(Vec<u8>, Found<'a>)> {
+        let Some(matcher) = &self.0 else { return entries };
+        let mut keep: Vec<bool> = entries.iter().map(|(path, _)| !ignored(matcher, &join(prefix, path))).collect();
+        let mut holding: HashSet<Vec<u8>> = HashSet::new();
+        for ((path, _), _) in entries.iter().zip(&keep).filter(|(_, keep)| **keep) {
+            let mut folder = parent(path);
+            while !folder.is_empty() && holding.insert(folder.to_vec()) {
+                folder = parent(folder);
+            }
+        }
+        for ((path, found), keep) in entries.iter().zip(&mut keep) {
+            *keep |= found.entry.is_directory() && holding.contains(path);
+        }
+        entries.into_iter().zip(keep).filter_map(|(entry, keep)| keep.then_some(entry)).collect()
+    }
+}
+
+/// A pattern that turns out to be broken only now excludes nothing; the matcher has checked all of them before.
+fn ignored(matcher: &ignore::Matcher, path: &[u8]) -> bool {
+    matcher.ignored(&shown(path)).unwrap_or(false)
+}

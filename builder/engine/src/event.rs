@@ -1,0 +1,178 @@
+//! Everything that happens in a build, as data. Unaware of terminals: renderers consume these, tests assert on them.
+//!
+//! `--progress json` prints one [`Event`] a line; the shape is part of kiln's interface and carries [`EVENT_VERSION`].
+//! RUN output does not travel through the stream: it goes to a file that [`EventKind::Log`] names, and renderers follow
+//! that file at their own speed, so that a slow terminal never stalls a step and nothing is ever clipped.
+
+use serde::Serialize;
+use std::path::PathBuf;
+use std::sync::mpsc::Sender;
+use std::time::Instant;
+
+/// Version of the event stream; raised when a field changes its meaning.
+pub const EVENT_VERSION: u32 = 1;
+
+/// One thing that happened.
+#[derive(Debug, Clone, Serialize)]
+pub struct Event {
+    /// The build it belongs to: 12 hex digits, unique in a process.
+    pub build: String,
+    /// Microseconds since the build began.
+    pub at_us: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// A step as renderers show it.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct StepInfo {
+    /// Identifies the step in later events.
+    pub step: usize,
+    /// The stage's name, else its number.
+    pub stage: String,
+    /// Position within the stage, from 1.
+    pub number: usize,
+    /// Steps of the stage.
+    pub of: usize,
+    /// The instruction, on one line.
+    pub title: String,
+    /// Its first line in the Dockerfile, from 1; 0 when it has none.
+    pub line: u32,
+}
+
+/// How a step came to its result.
+#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Its record was in the cache.
+    Cached,
+    /// It was executed and made something new.
+    Ran,
+    /// It was executed, and made the same as before: what follows stays cached.
+    Unchanged,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EventKind {
+    /// The build began.
+    Begun {
+        /// [`EVENT_VERSION`].
+        version: u32,
+    },
+    /// The steps that this build consists of.
+    Planned {
+        /// In the order of the Dockerfile.
+        steps: Vec<StepInfo>,
+    },
+    /// A source is being read: context, base image.
+    Source {
+        /// What it is, for people.
+        title: String,
+        /// Files or layers seen.
+        items: u64,
+        /// Bytes that had to be digested.
+        bytes: u64,
+        /// Microseconds it took.
+        took_us: u64,
+    },
+    /// A step is being executed.
+    Started {
+        /// The step.
+        step: usize,
+        /// The first input that differs from the last time, if it ran before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        because: Option<String>,
+    },
+    /// A step's output can be followed in this file.
+    Log {
+        /// The step.
+        step: usize,
+        /// Grows until the step finishes.
+        path: PathBuf,
+    },
+    /// A step's command has ended; its layer may still be in the making.
+    Finished {
+        /// The step.
+        step: usize,
+        /// How it came to its result.
+        outcome: Outcome,
+        /// Microseconds of the command or the copy; of the first execution when cached.
+        took_us: u64,
+        /// Bytes of the layer's tar, 0 for no layer; absent while it is being written.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bytes: Option<u64>,
+    },
+    /// A step's layer is written.
+    Committed {
+        /// The step.
+        step: usize,
+        /// Bytes of the layer's tar, 0 when the step changed nothing.
+        bytes: u64,
+        /// How it came to its result.
+        outcome: Outcome,
+    },
+    /// A step failed.
+    Failed {
+        /// The step.
+        step: usize,
+        /// Why, on one line.
+        message: String,
+    },
+    /// Something the user should know.
+    Warning {
+        /// The text.
+        message: String,
+    },
+    /// The image is in the store.
+    Image {
+        /// Image ID: the config digest.
+        id: String,
+        /// Manifest digest.
+        digest: String,
+        /// Full references.
+        tags: Vec<String>,
+        /// Layers in all.
+        layers: usize,
+        /// Bytes of all layers' tars.
+        bytes: u64,
+    },
+}
+
+/// A cloneable sender of events for one build. Sending never blocks and never fails: nobody may listen.
+#[derive(Debug, Clone)]
+pub struct Events {
+    build: String,
+    begun: Instant,
+    sender: Option<Sender<Event>>,
+}
+
+impl Events {
+    /// Events of the build `build` go to `sender`.
+    #[must_use]
+    pub fn new(build: String, sender: Sender<Event>) -> Self {
+        Events { build, begun: Instant::now(), sender: Some(sender) }
+    }
+
+    /// Nobody listens.
+    #[must_use]
+    pub fn ignored() -> Self {
+        Events { build: String::new(), begun: Instant::now(), sender: None }
+    }
+
+    /// Sends one event.
+    pub fn send(&self, kind: EventKind) {
+        if let Some(sender) = &self.sender {
+            let at_us = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+            // The renderer is gone only when the process is ending.
+            let _ = sender.send(Event { build: self.build.clone(), at_us, kind });
+        }
+    }
+
+    /// Sends a warning.
+    pub fn warn(&self, message: impl Into<String>) {
+        self.send(EventKind::Warning { message: message.into() });
+    }
+}

@@ -1,0 +1,149 @@
+//! Why a build failed, by kind. The command line adds hints and exit codes; nothing here is ever printed by the engine.
+
+use crate::copy::CopyError;
+use crate::source::host_tools::HostToolsError;
+use crate::users::UserError;
+use kiln_cache::{CommitError, ContextError, ImageError, ReadError, ResolveError, StoreError};
+use kiln_parser::diagnostic::Diagnostic;
+use kiln_parser::source::Span;
+use kiln_sandbox::{MountError, SpawnError};
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// A build that did not end well.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// The Dockerfile is wrong; at least one of the diagnostics is an error.
+    #[error("the Dockerfile has errors")]
+    Dockerfile(Vec<Diagnostic>),
+    /// Images that the store does not hold.
+    #[error("{} not in the store", if .0.len() == 1 { "an image is" } else { "images are" })]
+    MissingImages(Vec<MissingImage>),
+    /// A step failed.
+    #[error("{}", .0.title)]
+    Step(Box<StepFailure>),
+    /// A context could not be read.
+    #[error("the build context {name} cannot be read")]
+    Context {
+        /// Folder or name.
+        name: String,
+        /// Why.
+        #[source]
+        source: ContextError,
+    },
+    /// A file that steers the build could not be used.
+    #[error("{path}: {message}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// Programs of the host.
+    #[error(transparent)]
+    HostTools(#[from] HostToolsError),
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// The image could not be put into the store.
+    #[error("the image cannot be stored")]
+    Image(#[from] ImageError),
+    /// The user asked to stop.
+    #[error("stopped")]
+    Cancelled,
+}
+
+/// An image that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingImage {
+    /// As the Dockerfile names it, variables expanded.
+    pub reference: String,
+    /// The place that asks.
+    pub span: Span,
+    /// Why it cannot be used, when the reason is another than absence.
+    pub problem: Option<String>,
+}
+
+/// A step that failed.
+#[derive(Debug)]
+pub struct StepFailure {
+    /// Node number.
+    pub node: usize,
+    /// The instruction.
+    pub title: String,
+    /// `build 2/5`.
+    pub place: String,
+    /// Its bytes in the Dockerfile, if it stands there.
+    pub span: Option<Span>,
+    /// Its first line, from 1.
+    pub line: u32,
+    /// The reason.
+    pub error: StepError,
+}
+
+/// Why a step failed.
+#[derive(Debug, Error)]
+pub enum StepError {
+    /// The command ended badly.
+    #[error("{}", ended(*code, *signal))]
+    Command {
+        /// Exit code.
+        code: Option<i32>,
+        /// Signal that ended it.
+        signal: Option<i32>,
+        /// All its output.
+        log: PathBuf,
+    },
+    /// Files could not be copied.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// USER or an owner is unknown.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// The root file system could not be mounted.
+    #[error("the root file system cannot be mounted")]
+    Mount(#[from] MountError),
+    /// The command could not be started.
+    #[error("the command cannot be started")]
+    Spawn(#[from] SpawnError),
+    /// The result could not be kept.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A link of the root file system cannot be followed.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// A file of the root file system cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// An input or output error of the engine's own files.
+    #[error("cannot {action} {path}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A secret that is required was not given.
+    #[error("the secret {0} is required and was not given")]
+    MissingSecret(String),
+    /// The step asks for something that kiln does not do here.
+    #[error("{0}")]
+    Unsupported(String),
+    /// Another step failed, or the user asked to stop.
+    #[error("stopped")]
+    Stopped,
+}
+
+fn ended(code: Option<i32>, signal: Option<i32>) -> String {
+    match (code, signal) {
+        (_, Some(signal)) => format!("the command was ended by signal {signal}"),
+        (Some(code), None) => format!("the command ended with exit code {code}"),
+        (None, None) => "the command ended in an unknown way".to_owned(),
+    }
+}

@@ -1,0 +1,167 @@
+//! `COPY` and `ADD`: the key covers what the sources hold (never their times), the result is one layer.
+
+use super::{accounts, renamed};
+use crate::copy::place::{Changes, Placement};
+use crate::copy::select::{Picked, select};
+use crate::copy::write::write;
+use crate::copy::{CopyError, archive, join};
+use crate::execute::{Execution, Key, finish};
+use crate::failure::StepError;
+use crate::output::{Done, Stack};
+use crate::users::Accounts;
+use kiln_cache::{Chain, Layer, tree_digest};
+use kiln_parser::graph::{CopyOp, CopySource, Node, Unpack};
+use std::path::Path;
+use std::time::Instant;
+
+/// Looks the step up or executes it.
+///
+/// # Errors
+/// When a source is missing, something stands in the way, or the store fails.
+pub fn execute(execution: &Execution<'_>, node: &Node, copy: &CopyOp) -> Result<Done, StepError> {
+    let base = execution.done(copy.base)?;
+    let sources = open(execution, copy)?;
+    let picked = pick(copy, &sources)?;
+    let key = key(execution, node, copy, &base.stack, &picked);
+    if let Some(done) = execution.cached(node, &base.stack, &key)? {
+        return Ok(done);
+    }
+    let _lock = execution.lock(node)?;
+    if let Some(done) = execution.cached(node, &base.stack, &key)? {
+        return Ok(done);
+    }
+    execution.started(node, Some(&key));
+    let begun = (Instant::now(), execution.now());
+    let layer = make(execution, copy, &base.stack, &sources, &picked, begun.1)?;
+    execution.ran(node, begun.0);
+    execution.settle(node, &base.stack, &key, layer.as_ref(), begun)
+}
+
+/// The files of each source; heredocs have none.
+fn open(execution: &Execution<'_>, copy: &CopyOp) -> Result<Vec<Chain>, StepError> {
+    let files = |source: &CopySource| match source {
+        CopySource::Files { from, .. } => execution.files(*from),
+        CopySource::Inline { .. } => Ok(Chain::new(Vec::new())),
+        CopySource::Url { url, .. } => Err(StepError::Unsupported(format!("ADD of the address {url} is not supported yet: fetch it in a RUN or before the build"))),
+        CopySource::Git(git) => Err(StepError::Unsupported(format!("ADD of the git repository {} is not supported yet: clone it before the build", git.remote))),
+    };
+    copy.sources.iter().map(files).collect()
+}
+
+fn pick<'a>(copy: &CopyOp, sources: &'a [Chain]) -> Result<Vec<Vec<Picked<'a>>>, CopyError> {
+    let pick = |(source, chain): (&CopySource, &'a Chain)| match source {
+        CopySource::Files { paths, .. } => select(chain, paths, copy.parents, &copy.exclude),
+        _ => Ok(Vec::new()),
+    };
+    copy.sources.iter().zip(sources).map(pick).collect()
+}
+
+/// Everything that decides about the layer. With `--link` the files below do not.
+fn key(execution: &Execution<'_>, node: &Node, copy: &CopyOp, base: &Stack, picked: &[Vec<Picked<'_>>]) -> Key {
+    let mut key = execution.key("copy", node);
+    for (source, picked) in copy.sources.iter().zip(picked) {
+        let mut entries = Vec::new();
+        for (number, picked) in picked.iter().enumerate() {
+            let root = join(number.to_string().as_bytes(), &picked.name);
+            entries.push(renamed(picked.root.entry, &root, picked.root.layer));
+            entries.extend(picked.content.iter().map(|(path, found)| renamed(found.entry, &join(&root, path), found.layer)));
+            if let Some((relative, parents)) = &picked.below_pivot {
+                entries.extend(parents.iter().map(|found| renamed(found.entry, &join(&root, relative), found.layer)));
+            }
+        }
+        key = key.input(&source_name(source), tree_digest(&entries));
+    }
+    if !copy.link {
+        key = key.input("files below", base.content);
+    }
+    finish(key)
+}
+
+fn source_name(source: &CopySource) -> String {
+    match source {
+        CopySource::Files { paths, .. } => {
+            let paths: Vec<&str> = paths.iter().map(|path| if path.pattern.is_empty() { "." } else { path.pattern.as_str() }).collect();
+            paths.join(" ")
+        }
+        CopySource::Inline { name, .. } => format!("<<{name}"),
+        CopySource::Url { url, .. } => url.clone(),
+        CopySource::Git(git) => git.remote.clone(),
+    }
+}
+
+fn make(
+    execution: &Execution<'_>,
+    copy: &CopyOp,
+    base: &Stack,
+    sources: &[Chain],
+    picked: &[Vec<Picked<'_>>],
+    now: i64,
+) -> Result<Option<Layer>, StepError> {
+    let store = &execution.session.store;
+    let full = store.chain(&base.layers)?;
+    let owner = owner(copy, &full)?;
+    let below = if copy.link { Chain::new(Vec::new()) } else { full };
+    let changes = Changes { owner, chmod: copy.chmod.as_ref(), now, latest: execution.options.source_date_epoch };
+    let scratch = if copy.unpack == Unpack::No { None } else { Some(store.scratch_dir("add")?) };
+    let (sources, unpacked) = unpack(sources, picked, scratch.as_deref())?;
+    let mut placement = Placement::new(&below, changes);
+    for (number, source) in copy.sources.iter().enumerate() {
+        if let CopySource::Inline { name, content } = source {
+            placement.put_inline(name, content.as_bytes(), &copy.destination)?;
+        }
+        for (at, picked) in picked[number].iter().enumerate() {
+            match unpacked[number][at] {
+                Some(archive) => put_archive(&mut placement, archive, &sources[archive], &copy.destination)?,
+                None => placement.put(number, picked, &copy.destination)?,
+            }
+        }
+    }
+    let layer = write(store.layer_writer(&below)?, &placement.finish(), &sources)?;
+    if let Some(scratch) = scratch {
+        store.discard(&scratch)?;
+    }
+    Ok(layer)
+}
+
+/// `--chown` by number, or by the names of the image itself.
+fn owner(copy: &CopyOp, below: &Chain) -> Result<Option<(u32, u32)>, StepError> {
+    let Some(chown) = &copy.chown else { return Ok(None) };
+    let names = if Accounts::needed_for(chown) { accounts(below)? } else { Accounts::default() };
+    let owner = names.owner(chown).map_err(|source| CopyError::Owner { chown: chown.clone(), source })?;
+    Ok(Some(owner))
+}
+
+/// Which source (in the list that is returned) holds the content of each picked archive.
+type Unpacked = Vec<Vec<Option<usize>>>;
+
+/// The sources, with the archives among the picked files added as sources of their own.
+fn unpack(sources: &[Chain], picked: &[Vec<Picked<'_>>], scratch: Option<&Path>) -> Result<(Vec<Chain>, Unpacked), StepError> {
+    let mut all = sources.to_vec();
+    let mut unpacked = Vec::new();
+    for (chain, picked) in sources.iter().zip(picked) {
+        let mut places = Vec::new();
+        for picked in picked {
+            let archive = match scratch {
+                Some(scratch) => archive::unpack(chain, &picked.root, scratch)?,
+                None => None,
+            };
+            places.push(archive.map(|archive| {
+                all.push(archive);
+                all.len() - 1
+            }));
+        }
+        unpacked.push(places);
+    }
+    Ok((all, unpacked))
+}
+
+/// Puts the entries of an archive below the destination, which is a directory then.
+fn put_archive<'a>(placement: &mut Placement<'a>, number: usize, archive: &'a Chain, destination: &str) -> Result<(), StepError> {
+    let target = placement.directory(destination)?;
+    for (tree, _) in archive.layers() {
+        for entry in tree.entries().iter().filter(|entry| !entry.path.is_empty()) {
+            placement.unpack_entry(number, Some(0), entry, &join(&target, &entry.path))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! `RUN`: one process in a sandbox on top of a file system; what it changed becomes a layer.
+//!
+//! Users of this step start on its live upper while the layer is written. It starts on its own parent's live upper only when
+//! no record of the same operation exists: with one, the parent's digest is worth waiting for, because the step may be cached.
+
+mod log;
+mod mounts;
+mod process;
+
+use super::{accounts, subtree_digest};
+use crate::execute::{Execution, Key, finish};
+use crate::failure::StepError;
+use crate::output::{Done, Live, LiveUpper, Output};
+use crate::rootfs;
+use crate::users::Identity;
+use kiln_cache::{Chain, CommitOptions};
+use kiln_parser::graph::{Node, RunMount, RunOp};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Looks the step up or executes it; `early` is told when users may start.
+///
+/// # Errors
+/// When the command fails, cannot be started, or the store fails.
+pub fn execute(execution: &Execution<'_>, node: &Node, run: &RunOp, early: &dyn Fn(Live)) -> Result<Done, StepError> {
+    refuse(run)?;
+    let live = live_base(execution, node, run)?;
+    let mut known = None;
+    if live.is_none() {
+        let (key, base) = (key(execution, node, run)?, execution.done(run.base)?);
+        if let Some(done) = execution.cached(node, &base.stack, &key)? {
+            return Ok(done);
+        }
+        known = Some((key, base));
+    }
+    let _lock = execution.lock(node)?;
+    if let Some((key, base)) = &known
+        && let Some(done) = execution.cached(node, &base.stack, key)?
+    {
+        return Ok(done);
+    }
+    execution.started(node, known.as_ref().map(|(key, _)| key));
+    let begun = (Instant::now(), execution.now());
+    let below = match (live, &known) {
+        (Some(live), _) => live,
+        (None, Some((_, base))) => Arc::new(Live { base: base.stack.clone(), uppers: Vec::new() }),
+        (None, None) => return Err(StepError::Stopped),
+    };
+    let identity = identity(execution, run, &below)?;
+    let root = rootfs::writable(execution.session, &below)?;
+    process::run(execution, node, run, &identity, root.mount)?;
+    execution.ran(node, begun.0);
+    let upper = Arc::new(LiveUpper::new(root.upper));
+    early(Live { base: below.base.clone(), uppers: below.uppers.iter().cloned().chain([upper.clone()]).collect() });
+    commit(execution, node, run, known.map(|(key, _)| key), &upper, begun)
+}
+
+/// What kiln does not do, said before anything runs.
+fn refuse(run: &RunOp) -> Result<(), StepError> {
+    if let Some(device) = run.devices.iter().find(|device| device.required) {
+        return Err(StepError::Unsupported(format!("--device={}: kiln gives RUN no devices of the host", device.name)));
+    }
+    if run.mounts.iter().any(|mount| matches!(mount, RunMount::Ssh { required: true, .. })) {
+        return Err(StepError::Unsupported("--mount=type=ssh: no agent was given with --ssh".to_owned()));
+    }
+    Ok(())
+}
+
+/// The parent's uppers, if it is worth starting on them: the parent is not committed yet, this operation was never recorded,
+/// and the account files are those of the committed base.
+fn live_base(execution: &Execution<'_>, node: &Node, run: &RunOp) -> Result<Option<Arc<Live>>, StepError> {
+    let Output::Layers { live: Some(live), done } = execution.output(run.base)? else { return Ok(None) };
+    if done.now().is_some() || live.uppers.iter().any(|upper| changes_accounts(&upper.place())) {
+        return Ok(None);
+    }
+    if !execution.options.no_cache && execution.session.store.has_definition(&execution.plan.definitions[node.id.0])? {
+        return Ok(None);
+    }
+    Ok(Some(live.clone()))
+}
+
+/// Whether users and groups may have changed in an upper: then the next step waits for its index.
+fn changes_accounts(upper: &Path) -> bool {
+    let etc = upper.join("etc");
+    match etc.symlink_metadata() {
+        Err(_) => false,
+        // Replaced or deleted as a whole.
+        Ok(meta) if !meta.is_dir() || meta.file_type().is_char_device() => true,
+        Ok(_) => ["passwd", "group"].iter().any(|name| etc.join(name).symlink_metadata().is_ok()) || is_opaque(&etc),
+    }
+}
+
+fn is_opaque(folder: &Path) -> bool {
+    let mut value = [0_u8; 8];
+    ["trusted.overlay.opaque", "user.overlay.opaque"].iter().any(|name| rustix::fs::lgetxattr(folder, *name, &mut value[..]).is_ok())
+}
+
+/// What decides about the result: the operation, the files below, the files that are mounted. Secrets never do.
+fn key(execution: &Execution<'_>, node: &Node, run: &RunOp) -> Result<Key, StepError> {
+    let mut key = execution.key("run", node).input("files below", execution.done(run.base)?.stack.content);
+    if !execution.options.extra_hosts.is_empty() {
+        key = key.bytes("--add-host", format!("{:?}", execution.options.extra_hosts).as_bytes());
+    }
+    for mount in &run.mounts {
+        if let RunMount::Bind { from, source, target, .. } | RunMount::Cache { from: Some(from), source, target, .. } = mount {
+            key = key.input(&format!("mount {target}"), subtree_digest(&execution.files(*from)?, source)?);
+        }
+    }
+    Ok(finish(key))
+}
+
+/// Who runs the command. Names are looked up in the committed base: [`live_base`] made sure that no upper changes them.
+fn identity(execution: &Execution<'_>, run: &RunOp, below: &Live) -> Result<Identity, StepError> {
+    let files: Chain = execution.session.store.chain(&below.base.layers)?;
+    Ok(accounts(&files)?.identity(&run.user)?)
+}
+
+/// Makes the upper a layer and records it. The parent's own commit comes first: its index says what was below.
+fn commit(
+    execution: &Execution<'_>,
+    node: &Node,
+    run: &RunOp,
+    key: Option<Key>,
+    upper: &Arc<LiveUpper>,
+    begun: (Instant, i64),
+) -> Result<Done, StepError> {
+    let store = &execution.session.store;
+    let base = execution.done(run.base)?;
+    let below = store.chain(&base.stack.layers)?;
+    let options = CommitOptions { clamp_mtime: execution.options.source_date_epoch, single_id: execution.session.ids.is_single() };
+    let place = upper.place().clone();
+    let committed = store.commit_upper(&place, &below, &options)?;
+    let key = match key {
+        Some(key) => key,
+        None => self::key(execution, node, run)?,
+    };
+    let done = execution.settle(node, &base.stack, &key, committed.layer.as_ref(), begun)?;
+    let made = committed.layer.as_ref().map(kiln_cache::Layer::diff_id);
+    let kept = done.step.as_ref().and_then(|step| step.diff_id);
+    if let Some(diff_id) = made.filter(|made| committed.adoptable && Some(*made) == kept) {
+        upper.relocate(|upper| store.adopt_upper(upper, &diff_id))?;
+    }
+    Ok(done)
+}

@@ -1,0 +1,81 @@
+//! The process of a RUN: its environment, its standard streams, its end. Unaware of layers.
+
+use super::{log, mounts};
+use crate::execute::Execution;
+use crate::failure::StepError;
+use crate::users::Identity;
+use kiln_parser::graph::{Network, Node, RunOp, Security};
+use kiln_sandbox::{RootMount, RunSpec, Stdin, Stdio};
+
+/// The PATH of an image that sets none; docker's.
+const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// The same name on every machine, so that it cannot make results differ.
+const HOSTNAME: &str = "kiln";
+/// Docker's size of `/dev/shm`.
+const SHM_SIZE: u64 = 64 << 20;
+
+/// Runs the command to its end.
+///
+/// # Errors
+/// When it cannot be started, fails, or its output cannot be kept.
+pub fn run(execution: &Execution<'_>, node: &Node, run: &RunOp, identity: &Identity, root: RootMount) -> Result<(), StepError> {
+    let hostname = run.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned());
+    let prepared = mounts::prepare(execution, run, &hostname)?;
+    let spec = RunSpec {
+        argv: run.argv.clone(),
+        env: environment(run, identity, &prepared.env),
+        cwd: run.cwd.clone(),
+        uid: identity.uid,
+        gid: identity.gid,
+        groups: identity.groups.clone(),
+        hostname,
+        network: if run.network == Network::None { kiln_sandbox::Network::None } else { kiln_sandbox::Network::Host },
+        mounts: prepared.mounts,
+        privileged: run.security == Security::Insecure,
+        shm_size: execution.options.shm_size.unwrap_or(SHM_SIZE),
+        rlimits: Vec::new(),
+        umask: 0o022,
+        disabled: execution.session.disabled,
+    };
+    let (log, output) = log::start(execution, node)?;
+    let duplicate = output.try_clone().map_err(|source| StepError::Io { action: "duplicate", path: log.path.clone(), source })?;
+    let stdio = Stdio { stdin: Stdin::Null, stdout: output, stderr: duplicate };
+    let extra: Vec<&RootMount> = prepared.roots.iter().collect();
+    let running = kiln_sandbox::run(&root, &spec, stdio, &extra)?;
+    if let Some(note) = running.note() {
+        execution.session.events.warn(note);
+    }
+    let kill = running.kill_handle();
+    let registered = execution.session.cancel.on_request(move || kill.kill());
+    let exit = running.wait()?;
+    drop(registered);
+    let log = log.finish()?;
+    if execution.session.cancel.requested() {
+        return Err(StepError::Stopped);
+    }
+    if exit.code == Some(0) { Ok(()) } else { Err(StepError::Command { code: exit.code, signal: exit.signal, log }) }
+}
+
+/// The image's variables and the arguments in scope, then what is missing: PATH, HOME, proxies, secrets.
+fn environment(run: &RunOp, identity: &Identity, secrets: &[String]) -> Vec<String> {
+    let mut env = run.env.clone();
+    let home = format!("HOME={}", identity.home);
+    for default in [DEFAULT_PATH.to_owned(), home].into_iter().chain(run.proxy_env.0.iter().cloned()) {
+        if !has(&env, &default) {
+            env.push(default);
+        }
+    }
+    for secret in secrets {
+        env.retain(|variable| name(variable) != name(secret));
+        env.push(secret.clone());
+    }
+    env
+}
+
+fn has(env: &[String], variable: &str) -> bool {
+    env.iter().any(|other| name(other) == name(variable))
+}
+
+fn name(variable: &str) -> &str {
+    variable.split_once('=').map_or(variable, |(name, _)| name)
+}

@@ -1,0 +1,258 @@
+//! From text to what has to be done: parse, resolve base images, evaluate, drop what the target does not need, read the
+//! contexts. Unaware of how steps are executed and of the cache's records.
+
+use crate::event::EventKind;
+use crate::failure::{BuildError, MissingImage};
+use crate::options::{BuildOptions, ContextSource};
+use crate::output::{Output, Stack};
+use crate::session::Session;
+use crate::source::context;
+use crate::source::reach::Reach;
+use kiln_cache::{KeyBuilder, StoredImage};
+use kiln_oci::{Digest, ImageConfig};
+use kiln_parser::diagnostic::{Diagnostic, Severity};
+use kiln_parser::graph::{NodeId, Op, StageGraph};
+use kiln_parser::inputs::{Bases, Evaluation, ImageRequest, Inputs, NamedContext};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A build, ready to be executed.
+#[derive(Debug)]
+pub struct Plan {
+    /// All operations of the Dockerfile.
+    pub graph: StageGraph,
+    /// Which of them the target needs.
+    pub wanted: Vec<bool>,
+    /// Contexts, base images and scratch, by node.
+    pub sources: BTreeMap<usize, Output>,
+    /// Per node: digest of the operation without its inputs.
+    pub definitions: Vec<Digest>,
+    /// Per node: digest of everything that it is made from, known before anything runs.
+    pub derived: Vec<Digest>,
+    /// Findings of parser and evaluation that do not stop the build.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Plans a build.
+///
+/// # Errors
+/// When the Dockerfile is wrong, a base image is missing or a context cannot be read.
+pub fn plan(session: &Session, options: &BuildOptions) -> Result<Plan, BuildError> {
+    let (graph, images, mut warnings) = evaluate(session, options)?;
+    warnings.extend(graph.warnings.iter().cloned());
+    for name in &graph.unused_build_args {
+        session.events.warn(format!("--build-arg {name} was not consumed by any ARG"));
+    }
+    let wanted = wanted(&graph);
+    let (sources, digests) = sources(session, options, &graph, &wanted, &images)?;
+    let definitions: Vec<Digest> = graph.nodes.iter().map(|node| definition(&node.op)).collect();
+    let derived = derived(&graph, &definitions, &digests);
+    Ok(Plan { graph, wanted, sources, definitions, derived, warnings })
+}
+
+type Images = BTreeMap<String, StoredImage>;
+
+/// Parses and evaluates until every base image is known.
+fn evaluate(session: &Session, options: &BuildOptions) -> Result<(StageGraph, Images, Vec<Diagnostic>), BuildError> {
+    let parsed = kiln_parser::parse(&options.dockerfile.text);
+    if parsed.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+        return Err(BuildError::Dockerfile(parsed.diagnostics));
+    }
+    let inputs = inputs(options);
+    let (mut bases, mut images) = (Bases::default(), Images::new());
+    loop {
+        match kiln_parser::evaluate(&parsed.dockerfile, &inputs, &bases).map_err(BuildError::Dockerfile)? {
+            Evaluation::Graph(graph) => {
+                let missing = graph_images(session, &graph, &mut images);
+                return if missing.is_empty() { Ok((*graph, images, parsed.diagnostics)) } else { Err(BuildError::MissingImages(missing)) };
+            }
+            Evaluation::Needs(requests) => resolve(session, &requests, &mut bases, &mut images)?,
+        }
+    }
+}
+
+fn inputs(options: &BuildOptions) -> Inputs {
+    let named = |source: &ContextSource| match source {
+        ContextSource::Directory(_) | ContextSource::HostTools(_) => NamedContext::Directory,
+        ContextSource::Image(reference) => NamedContext::Image(reference.clone()),
+        ContextSource::Stage(stage) => NamedContext::Stage(stage.clone()),
+    };
+    Inputs {
+        build_args: options.build_args.clone(),
+        target: options.target.clone(),
+        build_platform: kiln_oci::Platform::host(),
+        platform: options.platform.clone(),
+        contexts: options.contexts.iter().map(|(name, source)| (name.clone(), named(source))).collect(),
+        labels: options.labels.clone(),
+        network: options.network,
+        source_date_epoch: options.source_date_epoch,
+        allow: options.allow.clone(),
+    }
+}
+
+/// Finds the requested images; all that are missing are reported at once.
+fn resolve(session: &Session, requests: &[ImageRequest], bases: &mut Bases, images: &mut Images) -> Result<(), BuildError> {
+    let mut missing = Vec::new();
+    for request in requests {
+        match find(session, request) {
+            Ok((image, config)) => {
+                bases.insert(request, config);
+                images.insert(request.reference.clone(), image);
+            }
+            Err(image) => missing.push(image),
+        }
+    }
+    if missing.is_empty() { Ok(()) } else { Err(BuildError::MissingImages(missing)) }
+}
+
+fn find(session: &Session, request: &ImageRequest) -> Result<(StoredImage, ImageConfig), MissingImage> {
+    let missing = |problem| MissingImage { reference: request.reference.clone(), span: request.span, problem };
+    let image = session.store.find_image(&request.reference).map_err(|error| match error {
+        kiln_cache::ImageError::NotFound { .. } => missing(None),
+        other => missing(Some(crate::chain_of_causes(&other))),
+    })?;
+    let config = ImageConfig::parse(&image.config).map_err(|error| missing(Some(error.to_string())))?;
+    let platform = config.platform();
+    if !request.platform.matches(&platform) {
+        return Err(missing(Some(format!("the store has it for {platform}, the build needs {}", request.platform))));
+    }
+    Ok((image, config))
+}
+
+/// Images that only lend files have no configuration to be asked for; they are found here.
+fn graph_images(session: &Session, graph: &StageGraph, images: &mut Images) -> Vec<MissingImage> {
+    let mut missing = Vec::new();
+    for node in &graph.nodes {
+        if let Op::Image { reference, platform } = &node.op
+            && !images.contains_key(reference)
+        {
+            let span = node.span.unwrap_or_default();
+            let request = ImageRequest { reference: reference.clone(), platform: platform.clone(), span, needs_config: false };
+            match find(session, &request) {
+                Ok((image, _)) => _ = images.insert(reference.clone(), image),
+                Err(image) => missing.push(image),
+            }
+        }
+    }
+    missing
+}
+
+/// What the target's file system is made from.
+fn wanted(graph: &StageGraph) -> Vec<bool> {
+    let mut wanted = vec![false; graph.nodes.len()];
+    let mut todo = vec![graph.target_stage().output];
+    while let Some(NodeId(node)) = todo.pop() {
+        if !std::mem::replace(&mut wanted[node], true) {
+            todo.extend(graph.nodes[node].op.inputs());
+        }
+    }
+    wanted
+}
+
+type Sources = (BTreeMap<usize, Output>, BTreeMap<usize, Digest>);
+
+/// Opens contexts and images. The digests are those of their content.
+fn sources(session: &Session, options: &BuildOptions, graph: &StageGraph, wanted: &[bool], images: &Images) -> Result<Sources, BuildError> {
+    let (mut outputs, mut digests) = Sources::default();
+    for node in graph.nodes.iter().filter(|node| wanted[node.id.0]) {
+        let output = match &node.op {
+            Op::Scratch => Output::of(Stack::empty()),
+            Op::Image { reference, .. } => Output::of(images.get(reference).map_or_else(Stack::empty, |image| Stack::of_image(&image.diff_ids))),
+            Op::Context { name } => context_output(session, options, graph, wanted, node.id, name.as_deref())?,
+            _ => continue,
+        };
+        let digest = match &output {
+            Output::Tree(_, digest) => *digest,
+            Output::Layers { done, .. } => done.now().map_or_else(|| Stack::empty().content, |done| done.stack.content),
+        };
+        digests.insert(node.id.0, digest);
+        outputs.insert(node.id.0, output);
+    }
+    Ok((outputs, digests))
+}
+
+fn context_output(
+    session: &Session,
+    options: &BuildOptions,
+    graph: &StageGraph,
+    wanted: &[bool],
+    node: NodeId,
+    name: Option<&str>,
+) -> Result<Output, BuildError> {
+    let reach = Reach::of(graph, wanted, node);
+    let source = name.and_then(|name| options.contexts.get(&name.to_lowercase()));
+    let (chain, digest) = match source {
+        Some(ContextSource::HostTools(programs)) => {
+            let (chain, tree) = context::programs(session, &format!("programs of {}", name.unwrap_or_default()), programs)?;
+            (chain, tree.digest())
+        }
+        Some(ContextSource::Directory(root)) => {
+            let tree = context::directory(session, &format!("context {}", name.unwrap_or_default()), root, None, &reach)?;
+            (tree.chain.clone(), tree.tree.digest())
+        }
+        _ => {
+            let tree = context::directory(session, "context", &options.context, options.dockerfile.ignore.as_deref(), &reach)?;
+            (tree.chain.clone(), tree.tree.digest())
+        }
+    };
+    Ok(Output::Tree(Arc::new(chain), digest))
+}
+
+/// Digest of an operation without its inputs.
+#[must_use]
+pub fn definition(op: &Op) -> Digest {
+    // The parser's operations are plain data: serialising them cannot fail; if it ever did, nothing would be cached wrongly,
+    // because the text of the error is no operation's text.
+    let text = serde_json::to_vec(&op.definition()).unwrap_or_else(|error| error.to_string().into_bytes());
+    Digest::of(&text)
+}
+
+/// Per node, a digest of all that it is made from. Two builds that will make the same things agree on it before anything ran,
+/// which is what their locks need.
+fn derived(graph: &StageGraph, definitions: &[Digest], sources: &BTreeMap<usize, Digest>) -> Vec<Digest> {
+    let mut derived: Vec<Digest> = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        let mut key = KeyBuilder::new("derived").input("definition", definitions[node.id.0]);
+        if let Some(content) = sources.get(&node.id.0) {
+            key = key.input("content", *content);
+        }
+        for input in node.op.inputs() {
+            key = key.input("input", derived[input.0]);
+        }
+        derived.push(key.finish().0);
+    }
+    derived
+}
+
+/// Tells renderers which steps there are.
+pub fn announce(session: &Session, plan: &Plan) {
+    session.events.send(EventKind::Planned { steps: steps(plan) });
+}
+
+/// The wanted steps with their place in their stage.
+#[must_use]
+pub fn steps(plan: &Plan) -> Vec<crate::event::StepInfo> {
+    let is_step = |node: &&kiln_parser::graph::Node| plan.wanted[node.id.0] && !plan.sources.contains_key(&node.id.0);
+    let mut counts: BTreeMap<Option<usize>, usize> = BTreeMap::new();
+    let mut steps = Vec::new();
+    for node in plan.graph.nodes.iter().filter(is_step) {
+        let number = counts.entry(node.stage).or_default();
+        *number += 1;
+        steps.push((node.stage, crate::event::StepInfo {
+            step: node.id.0,
+            stage: stage_name(&plan.graph, node.stage),
+            number: *number,
+            of: 0,
+            title: node.title.clone(),
+            line: node.line,
+        }));
+    }
+    steps.into_iter().map(|(stage, step)| crate::event::StepInfo { of: counts[&stage], ..step }).collect()
+}
+
+/// A stage's name, else `stage-N`, as BuildKit calls it.
+#[must_use]
+pub fn stage_name(graph: &StageGraph, stage: Option<usize>) -> String {
+    let Some(stage) = stage.and_then(|stage| graph.stages.get(stage)) else { return "kiln".to_owned() };
+    stage.name.clone().unwrap_or_else(|| format!("stage-{}", stage.index))
+}

@@ -1,0 +1,55 @@
+//! What a build works with: the store, the stream of events, the token that stops it, and what the host is like. Fields and
+//! accessors only; functions take the narrowest part of it.
+
+use crate::cancel::Cancel;
+use crate::event::Events;
+use kiln_cache::Store;
+use kiln_sandbox::{Disabled, IdMap};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What the engine cannot know by itself, because libraries never read the environment.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Content of `/etc/resolv.conf` for RUN.
+    pub resolv_conf: String,
+    /// `PATH`, to find the programs of `host-tools:`.
+    pub search_path: String,
+    /// The clock.
+    pub now: fn() -> SystemTime,
+}
+
+impl Host {
+    /// Seconds since 1970.
+    #[must_use]
+    pub fn seconds(&self) -> i64 {
+        seconds((self.now)())
+    }
+}
+
+/// Seconds since 1970, negative before.
+#[must_use]
+pub fn seconds(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+        Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
+    }
+}
+
+/// The context of one process's builds.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Everything on disk.
+    pub store: Store,
+    /// Where events go.
+    pub events: Events,
+    /// What stops a build.
+    pub cancel: Cancel,
+    /// Which ids files can have.
+    pub ids: IdMap,
+    /// The mounts are those of a user namespace: overlays need `userxattr`.
+    pub rootless: bool,
+    /// Features that are switched off.
+    pub disabled: Disabled,
+    /// The host.
+    pub host: Host,
+}

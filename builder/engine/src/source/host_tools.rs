@@ -1,0 +1,234 @@
+//! A root file system from the host's own programs: `--build-context tools=host-tools:sh,ls,cat`. Finds the named programs,
+//! the interpreters and shared libraries that they need, and says where each belongs. Unaware of layers and contexts: it
+//! answers with a list of files.
+//!
+//! Which libraries a program loads is the dynamic loader's decision (cache, RUNPATH, hardware variants), so the loader
+//! itself is asked: `ld.so --list PROGRAM`, what ldd does. Only the loader runs, never the program.
+
+use object::read::elf::{FileHeader, ProgramHeader};
+use object::{Endianness, elf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use thiserror::Error;
+
+/// Directories that are links into `/usr` on merged systems; programs name their loader and libraries through them.
+const MERGED: [&str; 6] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
+
+/// Scripts that name scripts that name scripts.
+const MAX_INTERPRETERS: usize = 8;
+
+/// The files of such a root file system; paths are relative to its root.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct HostTools {
+    /// Path in the image -> file on the host.
+    pub files: BTreeMap<PathBuf, PathBuf>,
+    /// Symbolic links: path in the image -> target.
+    pub links: BTreeMap<PathBuf, PathBuf>,
+}
+
+/// Why the programs cannot be collected.
+#[derive(Debug, Error)]
+pub enum HostToolsError {
+    /// No program was named.
+    #[error("host-tools: needs the names of programs, e.g. host-tools:sh,ls,cat")]
+    Empty,
+    /// A name that is neither a plain name nor an absolute path.
+    #[error("host-tools: {0:?} is neither the name of a program nor an absolute path")]
+    BadName(String),
+    /// Not on the search path.
+    #[error("host-tools: there is no program {name:?} in {path}")]
+    NotFound {
+        /// As asked for.
+        name: String,
+        /// Where it was looked for.
+        path: String,
+    },
+    /// A file could not be read.
+    #[error("host-tools: cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The loader does not accept the program.
+    #[error("host-tools: {loader} --list {program} failed: {message}")]
+    Loader {
+        /// The dynamic loader.
+        loader: PathBuf,
+        /// The program.
+        program: PathBuf,
+        /// What it said.
+        message: String,
+    },
+    /// Script interpreters that never end.
+    #[error("host-tools: {0}: too many script interpreters in a row")]
+    Interpreters(PathBuf),
+}
+
+/// Collects the programs `names` from the folders of `search_path` (the form of `PATH`).
+///
+/// # Errors
+/// When a program is not there, cannot be read or needs a library that is missing.
+pub fn collect(names: &[String], search_path: &str) -> Result<HostTools, HostToolsError> {
+    if names.is_empty() {
+        return Err(HostToolsError::Empty);
+    }
+    let mut tools = HostTools::default();
+    let mut seen = BTreeSet::new();
+    for name in names {
+        let program = find(name, search_path)?;
+        tools.add_program(&program, search_path, &mut seen, 0)?;
+    }
+    tools.add_merged_links();
+    Ok(tools)
+}
+
+fn find(name: &str, search_path: &str) -> Result<PathBuf, HostToolsError> {
+    if name.starts_with('/') {
+        return Ok(PathBuf::from(name));
+    }
+    if name.is_empty() || name.contains('/') || name == "." || name == ".." {
+        return Err(HostToolsError::BadName(name.to_owned()));
+    }
+    std::env::split_paths(search_path)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(name))
+        .find(|path| is_program(path))
+        .ok_or_else(|| HostToolsError::NotFound { name: name.to_owned(), path: search_path.to_owned() })
+}
+
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+impl HostTools {
+    fn add_program(&mut self, program: &Path, search_path: &str, seen: &mut BTreeSet<PathBuf>, depth: usize) -> Result<(), HostToolsError> {
+        if depth > MAX_INTERPRETERS {
+            return Err(HostToolsError::Interpreters(program.to_owned()));
+        }
+        if !seen.insert(program.to_owned()) {
+            return Ok(());
+        }
+        self.add_file(program)?;
+        let head = std::fs::read(program).map_err(|source| HostToolsError::Read { path: program.to_owned(), source })?;
+        if let Some(interpreter) = script_interpreter(&head) {
+            let interpreter = find(&interpreter, search_path)?;
+            return self.add_program(&interpreter, search_path, seen, depth + 1);
+        }
+        let Some(loader) = elf_loader(&head) else { return Ok(()) };
+        self.add_file(&loader)?;
+        for library in libraries(&loader, program)? {
+            self.add_file(&library)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a file under its own name in the folder that really holds it: `/bin/sh` becomes `usr/bin/sh` on a merged
+    /// system, with the content that the link leads to.
+    fn add_file(&mut self, path: &Path) -> Result<(), HostToolsError> {
+        let read = |source| HostToolsError::Read { path: path.to_owned(), source };
+        let content = path.canonicalize().map_err(read)?;
+        let folder = path.parent().unwrap_or(Path::new("/")).canonicalize().map_err(read)?;
+        let place = folder.join(path.file_name().unwrap_or_default());
+        self.files.insert(place.strip_prefix("/").unwrap_or(&place).to_owned(), content);
+        Ok(())
+    }
+
+    fn add_merged_links(&mut self) {
+        for name in MERGED {
+            if let Ok(target) = std::fs::read_link(Path::new("/").join(name)) {
+                let target = target.strip_prefix("/").unwrap_or(&target).to_owned();
+                if self.files.keys().any(|file| file.starts_with(&target)) {
+                    self.links.insert(name.into(), target);
+                }
+            }
+        }
+    }
+}
+
+/// The program that a `#!` line names; for `env NAME` that is NAME's own business, so env itself is the answer.
+fn script_interpreter(content: &[u8]) -> Option<String> {
+    let line = content.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
+    let line = String::from_utf8_lossy(&line[..line.len().min(4096)]).into_owned();
+    line.split_whitespace().next().map(str::to_owned)
+}
+
+/// The loader that an ELF program asks for; none for static programs and for what is no ELF file.
+fn elf_loader(content: &[u8]) -> Option<PathBuf> {
+    interpreter::<elf::FileHeader64<Endianness>>(content).or_else(|| interpreter::<elf::FileHeader32<Endianness>>(content))
+}
+
+fn interpreter<H: FileHeader<Endian = Endianness>>(content: &[u8]) -> Option<PathBuf> {
+    let header = H::parse(content).ok()?;
+    let endian = header.endian().ok()?;
+    let segments = header.program_headers(endian, content).ok()?;
+    let bytes = segments.iter().find_map(|segment| segment.interpreter(endian, content).ok().flatten())?;
+    Some(PathBuf::from(String::from_utf8_lossy(bytes).into_owned()))
+}
+
+fn libraries(loader: &Path, program: &Path) -> Result<Vec<PathBuf>, HostToolsError> {
+    let output = Command::new(loader)
+        .arg("--list")
+        .arg(program)
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| HostToolsError::Read { path: loader.to_owned(), source })?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let missing: Vec<&str> = text.lines().filter(|line| line.contains("not found")).map(str::trim).collect();
+    if !output.status.success() || !missing.is_empty() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let message = if missing.is_empty() { said.trim().to_owned() } else { missing.join("; ") };
+        return Err(HostToolsError::Loader { loader: loader.to_owned(), program: program.to_owned(), message });
+    }
+    Ok(text.lines().filter_map(listed_library).collect())
+}
+
+/// `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)` or `/lib64/ld-linux-x86-64.so.2 (0x…)`; the kernel's own
+/// `linux-vdso.so.1 (0x…)` has no file.
+fn listed_library(line: &str) -> Option<PathBuf> {
+    let line = line.trim();
+    let named = line.split_once(" => ").map_or(line, |(_, file)| file);
+    let path = named.rsplit_once(" (").map_or(named, |(file, _)| file);
+    path.starts_with('/').then(|| PathBuf::from(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loader_lines_give_files() {
+        assert_eq!(listed_library("\tlibc.so.6 => /lib/libc.so.6 (0x00007f)"), Some("/lib/libc.so.6".into()));
+        assert_eq!(listed_library("\t/lib64/ld-linux-x86-64.so.2 (0x00007f)"), Some("/lib64/ld-linux-x86-64.so.2".into()));
+        assert_eq!(listed_library("\tlinux-vdso.so.1 (0x00007f)"), None);
+    }
+
+    #[test]
+    fn the_shell_comes_with_what_it_needs() {
+        let tools = collect(&["sh".into()], "/usr/bin:/bin").unwrap();
+        assert!(tools.files.keys().any(|file| file.ends_with("bin/sh")), "{tools:?}");
+        let merged = std::fs::read_link("/bin").is_ok();
+        assert_eq!(tools.links.contains_key(Path::new("bin")), merged);
+        assert!(tools.files.values().all(|file| file.is_file()));
+    }
+
+    #[test]
+    fn a_script_brings_its_interpreter() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("hello");
+        std::fs::write(&script, "#!/bin/sh -e\necho hello\n").unwrap();
+        let tools = collect(&[script.to_str().unwrap().to_owned()], "/usr/bin:/bin").unwrap();
+        assert!(tools.files.keys().any(|file| file.ends_with("bin/sh")), "{tools:?}");
+    }
+
+    #[test]
+    fn missing_and_odd_names_are_refused() {
+        assert!(matches!(collect(&[], "/bin"), Err(HostToolsError::Empty)));
+        assert!(matches!(collect(&["a/b".into()], "/bin"), Err(HostToolsError::BadName(_))));
+        assert!(matches!(collect(&["no-such-program".into()], "/bin"), Err(HostToolsError::NotFound { .. })));
+    }
+}
