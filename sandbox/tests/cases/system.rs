@@ -21,7 +21,7 @@ pub fn root_is_the_image(ground: &Ground) {
                 .iter()
                 .any(|folder| point.starts_with(folder))
     };
-    assert!(points.iter().all(|point| known(point)), "{points:?}");
+    assert!(points.iter().all(known), "{points:?}");
     let folder = ground.folder.path().to_str().unwrap();
     let unexpected: Vec<_> = outcome
         .output
