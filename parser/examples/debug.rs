@@ -8,8 +8,15 @@ use std::process::ExitCode;
 use kiln_parser::debug;
 
 fn main() -> io::Result<ExitCode> {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
-    let words: Vec<&str> = words.iter().map(String::as_str).skip_while(|word| *word == "debug").collect();
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with("--"))
+        .collect();
+    let words: Vec<&str> = words
+        .iter()
+        .map(String::as_str)
+        .skip_while(|word| *word == "debug")
+        .collect();
     match words[..] {
         ["parse", file] => {
             let bytes = std::fs::read(file)?;

@@ -4,7 +4,7 @@
 use crate::code;
 use crate::diagnostic::{Diagnostic, Phase};
 use crate::instruction::{Arg, From, Instruction};
-use crate::lexer::{Directive, Lexer};
+use crate::lexer::{self, Directive, Lexer};
 use crate::line::{self, Line};
 use crate::source::Span;
 
@@ -19,7 +19,7 @@ pub const MAX_STAGES: usize = 10_000;
 pub struct Dockerfile {
     /// The escape character in force.
     pub escape: char,
-    /// Parser directives, in order.
+    /// Parser directives as tools look for them, in order.
     pub directives: Vec<Directive>,
     /// All instructions as written, also those that have errors.
     pub lines: Vec<Line>,
@@ -86,25 +86,46 @@ pub fn parse(source: &str) -> Parsed {
     let end = Span::new(source.len(), source.len());
     if source.len() > MAX_SOURCE {
         let message = format!("the Dockerfile is larger than {MAX_SOURCE} bytes");
-        reader.syntax(Diagnostic::error(code::TOO_LARGE, Phase::Syntax, end, message));
-        return reader.finish(Lexer::new(""));
+        reader.syntax(Diagnostic::error(
+            code::TOO_LARGE,
+            Phase::Syntax,
+            end,
+            message,
+        ));
+        return reader.finish(Lexer::new(""), Vec::new());
     }
     let mut lexer = Lexer::new(source);
     loop {
         match lexer.next_line() {
             Ok(None) => break,
-            Ok(Some(logical)) => match line::read(logical, &mut lexer) {
-                Ok(line) => reader.line(line),
-                Err(error) => reader.syntax(error),
-            },
-            Err(error) => reader.syntax(error),
+            Ok(Some(logical)) => {
+                let number = logical.first;
+                match line::read(logical, &mut lexer) {
+                    Ok(line) => reader.line(line),
+                    Err(error) => reader.syntax(Diagnostic {
+                        line: number,
+                        ..error
+                    }),
+                }
+            }
+            Err(error) => {
+                let number = lexer.lines();
+                reader.syntax(Diagnostic {
+                    line: number,
+                    ..error
+                });
+            }
         }
     }
     if reader.lines.is_empty() && reader.syntax.is_empty() {
         let message = "file with no instructions";
-        reader.syntax(Diagnostic::error(code::EMPTY_FILE, Phase::Syntax, end, message));
+        let error = Diagnostic::error(code::EMPTY_FILE, Phase::Syntax, end, message);
+        reader.syntax(Diagnostic {
+            line: lexer.lines(),
+            ..error
+        });
     }
-    reader.finish(lexer)
+    reader.finish(lexer, lexer::declared(source))
 }
 
 /// Collects lines into stages.
@@ -141,14 +162,22 @@ impl Reader {
         let has_room = self.stages.len() < MAX_STAGES;
         match (instruction, self.stages.last_mut()) {
             (Instruction::From(from), _) if has_room => {
-                self.stages.push(StageAst { line: number, from, statements: Vec::new() });
+                self.stages.push(StageAst {
+                    line: number,
+                    from,
+                    statements: Vec::new(),
+                });
             }
             (Instruction::From(_), _) => {
                 let message = format!("more than {MAX_STAGES} stages");
-                self.semantic.push(line.error(code::TOO_MANY_STAGES, message));
+                self.semantic
+                    .push(line.error(code::TOO_MANY_STAGES, message));
             }
             (instruction, Some(stage)) => {
-                stage.statements.push(Statement { line: number, instruction });
+                stage.statements.push(Statement {
+                    line: number,
+                    instruction,
+                });
             }
             (Instruction::Arg(arg), None) => self.globals.push(Global { line: number, arg }),
             (_, None) if self.broken_from => {}
@@ -159,20 +188,22 @@ impl Reader {
         }
     }
 
-    fn finish(mut self, lexer: Lexer<'_>) -> Parsed {
+    fn finish(mut self, lexer: Lexer<'_>, directives: Vec<Directive>) -> Parsed {
         let has_stage = self.broken_from || !self.stages.is_empty();
         if !has_stage && self.syntax.is_empty() && self.semantic.is_empty() {
-            let at = self.lines.last().map_or(Span::default(), |line| line.span);
             let message = "dockerfile contains no stages to build";
-            self.semantic.push(Diagnostic::error(code::NO_STAGE, Phase::Semantic, at, message));
+            self.semantic.extend(
+                self.lines
+                    .last()
+                    .map(|line| line.error(code::NO_STAGE, message)),
+            );
         }
-        let escape = lexer.escape();
         let mut diagnostics = self.syntax;
         diagnostics.append(&mut self.semantic);
         Parsed {
             dockerfile: Dockerfile {
-                escape,
-                directives: lexer.into_directives(),
+                escape: lexer.escape(),
+                directives,
                 lines: self.lines,
                 globals: self.globals,
                 stages: self.stages,

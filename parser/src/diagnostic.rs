@@ -15,6 +15,8 @@ pub struct Diagnostic {
     pub message: String,
     /// The bytes of the source it is about.
     pub span: Span,
+    /// 1-based line where the instruction that it belongs to begins; 0 if there is none.
+    pub line: u32,
     /// What to write beside the marked bytes; may be empty.
     pub label: String,
     /// A way out: `did you mean RUN?`
@@ -55,6 +57,7 @@ impl Diagnostic {
             severity: Severity::Error,
             message: message.into(),
             span,
+            line: 0,
             label: String::new(),
             help: None,
             phase,

@@ -4,9 +4,9 @@
 //! it cannot fetch. It asks for all that it knows it needs with [`Evaluation::Needs`] and is
 //! called again; triggers may bring more. Only stages that the target can reach count.
 
-pub(crate) mod go;
 mod environment;
 mod globals;
+pub(crate) mod go;
 mod nodes;
 mod plan;
 mod stage;
@@ -117,7 +117,10 @@ fn build(
     }
     let stages = done.into_iter().flatten().map(|finished| finished.stage);
     let mut stages: Vec<_> = stages.collect();
-    let target = reachable.iter().position(|&index| index == target).unwrap_or(0);
+    let target = reachable
+        .iter()
+        .position(|&index| index == target)
+        .unwrap_or(0);
     let labels = world.inputs.labels.clone();
     stages[target].config.labels.extend(labels);
     Ok(StageGraph {

@@ -34,15 +34,27 @@ pub(crate) struct Flags {
 }
 
 pub(crate) const fn boolean(name: &'static str, doc: &'static str) -> FlagSpec {
-    FlagSpec { name, kind: Kind::Bool, doc }
+    FlagSpec {
+        name,
+        kind: Kind::Bool,
+        doc,
+    }
 }
 
 pub(crate) const fn text(name: &'static str, value: &'static str, doc: &'static str) -> FlagSpec {
-    FlagSpec { name, kind: Kind::Text(value), doc }
+    FlagSpec {
+        name,
+        kind: Kind::Text(value),
+        doc,
+    }
 }
 
 pub(crate) const fn list(name: &'static str, value: &'static str, doc: &'static str) -> FlagSpec {
-    FlagSpec { name, kind: Kind::List(value), doc }
+    FlagSpec {
+        name,
+        kind: Kind::List(value),
+        doc,
+    }
 }
 
 impl FlagSpec {
@@ -62,7 +74,10 @@ pub(crate) fn read(line: &Line, known: &[FlagSpec]) -> Result<Flags, Diagnostic>
     for word in &line.flags {
         let error = |message: String| {
             let error = line.error(code::FLAG, message);
-            Diagnostic { span: word.span, ..error }
+            Diagnostic {
+                span: word.span,
+                ..error
+            }
         };
         let body = &word.text[2..];
         let (name, value) = match body.split_once('=') {
@@ -80,7 +95,10 @@ pub(crate) fn read(line: &Line, known: &[FlagSpec]) -> Result<Flags, Diagnostic>
             return Err(error(format!("duplicate flag specified: --{name}")));
         }
         let value = check(spec, value).map_err(error)?;
-        let value = Word { text: value, span: word.span };
+        let value = Word {
+            text: value,
+            span: word.span,
+        };
         flags.given.push((spec.name, value));
     }
     Ok(flags)
@@ -93,7 +111,9 @@ fn check(spec: &FlagSpec, value: Option<&str>) -> Result<String, String> {
         (Kind::Bool, Some("")) => Err(format!("missing a value on flag: --{name}")),
         (Kind::Bool, Some(value)) => match value.to_ascii_lowercase() {
             lower if lower == "true" || lower == "false" => Ok(lower),
-            _ => Err(format!("expecting boolean value for flag --{name}, not: {value}")),
+            _ => Err(format!(
+                "expecting boolean value for flag --{name}, not: {value}"
+            )),
         },
         (_, None) => Err(format!("missing a value on flag: --{name}")),
         (_, Some(value)) => Ok(value.to_owned()),
@@ -103,7 +123,9 @@ fn check(spec: &FlagSpec, value: Option<&str>) -> Result<String, String> {
 impl Flags {
     /// The value of a flag that was given and is not empty.
     pub(crate) fn text(&self, name: &str) -> Option<Word> {
-        self.list(name).into_iter().find(|word| !word.text.is_empty())
+        self.list(name)
+            .into_iter()
+            .find(|word| !word.text.is_empty())
     }
 
     /// The value of a boolean that was given.
@@ -120,20 +142,30 @@ impl Flags {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     fn message(source: &str) -> String {
         let parsed = crate::parse(&format!("FROM x\n{source}\n"));
-        parsed.diagnostics.first().map_or(String::new(), |found| found.message.clone())
+        parsed
+            .diagnostics
+            .first()
+            .map_or(String::new(), |found| found.message.clone())
     }
 
     #[test]
     fn flags_are_checked() {
         assert_eq!(message("COPY --form=a b c"), "unknown flag: --form");
-        assert_eq!(message("COPY --from=a --from=a b c"), "duplicate flag specified: --from");
+        assert_eq!(
+            message("COPY --from=a --from=a b c"),
+            "duplicate flag specified: --from"
+        );
         assert_eq!(message("COPY --exclude=a --exclude=b b c"), "");
-        assert_eq!(message("COPY --from b c"), "missing a value on flag: --from");
-        assert_eq!(message("COPY --link= b c"), "missing a value on flag: --link");
+        assert_eq!(
+            message("COPY --from b c"),
+            "missing a value on flag: --from"
+        );
+        assert_eq!(
+            message("COPY --link= b c"),
+            "missing a value on flag: --link"
+        );
         assert_eq!(message("COPY --link=TRUE b c"), "");
         assert_eq!(
             message("COPY --link=maybe b c"),

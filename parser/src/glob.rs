@@ -163,7 +163,11 @@ fn class_char(chunk: &mut Chars<'_>) -> Result<char, BadPattern> {
         Some(ch) => ch,
     };
     // Something must follow: at least the bracket.
-    if chunk.as_str().is_empty() { Err(BadPattern) } else { Ok(ch) }
+    if chunk.as_str().is_empty() {
+        Err(BadPattern)
+    } else {
+        Ok(ch)
+    }
 }
 
 #[cfg(test)]
@@ -223,9 +227,14 @@ mod tests {
         match pattern.split_first() {
             None => name.is_empty(),
             Some(('*', rest)) => {
-                slow(rest, name) || name.first().is_some_and(|&ch| ch != '/' && slow(pattern, &name[1..]))
+                slow(rest, name)
+                    || name
+                        .first()
+                        .is_some_and(|&ch| ch != '/' && slow(pattern, &name[1..]))
             }
-            Some(('?', rest)) => name.first().is_some_and(|&ch| ch != '/') && slow(rest, &name[1..]),
+            Some(('?', rest)) => {
+                name.first().is_some_and(|&ch| ch != '/') && slow(rest, &name[1..])
+            }
             Some((ch, rest)) => name.first() == Some(ch) && slow(rest, &name[1..]),
         }
     }

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::chmod::Chmod;
 use crate::diagnostic::Diagnostic;
-use kiln_oci::{ImageConfig, Platform, RuntimeConfig};
 use crate::source::Span;
+use kiln_oci::{ImageConfig, Platform, RuntimeConfig};
 
 /// Position of a [`Node`] in [`StageGraph::nodes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -45,7 +45,8 @@ pub(crate) fn find(line: &str) -> Result<Vec<Heredoc>, WordError> {
         ..Style::new('\\')
     };
     // A line that is no sequence of shell words has no heredocs; the shell will complain.
-    let words = words::expand_words(line, style, &NoVariables).map_or(Vec::new(), |(words, _)| words);
+    let words =
+        words::expand_words(line, style, &NoVariables).map_or(Vec::new(), |(words, _)| words);
     let mut found = Vec::new();
     for word in words {
         found.extend(opening(&word)?);
@@ -78,9 +79,15 @@ pub(crate) fn opening(word: &str) -> Result<Option<Heredoc>, WordError> {
     let name = bare.swap_remove(0);
     let quotes = |text: &str| text.matches(['\'', '"']).count();
     Ok(Some(Heredoc {
-        expand: quoted.first().is_some_and(|quoted| quotes(quoted) == quotes(&name)),
+        expand: quoted
+            .first()
+            .is_some_and(|quoted| quotes(quoted) == quotes(&name)),
         name,
-        fd: if fd.is_empty() { 0 } else { fd.parse().unwrap_or(u64::MAX) },
+        fd: if fd.is_empty() {
+            0
+        } else {
+            fd.parse().unwrap_or(u64::MAX)
+        },
         strip_tabs: dash.is_some(),
         content: String::new(),
         span: Span::default(),
@@ -98,7 +105,9 @@ mod tests {
 
     fn names(line: &str) -> Vec<(String, u64, bool, bool)> {
         let found = find(line).unwrap().into_iter();
-        found.map(|doc| (doc.name, doc.fd, doc.expand, doc.strip_tabs)).collect()
+        found
+            .map(|doc| (doc.name, doc.fd, doc.expand, doc.strip_tabs))
+            .collect()
     }
 
     fn name(name: &str, fd: u64, expand: bool, strip_tabs: bool) -> (String, u64, bool, bool) {
@@ -107,11 +116,14 @@ mod tests {
 
     #[test]
     fn openings() {
-        assert_eq!(names("RUN cat <<A 3<<-'B' <<\"C\"D"), [
-            name("A", 0, true, false),
-            name("B", 3, false, true),
-            name("CD", 0, false, false),
-        ]);
+        assert_eq!(
+            names("RUN cat <<A 3<<-'B' <<\"C\"D"),
+            [
+                name("A", 0, true, false),
+                name("B", 3, false, true),
+                name("CD", 0, false, false),
+            ]
+        );
         assert_eq!(names("RUN <<  $X"), [name("$X", 0, true, false)]);
         assert_eq!(names("RUN a<<A '<<B' <<<C << <<"), []);
         assert_eq!(names("RUN 'open <<A"), []);

@@ -67,7 +67,11 @@ fn clean(pattern: &str) -> String {
         return mark.to_owned();
     }
     let body = path::clean(body);
-    let body = if body.len() > 1 { body.strip_prefix('/').unwrap_or(&body) } else { &body };
+    let body = if body.len() > 1 {
+        body.strip_prefix('/').unwrap_or(&body)
+    } else {
+        &body
+    };
     format!("{mark}{body}")
 }
 
@@ -132,7 +136,10 @@ impl Matcher {
     /// # Errors
     /// A pattern that turns out to be broken only when it is used.
     pub fn enter(&self, parent: &State, path: &str) -> Result<State, IgnoreError> {
-        let mut state = State { matched: vec![false; self.patterns.len()], ignored: false };
+        let mut state = State {
+            matched: vec![false; self.patterns.len()],
+            ignored: false,
+        };
         for (number, pattern) in self.patterns.iter().enumerate() {
             let matched = pattern.decide(parent.matched.get(number), state.ignored, path)?;
             state.matched[number] = matched;
@@ -178,6 +185,8 @@ impl Matcher {
         // What comes before the last match that ignores is overruled by it, also below.
         let decisions = state.matched.iter().zip(&self.patterns).rev();
         let later = decisions.take_while(|(matched, pattern)| !**matched || pattern.exclusion);
-        !later.into_iter().any(|(_, pattern)| pattern.exclusion && pattern.may_match_below(directory))
+        !later
+            .into_iter()
+            .any(|(_, pattern)| pattern.exclusion && pattern.may_match_below(directory))
     }
 }

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::graph::{Network, StageGraph};
-use kiln_oci::{ImageConfig, Platform};
 use crate::source::Span;
+use kiln_oci::{ImageConfig, Platform};
 
 /// The command line's share of a build.
 #[derive(Clone, Debug)]

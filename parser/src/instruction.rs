@@ -135,16 +135,28 @@ instructions! {
 fn unknown(line: &Line) -> Diagnostic {
     let name = &line.name.text;
     let upper = name.to_uppercase();
-    let error = line.error(code::UNKNOWN_INSTRUCTION, format!("unknown instruction: {name}"));
-    let mut error = Diagnostic { span: line.name.span, ..error };
-    error.help = suggest::nearest(&upper, NAMES.iter().copied())
-        .map(|near| format!("did you mean {near}?"));
+    let error = line.error(
+        code::UNKNOWN_INSTRUCTION,
+        format!("unknown instruction: {name}"),
+    );
+    let mut error = Diagnostic {
+        span: line.name.span,
+        ..error
+    };
+    error.help =
+        suggest::nearest(&upper, NAMES.iter().copied()).map(|near| format!("did you mean {near}?"));
     error
 }
 
 fn describe<M: Meaning>(text: &mut String) {
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "## {}\n\n```dockerfile\n{}\n```\n\n{}\n", M::NAME, M::USAGE, M::DOC);
+    let _ = writeln!(
+        text,
+        "## {}\n\n```dockerfile\n{}\n```\n\n{}\n",
+        M::NAME,
+        M::USAGE,
+        M::DOC
+    );
     for flag in M::FLAGS {
         let _ = writeln!(text, "- `{}`: {}", flag.usage(), flag.doc);
     }
@@ -157,7 +169,10 @@ fn describe<M: Meaning>(text: &mut String) {
 fn exactly_one(line: &Line, name: &str) -> Result<crate::line::Word, Diagnostic> {
     match line.words() {
         [word] => Ok(word.clone()),
-        _ => Err(line.error(code::ARGUMENTS, format!("{name} requires exactly one argument"))),
+        _ => Err(line.error(
+            code::ARGUMENTS,
+            format!("{name} requires exactly one argument"),
+        )),
     }
 }
 
@@ -213,7 +228,11 @@ mod tests {
     #[test]
     fn unknown_names_get_a_suggestion() {
         let parsed = crate::parse("FROM x\nRUM a\nXYZZY");
-        let helps: Vec<_> = parsed.diagnostics.iter().map(|found| found.help.clone()).collect();
+        let helps: Vec<_> = parsed
+            .diagnostics
+            .iter()
+            .map(|found| found.help.clone())
+            .collect();
         assert_eq!(helps, [Some("did you mean RUN?".to_owned()), None]);
     }
 }

@@ -9,6 +9,7 @@ use crate::diagnostic::{Diagnostic, Phase};
 use crate::source::Span;
 
 pub use directive::Directive;
+pub(crate) use directive::declared;
 pub(crate) use text::Text;
 
 /// Lines with continuations joined.
@@ -62,11 +63,6 @@ impl<'s> Lexer<'s> {
     /// The escape character in force.
     pub(crate) fn escape(&self) -> char {
         self.reader.escape
-    }
-
-    /// The directives read so far.
-    pub(crate) fn into_directives(self) -> Vec<Directive> {
-        self.reader.directives
     }
 
     /// Lines read so far.
@@ -133,11 +129,16 @@ impl<'s> Lexer<'s> {
 
     fn comment(&mut self, comment: &'s str, line: Physical<'s>) -> Result<(), Diagnostic> {
         let span = Span::new(line.start, line.start + line.text.len());
-        match self.reader.read(line.text.trim_start(), span) {
+        match self.reader.read(line.text.trim_start()) {
             Ok(true) => return Ok(()),
             Ok(false) => {}
             Err(message) => {
-                return Err(Diagnostic::error(code::DIRECTIVE, Phase::Syntax, span, message));
+                return Err(Diagnostic::error(
+                    code::DIRECTIVE,
+                    Phase::Syntax,
+                    span,
+                    message,
+                ));
             }
         }
         match comment.trim() {
@@ -214,7 +215,11 @@ mod tests {
         let source = "\n # c\n  FROM x\nRUN a \\\n# c\n\n  b\nRUN c";
         assert_eq!(
             lines(source),
-            [line("FROM x", 3, 3), line("RUN a   b", 4, 7), line("RUN c", 8, 8)]
+            [
+                line("FROM x", 3, 3),
+                line("RUN a   b", 4, 7),
+                line("RUN c", 8, 8)
+            ]
         );
     }
 
@@ -225,7 +230,10 @@ mod tests {
         assert_eq!(lines("\\\nb"), [line("b", 1, 2)]);
         assert_eq!(lines("a \\"), [line("a ", 1, 1)]);
         assert_eq!(lines("a \\\r\n b\r\n"), [line("a  b", 1, 2)]);
-        assert_eq!(lines("# escape=`\na `\nb\\\nc"), [line("a b\\", 2, 3), line("c", 4, 4)]);
+        assert_eq!(
+            lines("# escape=`\na `\nb\\\nc"),
+            [line("a b\\", 2, 3), line("c", 4, 4)]
+        );
     }
 
     #[test]

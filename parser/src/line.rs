@@ -102,7 +102,11 @@ impl Line {
 
     /// An error of this line as a whole.
     pub(crate) fn error(&self, code: &'static str, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::error(code, Phase::Semantic, self.head_span(), message)
+        let error = Diagnostic::error(code, Phase::Semantic, self.head_span(), message);
+        Diagnostic {
+            line: self.first,
+            ..error
+        }
     }
 
     /// The line without its heredocs: what errors should mark.
@@ -179,7 +183,11 @@ fn holds_heredocs(line: &Line) -> bool {
     instruction::holds_heredocs(&line.name.text) && !line.is_json()
 }
 
-fn read_heredocs(line: &mut Line, text: &Text<'_>, lexer: &mut Lexer<'_>) -> Result<(), Diagnostic> {
+fn read_heredocs(
+    line: &mut Line,
+    text: &Text<'_>,
+    lexer: &mut Lexer<'_>,
+) -> Result<(), Diagnostic> {
     let error = |message: String| {
         let span = text.span(0..text.as_str().len());
         Diagnostic::error(code::HEREDOC, Phase::Syntax, span, message)

@@ -39,7 +39,11 @@ pub(crate) fn target(source: &str) -> Stage {
 
 /// What is wrong with a Dockerfile before evaluation.
 pub(crate) fn messages(source: &str) -> Vec<String> {
-    parse(source).diagnostics.into_iter().map(|found| found.message).collect()
+    parse(source)
+        .diagnostics
+        .into_iter()
+        .map(|found| found.message)
+        .collect()
 }
 
 /// What evaluation finds wrong.

@@ -176,6 +176,8 @@ struct Reader<'a> {
     unset: BTreeSet<String>,
     depth: usize,
     limit: usize,
+    /// A substitution with a word of its own was read since the last look.
+    interrupted: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -190,6 +192,7 @@ impl<'a> Reader<'a> {
             unset: BTreeSet::new(),
             depth: 0,
             limit: MAX_EXPANDED.max(word.len()),
+            interrupted: false,
         }
     }
 
@@ -246,6 +249,7 @@ impl<'a> Reader<'a> {
                 '$' => {
                     let value = self.dollar()?;
                     if let Some(words) = &mut words {
+                        self.drop_interrupted(words);
                         words.split(&value);
                     }
                     text.push_str(&value);
@@ -260,6 +264,7 @@ impl<'a> Reader<'a> {
                 }
             };
             if let Some(words) = &mut words {
+                self.drop_interrupted(words);
                 words.keep(&piece);
             }
             text.push_str(&piece);
@@ -269,6 +274,14 @@ impl<'a> Reader<'a> {
             Some('/') => Err(WordError::MissingSlash),
             Some(_) => Err(WordError::MissingBrace),
             None => Ok(text),
+        }
+    }
+
+    /// `a${B:-c}` splits to `c` alone: BuildKit reads the inner word into the buffer of the
+    /// outer one. Existing Dockerfiles (`EXPOSE`, heredoc delimiters) see it, so it is kept.
+    fn drop_interrupted(&mut self, words: &mut Splitter) {
+        if std::mem::take(&mut self.interrupted) {
+            words.drop_current();
         }
     }
 
@@ -298,9 +311,7 @@ impl<'a> Reader<'a> {
 
     fn single_quoted(&mut self) -> Result<String, WordError> {
         let body = &self.rest[1..];
-        let end = body
-            .find('\'')
-            .ok_or(WordError::Unclosed("single-quote"))?;
+        let end = body.find('\'').ok_or(WordError::Unclosed("single-quote"))?;
         self.rest = &body[end + 1..];
         let body = &body[..end];
         Ok(if self.keeps_quotes() {
@@ -431,6 +442,7 @@ impl<'a> Reader<'a> {
     /// `${name-word}`, `${name:-word}`, `${name#pattern}` and their kin.
     fn operation(&mut self, name: &str, operator: char, colon: bool) -> Result<String, WordError> {
         let is_pattern = matches!(operator, '#' | '%');
+        self.interrupted = true;
         let word = self.until(Some('}'), is_pattern, None)?;
         let value = self.look_up(name);
         let colon_text = if colon { ":" } else { "" };
@@ -444,7 +456,7 @@ impl<'a> Reader<'a> {
             ('+', None) => Ok(String::new()),
             ('-' | '?', Some(_)) => Ok(value.to_owned()),
             ('?', None) => Err(required(name, word, colon && self.env.get(name).is_some())),
-            ('#' | '%', _) => trim(operator, &word, value),
+            ('#' | '%', _) if !colon => trim(operator, &word, value),
             _ => Err(WordError::Modifier(format!("{colon_text}{operator}"))),
         }
     }
@@ -455,13 +467,12 @@ impl<'a> Reader<'a> {
         if all {
             self.next();
         }
+        self.interrupted = true;
         let pattern = self.until(Some('/'), true, None)?;
         let word = self.until(Some('}'), true, None)?;
         match self.look_up(name) {
             None if self.style.keep_unset => Ok(format!("${{{name}/{pattern}/{word}}}")),
-            value => {
-                pattern::replace(&pattern, value.unwrap_or_default(), &word, all, self.limit)
-            }
+            value => pattern::replace(&pattern, value.unwrap_or_default(), &word, all, self.limit),
         }
     }
 }

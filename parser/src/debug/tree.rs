@@ -7,7 +7,6 @@ use crate::code;
 use crate::diagnostic::{Diagnostic, Phase};
 use crate::heredoc::Heredoc;
 use crate::line::{Arguments, Line};
-use crate::source::LineIndex;
 
 /// The tree of a Dockerfile, and whether it has no errors.
 ///
@@ -17,34 +16,40 @@ pub fn parse_json(source: &str) -> (Value, bool) {
     let parsed = parse(source);
     let error = parsed.errors().next();
     let mut object = Map::new();
-    object.insert("error".to_owned(), error.map_or(Value::Null, |error| error_json(error, source)));
+    object.insert("error".to_owned(), error.map_or(Value::Null, error_json));
     if error.is_some_and(|error| error.phase == Phase::Syntax) {
         return (Value::Object(object), false);
     }
     let file = &parsed.dockerfile;
-    let directives = file.directives.iter().map(|directive| (directive.name.clone(), json!(directive.value)));
+    let directives = file
+        .directives
+        .iter()
+        .map(|directive| (directive.name.clone(), json!(directive.value)));
     object.insert("directives".to_owned(), Value::Object(directives.collect()));
     object.insert("escape".to_owned(), json!(file.escape.to_string()));
     let instructions = file.lines.iter().map(instruction_json);
     object.insert("instructions".to_owned(), instructions.collect());
     if error.is_none() {
-        let stages = file.stages.iter().enumerate().map(|(index, stage)| stage_json(file, index, stage));
+        let stages = file
+            .stages
+            .iter()
+            .enumerate()
+            .map(|(index, stage)| stage_json(file, index, stage));
         object.insert("stages".to_owned(), stages.collect());
         object.insert("global_args".to_owned(), global_arguments(file));
     }
     (Value::Object(object), error.is_none())
 }
 
-fn error_json(error: &Diagnostic, source: &str) -> Value {
-    let line = LineIndex::new(source).line(error.span.start);
-    // The reference reports bad directives one line early, counting lines it has finished, and
-    // an empty file with the number of its last line.
-    let line = match error.code {
-        code::DIRECTIVE => line - 1,
-        code::EMPTY_FILE if source.ends_with('\n') || source.is_empty() => line - 1,
-        _ => line,
+fn error_json(error: &Diagnostic) -> Value {
+    // The reference reports bad directives one line early: it counts the lines it has finished.
+    let early = u32::from(error.code == code::DIRECTIVE);
+    let line = error.line.saturating_sub(early);
+    let phase = if error.phase == Phase::Syntax {
+        "syntax"
+    } else {
+        "semantic"
     };
-    let phase = if error.phase == Phase::Syntax { "syntax" } else { "semantic" };
     json!({"phase": phase, "line": line, "message": error.message})
 }
 
@@ -52,7 +57,10 @@ fn instruction_json(line: &Line) -> Value {
     let mut object = body(line);
     object.insert("start".to_owned(), json!(line.first));
     object.insert("end".to_owned(), json!(line.last));
-    object.insert("heredocs".to_owned(), line.heredocs.iter().map(heredoc_json).collect());
+    object.insert(
+        "heredocs".to_owned(),
+        line.heredocs.iter().map(heredoc_json).collect(),
+    );
     Value::Object(object)
 }
 
@@ -73,7 +81,9 @@ fn body(line: &Line) -> Map<String, Value> {
             object.insert("pairs".to_owned(), pairs.collect());
         }
         Arguments::Trigger(trigger) => {
-            let trigger = trigger.as_ref().map_or(Value::Null, |line| Value::Object(body(line)));
+            let trigger = trigger
+                .as_ref()
+                .map_or(Value::Null, |line| Value::Object(body(line)));
             object.insert("trigger".to_owned(), trigger);
         }
     }
@@ -104,7 +114,10 @@ fn stage_json(file: &Dockerfile, index: usize, stage: &StageAst) -> Value {
 fn global_arguments(file: &Dockerfile) -> Value {
     let arguments = file.globals.iter().flat_map(|global| &global.arg.arguments);
     let pair = |argument: &crate::instruction::Argument| {
-        json!([argument.name, argument.default.as_ref().map(|word| word.text.as_str())])
+        json!([
+            argument.name,
+            argument.default.as_ref().map(|word| word.text.as_str())
+        ])
     };
     arguments.map(pair).collect()
 }

@@ -42,14 +42,18 @@ impl Environment {
     /// `KEY=value`, in order.
     pub(crate) fn to_list(&self) -> Vec<String> {
         let entries = self.entries.iter().flatten();
-        entries.map(|(key, value)| format!("{key}={value}")).collect()
+        entries
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect()
     }
 }
 
 impl Variables for Environment {
     fn get(&self, name: &str) -> Option<&str> {
         let &(place, _) = self.places.get(name)?;
-        self.entries[place].as_ref().map(|(_, value)| value.as_str())
+        self.entries[place]
+            .as_ref()
+            .map(|(_, value)| value.as_str())
     }
 }
 

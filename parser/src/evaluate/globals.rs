@@ -25,7 +25,11 @@ pub(super) fn evaluate(
     }
     let mut errors = Vec::new();
     let style = Style::new(dockerfile.escape);
-    for argument in dockerfile.globals.iter().flat_map(|global| &global.arg.arguments) {
+    for argument in dockerfile
+        .globals
+        .iter()
+        .flat_map(|global| &global.arg.arguments)
+    {
         let value = match (arguments.get(&argument.name), &argument.default) {
             (Some(given), _) => given.clone(),
             (None, None) => continue,
@@ -33,7 +37,8 @@ pub(super) fn evaluate(
                 Ok(expansion) => expansion.text,
                 Err(why) => {
                     let message = format!("failed to process {:?}: {why}", default.text);
-                    let error = Diagnostic::error(code::EXPANSION, Phase::Evaluate, default.span, message);
+                    let error =
+                        Diagnostic::error(code::EXPANSION, Phase::Evaluate, default.span, message);
                     errors.push(error);
                     continue;
                 }
@@ -41,18 +46,32 @@ pub(super) fn evaluate(
         };
         globals.insert(argument.name.clone(), value);
     }
-    if errors.is_empty() { Ok(globals) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(globals)
+    } else {
+        Err(errors)
+    }
 }
 
 fn platform_arguments(dockerfile: &Dockerfile, inputs: &Inputs) -> BTreeMap<String, String> {
     let mut globals = BTreeMap::new();
-    for (prefix, platform) in [("BUILD", &inputs.build_platform), ("TARGET", &inputs.platform)] {
+    for (prefix, platform) in [
+        ("BUILD", &inputs.build_platform),
+        ("TARGET", &inputs.platform),
+    ] {
         for (name, value) in parts(platform) {
             globals.insert(format!("{prefix}{name}"), value);
         }
     }
-    let last = dockerfile.stages.last().and_then(|stage| stage.from.name.clone());
-    let stage = inputs.target.clone().or(last).unwrap_or_else(|| "default".to_owned());
+    let last = dockerfile
+        .stages
+        .last()
+        .and_then(|stage| stage.from.name.clone());
+    let stage = inputs
+        .target
+        .clone()
+        .or(last)
+        .unwrap_or_else(|| "default".to_owned());
     globals.insert("TARGETSTAGE".to_owned(), stage);
     globals
 }
@@ -73,7 +92,9 @@ mod tests {
 
     #[test]
     fn platform_arguments_exist_where_they_are_declared() {
-        let stage = target("FROM scratch AS s\nARG TARGETPLATFORM TARGETSTAGE\nLABEL a=$TARGETPLATFORM b=$TARGETSTAGE c=x$TARGETOS");
+        let stage = target(
+            "FROM scratch AS s\nARG TARGETPLATFORM TARGETSTAGE\nLABEL a=$TARGETPLATFORM b=$TARGETSTAGE c=x$TARGETOS",
+        );
         assert_eq!(stage.config.labels["a"], "linux/amd64");
         assert_eq!(stage.config.labels["b"], "s");
         assert_eq!(stage.config.labels["c"], "x");
@@ -88,6 +109,9 @@ mod tests {
 
     #[test]
     fn broken_defaults_are_reported_all() {
-        assert_eq!(evaluation_messages("ARG A=${\nARG B='\nFROM scratch").len(), 2);
+        assert_eq!(
+            evaluation_messages("ARG A=${\nARG B='\nFROM scratch").len(),
+            2
+        );
     }
 }

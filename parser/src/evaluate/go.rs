@@ -40,7 +40,10 @@ mod tests {
     #[test]
     fn quoting() {
         assert_eq!(quote("a\"\\\n\x01é\u{a0}"), "\"a\\\"\\\\\\n\\x01é\\u00a0\"");
-        assert_eq!(quote_list(&["a".to_owned(), "b c".to_owned()]), r#"["a" "b c"]"#);
+        assert_eq!(
+            quote_list(&["a".to_owned(), "b c".to_owned()]),
+            r#"["a" "b c"]"#
+        );
         assert_eq!(quote_list(&[]), "[]");
     }
 }

@@ -63,7 +63,10 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(world: &World<'_>) -> Result<Self, Vec<Diagnostic>> {
         let dockerfile = world.dockerfile;
-        let mut plan = Plan { stages: Vec::new(), names: HashMap::new() };
+        let mut plan = Plan {
+            stages: Vec::new(),
+            names: HashMap::new(),
+        };
         let mut errors = Vec::new();
         for (index, ast) in dockerfile.stages.iter().enumerate() {
             match plan.stage(world, ast) {
@@ -85,7 +88,11 @@ impl Plan {
                 errors.extend(used.err());
             }
         }
-        if errors.is_empty() { Ok(plan) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(plan)
+        } else {
+            Err(errors)
+        }
     }
 
     fn stage(&self, world: &World<'_>, ast: &StageAst) -> Result<StagePlan, Diagnostic> {
@@ -94,7 +101,11 @@ impl Plan {
             Some(word) => parse_platform(world, line, word)?,
             None => world.inputs.platform.clone(),
         };
-        let own_context = ast.from.name.as_deref().and_then(|name| world.context(name));
+        let own_context = ast
+            .from
+            .name
+            .as_deref()
+            .and_then(|name| world.context(name));
         let replaced = own_context.is_some();
         let base = match own_context {
             Some((name, context)) => self.context_base(line, name, context)?,
@@ -120,10 +131,17 @@ impl Plan {
         let text = expand(world, image)?;
         let error = |message: String| {
             let error = line.error(code::BASE, message);
-            Diagnostic { span: image.span, phase: Phase::Evaluate, ..error }
+            Diagnostic {
+                span: image.span,
+                phase: Phase::Evaluate,
+                ..error
+            }
         };
         if text.is_empty() {
-            return Err(error(format!("base name ({}) should not be blank", image.text)));
+            return Err(error(format!(
+                "base name ({}) should not be blank",
+                image.text
+            )));
         }
         // Exactly: `FROM FOO` is not the stage foo, whose name is lower case.
         if let Some(&index) = self.names.get(&text) {
@@ -144,15 +162,24 @@ impl Plan {
         Ok(Base::Image(text))
     }
 
-    fn context_base(&self, line: &Line, name: String, context: &NamedContext) -> Result<Base, Diagnostic> {
+    fn context_base(
+        &self,
+        line: &Line,
+        name: String,
+        context: &NamedContext,
+    ) -> Result<Base, Diagnostic> {
         match context {
             NamedContext::Directory => Ok(Base::Context(name)),
             NamedContext::Image(reference) => Ok(Base::Image(reference.clone())),
             NamedContext::Stage(stage) => match self.names.get(&stage.to_lowercase()) {
                 Some(&index) => Ok(Base::Stage(index)),
                 None => {
-                    let message = format!("context {name} names stage {stage}, which is not defined before");
-                    Err(Diagnostic { phase: Phase::Evaluate, ..line.error(code::STAGE_ORDER, message) })
+                    let message =
+                        format!("context {name} names stage {stage}, which is not defined before");
+                    Err(Diagnostic {
+                        phase: Phase::Evaluate,
+                        ..line.error(code::STAGE_ORDER, message)
+                    })
                 }
             },
         }
@@ -162,7 +189,11 @@ impl Plan {
     pub(super) fn source(&self, world: &World<'_>, from: &str) -> Result<Base, String> {
         if let Ok(index) = from.parse::<usize>() {
             let known = index < self.stages.len();
-            return if known { Ok(Base::Stage(index)) } else { Err(format!("invalid stage index {index}")) };
+            return if known {
+                Ok(Base::Stage(index))
+            } else {
+                Err(format!("invalid stage index {index}"))
+            };
         }
         if let Some(&index) = self.names.get(&from.to_lowercase()) {
             return Ok(Base::Stage(index));
@@ -175,7 +206,8 @@ impl Plan {
             Some((_, NamedContext::Image(reference))) => Ok(Base::Image(reference.clone())),
             Some((name, NamedContext::Stage(stage))) => {
                 let index = self.names.get(&stage.to_lowercase()).copied();
-                let missing = || format!("context {name} names stage {stage}, which does not exist");
+                let missing =
+                    || format!("context {name} names stage {stage}, which does not exist");
                 index.map(Base::Stage).ok_or_else(missing)
             }
             None => match Reference::parse(from) {
@@ -215,13 +247,16 @@ impl Plan {
                 ..line.error(code, message)
             };
             let style = Style::new(world.dockerfile.escape);
-            let literal = words::expand(from, style, &NoVariables).is_ok_and(|word| word.text == from);
+            let literal =
+                words::expand(from, style, &NoVariables).is_ok_and(|word| word.text == from);
             if !literal {
                 let message = "variable expansion is not supported for --from, define a new stage \
                     with FROM using ARG from global scope as a workaround";
                 return Err(error(code::FROM_VARIABLE, message.to_owned()));
             }
-            let source = self.source(world, from).map_err(|why| error(code::STAGE_ORDER, why))?;
+            let source = self
+                .source(world, from)
+                .map_err(|why| error(code::STAGE_ORDER, why))?;
             let stage = &mut self.stages[index];
             match source {
                 Base::Stage(used) if used == index => {
@@ -242,15 +277,21 @@ impl Plan {
         let end = Span::default();
         let Some(name) = &world.inputs.target else {
             let message = "dockerfile contains no stages to build";
-            return last.ok_or_else(|| Diagnostic::error(code::NO_STAGE, Phase::Evaluate, end, message));
+            return last
+                .ok_or_else(|| Diagnostic::error(code::NO_STAGE, Phase::Evaluate, end, message));
         };
         if let Some(&index) = self.names.get(&name.to_lowercase()) {
             return Ok(index);
         }
         let message = format!("target stage {name:?} could not be found");
         let mut error = Diagnostic::error(code::TARGET, Phase::Evaluate, end, message);
-        let names = world.dockerfile.stages.iter().filter_map(|stage| stage.from.name.as_deref());
-        error.help = suggest::nearest(&name.to_lowercase(), names).map(|near| format!("did you mean {near}?"));
+        let names = world
+            .dockerfile
+            .stages
+            .iter()
+            .filter_map(|stage| stage.from.name.as_deref());
+        error.help = suggest::nearest(&name.to_lowercase(), names)
+            .map(|near| format!("did you mean {near}?"));
         Err(error)
     }
 
@@ -285,10 +326,17 @@ impl Plan {
             }
             match self.read_triggers(world, index) {
                 Ok(more) => found |= more,
-                Err(error) => errors.push(Diagnostic { span: self.stages[index].span, ..error }),
+                Err(error) => errors.push(Diagnostic {
+                    span: self.stages[index].span,
+                    ..error
+                }),
             }
         }
-        if errors.is_empty() { Ok(found) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(found)
+        } else {
+            Err(errors)
+        }
     }
 
     fn read_triggers(&mut self, world: &World<'_>, index: usize) -> Result<bool, Diagnostic> {
@@ -319,10 +367,13 @@ impl Plan {
             }
             Base::Stage(parent) if !self.stages[*parent].replaced => {
                 let statements = &world.dockerfile.stages[*parent].statements;
-                let expressions = statements.iter().filter_map(|statement| match &statement.instruction {
-                    Instruction::OnBuild(trigger) => Some(trigger.expression.clone()),
-                    _ => None,
-                });
+                let expressions =
+                    statements
+                        .iter()
+                        .filter_map(|statement| match &statement.instruction {
+                            Instruction::OnBuild(trigger) => Some(trigger.expression.clone()),
+                            _ => None,
+                        });
                 expressions.collect()
             }
             _ => Vec::new(),
@@ -340,9 +391,14 @@ impl Plan {
         dockerfile: &'p Dockerfile,
         index: usize,
     ) -> impl Iterator<Item = (&'p Line, &'p Instruction)> {
-        let triggers = self.triggers(index).iter().map(|(line, instruction)| (line, instruction));
+        let triggers = self
+            .triggers(index)
+            .iter()
+            .map(|(line, instruction)| (line, instruction));
         let statements = dockerfile.stages[index].statements.iter();
-        triggers.chain(statements.map(|statement| (&dockerfile.lines[statement.line], &statement.instruction)))
+        triggers.chain(
+            statements.map(|statement| (&dockerfile.lines[statement.line], &statement.instruction)),
+        )
     }
 }
 
@@ -352,7 +408,12 @@ fn expand(world: &World<'_>, word: &Word) -> Result<String, Diagnostic> {
         Ok(expansion) => Ok(expansion.text),
         Err(why) => {
             let message = format!("failed to process {:?}: {why}", word.text);
-            Err(Diagnostic::error(code::EXPANSION, Phase::Evaluate, word.span, message))
+            Err(Diagnostic::error(
+                code::EXPANSION,
+                Phase::Evaluate,
+                word.span,
+                message,
+            ))
         }
     }
 }
@@ -365,11 +426,20 @@ fn parse_platform(world: &World<'_>, line: &Line, word: &Word) -> Result<Platfor
         Err(why) => format!("failed to parse platform {}: {why}", word.text),
     };
     let error = line.error(code::PLATFORM, message);
-    Err(Diagnostic { span: word.span, phase: Phase::Evaluate, ..error })
+    Err(Diagnostic {
+        span: word.span,
+        phase: Phase::Evaluate,
+        ..error
+    })
 }
 
 fn read_trigger(text: &str, from: &Line) -> Result<(Line, Instruction), Diagnostic> {
-    let single = || from.error(code::TRIGGER, "onbuild trigger should be a single expression");
+    let single = || {
+        from.error(
+            code::TRIGGER,
+            "onbuild trigger should be a single expression",
+        )
+    };
     let mut lexer = Lexer::new(text);
     let logical = lexer.next_line()?.ok_or_else(single)?;
     let line = line::read(logical, &mut lexer)?;

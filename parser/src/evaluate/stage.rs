@@ -77,10 +77,16 @@ impl<'e> StageBuilder<'e> {
             stage.is_trigger = true;
             for (line, instruction) in plan.triggers(index) {
                 let applied = stage.apply(line, instruction);
-                applied.map_err(|error| Diagnostic { span: from, ..error })?;
+                applied.map_err(|error| Diagnostic {
+                    span: from,
+                    ..error
+                })?;
             }
             // Places in a trigger's text are no places in the Dockerfile.
-            stage.warnings.iter_mut().for_each(|warning| warning.span = from);
+            stage
+                .warnings
+                .iter_mut()
+                .for_each(|warning| warning.span = from);
             stage.is_trigger = false;
             for statement in &world.dockerfile.stages[index].statements {
                 let line = &world.dockerfile.lines[statement.line];
@@ -174,11 +180,15 @@ impl<'e> StageBuilder<'e> {
             self.base_image = Some(config.clone());
         }
         let has_layers = config.is_none_or(|config| {
-            !config.rootfs.diff_ids.is_empty() || config.history.iter().any(|step| !step.empty_layer)
+            !config.rootfs.diff_ids.is_empty()
+                || config.history.iter().any(|step| !step.empty_layer)
         });
         self.output = if has_layers {
             let platform = self.platform.clone();
-            self.from_node(Op::Image { reference: reference.to_owned(), platform })
+            self.from_node(Op::Image {
+                reference: reference.to_owned(),
+                platform,
+            })
         } else {
             self.from_node(Op::Scratch)
         };
@@ -186,11 +196,19 @@ impl<'e> StageBuilder<'e> {
 
     fn context_as_root(&mut self, name: &str) -> NodeId {
         let base = self.from_node(Op::Scratch);
-        let from = self.from_node(Op::Context { name: Some(name.to_owned()) });
-        let root = SourcePath { pattern: String::new(), pivot: String::new() };
+        let from = self.from_node(Op::Context {
+            name: Some(name.to_owned()),
+        });
+        let root = SourcePath {
+            pattern: String::new(),
+            pivot: String::new(),
+        };
         self.from_node(Op::Copy(CopyOp {
             base,
-            sources: vec![CopySource::Files { from, paths: vec![root] }],
+            sources: vec![CopySource::Files {
+                from,
+                paths: vec![root],
+            }],
             destination: "/".to_owned(),
             chown: None,
             chmod: None,
@@ -211,13 +229,21 @@ impl<'e> StageBuilder<'e> {
             _ => "FROM scratch".to_owned(),
         };
         let (stage, line) = (self.position, self.line);
-        self.nodes.add(op, || Origin { stage, span: None, line, title })
+        self.nodes.add(op, || Origin {
+            stage,
+            span: None,
+            line,
+            title,
+        })
     }
 
     fn apply(&mut self, line: &Line, instruction: &Instruction) -> Result<(), Diagnostic> {
         self.line = line.first;
         let applied = instruction.apply(line, self);
-        applied.map_err(|error| Diagnostic { phase: Phase::Evaluate, ..error })
+        applied.map_err(|error| Diagnostic {
+            phase: Phase::Evaluate,
+            ..error
+        })
     }
 
     fn finish(self) -> Finished {
@@ -245,8 +271,17 @@ impl<'e> StageBuilder<'e> {
     pub(crate) fn change(&mut self, line: &Line, op: Op, created_by: String) {
         let (stage, number) = (self.position, self.line);
         let span = (!self.is_trigger).then_some(line.span);
-        let title = if self.is_trigger { format!("ONBUILD {}", line.text) } else { line.text.clone() };
-        self.output = self.nodes.add(op, || Origin { stage, span, line: number, title });
+        let title = if self.is_trigger {
+            format!("ONBUILD {}", line.text)
+        } else {
+            line.text.clone()
+        };
+        self.output = self.nodes.add(op, || Origin {
+            stage,
+            span,
+            line: number,
+            title,
+        });
         self.add_history(created_by, Some(self.output));
     }
 
@@ -271,13 +306,17 @@ impl<'e> StageBuilder<'e> {
 
     /// The file system that `--from` names.
     pub(crate) fn source(&mut self, from: &str, span: Span) -> Result<NodeId, Diagnostic> {
-        let error = |message: String| Diagnostic::error(code::STAGE_ORDER, Phase::Evaluate, span, message);
+        let error =
+            |message: String| Diagnostic::error(code::STAGE_ORDER, Phase::Evaluate, span, message);
         match self.plan.source(self.world, from).map_err(error)? {
             Base::Scratch => Ok(self.from_node(Op::Scratch)),
             Base::Context(name) => Ok(self.from_node(Op::Context { name: Some(name) })),
             Base::Image(reference) => {
                 let platform = self.world.inputs.platform.clone();
-                Ok(self.from_node(Op::Image { reference, platform }))
+                Ok(self.from_node(Op::Image {
+                    reference,
+                    platform,
+                }))
             }
             Base::Stage(index) => match &self.done[index] {
                 Some(done) if index < self.index => Ok(done.stage.output),
@@ -324,7 +363,10 @@ impl<'e> StageBuilder<'e> {
         if shown.is_empty() {
             return String::new();
         }
-        let pairs: Vec<String> = shown.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let pairs: Vec<String> = shown
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         format!("|{} {} ", pairs.len(), pairs.join(" "))
     }
 
@@ -353,7 +395,8 @@ impl<'e> StageBuilder<'e> {
     /// Expands a text of the Dockerfile.
     pub(crate) fn expand_text(&mut self, text: &str, span: Span) -> Result<String, Diagnostic> {
         let style = Style::new(self.world.dockerfile.escape);
-        let expansion = words::expand(text, style, &self.env).map_err(|why| cannot_expand(text, span, &why))?;
+        let expansion =
+            words::expand(text, style, &self.env).map_err(|why| cannot_expand(text, span, &why))?;
         self.warn_of_unset(&expansion.unset, span);
         Ok(expansion.text)
     }
@@ -362,16 +405,21 @@ impl<'e> StageBuilder<'e> {
     pub(crate) fn expand_words(&mut self, word: &Word) -> Result<Vec<String>, Diagnostic> {
         let style = Style::new(self.world.dockerfile.escape);
         let expanded = words::expand_words(&word.text, style, &self.env);
-        let (words, expansion) = expanded.map_err(|why| cannot_expand(&word.text, word.span, &why))?;
+        let (words, expansion) =
+            expanded.map_err(|why| cannot_expand(&word.text, word.span, &why))?;
         self.warn_of_unset(&expansion.unset, word.span);
         Ok(words)
     }
 
     /// Expands the body of a heredoc: quotes have no meaning there, and the escape is `\`.
     pub(crate) fn expand_heredoc(&mut self, text: &str, line: &Line) -> Result<String, Diagnostic> {
-        let style = Style { quotes: Quotes::Literal, ..Style::new('\\') };
+        let style = Style {
+            quotes: Quotes::Literal,
+            ..Style::new('\\')
+        };
         let span = line.head_span();
-        let expansion = words::expand(text, style, &self.env).map_err(|why| cannot_expand(text, span, &why))?;
+        let expansion =
+            words::expand(text, style, &self.env).map_err(|why| cannot_expand(text, span, &why))?;
         self.warn_of_unset(&expansion.unset, span);
         Ok(expansion.text)
     }
@@ -387,7 +435,10 @@ impl<'e> StageBuilder<'e> {
                 message.push_str(&format!(" (did you mean ${near}?)"));
             }
             let warning = Diagnostic::warning("UndefinedVar", span, message);
-            self.warnings.push(Diagnostic { phase: Phase::Evaluate, ..warning });
+            self.warnings.push(Diagnostic {
+                phase: Phase::Evaluate,
+                ..warning
+            });
         }
     }
 
@@ -398,7 +449,10 @@ impl<'e> StageBuilder<'e> {
 
 /// The configuration of `FROM scratch`.
 fn empty_config() -> RuntimeConfig {
-    RuntimeConfig { working_dir: "/".to_owned(), ..RuntimeConfig::default() }
+    RuntimeConfig {
+        working_dir: "/".to_owned(),
+        ..RuntimeConfig::default()
+    }
 }
 
 fn cannot_expand(text: &str, span: Span, why: &words::WordError) -> Diagnostic {

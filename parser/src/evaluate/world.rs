@@ -13,7 +13,13 @@ use crate::instruction::{Instruction, MountFields};
 use crate::path;
 
 /// Variables that processes see although no `ARG` declares them; both cases count.
-const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
+const PROXIES: &[&str] = &[
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "FTP_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+];
 
 /// What all stages share.
 #[derive(Debug)]
@@ -37,9 +43,14 @@ impl<'e> World<'e> {
     ) -> Result<Self, Vec<Diagnostic>> {
         let mut arguments = inputs.build_args.clone();
         if let Some(epoch) = inputs.source_date_epoch {
-            arguments.entry("SOURCE_DATE_EPOCH".to_owned()).or_insert_with(|| epoch.to_string());
+            arguments
+                .entry("SOURCE_DATE_EPOCH".to_owned())
+                .or_insert_with(|| epoch.to_string());
         }
-        let contexts = inputs.contexts.iter().map(|(name, context)| (context_name(name), context));
+        let contexts = inputs
+            .contexts
+            .iter()
+            .map(|(name, context)| (context_name(name), context));
         Ok(World {
             dockerfile,
             inputs,
@@ -62,7 +73,11 @@ impl<'e> World<'e> {
         }
         let name = context_name(name);
         let context = self.contexts.get(&name)?;
-        let given = self.inputs.contexts.keys().find(|given| context_name(given) == name);
+        let given = self
+            .inputs
+            .contexts
+            .keys()
+            .find(|given| context_name(given) == name);
         Some((given.cloned().unwrap_or(name), context))
     }
 
@@ -70,7 +85,10 @@ impl<'e> World<'e> {
     pub(crate) fn proxy_env(&self) -> Vec<String> {
         let mut list = Vec::new();
         for name in PROXIES {
-            let given = self.arguments.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+            let given = self
+                .arguments
+                .iter()
+                .filter(|(key, _)| key.eq_ignore_ascii_case(name));
             // Of several spellings the last in order counts.
             if let Some((_, value)) = given.last() {
                 list.push(format!("{name}={value}"));
@@ -95,7 +113,11 @@ impl<'e> World<'e> {
     /// Build arguments that nothing consumed.
     pub(super) fn unused_build_args(&self, plan: &Plan, reachable: &[usize]) -> Vec<String> {
         let mut used: BTreeSet<&str> = self.globals.keys().map(String::as_str).collect();
-        let globals = self.dockerfile.globals.iter().flat_map(|global| &global.arg.arguments);
+        let globals = self
+            .dockerfile
+            .globals
+            .iter()
+            .flat_map(|global| &global.arg.arguments);
         used.extend(globals.map(|argument| argument.name.as_str()));
         for &index in reachable {
             for (_, instruction) in plan.statements(self.dockerfile, index) {
@@ -122,7 +144,10 @@ fn context_name(name: &str) -> String {
     match Reference::parse(&lower) {
         Ok(reference) => {
             let familiar = reference.familiar();
-            familiar.strip_suffix(":latest").unwrap_or(&familiar).to_owned()
+            familiar
+                .strip_suffix(":latest")
+                .unwrap_or(&familiar)
+                .to_owned()
         }
         Err(_) => lower,
     }

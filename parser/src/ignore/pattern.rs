@@ -64,7 +64,11 @@ impl Pattern {
                 None => Test::Broken,
             },
         };
-        Pattern { text: text.to_owned(), exclusion, test }
+        Pattern {
+            text: text.to_owned(),
+            exclusion,
+            test,
+        }
     }
 
     /// Whether the pattern counts as matching, given whether it matched the directory above
@@ -114,7 +118,11 @@ impl Pattern {
         };
         let shared = start.len().min(directory.len());
         let agree = start.as_bytes()[..shared] == directory.as_bytes()[..shared];
-        agree && start.as_bytes().get(directory.len()).is_none_or(|&next| next == b'/')
+        agree
+            && start
+                .as_bytes()
+                .get(directory.len())
+                .is_none_or(|&next| next == b'/')
     }
 }
 
@@ -131,9 +139,15 @@ fn literal_end(text: &str) -> &str {
     };
     let end = &text[at + 1..];
     // `**/` stands for no directory too; an escaped character is a literal of unclear meaning.
-    let end = if text[..=at].ends_with("**") { end.strip_prefix('/').unwrap_or(end) } else { end };
+    let end = if text[..=at].ends_with("**") {
+        end.strip_prefix('/').unwrap_or(end)
+    } else {
+        end
+    };
     match text.as_bytes()[at] {
-        b'\\' => end.get(end.chars().next().map_or(0, char::len_utf8)..).unwrap_or(""),
+        b'\\' => end
+            .get(end.chars().next().map_or(0, char::len_utf8)..)
+            .unwrap_or(""),
         _ => end,
     }
 }

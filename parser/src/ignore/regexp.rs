@@ -62,7 +62,9 @@ enum Escape {
 
 fn escape(chars: &mut Peekable<Chars<'_>>) -> Option<Escape> {
     let ch = chars.next()?;
-    if let Some((_, set)) = CLASSES.iter().find(|(name, _)| *name == ch.to_ascii_lowercase())
+    if let Some((_, set)) = CLASSES
+        .iter()
+        .find(|(name, _)| *name == ch.to_ascii_lowercase())
         && ch.is_ascii_alphabetic()
     {
         return Some(Escape::Class(ch.is_ascii_uppercase(), set));
@@ -118,7 +120,11 @@ fn hexadecimal(chars: &mut Peekable<Chars<'_>>) -> Option<char> {
     }
     let closed = !braces || chars.next_if_eq(&'}').is_some();
     let complete = if braces { digits > 0 } else { digits == 2 };
-    if closed && complete { char::from_u32(value) } else { None }
+    if closed && complete {
+        char::from_u32(value)
+    } else {
+        None
+    }
 }
 
 /// Reads a class after its opening bracket.
@@ -175,7 +181,10 @@ fn class_char(chars: &mut Peekable<Chars<'_>>) -> Option<Escape> {
 /// `[:alpha:]`: Some(None) if there is none here, None if its name is unknown.
 fn posix(chars: &mut Peekable<Chars<'_>>) -> Option<Option<&'static str>> {
     let rest: String = chars.clone().collect();
-    let Some((name, _)) = rest.strip_prefix("[:").and_then(|rest| rest.split_once(":]")) else {
+    let Some((name, _)) = rest
+        .strip_prefix("[:")
+        .and_then(|rest| rest.split_once(":]"))
+    else {
         return Some(None);
     };
     let (_, set) = POSIX.iter().find(|(known, _)| *known == name)?;
@@ -206,7 +215,9 @@ mod tests {
         assert!(is_match("^[a-]$", "-"));
         assert!(is_match("^[\\d\\]-_]$", "^"));
         assert!(is_match("^[[:digit:]x]$", "7"));
-        assert!(compile("[b-a]").is_none() && compile("[a").is_none() && compile("[[:foo:]]").is_none());
+        assert!(
+            compile("[b-a]").is_none() && compile("[a").is_none() && compile("[[:foo:]]").is_none()
+        );
     }
 
     #[test]

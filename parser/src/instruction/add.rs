@@ -1,8 +1,8 @@
 //! `ADD`: files from the context, URLs and git repositories; archives are unpacked.
 
 use super::Meaning;
-use super::copy::transfer::{self, Expanded, Transfer};
 use super::copy::git;
+use super::copy::transfer::{self, Expanded, Transfer};
 use crate::code;
 use crate::diagnostic::Diagnostic;
 use crate::evaluate::StageBuilder;
@@ -33,7 +33,11 @@ impl Meaning for Add {
         transfer::CHMOD,
         transfer::LINK,
         flags::boolean("keep-git-dir", "keeps `.git` of a repository"),
-        flags::text("checksum", "<algorithm:hex|commit>", "what the only, remote source must be"),
+        flags::text(
+            "checksum",
+            "<algorithm:hex|commit>",
+            "what the only, remote source must be",
+        ),
         flags::boolean("unpack", "unpacks archives, also fetched ones, or none"),
         transfer::EXCLUDE,
     ];
@@ -62,10 +66,9 @@ impl Meaning for Add {
         for source in &expanded.sources {
             let next = self.source(line, source, checksum.as_deref(), stage)?;
             match (sources.last_mut(), next) {
-                (
-                    Some(CopySource::Files { paths, .. }),
-                    CopySource::Files { paths: more, .. },
-                ) => paths.extend(more),
+                (Some(CopySource::Files { paths, .. }), CopySource::Files { paths: more, .. }) => {
+                    paths.extend(more)
+                }
                 (_, next) => sources.push(next),
             }
         }
@@ -95,7 +98,10 @@ impl Add {
             let git = url.and_then(|url| url.into_source(checksum, self.keep_git_dir));
             return git.map(CopySource::Git).map_err(|message| {
                 let error = line.error(code::SOURCE, message);
-                Diagnostic { span: source.span, ..error }
+                Diagnostic {
+                    span: source.span,
+                    ..error
+                }
             });
         }
         if transfer::is_url(text) {
@@ -106,8 +112,14 @@ impl Add {
             });
         }
         let pattern = path::relative_to_root(text);
-        let paths = vec![SourcePath { pattern, pivot: String::new() }];
-        Ok(CopySource::Files { from: stage.context(), paths })
+        let paths = vec![SourcePath {
+            pattern,
+            pivot: String::new(),
+        }];
+        Ok(CopySource::Files {
+            from: stage.context(),
+            paths,
+        })
     }
 
     fn checksum(
@@ -134,7 +146,10 @@ impl Add {
         };
         if !valid && !checksum.is_empty() {
             let error = line.error(code::COPY_OPTION, format!("invalid checksum {checksum:?}"));
-            return Err(Diagnostic { span: word.span, ..error });
+            return Err(Diagnostic {
+                span: word.span,
+                ..error
+            });
         }
         Ok(Some(checksum).filter(|checksum| !checksum.is_empty()))
     }
@@ -188,7 +203,13 @@ mod tests {
         let [CopySource::Files { paths, .. }] = &add.sources[..] else {
             panic!("{add:?}")
         };
-        assert_eq!(paths.iter().map(|path| path.pattern.as_str()).collect::<Vec<_>>(), ["a.tar", "b"]);
+        assert_eq!(
+            paths
+                .iter()
+                .map(|path| path.pattern.as_str())
+                .collect::<Vec<_>>(),
+            ["a.tar", "b"]
+        );
         assert_eq!(copy("ADD --unpack=false a /x").unpack, Unpack::No);
         assert_eq!(copy("ADD --unpack a /x").unpack, Unpack::Yes);
     }
@@ -196,12 +217,17 @@ mod tests {
     #[test]
     fn urls_have_a_name_and_repositories_a_reference() {
         let hex = "a".repeat(64);
-        let add = copy(&format!("ADD --checksum=sha256:{hex} https://h/a%20b?x=/c /x/"));
-        assert_eq!(add.sources, [CopySource::Url {
-            url: "https://h/a%20b?x=/c".to_owned(),
-            name: "a b".to_owned(),
-            checksum: Some(format!("sha256:{hex}")),
-        }]);
+        let add = copy(&format!(
+            "ADD --checksum=sha256:{hex} https://h/a%20b?x=/c /x/"
+        ));
+        assert_eq!(
+            add.sources,
+            [CopySource::Url {
+                url: "https://h/a%20b?x=/c".to_owned(),
+                name: "a b".to_owned(),
+                checksum: Some(format!("sha256:{hex}")),
+            }]
+        );
         assert_eq!(file_name("https://h"), "__unnamed__");
         let add = copy("ADD --keep-git-dir https://h/r.git#v1 /x");
         let [CopySource::Git(git)] = &add.sources[..] else {

@@ -34,7 +34,9 @@ impl Meaning for Arg {
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         super::at_least_one(line, Self::NAME)?;
         let arguments = line.words().iter().map(|word| argument(line, word));
-        Ok(Arg { arguments: arguments.collect::<Result<_, _>>()? })
+        Ok(Arg {
+            arguments: arguments.collect::<Result<_, _>>()?,
+        })
     }
 
     fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
@@ -58,11 +60,17 @@ fn argument(line: &Line, word: &Word) -> Result<Argument, Diagnostic> {
     };
     if name.is_empty() {
         let error = line.error(code::ARGUMENTS, "ARG names can not be blank");
-        return Err(Diagnostic { span: word.span, ..error });
+        return Err(Diagnostic {
+            span: word.span,
+            ..error
+        });
     }
     Ok(Argument {
         name: name.to_owned(),
-        default: default.map(|text| Word { text: text.to_owned(), span: word.span }),
+        default: default.map(|text| Word {
+            text: text.to_owned(),
+            span: word.span,
+        }),
     })
 }
 
@@ -73,7 +81,9 @@ mod tests {
     #[test]
     fn command_line_beats_default_and_history_tells_the_value() {
         let source = "FROM scratch\nARG A=1 B C=\"x y\"\nLABEL a=$A b=$B c=$C";
-        let stage = evaluated(source, build_arg("A", "2")).target_stage().clone();
+        let stage = evaluated(source, build_arg("A", "2"))
+            .target_stage()
+            .clone();
         assert_eq!(stage.config.labels["a"], "2");
         assert_eq!(stage.config.labels["c"], "x y");
         assert_eq!(stage.history[0].created_by, "ARG A=2 B C=x y");
@@ -106,7 +116,10 @@ mod tests {
     fn names_are_needed() {
         assert_eq!(
             messages("FROM x\nARG\nARG =a"),
-            ["ARG requires at least one argument", "ARG names can not be blank"]
+            [
+                "ARG requires at least one argument",
+                "ARG names can not be blank"
+            ]
         );
     }
 }

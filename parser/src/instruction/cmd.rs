@@ -22,7 +22,9 @@ impl Meaning for Cmd {
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         flags::read(line, Self::FLAGS)?;
-        Ok(Cmd { command: CommandLine::read(line) })
+        Ok(Cmd {
+            command: CommandLine::read(line),
+        })
     }
 
     fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
@@ -46,7 +48,10 @@ mod tests {
         assert_eq!(stage.history[0].created_by, r#"CMD ["a" "$B"]"#);
         let stage = target("FROM scratch\nCMD echo \"$B\"");
         assert_eq!(stage.config.cmd.unwrap(), ["/bin/sh", "-c", "echo \"$B\""]);
-        assert_eq!(stage.history[0].created_by, r#"CMD ["/bin/sh" "-c" "echo \"$B\""]"#);
+        assert_eq!(
+            stage.history[0].created_by,
+            r#"CMD ["/bin/sh" "-c" "echo \"$B\""]"#
+        );
     }
 
     #[test]

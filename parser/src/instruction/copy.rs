@@ -30,11 +30,18 @@ impl Meaning for Copy {
     const FORM: Form = Form::JsonOrList;
     const HEREDOCS: bool = true;
     const FLAGS: &'static [FlagSpec] = &[
-        flags::text("from", "<stage|index|image|context>", "where the sources are"),
+        flags::text(
+            "from",
+            "<stage|index|image|context>",
+            "where the sources are",
+        ),
         transfer::CHOWN,
         transfer::CHMOD,
         transfer::LINK,
-        flags::boolean("parents", "keeps the directories of the sources (below `/./` in them)"),
+        flags::boolean(
+            "parents",
+            "keeps the directories of the sources (below `/./` in them)",
+        ),
         transfer::EXCLUDE,
     ];
     const USAGE: &'static str = "COPY [options] <source> … <destination>\n\
@@ -65,7 +72,10 @@ impl Meaning for Copy {
         expanded.describe(&mut history);
         let mut sources = Vec::new();
         if !expanded.sources.is_empty() {
-            let paths = expanded.sources.iter().map(|source| self.path(&source.text));
+            let paths = expanded
+                .sources
+                .iter()
+                .map(|source| self.path(&source.text));
             let paths = paths.collect();
             let from = match &self.from {
                 Some(from) => stage.source(&from.text, from.span)?,
@@ -103,7 +113,11 @@ fn refuse_remote(line: &Line, source: &Expanded) -> Result<(), Diagnostic> {
         return Ok(());
     };
     let error = line.error(code::SOURCE, format!("source can't be a {what} for COPY"));
-    Err(Diagnostic { span: source.span, ..error }.with_help("use ADD"))
+    Err(Diagnostic {
+        span: source.span,
+        ..error
+    }
+    .with_help("use ADD"))
 }
 
 #[cfg(test)]

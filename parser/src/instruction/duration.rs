@@ -2,7 +2,7 @@
 
 use nom::bytes::complete::take_while;
 use nom::character::complete::{char, digit0};
-use nom::combinator::opt;
+use nom::combinator::{opt, verify};
 use nom::multi::many1;
 use nom::sequence::preceded;
 use nom::{IResult, Parser};
@@ -56,7 +56,10 @@ pub(super) fn parse(text: &str) -> Result<i64, String> {
 fn parts(input: &str) -> IResult<&str, Vec<Part<'_>>> {
     let unit = take_while(|ch: char| ch != '.' && !ch.is_ascii_digit());
     let fraction = opt(preceded(char('.'), digit0));
-    many1((digit0, fraction, unit)).parse(input)
+    let some = |(whole, fraction, unit): &Part<'_>| {
+        fraction.is_some() || !whole.is_empty() || !unit.is_empty()
+    };
+    many1(verify((digit0, fraction, unit), some)).parse(input)
 }
 
 fn number(digits: &str) -> Option<i128> {
@@ -126,10 +129,23 @@ mod tests {
         ] {
             assert_eq!(parse(text), Ok(nanoseconds), "{text}");
         }
-        for bad in ["", "5", "s", ".s", "1x", "1.2.3s", "9999999h", "99999999999999999999s", "1s "] {
+        for bad in [
+            "",
+            "5",
+            "s",
+            ".s",
+            "1x",
+            "1.2.3s",
+            "9999999h",
+            "99999999999999999999s",
+            "1s ",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
-        assert_eq!(parse("5").unwrap_err(), "time: missing unit in duration \"5\"");
+        assert_eq!(
+            parse("5").unwrap_err(),
+            "time: missing unit in duration \"5\""
+        );
     }
 
     #[test]

@@ -16,13 +16,16 @@ pub struct Entrypoint {
 impl Meaning for Entrypoint {
     const NAME: &'static str = "ENTRYPOINT";
     const FORM: Form = Form::JsonOrText;
-    const USAGE: &'static str = "ENTRYPOINT [\"<executable>\", \"<argument>\", …]\nENTRYPOINT <command>";
+    const USAGE: &'static str =
+        "ENTRYPOINT [\"<executable>\", \"<argument>\", …]\nENTRYPOINT <command>";
     const DOC: &'static str = "Sets what a container always runs. Clears a `CMD` that comes from the base, \
         not one set in the same stage. The last one wins; `ENTRYPOINT []` clears it. Nothing is expanded.";
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         flags::read(line, Self::FLAGS)?;
-        Ok(Entrypoint { command: CommandLine::read(line) })
+        Ok(Entrypoint {
+            command: CommandLine::read(line),
+        })
     }
 
     fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {

@@ -25,7 +25,9 @@ impl Meaning for Env {
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         flags::read(line, Self::FLAGS)?;
-        Ok(Env { pairs: pairs(line, Self::NAME)? })
+        Ok(Env {
+            pairs: pairs(line, Self::NAME)?,
+        })
     }
 
     fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
@@ -51,7 +53,10 @@ pub(super) fn pairs(line: &Line, name: &str) -> Result<Vec<Pair>, Diagnostic> {
     };
     if let Some(pair) = pairs.iter().find(|pair| pair.key.is_empty()) {
         let error = line.error(code::ARGUMENTS, format!("{name} names can not be blank"));
-        return Err(Diagnostic { span: pair.span, ..error });
+        return Err(Diagnostic {
+            span: pair.span,
+            ..error
+        });
     }
     Ok(pairs)
 }
@@ -91,7 +96,11 @@ mod tests {
     fn names_are_needed() {
         assert_eq!(
             messages("FROM x\nENV\nENV =a\nENV a=b =c"),
-            ["ENV requires at least one argument", "ENV names can not be blank", "ENV names can not be blank"]
+            [
+                "ENV requires at least one argument",
+                "ENV names can not be blank",
+                "ENV names can not be blank"
+            ]
         );
     }
 }

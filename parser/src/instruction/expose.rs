@@ -48,7 +48,10 @@ impl Meaning for Expose {
             for spec in stage.expand_words(word)? {
                 ports.add(&spec).map_err(|message| {
                     let error = line.error(code::VALUE, message);
-                    Diagnostic { span: word.span, ..error }
+                    Diagnostic {
+                        span: word.span,
+                        ..error
+                    }
                 })?;
             }
         }
@@ -80,7 +83,9 @@ impl Ports {
 
 /// `[[address:]host port:]port[-port][/protocol]`
 fn parse(spec: &str) -> Result<(u16, u16, &'static str), String> {
-    let (rest, ports) = spec.rsplit_once(':').map_or((None, spec), |(rest, ports)| (Some(rest), ports));
+    let (rest, ports) = spec
+        .rsplit_once(':')
+        .map_or((None, spec), |(rest, ports)| (Some(rest), ports));
     let (address, host) = match rest.map(|rest| rest.rsplit_once(':')) {
         None => ("", ""),
         Some(None) => ("", rest.unwrap_or_default()),
@@ -110,7 +115,9 @@ fn parse(spec: &str) -> Result<(u16, u16, &'static str), String> {
 }
 
 fn check_address(address: &str) -> Result<(), String> {
-    let bare = address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
+    let bare = address
+        .strip_prefix('[')
+        .and_then(|inner| inner.strip_suffix(']'));
     if address.is_empty() || bare.unwrap_or(address).parse::<IpAddr>().is_ok() {
         return Ok(());
     }
@@ -118,7 +125,9 @@ fn check_address(address: &str) -> Result<(), String> {
 }
 
 fn range(text: &str) -> Option<(u16, u16)> {
-    let (_, (first, last)) = all_consuming((port, opt(preceded(char('-'), port)))).parse(text).ok()?;
+    let (_, (first, last)) = all_consuming((port, opt(preceded(char('-'), port))))
+        .parse(text)
+        .ok()?;
     let last = last.unwrap_or(first);
     (first <= last).then_some((first, last))
 }
@@ -139,7 +148,19 @@ mod tests {
         assert_eq!(parse("8080:80"), Ok((80, 80, "tcp")));
         assert_eq!(parse("127.0.0.1::80/sctp"), Ok((80, 80, "sctp")));
         assert_eq!(parse("[::1]:8000-8001:80-81"), Ok((80, 81, "tcp")));
-        for bad in ["", "/tcp", "99999", "80/xyz", "81-80", "80-", "a", "+80", "x:1:2", "1-3:80-81", "80:"] {
+        for bad in [
+            "",
+            "/tcp",
+            "99999",
+            "80/xyz",
+            "81-80",
+            "80-",
+            "a",
+            "+80",
+            "x:1:2",
+            "1-3:80-81",
+            "80:",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

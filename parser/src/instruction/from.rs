@@ -26,7 +26,8 @@ impl Meaning for From {
         "<platform>",
         "the platform of the image, `linux/arm64`",
     )];
-    const USAGE: &'static str = "FROM [--platform=<platform>] <image>[:<tag>][@<digest>] [AS <name>]";
+    const USAGE: &'static str =
+        "FROM [--platform=<platform>] <image>[:<tag>][@<digest>] [AS <name>]";
     const DOC: &'static str = "Begins a stage on an image, on an earlier stage or on `scratch`, the empty \
         file system. Stages that the target does not need are not built. Only arguments declared before \
         the first `FROM`, and the platform arguments, are expanded.";
@@ -34,15 +35,23 @@ impl Meaning for From {
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         let (image, name) = match line.words() {
             [image] => (image, None),
-            [image, keyword, name] if keyword.text.eq_ignore_ascii_case("as") => (image, Some(name)),
+            [image, keyword, name] if keyword.text.eq_ignore_ascii_case("as") => {
+                (image, Some(name))
+            }
             _ => {
                 let message = "FROM requires either one or three arguments";
-                return Err(line.error(code::ARGUMENTS, message).with_help("write FROM image AS name"));
+                return Err(line
+                    .error(code::ARGUMENTS, message)
+                    .with_help("write FROM image AS name"));
             }
         };
         let name = name.map(|name| stage_name(line, name)).transpose()?;
         let flags = flags::read(line, Self::FLAGS)?;
-        Ok(From { image: image.clone(), name, platform: flags.text("platform") })
+        Ok(From {
+            image: image.clone(),
+            name,
+            platform: flags.text("platform"),
+        })
     }
 
     fn apply(&self, _: &Line, _: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
@@ -61,7 +70,10 @@ fn stage_name(line: &Line, word: &Word) -> Result<String, Diagnostic> {
         word.text
     );
     let error = line.error(code::STAGE_NAME, message);
-    Err(Diagnostic { span: word.span, ..error })
+    Err(Diagnostic {
+        span: word.span,
+        ..error
+    })
 }
 
 #[cfg(test)]

@@ -25,9 +25,21 @@ impl Meaning for HealthCheck {
     const FLAGS: &'static [FlagSpec] = &[
         flags::text("interval", "<duration>", "between two checks"),
         flags::text("timeout", "<duration>", "until a check counts as hung"),
-        flags::text("start-period", "<duration>", "during which failures do not count"),
-        flags::text("start-interval", "<duration>", "between two checks during the start period"),
-        flags::text("retries", "<number>", "failures in a row that make it unhealthy"),
+        flags::text(
+            "start-period",
+            "<duration>",
+            "during which failures do not count",
+        ),
+        flags::text(
+            "start-interval",
+            "<duration>",
+            "between two checks during the start period",
+        ),
+        flags::text(
+            "retries",
+            "<number>",
+            "failures in a row that make it unhealthy",
+        ),
     ];
     const USAGE: &'static str = "HEALTHCHECK [options] CMD <command>\n\
         HEALTHCHECK [options] CMD [\"<executable>\", …]\nHEALTHCHECK NONE";
@@ -41,7 +53,10 @@ impl Meaning for HealthCheck {
             if line.words().len() > 1 {
                 return Err(line.error(code::ARGUMENTS, "HEALTHCHECK NONE takes no arguments"));
             }
-            let check = Healthcheck { test: vec![kind], ..Healthcheck::default() };
+            let check = Healthcheck {
+                test: vec![kind],
+                ..Healthcheck::default()
+            };
             return Ok(HealthCheck { check });
         }
         let flags = flags::read(line, Self::FLAGS)?;
@@ -93,11 +108,17 @@ fn interval(line: &Line, flags: &Flags, name: &str) -> Result<i64, Diagnostic> {
     };
     let message = match duration::parse(&word.text) {
         Ok(nanoseconds) if nanoseconds == 0 || nanoseconds >= MINIMUM => return Ok(nanoseconds),
-        Ok(_) => format!("Interval {name:?} cannot be less than {}", duration::format(MINIMUM)),
+        Ok(_) => format!(
+            "Interval {name:?} cannot be less than {}",
+            duration::format(MINIMUM)
+        ),
         Err(message) => message,
     };
     let error = line.error(code::VALUE, message);
-    Err(Diagnostic { span: word.span, ..error })
+    Err(Diagnostic {
+        span: word.span,
+        ..error
+    })
 }
 
 fn retries(line: &Line, flags: &Flags) -> Result<i64, Diagnostic> {
@@ -110,7 +131,10 @@ fn retries(line: &Line, flags: &Flags) -> Result<i64, Diagnostic> {
         Err(_) => format!("--retries is not a number: {:?}", word.text),
     };
     let error = line.error(code::VALUE, message);
-    Err(Diagnostic { span: word.span, ..error })
+    Err(Diagnostic {
+        span: word.span,
+        ..error
+    })
 }
 
 #[cfg(test)]
@@ -136,8 +160,16 @@ mod tests {
     #[test]
     fn wrong_ones_are_refused() {
         let bad = [
-            "", "NONE x", "CMD", "FOO x", "--interval=5 CMD x", "--timeout=1us CMD x",
-            "--retries=-1 CMD x", "--retries=x CMD x", "--foo=1 CMD x", "CMD []",
+            "",
+            "NONE x",
+            "CMD",
+            "FOO x",
+            "--interval=5 CMD x",
+            "--timeout=1us CMD x",
+            "--retries=-1 CMD x",
+            "--retries=x CMD x",
+            "--foo=1 CMD x",
+            "CMD []",
         ];
         for arguments in bad {
             let found = messages(&format!("FROM x\nHEALTHCHECK {arguments}"));

@@ -23,7 +23,9 @@ impl Meaning for Label {
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         flags::read(line, Self::FLAGS)?;
-        Ok(Label { pairs: env::pairs(line, Self::NAME)? })
+        Ok(Label {
+            pairs: env::pairs(line, Self::NAME)?,
+        })
     }
 
     fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {

@@ -32,10 +32,17 @@ impl Meaning for OnBuild {
         let message = match name.as_str() {
             "ONBUILD" => "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed".to_owned(),
             "MAINTAINER" | "FROM" => format!("{name} isn't allowed as an ONBUILD trigger"),
-            _ => return Ok(OnBuild { expression: expression(line, &trigger.text) }),
+            _ => {
+                return Ok(OnBuild {
+                    expression: expression(line, &trigger.text),
+                });
+            }
         };
         let error = line.error(code::TRIGGER, message);
-        Err(Diagnostic { span: trigger.name.span, ..error })
+        Err(Diagnostic {
+            span: trigger.name.span,
+            ..error
+        })
     }
 
     fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
@@ -65,7 +72,11 @@ mod tests {
         assert!(stage.history.is_empty());
         let stage = target("FROM scratch AS a\nONBUILD LABEL a=b\nFROM a\nLABEL c=d");
         assert!(stage.config.on_build.is_empty());
-        let made: Vec<_> = stage.history.iter().map(|step| step.created_by.as_str()).collect();
+        let made: Vec<_> = stage
+            .history
+            .iter()
+            .map(|step| step.created_by.as_str())
+            .collect();
         assert_eq!(made, ["LABEL a=b", "LABEL c=d"]);
         let stage = target("FROM scratch AS a\nONBUILD LABEL a=b\nFROM a AS b\nFROM b");
         assert_eq!(stage.history.len(), 1);
@@ -79,7 +90,9 @@ mod tests {
 
     #[test]
     fn some_instructions_are_refused() {
-        let found = messages("FROM x\nONBUILD\nONBUILD onbuild RUN x\nONBUILD from x\nONBUILD MAINTAINER x");
+        let found = messages(
+            "FROM x\nONBUILD\nONBUILD onbuild RUN x\nONBUILD from x\nONBUILD MAINTAINER x",
+        );
         assert_eq!(found.len(), 4);
         assert_eq!(found[2], "FROM isn't allowed as an ONBUILD trigger");
     }

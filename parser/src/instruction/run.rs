@@ -35,10 +35,26 @@ impl Meaning for Run {
     const FORM: Form = Form::JsonOrText;
     const HEREDOCS: bool = true;
     const FLAGS: &'static [FlagSpec] = &[
-        flags::list("mount", "<type=…,…>", "mounts a `bind`, `cache`, `tmpfs`, `secret` or `ssh`"),
-        flags::text("network", "<default|none|host>", "the network of the process"),
-        flags::text("security", "<sandbox|insecure>", "the confinement of the process"),
-        flags::list("device", "<name>[,required]", "gives the process a CDI device"),
+        flags::list(
+            "mount",
+            "<type=…,…>",
+            "mounts a `bind`, `cache`, `tmpfs`, `secret` or `ssh`",
+        ),
+        flags::text(
+            "network",
+            "<default|none|host>",
+            "the network of the process",
+        ),
+        flags::text(
+            "security",
+            "<sandbox|insecure>",
+            "the confinement of the process",
+        ),
+        flags::list(
+            "device",
+            "<name>[,required]",
+            "gives the process a CDI device",
+        ),
     ];
     const USAGE: &'static str = "RUN [options] <command>\nRUN [options] [\"<executable>\", …]\n\
         RUN [options] <<EOF\n…\nEOF";
@@ -48,7 +64,10 @@ impl Meaning for Run {
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         let flags = flags::read(line, Self::FLAGS)?;
-        let mounts = flags.list("mount").into_iter().map(|word| MountSpec::parse(line, word));
+        let mounts = flags
+            .list("mount")
+            .into_iter()
+            .map(|word| MountSpec::parse(line, word));
         Ok(Run {
             command: CommandLine::read(line),
             mounts: mounts.collect::<Result<_, _>>()?,
@@ -66,7 +85,11 @@ impl Meaning for Run {
         let (argv, heredocs) = self.program(line, stage);
         let network = self.network.unwrap_or(stage.world.inputs.network);
         self.check_entitlements(line, stage)?;
-        let history = format!("RUN {}{} # buildkit", stage.arguments_for_history(), argv.join(" "));
+        let history = format!(
+            "RUN {}{} # buildkit",
+            stage.arguments_for_history(),
+            argv.join(" ")
+        );
         let run = RunOp {
             base: stage.output,
             argv,
@@ -80,7 +103,10 @@ impl Meaning for Run {
             heredocs,
             proxy_env: ProxyEnv(stage.world.proxy_env()),
             devices: self.devices.clone(),
-            hostname: stage.world.argument("BUILDKIT_SANDBOX_HOSTNAME").map(str::to_owned),
+            hostname: stage
+                .world
+                .argument("BUILDKIT_SANDBOX_HOSTNAME")
+                .map(str::to_owned),
         };
         stage.change(line, Op::Run(run), history);
         Ok(())
@@ -96,9 +122,17 @@ impl Run {
         let written = self.command.words.join(" ");
         // The delimiter was read when the line was; an error now cannot be.
         let alone = heredoc::opening(&written).is_ok_and(|opening| opening.is_some());
-        let script = if alone { first.text() } else { with_bodies(written, line) };
+        let script = if alone {
+            first.text()
+        } else {
+            with_bodies(written, line)
+        };
         if alone && script.starts_with("#!") {
-            let file = HeredocFile { name: first.name.clone(), content: script, executable: true };
+            let file = HeredocFile {
+                name: first.name.clone(),
+                content: script,
+                executable: true,
+            };
             return (vec![format!("/dev/pipes/{}", first.name)], vec![file]);
         }
         let mut argv = stage.shell();
@@ -108,12 +142,23 @@ impl Run {
 
     fn check_entitlements(&self, line: &Line, stage: &StageBuilder<'_>) -> Result<(), Diagnostic> {
         let needed = [
-            (self.network == Some(Network::Host), Entitlement::NetworkHost, "network.host"),
-            (self.security == Security::Insecure, Entitlement::SecurityInsecure, "security.insecure"),
+            (
+                self.network == Some(Network::Host),
+                Entitlement::NetworkHost,
+                "network.host",
+            ),
+            (
+                self.security == Security::Insecure,
+                Entitlement::SecurityInsecure,
+                "security.insecure",
+            ),
             (!self.devices.is_empty(), Entitlement::Device, "device"),
         ];
         let allow = &stage.world.inputs.allow;
-        match needed.iter().find(|(needs, right, _)| *needs && !allow.contains(right)) {
+        match needed
+            .iter()
+            .find(|(needs, right, _)| *needs && !allow.contains(right))
+        {
             None => Ok(()),
             Some((_, _, name)) => {
                 let message = format!("granting entitlement {name} is not allowed");
@@ -145,7 +190,11 @@ fn network(line: &Line, flags: &Flags) -> Result<Option<Network>, Diagnostic> {
         other => {
             let error = line.error(code::FLAG, format!("invalid network mode {other:?}"));
             let help = "write default, none or host";
-            return Err(Diagnostic { span: word.span, ..error }.with_help(help));
+            return Err(Diagnostic {
+                span: word.span,
+                ..error
+            }
+            .with_help(help));
         }
     }))
 }
@@ -164,7 +213,10 @@ fn security(line: &Line, flags: &Flags) -> Result<Security, Diagnostic> {
 
 fn devices(line: &Line, flags: &Flags) -> Result<Vec<Device>, Diagnostic> {
     let device = |word: crate::line::Word| {
-        let mut device = Device { name: String::new(), required: false };
+        let mut device = Device {
+            name: String::new(),
+            required: false,
+        };
         for field in word.text.split(',') {
             match field.split_once('=') {
                 None if field == "required" => device.required = true,
@@ -172,7 +224,9 @@ fn devices(line: &Line, flags: &Flags) -> Result<Vec<Device>, Diagnostic> {
                     device.required = value == "true";
                 }
                 Some(("name", name)) if device.name.is_empty() => device.name = name.to_owned(),
-                _ if device.name.is_empty() && field.contains('/') => device.name = field.to_owned(),
+                _ if device.name.is_empty() && field.contains('/') => {
+                    device.name = field.to_owned()
+                }
                 _ => return Err(line.error(code::FLAG, format!("invalid device {:?}", word.text))),
             }
         }

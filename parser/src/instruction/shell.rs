@@ -30,7 +30,9 @@ impl Meaning for Shell {
             return Err(line.error(code::ARGUMENTS, message).with_help(help));
         }
         let words = line.words().iter().map(|word| word.text.clone());
-        Ok(Shell { words: words.collect() })
+        Ok(Shell {
+            words: words.collect(),
+        })
     }
 
     fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {

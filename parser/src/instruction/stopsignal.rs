@@ -29,14 +29,19 @@ impl Meaning for StopSignal {
 
     /// Flags are not looked at, as in BuildKit.
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
-        Ok(StopSignal { signal: exactly_one(line, Self::NAME)? })
+        Ok(StopSignal {
+            signal: exactly_one(line, Self::NAME)?,
+        })
     }
 
     fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
         let signal = stage.expand(&self.signal)?;
         if !is_signal(&signal) {
             let error = line.error(code::VALUE, format!("invalid signal: {signal}"));
-            return Err(Diagnostic { span: self.signal.span, ..error });
+            return Err(Diagnostic {
+                span: self.signal.span,
+                ..error
+            });
         }
         stage.record(format!("STOPSIGNAL {signal}"));
         stage.config.stop_signal = signal;
@@ -51,7 +56,9 @@ fn is_signal(text: &str) -> bool {
     let upper = text.to_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     let in_range = |prefix: &str, last: u32| {
-        let number = name.strip_prefix(prefix).and_then(|digits| digits.parse().ok());
+        let number = name
+            .strip_prefix(prefix)
+            .and_then(|digits| digits.parse().ok());
         number.is_some_and(|number: u32| (1..=last).contains(&number))
     };
     NAMES.contains(&name) || in_range("RTMIN+", 15) || in_range("RTMAX-", 14)
@@ -64,7 +71,15 @@ mod tests {
 
     #[test]
     fn names_and_numbers() {
-        for good in ["SIGTERM", "term", "9", "999", "RTMIN+3", "sigrtmax-14", "RTMAX"] {
+        for good in [
+            "SIGTERM",
+            "term",
+            "9",
+            "999",
+            "RTMIN+3",
+            "sigrtmax-14",
+            "RTMAX",
+        ] {
             assert!(is_signal(good), "{good}");
         }
         for bad in ["", "0", "SIGFOO", "RTMIN+16", "RTMIN+x", "SIGSIGTERM"] {
@@ -74,7 +89,10 @@ mod tests {
 
     #[test]
     fn is_stored_as_written() {
-        assert_eq!(target("FROM scratch\nSTOPSIGNAL sigint").config.stop_signal, "sigint");
+        assert_eq!(
+            target("FROM scratch\nSTOPSIGNAL sigint").config.stop_signal,
+            "sigint"
+        );
         let found = evaluation_messages("FROM scratch\nSTOPSIGNAL $X");
         assert_eq!(found, ["invalid signal: "]);
     }

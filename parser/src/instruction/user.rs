@@ -48,6 +48,9 @@ mod tests {
 
     #[test]
     fn needs_an_argument() {
-        assert_eq!(messages("FROM x\nUSER"), ["USER requires exactly one argument"]);
+        assert_eq!(
+            messages("FROM x\nUSER"),
+            ["USER requires exactly one argument"]
+        );
     }
 }

@@ -30,7 +30,10 @@ impl Meaning for Volume {
         });
         let paths: Vec<Word> = paths.collect();
         match paths.iter().find(|path| path.text.is_empty()) {
-            Some(path) => Err(Diagnostic { span: path.span, ..empty(line) }),
+            Some(path) => Err(Diagnostic {
+                span: path.span,
+                ..empty(line)
+            }),
             None => Ok(Volume { paths }),
         }
     }
@@ -52,7 +55,10 @@ impl Meaning for Volume {
 }
 
 fn empty(line: &Line) -> Diagnostic {
-    line.error(code::ARGUMENTS, "VOLUME specified can not be an empty string")
+    line.error(
+        code::ARGUMENTS,
+        "VOLUME specified can not be an empty string",
+    )
 }
 
 #[cfg(test)]

@@ -22,11 +22,11 @@ pub struct Directive {
     pub span: Span,
 }
 
-/// Collects directives until something else comes.
+/// Obeys directives until something else comes.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) escape: char,
-    pub(super) directives: Vec<Directive>,
+    seen: Vec<String>,
     done: bool,
 }
 
@@ -34,7 +34,7 @@ impl Default for Reader {
     fn default() -> Self {
         Reader {
             escape: '\\',
-            directives: Vec::new(),
+            seen: Vec::new(),
             done: false,
         }
     }
@@ -47,29 +47,55 @@ impl Reader {
     }
 
     /// Reads a comment line. False if it is only a comment, which ends the directives.
-    pub(super) fn read(&mut self, line: &str, span: Span) -> Result<bool, String> {
+    pub(super) fn read(&mut self, line: &str) -> Result<bool, String> {
         let found = if self.done { None } else { parse(line) };
         let Some((name, value)) = found else {
             self.done = true;
             return Ok(false);
         };
-        if self.directives.iter().any(|other| other.name == name) {
+        if self.seen.contains(&name) {
             return Err(format!("only one {name} parser directive can be used"));
         }
         if name == "escape" {
             self.escape = match value {
                 "\\" => '\\',
                 "`" => '`',
-                _ => return Err(format!("invalid escape token '{value}' does not match ` or \\")),
+                _ => {
+                    return Err(format!(
+                        "invalid escape token '{value}' does not match ` or \\"
+                    ));
+                }
             };
         }
-        self.directives.push(Directive {
-            name,
-            value: value.to_owned(),
-            span,
-        });
+        self.seen.push(name);
         Ok(true)
     }
+}
+
+/// The directives as tools look for them: `#` in the first column, below an optional `#!` line.
+/// What is in force for the lexer may differ in both respects.
+pub(crate) fn declared(source: &str) -> Vec<Directive> {
+    let mut at = source.len() - source.strip_prefix('\u{feff}').unwrap_or(source).len();
+    let mut found: Vec<Directive> = Vec::new();
+    for (number, raw) in source[at..].split_inclusive('\n').enumerate() {
+        let line = raw.trim_end_matches(['\r', '\n']);
+        let span = Span::new(at, at + line.len());
+        at += raw.len();
+        if number == 0 && line.starts_with("#!") {
+            continue;
+        }
+        match parse(line) {
+            Some((name, value)) if !found.iter().any(|other| other.name == name) => {
+                found.push(Directive {
+                    name,
+                    value: value.to_owned(),
+                    span,
+                });
+            }
+            _ => break,
+        }
+    }
+    found
 }
 
 fn parse(line: &str) -> Option<(String, &str)> {
@@ -87,7 +113,10 @@ fn name(input: &str) -> IResult<&str, &str> {
     ));
     preceded(
         (tag("#"), take_while(char::is_whitespace)),
-        terminated(word, delimited(take_while(is_blank), char('='), take_while(is_blank))),
+        terminated(
+            word,
+            delimited(take_while(is_blank), char('='), take_while(is_blank)),
+        ),
     )
     .parse(input)
 }
@@ -113,11 +142,25 @@ mod tests {
     #[test]
     fn order_and_repetition() {
         let mut reader = Reader::default();
-        let span = Span::default();
-        assert_eq!(reader.read("# escape=`", span), Ok(true));
-        assert!(reader.read("# escape=`", span).is_err());
-        assert_eq!(reader.read("# a comment", span), Ok(false));
-        assert_eq!(reader.read("# syntax=x", span), Ok(false));
-        assert!(Reader::default().read("# escape=x", span).is_err());
+        assert_eq!(reader.read("# escape=`"), Ok(true));
+        assert!(reader.read("# escape=`").is_err());
+        assert_eq!(reader.read("# a comment"), Ok(false));
+        assert_eq!(reader.read("# syntax=x"), Ok(false));
+        assert!(Reader::default().read("# escape=x").is_err());
+    }
+
+    #[test]
+    fn tools_see_what_is_below_a_shebang() {
+        let names = |source| {
+            declared(source)
+                .into_iter()
+                .map(|found| found.name)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            names("#!/x\n# syntax=a\r\n#check=b\nFROM x"),
+            ["syntax", "check"]
+        );
+        assert!(names(" # syntax=a").is_empty());
     }
 }

@@ -63,7 +63,9 @@ fn plain(text: &Text<'_>, slices: Vec<&str>) -> Arguments {
 }
 
 fn list(rest: &str) -> Vec<&str> {
-    rest.split(is_blank).filter(|word| !word.is_empty()).collect()
+    rest.split(is_blank)
+        .filter(|word| !word.is_empty())
+        .collect()
 }
 
 /// `None` if the text is no JSON array: it is meant for a shell then.
@@ -79,8 +81,10 @@ fn json(text: &Text<'_>, rest: &str) -> Result<Option<Arguments>, Diagnostic> {
         let span = text.span_of(value.get());
         if !value.get().starts_with('"') {
             let message = "when using JSON array syntax, arrays must be comprised of strings only";
-            return Err(Diagnostic::error(code::JSON_STRINGS, Phase::Syntax, span, message)
-                .with_label("not a string"));
+            return Err(
+                Diagnostic::error(code::JSON_STRINGS, Phase::Syntax, span, message)
+                    .with_label("not a string"),
+            );
         }
         words.push(Word {
             text: json_string(value.get()),
@@ -183,16 +187,15 @@ fn quoted(rest: &str, escape: char) -> Vec<&str> {
             quote = Some(ch);
         }
     }
-    words.extend(start.map(|start| &rest[start..end]).filter(|word| !word.is_empty()));
+    words.extend(
+        start
+            .map(|start| &rest[start..end])
+            .filter(|word| !word.is_empty()),
+    );
     words
 }
 
-fn pairs(
-    text: &Text<'_>,
-    name: &str,
-    rest: &str,
-    escape: char,
-) -> Result<Vec<Pair>, Diagnostic> {
+fn pairs(text: &Text<'_>, name: &str, rest: &str, escape: char) -> Result<Vec<Pair>, Diagnostic> {
     let words = quoted(rest, escape);
     if !words.first().is_some_and(|word| word.contains('=')) {
         return legacy(text, name, rest).map(|pair| vec![pair]);
@@ -200,11 +203,12 @@ fn pairs(
     let pairs = words.into_iter().map(|word| {
         let span = text.span_of(word);
         let Some((key, value)) = word.split_once('=') else {
-            let message = format!(
-                "Syntax error - can't find = in {word:?}. Must be of the form: name=value"
+            let message =
+                format!("Syntax error - can't find = in {word:?}. Must be of the form: name=value");
+            return Err(
+                Diagnostic::error(code::KEY_VALUE, Phase::Syntax, span, message)
+                    .with_help("quote values that hold blanks"),
             );
-            return Err(Diagnostic::error(code::KEY_VALUE, Phase::Syntax, span, message)
-                .with_help("quote values that hold blanks"));
         };
         Ok(Pair {
             key: key.to_owned(),
@@ -221,8 +225,10 @@ fn legacy(text: &Text<'_>, name: &str, rest: &str) -> Result<Pair, Diagnostic> {
     let span = text.span_of(rest);
     let Some((key, value)) = rest.split_once(is_blank) else {
         let message = format!("{} must have two arguments", name.to_ascii_uppercase());
-        return Err(Diagnostic::error(code::KEY_VALUE, Phase::Syntax, span, message)
-            .with_help(format!("write {rest}=value")));
+        return Err(
+            Diagnostic::error(code::KEY_VALUE, Phase::Syntax, span, message)
+                .with_help(format!("write {rest}=value")),
+        );
     };
     Ok(Pair {
         key: key.to_owned(),
@@ -249,21 +255,26 @@ mod tests {
     fn json_arrays_hold_strings_only() {
         assert_eq!(strings(r#"[ "a", "\u00e9\n" ]"#).unwrap(), ["a", "é\n"]);
         assert_eq!(strings("[]").unwrap(), Vec::<String>::new());
-        assert_eq!(strings(r#"["\ud800","\ud83d\ude00","\udc00\\u"]"#).unwrap(), [
-            "\u{fffd}",
-            "😀",
-            "\u{fffd}\\u"
-        ]);
+        assert_eq!(
+            strings(r#"["\ud800","\ud83d\ude00","\udc00\\u"]"#).unwrap(),
+            ["\u{fffd}", "😀", "\u{fffd}\\u"]
+        );
         for shell in ["['a']", r#"["a"] b"#, r#"["a","#, "[a]", "[ -f x ] && y"] {
             assert_eq!(strings(shell), None, "{shell}");
         }
         let text = Text::whole(r#"["a", 1]"#, 0);
-        assert_eq!(json(&text, text.as_str()).unwrap_err().code, code::JSON_STRINGS);
+        assert_eq!(
+            json(&text, text.as_str()).unwrap_err().code,
+            code::JSON_STRINGS
+        );
     }
 
     #[test]
     fn quoted_words_keep_everything() {
-        assert_eq!(quoted(r#"a="b c"  d\ e'f g'"#, '\\'), [r#"a="b c""#, r"d\ e'f g'"]);
+        assert_eq!(
+            quoted(r#"a="b c"  d\ e'f g'"#, '\\'),
+            [r#"a="b c""#, r"d\ e'f g'"]
+        );
         assert_eq!(quoted("a` b c`", '`'), ["a` b", "c"]);
         assert_eq!(quoted("\"open a", '\\'), ["\"open a"]);
         assert_eq!(quoted("a \\", '\\'), ["a"]);

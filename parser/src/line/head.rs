@@ -97,10 +97,16 @@ mod tests {
     #[test]
     fn flags_end_at_the_first_other_word() {
         let flags = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
-        assert_eq!(texts("COPY  --a=b --c d --e "), (flags(&["--a=b", "--c"]), "d --e"));
+        assert_eq!(
+            texts("COPY  --a=b --c d --e "),
+            (flags(&["--a=b", "--c"]), "d --e")
+        );
         assert_eq!(texts("RUN -- --a b"), (flags(&[]), "--a b"));
         assert_eq!(texts("RUN -a b"), (flags(&[]), "-a b"));
-        assert_eq!(texts(r#"RUN --a="b c"'d'\ e f"#), (flags(&["--a=b cd e"]), "f"));
+        assert_eq!(
+            texts(r#"RUN --a="b c"'d'\ e f"#),
+            (flags(&["--a=b cd e"]), "f")
+        );
         assert_eq!(texts("RUN --a='open x"), (flags(&["--a=open x"]), ""));
         assert_eq!(texts("RUN --é=à b"), (flags(&["--é=à"]), "b"));
     }

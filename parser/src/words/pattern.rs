@@ -32,7 +32,10 @@ pub(super) fn replace(
     let regex = compile(pattern, true, false).map_err(|why| bad(pattern, why))?;
     let mut text = String::new();
     let mut last = 0;
-    for found in regex.find_iter(value).take(if all { usize::MAX } else { 1 }) {
+    for found in regex
+        .find_iter(value)
+        .take(if all { usize::MAX } else { 1 })
+    {
         text.push_str(&value[last..found.start()]);
         text.push_str(word);
         last = found.end();

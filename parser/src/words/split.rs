@@ -36,6 +36,11 @@ impl Splitter {
         self.in_word = true;
     }
 
+    /// Forgets the word that is not complete yet.
+    pub(super) fn drop_current(&mut self) {
+        self.word.clear();
+    }
+
     /// The words, with the last one.
     pub(super) fn finish(mut self) -> Vec<String> {
         if !self.word.is_empty() {

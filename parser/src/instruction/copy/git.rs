@@ -25,7 +25,10 @@ pub(crate) fn is_git(source: &str) -> bool {
 /// Reads a git source. None if it is something else.
 pub(crate) fn parse(source: &str) -> Option<Result<GitUrl, Problem>> {
     let (remote, query, fragment) = remote(source)?;
-    let mut url = GitUrl { remote: remote.to_owned(), ..GitUrl::default() };
+    let mut url = GitUrl {
+        remote: remote.to_owned(),
+        ..GitUrl::default()
+    };
     let (reference, subdir) = fragment.split_once(':').unwrap_or((fragment, ""));
     url.reference = some(reference);
     url.subdir = some(subdir);
@@ -34,7 +37,11 @@ pub(crate) fn parse(source: &str) -> Option<Result<GitUrl, Problem>> {
 
 impl GitUrl {
     /// The source, with what flags of `ADD` say.
-    pub(crate) fn into_source(self, checksum: Option<String>, keep: Option<bool>) -> Result<GitSource, Problem> {
+    pub(crate) fn into_source(
+        self,
+        checksum: Option<String>,
+        keep: Option<bool>,
+    ) -> Result<GitSource, Problem> {
         if let (Some(flag), Some(url)) = (&checksum, &self.checksum)
             && flag != url
         {
@@ -116,7 +123,9 @@ fn is_scp_style(address: &str) -> bool {
         let inside = |ch: char| ch.is_ascii_alphanumeric() || more.contains(ch);
         !text.is_empty() && text.chars().all(inside)
     };
-    let parts = address.split_once('@').and_then(|(user, rest)| Some((user, rest.split_once(':')?)));
+    let parts = address
+        .split_once('@')
+        .and_then(|(user, rest)| Some((user, rest.split_once(':')?)));
     parts.is_some_and(|(user, (host, _))| word(user, "-_") && word(host, "-."))
 }
 
@@ -135,7 +144,11 @@ fn agree(what: &str, known: &mut Option<String>, value: String) -> Result<(), Pr
 }
 
 fn qualified(prefix: &str, name: String) -> String {
-    if name.starts_with(prefix) { name } else { format!("{prefix}{name}") }
+    if name.starts_with(prefix) {
+        name
+    } else {
+        format!("{prefix}{name}")
+    }
 }
 
 fn boolean(key: &str, value: &str) -> Result<bool, Problem> {
@@ -151,7 +164,9 @@ pub(crate) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
-        let digits = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let digits = tail
+            .get(..2)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
         match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
             Some(byte) if first == b'%' => {
                 bytes.push(byte);
@@ -171,15 +186,33 @@ mod tests {
     use super::*;
 
     fn source(text: &str) -> GitSource {
-        parse(text).unwrap().unwrap().into_source(None, None).unwrap()
+        parse(text)
+            .unwrap()
+            .unwrap()
+            .into_source(None, None)
+            .unwrap()
     }
 
     #[test]
     fn what_is_git() {
-        for git in ["https://a/b.git", "http://a/b.git#x", "git@a:b", "ssh://a/b", "git://a/b", "https://a/b.git?ref=x"] {
+        for git in [
+            "https://a/b.git",
+            "http://a/b.git#x",
+            "git@a:b",
+            "ssh://a/b",
+            "git://a/b",
+            "https://a/b.git?ref=x",
+        ] {
             assert!(is_git(git), "{git}");
         }
-        for other in ["https://a/b", "github.com/a/b", "./a.git", "a.git", "https://a/b.git/c", "ftp://a/b.git"] {
+        for other in [
+            "https://a/b",
+            "github.com/a/b",
+            "./a.git",
+            "a.git",
+            "https://a/b.git/c",
+            "ftp://a/b.git",
+        ] {
             assert!(!is_git(other), "{other}");
         }
     }
@@ -187,18 +220,34 @@ mod tests {
     #[test]
     fn references_and_folders() {
         let git = source("https://a/b.git#main:x/y");
-        assert_eq!((git.reference.as_deref(), git.subdir.as_deref()), (Some("main"), Some("x/y")));
+        assert_eq!(
+            (git.reference.as_deref(), git.subdir.as_deref()),
+            (Some("main"), Some("x/y"))
+        );
         let git = source("https://a/b.git?tag=v1&subdir=d%2Fe&keep-git-dir&submodules=0");
         assert_eq!(git.reference.as_deref(), Some("refs/tags/v1"));
         assert_eq!(git.subdir.as_deref(), Some("d/e"));
         assert!(git.keep_git_dir && !git.submodules);
-        assert_eq!(source("https://a/b.git?checksum=abc").reference.as_deref(), Some("abc"));
+        assert_eq!(
+            source("https://a/b.git?checksum=abc").reference.as_deref(),
+            Some("abc")
+        );
     }
 
     #[test]
     fn contradictions() {
-        for bad in ["?ref=a#b", "?tag=a&branch=b", "?ref=", "?x=1", "?ref=a&ref=a", "?submodules=maybe"] {
-            assert!(parse(&format!("https://a/b.git{bad}")).unwrap().is_err(), "{bad}");
+        for bad in [
+            "?ref=a#b",
+            "?tag=a&branch=b",
+            "?ref=",
+            "?x=1",
+            "?ref=a&ref=a",
+            "?submodules=maybe",
+        ] {
+            assert!(
+                parse(&format!("https://a/b.git{bad}")).unwrap().is_err(),
+                "{bad}"
+            );
         }
         let url = parse("https://a/b.git?checksum=abc").unwrap().unwrap();
         assert!(url.into_source(Some("abd".to_owned()), None).is_err());

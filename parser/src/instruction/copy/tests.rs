@@ -11,27 +11,42 @@ fn last(graph: &StageGraph) -> CopyOp {
 }
 
 fn copy(source: &str) -> CopyOp {
-    last(&evaluated(&format!("FROM scratch\n{source}\n"), no_arguments()))
+    last(&evaluated(
+        &format!("FROM scratch\n{source}\n"),
+        no_arguments(),
+    ))
 }
 
 fn patterns(copy: &CopyOp) -> Vec<(&str, &str)> {
     let CopySource::Files { paths, .. } = &copy.sources[0] else {
         panic!("{copy:?}")
     };
-    paths.iter().map(|path| (path.pivot.as_str(), path.pattern.as_str())).collect()
+    paths
+        .iter()
+        .map(|path| (path.pivot.as_str(), path.pattern.as_str()))
+        .collect()
 }
 
 #[test]
 fn sources_stay_below_the_root() {
     let copy = copy("WORKDIR /w\nCOPY ../../a /b/ . c*/[d] x/");
-    assert_eq!(patterns(&copy), [("", "a"), ("", "b"), ("", ""), ("", "c*/[d]")]);
+    assert_eq!(
+        patterns(&copy),
+        [("", "a"), ("", "b"), ("", ""), ("", "c*/[d]")]
+    );
     assert_eq!(copy.destination, "/w/x/");
-    assert_eq!((copy.unpack, copy.is_add, copy.link), (Unpack::No, false, false));
+    assert_eq!(
+        (copy.unpack, copy.is_add, copy.link),
+        (Unpack::No, false, false)
+    );
 }
 
 #[test]
 fn parents_have_a_pivot() {
-    assert_eq!(patterns(&copy("COPY --parents a/./b/c /d /x/")), [("a", "b/c"), ("", "d")]);
+    assert_eq!(
+        patterns(&copy("COPY --parents a/./b/c /d /x/")),
+        [("a", "b/c"), ("", "d")]
+    );
     assert_eq!(patterns(&copy("COPY a/./b /x/")), [("", "a/b")]);
 }
 
@@ -39,7 +54,9 @@ fn parents_have_a_pivot() {
 fn options_and_history() {
     let source = "FROM scratch\nARG U M\nCOPY --chown=$U:g --chmod=$M --exclude=*.o --exclude=!b.o --link a /x";
     let mut inputs = build_arg("U", "u");
-    inputs.build_args.insert("M".to_owned(), "u=rwX,go=".to_owned());
+    inputs
+        .build_args
+        .insert("M".to_owned(), "u=rwX,go=".to_owned());
     let graph = evaluated(source, inputs);
     let copy = last(&graph);
     assert_eq!(copy.chown.as_deref(), Some("u:g"));
@@ -53,22 +70,40 @@ fn options_and_history() {
 #[test]
 fn heredocs_are_files() {
     let copy = copy("ENV A=1\nCOPY <<a <<-\"b\" /x/\n$A \"$A\" \\$A\na\n\t$A\nb");
-    assert_eq!(copy.sources, [
-        CopySource::Inline { name: "a".into(), content: "1 \"1\" $A\n".into() },
-        CopySource::Inline { name: "b".into(), content: "$A\n".into() },
-    ]);
+    assert_eq!(
+        copy.sources,
+        [
+            CopySource::Inline {
+                name: "a".into(),
+                content: "1 \"1\" $A\n".into()
+            },
+            CopySource::Inline {
+                name: "b".into(),
+                content: "$A\n".into()
+            },
+        ]
+    );
     assert_eq!(messages("FROM x\nCOPY a <<E\nE").len(), 1);
 }
 
 #[test]
 fn from_means_context_stage_or_image() {
-    let graph = evaluated("FROM scratch AS a\nCOPY x /\nFROM scratch\nCOPY --from=A / /y\nCOPY --from=0 / /y", no_arguments());
-    assert_eq!(graph.nodes.len(), 5, "by name or number, it is the same file system");
+    let graph = evaluated(
+        "FROM scratch AS a\nCOPY x /\nFROM scratch\nCOPY --from=A / /y\nCOPY --from=0 / /y",
+        no_arguments(),
+    );
+    assert_eq!(
+        graph.nodes.len(),
+        5,
+        "by name or number, it is the same file system"
+    );
     let graph = evaluated("FROM scratch\nCOPY --from=alpine:3 a b /y/", no_arguments());
     let CopySource::Files { from, .. } = &last(&graph).sources[0] else {
         panic!("{graph:?}")
     };
-    assert!(matches!(&graph.node(*from).op, Op::Image { reference, .. } if reference == "alpine:3"));
+    assert!(
+        matches!(&graph.node(*from).op, Op::Image { reference, .. } if reference == "alpine:3")
+    );
 }
 
 #[test]
@@ -80,16 +115,29 @@ fn from_holds_no_variables_and_no_later_stages() {
         ("me", "circular dependency"),
         ("A:b:c", "failed to parse stage name"),
     ] {
-        let source = format!("FROM scratch AS me\nCOPY --from={from} a /\nFROM scratch AS late\nFROM me");
+        let source =
+            format!("FROM scratch AS me\nCOPY --from={from} a /\nFROM scratch AS late\nFROM me");
         let found = evaluation_messages(&source);
-        assert!(found.len() == 1 && found[0].contains(message), "{from}: {found:?}");
+        assert!(
+            found.len() == 1 && found[0].contains(message),
+            "{from}: {found:?}"
+        );
     }
 }
 
 #[test]
 fn what_copy_refuses() {
-    for bad in ["https://a/b /x", "git@a:b /x", "--chmod=99 a /x", "--chmod=u+q a /x"] {
-        assert_eq!(evaluation_messages(&format!("FROM scratch\nCOPY {bad}")).len(), 1, "{bad}");
+    for bad in [
+        "https://a/b /x",
+        "git@a:b /x",
+        "--chmod=99 a /x",
+        "--chmod=u+q a /x",
+    ] {
+        assert_eq!(
+            evaluation_messages(&format!("FROM scratch\nCOPY {bad}")).len(),
+            1,
+            "{bad}"
+        );
     }
     assert_eq!(messages("FROM x\nCOPY a\nCOPY").len(), 2);
 }

@@ -95,7 +95,10 @@ impl Transfer {
         if matches!(heredoc::opening(&destination.text), Ok(Some(_))) {
             let message = format!("{name} cannot accept a heredoc as a destination");
             let error = line.error(code::ARGUMENTS, message);
-            return Err(Diagnostic { span: destination.span, ..error });
+            return Err(Diagnostic {
+                span: destination.span,
+                ..error
+            });
         }
         let mut sources = Vec::new();
         let mut inline = Vec::new();
@@ -105,7 +108,10 @@ impl Transfer {
                 Ok(Some(opening)) => {
                     let body = line.heredocs.iter().rfind(|doc| doc.name == opening.name);
                     let body = body.map_or("", |doc| doc.content.as_str());
-                    inline.push(Heredoc { content: body.to_owned(), ..opening });
+                    inline.push(Heredoc {
+                        content: body.to_owned(),
+                        ..opening
+                    });
                 }
                 _ => sources.push(word.clone()),
             }
@@ -128,19 +134,30 @@ impl Transfer {
     ) -> Result<ExpandedTransfer, Diagnostic> {
         let mut sources = Vec::with_capacity(self.sources.len());
         for source in &self.sources {
-            sources.push(Expanded { text: stage.expand(source)?, span: source.span });
+            sources.push(Expanded {
+                text: stage.expand(source)?,
+                span: source.span,
+            });
         }
         let mut inline = Vec::with_capacity(self.inline.len());
         for doc in &self.inline {
             let text = doc.text();
-            let text = if doc.expand { stage.expand_heredoc(&text, line)? } else { text };
+            let text = if doc.expand {
+                stage.expand_heredoc(&text, line)?
+            } else {
+                text
+            };
             inline.push((doc.name.clone(), text));
         }
         let mut exclude = Vec::with_capacity(self.exclude.len());
         for pattern in &self.exclude {
             exclude.push(stage.expand(pattern)?);
         }
-        let chown = self.chown.as_ref().map(|owner| stage.expand(owner)).transpose()?;
+        let chown = self
+            .chown
+            .as_ref()
+            .map(|owner| stage.expand(owner))
+            .transpose()?;
         Ok(ExpandedTransfer {
             sources,
             inline,
@@ -169,7 +186,10 @@ impl Transfer {
                 "invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777"
             );
             let error = line.error(code::COPY_OPTION, message);
-            return Err(Diagnostic { span: word.span, ..error });
+            return Err(Diagnostic {
+                span: word.span,
+                ..error
+            });
         };
         Ok(Some((text, mode)))
     }

@@ -37,9 +37,13 @@ impl MountSpec {
                 continue;
             };
             if key.eq_ignore_ascii_case("from") {
-                if value.split_once('$').is_some_and(|(_, after)| !after.is_empty()) {
+                if value
+                    .split_once('$')
+                    .is_some_and(|(_, after)| !after.is_empty())
+                {
                     let help = "give the image a name: FROM $IMAGE AS name";
-                    let message = "'from' doesn't support variable expansion, define alias stage instead";
+                    let message =
+                        "'from' doesn't support variable expansion, define alias stage instead";
                     return Err(error(message.to_owned()).with_help(help));
                 }
                 from = Some(value.to_owned()).filter(|from| !from.is_empty());
@@ -84,12 +88,18 @@ impl MountSpec {
         let target = path::join(&stage.working_dir(), &fields.target);
         let needs_target = matches!(fields.kind, Kind::Bind | Kind::Cache | Kind::Tmpfs);
         if needs_target && target == "/" {
-            return Err(error(line, &self.flag, format!("invalid mount target {target:?}")));
+            return Err(error(
+                line,
+                &self.flag,
+                format!("invalid mount target {target:?}"),
+            ));
         }
         let source = path::clean(&format!("/{}", fields.source));
         Ok(match fields.kind {
             Kind::Bind => RunMount::Bind {
-                from: self.from(&fields, stage)?.unwrap_or_else(|| stage.context()),
+                from: self
+                    .from(&fields, stage)?
+                    .unwrap_or_else(|| stage.context()),
                 source,
                 target,
                 rw: !fields.read_only,
@@ -105,7 +115,10 @@ impl MountSpec {
                 gid: fields.gid.unwrap_or(0),
                 ro: fields.read_only,
             },
-            Kind::Tmpfs => RunMount::Tmpfs { target, size: fields.size },
+            Kind::Tmpfs => RunMount::Tmpfs {
+                target,
+                size: fields.size,
+            },
             Kind::Secret => secret(fields, target),
             Kind::Ssh => ssh(fields, target),
         })
@@ -125,7 +138,9 @@ impl MountSpec {
 
 fn secret(fields: Fields, target: String) -> RunMount {
     let given = !fields.target.is_empty();
-    let id = [fields.source, fields.id].into_iter().find(|name| !name.is_empty());
+    let id = [fields.source, fields.id]
+        .into_iter()
+        .find(|name| !name.is_empty());
     let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
     let id = id.unwrap_or_else(|| base(&target));
     let target = match (&fields.env, given) {
@@ -145,7 +160,9 @@ fn secret(fields: Fields, target: String) -> RunMount {
 }
 
 fn ssh(fields: Fields, target: String) -> RunMount {
-    let id = [fields.source, fields.id].into_iter().find(|name| !name.is_empty());
+    let id = [fields.source, fields.id]
+        .into_iter()
+        .find(|name| !name.is_empty());
     RunMount::Ssh {
         id: id.unwrap_or_else(|| "default".to_owned()),
         target: (!fields.target.is_empty()).then_some(target),
@@ -158,7 +175,10 @@ fn ssh(fields: Fields, target: String) -> RunMount {
 
 fn error(line: &Line, flag: &Word, message: String) -> Diagnostic {
     let error = line.error(code::MOUNT, message);
-    Diagnostic { span: flag.span, ..error }
+    Diagnostic {
+        span: flag.span,
+        ..error
+    }
 }
 
 fn nearest(word: &str, names: &[&'static str]) -> Option<&'static str> {

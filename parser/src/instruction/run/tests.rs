@@ -18,7 +18,10 @@ fn last(graph: &crate::graph::StageGraph) -> RunOp {
 
 #[test]
 fn both_forms() {
-    assert_eq!(run("RUN a \"$B\"  c").argv, ["/bin/sh", "-c", "a \"$B\"  c"]);
+    assert_eq!(
+        run("RUN a \"$B\"  c").argv,
+        ["/bin/sh", "-c", "a \"$B\"  c"]
+    );
     assert_eq!(run("RUN [\"a\", \"$B\"]").argv, ["a", "$B"]);
     assert_eq!(run("RUN").argv, ["/bin/sh", "-c", ""]);
     let run = run("SHELL [\"/bin/bash\", \"-c\"]\nUSER u\nWORKDIR /w\nRUN x");
@@ -28,7 +31,10 @@ fn both_forms() {
 
 #[test]
 fn arguments_are_environment_and_history() {
-    let graph = evaluated("FROM scratch\nARG A=1 B\nENV C=2\nRUN x", build_arg("B", "b"));
+    let graph = evaluated(
+        "FROM scratch\nARG A=1 B\nENV C=2\nRUN x",
+        build_arg("B", "b"),
+    );
     assert_eq!(last(&graph).env[1..], ["A=1", "B=b", "C=2"]);
     let made = &graph.target_stage().history.last().unwrap().created_by;
     assert_eq!(made, "RUN |2 A=1 B=b /bin/sh -c x # buildkit");
@@ -52,8 +58,17 @@ fn heredocs() {
     assert_eq!(run("RUN <<-E\n\ta\n\tE").argv[2], "a\n");
     let script = run("RUN <<E\n#!/bin/x\na\nE");
     assert_eq!(script.argv, ["/dev/pipes/E"]);
-    assert_eq!((script.heredocs[0].content.as_str(), script.heredocs[0].executable), ("#!/bin/x\na\n", true));
-    assert_eq!(run("RUN cat <<-E <<F\n\ta\nE\nb\nF").argv[2], "cat <<-E <<F\n\ta\nE\nb\nF");
+    assert_eq!(
+        (
+            script.heredocs[0].content.as_str(),
+            script.heredocs[0].executable
+        ),
+        ("#!/bin/x\na\n", true)
+    );
+    assert_eq!(
+        run("RUN cat <<-E <<F\n\ta\nE\nb\nF").argv[2],
+        "cat <<-E <<F\n\ta\nE\nb\nF"
+    );
 }
 
 #[test]
@@ -62,15 +77,37 @@ fn mounts() {
         "ENV T=/t\nWORKDIR /w\nRUN --mount=target=x,src=/a/../b,rw --mount=type=cache,id=i,target=$T,sharing=locked \
          --mount=type=tmpfs,target=/y,size=1k --mount=type=secret,id=s --mount=type=secret,id=e,env=E --mount=type=ssh x",
     );
-    let RunMount::Bind { source, target, rw, .. } = &run.mounts[0] else {
+    let RunMount::Bind {
+        source, target, rw, ..
+    } = &run.mounts[0]
+    else {
         panic!("{run:?}")
     };
-    assert_eq!((source.as_str(), target.as_str(), *rw), ("/b", "/w/x", true));
-    let RunMount::Cache { id, target, sharing, from, .. } = &run.mounts[1] else {
+    assert_eq!(
+        (source.as_str(), target.as_str(), *rw),
+        ("/b", "/w/x", true)
+    );
+    let RunMount::Cache {
+        id,
+        target,
+        sharing,
+        from,
+        ..
+    } = &run.mounts[1]
+    else {
         panic!("{run:?}")
     };
-    assert_eq!((id.as_str(), target.as_str(), *sharing, *from), ("i", "/t", Sharing::Locked, None));
-    assert_eq!(run.mounts[2], RunMount::Tmpfs { target: "/y".into(), size: Some(1024) });
+    assert_eq!(
+        (id.as_str(), target.as_str(), *sharing, *from),
+        ("i", "/t", Sharing::Locked, None)
+    );
+    assert_eq!(
+        run.mounts[2],
+        RunMount::Tmpfs {
+            target: "/y".into(),
+            size: Some(1024)
+        }
+    );
     assert_eq!(
         run.mounts[3],
         RunMount::Secret {
@@ -83,8 +120,12 @@ fn mounts() {
             gid: 0
         }
     );
-    assert!(matches!(&run.mounts[4], RunMount::Secret { target: None, env: Some(env), .. } if env == "E"));
-    assert!(matches!(&run.mounts[5], RunMount::Ssh { id, target: None, mode: 0o600, .. } if id == "default"));
+    assert!(
+        matches!(&run.mounts[4], RunMount::Secret { target: None, env: Some(env), .. } if env == "E")
+    );
+    assert!(
+        matches!(&run.mounts[5], RunMount::Ssh { id, target: None, mode: 0o600, .. } if id == "default")
+    );
 }
 
 #[test]
@@ -99,9 +140,18 @@ fn mounts_of_stages_are_inputs() {
 #[test]
 fn wrong_mounts() {
     for bad in ["from=$X,target=/a", "\"a", ""] {
-        assert_eq!(messages(&format!("FROM x\nRUN --mount={bad} y")).len(), usize::from(bad != "\"a") , "{bad}");
+        assert_eq!(
+            messages(&format!("FROM x\nRUN --mount={bad} y")).len(),
+            usize::from(bad != "\"a"),
+            "{bad}"
+        );
     }
-    for bad in ["target=/", "type=foo,target=/a", "foo=1", "type=tmpfs,target=/a,size=x"] {
+    for bad in [
+        "target=/",
+        "type=foo,target=/a",
+        "foo=1",
+        "type=tmpfs,target=/a,size=x",
+    ] {
         let found = evaluation_messages(&format!("FROM scratch\nRUN --mount={bad} y"));
         assert_eq!(found.len(), 1, "{bad}");
     }
@@ -112,10 +162,19 @@ fn wrong_mounts() {
 #[test]
 fn rights_must_be_granted() {
     let source = "FROM scratch\nRUN --network=host --security=insecure x";
-    assert_eq!(evaluation_messages(source), ["granting entitlement network.host is not allowed"]);
+    assert_eq!(
+        evaluation_messages(source),
+        ["granting entitlement network.host is not allowed"]
+    );
     let mut inputs = no_arguments();
     inputs.allow = [Entitlement::NetworkHost, Entitlement::SecurityInsecure].into();
     let run = last(&evaluated(source, inputs));
-    assert_eq!((run.network, run.security), (Network::Host, Security::Insecure));
-    assert_eq!(messages("FROM x\nRUN --network=foo x\nRUN --security=foo x").len(), 2);
+    assert_eq!(
+        (run.network, run.security),
+        (Network::Host, Security::Insecure)
+    );
+    assert_eq!(
+        messages("FROM x\nRUN --network=foo x\nRUN --security=foo x").len(),
+        2
+    );
 }

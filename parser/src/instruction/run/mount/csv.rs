@@ -24,7 +24,11 @@ pub(super) fn fields(record: &str) -> Result<Vec<String>, String> {
 
 fn quoted(input: &str) -> IResult<&str, Result<String, ()>> {
     let escaped = value("\"", pair(char('"'), char('"')));
-    let body = fold_many0(alt((is_not("\""), escaped)), String::new, |body, part: &str| body + part);
+    let body = fold_many0(
+        alt((is_not("\""), escaped)),
+        String::new,
+        |body, part: &str| body + part,
+    );
     map(delimited(char('"'), body, char('"')), Ok).parse(input)
 }
 
@@ -32,9 +36,16 @@ fn bare(input: &str) -> IResult<&str, Result<String, ()>> {
     let (rest, field) = take_till(|ch| ch == ',').parse(input)?;
     if field.starts_with('"') {
         // A quoted field that did not end where it should.
-        return Err(nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::Tag)));
+        return Err(nom::Err::Error(nom::error::Error::new(
+            input,
+            nom::error::ErrorKind::Tag,
+        )));
     }
-    let field = if field.contains('"') { Err(()) } else { Ok(field.to_owned()) };
+    let field = if field.contains('"') {
+        Err(())
+    } else {
+        Ok(field.to_owned())
+    };
     Ok((rest, field))
 }
 

@@ -6,8 +6,25 @@ use super::nearest;
 
 /// All keys, for suggestions.
 const KEYS: &[&str] = &[
-    "type", "from", "source", "src", "target", "dst", "destination", "readonly", "ro", "readwrite",
-    "rw", "id", "sharing", "required", "size", "mode", "uid", "gid", "env",
+    "type",
+    "from",
+    "source",
+    "src",
+    "target",
+    "dst",
+    "destination",
+    "readonly",
+    "ro",
+    "readwrite",
+    "rw",
+    "id",
+    "sharing",
+    "required",
+    "size",
+    "mode",
+    "uid",
+    "gid",
+    "env",
 ];
 
 /// What is mounted.
@@ -31,7 +48,10 @@ impl Kind {
     ];
 
     fn name(self) -> &'static str {
-        Kind::ALL.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+        Kind::ALL
+            .iter()
+            .find(|(_, kind)| *kind == self)
+            .map_or("", |(name, _)| name)
     }
 
     /// Whether `from` means something.
@@ -43,7 +63,9 @@ impl Kind {
 /// The type of fields that are not expanded yet; None if it holds a variable or is unknown.
 pub(super) fn kind(fields: &[String]) -> Option<Kind> {
     let types = fields.iter().filter_map(|field| field.split_once('='));
-    let last = types.filter(|(key, _)| key.eq_ignore_ascii_case("type")).next_back();
+    let last = types
+        .filter(|(key, _)| key.eq_ignore_ascii_case("type"))
+        .next_back();
     match last {
         None => Some(Kind::Bind),
         Some((_, name)) => find(Kind::ALL.as_slice(), name),
@@ -77,7 +99,10 @@ pub(super) struct Problem {
 
 impl From<String> for Problem {
     fn from(message: String) -> Self {
-        Problem { message, near: None }
+        Problem {
+            message,
+            near: None,
+        }
     }
 }
 
@@ -124,7 +149,8 @@ impl Fields {
             }
             "size" => {
                 self.only_for(key, &[Kind::Tmpfs])?;
-                let size = bytes(value).ok_or_else(|| format!("invalid value for {key}: {value}"))?;
+                let size =
+                    bytes(value).ok_or_else(|| format!("invalid value for {key}: {value}"))?;
                 self.size = Some(size);
             }
             "mode" => self.mode = Some(number(key, value, 8)?),
@@ -144,14 +170,21 @@ impl Fields {
         if kinds.contains(&self.kind) {
             return Ok(());
         }
-        Err(format!("unexpected key '{key}' for mount type '{}'", self.kind.name()).into())
+        Err(format!(
+            "unexpected key '{key}' for mount type '{}'",
+            self.kind.name()
+        )
+        .into())
     }
 
     fn check(&self) -> Result<(), Problem> {
         let kind = self.kind;
         let has_owner = matches!(kind, Kind::Secret | Kind::Ssh | Kind::Cache);
         let owner = [("mode", self.mode), ("uid", self.uid), ("gid", self.gid)];
-        if let Some((key, _)) = owner.iter().find(|(_, value)| value.is_some() && !has_owner) {
+        if let Some((key, _)) = owner
+            .iter()
+            .find(|(_, value)| value.is_some() && !has_owner)
+        {
             return Err(format!("{key} not allowed for {:?} type mounts", kind.name()).into());
         }
         if kind == Kind::Secret {
@@ -159,7 +192,9 @@ impl Fields {
                 return Err("secret mount should not have a from".to_owned().into());
             }
             if self.source.is_empty() && self.target.is_empty() && self.id.is_empty() {
-                return Err("invalid secret mount. one of source, target required".to_owned().into());
+                return Err("invalid secret mount. one of source, target required"
+                    .to_owned()
+                    .into());
             }
             if !self.source.is_empty() && !self.id.is_empty() {
                 return Err("both source and id can't be set".to_owned().into());
@@ -174,7 +209,10 @@ impl Fields {
 
 fn find<T: Copy>(choices: &[(&'static str, T)], name: &str) -> Option<T> {
     let lower = name.to_lowercase();
-    choices.iter().find(|(name, _)| *name == lower).map(|(_, value)| *value)
+    choices
+        .iter()
+        .find(|(name, _)| *name == lower)
+        .map(|(_, value)| *value)
 }
 
 fn choice<T: Copy>(choices: &[(&'static str, T)], what: &str, name: &str) -> Result<T, Problem> {
@@ -204,10 +242,14 @@ fn number(key: &str, value: &str, base: u32) -> Result<u32, Problem> {
 
 /// `64m`, `1.5GiB`: powers of 1024, as docker's units package reads them.
 fn bytes(text: &str) -> Option<u64> {
-    let digits = text.find(|ch: char| !ch.is_ascii_digit() && ch != '.').unwrap_or(text.len());
+    let digits = text
+        .find(|ch: char| !ch.is_ascii_digit() && ch != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
-    let unit = unit.strip_suffix('b').map_or(unit.as_str(), |unit| unit.strip_suffix('i').unwrap_or(unit));
+    let unit = unit
+        .strip_suffix('b')
+        .map_or(unit.as_str(), |unit| unit.strip_suffix('i').unwrap_or(unit));
     let power = match unit {
         "" => 0,
         "k" => 1,
@@ -222,9 +264,17 @@ fn bytes(text: &str) -> Option<u64> {
     if whole.is_empty() && fraction.is_empty() {
         return None;
     }
-    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let whole: u64 = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
     let fraction = &fraction[..fraction.len().min(9)];
-    let parts: u64 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
+    let parts: u64 = if fraction.is_empty() {
+        0
+    } else {
+        fraction.parse().ok()?
+    };
     let divisor = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
     let rest = u64::try_from(u128::from(parts) * u128::from(scale) / divisor).ok()?;
     whole.checked_mul(scale)?.checked_add(rest)
@@ -257,9 +307,21 @@ mod tests {
     #[test]
     fn keys_that_do_not_go_together() {
         for bad in [
-            "type=foo", "type=bind,mode=0755", "type=tmpfs,uid=1", "type=secret", "type=secret,id=a,src=b",
-            "type=secret,id=a,from=b", "type=bind,sharing=locked", "type=cache,sharing=x", "required",
-            "size=1,type=tmpfs", "type=cache,mode=9", "type=cache,uid=-1", "ro=maybe", "target", "foo=1",
+            "type=foo",
+            "type=bind,mode=0755",
+            "type=tmpfs,uid=1",
+            "type=secret",
+            "type=secret,id=a,src=b",
+            "type=secret,id=a,from=b",
+            "type=bind,sharing=locked",
+            "type=cache,sharing=x",
+            "required",
+            "size=1,type=tmpfs",
+            "type=cache,mode=9",
+            "type=cache,uid=-1",
+            "ro=maybe",
+            "target",
+            "foo=1",
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }
@@ -267,7 +329,13 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, size) in [("10", 10), ("1k", 1024), ("1.5KiB", 1536), ("2gb", 2 << 30), ("1 m", 1 << 20)] {
+        for (text, size) in [
+            ("10", 10),
+            ("1k", 1024),
+            ("1.5KiB", 1536),
+            ("2gb", 2 << 30),
+            ("1 m", 1 << 20),
+        ] {
             assert_eq!(bytes(text), Some(size), "{text}");
         }
         for bad in ["", "m", "1x", "-1", "1.2.3", "99999999999999999p", "."] {
