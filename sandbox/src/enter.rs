@@ -131,3 +131,16 @@ fn failed(step: &'static str, source: io::Error) -> EnterError {
     let hint = hint::user_namespaces(&source);
     EnterError::Step { step, source, hint }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The harness runs tests on threads of their own.
+    #[test]
+    fn a_process_with_threads_is_refused() {
+        assert!(
+            matches!(enter(EnterOptions::default()), Err(EnterError::Threads(count)) if count > 1)
+        );
+    }
+}

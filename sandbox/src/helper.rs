@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{getegid, geteuid};
 
 use crate::sys::{self, Fork};
 use crate::{Disabled, EnterError, Feature, IdMap, IdRange, subid};
@@ -98,6 +99,11 @@ impl IdHelper {
             }
         }
     }
+}
+
+/// Which ids the calling user would get, or why none.
+pub fn available(disabled: Disabled) -> Result<IdMap, String> {
+    plan(geteuid().as_raw(), getegid().as_raw(), disabled).map(|(ids, _)| ids)
 }
 
 fn plan(uid: u32, gid: u32, disabled: Disabled) -> Result<(IdMap, Plan), String> {

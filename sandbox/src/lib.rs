@@ -18,6 +18,7 @@ mod detached;
 mod disabled;
 mod enter;
 mod error;
+mod examine;
 mod exec;
 mod helper;
 mod hint;

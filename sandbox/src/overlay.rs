@@ -160,7 +160,8 @@ fn merge(
     }
 }
 
-fn merge_detached(
+/// Through `fsopen` with `lowerdir+`, without a fallback.
+pub(crate) fn merge_detached(
     lowers: &[PathBuf],
     upper: Option<(&Path, &Path)>,
     rootless: bool,

@@ -173,3 +173,6 @@ fn components(path: &OsStr) -> VecDeque<OsString> {
 pub fn is_folder(fd: impl AsFd) -> io::Result<bool> {
     Ok(FileType::from_raw_mode(fstat(fd)?.st_mode) == FileType::Directory)
 }
+
+#[cfg(test)]
+mod tests;

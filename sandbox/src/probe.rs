@@ -1,11 +1,14 @@
-//! Finds out what this machine lets a build do, by trying it in a process of its own.
-//! Unaware of how the answers are shown.
+//! Finds out what this machine lets a build do: the calling side. The looking is done by the re-executed binary
+//! ([`examine`](crate::examine)), since it enters namespaces. Unaware of how the answers are shown.
 
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
 use crate::Disabled;
+use crate::reexec::PROBE;
 
 /// How one thing stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,15 +34,44 @@ pub struct Check {
     pub fix: Option<String>,
 }
 
-/// Looks at the kernel, the namespaces, the id range, overlay and the file system that holds `store`.
-/// Starts the program's own binary again ([`main_if_reexecuted`](crate::main_if_reexecuted)); does not change the calling process.
-#[must_use]
-pub fn probe(store: &Path, disabled: Disabled) -> Vec<Check> {
-    let _ = (store, disabled);
-    Vec::new()
+impl Check {
+    pub(crate) fn new(name: &str, status: Status, detail: impl Into<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            status,
+            detail: detail.into(),
+            fix: None,
+        }
+    }
+
+    pub(crate) fn with_fix(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
+        self
+    }
 }
 
-/// The re-executed side.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+/// Looks at the kernel, the namespaces, the id range, overlay and the file system that holds `store` (which need not exist yet).
+/// Starts the program's own binary again ([`main_if_reexecuted`](crate::main_if_reexecuted)); does not change the calling process.
+/// For a short time there is a folder `probe-<pid>` in `store`.
+#[must_use]
+pub fn probe(store: &Path, disabled: Disabled) -> Vec<Check> {
+    let disabled: Vec<&str> = disabled.iter().map(crate::Feature::name).collect();
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg0(PROBE)
+        .arg(store)
+        .arg(disabled.join(","))
+        .env_clear()
+        .stdin(Stdio::null());
+    let failed = |detail: String| vec![Check::new("probe", Status::Missing, detail)];
+    match command.output() {
+        Ok(output) => serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
+            failed(format!(
+                "the probing process ended with {}: {}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            ))
+        }),
+        Err(error) => failed(format!("the probing process could not be started: {error}")),
+    }
 }

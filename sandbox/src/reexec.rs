@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use crate::{probe, supervisor};
+use crate::{examine, supervisor};
 
 /// The name (`argv[0]`) that makes a process the supervisor of one command.
 pub const SUPERVISOR: &str = "kiln-init";
@@ -19,7 +19,7 @@ pub fn main_if_reexecuted() -> Option<ExitCode> {
     if name == SUPERVISOR {
         Some(supervisor::main())
     } else if name == PROBE {
-        Some(probe::main())
+        Some(examine::main())
     } else {
         None
     }

@@ -14,6 +14,14 @@ pub fn main(name: &str) -> ExitCode {
             rustix::process::geteuid().as_raw()
         ),
         "descriptors" => descriptors(),
+        "probe" => {
+            for check in kiln_sandbox::probe(
+                "/tmp/kiln-probe-no-such-store".as_ref(),
+                kiln_sandbox::Disabled::default(),
+            ) {
+                println!("{}: {:?}: {}", check.name, check.status, check.detail);
+            }
+        }
         _ => return ExitCode::FAILURE,
     }
     ExitCode::SUCCESS

@@ -5,6 +5,7 @@ mod identity;
 mod killing;
 mod mounting;
 mod overlays;
+mod probing;
 mod stubs;
 mod system;
 
@@ -107,6 +108,11 @@ pub const ALL: &[Case] = &[
     (
         "kill -9 of the supervisor leaves nothing",
         killing::supervisor_is_killed,
+    ),
+    ("the probe tells what is there", probing::tells),
+    (
+        "the probe of an ordinary user",
+        probing::of_an_ordinary_user,
     ),
     ("_engine", killing::engine),
 ];
