@@ -30,6 +30,7 @@ mod mounts;
 mod overlay;
 mod path;
 mod probe;
+mod program;
 mod reexec;
 mod rootfs;
 mod run;

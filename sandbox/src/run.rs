@@ -17,7 +17,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 
 use crate::reexec::SUPERVISOR;
 use crate::wire::{self, MAX_FDS, Reply, Request};
-use crate::{RootMount, RunSpec, SpawnError};
+use crate::{RootMount, RunSpec, SpawnError, program};
 
 /// Where the command reads from.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ pub fn run(
         return Err(SpawnError::RootUsed);
     }
     let (socket, theirs) = wire::pair().map_err(step("socketpair"))?;
-    let mut command = Command::new("/proc/self/exe");
+    let mut command = Command::new(program::path());
     command
         .arg0(SUPERVISOR)
         .env_clear()

@@ -14,6 +14,7 @@ pub fn main(name: &str) -> ExitCode {
             rustix::process::geteuid().as_raw()
         ),
         "descriptors" => descriptors(),
+        "write-to-self" => write_to_self(),
         "probe" => {
             for check in kiln_sandbox::probe(
                 "/tmp/kiln-probe-no-such-store".as_ref(),
@@ -96,4 +97,18 @@ fn descriptors() {
     names.sort();
     drop(listing);
     println!("{names:?}");
+}
+
+/// Whether the file that this process executes lies on a read-only mount, and why it cannot be opened for writing.
+fn write_to_self() {
+    let flags = rustix::fs::statvfs("/proc/self/exe").unwrap().f_flag;
+    let error = File::options()
+        .write(true)
+        .open("/proc/self/exe")
+        .unwrap_err();
+    let refused = [libc::EROFS, libc::ETXTBSY].contains(&error.raw_os_error().unwrap_or(0));
+    println!(
+        "{} {refused}",
+        flags.contains(rustix::fs::StatVfsMountFlags::RDONLY)
+    );
 }

@@ -209,3 +209,11 @@ pub fn many_threads_at_once(ground: &Ground) {
         }
     });
 }
+
+/// The command is the program that started it, which is the host's file.
+pub fn own_program_is_read_only(ground: &Ground) {
+    let spec = command_line(&["/proc/self/exe", "--payload", "write-to-self"]);
+    ground
+        .run(&ground.root("upper"), &spec)
+        .expect(0, "true true\n");
+}

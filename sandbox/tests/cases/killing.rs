@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio as Std};
 use std::time::{Duration, Instant};
 
@@ -190,4 +191,60 @@ pub fn supervisor_is_killed(ground: &Ground) {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     assert!(matches!(running.wait(), Err(SpawnError::Lost(_))));
     eventually("processes are left", || processes_with(&marker).is_empty());
+}
+
+/// The other process of the next case: starts runs one after the other.
+pub fn starter(ground: &Ground) {
+    let marker = std::env::var("MARKER").unwrap();
+    println!("{}", ground.folder.path().display());
+    for number in 0.. {
+        let spec = shell(&format!("sleep {marker} & true"));
+        let (running, _output) = ground
+            .start(&ground.root(&format!("upper{number}")), &spec, &[])
+            .unwrap();
+        running.wait().unwrap();
+    }
+}
+
+pub fn at_any_time(ground: &Ground) {
+    if !ground.has_users() {
+        return;
+    }
+    let marker = marker(6);
+    for round in 0..20 {
+        let mut starter = Command::new(std::env::current_exe().unwrap());
+        let mut starter = starter
+            .args(["--case", "_starter"])
+            .env("MARKER", &marker)
+            .stdout(Std::piped())
+            .spawn()
+            .unwrap();
+        let mut folder = String::new();
+        BufReader::new(starter.stdout.take().unwrap())
+            .read_line(&mut folder)
+            .unwrap();
+        std::thread::sleep(Duration::from_micros(3000 + 700 * round));
+        starter.kill().unwrap();
+        starter.wait().unwrap();
+        eventually("processes are left", || {
+            processes_with(&marker).is_empty() && supervisors().is_empty()
+        });
+        fs::remove_dir_all(folder.trim()).unwrap();
+    }
+}
+
+/// All supervisors that execute this test's program: the tests run one after the other, so there is none.
+fn supervisors() -> Vec<u32> {
+    let this = fs::metadata("/proc/self/exe").unwrap();
+    let same = |entry: fs::DirEntry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let exe = fs::metadata(entry.path().join("exe")).ok()?;
+        let line = fs::read(entry.path().join("cmdline")).ok()?;
+        (exe.ino() == this.ino() && exe.dev() == this.dev() && line.starts_with(b"kiln-init"))
+            .then_some(pid)
+    };
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| same(entry.unwrap()))
+        .collect()
 }

@@ -12,6 +12,10 @@ mod system;
 use crate::harness::Case;
 
 pub const ALL: &[Case] = &[
+    (
+        "the program that starts it is read-only",
+        basics::own_program_is_read_only,
+    ),
     ("output and exit code arrive", basics::output_and_code),
     (
         "environment, folder, host name, umask, pid",
@@ -109,10 +113,12 @@ pub const ALL: &[Case] = &[
         "kill -9 of the supervisor leaves nothing",
         killing::supervisor_is_killed,
     ),
+    ("kill -9 at any time leaves nothing", killing::at_any_time),
     ("the probe tells what is there", probing::tells),
     (
         "the probe of an ordinary user",
         probing::of_an_ordinary_user,
     ),
     ("_engine", killing::engine),
+    ("_starter", killing::starter),
 ];
