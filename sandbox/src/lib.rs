@@ -20,6 +20,7 @@ mod enter;
 mod error;
 mod examine;
 mod exec;
+mod facts;
 mod helper;
 mod hint;
 mod identity;

@@ -106,7 +106,8 @@ fn write_to_self() {
         .write(true)
         .open("/proc/self/exe")
         .unwrap_err();
-    let refused = [libc::EROFS, libc::ETXTBSY].contains(&error.raw_os_error().unwrap_or(0));
+    let refused =
+        [libc::EROFS, libc::ETXTBSY, libc::EACCES].contains(&error.raw_os_error().unwrap_or(0));
     println!(
         "{} {refused}",
         flags.contains(rustix::fs::StatVfsMountFlags::RDONLY)
