@@ -13,7 +13,8 @@ pub struct Identity {
     pub uid: u32,
     /// Group id.
     pub gid: u32,
-    /// Supplementary groups, in the order of the group file.
+    /// All groups: the primary one (runc's answer to CVE-2023-25173), then the supplementary ones in the order of the group
+    /// file.
     pub groups: Vec<u32>,
     /// Home directory; `/` when the user is not listed.
     pub home: String,
@@ -69,13 +70,15 @@ impl Accounts {
             None => id(user)?.ok_or_else(|| UserError::NoSuchUser(user.to_owned()))?,
         };
         let home = listed.as_ref().map(|l| l.home).filter(|h| !h.is_empty()).unwrap_or("/").to_owned();
-        let (gid, groups) = match group {
+        let (gid, memberships) = match group {
             Some(group) => (self.gid(group)?, Vec::new()),
             None => match &listed {
                 Some(line) => (line.gid, self.memberships(line.name)),
                 None => (0, Vec::new()),
             },
         };
+        let others = memberships.into_iter().filter(|group| *group != gid);
+        let groups = std::iter::once(gid).chain(others).collect();
         Ok(Identity { uid, gid, groups, home })
     }
 
@@ -175,21 +178,21 @@ mod tests {
     #[test]
     fn a_listed_user_brings_group_home_and_memberships() {
         let id = accounts().identity("app").unwrap();
-        assert_eq!(id, Identity { uid: 1000, gid: 1001, groups: vec![50, 10], home: "/srv/app".into() });
+        assert_eq!(id, Identity { uid: 1000, gid: 1001, groups: vec![1001, 50, 10], home: "/srv/app".into() });
         assert_eq!(accounts().identity("1000").unwrap(), id);
     }
 
     #[test]
     fn naming_a_group_drops_memberships() {
         let id = accounts().identity("app:staff").unwrap();
-        assert_eq!((id.gid, id.groups), (50, vec![]));
+        assert_eq!((id.gid, id.groups), (50, vec![50]));
         assert_eq!(accounts().identity("app:77").unwrap().gid, 77);
     }
 
     #[test]
     fn unlisted_numbers_are_accepted_and_names_are_not() {
         let id = accounts().identity("4242").unwrap();
-        assert_eq!(id, Identity { uid: 4242, gid: 0, groups: vec![], home: "/".into() });
+        assert_eq!(id, Identity { uid: 4242, gid: 0, groups: vec![0], home: "/".into() });
         assert_eq!(accounts().identity("nobody"), Err(UserError::NoSuchUser("nobody".into())));
         assert_eq!(accounts().identity("app:nope"), Err(UserError::NoSuchGroup("nope".into())));
         assert_eq!(accounts().identity("4294967295"), Err(UserError::OutOfRange("4294967295".into())));
@@ -198,7 +201,7 @@ mod tests {
     #[test]
     fn root_is_the_default_and_needs_no_files() {
         let id = Accounts::default().identity("").unwrap();
-        assert_eq!(id, Identity { uid: 0, gid: 0, groups: vec![], home: "/".into() });
+        assert_eq!(id, Identity { uid: 0, gid: 0, groups: vec![0], home: "/".into() });
     }
 
     #[test]

@@ -113,7 +113,10 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let built = result.map_err(|error| failure(&options, error, &watch))?;
     warnings(&options, &built.warnings, progress);
     arguments.announce(&built)?;
-    store.settle()?;
+    if let Err(error) = store.settle() {
+        // The image is built and named; what was left undone is done by the next command.
+        tracing::warn!("the store was not tidied up: {}", chain_of_causes(&error));
+    }
     Ok(())
 }
 

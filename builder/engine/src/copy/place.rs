@@ -1,8 +1,9 @@
 //! Where picked files go: the entries that a COPY or ADD adds to its destination. Unaware of tars and of how files are read.
 //!
 //! Rules (BuildKit's copier): links in the destination are followed inside the root; missing parents are made 0755 and take
-//! `--chown` and `--chmod`; a directory merges into an existing one and leaves its owner and mode alone; a file never
-//! replaces a directory, a directory never replaces anything else; a file put on a directory goes inside under its name.
+//! `--chown` and `--chmod`; a directory merges into the destination and leaves its owner and mode alone, while directories
+//! inside it look as in the source; a file never replaces a directory, a directory never replaces anything else; a file put
+//! on a directory goes inside under its name.
 
 use super::select::Picked;
 use super::{CopyError, base_name, join, parent, shown};
@@ -164,7 +165,13 @@ impl<'a> Placement<'a> {
         let folder = self.resolve(parent(path))?;
         self.make_unpack_directories(&folder);
         let target = join(&folder, base_name(path));
-        let meta = self.changes.of_entry(entry);
+        if *entry == Entry::implied_directory(&entry.path) {
+            self.make_unpack_directories(&self.resolve(&target)?);
+            return Ok(());
+        }
+        let mut meta = self.changes.of_entry(entry);
+        // As docker unpacks: capabilities are kept, what users attached is not.
+        meta.xattrs.retain(|(name, _)| **name == *b"security.capability");
         if !entry.is_directory() {
             self.drop_below(&target);
         }
@@ -256,8 +263,7 @@ impl<'a> Placement<'a> {
             return self.put_file(target.to_vec(), Placed { meta, content: Content::Entry(source, entry, layer) });
         }
         match self.see(target) {
-            Seen::Directory => Ok(()),
-            Seen::Nothing => {
+            Seen::Directory | Seen::Nothing => {
                 self.placed.insert(target.to_vec(), Placed { meta, content: Content::Directory });
                 Ok(())
             }

@@ -109,9 +109,8 @@ fn contents<'a>(chain: &'a Chain, root: &Named<'a>, excluded: &Excluded, prefix:
 
 /// `--parents`: the pivot is resolved, and what matches below it keeps its path.
 fn select_with_parents<'a>(chain: &'a Chain, path: &SourcePath, excluded: &Excluded, picked: &mut Vec<Picked<'a>>) -> Result<(), CopyError> {
-    let below = path.pattern.strip_prefix(path.pivot.as_str()).unwrap_or(&path.pattern).trim_start_matches('/');
     let pivots = if path.pivot.is_empty() { vec![Vec::new()] } else { expand(chain, &path.pivot)?.into_iter().map(|(_, (path, _))| path).collect() };
-    let components: Vec<&str> = below.split('/').filter(|component| !component.is_empty()).collect();
+    let components: Vec<&str> = path.pattern.split('/').filter(|component| !component.is_empty()).collect();
     let wild = components.iter().any(|component| glob::has_wildcards(component)) || glob::has_wildcards(&path.pivot);
     let mut any = false;
     for pivot in &pivots {

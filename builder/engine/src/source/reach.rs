@@ -24,7 +24,9 @@ impl Reach {
                         if let CopySource::Files { from, paths } = source
                             && *from == context
                         {
-                            paths.iter().for_each(|path| reach.add(&path.pattern));
+                            for path in paths {
+                                reach.add(&format!("{}/{}", path.pivot, path.pattern));
+                            }
                         }
                     }
                 }
