@@ -23,8 +23,6 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// The step that found it.
     pub phase: Phase,
-    /// Where a rule is explained.
-    pub url: Option<&'static str>,
 }
 
 /// Whether the build can go on.
@@ -61,7 +59,6 @@ impl Diagnostic {
             label: String::new(),
             help: None,
             phase,
-            url: None,
         }
     }
 

@@ -32,6 +32,30 @@ pub fn evaluate(
     inputs: &Inputs,
     bases: &Bases,
 ) -> Result<Evaluation, Vec<Diagnostic>> {
+    evaluate_rounds(dockerfile, inputs, bases).map_err(|mut errors| {
+        place(dockerfile, &mut errors);
+        errors
+    })
+}
+
+/// Fills in the lines of diagnostics that know their span only.
+fn place(dockerfile: &Dockerfile, found: &mut [Diagnostic]) {
+    for found in found.iter_mut().filter(|found| found.span.end > 0) {
+        let after = dockerfile
+            .lines
+            .partition_point(|line| line.span.start <= found.span.start);
+        let line = after
+            .checked_sub(1)
+            .and_then(|before| dockerfile.lines.get(before));
+        found.line = line.map_or(0, |line| line.first);
+    }
+}
+
+fn evaluate_rounds(
+    dockerfile: &Dockerfile,
+    inputs: &Inputs,
+    bases: &Bases,
+) -> Result<Evaluation, Vec<Diagnostic>> {
     let world = World::new(dockerfile, inputs, bases)?;
     let mut plan = Plan::new(&world)?;
     let target = plan.target(&world).map_err(|error| vec![error])?;
@@ -123,6 +147,7 @@ fn build(
         .unwrap_or(0);
     let labels = world.inputs.labels.clone();
     stages[target].config.labels.extend(labels);
+    place(world.dockerfile, &mut warnings);
     Ok(StageGraph {
         nodes: nodes.finish(),
         stages,

@@ -129,7 +129,7 @@ fn match_chunk<'n>(chunk: &str, name: &'n str) -> Result<Option<&'n str>, BadPat
             ch => next != Some(ch),
         };
     }
-    Ok((!failed).then(|| rest.as_str()))
+    Ok((!failed).then_some(rest.as_str()))
 }
 
 /// Reads a class up to its bracket; whether it holds the character.

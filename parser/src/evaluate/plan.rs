@@ -1,17 +1,18 @@
 //! Which stage needs which: bases, `--from`, triggers. Nothing is built here.
 
+mod triggers;
+
 use std::collections::HashMap;
 
 use kiln_oci::{Platform, Reference};
 
 use super::world::World;
-use crate::ast::{Dockerfile, StageAst};
+use crate::ast::StageAst;
 use crate::code;
 use crate::diagnostic::{Diagnostic, Phase};
 use crate::inputs::NamedContext;
 use crate::instruction::Instruction;
-use crate::lexer::Lexer;
-use crate::line::{self, Line, Word};
+use crate::line::{Line, Word};
 use crate::source::Span;
 use crate::suggest;
 use crate::words::{self, NoVariables, Style};
@@ -311,95 +312,6 @@ impl Plan {
         }
         (0..seen.len()).filter(|&index| seen[index]).collect()
     }
-
-    /// Reads the triggers of stages whose base is known. True if they need something new.
-    pub(super) fn add_triggers(
-        &mut self,
-        world: &World<'_>,
-        reachable: &[usize],
-    ) -> Result<bool, Vec<Diagnostic>> {
-        let mut found = false;
-        let mut errors = Vec::new();
-        for &index in reachable {
-            if self.stages[index].triggers.is_some() || self.stages[index].replaced {
-                continue;
-            }
-            match self.read_triggers(world, index) {
-                Ok(more) => found |= more,
-                Err(error) => errors.push(Diagnostic {
-                    span: self.stages[index].span,
-                    ..error
-                }),
-            }
-        }
-        if errors.is_empty() {
-            Ok(found)
-        } else {
-            Err(errors)
-        }
-    }
-
-    fn read_triggers(&mut self, world: &World<'_>, index: usize) -> Result<bool, Diagnostic> {
-        let from = &world.dockerfile.lines[world.dockerfile.stages[index].line];
-        let mut triggers = Vec::new();
-        for text in self.expressions(world, index) {
-            let (mut line, instruction) = read_trigger(&text, from)?;
-            line.first = from.first;
-            line.last = from.last;
-            triggers.push((line, instruction));
-        }
-        let stage = &self.stages[index];
-        let before = stage.uses.len() + stage.images.len();
-        for (line, instruction) in &triggers {
-            self.add_uses(world, index, line, instruction)?;
-        }
-        let stage = &mut self.stages[index];
-        stage.triggers = Some(triggers);
-        Ok(stage.uses.len() + stage.images.len() > before)
-    }
-
-    fn expressions(&self, world: &World<'_>, index: usize) -> Vec<String> {
-        let stage = &self.stages[index];
-        match &stage.base {
-            Base::Image(reference) => {
-                let config = world.bases.get(reference, &stage.platform);
-                config.map_or(Vec::new(), |config| config.config.on_build.clone())
-            }
-            Base::Stage(parent) if !self.stages[*parent].replaced => {
-                let statements = &world.dockerfile.stages[*parent].statements;
-                let expressions =
-                    statements
-                        .iter()
-                        .filter_map(|statement| match &statement.instruction {
-                            Instruction::OnBuild(trigger) => Some(trigger.expression.clone()),
-                            _ => None,
-                        });
-                expressions.collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// The triggers of a stage; none before they were read.
-    pub(super) fn triggers(&self, index: usize) -> &[(Line, Instruction)] {
-        self.stages[index].triggers.as_deref().unwrap_or_default()
-    }
-
-    /// All instructions of a stage, triggers first.
-    pub(super) fn statements<'p>(
-        &'p self,
-        dockerfile: &'p Dockerfile,
-        index: usize,
-    ) -> impl Iterator<Item = (&'p Line, &'p Instruction)> {
-        let triggers = self
-            .triggers(index)
-            .iter()
-            .map(|(line, instruction)| (line, instruction));
-        let statements = dockerfile.stages[index].statements.iter();
-        triggers.chain(
-            statements.map(|statement| (&dockerfile.lines[statement.line], &statement.instruction)),
-        )
-    }
 }
 
 fn expand(world: &World<'_>, word: &Word) -> Result<String, Diagnostic> {
@@ -431,24 +343,4 @@ fn parse_platform(world: &World<'_>, line: &Line, word: &Word) -> Result<Platfor
         phase: Phase::Evaluate,
         ..error
     })
-}
-
-fn read_trigger(text: &str, from: &Line) -> Result<(Line, Instruction), Diagnostic> {
-    let single = || {
-        from.error(
-            code::TRIGGER,
-            "onbuild trigger should be a single expression",
-        )
-    };
-    let mut lexer = Lexer::new(text);
-    let logical = lexer.next_line()?.ok_or_else(single)?;
-    let line = line::read(logical, &mut lexer)?;
-    if lexer.next_line()?.is_some() {
-        return Err(single());
-    }
-    let instruction = Instruction::parse(&line)?;
-    match instruction {
-        Instruction::From(_) => Err(single()),
-        instruction => Ok((line, instruction)),
-    }
 }

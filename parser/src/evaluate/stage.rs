@@ -1,5 +1,8 @@
 //! One stage while it is evaluated: what instructions change, and how they add operations.
 
+mod begin;
+mod expand;
+
 use kiln_oci::{ImageConfig, Platform, RuntimeConfig};
 
 use super::environment::Environment;
@@ -8,18 +11,14 @@ use super::plan::{Base, Plan};
 use super::world::World;
 use crate::code;
 use crate::diagnostic::{Diagnostic, Phase};
-use crate::graph::{CopyOp, CopySource, HistoryStep, NodeId, Op, SourcePath, Stage, Unpack};
+use crate::graph::{HistoryStep, NodeId, Op, Stage};
 use crate::instruction::{Argument, Instruction};
-use crate::line::{Line, Word};
+use crate::line::Line;
 use crate::source::Span;
-use crate::suggest;
-use crate::words::{self, Quotes, Style, Variables};
+use crate::words::Variables;
 
 /// What BuildKit writes as the comment of each history entry it makes.
 const HISTORY_COMMENT: &str = "buildkit.dockerfile.v0";
-
-/// The `PATH` of images that have none.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Arguments that steer BuildKit's scanners and never become environment.
 const NOT_ENVIRONMENT: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
@@ -129,114 +128,6 @@ impl<'e> StageBuilder<'e> {
         }
     }
 
-    /// Takes over what the base gives.
-    fn begin(&mut self) {
-        match &self.plan.stages[self.index].base {
-            Base::Stage(parent) => self.inherit(*parent),
-            Base::Scratch => {
-                self.config = empty_config();
-                self.output = self.from_node(Op::Scratch);
-            }
-            Base::Context(name) => {
-                self.config = empty_config();
-                self.output = self.context_as_root(name);
-            }
-            Base::Image(reference) => self.begin_with_image(reference),
-        }
-        self.base = self.output;
-        self.config.on_build.clear();
-        if self.config.env_get("PATH").is_none() && self.platform.os != "windows" {
-            self.config.env_set("PATH", DEFAULT_PATH);
-        }
-        for entry in &self.config.env {
-            let (key, value) = entry.split_once('=').unwrap_or((entry, ""));
-            self.env.set(key, value);
-        }
-        if !self.config.working_dir.is_empty() {
-            self.config.working_dir = crate::path::join("/", &self.config.working_dir);
-        }
-    }
-
-    fn inherit(&mut self, parent: usize) {
-        // The caller skips stages whose parent is not done.
-        let Some(parent) = &self.done[parent] else {
-            return;
-        };
-        self.config = parent.stage.config.clone();
-        self.author.clone_from(&parent.stage.author);
-        self.platform = parent.stage.platform.clone();
-        self.base_image.clone_from(&parent.stage.base_image);
-        self.history.clone_from(&parent.stage.history);
-        self.output = parent.stage.output;
-        self.env = parent.env.clone();
-        self.arguments.clone_from(&parent.arguments);
-    }
-
-    fn begin_with_image(&mut self, reference: &str) {
-        let config = self.world.bases.get(reference, &self.platform);
-        if let Some(config) = config {
-            self.config = config.config.clone();
-            self.author.clone_from(&config.author);
-            self.base_image = Some(config.clone());
-        }
-        let has_layers = config.is_none_or(|config| {
-            !config.rootfs.diff_ids.is_empty()
-                || config.history.iter().any(|step| !step.empty_layer)
-        });
-        self.output = if has_layers {
-            let platform = self.platform.clone();
-            self.from_node(Op::Image {
-                reference: reference.to_owned(),
-                platform,
-            })
-        } else {
-            self.from_node(Op::Scratch)
-        };
-    }
-
-    fn context_as_root(&mut self, name: &str) -> NodeId {
-        let base = self.from_node(Op::Scratch);
-        let from = self.from_node(Op::Context {
-            name: Some(name.to_owned()),
-        });
-        let root = SourcePath {
-            pattern: String::new(),
-            pivot: String::new(),
-        };
-        self.from_node(Op::Copy(CopyOp {
-            base,
-            sources: vec![CopySource::Files {
-                from,
-                paths: vec![root],
-            }],
-            destination: "/".to_owned(),
-            chown: None,
-            chmod: None,
-            link: false,
-            parents: false,
-            exclude: Vec::new(),
-            unpack: Unpack::No,
-            is_add: false,
-        }))
-    }
-
-    /// A node that `FROM` or `--from` asks for.
-    fn from_node(&mut self, op: Op) -> NodeId {
-        let title = match &op {
-            Op::Image { reference, .. } => format!("FROM {reference}"),
-            Op::Context { name: None } => "load build context".to_owned(),
-            Op::Context { name: Some(name) } => format!("load context {name}"),
-            _ => "FROM scratch".to_owned(),
-        };
-        let (stage, line) = (self.position, self.line);
-        self.nodes.add(op, || Origin {
-            stage,
-            span: None,
-            line,
-            title,
-        })
-    }
-
     fn apply(&mut self, line: &Line, instruction: &Instruction) -> Result<(), Diagnostic> {
         self.line = line.first;
         let applied = instruction.apply(line, self);
@@ -301,7 +192,7 @@ impl<'e> StageBuilder<'e> {
 
     /// The main build context.
     pub(crate) fn context(&mut self) -> NodeId {
-        self.from_node(Op::Context { name: None })
+        self.source_node(Op::Context { name: None })
     }
 
     /// The file system that `--from` names.
@@ -309,11 +200,11 @@ impl<'e> StageBuilder<'e> {
         let error =
             |message: String| Diagnostic::error(code::STAGE_ORDER, Phase::Evaluate, span, message);
         match self.plan.source(self.world, from).map_err(error)? {
-            Base::Scratch => Ok(self.from_node(Op::Scratch)),
-            Base::Context(name) => Ok(self.from_node(Op::Context { name: Some(name) })),
+            Base::Scratch => Ok(self.source_node(Op::Scratch)),
+            Base::Context(name) => Ok(self.source_node(Op::Context { name: Some(name) })),
             Base::Image(reference) => {
                 let platform = self.world.inputs.platform.clone();
-                Ok(self.from_node(Op::Image {
+                Ok(self.source_node(Op::Image {
                     reference,
                     platform,
                 }))
@@ -386,78 +277,4 @@ impl<'e> StageBuilder<'e> {
     pub(crate) fn working_dir(&self) -> String {
         crate::path::join("/", &self.config.working_dir)
     }
-
-    /// Expands an argument with the variables as they are now.
-    pub(crate) fn expand(&mut self, word: &Word) -> Result<String, Diagnostic> {
-        self.expand_text(&word.text, word.span)
-    }
-
-    /// Expands a text of the Dockerfile.
-    pub(crate) fn expand_text(&mut self, text: &str, span: Span) -> Result<String, Diagnostic> {
-        let style = Style::new(self.world.dockerfile.escape);
-        let expansion =
-            words::expand(text, style, &self.env).map_err(|why| cannot_expand(text, span, &why))?;
-        self.warn_of_unset(&expansion.unset, span);
-        Ok(expansion.text)
-    }
-
-    /// Expands an argument and splits it at blanks.
-    pub(crate) fn expand_words(&mut self, word: &Word) -> Result<Vec<String>, Diagnostic> {
-        let style = Style::new(self.world.dockerfile.escape);
-        let expanded = words::expand_words(&word.text, style, &self.env);
-        let (words, expansion) =
-            expanded.map_err(|why| cannot_expand(&word.text, word.span, &why))?;
-        self.warn_of_unset(&expansion.unset, word.span);
-        Ok(words)
-    }
-
-    /// Expands the body of a heredoc: quotes have no meaning there, and the escape is `\`.
-    pub(crate) fn expand_heredoc(&mut self, text: &str, line: &Line) -> Result<String, Diagnostic> {
-        let style = Style {
-            quotes: Quotes::Literal,
-            ..Style::new('\\')
-        };
-        let span = line.head_span();
-        let expansion =
-            words::expand(text, style, &self.env).map_err(|why| cannot_expand(text, span, &why))?;
-        self.warn_of_unset(&expansion.unset, span);
-        Ok(expansion.text)
-    }
-
-    fn warn_of_unset(&mut self, unset: &std::collections::BTreeSet<String>, span: Span) {
-        for name in unset {
-            if self.arguments.iter().any(|(declared, _)| declared == name) {
-                continue;
-            }
-            let near = suggest::nearest(name, self.env.names().chain(self.declared()));
-            let mut message = format!("Usage of undefined variable '${name}'");
-            if let Some(near) = near {
-                message.push_str(&format!(" (did you mean ${near}?)"));
-            }
-            let warning = Diagnostic::warning("UndefinedVar", span, message);
-            self.warnings.push(Diagnostic {
-                phase: Phase::Evaluate,
-                ..warning
-            });
-        }
-    }
-
-    fn declared(&self) -> impl Iterator<Item = &str> {
-        self.arguments.iter().map(|(name, _)| name.as_str())
-    }
-}
-
-/// The configuration of `FROM scratch`.
-fn empty_config() -> RuntimeConfig {
-    RuntimeConfig {
-        working_dir: "/".to_owned(),
-        ..RuntimeConfig::default()
-    }
-}
-
-fn cannot_expand(text: &str, span: Span, why: &words::WordError) -> Diagnostic {
-    const SHOWN: usize = 80;
-    let shown: String = text.chars().take(SHOWN).collect();
-    let message = format!("failed to process {shown:?}: {why}");
-    Diagnostic::error(code::EXPANSION, Phase::Evaluate, span, message)
 }

@@ -85,12 +85,12 @@ impl<'e> World<'e> {
     pub(crate) fn proxy_env(&self) -> Vec<String> {
         let mut list = Vec::new();
         for name in PROXIES {
-            let given = self
+            let mut given = self
                 .arguments
                 .iter()
                 .filter(|(key, _)| key.eq_ignore_ascii_case(name));
             // Of several spellings the last in order counts.
-            if let Some((_, value)) = given.last() {
+            if let Some((_, value)) = given.next_back() {
                 list.push(format!("{name}={value}"));
                 list.push(format!("{}={value}", name.to_ascii_lowercase()));
             }

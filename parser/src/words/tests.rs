@@ -132,9 +132,9 @@ fn reference(word: &str, env: &BTreeMap<String, String>) -> Option<String> {
             (_, '$') => {
                 let name: String = chars[at..]
                     .iter()
-                    .take_while(|ch| ch.is_ascii_alphabetic())
+                    .take_while(|ch| ch.is_alphabetic())
                     .collect();
-                at += name.len();
+                at += name.chars().count();
                 match name.as_str() {
                     "" => out.push('$'),
                     name => out.push_str(env.get(name).map_or("", String::as_str)),

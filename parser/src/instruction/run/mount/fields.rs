@@ -62,10 +62,8 @@ impl Kind {
 
 /// The type of fields that are not expanded yet; None if it holds a variable or is unknown.
 pub(super) fn kind(fields: &[String]) -> Option<Kind> {
-    let types = fields.iter().filter_map(|field| field.split_once('='));
-    let last = types
-        .filter(|(key, _)| key.eq_ignore_ascii_case("type"))
-        .next_back();
+    let mut types = fields.iter().filter_map(|field| field.split_once('='));
+    let last = types.rfind(|(key, _)| key.eq_ignore_ascii_case("type"));
     match last {
         None => Some(Kind::Bind),
         Some((_, name)) => find(Kind::ALL.as_slice(), name),

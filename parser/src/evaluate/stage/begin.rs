@@ -1,0 +1,129 @@
+//! How a stage begins: what it takes over from its base.
+
+use kiln_oci::RuntimeConfig;
+
+use super::StageBuilder;
+use crate::evaluate::nodes::Origin;
+use crate::evaluate::plan::Base;
+use crate::graph::{CopyOp, CopySource, NodeId, Op, SourcePath, Unpack};
+
+/// The `PATH` of images that have none.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+impl StageBuilder<'_> {
+    /// Takes over what the base gives.
+    pub(super) fn begin(&mut self) {
+        match &self.plan.stages[self.index].base {
+            Base::Stage(parent) => self.inherit(*parent),
+            Base::Scratch => {
+                self.config = empty_config();
+                self.output = self.source_node(Op::Scratch);
+            }
+            Base::Context(name) => {
+                self.config = empty_config();
+                self.output = self.context_as_root(name);
+            }
+            Base::Image(reference) => self.begin_with_image(reference),
+        }
+        self.base = self.output;
+        self.config.on_build.clear();
+        if self.config.env_get("PATH").is_none() && self.platform.os != "windows" {
+            self.config.env_set("PATH", DEFAULT_PATH);
+        }
+        for entry in &self.config.env {
+            let (key, value) = entry.split_once('=').unwrap_or((entry, ""));
+            self.env.set(key, value);
+        }
+        if !self.config.working_dir.is_empty() {
+            self.config.working_dir = crate::path::join("/", &self.config.working_dir);
+        }
+    }
+
+    fn inherit(&mut self, parent: usize) {
+        // The caller skips stages whose parent is not done.
+        let Some(parent) = &self.done[parent] else {
+            return;
+        };
+        self.config = parent.stage.config.clone();
+        self.author.clone_from(&parent.stage.author);
+        self.platform = parent.stage.platform.clone();
+        self.base_image.clone_from(&parent.stage.base_image);
+        self.history.clone_from(&parent.stage.history);
+        self.output = parent.stage.output;
+        self.env = parent.env.clone();
+        self.arguments.clone_from(&parent.arguments);
+    }
+
+    fn begin_with_image(&mut self, reference: &str) {
+        let config = self.world.bases.get(reference, &self.platform);
+        if let Some(config) = config {
+            self.config = config.config.clone();
+            self.author.clone_from(&config.author);
+            self.base_image = Some(config.clone());
+        }
+        let has_layers = config.is_none_or(|config| {
+            !config.rootfs.diff_ids.is_empty()
+                || config.history.iter().any(|step| !step.empty_layer)
+        });
+        self.output = if has_layers {
+            let platform = self.platform.clone();
+            self.source_node(Op::Image {
+                reference: reference.to_owned(),
+                platform,
+            })
+        } else {
+            self.source_node(Op::Scratch)
+        };
+    }
+
+    fn context_as_root(&mut self, name: &str) -> NodeId {
+        let base = self.source_node(Op::Scratch);
+        let from = self.source_node(Op::Context {
+            name: Some(name.to_owned()),
+        });
+        let root = SourcePath {
+            pattern: String::new(),
+            pivot: String::new(),
+        };
+        self.source_node(Op::Copy(CopyOp {
+            base,
+            sources: vec![CopySource::Files {
+                from,
+                paths: vec![root],
+            }],
+            destination: "/".to_owned(),
+            chown: None,
+            chmod: None,
+            link: false,
+            parents: false,
+            exclude: Vec::new(),
+            unpack: Unpack::No,
+            is_add: false,
+        }))
+    }
+
+    /// A node that `FROM` or `--from` asks for.
+    pub(super) fn source_node(&mut self, op: Op) -> NodeId {
+        let title = match &op {
+            Op::Image { reference, .. } => format!("FROM {reference}"),
+            Op::Context { name: None } => "load build context".to_owned(),
+            Op::Context { name: Some(name) } => format!("load context {name}"),
+            _ => "FROM scratch".to_owned(),
+        };
+        let (stage, line) = (self.position, self.line);
+        self.nodes.add(op, || Origin {
+            stage,
+            span: None,
+            line,
+            title,
+        })
+    }
+}
+
+/// The configuration of `FROM scratch`.
+fn empty_config() -> RuntimeConfig {
+    RuntimeConfig {
+        working_dir: "/".to_owned(),
+        ..RuntimeConfig::default()
+    }
+}
