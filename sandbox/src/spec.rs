@@ -78,7 +78,8 @@ pub enum Network {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Mount {
     /// Absolute, inside the root. Symbolic links in it are followed inside the root. What is missing is made (a
-    /// folder, or a file for a file) and is gone again after the run where it is still empty.
+    /// folder, or a file for a file) and is gone from the upper again after the run where it is still empty; what is
+    /// missing inside an earlier mount is made there and stays.
     pub target: String,
     /// What is mounted.
     pub kind: MountKind,
