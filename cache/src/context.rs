@@ -2,11 +2,21 @@
 //!
 //! Unaware of .dockerignore: the caller's [`Filter`] decides what belongs to the context.
 
-use std::path::{Path, PathBuf};
+mod digest;
+mod list;
+mod scan;
+mod stat_index;
+#[cfg(test)]
+mod tests;
+mod walk;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::{Chain, ContextError, Store, Tree};
+use crate::{Chain, Store, Tree};
+
+pub use list::from_list;
+pub use scan::scan;
 
 /// What to do with a path of the context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +29,8 @@ pub enum Decision {
     Prune,
 }
 
-/// Decides, by relative path (as in [`Entry::path`](crate::Entry::path)), what belongs to a context. Asked from many threads, for each path once.
+/// Decides, by relative path (as in [`Entry::path`](crate::Entry::path)), what belongs to a context. Asked from many threads,
+/// for each path once.
 pub trait Filter: Sync {
     /// The decision for one path.
     fn decide(&self, path: &[u8], is_directory: bool) -> Decision;
@@ -53,30 +64,4 @@ pub struct ContextTree {
     pub bytes: u64,
     /// How many of the files had to be read because the stat index did not know them.
     pub digested: u64,
-}
-
-/// Scans the folder `root`. The root itself is not an entry. Symbolic links are kept as they are, sockets left out.
-///
-/// # Errors
-/// A selected file or an entered folder cannot be read.
-pub fn scan(
-    root: &Path,
-    filter: &dyn Filter,
-    options: &ScanOptions<'_>,
-) -> Result<ContextTree, ContextError> {
-    let _ = (filter, options);
-    Err(ContextError::Unstable {
-        path: root.to_owned(),
-    })
-}
-
-/// A context from a list: path in the context -> file of the host. Files only; parents are implied.
-///
-/// # Errors
-/// A path is not clean, or a file cannot be read.
-pub fn from_list(files: &[(Vec<u8>, PathBuf)]) -> Result<ContextTree, ContextError> {
-    let _ = files;
-    Err(ContextError::BadPath {
-        path: String::new(),
-    })
 }

@@ -44,6 +44,7 @@ pub mod entry;
 pub mod error;
 pub mod fsck;
 pub mod image;
+mod inventory;
 pub mod key;
 pub mod layer;
 mod listing;
