@@ -2,7 +2,7 @@
 
 mod find;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -1,9 +1,34 @@
 //! Removal of what is worth least, down to a budget.
+//!
+//! What a tag names or a living process has pinned stays, whatever the budget says. Of the rest, what goes first is what costs
+//! little to make again for its size and was not used for long: worth = rebuild time / (bytes × hours since use). A view costs
+//! about what unpacking takes, so views go before layers of the same age.
+//!
+//! Two write transactions, because a process that pins something waits for them and looks afterwards whether the thing is
+//! there. The first decides and deletes rows; the second renames into the trash what nobody has pinned or made known again in
+//! between. A kill leaves files without rows, which are whole and go with the next prune, never rows without files.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::PoisonError;
+
+use kiln_oci::Digest;
+use rusqlite::Transaction;
+
+use crate::image;
+use crate::inventory::{Files, ImageRow, Rows};
+use crate::{Store, StoreError};
+
+/// Milliseconds that it takes to unpack a MiB: mostly making files.
+const UNPACK_MS: f64 = 5.0;
+/// Milliseconds that it takes to get a MiB of a layer that kiln did not make.
+const FETCH_MS: f64 = 20.0;
+const MIB: f64 = 1_048_576.0;
 
 /// What a prune did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PruneReport {
-    /// Bytes that are gone or in the trash.
+    /// Bytes that went to the trash; [`Store::settle`] gives them back to the disk.
     pub freed: u64,
     /// Layers removed.
     pub layers: u64,
@@ -17,16 +42,353 @@ pub struct PruneReport {
     pub kept: u64,
 }
 
-impl crate::Store {
-    /// Removes what is worth least until the store holds at most `budget` bytes; without a budget, all that no tag, record of a
-    /// living process or lease needs.
+/// Something that can be removed on its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Victim {
+    View(String, Digest),
+    Context(PathBuf),
+    /// Tar, compressed forms, index and views.
+    Layer(Digest),
+}
+
+impl Store {
+    /// Removes what is worth least until the store holds at most `budget` bytes; without a budget, all that no tag and no living
+    /// process needs. Removed files are in the trash until [`Store::settle`].
     ///
     /// # Errors
     /// The database or a rename fails.
-    pub fn prune(&self, budget: Option<u64>) -> Result<PruneReport, crate::StoreError> {
-        let _ = budget;
-        Err(crate::StoreError::Damaged {
-            what: "unfinished".to_owned(),
-        })
+    pub fn prune(&self, budget: Option<u64>) -> Result<PruneReport, StoreError> {
+        self.writable()?;
+        self.write_used()?;
+        self.collect_dead_leases()?;
+        let (mut report, doomed) = self.database().write_with(|transaction| {
+            let rows = self.rows(transaction)?;
+            let prune = Prune {
+                store: self,
+                transaction,
+                files: self.files()?,
+                kept: rows.kept(),
+                rows,
+                report: PruneReport::default(),
+                doomed: Vec::new(),
+            };
+            prune.run(budget.unwrap_or(0), budget.is_none())
+        })?;
+        self.database().write_with(|transaction| {
+            let rows = self.rows(transaction)?;
+            let known = rows.known();
+            doomed
+                .iter()
+                .try_for_each(|doomed| self.carry_out(doomed, &rows, &known, &mut report))
+        })?;
+        // what this process remembers of them
+        self.inner
+            .trusted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+        self.inner
+            .indexes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+        Ok(report)
     }
+
+    fn rows(&self, transaction: &Transaction<'_>) -> Result<Rows, StoreError> {
+        let living = self.living_leases()?;
+        Rows::read(transaction, &living).map_err(|source| self.database().failed(source))
+    }
+
+    /// Moves a file to the trash, unless it is wanted again.
+    fn carry_out(
+        &self,
+        doomed: &Doomed,
+        rows: &Rows,
+        known: &BTreeSet<Digest>,
+        report: &mut PruneReport,
+    ) -> Result<(), StoreError> {
+        let is_wanted = match &doomed.what {
+            Victim::Layer(digest) => known.contains(digest),
+            Victim::View(id_map, diff_id) => {
+                rows.pinned.contains(diff_id)
+                    || rows.views.contains_key(&(id_map.clone(), *diff_id))
+            }
+            Victim::Context(_) => false,
+        };
+        if is_wanted {
+            report.freed = report.freed.saturating_sub(doomed.size);
+            report.kept += doomed.size;
+            return Ok(());
+        }
+        self.to_trash(&doomed.path)
+    }
+}
+
+/// A file or folder whose rows are gone.
+struct Doomed {
+    /// What it belongs to; any blob counts as a layer.
+    what: Victim,
+    path: PathBuf,
+    size: u64,
+}
+
+struct Prune<'a> {
+    store: &'a Store,
+    transaction: &'a Transaction<'a>,
+    files: Files,
+    rows: Rows,
+    /// Digests that must stay.
+    kept: BTreeSet<Digest>,
+    report: PruneReport,
+    doomed: Vec<Doomed>,
+}
+
+impl Prune<'_> {
+    fn run(mut self, budget: u64, all: bool) -> Result<(PruneReport, Vec<Doomed>), StoreError> {
+        let mut held = self.held();
+        self.remove_orphans()?;
+        for (_, victim) in self.victims() {
+            if held.saturating_sub(self.report.freed) <= budget && !all {
+                break;
+            }
+            self.remove(victim)?;
+        }
+        self.remove_images(all)?;
+        self.forget_dangling()?;
+        held = held.saturating_sub(self.report.freed);
+        self.report.kept = held;
+        Ok((self.report, self.doomed))
+    }
+
+    /// Bytes under final names.
+    fn held(&self) -> u64 {
+        let views = self.files.views.keys().map(|key| self.view_size(key));
+        let contexts = self.files.contexts.iter().map(|(_, size, _)| *size);
+        self.files
+            .blobs
+            .values()
+            .chain(self.files.indexes.values())
+            .copied()
+            .chain(views)
+            .chain(contexts)
+            .sum()
+    }
+
+    fn view_size(&self, key: &(String, Digest)) -> u64 {
+        self.rows.views.get(key).map_or(0, |row| row.size)
+    }
+
+    /// What may go, the least worthy first. Equal ones in the order of their names.
+    fn victims(&self) -> Vec<(f64, Victim)> {
+        let now = self.store.now();
+        let mut victims = Vec::new();
+        for ((id_map, diff_id), row) in &self.rows.views {
+            if !self.rows.pinned.contains(diff_id) {
+                let mib = row.size as f64 / MIB;
+                victims.push((
+                    worth(mib * UNPACK_MS, mib, now - row.used),
+                    Victim::View(id_map.clone(), *diff_id),
+                ));
+            }
+        }
+        for (diff_id, row) in &self.rows.layers {
+            if !self.kept.contains(diff_id) {
+                let mib = self
+                    .layer_files(diff_id)
+                    .iter()
+                    .map(|(_, _, size)| *size as f64 / MIB)
+                    .sum();
+                victims.push((
+                    worth(
+                        f64::max(row.cost_ms as f64, mib * FETCH_MS),
+                        mib,
+                        now - row.used,
+                    ),
+                    Victim::Layer(*diff_id),
+                ));
+            }
+        }
+        for (path, size, changed) in &self.files.contexts {
+            let mib = *size as f64 / MIB;
+            victims.push((
+                worth(mib * FETCH_MS, mib, now - changed),
+                Victim::Context(path.clone()),
+            ));
+        }
+        victims.sort_by(|(a, one), (b, other)| a.total_cmp(b).then_with(|| one.cmp(other)));
+        victims
+    }
+
+    fn remove(&mut self, victim: Victim) -> Result<(), StoreError> {
+        match victim {
+            Victim::View(id_map, diff_id) => self.remove_view((id_map, diff_id)),
+            Victim::Context(path) => {
+                let context = self
+                    .files
+                    .contexts
+                    .iter()
+                    .find(|(other, _, _)| *other == path);
+                let size = context.map_or(0, |(_, size, _)| *size);
+                self.doom(Victim::Context(path.clone()), path, size);
+                Ok(())
+            }
+            Victim::Layer(diff_id) => self.remove_layer(diff_id),
+        }
+    }
+
+    fn remove_layer(&mut self, diff_id: Digest) -> Result<(), StoreError> {
+        let views = self
+            .files
+            .views
+            .keys()
+            .filter(|(_, other)| *other == diff_id);
+        let views: Vec<_> = views.cloned().collect();
+        views
+            .into_iter()
+            .try_for_each(|view| self.remove_view(view))?;
+        for (digest, path, size) in self.layer_files(&diff_id) {
+            self.doom(Victim::Layer(digest), path, size);
+            self.forget_blob(&digest)?;
+        }
+        self.files.indexes.remove(&diff_id);
+        self.rows.layers.remove(&diff_id);
+        self.report.layers += 1;
+        self.execute("DELETE FROM layers WHERE diff_id = ?1", &diff_id)
+    }
+
+    /// Files that go with a layer.
+    fn layer_files(&self, diff_id: &Digest) -> Vec<(Digest, PathBuf, u64)> {
+        let compressed = self.rows.layers.get(diff_id).and_then(|row| row.compressed);
+        let compressed = compressed.filter(|digest| !self.kept.contains(digest));
+        let blobs = [Some(*diff_id), compressed].into_iter().flatten();
+        let blobs = blobs.filter_map(|digest| {
+            let size = *self.files.blobs.get(&digest)?;
+            Some((digest, self.store.blob_path(&digest), size))
+        });
+        let size = self.files.indexes.get(diff_id);
+        let index = size.map(|size| (*diff_id, self.store.index_path(diff_id), *size));
+        blobs.chain(index).collect()
+    }
+
+    fn remove_view(&mut self, key: (String, Digest)) -> Result<(), StoreError> {
+        let delete = "DELETE FROM views WHERE id_map = ?1 AND diff_id = ?2";
+        let deleted = self.transaction.execute(delete, (&key.0, key.1.as_bytes()));
+        deleted.map_err(|source| self.store.database().failed(source))?;
+        let size = self.view_size(&key);
+        if let Some(path) = self.files.views.remove(&key) {
+            self.doom(Victim::View(key.0, key.1), path, size);
+            self.report.views += 1;
+        }
+        Ok(())
+    }
+
+    /// Files that nothing refers to: a process was killed between a rename and its row.
+    fn remove_orphans(&mut self) -> Result<(), StoreError> {
+        let known = self.rows.known();
+        let is_orphan = |digest: &Digest| !known.contains(digest);
+        let blobs: Vec<Digest> = self.files.blobs.keys().copied().filter(is_orphan).collect();
+        let indexes: Vec<Digest> = self
+            .files
+            .indexes
+            .keys()
+            .copied()
+            .filter(is_orphan)
+            .collect();
+        let is_stray = |key: &&(String, Digest)| {
+            !self.rows.views.contains_key(*key) && !self.rows.pinned.contains(&key.1)
+        };
+        let views: Vec<_> = self.files.views.keys().filter(is_stray).cloned().collect();
+        blobs
+            .iter()
+            .try_for_each(|digest| self.remove_blob(digest))?;
+        for digest in indexes {
+            let size = self.files.indexes.remove(&digest).unwrap_or(0);
+            self.doom(Victim::Layer(digest), self.store.index_path(&digest), size);
+        }
+        views
+            .into_iter()
+            .try_for_each(|view| self.remove_view(view))
+    }
+
+    fn remove_blob(&mut self, digest: &Digest) -> Result<(), StoreError> {
+        if let Some(size) = self.files.blobs.get(digest).copied() {
+            self.doom(Victim::Layer(*digest), self.store.blob_path(digest), size);
+        }
+        self.forget_blob(digest)
+    }
+
+    fn forget_blob(&mut self, digest: &Digest) -> Result<(), StoreError> {
+        self.files.blobs.remove(digest);
+        self.execute("DELETE FROM blobs WHERE digest = ?1", digest)
+    }
+
+    /// Untagged images that lost a layer, or all of them.
+    fn remove_images(&mut self, all: bool) -> Result<(), StoreError> {
+        let has = |digest: &Digest| self.files.blobs.contains_key(digest);
+        let kept: BTreeSet<Digest> = self
+            .rows
+            .kept_images()
+            .map(|(manifest, _)| *manifest)
+            .collect();
+        let is_doomed = |(manifest, image): &(&Digest, &ImageRow)| {
+            let is_whole = image
+                .layers
+                .iter()
+                .all(|(diff_id, blob)| has(diff_id) && has(blob));
+            !kept.contains(manifest) && (all || !is_whole)
+        };
+        let doomed: Vec<Digest> = self
+            .rows
+            .images
+            .iter()
+            .filter(is_doomed)
+            .map(|(manifest, _)| *manifest)
+            .collect();
+        let mut blobs = BTreeSet::new();
+        for manifest in doomed {
+            let deleted = image::delete(self.transaction, &manifest);
+            deleted.map_err(|source| self.store.database().failed(source))?;
+            self.report.images += 1;
+            let image = self.rows.images.remove(&manifest);
+            blobs.extend(image.iter().flat_map(|image| image.blobs(manifest)));
+        }
+        // other images and layers that a record needs stay
+        let known = self.rows.known();
+        blobs
+            .difference(&known)
+            .try_for_each(|digest| self.remove_blob(digest))?;
+        Ok(())
+    }
+
+    /// Records whose layer is gone, memos whose image is.
+    fn forget_dangling(&mut self) -> Result<(), StoreError> {
+        let records = "DELETE FROM records WHERE diff_id IS NOT NULL AND diff_id NOT IN (SELECT diff_id FROM layers)";
+        let memos = "DELETE FROM memos WHERE manifest NOT IN (SELECT manifest FROM images)";
+        let failed = |source| self.store.database().failed(source);
+        self.report.records = self.transaction.execute(records, []).map_err(failed)? as u64;
+        self.transaction
+            .execute(memos, [])
+            .map(drop)
+            .map_err(failed)
+    }
+
+    fn doom(&mut self, what: Victim, path: PathBuf, size: u64) {
+        self.report.freed += size;
+        self.doomed.push(Doomed { what, path, size });
+    }
+
+    fn execute(&self, statement: &str, digest: &Digest) -> Result<(), StoreError> {
+        let prepared = self.transaction.prepare_cached(statement);
+        let executed = prepared.and_then(|mut statement| statement.execute([digest.as_bytes()]));
+        executed
+            .map(drop)
+            .map_err(|source| self.store.database().failed(source))
+    }
+}
+
+/// Milliseconds saved per MiB held, less the longer it was not used. A sixteenth of a MiB is what anything costs at least.
+fn worth(cost_ms: f64, mib: f64, age_seconds: i64) -> f64 {
+    let hours = age_seconds.max(0) as f64 / 3600.0;
+    cost_ms / (mib + 1.0 / 16.0) / (hours + 1.0)
 }

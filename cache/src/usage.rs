@@ -1,5 +1,12 @@
 //! What the store holds, by class.
 
+use std::path::Path;
+
+use walkdir::WalkDir;
+
+use crate::inventory::Rows;
+use crate::{Store, StoreError};
+
 /// Number and bytes of one class of things.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Class {
@@ -11,6 +18,14 @@ pub struct Class {
     pub reclaimable: u64,
 }
 
+impl Class {
+    fn add(&mut self, bytes: u64, is_reclaimable: bool) {
+        self.count += 1;
+        self.bytes += bytes;
+        self.reclaimable += if is_reclaimable { bytes } else { 0 };
+    }
+}
+
 /// Disk usage of a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -18,28 +33,105 @@ pub struct Usage {
     pub layers: Class,
     /// Compressed layers, kept for verbatim manifests.
     pub compressed: Class,
-    /// Unpacked layers.
+    /// Unpacked layers; their size is about what they take.
     pub views: Class,
-    /// Manifests and configs.
+    /// Manifests, configs and other small blobs.
     pub images: Class,
-    /// Results: rows of the database.
+    /// Results: bytes of their rows.
     pub records: Class,
     /// Stat indexes of contexts.
     pub contexts: Class,
-    /// Scratch of living processes.
+    /// Scratch of processes, living or not.
     pub scratch: Class,
     /// Removed, but still on disk.
     pub trash: Class,
 }
 
-impl crate::Store {
+impl Usage {
+    /// Bytes of everything.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        let classes = [
+            self.layers,
+            self.compressed,
+            self.views,
+            self.images,
+            self.records,
+            self.contexts,
+            self.scratch,
+            self.trash,
+        ];
+        classes.iter().map(|class| class.bytes).sum()
+    }
+}
+
+impl Store {
     /// What the store holds.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn df(&self) -> Result<Usage, crate::StoreError> {
-        Err(crate::StoreError::Damaged {
-            what: "unfinished".to_owned(),
-        })
+    pub fn df(&self) -> Result<Usage, StoreError> {
+        let living = self.living_leases()?;
+        let rows = self
+            .database()
+            .read(|connection| Rows::read(connection, &living))?;
+        let (files, kept) = (self.files()?, rows.kept());
+        let compressed: std::collections::BTreeSet<_> = rows
+            .layers
+            .values()
+            .filter_map(|row| row.compressed)
+            .collect();
+        let mut usage = Usage::default();
+        for (digest, size) in &files.blobs {
+            let is_reclaimable = !kept.contains(digest);
+            if rows.layers.contains_key(digest) {
+                let index = files.indexes.get(digest).copied().unwrap_or(0);
+                usage.layers.add(size + index, is_reclaimable);
+            } else if compressed.contains(digest) {
+                usage.compressed.add(*size, is_reclaimable);
+            } else {
+                usage.images.add(*size, is_reclaimable);
+            }
+        }
+        for key in files.views.keys() {
+            let size = rows.views.get(key).map_or(0, |row| row.size);
+            usage.views.add(size, !rows.pinned.contains(&key.1));
+        }
+        files
+            .contexts
+            .iter()
+            .for_each(|(_, size, _)| usage.contexts.add(*size, true));
+        let query =
+            "SELECT count(*), coalesce(sum(length(inputs) + length(title) + 128), 0) FROM records";
+        let (count, bytes): (i64, i64) = self.database().read(|connection| {
+            connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))
+        })?;
+        usage.records = Class {
+            count: count.unsigned_abs(),
+            bytes: bytes.unsigned_abs(),
+            reclaimable: 0,
+        };
+        usage.scratch = measured(&self.leases(), false);
+        usage.trash = measured(&self.root().join("trash"), true);
+        Ok(usage)
     }
+}
+
+/// Bytes of all files below a folder; what cannot be read or vanishes counts nothing.
+fn measured(folder: &Path, is_reclaimable: bool) -> Class {
+    let mut class = Class::default();
+    for entry in WalkDir::new(folder)
+        .min_depth(1)
+        .max_open(16)
+        .into_iter()
+        .flatten()
+    {
+        let Ok(stat) = entry.metadata() else {
+            continue;
+        };
+        if stat.is_file() {
+            class.add(stat.len(), is_reclaimable);
+        }
+    }
+    class
 }

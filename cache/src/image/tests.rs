@@ -1,1 +1,175 @@
-//! Tests of images.
+//! Images: names, ids, durability.
+
+use kiln_oci::{Descriptor, Digest, ImageConfig, Manifest, Platform, Reference, media_type};
+
+use crate::testing::{file, options, store, write_layer};
+use crate::{Chain, ImageError, Layer, MemoBundle, Store, StoreError};
+
+/// Puts an image of kiln's own layers.
+pub(crate) fn put(store: &Store, layers: &[&Layer]) -> Digest {
+    let mut config = ImageConfig::new(&Platform::host());
+    config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id()).collect();
+    let config = config.to_bytes();
+    let descriptor = |media_type: &str, digest, size| Descriptor::new(media_type, digest, size);
+    let layers = layers
+        .iter()
+        .map(|layer| descriptor(media_type::OCI_LAYER, layer.diff_id(), layer.index.tar_size))
+        .collect();
+    let manifest = Manifest::for_layers(
+        descriptor(
+            media_type::OCI_CONFIG,
+            Digest::of(&config),
+            config.len() as u64,
+        ),
+        layers,
+    );
+    let (manifest, id) = store.put_image(&manifest.to_bytes(), &config).unwrap();
+    assert_eq!(id, Digest::of(&config));
+    manifest
+}
+
+fn layer(store: &Store, name: &str) -> Layer {
+    write_layer(
+        store,
+        &Chain::new(Vec::new()),
+        &vec![file(name, name, 0o644)],
+    )
+    .unwrap()
+}
+
+fn reference(name: &str) -> Reference {
+    Reference::parse(name).unwrap()
+}
+
+#[test]
+fn an_image_is_found_by_name_and_id() {
+    let (_dir, store) = store();
+    let (a, b) = (layer(&store, "a"), layer(&store, "b"));
+    let image = put(&store, &[&a, &b]);
+    store.tag(&reference("app"), &image).unwrap();
+    store
+        .tag(&reference("localhost:5000/team/app:v2"), &image)
+        .unwrap();
+    let stored = store.find_image("app:latest").unwrap();
+    assert_eq!(
+        (stored.manifest_digest, stored.diff_ids.clone()),
+        (image, vec![a.diff_id(), b.diff_id()])
+    );
+    assert_eq!(
+        stored.references,
+        [
+            reference("app:latest"),
+            reference("localhost:5000/team/app:v2")
+        ]
+    );
+    let id = stored.config_digest;
+    for name in [
+        "docker.io/library/app",
+        "localhost:5000/team/app:v2",
+        &id.hex(),
+        &id.hex()[..8],
+        &id.to_string(),
+        &image.to_string(),
+    ] {
+        assert_eq!(
+            store.find_image(name).unwrap().manifest_digest,
+            image,
+            "{name}"
+        );
+    }
+    assert!(matches!(
+        store.find_image("none"),
+        Err(ImageError::NotFound { .. })
+    ));
+    assert!(matches!(
+        store.find_image("No Name"),
+        Err(ImageError::BadName { .. })
+    ));
+    let listed = store.images().unwrap();
+    assert_eq!(
+        (listed.len(), listed[0].id, listed[0].size),
+        (1, id, a.index.tar_size + b.index.tar_size)
+    );
+}
+
+#[test]
+fn the_start_of_two_ids_is_ambiguous() {
+    let (_dir, store) = store();
+    let mut starts = std::collections::BTreeMap::new();
+    let shared = (0..).find_map(|number: u32| {
+        let image = put(&store, &[&layer(&store, &number.to_string())]);
+        let id = store.image(&image).unwrap().config_digest.hex();
+        starts
+            .insert(id[..1].to_owned(), id.clone())
+            .map(|_| id[..1].to_owned())
+    });
+    assert!(
+        matches!(store.find_image(&shared.unwrap()), Err(ImageError::Ambiguous { candidates, .. }) if candidates.len() == 2)
+    );
+}
+
+#[test]
+fn a_tag_moves_and_goes() {
+    let (_dir, store) = store();
+    let (one, two) = (
+        put(&store, &[&layer(&store, "1")]),
+        put(&store, &[&layer(&store, "2")]),
+    );
+    store.tag(&reference("app"), &one).unwrap();
+    store.tag(&reference("app:latest"), &two).unwrap();
+    assert_eq!(store.find_image("app").unwrap().manifest_digest, two);
+    assert!(store.image(&one).unwrap().references.is_empty());
+    assert!(store.untag(&reference("app")).unwrap() && !store.untag(&reference("app")).unwrap());
+    store.remove_image(&one).unwrap();
+    assert!(matches!(
+        store.remove_image(&one),
+        Err(ImageError::NotFound { .. })
+    ));
+    assert_eq!(store.images().unwrap().len(), 1);
+}
+
+#[test]
+fn an_image_without_its_layer_is_refused() {
+    let (_dir, store) = store();
+    let here = layer(&store, "here");
+    let mut elsewhere = layer(&store, "gone");
+    std::sync::Arc::make_mut(&mut elsewhere.index).diff_id = Digest::of(b"never stored");
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        put(&store, &[&here, &elsewhere])
+    }));
+    assert!(outcome.is_err());
+    assert!(store.images().unwrap().is_empty());
+    let refused = store.tag(&reference("app"), &Digest::of(b"no image"));
+    assert!(matches!(refused, Err(ImageError::NotFound { .. })));
+    assert!(matches!(
+        store.put_image(b"{}", b"{}"),
+        Err(ImageError::Malformed { .. })
+    ));
+    assert!(matches!(
+        store.layer(&elsewhere.diff_id()),
+        Err(StoreError::Missing { .. })
+    ));
+}
+
+#[test]
+fn a_memo_lives_as_long_as_its_image() {
+    let (dir, store) = store();
+    let layer = layer(&store, "a");
+    let manifest = put(&store, &[&layer]);
+    let config = store.image(&manifest).unwrap().config_digest;
+    let memo = MemoBundle {
+        manifest,
+        config,
+        records: vec![Digest::of(b"r")],
+        scope: "main".to_owned(),
+        created: 3,
+    };
+    let key = Digest::of(b"memo");
+    store.memo_put(&key, &memo).unwrap();
+    assert_eq!(store.memo_get(&key).unwrap(), Some(memo));
+    assert_eq!(store.memo_get(&config).unwrap(), None);
+    drop(store);
+    std::fs::remove_file(&layer.tar).unwrap();
+    let store = Store::open(options(&dir.path().join("store"))).unwrap();
+    assert_eq!(store.memo_get(&key).unwrap(), None);
+}

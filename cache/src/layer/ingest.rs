@@ -127,7 +127,20 @@ impl Store {
         if !held {
             return Ok(None);
         }
-        self.layer(diff_id).map(Some)
+        let layer = self.layer(diff_id)?;
+        if layer.compressed.is_none() && digest != diff_id {
+            let size = self.size_on_disk(digest)?.unwrap_or(0);
+            let compressed = Some(CompressedBlob {
+                digest: *digest,
+                size,
+            });
+            self.remember_layer(&layer.index, compressed)?;
+            return Ok(Some(Layer {
+                compressed,
+                ..layer
+            }));
+        }
+        Ok(Some(layer))
     }
 }
 

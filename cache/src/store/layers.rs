@@ -147,8 +147,30 @@ impl Store {
         index: LayerIndex,
         compressed: Option<CompressedBlob>,
     ) -> Result<Layer, StoreError> {
+        // first of all, so that no prune takes the index for a leftover
+        self.pin(&[index.diff_id])?;
         self.write_index(&index)?;
         let path = self.publish(tar)?;
+        self.remember_layer(&index, compressed)?;
+        let index = Arc::new(index);
+        self.inner
+            .indexes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(index.diff_id, index.clone());
+        Ok(Layer {
+            index,
+            tar: path,
+            compressed,
+        })
+    }
+
+    /// Writes a layer's row.
+    pub(crate) fn remember_layer(
+        &self,
+        index: &LayerIndex,
+        compressed: Option<CompressedBlob>,
+    ) -> Result<(), StoreError> {
         let upsert = "INSERT INTO layers (diff_id, tree, tar_size, compressed, compressed_size, used) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
                       ON CONFLICT DO UPDATE SET compressed = coalesce(?4, compressed), compressed_size = coalesce(?5, compressed_size), used = ?6";
         let row = (
@@ -162,16 +184,6 @@ impl Store {
         let row = (row.0, row.1.as_bytes(), row.2, row.3, row.4, row.5);
         self.database()
             .read(|connection| connection.prepare_cached(upsert)?.execute(row).map(drop))?;
-        let index = Arc::new(index);
-        self.inner
-            .indexes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(index.diff_id, index.clone());
-        Ok(Layer {
-            index,
-            tar: path,
-            compressed,
-        })
+        Ok(())
     }
 }

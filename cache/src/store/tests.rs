@@ -1,1 +1,7 @@
-//! Tests of the store.
+//! Stores as processes use them: opened, shared, pruned, checked, killed and filled up.
+
+mod crash;
+mod ingest;
+mod open;
+mod prune;
+mod records;

@@ -1,0 +1,238 @@
+//! What the store holds: the files that are there, and what the database says about them.
+//!
+//! Read by prune, df and fsck. Judges nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::DirEntry;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use kiln_oci::Digest;
+use rusqlite::Connection;
+
+use crate::store::database::{digest, optional_digest, unsigned};
+use crate::{Store, StoreError};
+
+/// Files of the store under their final names.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    /// Blobs and their sizes.
+    pub(crate) blobs: BTreeMap<Digest, u64>,
+    /// Indexes of layers and their sizes.
+    pub(crate) indexes: BTreeMap<Digest, u64>,
+    /// Views of all id maps.
+    pub(crate) views: BTreeMap<(String, Digest), PathBuf>,
+    /// Stat indexes: path, size, last change in seconds since 1970.
+    pub(crate) contexts: Vec<(PathBuf, u64, i64)>,
+    /// What has no name that kiln gives.
+    pub(crate) unknown: Vec<PathBuf>,
+}
+
+/// A row of the table `layers`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LayerRow {
+    pub(crate) compressed: Option<Digest>,
+    pub(crate) cost_ms: u64,
+    pub(crate) used: i64,
+}
+
+/// A row of the table `views`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ViewRow {
+    pub(crate) size: u64,
+    pub(crate) used: i64,
+}
+
+/// An image with its layers.
+#[derive(Clone, Debug)]
+pub(crate) struct ImageRow {
+    pub(crate) config: Digest,
+    pub(crate) is_tagged: bool,
+    /// Diff IDs, and blobs as the manifest names them.
+    pub(crate) layers: Vec<(Digest, Digest)>,
+}
+
+/// What the database says.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    pub(crate) layers: BTreeMap<Digest, LayerRow>,
+    pub(crate) views: BTreeMap<(String, Digest), ViewRow>,
+    pub(crate) images: BTreeMap<Digest, ImageRow>,
+    /// What living processes hold.
+    pub(crate) pinned: BTreeSet<Digest>,
+}
+
+impl ImageRow {
+    /// Manifest, config, layers and their tars.
+    pub(crate) fn blobs(&self, manifest: Digest) -> impl Iterator<Item = Digest> {
+        [manifest, self.config].into_iter().chain(
+            self.layers
+                .iter()
+                .flat_map(|&(diff_id, blob)| [diff_id, blob]),
+        )
+    }
+}
+
+impl Rows {
+    /// Images that a prune leaves alone: they have a name, or a living process uses them.
+    pub(crate) fn kept_images(&self) -> impl Iterator<Item = (&Digest, &ImageRow)> {
+        self.images
+            .iter()
+            .filter(|(manifest, image)| image.is_tagged || self.pinned.contains(manifest))
+    }
+
+    /// Every blob that a prune leaves alone.
+    pub(crate) fn kept(&self) -> BTreeSet<Digest> {
+        let of_images = self
+            .kept_images()
+            .flat_map(|(manifest, image)| image.blobs(*manifest));
+        of_images.chain(self.pinned.iter().copied()).collect()
+    }
+
+    /// Every blob that a layer or an image has, or a living process holds.
+    pub(crate) fn known(&self) -> BTreeSet<Digest> {
+        let of_layers = self
+            .layers
+            .iter()
+            .flat_map(|(diff_id, row)| [Some(*diff_id), row.compressed]);
+        let of_images = self
+            .images
+            .iter()
+            .flat_map(|(manifest, image)| image.blobs(*manifest));
+        let known = of_layers.flatten().chain(of_images);
+        known.chain(self.pinned.iter().copied()).collect()
+    }
+
+    /// Reads all rows; `living` are the leases whose pins count.
+    pub(crate) fn read(connection: &Connection, living: &[String]) -> rusqlite::Result<Self> {
+        let mut rows = Self::default();
+        let mut layers =
+            connection.prepare("SELECT diff_id, compressed, cost_ms, used FROM layers")?;
+        let found = layers.query_map([], |row| {
+            let layer = LayerRow {
+                compressed: optional_digest(row, 1)?,
+                cost_ms: unsigned(row.get(2)?),
+                used: row.get(3)?,
+            };
+            Ok((digest(row, 0)?, layer))
+        })?;
+        rows.layers = found.collect::<rusqlite::Result<_>>()?;
+        let mut views = connection.prepare("SELECT id_map, diff_id, size, used FROM views")?;
+        let found = views.query_map([], |row| {
+            Ok((
+                (row.get(0)?, digest(row, 1)?),
+                ViewRow {
+                    size: unsigned(row.get(2)?),
+                    used: row.get(3)?,
+                },
+            ))
+        })?;
+        rows.views = found.collect::<rusqlite::Result<_>>()?;
+        rows.images = read_images(connection)?;
+        let mut pins = connection.prepare("SELECT digest FROM pins WHERE lease = ?1")?;
+        for lease in living {
+            for pinned in pins.query_map([lease], |row| digest(row, 0))? {
+                rows.pinned.insert(pinned?);
+            }
+        }
+        Ok(rows)
+    }
+}
+
+fn read_images(connection: &Connection) -> rusqlite::Result<BTreeMap<Digest, ImageRow>> {
+    let query = "SELECT manifest, config, EXISTS (SELECT 1 FROM tags WHERE tags.manifest = images.manifest) FROM images";
+    let mut images = connection.prepare(query)?;
+    let found = images.query_map([], |row| {
+        Ok((
+            digest(row, 0)?,
+            ImageRow {
+                config: digest(row, 1)?,
+                is_tagged: row.get(2)?,
+                layers: Vec::new(),
+            },
+        ))
+    })?;
+    let mut images: BTreeMap<Digest, ImageRow> = found.collect::<rusqlite::Result<_>>()?;
+    let mut layers = connection
+        .prepare("SELECT manifest, diff_id, blob FROM image_layers ORDER BY manifest, position")?;
+    for layer in layers.query_map([], |row| {
+        Ok((digest(row, 0)?, digest(row, 1)?, digest(row, 2)?))
+    })? {
+        let (manifest, diff_id, blob) = layer?;
+        if let Some(image) = images.get_mut(&manifest) {
+            image.layers.push((diff_id, blob));
+        }
+    }
+    Ok(images)
+}
+
+impl Store {
+    /// Lists the files of the store.
+    pub(crate) fn files(&self) -> Result<Files, StoreError> {
+        let mut files = Files::default();
+        for shard in list(&self.root().join("blobs/sha256"))? {
+            for blob in list(&shard.path())? {
+                match name_digest(&blob, "") {
+                    Some(digest) => drop(files.blobs.insert(digest, size(&blob)?)),
+                    None => files.unknown.push(blob.path()),
+                }
+            }
+        }
+        for index in list(&self.root().join("layers"))? {
+            match name_digest(&index, ".idx") {
+                Some(digest) => drop(files.indexes.insert(digest, size(&index)?)),
+                None => files.unknown.push(index.path()),
+            }
+        }
+        for map in list(&self.root().join("views"))? {
+            let id_map = map.file_name().to_string_lossy().into_owned();
+            for view in list(&map.path())? {
+                match name_digest(&view, "") {
+                    Some(digest) => drop(files.views.insert((id_map.clone(), digest), view.path())),
+                    None => files.unknown.push(view.path()),
+                }
+            }
+        }
+        for context in list(&self.root().join("contexts"))? {
+            let stat = context
+                .metadata()
+                .map_err(|source| StoreError::io("look at", &context.path(), source))?;
+            let changed = stat
+                .modified()
+                .ok()
+                .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+                .unwrap_or_default();
+            files.contexts.push((
+                context.path(),
+                stat.len(),
+                i64::try_from(changed.as_secs()).unwrap_or(0),
+            ));
+        }
+        files.contexts.sort();
+        Ok(files)
+    }
+}
+
+/// Entries of a folder; what vanishes meanwhile was not there.
+pub(crate) fn list(folder: &Path) -> Result<Vec<DirEntry>, StoreError> {
+    let failed = |source| StoreError::io("read", folder, source);
+    match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(failed(error)),
+        Ok(entries) => entries.collect::<io::Result<_>>().map_err(failed),
+    }
+}
+
+fn name_digest(entry: &DirEntry, suffix: &str) -> Option<Digest> {
+    let name = entry.file_name();
+    Digest::from_hex(name.to_str()?.strip_suffix(suffix)?).ok()
+}
+
+fn size(entry: &DirEntry) -> Result<u64, StoreError> {
+    match entry.metadata() {
+        Ok(stat) => Ok(stat.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(source) => Err(StoreError::io("look at", &entry.path(), source)),
+    }
+}

@@ -1,0 +1,181 @@
+//! Prune, df and fsck.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use kiln_oci::{Digest, Reference};
+
+use crate::fsck::Finding;
+use crate::image::tests::put;
+use crate::testing::{NOW, file, options, store, write_layer};
+use crate::{Chain, Layer, OpenOptions, Record, Store};
+
+fn layer(store: &Store, name: &str) -> Layer {
+    let content = name.repeat(200_000 / name.len());
+    write_layer(
+        store,
+        &Chain::new(Vec::new()),
+        &vec![file(name, &content, 0o644)],
+    )
+    .unwrap()
+}
+
+fn reopen(dir: &Path) -> Store {
+    Store::open(options(&dir.join("store"))).unwrap()
+}
+
+fn record(store: &Store, name: &str, layer: &Layer, cost_ms: u64) -> Digest {
+    let key = Digest::of(name.as_bytes());
+    let record = Record {
+        key,
+        definition: key,
+        inputs: Vec::new(),
+        diff_id: Some(layer.diff_id()),
+        tree: layer.tree(),
+        created: 1,
+        cost_ms,
+        dockerfile_line: 0,
+        title: name.to_owned(),
+    };
+    store.record(&record).unwrap();
+    key
+}
+
+#[test]
+fn without_a_budget_only_named_images_and_pins_stay() {
+    let (dir, store) = store();
+    let (tagged, loose, unused) = (
+        layer(&store, "tagged"),
+        layer(&store, "loose"),
+        layer(&store, "unused"),
+    );
+    let image = put(&store, &[&tagged]);
+    store
+        .tag(&Reference::parse("app:v1").unwrap(), &image)
+        .unwrap();
+    put(&store, &[&loose]);
+    record(&store, "run", &unused, 5);
+    store.view(&[tagged.diff_id(), unused.diff_id()]).unwrap();
+    drop(store);
+    let store = reopen(dir.path());
+    let usage = store.df().unwrap();
+    assert_eq!(
+        (
+            usage.layers.count,
+            usage.views.count,
+            usage.images.count,
+            usage.records.count
+        ),
+        (3, 2, 4, 1)
+    );
+    let report = store.prune(None).unwrap();
+    assert_eq!(
+        (report.layers, report.views, report.images, report.records),
+        (2, 2, 1, 1)
+    );
+    assert!(
+        store.has_blob(&tagged.diff_id()).unwrap() && !store.has_blob(&loose.diff_id()).unwrap()
+    );
+    assert!(store.find_image("app:v1").is_ok());
+    assert_eq!(store.fsck(false).unwrap(), []);
+    assert!(store.df().unwrap().trash.bytes >= 400_000);
+    store.settle().unwrap();
+    assert_eq!(store.df().unwrap().trash.bytes, 0);
+    assert!(usage.layers.reclaimable > 0 && store.df().unwrap().layers.reclaimable == 0);
+}
+
+#[test]
+fn what_a_living_process_uses_stays() {
+    let (dir, store) = store();
+    let held = layer(&store, "held");
+    store.view(&[held.diff_id()]).unwrap();
+    let other = reopen(dir.path());
+    assert_eq!(other.prune(None).unwrap().layers, 0);
+    assert!(store.layer(&held.diff_id()).is_ok());
+    drop(store);
+    let report = other.prune(None).unwrap();
+    assert_eq!((report.layers, report.views, report.kept), (1, 1, 0));
+}
+
+#[test]
+fn cheap_layers_go_first() {
+    let (dir, store) = store();
+    let (cheap, dear) = (layer(&store, "cheap"), layer(&store, "dear"));
+    let (cheap_key, dear_key) = (
+        record(&store, "cheap", &cheap, 10),
+        record(&store, "dear", &dear, 100_000),
+    );
+    drop(store);
+    let store = reopen(dir.path());
+    let report = store.prune(Some(300_000)).unwrap();
+    assert_eq!((report.layers, report.records), (1, 1));
+    assert!(report.kept <= 300_000);
+    assert_eq!(store.lookup(&cheap_key).unwrap(), None);
+    assert!(store.lookup(&dear_key).unwrap().is_some());
+}
+
+#[test]
+fn what_was_not_used_for_long_goes_first() {
+    fn later() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(NOW.unsigned_abs() + 1_000_000)
+    }
+    let (dir, store) = store();
+    let (old, used) = (layer(&store, "old"), layer(&store, "used"));
+    drop(store);
+    let store = Store::open(OpenOptions {
+        now: later,
+        ..options(&dir.path().join("store"))
+    })
+    .unwrap();
+    store.layer(&used.diff_id()).unwrap();
+    drop(store);
+    let store = Store::open(OpenOptions {
+        now: later,
+        ..options(&dir.path().join("store"))
+    })
+    .unwrap();
+    assert_eq!(store.prune(Some(300_000)).unwrap().layers, 1);
+    assert!(store.has_blob(&used.diff_id()).unwrap() && !store.has_blob(&old.diff_id()).unwrap());
+}
+
+#[test]
+fn within_the_budget_nothing_goes() {
+    let (dir, store) = store();
+    layer(&store, "a");
+    drop(store);
+    let report = reopen(dir.path()).prune(Some(10_000_000)).unwrap();
+    assert_eq!((report.freed, report.layers), (0, 0));
+}
+
+#[test]
+fn damage_is_found_and_mended() {
+    let (dir, store) = store();
+    let (good, torn, indexless) = (
+        layer(&store, "good"),
+        layer(&store, "torn"),
+        layer(&store, "indexless"),
+    );
+    let image = put(&store, &[&good, &torn]);
+    store
+        .tag(&Reference::parse("app").unwrap(), &image)
+        .unwrap();
+    let key = record(&store, "run", &torn, 5);
+    drop(store);
+    std::fs::remove_file(&torn.tar).unwrap();
+    std::fs::write(&torn.tar, "rubbish").unwrap();
+    let store = reopen(dir.path());
+    std::fs::write(store.index_path(&indexless.diff_id()), "rubbish").unwrap();
+    std::fs::write(store.root().join("layers/stray"), "").unwrap();
+    let findings = store.fsck(true).unwrap();
+    let mut expected = [
+        Finding::CorruptBlob(torn.diff_id()),
+        Finding::MissingBlob(torn.diff_id()),
+        Finding::BadIndex(indexless.diff_id()),
+        Finding::Unknown(store.root().join("layers/stray")),
+        Finding::DanglingRecord(key),
+        Finding::BrokenImage(image),
+    ];
+    expected.sort();
+    assert_eq!(findings, expected);
+    assert_eq!(store.fsck(false).unwrap(), []);
+}

@@ -1,0 +1,126 @@
+//! Records, memos, locks.
+
+use std::time::Duration;
+
+use kiln_oci::Digest;
+
+use crate::testing::{file, options, store, write_layer};
+use crate::{Chain, KeyBuilder, Record, Store};
+
+fn record(name: &str, diff_id: Option<Digest>, created: i64) -> Record {
+    let (key, inputs) = KeyBuilder::new("run")
+        .bytes("name", name.as_bytes())
+        .finish();
+    Record {
+        key,
+        definition: Digest::of(b"definition"),
+        inputs,
+        diff_id,
+        tree: Digest::of(b"tree"),
+        created,
+        cost_ms: 1234,
+        dockerfile_line: 7,
+        title: format!("RUN {name}"),
+    }
+}
+
+#[test]
+fn a_record_comes_back_as_it_went_in() {
+    let (_dir, store) = store();
+    let layer = write_layer(
+        &store,
+        &Chain::new(Vec::new()),
+        &vec![file("a", "1", 0o644)],
+    )
+    .unwrap();
+    let (made, empty) = (record("a", Some(layer.diff_id()), 5), record("b", None, 9));
+    store.record(&made).unwrap();
+    store.record(&empty).unwrap();
+    assert_eq!(store.lookup(&made.key).unwrap().as_ref(), Some(&made));
+    assert_eq!(store.lookup(&empty.key).unwrap().as_ref(), Some(&empty));
+    assert_eq!(store.lookup(&Digest::of(b"other")).unwrap(), None);
+    assert!(
+        store.has_definition(&made.definition).unwrap()
+            && !store.has_definition(&made.key).unwrap()
+    );
+    assert_eq!(
+        store.records_of_definition(&made.definition).unwrap(),
+        [empty, made.clone()]
+    );
+    assert_eq!(
+        store
+            .result_with_tree(&made.definition, &made.tree)
+            .unwrap(),
+        made.diff_id
+    );
+    assert_eq!(
+        store.result_with_tree(&made.definition, &made.key).unwrap(),
+        None
+    );
+}
+
+#[test]
+fn a_record_without_its_layer_is_a_miss() {
+    let (dir, store) = store();
+    let layer = write_layer(
+        &store,
+        &Chain::new(Vec::new()),
+        &vec![file("a", "1", 0o644)],
+    )
+    .unwrap();
+    let made = record("a", Some(layer.diff_id()), 5);
+    store.record(&made).unwrap();
+    drop(store);
+    std::fs::remove_file(&layer.tar).unwrap();
+    let store = Store::open(options(&dir.path().join("store"))).unwrap();
+    assert_eq!(store.lookup(&made.key).unwrap(), None);
+    assert_eq!(
+        store
+            .result_with_tree(&made.definition, &made.tree)
+            .unwrap(),
+        None
+    );
+}
+
+#[test]
+fn one_thread_at_a_time_holds_a_key() {
+    let (dir, store) = store();
+    let other = Store::open(options(&dir.path().join("store"))).unwrap();
+    let key = Digest::of(b"key");
+    let held = store.lock_key(&key).unwrap();
+    assert!(other.try_lock_key(&key).unwrap().is_none());
+    assert!(
+        other
+            .try_lock_key(&Digest::of(b"another"))
+            .unwrap()
+            .is_some()
+    );
+    let waiting = std::thread::spawn(move || other.lock_key(&key).map(drop));
+    std::thread::sleep(Duration::from_millis(20));
+    assert!(!waiting.is_finished());
+    drop(held);
+    waiting.join().unwrap().unwrap();
+    assert_eq!(
+        std::fs::read_dir(store.root().join("locks"))
+            .unwrap()
+            .count(),
+        0
+    );
+}
+
+#[test]
+fn locks_exclude_under_contention() {
+    let (_dir, store) = store();
+    let (key, inside) = (Digest::of(b"key"), std::sync::atomic::AtomicU32::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    let _lock = store.lock_key(&key).unwrap();
+                    assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                    inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                }
+            });
+        }
+    });
+}
