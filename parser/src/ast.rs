@@ -6,6 +6,7 @@ use crate::diagnostic::{Diagnostic, Phase};
 use crate::instruction::{Arg, From, Instruction};
 use crate::lexer::{self, Directive, Lexer};
 use crate::line::{self, Line};
+use crate::lint;
 use crate::source::Span;
 
 /// The longest Dockerfile, in bytes.
@@ -63,7 +64,7 @@ pub struct Statement {
 pub struct Parsed {
     /// As far as it could be read. It can be evaluated only if no diagnostic is an error.
     pub dockerfile: Dockerfile,
-    /// Errors and warnings in the order of their places; syntax errors come first.
+    /// Errors, those of syntax first, or, if there are none, warnings ([`crate::lint`]).
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -200,14 +201,18 @@ impl Reader {
         }
         let mut diagnostics = self.syntax;
         diagnostics.append(&mut self.semantic);
+        let dockerfile = Dockerfile {
+            escape: lexer.escape(),
+            directives,
+            lines: self.lines,
+            globals: self.globals,
+            stages: self.stages,
+        };
+        if diagnostics.is_empty() {
+            diagnostics = lint::check(&dockerfile);
+        }
         Parsed {
-            dockerfile: Dockerfile {
-                escape: lexer.escape(),
-                directives,
-                lines: self.lines,
-                globals: self.globals,
-                stages: self.stages,
-            },
+            dockerfile,
             diagnostics,
         }
     }

@@ -46,5 +46,7 @@ pub const FROM_VARIABLE: &str = "DF0025";
 pub const SOURCE: &str = "DF0026";
 /// A mode, owner or checksum of `COPY` or `ADD` that is none.
 pub const COPY_OPTION: &str = "DF0027";
+/// Expanded values add up to more than an evaluation may make.
+pub const TOO_MUCH: &str = "DF0029";
 /// The command line has not granted what `RUN` asks for.
 pub const ENTITLEMENT: &str = "DF0028";

@@ -12,10 +12,16 @@ mod plan;
 mod stage;
 mod world;
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use kiln_oci::Platform;
+
 use crate::ast::Dockerfile;
 use crate::diagnostic::Diagnostic;
 use crate::graph::StageGraph;
 use crate::inputs::{Bases, Evaluation, ImageRequest, Inputs};
+use crate::lint;
 
 use nodes::Nodes;
 use plan::{Base, Plan};
@@ -77,13 +83,15 @@ fn evaluate_rounds(
 /// only copied from.
 fn requests(world: &World<'_>, plan: &Plan, reachable: &[usize]) -> Vec<ImageRequest> {
     let mut requests: Vec<ImageRequest> = Vec::new();
+    let mut places: BTreeMap<(String, Platform), usize> = BTreeMap::new();
     let mut add = |request: ImageRequest| {
-        let same = |other: &&mut ImageRequest| {
-            (&other.reference, &other.platform) == (&request.reference, &request.platform)
-        };
-        match requests.iter_mut().find(same) {
-            Some(other) => other.needs_config |= request.needs_config,
-            None => requests.push(request),
+        let key = (request.reference.clone(), request.platform.clone());
+        match places.entry(key) {
+            Entry::Occupied(place) => requests[*place.get()].needs_config |= request.needs_config,
+            Entry::Vacant(place) => {
+                place.insert(requests.len());
+                requests.push(request);
+            }
         }
     };
     for &index in reachable {
@@ -123,9 +131,11 @@ fn build(
     let mut errors = Vec::new();
     let mut warnings = Vec::new();
     for (position, &index) in reachable.iter().enumerate() {
-        // What stands on a broken stage is not looked at: its errors would follow from the first.
-        let parent = plan.stages[index].parent();
-        if parent.is_some_and(|parent| done[parent].is_none()) {
+        // What needs a broken stage is not looked at: its errors would follow from the first.
+        if plan.stages[index]
+            .needs()
+            .any(|needed| needed < index && done[needed].is_none())
+        {
             continue;
         }
         match StageBuilder::build(world, plan, &mut nodes, &done, index, position) {
@@ -148,6 +158,8 @@ fn build(
     let labels = world.inputs.labels.clone();
     stages[target].config.labels.extend(labels);
     place(world.dockerfile, &mut warnings);
+    lint::Config::of(world.dockerfile).retain(world.dockerfile, &mut warnings);
+    warnings.sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
     Ok(StageGraph {
         nodes: nodes.finish(),
         stages,

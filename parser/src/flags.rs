@@ -90,8 +90,8 @@ pub(crate) fn read(line: &Line, known: &[FlagSpec]) -> Result<Flags, Diagnostic>
                 .map(|near| format!("did you mean --{near}?"));
             return Err(error);
         };
-        let repeated = flags.given.iter().any(|(other, _)| *other == spec.name);
-        if repeated && !matches!(spec.kind, Kind::List(_)) {
+        let once = !matches!(spec.kind, Kind::List(_));
+        if once && flags.given.iter().any(|(other, _)| *other == spec.name) {
             return Err(error(format!("duplicate flag specified: --{name}")));
         }
         let value = check(spec, value).map_err(error)?;

@@ -125,6 +125,11 @@ impl Matcher {
         self.patterns.is_empty()
     }
 
+    /// Whether some pattern re-includes.
+    pub fn has_exclusions(&self) -> bool {
+        self.patterns.iter().any(|pattern| pattern.exclusion)
+    }
+
     /// The state of the root, in which a walk begins.
     pub fn root(&self) -> State {
         State::default()

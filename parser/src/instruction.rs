@@ -49,6 +49,7 @@ use crate::diagnostic::Diagnostic;
 use crate::evaluate::StageBuilder;
 use crate::flags::FlagSpec;
 use crate::line::{Form, Line};
+use crate::lint::evaluated;
 use crate::suggest;
 
 /// Grammar and meaning of one instruction.
@@ -182,6 +183,18 @@ fn at_least_one(line: &Line, name: &str) -> Result<(), Diagnostic> {
         return Err(line.error(code::ARGUMENTS, message));
     }
     Ok(())
+}
+
+/// Warns of a `CMD` or `ENTRYPOINT` whose shell keeps signals from it.
+fn recommend_json(line: &Line, command: &CommandLine, stage: &mut StageBuilder<'_>) {
+    if command.exec || !stage.config.shell.is_empty() {
+        return;
+    }
+    let name = &line.name.text;
+    let message = format!(
+        "JSON arguments recommended for {name} to prevent unintended behavior related to OS signals"
+    );
+    stage.warn(&evaluated::JSON_ARGS_RECOMMENDED, line.span, message);
 }
 
 /// A command in JSON form or for a shell.

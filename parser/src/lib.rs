@@ -24,6 +24,7 @@ pub mod inputs;
 pub mod instruction;
 mod lexer;
 pub mod line;
+pub mod lint;
 pub mod path;
 pub mod source;
 mod suggest;

@@ -37,6 +37,8 @@ pub struct Line {
     pub first: u32,
     /// 1-based line of the end, heredocs included.
     pub last: u32,
+    /// The first empty line inside it.
+    pub empty_continuation: Option<Span>,
 }
 
 /// A piece of text and its place.
@@ -126,6 +128,7 @@ pub(crate) fn read(line: LogicalLine<'_>, lexer: &mut Lexer<'_>) -> Result<Line,
     read.span = line.span;
     read.first = line.first;
     read.last = line.last;
+    read.empty_continuation = line.empty_continuation;
     read.comments = line.comments.iter().map(|&text| text.to_owned()).collect();
     if holds_heredocs(&read) && read.text.contains("<<") {
         read_heredocs(&mut read, &line.text, lexer)?;

@@ -25,7 +25,7 @@ pub(crate) fn build_arg(name: &str, value: &str) -> Inputs {
 /// The graph of a Dockerfile that needs no images.
 pub(crate) fn evaluated(source: &str, inputs: Inputs) -> StageGraph {
     let parsed = parse(source);
-    assert_eq!(parsed.diagnostics, []);
+    assert!(!parsed.has_errors(), "{:?}", parsed.diagnostics);
     match evaluate(&parsed.dockerfile, &inputs, &Bases::default()) {
         Ok(Evaluation::Graph(graph)) => *graph,
         other => panic!("{other:?}"),
@@ -40,16 +40,15 @@ pub(crate) fn target(source: &str) -> Stage {
 /// What is wrong with a Dockerfile before evaluation.
 pub(crate) fn messages(source: &str) -> Vec<String> {
     parse(source)
-        .diagnostics
-        .into_iter()
-        .map(|found| found.message)
+        .errors()
+        .map(|found| found.message.clone())
         .collect()
 }
 
 /// What evaluation finds wrong.
 pub(crate) fn evaluation_messages(source: &str) -> Vec<String> {
     let parsed = parse(source);
-    assert_eq!(parsed.diagnostics, []);
+    assert!(!parsed.has_errors(), "{:?}", parsed.diagnostics);
     match evaluate(&parsed.dockerfile, &no_arguments(), &Bases::default()) {
         Err(found) => found.into_iter().map(|found| found.message).collect(),
         Ok(other) => panic!("{other:?}"),

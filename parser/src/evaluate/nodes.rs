@@ -1,6 +1,7 @@
 //! The operations of a graph, each once.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 
 use crate::graph::{Node, NodeId, Op};
 use crate::source::Span;
@@ -15,21 +16,32 @@ pub(super) struct Origin {
     pub(super) title: String,
 }
 
-/// Operations by value. The map is only looked up, so its order does not matter.
+/// How many bytes of expanded text, environments and inherited configuration one evaluation may
+/// make. Dockerfiles that need a thousandth of it are rare; without a bound a file of a few
+/// kilobytes can ask for terabytes.
+pub(super) const MAX_EVALUATED: usize = 64 << 20;
+
+/// Operations by value.
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
     nodes: Vec<Node>,
-    known: HashMap<Op, NodeId>,
+    /// Bytes made so far, about.
+    spent: usize,
+    /// Nodes by the hash of their operation: so that operations, which may be large, are stored
+    /// once. Only looked up, so neither its order nor the random hash matters.
+    known: HashMap<u64, Vec<NodeId>>,
 }
 
 impl Nodes {
     /// The node of an operation: an equal one that is there already, or a new one.
     pub(super) fn add(&mut self, op: Op, origin: impl FnOnce() -> Origin) -> NodeId {
-        if let Some(&id) = self.known.get(&op) {
+        let hash = self.known.hasher().hash_one(&op);
+        let same = self.known.entry(hash).or_default();
+        if let Some(&id) = same.iter().find(|id| self.nodes[id.0].op == op) {
             return id;
         }
         let id = NodeId(self.nodes.len());
-        self.known.insert(op.clone(), id);
+        same.push(id);
         let origin = origin();
         self.nodes.push(Node {
             id,
@@ -40,6 +52,12 @@ impl Nodes {
             title: origin.title,
         });
         id
+    }
+
+    /// Counts bytes. False if there are too many.
+    pub(super) fn spend(&mut self, bytes: usize) -> bool {
+        self.spent = self.spent.saturating_add(bytes);
+        self.spent <= MAX_EVALUATED
     }
 
     pub(super) fn finish(self) -> Vec<Node> {

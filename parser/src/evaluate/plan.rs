@@ -13,9 +13,10 @@ use crate::diagnostic::{Diagnostic, Phase};
 use crate::inputs::NamedContext;
 use crate::instruction::Instruction;
 use crate::line::{Line, Word};
+use crate::lint::evaluated;
 use crate::source::Span;
 use crate::suggest;
-use crate::words::{self, NoVariables, Style};
+use crate::words::{self, Expansion, NoVariables, Style};
 
 /// What a stage begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,11 +40,23 @@ pub(super) struct StagePlan {
     pub(super) uses: Vec<usize>,
     /// Images that it copies from or mounts.
     pub(super) images: Vec<(String, Span)>,
+    /// What rules say about the `FROM`.
+    pub(super) warnings: Vec<Diagnostic>,
     /// The base's `ONBUILD` instructions, once they are known.
     triggers: Option<Vec<(Line, Instruction)>>,
 }
 
 impl StagePlan {
+    /// The stages that must be done before it.
+    pub(super) fn needs(&self) -> impl Iterator<Item = usize> {
+        let uses = if self.replaced {
+            &[]
+        } else {
+            self.uses.as_slice()
+        };
+        self.parent().into_iter().chain(uses.iter().copied())
+    }
+
     /// The stage that it continues.
     pub(super) fn parent(&self) -> Option<usize> {
         match self.base {
@@ -98,8 +111,9 @@ impl Plan {
 
     fn stage(&self, world: &World<'_>, ast: &StageAst) -> Result<StagePlan, Diagnostic> {
         let line = &world.dockerfile.lines[ast.line];
+        let mut warnings = Vec::new();
         let platform = match &ast.from.platform {
-            Some(word) => parse_platform(world, line, word)?,
+            Some(word) => parse_platform(world, ast, word, &mut warnings)?,
             None => world.inputs.platform.clone(),
         };
         let own_context = ast
@@ -110,7 +124,7 @@ impl Plan {
         let replaced = own_context.is_some();
         let base = match own_context {
             Some((name, context)) => self.context_base(line, name, context)?,
-            None => self.base(world, line, &ast.from.image)?,
+            None => self.base(world, line, &ast.from.image, &mut warnings)?,
         };
         let platform = match base {
             // The empty file system has no platform of its own.
@@ -124,12 +138,31 @@ impl Plan {
             replaced,
             uses: Vec::new(),
             images: Vec::new(),
+            warnings,
             triggers: None,
         })
     }
 
-    fn base(&self, world: &World<'_>, line: &Line, image: &Word) -> Result<Base, Diagnostic> {
-        let text = expand(world, image)?;
+    fn base(
+        &self,
+        world: &World<'_>,
+        line: &Line,
+        image: &Word,
+        warnings: &mut Vec<Diagnostic>,
+    ) -> Result<Base, Diagnostic> {
+        let expansion = expand(world, image)?;
+        warnings.extend(undeclared(world, &expansion, image.span));
+        let style = Style::new(world.dockerfile.escape);
+        if let Some(defaults) = &world.defaults
+            && let Ok(default) = words::expand(&image.text, style, defaults)
+        {
+            warnings.extend(evaluated::default_base(
+                &image.text,
+                &default.text,
+                image.span,
+            ));
+        }
+        let text = expansion.text;
         let error = |message: String| {
             let error = line.error(code::BASE, message);
             Diagnostic {
@@ -156,7 +189,11 @@ impl Plan {
         }
         if let Err(why) = Reference::parse(&text) {
             let mut error = error(format!("failed to parse stage name {text:?}: {why}"));
-            let names = self.names.keys().map(String::as_str);
+            let names = world
+                .dockerfile
+                .stages
+                .iter()
+                .filter_map(|stage| stage.from.name.as_deref());
             error.help = suggest::nearest(&text, names).map(|near| format!("did you mean {near}?"));
             return Err(error);
         }
@@ -305,42 +342,58 @@ impl Plan {
                 continue;
             }
             let stage = &self.stages[index];
-            open.extend(stage.parent());
-            if !stage.replaced {
-                open.extend(&stage.uses);
-            }
+            open.extend(stage.needs());
         }
         (0..seen.len()).filter(|&index| seen[index]).collect()
     }
 }
 
-fn expand(world: &World<'_>, word: &Word) -> Result<String, Diagnostic> {
+fn expand(world: &World<'_>, word: &Word) -> Result<Expansion, Diagnostic> {
     let style = Style::new(world.dockerfile.escape);
-    match words::expand(&word.text, style, &world.globals) {
-        Ok(expansion) => Ok(expansion.text),
-        Err(why) => {
-            let message = format!("failed to process {:?}: {why}", word.text);
-            Err(Diagnostic::error(
-                code::EXPANSION,
-                Phase::Evaluate,
-                word.span,
-                message,
-            ))
-        }
-    }
+    words::expand(&word.text, style, &world.globals).map_err(|why| {
+        let message = format!("failed to process {:?}: {why}", word.text);
+        Diagnostic::error(code::EXPANSION, Phase::Evaluate, word.span, message)
+    })
 }
 
-fn parse_platform(world: &World<'_>, line: &Line, word: &Word) -> Result<Platform, Diagnostic> {
-    let text = expand(world, word)?;
-    let message = match Platform::parse(&text) {
+fn undeclared(world: &World<'_>, expansion: &Expansion, span: Span) -> Vec<Diagnostic> {
+    let declared = world
+        .dockerfile
+        .globals
+        .iter()
+        .flat_map(|global| &global.arg.arguments);
+    let declared = declared.map(|argument| argument.name.as_str());
+    let known = declared.chain(world.globals.keys().map(String::as_str));
+    evaluated::undefined_in_from(&expansion.unset, known, span)
+}
+
+fn parse_platform(
+    world: &World<'_>,
+    ast: &StageAst,
+    word: &Word,
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<Platform, Diagnostic> {
+    let expansion = expand(world, word)?;
+    let text = &expansion.text;
+    warnings.extend(undeclared(world, &expansion, word.span));
+    warnings.extend(evaluated::platform_flag(
+        word,
+        &expansion,
+        world
+            .globals
+            .get("TARGETPLATFORM")
+            .map_or("", String::as_str),
+        ast.from.name.as_deref().unwrap_or_default(),
+    ));
+    let message = match Platform::parse(text) {
         Ok(platform) => return Ok(platform),
         Err(_) if text.is_empty() => format!("empty platform value from expression {}", word.text),
         Err(why) => format!("failed to parse platform {}: {why}", word.text),
     };
-    let error = line.error(code::PLATFORM, message);
-    Err(Diagnostic {
-        span: word.span,
-        phase: Phase::Evaluate,
-        ..error
-    })
+    Err(Diagnostic::error(
+        code::PLATFORM,
+        Phase::Evaluate,
+        word.span,
+        message,
+    ))
 }

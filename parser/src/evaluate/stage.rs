@@ -3,10 +3,12 @@
 mod begin;
 mod expand;
 
+use std::fmt::Write as _;
+
 use kiln_oci::{ImageConfig, Platform, RuntimeConfig};
 
-use super::environment::Environment;
-use super::nodes::{Nodes, Origin};
+use super::environment::{Arguments, Environment, ImageEnv};
+use super::nodes::{MAX_EVALUATED, Nodes, Origin};
 use super::plan::{Base, Plan};
 use super::world::World;
 use crate::code;
@@ -29,7 +31,10 @@ pub(super) struct Finished {
     pub(super) stage: Stage,
     pub(super) warnings: Vec<Diagnostic>,
     env: Environment,
-    arguments: Vec<(String, Option<String>)>,
+    arguments: Arguments,
+    workdir_is_set: bool,
+    /// Bytes that a stage based on it takes over, about.
+    weight: usize,
 }
 
 /// A stage at the point of the instruction that is being applied.
@@ -43,6 +48,8 @@ pub(crate) struct StageBuilder<'e> {
     pub(crate) output: NodeId,
     /// Whether this stage has a `CMD` of its own.
     pub(crate) cmd_is_set: bool,
+    /// Whether this stage, or one that it continues, has a `WORKDIR`.
+    pub(crate) workdir_is_set: bool,
     plan: &'e Plan,
     nodes: &'e mut Nodes,
     done: &'e [Option<Finished>],
@@ -51,7 +58,9 @@ pub(crate) struct StageBuilder<'e> {
     platform: Platform,
     base: NodeId,
     base_image: Option<ImageConfig>,
-    arguments: Vec<(String, Option<String>)>,
+    image_env: ImageEnv,
+    arguments: Arguments,
+    weight: usize,
     history: Vec<HistoryStep>,
     warnings: Vec<Diagnostic>,
     /// The line that is being applied; of `FROM` for triggers.
@@ -70,8 +79,9 @@ impl<'e> StageBuilder<'e> {
         position: usize,
     ) -> Result<Finished, Diagnostic> {
         let mut stage = StageBuilder::new(world, plan, nodes, done, index, position);
-        stage.begin();
         let from = plan.stages[index].span;
+        stage.begin();
+        stage.check_budget(from)?;
         if !plan.stages[index].replaced {
             stage.is_trigger = true;
             for (line, instruction) in plan.triggers(index) {
@@ -87,6 +97,9 @@ impl<'e> StageBuilder<'e> {
                 .iter_mut()
                 .for_each(|warning| warning.span = from);
             stage.is_trigger = false;
+            stage
+                .warnings
+                .extend_from_slice(&plan.stages[index].warnings);
             for statement in &world.dockerfile.stages[index].statements {
                 let line = &world.dockerfile.lines[statement.line];
                 stage.apply(line, &statement.instruction)?;
@@ -112,6 +125,7 @@ impl<'e> StageBuilder<'e> {
             env: Environment::default(),
             output: NodeId(0),
             cmd_is_set: false,
+            workdir_is_set: false,
             plan,
             nodes,
             done,
@@ -120,7 +134,9 @@ impl<'e> StageBuilder<'e> {
             platform,
             base: NodeId(0),
             base_image: None,
-            arguments: Vec::new(),
+            image_env: ImageEnv::default(),
+            arguments: Arguments::default(),
+            weight: 0,
             history: Vec::new(),
             warnings: Vec::new(),
             line,
@@ -134,10 +150,31 @@ impl<'e> StageBuilder<'e> {
         applied.map_err(|error| Diagnostic {
             phase: Phase::Evaluate,
             ..error
-        })
+        })?;
+        self.check_budget(line.head_span())
     }
 
-    fn finish(self) -> Finished {
+    /// Counts bytes that the stage has made or taken over.
+    fn spend(&mut self, bytes: usize) {
+        self.weight = self.weight.saturating_add(bytes);
+        self.nodes.spend(bytes);
+    }
+
+    fn check_budget(&mut self, span: Span) -> Result<(), Diagnostic> {
+        if self.nodes.spend(0) {
+            return Ok(());
+        }
+        let message = format!("values add up to more than {MAX_EVALUATED} bytes");
+        Err(Diagnostic::error(
+            code::TOO_MUCH,
+            Phase::Evaluate,
+            span,
+            message,
+        ))
+    }
+
+    fn finish(mut self) -> Finished {
+        self.config.env = self.image_env.to_list();
         let ast = &self.world.dockerfile.stages[self.index];
         Finished {
             stage: Stage {
@@ -155,6 +192,8 @@ impl<'e> StageBuilder<'e> {
             warnings: self.warnings,
             env: self.env,
             arguments: self.arguments,
+            workdir_is_set: self.workdir_is_set,
+            weight: self.weight,
         }
     }
 
@@ -182,6 +221,7 @@ impl<'e> StageBuilder<'e> {
     }
 
     fn add_history(&mut self, created_by: String, node: Option<NodeId>) {
+        self.spend(created_by.len() + size_of::<HistoryStep>());
         self.history.push(HistoryStep {
             created_by,
             node,
@@ -220,7 +260,7 @@ impl<'e> StageBuilder<'e> {
 
     /// Sets a variable by `ENV`.
     pub(crate) fn set_env(&mut self, key: &str, value: &str) {
-        self.config.env_set(key, value);
+        self.image_env.set(key, value);
         self.env.set(key, value);
     }
 
@@ -237,28 +277,34 @@ impl<'e> StageBuilder<'e> {
         {
             self.env.set_argument(&argument.name, value);
         }
-        self.arguments.push((argument.name.clone(), value.clone()));
+        self.arguments.declare(&argument.name, value.clone());
         Ok(value)
     }
 
     /// `|2 A=1 B=2 `, or nothing if there are no arguments.
     pub(crate) fn arguments_for_history(&self) -> String {
-        let mut shown: Vec<(&str, &str)> = Vec::new();
-        for (name, value) in &self.arguments {
-            let value = self.env.get(name).or(value.as_deref()).unwrap_or_default();
-            match shown.iter_mut().find(|(other, _)| other == name) {
-                Some(place) => place.1 = value,
-                None => shown.push((name, value)),
-            }
-        }
-        if shown.is_empty() {
+        let entries = self.arguments.entries();
+        if entries.is_empty() {
             return String::new();
         }
-        let pairs: Vec<String> = shown
+        let mut text = format!("|{} ", entries.len());
+        for (name, value) in entries {
+            let value = self.env.get(name).or(value.as_deref()).unwrap_or_default();
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{name}={value} ");
+        }
+        text
+    }
+
+    /// The environment of a process. Each process gets its own copy, which counts.
+    pub(crate) fn process_env(&mut self) -> Vec<String> {
+        let env = self.env.to_list();
+        let bytes = env
             .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        format!("|{} {} ", pairs.len(), pairs.join(" "))
+            .map(|entry| entry.len() + size_of::<String>())
+            .sum();
+        self.nodes.spend(bytes);
+        env
     }
 
     /// What runs shell forms.

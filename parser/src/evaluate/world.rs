@@ -29,6 +29,8 @@ pub(crate) struct World<'e> {
     pub(crate) bases: &'e Bases,
     /// Platform arguments and `ARG`s before the first `FROM`, with the command line's values.
     pub(crate) globals: BTreeMap<String, String>,
+    /// The same without the command line; None if a default cannot be expanded.
+    pub(super) defaults: Option<BTreeMap<String, String>>,
     /// `--build-arg`, and `SOURCE_DATE_EPOCH` if it was given otherwise.
     arguments: BTreeMap<String, String>,
     /// Named contexts by their normalised name.
@@ -56,6 +58,7 @@ impl<'e> World<'e> {
             inputs,
             bases,
             globals: globals::evaluate(dockerfile, inputs, &arguments)?,
+            defaults: globals::evaluate(dockerfile, inputs, &BTreeMap::new()).ok(),
             arguments,
             contexts: contexts.collect(),
         })

@@ -180,7 +180,8 @@ fn class_char(chars: &mut Peekable<Chars<'_>>) -> Option<Escape> {
 
 /// `[:alpha:]`: Some(None) if there is none here, None if its name is unknown.
 fn posix(chars: &mut Peekable<Chars<'_>>) -> Option<Option<&'static str>> {
-    let rest: String = chars.clone().collect();
+    // Names are short; looking further would cost the square of a long pattern.
+    let rest: String = chars.clone().take(16).collect();
     let Some((name, _)) = rest
         .strip_prefix("[:")
         .and_then(|rest| rest.split_once(":]"))

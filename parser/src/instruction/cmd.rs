@@ -27,7 +27,8 @@ impl Meaning for Cmd {
         })
     }
 
-    fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+    fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+        super::recommend_json(line, &self.command, stage);
         let argv = self.command.argv(&stage.shell());
         stage.record(format!("CMD {}", go::quote_list(&argv)));
         stage.config.cmd = Some(argv);

@@ -28,7 +28,8 @@ impl Meaning for Entrypoint {
         })
     }
 
-    fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+    fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+        super::recommend_json(line, &self.command, stage);
         let argv = self.command.argv(&stage.shell());
         stage.record(format!("ENTRYPOINT {}", go::quote_list(&argv)));
         stage.config.entrypoint = (!argv.is_empty()).then_some(argv);

@@ -15,6 +15,7 @@ use crate::diagnostic::Diagnostic;
 use crate::evaluate::StageBuilder;
 use crate::flags;
 use crate::line::{Form, Line, Word};
+use crate::lint::evaluated;
 
 /// `EXPOSE port[/protocol] …`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +24,8 @@ pub struct Expose {
     pub ports: Vec<Word>,
 }
 
-/// Every port of every protocol: what one instruction can say at most.
-const MOST: usize = 3 * 65_536;
+/// How many ports one instruction may name, again and again counted.
+const MOST: usize = 1 << 22;
 
 impl Meaning for Expose {
     const NAME: &'static str = "EXPOSE";
@@ -46,6 +47,7 @@ impl Meaning for Expose {
         let mut ports = Ports::default();
         for word in &self.ports {
             for spec in stage.expand_words(word)? {
+                warn(&spec, word, stage);
                 ports.add(&spec).map_err(|message| {
                     let error = line.error(code::VALUE, message);
                     Diagnostic {
@@ -62,18 +64,38 @@ impl Meaning for Expose {
     }
 }
 
+fn warn(spec: &str, word: &Word, stage: &mut StageBuilder<'_>) {
+    if spec.contains(':') {
+        let message = format!(
+            "EXPOSE instruction should not define an IP address or host-port mapping, found '{spec}'"
+        );
+        stage.warn(&evaluated::EXPOSE_INVALID_FORMAT, word.span, message);
+    }
+    let protocol = spec.split_once('/').map_or("", |(_, protocol)| protocol);
+    if protocol != protocol.to_lowercase() {
+        let message =
+            format!("Defined protocol '{protocol}' in EXPOSE instruction should be lowercase");
+        stage.warn(&evaluated::EXPOSE_PROTO_CASING, word.span, message);
+    }
+}
+
 /// Ports in the order written, each once.
 #[derive(Default)]
 struct Ports {
     list: Vec<String>,
     seen: BTreeSet<(u16, &'static str)>,
+    named: usize,
 }
 
 impl Ports {
     fn add(&mut self, spec: &str) -> Result<(), String> {
         let (first, last, protocol) = parse(spec)?;
+        self.named += usize::from(last - first) + 1;
+        if self.named > MOST {
+            return Err(format!("more than {MOST} ports"));
+        }
         for port in first..=last {
-            if self.seen.len() < MOST && self.seen.insert((port, protocol)) {
+            if self.seen.insert((port, protocol)) {
                 self.list.push(format!("{port}/{protocol}"));
             }
         }
@@ -139,7 +161,7 @@ fn port(input: &str) -> IResult<&str, u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::{messages, target};
+    use crate::tests::{evaluation_messages, messages, target};
 
     #[test]
     fn specifications() {
@@ -174,9 +196,13 @@ mod tests {
     }
 
     #[test]
-    fn the_same_range_again_and_again_costs_nothing() {
-        let source = format!("FROM scratch\nEXPOSE{}", " 0-65535".repeat(100));
-        assert_eq!(target(&source).config.exposed_ports.len(), 65_536);
+    fn ranges_are_counted_once_and_limited() {
+        let source = |times| format!("FROM scratch\nEXPOSE{}", " 0-65535".repeat(times));
+        assert_eq!(target(&source(10)).config.exposed_ports.len(), 65_536);
+        assert_eq!(
+            evaluation_messages(&source(1000)),
+            ["more than 4194304 ports"]
+        );
         assert_eq!(messages("FROM x\nEXPOSE").len(), 1);
     }
 }

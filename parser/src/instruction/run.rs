@@ -94,7 +94,7 @@ impl Meaning for Run {
             base: stage.output,
             argv,
             command_display: self.command.words.join(" "),
-            env: stage.env.to_list(),
+            env: stage.process_env(),
             cwd: stage.working_dir(),
             user: stage.config.user.clone(),
             mounts,

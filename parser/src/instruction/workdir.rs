@@ -6,6 +6,7 @@ use crate::evaluate::StageBuilder;
 use crate::flags;
 use crate::graph::Op;
 use crate::line::{Form, Line, Word};
+use crate::lint::evaluated;
 use crate::path;
 
 /// `WORKDIR path`
@@ -30,6 +31,13 @@ impl Meaning for Workdir {
 
     fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
         let written = stage.expand(&self.path)?;
+        if !stage.workdir_is_set && !written.starts_with('/') {
+            let message = format!(
+                "Relative workdir {written:?} can have unexpected results if the base image changes"
+            );
+            stage.warn(&evaluated::WORKDIR_RELATIVE_PATH, line.span, message);
+        }
+        stage.workdir_is_set = true;
         let path = path::join(&stage.config.working_dir, &written);
         let history = format!("WORKDIR {path}");
         stage.config.working_dir = path.clone();

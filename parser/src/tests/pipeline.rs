@@ -11,7 +11,7 @@ use crate::inputs::{Bases, Evaluation, ImageRequest, Inputs, NamedContext};
 
 fn ask(source: &str, inputs: &Inputs, bases: &Bases) -> Result<Evaluation, Vec<Diagnostic>> {
     let parsed = parse(source);
-    assert_eq!(parsed.diagnostics, []);
+    assert!(!parsed.has_errors(), "{:?}", parsed.diagnostics);
     evaluate(&parsed.dockerfile, inputs, bases)
 }
 
@@ -403,6 +403,35 @@ fn limits() {
         messages(&deep),
         ["Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed"]
     );
+}
+
+#[test]
+fn values_are_limited_in_sum() {
+    let doubling = "ENV A=$A$A\n".repeat(16);
+    let big = format!("FROM scratch AS s0\nENV A=0123456789\n{doubling}");
+    let labels: String = (0..1_000).map(|n| format!("l{n}=$A ")).collect();
+    let stages: String = (0..1_000)
+        .map(|n| format!("FROM s{n} AS s{}\n", n + 1))
+        .collect();
+    for hostile in ["RUN x\n".repeat(1_000), format!("LABEL {labels}"), stages] {
+        let parsed = parse(&format!("{big}{hostile}"));
+        let found = evaluate(&parsed.dockerfile, &no_arguments(), &Bases::default());
+        assert_eq!(found.unwrap_err()[0].code, crate::code::TOO_MUCH);
+    }
+}
+
+#[test]
+fn many_of_everything_is_still_quick() {
+    let many = |count: usize, line: fn(usize) -> String| (0..count).map(line).collect::<String>();
+    let source = format!(
+        "FROM scratch\n{}ENV {}\nCOPY {} a /\nCOPY --from=scratch {} b /\nRUN x\n",
+        many(20_000, |n| format!("ARG a{n}=$b{n}\n")),
+        many(50_000, |n| format!("e{n}={n} ")),
+        many(50_000, |n| format!("--exclude={n} ")),
+        many(50_000, |n| format!("f{n} ")),
+    );
+    let graph = evaluated(&source, no_arguments());
+    assert_eq!(graph.target_stage().config.env.len(), 50_001);
 }
 
 #[test]

@@ -3,9 +3,11 @@
 use kiln_oci::RuntimeConfig;
 
 use super::StageBuilder;
+use crate::evaluate::environment::ImageEnv;
 use crate::evaluate::nodes::Origin;
 use crate::evaluate::plan::Base;
 use crate::graph::{CopyOp, CopySource, NodeId, Op, SourcePath, Unpack};
+use crate::lint::evaluated;
 
 /// The `PATH` of images that have none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -26,12 +28,12 @@ impl StageBuilder<'_> {
             Base::Image(reference) => self.begin_with_image(reference),
         }
         self.base = self.output;
+        self.image_env = ImageEnv::read(&self.config.env);
         self.config.on_build.clear();
-        if self.config.env_get("PATH").is_none() && self.platform.os != "windows" {
-            self.config.env_set("PATH", DEFAULT_PATH);
+        if !self.image_env.contains("PATH") && self.platform.os != "windows" {
+            self.image_env.set("PATH", DEFAULT_PATH);
         }
-        for entry in &self.config.env {
-            let (key, value) = entry.split_once('=').unwrap_or((entry, ""));
+        for (key, value) in self.image_env.entries() {
             self.env.set(key, value);
         }
         if !self.config.working_dir.is_empty() {
@@ -44,6 +46,7 @@ impl StageBuilder<'_> {
         let Some(parent) = &self.done[parent] else {
             return;
         };
+        self.spend(parent.weight);
         self.config = parent.stage.config.clone();
         self.author.clone_from(&parent.stage.author);
         self.platform = parent.stage.platform.clone();
@@ -52,6 +55,7 @@ impl StageBuilder<'_> {
         self.output = parent.stage.output;
         self.env = parent.env.clone();
         self.arguments.clone_from(&parent.arguments);
+        self.workdir_is_set = parent.workdir_is_set;
     }
 
     fn begin_with_image(&mut self, reference: &str) {
@@ -60,6 +64,11 @@ impl StageBuilder<'_> {
             self.config = config.config.clone();
             self.author.clone_from(&config.author);
             self.base_image = Some(config.clone());
+            self.spend(config.to_bytes().len());
+            let from = self.plan.stages[self.index].span;
+            let actual = config.platform();
+            let warning = evaluated::base_platform(reference, &self.platform, &actual, from);
+            self.warnings.extend(warning);
         }
         let has_layers = config.is_none_or(|config| {
             !config.rootfs.diff_ids.is_empty()

@@ -1,14 +1,15 @@
 //! Expansion of an instruction's words with the stage's variables.
 
-use std::collections::BTreeSet;
-
 use super::StageBuilder;
 use crate::code;
 use crate::diagnostic::{Diagnostic, Phase};
 use crate::line::{Line, Word};
+use crate::lint::{Rule, evaluated};
 use crate::source::Span;
-use crate::suggest;
-use crate::words::{self, Quotes, Style};
+use crate::words::{self, Expansion, Quotes, Style};
+
+/// Warnings of one stage that are told: an undefined variable costs a look at all names.
+const MAX_WARNINGS: usize = 100;
 
 impl StageBuilder<'_> {
     /// Expands an argument with the variables as they are now.
@@ -21,7 +22,7 @@ impl StageBuilder<'_> {
         let style = Style::new(self.world.dockerfile.escape);
         let expansion =
             words::expand(text, style, &self.env).map_err(|why| cannot_expand(text, span, &why))?;
-        self.warn_of_unset(&expansion.unset, span);
+        self.expanded(&expansion, span)?;
         Ok(expansion.text)
     }
 
@@ -31,7 +32,7 @@ impl StageBuilder<'_> {
         let expanded = words::expand_words(&word.text, style, &self.env);
         let (words, expansion) =
             expanded.map_err(|why| cannot_expand(&word.text, word.span, &why))?;
-        self.warn_of_unset(&expansion.unset, word.span);
+        self.expanded(&expansion, word.span)?;
         Ok(words)
     }
 
@@ -44,30 +45,38 @@ impl StageBuilder<'_> {
         let span = line.head_span();
         let expansion =
             words::expand(text, style, &self.env).map_err(|why| cannot_expand(text, span, &why))?;
-        self.warn_of_unset(&expansion.unset, span);
+        self.expanded(&expansion, span)?;
         Ok(expansion.text)
     }
 
-    fn warn_of_unset(&mut self, unset: &BTreeSet<String>, span: Span) {
-        for name in unset {
-            if self.arguments.iter().any(|(declared, _)| declared == name) {
-                continue;
+    /// Counts an expansion and warns of variables that are not set.
+    fn expanded(&mut self, expansion: &Expansion, span: Span) -> Result<(), Diagnostic> {
+        for name in &expansion.unset {
+            if !self.arguments.contains(name) && self.warnings.len() < MAX_WARNINGS {
+                let declared = self
+                    .arguments
+                    .entries()
+                    .iter()
+                    .map(|(name, _)| name.as_str());
+                let known = self.env.names().chain(declared);
+                let warning = evaluated::undefined_var(name, known, span);
+                self.warnings.push(warning);
             }
-            let near = suggest::nearest(name, self.env.names().chain(self.declared()));
-            let mut message = format!("Usage of undefined variable '${name}'");
-            if let Some(near) = near {
-                message.push_str(&format!(" (did you mean ${near}?)"));
-            }
-            let warning = Diagnostic::warning("UndefinedVar", span, message);
-            self.warnings.push(Diagnostic {
-                phase: Phase::Evaluate,
-                ..warning
-            });
         }
+        self.spend(expansion.text.len() + size_of::<String>());
+        self.check_budget(span)
     }
 
-    fn declared(&self) -> impl Iterator<Item = &str> {
-        self.arguments.iter().map(|(name, _)| name.as_str())
+    /// A warning of a rule about what is being applied.
+    pub(crate) fn warn(&mut self, rule: &Rule, span: Span, message: String) {
+        if self.warnings.len() >= MAX_WARNINGS {
+            return;
+        }
+        let warning = rule.warning(span, message);
+        self.warnings.push(Diagnostic {
+            phase: Phase::Evaluate,
+            ..warning
+        });
     }
 }
 

@@ -1,5 +1,7 @@
 //! What `COPY` and `ADD` share: sources, destination, owner, mode.
 
+use std::collections::BTreeMap;
+
 use crate::chmod::Chmod;
 use crate::code;
 use crate::diagnostic::Diagnostic;
@@ -102,12 +104,19 @@ impl Transfer {
         }
         let mut sources = Vec::new();
         let mut inline = Vec::new();
+        // The last body of a name counts, as in BuildKit.
+        let bodies = line
+            .heredocs
+            .iter()
+            .map(|doc| (doc.name.as_str(), doc.content.as_str()));
+        let bodies: BTreeMap<&str, &str> = bodies.collect();
         for word in arguments {
             match heredoc::opening(&word.text) {
-                // The last body of a name counts, as in BuildKit.
                 Ok(Some(opening)) => {
-                    let body = line.heredocs.iter().rfind(|doc| doc.name == opening.name);
-                    let body = body.map_or("", |doc| doc.content.as_str());
+                    let body = bodies
+                        .get(opening.name.as_str())
+                        .copied()
+                        .unwrap_or_default();
                     inline.push(Heredoc {
                         content: body.to_owned(),
                         ..opening

@@ -1,0 +1,52 @@
+//! All names of instructions in one case, that of the majority.
+
+use super::{Findings, Rule};
+use crate::ast::Dockerfile;
+use crate::line::Line;
+
+pub(super) const RULE: Rule = Rule {
+    name: "ConsistentInstructionCasing",
+    slug: "consistent-instruction-casing",
+    description: "All commands within the Dockerfile should use the same casing (either upper or lower)",
+    experimental: false,
+    check: Some(check),
+};
+
+fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
+    let lower = |line: &&Line| line.name.text == line.name.text.to_lowercase();
+    let upper = |line: &&Line| line.name.text == line.name.text.to_uppercase();
+    // What stands before the first stage is not counted.
+    let first = dockerfile.stages.first().map_or(0, |stage| stage.line);
+    let lines = &dockerfile.lines[first..];
+    let want_lower = lines.iter().filter(lower).count() > lines.iter().filter(upper).count();
+    let wanted = if want_lower { "lowercase" } else { "uppercase" };
+    for line in lines {
+        if !(if want_lower {
+            lower(&line)
+        } else {
+            upper(&line)
+        }) {
+            let message = format!(
+                "Command '{}' should match the case of the command majority ({wanted})",
+                line.name.text
+            );
+            findings.add(&RULE, line, line.name.span, message);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::lint::tests::warnings;
+
+    #[test]
+    fn the_majority_decides() {
+        assert!(warnings("from x\nrun a").is_empty());
+        let found = warnings("FROM x\nrun a\nRUN b\nRun c");
+        assert_eq!(found.len(), 2);
+        assert_eq!(
+            found[0].1,
+            "Command 'run' should match the case of the command majority (uppercase)"
+        );
+    }
+}
