@@ -155,6 +155,7 @@ fn build(
         .iter()
         .position(|&index| index == target)
         .unwrap_or(0);
+    let epoch = world.epoch().map_err(|error| vec![error])?;
     let labels = world.inputs.labels.clone();
     stages[target].config.labels.extend(labels);
     place(world.dockerfile, &mut warnings);
@@ -166,5 +167,6 @@ fn build(
         target,
         warnings,
         unused_build_args: world.unused_build_args(plan, reachable),
+        source_date_epoch: epoch,
     })
 }

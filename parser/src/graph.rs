@@ -34,6 +34,9 @@ pub struct StageGraph {
     pub warnings: Vec<Diagnostic>,
     /// Names given with `--build-arg` that no `ARG` consumed, sorted.
     pub unused_build_args: Vec<String>,
+    /// The time, in seconds, that all times are clamped to: the command line's, or the default
+    /// of a global `ARG SOURCE_DATE_EPOCH`.
+    pub source_date_epoch: Option<i64>,
 }
 
 /// One operation and where it comes from.
@@ -46,7 +49,8 @@ pub struct Node {
     /// Position in [`StageGraph::stages`] of the first stage that uses it. Sources (images,
     /// contexts) have one too: the stage that first asked for them.
     pub stage: Option<usize>,
-    /// The instruction's byte range in the Dockerfile; none for an `ONBUILD` trigger.
+    /// The instruction's byte range in the Dockerfile; none for an `ONBUILD` trigger. Of images
+    /// and contexts: the place that first asks for them (`FROM`, the value of `--from`, `COPY`).
     pub span: Option<Span>,
     /// 1-based line of the instruction (of `FROM`, for a trigger).
     pub line: u32,

@@ -9,26 +9,17 @@ use crate::words::Variables;
 pub(crate) struct Environment {
     /// None where a later assignment took the place.
     entries: Vec<Option<(String, String)>>,
-    /// Where each name is, and whether `ENV` set it. Looked up only, never iterated.
-    places: HashMap<String, (usize, bool)>,
+    /// Where each name is. Looked up only, never iterated.
+    places: HashMap<String, usize>,
 }
 
 impl Environment {
-    /// Sets a variable by `ENV` or from an image.
+    /// Sets a variable, by `ENV`, by `ARG` or from an image: whatever comes last decides. (Docker's
+    /// reference says that `ENV` always wins over `ARG`; BuildKit lets an `ARG` after it win, which
+    /// Dockerfiles rely on.)
     pub(crate) fn set(&mut self, key: &str, value: &str) {
-        self.put(key, value, true);
-    }
-
-    /// Sets a variable by `ARG`, unless `ENV` has set it: that always wins.
-    pub(crate) fn set_argument(&mut self, key: &str, value: &str) {
-        if !self.places.get(key).is_some_and(|&(_, by_env)| by_env) {
-            self.put(key, value, false);
-        }
-    }
-
-    fn put(&mut self, key: &str, value: &str, by_env: bool) {
         let place = self.entries.len();
-        if let Some((old, _)) = self.places.insert(key.to_owned(), (place, by_env)) {
+        if let Some(old) = self.places.insert(key.to_owned(), place) {
             self.entries[old] = None;
         }
         self.entries.push(Some((key.to_owned(), value.to_owned())));
@@ -50,7 +41,7 @@ impl Environment {
 
 impl Variables for Environment {
     fn get(&self, name: &str) -> Option<&str> {
-        let &(place, _) = self.places.get(name)?;
+        let &place = self.places.get(name)?;
         self.entries[place]
             .as_ref()
             .map(|(_, value)| value.as_str())
@@ -144,14 +135,14 @@ mod tests {
     #[test]
     fn the_last_assignment_decides_the_order() {
         let mut env = Environment::default();
-        env.set_argument("A", "1");
+        env.set("A", "1");
         env.set("B", "2");
-        env.set_argument("A", "3");
-        env.set_argument("B", "4");
-        assert_eq!(env.to_list(), ["B=2", "A=3"]);
+        env.set("A", "3");
+        env.set("B", "4");
+        assert_eq!(env.to_list(), ["A=3", "B=4"]);
         env.set("A", "5");
-        env.set_argument("A", "6");
-        assert_eq!(env.get("A"), Some("5"));
+        env.set("A", "6");
+        assert_eq!(env.get("A"), Some("6"));
     }
 
     #[test]

@@ -230,9 +230,9 @@ impl<'e> StageBuilder<'e> {
         });
     }
 
-    /// The main build context.
-    pub(crate) fn context(&mut self) -> NodeId {
-        self.source_node(Op::Context { name: None })
+    /// The main build context. The span is the place that asks for it.
+    pub(crate) fn context(&mut self, span: Span) -> NodeId {
+        self.source_node(Op::Context { name: None }, span)
     }
 
     /// The file system that `--from` names.
@@ -240,14 +240,17 @@ impl<'e> StageBuilder<'e> {
         let error =
             |message: String| Diagnostic::error(code::STAGE_ORDER, Phase::Evaluate, span, message);
         match self.plan.source(self.world, from).map_err(error)? {
-            Base::Scratch => Ok(self.source_node(Op::Scratch)),
-            Base::Context(name) => Ok(self.source_node(Op::Context { name: Some(name) })),
+            Base::Scratch => Ok(self.source_node(Op::Scratch, span)),
+            Base::Context(name) => Ok(self.source_node(Op::Context { name: Some(name) }, span)),
             Base::Image(reference) => {
                 let platform = self.world.inputs.platform.clone();
-                Ok(self.source_node(Op::Image {
-                    reference,
-                    platform,
-                }))
+                Ok(self.source_node(
+                    Op::Image {
+                        reference,
+                        platform,
+                    },
+                    span,
+                ))
             }
             Base::Stage(index) => match &self.done[index] {
                 Some(done) if index < self.index => Ok(done.stage.output),
@@ -275,7 +278,7 @@ impl<'e> StageBuilder<'e> {
         if let Some(value) = &value
             && !NOT_ENVIRONMENT.contains(&argument.name.as_str())
         {
-            self.env.set_argument(&argument.name, value);
+            self.env.set(&argument.name, value);
         }
         self.arguments.declare(&argument.name, value.clone());
         Ok(value)

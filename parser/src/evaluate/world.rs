@@ -7,10 +7,12 @@ use kiln_oci::Reference;
 use super::globals;
 use super::plan::Plan;
 use crate::ast::Dockerfile;
-use crate::diagnostic::Diagnostic;
+use crate::code;
+use crate::diagnostic::{Diagnostic, Phase};
 use crate::inputs::{Bases, Inputs, NamedContext};
 use crate::instruction::{Instruction, MountFields};
 use crate::path;
+use crate::source::Span;
 
 /// Variables that processes see although no `ARG` declares them; both cases count.
 const PROXIES: &[&str] = &[
@@ -67,6 +69,30 @@ impl<'e> World<'e> {
     /// The value of a `--build-arg`.
     pub(crate) fn argument(&self, name: &str) -> Option<&str> {
         self.arguments.get(name).map(String::as_str)
+    }
+
+    /// `SOURCE_DATE_EPOCH` of the command line or of a global `ARG`; an empty one is none, and
+    /// so is `context`, which only the caller can resolve.
+    pub(super) fn epoch(&self) -> Result<Option<i64>, Diagnostic> {
+        const NAME: &str = "SOURCE_DATE_EPOCH";
+        let value = self
+            .argument(NAME)
+            .or(self.globals.get(NAME).map(String::as_str));
+        let Some(value) = value.filter(|value| !value.is_empty() && *value != "context") else {
+            return Ok(None);
+        };
+        value.parse().map(Some).map_err(|_| {
+            let globals = self
+                .dockerfile
+                .globals
+                .iter()
+                .flat_map(|global| &global.arg.arguments);
+            let declared = globals.find(|argument| argument.name == NAME);
+            let default = declared.and_then(|argument| argument.default.as_ref());
+            let span = default.map_or(Span::default(), |default| default.span);
+            let message = format!("invalid SOURCE_DATE_EPOCH: {value}");
+            Diagnostic::error(code::VALUE, Phase::Evaluate, span, message)
+        })
     }
 
     /// The named context that replaces a stage or an image, with the name it was given.

@@ -15,7 +15,7 @@ use crate::chmod::Chmod;
 pub struct CopyOp {
     /// The file system to change. With `link` it is only what the new layer is put upon.
     pub base: NodeId,
-    /// In the order written; later ones overwrite earlier ones.
+    /// Paths and addresses in the order written, then heredocs; later ones overwrite earlier.
     pub sources: Vec<CopySource>,
     /// Absolute and cleaned; a trailing slash (also from `.` or a `WORKDIR`-relative `x/`) is
     /// kept and means "a directory".

@@ -117,7 +117,7 @@ impl Add {
             pivot: String::new(),
         }];
         Ok(CopySource::Files {
-            from: stage.context(),
+            from: stage.context(source.span),
             paths,
         })
     }

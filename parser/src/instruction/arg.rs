@@ -28,7 +28,7 @@ impl Meaning for Arg {
     const USAGE: &'static str = "ARG <name>[=<default value>] …";
     const DOC: &'static str = "Declares build arguments. Before the first `FROM` they are visible in `FROM` \
         lines only; `ARG <name>` in a stage imports them. `--build-arg` beats the default. From its line \
-        on an argument is part of the environment of every `RUN`. `ENV` of the same name beats it.";
+        on an argument is part of the environment of every `RUN`. Between `ENV` and `ARG` of one name the later one decides.";
 
     /// Flags are not looked at, as in BuildKit.
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
@@ -105,9 +105,10 @@ mod tests {
     }
 
     #[test]
-    fn env_beats_arg_in_either_order() {
+    fn what_comes_last_decides_between_env_and_arg() {
         let stage = target("FROM scratch\nENV A=e\nARG A=a\nLABEL l=$A");
-        assert_eq!(stage.config.labels["l"], "e");
+        assert_eq!(stage.config.labels["l"], "a");
+        assert_eq!(stage.config.env[1], "A=e", "the image does not care");
         let stage = target("FROM scratch\nARG A=a\nENV A=e\nLABEL l=$A");
         assert_eq!(stage.config.labels["l"], "e");
     }

@@ -79,7 +79,7 @@ impl Meaning for Copy {
             let paths = paths.collect();
             let from = match &self.from {
                 Some(from) => stage.source(&from.text, from.span)?,
-                None => stage.context(),
+                None => stage.context(line.head_span()),
             };
             sources.push(CopySource::Files { from, paths });
         }

@@ -21,7 +21,7 @@ impl Meaning for Env {
     const FORM: Form = Form::Pairs;
     const USAGE: &'static str = "ENV <key>=<value> …\nENV <key> <value>";
     const DOC: &'static str = "Sets environment variables. All values of one line see the variables as they \
-        were before it. A variable that is there already keeps its position. `ENV` beats `ARG`.";
+        were before it. A variable that is there already keeps its position. An `ENV` beats an `ARG` of the same name before it.";
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         flags::read(line, Self::FLAGS)?;

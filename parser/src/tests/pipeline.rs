@@ -322,6 +322,20 @@ fn the_epoch_is_an_argument() {
         inputs,
     );
     assert_eq!(graph.target_stage().config.labels["e"], "7");
+    assert_eq!(graph.source_date_epoch, Some(7));
+    let of = |value: &str| format!("ARG SOURCE_DATE_EPOCH={value}\nFROM scratch");
+    assert_eq!(
+        evaluated(&of("9"), no_arguments()).source_date_epoch,
+        Some(9)
+    );
+    assert_eq!(
+        evaluated(&of("context"), no_arguments()).source_date_epoch,
+        None
+    );
+    assert_eq!(
+        evaluation_messages(&of("x")),
+        ["invalid SOURCE_DATE_EPOCH: x"]
+    );
 }
 
 #[test]

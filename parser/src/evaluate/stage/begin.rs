@@ -8,6 +8,7 @@ use crate::evaluate::nodes::Origin;
 use crate::evaluate::plan::Base;
 use crate::graph::{CopyOp, CopySource, NodeId, Op, SourcePath, Unpack};
 use crate::lint::evaluated;
+use crate::source::Span;
 
 /// The `PATH` of images that have none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -19,7 +20,7 @@ impl StageBuilder<'_> {
             Base::Stage(parent) => self.inherit(*parent),
             Base::Scratch => {
                 self.config = empty_config();
-                self.output = self.source_node(Op::Scratch);
+                self.output = self.base_source(Op::Scratch);
             }
             Base::Context(name) => {
                 self.config = empty_config();
@@ -65,7 +66,7 @@ impl StageBuilder<'_> {
             self.author.clone_from(&config.author);
             self.base_image = Some(config.clone());
             self.spend(config.to_bytes().len());
-            let from = self.plan.stages[self.index].span;
+            let from = self.base_span();
             let actual = config.platform();
             let warning = evaluated::base_platform(reference, &self.platform, &actual, from);
             self.warnings.extend(warning);
@@ -76,25 +77,25 @@ impl StageBuilder<'_> {
         });
         self.output = if has_layers {
             let platform = self.platform.clone();
-            self.source_node(Op::Image {
+            self.base_source(Op::Image {
                 reference: reference.to_owned(),
                 platform,
             })
         } else {
-            self.source_node(Op::Scratch)
+            self.base_source(Op::Scratch)
         };
     }
 
     fn context_as_root(&mut self, name: &str) -> NodeId {
-        let base = self.source_node(Op::Scratch);
-        let from = self.source_node(Op::Context {
+        let base = self.base_source(Op::Scratch);
+        let from = self.base_source(Op::Context {
             name: Some(name.to_owned()),
         });
         let root = SourcePath {
             pattern: String::new(),
             pivot: String::new(),
         };
-        self.source_node(Op::Copy(CopyOp {
+        let copy = Op::Copy(CopyOp {
             base,
             sources: vec![CopySource::Files {
                 from,
@@ -108,21 +109,40 @@ impl StageBuilder<'_> {
             exclude: Vec::new(),
             unpack: Unpack::No,
             is_add: false,
-        }))
+        });
+        self.titled_source(copy, self.base_span(), format!("FROM {name}"))
     }
 
-    /// A node that `FROM` or `--from` asks for.
-    pub(super) fn source_node(&mut self, op: Op) -> NodeId {
+    fn base_span(&self) -> Span {
+        self.plan.stages[self.index].span
+    }
+
+    /// A node that `FROM` asks for.
+    fn base_source(&mut self, op: Op) -> NodeId {
+        self.source_node(op, self.base_span())
+    }
+
+    /// A node that the text at `span` asks for; for triggers it is `FROM`.
+    pub(super) fn source_node(&mut self, op: Op, span: Span) -> NodeId {
         let title = match &op {
             Op::Image { reference, .. } => format!("FROM {reference}"),
             Op::Context { name: None } => "load build context".to_owned(),
             Op::Context { name: Some(name) } => format!("load context {name}"),
             _ => "FROM scratch".to_owned(),
         };
+        let span = if self.is_trigger {
+            self.base_span()
+        } else {
+            span
+        };
+        self.titled_source(op, span, title)
+    }
+
+    fn titled_source(&mut self, op: Op, span: Span, title: String) -> NodeId {
         let (stage, line) = (self.position, self.line);
         self.nodes.add(op, || Origin {
             stage,
-            span: None,
+            span: Some(span),
             line,
             title,
         })

@@ -101,6 +101,11 @@ fn from_means_context_stage_or_image() {
     let CopySource::Files { from, .. } = &last(&graph).sources[0] else {
         panic!("{graph:?}")
     };
+    // Where a missing image is reported.
+    assert_eq!(
+        graph.node(*from).span,
+        Some(crate::source::Span::new(18, 33))
+    );
     assert!(
         matches!(&graph.node(*from).op, Op::Image { reference, .. } if reference == "alpine:3")
     );

@@ -99,7 +99,7 @@ impl MountSpec {
             Kind::Bind => RunMount::Bind {
                 from: self
                     .from(&fields, stage)?
-                    .unwrap_or_else(|| stage.context()),
+                    .unwrap_or_else(|| stage.context(self.flag.span)),
                 source,
                 target,
                 rw: !fields.read_only,
