@@ -82,11 +82,8 @@ impl<'e> World<'e> {
             return Ok(None);
         };
         value.parse().map(Some).map_err(|_| {
-            let globals = self
-                .dockerfile
-                .globals
-                .iter()
-                .flat_map(|global| &global.arg.arguments);
+            let globals = self.dockerfile.globals.iter().rev();
+            let mut globals = globals.flat_map(|global| global.arg.arguments.iter().rev());
             let declared = globals.find(|argument| argument.name == NAME);
             let default = declared.and_then(|argument| argument.default.as_ref());
             let span = default.map_or(Span::default(), |default| default.span);
