@@ -12,10 +12,23 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Args)]
 pub struct Globals {
     /// Folder of the store [default: /var/lib/kiln for root, else ~/.local/share/kiln]
-    #[arg(long, global = true, env = "KILN_STORE", value_name = "DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "KILN_STORE",
+        value_name = "DIR",
+        hide_env_values = true
+    )]
     pub store: Option<PathBuf>,
     /// Kernel features that are not used, to test the fallbacks
-    #[arg(long, global = true, env = "KILN_DISABLE", value_name = "NAMES", hide = true, default_value = "")]
+    #[arg(
+        long,
+        global = true,
+        env = "KILN_DISABLE",
+        value_name = "NAMES",
+        hide = true,
+        default_value = ""
+    )]
     pub disable: String,
 }
 
@@ -26,7 +39,8 @@ impl Globals {
     /// When an ordinary user has no home.
     pub fn store(&self) -> Result<PathBuf, Failure> {
         if let Some(store) = &self.store {
-            return std::path::absolute(store).map_err(|error| Failure::usage(format!("--store: {error}")));
+            return std::path::absolute(store)
+                .map_err(|error| Failure::usage(format!("--store: {error}")));
         }
         if rustix::process::geteuid().is_root() {
             return Ok(PathBuf::from("/var/lib/kiln"));
@@ -35,7 +49,10 @@ impl Globals {
             return Ok(PathBuf::from(data).join("kiln"));
         }
         let home = variable("HOME").filter(|home| home.starts_with('/'));
-        let home = home.ok_or_else(|| Failure::usage("there is no HOME to keep the store in").hint("say where with --store DIR or KILN_STORE"))?;
+        let home = home.ok_or_else(|| {
+            Failure::usage("there is no HOME to keep the store in")
+                .hint("say where with --store DIR or KILN_STORE")
+        })?;
         Ok(PathBuf::from(home).join(".local/share/kiln"))
     }
 
@@ -44,7 +61,9 @@ impl Globals {
     /// # Errors
     /// When a name is unknown.
     pub fn disabled(&self) -> Result<Disabled, Failure> {
-        self.disable.parse().map_err(|error| Failure::usage(format!("KILN_DISABLE: {error}")))
+        self.disable
+            .parse()
+            .map_err(|error| Failure::usage(format!("KILN_DISABLE: {error}")))
     }
 }
 
@@ -62,7 +81,10 @@ pub fn no_color() -> bool {
 pub fn start_tracing() {
     if let Some(filter) = variable("KILN_LOG") {
         let filter = tracing_subscriber::EnvFilter::new(filter);
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .init();
     }
 }
 
@@ -72,5 +94,13 @@ pub fn resolv_conf() -> String {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
     let text = read("/etc/resolv.conf");
     let upstream = read("/run/systemd/resolve/resolv.conf");
-    if text.lines().any(|line| line.trim() == "nameserver 127.0.0.53") && !upstream.is_empty() { upstream } else { text }
+    if text
+        .lines()
+        .any(|line| line.trim() == "nameserver 127.0.0.53")
+        && !upstream.is_empty()
+    {
+        upstream
+    } else {
+        text
+    }
 }

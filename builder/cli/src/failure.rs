@@ -1,10 +1,10 @@
 //! What a command failed with, as people read it: what happened, why, what to do; and the exit code for scripts.
 
 use crate::environment::{self, Globals};
+use kiln_cache::{ImageError, LayerError, StoreError};
 use kiln_engine::archive::ArchiveError;
 use kiln_engine::chain_of_causes;
-use kiln_oci::archive::LoadError;
-use kiln_cache::{ImageError, StoreError};
+use kiln_oci::archive::SaveError;
 use kiln_sandbox::EnterError;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -42,7 +42,12 @@ pub struct Failure {
 impl Failure {
     /// Of a kind, with one sentence.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Failure { kind, message: message.into(), details: String::new(), hints: Vec::new() }
+        Failure {
+            kind,
+            message: message.into(),
+            details: String::new(),
+            hints: Vec::new(),
+        }
     }
 
     /// The arguments are wrong.
@@ -65,38 +70,87 @@ impl Failure {
     /// Shows it on standard error; the exit code.
     pub fn report(&self, _globals: &Globals) -> ExitCode {
         let color = std::io::stderr().is_terminal() && !environment::no_color();
-        let (red, cyan, reset) = if color { ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m") } else { ("", "", "") };
+        let (red, cyan, reset) = if color {
+            ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m")
+        } else {
+            ("", "", "")
+        };
         let mut text = String::new();
         if !self.details.is_empty() {
-            text.push_str(self.details.trim_end());
+            text.push_str(&printable(self.details.trim_end(), color));
             text.push('\n');
         }
         if !self.message.is_empty() {
-            text.push_str(&format!("{red}error{reset}: {}\n", printable(&self.message)));
+            text.push_str(&format!(
+                "{red}error{reset}: {}\n",
+                printable(&self.message, false)
+            ));
         }
         for hint in &self.hints {
-            text.push_str(&format!("{cyan}hint{reset}: {hint}\n"));
+            text.push_str(&format!("{cyan}hint{reset}: {}\n", printable(hint, false)));
         }
         let _ = std::io::stderr().write_all(text.as_bytes());
         ExitCode::from(self.kind as u8)
     }
 }
 
-/// Names from outside may hold control bytes; a message never does.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+/// Names from outside may hold control bytes; a message never does. With `styled`, kiln's own colour sequences stay.
+pub fn printable(text: &str, styled: bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let style = if styled && next == '\x1b' {
+            style_length(rest)
+        } else {
+            0
+        };
+        if style > 0 {
+            shown.push_str(&rest[..style]);
+            rest = &rest[style..];
+            continue;
+        }
+        shown.push(if next.is_control() && next != '\n' {
+            '\u{fffd}'
+        } else {
+            next
+        });
+        rest = &rest[next.len_utf8()..];
+    }
+    shown
+}
+
+/// Bytes of the `ESC [ digits ; … m` that `text` begins with, else 0: it sets colours and nothing else.
+fn style_length(text: &str) -> usize {
+    let Some(body) = text.strip_prefix("\x1b[") else {
+        return 0;
+    };
+    let length = body
+        .bytes()
+        .take_while(|byte| byte.is_ascii_digit() || *byte == b';')
+        .count();
+    if body.as_bytes().get(length) == Some(&b'm') {
+        length + 3
+    } else {
+        0
+    }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let failure = Failure::new(Kind::Environment, chain_of_causes(&error));
         match error {
-            StoreError::NoSpace { .. } => failure.hint("free some space, or shrink the store with `kiln prune --max-size SIZE`"),
-            StoreError::Owner { .. } | StoreError::NotAStore { .. } | StoreError::NetworkFilesystem { .. } => {
+            StoreError::NoSpace { .. } => failure
+                .hint("free some space, or shrink the store with `kiln prune --max-size SIZE`"),
+            StoreError::Owner { .. }
+            | StoreError::NotAStore { .. }
+            | StoreError::NetworkFilesystem { .. } => {
                 failure.hint("choose another folder with --store DIR or KILN_STORE")
             }
-            StoreError::Version { .. } => failure.hint("use the kiln that made it, or another folder with --store DIR"),
-            StoreError::Missing { .. } | StoreError::Damaged { .. } => failure.hint("`kiln fsck --repair` drops what is damaged; the next build makes it again"),
+            StoreError::Version { .. } => {
+                failure.hint("use the kiln that made it, or another folder with --store DIR")
+            }
+            StoreError::Missing { .. } | StoreError::Damaged { .. } => failure
+                .hint("`kiln fsck --repair` drops what is damaged; the next build makes it again"),
             _ => failure,
         }
     }
@@ -106,7 +160,8 @@ impl From<ImageError> for Failure {
     fn from(error: ImageError) -> Self {
         match error {
             ImageError::Store(error) => error.into(),
-            ImageError::NotFound { .. } => Failure::new(Kind::Build, error.to_string()).hint("`kiln images` lists what there is"),
+            ImageError::NotFound { .. } => Failure::new(Kind::Build, error.to_string())
+                .hint("`kiln images` lists what there is"),
             other => Failure::new(Kind::Build, chain_of_causes(&other)),
         }
     }
@@ -116,21 +171,47 @@ impl From<ArchiveError> for Failure {
     fn from(error: ArchiveError) -> Self {
         match error {
             ArchiveError::Image(error) => error.into(),
+            // What came from outside is wrong, not the store.
+            ArchiveError::Store(
+                error @ (StoreError::Layer(
+                    LayerError::Tar(_)
+                    | LayerError::BadName { .. }
+                    | LayerError::TooMuch { .. }
+                    | LayerError::LinkTarget { .. }
+                    | LayerError::Unsupported { .. },
+                )
+                | StoreError::DigestMismatch { .. }
+                | StoreError::SizeMismatch { .. }),
+            ) => Failure::new(Kind::Build, chain_of_causes(&error)),
             ArchiveError::Store(error) => error.into(),
-            ArchiveError::Load(error) => error.into(),
+            ArchiveError::Save(error @ (SaveError::Write(_) | SaveError::Header(_))) => {
+                Failure::new(Kind::Environment, chain_of_causes(&error))
+            }
             other => Failure::new(Kind::Build, chain_of_causes(&other)),
         }
     }
 }
 
-impl From<LoadError> for Failure {
-    fn from(error: LoadError) -> Self {
-        Failure::new(Kind::Build, chain_of_causes(&error))
+impl From<EnterError> for Failure {
+    fn from(error: EnterError) -> Self {
+        Failure::new(Kind::Environment, chain_of_causes(&error))
+            .hint("`kiln doctor` tells what this machine lacks")
     }
 }
 
-impl From<EnterError> for Failure {
-    fn from(error: EnterError) -> Self {
-        Failure::new(Kind::Environment, chain_of_causes(&error)).hint("`kiln doctor` tells what this machine lacks")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_bytes_are_never_shown() {
+        assert_eq!(
+            printable("a\x1b]0;t\x07b\nc", false),
+            "a\u{fffd}]0;t\u{fffd}b\nc"
+        );
+        assert_eq!(
+            printable("\x1b[1;31merror\x1b[0m \x1b[2J", true),
+            "\x1b[1;31merror\x1b[0m \u{fffd}[2J"
+        );
     }
 }

@@ -15,7 +15,12 @@ use std::process::ExitCode;
 
 /// Builds images from Dockerfiles, without a daemon and without root.
 #[derive(Debug, Parser)]
-#[command(name = "kiln", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(
+    name = "kiln",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true
+)]
 struct Arguments {
     #[command(flatten)]
     globals: environment::Globals,
@@ -32,7 +37,11 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
+            return ExitCode::from(if error.use_stderr() {
+                failure::USAGE
+            } else {
+                0
+            });
         }
     };
     environment::start_tracing();

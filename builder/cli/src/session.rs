@@ -17,7 +17,11 @@ pub fn open(globals: &Globals, events: Events, cancel: Cancel) -> Result<Session
     let disabled = globals.disabled()?;
     let root = globals.store()?;
     let entered = enter(EnterOptions { disabled })?;
-    let store = Store::open(OpenOptions { rootless: entered.rootless, single_id: entered.ids.is_single(), ..options(root, entered.ids.key()) })?;
+    let store = Store::open(OpenOptions {
+        rootless: entered.rootless,
+        single_id: entered.ids.is_single(),
+        ..options(root, entered.ids.key())
+    })?;
     if let Some(note) = &entered.note {
         events.warn(note);
     }
@@ -26,7 +30,15 @@ pub fn open(globals: &Globals, events: Events, cancel: Cancel) -> Result<Session
         search_path: environment::variable("PATH").unwrap_or_default(),
         now: SystemTime::now,
     };
-    Ok(Session { store, events, cancel, ids: entered.ids, rootless: entered.rootless, disabled, host })
+    Ok(Session {
+        store,
+        events,
+        cancel,
+        ids: entered.ids,
+        rootless: entered.rootless,
+        disabled,
+        host,
+    })
 }
 
 /// Opens the store for a command that neither mounts nor looks into views.
@@ -39,6 +51,17 @@ pub fn store(globals: &Globals) -> Result<Store, Failure> {
 
 fn options(root: std::path::PathBuf, id_map_key: String) -> OpenOptions {
     // Without a boot id everything counts as another boot's and is verified: slower, never wrong.
-    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
-    OpenOptions { root, id_map_key, rootless: false, single_id: false, boot_id, read_only: false, now: SystemTime::now }
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
+    OpenOptions {
+        root,
+        id_map_key,
+        rootless: false,
+        single_id: false,
+        boot_id,
+        read_only: false,
+        now: SystemTime::now,
+    }
 }

@@ -18,7 +18,9 @@ impl Watch {
     /// Starts watching, on a thread of its own.
     pub fn start(cancel: &Cancel) -> Self {
         let last = Arc::new(AtomicI32::new(0));
-        let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return Watch { handle: None, last } };
+        let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else {
+            return Watch { handle: None, last };
+        };
         let handle = Some(signals.handle());
         let (cancel, seen) = (cancel.clone(), last.clone());
         std::thread::spawn(move || {
@@ -40,7 +42,11 @@ impl Watch {
 }
 
 fn kind(signal: i32) -> Kind {
-    if signal == SIGTERM { Kind::Terminated } else { Kind::Interrupted }
+    if signal == SIGTERM {
+        Kind::Terminated
+    } else {
+        Kind::Interrupted
+    }
 }
 
 impl Drop for Watch {

@@ -15,7 +15,10 @@ pub fn line(line: &str) {
 }
 
 fn format(header: &[&str], rows: &[Vec<String>]) -> String {
-    let lines = || std::iter::once(header.iter().map(|cell| (*cell).to_owned()).collect()).chain(rows.iter().cloned());
+    let lines = || {
+        std::iter::once(header.iter().map(|cell| (*cell).to_owned()).collect())
+            .chain(rows.iter().cloned())
+    };
     let mut widths = vec![0; header.len()];
     for line in lines() {
         let line: Vec<String> = line;
@@ -43,7 +46,13 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_the_last_is_not_padded() {
-        let rows = [vec!["app".to_owned(), "1".to_owned()], vec!["longer name".to_owned(), "2".to_owned()]];
-        assert_eq!(format(&["NAME", "N"], &rows), "NAME          N\napp           1\nlonger name   2\n");
+        let rows = [
+            vec!["app".to_owned(), "1".to_owned()],
+            vec!["longer name".to_owned(), "2".to_owned()],
+        ];
+        assert_eq!(
+            format(&["NAME", "N"], &rows),
+            "NAME          N\napp           1\nlonger name   2\n"
+        );
     }
 }

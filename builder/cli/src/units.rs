@@ -18,7 +18,11 @@ pub fn bytes(count: u64) -> String {
         2
     };
     let text = format!("{value:.digits$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    let text = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        &text
+    };
     format!("{text}{}", UNITS[unit])
 }
 
@@ -29,15 +33,24 @@ pub fn bytes(count: u64) -> String {
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let wrong = || format!("{text:?} is not a size such as 500MB, 2GiB or 1048576");
     let text_trimmed = text.trim();
-    let digits = text_trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text_trimmed.len());
+    let digits = text_trimmed
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text_trimmed.len());
     let number: f64 = text_trimmed[..digits].parse().map_err(|_| wrong())?;
     let unit = text_trimmed[digits..].trim().to_ascii_lowercase();
     let (letter, base) = match unit.strip_suffix("ib") {
         Some(letter) => (letter, 1024_f64),
         None => (unit.strip_suffix('b').unwrap_or(&unit), 1000_f64),
     };
-    let power = ["", "k", "m", "g", "t", "p"].iter().position(|known| *known == letter).ok_or_else(wrong)?;
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+    let power = ["", "k", "m", "g", "t", "p"]
+        .iter()
+        .position(|known| *known == letter)
+        .ok_or_else(wrong)?;
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_possible_wrap
+    )]
     Ok((number * base.powi(power as i32)) as u64)
 }
 
@@ -81,7 +94,11 @@ pub fn ago(seconds: i64) -> String {
 
 /// `1 step`, `2 steps`.
 pub fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+    if count == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{count} {noun}s")
+    }
 }
 
 #[cfg(test)]
@@ -90,20 +107,57 @@ mod tests {
 
     #[test]
     fn sizes_have_three_digits_at_most() {
-        let shown: Vec<String> = [0, 999, 1000, 1234, 9_999, 99_950, 118_400_000, 999_600_000].map(bytes).into();
-        assert_eq!(shown, ["0B", "999B", "1kB", "1.23kB", "10kB", "100kB", "118MB", "1GB"]);
+        let shown: Vec<String> = [0, 999, 1000, 1234, 9_999, 99_950, 118_400_000, 999_600_000]
+            .map(bytes)
+            .into();
+        assert_eq!(
+            shown,
+            [
+                "0B", "999B", "1kB", "1.23kB", "10kB", "100kB", "118MB", "1GB"
+            ]
+        );
     }
 
     #[test]
     fn sizes_are_read_as_they_are_written() {
-        let read: Vec<Option<u64>> = ["12", "64k", "1.5GB", "2GiB", "500 MB", "x", "5q", ""].map(|text| parse_bytes(text).ok()).into();
-        assert_eq!(read, [Some(12), Some(64_000), Some(1_500_000_000), Some(2 << 30), Some(500_000_000), None, None, None]);
+        let read: Vec<Option<u64>> = ["12", "64k", "1.5GB", "2GiB", "500 MB", "x", "5q", ""]
+            .map(|text| parse_bytes(text).ok())
+            .into();
+        assert_eq!(
+            read,
+            [
+                Some(12),
+                Some(64_000),
+                Some(1_500_000_000),
+                Some(2 << 30),
+                Some(500_000_000),
+                None,
+                None,
+                None
+            ]
+        );
     }
 
     #[test]
     fn times_change_units_without_odd_values() {
-        let shown: Vec<String> = [400, 9_999, 87_400, 999_500, 3_211_000, 59_996_000, 125_000_000, 3_720_000_000].map(duration).into();
-        assert_eq!(shown, ["0.4ms", "10.0ms", "87ms", "1.00s", "3.21s", "1m00s", "2m05s", "1h02m"]);
+        let shown: Vec<String> = [
+            400,
+            9_999,
+            87_400,
+            999_500,
+            3_211_000,
+            59_996_000,
+            125_000_000,
+            3_720_000_000,
+        ]
+        .map(duration)
+        .into();
+        assert_eq!(
+            shown,
+            [
+                "0.4ms", "10.0ms", "87ms", "1.00s", "3.21s", "1m00s", "2m05s", "1h02m"
+            ]
+        );
     }
 
     #[test]
@@ -111,7 +165,15 @@ mod tests {
         let shown: Vec<String> = [0, 45, 70, 600, 4000, 90_000, 200_000].map(ago).into();
         assert_eq!(
             shown,
-            ["Less than a second ago", "45 seconds ago", "About a minute ago", "10 minutes ago", "About an hour ago", "25 hours ago", "2 days ago"]
+            [
+                "Less than a second ago",
+                "45 seconds ago",
+                "About a minute ago",
+                "10 minutes ago",
+                "About an hour ago",
+                "25 hours ago",
+                "2 days ago"
+            ]
         );
     }
 }

@@ -39,19 +39,45 @@ pub fn assemble(
     size_of: impl Fn(&Digest) -> Result<u64, StoreError>,
 ) -> Result<Image, StoreError> {
     let stage = plan.graph.target_stage();
-    let layers = results.get(&stage.output.0).map(|done| done.stack.layers.clone()).unwrap_or_default();
-    let mut config = stage.base_image.clone().unwrap_or_else(|| ImageConfig::new(&stage.platform));
-    let (history, last) = history(stage, &config, results, layers.len(), epoch.unwrap_or(now), epoch);
+    let layers = results
+        .get(&stage.output.0)
+        .map(|done| done.stack.layers.clone())
+        .unwrap_or_default();
+    let mut config = stage
+        .base_image
+        .clone()
+        .unwrap_or_else(|| ImageConfig::new(&stage.platform));
+    let (history, last) = history(
+        stage,
+        &config,
+        results,
+        layers.len(),
+        epoch.unwrap_or(now),
+        epoch,
+    );
     config.created = Some(last);
     config.author.clone_from(&stage.author);
     config.config = stage.config.clone();
     config.rootfs.diff_ids.clone_from(&layers);
     config.history = history;
     let config = config.to_bytes();
-    let sizes = layers.iter().map(size_of).collect::<Result<Vec<u64>, _>>()?;
-    let descriptors = layers.iter().zip(&sizes).map(|(digest, size)| Descriptor::new(OCI_LAYER, *digest, *size)).collect();
-    let manifest = Manifest::for_layers(Descriptor::of(OCI_CONFIG, &config), descriptors).to_bytes();
-    Ok(Image { manifest, config, layers, bytes: sizes.iter().sum() })
+    let sizes = layers
+        .iter()
+        .map(size_of)
+        .collect::<Result<Vec<u64>, _>>()?;
+    let descriptors = layers
+        .iter()
+        .zip(&sizes)
+        .map(|(digest, size)| Descriptor::new(OCI_LAYER, *digest, *size))
+        .collect();
+    let manifest =
+        Manifest::for_layers(Descriptor::of(OCI_CONFIG, &config), descriptors).to_bytes();
+    Ok(Image {
+        manifest,
+        config,
+        layers,
+        bytes: sizes.iter().sum(),
+    })
 }
 
 /// The base's history and an entry for each instruction; with it the time of the image.
@@ -63,7 +89,10 @@ fn history(
     now: i64,
     epoch: Option<i64>,
 ) -> (Vec<History>, String) {
-    let made = |step: &HistoryStep| step.node.and_then(|node| results.get(&node.0)?.step.clone());
+    let made = |step: &HistoryStep| {
+        step.node
+            .and_then(|node| results.get(&node.0)?.step.clone())
+    };
     let mut last = base.created.clone().filter(|_| epoch.is_none());
     let mut added = Vec::new();
     for step in &stage.history {
@@ -71,18 +100,39 @@ fn history(
         if let Some(result) = &result {
             last = Some(rfc3339(epoch.unwrap_or(result.created)));
         }
-        added.push((step, result.is_none_or(|result| result.diff_id.is_none()), last.clone()));
+        added.push((
+            step,
+            result.is_none_or(|result| result.diff_id.is_none()),
+            last.clone(),
+        ));
     }
     // Until a step gives a time, entries have that of the first one that does.
-    let first = added.iter().find_map(|(_, _, time)| time.clone()).unwrap_or_else(|| rfc3339(now));
-    let added: Vec<History> = added.into_iter().map(|(step, empty, time)| entry(step, empty, time.unwrap_or_else(|| first.clone()))).collect();
+    let first = added
+        .iter()
+        .find_map(|(_, _, time)| time.clone())
+        .unwrap_or_else(|| rfc3339(now));
+    let added: Vec<History> = added
+        .into_iter()
+        .map(|(step, empty, time)| entry(step, empty, time.unwrap_or_else(|| first.clone())))
+        .collect();
     let mut history = base.history.clone();
     // docker refuses an image whose history does not account for each layer. Old bases have no history, and a stage that
     // starts from a folder has a layer that no instruction made.
-    let accounted = history.iter().chain(&added).filter(|entry| !entry.empty_layer).count();
+    let accounted = history
+        .iter()
+        .chain(&added)
+        .filter(|entry| !entry.empty_layer)
+        .count();
     for _ in accounted..layers {
-        let created_by = Some(format!("FROM {}", stage.name.as_deref().unwrap_or("context")));
-        history.push(History { created: Some(first.clone()), created_by, ..History::default() });
+        let created_by = Some(format!(
+            "FROM {}",
+            stage.name.as_deref().unwrap_or("context")
+        ));
+        history.push(History {
+            created: Some(first.clone()),
+            created_by,
+            ..History::default()
+        });
     }
     history.extend(added);
     (history, last.unwrap_or(first))
@@ -101,7 +151,9 @@ fn entry(step: &HistoryStep, empty_layer: bool, created: String) -> History {
 /// Whole seconds, as `2026-11-23T22:00:00Z`.
 #[must_use]
 pub fn rfc3339(seconds: i64) -> String {
-    Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
+    Timestamp::from_second(seconds)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_string()
 }
 
 #[cfg(test)]

@@ -28,11 +28,17 @@ pub struct Built {
 /// # Errors
 /// See [`BuildError`]. The store is as before then, but for results of steps that succeeded.
 pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildError> {
-    session.events.send(EventKind::Begun { version: EVENT_VERSION });
+    session.events.send(EventKind::Begun {
+        version: EVENT_VERSION,
+    });
     let plan = plan::plan(session, options)?;
     announce(session, &plan);
     let memo = memo_key(session, options, &plan);
-    let remembered = if options.no_cache { None } else { session.store.memo_get(&memo)? };
+    let remembered = if options.no_cache {
+        None
+    } else {
+        session.store.memo_get(&memo)?
+    };
     let (manifest, id) = match remembered {
         Some(bundle) => {
             cached_steps(session, &plan);
@@ -47,17 +53,35 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
         session.store.tag(tag, &manifest)?;
     }
     report(session, options, &manifest)?;
-    Ok(Built { id, manifest, warnings: plan.warnings })
+    Ok(Built {
+        id,
+        manifest,
+        warnings: plan.warnings,
+    })
 }
 
-fn make(session: &Session, options: &BuildOptions, plan: &Plan, memo: &Digest) -> Result<(Digest, Digest), BuildError> {
+fn make(
+    session: &Session,
+    options: &BuildOptions,
+    plan: &Plan,
+    memo: &Digest,
+) -> Result<(Digest, Digest), BuildError> {
     let results = execute(session, options, plan)?;
     let now = session.host.seconds();
     let size_of = |layer: &Digest| session.store.layer_index(layer).map(|index| index.tar_size);
     let image = assemble(plan, &results, now, options.source_date_epoch, size_of)?;
     let (manifest, config) = session.store.put_image(&image.manifest, &image.config)?;
-    let records = results.values().filter_map(|done| done.step.as_ref().map(|step| step.key)).collect();
-    let bundle = MemoBundle { manifest, config, records, scope: String::new(), created: now };
+    let records = results
+        .values()
+        .filter_map(|done| done.step.as_ref().map(|step| step.key))
+        .collect();
+    let bundle = MemoBundle {
+        manifest,
+        config,
+        records,
+        scope: String::new(),
+        created: now,
+    };
     session.store.memo_put(memo, &bundle)?;
     Ok((manifest, config))
 }
@@ -71,7 +95,10 @@ fn memo_key(session: &Session, options: &BuildOptions, plan: &Plan) -> Digest {
         .input("files", plan.derived[stage.output.0])
         .bytes("config", &text(serde_json::to_vec(&stage.config)))
         .bytes("base", &text(serde_json::to_vec(&stage.base_image)))
-        .bytes("author", format!("{:?} {}", stage.author, stage.platform).as_bytes())
+        .bytes(
+            "author",
+            format!("{:?} {}", stage.author, stage.platform).as_bytes(),
+        )
         .bytes("history", &text(serde_json::to_vec(&stage.history)))
         .bytes("hosts", format!("{:?}", options.extra_hosts).as_bytes());
     if session.ids.is_single() {
@@ -86,13 +113,23 @@ fn memo_key(session: &Session, options: &BuildOptions, plan: &Plan) -> Digest {
 /// The memo answers for every step.
 fn cached_steps(session: &Session, plan: &Plan) {
     for step in plan::steps(plan) {
-        session.events.send(EventKind::Finished { step: step.step, outcome: Outcome::Cached, took_us: 0, bytes: None });
+        session.events.send(EventKind::Finished {
+            step: step.step,
+            outcome: Outcome::Cached,
+            took_us: 0,
+            bytes: None,
+        });
     }
 }
 
 fn report(session: &Session, options: &BuildOptions, manifest: &Digest) -> Result<(), BuildError> {
     let image = session.store.image(manifest)?;
-    let bytes = image.diff_ids.iter().filter_map(|id| session.store.blob_path(id).metadata().ok()).map(|meta| meta.len()).sum();
+    let bytes = image
+        .diff_ids
+        .iter()
+        .filter_map(|id| session.store.blob_path(id).metadata().ok())
+        .map(|meta| meta.len())
+        .sum();
     session.events.send(EventKind::Image {
         id: image.config_digest.to_string(),
         digest: manifest.to_string(),

@@ -74,7 +74,10 @@ impl Cancel {
         if self.requested() {
             self.kill_registered();
         }
-        Registered { cancel: self.clone(), id }
+        Registered {
+            cancel: self.clone(),
+            id,
+        }
     }
 
     fn kill_registered(&self) {
@@ -84,7 +87,10 @@ impl Cancel {
     }
 
     fn killers(&self) -> std::sync::MutexGuard<'_, Vec<(u64, Killer)>> {
-        self.0.killers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .killers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -153,13 +153,21 @@ impl Events {
     /// Events of the build `build` go to `sender`.
     #[must_use]
     pub fn new(build: String, sender: Sender<Event>) -> Self {
-        Events { build, begun: Instant::now(), sender: Some(sender) }
+        Events {
+            build,
+            begun: Instant::now(),
+            sender: Some(sender),
+        }
     }
 
     /// Nobody listens.
     #[must_use]
     pub fn ignored() -> Self {
-        Events { build: String::new(), begun: Instant::now(), sender: None }
+        Events {
+            build: String::new(),
+            begun: Instant::now(),
+            sender: None,
+        }
     }
 
     /// Sends one event.
@@ -167,12 +175,18 @@ impl Events {
         if let Some(sender) = &self.sender {
             let at_us = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
             // The renderer is gone only when the process is ending.
-            let _ = sender.send(Event { build: self.build.clone(), at_us, kind });
+            let _ = sender.send(Event {
+                build: self.build.clone(),
+                at_us,
+                kind,
+            });
         }
     }
 
     /// Sends a warning.
     pub fn warn(&self, message: impl Into<String>) {
-        self.send(EventKind::Warning { message: message.into() });
+        self.send(EventKind::Warning {
+            message: message.into(),
+        });
     }
 }

@@ -45,13 +45,30 @@ pub struct Key {
 ///
 /// # Errors
 /// The first step that failed.
-pub fn execute(session: &Session, options: &BuildOptions, plan: &Plan) -> Result<BTreeMap<usize, Arc<Done>>, BuildError> {
+pub fn execute(
+    session: &Session,
+    options: &BuildOptions,
+    plan: &Plan,
+) -> Result<BTreeMap<usize, Arc<Done>>, BuildError> {
     let execution = Execution::new(session, options, plan);
-    let tasks: Vec<Task> = plan.graph.nodes.iter().map(|node| execution.task(node)).collect();
+    let tasks: Vec<Task> = plan
+        .graph
+        .nodes
+        .iter()
+        .map(|node| execution.task(node))
+        .collect();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let limits = Limits { work: cores, process: options.jobs.unwrap_or(usize::MAX) };
+    let limits = Limits {
+        work: cores,
+        process: options.jobs.unwrap_or(usize::MAX),
+    };
     let cancel: &Cancel = &session.cancel;
-    let result = schedule::run(&tasks, limits, |node, ready| execution.step(node, ready), |_| cancel.stop());
+    let result = schedule::run(
+        &tasks,
+        limits,
+        |node, ready| execution.step(node, ready),
+        |_| cancel.stop(),
+    );
     match result {
         Ok(()) if cancel.requested() => Err(BuildError::Cancelled),
         Ok(()) => Ok(execution.results()),
@@ -62,26 +79,53 @@ pub fn execute(session: &Session, options: &BuildOptions, plan: &Plan) -> Result
 
 impl<'a> Execution<'a> {
     fn new(session: &'a Session, options: &'a BuildOptions, plan: &'a Plan) -> Self {
-        let (promises, pendings): (Vec<_>, Vec<_>) = plan.graph.nodes.iter().map(|_| pending()).unzip();
-        let outputs: Vec<OnceLock<Output>> = plan.graph.nodes.iter().map(|_| OnceLock::new()).collect();
+        let (promises, pendings): (Vec<_>, Vec<_>) =
+            plan.graph.nodes.iter().map(|_| pending()).unzip();
+        let outputs: Vec<OnceLock<Output>> =
+            plan.graph.nodes.iter().map(|_| OnceLock::new()).collect();
         for (node, output) in &plan.sources {
             // Each slot is set once: this vector was made a line ago.
             let _ = outputs[*node].set(output.clone());
         }
-        let promises = promises.into_iter().map(|promise| Mutex::new(Some(promise))).collect();
-        Execution { session, options, plan, outputs, promises, pendings }
+        let promises = promises
+            .into_iter()
+            .map(|promise| Mutex::new(Some(promise)))
+            .collect();
+        Execution {
+            session,
+            options,
+            plan,
+            outputs,
+            promises,
+            pendings,
+        }
     }
 
     fn task(&self, node: &Node) -> Task {
         let inputs = node.op.inputs().into_iter().map(|id| id.0).collect();
-        let lane = if matches!(node.op, Op::Run(_)) { Lane::Process } else { Lane::Work };
-        Task { inputs, lane, wanted: self.plan.wanted[node.id.0] }
+        let lane = if matches!(node.op, Op::Run(_)) {
+            Lane::Process
+        } else {
+            Lane::Work
+        };
+        Task {
+            inputs,
+            lane,
+            wanted: self.plan.wanted[node.id.0],
+        }
     }
 
-    fn step(&self, node: usize, ready: &Ready<'_, Box<StepFailure>>) -> Result<(), Box<StepFailure>> {
+    fn step(
+        &self,
+        node: usize,
+        ready: &Ready<'_, Box<StepFailure>>,
+    ) -> Result<(), Box<StepFailure>> {
         let node = &self.plan.graph.nodes[node];
         let early = |live: Live| {
-            let output = Output::Layers { live: Some(Arc::new(live)), done: self.pendings[node.id.0].clone() };
+            let output = Output::Layers {
+                live: Some(Arc::new(live)),
+                done: self.pendings[node.id.0].clone(),
+            };
             let _ = self.outputs[node.id.0].set(output);
             ready.early();
         };
@@ -89,7 +133,9 @@ impl<'a> Execution<'a> {
             Op::Scratch | Op::Image { .. } | Op::Context { .. } => return Ok(()),
             _ if self.session.cancel.requested() => Err(StepError::Stopped),
             Op::Copy(copy) => operation::copy::execute(self, node, copy),
-            Op::MakeDirectory { base, path, user } => operation::make_directory::execute(self, node, *base, path, user),
+            Op::MakeDirectory { base, path, user } => {
+                operation::make_directory::execute(self, node, *base, path, user)
+            }
             Op::Run(run) => operation::run::execute(self, node, run, &early),
         };
         match result {
@@ -103,21 +149,45 @@ impl<'a> Execution<'a> {
 
     fn deliver(&self, node: NodeId, done: Done) {
         let done = Arc::new(done);
-        let _ = self.outputs[node.0].set(Output::Layers { live: None, done: Pending::ready(done.clone()) });
-        if let Some(promise) = self.promises[node.0].lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let _ = self.outputs[node.0].set(Output::Layers {
+            live: None,
+            done: Pending::ready(done.clone()),
+        });
+        if let Some(promise) = self.promises[node.0]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
             promise.deliver(done);
         }
     }
 
     fn fail(&self, node: &Node, error: StepError) -> Box<StepFailure> {
         // Dropping the promise wakes whoever waits for this step.
-        self.promises[node.id.0].lock().unwrap_or_else(PoisonError::into_inner).take();
-        let error = if self.session.cancel.requested() { StepError::Stopped } else { error };
+        self.promises[node.id.0]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let error = if self.session.cancel.requested() {
+            StepError::Stopped
+        } else {
+            error
+        };
         if !matches!(error, StepError::Stopped) {
-            self.session.events.send(EventKind::Failed { step: node.id.0, message: crate::chain_of_causes(&error) });
+            self.session.events.send(EventKind::Failed {
+                step: node.id.0,
+                message: crate::chain_of_causes(&error),
+            });
         }
         let place = stage_name(&self.plan.graph, node.stage);
-        Box::new(StepFailure { node: node.id.0, title: node.title.clone(), place, span: node.span, line: node.line, error })
+        Box::new(StepFailure {
+            node: node.id.0,
+            title: node.title.clone(),
+            place,
+            span: node.span,
+            line: node.line,
+            error,
+        })
     }
 
     fn results(&self) -> BTreeMap<usize, Arc<Done>> {
@@ -125,7 +195,9 @@ impl<'a> Execution<'a> {
             Some(Output::Layers { done, .. }) => done.now(),
             _ => None,
         };
-        (0..self.outputs.len()).filter_map(|node| Some((node, done(node)?))).collect()
+        (0..self.outputs.len())
+            .filter_map(|node| Some((node, done(node)?)))
+            .collect()
     }
 
     /// What a node gives; it has started before its users do.
@@ -143,7 +215,9 @@ impl<'a> Execution<'a> {
     pub fn done(&self, node: NodeId) -> Result<Arc<Done>, StepError> {
         match self.output(node)? {
             Output::Layers { done, .. } => done.wait().map_err(|_| StepError::Stopped),
-            Output::Tree(..) => Err(StepError::Unsupported("a build context cannot be changed".to_owned())),
+            Output::Tree(..) => Err(StepError::Unsupported(
+                "a build context cannot be changed".to_owned(),
+            )),
         }
     }
 
@@ -154,14 +228,17 @@ impl<'a> Execution<'a> {
     pub fn files(&self, node: NodeId) -> Result<Chain, StepError> {
         match self.output(node)? {
             Output::Tree(chain, _) => Ok(Chain::clone(chain)),
-            Output::Layers { .. } => Ok(self.session.store.chain(&self.done(node)?.stack.layers)?),
+            Output::Layers { .. } => {
+                Ok(self.session.store.chain(&self.done(node)?.stack.layers)?)
+            }
         }
     }
 
     /// A key that begins as all keys of steps do.
     #[must_use]
     pub fn key(&self, domain: &str, node: &Node) -> KeyBuilder {
-        let mut key = KeyBuilder::new(domain).input("instruction", self.plan.definitions[node.id.0]);
+        let mut key =
+            KeyBuilder::new(domain).input("instruction", self.plan.definitions[node.id.0]);
         if self.session.ids.is_single() {
             key = key.bytes("ids", b"single");
         }
@@ -179,7 +256,9 @@ impl<'a> Execution<'a> {
         if self.options.no_cache {
             return Ok(None);
         }
-        let Some(record) = self.session.store.lookup(&key.digest)? else { return Ok(None) };
+        let Some(record) = self.session.store.lookup(&key.digest)? else {
+            return Ok(None);
+        };
         let bytes = self.layer_bytes(record.diff_id.as_ref());
         self.session.events.send(EventKind::Finished {
             step: node.id.0,
@@ -188,7 +267,15 @@ impl<'a> Execution<'a> {
             bytes: Some(bytes),
         });
         let stack = base.with(record.diff_id, record.tree);
-        Ok(Some(Done { stack, step: Some(StepResult { key: key.digest, diff_id: record.diff_id, created: record.created, outcome: Outcome::Cached }) }))
+        Ok(Some(Done {
+            stack,
+            step: Some(StepResult {
+                key: key.digest,
+                diff_id: record.diff_id,
+                created: record.created,
+                outcome: Outcome::Cached,
+            }),
+        }))
     }
 
     /// Waits until no other build makes the same step. Two builds agree on the lock before anything has run.
@@ -199,33 +286,54 @@ impl<'a> Execution<'a> {
         if self.options.no_cache {
             return Ok(None);
         }
-        Ok(Some(self.session.store.lock_key(&self.plan.derived[node.id.0])?))
+        Ok(Some(
+            self.session.store.lock_key(&self.plan.derived[node.id.0])?,
+        ))
     }
 
     /// Says that a step is being executed, and why if it was executed before.
     pub fn started(&self, node: &Node, key: Option<&Key>) {
-        let because = key.filter(|_| !self.options.no_cache).and_then(|key| self.first_difference(node, key));
-        self.session.events.send(EventKind::Started { step: node.id.0, because });
+        let because = key
+            .filter(|_| !self.options.no_cache)
+            .and_then(|key| self.first_difference(node, key));
+        self.session.events.send(EventKind::Started {
+            step: node.id.0,
+            because,
+        });
     }
 
     /// Says that a step's own work has ended, while its layer may still be written.
     pub fn ran(&self, node: &Node, begun: Instant) {
         let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.session.events.send(EventKind::Finished { step: node.id.0, outcome: Outcome::Ran, took_us, bytes: None });
+        self.session.events.send(EventKind::Finished {
+            step: node.id.0,
+            outcome: Outcome::Ran,
+            took_us,
+            bytes: None,
+        });
     }
 
     /// The first input of `key` that the latest record of the same operation does not have.
     fn first_difference(&self, node: &Node, key: &Key) -> Option<String> {
-        let records = self.session.store.records_of_definition(&self.plan.definitions[node.id.0]).ok()?;
+        let records = self
+            .session
+            .store
+            .records_of_definition(&self.plan.definitions[node.id.0])
+            .ok()?;
         let before = records.first()?;
-        let (name, _) = key.inputs.iter().find(|input| !before.inputs.contains(input))?;
+        let (name, _) = key
+            .inputs
+            .iter()
+            .find(|input| !before.inputs.contains(input))?;
         Some(format!("{name} changed"))
     }
 
     /// The time that a step's layer and history carry when it is executed now.
     #[must_use]
     pub fn now(&self) -> i64 {
-        self.options.source_date_epoch.unwrap_or_else(|| self.session.host.seconds())
+        self.options
+            .source_date_epoch
+            .unwrap_or_else(|| self.session.host.seconds())
     }
 
     /// Records an executed step. A result that equals an earlier one of the same operation in everything but times adopts
@@ -233,14 +341,26 @@ impl<'a> Execution<'a> {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn settle(&self, node: &Node, base: &Stack, key: &Key, layer: Option<&Layer>, begun: (Instant, i64)) -> Result<Done, StepError> {
+    pub fn settle(
+        &self,
+        node: &Node,
+        base: &Stack,
+        key: &Key,
+        layer: Option<&Layer>,
+        begun: (Instant, i64),
+    ) -> Result<Done, StepError> {
         let store = &self.session.store;
         let definition = self.plan.definitions[node.id.0];
         let tree = layer.map_or_else(|| Tree::new(Vec::new()).digest(), Layer::tree);
-        let earlier = store.records_of_definition(&definition)?.into_iter().filter(|record| record.tree == tree);
+        let earlier = store
+            .records_of_definition(&definition)?
+            .into_iter()
+            .filter(|record| record.tree == tree);
         let earlier = earlier.min_by_key(|record| (record.created, record.key));
         let (outcome, diff_id, created) = match earlier {
-            Some(record) if self.still_there(&record) => (Outcome::Unchanged, record.diff_id, record.created),
+            Some(record) if self.still_there(&record) => {
+                (Outcome::Unchanged, record.diff_id, record.created)
+            }
             _ => (Outcome::Ran, layer.map(Layer::diff_id), begun.1),
         };
         let cost_ms = u64::try_from(begun.0.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -256,16 +376,32 @@ impl<'a> Execution<'a> {
             title: node.title.clone(),
         })?;
         let bytes = self.layer_bytes(diff_id.as_ref());
-        self.session.events.send(EventKind::Committed { step: node.id.0, bytes, outcome });
-        Ok(Done { stack: base.with(diff_id, tree), step: Some(StepResult { key: key.digest, diff_id, created, outcome }) })
+        self.session.events.send(EventKind::Committed {
+            step: node.id.0,
+            bytes,
+            outcome,
+        });
+        Ok(Done {
+            stack: base.with(diff_id, tree),
+            step: Some(StepResult {
+                key: key.digest,
+                diff_id,
+                created,
+                outcome,
+            }),
+        })
     }
 
     fn still_there(&self, record: &Record) -> bool {
-        record.diff_id.is_none_or(|diff_id| self.session.store.layer(&diff_id).is_ok())
+        record
+            .diff_id
+            .is_none_or(|diff_id| self.session.store.layer(&diff_id).is_ok())
     }
 
     fn layer_bytes(&self, diff_id: Option<&Digest>) -> u64 {
-        diff_id.and_then(|id| self.session.store.blob_path(id).metadata().ok()).map_or(0, |meta| meta.len())
+        diff_id
+            .and_then(|id| self.session.store.blob_path(id).metadata().ok())
+            .map_or(0, |meta| meta.len())
     }
 }
 

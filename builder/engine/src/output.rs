@@ -30,17 +30,27 @@ impl Stack {
     /// An image's layers.
     #[must_use]
     pub fn of_image(diff_ids: &[Digest]) -> Self {
-        let key = diff_ids.iter().fold(KeyBuilder::new("image"), |key, id| key.input("layer", *id));
-        Stack { layers: diff_ids.to_vec(), content: key.finish().0 }
+        let key = diff_ids
+            .iter()
+            .fold(KeyBuilder::new("image"), |key, id| key.input("layer", *id));
+        Stack {
+            layers: diff_ids.to_vec(),
+            content: key.finish().0,
+        }
     }
 
     /// The same with a step's layer on top, or unchanged for a step that made none.
     #[must_use]
     pub fn with(&self, diff_id: Option<Digest>, tree: Digest) -> Self {
-        let Some(diff_id) = diff_id else { return self.clone() };
+        let Some(diff_id) = diff_id else {
+            return self.clone();
+        };
         let mut layers = self.layers.clone();
         layers.push(diff_id);
-        let (content, _) = KeyBuilder::new("stack").input("below", self.content).input("tree", tree).finish();
+        let (content, _) = KeyBuilder::new("stack")
+            .input("below", self.content)
+            .input("tree", tree)
+            .finish();
         Stack { layers, content }
     }
 }
@@ -125,7 +135,10 @@ impl Output {
     /// Layers that are there already.
     #[must_use]
     pub fn of(stack: Stack) -> Self {
-        Output::Layers { live: None, done: Pending::ready(Arc::new(Done { stack, step: None })) }
+        Output::Layers {
+            live: None,
+            done: Pending::ready(Arc::new(Done { stack, step: None })),
+        }
     }
 }
 
@@ -138,8 +151,14 @@ mod tests {
         let (a, b, tree) = (Digest::of(b"a"), Digest::of(b"b"), Digest::of(b"tree"));
         let base = Stack::of_image(&[a]);
         assert_ne!(base.content, Stack::of_image(&[b]).content);
-        assert_eq!(base.with(Some(a), tree).content, base.with(Some(b), tree).content);
-        assert_ne!(base.with(Some(a), tree).content, base.with(Some(a), a).content);
+        assert_eq!(
+            base.with(Some(a), tree).content,
+            base.with(Some(b), tree).content
+        );
+        assert_ne!(
+            base.with(Some(a), tree).content,
+            base.with(Some(a), a).content
+        );
         assert_eq!(base.with(None, tree), base);
     }
 }

@@ -33,7 +33,10 @@ impl<T: Clone> Pending<T> {
     /// A value that is there already.
     #[must_use]
     pub fn ready(value: T) -> Self {
-        Pending(Arc::new(Inner { slot: Mutex::new(Slot::Delivered(value)), ready: Condvar::new() }))
+        Pending(Arc::new(Inner {
+            slot: Mutex::new(Slot::Delivered(value)),
+            ready: Condvar::new(),
+        }))
     }
 
     /// Waits for the value.
@@ -46,7 +49,13 @@ impl<T: Clone> Pending<T> {
             match &*slot {
                 Slot::Delivered(value) => return Ok(value.clone()),
                 Slot::Never => return Err(NeverDelivered),
-                Slot::Waiting => slot = self.0.ready.wait(slot).unwrap_or_else(PoisonError::into_inner),
+                Slot::Waiting => {
+                    slot = self
+                        .0
+                        .ready
+                        .wait(slot)
+                        .unwrap_or_else(PoisonError::into_inner)
+                }
             }
         }
     }
@@ -89,7 +98,10 @@ impl<T> Drop for Promise<T> {
 /// A promise and its value to come.
 #[must_use]
 pub fn pending<T>() -> (Promise<T>, Pending<T>) {
-    let inner = Arc::new(Inner { slot: Mutex::new(Slot::Waiting), ready: Condvar::new() });
+    let inner = Arc::new(Inner {
+        slot: Mutex::new(Slot::Waiting),
+        ready: Condvar::new(),
+    });
     (Promise(inner.clone()), Pending(inner))
 }
 

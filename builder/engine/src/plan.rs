@@ -11,9 +11,11 @@ use crate::source::reach::Reach;
 use kiln_cache::{KeyBuilder, StoredImage};
 use kiln_oci::{Digest, ImageConfig};
 use kiln_parser::diagnostic::{Diagnostic, Severity};
-use kiln_parser::graph::{NodeId, Op, StageGraph};
+use kiln_parser::graph::{Node, NodeId, Op, StageGraph};
 use kiln_parser::inputs::{Bases, Evaluation, ImageRequest, Inputs, NamedContext};
+use kiln_parser::source::Span;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A build, ready to be executed.
@@ -33,6 +35,24 @@ pub struct Plan {
     pub warnings: Vec<Diagnostic>,
 }
 
+impl Plan {
+    /// The folder behind a build context; none for anything else.
+    #[must_use]
+    pub fn context_folder<'a>(&self, options: &'a BuildOptions, node: NodeId) -> Option<&'a Path> {
+        let Op::Context { name } = &self.graph.node(node).op else {
+            return None;
+        };
+        match name
+            .as_ref()
+            .and_then(|name| options.contexts.get(&name.to_lowercase()))
+        {
+            Some(ContextSource::Directory(folder)) => Some(folder),
+            Some(_) => None,
+            None => Some(&options.context),
+        }
+    }
+}
+
 /// Plans a build.
 ///
 /// # Errors
@@ -41,30 +61,56 @@ pub fn plan(session: &Session, options: &BuildOptions) -> Result<Plan, BuildErro
     let (graph, images, mut warnings) = evaluate(session, options)?;
     warnings.extend(graph.warnings.iter().cloned());
     for name in &graph.unused_build_args {
-        session.events.warn(format!("--build-arg {name} was not consumed by any ARG"));
+        session
+            .events
+            .warn(format!("--build-arg {name} was not consumed by any ARG"));
     }
     let wanted = wanted(&graph);
     let (sources, digests) = sources(session, options, &graph, &wanted, &images)?;
-    let definitions: Vec<Digest> = graph.nodes.iter().map(|node| definition(&node.op)).collect();
+    let definitions: Vec<Digest> = graph
+        .nodes
+        .iter()
+        .map(|node| definition(&node.op))
+        .collect();
     let derived = derived(&graph, &definitions, &digests);
-    Ok(Plan { graph, wanted, sources, definitions, derived, warnings })
+    Ok(Plan {
+        graph,
+        wanted,
+        sources,
+        definitions,
+        derived,
+        warnings,
+    })
 }
 
 type Images = BTreeMap<String, StoredImage>;
 
 /// Parses and evaluates until every base image is known.
-fn evaluate(session: &Session, options: &BuildOptions) -> Result<(StageGraph, Images, Vec<Diagnostic>), BuildError> {
+fn evaluate(
+    session: &Session,
+    options: &BuildOptions,
+) -> Result<(StageGraph, Images, Vec<Diagnostic>), BuildError> {
     let parsed = kiln_parser::parse(&options.dockerfile.text);
-    if parsed.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+    if parsed
+        .diagnostics
+        .iter()
+        .any(|diagnostic| diagnostic.severity == Severity::Error)
+    {
         return Err(BuildError::Dockerfile(parsed.diagnostics));
     }
     let inputs = inputs(options);
     let (mut bases, mut images) = (Bases::default(), Images::new());
     loop {
-        match kiln_parser::evaluate(&parsed.dockerfile, &inputs, &bases).map_err(BuildError::Dockerfile)? {
+        match kiln_parser::evaluate(&parsed.dockerfile, &inputs, &bases)
+            .map_err(BuildError::Dockerfile)?
+        {
             Evaluation::Graph(graph) => {
                 let missing = graph_images(session, &graph, &mut images);
-                return if missing.is_empty() { Ok((*graph, images, parsed.diagnostics)) } else { Err(BuildError::MissingImages(missing)) };
+                return if missing.is_empty() {
+                    Ok((*graph, images, parsed.diagnostics))
+                } else {
+                    Err(BuildError::MissingImages(missing))
+                };
             }
             Evaluation::Needs(requests) => resolve(session, &requests, &mut bases, &mut images)?,
         }
@@ -82,7 +128,11 @@ fn inputs(options: &BuildOptions) -> Inputs {
         target: options.target.clone(),
         build_platform: kiln_oci::Platform::host(),
         platform: options.platform.clone(),
-        contexts: options.contexts.iter().map(|(name, source)| (name.clone(), named(source))).collect(),
+        contexts: options
+            .contexts
+            .iter()
+            .map(|(name, source)| (name.clone(), named(source)))
+            .collect(),
         labels: options.labels.clone(),
         network: options.network,
         source_date_epoch: options.source_date_epoch,
@@ -91,7 +141,12 @@ fn inputs(options: &BuildOptions) -> Inputs {
 }
 
 /// Finds the requested images; all that are missing are reported at once.
-fn resolve(session: &Session, requests: &[ImageRequest], bases: &mut Bases, images: &mut Images) -> Result<(), BuildError> {
+fn resolve(
+    session: &Session,
+    requests: &[ImageRequest],
+    bases: &mut Bases,
+    images: &mut Images,
+) -> Result<(), BuildError> {
     let mut missing = Vec::new();
     for request in requests {
         match find(session, request) {
@@ -102,19 +157,37 @@ fn resolve(session: &Session, requests: &[ImageRequest], bases: &mut Bases, imag
             Err(image) => missing.push(image),
         }
     }
-    if missing.is_empty() { Ok(()) } else { Err(BuildError::MissingImages(missing)) }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(BuildError::MissingImages(missing))
+    }
 }
 
-fn find(session: &Session, request: &ImageRequest) -> Result<(StoredImage, ImageConfig), MissingImage> {
-    let missing = |problem| MissingImage { reference: request.reference.clone(), span: request.span, problem };
-    let image = session.store.find_image(&request.reference).map_err(|error| match error {
-        kiln_cache::ImageError::NotFound { .. } => missing(None),
-        other => missing(Some(crate::chain_of_causes(&other))),
-    })?;
-    let config = ImageConfig::parse(&image.config).map_err(|error| missing(Some(error.to_string())))?;
+fn find(
+    session: &Session,
+    request: &ImageRequest,
+) -> Result<(StoredImage, ImageConfig), MissingImage> {
+    let missing = |problem| MissingImage {
+        reference: request.reference.clone(),
+        span: request.span,
+        problem,
+    };
+    let image = session
+        .store
+        .find_image(&request.reference)
+        .map_err(|error| match error {
+            kiln_cache::ImageError::NotFound { .. } => missing(None),
+            other => missing(Some(crate::chain_of_causes(&other))),
+        })?;
+    let config =
+        ImageConfig::parse(&image.config).map_err(|error| missing(Some(error.to_string())))?;
     let platform = config.platform();
     if !request.platform.matches(&platform) {
-        return Err(missing(Some(format!("the store has it for {platform}, the build needs {}", request.platform))));
+        return Err(missing(Some(format!(
+            "the store has it for {platform}, the build needs {}",
+            request.platform
+        ))));
     }
     Ok((image, config))
 }
@@ -123,11 +196,19 @@ fn find(session: &Session, request: &ImageRequest) -> Result<(StoredImage, Image
 fn graph_images(session: &Session, graph: &StageGraph, images: &mut Images) -> Vec<MissingImage> {
     let mut missing = Vec::new();
     for node in &graph.nodes {
-        if let Op::Image { reference, platform } = &node.op
+        if let Op::Image {
+            reference,
+            platform,
+        } = &node.op
             && !images.contains_key(reference)
         {
-            let span = node.span.unwrap_or_default();
-            let request = ImageRequest { reference: reference.clone(), platform: platform.clone(), span, needs_config: false };
+            let span = asking_span(graph, node.id);
+            let request = ImageRequest {
+                reference: reference.clone(),
+                platform: platform.clone(),
+                span,
+                needs_config: false,
+            };
             match find(session, &request) {
                 Ok((image, _)) => _ = images.insert(reference.clone(), image),
                 Err(image) => missing.push(image),
@@ -135,6 +216,17 @@ fn graph_images(session: &Session, graph: &StageGraph, images: &mut Images) -> V
         }
     }
     missing
+}
+
+/// The instruction that names an image which has none of its own.
+fn asking_span(graph: &StageGraph, image: NodeId) -> Span {
+    let asks = |node: &&Node| node.span.is_some() && node.op.inputs().contains(&image);
+    graph
+        .nodes
+        .iter()
+        .find(asks)
+        .and_then(|node| node.span)
+        .unwrap_or_default()
 }
 
 /// What the target's file system is made from.
@@ -152,18 +244,32 @@ fn wanted(graph: &StageGraph) -> Vec<bool> {
 type Sources = (BTreeMap<usize, Output>, BTreeMap<usize, Digest>);
 
 /// Opens contexts and images. The digests are those of their content.
-fn sources(session: &Session, options: &BuildOptions, graph: &StageGraph, wanted: &[bool], images: &Images) -> Result<Sources, BuildError> {
+fn sources(
+    session: &Session,
+    options: &BuildOptions,
+    graph: &StageGraph,
+    wanted: &[bool],
+    images: &Images,
+) -> Result<Sources, BuildError> {
     let (mut outputs, mut digests) = Sources::default();
     for node in graph.nodes.iter().filter(|node| wanted[node.id.0]) {
         let output = match &node.op {
             Op::Scratch => Output::of(Stack::empty()),
-            Op::Image { reference, .. } => Output::of(images.get(reference).map_or_else(Stack::empty, |image| Stack::of_image(&image.diff_ids))),
-            Op::Context { name } => context_output(session, options, graph, wanted, node.id, name.as_deref())?,
+            Op::Image { reference, .. } => Output::of(
+                images
+                    .get(reference)
+                    .map_or_else(Stack::empty, |image| Stack::of_image(&image.diff_ids)),
+            ),
+            Op::Context { name } => {
+                context_output(session, options, graph, wanted, node.id, name.as_deref())?
+            }
             _ => continue,
         };
         let digest = match &output {
             Output::Tree(_, digest) => *digest,
-            Output::Layers { done, .. } => done.now().map_or_else(|| Stack::empty().content, |done| done.stack.content),
+            Output::Layers { done, .. } => done
+                .now()
+                .map_or_else(|| Stack::empty().content, |done| done.stack.content),
         };
         digests.insert(node.id.0, digest);
         outputs.insert(node.id.0, output);
@@ -183,15 +289,31 @@ fn context_output(
     let source = name.and_then(|name| options.contexts.get(&name.to_lowercase()));
     let (chain, digest) = match source {
         Some(ContextSource::HostTools(programs)) => {
-            let (chain, tree) = context::programs(session, &format!("programs of {}", name.unwrap_or_default()), programs)?;
+            let (chain, tree) = context::programs(
+                session,
+                &format!("programs of {}", name.unwrap_or_default()),
+                programs,
+            )?;
             (chain, tree.digest())
         }
         Some(ContextSource::Directory(root)) => {
-            let tree = context::directory(session, &format!("context {}", name.unwrap_or_default()), root, None, &reach)?;
+            let tree = context::directory(
+                session,
+                &format!("context {}", name.unwrap_or_default()),
+                root,
+                None,
+                &reach,
+            )?;
             (tree.chain.clone(), tree.tree.digest())
         }
         _ => {
-            let tree = context::directory(session, "context", &options.context, options.dockerfile.ignore.as_deref(), &reach)?;
+            let tree = context::directory(
+                session,
+                "context",
+                &options.context,
+                options.dockerfile.ignore.as_deref(),
+                &reach,
+            )?;
             (tree.chain.clone(), tree.tree.digest())
         }
     };
@@ -203,13 +325,18 @@ fn context_output(
 pub fn definition(op: &Op) -> Digest {
     // The parser's operations are plain data: serialising them cannot fail; if it ever did, nothing would be cached wrongly,
     // because the text of the error is no operation's text.
-    let text = serde_json::to_vec(&op.definition()).unwrap_or_else(|error| error.to_string().into_bytes());
+    let text =
+        serde_json::to_vec(&op.definition()).unwrap_or_else(|error| error.to_string().into_bytes());
     Digest::of(&text)
 }
 
 /// Per node, a digest of all that it is made from. Two builds that will make the same things agree on it before anything ran,
 /// which is what their locks need.
-fn derived(graph: &StageGraph, definitions: &[Digest], sources: &BTreeMap<usize, Digest>) -> Vec<Digest> {
+fn derived(
+    graph: &StageGraph,
+    definitions: &[Digest],
+    sources: &BTreeMap<usize, Digest>,
+) -> Vec<Digest> {
     let mut derived: Vec<Digest> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let mut key = KeyBuilder::new("derived").input("definition", definitions[node.id.0]);
@@ -226,33 +353,49 @@ fn derived(graph: &StageGraph, definitions: &[Digest], sources: &BTreeMap<usize,
 
 /// Tells renderers which steps there are.
 pub fn announce(session: &Session, plan: &Plan) {
-    session.events.send(EventKind::Planned { steps: steps(plan) });
+    session
+        .events
+        .send(EventKind::Planned { steps: steps(plan) });
 }
 
 /// The wanted steps with their place in their stage.
 #[must_use]
 pub fn steps(plan: &Plan) -> Vec<crate::event::StepInfo> {
-    let is_step = |node: &&kiln_parser::graph::Node| plan.wanted[node.id.0] && !plan.sources.contains_key(&node.id.0);
+    let is_step = |node: &&Node| plan.wanted[node.id.0] && !plan.sources.contains_key(&node.id.0);
     let mut counts: BTreeMap<Option<usize>, usize> = BTreeMap::new();
     let mut steps = Vec::new();
     for node in plan.graph.nodes.iter().filter(is_step) {
         let number = counts.entry(node.stage).or_default();
         *number += 1;
-        steps.push((node.stage, crate::event::StepInfo {
-            step: node.id.0,
-            stage: stage_name(&plan.graph, node.stage),
-            number: *number,
-            of: 0,
-            title: node.title.clone(),
-            line: node.line,
-        }));
+        steps.push((
+            node.stage,
+            crate::event::StepInfo {
+                step: node.id.0,
+                stage: stage_name(&plan.graph, node.stage),
+                number: *number,
+                of: 0,
+                title: node.title.clone(),
+                line: node.line,
+            },
+        ));
     }
-    steps.into_iter().map(|(stage, step)| crate::event::StepInfo { of: counts[&stage], ..step }).collect()
+    steps
+        .into_iter()
+        .map(|(stage, step)| crate::event::StepInfo {
+            of: counts[&stage],
+            ..step
+        })
+        .collect()
 }
 
 /// A stage's name, else `stage-N`, as BuildKit calls it.
 #[must_use]
 pub fn stage_name(graph: &StageGraph, stage: Option<usize>) -> String {
-    let Some(stage) = stage.and_then(|stage| graph.stages.get(stage)) else { return "kiln".to_owned() };
-    stage.name.clone().unwrap_or_else(|| format!("stage-{}", stage.index))
+    let Some(stage) = stage.and_then(|stage| graph.stages.get(stage)) else {
+        return "kiln".to_owned();
+    };
+    stage
+        .name
+        .clone()
+        .unwrap_or_else(|| format!("stage-{}", stage.index))
 }

@@ -25,9 +25,22 @@ pub fn writable(session: &Session, base: &Live) -> Result<Rootfs, StepError> {
     let upper = session.store.new_upper(&below)?;
     let view = session.store.view(&base.base.layers)?;
     // The guards keep the uppers where they are until the kernel holds them.
-    let places: Vec<_> = base.uppers.iter().rev().map(|upper| upper.place()).collect();
-    let lowers: Vec<PathBuf> = places.iter().map(|place| PathBuf::clone(place)).chain(view.lowers).collect();
-    let spec = OverlaySpec { lowers: &lowers, upper: Some((&upper.upper, &upper.work)), rootless: session.rootless };
+    let places: Vec<_> = base
+        .uppers
+        .iter()
+        .rev()
+        .map(|upper| upper.place())
+        .collect();
+    let lowers: Vec<PathBuf> = places
+        .iter()
+        .map(|place| PathBuf::clone(place))
+        .chain(view.lowers)
+        .collect();
+    let spec = OverlaySpec {
+        lowers: &lowers,
+        upper: Some((&upper.upper, &upper.work)),
+        rootless: session.rootless,
+    };
     let mount = mount_overlay(&spec, session.disabled)?;
     drop(places);
     Ok(Rootfs { mount, upper })
@@ -39,10 +52,17 @@ pub fn writable(session: &Session, base: &Live) -> Result<Rootfs, StepError> {
 /// As [`writable`].
 pub fn borrowed(session: &Session, stack: &Stack, writable: bool) -> Result<RootMount, StepError> {
     if writable {
-        let live = Live { base: stack.clone(), uppers: Vec::new() };
+        let live = Live {
+            base: stack.clone(),
+            uppers: Vec::new(),
+        };
         return Ok(self::writable(session, &live)?.mount);
     }
     let view = session.store.view(&stack.layers)?;
-    let spec = OverlaySpec { lowers: &view.lowers, upper: None, rootless: session.rootless };
+    let spec = OverlaySpec {
+        lowers: &view.lowers,
+        upper: None,
+        rootless: session.rootless,
+    };
     Ok(mount_overlay(&spec, session.disabled)?)
 }

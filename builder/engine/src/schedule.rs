@@ -72,7 +72,12 @@ struct Coordinator<'t> {
 ///
 /// # Errors
 /// The first failure, in time.
-pub fn run<E, F>(tasks: &[Task], limits: Limits, execute: F, on_failure: impl Fn(&E)) -> Result<(), E>
+pub fn run<E, F>(
+    tasks: &[Task],
+    limits: Limits,
+    execute: F,
+    on_failure: impl Fn(&E),
+) -> Result<(), E>
 where
     E: Send,
     F: Fn(usize, &Ready<'_, E>) -> Result<(), E> + Sync,
@@ -87,7 +92,13 @@ where
             {
                 let (sender, execute) = (sender.clone(), &execute);
                 scope.spawn(move || {
-                    let result = execute(node, &Ready { node, sender: &sender });
+                    let result = execute(
+                        node,
+                        &Ready {
+                            node,
+                            sender: &sender,
+                        },
+                    );
                     let _ = sender.send(Message::Finished(node, result));
                 });
             }
@@ -142,7 +153,10 @@ impl<'t> Coordinator<'t> {
 
     /// The next node to start, within the limits.
     fn next(&mut self) -> Option<usize> {
-        for (lane, limit) in [self.limits.work, self.limits.process].into_iter().enumerate() {
+        for (lane, limit) in [self.limits.work, self.limits.process]
+            .into_iter()
+            .enumerate()
+        {
             if self.running[lane] < limit.max(1)
                 && let Some(node) = self.ready[lane].pop_front()
             {
@@ -181,14 +195,26 @@ mod tests {
     use std::time::Duration;
 
     fn task(inputs: &[usize], lane: Lane) -> Task {
-        Task { inputs: inputs.to_vec(), lane, wanted: true }
+        Task {
+            inputs: inputs.to_vec(),
+            lane,
+            wanted: true,
+        }
     }
 
-    const LIMITS: Limits = Limits { work: 2, process: usize::MAX };
+    const LIMITS: Limits = Limits {
+        work: 2,
+        process: usize::MAX,
+    };
 
     #[test]
     fn inputs_come_first_and_unwanted_nodes_never() {
-        let mut tasks = vec![task(&[], Lane::Work), task(&[0, 0], Lane::Process), task(&[1, 0], Lane::Work), task(&[], Lane::Work)];
+        let mut tasks = vec![
+            task(&[], Lane::Work),
+            task(&[0, 0], Lane::Process),
+            task(&[1, 0], Lane::Work),
+            task(&[], Lane::Work),
+        ];
         tasks[3].wanted = false;
         let order = Mutex::new(Vec::new());
         let result: Result<(), ()> = run(
@@ -211,11 +237,18 @@ mod tests {
         let wait = Mutex::new(wait);
         let result: Result<(), &str> = run(
             &tasks,
-            Limits { work: 1, process: 1 },
+            Limits {
+                work: 1,
+                process: 1,
+            },
             |node, ready| {
                 if node == 0 {
                     ready.early();
-                    return wait.lock().unwrap().recv_timeout(Duration::from_secs(10)).map_err(|_| "the user never started");
+                    return wait
+                        .lock()
+                        .unwrap()
+                        .recv_timeout(Duration::from_secs(10))
+                        .map_err(|_| "the user never started");
                 }
                 started.clone().send(()).map_err(|_| "gone")
             },
@@ -245,7 +278,11 @@ mod tests {
 
     #[test]
     fn after_a_failure_nothing_new_starts() {
-        let tasks = [task(&[], Lane::Work), task(&[0], Lane::Work), task(&[], Lane::Work)];
+        let tasks = [
+            task(&[], Lane::Work),
+            task(&[0], Lane::Work),
+            task(&[], Lane::Work),
+        ];
         let ran = AtomicUsize::new(0);
         let failures = AtomicUsize::new(0);
         let result = run(

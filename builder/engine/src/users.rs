@@ -69,7 +69,12 @@ impl Accounts {
             Some(line) => line.uid,
             None => id(user)?.ok_or_else(|| UserError::NoSuchUser(user.to_owned()))?,
         };
-        let home = listed.as_ref().map(|l| l.home).filter(|h| !h.is_empty()).unwrap_or("/").to_owned();
+        let home = listed
+            .as_ref()
+            .map(|l| l.home)
+            .filter(|h| !h.is_empty())
+            .unwrap_or("/")
+            .to_owned();
         let (gid, memberships) = match group {
             Some(group) => (self.gid(group)?, Vec::new()),
             None => match &listed {
@@ -79,7 +84,12 @@ impl Accounts {
         };
         let others = memberships.into_iter().filter(|group| *group != gid);
         let groups = std::iter::once(gid).chain(others).collect();
-        Ok(Identity { uid, gid, groups, home })
+        Ok(Identity {
+            uid,
+            gid,
+            groups,
+            home,
+        })
     }
 
     /// Resolves `--chown`: a user alone gives the group of the same number, as BuildKit does.
@@ -93,7 +103,9 @@ impl Accounts {
             Some(user) => match id(user)? {
                 Some(uid) => (uid, uid),
                 None => {
-                    let line = self.find_user(user)?.ok_or_else(|| UserError::NoSuchUser(user.to_owned()))?;
+                    let line = self
+                        .find_user(user)?
+                        .ok_or_else(|| UserError::NoSuchUser(user.to_owned()))?;
                     (line.uid, line.gid)
                 }
             },
@@ -106,12 +118,17 @@ impl Accounts {
     #[must_use]
     pub fn needed_for(spec: &str) -> bool {
         let (user, group) = split(spec);
-        [user, group].into_iter().flatten().any(|part| !part.bytes().all(|b| b.is_ascii_digit()))
+        [user, group]
+            .into_iter()
+            .flatten()
+            .any(|part| !part.bytes().all(|b| b.is_ascii_digit()))
     }
 
     fn find_user(&self, user: &str) -> Result<Option<PasswdLine<'_>>, UserError> {
         let number = id(user)?;
-        Ok(self.users().find(|line| line.name == user || number == Some(line.uid)))
+        Ok(self
+            .users()
+            .find(|line| line.name == user || number == Some(line.uid)))
     }
 
     fn gid(&self, group: &str) -> Result<u32, UserError> {
@@ -124,7 +141,10 @@ impl Accounts {
     }
 
     fn memberships(&self, name: &str) -> Vec<u32> {
-        self.groups().filter(|line| line.members.split(',').any(|member| member.trim() == name)).map(|line| line.gid).collect()
+        self.groups()
+            .filter(|line| line.members.split(',').any(|member| member.trim() == name))
+            .map(|line| line.gid)
+            .collect()
     }
 
     fn users(&self) -> impl Iterator<Item = PasswdLine<'_>> {
@@ -133,7 +153,12 @@ impl Accounts {
             let name = fields.next().filter(|name| !name.is_empty())?;
             let uid = fields.nth(1)?.parse().ok()?;
             let gid = fields.next()?.parse().ok()?;
-            Some(PasswdLine { name, uid, gid, home: fields.nth(1).unwrap_or("") })
+            Some(PasswdLine {
+                name,
+                uid,
+                gid,
+                home: fields.nth(1).unwrap_or(""),
+            })
         })
     }
 
@@ -142,15 +167,24 @@ impl Accounts {
             let mut fields = line.trim().split(':');
             let name = fields.next().filter(|name| !name.is_empty())?;
             let gid = fields.nth(1)?.parse().ok()?;
-            Some(GroupLine { name, gid, members: fields.next().unwrap_or("") })
+            Some(GroupLine {
+                name,
+                gid,
+                members: fields.next().unwrap_or(""),
+            })
         })
     }
 }
 
 /// `user:group` into its parts; empty parts count as not given.
 fn split(spec: &str) -> (Option<&str>, Option<&str>) {
-    let (user, group) = spec.split_once(':').map_or((spec, None), |(u, g)| (u, Some(g)));
-    (Some(user).filter(|u| !u.is_empty()), group.filter(|g| !g.is_empty()))
+    let (user, group) = spec
+        .split_once(':')
+        .map_or((spec, None), |(u, g)| (u, Some(g)));
+    (
+        Some(user).filter(|u| !u.is_empty()),
+        group.filter(|g| !g.is_empty()),
+    )
 }
 
 /// A number if `text` is one.
@@ -178,7 +212,15 @@ mod tests {
     #[test]
     fn a_listed_user_brings_group_home_and_memberships() {
         let id = accounts().identity("app").unwrap();
-        assert_eq!(id, Identity { uid: 1000, gid: 1001, groups: vec![1001, 50, 10], home: "/srv/app".into() });
+        assert_eq!(
+            id,
+            Identity {
+                uid: 1000,
+                gid: 1001,
+                groups: vec![1001, 50, 10],
+                home: "/srv/app".into()
+            }
+        );
         assert_eq!(accounts().identity("1000").unwrap(), id);
     }
 
@@ -192,16 +234,41 @@ mod tests {
     #[test]
     fn unlisted_numbers_are_accepted_and_names_are_not() {
         let id = accounts().identity("4242").unwrap();
-        assert_eq!(id, Identity { uid: 4242, gid: 0, groups: vec![0], home: "/".into() });
-        assert_eq!(accounts().identity("nobody"), Err(UserError::NoSuchUser("nobody".into())));
-        assert_eq!(accounts().identity("app:nope"), Err(UserError::NoSuchGroup("nope".into())));
-        assert_eq!(accounts().identity("4294967295"), Err(UserError::OutOfRange("4294967295".into())));
+        assert_eq!(
+            id,
+            Identity {
+                uid: 4242,
+                gid: 0,
+                groups: vec![0],
+                home: "/".into()
+            }
+        );
+        assert_eq!(
+            accounts().identity("nobody"),
+            Err(UserError::NoSuchUser("nobody".into()))
+        );
+        assert_eq!(
+            accounts().identity("app:nope"),
+            Err(UserError::NoSuchGroup("nope".into()))
+        );
+        assert_eq!(
+            accounts().identity("4294967295"),
+            Err(UserError::OutOfRange("4294967295".into()))
+        );
     }
 
     #[test]
     fn root_is_the_default_and_needs_no_files() {
         let id = Accounts::default().identity("").unwrap();
-        assert_eq!(id, Identity { uid: 0, gid: 0, groups: vec![0], home: "/".into() });
+        assert_eq!(
+            id,
+            Identity {
+                uid: 0,
+                gid: 0,
+                groups: vec![0],
+                home: "/".into()
+            }
+        );
     }
 
     #[test]
@@ -211,6 +278,10 @@ mod tests {
         assert_eq!(accounts().owner("app").unwrap(), (1000, 1001));
         assert_eq!(accounts().owner(":staff").unwrap(), (0, 50));
         assert_eq!(accounts().owner("5:wheel").unwrap(), (5, 10));
-        assert!(Accounts::needed_for("5:wheel") && !Accounts::needed_for("5:6") && !Accounts::needed_for(""));
+        assert!(
+            Accounts::needed_for("5:wheel")
+                && !Accounts::needed_for("5:6")
+                && !Accounts::needed_for("")
+        );
     }
 }

@@ -37,16 +37,34 @@ pub enum HistoryError {
 /// When the config is malformed or the store fails.
 pub fn steps(store: &Store, image: &StoredImage) -> Result<Vec<Step>, HistoryError> {
     let config = ImageConfig::parse(&image.config)?;
-    let accounted = config.history.iter().filter(|entry| !entry.empty_layer).count();
+    let accounted = config
+        .history
+        .iter()
+        .filter(|entry| !entry.empty_layer)
+        .count();
     let missing = image.diff_ids.len().saturating_sub(accounted);
     let mut layers = image.diff_ids.iter();
     let unknown = History::default();
     let entries = std::iter::repeat_n(&unknown, missing).chain(&config.history);
-    entries.map(|entry| step(store, entry, if entry.empty_layer { None } else { layers.next().copied() })).collect()
+    entries
+        .map(|entry| {
+            step(
+                store,
+                entry,
+                if entry.empty_layer {
+                    None
+                } else {
+                    layers.next().copied()
+                },
+            )
+        })
+        .collect()
 }
 
 fn step(store: &Store, entry: &History, layer: Option<Digest>) -> Result<Step, HistoryError> {
-    let bytes = layer.map_or(Ok(0), |layer| store.layer_index(&layer).map(|index| index.tar_size))?;
+    let bytes = layer.map_or(Ok(0), |layer| {
+        store.layer_index(&layer).map(|index| index.tar_size)
+    })?;
     Ok(Step {
         created: entry.created.clone(),
         created_by: entry.created_by.clone().unwrap_or_default(),

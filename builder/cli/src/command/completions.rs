@@ -17,6 +17,11 @@ pub struct Arguments {
 /// # Errors
 /// Never.
 pub fn run(arguments: Arguments, _globals: &Globals) -> Result<(), Failure> {
-    clap_complete::generate(arguments.shell, &mut crate::Arguments::command(), "kiln", &mut std::io::stdout());
+    clap_complete::generate(
+        arguments.shell,
+        &mut crate::Arguments::command(),
+        "kiln",
+        &mut std::io::stdout(),
+    );
     Ok(())
 }

@@ -45,10 +45,15 @@ enum Verb {
 pub fn run(arguments: Arguments, _globals: &Globals) -> Result<(), Failure> {
     match arguments.verb {
         Verb::Parse { file, .. } => {
-            let bytes = std::fs::read(&file).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
+            let bytes = std::fs::read(&file)
+                .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
             let (value, good) = kiln_parser::debug::parse_json(&String::from_utf8_lossy(&bytes));
             table::line(&value.to_string());
-            if good { Ok(()) } else { Err(Failure::new(Kind::Build, "")) }
+            if good {
+                Ok(())
+            } else {
+                Err(Failure::new(Kind::Build, ""))
+            }
         }
         Verb::Words { .. } => lines(kiln_parser::debug::words_line),
         Verb::Ignore { .. } => lines(kiln_parser::debug::ignore_line),

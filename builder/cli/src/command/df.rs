@@ -29,13 +29,25 @@ pub fn run(_arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         ("scratch", usage.scratch),
         ("trash", usage.trash),
     ];
-    let row = |name: &str, class: &Class| vec![name.to_owned(), class.count.to_string(), units::bytes(class.bytes), units::bytes(class.reclaimable)];
-    let mut rows: Vec<Vec<String>> = classes.iter().map(|(name, class)| row(name, class)).collect();
-    let total = classes.iter().fold(Class::default(), |sum, (_, class)| Class {
-        count: sum.count + class.count,
-        bytes: sum.bytes + class.bytes,
-        reclaimable: sum.reclaimable + class.reclaimable,
-    });
+    let row = |name: &str, class: &Class| {
+        vec![
+            name.to_owned(),
+            class.count.to_string(),
+            units::bytes(class.bytes),
+            units::bytes(class.reclaimable),
+        ]
+    };
+    let mut rows: Vec<Vec<String>> = classes
+        .iter()
+        .map(|(name, class)| row(name, class))
+        .collect();
+    let total = classes
+        .iter()
+        .fold(Class::default(), |sum, (_, class)| Class {
+            count: sum.count + class.count,
+            bytes: sum.bytes + class.bytes,
+            reclaimable: sum.reclaimable + class.reclaimable,
+        });
     rows.push(row("all", &total));
     table::print(&["TYPE", "COUNT", "SIZE", "RECLAIMABLE"], &rows);
     Ok(())

@@ -28,7 +28,10 @@ pub fn run(_arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         }
     }
     if checks.iter().any(|check| check.status == Status::Missing) {
-        return Err(Failure::new(Kind::Environment, "this machine cannot build yet"));
+        return Err(Failure::new(
+            Kind::Environment,
+            "this machine cannot build yet",
+        ));
     }
     Ok(())
 }

@@ -22,7 +22,9 @@ pub struct Arguments {
 /// When something is wrong, unless it was repaired.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let session = session::open(globals, Events::ignored(), Cancel::default())?;
-    let findings = session.store.fsck(arguments.repair)?;
+    let mut findings = session.store.fsck(arguments.repair)?;
+    // Garbage, not damage: the next build sweeps it.
+    findings.retain(|finding| !matches!(finding, Finding::Leftover(_)));
     for finding in &findings {
         table::line(&describe(finding));
     }
@@ -31,7 +33,9 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         (count, true) => table::line(&format!("{} repaired", units::counted(count, "finding"))),
         (count, false) => {
             let failure = Failure::new(Kind::Environment, units::counted(count, "finding"));
-            return Err(failure.hint("`kiln fsck --repair` drops what is damaged; the next build makes it again"));
+            return Err(failure.hint(
+                "`kiln fsck --repair` drops what is damaged; the next build makes it again",
+            ));
         }
     }
     Ok(())
@@ -41,10 +45,14 @@ fn describe(finding: &Finding) -> String {
     match finding {
         Finding::CorruptBlob(digest) => format!("blob {digest}: its bytes have another digest"),
         Finding::MissingBlob(digest) => format!("blob {digest}: is not there"),
-        Finding::BadIndex(digest) => format!("layer {digest}: its index is missing or is not what its tar says"),
+        Finding::BadIndex(digest) => {
+            format!("layer {digest}: its index is missing or is not what its tar says")
+        }
         Finding::Unknown(path) => format!("{}: belongs to nothing", path.display()),
         Finding::DanglingRecord(digest) => format!("record {digest}: its layer is not there"),
-        Finding::BrokenImage(digest) => format!("image {digest}: its config or a layer is not there"),
+        Finding::BrokenImage(digest) => {
+            format!("image {digest}: its config or a layer is not there")
+        }
         Finding::DanglingTag(name) => format!("name {name}: points to no image"),
         Finding::Leftover(path) => format!("{}: scratch of a process that is gone", path.display()),
     }

@@ -30,12 +30,31 @@ pub struct Arguments {
 /// # Errors
 /// When the root file system cannot be read.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let reference = arguments.name.as_deref().map(|name| Reference::parse(name).map_err(|error| Failure::usage(format!("{name}: {error}")))).transpose()?;
+    let reference = arguments
+        .name
+        .as_deref()
+        .map(|name| {
+            Reference::parse(name).map_err(|error| Failure::usage(format!("{name}: {error}")))
+        })
+        .transpose()?;
     let reference = reference.map(Reference::with_default_tag);
     let path = arguments.rootfs.as_path();
-    let message = arguments.message.clone().unwrap_or_else(|| format!("Imported from {}", path.file_name().unwrap_or(path.as_os_str()).to_string_lossy()));
+    let message = arguments.message.clone().unwrap_or_else(|| {
+        format!(
+            "Imported from {}",
+            path.file_name()
+                .unwrap_or(path.as_os_str())
+                .to_string_lossy()
+        )
+    });
     let store = session::store(globals)?;
-    let taken = archive::import(&store, source(path)?, reference.as_ref(), &message, seconds(SystemTime::now()))?;
+    let taken = archive::import(
+        &store,
+        source(path)?,
+        reference.as_ref(),
+        &message,
+        seconds(SystemTime::now()),
+    )?;
     table::line(&taken.id.to_string());
     Ok(())
 }
@@ -47,6 +66,7 @@ fn source(path: &Path) -> Result<ImportSource<'_>, Failure> {
     if path.is_dir() {
         return Ok(ImportSource::Folder(path));
     }
-    let file = File::open(path).map_err(|error| Failure::new(Kind::Usage, format!("{}: {error}", path.display())))?;
+    let file = File::open(path)
+        .map_err(|error| Failure::new(Kind::Usage, format!("{}: {error}", path.display())))?;
     Ok(ImportSource::Tar(Box::new(file), path))
 }

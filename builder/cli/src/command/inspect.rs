@@ -22,15 +22,28 @@ pub struct Arguments {
 /// When an image is not there.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let store = session::store(globals)?;
-    let images = arguments.images.iter().map(|name| describe(&store, &store.find_image(name)?)).collect::<Result<Vec<Value>, Failure>>()?;
+    let images = arguments
+        .images
+        .iter()
+        .map(|name| describe(&store, &store.find_image(name)?))
+        .collect::<Result<Vec<Value>, Failure>>()?;
     table::line(&format!("{:#}", Value::Array(images)));
     Ok(())
 }
 
 fn describe(store: &Store, image: &StoredImage) -> Result<Value, Failure> {
-    let config = ImageConfig::parse(&image.config).map_err(|error| Failure::new(Kind::Environment, error.to_string()))?;
-    let size: u64 = image.diff_ids.iter().map(|layer| store.layer_index(layer).map_or(0, |index| index.tar_size)).sum();
-    let digests: Vec<String> = image.references.iter().map(|name| format!("{}@{}", name.familiar_name(), image.manifest_digest)).collect();
+    let config = ImageConfig::parse(&image.config)
+        .map_err(|error| Failure::new(Kind::Environment, error.to_string()))?;
+    let size: u64 = image
+        .diff_ids
+        .iter()
+        .map(|layer| store.layer_index(layer).map_or(0, |index| index.tar_size))
+        .sum();
+    let digests: Vec<String> = image
+        .references
+        .iter()
+        .map(|name| format!("{}@{}", name.familiar_name(), image.manifest_digest))
+        .collect();
     Ok(json!({
         "Id": image.config_digest,
         "RepoTags": image.references.iter().map(Reference::familiar).collect::<Vec<_>>(),

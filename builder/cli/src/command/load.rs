@@ -30,7 +30,8 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let input = match &arguments.input {
         Some(path) => Input::File(path),
         None if std::io::stdin().is_terminal() => {
-            return Err(Failure::usage("an archive is not read from a terminal").hint("name a file with -i FILE, or use a pipe"));
+            return Err(Failure::usage("an archive is not read from a terminal")
+                .hint("name a file with -i FILE, or use a pipe"));
         }
         None => Input::Stream(Box::new(std::io::stdin())),
     };

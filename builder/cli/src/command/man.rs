@@ -14,5 +14,6 @@ pub struct Arguments {}
 /// When standard output fails.
 pub fn run(_arguments: Arguments, _globals: &Globals) -> Result<(), Failure> {
     let page = clap_mangen::Man::new(crate::Arguments::command());
-    page.render(&mut std::io::stdout()).map_err(|error| Failure::new(Kind::Environment, error.to_string()))
+    page.render(&mut std::io::stdout())
+        .map_err(|error| Failure::new(Kind::Environment, error.to_string()))
 }

@@ -23,6 +23,7 @@ use crate::failure::Failure;
 macro_rules! commands {
     ($($(#[$attribute:meta])* $variant:ident = $module:ident),* $(,)?) => {
         /// What to do.
+        #[allow(clippy::large_enum_variant)] // made once a process
         #[derive(Debug, clap::Subcommand)]
         pub enum Command {
             $($(#[$attribute])* $variant($module::Arguments)),*

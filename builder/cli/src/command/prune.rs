@@ -20,13 +20,35 @@ pub struct Arguments {
 /// # Errors
 /// When the store cannot be changed.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let budget = arguments.max_size.as_deref().map(units::parse_bytes).transpose().map_err(|error| Failure::usage(format!("--max-size: {error}")))?;
+    let budget = arguments
+        .max_size
+        .as_deref()
+        .map(units::parse_bytes)
+        .transpose()
+        .map_err(|error| Failure::usage(format!("--max-size: {error}")))?;
     let session = session::open(globals, Events::ignored(), Cancel::default())?;
     let report = session.store.prune(budget)?;
     session.store.settle()?;
-    let counts = [(report.layers, "layer"), (report.views, "view"), (report.records, "record"), (report.images, "image")];
-    let removed: Vec<String> = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| units::counted(usize::try_from(*count).unwrap_or(usize::MAX), what)).collect();
-    let removed = if removed.is_empty() { "nothing to remove".to_owned() } else { format!("removed {}", removed.join(", ")) };
-    table::line(&format!("{removed}; freed {}, the store holds {}", units::bytes(report.freed), units::bytes(report.kept)));
+    let counts = [
+        (report.layers, "layer"),
+        (report.views, "view"),
+        (report.records, "record"),
+        (report.images, "image"),
+    ];
+    let removed: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| units::counted(usize::try_from(*count).unwrap_or(usize::MAX), what))
+        .collect();
+    let removed = if removed.is_empty() {
+        "nothing to remove".to_owned()
+    } else {
+        format!("removed {}", removed.join(", "))
+    };
+    table::line(&format!(
+        "{removed}; freed {}, the store holds {}",
+        units::bytes(report.freed),
+        units::bytes(report.kept)
+    ));
     Ok(())
 }

@@ -32,12 +32,19 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
 
 fn remove(store: &Store, name: &str, force: bool) -> Result<(), Failure> {
     let image = store.find_image(name)?;
-    let reference = Reference::parse(name).ok().map(Reference::with_default_tag).filter(|name| image.references.contains(name));
+    let reference = Reference::parse(name)
+        .ok()
+        .map(Reference::with_default_tag)
+        .filter(|name| image.references.contains(name));
     let references = match reference {
         Some(reference) => vec![reference],
         None if image.references.len() > 1 && !force => {
             let names: Vec<String> = image.references.iter().map(Reference::familiar).collect();
-            return Err(Failure::new(Kind::Build, format!("{name} has several names: {}", names.join(", "))).hint("name one of them, or use --force to remove all"));
+            return Err(Failure::new(
+                Kind::Build,
+                format!("{name} has several names: {}", names.join(", ")),
+            )
+            .hint("name one of them, or use --force to remove all"));
         }
         None => image.references.clone(),
     };

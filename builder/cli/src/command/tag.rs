@@ -22,7 +22,8 @@ pub struct Arguments {
 /// # Errors
 /// When the image is not there or the name is none.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let name = Reference::parse(&arguments.name).map_err(|error| Failure::usage(format!("{}: {error}", arguments.name)))?;
+    let name = Reference::parse(&arguments.name)
+        .map_err(|error| Failure::usage(format!("{}: {error}", arguments.name)))?;
     let store = session::store(globals)?;
     let image = store.find_image(&arguments.image)?;
     Ok(store.tag(&name.with_default_tag(), &image.manifest_digest)?)

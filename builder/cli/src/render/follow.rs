@@ -17,13 +17,21 @@ pub struct Follower {
 impl Follower {
     /// Starts at the log's beginning. A log that cannot be opened has no lines: it is never worth failing a build.
     pub fn open(path: &Path) -> Self {
-        Follower { file: File::open(path).ok(), partial: Vec::new() }
+        Follower {
+            file: File::open(path).ok(),
+            partial: Vec::new(),
+        }
     }
 
     /// Calls `show` with each complete line that is new; with `end` also with an incomplete last one.
     pub fn lines(&mut self, end: bool, mut show: impl FnMut(&str)) {
         let mut buffer = vec![0; 32 * 1024];
-        while let Some(read) = self.file.as_mut().and_then(|file| file.read(&mut buffer).ok()).filter(|&read| read > 0) {
+        while let Some(read) = self
+            .file
+            .as_mut()
+            .and_then(|file| file.read(&mut buffer).ok())
+            .filter(|&read| read > 0)
+        {
             for piece in buffer[..read].split_inclusive(|&byte| byte == b'\n') {
                 self.partial.extend_from_slice(piece);
                 if piece.ends_with(b"\n") || self.partial.len() >= LONGEST_LINE {

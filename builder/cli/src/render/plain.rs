@@ -2,6 +2,7 @@
 
 use super::Renderer;
 use super::steps::Steps;
+use crate::failure::printable;
 use crate::units;
 use kiln_engine::event::{Event, EventKind, Outcome};
 use std::io::Write;
@@ -13,35 +14,83 @@ const TITLE_WIDTH: usize = 200;
 pub struct Plain {
     steps: Steps,
     color: bool,
-    sizes: std::collections::BTreeMap<usize, u64>,
 }
 
 impl Plain {
     /// With or without colour.
     pub fn new(color: bool) -> Self {
-        Plain { steps: Steps::default(), color, sizes: std::collections::BTreeMap::new() }
+        Plain {
+            steps: Steps::default(),
+            color,
+        }
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.color {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     fn finished(&mut self, step: usize, outcome: Outcome, took_us: u64) {
         let prefix = self.steps.prefix(step);
-        self.steps.end_log(step, |line| print_line(&format!("{prefix} | {line}")));
+        self.steps
+            .end_log(step, |line| print_line(&format!("{prefix} | {line}")));
         let text = match outcome {
-            Outcome::Cached => format!("{prefix} {} {}", self.paint("32", "cached"), self.steps.title(step, TITLE_WIDTH)),
-            _ => format!("{prefix} {} in {}", self.paint("1", "done"), units::duration(took_us)),
+            Outcome::Cached => format!(
+                "{prefix} {} {}",
+                self.paint("32", "cached"),
+                self.steps.title(step, TITLE_WIDTH)
+            ),
+            _ => format!(
+                "{prefix} {} in {}",
+                self.paint("1", "done"),
+                units::duration(took_us)
+            ),
         };
-        print_line(&text);
+        say(&text);
+    }
+
+    fn started(&self, step: usize, because: Option<&str>) {
+        say(&format!(
+            "{} {}",
+            self.steps.prefix(step),
+            self.steps.title(step, TITLE_WIDTH)
+        ));
+        if let Some(reason) = because {
+            say(&format!("{} again: {reason}", self.steps.prefix(step)));
+        }
+    }
+
+    fn failed(&mut self, step: usize, message: &str) {
+        let prefix = self.steps.prefix(step);
+        self.steps
+            .end_log(step, |line| print_line(&format!("{prefix} | {line}")));
+        say(&format!(
+            "{prefix} {}: {message}",
+            self.paint("1;31", "failed")
+        ));
     }
 
     fn image(&self, event: &Event, tags: &[String], id: &str, layers: usize, bytes: u64) {
-        let name = if tags.is_empty() { "an image without a tag".to_owned() } else { tags.join(", ") };
-        print_line(&format!("{} {name}", self.paint("1;32", "built")));
-        print_line(&format!("  {id}"));
-        print_line(&format!("  {} in {}", units::bytes(bytes), units::counted(layers, "layer")));
-        print_line(&format!("  {}; {} in all", self.steps.summary(), units::duration(event.at_us)));
+        let name = if tags.is_empty() {
+            "an image without a tag".to_owned()
+        } else {
+            tags.join(", ")
+        };
+        say(&format!("{} {name}", self.paint("1;32", "built")));
+        say(&format!("  {id}"));
+        say(&format!(
+            "  {} in {}",
+            units::bytes(bytes),
+            units::counted(layers, "layer")
+        ));
+        say(&format!(
+            "  {}; {} in all",
+            self.steps.summary(),
+            units::duration(event.at_us)
+        ));
     }
 }
 
@@ -49,41 +98,73 @@ impl Renderer for Plain {
     fn handle(&mut self, event: &Event) {
         self.steps.note(event);
         match &event.kind {
-            EventKind::Source { title, items, bytes, took_us } => {
-                let read = if *bytes > 0 { format!(", {} digested", units::bytes(*bytes)) } else { String::new() };
-                print_line(&format!("{title}: {}{read} in {}", units::counted(usize::try_from(*items).unwrap_or(usize::MAX), "file"), units::duration(*took_us)));
+            EventKind::Source {
+                title,
+                items,
+                bytes,
+                took_us,
+            } => source(title, *items, *bytes, *took_us),
+            EventKind::Started { step, because } => self.started(*step, because.as_deref()),
+            EventKind::Finished {
+                step,
+                outcome,
+                took_us,
+                ..
+            } => self.finished(*step, *outcome, *took_us),
+            EventKind::Committed {
+                step,
+                outcome: Outcome::Unchanged,
+                ..
+            } => {
+                say(&format!(
+                    "{} same result as before: what follows may stay cached",
+                    self.steps.prefix(*step)
+                ));
             }
-            EventKind::Started { step, because } => {
-                print_line(&format!("{} {}", self.steps.prefix(*step), self.steps.title(*step, TITLE_WIDTH)));
-                if let Some(reason) = because {
-                    print_line(&format!("{} again: {reason}", self.steps.prefix(*step)));
-                }
+            EventKind::Failed { step, message } => self.failed(*step, message),
+            EventKind::Warning { message } => {
+                say(&format!("{}: {message}", self.paint("1;33", "warning")))
             }
-            EventKind::Finished { step, outcome, took_us, .. } => self.finished(*step, *outcome, *took_us),
-            EventKind::Committed { step, bytes, outcome } => {
-                self.sizes.insert(*step, *bytes);
-                if *outcome == Outcome::Unchanged {
-                    print_line(&format!("{} same result as before: what follows may stay cached", self.steps.prefix(*step)));
-                }
-            }
-            EventKind::Failed { step, message } => {
-                let prefix = self.steps.prefix(*step);
-                self.steps.end_log(*step, |line| print_line(&format!("{prefix} | {line}")));
-                print_line(&format!("{prefix} {}: {message}", self.paint("1;31", "failed")));
-            }
-            EventKind::Warning { message } => print_line(&format!("{}: {message}", self.paint("1;33", "warning"))),
-            EventKind::Image { id, tags, layers, bytes, .. } => self.image(event, tags, id, *layers, *bytes),
-            EventKind::Begun { .. } | EventKind::Planned { .. } | EventKind::Log { .. } => {}
+            EventKind::Image {
+                id,
+                tags,
+                layers,
+                bytes,
+                ..
+            } => self.image(event, tags, id, *layers, *bytes),
+            EventKind::Begun { .. }
+            | EventKind::Planned { .. }
+            | EventKind::Log { .. }
+            | EventKind::Committed { .. } => {}
         }
     }
 
     fn tick(&mut self) {
         let mut lines = Vec::new();
-        self.steps.follow(|step, line| lines.push((step, line.to_owned())));
+        self.steps
+            .follow(|step, line| lines.push((step, line.to_owned())));
         for (step, line) in lines {
             print_line(&format!("{} | {line}", self.steps.prefix(step)));
         }
     }
+}
+
+fn source(title: &str, files: u64, digested: u64, took_us: u64) {
+    let read = if digested > 0 {
+        format!(", {} digested", units::bytes(digested))
+    } else {
+        String::new()
+    };
+    let files = units::counted(usize::try_from(files).unwrap_or(usize::MAX), "file");
+    say(&format!(
+        "{title}: {files}{read} in {}",
+        units::duration(took_us)
+    ));
+}
+
+/// A line of kiln's own; what it quotes may hold anything.
+fn say(line: &str) {
+    print_line(&printable(line, true));
 }
 
 fn print_line(line: &str) {

@@ -19,11 +19,16 @@ impl Steps {
     /// Takes what `event` says of the steps.
     pub fn note(&mut self, event: &Event) {
         match &event.kind {
-            EventKind::Planned { steps } => self.infos = steps.iter().map(|info| (info.step, info.clone())).collect(),
+            EventKind::Planned { steps } => {
+                self.infos = steps.iter().map(|info| (info.step, info.clone())).collect()
+            }
             EventKind::Log { step, path } => {
                 self.logs.insert(*step, Follower::open(path));
             }
-            EventKind::Finished { outcome: Outcome::Cached, .. } => self.cached += 1,
+            EventKind::Finished {
+                outcome: Outcome::Cached,
+                ..
+            } => self.cached += 1,
             EventKind::Committed { outcome, .. } => match outcome {
                 Outcome::Cached => self.cached += 1,
                 Outcome::Ran => self.ran += 1,
@@ -40,7 +45,10 @@ impl Steps {
 
     /// `[build 2/5]`, aligned with the other steps of its stage.
     pub fn prefix(&self, step: usize) -> String {
-        self.infos.get(&step).map_or_else(|| format!("[{step}]"), |info| format!("[{} {}/{}]", info.stage, info.number, info.of))
+        self.infos.get(&step).map_or_else(
+            || format!("[{step}]"),
+            |info| format!("[{} {}/{}]", info.stage, info.number, info.of),
+        )
     }
 
     /// The instruction, cut to `width` characters.
@@ -66,19 +74,30 @@ impl Steps {
     /// `8 steps: 6 cached, 2 ran`.
     pub fn summary(&self) -> String {
         let mut parts = Vec::new();
-        for (count, what) in [(self.cached, "cached"), (self.ran, "ran"), (self.unchanged, "ran without changing anything")] {
+        for (count, what) in [
+            (self.cached, "cached"),
+            (self.ran, "ran"),
+            (self.unchanged, "ran without changing anything"),
+        ] {
             if count > 0 {
                 parts.push(format!("{count} {what}"));
             }
         }
         let steps = units::counted(self.cached + self.ran + self.unchanged, "step");
-        if parts.is_empty() { steps } else { format!("{steps}: {}", parts.join(", ")) }
+        if parts.is_empty() {
+            steps
+        } else {
+            format!("{steps}: {}", parts.join(", "))
+        }
     }
 }
 
 /// `text` on one line and cut to `width` characters.
 pub fn clip(text: &str, width: usize) -> String {
-    let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut line: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     if line.chars().count() > width {
         line = line.chars().take(width.saturating_sub(1)).collect();
         line.push('…');

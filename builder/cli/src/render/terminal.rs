@@ -3,6 +3,7 @@
 
 use super::Renderer;
 use super::steps::{Steps, clip};
+use crate::failure::printable;
 use crate::units;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kiln_engine::event::{Event, EventKind, Outcome};
@@ -38,12 +39,16 @@ impl Terminal {
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.color {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     fn say(&self, line: impl AsRef<str>) {
         // Drawing fails only when the terminal has gone.
-        let _ = self.screen.println(line);
+        let _ = self.screen.println(printable(line.as_ref(), true));
     }
 
     fn stage_line(&mut self, step: usize) -> Option<ProgressBar> {
@@ -58,16 +63,24 @@ impl Terminal {
     }
 
     fn start(&mut self, step: usize, because: Option<&str>) {
-        let Some(stage) = self.stage_line(step) else { return };
+        let Some(stage) = self.stage_line(step) else {
+            return;
+        };
         let step_bar = self.screen.insert_after(&stage, ProgressBar::new_spinner());
         step_bar.set_style(style("  {spinner} {msg} {elapsed}"));
         step_bar.set_message(self.steps.title(step, WIDTH));
         step_bar.enable_steady_tick(std::time::Duration::from_millis(120));
-        let output = self.screen.insert_after(&step_bar, ProgressBar::new_spinner());
+        let output = self
+            .screen
+            .insert_after(&step_bar, ProgressBar::new_spinner());
         output.set_style(style("    {msg:.dim}"));
         self.running.insert(step, (step_bar, output));
         if let Some(reason) = because {
-            self.say(format!("  {} {} again: {reason}", self.steps.prefix(step), self.steps.title(step, 40)));
+            self.say(format!(
+                "  {} {} again: {reason}",
+                self.steps.prefix(step),
+                self.steps.title(step, 40)
+            ));
         }
     }
 
@@ -80,8 +93,16 @@ impl Terminal {
             self.screen.remove(&output);
             self.screen.remove(&bar);
         }
-        let Some(bar) = self.stage_line(step) else { return };
-        let Some(stage) = self.steps.info(step).and_then(|info| self.stages.get_mut(&info.stage)) else { return };
+        let Some(bar) = self.stage_line(step) else {
+            return;
+        };
+        let Some(stage) = self
+            .steps
+            .info(step)
+            .and_then(|info| self.stages.get_mut(&info.stage))
+        else {
+            return;
+        };
         stage.done += 1;
         bar.set_position(stage.done as u64);
     }
@@ -92,16 +113,32 @@ impl Terminal {
         let title = self.steps.title(step, WIDTH);
         match outcome {
             Outcome::Cached => self.say(format!("{} {prefix} {title}", self.paint("32", "cached"))),
-            _ => self.say(format!("{}   {prefix} {title} {}", self.paint("1;32", "done"), self.paint("2", &units::duration(took_us)))),
+            _ => self.say(format!(
+                "{}   {prefix} {title} {}",
+                self.paint("1;32", "done"),
+                self.paint("2", &units::duration(took_us))
+            )),
         }
     }
 
     fn image(&self, event: &Event, tags: &[String], id: &str, layers: usize, bytes: u64) {
-        let name = if tags.is_empty() { "an image without a tag".to_owned() } else { tags.join(", ") };
+        let name = if tags.is_empty() {
+            "an image without a tag".to_owned()
+        } else {
+            tags.join(", ")
+        };
         self.say(format!("{}  {name}", self.paint("1;32", "built")));
         self.say(format!("       {id}"));
-        self.say(format!("       {} in {}", units::bytes(bytes), units::counted(layers, "layer")));
-        self.say(format!("       {}; {} in all", self.steps.summary(), units::duration(event.at_us)));
+        self.say(format!(
+            "       {} in {}",
+            units::bytes(bytes),
+            units::counted(layers, "layer")
+        ));
+        self.say(format!(
+            "       {}; {} in all",
+            self.steps.summary(),
+            units::duration(event.at_us)
+        ));
     }
 }
 
@@ -110,15 +147,33 @@ impl Renderer for Terminal {
         self.steps.note(event);
         match &event.kind {
             EventKind::Started { step, because } => self.start(*step, because.as_deref()),
-            EventKind::Finished { step, outcome, took_us, .. } => self.finished(*step, *outcome, *took_us),
+            EventKind::Finished {
+                step,
+                outcome,
+                took_us,
+                ..
+            } => self.finished(*step, *outcome, *took_us),
             EventKind::Failed { step, message } => {
                 self.end(*step);
-                let line = format!("{} {} {}", self.paint("1;31", "failed"), self.steps.prefix(*step), self.steps.title(*step, WIDTH));
+                let line = format!(
+                    "{} {} {}",
+                    self.paint("1;31", "failed"),
+                    self.steps.prefix(*step),
+                    self.steps.title(*step, WIDTH)
+                );
                 self.say(line);
                 self.say(format!("       {message}"));
             }
-            EventKind::Warning { message } => self.say(format!("{}: {message}", self.paint("1;33", "warning"))),
-            EventKind::Image { id, tags, layers, bytes, .. } => self.image(event, tags, id, *layers, *bytes),
+            EventKind::Warning { message } => {
+                self.say(format!("{}: {message}", self.paint("1;33", "warning")))
+            }
+            EventKind::Image {
+                id,
+                tags,
+                layers,
+                bytes,
+                ..
+            } => self.image(event, tags, id, *layers, *bytes),
             EventKind::Source { .. }
             | EventKind::Begun { .. }
             | EventKind::Planned { .. }

@@ -16,25 +16,51 @@ const BLOCK: usize = 512;
 ///
 /// # Errors
 /// When the file cannot be read, or begins as an archive and is damaged later.
-pub fn unpack(chain: &Chain, found: &Found<'_>, scratch: &Path) -> Result<Option<Chain>, CopyError> {
+pub fn unpack(
+    chain: &Chain,
+    found: &Found<'_>,
+    scratch: &Path,
+) -> Result<Option<Chain>, CopyError> {
     if !found.entry.is_file() {
         return Ok(None);
     }
     let path = shown(&found.entry.path);
-    let damaged = |error: &dyn std::fmt::Display| CopyError::Archive { path: path.clone(), message: error.to_string() };
+    let damaged = |error: &dyn std::fmt::Display| CopyError::Archive {
+        path: path.clone(),
+        message: error.to_string(),
+    };
     let mut head = Vec::with_capacity(BLOCK);
     let decoded = compression::auto(chain.read(found)?);
-    let Ok((_, mut decoded)) = decoded else { return Ok(None) };
-    if decoded.by_ref().take(BLOCK as u64).read_to_end(&mut head).is_err() || !is_tar(&head) {
+    let Ok((_, mut decoded)) = decoded else {
+        return Ok(None);
+    };
+    if decoded
+        .by_ref()
+        .take(BLOCK as u64)
+        .read_to_end(&mut head)
+        .is_err()
+        || !is_tar(&head)
+    {
         return Ok(None);
     }
-    let mut tar = tempfile::Builder::new().prefix("archive").tempfile_in(scratch).map_err(|error| damaged(&error))?;
-    let spooled = tar.write_all(&head).and_then(|()| std::io::copy(&mut decoded, &mut tar));
-    spooled.and_then(|_| tar.seek(SeekFrom::Start(0))).map_err(|error| damaged(&error))?;
-    let index = index_tar(std::io::BufReader::with_capacity(1 << 20, tar.as_file())).map_err(|error| damaged(&error))?;
+    let mut tar = tempfile::Builder::new()
+        .prefix("archive")
+        .tempfile_in(scratch)
+        .map_err(|error| damaged(&error))?;
+    let spooled = tar
+        .write_all(&head)
+        .and_then(|()| std::io::copy(&mut decoded, &mut tar));
+    spooled
+        .and_then(|_| tar.seek(SeekFrom::Start(0)))
+        .map_err(|error| damaged(&error))?;
+    let index = index_tar(std::io::BufReader::with_capacity(1 << 20, tar.as_file()))
+        .map_err(|error| damaged(&error))?;
     // The scratch folder's owner removes it with the folder.
     let (_, path) = tar.keep().map_err(|error| damaged(&error))?;
-    Ok(Some(Chain::new(vec![(index.tree.clone(), Origin::Tar(Arc::new(path)))])))
+    Ok(Some(Chain::new(vec![(
+        index.tree.clone(),
+        Origin::Tar(Arc::new(path)),
+    )])))
 }
 
 /// A tar header: its checksum is right. The magic is not asked for, old archives have none.
@@ -42,8 +68,20 @@ fn is_tar(block: &[u8]) -> bool {
     if block.len() < BLOCK || block[0] == 0 {
         return false;
     }
-    let Some(stored) = octal(&block[148..156]) else { return false };
-    let sum: u64 = block[..BLOCK].iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u64::from(*byte) }).sum();
+    let Some(stored) = octal(&block[148..156]) else {
+        return false;
+    };
+    let sum: u64 = block[..BLOCK]
+        .iter()
+        .enumerate()
+        .map(|(at, byte)| {
+            if (148..156).contains(&at) {
+                32
+            } else {
+                u64::from(*byte)
+            }
+        })
+        .sum();
     sum == stored
 }
 

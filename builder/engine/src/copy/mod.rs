@@ -96,10 +96,14 @@ pub(crate) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
 
 /// Everything before the last slash; empty when there is none.
 pub(crate) fn parent(path: &[u8]) -> &[u8] {
-    path.iter().rposition(|&byte| byte == b'/').map_or(b"", |at| &path[..at])
+    path.iter()
+        .rposition(|&byte| byte == b'/')
+        .map_or(b"", |at| &path[..at])
 }
 
 /// Everything after the last slash.
 pub(crate) fn base_name(path: &[u8]) -> &[u8] {
-    path.iter().rposition(|&byte| byte == b'/').map_or(path, |at| &path[at + 1..])
+    path.iter()
+        .rposition(|&byte| byte == b'/')
+        .map_or(path, |at| &path[at + 1..])
 }

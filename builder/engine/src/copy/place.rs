@@ -105,7 +105,11 @@ impl<'a> Placement<'a> {
     /// Starts with nothing added. For `--link`, `below` is an empty chain.
     #[must_use]
     pub fn new(below: &'a Chain, changes: Changes<'a>) -> Self {
-        Placement { below, changes, placed: BTreeMap::new() }
+        Placement {
+            below,
+            changes,
+            placed: BTreeMap::new(),
+        }
     }
 
     /// What was added, by path.
@@ -118,7 +122,12 @@ impl<'a> Placement<'a> {
     ///
     /// # Errors
     /// When a file meets a directory or the other way round.
-    pub fn put(&mut self, source: usize, picked: &Picked<'a>, destination: &str) -> Result<(), CopyError> {
+    pub fn put(
+        &mut self,
+        source: usize,
+        picked: &Picked<'a>,
+        destination: &str,
+    ) -> Result<(), CopyError> {
         let target = self.target(destination, picked)?;
         if let Some((relative, parents)) = &picked.below_pivot {
             self.put_parents(&target, relative, parents)?;
@@ -127,7 +136,9 @@ impl<'a> Placement<'a> {
             return self.put_entry(source, picked.root.layer, picked.root.entry, &target);
         }
         match self.see(&target) {
-            Seen::Nothing if picked.below_pivot.is_some() => self.put_entry(source, picked.root.layer, picked.root.entry, &target)?,
+            Seen::Nothing if picked.below_pivot.is_some() => {
+                self.put_entry(source, picked.root.layer, picked.root.entry, &target)?
+            }
             Seen::Nothing | Seen::Directory => self.make_directories(&target)?,
             Seen::Link(_) | Seen::Other => return Err(CopyError::NotADirectory(shown(&target))),
         }
@@ -141,10 +152,21 @@ impl<'a> Placement<'a> {
     ///
     /// # Errors
     /// As [`Placement::put`].
-    pub fn put_inline(&mut self, name: &str, content: &'a [u8], destination: &str) -> Result<(), CopyError> {
+    pub fn put_inline(
+        &mut self,
+        name: &str,
+        content: &'a [u8],
+        destination: &str,
+    ) -> Result<(), CopyError> {
         let target = self.file_target(destination, name.as_bytes())?;
         let meta = self.changes.of_file(0o644, self.changes.now);
-        self.put_file(target, Placed { meta, content: Content::Inline(content) })
+        self.put_file(
+            target,
+            Placed {
+                meta,
+                content: Content::Inline(content),
+            },
+        )
     }
 
     /// The directory that `destination` means, made if it is missing: for what is unpacked there.
@@ -161,7 +183,13 @@ impl<'a> Placement<'a> {
     ///
     /// # Errors
     /// When links go in circles.
-    pub fn unpack_entry(&mut self, source: usize, layer: Option<usize>, entry: &'a Entry, path: &[u8]) -> Result<(), CopyError> {
+    pub fn unpack_entry(
+        &mut self,
+        source: usize,
+        layer: Option<usize>,
+        entry: &'a Entry,
+        path: &[u8],
+    ) -> Result<(), CopyError> {
         let folder = self.resolve(parent(path))?;
         self.make_unpack_directories(&folder);
         let target = join(&folder, base_name(path));
@@ -171,11 +199,16 @@ impl<'a> Placement<'a> {
         }
         let mut meta = self.changes.of_entry(entry);
         // As docker unpacks: capabilities are kept, what users attached is not.
-        meta.xattrs.retain(|(name, _)| **name == *b"security.capability");
+        meta.xattrs
+            .retain(|(name, _)| **name == *b"security.capability");
         if !entry.is_directory() {
             self.drop_below(&target);
         }
-        let content = if entry.is_directory() { Content::Directory } else { Content::Entry(source, entry, layer) };
+        let content = if entry.is_directory() {
+            Content::Directory
+        } else {
+            Content::Entry(source, entry, layer)
+        };
         self.placed.insert(target, Placed { meta, content });
         Ok(())
     }
@@ -190,7 +223,13 @@ impl<'a> Placement<'a> {
                 Seen::Directory => {}
                 Seen::Nothing => {
                     let meta = self.changes.of_made_directory();
-                    self.placed.insert(prefix.to_vec(), Placed { meta, content: Content::Directory });
+                    self.placed.insert(
+                        prefix.to_vec(),
+                        Placed {
+                            meta,
+                            content: Content::Directory,
+                        },
+                    );
                 }
                 Seen::Link(_) | Seen::Other => return Err(CopyError::NotADirectory(shown(prefix))),
             }
@@ -203,14 +242,26 @@ impl<'a> Placement<'a> {
         for prefix in prefixes(path) {
             if !matches!(self.see(prefix), Seen::Directory) {
                 let meta = Meta::root(0o755, self.changes.clamp(self.changes.now));
-                self.placed.insert(prefix.to_vec(), Placed { meta, content: Content::Directory });
+                self.placed.insert(
+                    prefix.to_vec(),
+                    Placed {
+                        meta,
+                        content: Content::Directory,
+                    },
+                );
             }
         }
     }
 
     fn drop_below(&mut self, path: &[u8]) {
         let start = join(path, b"/");
-        let below: Vec<Vec<u8>> = self.placed.range(start.clone()..).map(|(p, _)| p).take_while(|p| p.starts_with(&start)).cloned().collect();
+        let below: Vec<Vec<u8>> = self
+            .placed
+            .range(start.clone()..)
+            .map(|(p, _)| p)
+            .take_while(|p| p.starts_with(&start))
+            .cloned()
+            .collect();
         for path in below {
             self.placed.remove(&path);
         }
@@ -240,16 +291,31 @@ impl<'a> Placement<'a> {
     }
 
     /// `--parents`: the directories between the destination and the thing look as they do in the source.
-    fn put_parents(&mut self, target: &[u8], relative: &[u8], parents: &[kiln_cache::Found<'a>]) -> Result<(), CopyError> {
+    fn put_parents(
+        &mut self,
+        target: &[u8],
+        relative: &[u8],
+        parents: &[kiln_cache::Found<'a>],
+    ) -> Result<(), CopyError> {
         let root = target.len() - relative.len();
-        let ends = relative.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| root + at);
+        let ends = relative
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'/')
+            .map(|(at, _)| root + at);
         for (end, found) in ends.zip(parents) {
             let path = &target[..end];
             match self.see(path) {
                 Seen::Directory => {}
                 Seen::Nothing => {
                     let meta = self.changes.of_entry(found.entry);
-                    self.placed.insert(path.to_vec(), Placed { meta, content: Content::Directory });
+                    self.placed.insert(
+                        path.to_vec(),
+                        Placed {
+                            meta,
+                            content: Content::Directory,
+                        },
+                    );
                 }
                 Seen::Link(_) | Seen::Other => return Err(CopyError::NotADirectory(shown(path))),
             }
@@ -257,14 +323,32 @@ impl<'a> Placement<'a> {
         Ok(())
     }
 
-    fn put_entry(&mut self, source: usize, layer: Option<usize>, entry: &'a Entry, target: &[u8]) -> Result<(), CopyError> {
+    fn put_entry(
+        &mut self,
+        source: usize,
+        layer: Option<usize>,
+        entry: &'a Entry,
+        target: &[u8],
+    ) -> Result<(), CopyError> {
         let meta = self.changes.of_entry(entry);
         if !entry.is_directory() {
-            return self.put_file(target.to_vec(), Placed { meta, content: Content::Entry(source, entry, layer) });
+            return self.put_file(
+                target.to_vec(),
+                Placed {
+                    meta,
+                    content: Content::Entry(source, entry, layer),
+                },
+            );
         }
         match self.see(target) {
             Seen::Directory | Seen::Nothing => {
-                self.placed.insert(target.to_vec(), Placed { meta, content: Content::Directory });
+                self.placed.insert(
+                    target.to_vec(),
+                    Placed {
+                        meta,
+                        content: Content::Directory,
+                    },
+                );
                 Ok(())
             }
             Seen::Link(_) | Seen::Other => Err(CopyError::NotADirectory(shown(target))),
@@ -291,7 +375,9 @@ impl<'a> Placement<'a> {
                 Content::Inline(_) => Seen::Other,
             };
         }
-        self.below.lookup(path).map_or(Seen::Nothing, |found| see_entry(found.entry))
+        self.below
+            .lookup(path)
+            .map_or(Seen::Nothing, |found| see_entry(found.entry))
     }
 
     /// Follows links in `path`, all of them, inside the root, also through what was added.
@@ -335,11 +421,19 @@ fn see_entry(entry: &Entry) -> Seen {
 
 /// Components in reverse order, without `.` and empty ones.
 fn components(path: &[u8]) -> Vec<Vec<u8>> {
-    path.split(|&byte| byte == b'/').filter(|c| !c.is_empty() && *c != b".").rev().map(<[u8]>::to_vec).collect()
+    path.split(|&byte| byte == b'/')
+        .filter(|c| !c.is_empty() && *c != b".")
+        .rev()
+        .map(<[u8]>::to_vec)
+        .collect()
 }
 
 /// `a`, `a/b`, `a/b/c` of `a/b/c`.
 fn prefixes(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let inner = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| &path[..at]);
+    let inner = path
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'/')
+        .map(|(at, _)| &path[..at]);
     inner.chain(Some(path)).filter(|prefix| !prefix.is_empty())
 }

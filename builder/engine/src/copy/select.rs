@@ -26,7 +26,12 @@ pub struct Picked<'a> {
 ///
 /// # Errors
 /// When a literal path is not there, links go in circles or a pattern is malformed.
-pub fn select<'a>(chain: &'a Chain, paths: &[SourcePath], parents: bool, exclude: &[String]) -> Result<Vec<Picked<'a>>, CopyError> {
+pub fn select<'a>(
+    chain: &'a Chain,
+    paths: &[SourcePath],
+    parents: bool,
+    exclude: &[String],
+) -> Result<Vec<Picked<'a>>, CopyError> {
     let excluded = Excluded::new(exclude)?;
     let mut picked = Vec::new();
     for path in paths {
@@ -38,7 +43,12 @@ pub fn select<'a>(chain: &'a Chain, paths: &[SourcePath], parents: bool, exclude
                     continue;
                 }
                 let content = contents(chain, &root, &excluded, b"");
-                picked.push(Picked { name, below_pivot: None, root: root.1, content });
+                picked.push(Picked {
+                    name,
+                    below_pivot: None,
+                    root: root.1,
+                    content,
+                });
             }
         }
     }
@@ -57,7 +67,11 @@ fn expand<'a>(chain: &'a Chain, pattern: &str) -> Result<Vec<(Vec<u8>, Named<'a>
         wild |= is_wild;
         for (_, folder) in &places {
             if is_wild {
-                next.extend(matching(chain, folder, component)?.into_iter().map(|name| (name.clone(), join(folder, &name))));
+                next.extend(
+                    matching(chain, folder, component)?
+                        .into_iter()
+                        .map(|name| (name.clone(), join(folder, &name))),
+                );
             } else {
                 let name = component.as_bytes().to_vec();
                 next.push((name.clone(), join(folder, &name)));
@@ -71,7 +85,12 @@ fn expand<'a>(chain: &'a Chain, pattern: &str) -> Result<Vec<(Vec<u8>, Named<'a>
         match resolved.found {
             Some(entry) => found.push((name, (resolved.path, entry))),
             None if wild => {}
-            None => return Err(CopyError::NotFound { path: format!("/{pattern}"), hint: None }),
+            None => {
+                return Err(CopyError::NotFound {
+                    path: format!("/{pattern}"),
+                    hint: None,
+                });
+            }
         }
     }
     Ok(found)
@@ -80,12 +99,17 @@ fn expand<'a>(chain: &'a Chain, pattern: &str) -> Result<Vec<(Vec<u8>, Named<'a>
 /// Names in `folder` (links followed) that match one component of a pattern, sorted.
 fn matching(chain: &Chain, folder: &[u8], pattern: &str) -> Result<Vec<Vec<u8>>, CopyError> {
     let resolved = chain.resolve(folder, true)?;
-    if !resolved.found.is_some_and(|found| found.entry.is_directory()) {
+    if !resolved
+        .found
+        .is_some_and(|found| found.entry.is_directory())
+    {
         return Ok(Vec::new());
     }
     let mut names = Vec::new();
     for (name, _) in chain.children(&resolved.path) {
-        if glob::match_component(pattern, &shown(name)).map_err(|_| CopyError::BadPattern(pattern.to_owned()))? {
+        if glob::match_component(pattern, &shown(name))
+            .map_err(|_| CopyError::BadPattern(pattern.to_owned()))?
+        {
             names.push(name.to_vec());
         }
     }
@@ -94,12 +118,24 @@ fn matching(chain: &Chain, folder: &[u8], pattern: &str) -> Result<Vec<Vec<u8>>,
 
 /// What is below a directory, by relative path, without what is excluded. `prefix` is put before the relative path when
 /// the patterns are asked.
-fn contents<'a>(chain: &'a Chain, root: &Named<'a>, excluded: &Excluded, prefix: &[u8]) -> Vec<(Vec<u8>, Found<'a>)> {
+fn contents<'a>(
+    chain: &'a Chain,
+    root: &Named<'a>,
+    excluded: &Excluded,
+    prefix: &[u8],
+) -> Vec<(Vec<u8>, Found<'a>)> {
     if !root.1.entry.is_directory() {
         return Vec::new();
     }
-    let skip = if root.0.is_empty() { 0 } else { root.0.len() + 1 };
-    let below = chain.walk(&root.0).into_iter().filter(|found| found.entry.path.len() > root.0.len());
+    let skip = if root.0.is_empty() {
+        0
+    } else {
+        root.0.len() + 1
+    };
+    let below = chain
+        .walk(&root.0)
+        .into_iter()
+        .filter(|found| found.entry.path.len() > root.0.len());
     let relative = below.map(|found| (found.entry.path[skip..].to_vec(), found));
     if excluded.is_empty() {
         return relative.collect();
@@ -108,10 +144,29 @@ fn contents<'a>(chain: &'a Chain, root: &Named<'a>, excluded: &Excluded, prefix:
 }
 
 /// `--parents`: the pivot is resolved, and what matches below it keeps its path.
-fn select_with_parents<'a>(chain: &'a Chain, path: &SourcePath, excluded: &Excluded, picked: &mut Vec<Picked<'a>>) -> Result<(), CopyError> {
-    let pivots = if path.pivot.is_empty() { vec![Vec::new()] } else { expand(chain, &path.pivot)?.into_iter().map(|(_, (path, _))| path).collect() };
-    let components: Vec<&str> = path.pattern.split('/').filter(|component| !component.is_empty()).collect();
-    let wild = components.iter().any(|component| glob::has_wildcards(component)) || glob::has_wildcards(&path.pivot);
+fn select_with_parents<'a>(
+    chain: &'a Chain,
+    path: &SourcePath,
+    excluded: &Excluded,
+    picked: &mut Vec<Picked<'a>>,
+) -> Result<(), CopyError> {
+    let pivots = if path.pivot.is_empty() {
+        vec![Vec::new()]
+    } else {
+        expand(chain, &path.pivot)?
+            .into_iter()
+            .map(|(_, (path, _))| path)
+            .collect()
+    };
+    let components: Vec<&str> = path
+        .pattern
+        .split('/')
+        .filter(|component| !component.is_empty())
+        .collect();
+    let wild = components
+        .iter()
+        .any(|component| glob::has_wildcards(component))
+        || glob::has_wildcards(&path.pivot);
     let mut any = false;
     for pivot in &pivots {
         let mut matches = Vec::new();
@@ -123,11 +178,24 @@ fn select_with_parents<'a>(chain: &'a Chain, path: &SourcePath, excluded: &Exclu
             pick_with_parents(chain, pivot, relative, excluded, picked)?;
         }
     }
-    if any || wild { Ok(()) } else { Err(CopyError::NotFound { path: format!("/{}", path.pattern), hint: None }) }
+    if any || wild {
+        Ok(())
+    } else {
+        Err(CopyError::NotFound {
+            path: format!("/{}", path.pattern),
+            hint: None,
+        })
+    }
 }
 
 /// Paths below `pivot` that match the components; `**` stands for any number of directories.
-fn descend(chain: &Chain, pivot: &[u8], at: &[u8], components: &[&str], matches: &mut Vec<Vec<u8>>) -> Result<(), CopyError> {
+fn descend(
+    chain: &Chain,
+    pivot: &[u8],
+    at: &[u8],
+    components: &[&str],
+    matches: &mut Vec<Vec<u8>>,
+) -> Result<(), CopyError> {
     let Some((first, rest)) = components.split_first() else {
         if chain.resolve(&join(pivot, at), false)?.found.is_some() {
             matches.push(at.to_vec());
@@ -154,11 +222,23 @@ fn descend(chain: &Chain, pivot: &[u8], at: &[u8], components: &[&str], matches:
     descend(chain, pivot, &join(at, first.as_bytes()), rest, matches)
 }
 
-fn pick_with_parents<'a>(chain: &'a Chain, pivot: &[u8], relative: Vec<u8>, excluded: &Excluded, picked: &mut Vec<Picked<'a>>) -> Result<(), CopyError> {
+fn pick_with_parents<'a>(
+    chain: &'a Chain,
+    pivot: &[u8],
+    relative: Vec<u8>,
+    excluded: &Excluded,
+    picked: &mut Vec<Picked<'a>>,
+) -> Result<(), CopyError> {
     let resolved = chain.resolve(&join(pivot, &relative), false)?;
-    let Some(root) = resolved.found else { return Ok(()) };
+    let Some(root) = resolved.found else {
+        return Ok(());
+    };
     let mut parents = Vec::new();
-    for (at, _) in relative.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
+    for (at, _) in relative
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'/')
+    {
         if let Some(found) = chain.resolve(&join(pivot, &relative[..at]), true)?.found {
             parents.push(found);
         }
@@ -169,7 +249,12 @@ fn pick_with_parents<'a>(chain: &'a Chain, pivot: &[u8], relative: Vec<u8>, excl
         return Ok(());
     }
     let content = contents(chain, &place, excluded, &relative);
-    picked.push(Picked { name, below_pivot: Some((relative, parents)), root, content });
+    picked.push(Picked {
+        name,
+        below_pivot: Some((relative, parents)),
+        root,
+        content,
+    });
     Ok(())
 }
 
@@ -181,8 +266,13 @@ impl Excluded {
         if patterns.is_empty() {
             return Ok(Excluded(None));
         }
-        let bad = |error: &dyn std::fmt::Display| CopyError::BadExclude { pattern: patterns.join(","), message: error.to_string() };
-        ignore::Matcher::new(patterns).map(|matcher| Excluded(Some(matcher))).map_err(|error| bad(&error))
+        let bad = |error: &dyn std::fmt::Display| CopyError::BadExclude {
+            pattern: patterns.join(","),
+            message: error.to_string(),
+        };
+        ignore::Matcher::new(patterns)
+            .map(|matcher| Excluded(Some(matcher)))
+            .map_err(|error| bad(&error))
     }
 
     fn is_empty(&self) -> bool {
@@ -191,13 +281,26 @@ impl Excluded {
 
     /// Whether a source that is no directory is excluded by its own name.
     fn file(&self, name: &[u8], place: &Named<'_>) -> bool {
-        !place.1.entry.is_directory() && self.0.as_ref().is_some_and(|matcher| ignored(matcher, name))
+        !place.1.entry.is_directory()
+            && self
+                .0
+                .as_ref()
+                .is_some_and(|matcher| ignored(matcher, name))
     }
 
     /// Drops what is excluded; a directory stays when something below it does.
-    fn retain<'a>(&self, entries: Vec<(Vec<u8>, Found<'a>)>, prefix: &[u8]) -> Vec<(Vec<u8>, Found<'a>)> {
-        let Some(matcher) = &self.0 else { return entries };
-        let mut keep: Vec<bool> = entries.iter().map(|(path, _)| !ignored(matcher, &join(prefix, path))).collect();
+    fn retain<'a>(
+        &self,
+        entries: Vec<(Vec<u8>, Found<'a>)>,
+        prefix: &[u8],
+    ) -> Vec<(Vec<u8>, Found<'a>)> {
+        let Some(matcher) = &self.0 else {
+            return entries;
+        };
+        let mut keep: Vec<bool> = entries
+            .iter()
+            .map(|(path, _)| !ignored(matcher, &join(prefix, path)))
+            .collect();
         let mut holding: HashSet<Vec<u8>> = HashSet::new();
         for ((path, _), _) in entries.iter().zip(&keep).filter(|(_, keep)| **keep) {
             let mut folder = parent(path);
@@ -208,7 +311,11 @@ impl Excluded {
         for ((path, found), keep) in entries.iter().zip(&mut keep) {
             *keep |= found.entry.is_directory() && holding.contains(path);
         }
-        entries.into_iter().zip(keep).filter_map(|(entry, keep)| keep.then_some(entry)).collect()
+        entries
+            .into_iter()
+            .zip(keep)
+            .filter_map(|(entry, keep)| keep.then_some(entry))
+            .collect()
     }
 }
 

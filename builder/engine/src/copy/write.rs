@@ -10,7 +10,11 @@ use std::collections::{BTreeMap, HashMap};
 ///
 /// # Errors
 /// When a source cannot be read (any more) or the layer cannot be written.
-pub fn write(mut writer: LayerWriter, placed: &BTreeMap<Vec<u8>, Placed<'_>>, sources: &[Chain]) -> Result<Option<Layer>, CopyError> {
+pub fn write(
+    mut writer: LayerWriter,
+    placed: &BTreeMap<Vec<u8>, Placed<'_>>,
+    sources: &[Chain],
+) -> Result<Option<Layer>, CopyError> {
     let mut first_names: HashMap<(usize, Option<usize>, u32), &[u8]> = HashMap::new();
     for (path, Placed { meta, content }) in placed {
         match content {
@@ -28,7 +32,15 @@ pub fn write(mut writer: LayerWriter, placed: &BTreeMap<Vec<u8>, Placed<'_>>, so
                         Slot::Vacant(slot) => _ = slot.insert(path),
                     }
                 }
-                writer.copy(path, meta, &sources[*source], &Found { entry, layer: *layer })?;
+                writer.copy(
+                    path,
+                    meta,
+                    &sources[*source],
+                    &Found {
+                        entry,
+                        layer: *layer,
+                    },
+                )?;
             }
         }
     }

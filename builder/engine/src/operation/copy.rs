@@ -21,7 +21,7 @@ use std::time::Instant;
 pub fn execute(execution: &Execution<'_>, node: &Node, copy: &CopyOp) -> Result<Done, StepError> {
     let base = execution.done(copy.base)?;
     let sources = open(execution, copy)?;
-    let picked = pick(copy, &sources)?;
+    let picked = pick(copy, &sources).map_err(|error| explain(execution, copy, error))?;
     let key = key(execution, node, copy, &base.stack, &picked);
     if let Some(done) = execution.cached(node, &base.stack, &key)? {
         return Ok(done);
@@ -42,8 +42,13 @@ fn open(execution: &Execution<'_>, copy: &CopyOp) -> Result<Vec<Chain>, StepErro
     let files = |source: &CopySource| match source {
         CopySource::Files { from, .. } => execution.files(*from),
         CopySource::Inline { .. } => Ok(Chain::new(Vec::new())),
-        CopySource::Url { url, .. } => Err(StepError::Unsupported(format!("ADD of the address {url} is not supported yet: fetch it in a RUN or before the build"))),
-        CopySource::Git(git) => Err(StepError::Unsupported(format!("ADD of the git repository {} is not supported yet: clone it before the build", git.remote))),
+        CopySource::Url { url, .. } => Err(StepError::Unsupported(format!(
+            "ADD of the address {url} is not supported yet: fetch it in a RUN or before the build"
+        ))),
+        CopySource::Git(git) => Err(StepError::Unsupported(format!(
+            "ADD of the git repository {} is not supported yet: clone it before the build",
+            git.remote
+        ))),
     };
     copy.sources.iter().map(files).collect()
 }
@@ -56,17 +61,53 @@ fn pick<'a>(copy: &CopyOp, sources: &'a [Chain]) -> Result<Vec<Vec<Picked<'a>>>,
     copy.sources.iter().zip(sources).map(pick).collect()
 }
 
+/// A file that is in the folder but not in the context was left out by .dockerignore: worth saying.
+fn explain(execution: &Execution<'_>, copy: &CopyOp, error: CopyError) -> CopyError {
+    let CopyError::NotFound { path, hint: None } = error else {
+        return error;
+    };
+    let folder = |source: &CopySource| match source {
+        CopySource::Files { from, .. } => execution.plan.context_folder(execution.options, *from),
+        _ => None,
+    };
+    let relative = path.trim_start_matches('/');
+    // Only a hint is made of the answer, so a plain look is enough; `..` was clamped by the parser.
+    let is_left_out = copy
+        .sources
+        .iter()
+        .filter_map(folder)
+        .any(|folder| folder.join(relative).symlink_metadata().is_ok());
+    let hint = is_left_out
+        .then(|| "it is in the context's folder, but .dockerignore leaves it out".to_owned());
+    CopyError::NotFound { path, hint }
+}
+
 /// Everything that decides about the layer. With `--link` the files below do not.
-fn key(execution: &Execution<'_>, node: &Node, copy: &CopyOp, base: &Stack, picked: &[Vec<Picked<'_>>]) -> Key {
+fn key(
+    execution: &Execution<'_>,
+    node: &Node,
+    copy: &CopyOp,
+    base: &Stack,
+    picked: &[Vec<Picked<'_>>],
+) -> Key {
     let mut key = execution.key("copy", node);
     for (source, picked) in copy.sources.iter().zip(picked) {
         let mut entries = Vec::new();
         for (number, picked) in picked.iter().enumerate() {
             let root = join(number.to_string().as_bytes(), &picked.name);
             entries.push(renamed(picked.root.entry, &root, picked.root.layer));
-            entries.extend(picked.content.iter().map(|(path, found)| renamed(found.entry, &join(&root, path), found.layer)));
+            entries.extend(
+                picked
+                    .content
+                    .iter()
+                    .map(|(path, found)| renamed(found.entry, &join(&root, path), found.layer)),
+            );
             if let Some((relative, parents)) = &picked.below_pivot {
-                entries.extend(parents.iter().map(|found| renamed(found.entry, &join(&root, relative), found.layer)));
+                entries.extend(
+                    parents
+                        .iter()
+                        .map(|found| renamed(found.entry, &join(&root, relative), found.layer)),
+                );
             }
         }
         key = key.input(&source_name(source), tree_digest(&entries));
@@ -80,7 +121,16 @@ fn key(execution: &Execution<'_>, node: &Node, copy: &CopyOp, base: &Stack, pick
 fn source_name(source: &CopySource) -> String {
     match source {
         CopySource::Files { paths, .. } => {
-            let paths: Vec<&str> = paths.iter().map(|path| if path.pattern.is_empty() { "." } else { path.pattern.as_str() }).collect();
+            let paths: Vec<&str> = paths
+                .iter()
+                .map(|path| {
+                    if path.pattern.is_empty() {
+                        "."
+                    } else {
+                        path.pattern.as_str()
+                    }
+                })
+                .collect();
             paths.join(" ")
         }
         CopySource::Inline { name, .. } => format!("<<{name}"),
@@ -100,9 +150,22 @@ fn make(
     let store = &execution.session.store;
     let full = store.chain(&base.layers)?;
     let owner = owner(copy, &full)?;
-    let below = if copy.link { Chain::new(Vec::new()) } else { full };
-    let changes = Changes { owner, chmod: copy.chmod.as_ref(), now, latest: execution.options.source_date_epoch };
-    let scratch = if copy.unpack == Unpack::No { None } else { Some(store.scratch_dir("add")?) };
+    let below = if copy.link {
+        Chain::new(Vec::new())
+    } else {
+        full
+    };
+    let changes = Changes {
+        owner,
+        chmod: copy.chmod.as_ref(),
+        now,
+        latest: execution.options.source_date_epoch,
+    };
+    let scratch = if copy.unpack == Unpack::No {
+        None
+    } else {
+        Some(store.scratch_dir("add")?)
+    };
     let (sources, unpacked) = unpack(sources, picked, scratch.as_deref())?;
     let mut placement = Placement::new(&below, changes);
     for (number, source) in copy.sources.iter().enumerate() {
@@ -111,7 +174,12 @@ fn make(
         }
         for (at, picked) in picked[number].iter().enumerate() {
             match unpacked[number][at] {
-                Some(archive) => put_archive(&mut placement, archive, &sources[archive], &copy.destination)?,
+                Some(archive) => put_archive(
+                    &mut placement,
+                    archive,
+                    &sources[archive],
+                    &copy.destination,
+                )?,
                 None => placement.put(number, picked, &copy.destination)?,
             }
         }
@@ -125,9 +193,18 @@ fn make(
 
 /// `--chown` by number, or by the names of the image itself.
 fn owner(copy: &CopyOp, below: &Chain) -> Result<Option<(u32, u32)>, StepError> {
-    let Some(chown) = &copy.chown else { return Ok(None) };
-    let names = if Accounts::needed_for(chown) { accounts(below)? } else { Accounts::default() };
-    let owner = names.owner(chown).map_err(|source| CopyError::Owner { chown: chown.clone(), source })?;
+    let Some(chown) = &copy.chown else {
+        return Ok(None);
+    };
+    let names = if Accounts::needed_for(chown) {
+        accounts(below)?
+    } else {
+        Accounts::default()
+    };
+    let owner = names.owner(chown).map_err(|source| CopyError::Owner {
+        chown: chown.clone(),
+        source,
+    })?;
     Ok(Some(owner))
 }
 
@@ -135,7 +212,11 @@ fn owner(copy: &CopyOp, below: &Chain) -> Result<Option<(u32, u32)>, StepError> 
 type Unpacked = Vec<Vec<Option<usize>>>;
 
 /// The sources, with the archives among the picked files added as sources of their own.
-fn unpack(sources: &[Chain], picked: &[Vec<Picked<'_>>], scratch: Option<&Path>) -> Result<(Vec<Chain>, Unpacked), StepError> {
+fn unpack(
+    sources: &[Chain],
+    picked: &[Vec<Picked<'_>>],
+    scratch: Option<&Path>,
+) -> Result<(Vec<Chain>, Unpacked), StepError> {
     let mut all = sources.to_vec();
     let mut unpacked = Vec::new();
     for (chain, picked) in sources.iter().zip(picked) {
@@ -156,7 +237,12 @@ fn unpack(sources: &[Chain], picked: &[Vec<Picked<'_>>], scratch: Option<&Path>)
 }
 
 /// Puts the entries of an archive below the destination, which is a directory then.
-fn put_archive<'a>(placement: &mut Placement<'a>, number: usize, archive: &'a Chain, destination: &str) -> Result<(), StepError> {
+fn put_archive<'a>(
+    placement: &mut Placement<'a>,
+    number: usize,
+    archive: &'a Chain,
+    destination: &str,
+) -> Result<(), StepError> {
     let target = placement.directory(destination)?;
     for (tree, _) in archive.layers() {
         for entry in tree.entries().iter().filter(|entry| !entry.path.is_empty()) {

@@ -15,9 +15,19 @@ use std::time::Instant;
 ///
 /// # Errors
 /// When USER is unknown, something else stands in the way, or the store fails.
-pub fn execute(execution: &Execution<'_>, node: &Node, base: NodeId, path: &str, user: &str) -> Result<Done, StepError> {
+pub fn execute(
+    execution: &Execution<'_>,
+    node: &Node,
+    base: NodeId,
+    path: &str,
+    user: &str,
+) -> Result<Done, StepError> {
     let base = execution.done(base)?;
-    let key = finish(execution.key("make-directory", node).input("files below", base.stack.content));
+    let key = finish(
+        execution
+            .key("make-directory", node)
+            .input("files below", base.stack.content),
+    );
     if let Some(done) = execution.cached(node, &base.stack, &key)? {
         return Ok(done);
     }
@@ -29,13 +39,23 @@ pub fn execute(execution: &Execution<'_>, node: &Node, base: NodeId, path: &str,
     let begun = (Instant::now(), execution.now());
     let store = &execution.session.store;
     let below = store.chain(&base.stack.layers)?;
-    let names = if Accounts::needed_for(user) { accounts(&below)? } else { Accounts::default() };
+    let names = if Accounts::needed_for(user) {
+        accounts(&below)?
+    } else {
+        Accounts::default()
+    };
     let identity = names.identity(user)?;
-    let changes = Changes { owner: Some((identity.uid, identity.gid)), chmod: None, now: begun.1, latest: execution.options.source_date_epoch };
+    let changes = Changes {
+        owner: Some((identity.uid, identity.gid)),
+        chmod: None,
+        now: begun.1,
+        latest: execution.options.source_date_epoch,
+    };
     let mut placement = Placement::new(&below, changes);
     let target = placement.resolve(path.as_bytes())?;
     placement.make_directories(&target)?;
-    let layer = write(store.layer_writer(&below)?, &placement.finish(), &[]).map_err(|error: CopyError| StepError::Copy(error))?;
+    let layer = write(store.layer_writer(&below)?, &placement.finish(), &[])
+        .map_err(|error: CopyError| StepError::Copy(error))?;
     execution.ran(node, begun.0);
     execution.settle(node, &base.stack, &key, layer.as_ref(), begun)
 }

@@ -18,18 +18,28 @@ const MAX_ACCOUNTS: u64 = 16 << 20;
 /// # Errors
 /// When a file is there and cannot be read.
 pub(crate) fn accounts(files: &Chain) -> Result<Accounts, StepError> {
-    Ok(Accounts { passwd: text(files, "etc/passwd")?, group: text(files, "etc/group")? })
+    Ok(Accounts {
+        passwd: text(files, "etc/passwd")?,
+        group: text(files, "etc/group")?,
+    })
 }
 
 fn text(files: &Chain, path: &str) -> Result<String, StepError> {
     let resolved = files.resolve(path.as_bytes(), true)?;
-    let Some(found) = resolved.found.filter(|found| found.entry.is_file() && found.entry.size() <= MAX_ACCOUNTS) else {
+    let Some(found) = resolved
+        .found
+        .filter(|found| found.entry.is_file() && found.entry.size() <= MAX_ACCOUNTS)
+    else {
         return Ok(String::new());
     };
     let mut bytes = Vec::new();
     let mut reader = files.read(&found)?.take(MAX_ACCOUNTS);
     let read = reader.read_to_end(&mut bytes);
-    read.map_err(|source| StepError::Io { action: "read", path: path.into(), source })?;
+    read.map_err(|source| StepError::Io {
+        action: "read",
+        path: path.into(),
+        source,
+    })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -42,8 +52,16 @@ pub(crate) fn subtree_digest(files: &Chain, path: &str) -> Result<Digest, StepEr
     let mut entries = Vec::new();
     if resolved.found.is_some() {
         for found in files.walk(&resolved.path) {
-            let relative = found.entry.path.get(resolved.path.len()..).unwrap_or_default();
-            entries.push(renamed(found.entry, relative.strip_prefix(b"/").unwrap_or(relative), found.layer));
+            let relative = found
+                .entry
+                .path
+                .get(resolved.path.len()..)
+                .unwrap_or_default();
+            entries.push(renamed(
+                found.entry,
+                relative.strip_prefix(b"/").unwrap_or(relative),
+                found.layer,
+            ));
         }
     }
     Ok(kiln_cache::tree_digest(&entries))
@@ -55,7 +73,10 @@ pub(crate) fn renamed(entry: &Entry, path: &[u8], layer: Option<usize>) -> Entry
     entry.path = path.into();
     if entry.links != 0 {
         let tree = u32::try_from(layer.unwrap_or_default()).unwrap_or(u32::MAX);
-        entry.links = entry.links.wrapping_add(tree.wrapping_mul(0x0100_0001)).max(1);
+        entry.links = entry
+            .links
+            .wrapping_add(tree.wrapping_mul(0x0100_0001))
+            .max(1);
     }
     entry
 }

@@ -24,7 +24,12 @@ use std::time::Instant;
 ///
 /// # Errors
 /// When the command fails, cannot be started, or the store fails.
-pub fn execute(execution: &Execution<'_>, node: &Node, run: &RunOp, early: &dyn Fn(Live)) -> Result<Done, StepError> {
+pub fn execute(
+    execution: &Execution<'_>,
+    node: &Node,
+    run: &RunOp,
+    early: &dyn Fn(Live),
+) -> Result<Done, StepError> {
     refuse(run)?;
     let live = live_base(execution, node, run)?;
     let mut known = None;
@@ -45,7 +50,10 @@ pub fn execute(execution: &Execution<'_>, node: &Node, run: &RunOp, early: &dyn 
     let begun = (Instant::now(), execution.now());
     let below = match (live, &known) {
         (Some(live), _) => live,
-        (None, Some((_, base))) => Arc::new(Live { base: base.stack.clone(), uppers: Vec::new() }),
+        (None, Some((_, base))) => Arc::new(Live {
+            base: base.stack.clone(),
+            uppers: Vec::new(),
+        }),
         (None, None) => return Err(StepError::Stopped),
     };
     let identity = identity(execution, run, &below)?;
@@ -53,29 +61,73 @@ pub fn execute(execution: &Execution<'_>, node: &Node, run: &RunOp, early: &dyn 
     process::run(execution, node, run, &identity, root.mount)?;
     execution.ran(node, begun.0);
     let upper = Arc::new(LiveUpper::new(root.upper));
-    early(Live { base: below.base.clone(), uppers: below.uppers.iter().cloned().chain([upper.clone()]).collect() });
-    commit(execution, node, run, known.map(|(key, _)| key), &upper, begun)
+    early(Live {
+        base: below.base.clone(),
+        uppers: below
+            .uppers
+            .iter()
+            .cloned()
+            .chain([upper.clone()])
+            .collect(),
+    });
+    commit(
+        execution,
+        node,
+        run,
+        known.map(|(key, _)| key),
+        &upper,
+        begun,
+    )
 }
 
 /// What kiln does not do, said before anything runs.
 fn refuse(run: &RunOp) -> Result<(), StepError> {
     if let Some(device) = run.devices.iter().find(|device| device.required) {
-        return Err(StepError::Unsupported(format!("--device={}: kiln gives RUN no devices of the host", device.name)));
+        return Err(StepError::Unsupported(format!(
+            "--device={}: kiln gives RUN no devices of the host",
+            device.name
+        )));
     }
-    if run.mounts.iter().any(|mount| matches!(mount, RunMount::Ssh { required: true, .. })) {
-        return Err(StepError::Unsupported("--mount=type=ssh: no agent was given with --ssh".to_owned()));
+    if run
+        .mounts
+        .iter()
+        .any(|mount| matches!(mount, RunMount::Ssh { required: true, .. }))
+    {
+        return Err(StepError::Unsupported(
+            "--mount=type=ssh: no agent was given with --ssh".to_owned(),
+        ));
     }
     Ok(())
 }
 
 /// The parent's uppers, if it is worth starting on them: the parent is not committed yet, this operation was never recorded,
 /// and the account files are those of the committed base.
-fn live_base(execution: &Execution<'_>, node: &Node, run: &RunOp) -> Result<Option<Arc<Live>>, StepError> {
-    let Output::Layers { live: Some(live), done } = execution.output(run.base)? else { return Ok(None) };
-    if done.now().is_some() || live.uppers.iter().any(|upper| changes_accounts(&upper.place())) {
+fn live_base(
+    execution: &Execution<'_>,
+    node: &Node,
+    run: &RunOp,
+) -> Result<Option<Arc<Live>>, StepError> {
+    let Output::Layers {
+        live: Some(live),
+        done,
+    } = execution.output(run.base)?
+    else {
+        return Ok(None);
+    };
+    if done.now().is_some()
+        || live
+            .uppers
+            .iter()
+            .any(|upper| changes_accounts(&upper.place()))
+    {
         return Ok(None);
     }
-    if !execution.options.no_cache && execution.session.store.has_definition(&execution.plan.definitions[node.id.0])? {
+    if !execution.options.no_cache
+        && execution
+            .session
+            .store
+            .has_definition(&execution.plan.definitions[node.id.0])?
+    {
         return Ok(None);
     }
     Ok(Some(live.clone()))
@@ -88,24 +140,51 @@ fn changes_accounts(upper: &Path) -> bool {
         Err(_) => false,
         // Replaced or deleted as a whole.
         Ok(meta) if !meta.is_dir() || meta.file_type().is_char_device() => true,
-        Ok(_) => ["passwd", "group"].iter().any(|name| etc.join(name).symlink_metadata().is_ok()) || is_opaque(&etc),
+        Ok(_) => {
+            ["passwd", "group"]
+                .iter()
+                .any(|name| etc.join(name).symlink_metadata().is_ok())
+                || is_opaque(&etc)
+        }
     }
 }
 
 fn is_opaque(folder: &Path) -> bool {
     let mut value = [0_u8; 8];
-    ["trusted.overlay.opaque", "user.overlay.opaque"].iter().any(|name| rustix::fs::lgetxattr(folder, *name, &mut value[..]).is_ok())
+    ["trusted.overlay.opaque", "user.overlay.opaque"]
+        .iter()
+        .any(|name| rustix::fs::lgetxattr(folder, *name, &mut value[..]).is_ok())
 }
 
 /// What decides about the result: the operation, the files below, the files that are mounted. Secrets never do.
 fn key(execution: &Execution<'_>, node: &Node, run: &RunOp) -> Result<Key, StepError> {
-    let mut key = execution.key("run", node).input("files below", execution.done(run.base)?.stack.content);
+    let mut key = execution
+        .key("run", node)
+        .input("files below", execution.done(run.base)?.stack.content);
     if !execution.options.extra_hosts.is_empty() {
-        key = key.bytes("--add-host", format!("{:?}", execution.options.extra_hosts).as_bytes());
+        key = key.bytes(
+            "--add-host",
+            format!("{:?}", execution.options.extra_hosts).as_bytes(),
+        );
     }
     for mount in &run.mounts {
-        if let RunMount::Bind { from, source, target, .. } | RunMount::Cache { from: Some(from), source, target, .. } = mount {
-            key = key.input(&format!("mount {target}"), subtree_digest(&execution.files(*from)?, source)?);
+        if let RunMount::Bind {
+            from,
+            source,
+            target,
+            ..
+        }
+        | RunMount::Cache {
+            from: Some(from),
+            source,
+            target,
+            ..
+        } = mount
+        {
+            key = key.input(
+                &format!("mount {target}"),
+                subtree_digest(&execution.files(*from)?, source)?,
+            );
         }
     }
     Ok(finish(key))
@@ -129,7 +208,10 @@ fn commit(
     let store = &execution.session.store;
     let base = execution.done(run.base)?;
     let below = store.chain(&base.stack.layers)?;
-    let options = CommitOptions { clamp_mtime: execution.options.source_date_epoch, single_id: execution.session.ids.is_single() };
+    let options = CommitOptions {
+        clamp_mtime: execution.options.source_date_epoch,
+        single_id: execution.session.ids.is_single(),
+    };
     let place = upper.place().clone();
     let committed = store.commit_upper(&place, &below, &options)?;
     let key = match key {

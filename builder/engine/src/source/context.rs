@@ -23,11 +23,19 @@ const MAX_IGNORE_FILE: u64 = 16 << 20;
 ///
 /// # Errors
 /// When the folder, a needed file or the .dockerignore cannot be read or understood.
-pub fn directory(session: &Session, title: &str, root: &Path, ignore: Option<&str>, reach: &Reach) -> Result<Arc<ContextTree>, BuildError> {
+pub fn directory(
+    session: &Session,
+    title: &str,
+    root: &Path,
+    ignore: Option<&str>,
+    reach: &Reach,
+) -> Result<Arc<ContextTree>, BuildError> {
     let begun = Instant::now();
     let matcher = matcher(root, ignore)?;
     let mut tree = scan_reach(session, title, root, &matcher, reach)?;
-    let leads_out = |entry: &Entry| matches!(entry.kind, EntryKind::Symlink { .. }) && reach.needs_target_of(&entry.path);
+    let leads_out = |entry: &Entry| {
+        matches!(entry.kind, EntryKind::Symlink { .. }) && reach.needs_target_of(&entry.path)
+    };
     if *reach != Reach::all() && tree.tree.entries().iter().any(leads_out) {
         tree = scan_reach(session, title, root, &matcher, &Reach::all())?;
     }
@@ -40,11 +48,27 @@ pub fn directory(session: &Session, title: &str, root: &Path, ignore: Option<&st
     Ok(Arc::new(tree))
 }
 
-fn scan_reach(session: &Session, title: &str, root: &Path, matcher: &Matcher, reach: &Reach) -> Result<ContextTree, BuildError> {
-    let selection = Selection { matcher, reach, folders: RwLock::default() };
+fn scan_reach(
+    session: &Session,
+    title: &str,
+    root: &Path,
+    matcher: &Matcher,
+    reach: &Reach,
+) -> Result<ContextTree, BuildError> {
+    let selection = Selection {
+        matcher,
+        reach,
+        folders: RwLock::default(),
+    };
     let decide = |path: &[u8], is_directory: bool| selection.decide(path, is_directory);
-    let options = ScanOptions { store: Some(&session.store), now: (session.host.now)() };
-    scan(root, &decide, &options).map_err(|source| BuildError::Context { name: title.to_owned(), source })
+    let options = ScanOptions {
+        store: Some(&session.store),
+        now: (session.host.now)(),
+    };
+    scan(root, &decide, &options).map_err(|source| BuildError::Context {
+        name: title.to_owned(),
+        source,
+    })
 }
 
 /// .dockerignore and reach together. What a folder's patterns come to is kept for its children: the walk asks for folders
@@ -63,20 +87,28 @@ impl Selection<'_> {
         }
         let text = String::from_utf8_lossy(path);
         let folders = self.folders.read().unwrap_or_else(PoisonError::into_inner);
-        let above = folders.get(parent(path)).cloned().unwrap_or_else(|| self.matcher.root());
+        let above = folders
+            .get(parent(path))
+            .cloned()
+            .unwrap_or_else(|| self.matcher.root());
         drop(folders);
         // A pattern that turns out to be broken only now ignores nothing; all were checked when they were read.
         if !is_directory {
             let ignored = self.matcher.ignored_in(&above, &text).unwrap_or(false);
             return if ignored { Decision::Prune } else { reached };
         }
-        let Ok(state) = self.matcher.enter(&above, &text) else { return reached };
+        let Ok(state) = self.matcher.enter(&above, &text) else {
+            return reached;
+        };
         let decision = match (state.ignored(), self.matcher.can_prune(&text, &state)) {
             (false, _) => reached,
             (true, false) => Decision::Skip,
             (true, true) => return Decision::Prune,
         };
-        self.folders.write().unwrap_or_else(PoisonError::into_inner).insert(path.to_vec(), state);
+        self.folders
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(path.to_vec(), state);
         decision
     }
 }
@@ -87,19 +119,30 @@ fn matcher(root: &Path, ignore: Option<&str>) -> Result<Matcher, BuildError> {
         Some(text) => text.to_owned(),
         None => read_ignore_file(&own)?,
     };
-    let wrong = |message: String| BuildError::File { path: own.clone(), message };
+    let wrong = |message: String| BuildError::File {
+        path: own.clone(),
+        message,
+    };
     let file = IgnoreFile::parse(&text);
     Matcher::new(&file.patterns).map_err(|error| wrong(error.to_string()))
 }
 
 fn read_ignore_file(path: &Path) -> Result<String, BuildError> {
-    let wrong = |message: String| BuildError::File { path: path.to_owned(), message };
+    let wrong = |message: String| BuildError::File {
+        path: path.to_owned(),
+        message,
+    };
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
         Err(error) => Err(wrong(error.to_string())),
         Ok(meta) if !meta.is_file() => Err(wrong("is not a regular file".to_owned())),
-        Ok(meta) if meta.len() > MAX_IGNORE_FILE => Err(wrong(format!("has {} bytes, more than {MAX_IGNORE_FILE}", meta.len()))),
-        Ok(_) => std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).map_err(|error| wrong(error.to_string())),
+        Ok(meta) if meta.len() > MAX_IGNORE_FILE => Err(wrong(format!(
+            "has {} bytes, more than {MAX_IGNORE_FILE}",
+            meta.len()
+        ))),
+        Ok(_) => std::fs::read(path)
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .map_err(|error| wrong(error.to_string())),
     }
 }
 
@@ -107,14 +150,36 @@ fn read_ignore_file(path: &Path) -> Result<String, BuildError> {
 ///
 /// # Errors
 /// When a program cannot be found or read.
-pub fn programs(session: &Session, title: &str, names: &[String]) -> Result<(Chain, Arc<Tree>), BuildError> {
+pub fn programs(
+    session: &Session,
+    title: &str,
+    names: &[String],
+) -> Result<(Chain, Arc<Tree>), BuildError> {
     let begun = Instant::now();
     let tools = host_tools::collect(names, &session.host.search_path)?;
-    let list: Vec<(Vec<u8>, std::path::PathBuf)> =
-        tools.files.iter().map(|(place, file)| (place.as_os_str().as_bytes().to_vec(), file.clone())).collect();
-    let files = kiln_cache::context::from_list(&list).map_err(|source| BuildError::Context { name: title.to_owned(), source })?;
-    let origin = files.chain.layers().first().map_or(Origin::Nowhere, |(_, origin)| origin.clone());
-    let tree = Arc::new(Tree::new(files.tree.entries().iter().cloned().chain(surroundings(&tools)).collect()));
+    let list: Vec<(Vec<u8>, std::path::PathBuf)> = tools
+        .files
+        .iter()
+        .map(|(place, file)| (place.as_os_str().as_bytes().to_vec(), file.clone()))
+        .collect();
+    let files = kiln_cache::context::from_list(&list).map_err(|source| BuildError::Context {
+        name: title.to_owned(),
+        source,
+    })?;
+    let origin = files
+        .chain
+        .layers()
+        .first()
+        .map_or(Origin::Nowhere, |(_, origin)| origin.clone());
+    let tree = Arc::new(Tree::new(
+        files
+            .tree
+            .entries()
+            .iter()
+            .cloned()
+            .chain(surroundings(&tools))
+            .collect(),
+    ));
     session.events.send(EventKind::Source {
         title: title.to_owned(),
         items: files.files,
@@ -127,11 +192,28 @@ pub fn programs(session: &Session, title: &str, names: &[String]) -> Result<(Cha
 
 /// Directories that programs expect, and the links of a merged `/usr`.
 fn surroundings(tools: &HostTools) -> Vec<Entry> {
-    let directory = |path: &str, mode| Entry::new(path.as_bytes(), EntryKind::Directory { opaque: false }, Meta::root(mode, 0));
+    let directory = |path: &str, mode| {
+        Entry::new(
+            path.as_bytes(),
+            EntryKind::Directory { opaque: false },
+            Meta::root(mode, 0),
+        )
+    };
     let link = |(path, target): (&std::path::PathBuf, &std::path::PathBuf)| {
-        let kind = EntryKind::Symlink { target: target.as_os_str().as_bytes().into() };
+        let kind = EntryKind::Symlink {
+            target: target.as_os_str().as_bytes().into(),
+        };
         Entry::new(path.as_os_str().as_bytes(), kind, Meta::root(0o777, 0))
     };
-    let folders = [directory("etc", 0o755), directory("root", 0o700), directory("tmp", 0o1777), directory("var", 0o755), directory("var/tmp", 0o1777)];
-    folders.into_iter().chain(tools.links.iter().map(link)).collect()
+    let folders = [
+        directory("etc", 0o755),
+        directory("root", 0o700),
+        directory("tmp", 0o1777),
+        directory("var", 0o755),
+        directory("var/tmp", 0o1777),
+    ];
+    folders
+        .into_iter()
+        .chain(tools.links.iter().map(link))
+        .collect()
 }

@@ -96,16 +96,26 @@ fn find(name: &str, search_path: &str) -> Result<PathBuf, HostToolsError> {
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(name))
         .find(|path| is_program(path))
-        .ok_or_else(|| HostToolsError::NotFound { name: name.to_owned(), path: search_path.to_owned() })
+        .ok_or_else(|| HostToolsError::NotFound {
+            name: name.to_owned(),
+            path: search_path.to_owned(),
+        })
 }
 
 fn is_program(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    path.metadata()
+        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 impl HostTools {
-    fn add_program(&mut self, program: &Path, search_path: &str, seen: &mut BTreeSet<PathBuf>, depth: usize) -> Result<(), HostToolsError> {
+    fn add_program(
+        &mut self,
+        program: &Path,
+        search_path: &str,
+        seen: &mut BTreeSet<PathBuf>,
+        depth: usize,
+    ) -> Result<(), HostToolsError> {
         if depth > MAX_INTERPRETERS {
             return Err(HostToolsError::Interpreters(program.to_owned()));
         }
@@ -113,12 +123,17 @@ impl HostTools {
             return Ok(());
         }
         self.add_file(program)?;
-        let head = std::fs::read(program).map_err(|source| HostToolsError::Read { path: program.to_owned(), source })?;
+        let head = std::fs::read(program).map_err(|source| HostToolsError::Read {
+            path: program.to_owned(),
+            source,
+        })?;
         if let Some(interpreter) = script_interpreter(&head) {
             let interpreter = find(&interpreter, search_path)?;
             return self.add_program(&interpreter, search_path, seen, depth + 1);
         }
-        let Some(loader) = elf_loader(&head) else { return Ok(()) };
+        let Some(loader) = elf_loader(&head) else {
+            return Ok(());
+        };
         self.add_file(&loader)?;
         for library in libraries(&loader, program)? {
             self.add_file(&library)?;
@@ -129,11 +144,21 @@ impl HostTools {
     /// Adds a file under its own name in the folder that really holds it: `/bin/sh` becomes `usr/bin/sh` on a merged
     /// system, with the content that the link leads to.
     fn add_file(&mut self, path: &Path) -> Result<(), HostToolsError> {
-        let read = |source| HostToolsError::Read { path: path.to_owned(), source };
+        let read = |source| HostToolsError::Read {
+            path: path.to_owned(),
+            source,
+        };
         let content = path.canonicalize().map_err(read)?;
-        let folder = path.parent().unwrap_or(Path::new("/")).canonicalize().map_err(read)?;
+        let folder = path
+            .parent()
+            .unwrap_or(Path::new("/"))
+            .canonicalize()
+            .map_err(read)?;
         let place = folder.join(path.file_name().unwrap_or_default());
-        self.files.insert(place.strip_prefix("/").unwrap_or(&place).to_owned(), content);
+        self.files.insert(
+            place.strip_prefix("/").unwrap_or(&place).to_owned(),
+            content,
+        );
         Ok(())
     }
 
@@ -151,21 +176,27 @@ impl HostTools {
 
 /// The program that a `#!` line names; for `env NAME` that is NAME's own business, so env itself is the answer.
 fn script_interpreter(content: &[u8]) -> Option<String> {
-    let line = content.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
+    let line = content
+        .strip_prefix(b"#!")?
+        .split(|&byte| byte == b'\n')
+        .next()?;
     let line = String::from_utf8_lossy(&line[..line.len().min(4096)]).into_owned();
     line.split_whitespace().next().map(str::to_owned)
 }
 
 /// The loader that an ELF program asks for; none for static programs and for what is no ELF file.
 fn elf_loader(content: &[u8]) -> Option<PathBuf> {
-    interpreter::<elf::FileHeader64<Endianness>>(content).or_else(|| interpreter::<elf::FileHeader32<Endianness>>(content))
+    interpreter::<elf::FileHeader64<Endianness>>(content)
+        .or_else(|| interpreter::<elf::FileHeader32<Endianness>>(content))
 }
 
 fn interpreter<H: FileHeader<Endian = Endianness>>(content: &[u8]) -> Option<PathBuf> {
     let header = H::parse(content).ok()?;
     let endian = header.endian().ok()?;
     let segments = header.program_headers(endian, content).ok()?;
-    let bytes = segments.iter().find_map(|segment| segment.interpreter(endian, content).ok().flatten())?;
+    let bytes = segments
+        .iter()
+        .find_map(|segment| segment.interpreter(endian, content).ok().flatten())?;
     Some(PathBuf::from(String::from_utf8_lossy(bytes).into_owned()))
 }
 
@@ -176,13 +207,28 @@ fn libraries(loader: &Path, program: &Path) -> Result<Vec<PathBuf>, HostToolsErr
         .env_clear()
         .stdin(Stdio::null())
         .output()
-        .map_err(|source| HostToolsError::Read { path: loader.to_owned(), source })?;
+        .map_err(|source| HostToolsError::Read {
+            path: loader.to_owned(),
+            source,
+        })?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let missing: Vec<&str> = text.lines().filter(|line| line.contains("not found")).map(str::trim).collect();
+    let missing: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("not found"))
+        .map(str::trim)
+        .collect();
     if !output.status.success() || !missing.is_empty() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let message = if missing.is_empty() { said.trim().to_owned() } else { missing.join("; ") };
-        return Err(HostToolsError::Loader { loader: loader.to_owned(), program: program.to_owned(), message });
+        let message = if missing.is_empty() {
+            said.trim().to_owned()
+        } else {
+            missing.join("; ")
+        };
+        return Err(HostToolsError::Loader {
+            loader: loader.to_owned(),
+            program: program.to_owned(),
+            message,
+        });
     }
     Ok(text.lines().filter_map(listed_library).collect())
 }
@@ -202,15 +248,24 @@ mod tests {
 
     #[test]
     fn loader_lines_give_files() {
-        assert_eq!(listed_library("\tlibc.so.6 => /lib/libc.so.6 (0x00007f)"), Some("/lib/libc.so.6".into()));
-        assert_eq!(listed_library("\t/lib64/ld-linux-x86-64.so.2 (0x00007f)"), Some("/lib64/ld-linux-x86-64.so.2".into()));
+        assert_eq!(
+            listed_library("\tlibc.so.6 => /lib/libc.so.6 (0x00007f)"),
+            Some("/lib/libc.so.6".into())
+        );
+        assert_eq!(
+            listed_library("\t/lib64/ld-linux-x86-64.so.2 (0x00007f)"),
+            Some("/lib64/ld-linux-x86-64.so.2".into())
+        );
         assert_eq!(listed_library("\tlinux-vdso.so.1 (0x00007f)"), None);
     }
 
     #[test]
     fn the_shell_comes_with_what_it_needs() {
         let tools = collect(&["sh".into()], "/usr/bin:/bin").unwrap();
-        assert!(tools.files.keys().any(|file| file.ends_with("bin/sh")), "{tools:?}");
+        assert!(
+            tools.files.keys().any(|file| file.ends_with("bin/sh")),
+            "{tools:?}"
+        );
         let merged = std::fs::read_link("/bin").is_ok();
         assert_eq!(tools.links.contains_key(Path::new("bin")), merged);
         assert!(tools.files.values().all(|file| file.is_file()));
@@ -222,13 +277,22 @@ mod tests {
         let script = folder.path().join("hello");
         std::fs::write(&script, "#!/bin/sh -e\necho hello\n").unwrap();
         let tools = collect(&[script.to_str().unwrap().to_owned()], "/usr/bin:/bin").unwrap();
-        assert!(tools.files.keys().any(|file| file.ends_with("bin/sh")), "{tools:?}");
+        assert!(
+            tools.files.keys().any(|file| file.ends_with("bin/sh")),
+            "{tools:?}"
+        );
     }
 
     #[test]
     fn missing_and_odd_names_are_refused() {
         assert!(matches!(collect(&[], "/bin"), Err(HostToolsError::Empty)));
-        assert!(matches!(collect(&["a/b".into()], "/bin"), Err(HostToolsError::BadName(_))));
-        assert!(matches!(collect(&["no-such-program".into()], "/bin"), Err(HostToolsError::NotFound { .. })));
+        assert!(matches!(
+            collect(&["a/b".into()], "/bin"),
+            Err(HostToolsError::BadName(_))
+        ));
+        assert!(matches!(
+            collect(&["no-such-program".into()], "/bin"),
+            Err(HostToolsError::NotFound { .. })
+        ));
     }
 }

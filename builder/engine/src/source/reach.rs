@@ -33,7 +33,12 @@ impl Reach {
                 Op::Run(run) => {
                     for mount in &run.mounts {
                         match mount {
-                            RunMount::Bind { from, source, .. } | RunMount::Cache { from: Some(from), source, .. } if *from == context => reach.add(source),
+                            RunMount::Bind { from, source, .. }
+                            | RunMount::Cache {
+                                from: Some(from),
+                                source,
+                                ..
+                            } if *from == context => reach.add(source),
                             _ => {}
                         }
                     }
@@ -47,13 +52,18 @@ impl Reach {
     /// Everything.
     #[must_use]
     pub fn all() -> Self {
-        Reach { patterns: vec![Vec::new()] }
+        Reach {
+            patterns: vec![Vec::new()],
+        }
     }
 
     fn add(&mut self, pattern: &str) {
         let components = pattern.split('/').filter(|c| !c.is_empty());
         // What `**` may match is everything from there on.
-        let components: Vec<String> = components.take_while(|c| *c != "**").map(str::to_owned).collect();
+        let components: Vec<String> = components
+            .take_while(|c| *c != "**")
+            .map(str::to_owned)
+            .collect();
         if !self.patterns.contains(&components) {
             self.patterns.push(components);
         }
@@ -66,7 +76,11 @@ impl Reach {
         let components: Vec<&str> = path.split('/').filter(|c| !c.is_empty()).collect();
         let mut decision = Decision::Prune;
         for pattern in &self.patterns {
-            if !pattern.iter().zip(&components).all(|(pattern, name)| matches(pattern, name)) {
+            if !pattern
+                .iter()
+                .zip(&components)
+                .all(|(pattern, name)| matches(pattern, name))
+            {
                 continue;
             }
             // A file or link on the way is kept: a link there leads to more than this walk sees.
@@ -83,9 +97,13 @@ impl Reach {
     pub fn needs_target_of(&self, path: &[u8]) -> bool {
         let path = String::from_utf8_lossy(path);
         let components: Vec<&str> = path.split('/').filter(|c| !c.is_empty()).collect();
-        self.patterns
-            .iter()
-            .any(|pattern| components.len() <= pattern.len() && pattern.iter().zip(&components).all(|(pattern, name)| matches(pattern, name)))
+        self.patterns.iter().any(|pattern| {
+            components.len() <= pattern.len()
+                && pattern
+                    .iter()
+                    .zip(&components)
+                    .all(|(pattern, name)| matches(pattern, name))
+        })
     }
 }
 
@@ -119,7 +137,14 @@ mod tests {
     fn the_root_and_double_stars_reach_everything_below() {
         assert_eq!(reach(&[""]).decide(b"x/y", false), Decision::Keep);
         let reach = reach(&["a/**/c.txt"]);
-        assert_eq!((reach.decide(b"a", true), reach.decide(b"a/b/d", false), reach.decide(b"b", true)), (Decision::Keep, Decision::Keep, Decision::Prune));
+        assert_eq!(
+            (
+                reach.decide(b"a", true),
+                reach.decide(b"a/b/d", false),
+                reach.decide(b"b", true)
+            ),
+            (Decision::Keep, Decision::Keep, Decision::Prune)
+        );
     }
 
     #[test]
@@ -127,6 +152,9 @@ mod tests {
         let reach = reach(&["lib/current/app"]);
         assert_eq!(reach.decide(b"lib/current", false), Decision::Keep);
         assert!(reach.needs_target_of(b"lib/current") && reach.needs_target_of(b"lib/current/app"));
-        assert!(!reach.needs_target_of(b"lib/other") && !reach.needs_target_of(b"lib/current/app/inner"));
+        assert!(
+            !reach.needs_target_of(b"lib/other")
+                && !reach.needs_target_of(b"lib/current/app/inner")
+        );
     }
 }

@@ -28,14 +28,21 @@ pub struct Log {
 pub fn start(execution: &Execution<'_>, node: &Node) -> Result<(Log, OwnedFd), StepError> {
     let folder = execution.session.store.scratch_dir("log")?;
     let path = folder.join(format!("step-{}.log", node.id.0));
-    let failed = |source: std::io::Error| StepError::Io { action: "write", path: path.clone(), source };
+    let failed = |source: std::io::Error| StepError::Io {
+        action: "write",
+        path: path.clone(),
+        source,
+    };
     let mut file = File::create(&path).map_err(failed)?;
     let (mut reader, writer) = std::io::pipe().map_err(failed)?;
     let pump = std::thread::spawn(move || {
         std::io::copy(&mut reader, &mut file)?;
         file.flush()
     });
-    execution.session.events.send(EventKind::Log { step: node.id.0, path: path.clone() });
+    execution.session.events.send(EventKind::Log {
+        step: node.id.0,
+        path: path.clone(),
+    });
     Ok((Log { path, pump }, writer.into()))
 }
 
@@ -46,7 +53,11 @@ impl Log {
     /// When it could not be written, because the disk is full.
     pub fn finish(self) -> Result<PathBuf, StepError> {
         match self.pump.join() {
-            Ok(Err(source)) => Err(StepError::Io { action: "write", path: self.path, source }),
+            Ok(Err(source)) => Err(StepError::Io {
+                action: "write",
+                path: self.path,
+                source,
+            }),
             // A pump that panicked has lost output, but not the step.
             Ok(Ok(())) | Err(_) => Ok(self.path),
         }

@@ -25,39 +25,75 @@ pub struct Prepared {
 ///
 /// # Errors
 /// When a source is missing, a required secret was not given, or the store fails.
-pub fn prepare(execution: &Execution<'_>, run: &RunOp, hostname: &str) -> Result<Prepared, StepError> {
-    let mut prepared = Prepared { mounts: every_run(execution, hostname), ..Prepared::default() };
+pub fn prepare(
+    execution: &Execution<'_>,
+    run: &RunOp,
+    hostname: &str,
+) -> Result<Prepared, StepError> {
+    let mut prepared = Prepared {
+        mounts: every_run(execution, hostname),
+        ..Prepared::default()
+    };
     for mount in &run.mounts {
         prepared.add(execution, mount)?;
     }
     for heredoc in &run.heredocs {
         let mode = if heredoc.executable { 0o755 } else { 0o644 };
-        prepared.mounts.push(file(format!("/dev/pipes/{}", heredoc.name), heredoc.content.clone().into_bytes(), mode));
+        prepared.mounts.push(file(
+            format!("/dev/pipes/{}", heredoc.name),
+            heredoc.content.clone().into_bytes(),
+            mode,
+        ));
     }
     Ok(prepared)
 }
 
 /// Name resolution, as the host does it and under kiln's own host name. Writes do not reach the layer.
 fn every_run(execution: &Execution<'_>, hostname: &str) -> Vec<Mount> {
-    let mut hosts = format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    let mut hosts =
+        format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
     for (name, address) in &execution.options.extra_hosts {
         // Writing to a String cannot fail.
         let _ = writeln!(hosts, "{address}\t{name}");
     }
     let resolv_conf = execution.session.host.resolv_conf.clone().into_bytes();
-    vec![file("/etc/hosts".to_owned(), hosts.into_bytes(), 0o644), file("/etc/resolv.conf".to_owned(), resolv_conf, 0o644)]
+    vec![
+        file("/etc/hosts".to_owned(), hosts.into_bytes(), 0o644),
+        file("/etc/resolv.conf".to_owned(), resolv_conf, 0o644),
+    ]
 }
 
 fn file(target: String, content: Vec<u8>, mode: u32) -> Mount {
-    Mount { target, kind: MountKind::File { content, mode, uid: 0, gid: 0 }, read_only: false }
+    Mount {
+        target,
+        kind: MountKind::File {
+            content,
+            mode,
+            uid: 0,
+            gid: 0,
+        },
+        read_only: false,
+    }
 }
 
 impl Prepared {
     fn add(&mut self, execution: &Execution<'_>, mount: &RunMount) -> Result<(), StepError> {
         match mount {
-            RunMount::Bind { from, source, target, rw } => self.bind(execution, *from, source, target, *rw),
+            RunMount::Bind {
+                from,
+                source,
+                target,
+                rw,
+            } => self.bind(execution, *from, source, target, *rw),
             RunMount::Tmpfs { target, size } => {
-                self.mounts.push(Mount { target: target.clone(), kind: MountKind::Tmpfs { size: *size, mode: 0o1777 }, read_only: false });
+                self.mounts.push(Mount {
+                    target: target.clone(),
+                    kind: MountKind::Tmpfs {
+                        size: *size,
+                        mode: 0o1777,
+                    },
+                    read_only: false,
+                });
                 Ok(())
             }
             RunMount::Secret { .. } => self.secret(execution, mount),
@@ -69,49 +105,116 @@ impl Prepared {
 
     /// A part of a stage, an image or a context. Never the folder itself: RUN must neither see what .dockerignore hides nor
     /// a file that changes while it is used.
-    fn bind(&mut self, execution: &Execution<'_>, from: NodeId, source: &str, target: &str, rw: bool) -> Result<(), StepError> {
+    fn bind(
+        &mut self,
+        execution: &Execution<'_>,
+        from: NodeId,
+        source: &str,
+        target: &str,
+        rw: bool,
+    ) -> Result<(), StepError> {
         let (stack, path) = match execution.output(from)? {
-            Output::Layers { .. } => (execution.done(from)?.stack.clone(), source.trim_start_matches('/').to_owned()),
+            Output::Layers { .. } => (
+                execution.done(from)?.stack.clone(),
+                source.trim_start_matches('/').to_owned(),
+            ),
             Output::Tree(chain, _) => snapshot(execution, chain, source)?,
         };
-        self.roots.push(rootfs::borrowed(execution.session, &stack, rw)?);
-        let kind = MountKind::Root { index: self.roots.len() - 1, path };
-        self.mounts.push(Mount { target: target.to_owned(), kind, read_only: !rw });
+        self.roots
+            .push(rootfs::borrowed(execution.session, &stack, rw)?);
+        let kind = MountKind::Root {
+            index: self.roots.len() - 1,
+            path,
+        };
+        self.mounts.push(Mount {
+            target: target.to_owned(),
+            kind,
+            read_only: !rw,
+        });
         Ok(())
     }
 
     fn secret(&mut self, execution: &Execution<'_>, mount: &RunMount) -> Result<(), StepError> {
-        let RunMount::Secret { id, target, env, required, mode, uid, gid } = mount else { return Ok(()) };
+        let RunMount::Secret {
+            id,
+            target,
+            env,
+            required,
+            mode,
+            uid,
+            gid,
+        } = mount
+        else {
+            return Ok(());
+        };
         let Some(content) = execution.options.secrets.get(id) else {
-            return if *required { Err(StepError::MissingSecret(id.clone())) } else { Ok(()) };
+            return if *required {
+                Err(StepError::MissingSecret(id.clone()))
+            } else {
+                Ok(())
+            };
         };
         if let Some(env) = env {
             let value = String::from_utf8_lossy(content);
             self.env.push(format!("{env}={value}"));
         }
         if let Some(target) = target {
-            let kind = MountKind::File { content: content.clone(), mode: *mode, uid: *uid, gid: *gid };
-            self.mounts.push(Mount { target: target.clone(), kind, read_only: true });
+            let kind = MountKind::File {
+                content: content.clone(),
+                mode: *mode,
+                uid: *uid,
+                gid: *gid,
+            };
+            self.mounts.push(Mount {
+                target: target.clone(),
+                kind,
+                read_only: true,
+            });
         }
         Ok(())
     }
 
     fn cache(&mut self, _execution: &Execution<'_>, mount: &RunMount) -> Result<(), StepError> {
-        let RunMount::Cache { id, .. } = mount else { return Ok(()) };
-        Err(StepError::Unsupported(format!("--mount=type=cache,id={id} is not supported yet")))
+        let RunMount::Cache { id, .. } = mount else {
+            return Ok(());
+        };
+        Err(StepError::Unsupported(format!(
+            "--mount=type=cache,id={id} is not supported yet"
+        )))
     }
 }
 
 /// The part of a context that `source` leads to, as layers of the store, and its path without links.
-fn snapshot(execution: &Execution<'_>, chain: &Chain, source: &str) -> Result<(Stack, String), StepError> {
+fn snapshot(
+    execution: &Execution<'_>,
+    chain: &Chain,
+    source: &str,
+) -> Result<(Stack, String), StepError> {
     let resolved = chain.resolve(source.as_bytes(), true)?;
     if resolved.found.is_none() {
-        return Err(CopyError::NotFound { path: source.to_owned(), hint: None }.into());
+        return Err(CopyError::NotFound {
+            path: source.to_owned(),
+            hint: None,
+        }
+        .into());
     }
-    let mut writer = execution.session.store.layer_writer(&Chain::new(Vec::new()))?;
-    for found in chain.walk(&resolved.path).into_iter().filter(|found| !found.entry.path.is_empty()) {
-        writer.copy(&found.entry.path, &found.entry.meta(), chain, &found).map_err(CopyError::Layer)?;
+    let mut writer = execution
+        .session
+        .store
+        .layer_writer(&Chain::new(Vec::new()))?;
+    for found in chain
+        .walk(&resolved.path)
+        .into_iter()
+        .filter(|found| !found.entry.path.is_empty())
+    {
+        writer
+            .copy(&found.entry.path, &found.entry.meta(), chain, &found)
+            .map_err(CopyError::Layer)?;
     }
-    let layers: Vec<_> = writer.finish()?.iter().map(kiln_cache::Layer::diff_id).collect();
+    let layers: Vec<_> = writer
+        .finish()?
+        .iter()
+        .map(kiln_cache::Layer::diff_id)
+        .collect();
     Ok((Stack::of_image(&layers), shown(&resolved.path)))
 }

@@ -18,7 +18,13 @@ const SHM_SIZE: u64 = 64 << 20;
 ///
 /// # Errors
 /// When it cannot be started, fails, or its output cannot be kept.
-pub fn run(execution: &Execution<'_>, node: &Node, run: &RunOp, identity: &Identity, root: RootMount) -> Result<(), StepError> {
+pub fn run(
+    execution: &Execution<'_>,
+    node: &Node,
+    run: &RunOp,
+    identity: &Identity,
+    root: RootMount,
+) -> Result<(), StepError> {
     let hostname = run.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned());
     let prepared = mounts::prepare(execution, run, &hostname)?;
     let spec = RunSpec {
@@ -29,7 +35,11 @@ pub fn run(execution: &Execution<'_>, node: &Node, run: &RunOp, identity: &Ident
         gid: identity.gid,
         groups: identity.groups.clone(),
         hostname,
-        network: if run.network == Network::None { kiln_sandbox::Network::None } else { kiln_sandbox::Network::Host },
+        network: if run.network == Network::None {
+            kiln_sandbox::Network::None
+        } else {
+            kiln_sandbox::Network::Host
+        },
         mounts: prepared.mounts,
         privileged: run.security == Security::Insecure,
         shm_size: execution.options.shm_size.unwrap_or(SHM_SIZE),
@@ -38,8 +48,16 @@ pub fn run(execution: &Execution<'_>, node: &Node, run: &RunOp, identity: &Ident
         disabled: execution.session.disabled,
     };
     let (log, output) = log::start(execution, node)?;
-    let duplicate = output.try_clone().map_err(|source| StepError::Io { action: "duplicate", path: log.path.clone(), source })?;
-    let stdio = Stdio { stdin: Stdin::Null, stdout: output, stderr: duplicate };
+    let duplicate = output.try_clone().map_err(|source| StepError::Io {
+        action: "duplicate",
+        path: log.path.clone(),
+        source,
+    })?;
+    let stdio = Stdio {
+        stdin: Stdin::Null,
+        stdout: output,
+        stderr: duplicate,
+    };
     let extra: Vec<&RootMount> = prepared.roots.iter().collect();
     let running = kiln_sandbox::run(&root, &spec, stdio, &extra)?;
     if let Some(note) = running.note() {
@@ -53,14 +71,25 @@ pub fn run(execution: &Execution<'_>, node: &Node, run: &RunOp, identity: &Ident
     if execution.session.cancel.requested() {
         return Err(StepError::Stopped);
     }
-    if exit.code == Some(0) { Ok(()) } else { Err(StepError::Command { code: exit.code, signal: exit.signal, log }) }
+    if exit.code == Some(0) {
+        Ok(())
+    } else {
+        Err(StepError::Command {
+            code: exit.code,
+            signal: exit.signal,
+            log,
+        })
+    }
 }
 
 /// The image's variables and the arguments in scope, then what is missing: PATH, HOME, proxies, secrets.
 fn environment(run: &RunOp, identity: &Identity, secrets: &[String]) -> Vec<String> {
     let mut env = run.env.clone();
     let home = format!("HOME={}", identity.home);
-    for default in [DEFAULT_PATH.to_owned(), home].into_iter().chain(run.proxy_env.0.iter().cloned()) {
+    for default in [DEFAULT_PATH.to_owned(), home]
+        .into_iter()
+        .chain(run.proxy_env.0.iter().cloned())
+    {
         if !has(&env, &default) {
             env.push(default);
         }

@@ -1,0 +1,173 @@
+//! What `kiln build` says when something is wrong: the line of the Dockerfile, what happened, what to do.
+
+use crate::diagnostics::{self, Source};
+use crate::environment;
+use crate::failure::{Failure, Kind};
+use crate::render::Progress;
+use crate::signals;
+use kiln_engine::chain_of_causes;
+use kiln_engine::failure::{BuildError, MissingImage, StepError, StepFailure};
+use kiln_engine::options::BuildOptions;
+use kiln_parser::diagnostic::Diagnostic;
+use std::io::{IsTerminal, Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// Bytes of a failed step's output that are shown again with the error.
+const TAIL: u64 = 4096;
+/// Lines of it.
+const TAIL_LINES: usize = 20;
+
+fn color() -> bool {
+    std::io::stderr().is_terminal() && !environment::no_color()
+}
+
+/// Shows findings that did not stop the build, after everything else.
+pub(super) fn warnings(options: &BuildOptions, warnings: &[Diagnostic], progress: Progress) {
+    if warnings.is_empty() || progress == Progress::Quiet || progress == Progress::Json {
+        return;
+    }
+    use std::io::Write;
+    let text = diagnostics::render(source(options), warnings, color());
+    let _ = writeln!(std::io::stderr().lock(), "\n{text}");
+}
+
+fn source(options: &BuildOptions) -> Source<'_> {
+    Source {
+        name: &options.dockerfile.name,
+        text: &options.dockerfile.text,
+    }
+}
+
+/// What a build failed with.
+pub(super) fn failure(
+    options: &BuildOptions,
+    error: BuildError,
+    watch: &signals::Watch,
+) -> Failure {
+    match error {
+        BuildError::Dockerfile(diagnostics) => {
+            let message = match diagnostics.len() {
+                1 => "the Dockerfile has an error".to_owned(),
+                count => format!("the Dockerfile has {count} errors"),
+            };
+            Failure::new(Kind::Build, message).details(diagnostics::render(
+                source(options),
+                &diagnostics,
+                color(),
+            ))
+        }
+        BuildError::MissingImages(images) => missing_images(options, &images),
+        BuildError::Step(failure) => step_failure(options, &failure),
+        BuildError::Cancelled => Failure::new(
+            watch.kind(),
+            "stopped; what was finished stays in the cache",
+        ),
+        BuildError::Store(error) => error.into(),
+        BuildError::Image(error) => error.into(),
+        other => Failure::new(Kind::Build, chain_of_causes(&other)),
+    }
+}
+
+fn missing_images(options: &BuildOptions, images: &[MissingImage]) -> Failure {
+    let mut details = Vec::new();
+    for image in images {
+        let message = match &image.problem {
+            None => format!("there is no image {} in the store", image.reference),
+            Some(problem) => format!("the image {} cannot be used: {problem}", image.reference),
+        };
+        details.push(diagnostics::point(
+            source(options),
+            &message,
+            image.span,
+            "",
+            &[],
+            color(),
+        ));
+    }
+    let name = images
+        .first()
+        .map_or("NAME", |image| image.reference.as_str());
+    Failure::new(Kind::Build, if images.len() == 1 { "a base image is missing" } else { "base images are missing" })
+        .details(details.join("\n\n"))
+        .hint("kiln does not pull images yet: bring it in with `kiln load -i ARCHIVE` (what docker save or podman save writes)")
+        .hint(format!("or make it from a root file system: `kiln import ROOTFS.tar {name}`"))
+        .hint(format!("or from this machine's programs: --build-context {}=host-tools:sh,ls,cat", name.split([':', '@']).next().unwrap_or(name)))
+}
+
+fn step_failure(options: &BuildOptions, failure: &StepFailure) -> Failure {
+    let message = format!(
+        "{} failed: {}",
+        failure.title.split_whitespace().next().unwrap_or("step"),
+        chain_of_causes(&failure.error)
+    );
+    let mut help = Vec::new();
+    if let StepError::Command {
+        code: Some(127), ..
+    } = failure.error
+    {
+        help.push(
+            "127 means that the shell or program was not found: is it in the image, and in PATH?"
+                .to_owned(),
+        );
+    }
+    let mut details = String::new();
+    if let StepError::Command { log, .. } = &failure.error {
+        details = tail(log);
+    }
+    if let Some(span) = failure.span {
+        details.push_str(&diagnostics::point(
+            source(options),
+            &message,
+            span,
+            &format!("stage {}", failure.place),
+            &help,
+            color(),
+        ));
+    } else {
+        details.push_str(&message);
+    }
+    let environment = matches!(
+        failure.error,
+        StepError::Mount(_) | StepError::Spawn(_) | StepError::Store(_)
+    );
+    let failure = Failure::new(
+        if environment {
+            Kind::Environment
+        } else {
+            Kind::Build
+        },
+        "the build failed",
+    )
+    .details(details);
+    if environment {
+        failure.hint("`kiln doctor` tells what this machine lacks")
+    } else {
+        failure
+    }
+}
+
+/// The last lines of a step's output.
+fn tail(log: &Path) -> String {
+    let Ok(mut file) = std::fs::File::open(log) else {
+        return String::new();
+    };
+    let length = file.metadata().map_or(0, |meta| meta.len());
+    let mut bytes = Vec::new();
+    let read = file
+        .seek(SeekFrom::Start(length.saturating_sub(TAIL)))
+        .and_then(|_| file.read_to_end(&mut bytes));
+    if read.is_err() || bytes.is_empty() {
+        return String::new();
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    let shown = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+    format!(
+        "last output:\n{}\n\n",
+        shown
+            .iter()
+            .map(|line| format!("  {line}"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    )
+}
