@@ -63,14 +63,14 @@ fn decode_index_of_100k(bencher: Bencher) {
 
 #[divan::bench(sample_count = 3)]
 fn write_100k_of_4_kib(bencher: Bencher) {
-    let dir = tempfile::tempdir().unwrap();
-    let mut round = 0;
+    let fresh = || {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        (dir, store)
+    };
     bencher
-        .with_inputs(|| {
-            round += 1;
-            store(&dir.path().join(round.to_string()))
-        })
-        .bench_values(|store| write(&store, 100_000));
+        .with_inputs(fresh)
+        .bench_refs(|(_, store)| write(store, 100_000));
 }
 
 #[divan::bench(sample_count = 3)]
@@ -97,26 +97,16 @@ fn index_tar_of_100k(bencher: Bencher) {
 }
 
 #[divan::bench(sample_count = 3)]
-fn unpack_and_commit_10k(bencher: Bencher) {
-    let dir = tempfile::tempdir().unwrap();
-    let mut round = 0;
+fn unpack_10k(bencher: Bencher) {
+    let fresh = || {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        let layer = write(&store, 10_000);
+        (dir, store, layer)
+    };
     bencher
-        .with_inputs(|| {
-            round += 1;
-            let store = store(&dir.path().join(round.to_string()));
-            let layer = write(&store, 10_000);
-            (store, layer)
-        })
-        .bench_values(|(store, layer)| {
-            let view = store.view(&[layer.diff_id()]).unwrap();
-            store
-                .commit_upper(
-                    &view.lowers[0],
-                    &Chain::new(Vec::new()),
-                    &CommitOptions::default(),
-                )
-                .unwrap()
-        });
+        .with_inputs(fresh)
+        .bench_refs(|(_, store, layer)| store.view(&[layer.diff_id()]).unwrap());
 }
 
 #[divan::bench(sample_count = 3)]

@@ -10,7 +10,6 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use kiln_oci::Digest;
-use rayon::prelude::*;
 use rusqlite::OptionalExtension;
 
 use crate::beneath::open_root;
@@ -24,7 +23,7 @@ use crate::{Chain, Store, StoreError};
 /// What can be stacked to a root file system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// One directory a layer, the topmost first, as overlayfs wants them. Empty for an image without layers: the mount then
+    /// One directory for each different layer, the topmost first, as overlayfs wants them. Empty for an image without layers: the mount then
     /// needs an empty directory.
     pub lowers: Vec<PathBuf>,
 }
@@ -39,18 +38,24 @@ pub struct Upper {
 }
 
 impl Store {
-    /// The layers, bottom first, as directories that can be mounted; made on first use, pinned.
+    /// The layers, bottom first, as directories that can be mounted; made on first use, pinned. Equal layers are there once.
+    /// Not to be called from a worker thread of rayon.
     ///
     /// # Errors
     /// A layer is missing, or the disk is full.
     pub fn view(&self, diff_ids: &[Digest]) -> Result<View, StoreError> {
         self.pin(diff_ids)?;
-        let made: Result<Vec<_>, _> = diff_ids
-            .par_iter()
-            .rev()
-            .map(|diff_id| self.layer_view(diff_id))
-            .collect();
-        made.map(|lowers| View { lowers })
+        let mut lowers: Vec<PathBuf> = Vec::with_capacity(diff_ids.len());
+        // One after the other: each is made on all cores, and a worker thread of rayon that waited for a view's lock could have the
+        // thread that holds it below itself on its own stack.
+        for diff_id in diff_ids.iter().rev() {
+            let lower = self.layer_view(diff_id)?;
+            // overlayfs refuses a lower that is given twice; the upper one of two equal layers already says all that both do
+            if !lowers.contains(&lower) {
+                lowers.push(lower);
+            }
+        }
+        Ok(View { lowers })
     }
 
     /// An empty upper for a RUN above `below`, in this process's scratch.
