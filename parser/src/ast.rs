@@ -15,6 +15,12 @@ pub const MAX_SOURCE: usize = 16 << 20;
 /// How many stages a Dockerfile may have.
 pub const MAX_STAGES: usize = 10_000;
 
+/// How many instructions a Dockerfile may have: each takes some hundred bytes of memory.
+pub const MAX_INSTRUCTIONS: usize = 500_000;
+
+/// How many errors of each kind are told.
+const MAX_ERRORS: usize = 100;
+
 /// A Dockerfile, as far as it could be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dockerfile {
@@ -97,6 +103,10 @@ pub fn parse(source: &str) -> Parsed {
     }
     let mut lexer = Lexer::new(source);
     loop {
+        if reader.lines.len() >= MAX_INSTRUCTIONS {
+            reader.too_many();
+            break;
+        }
         match lexer.next_line() {
             Ok(None) => break,
             Ok(Some(logical)) => {
@@ -143,7 +153,27 @@ struct Reader {
 
 impl Reader {
     fn syntax(&mut self, error: Diagnostic) {
-        self.syntax.push(error);
+        if self.syntax.len() < MAX_ERRORS {
+            self.syntax.push(error);
+        }
+    }
+
+    fn semantic(&mut self, error: Diagnostic) {
+        if self.semantic.len() < MAX_ERRORS {
+            self.semantic.push(error);
+        }
+    }
+
+    fn too_many(&mut self) {
+        let message = format!("more than {MAX_INSTRUCTIONS} instructions");
+        let error = self
+            .lines
+            .last()
+            .map(|line| line.error(code::TOO_LARGE, message));
+        self.syntax.extend(error.map(|error| Diagnostic {
+            phase: Phase::Syntax,
+            ..error
+        }));
     }
 
     fn line(&mut self, line: Line) {
@@ -153,7 +183,7 @@ impl Reader {
             Ok(instruction) => self.place(number, &line, instruction),
             Err(error) => {
                 self.broken_from |= is_from;
-                self.semantic.push(error);
+                self.semantic(error);
             }
         }
         self.lines.push(line);
@@ -171,8 +201,7 @@ impl Reader {
             }
             (Instruction::From(_), _) => {
                 let message = format!("more than {MAX_STAGES} stages");
-                self.semantic
-                    .push(line.error(code::TOO_MANY_STAGES, message));
+                self.semantic(line.error(code::TOO_MANY_STAGES, message));
             }
             (instruction, Some(stage)) => {
                 stage.statements.push(Statement {
@@ -184,7 +213,7 @@ impl Reader {
             (_, None) if self.broken_from => {}
             (_, None) => {
                 let error = line.error(code::NO_STAGE, "no build stage in current context");
-                self.semantic.push(error.with_help("begin with FROM"));
+                self.semantic(error.with_help("begin with FROM"));
             }
         }
     }

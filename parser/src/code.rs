@@ -4,7 +4,8 @@
 pub const DIRECTIVE: &str = "DF0001";
 /// The file holds no instruction.
 pub const EMPTY_FILE: &str = "DF0002";
-/// The file is larger than [`crate::MAX_SOURCE`].
+/// The file is larger than [`crate::MAX_SOURCE`] or has more instructions than
+/// [`crate::ast::MAX_INSTRUCTIONS`].
 pub const TOO_LARGE: &str = "DF0003";
 /// A heredoc has no terminator, or its delimiter cannot be read.
 pub const HEREDOC: &str = "DF0004";

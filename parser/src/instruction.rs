@@ -1,5 +1,5 @@
 //! The table of instructions. To add one: write `instruction/x.rs` (grammar, meaning, docs,
-//! tests) and add its line to [`instructions!`] below; names, dispatch, "did you mean" and the
+//! tests) and add its line to `instructions!` below; names, dispatch, "did you mean" and the
 //! reference documentation follow from it.
 
 mod add;
@@ -79,7 +79,7 @@ macro_rules! instructions {
         /// A checked instruction.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Instruction {
-            $(#[doc = concat!("See [`", stringify!($name), "`].")] $name($name),)*
+            $(#[doc = concat!("See [`struct@", stringify!($name), "`].")] $name($name),)*
         }
 
         /// The names of all instructions, upper case.

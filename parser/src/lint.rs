@@ -1,6 +1,6 @@
 //! Warnings about what is allowed but rarely meant: BuildKit's rules, by its names. To add one
 //! that looks at the text only: write `lint/x.rs` and add its line to [`RULES`]. Rules that
-//! need values are asked while a stage is evaluated; their texts stand in [`evaluated`].
+//! need values are asked while a stage is evaluated; their texts stand in `lint/evaluated.rs`.
 //!
 //! `# check=skip=A,B;error=true` steers them for the file, and so does the same text in a
 //! comment directly above an instruction, for that instruction.
@@ -83,12 +83,18 @@ impl Rule {
     }
 }
 
+/// How many warnings about the text are told.
+const MAX_FINDINGS: usize = 1_000;
+
 /// What the rules found.
 #[derive(Debug, Default)]
 struct Findings(Vec<Diagnostic>);
 
 impl Findings {
     fn add(&mut self, rule: &Rule, line: &crate::line::Line, span: Span, message: String) {
+        if self.0.len() >= MAX_FINDINGS {
+            return;
+        }
         let warning = rule.warning(span, message);
         self.0.push(Diagnostic {
             line: line.first,

@@ -13,8 +13,8 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
-    let lower = |line: &&Line| line.name.text == line.name.text.to_lowercase();
-    let upper = |line: &&Line| line.name.text == line.name.text.to_uppercase();
+    let lower = |line: &&Line| !line.name.text.chars().any(char::is_uppercase);
+    let upper = |line: &&Line| !line.name.text.chars().any(char::is_lowercase);
     // What stands before the first stage is not counted.
     let first = dockerfile.stages.first().map_or(0, |stage| stage.line);
     let lines = &dockerfile.lines[first..];

@@ -55,8 +55,10 @@ fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
 }
 
 fn is_secret(name: &str) -> bool {
-    let lower = name.to_lowercase();
-    let has = |words: &[&str]| lower.split('_').any(|word| words.contains(&word));
+    let has = |words: &[&str]| {
+        let mut parts = name.split('_');
+        parts.any(|part| words.iter().any(|word| part.eq_ignore_ascii_case(word)))
+    };
     has(&SECRET) && !has(&HARMLESS)
 }
 

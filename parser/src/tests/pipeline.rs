@@ -412,6 +412,9 @@ fn limits() {
     let found = messages(&"FROM x\n".repeat(crate::MAX_STAGES + 1));
     assert!(found[0].contains("more than 10000 stages"));
     assert_eq!(messages("").len(), 1);
+    assert_eq!(messages(&"FOO\n".repeat(1_000)).len(), 100);
+    let found = messages(&"ARG\n".repeat(crate::ast::MAX_INSTRUCTIONS + 1));
+    assert_eq!(found[0], "more than 500000 instructions");
     let deep = format!("FROM x\n{}RUN x", "ONBUILD ".repeat(100_000));
     assert_eq!(
         messages(&deep),
