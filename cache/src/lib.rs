@@ -21,6 +21,7 @@
 //!   layers/<hex of diff ID>.idx    indexes of layers (layer/codec.rs); rebuilt from the tar when they are damaged
 //!   views/<id map>/<hex>/          a layer unpacked as an overlay lower, for one id map (view/unpack.rs)
 //!   contexts/<hash of path>.idx    stat index of a context folder (context/stat_index.rs)
+//!   mounts/<id map>/<hex>-<n>/     what RUN --mount=type=cache keeps (cache_mount.rs)
 //!   locks/<hex>                    flock: one build at a time makes the result of a key (store/lock.rs)
 //!   leases/<id>.lock               flock held by a living process (store/lease.rs)
 //!   leases/<id>/                   its scratch: layers being written, views being unpacked, uppers
@@ -37,6 +38,7 @@
 #![forbid(unsafe_code)]
 
 mod beneath;
+pub mod cache_mount;
 pub mod chain;
 pub mod content;
 pub mod context;
@@ -59,6 +61,7 @@ pub mod tree;
 pub mod usage;
 pub mod view;
 
+pub use cache_mount::{CacheMount, CacheSharing, CacheStart};
 pub use chain::{Chain, Found, Origin, Resolved};
 pub use content::{ContentDigest, ContentHasher};
 pub use context::{ContextTree, Decision, Filter, ScanOptions};

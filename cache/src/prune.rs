@@ -34,6 +34,8 @@ pub struct PruneReport {
     pub layers: u64,
     /// Views removed.
     pub views: u64,
+    /// Directories of cache mounts removed; a prune with a budget leaves them alone.
+    pub cache_mounts: u64,
     /// Results that can no longer be found.
     pub records: u64,
     /// Untagged images removed.
@@ -81,6 +83,9 @@ impl Store {
                 .iter()
                 .try_for_each(|doomed| self.carry_out(doomed, &rows, &known, &mut report))
         })?;
+        if budget.is_none() {
+            report.cache_mounts = self.prune_cache_mounts()?;
+        }
         // what this process remembers of them
         self.inner
             .trusted

@@ -33,11 +33,12 @@ pub use crate::store::lock::KeyLock;
 /// The first line of the version file.
 const VERSION: &str = "kiln store 1\n";
 /// What a store's folder may hold while it is being made; anything else is somebody's data.
-const FOLDERS: [&str; 7] = [
+const FOLDERS: [&str; 8] = [
     "blobs/sha256",
     "layers",
     "views",
     "contexts",
+    "mounts",
     "locks",
     "leases",
     "trash",

@@ -35,6 +35,8 @@ pub struct Usage {
     pub compressed: Class,
     /// Unpacked layers; their size is about what they take.
     pub views: Class,
+    /// What RUN steps keep between builds.
+    pub cache_mounts: Class,
     /// Manifests, configs and other small blobs.
     pub images: Class,
     /// Results: bytes of their rows.
@@ -55,6 +57,7 @@ impl Usage {
             self.layers,
             self.compressed,
             self.views,
+            self.cache_mounts,
             self.images,
             self.records,
             self.contexts,
@@ -111,6 +114,9 @@ impl Store {
             bytes: bytes.unsigned_abs(),
             reclaimable: 0,
         };
+        for path in self.cache_mounts() {
+            usage.cache_mounts.add(measured(&path, true).bytes, true);
+        }
         usage.scratch = measured(&self.leases(), false);
         usage.trash = measured(&self.root().join("trash"), true);
         Ok(usage)

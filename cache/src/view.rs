@@ -129,6 +129,11 @@ impl Store {
         installed.map(|()| path)
     }
 
+    /// Unpacks a layer into an empty directory: a copy that nobody shares.
+    pub(crate) fn unpack_into(&self, diff_id: &Digest, path: &Path) -> Result<(), StoreError> {
+        unpack(&self.layer(diff_id)?, path, self.target()).map(|_| ())
+    }
+
     fn target(&self) -> Target {
         Target {
             rootless: self.inner.options.rootless,

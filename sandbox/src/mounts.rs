@@ -143,7 +143,7 @@ struct Files {
 
 impl Files {
     fn new() -> Result<Self, Failure> {
-        let folder = tmpfs(None, 0o700, DATA)?;
+        let folder = tmpfs(None, 0o700, NO_SUID.union(NO_DEV))?;
         detached::attach_over_old_root(&folder)
             .map_err(Failure::of("mount the folder of files"))?;
         Ok(Self { folder, count: 0 })
@@ -182,7 +182,13 @@ impl Files {
             )?;
         }
         fchmod(&file, Mode::from_raw_mode(mode))?;
-        detached::copy(file, false, attributes | DATA)
+        // A script given as a file must run; everything else is data.
+        let kind = if mode & 0o111 == 0 {
+            DATA
+        } else {
+            NO_SUID.union(NO_DEV)
+        };
+        detached::copy(file, false, attributes | kind)
     }
 }
 

@@ -23,6 +23,7 @@ pub fn run(_arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         ("layers", usage.layers),
         ("compressed layers", usage.compressed),
         ("views", usage.views),
+        ("cache mounts", usage.cache_mounts),
         ("images", usage.images),
         ("records", usage.records),
         ("contexts", usage.contexts),

@@ -32,6 +32,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let counts = [
         (report.layers, "layer"),
         (report.views, "view"),
+        (report.cache_mounts, "cache mount"),
         (report.records, "record"),
         (report.images, "image"),
     ];

@@ -279,10 +279,19 @@ fn an_adopted_upper_is_the_view() {
 fn equal_layers_are_one_lower() {
     let case = case(base());
     case.write("new", "content", 0o644);
-    let above = case.commit(CommitOptions::default()).layer.unwrap().diff_id();
+    let above = case
+        .commit(CommitOptions::default())
+        .layer
+        .unwrap()
+        .diff_id();
     let below = case.below.layers().len();
     assert_eq!(below, 1);
-    let first = write_layer(&case.store, &Chain::new(Vec::new()), &base()).unwrap().diff_id();
+    let first = write_layer(&case.store, &Chain::new(Vec::new()), &base())
+        .unwrap()
+        .diff_id();
     let view = case.store.view(&[first, above, first]).unwrap();
-    assert_eq!(view.lowers, [case.store.view_path(&first), case.store.view_path(&above)]);
+    assert_eq!(
+        view.lowers,
+        [case.store.view_path(&first), case.store.view_path(&above)]
+    );
 }

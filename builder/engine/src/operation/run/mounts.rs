@@ -5,8 +5,9 @@ use crate::execute::Execution;
 use crate::failure::StepError;
 use crate::output::{Output, Stack};
 use crate::rootfs;
-use kiln_cache::Chain;
-use kiln_parser::graph::{NodeId, RunMount, RunOp};
+use kiln_cache::{CacheMount, CacheSharing, CacheStart, Chain, KeyBuilder};
+use kiln_oci::Digest;
+use kiln_parser::graph::{NodeId, RunMount, RunOp, Sharing};
 use kiln_sandbox::{Mount, MountKind, RootMount};
 use std::fmt::Write;
 
@@ -19,6 +20,8 @@ pub struct Prepared {
     pub roots: Vec<RootMount>,
     /// `NAME=value` of secrets.
     pub env: Vec<String>,
+    /// Cache directories, held while the command runs.
+    caches: Vec<CacheMount>,
 }
 
 /// Prepares everything that is mounted.
@@ -174,14 +177,94 @@ impl Prepared {
         Ok(())
     }
 
-    fn cache(&mut self, _execution: &Execution<'_>, mount: &RunMount) -> Result<(), StepError> {
-        let RunMount::Cache { id, .. } = mount else {
+    /// A directory that is kept between builds. Another owner, mode or start is another directory, as in BuildKit.
+    fn cache(&mut self, execution: &Execution<'_>, mount: &RunMount) -> Result<(), StepError> {
+        let RunMount::Cache {
+            id,
+            target,
+            sharing,
+            from,
+            source,
+            mode,
+            uid,
+            gid,
+            ro,
+        } = mount
+        else {
             return Ok(());
         };
-        Err(StepError::Unsupported(format!(
-            "--mount=type=cache,id={id} is not supported yet"
-        )))
+        let layer = match from {
+            Some(from) => start_layer(execution, *from, source)?,
+            None => None,
+        };
+        let mut identity = KeyBuilder::new("cache-mount")
+            .bytes("id", id.as_bytes())
+            .bytes("owner", format!("{mode:o} {uid} {gid}").as_bytes());
+        if let Some(layer) = &layer {
+            identity = identity.input("start", *layer);
+        }
+        let sharing = match sharing {
+            Sharing::Shared => CacheSharing::Shared,
+            Sharing::Private => CacheSharing::Private,
+            Sharing::Locked => CacheSharing::Locked,
+        };
+        let start = CacheStart {
+            mode: *mode,
+            uid: *uid,
+            gid: *gid,
+            layer,
+        };
+        let cache = execution
+            .session
+            .store
+            .cache_mount(&identity.finish().0, sharing, &start)?;
+        let kind = MountKind::Bind {
+            base: cache.path.clone(),
+            path: String::new(),
+        };
+        self.mounts.push(Mount {
+            target: target.clone(),
+            kind,
+            read_only: *ro,
+        });
+        self.caches.push(cache);
+        Ok(())
     }
+}
+
+/// What a cache mount begins with: the folder `source` of a stage, image or context, as a layer of its own.
+fn start_layer(
+    execution: &Execution<'_>,
+    from: NodeId,
+    source: &str,
+) -> Result<Option<Digest>, StepError> {
+    let chain = execution.files(from)?;
+    let resolved = chain.resolve(source.as_bytes(), true)?;
+    if resolved.found.is_none() {
+        return Err(CopyError::NotFound {
+            path: source.to_owned(),
+            hint: None,
+        }
+        .into());
+    }
+    let mut writer = execution
+        .session
+        .store
+        .layer_writer(&Chain::new(Vec::new()))?;
+    for found in chain.walk(&resolved.path) {
+        let relative = found
+            .entry
+            .path
+            .get(resolved.path.len()..)
+            .unwrap_or_default();
+        let relative = relative.strip_prefix(b"/").unwrap_or(relative);
+        if !relative.is_empty() {
+            writer
+                .copy(relative, &found.entry.meta(), &chain, &found)
+                .map_err(CopyError::Layer)?;
+        }
+    }
+    Ok(writer.finish()?.as_ref().map(kiln_cache::Layer::diff_id))
 }
 
 /// The part of a context that `source` leads to, as layers of the store, and its path without links.

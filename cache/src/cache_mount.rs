@@ -1,0 +1,208 @@
+//! Cache mounts: directories that RUN steps keep between builds (`--mount=type=cache`).
+//!
+//! `mounts/<id map>/<identity>-<n>/` is a directory, the file `.lock` beside it is held with flock while a RUN uses it: shared
+//! by those that share, exclusively by those that do not. More than one `<n>` exists only where private users overlapped.
+//! Their content is never part of a layer or key, and may be thrown away at any time while nobody holds the lock. Unaware of
+//! what an identity is made of.
+
+use std::fs::{File, TryLockError};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use kiln_oci::Digest;
+use rustix::fs::{Gid, Mode, Uid};
+
+use crate::{Store, StoreError};
+
+/// What several RUNs that use one cache at once do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheSharing {
+    /// They write to the same directory at once.
+    Shared,
+    /// Each has a directory of its own; a free one is used again.
+    Private,
+    /// They wait for each other.
+    Locked,
+}
+
+/// How a cache directory begins.
+#[derive(Clone, Copy, Debug)]
+pub struct CacheStart {
+    /// Mode of the directory.
+    pub mode: u32,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// A layer whose content it starts with.
+    pub layer: Option<Digest>,
+}
+
+/// A cache directory in use; free again when dropped.
+#[derive(Debug)]
+pub struct CacheMount {
+    /// The directory.
+    pub path: PathBuf,
+    _lock: File,
+}
+
+impl Store {
+    /// The cache directory of an identity, made if there is none.
+    ///
+    /// # Errors
+    /// It cannot be made or locked.
+    pub fn cache_mount(
+        &self,
+        identity: &Digest,
+        sharing: CacheSharing,
+        start: &CacheStart,
+    ) -> Result<CacheMount, StoreError> {
+        self.writable()?;
+        let folder = self.cache_mounts_folder();
+        std::fs::create_dir_all(&folder)
+            .map_err(|source| StoreError::io("make", &folder, source))?;
+        let mut number = 0;
+        loop {
+            let path = folder.join(format!("{}-{number}", identity.hex()));
+            if let Some(lock) = lock(&path.with_extension("lock"), sharing)? {
+                self.start_cache(&path, start)?;
+                return Ok(CacheMount { path, _lock: lock });
+            }
+            number += 1;
+        }
+    }
+
+    fn cache_mounts_folder(&self) -> PathBuf {
+        let id_map = &self.inner.options.id_map_key;
+        self.root().join("mounts").join(id_map)
+    }
+
+    /// Makes the directory unless it exists; whole when it appears.
+    fn start_cache(&self, path: &Path, start: &CacheStart) -> Result<(), StoreError> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        let scratch = self.scratch_dir("cache-mount")?;
+        let failed = |source| StoreError::io("prepare", &scratch, source);
+        if let Some(layer) = &start.layer {
+            self.unpack_into(layer, &scratch)?;
+        }
+        let folder = File::open(&scratch).map_err(failed)?;
+        if !self.inner.options.single_id && (start.uid, start.gid) != (0, 0) {
+            let owner = (Uid::from_raw(start.uid), Gid::from_raw(start.gid));
+            let changed = rustix::fs::fchown(folder.as_fd(), Some(owner.0), Some(owner.1));
+            changed.map_err(|error| failed(error.into()))?;
+        }
+        let mode = Mode::from_raw_mode(start.mode);
+        rustix::fs::fchmod(folder.as_fd(), mode).map_err(|error| failed(error.into()))?;
+        match std::fs::rename(&scratch, path) {
+            // Another one of those that share it was faster.
+            Err(_) if path.is_dir() => self.discard(&scratch),
+            renamed => renamed.map_err(|source| StoreError::io("rename", path, source)),
+        }
+    }
+
+    /// All cache directories, of all id maps.
+    pub(crate) fn cache_mounts(&self) -> Vec<PathBuf> {
+        let folders = |path: &Path| {
+            let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+            let mut folders: Vec<PathBuf> = entries
+                .map(|entry| entry.path())
+                .filter(|path| path.is_dir())
+                .collect();
+            folders.sort();
+            folders
+        };
+        let id_maps = folders(&self.root().join("mounts"));
+        id_maps.iter().flat_map(|path| folders(path)).collect()
+    }
+
+    /// Throws away the cache directories that nobody uses; how many.
+    pub(crate) fn prune_cache_mounts(&self) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        for path in self.cache_mounts() {
+            if try_lock(&path.with_extension("lock"), true)?.is_some() {
+                self.to_trash(&path)?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+}
+
+/// Locks as `sharing` wants; `None` when another directory should be tried.
+fn lock(path: &Path, sharing: CacheSharing) -> Result<Option<File>, StoreError> {
+    match sharing {
+        CacheSharing::Shared => try_lock(path, false),
+        CacheSharing::Private => try_lock(path, true),
+        CacheSharing::Locked => {
+            let file = open(path)?;
+            file.lock()
+                .map_err(|source| StoreError::io("lock", path, source))?;
+            Ok(Some(file))
+        }
+    }
+}
+
+fn try_lock(path: &Path, exclusive: bool) -> Result<Option<File>, StoreError> {
+    let file = open(path)?;
+    let locked = if exclusive {
+        file.try_lock()
+    } else {
+        file.try_lock_shared()
+    };
+    match locked {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(StoreError::io("lock", path, source)),
+    }
+}
+
+fn open(path: &Path) -> Result<File, StoreError> {
+    let mut options = File::options();
+    let options = options.create(true).truncate(false).write(true);
+    options
+        .open(path)
+        .map_err(|source| StoreError::io("open", path, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::store;
+
+    const START: CacheStart = CacheStart {
+        mode: 0o751,
+        uid: 0,
+        gid: 0,
+        layer: None,
+    };
+
+    #[test]
+    fn sharers_share_and_private_users_do_not() {
+        let (_folder, store) = store();
+        let identity = Digest::of(b"cache");
+        let mount = |sharing| store.cache_mount(&identity, sharing, &START).unwrap();
+        let (one, two) = (mount(CacheSharing::Shared), mount(CacheSharing::Shared));
+        assert_eq!(one.path, two.path);
+        let private = mount(CacheSharing::Private);
+        assert_ne!(private.path, one.path);
+        std::fs::write(private.path.join("kept"), "x").unwrap();
+        let path = private.path.clone();
+        drop((one, two, private));
+        // The free one with the lowest number comes first, the other one is still there.
+        assert!(path.join("kept").exists());
+        assert_eq!(store.cache_mounts().len(), 2);
+    }
+
+    #[test]
+    fn prune_leaves_alone_what_is_used() {
+        let (_folder, store) = store();
+        let held = store
+            .cache_mount(&Digest::of(b"a"), CacheSharing::Locked, &START)
+            .unwrap();
+        drop(store.cache_mount(&Digest::of(b"b"), CacheSharing::Locked, &START));
+        assert_eq!(store.prune_cache_mounts().unwrap(), 1);
+        assert_eq!(store.cache_mounts(), [held.path.clone()]);
+    }
+}
