@@ -169,7 +169,7 @@ fn open(path: &Path) -> Result<File, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::store;
+    use crate::tests::store;
 
     const START: CacheStart = CacheStart {
         mode: 0o751,
@@ -203,6 +203,6 @@ mod tests {
             .unwrap();
         drop(store.cache_mount(&Digest::of(b"b"), CacheSharing::Locked, &START));
         assert_eq!(store.prune_cache_mounts().unwrap(), 1);
-        assert_eq!(store.cache_mounts(), [held.path.clone()]);
+        assert_eq!(store.cache_mounts(), std::slice::from_ref(&held.path));
     }
 }

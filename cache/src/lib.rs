@@ -56,7 +56,7 @@ pub mod prune;
 pub mod record;
 pub mod store;
 #[cfg(test)]
-pub(crate) mod testing;
+pub(crate) mod tests;
 pub mod tree;
 pub mod usage;
 pub mod view;

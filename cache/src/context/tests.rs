@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::context::{Decision, ScanOptions, from_list, scan};
-use crate::testing::store;
+use crate::tests::store;
 use crate::{ContentDigest, ContextTree, Entry, EntryKind, Store};
 
 fn all(_: &[u8], _: bool) -> Decision {

@@ -2,7 +2,7 @@
 
 use kiln_oci::{Descriptor, Digest, ImageConfig, Manifest, Platform, Reference, media_type};
 
-use crate::testing::{file, options, store, write_layer};
+use crate::tests::{file, options, store, write_layer};
 use crate::{Chain, ImageError, Layer, MemoBundle, Store, StoreError};
 
 /// Puts an image of kiln's own layers.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
 
-use crate::testing::{Described, directory, file, is_root, paths, store, write_layer};
+use crate::tests::{Described, directory, file, is_root, paths, store, write_layer};
 use crate::{Chain, CommitError, CommitOptions, CommittedUpper, Store};
 
 struct Case {

@@ -2,7 +2,7 @@
 
 use kiln_oci::tarfile::Kind::{CharDevice, Directory, File, HardLink, Symlink};
 
-use crate::testing::{Item, item, tar};
+use crate::tests::{Item, item, tar};
 use crate::{ContentDigest, EntryKind, LayerError, LayerIndex, index_tar};
 
 fn index(items: &[Item]) -> LayerIndex {

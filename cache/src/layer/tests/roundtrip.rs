@@ -6,7 +6,7 @@ use std::io::Read;
 use proptest::prelude::*;
 
 use crate::layer::codec;
-use crate::testing::{Described, directory, file, is_root, store, write_layer};
+use crate::tests::{Described, directory, file, is_root, store, write_layer};
 use crate::{Chain, CommitOptions, ContentDigest, Entry, EntryKind, LayerError, Meta, index_tar};
 
 fn meta() -> impl Strategy<Value = Meta> {

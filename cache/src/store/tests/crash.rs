@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kiln_oci::Digest;
 
-use crate::testing::{directory, file, is_root, options, write_layer};
+use crate::tests::{directory, file, is_root, options, write_layer};
 use crate::{Chain, CommitError, CommitOptions, LayerError, Record, Store, StoreError};
 
 /// Set in the process that is to be killed: the store that it works on.

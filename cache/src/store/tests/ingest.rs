@@ -6,7 +6,7 @@ use kiln_oci::Digest;
 use kiln_oci::compression::Encoder;
 use kiln_oci::tarfile::Kind::{Directory, File};
 
-use crate::testing::{item, store, tar};
+use crate::tests::{item, store, tar};
 use crate::{LayerError, Store, StoreError};
 
 fn layer_tar() -> Vec<u8> {

@@ -4,7 +4,7 @@ use std::os::unix::fs::FileExt;
 
 use kiln_oci::Digest;
 
-use crate::testing::{directory, file, options, store, write_layer};
+use crate::tests::{directory, file, options, store, write_layer};
 use crate::{Chain, OpenOptions, Store, StoreError};
 
 #[test]
@@ -45,7 +45,7 @@ fn another_version_is_refused() {
 
 #[test]
 fn another_owner_is_refused() {
-    if !crate::testing::is_root() {
+    if !crate::tests::is_root() {
         return;
     }
     let (dir, store) = store();

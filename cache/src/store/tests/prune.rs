@@ -7,7 +7,7 @@ use kiln_oci::{Digest, Reference};
 
 use crate::fsck::Finding;
 use crate::image::tests::put;
-use crate::testing::{NOW, file, options, store, write_layer};
+use crate::tests::{NOW, file, options, store, write_layer};
 use crate::{Chain, Layer, OpenOptions, Record, Store};
 
 fn layer(store: &Store, name: &str) -> Layer {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kiln_oci::Digest;
 
-use crate::testing::{file, options, store, write_layer};
+use crate::tests::{file, options, store, write_layer};
 use crate::{Chain, KeyBuilder, Record, Store};
 
 fn record(name: &str, diff_id: Option<Digest>, created: i64) -> Record {
