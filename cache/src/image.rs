@@ -131,8 +131,11 @@ impl Store {
             });
         }
         let blobs = self.blobs_of_image(manifest)?;
-        self.make_durable(&blobs)?;
         let name = stored_name(reference);
+        if self.is_durably_tagged(&name, manifest, &blobs)? {
+            return Ok(());
+        }
+        self.make_durable(&blobs)?;
         self.database().write_durably(|transaction| {
             let mut update =
                 transaction.prepare_cached("UPDATE blobs SET synced = 1 WHERE digest = ?1")?;
@@ -145,6 +148,31 @@ impl Store {
                 .map(drop)
         })?;
         Ok(())
+    }
+
+    /// Whether a tag says just that already: a rebuild that changed nothing syncs nothing.
+    fn is_durably_tagged(
+        &self,
+        name: &str,
+        manifest: &Digest,
+        blobs: &BTreeSet<Digest>,
+    ) -> Result<bool, StoreError> {
+        let query = "SELECT manifest = ?2 FROM tags WHERE reference = ?1";
+        let same: Option<bool> = self.database().read(|connection| {
+            let parameters = (name, manifest.as_bytes());
+            connection
+                .query_row(query, parameters, |row| row.get(0))
+                .optional()
+        })?;
+        if same != Some(true) {
+            return Ok(false);
+        }
+        for digest in blobs {
+            if !self.is_durable(digest)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Data, then directories; the reference comes after both.

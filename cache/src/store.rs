@@ -166,6 +166,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // What cannot be done here is done by the next process: use that is not written down only makes things look older, a lease that
         // is left is dead.
+        self.database.spare_the_checkpoint();
         let _ = used::write(self);
         let Some(lease) = self
             .lease

@@ -7,10 +7,12 @@
 //! Digests are 32-byte blobs, times are seconds since 1970, `used` is the last use.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use kiln_oci::Digest;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Row, Transaction, TransactionBehavior};
 
 use crate::StoreError;
@@ -58,6 +60,8 @@ CREATE TABLE pins (lease TEXT NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (lease
 pub(crate) struct Database {
     connection: Mutex<Connection>,
     path: PathBuf,
+    /// Something was written that must be found without the log, when the store is copied or opened read-only.
+    wrote: AtomicBool,
 }
 
 impl Database {
@@ -71,6 +75,7 @@ impl Database {
         let database = Self {
             connection: Mutex::new(connection),
             path: path.to_owned(),
+            wrote: AtomicBool::new(false),
         };
         let version = database.read(|connection| {
             connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
@@ -115,6 +120,15 @@ impl Database {
         &self,
         body: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
+        self.wrote.store(true, Ordering::Relaxed);
+        self.write_lightly(body)
+    }
+
+    /// The same for what may stay in the log: pins and last use, which no copy of the store needs.
+    pub(crate) fn write_lightly<T>(
+        &self,
+        body: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
         let mut connection = self
             .connection
             .lock()
@@ -127,6 +141,7 @@ impl Database {
         &self,
         body: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
+        self.wrote.store(true, Ordering::Relaxed);
         let mut connection = self
             .connection
             .lock()
@@ -146,6 +161,7 @@ impl Database {
         &self,
         body: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.wrote.store(true, Ordering::Relaxed);
         let mut connection = self
             .connection
             .lock()
@@ -157,17 +173,39 @@ impl Database {
         Ok(value)
     }
 
+    /// Closing the last connection empties the log into the database, which takes two syncs: not worth it when nothing but
+    /// pins and last use was written.
+    pub(crate) fn spare_the_checkpoint(&self) {
+        if !self.wrote.load(Ordering::Relaxed) {
+            let spare = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+            // without it closing is only slower
+            let _ = self.read(|connection| connection.set_db_config(spare, true).map(drop));
+        }
+    }
+
     pub(crate) fn failed(&self, source: rusqlite::Error) -> StoreError {
         match source.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => StoreError::NoSpace {
                 path: self.path.clone(),
             },
+            // For its shared memory and its log SQLite only says that input or output failed.
+            Some(rusqlite::ErrorCode::SystemIoFailure) if is_nearly_full(&self.path) => {
+                StoreError::NoSpace {
+                    path: self.path.clone(),
+                }
+            }
             _ => StoreError::Database {
                 path: self.path.clone(),
                 source,
             },
         }
     }
+}
+
+/// Whether there is less room than SQLite needs for a page of its shared memory and some of its log.
+fn is_nearly_full(path: &Path) -> bool {
+    const NEEDED: u64 = 128 << 10;
+    rustix::fs::statvfs(path).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < NEEDED)
 }
 
 fn transact<T>(

@@ -171,7 +171,7 @@ impl Store {
             .collect();
         if !new.is_empty() {
             self.database()
-                .write(|transaction| insert_pins(transaction, &lease.id, &new))?;
+                .write_lightly(|transaction| insert_pins(transaction, &lease.id, &new))?;
             pinned.extend(new);
         }
         Ok(())

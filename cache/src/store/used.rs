@@ -73,7 +73,7 @@ pub(crate) fn write(inner: &Inner) -> Result<(), StoreError> {
         return Ok(());
     }
     let now = inner.now();
-    inner.database.write(|transaction| {
+    inner.database.write_lightly(|transaction| {
         for (set, update) in sets {
             let mut statement = transaction.prepare_cached(update)?;
             for digest in set {
