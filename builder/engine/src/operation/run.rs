@@ -31,31 +31,30 @@ pub fn execute(
     early: &dyn Fn(Live),
 ) -> Result<Done, StepError> {
     refuse(run)?;
-    let live = live_base(execution, node, run)?;
-    let mut known = None;
-    if live.is_none() {
-        let (key, base) = (key(execution, node, run)?, execution.done(run.base)?);
-        if let Some(done) = execution.cached(node, &base.stack, &key)? {
-            return Ok(done);
-        }
-        known = Some((key, base));
-    }
-    let _lock = execution.lock(node)?;
-    if let Some((key, base)) = &known
-        && let Some(done) = execution.cached(node, &base.stack, key)?
-    {
+    let mut start = Start::choose(execution, node, run)?;
+    if let Some(done) = start.cached(execution, node)? {
         return Ok(done);
     }
-    execution.started(node, known.as_ref().map(|(key, _)| key));
-    let begun = (Instant::now(), execution.now());
-    let below = match (live, &known) {
-        (Some(live), _) => live,
-        (None, Some((_, base))) => Arc::new(Live {
-            base: base.stack.clone(),
-            uppers: Vec::new(),
-        }),
-        (None, None) => return Err(StepError::Stopped),
+    let _lock = execution.lock(node)?;
+    if matches!(start, Start::Live(_)) {
+        // While this waited, another build may have made the step.
+        start = Start::choose(execution, node, run)?;
+    }
+    if let Some(done) = start.cached(execution, node)? {
+        return Ok(done);
+    }
+    let (below, key) = match start {
+        Start::Live(live) => (live, None),
+        Start::Committed(key, base) => (
+            Arc::new(Live {
+                base: base.stack.clone(),
+                uppers: Vec::new(),
+            }),
+            Some(key),
+        ),
     };
+    execution.started(node, key.as_ref());
+    let begun = (Instant::now(), execution.now());
     let identity = identity(execution, run, &below)?;
     let root = rootfs::writable(execution.session, &below)?;
     process::run(execution, node, run, &identity, root.mount)?;
@@ -70,14 +69,32 @@ pub fn execute(
             .chain([upper.clone()])
             .collect(),
     });
-    commit(
-        execution,
-        node,
-        run,
-        known.map(|(key, _)| key),
-        &upper,
-        begun,
-    )
+    commit(execution, node, run, key, &upper, begun)
+}
+
+/// What a step starts on.
+enum Start {
+    /// Its parent's uppers, before they are layers. Its key is known later.
+    Live(Arc<Live>),
+    /// Written layers, so the key is known.
+    Committed(Key, Arc<Done>),
+}
+
+impl Start {
+    fn choose(execution: &Execution<'_>, node: &Node, run: &RunOp) -> Result<Self, StepError> {
+        if let Some(live) = live_base(execution, node, run)? {
+            return Ok(Start::Live(live));
+        }
+        let base = execution.done(run.base)?;
+        Ok(Start::Committed(key(execution, node, run)?, base))
+    }
+
+    fn cached(&self, execution: &Execution<'_>, node: &Node) -> Result<Option<Done>, StepError> {
+        match self {
+            Start::Live(_) => Ok(None),
+            Start::Committed(key, base) => execution.cached(node, &base.stack, key),
+        }
+    }
 }
 
 /// What kiln does not do, said before anything runs.

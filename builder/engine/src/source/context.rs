@@ -39,6 +39,12 @@ pub fn directory(
     if *reach != Reach::all() && tree.tree.entries().iter().any(leads_out) {
         tree = scan_reach(session, title, root, &matcher, &Reach::all())?;
     }
+    if tree.digested > 0
+        && ignore.is_none()
+        && let Some(advice) = super::advice::advice(root, &tree.tree)
+    {
+        session.events.warn(advice);
+    }
     session.events.send(EventKind::Source {
         title: title.to_owned(),
         items: tree.files,
