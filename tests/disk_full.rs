@@ -1,0 +1,72 @@
+//! The disk becomes full at every moment of a build: it says so, the store stays whole, and with more space the same build
+//! succeeds. Needs root for the small file system.
+
+use std::path::Path;
+
+use crate::support::disk::Disk;
+use crate::support::mode::skip;
+use crate::support::{Finished, Kiln, Space, cases};
+
+cases! {
+    a_full_disk_is_said_and_survived,
+}
+
+const TEXT: &str = "FROM tools
+COPY big /big
+RUN cat /big /big > /bigger && echo x > /x
+RUN rm /bigger && cat /big > /again
+";
+
+const MIB: u64 = 1 << 20;
+
+/// A disk in memory, unless there can be none.
+fn disk(space: &Space) -> Option<Disk> {
+    let disk = space.small_disk(256 * MIB);
+    disk.map_err(|reason| skip("disk_full", space.mode, &reason))
+        .ok()
+}
+
+fn build(space: &Space, store: &Path) -> Kiln {
+    let built = space.build_json(TEXT).env("KILN_STORE", store);
+    built.env("SOURCE_DATE_EPOCH", "1600000000")
+}
+
+/// A failure that says what it is; a command in a RUN that finds no space fails by itself, all else is the machine's fault.
+fn is_explained(built: &Finished) {
+    let said = built.stderr.to_lowercase();
+    assert!(matches!(built.status.code(), Some(1 | 3)), "{built}");
+    assert!(
+        said.contains("no space left") && !said.contains("panicked"),
+        "{built}"
+    );
+}
+
+fn is_clean(space: &Space, store: &Path) {
+    if store.join("version").exists() {
+        let checked = space.kiln(["fsck"]).env("KILN_STORE", store).ok();
+        assert_eq!(checked.stdout, "clean\n", "{checked}");
+    }
+}
+
+fn a_full_disk_is_said_and_survived(space: &Space) {
+    space.write("big", vec![7; 3 << 20]);
+    let expected = build(space, &space.store()).ok().events().id();
+    let Some(disk) = disk(space) else { return };
+    let store = space.path("disk/store");
+    let mut failures = 0;
+    for quarters in [0, 1, 2, 3, 4, 8, 16, 24, 32, 48, 64, 80, 96, 128] {
+        disk.leave(quarters * MIB / 4 + 32 * 1024);
+        let built = build(space, &store).run();
+        if !built.status.success() {
+            failures += 1;
+            is_explained(&built);
+        }
+        disk.free();
+        is_clean(space, &store);
+        if built.status.success() {
+            std::fs::remove_dir_all(&store).unwrap();
+        }
+    }
+    assert!(failures >= 5, "only {failures} builds met a full disk");
+    assert_eq!(build(space, &store).ok().events().id(), expected);
+}

@@ -1,0 +1,35 @@
+//! End-to-end tests through the real binary, one topic a file. Each case runs in every mode that the machine allows: as
+//! root, as a user with a range of ids, as a user with one id, and without each kernel feature that has a fallback.
+//!
+//! To add a case: a function `fn name(space: &Space)` and its name in the table at the top of the topic's file.
+//! `UPDATE_GOLDEN=1` writes `fixtures/golden/` anew, `KILN_NIGHTLY=1` makes long campaigns, `KILN_SEED` repeats one.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs
+)]
+
+mod support;
+
+mod archives;
+mod bad_input;
+mod build_flags;
+mod build_run;
+mod build_stages;
+mod cache;
+mod copy;
+mod disk_full;
+mod ignore;
+mod images;
+mod kill_loop;
+mod layers;
+mod maintenance;
+mod messages;
+mod readme;
+mod rules;
+mod run_mounts;
+mod signals;
+mod together;

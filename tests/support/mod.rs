@@ -1,0 +1,18 @@
+//! What all end-to-end tests share: a scratch space for each case, the runner of the binary, the reader of saved images.
+//! Unaware of what the cases are about.
+
+pub mod disk;
+pub mod events;
+pub mod golden;
+pub mod image;
+pub mod mode;
+pub mod process;
+pub mod processes;
+pub mod space;
+pub mod users;
+
+pub use image::Kind;
+pub use mode::Mode;
+pub(crate) use mode::cases;
+pub use process::{Finished, Kiln};
+pub use space::Space;

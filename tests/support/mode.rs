@@ -1,0 +1,111 @@
+//! The modes that every case runs in, and the macro that makes a test of each (case, mode). Unaware of what cases do.
+//!
+//! A mode that cannot run here is skipped: its reason and a running count go to standard error, past the harness's capture.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::space::Space;
+use super::users::{self, Account};
+
+/// Who runs kiln, and which kernel features it must do without (`KILN_DISABLE`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Real root.
+    Root,
+    /// An ordinary user with a range of ids.
+    Range,
+    /// An ordinary user without one.
+    Single,
+    /// A user with a range that is not used.
+    WithoutIdrange,
+    /// Overlays by `mount(2)`.
+    WithoutLowerdirAppend,
+    /// Paths walked by component.
+    WithoutOpenat2,
+    /// The host's `/proc` bound.
+    WithoutProcfs,
+    /// The host's `/sys` bound.
+    WithoutSysfs,
+}
+
+impl Mode {
+    /// What `KILN_DISABLE` holds.
+    pub fn disable(self) -> &'static str {
+        match self {
+            Mode::Root | Mode::Range | Mode::Single => "",
+            Mode::WithoutIdrange => "idrange",
+            Mode::WithoutLowerdirAppend => "lowerdir-append",
+            Mode::WithoutOpenat2 => "openat2",
+            Mode::WithoutProcfs => "procfs",
+            Mode::WithoutSysfs => "sysfs",
+        }
+    }
+
+    /// Whether RUN has one id only: no other users, no owners on disk.
+    pub fn has_one_id(self) -> bool {
+        matches!(self, Mode::Single | Mode::WithoutIdrange)
+    }
+
+    /// Whether kiln is not the machine's root.
+    pub fn is_rootless(self) -> bool {
+        self.has_one_id() || self == Mode::Range || !users::is_root()
+    }
+
+    /// Who runs kiln; `None` for whoever runs the tests.
+    ///
+    /// # Errors
+    /// Why this machine, or this user, cannot run the mode.
+    pub fn account(self) -> Result<Option<Account>, String> {
+        match (users::is_root(), self) {
+            (true, Mode::Range | Mode::WithoutIdrange) => users::with_range().map(Some),
+            (true, Mode::Single) => users::without_range().map(Some),
+            (true, _) => Ok(None),
+            (false, Mode::Root) => Err("the tests do not run as root".to_owned()),
+            (false, Mode::Single) if users::caller_has_range() => {
+                Err("the user of the tests has a range of ids".to_owned())
+            }
+            (false, Mode::Single) => Ok(None),
+            (false, _) if users::caller_has_range() => Ok(None),
+            (false, _) => Err("the user of the tests has no range of ids".to_owned()),
+        }
+    }
+}
+
+static SKIPPED: AtomicUsize = AtomicUsize::new(0);
+
+/// Tells that something was not tested; shown although the harness captures what tests print.
+pub fn skip(what: &str, mode: Mode, reason: &str) {
+    let count = SKIPPED.fetch_add(1, Ordering::SeqCst) + 1;
+    let line = format!("skipped: {what} [{mode:?}]: {reason} ({count} skipped so far)\n");
+    // Nobody may read it; that is no failure of the case.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// Runs a case in a mode, in a space of its own.
+pub fn run(module: &str, mode: Mode, case: fn(&Space)) {
+    let name = module.trim_start_matches("e2e::");
+    match Space::new(mode) {
+        Ok(space) => case(&space),
+        Err(reason) => skip(name, mode, &reason),
+    }
+}
+
+/// Registers cases, which are functions `fn name(space: &Space)` of the same file: a `#[test]` for each in each mode.
+macro_rules! cases {
+    ($($name:ident),+ $(,)?) => {
+        $(mod $name {
+            $crate::support::cases! { @modes $name
+                root Root, range Range, single Single, without_idrange WithoutIdrange,
+                without_lowerdir_append WithoutLowerdirAppend, without_openat2 WithoutOpenat2,
+                without_procfs WithoutProcfs, without_sysfs WithoutSysfs }
+        })+
+    };
+    (@modes $name:ident $($test:ident $mode:ident),+) => {
+        $(#[test]
+        fn $test() {
+            $crate::support::mode::run(module_path!(), $crate::support::Mode::$mode, super::$name);
+        })+
+    };
+}
+pub(crate) use cases;
