@@ -9,7 +9,7 @@ use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, elf};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use thiserror::Error;
 
 /// Directories that are links into `/usr` on merged systems; programs name their loader and libraries through them.
@@ -76,13 +76,29 @@ pub fn collect(names: &[String], search_path: &str) -> Result<HostTools, HostToo
         return Err(HostToolsError::Empty);
     }
     let mut tools = HostTools::default();
-    let mut seen = BTreeSet::new();
+    let mut search = Search {
+        path: search_path,
+        seen: BTreeSet::new(),
+        questions: Vec::new(),
+    };
     for name in names {
         let program = find(name, search_path)?;
-        tools.add_program(&program, search_path, &mut seen, 0)?;
+        tools.add_program(&program, &mut search, 0)?;
+    }
+    for question in search.questions {
+        for library in question.answer()? {
+            tools.add_file(&library)?;
+        }
     }
     tools.add_merged_links();
     Ok(tools)
+}
+
+/// What has been looked at, and the loaders that were asked and have not answered yet: they work side by side.
+struct Search<'a> {
+    path: &'a str,
+    seen: BTreeSet<PathBuf>,
+    questions: Vec<Question>,
 }
 
 fn find(name: &str, search_path: &str) -> Result<PathBuf, HostToolsError> {
@@ -112,31 +128,27 @@ impl HostTools {
     fn add_program(
         &mut self,
         program: &Path,
-        search_path: &str,
-        seen: &mut BTreeSet<PathBuf>,
+        search: &mut Search<'_>,
         depth: usize,
     ) -> Result<(), HostToolsError> {
         if depth > MAX_INTERPRETERS {
             return Err(HostToolsError::Interpreters(program.to_owned()));
         }
-        if !seen.insert(program.to_owned()) {
+        if !search.seen.insert(program.to_owned()) {
             return Ok(());
         }
         self.add_file(program)?;
-        let head = std::fs::read(program).map_err(|source| HostToolsError::Read {
+        let content = std::fs::read(program).map_err(|source| HostToolsError::Read {
             path: program.to_owned(),
             source,
         })?;
-        if let Some(interpreter) = script_interpreter(&head) {
-            let interpreter = find(&interpreter, search_path)?;
-            return self.add_program(&interpreter, search_path, seen, depth + 1);
+        if let Some(interpreter) = script_interpreter(&content) {
+            let interpreter = find(&interpreter, search.path)?;
+            return self.add_program(&interpreter, search, depth + 1);
         }
-        let Some(loader) = elf_loader(&head) else {
-            return Ok(());
-        };
-        self.add_file(&loader)?;
-        for library in libraries(&loader, program)? {
-            self.add_file(&library)?;
+        if let Some(loader) = elf_loader(&content) {
+            self.add_file(&loader)?;
+            search.questions.push(Question::ask(loader, program)?);
         }
         Ok(())
     }
@@ -200,37 +212,68 @@ fn interpreter<H: FileHeader<Endian = Endianness>>(content: &[u8]) -> Option<Pat
     Some(PathBuf::from(String::from_utf8_lossy(bytes).into_owned()))
 }
 
-fn libraries(loader: &Path, program: &Path) -> Result<Vec<PathBuf>, HostToolsError> {
-    let output = Command::new(loader)
-        .arg("--list")
-        .arg(program)
-        .env_clear()
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|source| HostToolsError::Read {
-            path: loader.to_owned(),
+/// A loader that was asked which libraries a program needs.
+struct Question {
+    loader: PathBuf,
+    program: PathBuf,
+    process: Child,
+}
+
+impl Question {
+    fn ask(loader: PathBuf, program: &Path) -> Result<Self, HostToolsError> {
+        let mut command = Command::new(&loader);
+        let command = command.arg("--list").arg(program).env_clear();
+        let command = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let process = command.spawn().map_err(|source| HostToolsError::Read {
+            path: loader.clone(),
             source,
         })?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let missing: Vec<&str> = text
-        .lines()
-        .filter(|line| line.contains("not found"))
-        .map(str::trim)
-        .collect();
-    if !output.status.success() || !missing.is_empty() {
+        Ok(Question {
+            loader,
+            program: program.to_owned(),
+            process,
+        })
+    }
+
+    fn answer(self) -> Result<Vec<PathBuf>, HostToolsError> {
+        let Question {
+            loader,
+            program,
+            process,
+        } = self;
+        let output = match process.wait_with_output() {
+            Ok(output) => output,
+            Err(source) => {
+                return Err(HostToolsError::Read {
+                    path: loader,
+                    source,
+                });
+            }
+        };
+        let text = String::from_utf8_lossy(&output.stdout);
+        let missing: Vec<&str> = text
+            .lines()
+            .filter(|line| line.contains("not found"))
+            .map(str::trim)
+            .collect();
+        if output.status.success() && missing.is_empty() {
+            return Ok(text.lines().filter_map(listed_library).collect());
+        }
         let said = String::from_utf8_lossy(&output.stderr);
         let message = if missing.is_empty() {
             said.trim().to_owned()
         } else {
             missing.join("; ")
         };
-        return Err(HostToolsError::Loader {
-            loader: loader.to_owned(),
-            program: program.to_owned(),
+        Err(HostToolsError::Loader {
+            loader,
+            program,
             message,
-        });
+        })
     }
-    Ok(text.lines().filter_map(listed_library).collect())
 }
 
 /// `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)` or `/lib64/ld-linux-x86-64.so.2 (0x…)`; the kernel's own
