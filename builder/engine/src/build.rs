@@ -69,7 +69,7 @@ fn make(
     let results = execute(session, options, plan)?;
     let now = session.host.seconds();
     let size_of = |layer: &Digest| session.store.layer_index(layer).map(|index| index.tar_size);
-    let image = assemble(plan, &results, now, options.source_date_epoch, size_of)?;
+    let image = assemble(plan, &results, now, plan.graph.source_date_epoch, size_of)?;
     let (manifest, config) = session.store.put_image(&image.manifest, &image.config)?;
     let records = results
         .values()
@@ -104,7 +104,7 @@ fn memo_key(session: &Session, options: &BuildOptions, plan: &Plan) -> Digest {
     if session.ids.is_single() {
         key = key.bytes("ids", b"single");
     }
-    if let Some(epoch) = options.source_date_epoch {
+    if let Some(epoch) = plan.graph.source_date_epoch {
         key = key.bytes("SOURCE_DATE_EPOCH", epoch.to_string().as_bytes());
     }
     key.finish().0

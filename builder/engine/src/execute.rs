@@ -237,15 +237,7 @@ impl<'a> Execution<'a> {
     /// A key that begins as all keys of steps do.
     #[must_use]
     pub fn key(&self, domain: &str, node: &Node) -> KeyBuilder {
-        let mut key =
-            KeyBuilder::new(domain).input("instruction", self.plan.definitions[node.id.0]);
-        if self.session.ids.is_single() {
-            key = key.bytes("ids", b"single");
-        }
-        if let Some(epoch) = self.options.source_date_epoch {
-            key = key.bytes("SOURCE_DATE_EPOCH", epoch.to_string().as_bytes());
-        }
-        key
+        KeyBuilder::new(domain).input("instruction", self.plan.definitions[node.id.0])
     }
 
     /// The cached result of a key, unless everything is to be executed.
@@ -331,7 +323,8 @@ impl<'a> Execution<'a> {
     /// The time that a step's layer and history carry when it is executed now.
     #[must_use]
     pub fn now(&self) -> i64 {
-        self.options
+        self.plan
+            .graph
             .source_date_epoch
             .unwrap_or_else(|| self.session.host.seconds())
     }

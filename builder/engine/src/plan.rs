@@ -70,7 +70,7 @@ pub fn plan(session: &Session, options: &BuildOptions) -> Result<Plan, BuildErro
     let definitions: Vec<Digest> = graph
         .nodes
         .iter()
-        .map(|node| definition(&node.op))
+        .map(|node| definition(&node.op, session.ids.is_single(), graph.source_date_epoch))
         .collect();
     let derived = derived(&graph, &definitions, &digests);
     Ok(Plan {
@@ -320,14 +320,22 @@ fn context_output(
     Ok(Output::Tree(Arc::new(chain), digest))
 }
 
-/// Digest of an operation without its inputs.
+/// Digest of an operation without its inputs, but with what makes kiln carry it out differently: results are adopted from
+/// earlier ones of the same definition, and those must not have other times or owners.
 #[must_use]
-pub fn definition(op: &Op) -> Digest {
+pub fn definition(op: &Op, single_id: bool, epoch: Option<i64>) -> Digest {
     // The parser's operations are plain data: serialising them cannot fail; if it ever did, nothing would be cached wrongly,
     // because the text of the error is no operation's text.
     let text =
         serde_json::to_vec(&op.definition()).unwrap_or_else(|error| error.to_string().into_bytes());
-    Digest::of(&text)
+    let mut key = KeyBuilder::new("definition").bytes("operation", &text);
+    if single_id {
+        key = key.bytes("ids", b"single");
+    }
+    if let Some(epoch) = epoch {
+        key = key.bytes("SOURCE_DATE_EPOCH", epoch.to_string().as_bytes());
+    }
+    key.finish().0
 }
 
 /// Per node, a digest of all that it is made from. Two builds that will make the same things agree on it before anything ran,

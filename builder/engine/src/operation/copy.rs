@@ -159,7 +159,7 @@ fn make(
         owner,
         chmod: copy.chmod.as_ref(),
         now,
-        latest: execution.options.source_date_epoch,
+        latest: execution.plan.graph.source_date_epoch,
     };
     let scratch = if copy.unpack == Unpack::No {
         None

@@ -49,7 +49,7 @@ pub fn execute(
         owner: Some((identity.uid, identity.gid)),
         chmod: None,
         now: begun.1,
-        latest: execution.options.source_date_epoch,
+        latest: execution.plan.graph.source_date_epoch,
     };
     let mut placement = Placement::new(&below, changes);
     let target = placement.resolve(path.as_bytes())?;

@@ -226,7 +226,7 @@ fn commit(
     let base = execution.done(run.base)?;
     let below = store.chain(&base.stack.layers)?;
     let options = CommitOptions {
-        clamp_mtime: execution.options.source_date_epoch,
+        clamp_mtime: execution.plan.graph.source_date_epoch,
         single_id: execution.session.ids.is_single(),
     };
     let place = upper.place().clone();
