@@ -283,6 +283,31 @@ impl<'a> Execution<'a> {
         ))
     }
 
+    /// A step whose layer kiln writes itself: looked up, else made while no other build makes it, and recorded.
+    ///
+    /// # Errors
+    /// Those of `make`, or when the store fails.
+    pub fn look_up_or_make(
+        &self,
+        node: &Node,
+        base: &Stack,
+        key: &Key,
+        make: impl FnOnce(i64) -> Result<Option<Layer>, StepError>,
+    ) -> Result<Done, StepError> {
+        if let Some(done) = self.cached(node, base, key)? {
+            return Ok(done);
+        }
+        let _lock = self.lock(node)?;
+        if let Some(done) = self.cached(node, base, key)? {
+            return Ok(done);
+        }
+        self.started(node, Some(key));
+        let begun = (Instant::now(), self.now());
+        let layer = make(begun.1)?;
+        self.ran(node, begun.0);
+        self.settle(node, base, key, layer.as_ref(), begun)
+    }
+
     /// Says that a step is being executed, and why if it was executed before.
     pub fn started(&self, node: &Node, key: Option<&Key>) {
         let because = key

@@ -12,7 +12,6 @@ use crate::users::Accounts;
 use kiln_cache::{Chain, Layer, tree_digest};
 use kiln_parser::graph::{CopyOp, CopySource, Node, Unpack};
 use std::path::Path;
-use std::time::Instant;
 
 /// Looks the step up or executes it.
 ///
@@ -23,18 +22,9 @@ pub fn execute(execution: &Execution<'_>, node: &Node, copy: &CopyOp) -> Result<
     let sources = open(execution, copy)?;
     let picked = pick(copy, &sources).map_err(|error| explain(execution, copy, error))?;
     let key = key(execution, node, copy, &base.stack, &picked);
-    if let Some(done) = execution.cached(node, &base.stack, &key)? {
-        return Ok(done);
-    }
-    let _lock = execution.lock(node)?;
-    if let Some(done) = execution.cached(node, &base.stack, &key)? {
-        return Ok(done);
-    }
-    execution.started(node, Some(&key));
-    let begun = (Instant::now(), execution.now());
-    let layer = make(execution, copy, &base.stack, &sources, &picked, begun.1)?;
-    execution.ran(node, begun.0);
-    execution.settle(node, &base.stack, &key, layer.as_ref(), begun)
+    execution.look_up_or_make(node, &base.stack, &key, |now| {
+        make(execution, copy, &base.stack, &sources, &picked, now)
+    })
 }
 
 /// The files of each source; heredocs have none.

@@ -1,15 +1,14 @@
 //! `WORKDIR`: a directory and its missing parents, 0755, owned by the current USER. When all are there, nothing changes.
 
 use super::accounts;
-use crate::copy::CopyError;
 use crate::copy::place::{Changes, Placement};
 use crate::copy::write::write;
 use crate::execute::{Execution, finish};
 use crate::failure::StepError;
-use crate::output::Done;
+use crate::output::{Done, Stack};
 use crate::users::Accounts;
+use kiln_cache::Layer;
 use kiln_parser::graph::{Node, NodeId};
-use std::time::Instant;
 
 /// Looks the step up or executes it.
 ///
@@ -28,17 +27,20 @@ pub fn execute(
             .key("make-directory", node)
             .input("files below", base.stack.content),
     );
-    if let Some(done) = execution.cached(node, &base.stack, &key)? {
-        return Ok(done);
-    }
-    let _lock = execution.lock(node)?;
-    if let Some(done) = execution.cached(node, &base.stack, &key)? {
-        return Ok(done);
-    }
-    execution.started(node, Some(&key));
-    let begun = (Instant::now(), execution.now());
+    execution.look_up_or_make(node, &base.stack, &key, |now| {
+        make(execution, &base.stack, path, user, now)
+    })
+}
+
+fn make(
+    execution: &Execution<'_>,
+    base: &Stack,
+    path: &str,
+    user: &str,
+    now: i64,
+) -> Result<Option<Layer>, StepError> {
     let store = &execution.session.store;
-    let below = store.chain(&base.stack.layers)?;
+    let below = store.chain(&base.layers)?;
     let names = if Accounts::needed_for(user) {
         accounts(&below)?
     } else {
@@ -48,14 +50,15 @@ pub fn execute(
     let changes = Changes {
         owner: Some((identity.uid, identity.gid)),
         chmod: None,
-        now: begun.1,
+        now,
         latest: execution.plan.graph.source_date_epoch,
     };
     let mut placement = Placement::new(&below, changes);
     let target = placement.resolve(path.as_bytes())?;
     placement.make_directories(&target)?;
-    let layer = write(store.layer_writer(&below)?, &placement.finish(), &[])
-        .map_err(|error: CopyError| StepError::Copy(error))?;
-    execution.ran(node, begun.0);
-    execution.settle(node, &base.stack, &key, layer.as_ref(), begun)
+    Ok(write(
+        store.layer_writer(&below)?,
+        &placement.finish(),
+        &[],
+    )?)
 }

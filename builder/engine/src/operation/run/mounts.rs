@@ -5,7 +5,7 @@ use crate::execute::Execution;
 use crate::failure::StepError;
 use crate::output::{Output, Stack};
 use crate::rootfs;
-use kiln_cache::{CacheMount, CacheSharing, CacheStart, Chain, KeyBuilder};
+use kiln_cache::{CacheMount, CacheSharing, CacheStart, Chain, KeyBuilder, Layer};
 use kiln_oci::Digest;
 use kiln_parser::graph::{NodeId, RunMount, RunOp, Sharing};
 use kiln_sandbox::{Mount, MountKind, RootMount};
@@ -121,7 +121,10 @@ impl Prepared {
                 execution.done(from)?.stack.clone(),
                 source.trim_start_matches('/').to_owned(),
             ),
-            Output::Tree(chain, _) => snapshot(execution, chain, source)?,
+            Output::Tree(chain, _) => {
+                let (layer, path) = subtree_layer(execution, chain, source, false)?;
+                (Stack::of_image(layer.as_slice()), path)
+            }
         };
         self.roots
             .push(rootfs::borrowed(execution.session, &stack, rw)?);
@@ -194,7 +197,7 @@ impl Prepared {
             return Ok(());
         };
         let layer = match from {
-            Some(from) => start_layer(execution, *from, source)?,
+            Some(from) => subtree_layer(execution, &execution.files(*from)?, source, true)?.0,
             None => None,
         };
         let mut identity = KeyBuilder::new("cache-mount")
@@ -232,72 +235,30 @@ impl Prepared {
     }
 }
 
-/// What a cache mount begins with: the folder `source` of a stage, image or context, as a layer of its own.
-fn start_layer(
-    execution: &Execution<'_>,
-    from: NodeId,
-    source: &str,
-) -> Result<Option<Digest>, StepError> {
-    let chain = execution.files(from)?;
-    let resolved = chain.resolve(source.as_bytes(), true)?;
-    if resolved.found.is_none() {
-        return Err(CopyError::NotFound {
-            path: source.to_owned(),
-            hint: None,
-        }
-        .into());
-    }
-    let mut writer = execution
-        .session
-        .store
-        .layer_writer(&Chain::new(Vec::new()))?;
-    for found in chain.walk(&resolved.path) {
-        let relative = found
-            .entry
-            .path
-            .get(resolved.path.len()..)
-            .unwrap_or_default();
-        let relative = relative.strip_prefix(b"/").unwrap_or(relative);
-        if !relative.is_empty() {
-            writer
-                .copy(relative, &found.entry.meta(), &chain, &found)
-                .map_err(CopyError::Layer)?;
-        }
-    }
-    Ok(writer.finish()?.as_ref().map(kiln_cache::Layer::diff_id))
-}
-
-/// The part of a context that `source` leads to, as layers of the store, and its path without links.
-fn snapshot(
+/// What `source` of a chain leads to, as a layer of the store: under its own path, or as the layer's root. With it the path
+/// without links.
+fn subtree_layer(
     execution: &Execution<'_>,
     chain: &Chain,
     source: &str,
-) -> Result<(Stack, String), StepError> {
+    as_root: bool,
+) -> Result<(Option<Digest>, String), StepError> {
     let resolved = chain.resolve(source.as_bytes(), true)?;
     if resolved.found.is_none() {
-        return Err(CopyError::NotFound {
-            path: source.to_owned(),
-            hint: None,
+        let path = source.to_owned();
+        return Err(CopyError::NotFound { path, hint: None }.into());
+    }
+    let store = &execution.session.store;
+    let mut writer = store.layer_writer(&Chain::new(Vec::new()))?;
+    let skipped = if as_root { resolved.path.len() } else { 0 };
+    for found in chain.walk(&resolved.path) {
+        let path = found.entry.path.get(skipped..).unwrap_or_default();
+        let path = path.strip_prefix(b"/").unwrap_or(path);
+        if !path.is_empty() {
+            let copied = writer.copy(path, &found.entry.meta(), chain, &found);
+            copied.map_err(CopyError::Layer)?;
         }
-        .into());
     }
-    let mut writer = execution
-        .session
-        .store
-        .layer_writer(&Chain::new(Vec::new()))?;
-    for found in chain
-        .walk(&resolved.path)
-        .into_iter()
-        .filter(|found| !found.entry.path.is_empty())
-    {
-        writer
-            .copy(&found.entry.path, &found.entry.meta(), chain, &found)
-            .map_err(CopyError::Layer)?;
-    }
-    let layers: Vec<_> = writer
-        .finish()?
-        .iter()
-        .map(kiln_cache::Layer::diff_id)
-        .collect();
-    Ok((Stack::of_image(&layers), shown(&resolved.path)))
+    let layer = writer.finish()?;
+    Ok((layer.as_ref().map(Layer::diff_id), shown(&resolved.path)))
 }
