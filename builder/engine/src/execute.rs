@@ -30,7 +30,12 @@ pub struct Execution<'a> {
     outputs: Vec<OnceLock<Output>>,
     promises: Vec<Mutex<Option<Promise<Arc<Done>>>>>,
     pendings: Vec<Pending<Arc<Done>>>,
+    failure: Mutex<Option<Box<StepFailure>>>,
 }
+
+/// A step that did not end well; the reason is kept in the [`Execution`].
+#[derive(Debug)]
+struct Stopped;
 
 /// A key with what went into it.
 #[derive(Debug, Clone)]
@@ -72,8 +77,11 @@ pub fn execute(
     match result {
         Ok(()) if cancel.requested() => Err(BuildError::Cancelled),
         Ok(()) => Ok(execution.results()),
-        Err(failure) if matches!(failure.error, StepError::Stopped) => Err(BuildError::Cancelled),
-        Err(failure) => Err(BuildError::Step(failure)),
+        Err(Stopped) => {
+            let failure = execution.failure.into_inner();
+            let failure = failure.unwrap_or_else(PoisonError::into_inner);
+            Err(failure.map_or(BuildError::Cancelled, BuildError::Step))
+        }
     }
 }
 
@@ -98,6 +106,7 @@ impl<'a> Execution<'a> {
             outputs,
             promises,
             pendings,
+            failure: Mutex::new(None),
         }
     }
 
@@ -115,11 +124,7 @@ impl<'a> Execution<'a> {
         }
     }
 
-    fn step(
-        &self,
-        node: usize,
-        ready: &Ready<'_, Box<StepFailure>>,
-    ) -> Result<(), Box<StepFailure>> {
+    fn step(&self, node: usize, ready: &Ready<'_, Stopped>) -> Result<(), Stopped> {
         let node = &self.plan.graph.nodes[node];
         let early = |live: Live| {
             let output = Output::Layers {
@@ -162,32 +167,29 @@ impl<'a> Execution<'a> {
         }
     }
 
-    fn fail(&self, node: &Node, error: StepError) -> Box<StepFailure> {
-        // Dropping the promise wakes whoever waits for this step.
-        self.promises[node.id.0]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let error = if self.session.cancel.requested() {
-            StepError::Stopped
-        } else {
-            error
-        };
-        if !matches!(error, StepError::Stopped) {
+    /// Keeps the first failure that has a reason of its own, then wakes whoever waits for the step: they stop because of it.
+    fn fail(&self, node: &Node, error: StepError) -> Stopped {
+        if !matches!(error, StepError::Stopped) && !self.session.cancel.requested() {
             self.session.events.send(EventKind::Failed {
                 step: node.id.0,
                 message: crate::chain_of_causes(&error),
             });
+            let failure = StepFailure {
+                node: node.id.0,
+                title: node.title.clone(),
+                place: stage_name(&self.plan.graph, node.stage),
+                span: node.span,
+                line: node.line,
+                error,
+            };
+            let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            first.get_or_insert(Box::new(failure));
         }
-        let place = stage_name(&self.plan.graph, node.stage);
-        Box::new(StepFailure {
-            node: node.id.0,
-            title: node.title.clone(),
-            place,
-            span: node.span,
-            line: node.line,
-            error,
-        })
+        self.promises[node.id.0]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        Stopped
     }
 
     fn results(&self) -> BTreeMap<usize, Arc<Done>> {
