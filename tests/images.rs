@@ -69,8 +69,8 @@ fn images_are_listed_as_docker_lists_them(space: &Space) {
             .contains("sha256:")
     );
     assert_eq!(
-        space.kiln(["ls"]).ok().stdout,
-        space.kiln(["images"]).ok().stdout
+        space.kiln(["ls", "-q"]).ok().stdout,
+        space.kiln(["images", "-q"]).ok().stdout
     );
     space.kiln(["images", "Not A Name"]).exits(2);
 }

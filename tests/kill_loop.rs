@@ -90,7 +90,7 @@ fn killed_at_any_moment(space: &Space) {
         // Half of the rounds begin without a store, so that its making is hit as well.
         let fresh = random.below(2) == 0;
         if fresh {
-            std::fs::remove_dir_all(space.store()).unwrap();
+            space.remove_store();
         }
         let build_to_kill = if fresh {
             build()

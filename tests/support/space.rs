@@ -178,6 +178,20 @@ impl Space {
         assert_eq!(checked.stdout, "clean\n", "{checked}");
     }
 
+    /// Removes the store, with what belongs to other ids of a range.
+    pub fn remove_store(&self) {
+        if super::users::is_root() {
+            return fs::remove_dir_all(self.store()).unwrap();
+        }
+        // These ids can be removed only where they exist.
+        let removed = Command::new("unshare")
+            .args(["--user", "--map-root-user", "--map-auto", "rm", "-rf"])
+            .arg(self.store())
+            .output();
+        // What is left in the temporary folder is no case's failure.
+        drop(removed);
+    }
+
     /// A small file system for the store, so that it can become full.
     ///
     /// # Errors
@@ -204,15 +218,8 @@ fn copy_folder(source: &Path, target: &Path) {
 
 impl Drop for Space {
     fn drop(&mut self) {
-        if super::users::is_root() {
-            return;
+        if !super::users::is_root() {
+            self.remove_store();
         }
-        // Files of other ids of the range can be removed only where these ids exist.
-        let removed = Command::new("unshare")
-            .args(["--user", "--map-root-user", "--map-auto", "rm", "-rf"])
-            .arg(self.store())
-            .output();
-        // What is left is found in the temporary folder; a case never fails for it.
-        drop(removed);
     }
 }
