@@ -180,16 +180,7 @@ impl Space {
 
     /// Removes the store, with what belongs to other ids of a range.
     pub fn remove_store(&self) {
-        if super::users::is_root() {
-            return fs::remove_dir_all(self.store()).unwrap();
-        }
-        // These ids can be removed only where they exist.
-        let removed = Command::new("unshare")
-            .args(["--user", "--map-root-user", "--map-auto", "rm", "-rf"])
-            .arg(self.store())
-            .output();
-        // What is left in the temporary folder is no case's failure.
-        drop(removed);
+        remove(&self.store());
     }
 
     /// A small file system for the store, so that it can become full.
@@ -216,10 +207,29 @@ fn copy_folder(source: &Path, target: &Path) {
     }
 }
 
+/// Folders of other ids, and overlay's own without any permission, can be removed only by root of a namespace.
+fn remove(folder: &Path) {
+    if super::users::is_root() {
+        return fs::remove_dir_all(folder).unwrap();
+    }
+    let map_all = ["--user", "--map-root-user", "--map-auto"].as_slice();
+    for map in [map_all, &map_all[..2]] {
+        let removed = Command::new("unshare")
+            .args(map)
+            .args(["rm", "-rf"])
+            .arg(folder)
+            .output();
+        if removed.is_ok_and(|removed| removed.status.success()) {
+            return;
+        }
+    }
+    // What is left in the temporary folder is no case's failure.
+}
+
 impl Drop for Space {
     fn drop(&mut self) {
         if !super::users::is_root() {
-            self.remove_store();
+            remove(&self.own());
         }
     }
 }
