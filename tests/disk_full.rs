@@ -9,6 +9,7 @@ use crate::support::{Finished, Kiln, Space, cases};
 
 cases! {
     a_full_disk_is_said_and_survived,
+    a_disk_without_any_space,
 }
 
 const TEXT: &str = "FROM tools
@@ -69,4 +70,38 @@ fn a_full_disk_is_said_and_survived(space: &Space) {
     }
     assert!(failures >= 5, "only {failures} builds met a full disk");
     assert_eq!(build(space, &store).ok().events().id(), expected);
+}
+
+/// Commands on a store whose disk has nothing left: those that only look still work, and the store is as before afterwards.
+fn a_disk_without_any_space(space: &Space) {
+    space.write("big", vec![7; 1 << 20]);
+    let Some(disk) = disk(space) else { return };
+    let store = space.path("disk/store");
+    let id = build(space, &store).ok().events().id();
+    disk.leave(0);
+    let on_disk = |arguments: &[&str]| space.kiln(arguments).env("KILN_STORE", &store);
+    for command in [
+        ["images", "-q"],
+        ["inspect", "app"],
+        ["history", "app"],
+        ["rmi", "app"],
+    ] {
+        let ended = on_disk(&command).run();
+        if !ended.status.success() {
+            is_explained(&ended);
+        }
+    }
+    // With a little space the way out that the hint names is open.
+    disk.free();
+    disk.leave(MIB / 2);
+    on_disk(&["rmi", "--force", &id]).run();
+    on_disk(&["prune"]).ok();
+    disk.free();
+    disk.leave(0);
+    std::fs::write(space.context().join("big"), vec![8; 1 << 20]).unwrap();
+    is_explained(&build(space, &store).run());
+    disk.free();
+    is_clean(space, &store);
+    std::fs::write(space.context().join("big"), vec![7; 1 << 20]).unwrap();
+    assert_eq!(build(space, &store).ok().events().id(), id);
 }

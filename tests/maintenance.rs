@@ -78,7 +78,11 @@ fn df_counts_by_class(space: &Space) {
                 .ok()
         })
     };
-    assert_eq!(count("layers"), Some(3), "{shown}");
+    assert_eq!(
+        (count("layers"), count("images")),
+        (Some(3), Some(1)),
+        "{shown}"
+    );
     assert!(
         count("records").unwrap() >= 2 && shown.lines().last().unwrap().starts_with("all"),
         "{shown}"

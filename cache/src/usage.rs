@@ -37,7 +37,7 @@ pub struct Usage {
     pub views: Class,
     /// What RUN steps keep between builds.
     pub cache_mounts: Class,
-    /// Manifests, configs and other small blobs.
+    /// Images, and the bytes of their manifests and configs.
     pub images: Class,
     /// Results: bytes of their rows.
     pub records: Class,
@@ -96,6 +96,8 @@ impl Store {
                 usage.images.add(*size, is_reclaimable);
             }
         }
+        // An image is two blobs, manifest and config, but one thing.
+        usage.images.count = rows.images.len() as u64;
         for key in files.views.keys() {
             let size = rows.views.get(key).map_or(0, |row| row.size);
             usage.views.add(size, !rows.pinned.contains(&key.1));

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use kiln_oci::Digest;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, Row, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, TransactionBehavior};
 
 use crate::StoreError;
 
@@ -67,10 +67,7 @@ pub(crate) struct Database {
 impl Database {
     /// Opens the database and makes its tables if they are not there. The caller holds the lock of a store being made.
     pub(crate) fn open(path: &Path, read_only: bool) -> Result<Self, StoreError> {
-        let failed = |source| StoreError::Database {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| failure(path, source);
         let connection = connect(path, read_only).map_err(failed)?;
         let database = Self {
             connection: Mutex::new(connection),
@@ -184,28 +181,28 @@ impl Database {
     }
 
     pub(crate) fn failed(&self, source: rusqlite::Error) -> StoreError {
-        match source.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DiskFull) => StoreError::NoSpace {
-                path: self.path.clone(),
-            },
-            // For its shared memory and its log SQLite only says that input or output failed.
-            Some(rusqlite::ErrorCode::SystemIoFailure) if is_nearly_full(&self.path) => {
-                StoreError::NoSpace {
-                    path: self.path.clone(),
-                }
-            }
-            _ => StoreError::Database {
-                path: self.path.clone(),
-                source,
-            },
+        failure(&self.path, source)
+    }
+}
+
+/// What an error of SQLite means. For its shared memory and its log it only says that input or output failed.
+fn failure(path: &Path, source: rusqlite::Error) -> StoreError {
+    let path = path.to_owned();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::NoSpace { path },
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) if is_nearly_full(&path) => {
+            StoreError::NoSpace { path }
         }
+        _ => StoreError::Database { path, source },
     }
 }
 
 /// Whether there is less room than SQLite needs for a page of its shared memory and some of its log.
 fn is_nearly_full(path: &Path) -> bool {
     const NEEDED: u64 = 128 << 10;
-    rustix::fs::statvfs(path).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < NEEDED)
+    let folder = path.parent().unwrap_or(path);
+    rustix::fs::statvfs(folder)
+        .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < NEEDED)
 }
 
 fn transact<T>(

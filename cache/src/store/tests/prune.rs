@@ -66,7 +66,7 @@ fn without_a_budget_only_named_images_and_pins_stay() {
             usage.images.count,
             usage.records.count
         ),
-        (3, 2, 4, 1)
+        (3, 2, 2, 1)
     );
     let report = store.prune(None).unwrap();
     assert_eq!(
