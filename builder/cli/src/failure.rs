@@ -1,6 +1,6 @@
 //! What a command failed with, as people read it: what happened, why, what to do; and the exit code for scripts.
 
-use crate::environment::{self, Globals};
+use crate::environment;
 use kiln_cache::{ImageError, LayerError, StoreError};
 use kiln_engine::archive::ArchiveError;
 use kiln_engine::chain_of_causes;
@@ -22,7 +22,6 @@ pub enum Kind {
     /// The machine: the store, the disk, the kernel.
     Environment = 3,
     /// kiln itself.
-    #[allow(dead_code)]
     Internal = 4,
     /// Ended by SIGINT.
     Interrupted = 130,
@@ -68,7 +67,7 @@ impl Failure {
     }
 
     /// Shows it on standard error; the exit code.
-    pub fn report(&self, _globals: &Globals) -> ExitCode {
+    pub fn report(&self) -> ExitCode {
         let color = std::io::stderr().is_terminal() && !environment::no_color();
         let (red, cyan, reset) = if color {
             ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m")

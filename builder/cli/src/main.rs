@@ -33,6 +33,14 @@ fn main() -> ExitCode {
     if let Some(code) = kiln_sandbox::main_if_reexecuted() {
         return code;
     }
+    std::panic::set_hook(Box::new(|panic| {
+        let defect = failure::Failure::new(
+            failure::Kind::Internal,
+            format!("a defect of kiln: {panic}"),
+        );
+        defect.report();
+        std::process::exit(failure::Kind::Internal as i32);
+    }));
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -47,6 +55,6 @@ fn main() -> ExitCode {
     environment::start_tracing();
     match arguments.command.run(&arguments.globals) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(&arguments.globals),
+        Err(failure) => failure.report(),
     }
 }

@@ -33,7 +33,7 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
     });
     let plan = plan::plan(session, options)?;
     announce(session, &plan);
-    let memo = memo_key(session, options, &plan);
+    let memo = memo_key(options, &plan);
     let remembered = if options.no_cache {
         None
     } else {
@@ -87,11 +87,12 @@ fn make(
 }
 
 /// Everything that decides about the image, known before anything runs.
-fn memo_key(session: &Session, options: &BuildOptions, plan: &Plan) -> Digest {
+fn memo_key(options: &BuildOptions, plan: &Plan) -> Digest {
     let stage = plan.graph.target_stage();
     // Plain data of our own: serialising it cannot fail.
     let text = |value: Result<Vec<u8>, serde_json::Error>| value.unwrap_or_default();
-    let mut key = KeyBuilder::new("memo")
+    // Epoch and ids are part of every definition, and so of the files.
+    KeyBuilder::new("memo")
         .input("files", plan.derived[stage.output.0])
         .bytes("config", &text(serde_json::to_vec(&stage.config)))
         .bytes("base", &text(serde_json::to_vec(&stage.base_image)))
@@ -100,14 +101,9 @@ fn memo_key(session: &Session, options: &BuildOptions, plan: &Plan) -> Digest {
             format!("{:?} {}", stage.author, stage.platform).as_bytes(),
         )
         .bytes("history", &text(serde_json::to_vec(&stage.history)))
-        .bytes("hosts", format!("{:?}", options.extra_hosts).as_bytes());
-    if session.ids.is_single() {
-        key = key.bytes("ids", b"single");
-    }
-    if let Some(epoch) = plan.graph.source_date_epoch {
-        key = key.bytes("SOURCE_DATE_EPOCH", epoch.to_string().as_bytes());
-    }
-    key.finish().0
+        .bytes("hosts", format!("{:?}", options.extra_hosts).as_bytes())
+        .finish()
+        .0
 }
 
 /// The memo answers for every step.

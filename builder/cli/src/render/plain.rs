@@ -73,24 +73,11 @@ impl Plain {
         ));
     }
 
-    fn image(&self, event: &Event, tags: &[String], id: &str, layers: usize, bytes: u64) {
-        let name = if tags.is_empty() {
-            "an image without a tag".to_owned()
-        } else {
-            tags.join(", ")
-        };
+    fn image(&self, (name, lines): (String, [String; 3])) {
         say(&format!("{} {name}", self.paint("1;32", "built")));
-        say(&format!("  {id}"));
-        say(&format!(
-            "  {} in {}",
-            units::bytes(bytes),
-            units::counted(layers, "layer")
-        ));
-        say(&format!(
-            "  {}; {} in all",
-            self.steps.summary(),
-            units::duration(event.at_us)
-        ));
+        for line in lines {
+            say(&format!("  {line}"));
+        }
     }
 }
 
@@ -131,7 +118,7 @@ impl Renderer for Plain {
                 layers,
                 bytes,
                 ..
-            } => self.image(event, tags, id, *layers, *bytes),
+            } => self.image(self.steps.image(event.at_us, tags, id, *layers, *bytes)),
             EventKind::Begun { .. }
             | EventKind::Planned { .. }
             | EventKind::Log { .. }

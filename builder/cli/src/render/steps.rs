@@ -71,8 +71,31 @@ impl Steps {
         }
     }
 
+    /// What is said of a finished image: its name, then lines about it. `at_us` is when.
+    pub fn image(
+        &self,
+        at_us: u64,
+        tags: &[String],
+        id: &str,
+        layers: usize,
+        bytes: u64,
+    ) -> (String, [String; 3]) {
+        let name = if tags.is_empty() {
+            "an image without a tag".to_owned()
+        } else {
+            tags.join(", ")
+        };
+        let size = format!(
+            "{} in {}",
+            units::bytes(bytes),
+            units::counted(layers, "layer")
+        );
+        let time = format!("{}; {} in all", self.summary(), units::duration(at_us));
+        (name, [id.to_owned(), size, time])
+    }
+
     /// `8 steps: 6 cached, 2 ran`.
-    pub fn summary(&self) -> String {
+    fn summary(&self) -> String {
         let mut parts = Vec::new();
         for (count, what) in [
             (self.cached, "cached"),

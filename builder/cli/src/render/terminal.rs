@@ -121,24 +121,11 @@ impl Terminal {
         }
     }
 
-    fn image(&self, event: &Event, tags: &[String], id: &str, layers: usize, bytes: u64) {
-        let name = if tags.is_empty() {
-            "an image without a tag".to_owned()
-        } else {
-            tags.join(", ")
-        };
+    fn image(&self, (name, lines): (String, [String; 3])) {
         self.say(format!("{}  {name}", self.paint("1;32", "built")));
-        self.say(format!("       {id}"));
-        self.say(format!(
-            "       {} in {}",
-            units::bytes(bytes),
-            units::counted(layers, "layer")
-        ));
-        self.say(format!(
-            "       {}; {} in all",
-            self.steps.summary(),
-            units::duration(event.at_us)
-        ));
+        for line in lines {
+            self.say(format!("       {line}"));
+        }
     }
 }
 
@@ -173,7 +160,7 @@ impl Renderer for Terminal {
                 layers,
                 bytes,
                 ..
-            } => self.image(event, tags, id, *layers, *bytes),
+            } => self.image(self.steps.image(event.at_us, tags, id, *layers, *bytes)),
             EventKind::Source { .. }
             | EventKind::Begun { .. }
             | EventKind::Planned { .. }

@@ -75,9 +75,6 @@ pub enum CopyError {
         /// What is wrong.
         message: String,
     },
-    /// Not implemented.
-    #[error("{0}")]
-    Unsupported(String),
 }
 
 /// A path for people: bytes that are no text are replaced.
