@@ -44,6 +44,7 @@ pub mod content;
 pub mod context;
 pub mod entry;
 pub mod error;
+pub mod fetched;
 pub mod fsck;
 pub mod image;
 mod inventory;
@@ -69,6 +70,7 @@ pub use entry::{Entry, EntryKind, Meta, Xattrs};
 pub use error::{
     CommitError, ContextError, ImageError, LayerError, ReadError, ResolveError, StoreError,
 };
+pub use fetched::Fetched;
 pub use image::{ImageSummary, StoredImage};
 pub use key::{KEY_VERSION, KeyBuilder};
 pub use layer::{

@@ -366,11 +366,13 @@ impl Prune<'_> {
         Ok(())
     }
 
-    /// Records whose layer is gone, memos whose image is.
+    /// Records and what was fetched whose layer is gone, memos whose image is.
     fn forget_dangling(&mut self) -> Result<(), StoreError> {
         let records = "DELETE FROM records WHERE diff_id IS NOT NULL AND diff_id NOT IN (SELECT diff_id FROM layers)";
         let memos = "DELETE FROM memos WHERE manifest NOT IN (SELECT manifest FROM images)";
+        let fetched = "DELETE FROM fetched WHERE layer NOT IN (SELECT diff_id FROM layers)";
         let failed = |source| self.store.database().failed(source);
+        self.transaction.execute(fetched, []).map_err(failed)?;
         self.report.records = self.transaction.execute(records, []).map_err(failed)? as u64;
         self.transaction
             .execute(memos, [])

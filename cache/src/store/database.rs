@@ -17,13 +17,15 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, TransactionBe
 
 use crate::StoreError;
 
-/// Version of the schema, in `PRAGMA user_version`.
-const SCHEMA_VERSION: i64 = 1;
 /// How long a writer waits for another process's transaction; those take milliseconds.
 const BUSY: Duration = Duration::from_secs(60);
 
+/// The schema, step by step: `PRAGMA user_version` counts the steps that a database has taken, and opening one takes the rest.
+/// A step never changes once it was released; what is new is a new step at the end.
+///
 /// `boot` is the boot that wrote the blob, or digested it last; `synced` says that it was made durable.
-const SCHEMA: &str = "
+const SCHEMA: [&str; 2] = [
+    "
 CREATE TABLE blobs (
     digest BLOB PRIMARY KEY, size INTEGER NOT NULL, boot TEXT NOT NULL, synced INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
@@ -53,7 +55,9 @@ CREATE TABLE image_layers (
 ) WITHOUT ROWID;
 CREATE TABLE tags (reference TEXT PRIMARY KEY, manifest BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE pins (lease TEXT NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (lease, digest)) WITHOUT ROWID;
-";
+",
+    "CREATE TABLE fetched (key BLOB PRIMARY KEY, layer BLOB, document TEXT NOT NULL) WITHOUT ROWID;",
+];
 
 /// An open database; calls from several threads take turns, they last microseconds.
 #[derive(Debug)]
@@ -77,25 +81,28 @@ impl Database {
         let version = database.read(|connection| {
             connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
         })?;
-        match version {
-            SCHEMA_VERSION => Ok(database),
-            0 if !read_only => database.create().map(|()| database),
+        match usize::try_from(version) {
+            Ok(version) if version == SCHEMA.len() => Ok(database),
+            Ok(version) if version < SCHEMA.len() && !read_only => {
+                database.upgrade().map(|()| database)
+            }
             _ => Err(StoreError::Damaged {
                 what: format!("its schema, version {version}"),
             }),
         }
     }
 
-    fn create(&self) -> Result<(), StoreError> {
+    /// Takes the steps that are missing; another process may do so at the same time.
+    fn upgrade(&self) -> Result<(), StoreError> {
         self.read(|connection| connection.pragma_update(None, "journal_mode", "WAL"))?;
         self.write(|transaction| {
-            let version: i64 =
+            let taken: i64 =
                 transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-            if version == 0 {
-                transaction.execute_batch(SCHEMA)?;
-                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            let taken = usize::try_from(taken).unwrap_or(SCHEMA.len());
+            for step in SCHEMA.iter().skip(taken) {
+                transaction.execute_batch(step)?;
             }
-            Ok(())
+            transaction.pragma_update(None, "user_version", SCHEMA.len().max(taken) as i64)
         })
     }
 
