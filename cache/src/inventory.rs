@@ -30,9 +30,12 @@ pub(crate) struct Files {
 }
 
 /// A row of the table `layers`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct LayerRow {
+    /// The compressed form that it came in.
     pub(crate) compressed: Option<Digest>,
+    /// Compressed forms that kiln made.
+    pub(crate) forms: Vec<Digest>,
     pub(crate) cost_ms: u64,
     pub(crate) used: i64,
 }
@@ -74,7 +77,29 @@ impl ImageRow {
     }
 }
 
+impl LayerRow {
+    /// All compressed forms.
+    pub(crate) fn blobs(&self) -> impl Iterator<Item = Digest> {
+        self.compressed
+            .into_iter()
+            .chain(self.forms.iter().copied())
+    }
+}
+
 impl Rows {
+    fn read_forms(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut forms = connection.prepare("SELECT diff_id, digest FROM forms")?;
+        for form in forms.query_map([], |row| Ok((digest(row, 0)?, digest(row, 1)?)))? {
+            let (diff_id, blob) = form?;
+            let layer = self.layers.get_mut(&diff_id);
+            // a layer that came compressed may be remembered under that compression too
+            if let Some(layer) = layer.filter(|layer| layer.compressed != Some(blob)) {
+                layer.forms.push(blob);
+            }
+        }
+        Ok(())
+    }
+
     /// Images that a prune leaves alone: they have a name, or a living process uses them.
     pub(crate) fn kept_images(&self) -> impl Iterator<Item = (&Digest, &ImageRow)> {
         self.images
@@ -95,12 +120,12 @@ impl Rows {
         let of_layers = self
             .layers
             .iter()
-            .flat_map(|(diff_id, row)| [Some(*diff_id), row.compressed]);
+            .flat_map(|(diff_id, row)| std::iter::once(*diff_id).chain(row.blobs()));
         let of_images = self
             .images
             .iter()
             .flat_map(|(manifest, image)| image.blobs(*manifest));
-        let known = of_layers.flatten().chain(of_images);
+        let known = of_layers.chain(of_images);
         known.chain(self.pinned.iter().copied()).collect()
     }
 
@@ -112,12 +137,14 @@ impl Rows {
         let found = layers.query_map([], |row| {
             let layer = LayerRow {
                 compressed: optional_digest(row, 1)?,
+                forms: Vec::new(),
                 cost_ms: unsigned(row.get(2)?),
                 used: row.get(3)?,
             };
             Ok((digest(row, 0)?, layer))
         })?;
         rows.layers = found.collect::<rusqlite::Result<_>>()?;
+        rows.read_forms(connection)?;
         let mut views = connection.prepare("SELECT id_map, diff_id, size, used FROM views")?;
         let found = views.query_map([], |row| {
             Ok((

@@ -16,11 +16,13 @@ use kiln_oci::Digest;
 use rusqlite::Transaction;
 
 use crate::image;
-use crate::inventory::{Files, ImageRow, Rows};
+use crate::inventory::{Files, ImageRow, LayerRow, Rows};
 use crate::{Store, StoreError};
 
 /// Milliseconds that it takes to unpack a MiB: mostly making files.
 const UNPACK_MS: f64 = 5.0;
+/// Milliseconds of all cores that it takes to compress to a MiB.
+const COMPRESS_MS: f64 = 15.0;
 /// Milliseconds that it takes to get a MiB of a layer that kiln did not make.
 const FETCH_MS: f64 = 20.0;
 const MIB: f64 = 1_048_576.0;
@@ -49,6 +51,8 @@ pub struct PruneReport {
 enum Victim {
     View(String, Digest),
     Context(PathBuf),
+    /// A compressed form that kiln made; its row stays.
+    Form(Digest),
     /// Tar, compressed forms, index and views.
     Layer(Digest),
 }
@@ -119,6 +123,7 @@ impl Store {
                 rows.pinned.contains(diff_id)
                     || rows.views.contains_key(&(id_map.clone(), *diff_id))
             }
+            Victim::Form(digest) => rows.pinned.contains(digest),
             Victim::Context(_) => false,
         };
         if is_wanted {
@@ -214,6 +219,7 @@ impl Prune<'_> {
                 ));
             }
         }
+        victims.extend(self.form_victims(now));
         for (path, size, changed) in &self.files.contexts {
             let mib = *size as f64 / MIB;
             victims.push((
@@ -222,6 +228,23 @@ impl Prune<'_> {
             ));
         }
         victims.sort_by(|(a, one), (b, other)| a.total_cmp(b).then_with(|| one.cmp(other)));
+        victims
+    }
+
+    /// Compressed forms can be made again from their tars, even while an image needs those.
+    fn form_victims(&self, now: i64) -> Vec<(f64, Victim)> {
+        let mut victims = Vec::new();
+        for row in self.rows.layers.values() {
+            for digest in row.forms.iter().filter(|form| !self.kept.contains(form)) {
+                if let Some(size) = self.files.blobs.get(digest) {
+                    let mib = *size as f64 / MIB;
+                    victims.push((
+                        worth(mib * COMPRESS_MS, mib, now - row.used),
+                        Victim::Form(*digest),
+                    ));
+                }
+            }
+        }
         victims
     }
 
@@ -237,6 +260,13 @@ impl Prune<'_> {
                 let size = context.map_or(0, |(_, size, _)| *size);
                 self.doom(Victim::Context(path.clone()), path, size);
                 Ok(())
+            }
+            Victim::Form(digest) => {
+                if let Some(size) = self.files.blobs.get(&digest).copied() {
+                    let path = self.store.blob_path(&digest);
+                    self.doom(Victim::Form(digest), path, size);
+                }
+                self.forget_blob(&digest)
             }
             Victim::Layer(diff_id) => self.remove_layer(diff_id),
         }
@@ -264,9 +294,10 @@ impl Prune<'_> {
 
     /// Files that go with a layer.
     fn layer_files(&self, diff_id: &Digest) -> Vec<(Digest, PathBuf, u64)> {
-        let compressed = self.rows.layers.get(diff_id).and_then(|row| row.compressed);
+        let row = self.rows.layers.get(diff_id);
+        let compressed = row.into_iter().flat_map(LayerRow::blobs);
         let compressed = compressed.filter(|digest| !self.kept.contains(digest));
-        let blobs = [Some(*diff_id), compressed].into_iter().flatten();
+        let blobs = std::iter::once(*diff_id).chain(compressed);
         let blobs = blobs.filter_map(|digest| {
             let size = *self.files.blobs.get(&digest)?;
             Some((digest, self.store.blob_path(&digest), size))
@@ -371,9 +402,11 @@ impl Prune<'_> {
         let records = "DELETE FROM records WHERE diff_id IS NOT NULL AND diff_id NOT IN (SELECT diff_id FROM layers)";
         let memos = "DELETE FROM memos WHERE manifest NOT IN (SELECT manifest FROM images)";
         let fetched = "DELETE FROM fetched WHERE layer NOT IN (SELECT diff_id FROM layers)";
+        let forms = "DELETE FROM forms WHERE diff_id NOT IN (SELECT diff_id FROM layers)";
         let failed = |source| self.store.database().failed(source);
         self.transaction.execute(fetched, []).map_err(failed)?;
         self.report.records = self.transaction.execute(records, []).map_err(failed)? as u64;
+        self.transaction.execute(forms, []).map_err(failed)?;
         self.transaction
             .execute(memos, [])
             .map(drop)

@@ -31,7 +31,7 @@ impl Class {
 pub struct Usage {
     /// Tars and indexes of layers.
     pub layers: Class,
-    /// Compressed layers, kept for verbatim manifests.
+    /// Compressed layers: as they came, or made for a push or an archive.
     pub compressed: Class,
     /// Unpacked layers; their size is about what they take.
     pub views: Class,
@@ -79,11 +79,8 @@ impl Store {
             .database()
             .read(|connection| Rows::read(connection, &living))?;
         let (files, kept) = (self.files()?, rows.kept());
-        let compressed: std::collections::BTreeSet<_> = rows
-            .layers
-            .values()
-            .filter_map(|row| row.compressed)
-            .collect();
+        let compressed: std::collections::BTreeSet<_> =
+            rows.layers.values().flat_map(|row| row.blobs()).collect();
         let mut usage = Usage::default();
         for (digest, size) in &files.blobs {
             let is_reclaimable = !kept.contains(digest);

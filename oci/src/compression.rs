@@ -6,6 +6,12 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use flate2::bufread::GzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
+mod layer;
+mod parallel_gzip;
+
+pub use layer::{LayerCompression, LayerCompressionError};
+pub use parallel_gzip::ParallelGzip;
+
 /// The largest zstd window, as a power of two: 128 MiB, what `zstd --long` writes and the
 /// reference tool accepts unasked. RFC 8878 lets a hostile frame demand terabytes.
 pub const ZSTD_WINDOW_LOG: u32 = 27;
@@ -153,7 +159,7 @@ pub struct Encoder<'a, W: Write>(Kind<'a, W>);
 
 enum Kind<'a, W: Write> {
     Plain(W),
-    Gzip(flate2::write::GzEncoder<W>),
+    Gzip(ParallelGzip<W>),
     Zstd(zstd::Encoder<'a, W>),
 }
 
@@ -163,12 +169,15 @@ impl<W: Write> Encoder<'_, W> {
         Self(Kind::Plain(out))
     }
 
-    /// Gzip with `level` 0 to 9, one member, without name and time.
+    /// Gzip with `level` 0 to 9 on all cores: one member, without name and time.
     pub fn gzip(out: W, level: u32) -> Self {
-        let level = flate2::Compression::new(level.min(9));
-        Self(Kind::Gzip(
-            flate2::GzBuilder::new().mtime(0).write(out, level),
-        ))
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::gzip_on(out, level, cores)
+    }
+
+    /// The same on `threads` threads. The bytes do not depend on their number.
+    pub fn gzip_on(out: W, level: u32, threads: usize) -> Self {
+        Self(Kind::Gzip(ParallelGzip::new(out, level, threads)))
     }
 
     /// Zstd with `level` 1 to 22 and a checksum. The bytes are the same for any number of

@@ -17,7 +17,7 @@ pub mod platform;
 pub mod reference;
 pub mod tarfile;
 
-pub use compression::Encoding;
+pub use compression::{Encoding, LayerCompression};
 pub use config::{Empty, Healthcheck, History, ImageConfig, RootFs, RuntimeConfig};
 pub use descriptor::Descriptor;
 pub use digest::{Digest, DigestError, Hasher, HashingReader, HashingWriter};

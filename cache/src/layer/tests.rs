@@ -2,4 +2,5 @@
 
 mod commit;
 mod foreign;
+mod forms;
 mod roundtrip;

@@ -23,8 +23,10 @@ const BUSY: Duration = Duration::from_secs(60);
 /// The schema, step by step: `PRAGMA user_version` counts the steps that a database has taken, and opening one takes the rest.
 /// A step never changes once it was released; what is new is a new step at the end.
 ///
-/// `boot` is the boot that wrote the blob, or digested it last; `synced` says that it was made durable.
-const SCHEMA: [&str; 2] = [
+/// `boot` is the boot that wrote the blob, or digested it last; `synced` says that it was made durable. `forms` holds what a layer
+/// is in a compression; `origins` which repositories hold a blob or manifest, and as what: `there` is another digest where a push
+/// compressed layers. `image_layers.size` is that of the blob.
+const SCHEMA: [&str; 3] = [
     "
 CREATE TABLE blobs (
     digest BLOB PRIMARY KEY, size INTEGER NOT NULL, boot TEXT NOT NULL, synced INTEGER NOT NULL DEFAULT 0
@@ -57,6 +59,16 @@ CREATE TABLE tags (reference TEXT PRIMARY KEY, manifest BLOB NOT NULL) WITHOUT R
 CREATE TABLE pins (lease TEXT NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (lease, digest)) WITHOUT ROWID;
 ",
     "CREATE TABLE fetched (key BLOB PRIMARY KEY, layer BLOB, document TEXT NOT NULL) WITHOUT ROWID;",
+    "
+ALTER TABLE image_layers ADD COLUMN size INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX images_by_layer ON image_layers (diff_id);
+CREATE TABLE forms (
+    diff_id BLOB NOT NULL, compression TEXT NOT NULL, digest BLOB NOT NULL, size INTEGER NOT NULL, PRIMARY KEY (diff_id, compression)
+) WITHOUT ROWID;
+CREATE TABLE origins (
+    digest BLOB NOT NULL, repository TEXT NOT NULL, there BLOB NOT NULL, PRIMARY KEY (digest, repository)
+) WITHOUT ROWID;
+",
 ];
 
 /// An open database; calls from several threads take turns, they last microseconds.
@@ -270,4 +282,37 @@ pub(crate) fn signed(number: u64) -> i64 {
 /// A number from SQLite that cannot be negative.
 pub(crate) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_of_an_older_kiln_gets_the_tables_that_it_lacks() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kiln.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(SCHEMA[0]).unwrap();
+        let row = "INSERT INTO image_layers (manifest, position, diff_id, blob) VALUES (x'00', 0, x'01', x'02')";
+        old.execute(row, []).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        drop(old);
+        for _ in 0..2 {
+            let database = Database::open(&path, false).unwrap();
+            let query = "SELECT size, (SELECT count(*) FROM forms) FROM image_layers";
+            let found: (i64, i64) = database
+                .read(|connection| {
+                    connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))
+                })
+                .unwrap();
+            assert_eq!(found, (0, 0));
+        }
+        let newer = Connection::open(&path).unwrap();
+        newer
+            .pragma_update(None, "user_version", SCHEMA.len() as i64 + 1)
+            .unwrap();
+        drop(newer);
+        assert!(Database::open(&path, false).is_err());
+    }
 }

@@ -1,0 +1,138 @@
+//! Compressed forms: made once, remembered, given up by a prune and made again.
+
+use kiln_oci::{Compression, Digest, LayerCompression};
+
+use crate::tests::{file, store, write_layer};
+use crate::{Chain, Layer, Store};
+
+fn layer(store: &Store) -> Layer {
+    let content = "all that glitters ".repeat(100_000);
+    let files = vec![file("a", &content, 0o644)];
+    write_layer(store, &Chain::new(Vec::new()), &files).unwrap()
+}
+
+fn unpacked(store: &Store, digest: &Digest) -> Digest {
+    let mut tar = Vec::new();
+    let blob = store.open_blob(digest).unwrap();
+    std::io::Read::read_to_end(&mut kiln_oci::compression::auto(blob).unwrap().1, &mut tar)
+        .unwrap();
+    Digest::of(&tar)
+}
+
+#[test]
+fn each_form_is_made_once_and_remembered() {
+    let (dir, store) = store();
+    let layer = layer(&store);
+    let diff_id = layer.diff_id();
+    let plain = store
+        .compressed_layer(&diff_id, LayerCompression::None)
+        .unwrap();
+    assert_eq!((plain.digest, plain.size), (diff_id, layer.index.tar_size));
+    let mut forms = Vec::new();
+    for compression in [
+        LayerCompression::gzip(),
+        LayerCompression::Gzip(1),
+        LayerCompression::zstd(),
+    ] {
+        assert_eq!(store.remembered_form(&diff_id, compression).unwrap(), None);
+        let form = store.compressed_layer(&diff_id, compression).unwrap();
+        assert_eq!(
+            Compression::of_layer(&form.media_type),
+            Some(compression.algorithm())
+        );
+        assert_eq!(unpacked(&store, &form.digest), diff_id);
+        assert_eq!(
+            store.blob_path(&form.digest).metadata().unwrap().len(),
+            form.size
+        );
+        let made = store
+            .blob_path(&form.digest)
+            .metadata()
+            .unwrap()
+            .modified()
+            .unwrap();
+        assert_eq!(store.compressed_layer(&diff_id, compression).unwrap(), form);
+        assert_eq!(
+            store
+                .blob_path(&form.digest)
+                .metadata()
+                .unwrap()
+                .modified()
+                .unwrap(),
+            made
+        );
+        forms.push(form);
+    }
+    assert_eq!(store.df().unwrap().compressed.count, 3);
+    assert_eq!(store.fsck(false).unwrap(), []);
+    drop(store);
+    let store = Store::open(crate::tests::options(&dir.path().join("store"))).unwrap();
+    assert_eq!(
+        store
+            .compressed_layer(&diff_id, LayerCompression::zstd())
+            .unwrap(),
+        forms[2]
+    );
+}
+
+#[test]
+fn a_prune_takes_forms_of_layers_that_stay_and_they_come_again_with_the_same_bytes() {
+    let (dir, store) = store();
+    let layer = layer(&store);
+    let diff_id = layer.diff_id();
+    let image = crate::image::tests::put(&store, &[&layer]);
+    store
+        .tag(&kiln_oci::Reference::parse("app").unwrap(), &image)
+        .unwrap();
+    let form = store
+        .compressed_layer(&diff_id, LayerCompression::gzip())
+        .unwrap();
+    drop(store);
+    let store = Store::open(crate::tests::options(&dir.path().join("store"))).unwrap();
+    assert_eq!(store.df().unwrap().compressed.reclaimable, form.size);
+    store.prune(None).unwrap();
+    assert!(store.has_blob(&diff_id).unwrap() && !store.has_blob(&form.digest).unwrap());
+    assert_eq!(store.fsck(false).unwrap(), []);
+    assert_eq!(
+        store
+            .remembered_form(&diff_id, LayerCompression::gzip())
+            .unwrap()
+            .as_ref(),
+        Some(&form)
+    );
+    assert_eq!(
+        store
+            .compressed_layer(&diff_id, LayerCompression::gzip())
+            .unwrap(),
+        form
+    );
+    // what this process pinned stays
+    store.prune(None).unwrap();
+    assert!(store.has_blob(&form.digest).unwrap());
+}
+
+#[test]
+fn a_layer_that_came_compressed_keeps_its_bytes() {
+    let (_dir, store) = store();
+    let tar = crate::tests::tar(&[crate::tests::item(
+        "f",
+        kiln_oci::tarfile::Kind::File,
+        "text",
+    )]);
+    let mut encoder = kiln_oci::compression::Encoder::gzip(Vec::new(), 1);
+    std::io::Write::write_all(&mut encoder, &tar).unwrap();
+    let blob = encoder.finish().unwrap();
+    let (digest, diff_id) = (Digest::of(&blob), Digest::of(&tar));
+    store
+        .ingest_layer(&mut &blob[..], &digest, blob.len() as u64, &diff_id)
+        .unwrap();
+    let gzip = store
+        .compressed_layer(&diff_id, LayerCompression::Gzip(9))
+        .unwrap();
+    assert_eq!((gzip.digest, gzip.size), (digest, blob.len() as u64));
+    let zstd = store
+        .compressed_layer(&diff_id, LayerCompression::zstd())
+        .unwrap();
+    assert_ne!(zstd.digest, digest);
+    assert_eq!(unpacked(&store, &zstd.digest), diff_id);
+}
