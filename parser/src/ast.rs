@@ -6,7 +6,6 @@ use crate::diagnostic::{Diagnostic, Phase};
 use crate::instruction::{Arg, From, Instruction};
 use crate::lexer::{self, Directive, Lexer};
 use crate::line::{self, Line};
-use crate::lint;
 use crate::source::Span;
 
 /// The longest Dockerfile, in bytes.
@@ -68,26 +67,20 @@ pub struct Statement {
 /// What [`parse`] answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parsed {
-    /// As far as it could be read. It can be evaluated only if no diagnostic is an error.
+    /// As far as it could be read. It can be evaluated only if there are no errors.
     pub dockerfile: Dockerfile,
-    /// Errors, those of syntax first, or, if there are none, warnings ([`crate::lint`]).
-    pub diagnostics: Vec<Diagnostic>,
+    /// What is wrong, with the syntax first.
+    pub errors: Vec<Diagnostic>,
 }
 
 impl Parsed {
-    /// Whether the Dockerfile can be evaluated.
+    /// Whether the Dockerfile can not be evaluated.
     pub fn has_errors(&self) -> bool {
-        self.errors().next().is_some()
-    }
-
-    /// The errors among the diagnostics.
-    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
-        let is_error = |found: &&Diagnostic| found.severity == crate::diagnostic::Severity::Error;
-        self.diagnostics.iter().filter(is_error)
+        !self.errors.is_empty()
     }
 }
 
-/// Reads a Dockerfile. Never fails: what is wrong is in the diagnostics, several at once.
+/// Reads a Dockerfile. Never fails: what is wrong is in the answer, several errors at once.
 pub fn parse(source: &str) -> Parsed {
     let mut reader = Reader::default();
     let end = Span::new(source.len(), source.len());
@@ -228,8 +221,8 @@ impl Reader {
                     .map(|line| line.error(code::NO_STAGE, message)),
             );
         }
-        let mut diagnostics = self.syntax;
-        diagnostics.append(&mut self.semantic);
+        let mut errors = self.syntax;
+        errors.append(&mut self.semantic);
         let dockerfile = Dockerfile {
             escape: lexer.escape(),
             directives,
@@ -237,12 +230,6 @@ impl Reader {
             globals: self.globals,
             stages: self.stages,
         };
-        if diagnostics.is_empty() {
-            diagnostics = lint::check(&dockerfile);
-        }
-        Parsed {
-            dockerfile,
-            diagnostics,
-        }
+        Parsed { dockerfile, errors }
     }
 }

@@ -51,3 +51,7 @@ pub const COPY_OPTION: &str = "DF0027";
 pub const TOO_MUCH: &str = "DF0029";
 /// The command line has not granted what `RUN` asks for.
 pub const ENTITLEMENT: &str = "DF0028";
+/// `error=true` of `# check=`, and a rule found something.
+pub const LINT: &str = "DF0030";
+/// An option of `# check=` that is none.
+pub const CHECK_OPTION: &str = "DF0031";

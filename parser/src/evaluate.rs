@@ -8,6 +8,7 @@ mod environment;
 mod globals;
 pub(crate) mod go;
 mod nodes;
+pub mod outline;
 mod plan;
 mod stage;
 mod world;
@@ -38,7 +39,17 @@ pub fn evaluate(
     inputs: &Inputs,
     bases: &Bases,
 ) -> Result<Evaluation, Vec<Diagnostic>> {
-    evaluate_rounds(dockerfile, inputs, bases).map_err(|mut errors| {
+    evaluate_with(dockerfile, inputs, bases, &mut Vec::new())
+}
+
+/// The same; when there are errors, what rules found before them is in `warnings`.
+pub(crate) fn evaluate_with(
+    dockerfile: &Dockerfile,
+    inputs: &Inputs,
+    bases: &Bases,
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<Evaluation, Vec<Diagnostic>> {
+    evaluate_rounds(dockerfile, inputs, bases, warnings).map_err(|mut errors| {
         place(dockerfile, &mut errors);
         errors
     })
@@ -61,19 +72,29 @@ fn evaluate_rounds(
     dockerfile: &Dockerfile,
     inputs: &Inputs,
     bases: &Bases,
+    warnings: &mut Vec<Diagnostic>,
 ) -> Result<Evaluation, Vec<Diagnostic>> {
+    let lint = lint::Config::of(dockerfile, &inputs.build_args).map_err(|error| vec![error])?;
     let world = World::new(dockerfile, inputs, bases)?;
     let mut plan = Plan::new(&world)?;
     let target = plan.target(&world).map_err(|error| vec![error])?;
     loop {
-        let reachable = plan.reachable(target);
+        let reachable = plan.reachable(&world, target);
         let needs = requests(&world, &plan, &reachable);
         if needs.iter().any(|request| request.needs_config) {
             return Ok(Evaluation::Needs(needs));
         }
         // Triggers may refer to stages and images that nothing else refers to.
         if !plan.add_triggers(&world, &reachable)? {
-            let graph = build(&world, &plan, &reachable, target)?;
+            let built = build(&world, &plan, &reachable, target, warnings);
+            warnings.extend(plan.stages.iter().flat_map(|stage| stage.warnings.clone()));
+            place(dockerfile, warnings);
+            lint.retain(dockerfile, warnings);
+            warnings.append(&mut lint::check(dockerfile, &lint, Some(&reachable)));
+            warnings
+                .sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
+            let mut graph = built?;
+            graph.warnings = std::mem::take(warnings);
             return Ok(Evaluation::Graph(Box::new(graph)));
         }
     }
@@ -125,11 +146,11 @@ fn build(
     plan: &Plan,
     reachable: &[usize],
     target: usize,
+    warnings: &mut Vec<Diagnostic>,
 ) -> Result<StageGraph, Vec<Diagnostic>> {
     let mut nodes = Nodes::default();
     let mut done: Vec<Option<stage::Finished>> = vec![None; plan.stages.len()];
     let mut errors = Vec::new();
-    let mut warnings = Vec::new();
     for (position, &index) in reachable.iter().enumerate() {
         // What needs a broken stage is not looked at: its errors would follow from the first.
         if plan.stages[index]
@@ -138,11 +159,9 @@ fn build(
         {
             continue;
         }
-        match StageBuilder::build(world, plan, &mut nodes, &done, index, position) {
-            Ok(mut finished) => {
-                warnings.append(&mut finished.warnings);
-                done[index] = Some(finished);
-            }
+        let stage = StageBuilder::new(world, plan, &mut nodes, &done, index, position);
+        match stage.build(warnings) {
+            Ok(finished) => done[index] = Some(finished),
             Err(error) => errors.push(error),
         }
     }
@@ -158,14 +177,11 @@ fn build(
     let epoch = world.epoch().map_err(|error| vec![error])?;
     let labels = world.inputs.labels.clone();
     stages[target].config.labels.extend(labels);
-    place(world.dockerfile, &mut warnings);
-    lint::Config::of(world.dockerfile).retain(world.dockerfile, &mut warnings);
-    warnings.sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
     Ok(StageGraph {
         nodes: nodes.finish(),
         stages,
         target,
-        warnings,
+        warnings: Vec::new(),
         unused_build_args: world.unused_build_args(plan, reachable),
         source_date_epoch: epoch,
     })

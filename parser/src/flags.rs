@@ -145,7 +145,7 @@ mod tests {
     fn message(source: &str) -> String {
         let parsed = crate::parse(&format!("FROM x\n{source}\n"));
         parsed
-            .diagnostics
+            .errors
             .first()
             .map_or(String::new(), |found| found.message.clone())
     }

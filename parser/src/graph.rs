@@ -117,8 +117,25 @@ pub struct Stage {
     /// What this stage and the stages it is based on add to the history of `base_image`,
     /// oldest first.
     pub history: Vec<HistoryStep>,
+    /// What its `ARG`s declare, in order.
+    pub arguments: Vec<DeclaredArgument>,
     /// 1-based line of its `FROM`.
     pub line: u32,
+}
+
+/// An argument that an `ARG` of a stage declares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeclaredArgument {
+    /// Its name.
+    pub name: String,
+    /// Its value, expanded; None if nobody gave it one.
+    pub value: Option<String>,
+    /// What the comment above says of it (`# NAME description`), or nothing.
+    pub description: String,
+    /// The value is that of the global argument of the same name.
+    pub is_imported: bool,
+    /// The instruction, or the `FROM` that triggers it.
+    pub span: Span,
 }
 
 /// One entry of an image's history.

@@ -16,6 +16,8 @@ pub struct Inputs {
     pub build_args: BTreeMap<String, String>,
     /// `--target`, a stage's name in any case; None is the last stage.
     pub target: Option<String>,
+    /// Evaluate all stages, whatever the target needs: for checks.
+    pub all_stages: bool,
     /// What is built (`TARGETPLATFORM`).
     pub platform: Platform,
     /// Where it is built (`BUILDPLATFORM`).
@@ -38,6 +40,7 @@ impl Inputs {
         Inputs {
             build_args: BTreeMap::new(),
             target: None,
+            all_stages: false,
             build_platform: platform.clone(),
             platform,
             contexts: BTreeMap::new(),
@@ -73,19 +76,39 @@ pub enum Entitlement {
 
 /// The configurations of the images that were asked for, by reference (as asked) and platform.
 #[derive(Clone, Debug, Default)]
-pub struct Bases(pub BTreeMap<(String, Platform), ImageConfig>);
+pub struct Bases {
+    known: BTreeMap<(String, Platform), ImageConfig>,
+    /// Of these nothing is known: an empty configuration stands in.
+    unknown: BTreeSet<(String, Platform)>,
+}
 
 impl Bases {
     /// Adds the answer to a request.
     pub fn insert(&mut self, request: &ImageRequest, config: ImageConfig) {
-        let key = (request.reference.clone(), request.platform.clone());
-        self.0.insert(key, config);
+        self.known.insert(key(request), config);
+    }
+
+    /// Goes on without an image, for checks: its variables and triggers are unknown.
+    pub fn insert_unknown(&mut self, request: &ImageRequest) {
+        let config = ImageConfig::new(&request.platform);
+        self.known.insert(key(request), config);
+        self.unknown.insert(key(request));
     }
 
     /// The answer to an earlier request.
     pub fn get(&self, reference: &str, platform: &Platform) -> Option<&ImageConfig> {
-        self.0.get(&(reference.to_owned(), platform.clone()))
+        self.known.get(&(reference.to_owned(), platform.clone()))
     }
+
+    /// Whether an image's variables and triggers are known.
+    pub(crate) fn is_known(&self, reference: &str, platform: &Platform) -> bool {
+        let key = (reference.to_owned(), platform.clone());
+        !self.unknown.contains(&key)
+    }
+}
+
+fn key(request: &ImageRequest) -> (String, Platform) {
+    (request.reference.clone(), request.platform.clone())
 }
 
 /// An image whose configuration evaluation needs.

@@ -242,7 +242,7 @@ mod tests {
     fn unknown_names_get_a_suggestion() {
         let parsed = crate::parse("FROM x\nRUM a\nXYZZY");
         let helps: Vec<_> = parsed
-            .diagnostics
+            .errors
             .iter()
             .map(|found| found.help.clone())
             .collect();

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod ast;
+pub mod check;
 pub mod chmod;
 pub mod code;
 pub mod debug;
@@ -28,6 +29,7 @@ pub mod lint;
 pub mod path;
 pub mod source;
 mod suggest;
+pub mod targets;
 pub mod words;
 
 #[cfg(test)]
@@ -36,6 +38,7 @@ mod tests;
 pub use ast::{Dockerfile, MAX_SOURCE, MAX_STAGES, Parsed, parse};
 pub use diagnostic::{Diagnostic, Phase, Severity};
 pub use evaluate::evaluate;
+pub use evaluate::outline::{self, outline};
 pub use graph::StageGraph;
 pub use inputs::{Bases, Evaluation, ImageRequest, Inputs, NamedContext};
 pub use lexer::Directive;

@@ -102,6 +102,13 @@ impl Line {
         matches!(self.arguments, Arguments::Words { json: true, .. })
     }
 
+    /// What the comment above says of a name: `# NAME description`. Empty if it says nothing.
+    pub(crate) fn description_of(&self, name: &str) -> String {
+        let words = self.comments.iter().map(|comment| comment.split_once(' '));
+        let own = words.flatten().find(|(first, _)| *first == name);
+        own.map_or(String::new(), |(_, description)| description.to_owned())
+    }
+
     /// An error of this line as a whole.
     pub(crate) fn error(&self, code: &'static str, message: impl Into<String>) -> Diagnostic {
         let error = Diagnostic::error(code, Phase::Semantic, self.head_span(), message);

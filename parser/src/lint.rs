@@ -19,7 +19,7 @@ mod reserved_stage_name;
 mod secrets_used_in_arg_or_env;
 mod stage_name_casing;
 
-use crate::ast::Dockerfile;
+use crate::ast::{Dockerfile, StageAst};
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
 
@@ -37,8 +37,19 @@ pub struct Rule {
     pub description: &'static str,
     /// Only if asked for: `# check=experimental=…`.
     pub experimental: bool,
+    /// Where it counts.
+    scope: Scope,
     /// None for rules that need values.
     check: Option<fn(&Dockerfile, &mut Findings)>,
+}
+
+/// Where a rule about the text counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// In the whole file.
+    File,
+    /// In stages that are built: like BuildKit, which asks while it evaluates them.
+    Stage,
 }
 
 /// All rules.
@@ -103,30 +114,74 @@ impl Findings {
     }
 }
 
-/// Runs the rules that look at the text only. Warnings come in the order of their places.
-pub(crate) fn check(dockerfile: &Dockerfile) -> Vec<Diagnostic> {
+/// Runs the rules that look at the text only. `built` are the numbers of the stages that are
+/// built, in order; None is all. Warnings come in the order of their places.
+pub(crate) fn check(
+    dockerfile: &Dockerfile,
+    config: &Config,
+    built: Option<&[usize]>,
+) -> Vec<Diagnostic> {
     let mut findings = Findings::default();
-    for check in RULES.iter().filter_map(|rule| rule.check) {
-        check(dockerfile, &mut findings);
+    for rule in RULES {
+        if let Some(check) = rule.check {
+            let before = findings.0.len();
+            check(dockerfile, &mut findings);
+            if let (Scope::Stage, Some(built)) = (rule.scope, built) {
+                let own = findings.0.split_off(before);
+                let counts = |found: &Diagnostic| is_built(dockerfile, built, found);
+                findings.0.extend(own.into_iter().filter(counts));
+            }
+        }
     }
     let mut found = findings.0;
-    Config::of(dockerfile).retain(dockerfile, &mut found);
+    config.retain(dockerfile, &mut found);
     found.sort_by_key(|warning| warning.span);
     found
+}
+
+/// Whether a finding is in one of these stages.
+fn is_built(dockerfile: &Dockerfile, built: &[usize], found: &Diagnostic) -> bool {
+    let begins = |stage: &StageAst| dockerfile.lines[stage.line].first;
+    let after = dockerfile
+        .stages
+        .partition_point(|stage| begins(stage) <= found.line);
+    after
+        .checked_sub(1)
+        .is_some_and(|stage| built.binary_search(&stage).is_ok())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
+
+    /// What is found in a text.
+    fn found(source: &str) -> Vec<Diagnostic> {
+        let parsed = crate::parse(source);
+        assert!(!parsed.has_errors(), "{:?}", parsed.errors);
+        let config = Config::of(&parsed.dockerfile, &BTreeMap::new()).unwrap();
+        check(&parsed.dockerfile, &config, None)
+    }
 
     /// The names and messages of warnings about the text.
     pub(super) fn warnings(source: &str) -> Vec<(&'static str, String)> {
-        let parsed = crate::parse(source);
-        assert!(!parsed.has_errors(), "{:?}", parsed.diagnostics);
-        let found = parsed.diagnostics.into_iter();
+        let found = found(source).into_iter();
         found
             .map(|warning| (warning.code, warning.message))
             .collect()
+    }
+
+    #[test]
+    fn rules_about_stages_count_where_something_is_built() {
+        let source = "FROM x AS a\nENV a b\nMAINTAINER m\nFROM y\nENV c d";
+        let parsed = crate::parse(source);
+        let lines = |built: Option<&[usize]>| {
+            let found = check(&parsed.dockerfile, &Config::default(), built);
+            found.iter().map(|found| found.line).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(None), [2, 3, 5]);
+        assert_eq!(lines(Some(&[1])), [3, 5]);
+        assert_eq!(lines(Some(&[0])), [2, 3]);
     }
 
     #[test]
@@ -145,9 +200,7 @@ mod tests {
 
     #[test]
     fn warnings_come_in_order_with_their_lines() {
-        let parsed = crate::parse("from x AS a\nENV a b\nMAINTAINER m");
-        let found: Vec<_> = parsed
-            .diagnostics
+        let found: Vec<_> = found("from x AS a\nENV a b\nMAINTAINER m")
             .iter()
             .map(|found| (found.code, found.line))
             .collect();

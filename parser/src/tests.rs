@@ -25,7 +25,7 @@ pub(crate) fn build_arg(name: &str, value: &str) -> Inputs {
 /// The graph of a Dockerfile that needs no images.
 pub(crate) fn evaluated(source: &str, inputs: Inputs) -> StageGraph {
     let parsed = parse(source);
-    assert!(!parsed.has_errors(), "{:?}", parsed.diagnostics);
+    assert!(!parsed.has_errors(), "{:?}", parsed.errors);
     match evaluate(&parsed.dockerfile, &inputs, &Bases::default()) {
         Ok(Evaluation::Graph(graph)) => *graph,
         other => panic!("{other:?}"),
@@ -40,7 +40,8 @@ pub(crate) fn target(source: &str) -> Stage {
 /// What is wrong with a Dockerfile before evaluation.
 pub(crate) fn messages(source: &str) -> Vec<String> {
     parse(source)
-        .errors()
+        .errors
+        .iter()
         .map(|found| found.message.clone())
         .collect()
 }
@@ -48,7 +49,7 @@ pub(crate) fn messages(source: &str) -> Vec<String> {
 /// What evaluation finds wrong.
 pub(crate) fn evaluation_messages(source: &str) -> Vec<String> {
     let parsed = parse(source);
-    assert!(!parsed.has_errors(), "{:?}", parsed.diagnostics);
+    assert!(!parsed.has_errors(), "{:?}", parsed.errors);
     match evaluate(&parsed.dockerfile, &no_arguments(), &Bases::default()) {
         Err(found) => found.into_iter().map(|found| found.message).collect(),
         Ok(other) => panic!("{other:?}"),

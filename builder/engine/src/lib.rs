@@ -9,6 +9,7 @@ pub mod archive;
 pub mod assemble;
 pub mod build;
 pub mod cancel;
+pub mod check;
 pub mod copy;
 pub mod event;
 pub mod execute;

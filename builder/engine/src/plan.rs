@@ -1,6 +1,7 @@
 //! From text to what has to be done: parse, resolve base images, evaluate, drop what the target does not need, read the
 //! contexts. Unaware of how steps are executed and of the cache's records.
 
+use crate::check;
 use crate::event::EventKind;
 use crate::failure::{BuildError, MissingImage};
 use crate::options::{BuildOptions, ContextSource};
@@ -10,7 +11,8 @@ use crate::source::context;
 use crate::source::reach::Reach;
 use kiln_cache::{KeyBuilder, StoredImage};
 use kiln_oci::{Digest, ImageConfig};
-use kiln_parser::diagnostic::{Diagnostic, Severity};
+use kiln_parser::Dockerfile;
+use kiln_parser::diagnostic::Diagnostic;
 use kiln_parser::graph::{Node, NodeId, Op, StageGraph};
 use kiln_parser::inputs::{Bases, Evaluation, ImageRequest, Inputs, NamedContext};
 use kiln_parser::source::Span;
@@ -58,8 +60,8 @@ impl Plan {
 /// # Errors
 /// When the Dockerfile is wrong, a base image is missing or a context cannot be read.
 pub fn plan(session: &Session, options: &BuildOptions) -> Result<Plan, BuildError> {
-    let (graph, images, mut warnings) = evaluate(session, options)?;
-    warnings.extend(graph.warnings.iter().cloned());
+    let (dockerfile, graph, images) = evaluate(session, options)?;
+    let warnings = check::warnings(options, &dockerfile, &graph)?;
     for name in &graph.unused_build_args {
         session
             .events
@@ -89,14 +91,10 @@ type Images = BTreeMap<String, StoredImage>;
 fn evaluate(
     session: &Session,
     options: &BuildOptions,
-) -> Result<(StageGraph, Images, Vec<Diagnostic>), BuildError> {
+) -> Result<(Dockerfile, StageGraph, Images), BuildError> {
     let parsed = kiln_parser::parse(&options.dockerfile.text);
-    if parsed
-        .diagnostics
-        .iter()
-        .any(|diagnostic| diagnostic.severity == Severity::Error)
-    {
-        return Err(BuildError::Dockerfile(parsed.diagnostics));
+    if parsed.has_errors() {
+        return Err(BuildError::Dockerfile(parsed.errors));
     }
     let inputs = inputs(options);
     let (mut bases, mut images) = (Bases::default(), Images::new());
@@ -107,7 +105,7 @@ fn evaluate(
             Evaluation::Graph(graph) => {
                 let missing = graph_images(session, &graph, &mut images);
                 return if missing.is_empty() {
-                    Ok((*graph, images, parsed.diagnostics))
+                    Ok((parsed.dockerfile, *graph, images))
                 } else {
                     Err(BuildError::MissingImages(missing))
                 };
@@ -117,7 +115,8 @@ fn evaluate(
     }
 }
 
-fn inputs(options: &BuildOptions) -> Inputs {
+/// What the parser needs of the options.
+pub(crate) fn inputs(options: &BuildOptions) -> Inputs {
     let named = |source: &ContextSource| match source {
         ContextSource::Directory(_) | ContextSource::HostTools(_) => NamedContext::Directory,
         ContextSource::Image(reference) => NamedContext::Image(reference.clone()),
@@ -126,6 +125,7 @@ fn inputs(options: &BuildOptions) -> Inputs {
     Inputs {
         build_args: options.build_args.clone(),
         target: options.target.clone(),
+        all_stages: false,
         build_platform: kiln_oci::Platform::host(),
         platform: options.platform.clone(),
         contexts: options

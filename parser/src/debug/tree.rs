@@ -14,7 +14,7 @@ use crate::line::{Arguments, Line};
 /// is nothing else; after a semantic one `stages` and `global_args` are missing.
 pub fn parse_json(source: &str) -> (Value, bool) {
     let parsed = parse(source);
-    let error = parsed.errors().next();
+    let error = parsed.errors.first();
     let mut object = Map::new();
     object.insert("error".to_owned(), error.map_or(Value::Null, error_json));
     if error.is_some_and(|error| error.phase == Phase::Syntax) {

@@ -1,4 +1,5 @@
-//! Texts as Go's `fmt` writes them: history entries are compared by people and tools.
+//! Texts as Go's standard library writes and reads them: history entries are compared by people
+//! and tools.
 
 use std::fmt::Write as _;
 
@@ -31,6 +32,15 @@ fn quote(text: &str) -> String {
     }
     quoted.push('"');
     quoted
+}
+
+/// What `strconv.ParseBool` reads.
+pub(crate) fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

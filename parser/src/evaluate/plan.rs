@@ -334,7 +334,10 @@ impl Plan {
     }
 
     /// The target and all that it needs, in Dockerfile order.
-    pub(super) fn reachable(&self, target: usize) -> Vec<usize> {
+    pub(super) fn reachable(&self, world: &World<'_>, target: usize) -> Vec<usize> {
+        if world.inputs.all_stages {
+            return (0..self.stages.len()).collect();
+        }
         let mut seen = vec![false; self.stages.len()];
         let mut open = vec![target];
         while let Some(index) = open.pop() {

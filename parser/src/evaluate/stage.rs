@@ -13,7 +13,7 @@ use super::plan::{Base, Plan};
 use super::world::World;
 use crate::code;
 use crate::diagnostic::{Diagnostic, Phase};
-use crate::graph::{HistoryStep, NodeId, Op, Stage};
+use crate::graph::{DeclaredArgument, HistoryStep, NodeId, Op, Stage};
 use crate::instruction::{Argument, Instruction};
 use crate::line::Line;
 use crate::source::Span;
@@ -29,10 +29,10 @@ const NOT_ENVIRONMENT: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM
 #[derive(Clone, Debug)]
 pub(super) struct Finished {
     pub(super) stage: Stage,
-    pub(super) warnings: Vec<Diagnostic>,
     env: Environment,
     arguments: Arguments,
     workdir_is_set: bool,
+    base_is_known: bool,
     /// Bytes that a stage based on it takes over, about.
     weight: usize,
 }
@@ -60,6 +60,9 @@ pub(crate) struct StageBuilder<'e> {
     base_image: Option<ImageConfig>,
     image_env: ImageEnv,
     arguments: Arguments,
+    declared: Vec<DeclaredArgument>,
+    /// Whether the variables of the image below are known.
+    base_is_known: bool,
     weight: usize,
     history: Vec<HistoryStep>,
     warnings: Vec<Diagnostic>,
@@ -69,46 +72,43 @@ pub(crate) struct StageBuilder<'e> {
 }
 
 impl<'e> StageBuilder<'e> {
-    /// Evaluates one stage; those that it needs are done.
-    pub(super) fn build(
-        world: &'e World<'e>,
-        plan: &'e Plan,
-        nodes: &'e mut Nodes,
-        done: &'e [Option<Finished>],
-        index: usize,
-        position: usize,
-    ) -> Result<Finished, Diagnostic> {
-        let mut stage = StageBuilder::new(world, plan, nodes, done, index, position);
-        let from = plan.stages[index].span;
-        stage.begin();
-        stage.check_budget(from)?;
-        if !plan.stages[index].replaced {
-            stage.is_trigger = true;
-            for (line, instruction) in plan.triggers(index) {
-                let applied = stage.apply(line, instruction);
-                applied.map_err(|error| Diagnostic {
-                    span: from,
-                    ..error
-                })?;
-            }
-            // Places in a trigger's text are no places in the Dockerfile.
-            stage
-                .warnings
-                .iter_mut()
-                .for_each(|warning| warning.span = from);
-            stage.is_trigger = false;
-            stage
-                .warnings
-                .extend_from_slice(&plan.stages[index].warnings);
-            for statement in &world.dockerfile.stages[index].statements {
-                let line = &world.dockerfile.lines[statement.line];
-                stage.apply(line, &statement.instruction)?;
-            }
-        }
-        Ok(stage.finish())
+    /// Evaluates the stage. What rules find goes to `warnings`, also when there is an error.
+    pub(super) fn build(mut self, warnings: &mut Vec<Diagnostic>) -> Result<Finished, Diagnostic> {
+        let applied = self.apply_all();
+        warnings.append(&mut self.warnings);
+        applied.map(|()| self.finish())
     }
 
-    fn new(
+    fn apply_all(&mut self) -> Result<(), Diagnostic> {
+        let (world, plan) = (self.world, self.plan);
+        let from = plan.stages[self.index].span;
+        self.begin();
+        self.check_budget(from)?;
+        if plan.stages[self.index].replaced {
+            return Ok(());
+        }
+        self.is_trigger = true;
+        for (line, instruction) in plan.triggers(self.index) {
+            let applied = self.apply(line, instruction);
+            // Places in a trigger's text are no places in the Dockerfile.
+            self.warnings
+                .iter_mut()
+                .for_each(|warning| warning.span = from);
+            applied.map_err(|error| Diagnostic {
+                span: from,
+                ..error
+            })?;
+        }
+        self.is_trigger = false;
+        for statement in &world.dockerfile.stages[self.index].statements {
+            let line = &world.dockerfile.lines[statement.line];
+            self.apply(line, &statement.instruction)?;
+        }
+        Ok(())
+    }
+
+    /// The stage before its first instruction; those that it needs are done.
+    pub(super) fn new(
         world: &'e World<'e>,
         plan: &'e Plan,
         nodes: &'e mut Nodes,
@@ -136,6 +136,8 @@ impl<'e> StageBuilder<'e> {
             base_image: None,
             image_env: ImageEnv::default(),
             arguments: Arguments::default(),
+            declared: Vec::new(),
+            base_is_known: true,
             weight: 0,
             history: Vec::new(),
             warnings: Vec::new(),
@@ -187,12 +189,13 @@ impl<'e> StageBuilder<'e> {
                 author: self.author,
                 base_image: self.base_image,
                 history: self.history,
+                arguments: self.declared,
                 line: self.world.dockerfile.lines[ast.line].first,
             },
-            warnings: self.warnings,
             env: self.env,
             arguments: self.arguments,
             workdir_is_set: self.workdir_is_set,
+            base_is_known: self.base_is_known,
             weight: self.weight,
         }
     }
@@ -268,8 +271,14 @@ impl<'e> StageBuilder<'e> {
     }
 
     /// Declares an argument; its value, if it has one.
-    pub(crate) fn declare(&mut self, argument: &Argument) -> Result<Option<String>, Diagnostic> {
+    pub(crate) fn declare(
+        &mut self,
+        line: &Line,
+        argument: &Argument,
+    ) -> Result<Option<String>, Diagnostic> {
         let given = self.world.argument(&argument.name).map(str::to_owned);
+        let is_imported = given.is_none() && argument.default.is_none();
+        let is_imported = is_imported && self.world.globals.contains_key(&argument.name);
         let value = match (given, &argument.default) {
             (Some(value), _) => Some(value),
             (None, Some(default)) => Some(self.expand(default)?),
@@ -281,6 +290,17 @@ impl<'e> StageBuilder<'e> {
             self.env.set(&argument.name, value);
         }
         self.arguments.declare(&argument.name, value.clone());
+        self.declared.push(DeclaredArgument {
+            name: argument.name.clone(),
+            value: value.clone(),
+            description: line.description_of(&argument.name),
+            is_imported,
+            span: if self.is_trigger {
+                self.plan.stages[self.index].span
+            } else {
+                line.span
+            },
+        });
         Ok(value)
     }
 

@@ -39,10 +39,10 @@ impl Meaning for Arg {
         })
     }
 
-    fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+    fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
         let mut history = Vec::with_capacity(self.arguments.len());
         for argument in &self.arguments {
-            let value = stage.declare(argument)?;
+            let value = stage.declare(line, argument)?;
             history.push(match value {
                 Some(value) => format!("{}={value}", argument.name),
                 None => argument.name.clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Findings, Rule};
+use super::{Findings, Rule, Scope};
 use crate::ast::Dockerfile;
 
 pub(super) const RULE: Rule = Rule {
@@ -10,6 +10,7 @@ pub(super) const RULE: Rule = Rule {
     slug: "duplicate-stage-name",
     description: "Stage names should be unique",
     experimental: false,
+    scope: Scope::File,
     check: Some(check),
 };
 

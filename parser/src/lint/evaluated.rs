@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kiln_oci::{Platform, Reference};
 
-use super::Rule;
+use super::{Config, Rule, Scope};
 use crate::diagnostic::{Diagnostic, Phase};
 use crate::graph::{CopySource, Op, StageGraph};
 use crate::ignore::Matcher;
@@ -14,39 +14,40 @@ use crate::suggest;
 use crate::words::Expansion;
 
 macro_rules! rules {
-    ($($constant:ident, $name:literal, $slug:literal, $experimental:literal, $description:literal;)*) => {
+    ($($constant:ident, $name:literal, $slug:literal, $description:literal;)*) => {
         $(pub(crate) const $constant: Rule = Rule {
             name: $name,
             slug: $slug,
             description: $description,
-            experimental: $experimental,
+            experimental: false,
+            scope: Scope::Stage,
             check: None,
         };)*
     };
 }
 
 rules! {
-    JSON_ARGS_RECOMMENDED, "JSONArgsRecommended", "json-args-recommended", false,
+    JSON_ARGS_RECOMMENDED, "JSONArgsRecommended", "json-args-recommended",
         "JSON arguments recommended for ENTRYPOINT/CMD to prevent unintended behavior related to OS signals";
-    WORKDIR_RELATIVE_PATH, "WorkdirRelativePath", "workdir-relative-path", false,
+    WORKDIR_RELATIVE_PATH, "WorkdirRelativePath", "workdir-relative-path",
         "Relative workdir without an absolute workdir declared within the build can have unexpected results if the base image changes";
-    UNDEFINED_VAR, "UndefinedVar", "undefined-var", false,
+    UNDEFINED_VAR, "UndefinedVar", "undefined-var",
         "Variables should be defined before their use";
-    UNDEFINED_ARG_IN_FROM, "UndefinedArgInFrom", "undefined-arg-in-from", false,
+    UNDEFINED_ARG_IN_FROM, "UndefinedArgInFrom", "undefined-arg-in-from",
         "FROM command must use declared ARGs";
-    INVALID_DEFAULT_ARG_IN_FROM, "InvalidDefaultArgInFrom", "invalid-default-arg-in-from", false,
+    INVALID_DEFAULT_ARG_IN_FROM, "InvalidDefaultArgInFrom", "invalid-default-arg-in-from",
         "Default value for global ARG results in an empty or invalid base image name";
-    INVALID_BASE_IMAGE_PLATFORM, "InvalidBaseImagePlatform", "invalid-base-image-platform", false,
+    INVALID_BASE_IMAGE_PLATFORM, "InvalidBaseImagePlatform", "invalid-base-image-platform",
         "Base image platform does not match expected target platform";
-    REDUNDANT_TARGET_PLATFORM, "RedundantTargetPlatform", "redundant-target-platform", false,
+    REDUNDANT_TARGET_PLATFORM, "RedundantTargetPlatform", "redundant-target-platform",
         "Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this is the default behavior";
-    FROM_PLATFORM_FLAG_CONST_DISALLOWED, "FromPlatformFlagConstDisallowed", "from-platform-flag-const-disallowed", false,
+    FROM_PLATFORM_FLAG_CONST_DISALLOWED, "FromPlatformFlagConstDisallowed", "from-platform-flag-const-disallowed",
         "FROM --platform flag should not use a constant value";
-    EXPOSE_PROTO_CASING, "ExposeProtoCasing", "expose-proto-casing", false,
+    EXPOSE_PROTO_CASING, "ExposeProtoCasing", "expose-proto-casing",
         "Protocol in EXPOSE instruction should be lowercase";
-    EXPOSE_INVALID_FORMAT, "ExposeInvalidFormat", "expose-invalid-format", false,
+    EXPOSE_INVALID_FORMAT, "ExposeInvalidFormat", "expose-invalid-format",
         "IP address and host-port mapping should not be used in EXPOSE instruction. This will become an error in a future release";
-    COPY_IGNORED_FILE, "CopyIgnoredFile", "copy-ignored-file", true,
+    COPY_IGNORED_FILE, "CopyIgnoredFile", "copy-ignored-file",
         "Attempting to Copy file that is excluded by .dockerignore";
 }
 
@@ -138,11 +139,12 @@ pub(crate) fn base_platform(
 }
 
 /// `CopyIgnoredFile`: sources of the main context that its `.dockerignore` leaves out. With `!`
-/// patterns nothing can be said. Only if the Dockerfile asks for the experimental rule.
+/// patterns nothing can be said.
 pub fn ignored_sources(
     dockerfile: &crate::Dockerfile,
     graph: &StageGraph,
     ignore: &Matcher,
+    config: &Config,
 ) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     if ignore.has_exclusions() {
@@ -176,7 +178,7 @@ pub fn ignored_sources(
             }
         }
     }
-    super::Config::of(dockerfile).retain(dockerfile, &mut found);
+    config.retain(dockerfile, &mut found);
     found
 }
 
@@ -275,18 +277,17 @@ mod tests {
 
     #[test]
     fn sources_that_are_ignored() {
-        let source =
-            "# check=experimental=CopyIgnoredFile\nFROM scratch\nCOPY a b/c . /x/\nADD d /x/\n";
+        let source = "FROM scratch\nCOPY a b/c . /x/\nADD d /x/\n";
         let parsed = crate::parse(source);
         let graph = graph(source, no_arguments());
         let found = |patterns: &[&str]| {
             let matcher = Matcher::new(patterns).unwrap();
-            ignored_sources(&parsed.dockerfile, &graph, &matcher)
+            ignored_sources(&parsed.dockerfile, &graph, &matcher, &Config::default())
                 .into_iter()
                 .map(|found| found.line)
                 .collect::<Vec<_>>()
         };
-        assert_eq!(found(&["b", "d"]), [3, 4]);
+        assert_eq!(found(&["b", "d"]), [2, 3]);
         assert!(found(&["b", "!c"]).is_empty());
     }
 }

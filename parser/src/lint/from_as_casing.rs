@@ -1,6 +1,6 @@
 //! `FROM x as y`: both keywords in the same case.
 
-use super::{Findings, Rule};
+use super::{Findings, Rule, Scope};
 use crate::ast::Dockerfile;
 
 pub(super) const RULE: Rule = Rule {
@@ -8,6 +8,7 @@ pub(super) const RULE: Rule = Rule {
     slug: "from-as-casing",
     description: "The 'as' keyword should match the case of the 'from' keyword",
     experimental: false,
+    scope: Scope::File,
     check: Some(check),
 };
 

@@ -1,6 +1,6 @@
 //! A comment directly above an argument or stage describes it: `# name what it is`.
 
-use super::{Findings, Rule};
+use super::{Findings, Rule, Scope};
 use crate::ast::Dockerfile;
 use crate::instruction::Argument;
 use crate::line::Line;
@@ -12,6 +12,7 @@ pub(super) const RULE: Rule = Rule {
         <description>`. If this is not intended to be a description comment, add an empty line or comment \
         between the instruction and the comment.",
     experimental: true,
+    scope: Scope::File,
     check: Some(check),
 };
 

@@ -1,6 +1,6 @@
 //! `ENV key value`.
 
-use super::{Findings, Rule};
+use super::{Findings, Rule, Scope};
 use crate::ast::Dockerfile;
 use crate::line::Arguments;
 
@@ -9,6 +9,7 @@ pub(super) const RULE: Rule = Rule {
     slug: "legacy-key-value-format",
     description: "Legacy key/value format with whitespace separator should not be used",
     experimental: false,
+    scope: Scope::Stage,
     check: Some(check),
 };
 

@@ -1,6 +1,6 @@
 //! `MAINTAINER`.
 
-use super::{Findings, Rule};
+use super::{Findings, Rule, Scope};
 use crate::ast::Dockerfile;
 
 pub(super) const RULE: Rule = Rule {
@@ -8,6 +8,7 @@ pub(super) const RULE: Rule = Rule {
     slug: "maintainer-deprecated",
     description: "The MAINTAINER instruction is deprecated, use a label instead to define an image author",
     experimental: false,
+    scope: Scope::File,
     check: Some(check),
 };
 

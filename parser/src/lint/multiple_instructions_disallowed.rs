@@ -1,6 +1,6 @@
 //! `CMD`, `ENTRYPOINT` and `HEALTHCHECK` count once a stage: all but the last are for nothing.
 
-use super::{Findings, Rule};
+use super::{Findings, Rule, Scope};
 use crate::ast::Dockerfile;
 use crate::line::Line;
 
@@ -9,6 +9,7 @@ pub(super) const RULE: Rule = Rule {
     slug: "multiple-instructions-disallowed",
     description: "Multiple instructions of the same type should not be used in the same stage",
     experimental: false,
+    scope: Scope::Stage,
     check: Some(check),
 };
 

@@ -1,6 +1,6 @@
 //! An empty line inside a continued instruction.
 
-use super::{Findings, Rule};
+use super::{Findings, Rule, Scope};
 use crate::ast::Dockerfile;
 
 pub(super) const RULE: Rule = Rule {
@@ -8,6 +8,7 @@ pub(super) const RULE: Rule = Rule {
     slug: "no-empty-continuation",
     description: "Empty continuation lines will become errors in a future release",
     experimental: false,
+    scope: Scope::File,
     check: Some(check),
 };
 

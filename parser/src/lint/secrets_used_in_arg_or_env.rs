@@ -1,6 +1,6 @@
 //! Names that sound like secrets: `ARG` and `ENV` stay in the image's history.
 
-use super::{Findings, Rule};
+use super::{Findings, Rule, Scope};
 use crate::ast::Dockerfile;
 use crate::instruction::Instruction;
 
@@ -9,6 +9,7 @@ pub(super) const RULE: Rule = Rule {
     slug: "secrets-used-in-arg-or-env",
     description: "Sensitive data should not be used in the ARG or ENV commands",
     experimental: false,
+    scope: Scope::Stage,
     check: Some(check),
 };
 

@@ -1,6 +1,6 @@
 //! `FROM x AS Name`: names of stages are lower case, whatever is written.
 
-use super::{Findings, Rule};
+use super::{Findings, Rule, Scope};
 use crate::ast::Dockerfile;
 
 pub(super) const RULE: Rule = Rule {
@@ -8,6 +8,7 @@ pub(super) const RULE: Rule = Rule {
     slug: "stage-name-casing",
     description: "Stage names should be lowercase",
     experimental: false,
+    scope: Scope::File,
     check: Some(check),
 };
 

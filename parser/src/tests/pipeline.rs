@@ -11,7 +11,7 @@ use crate::inputs::{Bases, Evaluation, ImageRequest, Inputs, NamedContext};
 
 fn ask(source: &str, inputs: &Inputs, bases: &Bases) -> Result<Evaluation, Vec<Diagnostic>> {
     let parsed = parse(source);
-    assert!(!parsed.has_errors(), "{:?}", parsed.diagnostics);
+    assert!(!parsed.has_errors(), "{:?}", parsed.errors);
     evaluate(&parsed.dockerfile, inputs, bases)
 }
 
@@ -345,13 +345,13 @@ fn errors_of_several_lines_come_at_once() {
     let parsed = parse("FROM x\nENV a\nRUN <<E\nFOO");
     assert!(
         parsed
-            .diagnostics
+            .errors
             .iter()
             .all(|found| found.phase == Phase::Syntax)
     );
     assert_eq!(
         parsed
-            .diagnostics
+            .errors
             .iter()
             .map(|found| found.line)
             .collect::<Vec<_>>(),

@@ -76,7 +76,7 @@ proptest! {
     fn spans_lie_inside_the_source(source in text()) {
         let parsed = parse(&source);
         let mut spans = all_spans(&parsed.dockerfile);
-        spans.extend(parsed.diagnostics.iter().map(|found| found.span));
+        spans.extend(parsed.errors.iter().map(|found| found.span));
         for span in spans {
             prop_assert!(source.get(span.start..span.end).is_some(), "{span:?} in {source:?}");
         }

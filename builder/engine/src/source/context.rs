@@ -119,7 +119,11 @@ impl Selection<'_> {
     }
 }
 
-fn matcher(root: &Path, ignore: Option<&str>) -> Result<Matcher, BuildError> {
+/// What the folder's .dockerignore says, or the text that replaces it.
+///
+/// # Errors
+/// When it cannot be read or understood.
+pub(crate) fn matcher(root: &Path, ignore: Option<&str>) -> Result<Matcher, BuildError> {
     let own = root.join(".dockerignore");
     let text = match ignore {
         Some(text) => text.to_owned(),

@@ -57,9 +57,11 @@ impl StageBuilder<'_> {
         self.env = parent.env.clone();
         self.arguments.clone_from(&parent.arguments);
         self.workdir_is_set = parent.workdir_is_set;
+        self.base_is_known = parent.base_is_known;
     }
 
     fn begin_with_image(&mut self, reference: &str) {
+        self.base_is_known = self.world.bases.is_known(reference, &self.platform);
         let config = self.world.bases.get(reference, &self.platform);
         if let Some(config) = config {
             self.config = config.config.clone();

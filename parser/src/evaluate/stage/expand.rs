@@ -52,7 +52,10 @@ impl StageBuilder<'_> {
     /// Counts an expansion and warns of variables that are not set.
     fn expanded(&mut self, expansion: &Expansion, span: Span) -> Result<(), Diagnostic> {
         for name in &expansion.unset {
-            if !self.arguments.contains(name) && self.warnings.len() < MAX_WARNINGS {
+            if self.base_is_known
+                && !self.arguments.contains(name)
+                && self.warnings.len() < MAX_WARNINGS
+            {
                 let declared = self
                     .arguments
                     .entries()

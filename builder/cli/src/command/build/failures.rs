@@ -8,7 +8,7 @@ use crate::signals;
 use kiln_engine::chain_of_causes;
 use kiln_engine::failure::{BuildError, MissingImage, StepError, StepFailure};
 use kiln_engine::options::BuildOptions;
-use kiln_parser::diagnostic::Diagnostic;
+use kiln_parser::diagnostic::{Diagnostic, Severity};
 use std::io::{IsTerminal, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -46,7 +46,8 @@ pub(super) fn failure(
 ) -> Failure {
     match error {
         BuildError::Dockerfile(diagnostics) => {
-            let message = match diagnostics.len() {
+            let is_error = |found: &&Diagnostic| found.severity == Severity::Error;
+            let message = match diagnostics.iter().filter(is_error).count() {
                 1 => "the Dockerfile has an error".to_owned(),
                 count => format!("the Dockerfile has {count} errors"),
             };

@@ -1,0 +1,92 @@
+//! What can be told about a build without building: findings, the target's outline, the targets. Reads the Dockerfile, the
+//! .dockerignore and, if there is a store, what it knows of base images; writes nothing, enters nothing, asks no network.
+
+use crate::failure::BuildError;
+use crate::options::BuildOptions;
+use crate::plan;
+use crate::source::context;
+use kiln_cache::Store;
+use kiln_oci::ImageConfig;
+use kiln_parser::check::Report;
+use kiln_parser::diagnostic::Diagnostic;
+use kiln_parser::graph::{Op, StageGraph};
+use kiln_parser::ignore::Matcher;
+use kiln_parser::inputs::ImageRequest;
+use kiln_parser::outline::Outline;
+use kiln_parser::targets::Target;
+use kiln_parser::{Dockerfile, lint};
+
+/// Checks the Dockerfile of a build.
+///
+/// # Errors
+/// When the .dockerignore cannot be read. What is wrong with the Dockerfile is in the report.
+pub fn check(store: Option<&Store>, options: &BuildOptions) -> Result<Report, BuildError> {
+    let ignore = ignore(options)?;
+    let mut find = |request: &ImageRequest| find(store?, request);
+    let (text, inputs) = (&options.dockerfile.text, plan::inputs(options));
+    Ok(kiln_parser::check::check(text, &inputs, &ignore, &mut find))
+}
+
+/// What the target of a build takes from outside.
+///
+/// # Errors
+/// When the Dockerfile is wrong.
+pub fn outline(store: Option<&Store>, options: &BuildOptions) -> Result<Outline, BuildError> {
+    let dockerfile = parse(options)?;
+    let mut find = |request: &ImageRequest| find(store?, request);
+    kiln_parser::outline(&dockerfile, &plan::inputs(options), &mut find)
+        .map_err(BuildError::Dockerfile)
+}
+
+/// What can be built.
+///
+/// # Errors
+/// When the Dockerfile is wrong.
+pub fn targets(options: &BuildOptions) -> Result<Vec<Target>, BuildError> {
+    Ok(kiln_parser::targets::targets(&parse(options)?))
+}
+
+fn parse(options: &BuildOptions) -> Result<Dockerfile, BuildError> {
+    let parsed = kiln_parser::parse(&options.dockerfile.text);
+    if parsed.has_errors() {
+        return Err(BuildError::Dockerfile(parsed.errors));
+    }
+    Ok(parsed.dockerfile)
+}
+
+fn ignore(options: &BuildOptions) -> Result<Matcher, BuildError> {
+    context::matcher(&options.context, options.dockerfile.ignore.as_deref())
+}
+
+/// An image's configuration, of whatever platform: one of another platform is a finding.
+fn find(store: &Store, request: &ImageRequest) -> Option<ImageConfig> {
+    let image = store.find_image(&request.reference).ok()?;
+    ImageConfig::parse(&image.config).ok()
+}
+
+/// What rules find in a build that is about to start.
+///
+/// # Errors
+/// When the Dockerfile wants its warnings to be errors and there are some; the .dockerignore cannot be read.
+pub(crate) fn warnings(
+    options: &BuildOptions,
+    dockerfile: &Dockerfile,
+    graph: &StageGraph,
+) -> Result<Vec<Diagnostic>, BuildError> {
+    let wrong = |error| BuildError::Dockerfile(vec![error]);
+    let config = lint::Config::of(dockerfile, &options.build_args).map_err(wrong)?;
+    let mut warnings = graph.warnings.clone();
+    let reads_context =
+        |node: &kiln_parser::graph::Node| matches!(node.op, Op::Context { name: None });
+    if graph.nodes.iter().any(reads_context) {
+        let ignore = ignore(options)?;
+        warnings.extend(lint::ignored_sources(dockerfile, graph, &ignore, &config));
+    }
+    match config.violation(dockerfile, &warnings) {
+        Some(violation) => {
+            warnings.push(violation);
+            Err(BuildError::Dockerfile(warnings))
+        }
+        None => Ok(warnings),
+    }
+}

@@ -1,0 +1,186 @@
+//! Everything that can be said about a Dockerfile without building it: errors and what the rules of
+//! [`crate::lint`] find, in all stages unless a target was asked for. A base image that is not
+//! known does not stop a check.
+
+use kiln_oci::ImageConfig;
+
+use crate::ast::{Dockerfile, parse};
+use crate::diagnostic::Diagnostic;
+use crate::evaluate::evaluate_with;
+use crate::graph::StageGraph;
+use crate::ignore::Matcher;
+use crate::inputs::{Bases, Evaluation, ImageRequest, Inputs};
+use crate::lint::{self, Config};
+
+/// What a check found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// What would stop the build.
+    pub errors: Vec<Diagnostic>,
+    /// What the rules found, in the order of its places. Empty if the text has errors.
+    pub warnings: Vec<Diagnostic>,
+    /// Images of which nothing is known: variables that they may set are not missed.
+    pub unknown_images: Vec<ImageRequest>,
+    /// `error=true` of `# check=` makes this error of the warnings.
+    pub violation: Option<Diagnostic>,
+}
+
+/// Checks a Dockerfile. `find` gives the configuration of an image, if it has one; `ignore` is the
+/// main context's `.dockerignore`.
+pub fn check(
+    source: &str,
+    inputs: &Inputs,
+    ignore: &Matcher,
+    find: &mut dyn FnMut(&ImageRequest) -> Option<ImageConfig>,
+) -> Report {
+    let parsed = parse(source);
+    if parsed.has_errors() {
+        return Report {
+            errors: parsed.errors,
+            ..Report::default()
+        };
+    }
+    let inputs = Inputs {
+        all_stages: inputs.target.is_none(),
+        ..inputs.clone()
+    };
+    let mut report = Report::default();
+    match graph(&parsed.dockerfile, &inputs, find, &mut report) {
+        Ok(graph) => report.judge(&parsed.dockerfile, &inputs, ignore, graph),
+        Err(errors) => report.errors = errors,
+    }
+    report
+}
+
+/// The graph of a Dockerfile without errors; what images it wants is asked of `find`, and those that
+/// are not there are noted.
+///
+/// # Errors
+/// What is wrong with it; then the report has the warnings so far.
+pub(crate) fn graph(
+    dockerfile: &Dockerfile,
+    inputs: &Inputs,
+    find: &mut dyn FnMut(&ImageRequest) -> Option<ImageConfig>,
+    report: &mut Report,
+) -> Result<StageGraph, Vec<Diagnostic>> {
+    let mut bases = Bases::default();
+    loop {
+        match evaluate_with(dockerfile, inputs, &bases, &mut report.warnings)? {
+            Evaluation::Graph(graph) => return Ok(*graph),
+            Evaluation::Needs(requests) => {
+                for request in requests {
+                    match find(&request) {
+                        Some(config) => bases.insert(&request, config),
+                        None => {
+                            bases.insert_unknown(&request);
+                            report.note_unknown(request);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Report {
+    /// Images that only lend files are not missed.
+    fn note_unknown(&mut self, request: ImageRequest) {
+        if request.needs_config {
+            self.unknown_images.push(request);
+        }
+    }
+
+    fn judge(
+        &mut self,
+        dockerfile: &Dockerfile,
+        inputs: &Inputs,
+        ignore: &Matcher,
+        graph: StageGraph,
+    ) {
+        // It was read before, while the stages were evaluated.
+        let config = Config::of(dockerfile, &inputs.build_args).unwrap_or_default();
+        let mut ignored = lint::ignored_sources(dockerfile, &graph, ignore, &config);
+        self.warnings = graph.warnings;
+        self.warnings.append(&mut ignored);
+        self.warnings.sort_by_key(|warning| warning.span);
+        self.violation = config.violation(dockerfile, &self.warnings);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{build_arg, no_arguments};
+
+    fn report(source: &str, inputs: &Inputs) -> Report {
+        let ignore = Matcher::new(["ignored"]).unwrap();
+        check(source, inputs, &ignore, &mut |_| None)
+    }
+
+    fn codes(found: &[Diagnostic]) -> Vec<(&'static str, u32)> {
+        found.iter().map(|found| (found.code, found.line)).collect()
+    }
+
+    #[test]
+    fn all_stages_are_checked_unless_there_is_a_target() {
+        let source = "FROM scratch AS a\nENV a b\nFROM scratch AS b\nCMD x\nCOPY ignored /";
+        let all = report(source, &no_arguments());
+        let expected = [
+            ("LegacyKeyValueFormat", 2),
+            ("JSONArgsRecommended", 4),
+            ("CopyIgnoredFile", 5),
+        ];
+        assert_eq!(codes(&all.warnings), expected);
+        let inputs = Inputs {
+            target: Some("b".to_owned()),
+            ..no_arguments()
+        };
+        assert_eq!(codes(&report(source, &inputs).warnings), expected[1..]);
+    }
+
+    #[test]
+    fn unknown_bases_stop_nothing_and_their_variables_are_not_missed() {
+        let found = report(
+            "FROM x\nRUN true\nLABEL a=$FOO\nFROM scratch\nLABEL a=$FOO",
+            &no_arguments(),
+        );
+        assert!(found.errors.is_empty());
+        assert_eq!(codes(&found.warnings), [("UndefinedVar", 5)]);
+        assert_eq!(found.unknown_images[0].reference, "x");
+    }
+
+    #[test]
+    fn what_bases_say_counts() {
+        let mut config = ImageConfig::new(&no_arguments().build_platform);
+        config.config.env = vec!["FOO=1".to_owned()];
+        config.config.on_build = vec!["RUN $UNKNOWN".to_owned(), "LABEL b=$BAR".to_owned()];
+        let mut find = |_: &ImageRequest| Some(config.clone());
+        let ignore = Matcher::default();
+        let found = check("FROM x\nLABEL a=$FOO", &no_arguments(), &ignore, &mut find);
+        assert_eq!(codes(&found.warnings), [("UndefinedVar", 1)]);
+        assert!(found.warnings[0].message.contains("$BAR"));
+    }
+
+    #[test]
+    fn errors_keep_the_warnings_before_them() {
+        let source = "FROM scratch\nCMD x\nENV a b\nEXPOSE many";
+        let found = report(source, &no_arguments());
+        assert_eq!(codes(&found.errors).len(), 1);
+        let names: Vec<_> = found.warnings.iter().map(|found| found.code).collect();
+        assert_eq!(names, ["JSONArgsRecommended", "LegacyKeyValueFormat"]);
+        assert!(!report("FROM x\nFOO", &no_arguments()).errors.is_empty());
+    }
+
+    #[test]
+    fn warnings_become_an_error_where_that_was_asked_for() {
+        let source = "# check=error=true\nFROM scratch\nCMD x";
+        let error = report(source, &no_arguments()).violation.unwrap();
+        assert_eq!(
+            error.message,
+            "lint violation found for rules: JSONArgsRecommended"
+        );
+        let inputs = build_arg("BUILDKIT_DOCKERFILE_CHECK", "skip=all");
+        let found = report(source, &inputs);
+        assert!(found.violation.is_none() && found.warnings.is_empty());
+    }
+}
