@@ -16,8 +16,8 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use kiln_sandbox::{
-    Disabled, EnterOptions, Entered, Mount, MountKind, Network, OverlaySpec, RunSpec, Stdin, Stdio,
-    enter, main_if_reexecuted, mount_overlay, run,
+    Disabled, EnterOptions, Entered, Extra, Mount, MountKind, Network, OverlaySpec, RunSpec, Stdin,
+    Stdio, enter, main_if_reexecuted, mount_overlay, run,
 };
 
 fn main() -> ExitCode {
@@ -142,7 +142,10 @@ impl Bench<'_> {
             stdout: null(),
             stderr: null(),
         };
-        let exit = run(&root, spec, stdio, &[]).unwrap().wait().unwrap();
+        let exit = run(&root, spec, stdio, Extra::default())
+            .unwrap()
+            .wait()
+            .unwrap();
         assert_eq!(exit.code, Some(0));
     }
 }

@@ -11,6 +11,7 @@ use rustix::process::{Signal, set_parent_process_death_signal, setsid};
 use rustix::stdio::dup2_stdin;
 use rustix::system::sethostname;
 
+use crate::detached::NO_DEV;
 use crate::mounts::{self, Detached};
 use crate::supervisor::Report;
 use crate::wire::Failure;
@@ -22,9 +23,18 @@ pub struct Job {
     pub spec: RunSpec,
     pub root: OwnedFd,
     pub stdin: Option<OwnedFd>,
-    pub extra: Vec<OwnedFd>,
+    pub given: Given,
+    /// Signals that are ignored, to be put back to their default.
+    pub ignored: Vec<i32>,
     /// One for each of the spec's mounts.
     pub sources: Vec<Source>,
+}
+
+/// What mounts refer to, as in [`Extra`](crate::Extra).
+#[derive(Debug)]
+pub struct Given {
+    pub roots: Vec<OwnedFd>,
+    pub sockets: Vec<OwnedFd>,
 }
 
 /// What is mounted, as far as the supervisor can prepare it.
@@ -59,7 +69,8 @@ fn start(job: Job, report: &OwnedFd) -> Result<std::convert::Infallible, Failure
         spec,
         root,
         stdin,
-        extra,
+        given,
+        ignored,
         sources,
     } = job;
     die_with_supervisor()?;
@@ -71,8 +82,12 @@ fn start(job: Job, report: &OwnedFd) -> Result<std::convert::Infallible, Failure
     if let Some(note) = system.note() {
         say(report, &Report::Note(note.to_owned()));
     }
-    let detached = Detached::open(&spec, sources, &extra)?;
-    drop(extra);
+    let detached = Detached::open(&spec, sources, &given)?;
+    drop(given);
+    if spec.privileged {
+        // Refused where the namespace may not: then devices stay closed.
+        let _ = sys::clear_mount_attributes(&root, NO_DEV);
+    }
     mounts::enter_root(&root)?;
     system.attach(root.as_fd(), &spec)?;
     detached.attach(root.as_fd(), &spec)?;
@@ -90,7 +105,7 @@ fn start(job: Job, report: &OwnedFd) -> Result<std::convert::Infallible, Failure
         sys::exit_now(125);
     }
     sys::close_others_on_exec().map_err(Failure::of("close_range"))?;
-    sys::reset_signals();
+    sys::reset_signals(&ignored);
     exec::exec(&spec)
 }
 

@@ -1,18 +1,19 @@
 //! The mounts that a spec asks for, and the change of root. Unaware of `/proc`, `/sys` and `/dev`.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{
-    AtFlags, Gid, Mode, OFlags, StatxFlags, Uid, fchmod, fchown, open, openat, statx,
-};
+use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, mkdirat, open, openat, statx};
+use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, UnmountFlags, unmount};
 use rustix::process::{chdir, fchdir, pivot_root};
 
-use crate::detached::{self, DATA, NO_DEV, NO_SUID, READ_ONLY};
-use crate::init::Source;
-use crate::path::open_in_root;
+use crate::detached::{self, NO_DEV, NO_SUID, READ_ONLY};
+use crate::files::Files;
+use crate::init::{Given, Source};
+use crate::path::open_without_foreign_links;
 use crate::supervisor::open_source;
 use crate::wire::Failure;
 use crate::{Mount, MountKind, RunSpec};
@@ -23,32 +24,19 @@ pub struct Detached(Vec<OwnedFd>);
 
 impl Detached {
     /// Opens them while the host's tree is still there.
-    pub fn open(spec: &RunSpec, sources: Vec<Source>, extra: &[OwnedFd]) -> Result<Self, Failure> {
-        let mut files = None;
+    pub fn open(spec: &RunSpec, sources: Vec<Source>, given: &Given) -> Result<Self, Failure> {
+        let mut files = Files::default();
         let mut mounts = Vec::new();
         for (mount, source) in spec.mounts.iter().zip(sources) {
             mounts.push(match (&mount.kind, source) {
                 (_, Source::Opened(tree)) => tree,
                 (MountKind::Tmpfs { size, mode }, _) => tmpfs(*size, *mode, read_only(mount))?,
-                (
-                    MountKind::File {
-                        content,
-                        mode,
-                        uid,
-                        gid,
-                    },
-                    _,
-                ) => {
-                    let files = match &mut files {
-                        Some(files) => files,
-                        none => none.insert(Files::new()?),
-                    };
-                    files
-                        .add(content, *mode, (*uid, *gid), read_only(mount))
-                        .map_err(Failure::at("make the file", &mount.target))?
-                }
+                (MountKind::File { .. } | MountKind::Socket { .. }, _) => files
+                    .add(mount, &given.sockets)
+                    .map_err(Failure::at("make the file", &mount.target))?,
                 (MountKind::Root { index, path }, _) => {
-                    let root = extra
+                    let root = given
+                        .roots
                         .get(*index)
                         .ok_or_else(|| Failure::Invalid(format!("no extra root mount {index}")))?;
                     part_of_root(root, path, spec, mount)
@@ -59,9 +47,9 @@ impl Detached {
                 }
             });
         }
-        if let Some(files) = files {
-            files.close()?;
-        }
+        files
+            .close()
+            .map_err(Failure::of("unmount the folder of files"))?;
         Ok(Self(mounts))
     }
 
@@ -69,14 +57,14 @@ impl Detached {
     pub fn attach(self, root: BorrowedFd<'_>, spec: &RunSpec) -> Result<(), Failure> {
         for (mount, tree) in spec.mounts.iter().zip(self.0) {
             let point = mount_point(root, mount, &tree, spec)
-                .map_err(Failure::at("open the mount point", &mount.target))?;
+                .map_err(|error| explained(error, &mount.target))?;
             detached::attach(tree, point).map_err(Failure::at("mount", &mount.target))?;
         }
         Ok(())
     }
 }
 
-fn read_only(mount: &Mount) -> MountAttrFlags {
+pub fn read_only(mount: &Mount) -> MountAttrFlags {
     if mount.read_only {
         READ_ONLY
     } else {
@@ -90,25 +78,33 @@ fn mount_point(
     tree: &OwnedFd,
     spec: &RunSpec,
 ) -> io::Result<OwnedFd> {
-    let target = Path::new(&mount.target);
-    let open = |flags, mode| {
-        open_in_root(
-            root,
-            target,
-            flags,
-            Mode::from_raw_mode(mode),
-            spec.disabled,
-        )
-    };
-    match open(OFlags::PATH, 0) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        answer => return answer,
-    }
     let is_folder = crate::path::is_folder(tree)?;
     // The supervisor has made the mount points of the root itself, so this is inside an earlier mount, which is not part of any layer.
-    let mut stubs = crate::stubs::Stubs::new(None, spec.disabled);
-    stubs.ensure(root, target, is_folder)?;
-    open(OFlags::PATH, 0)
+    // Another process may be in it, in a cache that several runs use.
+    let mut make = |folder: BorrowedFd<'_>, name: &OsStr, last: bool| {
+        let made = if is_folder || !last {
+            mkdirat(folder, name, Mode::from_raw_mode(0o755))
+        } else {
+            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+            openat(folder, name, flags, Mode::from_raw_mode(0o644)).map(drop)
+        };
+        match made {
+            Err(Errno::EXIST) | Ok(()) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    };
+    open_without_foreign_links(root, Path::new(&mount.target), spec.disabled, &mut make)
+}
+
+/// A link inside an earlier mount would let whoever fills that mount, perhaps right now, choose what is mounted over.
+fn explained(error: io::Error, target: &str) -> Failure {
+    let linked = error.raw_os_error() == Some(libc::EXDEV);
+    let failure = Failure::at("open the mount point", target)(error);
+    if linked {
+        failure.with_hint("inside another mount no symbolic link may lead to a mount point")
+    } else {
+        failure
+    }
 }
 
 /// A file system in memory; `size` in bytes.
@@ -129,67 +125,10 @@ fn part_of_root(root: &OwnedFd, path: &str, spec: &RunSpec, mount: &Mount) -> io
 }
 
 /// Unmounts a mount that nothing is mounted on.
-fn unmount_top(mount: &OwnedFd) -> io::Result<()> {
+pub fn unmount_top(mount: &OwnedFd) -> io::Result<()> {
     fchdir(mount)?;
     unmount(".", UnmountFlags::DETACH)?;
     Ok(chdir("/")?)
-}
-
-/// One file system in memory that holds all files of the spec; each is then mounted by itself.
-struct Files {
-    folder: OwnedFd,
-    count: u32,
-}
-
-impl Files {
-    fn new() -> Result<Self, Failure> {
-        let folder = tmpfs(None, 0o700, NO_SUID.union(NO_DEV))?;
-        detached::attach_over_old_root(&folder)
-            .map_err(Failure::of("mount the folder of files"))?;
-        Ok(Self { folder, count: 0 })
-    }
-
-    /// Takes the folder out of the mount table; the copies of its files stay.
-    fn close(self) -> Result<(), Failure> {
-        unmount_top(&self.folder).map_err(Failure::of("unmount the folder of files"))
-    }
-
-    fn add(
-        &mut self,
-        content: &[u8],
-        mode: u32,
-        owner: (u32, u32),
-        attributes: MountAttrFlags,
-    ) -> io::Result<OwnedFd> {
-        self.count += 1;
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
-        let file = openat(
-            &self.folder,
-            self.count.to_string(),
-            flags,
-            Mode::from_raw_mode(0o600),
-        )?;
-        let mut left = content;
-        while !left.is_empty() {
-            let written = rustix::io::write(&file, left)?;
-            left = left.get(written..).unwrap_or_default();
-        }
-        if owner != (0, 0) {
-            fchown(
-                &file,
-                Some(Uid::from_raw(owner.0)),
-                Some(Gid::from_raw(owner.1)),
-            )?;
-        }
-        fchmod(&file, Mode::from_raw_mode(mode))?;
-        // A script given as a file must run; everything else is data.
-        let kind = if mode & 0o111 == 0 {
-            DATA
-        } else {
-            NO_SUID.union(NO_DEV)
-        };
-        detached::copy(file, false, attributes | kind)
-    }
 }
 
 /// Makes `root` the root of the mount namespace and lets go of the host's tree.

@@ -9,7 +9,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path};
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat, statat,
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags, fstat, openat, openat2, readlinkat,
+    statat, statx,
 };
 use rustix::io::Errno;
 
@@ -36,31 +37,93 @@ pub fn open_in_root(
     if disabled.has(Feature::Openat2) {
         return walk(root, path, flags, mode);
     }
+    match resolve(root, path, flags, mode, ResolveFlags::empty()) {
+        Err(Errno::NOSYS) => walk(root, path, flags, mode),
+        answer => Ok(answer?),
+    }
+}
+
+/// As [`open_in_root`], but only links of the mount that `root` lies on are followed: whoever fills another mount, which may be shared
+/// with a process that runs now, has no say in where the path leads. `make` is called for what is missing, with a folder, a name, and
+/// whether it is the last one.
+///
+/// # Errors
+/// EXDEV for a link on another mount, else as `openat2(2)`.
+pub fn open_without_foreign_links(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    disabled: Disabled,
+    make: &mut dyn FnMut(BorrowedFd<'_>, &OsStr, bool) -> io::Result<()>,
+) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    if !disabled.has(Feature::Openat2)
+        && let Ok(opened) = resolve(root, path, flags, Mode::empty(), ResolveFlags::NO_XDEV)
+    {
+        return Ok(opened);
+    }
+    let links = Links::OfMount(mount_id(root)?);
+    let place = find_place(root, path, links, &mut |folder, names| {
+        make(
+            folder,
+            names.last().map_or(OsStr::new("."), OsString::as_os_str),
+            false,
+        )
+    })?;
+    let folder = place.folder.as_ref().map_or(root, AsFd::as_fd);
+    let Some(name) = place.name else {
+        return Ok(openat(folder, ".", flags, Mode::empty())?);
+    };
+    let open = || openat(folder, &name, flags | OFlags::NOFOLLOW, Mode::empty());
+    let opened = match open() {
+        Err(Errno::NOENT) => {
+            make(folder, &name, true)?;
+            open()
+        }
+        answer => answer,
+    }?;
+    // It was none a moment ago; somebody is at work here.
+    if FileType::from_raw_mode(fstat(&opened)?.st_mode) == FileType::Symlink {
+        return Err(Errno::XDEV.into());
+    }
+    Ok(opened)
+}
+
+/// One `openat2` that stays below `root`.
+fn resolve(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlags,
+    mode: Mode,
+    also: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
     // An empty path is the root itself, as it is for the walk.
     let named = if path.as_os_str().is_empty() {
         Path::new(".")
     } else {
         path
     };
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | also;
     // EAGAIN: something was renamed or mounted while the kernel followed `..`.
     for _ in 0..16 {
         match openat2(root, named, flags, mode, resolve) {
             Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(Errno::NOSYS) => return walk(root, path, flags, mode),
-            answer => return answer.map_err(io::Error::from),
+            answer => return answer,
         }
     }
-    Err(Errno::AGAIN.into())
+    Err(Errno::AGAIN)
+}
+
+fn mount_id(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    Ok(statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?.stx_mnt_id)
 }
 
 fn walk(root: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
-    let place = find_place(
-        root,
-        path,
-        !flags.contains(OFlags::NOFOLLOW),
-        &mut |_, _| Err(Errno::NOENT.into()),
-    )?;
+    let links = if flags.contains(OFlags::NOFOLLOW) {
+        Links::ButTheLast
+    } else {
+        Links::All
+    };
+    let place = find_place(root, path, links, &mut |_, _| Err(Errno::NOENT.into()))?;
     let folder = place.folder.as_ref().map_or(root, AsFd::as_fd);
     match place.name {
         Some(name) => Ok(openat(folder, name, flags | OFlags::NOFOLLOW, mode)?),
@@ -79,6 +142,17 @@ pub struct Place {
     pub name: Option<OsString>,
 }
 
+/// Which symbolic links are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// All.
+    All,
+    /// All but one at the end of the path, which is taken as it is.
+    ButTheLast,
+    /// Those on the mount of this id; another one is EXDEV.
+    OfMount(u64),
+}
+
 /// Called with a folder and the real names of what is missing in it; when it succeeds, the last of them is there.
 pub type OnMissing<'a> = &'a mut dyn FnMut(BorrowedFd<'_>, &[OsString]) -> io::Result<()>;
 
@@ -86,7 +160,7 @@ pub type OnMissing<'a> = &'a mut dyn FnMut(BorrowedFd<'_>, &[OsString]) -> io::R
 pub fn find_place(
     root: BorrowedFd<'_>,
     path: &Path,
-    follow_last: bool,
+    follow: Links,
     missing: OnMissing<'_>,
 ) -> io::Result<Place> {
     let mut folders: Vec<OwnedFd> = Vec::new();
@@ -101,7 +175,10 @@ pub fn find_place(
         }
         let folder = folders.last().map_or(root, AsFd::as_fd);
         let last = left.is_empty();
-        if (follow_last || !last) && is_link(folder, &name)? {
+        if !(last && follow == Links::ButTheLast) && is_link(folder, &name)? {
+            if matches!(follow, Links::OfMount(id) if mount_id(folder)? != id) {
+                return Err(Errno::XDEV.into());
+            }
             links += 1;
             if links > MAX_LINKS {
                 return Err(Errno::LOOP.into());

@@ -13,7 +13,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::detached::{self, DATA, NO_EXEC, NO_SUID, READ_ONLY};
+use crate::detached::{self, DATA, NO_DEV, NO_EXEC, NO_SUID, READ_ONLY};
 use crate::path::open_in_root;
 use crate::supervisor::is_mapped;
 use crate::wire::Failure;
@@ -27,6 +27,21 @@ const DEVICES: [(&str, bool); 6] = [
     ("random", true),
     ("urandom", true),
     ("tty", false),
+];
+
+/// What a privileged run has besides, where the host has it: as BuildKit, and what virtual machines and user file systems need.
+const PRIVILEGED_DEVICES: [&str; 11] = [
+    "fuse",
+    "kvm",
+    "loop-control",
+    "loop0",
+    "loop1",
+    "loop2",
+    "loop3",
+    "loop4",
+    "loop5",
+    "loop6",
+    "loop7",
 ];
 
 const LINKS: [(&str, &str); 6] = [
@@ -80,19 +95,12 @@ impl System {
         let sys = sys(spec)?;
         let cgroup = cgroup(spec);
         let dev = crate::mounts::tmpfs(Some(64 << 10), 0o755, NO_EXEC)?;
-        fill_dev(&dev).map_err(Failure::at("fill", "/dev"))?;
-        let mut devices = Vec::new();
-        for (name, needed) in DEVICES {
-            match device(name) {
-                Ok(device) => devices.push((name, device)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !needed => {}
-                Err(error) => {
-                    return Err(Failure::at("bind the device", &format!("/dev/{name}"))(
-                        error,
-                    ));
-                }
-            }
+        if spec.privileged {
+            // Where it is refused, devices that the command makes stay closed.
+            let _ = crate::sys::clear_mount_attributes(&dev, NO_DEV);
         }
+        let devices = devices(spec.privileged)?;
+        fill_dev(&dev, &devices).map_err(Failure::at("fill", "/dev"))?;
         Ok(Self {
             proc,
             sys,
@@ -216,23 +224,41 @@ fn cgroup(spec: &RunSpec) -> Option<OwnedFd> {
     }
 }
 
+fn devices(privileged: bool) -> Result<Vec<(&'static str, OwnedFd)>, Failure> {
+    let mut devices = Vec::new();
+    let more = PRIVILEGED_DEVICES.iter().filter(|_| privileged);
+    for (name, needed) in DEVICES.into_iter().chain(more.map(|name| (*name, false))) {
+        match device(name) {
+            Ok(device) => devices.push((name, device)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !needed => {}
+            Err(error) => {
+                return Err(Failure::at("bind the device", &format!("/dev/{name}"))(
+                    error,
+                ));
+            }
+        }
+    }
+    Ok(devices)
+}
+
 fn device(name: &str) -> io::Result<OwnedFd> {
     let device = open(
         format!("/dev/{name}"),
         OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
         Mode::empty(),
     )?;
-    if FileType::from_raw_mode(fstat(&device)?.st_mode) != FileType::CharacterDevice {
+    let kind = FileType::from_raw_mode(fstat(&device)?.st_mode);
+    if !matches!(kind, FileType::CharacterDevice | FileType::BlockDevice) {
         return Err(Errno::NODEV.into());
     }
     detached::copy(device, false, NO_SUID | NO_EXEC)
 }
 
-fn fill_dev(dev: &OwnedFd) -> io::Result<()> {
-    for (name, _) in DEVICES {
+fn fill_dev(dev: &OwnedFd, devices: &[(&str, OwnedFd)]) -> io::Result<()> {
+    for (name, _) in devices {
         openat(
             dev,
-            name,
+            *name,
             OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC,
             Mode::from_raw_mode(0o666),
         )?;

@@ -39,6 +39,15 @@ pub struct Stdio {
     pub stderr: OwnedFd,
 }
 
+/// What mounts refer to besides the root.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Extra<'a> {
+    /// What [`MountKind::Root`](crate::MountKind::Root) counts.
+    pub roots: &'a [&'a RootMount],
+    /// What [`MountKind::Socket`](crate::MountKind::Socket) counts: stream sockets without a name. They listen when [`run`] returns.
+    pub sockets: &'a [BorrowedFd<'a>],
+}
+
 /// A command that runs. Dropping it kills it, with every process that it started.
 #[derive(Debug)]
 pub struct Running {
@@ -69,7 +78,7 @@ pub struct Exit {
     pub max_rss_kib: u64,
 }
 
-/// Starts `spec` in `root`. `extra` are what [`MountKind::Root`](crate::MountKind::Root) counts. May be called from any thread; the
+/// Starts `spec` in `root`. May be called from any thread; the
 /// command does not depend on that thread's life. Returns once the command is executing (or was not found: see [`Exit::code`]).
 ///
 /// # Errors
@@ -78,16 +87,16 @@ pub fn run(
     root: &RootMount,
     spec: &RunSpec,
     stdio: Stdio,
-    extra: &[&RootMount],
+    extra: Extra<'_>,
 ) -> Result<Running, SpawnError> {
-    if extra.len() + 4 > MAX_FDS {
+    let given = extra.roots.len() + extra.sockets.len();
+    if given + 4 > MAX_FDS {
         return Err(SpawnError::Invalid(format!(
-            "{} extra root mounts; at most {} are possible",
-            extra.len(),
+            "{given} extra root mounts and sockets; at most {} are possible",
             MAX_FDS - 4
         )));
     }
-    if !extra.iter().chain([&root]).all(|mount| mount.take()) {
+    if !extra.roots.iter().chain([&root]).all(|mount| mount.take()) {
         return Err(SpawnError::RootUsed);
     }
     let (socket, theirs) = wire::pair().map_err(step("socketpair"))?;
@@ -152,7 +161,7 @@ fn send_request(
     spec: OwnedFd,
     root: &RootMount,
     stdin: &Stdin,
-    extra: &[&RootMount],
+    extra: Extra<'_>,
 ) -> io::Result<()> {
     let stdin = match stdin {
         Stdin::Null => None,
@@ -161,13 +170,15 @@ fn send_request(
     let request = Request {
         upper: root.upper().is_some(),
         stdin: stdin.is_some(),
+        roots: extra.roots.len(),
     };
     let first: [Option<BorrowedFd<'_>>; 4] =
         [Some(spec.as_fd()), Some(root.as_fd()), root.upper(), stdin];
     let fds: Vec<_> = first
         .into_iter()
         .flatten()
-        .chain(extra.iter().map(|mount| mount.as_fd()))
+        .chain(extra.roots.iter().map(|mount| mount.as_fd()))
+        .chain(extra.sockets.iter().copied())
         .collect();
     wire::send(socket, &request, &fds)
 }

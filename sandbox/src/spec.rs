@@ -2,6 +2,7 @@
 //! re-executed child as JSON on an anonymous file (both ends are the same binary, so the format has no version).
 //! Unaware of how any of it is done.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ pub struct RunSpec {
     pub argv: Vec<String>,
     /// The whole environment, each `NAME=value`; nothing is added.
     pub env: Vec<String>,
-    /// Absolute, inside the root; it must exist.
+    /// Absolute, inside the root. What is missing of it is made, mode 0755, owned by the command's user, and stays.
     pub cwd: String,
     /// The user id.
     pub uid: u32,
@@ -29,7 +30,8 @@ pub struct RunSpec {
     pub network: Network,
     /// Mounted in this order, after `/proc`, `/sys` and `/dev`.
     pub mounts: Vec<Mount>,
-    /// All capabilities, no seccomp filter, nothing masked, `/sys` writable. Host devices are not added.
+    /// All capabilities, no seccomp filter, nothing masked, `/sys` writable, devices usable as far as the user namespace allows
+    /// (loop devices, fuse and kvm are there where the host has them).
     pub privileged: bool,
     /// The size of `/dev/shm` in bytes.
     pub shm_size: u64,
@@ -79,7 +81,7 @@ pub enum Network {
 pub struct Mount {
     /// Absolute, inside the root. Symbolic links in it are followed inside the root. What is missing is made (a
     /// folder, or a file for a file) and is gone from the upper again after the run where it is still empty; what is
-    /// missing inside an earlier mount is made there and stays.
+    /// missing inside an earlier mount is made there and stays. Links inside an earlier mount are an error.
     pub target: String,
     /// What is mounted.
     pub kind: MountKind,
@@ -88,7 +90,7 @@ pub struct Mount {
 }
 
 /// What is mounted.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub enum MountKind {
     /// A folder or file of the host, with what is mounted below it.
     Bind {
@@ -115,11 +117,37 @@ pub enum MountKind {
         /// Its group.
         gid: u32,
     },
-    /// A part of one of the `extra` root mounts that are given to [`run`](crate::run).
+    /// A socket in memory. The caller accepts the connections.
+    Socket {
+        /// Its place in [`Extra::sockets`](crate::Extra).
+        index: usize,
+        /// Its mode, as `0o600`.
+        mode: u32,
+        /// Its owner.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+    },
+    /// A part of one of the root mounts that are given to [`run`](crate::run).
     Root {
-        /// Its place in `extra`. Each can be used by one mount.
+        /// Its place in [`Extra::roots`](crate::Extra). Each can be used by one mount.
         index: usize,
         /// A path in it that is not trusted, resolved inside it. Empty: its root.
         path: String,
     },
+}
+
+impl fmt::Debug for MountKind {
+    /// Without the content of files, which may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind { base, path } => write!(f, "bind of {path:?} in {}", base.display()),
+            Self::Tmpfs { size, mode } => write!(f, "tmpfs of {size:?} bytes, {mode:o}"),
+            Self::File { content, mode, .. } => {
+                write!(f, "file of {} bytes, {mode:o}", content.len())
+            }
+            Self::Socket { index, mode, .. } => write!(f, "socket {index}, {mode:o}"),
+            Self::Root { index, path } => write!(f, "{path:?} in root {index}"),
+        }
+    }
 }

@@ -18,7 +18,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::Disabled;
-use crate::path::{find_place, open_in_root};
+use crate::path::{Links, find_place, open_in_root};
 
 /// What was made for one run.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Stubs {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             answer => return answer.map(|_| ()),
         }
-        let place = find_place(root, target, true, &mut |folder, names| {
+        let place = find_place(root, target, Links::All, &mut |folder, names| {
             self.make(folder, names, true)
         })?;
         let Some(name) = place.name else {

@@ -18,12 +18,12 @@ use rustix::process::{Signal, pidfd_send_signal, setsid};
 use rustix::stdio::{dup2_stderr, dup2_stdout, stdin};
 
 use crate::detached::{self, NO_DEV, NO_SUID, READ_ONLY};
-use crate::init::{self, Job, Source};
+use crate::init::{self, Given, Job, Source};
 use crate::path::{is_folder, open_in_root};
 use crate::stubs::Stubs;
 use crate::sys::{self, Ended, Fork};
 use crate::wire::{self, Failure, Reply, Request};
-use crate::{MountKind, Network, RunSpec};
+use crate::{MountKind, Network, RunSpec, workdir};
 
 /// What the child says before it executes the command, one JSON value a line.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
@@ -50,6 +50,8 @@ pub fn main() -> ExitCode {
 fn supervise(socket: &OwnedFd) -> Result<(), Failure> {
     // Fails only for the leader of a process group, which is fine too.
     let _ = setsid();
+    // Mount points are as in an image, whatever the caller's own files shall be.
+    sys::set_umask(0o022);
     let request = wire::receive::<Request>(socket).map_err(Failure::of("receive the request"))?;
     let Some((request, fds)) = request else {
         return Ok(());
@@ -182,8 +184,13 @@ fn prepare(request: &Request, fds: Vec<OwnedFd>) -> Result<(Job, Stubs), Failure
     let root = next()?;
     let upper = request.upper.then(&mut next).transpose()?;
     let stdin = request.stdin.then(&mut next).transpose()?;
-    let extra: Vec<OwnedFd> = fds.collect();
+    let mut roots: Vec<OwnedFd> = fds.collect();
+    let sockets = roots.split_off(request.roots.min(roots.len()));
+    let given = Given { roots, sockets };
     check(&spec)?;
+    if upper.is_some() {
+        workdir::make(root.as_fd(), &spec).map_err(Failure::at("make the folder", &spec.cwd))?;
+    }
     let mut stubs = Stubs::new(upper, spec.disabled);
     for folder in ["/proc", "/sys", "/dev"] {
         stubs
@@ -192,7 +199,7 @@ fn prepare(request: &Request, fds: Vec<OwnedFd>) -> Result<(Job, Stubs), Failure
     }
     let mut sources = Vec::new();
     for mount in &spec.mounts {
-        let (source, folder) = source(&mount.kind, mount.read_only, &spec, &extra)?;
+        let (source, folder) = source(&mount.kind, mount.read_only, &spec, &given.roots)?;
         let made = stubs.ensure(root.as_fd(), Path::new(&mount.target), folder);
         made.map_err(Failure::at("make the mount point", &mount.target))?;
         sources.push(source);
@@ -203,7 +210,8 @@ fn prepare(request: &Request, fds: Vec<OwnedFd>) -> Result<(Job, Stubs), Failure
             spec,
             root,
             stdin,
-            extra,
+            given,
+            ignored: sys::ignored_signals(),
             sources,
         },
         stubs,
@@ -270,13 +278,13 @@ fn source(
     kind: &MountKind,
     read_only: bool,
     spec: &RunSpec,
-    extra: &[OwnedFd],
+    roots: &[OwnedFd],
 ) -> Result<(Source, bool), Failure> {
     match kind {
         MountKind::Tmpfs { .. } => Ok((Source::Made, true)),
-        MountKind::File { .. } => Ok((Source::Made, false)),
+        MountKind::File { .. } | MountKind::Socket { .. } => Ok((Source::Made, false)),
         MountKind::Root { index, path } => {
-            let root = extra
+            let root = roots
                 .get(*index)
                 .ok_or_else(|| Failure::Invalid(format!("there is no extra root mount {index}")))?;
             let opened = open_source(root.as_fd(), path, spec);

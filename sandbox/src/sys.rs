@@ -87,14 +87,29 @@ struct MountAttr {
     userns_fd: u64,
 }
 
+/// Takes attributes away from a mount.
+pub fn clear_mount_attributes(mount: impl AsFd, clear: MountAttrFlags) -> io::Result<()> {
+    change_mount_attributes(mount, MountAttrFlags::empty(), clear, false)
+}
+
 /// Sets attributes of a mount and, when `recursive`, of all below it.
 pub fn set_mount_attributes(
     mount: impl AsFd,
     set: MountAttrFlags,
     recursive: bool,
 ) -> io::Result<()> {
+    change_mount_attributes(mount, set, MountAttrFlags::empty(), recursive)
+}
+
+fn change_mount_attributes(
+    mount: impl AsFd,
+    set: MountAttrFlags,
+    clear: MountAttrFlags,
+    recursive: bool,
+) -> io::Result<()> {
     let attr = MountAttr {
         set: u64::from(set.bits()),
+        clear: u64::from(clear.bits()),
         ..MountAttr::default()
     };
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
@@ -125,17 +140,29 @@ pub fn close_others_on_exec() -> io::Result<()> {
     })
 }
 
-/// Puts every signal back to its default and unblocks all: an ignored signal (Rust ignores SIGPIPE) would stay ignored over exec.
-pub fn reset_signals() {
+/// The signals that this process ignores: bits of `SigIgn` in its status. All, where that cannot be read.
+pub fn ignored_signals() -> Vec<c_int> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let bits = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let bits = bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    let bits = bits.unwrap_or(u64::MAX);
+    (1..=64)
+        .filter(|signal| bits >> (signal - 1) & 1 == 1)
+        .collect()
+}
+
+/// Puts ignored signals back to their default and unblocks all: an ignored signal (Rust ignores SIGPIPE) would stay ignored over exec,
+/// one with a handler gets its default by that.
+pub fn reset_signals(ignored: &[c_int]) {
     // A zeroed `struct kernel_sigaction`: SIG_DFL, no flags, an empty mask. Past libc, which keeps two signals to itself and starts
     // processes with these ignored.
     let default = [0_u64; 4];
-    for signal in 1..=64 {
+    for signal in ignored {
         // SAFETY: the structure is at least as large as the kernel's and installs no code. SIGKILL and SIGSTOP are refused, which is right.
         unsafe {
             libc::syscall(
                 libc::SYS_rt_sigaction,
-                signal,
+                *signal,
                 default.as_ptr(),
                 ptr::null::<u64>(),
                 size_of::<u64>(),

@@ -2,7 +2,7 @@
 //! attached. Both ends are the same binary, so the format has no version. Unaware of what the messages cause.
 //!
 //! Caller: [`Request`] with the descriptors *spec* (an anonymous file that holds the [`RunSpec`](crate::RunSpec) as JSON, since secrets may be
-//! larger than a packet), *root*, *upper* and *stdin* where there are, then *extra*.
+//! larger than a packet), *root*, *upper* and *stdin* where there are, then the extra *roots* and *sockets*.
 //! Answers: [`Reply::Started`] with a pidfd of the command, then [`Reply::Ended`]; or [`Reply::Failed`].
 
 use std::io::{self, IoSlice, IoSliceMut};
@@ -29,6 +29,7 @@ const MAX_MESSAGE: usize = 64 << 10;
 pub struct Request {
     pub upper: bool,
     pub stdin: bool,
+    pub roots: usize,
 }
 
 /// What comes back.

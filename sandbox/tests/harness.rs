@@ -11,8 +11,8 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use kiln_sandbox::{
-    Disabled, EnterOptions, Entered, Exit, OverlaySpec, RootMount, RunSpec, Running, SpawnError,
-    Stdin, Stdio, enter, mount_overlay, run,
+    Disabled, EnterOptions, Entered, Exit, Extra, OverlaySpec, RootMount, RunSpec, Running,
+    SpawnError, Stdin, Stdio, enter, mount_overlay, run,
 };
 
 /// A name and what is done, after `enter`, in a process of its own.
@@ -263,7 +263,15 @@ impl Ground {
             disabled: self.disabled.get(),
             ..spec.clone()
         };
-        let running = run(root, &spec, stdio, extra)?;
+        let running = run(
+            root,
+            &spec,
+            stdio,
+            Extra {
+                roots: extra,
+                sockets: &[],
+            },
+        )?;
         Ok((running, File::from(OwnedFd::from(reader))))
     }
 }

@@ -15,6 +15,7 @@ pub fn main(name: &str) -> ExitCode {
         ),
         "descriptors" => descriptors(),
         "write-to-self" => write_to_self(),
+        "greet" => greet(),
         "probe" => {
             for check in kiln_sandbox::probe(
                 "/tmp/kiln-probe-no-such-store".as_ref(),
@@ -97,6 +98,17 @@ fn descriptors() {
     names.sort();
     drop(listing);
     println!("{names:?}");
+}
+
+/// Sends a line to the socket `/run/socket`, prints the answer.
+fn greet() {
+    use std::io::{Read, Write};
+    let mut socket = std::os::unix::net::UnixStream::connect("/run/socket").unwrap();
+    socket.write_all(b"hello").unwrap();
+    socket.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    println!("{answer}");
 }
 
 /// Whether the file that this process executes lies on a read-only mount, and why it cannot be opened for writing.

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 
-use kiln_sandbox::{RunSpec, SpawnError, Stdin, Stdio, run};
+use kiln_sandbox::{Extra, RunSpec, SpawnError, Stdin, Stdio, run};
 
 use crate::harness::{Ground, command_line, note, shell};
 
@@ -48,7 +48,13 @@ pub fn stdin_is_passed(ground: &Ground) {
         stdout: stdout.into(),
         stderr: stderr.into(),
     };
-    let running = run(&ground.root("upper"), &shell("cat"), stdio, &[]).unwrap();
+    let running = run(
+        &ground.root("upper"),
+        &shell("cat"),
+        stdio,
+        Extra::default(),
+    )
+    .unwrap();
     writer.write_all(b"through").unwrap();
     drop(writer);
     let mut text = String::new();
@@ -118,12 +124,12 @@ pub fn impossible_specs(ground: &Ground) {
             .to_string()
     };
     let missing = RunSpec {
-        cwd: "/no/such".to_owned(),
+        cwd: "/bin/sh".to_owned(),
         ..shell("")
     };
     assert_eq!(
         fails("a", &missing),
-        "chdir \"/no/such\": No such file or directory (os error 2)"
+        "chdir \"/bin/sh\": Not a directory (os error 20)"
     );
     assert_eq!(
         fails(
@@ -198,7 +204,13 @@ pub fn many_threads_at_once(ground: &Ground) {
                     stdout: stdout.into(),
                     stderr,
                 };
-                let running = run(root, &shell(&format!("echo {number} $$")), stdio, &[]).unwrap();
+                let running = run(
+                    root,
+                    &shell(&format!("echo {number} $$")),
+                    stdio,
+                    Extra::default(),
+                )
+                .unwrap();
                 let mut text = String::new();
                 output.read_to_string(&mut text).unwrap();
                 assert_eq!(

@@ -145,4 +145,17 @@ pub fn privileged(ground: &Ground) {
         1 << 21,
         "CAP_SYS_ADMIN is missing from {effective}"
     );
+    // Real root opens the devices that it makes; a user namespace cannot make them.
+    let spec = RunSpec {
+        privileged: true,
+        ..shell(
+            "mknod /zero c 1 5 && mknod /dev/zero2 c 1 5 && head -c 3 /zero > /three && head -c 3 /dev/zero2 > /three",
+        )
+    };
+    let outcome = ground.run(&ground.root("upper"), &spec);
+    if ground.entered.rootless {
+        assert_eq!(outcome.exit.code, Some(1), "{}", outcome.output);
+    } else {
+        assert_eq!(outcome.exit.code, Some(0), "{}", outcome.output);
+    }
 }

@@ -105,7 +105,10 @@ pub fn thread_ends(ground: &Ground) {
                 disabled,
                 ..shell("sleep 0.3; echo alive")
             };
-            (kiln_sandbox::run(&root, &spec, stdio, &[]).unwrap(), reader)
+            (
+                kiln_sandbox::run(&root, &spec, stdio, kiln_sandbox::Extra::default()).unwrap(),
+                reader,
+            )
         };
         scope.spawn(start).join().unwrap()
     });

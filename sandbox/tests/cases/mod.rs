@@ -1,13 +1,16 @@
 //! All cases, by subject. Those whose names start with an underscore are parts of others.
 
+mod attacks;
 mod basics;
 mod identity;
 mod killing;
 mod mounting;
 mod overlays;
 mod probing;
+mod sockets;
 mod stubs;
 mod system;
+mod workdir;
 
 use crate::harness::Case;
 
@@ -78,6 +81,25 @@ pub const ALL: &[Case] = &[
     ("parts of other roots", mounting::other_roots),
     ("mounts in mounts", mounting::nested),
     ("nothing of the host is left", mounting::host_is_gone),
+    (
+        "a link in a mount redirects no other mount",
+        attacks::links_in_mounts,
+    ),
+    (
+        "a link that comes and goes redirects no mount",
+        attacks::racing_links,
+    ),
+    (
+        "links of the image stay inside",
+        attacks::links_of_the_image,
+    ),
+    ("sockets are the caller's", sockets::connections_arrive),
+    ("a missing working folder is made", workdir::is_made),
+    ("a working folder leads nowhere else", workdir::stays_inside),
+    (
+        "the caller's umask is the caller's own",
+        workdir::umask_of_the_caller,
+    ),
     ("a trivial run leaves nothing", stubs::nothing_is_left),
     ("an image without any folder", stubs::bare_image),
     ("resolv.conf is a dangling link", stubs::dangling_link),

@@ -5,7 +5,7 @@ use crate::execute::Execution;
 use crate::failure::StepError;
 use crate::users::Identity;
 use kiln_parser::graph::{Network, Node, RunOp, Security};
-use kiln_sandbox::{RootMount, RunSpec, Stdin, Stdio};
+use kiln_sandbox::{Extra, RootMount, RunSpec, Stdin, Stdio};
 
 /// The PATH of an image that sets none; docker's.
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -58,8 +58,12 @@ pub fn run(
         stdout: output,
         stderr: duplicate,
     };
-    let extra: Vec<&RootMount> = prepared.roots.iter().collect();
-    let running = kiln_sandbox::run(&root, &spec, stdio, &extra)?;
+    let roots: Vec<&RootMount> = prepared.roots.iter().collect();
+    let extra = Extra {
+        roots: &roots,
+        sockets: &[],
+    };
+    let running = kiln_sandbox::run(&root, &spec, stdio, extra)?;
     if let Some(note) = running.note() {
         execution.session.events.warn(note);
     }
