@@ -20,6 +20,7 @@ use kiln_oci::Digest;
 use crate::{Origin, Tree};
 
 pub use commit::{CommitOptions, CommittedUpper};
+pub use ingest::ForeignLayer;
 pub use read::index_tar;
 pub use write::LayerWriter;
 

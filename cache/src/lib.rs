@@ -74,7 +74,8 @@ pub use fetched::Fetched;
 pub use image::{ImageSummary, StoredImage};
 pub use key::{KEY_VERSION, KeyBuilder};
 pub use layer::{
-    CommitOptions, CommittedUpper, CompressedBlob, Layer, LayerIndex, LayerWriter, index_tar,
+    CommitOptions, CommittedUpper, CompressedBlob, ForeignLayer, Layer, LayerIndex, LayerWriter,
+    index_tar,
 };
 pub use memo::MemoBundle;
 pub use record::Record;

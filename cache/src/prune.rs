@@ -8,6 +8,8 @@
 //! there. The first decides and deletes rows; the second renames into the trash what nobody has pinned or made known again in
 //! between. A kill leaves files without rows, which are whole and go with the next prune, never rows without files.
 
+mod withdraw;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::PoisonError;

@@ -31,18 +31,26 @@
 //! this module.
 
 mod docker;
+mod documents;
 mod error;
+mod find;
 mod input;
 mod layout;
 mod load;
 mod members;
 mod plan;
+mod receipt;
+mod receive;
 mod save;
+mod volumes;
 
 pub use error::{LoadError, SaveError};
 pub use input::Input;
-pub use load::{Loaded, LoadedImage, LoadedLayer, load, load_for};
+pub use load::{Loaded, LoadedImage, LoadedIndex, LoadedLayer, Selection, load, load_for};
+pub use receipt::{LeftOut, Receipt};
+pub use receive::{Announcement, Contents, Incoming, Received, Receiver, receive};
 pub use save::{BlobSource, SaveImage, save};
+pub use volumes::{MAX_PARTS, Sums, damaged_part, part_path, sums_path};
 
 /// The most files and links that an archive may hold.
 pub const MAX_ENTRIES: usize = 200_000;
@@ -86,6 +94,8 @@ const INDEX_FILE: &str = "index.json";
 const DOCKER_FILE: &str = "manifest.json";
 /// The docker archive's older entry point.
 const REPOSITORIES_FILE: &str = "repositories";
+/// The receipt of a delta.
+const RECEIPT_FILE: &str = "kiln-delta.json";
 
 /// Where an OCI layout keeps a blob.
 fn blob_path(digest: &crate::Digest) -> String {

@@ -20,6 +20,39 @@ pub const XZ_MEMORY: u64 = 128 << 20;
 /// How many bytes at the start of a file [`sniff`] wants to see.
 pub const SNIFF: usize = 10;
 
+/// To how many bytes any compressed input may expand, however small it is.
+const EXPANSION: u64 = 16 << 30;
+
+/// To how many bytes an input of `size` bytes may expand. Images hold files of zeros that compress a
+/// thousandfold; what is both so dense and so large was made to fill disks.
+pub const fn most_expanded(size: u64) -> u64 {
+    let many = size.saturating_mul(200);
+    if many > EXPANSION { many } else { EXPANSION }
+}
+
+/// Reads up to a limit; what goes on beyond it fails with [`io::ErrorKind::FileTooLarge`].
+#[derive(Debug)]
+pub struct Limited<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R> Limited<R> {
+    /// At most `limit` bytes of `inner`.
+    pub fn new(inner: R, limit: u64) -> Self {
+        Self { inner, left: limit }
+    }
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        let left = self.left.checked_sub(count as u64);
+        self.left = left.ok_or(io::ErrorKind::FileTooLarge)?;
+        Ok(count)
+    }
+}
+
 /// How bytes are compressed, told from their start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Encoding {

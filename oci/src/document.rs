@@ -27,6 +27,14 @@ pub enum DocumentError {
         /// Where and why.
         source: serde_json::Error,
     },
+    /// A manifest that is an index too, or the other way round: two readers would see two images.
+    #[error("{what} is malformed: it has {field:?}, which only another kind of document has")]
+    Ambiguous {
+        /// Which kind of document it should be.
+        what: &'static str,
+        /// The field.
+        field: String,
+    },
 }
 
 /// Parses `bytes`, called `what` in errors.

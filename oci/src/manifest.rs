@@ -64,7 +64,13 @@ impl Manifest {
     /// # Errors
     /// [`DocumentError`] when it is too large, too deep or malformed.
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
-        document::parse(bytes, "manifest")
+        let manifest: Self = document::parse(bytes, "manifest")?;
+        let is_index = manifest
+            .media_type
+            .as_deref()
+            .is_some_and(media_type::is_index);
+        unambiguous("manifest", is_index, &manifest.rest, &["manifests"])?;
+        Ok(manifest)
     }
 
     /// Compact JSON in the specification's field order: the same bytes for equal values.
@@ -123,12 +129,36 @@ impl Index {
     /// # Errors
     /// [`DocumentError`] when it is too large, too deep or malformed.
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
-        document::parse(bytes, "index")
+        let index: Self = document::parse(bytes, "index")?;
+        let is_manifest = index
+            .media_type
+            .as_deref()
+            .is_some_and(media_type::is_manifest);
+        unambiguous("index", is_manifest, &index.rest, &["config", "layers"])?;
+        Ok(index)
     }
 
     /// Compact JSON in the specification's field order: the same bytes for equal values.
     pub fn to_bytes(&self) -> Vec<u8> {
         document::write(self)
+    }
+}
+
+/// Refuses what could be read as two documents (CVE-2021-41190).
+fn unambiguous(
+    what: &'static str,
+    is_typed_as_other: bool,
+    rest: &Map<String, Value>,
+    others: &[&str],
+) -> Result<(), DocumentError> {
+    let typed = is_typed_as_other.then_some("mediaType");
+    let has = |field: &&&str| rest.contains_key(**field);
+    match typed.or(others.iter().find(has).copied()) {
+        None => Ok(()),
+        Some(field) => Err(DocumentError::Ambiguous {
+            what,
+            field: field.into(),
+        }),
     }
 }
 
@@ -149,6 +179,21 @@ mod tests {
         );
         assert_eq!(String::from_utf8(manifest.to_bytes()).unwrap(), expected);
         assert_eq!(Manifest::parse(expected.as_bytes()).unwrap(), manifest);
+    }
+
+    #[test]
+    fn a_document_is_one_thing() {
+        let config = serde_json::to_string(&Descriptor::of(media_type::OCI_CONFIG, b"{}")).unwrap();
+        let both = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[],"manifests":[]}}"#);
+        let typed = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{}","config":{config},"layers":[]}}"#,
+            media_type::DOCKER_MANIFEST_LIST
+        );
+        for document in [both.as_bytes(), typed.as_bytes()] {
+            let refused = Manifest::parse(document).unwrap_err();
+            assert!(matches!(refused, DocumentError::Ambiguous { .. }));
+        }
+        assert!(Index::parse(both.as_bytes()).is_err());
     }
 
     #[test]

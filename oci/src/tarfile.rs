@@ -230,6 +230,14 @@ pub enum TarError {
     },
 }
 
+/// Whether bytes look like the start of a tar: a header, or the end of one that is empty.
+pub fn starts_tar(start: &[u8]) -> bool {
+    let block: Option<&[u8; BLOCK]> = start.first_chunk();
+    block.map_or(start.is_empty(), |block| {
+        block.iter().all(|byte| *byte == 0) || ustar::Block::new(block, 0).is_ok()
+    })
+}
+
 /// How many zero bytes follow a content of `size` bytes.
 pub const fn padding(size: u64) -> usize {
     let over = (size % BLOCK as u64) as usize;

@@ -1,6 +1,7 @@
 //! What a command failed with, as people read it: what happened, why, what to do; and the exit code for scripts.
 
 use crate::environment;
+use crate::units::bytes;
 use kiln_cache::{ImageError, LayerError, StoreError};
 use kiln_engine::archive::ArchiveError;
 use kiln_engine::chain_of_causes;
@@ -183,6 +184,26 @@ impl From<ArchiveError> for Failure {
                 | StoreError::SizeMismatch { .. }),
             ) => Failure::new(Kind::Build, chain_of_causes(&error)),
             ArchiveError::Store(error) => error.into(),
+            ArchiveError::MissingBase { ref bases, .. } => {
+                let base = if bases.is_empty() {
+                    "the image that it was made against".to_owned()
+                } else {
+                    bases.join(" or ")
+                };
+                Failure::new(Kind::Build, chain_of_causes(&error)).hint(format!(
+                    "load {base} first, or ask for an archive without --base"
+                ))
+            }
+            ArchiveError::Space { path, needed, free } => Failure::new(
+                Kind::Environment,
+                format!(
+                    "no space left for the archive's layers: they need at least {} in {}, which has {}",
+                    bytes(needed),
+                    path.display(),
+                    bytes(free)
+                ),
+            )
+            .hint("free some space, or shrink the store with `kiln prune --max-size SIZE`"),
             ArchiveError::Save(error @ (SaveError::Write(_) | SaveError::Header(_))) => {
                 Failure::new(Kind::Environment, chain_of_causes(&error))
             }

@@ -7,7 +7,9 @@ use std::io::{self, Cursor, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use kiln_oci::Digest;
-use kiln_oci::compression::{Encoding, SNIFF, decoder, sniff};
+use kiln_oci::compression::{Encoding, Limited, SNIFF, decoder, most_expanded, sniff};
+
+use rusqlite::OptionalExtension;
 
 use crate::layer::read::read_tree;
 use crate::store::blobs::check_blob;
@@ -47,23 +49,65 @@ impl Store {
         size: u64,
         diff_id: &Digest,
     ) -> Result<Layer, StoreError> {
-        if let Some(layer) = self.held_layer(digest, diff_id)? {
-            return Ok(layer);
+        let known = ForeignLayer {
+            digest: Some(*digest),
+            size,
+            diff_id: Some(*diff_id),
+        };
+        self.take_layer(blob, &known).map(|(layer, _)| layer)
+    }
+
+    /// As [`Store::ingest_layer`], for a layer of which less may be known; says whether it is new to the store. A blob without a digest that is compressed in a way that no
+    /// manifest can name is not kept, only its tar.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn take_layer(
+        &self,
+        blob: &mut dyn Read,
+        known: &ForeignLayer,
+    ) -> Result<(Layer, bool), StoreError> {
+        if let Some(layer) = self.held_foreign(known)? {
+            return Ok((layer, false));
         }
+        self.read_layer(blob, known).map(|layer| (layer, true))
+    }
+
+    fn read_layer(&self, blob: &mut dyn Read, known: &ForeignLayer) -> Result<Layer, StoreError> {
         let mut start = vec![0; SNIFF];
         let count = read_full(blob, &mut start).map_err(|source| LayerError::Tar(source.into()))?;
         start.truncate(count);
         let encoding = sniff(&start);
-        let blob = Cursor::new(start).chain(blob);
-        if encoding == Encoding::Plain {
-            return self.ingest_plain(blob, digest, size, diff_id);
+        let blob = Cursor::new(start)
+            .chain(blob)
+            .take(known.size.saturating_add(1));
+        match (encoding, known.digest) {
+            (Encoding::Plain, _) => self.take_plain(blob, known),
+            (Encoding::Bzip2 | Encoding::Xz, None) => {
+                let limit = most_expanded(known.size);
+                let decoded =
+                    decoder(blob, encoding).map_err(|source| LayerError::Tar(source.into()))?;
+                let (tree, tar) =
+                    write_tar(self.sink("layer")?, &mut Limited::new(decoded, limit))?;
+                self.publish_foreign(tree, &tar, known, None)
+            }
+            _ => self.take_compressed(blob, encoding, known),
         }
+    }
+
+    fn take_compressed(
+        &self,
+        blob: impl Read,
+        encoding: Encoding,
+        known: &ForeignLayer,
+    ) -> Result<Layer, StoreError> {
         let mut compressed = Tee {
-            reader: blob.take(size.saturating_add(1)),
+            reader: blob,
             sink: self.sink("blob")?,
             failure: None,
         };
         let tar = self.sink("layer")?;
+        let limit = most_expanded(known.size);
         let (tree, tar) = std::thread::scope(|scope| {
             let (chunks, incoming) = sync_channel(IN_FLIGHT);
             let parser = scope.spawn(move || {
@@ -75,50 +119,92 @@ impl Store {
                     },
                 )
             });
-            let fed = feed(&mut compressed, encoding, &chunks);
+            let fed = feed(&mut compressed, encoding, limit, &chunks);
             drop(chunks);
             let parsed = parser.join().unwrap_or_else(|_| {
                 Err(LayerError::Tar(io::Error::other("the parser failed").into()).into())
             });
             compressed.check()?;
-            fed.map_err(|source| LayerError::Tar(source.into()))?;
-            parsed
+            match fed {
+                Err(source) if source.kind() == io::ErrorKind::FileTooLarge => {
+                    Err(too_much(limit).into())
+                }
+                Err(source) => Err(LayerError::Tar(source.into()).into()),
+                Ok(()) => parsed,
+            }
         })?;
         let compressed = compressed.finish()?;
-        check_blob(&compressed, compressed.size, *digest, size)?;
-        check_blob(&tar, tar.size, *diff_id, tar.size)?;
+        let digest = known.digest.unwrap_or(compressed.digest);
+        check_blob(&compressed, compressed.size, digest, known.size)?;
+        check_diff_id(&tar, known)?;
         self.publish(&compressed)?;
+        let blob = CompressedBlob {
+            digest,
+            size: known.size,
+        };
+        self.publish_foreign(tree, &tar, known, Some(blob))
+    }
+
+    fn take_plain(&self, mut blob: impl Read, known: &ForeignLayer) -> Result<Layer, StoreError> {
+        let (tree, tar) = write_tar(self.sink("layer")?, &mut blob)?;
+        check_blob(
+            &tar,
+            tar.size,
+            known.digest.unwrap_or(tar.digest),
+            known.size,
+        )?;
+        self.publish_foreign(tree, &tar, known, None)
+    }
+
+    fn publish_foreign(
+        &self,
+        tree: Tree,
+        tar: &Finished,
+        known: &ForeignLayer,
+        compressed: Option<CompressedBlob>,
+    ) -> Result<Layer, StoreError> {
+        check_diff_id(tar, known)?;
         let index = LayerIndex {
-            diff_id: *diff_id,
+            diff_id: tar.digest,
             tar_size: tar.size,
             tree: tree.into(),
         };
-        self.publish_layer(
-            &tar,
-            index,
-            Some(CompressedBlob {
-                digest: *digest,
-                size,
-            }),
-        )
+        self.publish_layer(tar, index, compressed)
     }
 
-    fn ingest_plain(
-        &self,
-        blob: impl Read,
-        digest: &Digest,
-        size: u64,
-        diff_id: &Digest,
-    ) -> Result<Layer, StoreError> {
-        let (tree, tar) = write_tar(self.sink("layer")?, &mut blob.take(size.saturating_add(1)))?;
-        check_blob(&tar, tar.size, *digest, size)?;
-        check_blob(&tar, tar.size, *diff_id, size)?;
-        let index = LayerIndex {
-            diff_id: *diff_id,
-            tar_size: size,
-            tree: tree.into(),
+    /// The layer, if the store holds what is known of it.
+    fn held_foreign(&self, known: &ForeignLayer) -> Result<Option<Layer>, StoreError> {
+        let diff_id = match (known.digest, known.diff_id) {
+            (_, Some(diff_id)) => diff_id,
+            (Some(digest), None) => self.layer_of_blob(&digest)?.unwrap_or(digest),
+            (None, None) => return Ok(None),
         };
-        self.publish_layer(&tar, index, None)
+        if let Some(digest) = known.digest {
+            return self.held_layer(&digest, &diff_id);
+        }
+        // One of this size stands for it: its manifest is made for what the store has.
+        self.pin(&[diff_id])?;
+        if !self.verify_blob(&diff_id)? {
+            return Ok(None);
+        }
+        let layer = self.layer(&diff_id)?;
+        let is_it = match &layer.compressed {
+            Some(blob) => blob.size == known.size && self.verify_blob(&blob.digest)?,
+            None => layer.index.tar_size == known.size,
+        };
+        Ok(is_it.then_some(layer))
+    }
+
+    /// The layer that a compressed blob unpacks to, as far as the store remembers.
+    fn layer_of_blob(&self, blob: &Digest) -> Result<Option<Digest>, StoreError> {
+        let query = "SELECT diff_id FROM layers WHERE compressed = ?1 ORDER BY diff_id LIMIT 1";
+        self.database().read(|connection| {
+            let mut statement = connection.prepare_cached(query)?;
+            let row = statement.query_row([blob.as_bytes()], |row| {
+                crate::store::database::digest(row, 0)
+            });
+            row.optional()
+        })
     }
 
     fn held_layer(&self, digest: &Digest, diff_id: &Digest) -> Result<Option<Layer>, StoreError> {
@@ -144,6 +230,28 @@ impl Store {
     }
 }
 
+/// What is known of a layer from outside before it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForeignLayer {
+    /// The digest that the blob should have.
+    pub digest: Option<Digest>,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The digest that the uncompressed tar should have.
+    pub diff_id: Option<Digest>,
+}
+
+fn too_much(limit: u64) -> LayerError {
+    LayerError::TooMuch {
+        what: "bytes when it is decompressed",
+        limit,
+    }
+}
+
+fn check_diff_id(tar: &Finished, known: &ForeignLayer) -> Result<(), StoreError> {
+    check_blob(tar, tar.size, known.diff_id.unwrap_or(tar.digest), tar.size)
+}
+
 /// Writes what `tar` gives to the sink and reads it as a layer.
 fn write_tar(sink: Sink, tar: &mut dyn Read) -> Result<(Tree, Finished), StoreError> {
     let tee = Tee {
@@ -163,9 +271,11 @@ fn write_tar(sink: Sink, tar: &mut dyn Read) -> Result<(Tree, Finished), StoreEr
 fn feed<R: Read>(
     compressed: &mut Tee<R>,
     encoding: Encoding,
+    limit: u64,
     chunks: &SyncSender<io::Result<Vec<u8>>>,
 ) -> io::Result<()> {
-    let outcome = feed_decoded(decoder(&mut *compressed, encoding)?, chunks);
+    let decoded = Limited::new(decoder(&mut *compressed, encoding)?, limit);
+    let outcome = feed_decoded(decoded, chunks);
     if outcome.is_err() {
         // the parser must not take a cut-off tar for a whole one; it may be gone already
         let _ = chunks.send(Err(io::ErrorKind::InvalidData.into()));
@@ -176,7 +286,7 @@ fn feed<R: Read>(
 }
 
 fn feed_decoded(
-    mut decoded: Box<dyn Read + '_>,
+    mut decoded: impl Read,
     chunks: &SyncSender<io::Result<Vec<u8>>>,
 ) -> io::Result<()> {
     loop {

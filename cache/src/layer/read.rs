@@ -27,6 +27,9 @@ use crate::{ContentDigest, ContentHasher, Entry, EntryKind, LayerError, LayerInd
 const MAX_ENTRIES: u64 = 16_000_000;
 /// Bytes of all paths together, implied parents included: bounds what a small hostile tar can make of itself.
 const MAX_NAMES: u64 = 2 << 30;
+/// Bytes of paths of parents that nobody describes: so many, and this many times what the tar itself names. A path of 4 KiB can have
+/// 2000 parents of 2 KiB.
+const MAX_IMPLIED: (u64, u64) = (64 << 20, 8);
 /// Symbolic links that one path may go through, as in the kernel.
 const MAX_LINKS: usize = 40;
 
@@ -90,6 +93,7 @@ struct Draft {
     link_groups: u32,
     count: u64,
     name_bytes: u64,
+    implied_bytes: u64,
 }
 
 impl Draft {
@@ -250,7 +254,7 @@ impl Draft {
             above = parent(directory);
         }
         for directory in missing {
-            self.name(directory)?;
+            self.imply(directory)?;
             self.entries
                 .insert(directory.into(), Entry::implied_directory(directory));
         }
@@ -269,6 +273,20 @@ impl Draft {
         gone.iter().for_each(|path| {
             self.entries.remove(path);
         });
+    }
+
+    fn imply(&mut self, directory: &[u8]) -> Result<(), LayerError> {
+        self.name(directory)?;
+        self.implied_bytes += directory.len() as u64;
+        let named = self.name_bytes - self.implied_bytes;
+        let limit = MAX_IMPLIED.0 + named.saturating_mul(MAX_IMPLIED.1);
+        if self.implied_bytes > limit {
+            return Err(LayerError::TooMuch {
+                what: "bytes of names of directories that it does not describe",
+                limit,
+            });
+        }
+        Ok(())
     }
 
     fn name(&mut self, path: &[u8]) -> Result<(), LayerError> {

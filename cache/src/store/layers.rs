@@ -100,7 +100,10 @@ impl Store {
         })
     }
 
-    fn compressed_form(&self, diff_id: &Digest) -> Result<Option<CompressedBlob>, StoreError> {
+    pub(crate) fn compressed_form(
+        &self,
+        diff_id: &Digest,
+    ) -> Result<Option<CompressedBlob>, StoreError> {
         let query = "SELECT compressed, compressed_size FROM layers WHERE diff_id = ?1";
         let row = self.database().read(|connection| {
             let mut statement = connection.prepare_cached(query)?;

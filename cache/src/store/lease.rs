@@ -177,6 +177,23 @@ impl Store {
         Ok(())
     }
 
+    /// Gives up this process's own pins on these.
+    pub(crate) fn release(&self, digests: &[Digest]) -> Result<(), StoreError> {
+        let lease = self.lease()?;
+        let mut pinned = lease.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        let delete = "DELETE FROM pins WHERE lease = ?1 AND digest = ?2";
+        self.database().write_lightly(|transaction| {
+            let mut statement = transaction.prepare_cached(delete)?;
+            digests
+                .iter()
+                .try_for_each(|digest| statement.execute((&lease.id, digest.as_bytes())).map(drop))
+        })?;
+        digests.iter().for_each(|digest| {
+            pinned.remove(digest);
+        });
+        Ok(())
+    }
+
     /// A new empty directory in this process's scratch, removed with it.
     ///
     /// # Errors

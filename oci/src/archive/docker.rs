@@ -6,7 +6,9 @@ use std::io::{self, Read};
 
 use serde::Deserialize;
 
-use super::load::{Documents, Found, LoadedImage, LoadedLayer, same_count, verify};
+use super::documents::{Documents, same_count, same_layer, verify};
+use super::find::{Found, StoredLayer};
+use super::load::{LoadedImage, LoadedLayer};
 use super::members::Blob;
 use super::{DOCKER_FILE, LoadError, MAX_IMAGES};
 use crate::compression::{self, Encoding, SNIFF};
@@ -102,14 +104,14 @@ pub(super) fn image(
             .members
             .find(name)?
             .ok_or_else(|| LoadError::Missing(name.clone()))?;
-        let descriptor = describe(name, &blob, *diff_id, documents)?;
+        let (descriptor, is_described) = describe(name, &blob, *diff_id, documents)?;
         descriptors.push(descriptor.clone());
         layers.push(LoadedLayer {
             descriptor,
             diff_id: *diff_id,
             present: true,
         });
-        blobs.push(Some(blob));
+        blobs.push(Some(StoredLayer { blob, is_described }));
     }
     let config = Descriptor::of(OCI_CONFIG, &entry.config);
     let manifest = Manifest::for_layers(config, descriptors).to_bytes();
@@ -120,15 +122,22 @@ pub(super) fn image(
     })
 }
 
-/// Describes the file of a layer. The digest of a plain one is its diff ID.
+/// Describes the file of a layer, and says whether its digest is known. That of a plain one is its
+/// diff ID.
 fn describe(
     name: &str,
     blob: &Blob,
     diff_id: Digest,
     documents: &mut Documents<'_>,
-) -> Result<Descriptor, LoadError> {
+) -> Result<(Descriptor, bool), LoadError> {
+    if let Some(received) = documents.members.received(blob) {
+        same_layer(name, received, received.digest, diff_id)?;
+        let media_type = media_type(name, received.encoding)?;
+        let descriptor = Descriptor::new(media_type, received.digest, received.size);
+        return Ok((descriptor, true));
+    }
     if let Some(descriptor) = documents.described.get(blob.name()) {
-        return Ok(descriptor.clone());
+        return Ok((descriptor.clone(), true));
     }
     let mut start = Vec::new();
     documents
@@ -136,21 +145,28 @@ fn describe(
         .open(blob)?
         .take(SNIFF as u64)
         .read_to_end(&mut start)?;
-    let descriptor = match compression::sniff(&start) {
-        Encoding::Plain => return Ok(Descriptor::new(OCI_LAYER, diff_id, blob.size)),
-        Encoding::Gzip => hashed(OCI_LAYER_GZIP, blob, documents)?,
-        Encoding::Zstd => hashed(OCI_LAYER_ZSTD, blob, documents)?,
-        encoding => {
-            return Err(LoadError::LayerEncoding {
-                name: name.into(),
-                encoding,
-            });
-        }
-    };
+    let encoding = compression::sniff(&start);
+    if encoding == Encoding::Plain || !documents.hashes_layers {
+        let descriptor = Descriptor::new(OCI_LAYER, diff_id, blob.size);
+        return Ok((descriptor, encoding == Encoding::Plain));
+    }
+    let descriptor = hashed(media_type(name, encoding)?, blob, documents)?;
     documents
         .described
         .insert(blob.name().into(), descriptor.clone());
-    Ok(descriptor)
+    Ok((descriptor, true))
+}
+
+fn media_type(name: &str, encoding: Encoding) -> Result<&'static str, LoadError> {
+    match encoding {
+        Encoding::Plain => Ok(OCI_LAYER),
+        Encoding::Gzip => Ok(OCI_LAYER_GZIP),
+        Encoding::Zstd => Ok(OCI_LAYER_ZSTD),
+        encoding => Err(LoadError::LayerEncoding {
+            name: name.into(),
+            encoding,
+        }),
+    }
 }
 
 /// Reads a compressed layer, because only that gives its digest.

@@ -109,6 +109,37 @@ pub enum LoadError {
     /// The archive is no tar, or one that is refused.
     #[error("cannot read the archive")]
     Tar(#[from] TarError),
+    /// The archive is a bomb, or as good as one.
+    #[error("the archive expands to more than any image archive would when it is decompressed")]
+    Expands,
+    /// A part of a split archive is not there.
+    #[error("part {number} of {count} is missing: {path}")]
+    PartMissing {
+        /// Its path.
+        path: PathBuf,
+        /// Its number, from 1.
+        number: u64,
+        /// How many there are, or at least are known.
+        count: u64,
+    },
+    /// A part of a split archive has another size than it was written with.
+    #[error("{path} has {actual} bytes instead of {expected}: it is cut off, or another part")]
+    PartSize {
+        /// Its path.
+        path: PathBuf,
+        /// Its size when it was written.
+        expected: u64,
+        /// Its size now.
+        actual: u64,
+    },
+    /// A part of a split archive has another content than it was written with.
+    #[error("{path} is damaged, or another part{real}")]
+    PartDamaged {
+        /// Its path.
+        path: PathBuf,
+        /// What it is instead, or empty.
+        real: String,
+    },
     /// The archive is larger than allowed.
     #[error("the archive has more than {limit} {what}")]
     TooLarge {
@@ -139,6 +170,9 @@ pub enum LoadError {
     /// A file that another one names is missing.
     #[error("{0:?} is missing from the archive")]
     Missing(String),
+    /// A file that another one names is in the archive, but is neither a document nor a layer.
+    #[error("{0:?} in the archive is not what it is used for")]
+    NotKept(String),
     /// A manifest, index or config is malformed.
     #[error("{name:?} in the archive is malformed")]
     Document {

@@ -1,19 +1,20 @@
-//! Turns what the caller gives (a file, a directory, a stream, compressed or not) into something
-//! that can be read at any place. Unaware of what is inside.
+//! Turns what the caller gives (a file or its parts, a directory, a stream, compressed or not) into
+//! something that can be read at any place, or only once. Unaware of what is inside.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::volumes::Volumes;
 use super::{LoadError, MAX_SPOOL};
 use crate::compression::{self, Encoding, SNIFF};
 
 /// Where an archive comes from.
 pub enum Input<'a> {
-    /// A file, which is not copied unless it is compressed; or a directory with an OCI layout or an
-    /// unpacked docker archive.
+    /// A file, or the parts that `save --split` cut it into; or a directory with an OCI layout or
+    /// an unpacked docker archive.
     File(&'a Path),
-    /// A stream, which is copied into the scratch directory.
+    /// A stream, which is read once.
     Stream(Box<dyn Read + Send + 'a>),
 }
 
@@ -30,40 +31,63 @@ impl std::fmt::Debug for Input<'_> {
 #[derive(Debug)]
 pub(super) enum Source {
     /// A plain tar.
-    Tar(File),
+    Tar(Volumes),
     /// A directory.
     Directory(PathBuf),
 }
 
-/// Opens `input`, spooling it into an unnamed file in `scratch` when it is a stream or compressed.
-pub(super) fn open(input: Input<'_>, scratch: &Path) -> Result<Source, LoadError> {
+/// An input, opened.
+pub(super) enum Opened<'a> {
+    /// Can be read at any place.
+    Seekable(Source),
+    /// Can be read once: a compressed file.
+    Compressed(Volumes),
+    /// Can be read once.
+    Stream(Box<dyn Read + Send + 'a>),
+}
+
+/// Opens `input` without reading more than its first bytes.
+pub(super) fn open(input: Input<'_>) -> Result<Opened<'_>, LoadError> {
     let path = match input {
         Input::File(path) => path,
-        Input::Stream(stream) => return spool(stream, scratch),
-    };
-    let unreadable = |source| LoadError::Open {
-        path: path.into(),
-        source,
+        Input::Stream(stream) => return Ok(Opened::Stream(stream)),
     };
     // Following links is right here: it is the user who names this file.
-    let metadata = fs::metadata(path).map_err(unreadable)?;
-    if metadata.is_dir() {
-        return Ok(Source::Directory(path.into()));
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            return Ok(Opened::Seekable(Source::Directory(path.into())));
+        }
+        Ok(metadata) if !metadata.is_file() => {
+            let file = fs::File::open(path).map_err(|source| LoadError::Open {
+                path: path.into(),
+                source,
+            })?;
+            return Ok(Opened::Stream(Box::new(file)));
+        }
+        // Perhaps there are parts.
+        _ => {}
     }
-    let file = File::open(path).map_err(unreadable)?;
-    if metadata.is_file() && sniff(&file)? == Encoding::Plain {
-        Ok(Source::Tar(file))
-    } else {
-        spool(file, scratch)
+    let volumes = Volumes::open(path)?;
+    Ok(match sniff(&volumes)? {
+        Encoding::Plain => Opened::Seekable(Source::Tar(volumes)),
+        _ => Opened::Compressed(volumes),
+    })
+}
+
+/// Opens `input`, spooling it into an unnamed file in `scratch` when it is a stream or compressed.
+pub(super) fn seekable(input: Input<'_>, scratch: &Path) -> Result<Source, LoadError> {
+    match open(input)? {
+        Opened::Seekable(source) => Ok(source),
+        Opened::Compressed(volumes) => spool(volumes.reader(), scratch),
+        Opened::Stream(stream) => spool(stream, scratch),
     }
 }
 
-fn sniff(file: &File) -> io::Result<Encoding> {
-    use std::os::unix::fs::FileExt;
+fn sniff(volumes: &Volumes) -> io::Result<Encoding> {
     let mut start = [0; SNIFF];
     let mut filled = 0;
     while filled < SNIFF {
-        match file.read_at(&mut start[filled..], filled as u64)? {
+        match volumes.read_at(&mut start[filled..], filled as u64)? {
             0 => break,
             n => filled += n,
         }
@@ -97,5 +121,5 @@ fn spool(stream: impl Read, scratch: &Path) -> Result<Source, LoadError> {
         }
         file.write_all(&buffer[..n]).map_err(unwritable)?;
     }
-    Ok(Source::Tar(file))
+    Ok(Source::Tar(Volumes::of(file)?))
 }

@@ -1,8 +1,12 @@
 //! Finds the images of an OCI layout (OCI image specification, "Image Layout"): from `index.json`,
 //! through nested indexes, to one manifest per image. Unaware of docker's `manifest.json`.
 
-use super::load::{Documents, Found, LoadedImage, LoadedLayer, same_count};
-use super::{IMAGE_NAME, INDEX_FILE, LoadError, MAX_IMAGES, MAX_INDEX_DEPTH, REF_NAME, blob_path};
+use super::documents::{Documents, same_count, same_layer};
+use super::find::{Found, StoredLayer};
+use super::load::{LoadedImage, LoadedIndex, LoadedLayer};
+use super::{
+    IMAGE_NAME, INDEX_FILE, LoadError, MAX_IMAGES, MAX_INDEX_DEPTH, REF_NAME, Selection, blob_path,
+};
 use crate::config::ImageConfig;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
@@ -14,31 +18,58 @@ use crate::platform::Platform;
 pub(super) struct Candidate {
     /// The names that `index.json` gives it, as written.
     pub(super) names: Vec<String>,
+    /// Whether an index that is kept has it, and its names.
+    pub(super) is_in_index: bool,
     bytes: Vec<u8>,
     manifest: Manifest,
     config: Vec<u8>,
     config_parsed: ImageConfig,
 }
 
+/// What a layout holds.
+#[derive(Default)]
+pub(super) struct Candidates {
+    pub(super) images: Vec<Candidate>,
+    pub(super) indexes: Vec<LoadedIndex>,
+}
+
 /// One manifest of the layout before it is chosen.
 struct Choice {
     names: Vec<String>,
+    is_in_index: bool,
     descriptor: Descriptor,
 }
 
-/// The images of the layout, in the order of `index.json`. Where one name has several platforms,
-/// in a nested index or side by side, the one that fits `platform` is taken.
+/// The images of the layout, in the order of `index.json`. Where one name has several platforms
+/// and only one is wanted, it is the one that fits.
 pub(super) fn candidates(
     documents: &mut Documents<'_>,
-    platform: &Platform,
-) -> Result<Vec<Candidate>, LoadError> {
+    selection: &Selection,
+) -> Result<Candidates, LoadError> {
     let bytes = documents.read(INDEX_FILE, "index")?;
     let index = parse_index(INDEX_FILE.into(), &bytes)?;
     let mut choices: Vec<Choice> = Vec::new();
+    let mut indexes = Vec::new();
     for descriptor in index.manifests {
         let names = names(&descriptor);
-        if let Some(descriptor) = descend(documents, descriptor, platform)? {
-            choices.push(Choice { names, descriptor });
+        match selection {
+            Selection::Whole { .. } if is_index(&descriptor.media_type) => {
+                let found = expand(documents, &descriptor, &names, MAX_INDEX_DEPTH)?;
+                choices.extend(found.images.into_iter().map(|descriptor| Choice {
+                    names: Vec::new(),
+                    is_in_index: true,
+                    descriptor,
+                }));
+                indexes.extend(found.indexes);
+            }
+            _ => {
+                let chosen = descend(documents, descriptor, selection.preferred())?;
+                choices.extend(chosen.map(|descriptor| Choice {
+                    names,
+                    is_in_index: false,
+                    descriptor,
+                }));
+            }
         }
         if choices.len() > MAX_IMAGES {
             return Err(LoadError::TooLarge {
@@ -47,11 +78,61 @@ pub(super) fn candidates(
             });
         }
     }
-    let mut candidates: Vec<Candidate> = Vec::new();
-    for choice in one_platform_per_name(choices, platform) {
-        candidates.extend(read(documents, choice)?);
+    let mut images: Vec<Candidate> = Vec::new();
+    for choice in one_platform_per_name(choices, selection.preferred()) {
+        images.extend(read(documents, choice)?);
     }
-    Ok(candidates)
+    Ok(Candidates { images, indexes })
+}
+
+/// What is below an index.
+#[derive(Default)]
+struct Expanded {
+    images: Vec<Descriptor>,
+    /// The index itself comes last.
+    indexes: Vec<LoadedIndex>,
+}
+
+/// All images below an index that are there. Attestations are left behind: they are about files
+/// that only their own tools read.
+fn expand(
+    documents: &mut Documents<'_>,
+    descriptor: &Descriptor,
+    names: &[String],
+    depth: usize,
+) -> Result<Expanded, LoadError> {
+    let below = depth.checked_sub(1).ok_or(LoadError::TooLarge {
+        what: "indexes inside one another",
+        limit: MAX_INDEX_DEPTH as u64,
+    })?;
+    let bytes = documents.read_blob(descriptor, "index")?;
+    let index = parse_index(blob_path(&descriptor.digest), &bytes)?;
+    let mut found = Expanded::default();
+    let mut loaded = LoadedIndex::new(bytes, names);
+    let mut absent = None;
+    for child in index.manifests.into_iter().filter(is_image) {
+        let name = blob_path(&child.digest);
+        if documents.members.find(&name)?.is_none() {
+            absent.get_or_insert(name);
+        } else if is_index(&child.media_type) {
+            let more = expand(documents, &child, &[], below)?;
+            loaded
+                .manifests
+                .extend(more.indexes.iter().flat_map(|index| &index.manifests));
+            found.images.extend(more.images);
+            found.indexes.extend(more.indexes);
+        } else {
+            loaded.manifests.push(child.digest);
+            found.images.push(child);
+        }
+    }
+    match absent.filter(|_| loaded.manifests.is_empty()) {
+        Some(absent) => Err(LoadError::Missing(absent)),
+        None => {
+            found.indexes.push(loaded);
+            Ok(found)
+        }
+    }
 }
 
 fn parse_index(name: String, bytes: &[u8]) -> Result<Index, LoadError> {
@@ -167,7 +248,9 @@ fn one_platform_per_name(choices: Vec<Choice>, platform: &Platform) -> Vec<Choic
         .collect();
     choices
         .into_iter()
-        .filter(|choice| !(is_other(choice) && fitting.contains(&choice.names)))
+        .filter(|choice| {
+            choice.is_in_index || !(is_other(choice) && fitting.contains(&choice.names))
+        })
         .collect()
 }
 
@@ -187,6 +270,7 @@ fn read(documents: &mut Documents<'_>, choice: Choice) -> Result<Option<Candidat
         ImageConfig::parse(&config).map_err(|source| LoadError::Document { name, source })?;
     Ok(Some(Candidate {
         names: choice.names,
+        is_in_index: choice.is_in_index,
         bytes,
         manifest,
         config,
@@ -212,13 +296,23 @@ impl Candidate {
         let (mut layers, mut blobs) = (Vec::new(), Vec::new());
         for (descriptor, diff_id) in self.manifest.layers.iter().zip(diff_ids) {
             let blob = documents.layer(descriptor)?;
+            if let Some(received) = blob
+                .as_ref()
+                .and_then(|blob| documents.members.received(blob))
+            {
+                let name = blob_path(&descriptor.digest);
+                same_layer(&name, received, descriptor.digest, *diff_id)?;
+            }
             let (descriptor, present) = (descriptor.clone(), blob.is_some());
             layers.push(LoadedLayer {
                 descriptor,
                 diff_id: *diff_id,
                 present,
             });
-            blobs.push(blob);
+            blobs.push(blob.map(|blob| StoredLayer {
+                blob,
+                is_described: true,
+            }));
         }
         let (manifest, config) = (self.bytes.clone(), self.config.clone());
         let image = LoadedImage::new(manifest, config, self.config_parsed.clone(), layers);

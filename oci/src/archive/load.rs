@@ -2,21 +2,17 @@
 //! hands out readers of the layers. Unaware of where layers go; whoever takes them verifies them
 //! against the descriptor and the diff ID while they stream by.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-use super::docker::{self, DockerImage};
+use super::documents::Documents;
+use super::find::{Findings, StoredLayer, find};
 use super::input::{self, Input};
-use super::layout::{self, Candidate};
-use super::members::{Blob, Members};
-use super::{
-    DOCKER_FILE, INDEX_FILE, LoadError, MAX_DOCUMENTS, MAX_IMAGES, REPOSITORIES_FILE, blob_path,
-};
+use super::members::Members;
+use super::{LoadError, blob_path};
 use crate::config::ImageConfig;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
-use crate::document::{DocumentError, MAX_DOCUMENT};
 use crate::platform::Platform;
 use crate::reference::Reference;
 
@@ -27,7 +23,46 @@ pub struct Loaded {
     pub images: Vec<LoadedImage>,
     members: Members,
     /// Where each image's layers are; `None` for those that the archive leaves out.
-    layers: Vec<Vec<Option<Blob>>>,
+    layers: Vec<Vec<Option<StoredLayer>>>,
+}
+
+/// Which images of an archive are wanted, where one name has several platforms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// One image a name: the one for this platform, or the only one there.
+    Best(Platform),
+    /// All that are there; what is an index stays one.
+    Whole {
+        /// Which of several that are no index together gets their common name.
+        host: Platform,
+        /// Images for other platforms are left out.
+        only: Option<Platform>,
+    },
+}
+
+impl Selection {
+    /// The platform that counts where only one can.
+    pub(super) fn preferred(&self) -> &Platform {
+        match self {
+            Self::Best(platform) => platform,
+            Self::Whole { host, only } => only.as_ref().unwrap_or(host),
+        }
+    }
+}
+
+/// An image of several platforms, kept as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadedIndex {
+    /// Its names, in the archive's order, without duplicates.
+    pub references: Vec<Reference>,
+    /// Names in the archive that are no references, as written.
+    pub unreadable_references: Vec<String>,
+    /// The index, verbatim.
+    pub bytes: Vec<u8>,
+    /// The digest of `bytes`.
+    pub digest: Digest,
+    /// The manifests of those of its images that are there.
+    pub manifests: Vec<Digest>,
 }
 
 /// One image of an archive.
@@ -62,12 +97,6 @@ pub struct LoadedLayer {
     pub present: bool,
 }
 
-/// An image as `layout` and `docker` find it.
-pub(super) struct Found {
-    pub(super) image: LoadedImage,
-    pub(super) layers: Vec<Option<Blob>>,
-}
-
 /// Opens an archive, preferring this machine's platform where an image has several. `scratch` is
 /// where streams and compressed archives are spooled, in a file without a name.
 ///
@@ -86,20 +115,10 @@ pub fn load_for(
     scratch: &Path,
     platform: &Platform,
 ) -> Result<Loaded, LoadError> {
-    let members = Members::index(input::open(input, scratch)?)?;
-    let mut documents = Documents {
-        members: &members,
-        budget: MAX_DOCUMENTS,
-        described: BTreeMap::new(),
-    };
-    let found = find(&mut documents, platform)?;
-    if found.len() > MAX_IMAGES {
-        return Err(LoadError::TooLarge {
-            what: "images",
-            limit: MAX_IMAGES as u64,
-        });
-    }
-    let (images, layers) = found
+    let members = Members::index(input::seekable(input, scratch)?)?;
+    let selection = Selection::Best(platform.clone());
+    let Findings { images, .. } = find(&mut Documents::new(&members, true), &selection)?;
+    let (images, layers) = images
         .into_iter()
         .map(|found| (found.image, found.layers))
         .unzip();
@@ -131,89 +150,8 @@ impl Loaded {
             Some((described, None)) => {
                 Err(LoadError::Missing(blob_path(&described.descriptor.digest)))
             }
-            Some((_, Some(blob))) => self.members.open(blob),
+            Some((_, Some(stored))) => self.members.open(&stored.blob),
         }
-    }
-}
-
-/// All images. An OCI layout is read first, because its manifests are the original ones; a docker
-/// manifest beside it adds names, and the layers that an OCI manifest lost.
-fn find(documents: &mut Documents<'_>, platform: &Platform) -> Result<Vec<Found>, LoadError> {
-    let has = |name| documents.members.find(name).map(|blob| blob.is_some());
-    let (is_oci, is_docker, is_old) =
-        (has(INDEX_FILE)?, has(DOCKER_FILE)?, has(REPOSITORIES_FILE)?);
-    let entries = if is_docker {
-        docker::entries(documents)?
-    } else {
-        Vec::new()
-    };
-    let candidates = if is_oci {
-        layout::candidates(documents, platform)?
-    } else {
-        Vec::new()
-    };
-    match (
-        is_oci || is_docker,
-        candidates.is_empty(),
-        entries.is_empty(),
-    ) {
-        (false, _, _) if is_old => Err(LoadError::TooOld),
-        (false, _, _) => Err(LoadError::NoImageArchive),
-        (true, true, true) => Err(LoadError::Empty),
-        (true, true, false) => docker_images(documents, &entries),
-        (true, false, _) => oci_images(documents, &candidates, &entries),
-    }
-}
-
-fn docker_images(
-    documents: &mut Documents<'_>,
-    entries: &[DockerImage],
-) -> Result<Vec<Found>, LoadError> {
-    let mut found = Vec::new();
-    for entry in entries {
-        let mut image = docker::image(entry, documents)?;
-        image.image.add_names(&entry.tags);
-        merge(&mut found, image);
-    }
-    Ok(found)
-}
-
-fn oci_images(
-    documents: &mut Documents<'_>,
-    candidates: &[Candidate],
-    entries: &[DockerImage],
-) -> Result<Vec<Found>, LoadError> {
-    let mut found = Vec::new();
-    for candidate in candidates {
-        let mut same = entries
-            .iter()
-            .filter(|entry| entry.config_digest == candidate.config())
-            .peekable();
-        let mut image = match same.peek() {
-            Some(entry) if candidate.lost_its_layers() => docker::image(entry, documents)?,
-            _ => candidate.image(documents)?,
-        };
-        image.image.add_names(&candidate.names);
-        same.for_each(|entry| image.image.add_names(&entry.tags));
-        merge(&mut found, image);
-    }
-    Ok(found)
-}
-
-/// Adds an image, or its names to the one that is there already.
-fn merge(found: &mut Vec<Found>, image: Found) {
-    match found
-        .iter_mut()
-        .find(|other| other.image.manifest_digest == image.image.manifest_digest)
-    {
-        Some(other) => {
-            other.image.add_references(image.image.references);
-            other
-                .image
-                .unreadable_references
-                .extend(image.image.unreadable_references);
-        }
-        None => found.push(image),
     }
 }
 
@@ -235,116 +173,51 @@ impl LoadedImage {
         }
     }
 
-    fn add_references(&mut self, references: Vec<Reference>) {
-        for reference in references {
-            if !self.references.contains(&reference) {
-                self.references.push(reference);
-            }
-        }
+    /// The platform that its config names.
+    pub fn platform(&self) -> Platform {
+        self.config_parsed.platform()
     }
 
-    fn add_names(&mut self, names: &[String]) {
-        for name in names {
-            match Reference::parse(name) {
-                Ok(reference) => self.add_references(vec![reference]),
-                Err(_) => self.unreadable_references.push(name.clone()),
-            }
-        }
+    pub(super) fn add_references(&mut self, references: Vec<Reference>) {
+        add_references(&mut self.references, references);
+    }
+
+    pub(super) fn add_names(&mut self, names: &[String]) {
+        add_names(&mut self.references, &mut self.unreadable_references, names);
     }
 }
 
-/// Reads the small files of an archive, as many bytes as are allowed.
-pub(super) struct Documents<'a> {
-    pub(super) members: &'a Members,
-    budget: u64,
-    /// Compressed layers of docker archives by name: hashed once, however many images share them.
-    pub(super) described: BTreeMap<String, Descriptor>,
-}
-
-impl Documents<'_> {
-    /// Reads the file `name`, at most 4 MiB of it.
-    pub(super) fn read(&mut self, name: &str, what: &'static str) -> Result<Vec<u8>, LoadError> {
-        let blob = self
-            .members
-            .find(name)?
-            .ok_or_else(|| LoadError::Missing(name.into()))?;
-        if blob.size > MAX_DOCUMENT as u64 {
-            let source = DocumentError::TooLarge {
-                what,
-                size: blob.size,
-            };
-            return Err(LoadError::Document {
-                name: name.into(),
-                source,
-            });
-        }
-        let over = LoadError::TooLarge {
-            what: "bytes of manifests and configs",
-            limit: MAX_DOCUMENTS,
+impl LoadedIndex {
+    pub(super) fn new(bytes: Vec<u8>, names: &[String]) -> Self {
+        let mut index = Self {
+            references: Vec::new(),
+            unreadable_references: Vec::new(),
+            digest: Digest::of(&bytes),
+            bytes,
+            manifests: Vec::new(),
         };
-        self.budget = self.budget.checked_sub(blob.size).ok_or(over)?;
-        let mut bytes = Vec::new();
-        self.members.open(&blob)?.read_to_end(&mut bytes)?;
-        Ok(bytes)
+        index.add_names(names);
+        index
     }
 
-    /// Reads the blob that `descriptor` points at and verifies it.
-    pub(super) fn read_blob(
-        &mut self,
-        descriptor: &Descriptor,
-        what: &'static str,
-    ) -> Result<Vec<u8>, LoadError> {
-        let name = blob_path(&descriptor.digest);
-        let bytes = self.read(&name, what)?;
-        let (expected, actual) = (descriptor.size, bytes.len() as u64);
-        if expected != actual {
-            return Err(LoadError::Size {
-                name,
-                expected,
-                actual,
-            });
-        }
-        verify(name, &bytes, descriptor.digest)?;
-        Ok(bytes)
+    pub(super) fn add_names(&mut self, names: &[String]) {
+        add_names(&mut self.references, &mut self.unreadable_references, names);
     }
+}
 
-    /// The layer that `descriptor` points at, when the archive has it, with its size checked.
-    pub(super) fn layer(&self, descriptor: &Descriptor) -> Result<Option<Blob>, LoadError> {
-        let name = blob_path(&descriptor.digest);
-        match self.members.find(&name)? {
-            Some(blob) if blob.size != descriptor.size => Err(LoadError::Size {
-                name,
-                expected: descriptor.size,
-                actual: blob.size,
-            }),
-            blob => Ok(blob),
+fn add_references(known: &mut Vec<Reference>, more: Vec<Reference>) {
+    for reference in more {
+        if !known.contains(&reference) {
+            known.push(reference);
         }
     }
 }
 
-/// Checks that there are as many layers as diff IDs.
-pub(super) fn same_count(config: Digest, layers: usize, diff_ids: usize) -> Result<(), LoadError> {
-    if layers == diff_ids {
-        Ok(())
-    } else {
-        Err(LoadError::LayerCount {
-            config,
-            layers,
-            diff_ids,
-        })
-    }
-}
-
-/// Checks that `bytes` have the digest `expected`.
-pub(super) fn verify(name: String, bytes: &[u8], expected: Digest) -> Result<(), LoadError> {
-    let actual = Digest::of(bytes);
-    if actual == expected {
-        Ok(())
-    } else {
-        Err(LoadError::Digest {
-            name,
-            expected,
-            actual,
-        })
+fn add_names(known: &mut Vec<Reference>, unreadable: &mut Vec<String>, names: &[String]) {
+    for name in names {
+        match Reference::parse(name) {
+            Ok(reference) => add_references(known, vec![reference]),
+            Err(_) => unreadable.push(name.clone()),
+        }
     }
 }

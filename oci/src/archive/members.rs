@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::input::Source;
+use super::receive::Received;
+use super::volumes::Volumes;
 use super::{LoadError, MAX_ENTRIES, MAX_LINKS, MAX_NAMES};
 use crate::tarfile::{Entries, Entry, Kind};
 
@@ -17,9 +18,13 @@ use crate::tarfile::{Entries, Entry, Kind};
 const MAX_DEPTH: usize = 3;
 
 /// The files of an archive.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Members {
-    source: Source,
+    source: Option<Source>,
+    /// What a stream had, as far as it is kept: small files by name.
+    passed: BTreeMap<String, Vec<u8>>,
+    /// Layers that were taken, by name.
+    received: BTreeMap<String, Received>,
     files: BTreeMap<String, Member>,
     name_bytes: usize,
 }
@@ -53,36 +58,50 @@ impl Blob {
 impl Members {
     /// Finds the files of `source` without reading them.
     pub(super) fn index(source: Source) -> Result<Self, LoadError> {
-        let mut members = Self {
-            files: BTreeMap::new(),
-            name_bytes: 0,
-            source,
-        };
-        match &members.source {
-            Source::Tar(file) => {
-                let mut file = file.try_clone()?;
-                file.rewind()?;
-                members.index_tar(file)?;
-            }
-            Source::Directory(root) => {
-                let root = root.clone();
-                members.index_directory(&root, "", MAX_DEPTH)?;
-            }
+        let mut members = Self::default();
+        match &source {
+            Source::Tar(volumes) => members.index_tar(volumes)?,
+            Source::Directory(root) => members.index_directory(root, "", MAX_DEPTH)?,
         }
+        members.source = Some(source);
         Ok(members)
     }
 
-    fn index_tar(&mut self, file: File) -> Result<(), LoadError> {
-        let mut entries = Entries::seeking(BufReader::with_capacity(4096, file));
+    /// Adds an entry of a stream, named `name`, whose content is kept when it is given.
+    pub(super) fn pass(
+        &mut self,
+        name: String,
+        entry: &Entry,
+        content: Option<Vec<u8>>,
+    ) -> Result<(), LoadError> {
+        let refuse = |reason| LoadError::Entry {
+            name: name.escape_default().to_string(),
+            reason,
+        };
+        if let Some(member) = member(entry, &name).map_err(refuse)? {
+            self.add(name.clone(), member)?;
+        }
+        if let Some(content) = content {
+            self.passed.insert(name, content);
+        }
+        Ok(())
+    }
+
+    /// Remembers a layer that was taken.
+    pub(super) fn receive(&mut self, name: String, received: Received) {
+        self.received.insert(name, received);
+    }
+
+    /// The layer that was taken from a file.
+    pub(super) fn received(&self, blob: &Blob) -> Option<&Received> {
+        self.received.get(&blob.name)
+    }
+
+    fn index_tar(&mut self, volumes: &Volumes) -> Result<(), LoadError> {
+        let mut entries = Entries::seeking(BufReader::with_capacity(4096, volumes.reader()));
         while let Some(entry) = entries.next_entry()? {
-            let refuse = |reason| LoadError::Entry {
-                name: entry.path.escape_ascii().to_string(),
-                reason,
-            };
-            let name = resolve("", &entry.path, false).map_err(refuse)?;
-            if let Some(member) = member(&entry, &name).map_err(refuse)? {
-                self.add(name, member)?;
-            }
+            let name = entry_name(&entry)?;
+            self.pass(name, &entry, None)?;
         }
         Ok(())
     }
@@ -174,18 +193,30 @@ impl Members {
     /// Reads a file's bytes as they are stored.
     pub(super) fn open(&self, blob: &Blob) -> Result<Box<dyn Read + Send + '_>, LoadError> {
         match &self.source {
-            Source::Tar(file) => Ok(Box::new(Range {
-                file,
+            Some(Source::Tar(volumes)) => Ok(Box::new(Range {
+                volumes,
                 position: blob.offset,
                 end: blob.offset + blob.size,
             })),
-            Source::Directory(root) => {
+            Some(Source::Directory(root)) => {
                 let path = root.join(&blob.name);
                 let file = File::open(&path).map_err(|source| LoadError::Open { path, source })?;
                 Ok(Box::new(file.take(blob.size)))
             }
+            None => match self.passed.get(&blob.name) {
+                Some(bytes) => Ok(Box::new(&bytes[..])),
+                None => Err(LoadError::NotKept(blob.name.clone())),
+            },
         }
     }
+}
+
+/// The normal form of an entry's name.
+pub(super) fn entry_name(entry: &Entry) -> Result<String, LoadError> {
+    resolve("", &entry.path, false).map_err(|reason| LoadError::Entry {
+        name: entry.path.escape_ascii().to_string(),
+        reason,
+    })
 }
 
 fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> LoadError + use<> {
@@ -233,7 +264,7 @@ fn resolve(base: &str, name: &[u8], is_link: bool) -> Result<String, &'static st
 
 /// A part of a file. Several can be read at a time, for each has its own position.
 struct Range<'a> {
-    file: &'a File,
+    volumes: &'a Volumes,
     position: u64,
     end: u64,
 }
@@ -245,7 +276,7 @@ impl Read for Range<'_> {
         if length == 0 {
             return Ok(0);
         }
-        match self.file.read_at(&mut buffer[..length], self.position)? {
+        match self.volumes.read_at(&mut buffer[..length], self.position)? {
             0 => Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
                 "the archive was cut off while it was read",

@@ -16,6 +16,7 @@ use crate::tarfile::{HeaderFields, Kind, write_end, write_header, write_padding}
 
 mod eras;
 mod hostile;
+mod received;
 mod round_trip;
 
 /// Builds tars entry by entry.
@@ -185,8 +186,70 @@ fn try_load(tar: &[u8]) -> Result<Loaded, LoadError> {
     )
 }
 
+/// Reads an archive at any place, and checks that reading it once from start to end gives the same.
 fn load_bytes(tar: &[u8]) -> Loaded {
-    try_load(tar).unwrap_or_else(|e| panic!("{e}: {e:?}"))
+    let loaded = try_load(tar).unwrap_or_else(|e| panic!("{e}: {e:?}"));
+    let streamed = stream(tar, &amd64()).unwrap_or_else(|e| panic!("{e}: {e:?}"));
+    assert_eq!(streamed.images, loaded.images);
+    loaded
+}
+
+fn amd64() -> Selection {
+    Selection::Best(Platform::new("linux", "amd64"))
+}
+
+fn stream(tar: &[u8], selection: &Selection) -> Result<Contents, LoadError> {
+    receive(
+        Input::Stream(Box::new(tar)),
+        selection,
+        &mut Keeper::default(),
+    )
+}
+
+/// Takes layers as they are.
+#[derive(Default)]
+struct Keeper {
+    announced: usize,
+    absent: usize,
+    taken: Vec<Incoming>,
+}
+
+impl Receiver for Keeper {
+    type Error = LoadError;
+
+    fn announce(&mut self, announcement: &Announcement) -> Result<(), LoadError> {
+        assert!(self.taken.is_empty(), "announced after the first layer");
+        (self.announced, self.absent) = (announcement.incoming.len(), announcement.absent.len());
+        Ok(())
+    }
+
+    fn layer(
+        &mut self,
+        incoming: &Incoming,
+        content: &mut dyn Read,
+    ) -> Result<Received, LoadError> {
+        let mut blob = Vec::new();
+        content.read_to_end(&mut blob)?;
+        let (encoding, mut decoded) = crate::compression::auto(&blob[..])?;
+        let mut tar = Vec::new();
+        decoded.read_to_end(&mut tar)?;
+        self.taken.push(incoming.clone());
+        let is_nameless = matches!(
+            encoding,
+            crate::compression::Encoding::Xz | crate::compression::Encoding::Bzip2
+        );
+        let (kept, encoding) = if is_nameless {
+            (&tar, crate::compression::Encoding::Plain)
+        } else {
+            (&blob, encoding)
+        };
+        Ok(Received {
+            digest: Digest::of(kept),
+            size: kept.len() as u64,
+            diff_id: Digest::of(&tar),
+            encoding,
+        })
+    }
 }
 
 fn names(loaded: &Loaded, image: usize) -> Vec<String> {

@@ -16,6 +16,7 @@ mod prune;
 mod rmi;
 mod save;
 mod tag;
+mod verify;
 
 use crate::environment::Globals;
 use crate::failure::Failure;
@@ -61,6 +62,8 @@ commands! {
     Save = save,
     /// Read images from an archive
     Load = load,
+    /// Check an archive without loading it
+    Verify = verify,
     /// Make an image from a root file system
     Import = import,
     /// Remove what is not needed from the store

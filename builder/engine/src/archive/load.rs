@@ -1,0 +1,247 @@
+//! Takes the images of an archive into the store. Unaware of archive formats.
+//!
+//! Layers go straight into the store, one after another; a layer that it holds is not read again, so an interrupted load continues
+//! where it was when it is repeated. Images become visible when all layers are there. When the archive is refused, the layers
+//! that it brought are removed again.
+
+use super::{ArchiveError, Taken};
+use kiln_cache::{ForeignLayer, ImageError, Layer, Store, StoreError};
+use kiln_oci::archive::{
+    self, Announcement, Contents, Incoming, Input, LoadError, LoadedImage, Received, Receiver,
+    Selection,
+};
+use kiln_oci::tarfile::TarError;
+use kiln_oci::{Digest, Encoding, Platform};
+use std::collections::BTreeSet;
+use std::io::Read;
+
+/// What to take of an archive.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// Only images for this platform.
+    pub platform: Option<Platform>,
+}
+
+/// Takes in all images of an archive; `each` is told of every one as soon as it is there.
+///
+/// # Errors
+/// When the archive is malformed, something is not what its digest says, or the store fails.
+pub fn load(
+    store: &Store,
+    input: Input<'_>,
+    options: &LoadOptions,
+    mut each: impl FnMut(&Taken),
+) -> Result<usize, ArchiveError> {
+    let selection = Selection::Best(options.platform.clone().unwrap_or_else(Platform::host));
+    let mut intake = Intake {
+        store,
+        fresh: Vec::new(),
+    };
+    let outcome = archive::receive(input, &selection, &mut intake)
+        .and_then(|contents| intake.publish(&contents, &mut each));
+    match outcome {
+        Ok(images) => {
+            let used = used(&images);
+            intake.fresh.retain(|layer| !used.contains(layer));
+            intake.withdraw()?;
+            Ok(images.len())
+        }
+        Err(error) => {
+            if is_refusal(&error) {
+                // The refusal is what counts; what stays is nothing but space.
+                let _ = intake.withdraw();
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Whether the archive is to blame, and would be next time. What was read before the disk became full or the archive ended too
+/// early is wanted again when the load is repeated.
+fn is_refusal(error: &ArchiveError) -> bool {
+    match error {
+        ArchiveError::Load(error) => !matches!(
+            error,
+            LoadError::Open { .. }
+                | LoadError::Read(_)
+                | LoadError::Tar(TarError::Io(_) | TarError::Truncated { .. })
+        ),
+        ArchiveError::Image(ImageError::Store(error)) | ArchiveError::Store(error) => matches!(
+            error,
+            StoreError::Layer(_)
+                | StoreError::DigestMismatch { .. }
+                | StoreError::SizeMismatch { .. }
+                | StoreError::Missing { .. }
+        ),
+        _ => true,
+    }
+}
+
+fn used(images: &[LoadedImage]) -> BTreeSet<Digest> {
+    let layers = images.iter().flat_map(|image| &image.layers);
+    layers.map(|layer| layer.diff_id).collect()
+}
+
+/// Puts layers into the store.
+struct Intake<'a> {
+    store: &'a Store,
+    /// Layers that were not there before.
+    fresh: Vec<Digest>,
+}
+
+impl Receiver for Intake<'_> {
+    type Error = ArchiveError;
+
+    fn announce(&mut self, announcement: &Announcement) -> Result<(), ArchiveError> {
+        let mut missing = Vec::new();
+        for layer in &announcement.absent {
+            if !self.has(&layer.descriptor.digest, &layer.diff_id)? {
+                missing.push(layer.descriptor.digest);
+            }
+        }
+        if !missing.is_empty() {
+            let receipt = announcement.receipt.as_ref();
+            return Err(ArchiveError::MissingBase {
+                missing,
+                bases: receipt.map_or_else(Vec::new, |receipt| receipt.bases.clone()),
+            });
+        }
+        self.check_space(&announcement.incoming)
+    }
+
+    fn layer(
+        &mut self,
+        incoming: &Incoming,
+        mut content: &mut dyn Read,
+    ) -> Result<Received, ArchiveError> {
+        let known = ForeignLayer {
+            digest: incoming.digest,
+            size: incoming.size,
+            diff_id: incoming.diff_id,
+        };
+        let (layer, is_new) = self.store.take_layer(&mut content, &known)?;
+        if is_new {
+            self.fresh.push(layer.diff_id());
+        }
+        received(self.store, &layer, incoming)
+    }
+}
+
+/// What a manifest may name: the blob as it came, else the tar.
+fn received(store: &Store, layer: &Layer, incoming: &Incoming) -> Result<Received, ArchiveError> {
+    let diff_id = layer.diff_id();
+    let plain = Received {
+        digest: diff_id,
+        size: layer.index.tar_size,
+        diff_id,
+        encoding: Encoding::Plain,
+    };
+    let Some(blob) = layer
+        .compressed
+        .filter(|_| incoming.digest.is_none_or(|digest| digest != diff_id))
+    else {
+        return Ok(plain);
+    };
+    let mut start = Vec::new();
+    let file = store.open_blob(&blob.digest)?;
+    let read = file
+        .take(kiln_oci::compression::SNIFF as u64)
+        .read_to_end(&mut start);
+    read.map_err(|source| ArchiveError::Read {
+        path: store.blob_path(&blob.digest),
+        source,
+    })?;
+    Ok(Received {
+        digest: blob.digest,
+        size: blob.size,
+        diff_id,
+        encoding: kiln_oci::compression::sniff(&start),
+    })
+}
+
+impl Intake<'_> {
+    fn has(&self, blob: &Digest, diff_id: &Digest) -> Result<bool, StoreError> {
+        self.store.pin(&[*blob, *diff_id])?;
+        Ok(self.store.has_blob(blob)? && self.store.has_blob(diff_id)?)
+    }
+
+    /// A compressed layer takes its own size and, for its tar, at least as much again.
+    fn check_space(&self, incoming: &[Incoming]) -> Result<(), ArchiveError> {
+        let mut needed: u64 = 0;
+        for layer in incoming {
+            let is_held = match (&layer.digest, &layer.diff_id) {
+                (Some(digest), Some(diff_id)) => self.has(digest, diff_id)?,
+                _ => false,
+            };
+            if !is_held {
+                let copies = if layer.digest == layer.diff_id { 1 } else { 2 };
+                needed = needed.saturating_add(layer.size.saturating_mul(copies));
+            }
+        }
+        let path = self.store.root();
+        let stat = rustix::fs::statvfs(path).map_err(|errno| ArchiveError::Read {
+            path: path.to_owned(),
+            source: errno.into(),
+        })?;
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        if needed > free {
+            return Err(ArchiveError::Space {
+                path: path.to_owned(),
+                needed,
+                free,
+            });
+        }
+        Ok(())
+    }
+
+    /// Makes the images visible.
+    fn publish(
+        &self,
+        contents: &Contents,
+        each: &mut impl FnMut(&Taken),
+    ) -> Result<Vec<LoadedImage>, ArchiveError> {
+        let absent = contents.images.iter().flat_map(|image| &image.layers);
+        self.announce_absent(absent.filter(|layer| !layer.present), contents)?;
+        for image in &contents.images {
+            let (manifest, id) = self.store.put_image(&image.manifest, &image.config)?;
+            for reference in &image.references {
+                self.store.tag(reference, &manifest)?;
+            }
+            each(&Taken {
+                id,
+                manifest,
+                references: image.references.clone(),
+            });
+        }
+        Ok(contents.images.clone())
+    }
+
+    /// What a stream left out is known only at its end.
+    fn announce_absent<'l>(
+        &self,
+        absent: impl Iterator<Item = &'l archive::LoadedLayer>,
+        contents: &Contents,
+    ) -> Result<(), ArchiveError> {
+        let mut missing = BTreeSet::new();
+        for layer in absent {
+            if !self.has(&layer.descriptor.digest, &layer.diff_id)? {
+                missing.insert(layer.descriptor.digest);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let receipt = contents.receipt.as_ref();
+        Err(ArchiveError::MissingBase {
+            missing: missing.into_iter().collect(),
+            bases: receipt.map_or_else(Vec::new, |receipt| receipt.bases.clone()),
+        })
+    }
+
+    fn withdraw(&self) -> Result<(), StoreError> {
+        if self.fresh.is_empty() {
+            return Ok(());
+        }
+        self.store.withdraw(&self.fresh)
+    }
+}

@@ -1,0 +1,91 @@
+//! Images to and from files: `save`, `load`, `verify`, `import`. Joins the archive formats of `kiln_oci` with the store; unaware of
+//! builds. Everything that comes in is checked while it streams into the store, and becomes visible only when it is whole.
+
+mod import;
+mod load;
+mod save;
+mod verify;
+
+pub use import::{ImportSource, import};
+pub use load::{LoadOptions, load};
+pub use save::save;
+pub use verify::{CheckedImage, CheckedLayer, Verified, verify};
+
+use kiln_cache::{ImageError, LayerError, StoreError};
+use kiln_oci::archive::{LoadError, SaveError};
+use kiln_oci::{Digest, Reference};
+use std::io;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why an image cannot be moved in or out.
+#[derive(Debug, Error)]
+pub enum ArchiveError {
+    /// The archive is malformed or hostile.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The archive cannot be written.
+    #[error(transparent)]
+    Save(#[from] SaveError),
+    /// An image is not there or cannot be kept.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The archive leaves out layers that the store has not.
+    #[error(
+        "the archive leaves out {} that this store does not hold",
+        crate::archive::layers(missing)
+    )]
+    MissingBase {
+        /// Their blobs.
+        missing: Vec<Digest>,
+        /// What the archive was made against, as far as it says.
+        bases: Vec<String>,
+    },
+    /// There is less space than the archive needs for sure.
+    #[error("the layers need at least {needed} bytes in {path}, which has {free}")]
+    Space {
+        /// The store.
+        path: PathBuf,
+        /// Bytes that are needed at least.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
+    /// A root file system cannot be made a layer.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// A file of a root file system cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// An image that was taken in.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    /// Image ID.
+    pub id: Digest,
+    /// Manifest digest.
+    pub manifest: Digest,
+    /// Its names; empty for an image without any.
+    pub references: Vec<Reference>,
+}
+
+/// A list of layers for a message, the first few by name.
+fn layers(digests: &[Digest]) -> String {
+    let named: Vec<String> = digests.iter().take(5).map(Digest::to_string).collect();
+    let more = digests.len().saturating_sub(named.len());
+    let rest = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    format!("{} layers ({}{rest})", digests.len(), named.join(", "))
+}

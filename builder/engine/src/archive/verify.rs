@@ -1,0 +1,205 @@
+//! Checks archives without a store: every size, digest and diff ID, every name, and that the layers can be unpacked. Unaware of
+//! who wants to know.
+
+use super::ArchiveError;
+use crate::chain_of_causes;
+use kiln_cache::index_tar;
+use kiln_oci::archive::{
+    self, Announcement, Contents, Incoming, Input, LoadedImage, Received, Receiver, Selection,
+};
+use kiln_oci::compression::Limited;
+use kiln_oci::{Digest, Encoding, HashingReader, Platform, Reference, compression};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+/// What an archive holds, and what is wrong with it.
+#[derive(Debug, Default, Serialize)]
+pub struct Verified {
+    /// What is wrong, in the order of the archive; empty for a sound one.
+    pub problems: Vec<String>,
+    /// Its images, as far as they could be read.
+    pub images: Vec<CheckedImage>,
+    /// What a delta was made against, as its maker named it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bases: Vec<String>,
+}
+
+/// An image of an archive.
+#[derive(Debug, Serialize)]
+pub struct CheckedImage {
+    /// Its names, in full.
+    pub references: Vec<Reference>,
+    /// The digest of its config.
+    pub id: Digest,
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// Its platform.
+    pub platform: String,
+    /// Its layers, bottom first.
+    pub layers: Vec<CheckedLayer>,
+}
+
+/// A layer of an archive.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckedLayer {
+    /// The digest of its blob.
+    pub digest: Digest,
+    /// The size of its blob in bytes.
+    pub size: u64,
+    /// The digest of its tar.
+    pub diff_id: Digest,
+    /// The size of its tar in bytes; absent when it was not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tar_size: Option<u64>,
+    /// Whether the archive has it: a delta leaves layers out.
+    pub present: bool,
+}
+
+/// Reads a whole archive, and checks all that can be checked.
+pub fn verify(input: Input<'_>) -> Verified {
+    let selection = Selection::Whole {
+        host: Platform::host(),
+        only: None,
+    };
+    let mut checker = Checker::default();
+    let outcome = archive::receive(input, &selection, &mut checker);
+    let mut verified = Verified {
+        problems: checker.problems,
+        ..Verified::default()
+    };
+    match outcome {
+        Ok(contents) => verified.add(&contents, &checker.tar_sizes),
+        Err(error) => verified.problems.push(chain_of_causes(&error)),
+    }
+    verified
+}
+
+impl Verified {
+    fn add(&mut self, contents: &Contents, tar_sizes: &BTreeMap<Digest, u64>) {
+        let receipt = contents.receipt.as_ref();
+        self.bases = receipt.map_or_else(Vec::new, |receipt| receipt.bases.clone());
+        let mut indexed: BTreeMap<Digest, Vec<Reference>> = BTreeMap::new();
+        for index in &contents.indexes {
+            for manifest in &index.manifests {
+                let names = indexed.entry(*manifest).or_default();
+                names.extend(index.references.iter().cloned());
+            }
+        }
+        for image in &contents.images {
+            for layer in image.layers.iter().filter(|layer| !layer.present) {
+                let digest = layer.descriptor.digest;
+                if !receipt.is_some_and(|receipt| receipt.leaves_out(&digest)) {
+                    self.problems.push(format!("the layer {digest} is missing"));
+                }
+            }
+            for name in &image.unreadable_references {
+                self.problems.push(format!("{name:?} is no image name"));
+            }
+            let more = indexed.remove(&image.manifest_digest).unwrap_or_default();
+            self.images.push(checked(image, more, tar_sizes));
+        }
+    }
+}
+
+fn checked(
+    image: &LoadedImage,
+    more: Vec<Reference>,
+    tar_sizes: &BTreeMap<Digest, u64>,
+) -> CheckedImage {
+    let layers = image.layers.iter().map(|layer| CheckedLayer {
+        digest: layer.descriptor.digest,
+        size: layer.descriptor.size,
+        diff_id: layer.diff_id,
+        tar_size: tar_sizes.get(&layer.diff_id).copied(),
+        present: layer.present,
+    });
+    CheckedImage {
+        references: image.references.iter().cloned().chain(more).collect(),
+        id: Digest::of(&image.config),
+        digest: image.manifest_digest,
+        platform: image.platform().to_string(),
+        layers: layers.collect(),
+    }
+}
+
+/// Reads layers and keeps nothing of them.
+#[derive(Default)]
+struct Checker {
+    problems: Vec<String>,
+    tar_sizes: BTreeMap<Digest, u64>,
+}
+
+impl Receiver for Checker {
+    type Error = ArchiveError;
+
+    fn announce(&mut self, _: &Announcement) -> Result<(), ArchiveError> {
+        Ok(())
+    }
+
+    fn layer(
+        &mut self,
+        incoming: &Incoming,
+        content: &mut dyn Read,
+    ) -> Result<Received, ArchiveError> {
+        let mut found = match read(content, incoming.size) {
+            Ok(found) => found,
+            Err(error) => {
+                let why = chain_of_causes(&error);
+                self.problems.push(format!("{}: {why}", incoming.name));
+                // As it should be, so that the rest is looked at as well.
+                let digest = incoming.digest.or(incoming.diff_id);
+                return Ok(Received {
+                    digest: digest.unwrap_or_else(|| Digest::of(b"")),
+                    size: incoming.size,
+                    diff_id: incoming
+                        .diff_id
+                        .or(digest)
+                        .unwrap_or_else(|| Digest::of(b"")),
+                    encoding: Encoding::Plain,
+                });
+            }
+        };
+        self.tar_sizes.insert(found.0.diff_id, found.1);
+        let received = &mut found.0;
+        for (what, expected, actual) in [
+            ("digest", incoming.digest, &mut received.digest),
+            ("diff ID", incoming.diff_id, &mut received.diff_id),
+        ] {
+            if let Some(expected) = expected.filter(|expected| expected != actual) {
+                self.problems.push(format!(
+                    "{}: its {what} is {actual} instead of {expected}",
+                    incoming.name
+                ));
+                *actual = expected;
+            }
+        }
+        Ok(found.0)
+    }
+}
+
+/// Digests a layer's blob and what it unpacks to; the size of its tar.
+fn read(content: &mut dyn Read, size: u64) -> Result<(Received, u64), ArchiveError> {
+    let unreadable = |source: io::Error| ArchiveError::Load(source.into());
+    let mut blob = HashingReader::new(content);
+    let (encoding, decoded) = compression::auto(&mut blob).map_err(unreadable)?;
+    let index = index_tar(Limited::new(decoded, compression::most_expanded(size)))?;
+    io::copy(&mut blob, &mut io::sink()).map_err(unreadable)?;
+    let (_, digest, size) = blob.finish();
+    let received = match encoding {
+        Encoding::Bzip2 | Encoding::Xz => Received {
+            digest: index.diff_id,
+            size: index.tar_size,
+            diff_id: index.diff_id,
+            encoding: Encoding::Plain,
+        },
+        _ => Received {
+            digest,
+            size,
+            diff_id: index.diff_id,
+            encoding,
+        },
+    };
+    Ok((received, index.tar_size))
+}

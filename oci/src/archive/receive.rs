@@ -1,0 +1,367 @@
+//! Hands the layers of an archive to a [`Receiver`], each once, and then tells which images they
+//! make. Nothing is copied to a scratch file: an archive that can be read at any place gives only
+//! what is wanted of it, a stream is read once from its start to its end. Unaware of what a
+//! receiver does with a layer.
+//!
+//! Where a stream's documents stand before its layers, as kiln, skopeo and containerd write them,
+//! the receiver knows what a layer should be before it comes. Where they stand behind, as docker
+//! wrote them for ten years, every file that looks like a layer is handed over with what its name
+//! says, and compared with the documents at the end.
+
+use std::collections::BTreeMap;
+use std::io::{BufReader, ErrorKind, Read};
+
+use super::documents::Documents;
+use super::find::{Findings, StoredLayer, find};
+use super::input::{self, Input, Opened};
+use super::load::{LoadedImage, LoadedIndex, LoadedLayer, Selection};
+use super::members::{Members, entry_name};
+use super::receipt::Receipt;
+use super::{LoadError, MAX_DOCUMENTS, MAX_SPOOL};
+use crate::compression::{self, Encoding};
+use crate::digest::Digest;
+use crate::document::MAX_DOCUMENT;
+use crate::tarfile::{self, Entries, Entry, Kind};
+
+/// A layer that comes, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incoming {
+    /// Its file in the archive.
+    pub name: String,
+    /// Its size there, in bytes.
+    pub size: u64,
+    /// The digest that its bytes should have.
+    pub digest: Option<Digest>,
+    /// The digest that the uncompressed tar should have.
+    pub diff_id: Option<Digest>,
+}
+
+/// A layer that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    /// The digest of the blob that manifests may name.
+    pub digest: Digest,
+    /// The size of that blob in bytes.
+    pub size: u64,
+    /// The digest of the uncompressed tar.
+    pub diff_id: Digest,
+    /// How the blob is compressed.
+    pub encoding: Encoding,
+}
+
+/// What is known of an archive before its layers are read.
+#[derive(Debug, Default)]
+pub struct Announcement {
+    /// The layers that will come, each once.
+    pub incoming: Vec<Incoming>,
+    /// Layers that the images have but not the archive.
+    pub absent: Vec<LoadedLayer>,
+    /// What the archive says that it leaves out.
+    pub receipt: Option<Receipt>,
+}
+
+/// Takes layers.
+pub trait Receiver {
+    /// Its own failures, and those of the archive.
+    type Error: From<LoadError>;
+
+    /// Is told what will come, before anything does; not for a stream whose documents stand
+    /// behind its layers.
+    ///
+    /// # Errors
+    /// Why the layers should not come.
+    fn announce(&mut self, announcement: &Announcement) -> Result<(), Self::Error>;
+
+    /// Takes a layer, verifying what is known of it. It need not read it.
+    ///
+    /// # Errors
+    /// Why it cannot be taken.
+    fn layer(
+        &mut self,
+        incoming: &Incoming,
+        content: &mut dyn Read,
+    ) -> Result<Received, Self::Error>;
+}
+
+/// The images of an archive whose layers were received.
+#[derive(Debug)]
+pub struct Contents {
+    /// The images, in the archive's order, at least one.
+    pub images: Vec<LoadedImage>,
+    /// The indexes above them; one that holds another comes later.
+    pub indexes: Vec<LoadedIndex>,
+    /// What the archive says that it leaves out.
+    pub receipt: Option<Receipt>,
+}
+
+/// Reads an archive. Layers that [`LoadedLayer::present`] says are not there were not received.
+///
+/// # Errors
+/// [`LoadError`] and those of the receiver. What was received before is of no use then.
+pub fn receive<R: Receiver>(
+    input: Input<'_>,
+    selection: &Selection,
+    receiver: &mut R,
+) -> Result<Contents, R::Error> {
+    match input::open(input)? {
+        Opened::Seekable(source) => sought(Members::index(source)?, selection, receiver),
+        Opened::Compressed(volumes) => {
+            let limit = compression::most_expanded(volumes.size());
+            streamed(volumes.reader(), limit, selection, receiver)
+        }
+        Opened::Stream(stream) => streamed(stream, MAX_SPOOL, selection, receiver),
+    }
+}
+
+/// Takes what is wanted, from where it is.
+fn sought<R: Receiver>(
+    mut members: Members,
+    selection: &Selection,
+    receiver: &mut R,
+) -> Result<Contents, R::Error> {
+    let mut documents = Documents::new(&members, false);
+    let findings = find(&mut documents, selection)?;
+    let receipt = Receipt::find(&mut documents)?;
+    let wanted = wanted(&findings);
+    receiver.announce(&announcement(&wanted, &findings, receipt))?;
+    for (stored, incoming) in wanted {
+        let mut content = members.open(&stored.blob)?;
+        let received = receiver.layer(&incoming, &mut content)?;
+        drop(content);
+        members.receive(stored.blob.name().into(), received);
+    }
+    Ok(contents(&members, selection)?)
+}
+
+/// The files of layers, each once.
+fn wanted(findings: &Findings) -> Vec<(StoredLayer, Incoming)> {
+    let mut wanted = BTreeMap::new();
+    let mut order = Vec::new();
+    for found in &findings.images {
+        for (layer, stored) in found.image.layers.iter().zip(&found.layers) {
+            let Some(stored) = stored else { continue };
+            let name = stored.blob.name().to_owned();
+            let incoming = Incoming {
+                name: name.clone(),
+                size: stored.blob.size,
+                digest: stored.is_described.then_some(layer.descriptor.digest),
+                diff_id: Some(layer.diff_id),
+            };
+            if wanted
+                .insert(name.clone(), (stored.clone(), incoming))
+                .is_none()
+            {
+                order.push(name);
+            }
+        }
+    }
+    order
+        .iter()
+        .filter_map(|name| wanted.remove(name))
+        .collect()
+}
+
+fn announcement(
+    wanted: &[(StoredLayer, Incoming)],
+    findings: &Findings,
+    receipt: Option<Receipt>,
+) -> Announcement {
+    let mut absent: Vec<LoadedLayer> = Vec::new();
+    for layer in findings.images.iter().flat_map(|found| &found.image.layers) {
+        if !layer.present && !absent.contains(layer) {
+            absent.push(layer.clone());
+        }
+    }
+    Announcement {
+        incoming: wanted
+            .iter()
+            .map(|(_, incoming)| incoming.clone())
+            .collect(),
+        absent,
+        receipt,
+    }
+}
+
+fn contents(members: &Members, selection: &Selection) -> Result<Contents, LoadError> {
+    let mut documents = Documents::new(members, true);
+    let findings = find(&mut documents, selection)?;
+    let receipt = Receipt::find(&mut documents)?;
+    Ok(Contents {
+        images: findings
+            .images
+            .into_iter()
+            .map(|found| found.image)
+            .collect(),
+        indexes: findings.indexes,
+        receipt,
+    })
+}
+
+/// Takes everything that may be wanted, as it comes.
+fn streamed<R: Receiver>(
+    input: impl Read,
+    limit: u64,
+    selection: &Selection,
+    receiver: &mut R,
+) -> Result<Contents, R::Error> {
+    let (encoding, content) = compression::auto(input).map_err(LoadError::Read)?;
+    let content = compression::Limited::new(content, limit);
+    let mut entries = Entries::new(BufReader::with_capacity(1 << 18, content));
+    let mut stream = Stream {
+        members: Members::default(),
+        expected: None,
+        budget: MAX_DOCUMENTS,
+    };
+    while let Some(entry) = entries.next_entry().map_err(|e| told(e, encoding))? {
+        let name = entry_name(&entry)?;
+        let looks = match entry.kind {
+            Kind::File => look(&mut entries, &entry).map_err(|e| told(e.into(), encoding))?,
+            _ => Looks::Other,
+        };
+        match looks {
+            Looks::Layer(start) => {
+                stream.know_what_comes(selection, receiver)?;
+                let incoming = stream.incoming(&name, &entry);
+                let mut content = start.as_slice().chain(entries.content());
+                let received = receiver.layer(&incoming, &mut content)?;
+                stream.members.pass(name.clone(), &entry, None)?;
+                stream.members.receive(name, received);
+            }
+            Looks::Document(start) => {
+                stream.pay(entry.size)?;
+                let mut bytes = start;
+                let rest = entries.content().read_to_end(&mut bytes);
+                rest.map_err(|e| told(e.into(), encoding))?;
+                stream.members.pass(name, &entry, Some(bytes))?;
+            }
+            Looks::Other => stream.members.pass(name, &entry, None)?,
+        }
+    }
+    stream.know_what_comes(selection, receiver)?;
+    Ok(contents(&stream.members, selection)?)
+}
+
+/// A stream that is being read.
+struct Stream {
+    members: Members,
+    /// What the documents that came before the first layer say about layers, by name.
+    expected: Option<BTreeMap<String, (Digest, Digest)>>,
+    /// Bytes of documents that may still be kept.
+    budget: u64,
+}
+
+impl Stream {
+    fn pay(&mut self, size: u64) -> Result<(), LoadError> {
+        let left = self.budget.checked_sub(size).ok_or(LoadError::TooLarge {
+            what: "bytes of manifests and configs",
+            limit: MAX_DOCUMENTS,
+        })?;
+        self.budget = left;
+        Ok(())
+    }
+
+    /// Looks once at what has come, when the first layer does: all documents, or none that can be
+    /// understood yet.
+    fn know_what_comes<R: Receiver>(
+        &mut self,
+        selection: &Selection,
+        receiver: &mut R,
+    ) -> Result<(), R::Error> {
+        if self.expected.is_some() {
+            return Ok(());
+        }
+        let mut documents = Documents::new(&self.members, false);
+        let receipt = Receipt::find(&mut documents)?;
+        let found = match find(&mut documents, selection) {
+            Ok(findings) => findings.images,
+            // What is missing may come later, also the layers that docker 25.0.0 left out of its
+            // OCI manifests.
+            Err(
+                LoadError::Missing(_)
+                | LoadError::NoImageArchive
+                | LoadError::TooOld
+                | LoadError::NotKept(_)
+                | LoadError::LayerCount { .. },
+            ) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let mut announcement = Announcement {
+            receipt,
+            ..Announcement::default()
+        };
+        let mut expected = BTreeMap::new();
+        for layer in found.iter().flat_map(|found| &found.image.layers) {
+            let name = super::blob_path(&layer.descriptor.digest);
+            let is_left_out = announcement
+                .receipt
+                .as_ref()
+                .is_some_and(|receipt| receipt.leaves_out(&layer.descriptor.digest));
+            let digests = (layer.descriptor.digest, layer.diff_id);
+            if expected.insert(name.clone(), digests).is_some() {
+                continue;
+            }
+            if is_left_out {
+                announcement.absent.push(layer.clone());
+            } else {
+                announcement.incoming.push(Incoming {
+                    name,
+                    size: layer.descriptor.size,
+                    digest: Some(layer.descriptor.digest),
+                    diff_id: Some(layer.diff_id),
+                });
+            }
+        }
+        if !expected.is_empty() {
+            receiver.announce(&announcement)?;
+        }
+        self.expected = Some(expected);
+        Ok(())
+    }
+
+    fn incoming(&self, name: &str, entry: &Entry) -> Incoming {
+        let expected = self.expected.as_ref().and_then(|known| known.get(name));
+        let named = name
+            .strip_prefix("blobs/sha256/")
+            .and_then(|hex| Digest::from_hex(hex).ok());
+        Incoming {
+            name: name.into(),
+            size: entry.size,
+            digest: expected.map(|(digest, _)| *digest).or(named),
+            diff_id: expected.map(|(_, diff_id)| *diff_id),
+        }
+    }
+}
+
+/// What a file looks like, with the bytes that were read to see it.
+enum Looks {
+    Layer(Vec<u8>),
+    Document(Vec<u8>),
+    Other,
+}
+
+fn look<R: Read>(entries: &mut Entries<R>, entry: &Entry) -> std::io::Result<Looks> {
+    let mut start = Vec::with_capacity(tarfile::BLOCK);
+    entries
+        .content()
+        .take(tarfile::BLOCK as u64)
+        .read_to_end(&mut start)?;
+    let is_layer = compression::sniff(&start) != Encoding::Plain || tarfile::starts_tar(&start);
+    Ok(match (is_layer, entry.size <= MAX_DOCUMENT as u64) {
+        (true, _) => Looks::Layer(start),
+        (false, true) => Looks::Document(start),
+        (false, false) => Looks::Other,
+    })
+}
+
+/// Says of a failure to read a compressed archive that it is one to decompress.
+fn told(error: tarfile::TarError, encoding: Encoding) -> LoadError {
+    match error {
+        tarfile::TarError::Io(source) if source.kind() == ErrorKind::FileTooLarge => {
+            LoadError::Expands
+        }
+        tarfile::TarError::Io(source) if encoding != Encoding::Plain => {
+            LoadError::Decompress { encoding, source }
+        }
+        other => other.into(),
+    }
+}
