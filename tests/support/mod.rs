@@ -13,6 +13,7 @@ pub mod users;
 
 pub use image::Kind;
 pub use mode::Mode;
-pub(crate) use mode::cases;
+#[allow(unused_imports)]
+pub(crate) use mode::{cases, plain_cases};
 pub use process::{Finished, Kiln};
 pub use space::Space;

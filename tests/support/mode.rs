@@ -101,6 +101,11 @@ macro_rules! cases {
                 without_procfs WithoutProcfs, without_sysfs WithoutSysfs }
         })+
     };
+    (@plain $($name:ident),+ $(,)?) => {
+        $(mod $name {
+            $crate::support::cases! { @modes $name root Root, single Single }
+        })+
+    };
     (@modes $name:ident $($test:ident $mode:ident),+) => {
         $(#[test]
         fn $test() {
@@ -109,3 +114,11 @@ macro_rules! cases {
     };
 }
 pub(crate) use cases;
+
+/// As `cases!`, in two modes only: for what depends neither on who runs RUN nor on what the kernel can do.
+#[allow(unused_macros)]
+macro_rules! plain_cases {
+    ($($name:ident),+ $(,)?) => { $crate::support::cases! { @plain $($name),+ } };
+}
+#[allow(unused_imports)]
+pub(crate) use plain_cases;

@@ -66,3 +66,28 @@ pub struct BuildOptions {
     /// `--shm-size`, bytes.
     pub shm_size: Option<u64>,
 }
+
+impl BuildOptions {
+    /// A build of this Dockerfile for this machine, and nothing else asked.
+    #[must_use]
+    pub fn new(dockerfile: DockerfileText, context: PathBuf) -> Self {
+        BuildOptions {
+            dockerfile,
+            context,
+            contexts: BTreeMap::new(),
+            tags: Vec::new(),
+            build_args: BTreeMap::new(),
+            target: None,
+            labels: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            no_cache: false,
+            network: Network::Default,
+            allow: BTreeSet::new(),
+            jobs: None,
+            platform: Platform::host(),
+            source_date_epoch: None,
+            extra_hosts: Vec::new(),
+            shm_size: None,
+        }
+    }
+}

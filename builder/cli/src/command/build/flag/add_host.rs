@@ -1,0 +1,33 @@
+//! `--add-host`: entries of `/etc/hosts` in RUN.
+
+use super::Flag;
+use crate::failure::Failure;
+use kiln_engine::options::BuildOptions;
+
+#[derive(Debug, clap::Args)]
+pub struct AddHost {
+    /// Entry of /etc/hosts in RUN, as HOST:ADDRESS
+    #[arg(long, value_name = "HOST:ADDRESS")]
+    add_host: Vec<String>,
+}
+
+impl Flag for AddHost {
+    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+        let entries = self.add_host.iter().map(|host| host_entry(host));
+        options.extra_hosts = entries.collect::<Result<_, _>>()?;
+        Ok(())
+    }
+}
+
+fn host_entry(entry: &str) -> Result<(String, String), Failure> {
+    let (name, address) = entry
+        .split_once(['=', ':'])
+        .ok_or_else(|| Failure::usage(format!("--add-host {entry}: expected HOST:ADDRESS")))?;
+    let address = address.trim_start_matches('[').trim_end_matches(']');
+    let address: std::net::IpAddr = address.parse().map_err(|_| {
+        Failure::usage(format!(
+            "--add-host {entry}: {address} is not an IP address"
+        ))
+    })?;
+    Ok((name.to_owned(), address.to_string()))
+}

@@ -1,0 +1,91 @@
+//! The flags of `kiln build`, one file each (or a small family): its spelling, its help and what it changes about the build.
+//! To add one: a file and a line in the table below. Unaware of how builds run.
+
+use crate::failure::Failure;
+use kiln_engine::Built;
+use kiln_engine::options::BuildOptions;
+use std::collections::BTreeMap;
+
+/// What a flag does. Flags that only show something do it when the build has finished.
+pub trait Flag {
+    /// Changes what is asked of the build.
+    ///
+    /// # Errors
+    /// When its value is malformed, or something that it names cannot be read.
+    fn apply(&self, _options: &mut BuildOptions) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Does its part with a build that went well.
+    ///
+    /// # Errors
+    /// When what it should write cannot be written.
+    fn finished(&self, _built: &Built) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+macro_rules! flags {
+    ($($module:ident: $flag:ident),* $(,)?) => {
+        $(mod $module;)*
+
+        /// All flags, in the order of the help text, which is also the order in which they are applied.
+        #[derive(Debug, clap::Args)]
+        pub struct Flags {
+            $(#[command(flatten)] pub(super) $module: $module::$flag,)*
+        }
+
+        impl Flag for Flags {
+            fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+                $(self.$module.apply(options)?;)*
+                Ok(())
+            }
+
+            fn finished(&self, built: &Built) -> Result<(), Failure> {
+                $(self.$module.finished(built)?;)*
+                Ok(())
+            }
+        }
+    };
+}
+
+flags! {
+    tag: Tag,
+    build_arg: BuildArg,
+    target: Target,
+    label: Label,
+    no_cache: NoCache,
+    build_context: BuildContext,
+    secret: Secret,
+    network: Network,
+    add_host: AddHost,
+    shm_size: ShmSize,
+    platform: Platform,
+    show: Show,
+    jobs: Jobs,
+    load: Load,
+}
+
+/// `NAME=VALUE`, or `NAME` with the value that `default` gives; a name without any value is left out.
+fn pairs(
+    option: &str,
+    arguments: &[String],
+    default: impl Fn(&str) -> Option<String>,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let mut pairs = BTreeMap::new();
+    for argument in arguments {
+        let (name, value) = match argument.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (argument.as_str(), default(argument)),
+        };
+        if name.is_empty() {
+            return Err(Failure::usage(format!(
+                "{option} {argument}: expected NAME=VALUE"
+            )));
+        }
+        if let Some(value) = value {
+            pairs.insert(name.to_owned(), value);
+        }
+    }
+    Ok(pairs)
+}
