@@ -26,7 +26,7 @@ fn build(space: &Space, tag: &str, label: &str) {
 fn images_are_listed_as_docker_lists_them(space: &Space) {
     assert_eq!(
         space.kiln(["images"]).ok().stdout,
-        "REPOSITORY   TAG   IMAGE ID   CREATED   SIZE\n"
+        "REPOSITORY   TAG       IMAGE ID   CREATED   SIZE\n"
     );
     build(space, "example.org/team/one:v1", "1");
     build(space, "two:v2", "2");

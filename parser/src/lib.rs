@@ -28,7 +28,7 @@ pub mod line;
 pub mod lint;
 pub mod path;
 pub mod source;
-mod suggest;
+pub mod suggest;
 pub mod targets;
 pub mod words;
 

@@ -4,10 +4,7 @@
 const MAX_LENGTH: usize = 64;
 
 /// The candidate that is at most a third of the word away; the first one of equals.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.is_empty() || word.len() > MAX_LENGTH {
         return None;
     }

@@ -34,7 +34,7 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Failure {
     kind: Kind,
-    message: String,
+    messages: Vec<String>,
     details: String,
     hints: Vec<String>,
 }
@@ -44,7 +44,7 @@ impl Failure {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Failure {
             kind,
-            message: message.into(),
+            messages: vec![message.into()],
             details: String::new(),
             hints: Vec::new(),
         }
@@ -53,6 +53,24 @@ impl Failure {
     /// The arguments are wrong.
     pub fn usage(message: impl Into<String>) -> Self {
         Failure::new(Kind::Usage, message)
+    }
+
+    /// One for several: all messages and hints, the kind of the first. `Ok` for none.
+    ///
+    /// # Errors
+    /// With any.
+    pub fn all(failures: Vec<Failure>) -> Result<(), Failure> {
+        let joined = failures.into_iter().reduce(|mut all, next| {
+            all.details = [all.details, next.details].concat();
+            all.messages.extend(next.messages);
+            let new = next
+                .hints
+                .into_iter()
+                .filter(|hint| !all.hints.contains(hint));
+            all.hints.extend(new.collect::<Vec<_>>());
+            all
+        });
+        joined.map_or(Ok(()), Err)
     }
 
     /// Adds text that is shown as it is after the message.
@@ -80,10 +98,10 @@ impl Failure {
             text.push_str(&printable(self.details.trim_end(), color));
             text.push('\n');
         }
-        if !self.message.is_empty() {
+        for message in self.messages.iter().filter(|message| !message.is_empty()) {
             text.push_str(&format!(
                 "{red}error{reset}: {}\n",
-                printable(&self.message, false)
+                printable(message, false)
             ));
         }
         for hint in &self.hints {
@@ -109,7 +127,7 @@ pub fn printable(text: &str, styled: bool) -> String {
             rest = &rest[style..];
             continue;
         }
-        shown.push(if next.is_control() && next != '\n' {
+        shown.push(if next.is_control() && !matches!(next, '\n' | '\t') {
             '\u{fffd}'
         } else {
             next

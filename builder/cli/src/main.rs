@@ -1,13 +1,17 @@
 //! The binary `kiln`: arguments in, exit code out. Everything it does is in `command/`, everything it shows in `render/`.
 
+mod catalog;
 mod command;
 mod diagnostics;
 mod environment;
 mod failure;
+mod filter;
+mod listing;
 mod render;
 mod session;
 mod signals;
 mod table;
+mod template;
 mod units;
 
 use clap::Parser;

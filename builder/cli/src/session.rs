@@ -49,6 +49,20 @@ pub fn store(globals: &Globals) -> Result<Store, Failure> {
     Ok(Store::open(options(globals.store()?, IdMap::Root.key()))?)
 }
 
+/// Opens the store for a command that only reads. A store that cannot be written to is read as it is.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn reading(globals: &Globals) -> Result<Store, Failure> {
+    let options = options(globals.store()?, IdMap::Root.key());
+    let read_only = options.root.join("version").exists()
+        && rustix::fs::access(&options.root, rustix::fs::Access::WRITE_OK).is_err();
+    Ok(Store::open(OpenOptions {
+        read_only,
+        ..options
+    })?)
+}
+
 fn options(root: std::path::PathBuf, id_map_key: String) -> OpenOptions {
     // Without a boot id everything counts as another boot's and is verified: slower, never wrong.
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")

@@ -1,12 +1,21 @@
-//! Columns for people, aligned as docker aligns them. Unaware of what is listed.
+//! Columns for people, aligned as docker aligns them, and lines on standard output. Unaware of what is listed.
 
-use std::io::Write;
+use crate::failure::printable;
+use std::io::{IsTerminal, Write};
 
-/// Prints a table to standard output.
-pub fn print(header: &[&str], rows: &[Vec<String>]) {
+/// Columns are at least so wide, the space between them included; docker's numbers.
+const NARROWEST: usize = 10;
+const BETWEEN: usize = 3;
+
+/// Prints text to standard output. Control bytes reach pipes, never a terminal.
+pub fn print_text(text: &str) {
     let mut out = std::io::stdout().lock();
     // A reader that went away (`kiln images | head -1`) is no failure.
-    let _ = out.write_all(format(header, rows).as_bytes());
+    let _ = if out.is_terminal() {
+        out.write_all(printable(text, false).as_bytes())
+    } else {
+        out.write_all(text.as_bytes())
+    };
 }
 
 /// Prints one line to standard output.
@@ -14,30 +23,28 @@ pub fn line(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
-fn format(header: &[&str], rows: &[Vec<String>]) -> String {
-    let lines = || {
-        std::iter::once(header.iter().map(|cell| (*cell).to_owned()).collect())
-            .chain(rows.iter().cloned())
-    };
-    let mut widths = vec![0; header.len()];
-    for line in lines() {
-        let line: Vec<String> = line;
-        for (width, cell) in widths.iter_mut().zip(&line) {
-            *width = (*width).max(cell.chars().count());
+/// Lines whose cells end with tabs, as columns. What follows the last tab of a line belongs to none and is not padded.
+pub fn aligned(text: &str) -> String {
+    let mut widths: Vec<usize> = Vec::new();
+    for line in text.lines() {
+        let cells = line.split('\t').count() - 1;
+        widths.resize(widths.len().max(cells), NARROWEST);
+        for (width, cell) in widths.iter_mut().zip(line.split('\t').take(cells)) {
+            *width = (*width).max(cell.chars().count() + BETWEEN);
         }
     }
-    let mut text = String::new();
-    for line in lines() {
-        let last = line.len().saturating_sub(1);
-        for (at, (width, cell)) in widths.iter().zip(&line).enumerate() {
-            text.push_str(cell);
+    let mut aligned = String::new();
+    for line in text.lines() {
+        let last = line.split('\t').count() - 1;
+        for (at, cell) in line.split('\t').enumerate() {
+            aligned.push_str(cell);
             if at < last {
-                text.push_str(&" ".repeat(width - cell.chars().count() + 3));
+                aligned.push_str(&" ".repeat(widths[at] - cell.chars().count()));
             }
         }
-        text.push('\n');
+        aligned.push('\n');
     }
-    text
+    aligned
 }
 
 #[cfg(test)]
@@ -46,13 +53,13 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_the_last_is_not_padded() {
-        let rows = [
-            vec!["app".to_owned(), "1".to_owned()],
-            vec!["longer name".to_owned(), "2".to_owned()],
-        ];
         assert_eq!(
-            format(&["NAME", "N"], &rows),
-            "NAME          N\napp           1\nlonger name   2\n"
+            aligned("NAME\tTAG\tN\napp\tv1\t1\nlonger name\tv1.2.3-rc1\t\nalone\n"),
+            "NAME          TAG          N\napp           v1           1\nlonger name   v1.2.3-rc1   \nalone\n"
+        );
+        assert_eq!(
+            aligned("TAG\tIMAGE ID\nv1\tx\n"),
+            "TAG       IMAGE ID\nv1        x\n"
         );
     }
 }

@@ -82,14 +82,22 @@ pub fn ago(seconds: i64) -> String {
         2..=59 => (seconds, "seconds"),
         60..=119 => return "About a minute ago".into(),
         120..=3599 => (seconds / 60, "minutes"),
-        3600..=7199 => return "About an hour ago".into(),
-        7200..=172_799 => (seconds / 3600, "hours"),
+        3600..=5399 => return "About an hour ago".into(),
+        // hours are rounded, all else is cut off
+        5400..=170_999 => ((seconds + 1800) / 3600, "hours"),
+        171_000..=172_799 => (2, "days"),
         172_800..=1_209_599 => (seconds / 86_400, "days"),
         1_209_600..=5_183_999 => (seconds / 604_800, "weeks"),
         5_184_000..=63_071_999 => (seconds / 2_592_000, "months"),
         _ => (seconds / 31_536_000, "years"),
     };
     format!("{count} {unit} ago")
+}
+
+/// A time, given in seconds since 1970, as docker's lists show it, in UTC: `2026-01-31 12:00:00 +0000 UTC`.
+pub fn date(seconds: i64) -> String {
+    let time = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+    time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC").to_string()
 }
 
 /// `1 step`, `2 steps`.

@@ -2,21 +2,37 @@
 
 use crate::environment::Globals;
 use crate::failure::Failure;
-use crate::{session, table, units};
+use crate::listing::{Header, Listing};
+use crate::template::value::{Value, field};
+use crate::{session, units};
 use clap::Args;
 use kiln_cache::usage::Class;
 use kiln_engine::cancel::Cancel;
 use kiln_engine::event::Events;
 
+const HEADERS: [Header; 5] = [
+    ("Active", "ACTIVE"),
+    ("Reclaimable", "RECLAIMABLE"),
+    ("Size", "SIZE"),
+    ("TotalCount", "COUNT"),
+    ("Type", "TYPE"),
+];
+const TABLE: &str = "{{.Type}}\t{{.TotalCount}}\t{{.Size}}\t{{.Reclaimable}}";
+
 /// Arguments of `kiln df`.
 #[derive(Debug, Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    /// Show as `table`, `json`, `table TEMPLATE` or TEMPLATE, in docker's template language
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+}
 
 /// Shows.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn run(_arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+    let listing = Listing::new(arguments.format.as_deref(), TABLE, &HEADERS)?;
     let session = session::open(globals, Events::ignored(), Cancel::default())?;
     let usage = session.store.df()?;
     let classes = [
@@ -30,18 +46,6 @@ pub fn run(_arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         ("scratch", usage.scratch),
         ("trash", usage.trash),
     ];
-    let row = |name: &str, class: &Class| {
-        vec![
-            name.to_owned(),
-            class.count.to_string(),
-            units::bytes(class.bytes),
-            units::bytes(class.reclaimable),
-        ]
-    };
-    let mut rows: Vec<Vec<String>> = classes
-        .iter()
-        .map(|(name, class)| row(name, class))
-        .collect();
     let total = classes
         .iter()
         .fold(Class::default(), |sum, (_, class)| Class {
@@ -49,7 +53,20 @@ pub fn run(_arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
             bytes: sum.bytes + class.bytes,
             reclaimable: sum.reclaimable + class.reclaimable,
         });
-    rows.push(row("all", &total));
-    table::print(&["TYPE", "COUNT", "SIZE", "RECLAIMABLE"], &rows);
-    Ok(())
+    let rows: Vec<Value> = classes
+        .iter()
+        .chain([&("all", total)])
+        .map(|(name, class)| row(name, class))
+        .collect();
+    listing.print(&rows)
+}
+
+fn row(name: &str, class: &Class) -> Value {
+    Value::record([
+        field("Active", "N/A"),
+        field("Reclaimable", units::bytes(class.reclaimable)),
+        field("Size", units::bytes(class.bytes)),
+        field("TotalCount", class.count.to_string()),
+        field("Type", name),
+    ])
 }

@@ -2,14 +2,30 @@
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
-use crate::{session, table, units};
-use clap::Args;
+use crate::listing::{Header, Listing};
+use crate::template::value::{Value, field};
+use crate::{catalog, session, units};
+use clap::{ArgAction, Args};
 use kiln_engine::session::seconds;
+use kiln_oci::Digest;
 use kiln_report::history::{Step, steps};
 use std::time::SystemTime;
 
 /// Characters of an instruction that are shown unless all are wanted; docker's number.
 const WIDTH: usize = 45;
+/// Docker's fields and `Layer`, by the alphabet.
+const FIELDS: [Header; 7] = [
+    ("Comment", "COMMENT"),
+    ("CreatedAt", "CREATED AT"),
+    ("CreatedBy", "CREATED BY"),
+    ("CreatedSince", "CREATED"),
+    ("ID", "IMAGE"),
+    ("Layer", "LAYER"),
+    ("Size", "SIZE"),
+];
+const TABLE: &str = "{{.Layer}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}";
+const TABLE_OF_NUMBERS: &str =
+    "{{.Layer}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}";
 
 /// Arguments of `kiln history`.
 #[derive(Debug, Args)]
@@ -17,9 +33,21 @@ pub struct Arguments {
     /// Image name or ID
     #[arg(value_name = "IMAGE")]
     image: String,
-    /// Whole instructions
+    /// Whole instructions and digests
     #[arg(long)]
     no_trunc: bool,
+    /// Sizes and ages for people; --human=false gives bytes and times
+    #[arg(
+        short = 'H', long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        default_value_t = true, default_missing_value = "true", value_name = "BOOL"
+    )]
+    human: bool,
+    /// Only the IDs of images; steps before the last have none
+    #[arg(short, long)]
+    quiet: bool,
+    /// Show as `table`, `json`, `table TEMPLATE` or TEMPLATE, in docker's template language
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
 }
 
 /// Shows.
@@ -27,45 +55,66 @@ pub struct Arguments {
 /// # Errors
 /// When the image is not there.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let store = session::store(globals)?;
-    let image = store.find_image(&arguments.image)?;
+    let default = match (arguments.quiet, arguments.human) {
+        (true, _) => "{{.ID}}",
+        (_, true) => TABLE,
+        (_, false) => TABLE_OF_NUMBERS,
+    };
+    let format = arguments
+        .format
+        .as_deref()
+        .or(arguments.quiet.then_some(default));
+    let listing = Listing::new(format, default, &FIELDS)?;
+    let store = session::reading(globals)?;
+    let image = catalog::find(&store, &arguments.image)?;
     let steps = steps(&store, &image)
         .map_err(|error| Failure::new(Kind::Environment, error.to_string()))?;
     let now = seconds(SystemTime::now());
-    let rows: Vec<Vec<String>> = steps
-        .iter()
-        .rev()
-        .map(|step| row(step, now, arguments.no_trunc))
+    let newest = steps.iter().rev().enumerate();
+    let rows: Vec<Value> = newest
+        .map(|(at, step)| {
+            let id = (at == 0).then_some(&image.config_digest);
+            row(step, id, now, &arguments)
+        })
         .collect();
-    table::print(
-        &["LAYER", "CREATED", "CREATED BY", "SIZE", "COMMENT"],
-        &rows,
-    );
-    Ok(())
+    listing.print(&rows)
 }
 
-fn row(step: &Step, now: i64, whole: bool) -> Vec<String> {
-    let created = step
-        .created
-        .as_deref()
-        .and_then(|time| time.parse::<jiff::Timestamp>().ok());
-    let mut by: String = step
-        .created_by
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
-    if !whole && by.chars().count() > WIDTH {
-        by = by.chars().take(WIDTH - 1).chain(['…']).collect();
-    }
-    vec![
-        step.layer
-            .map_or_else(|| "-".to_owned(), |layer| layer.short()),
-        created.map_or_else(
-            || "unknown".to_owned(),
-            |time| units::ago(now - time.as_second()),
-        ),
-        by,
-        units::bytes(step.bytes),
+fn row(step: &Step, id: Option<&Digest>, now: i64, arguments: &Arguments) -> Value {
+    let digest = |digest: &Digest| {
+        if arguments.no_trunc {
+            digest.to_string()
+        } else {
+            digest.short()
+        }
+    };
+    let created = step.created.as_deref().and_then(catalog::seconds);
+    let values = [
         step.comment.clone(),
-    ]
+        created.map_or_else(String::new, kiln_engine::assemble::rfc3339),
+        instruction(&step.created_by, arguments.no_trunc),
+        created.map_or_else(|| "N/A".to_owned(), |time| units::ago(now - time)),
+        id.map_or_else(|| "<missing>".to_owned(), digest),
+        step.layer.as_ref().map_or_else(|| "-".to_owned(), digest),
+        if arguments.human {
+            units::bytes(step.bytes)
+        } else {
+            step.bytes.to_string()
+        },
+    ];
+    Value::record(
+        FIELDS
+            .iter()
+            .zip(values)
+            .map(|((name, _), value)| field(name, value)),
+    )
+}
+
+/// On one line; whatever else stands in it is shown as it is.
+fn instruction(text: &str, whole: bool) -> String {
+    let text = text.replace(['\t', '\n', '\r'], " ");
+    if whole || text.chars().count() <= WIDTH {
+        return text;
+    }
+    text.chars().take(WIDTH - 1).chain(['…']).collect()
 }

@@ -1,20 +1,54 @@
-//! `kiln images`: what is in the store, with docker's columns.
+//! `kiln images`: what is in the store, with docker's columns, filters and templates.
 
+use crate::catalog::{self, Listed};
 use crate::environment::Globals;
 use crate::failure::Failure;
-use crate::{session, table, units};
+use crate::filter::Filters;
+use crate::listing::{Header, Listing};
+use crate::template::value::{Value, field};
+use crate::{session, units};
 use clap::Args;
-use kiln_cache::ImageSummary;
 use kiln_engine::session::seconds;
 use kiln_oci::Reference;
+use kiln_parser::glob;
 use std::time::SystemTime;
+
+/// The fields of a row in docker's order, which is that of the alphabet.
+const HEADERS: [Header; 11] = [
+    ("Containers", "CONTAINERS"),
+    ("CreatedAt", "CREATED AT"),
+    ("CreatedSince", "CREATED"),
+    ("Digest", "DIGEST"),
+    ("ID", "IMAGE ID"),
+    ("Repository", "REPOSITORY"),
+    ("SharedSize", "SHARED SIZE"),
+    ("Size", "SIZE"),
+    ("Tag", "TAG"),
+    ("UniqueSize", "UNIQUE SIZE"),
+    ("VirtualSize", "SIZE"),
+];
+const TABLE: &str = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
+const TABLE_WITH_DIGESTS: &str =
+    "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
+const FILTERS: [&str; 7] = [
+    "before",
+    "dangling",
+    "label",
+    "label!",
+    "reference",
+    "since",
+    "until",
+];
 
 /// Arguments of `kiln images`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Only images of this repository, or this repository:tag
+    /// Only images of this repository, or this repository:tag; may have wildcards
     #[arg(value_name = "NAME")]
     name: Option<String>,
+    /// As without: there are no intermediate images
+    #[arg(short, long)]
+    all: bool,
     /// Only image IDs
     #[arg(short, long)]
     quiet: bool,
@@ -24,78 +58,106 @@ pub struct Arguments {
     /// Whole IDs
     #[arg(long)]
     no_trunc: bool,
+    /// Only those that fit: dangling=BOOL, label=KEY[=VALUE], reference=PATTERN, before=IMAGE, since=IMAGE, until=TIME
+    #[arg(short, long = "filter", value_name = "KEY=VALUE")]
+    filters: Vec<String>,
+    /// Show as `table`, `json`, `table TEMPLATE` or TEMPLATE, in docker's template language
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
 }
 
 /// Lists.
 ///
 /// # Errors
-/// When the store cannot be read.
+/// When the store cannot be read, or a filter or template cannot be understood.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let wanted = arguments
-        .name
+    let default = match (arguments.quiet, arguments.digests) {
+        (true, _) => "{{.ID}}",
+        (_, true) => TABLE_WITH_DIGESTS,
+        _ => TABLE,
+    };
+    let format = arguments
+        .format
         .as_deref()
-        .map(Reference::parse)
-        .transpose()
-        .map_err(|error| Failure::usage(error.to_string()))?;
+        .or(arguments.quiet.then_some(default));
+    let listing = Listing::new(format, default, &HEADERS)?;
+    let store = session::reading(globals)?;
     let now = seconds(SystemTime::now());
+    let mut filters = Filters::parse(&arguments.filters, &FILTERS, &store, now)?;
+    if let Some(name) = &arguments.name {
+        check_name(name)?;
+        filters = filters.with_name(name);
+    }
     let mut rows = Vec::new();
-    for image in session::store(globals)?.images()? {
-        let names: Vec<Option<&Reference>> = match (&wanted, image.references.is_empty()) {
-            (None, true) => vec![None],
-            (None, false) => image.references.iter().map(Some).collect(),
-            (Some(wanted), _) => image
-                .references
-                .iter()
-                .filter(|name| fits(name, wanted))
-                .map(Some)
-                .collect(),
-        };
+    for listed in catalog::all(&store)?
+        .iter()
+        .filter(|listed| filters.admit(listed))
+    {
+        let mut names = shown_names(listed, &filters);
+        names.truncate(if arguments.quiet && arguments.format.is_none() {
+            1
+        } else {
+            usize::MAX
+        });
         rows.extend(
             names
                 .into_iter()
-                .map(|name| row(&arguments, &image, name, now)),
+                .map(|name| row(listed, name, now, arguments.no_trunc)),
         );
     }
-    if arguments.quiet {
-        rows.dedup();
-        rows.iter().for_each(|row| table::line(&row[0]));
-        return Ok(());
-    }
-    let header: &[&str] = if arguments.digests {
-        &["REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE"]
-    } else {
-        &["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"]
-    };
-    table::print(header, &rows);
-    Ok(())
+    listing.print(&rows)
 }
 
-fn fits(name: &Reference, wanted: &Reference) -> bool {
-    name.name() == wanted.name() && (wanted.tag.is_none() || wanted.tag == name.tag)
+/// A name without wildcards has to be one.
+fn check_name(name: &str) -> Result<(), Failure> {
+    if glob::has_wildcards(name) {
+        return glob::check(name).map_err(|_| Failure::usage(format!("{name}: not a pattern")));
+    }
+    Reference::parse(name)
+        .map(drop)
+        .map_err(|error| Failure::usage(error.to_string()))
 }
 
-fn row(
-    arguments: &Arguments,
-    image: &ImageSummary,
-    name: Option<&Reference>,
-    now: i64,
-) -> Vec<String> {
-    let id = if arguments.no_trunc {
-        image.id.to_string()
-    } else {
-        image.id.short()
-    };
-    if arguments.quiet {
-        return vec![id];
+/// A row for each name; one without for an image that has none.
+fn shown_names<'a>(listed: &'a Listed, filters: &Filters) -> Vec<Option<&'a Reference>> {
+    if listed.image.references.is_empty() && !filters.ask_for_names() {
+        return vec![None];
     }
+    let names = listed.image.references.iter();
+    names
+        .filter(|name| filters.admit_name(name))
+        .map(Some)
+        .collect()
+}
+
+fn row(listed: &Listed, name: Option<&Reference>, now: i64, whole: bool) -> Value {
+    let image = &listed.image;
     let none = || "<none>".to_owned();
-    let mut row = vec![
+    let absent = || "N/A".to_owned();
+    let size = units::bytes(image.size);
+    let values = [
+        absent(),
+        listed.created.map_or_else(absent, units::date),
+        listed
+            .created
+            .map_or_else(absent, |created| units::ago(now - created)),
+        image.manifest.to_string(),
+        if whole {
+            image.id.to_string()
+        } else {
+            image.id.short()
+        },
         name.map_or_else(none, Reference::familiar_name),
+        absent(),
+        size.clone(),
         name.and_then(|name| name.tag.clone()).unwrap_or_else(none),
+        absent(),
+        size,
     ];
-    if arguments.digests {
-        row.push(image.manifest.to_string());
-    }
-    row.extend([id, units::ago(now - image.stored), units::bytes(image.size)]);
-    row
+    Value::record(
+        HEADERS
+            .iter()
+            .zip(values)
+            .map(|((name, _), value)| field(name, value)),
+    )
 }

@@ -1,12 +1,20 @@
-//! `kiln inspect`: an image as JSON with docker's field names.
+//! `kiln inspect`: images as JSON with docker's field names, or what a template makes of them.
+
+mod fields;
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
-use crate::{session, table};
-use clap::Args;
-use kiln_cache::{Store, StoredImage};
-use kiln_oci::{ImageConfig, Reference};
-use serde_json::{Value, json};
+use crate::template::Template;
+use crate::template::value::Value;
+use crate::{catalog, listing, session, table};
+use clap::{Args, ValueEnum};
+
+/// What can be looked at.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ObjectType {
+    /// The only kind there is
+    Image,
+}
 
 /// Arguments of `kiln inspect`.
 #[derive(Debug, Args)]
@@ -14,49 +22,71 @@ pub struct Arguments {
     /// Image names or IDs
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<String>,
+    /// A template in docker's language, such as '{{.Id}}' or '{{json .Config.Env}}', or `json` for one line
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Kind of thing; for scripts that say it
+    #[arg(long = "type", value_enum, value_name = "TYPE", hide = true)]
+    object: Option<ObjectType>,
 }
 
-/// Shows.
+/// Shows those that are there; names of the others end it with an error, as in docker.
 ///
 /// # Errors
-/// When an image is not there.
+/// When an image is not there, or the template does not fit.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let store = session::store(globals)?;
-    let images = arguments
-        .images
-        .iter()
-        .map(|name| describe(&store, &store.find_image(name)?))
-        .collect::<Result<Vec<Value>, Failure>>()?;
-    table::line(&format!("{:#}", Value::Array(images)));
-    Ok(())
+    let format = arguments
+        .format
+        .as_deref()
+        .filter(|format| !format.is_empty());
+    let template = format
+        .filter(|format| *format != "json")
+        .map(|text| {
+            Template::parse(text)
+                .map(|template| (text, template))
+                .map_err(|error| listing::wrong(text, &error, Kind::Usage))
+        })
+        .transpose()?;
+    let store = session::reading(globals)?;
+    let (mut found, mut failures) = (Vec::new(), Vec::new());
+    for name in &arguments.images {
+        match catalog::find(&store, name).and_then(|image| fields::of(&store, &image)) {
+            Ok(image) => found.push(image),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    match &template {
+        Some((text, template)) => show(text, template, &found)?,
+        None => {
+            let all = Value::from(found).to_json();
+            table::print_text(&if format.is_some() {
+                format!("{all}\n")
+            } else {
+                indented(&all)
+            });
+        }
+    }
+    Failure::all(failures)
 }
 
-fn describe(store: &Store, image: &StoredImage) -> Result<Value, Failure> {
-    let config = ImageConfig::parse(&image.config)
-        .map_err(|error| Failure::new(Kind::Environment, error.to_string()))?;
-    let size: u64 = image
-        .diff_ids
-        .iter()
-        .map(|layer| store.layer_index(layer).map_or(0, |index| index.tar_size))
-        .sum();
-    let digests: Vec<String> = image
-        .references
-        .iter()
-        .map(|name| format!("{}@{}", name.familiar_name(), image.manifest_digest))
-        .collect();
-    Ok(json!({
-        "Id": image.config_digest,
-        "RepoTags": image.references.iter().map(Reference::familiar).collect::<Vec<_>>(),
-        "RepoDigests": digests,
-        "Comment": config.history.last().and_then(|entry| entry.comment.clone()).unwrap_or_default(),
-        "Created": config.created,
-        "Author": config.author.clone().unwrap_or_default(),
-        "Config": config.config,
-        "Architecture": config.architecture,
-        "Variant": config.variant,
-        "Os": config.os,
-        "Size": size,
-        "RootFS": { "Type": "layers", "Layers": image.diff_ids },
-        "Digest": image.manifest_digest,
-    }))
+/// Docker's indentation.
+fn indented(json: &serde_json::Value) -> String {
+    let mut bytes = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
+    let written = serde::Serialize::serialize(json, &mut serializer);
+    written.map_or_else(
+        |_| json.to_string(),
+        |()| String::from_utf8_lossy(&bytes).into_owned(),
+    ) + "\n"
+}
+
+fn show(text: &str, template: &Template, images: &[Value]) -> Result<(), Failure> {
+    for image in images {
+        let shown = template
+            .render(image)
+            .map_err(|error| listing::wrong(text, &error, Kind::Build))?;
+        table::print_text(&(shown + "\n"));
+    }
+    Ok(())
 }

@@ -1,0 +1,98 @@
+//! The images of the store with what lists show and filters ask, and the image that a person names. Unaware of output.
+
+use crate::failure::{Failure, Kind};
+use jiff::Timestamp;
+use kiln_cache::{ImageError, ImageSummary, Store, StoredImage};
+use kiln_oci::{ImageConfig, Reference};
+use kiln_parser::suggest::nearest;
+use std::cmp::Reverse;
+use std::io::Read;
+
+/// Larger configs are refused when images come in.
+const MAX_CONFIG: u64 = 4 << 20;
+
+/// An image in a list.
+#[derive(Debug)]
+pub struct Listed {
+    /// What the store knows.
+    pub image: ImageSummary,
+    /// Its config; empty when it cannot be read, so that a damaged image does not hide the others.
+    pub config: ImageConfig,
+    /// When it was made, as it says itself, in seconds since 1970.
+    pub created: Option<i64>,
+}
+
+/// All images, the latest first, as docker sorts them.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn all(store: &Store) -> Result<Vec<Listed>, Failure> {
+    let mut images: Vec<Listed> = store
+        .images()?
+        .into_iter()
+        .map(|image| listed(store, image))
+        .collect();
+    images.sort_by_key(|listed| Reverse((listed.created, listed.image.stored)));
+    Ok(images)
+}
+
+fn listed(store: &Store, image: ImageSummary) -> Listed {
+    let mut bytes = Vec::new();
+    let read = store
+        .open_blob(&image.id)
+        .is_ok_and(|blob| blob.take(MAX_CONFIG).read_to_end(&mut bytes).is_ok());
+    let config = if read {
+        ImageConfig::parse(&bytes).ok()
+    } else {
+        None
+    };
+    let config = config.unwrap_or_default();
+    let created = config.created.as_deref().and_then(seconds);
+    Listed {
+        image,
+        config,
+        created,
+    }
+}
+
+/// A time in RFC 3339 as seconds since 1970.
+pub fn seconds(time: &str) -> Option<i64> {
+    time.parse::<Timestamp>().ok().map(Timestamp::as_second)
+}
+
+/// The image that a person names.
+///
+/// # Errors
+/// None or several; names that are near are told.
+pub fn find(store: &Store, name: &str) -> Result<StoredImage, Failure> {
+    store.find_image(name).map_err(|error| match error {
+        ImageError::NotFound { .. } => not_found(store, name, &error),
+        other => other.into(),
+    })
+}
+
+fn not_found(store: &Store, name: &str, error: &ImageError) -> Failure {
+    let failure = Failure::new(Kind::Build, error.to_string());
+    let images = store.images().unwrap_or_default();
+    let known: Vec<&Reference> = images.iter().flat_map(|image| &image.references).collect();
+    let wanted = Reference::parse(name).ok();
+    let wanted = wanted.map(|wanted| wanted.name());
+    let tags: Vec<String> = known
+        .iter()
+        .filter(|known| Some(known.name()) == wanted)
+        .map(|known| known.familiar())
+        .collect();
+    if !tags.is_empty() {
+        return failure.hint(format!("there is {}", tags.join(", ")));
+    }
+    let names: Vec<String> = known
+        .iter()
+        .flat_map(|known| [known.familiar(), known.familiar_name()])
+        .collect();
+    match nearest(name, names.iter().map(String::as_str)) {
+        Some(near) => failure.hint(format!(
+            "did you mean {near}? `kiln images` lists what there is"
+        )),
+        None => failure.hint("`kiln images` lists what there is"),
+    }
+}

@@ -1,0 +1,177 @@
+//! An image as `docker inspect` shows it: names, order and omissions of moby's `api/types.ImageInspect` and
+//! `container.Config`. `Digest` is kiln's own.
+
+use crate::failure::{Failure, Kind};
+use crate::template::value::{Field, Value, field, optional};
+use kiln_cache::{Store, StoredImage};
+use kiln_oci::config::{Healthcheck, RuntimeConfig};
+use kiln_oci::{ImageConfig, Reference};
+use serde_json::{Map, Value as Json};
+
+/// What Go prints for a time that is not set.
+const NO_TIME: &str = "0001-01-01T00:00:00Z";
+
+/// All fields of an image.
+///
+/// # Errors
+/// When its config is malformed.
+pub fn of(store: &Store, image: &StoredImage) -> Result<Value, Failure> {
+    let config = ImageConfig::parse(&image.config)
+        .map_err(|error| Failure::new(Kind::Environment, error.to_string()))?;
+    let size: u64 = image
+        .diff_ids
+        .iter()
+        .map(|layer| store.layer_index(layer).map_or(0, |index| index.tar_size))
+        .sum();
+    let mut fields = names(image);
+    fields.extend(origin(&config));
+    fields.extend([
+        field("Config", runtime(&config.config)),
+        field("Architecture", config.architecture.as_str()),
+        optional("Variant", config.variant.as_deref().unwrap_or_default()),
+        field("Os", config.os.as_str()),
+        optional(
+            "OsVersion",
+            config.os_version.as_deref().unwrap_or_default(),
+        ),
+        field("Size", size),
+        field("VirtualSize", size),
+        field(
+            "GraphDriver",
+            Value::record([field("Data", Value::map([])), field("Name", "kiln")]),
+        ),
+        field("RootFS", root_fs(image)),
+        field("Metadata", Value::record([field("LastTagTime", NO_TIME)])),
+        field("Digest", image.manifest_digest.to_string()),
+    ]);
+    Ok(Value::record(fields))
+}
+
+fn names(image: &StoredImage) -> Vec<Field> {
+    let tags = image.references.iter().map(|name| name.familiar().into());
+    let mut repositories: Vec<String> = image
+        .references
+        .iter()
+        .map(Reference::familiar_name)
+        .collect();
+    repositories.dedup();
+    let digests = repositories
+        .into_iter()
+        .map(|name| format!("{name}@{}", image.manifest_digest).into());
+    vec![
+        field("Id", image.config_digest.to_string()),
+        field("RepoTags", tags.collect::<Vec<Value>>()),
+        field("RepoDigests", digests.collect::<Vec<Value>>()),
+    ]
+}
+
+/// How it came about. What only docker's classic builder writes is shown where it did.
+fn origin(config: &ImageConfig) -> Vec<Field> {
+    let known = |key: &str| {
+        config
+            .rest
+            .get(key)
+            .and_then(Json::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let last = config
+        .history
+        .last()
+        .and_then(|entry| entry.comment.clone());
+    let comment = Some(known("comment")).filter(|comment| !comment.is_empty());
+    let container: Option<RuntimeConfig> = config
+        .rest
+        .get("container_config")
+        .and_then(|json| serde_json::from_value(json.clone()).ok());
+    vec![
+        field("Parent", ""),
+        field("Comment", comment.or(last).unwrap_or_default()),
+        field("Created", config.created.as_deref().unwrap_or(NO_TIME)),
+        optional("Container", known("container")),
+        optional(
+            "ContainerConfig",
+            container.as_ref().map_or(Value::Null, runtime),
+        ),
+        field("DockerVersion", known("docker_version")),
+        field("Author", config.author.as_deref().unwrap_or_default()),
+    ]
+}
+
+/// What a container runs. Fields that only containers have are as docker's API shows them in images.
+fn runtime(config: &RuntimeConfig) -> Value {
+    let rest = &config.rest;
+    let words = |words: &Option<Vec<String>>| Value::texts(words.as_deref().unwrap_or_default());
+    let labels = config
+        .labels
+        .iter()
+        .map(|(key, value)| (key.clone(), value.as_str().into()));
+    let set = |keys: Vec<&String>| {
+        Value::map(keys.into_iter().map(|key| (key.clone(), Value::record([]))))
+    };
+    Value::record([
+        text(rest, "Hostname"),
+        text(rest, "Domainname"),
+        field("User", config.user.as_str()),
+        flag(rest, "AttachStdin"),
+        flag(rest, "AttachStdout"),
+        flag(rest, "AttachStderr"),
+        optional("ExposedPorts", set(config.exposed_ports.keys().collect())),
+        flag(rest, "Tty"),
+        flag(rest, "OpenStdin"),
+        flag(rest, "StdinOnce"),
+        field("Env", Value::texts(&config.env)),
+        field("Cmd", words(&config.cmd)),
+        optional(
+            "Healthcheck",
+            config.healthcheck.as_ref().map_or(Value::Null, health),
+        ),
+        optional("ArgsEscaped", config.args_escaped),
+        text(rest, "Image"),
+        field("Volumes", set(config.volumes.keys().collect())),
+        field("WorkingDir", config.working_dir.as_str()),
+        field("Entrypoint", words(&config.entrypoint)),
+        optional("NetworkDisabled", config.network_disabled),
+        field("OnBuild", Value::texts(&config.on_build)),
+        field("Labels", Value::map(labels)),
+        optional("StopSignal", config.stop_signal.as_str()),
+        optional(
+            "StopTimeout",
+            config.stop_timeout.map_or(Value::Null, Value::Int),
+        ),
+        optional("Shell", Value::texts(&config.shell)),
+    ])
+}
+
+fn health(health: &Healthcheck) -> Value {
+    Value::record([
+        optional("Test", Value::texts(&health.test)),
+        optional("Interval", Value::Duration(health.interval)),
+        optional("Timeout", Value::Duration(health.timeout)),
+        optional("StartPeriod", Value::Duration(health.start_period)),
+        optional("StartInterval", Value::Duration(health.start_interval)),
+        optional("Retries", Value::Int(health.retries)),
+    ])
+}
+
+fn text(rest: &Map<String, Json>, name: &'static str) -> Field {
+    field(
+        name,
+        rest.get(name).and_then(Json::as_str).unwrap_or_default(),
+    )
+}
+
+fn flag(rest: &Map<String, Json>, name: &'static str) -> Field {
+    field(
+        name,
+        rest.get(name).and_then(Json::as_bool).unwrap_or_default(),
+    )
+}
+
+fn root_fs(image: &StoredImage) -> Value {
+    let layers: Vec<String> = image.diff_ids.iter().map(ToString::to_string).collect();
+    Value::record([
+        field("Type", "layers"),
+        optional("Layers", Value::texts(&layers)),
+    ])
+}

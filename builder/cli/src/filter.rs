@@ -1,0 +1,242 @@
+//! `--filter KEY=VALUE` of the commands that list or remove images, with docker's keys. Unaware of what is done with them.
+
+use crate::catalog::{self, Listed};
+use crate::failure::Failure;
+use jiff::{SignedDuration, Timestamp};
+use kiln_cache::Store;
+use kiln_oci::Reference;
+use kiln_parser::glob;
+
+/// A condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Filter {
+    /// Whether it has no name.
+    Dangling(bool),
+    /// It has this label, with this value if one is given; or has not.
+    Label {
+        key: String,
+        value: Option<String>,
+        is_wanted: bool,
+    },
+    /// A name fits; by component, with `*`, `?` and `[…]`.
+    Reference(String),
+    /// It was made before this second.
+    Before(i64),
+    /// It was made after this second.
+    Since(i64),
+}
+
+/// Conditions that all have to be met; of several `reference` one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filters(Vec<Filter>);
+
+impl Filters {
+    /// Reads them; `known` are the keys that the command has. Images that they name are looked up.
+    ///
+    /// # Errors
+    /// A key or value is none, or an image is not there.
+    pub fn parse(
+        texts: &[String],
+        known: &[&str],
+        store: &Store,
+        now: i64,
+    ) -> Result<Filters, Failure> {
+        let filters = texts.iter().map(|text| {
+            let (key, value) = text
+                .split_once('=')
+                .ok_or_else(|| Failure::usage(format!("--filter {text}: KEY=VALUE is wanted")))?;
+            let key = key.trim();
+            if !known.contains(&key) {
+                return Err(
+                    Failure::usage(format!("--filter {text}: there is no filter {key}"))
+                        .hint(format!("there are {}", known.join(", "))),
+                );
+            }
+            parse_one(key, value, store, now)
+        });
+        filters.collect::<Result<_, _>>().map(Filters)
+    }
+
+    /// Adds a name or pattern that one of the image's names has to fit.
+    pub fn with_name(mut self, pattern: &str) -> Filters {
+        self.0.push(Filter::Reference(pattern.to_owned()));
+        self
+    }
+
+    /// Whether an image meets them, whatever its names.
+    pub fn admit(&self, listed: &Listed) -> bool {
+        self.0.iter().all(|filter| filter.admits(listed))
+    }
+
+    /// Whether a name fits; any does when names are not asked about.
+    pub fn admit_name(&self, name: &Reference) -> bool {
+        let mut patterns = self.0.iter().filter_map(|filter| match filter {
+            Filter::Reference(pattern) => Some(pattern),
+            _ => None,
+        });
+        let mut any = false;
+        patterns.any(|pattern| {
+            any = true;
+            fits(pattern, name)
+        }) || !any
+    }
+
+    /// Whether names are asked about: images without any are left out then.
+    pub fn ask_for_names(&self) -> bool {
+        self.0
+            .iter()
+            .any(|filter| matches!(filter, Filter::Reference(_)))
+    }
+}
+
+impl Filter {
+    fn admits(&self, listed: &Listed) -> bool {
+        match self {
+            Filter::Dangling(wanted) => listed.image.references.is_empty() == *wanted,
+            Filter::Label {
+                key,
+                value,
+                is_wanted,
+            } => {
+                let found = listed.config.config.labels.get(key);
+                let fits =
+                    found.is_some_and(|found| value.as_ref().is_none_or(|value| value == found));
+                fits == *is_wanted
+            }
+            Filter::Reference(_) => true,
+            Filter::Before(time) => listed.created.is_some_and(|created| created < *time),
+            Filter::Since(time) => listed.created.is_some_and(|created| created > *time),
+        }
+    }
+}
+
+fn parse_one(key: &str, value: &str, store: &Store, now: i64) -> Result<Filter, Failure> {
+    let wrong =
+        |wanted: &str| Failure::usage(format!("--filter {key}={value}: {wanted} is wanted"));
+    Ok(match key {
+        "dangling" => Filter::Dangling(match value {
+            "true" | "1" => true,
+            "false" | "0" => false,
+            _ => return Err(wrong("true or false")),
+        }),
+        "label" | "label!" => {
+            let (name, value) = match value.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (value, None),
+            };
+            Filter::Label {
+                key: name.to_owned(),
+                value,
+                is_wanted: key == "label",
+            }
+        }
+        "reference" => {
+            glob::check(value).map_err(|_| wrong("a pattern"))?;
+            Filter::Reference(value.to_owned())
+        }
+        "before" => Filter::Before(created(store, value)?),
+        "since" => Filter::Since(created(store, value)?),
+        _ => Filter::Before(
+            time(value, now)
+                .ok_or_else(|| wrong("a time, such as 24h or 2026-01-31T12:00:00Z,"))?,
+        ),
+    })
+}
+
+/// When the image that a person names was made.
+fn created(store: &Store, name: &str) -> Result<i64, Failure> {
+    let image = catalog::find(store, name)?;
+    let config = kiln_oci::ImageConfig::parse(&image.config);
+    let created = config
+        .ok()
+        .and_then(|config| catalog::seconds(&config.created?));
+    created.ok_or_else(|| Failure::usage(format!("{name} does not say when it was made")))
+}
+
+/// So long ago (`24h`, `1h30m`), or a time: RFC 3339, a date, or seconds since 1970.
+pub fn time(text: &str, now: i64) -> Option<i64> {
+    if let Ok(seconds) = text.parse::<i64>() {
+        return Some(seconds);
+    }
+    if let Ok(ago) = text.parse::<SignedDuration>() {
+        return now.checked_sub(ago.as_secs());
+    }
+    let in_utc = [
+        text.to_owned(),
+        format!("{text}Z"),
+        format!("{text}T00:00:00Z"),
+    ];
+    in_utc
+        .iter()
+        .find_map(|text| text.parse::<Timestamp>().ok())
+        .map(Timestamp::as_second)
+}
+
+/// As docker matches names: the pattern against the whole familiar name, or against it without the tag. A name without
+/// wildcards may also be written in full.
+fn fits(pattern: &str, name: &Reference) -> bool {
+    let matches = |shown: &str| glob::matches(pattern, shown).unwrap_or(false);
+    if matches(&name.familiar()) || matches(&name.familiar_name()) {
+        return true;
+    }
+    !glob::has_wildcards(pattern)
+        && Reference::parse(pattern).is_ok_and(|wanted| {
+            wanted.name() == name.name() && (wanted.tag.is_none() || wanted.tag == name.tag)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fit_as_in_docker() {
+        let fits =
+            |pattern, name| fits(pattern, &Reference::parse(name).unwrap().with_default_tag());
+        for (pattern, name) in [
+            ("app", "app:v1"),
+            ("app*", "app:v1"),
+            ("*:v1", "app:v1"),
+            ("app:v?", "app:v1"),
+            ("*/*/*", "example.org/team/app:v2"),
+            ("docker.io/library/app", "app:v1"),
+            ("example.org/team/app", "example.org/team/app:v2"),
+        ] {
+            assert!(fits(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [
+            ("*/app", "app:v1"),
+            ("app:v2", "app:v1"),
+            ("ap", "app:v1"),
+            ("*", "example.org/a:v"),
+        ] {
+            assert!(!fits(pattern, name), "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn times_are_ages_dates_or_seconds() {
+        let read = [
+            "24h",
+            "1h30m",
+            "1700000000",
+            "2026-01-31T12:00:00Z",
+            "2026-01-31T12:00:00",
+            "2026-01-31",
+            "soon",
+        ]
+        .map(|text| time(text, 1_800_000_000));
+        assert_eq!(
+            read,
+            [
+                Some(1_799_913_600),
+                Some(1_799_994_600),
+                Some(1_700_000_000),
+                Some(1_769_860_800),
+                Some(1_769_860_800),
+                Some(1_769_817_600),
+                None
+            ]
+        );
+    }
+}

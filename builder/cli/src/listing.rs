@@ -1,0 +1,106 @@
+//! `--format` of every command that lists: a table, docker's JSON lines, or a template for each row. Unaware of what is listed.
+//!
+//! As docker's formatter: `table TEMPLATE` gets headers and columns at its tabs, `\t` and `\n` are read in all of them.
+
+use crate::failure::{Failure, Kind};
+use crate::template::value::{Value, field};
+use crate::template::{Template, TemplateError};
+use crate::{diagnostics, environment, table};
+use std::io::IsTerminal;
+
+/// A field of the rows and the header of its column.
+pub type Header = (&'static str, &'static str);
+
+/// How rows are shown.
+#[derive(Debug)]
+pub struct Listing {
+    style: Style,
+    /// Where the template stands, for its errors.
+    text: String,
+}
+
+#[derive(Debug)]
+enum Style {
+    /// With the values of the headers.
+    Table(Template, Value),
+    Lines(Template),
+    Json,
+}
+
+impl Listing {
+    /// What `--format` says, or the table `default` (without the word `table`).
+    ///
+    /// # Errors
+    /// The template cannot be understood.
+    pub fn new(format: Option<&str>, default: &str, headers: &[Header]) -> Result<Self, Failure> {
+        let format = format.map(str::trim).unwrap_or("table");
+        let table = format.strip_prefix("table");
+        let text = match table.map(|rest| rest.trim_matches(' ')) {
+            Some("") => default,
+            Some(template) => template,
+            None => format,
+        };
+        let text = text.replace("\\t", "\t").replace("\\n", "\n");
+        let parsed = || Template::parse(&text).map_err(|error| wrong(&text, &error, Kind::Usage));
+        let style = match table {
+            None if format == "json" => Style::Json,
+            None => Style::Lines(parsed()?),
+            Some(_) => Style::Table(
+                parsed()?,
+                Value::record(headers.iter().map(|(name, header)| field(name, *header))),
+            ),
+        };
+        Ok(Listing { style, text })
+    }
+
+    /// Shows rows.
+    ///
+    /// # Errors
+    /// The template asks for what rows do not have.
+    pub fn print(&self, rows: &[Value]) -> Result<(), Failure> {
+        let text = self
+            .rendered(rows)
+            .map_err(|error| wrong(&self.text, &error, Kind::Build))?;
+        table::print_text(&text);
+        Ok(())
+    }
+
+    fn rendered(&self, rows: &[Value]) -> Result<String, TemplateError> {
+        let mut text = String::new();
+        let mut add = |line: &str| {
+            text.push_str(line);
+            text.push('\n');
+        };
+        match &self.style {
+            Style::Json => rows.iter().for_each(|row| add(&row.to_json().to_string())),
+            Style::Lines(template) => {
+                for row in rows {
+                    add(&template.render(row)?);
+                }
+            }
+            Style::Table(template, headers) => {
+                for row in std::iter::once(headers).chain(rows) {
+                    add(&template.render(row)?);
+                }
+                text = table::aligned(&text);
+            }
+        }
+        Ok(text)
+    }
+}
+
+/// An error of a template, with a caret under its place.
+pub fn wrong(text: &str, error: &TemplateError, kind: Kind) -> Failure {
+    let color = std::io::stderr().is_terminal() && !environment::no_color();
+    let source = diagnostics::Source {
+        name: "--format",
+        text,
+    };
+    let span = kiln_parser::source::Span {
+        start: error.span.start,
+        end: error.span.end,
+    };
+    let help: Vec<String> = error.help.iter().cloned().collect();
+    let shown = diagnostics::point(source, &error.message, span, "", &help, color);
+    Failure::new(kind, "").details(shown)
+}

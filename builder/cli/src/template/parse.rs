@@ -1,0 +1,470 @@
+//! Tokens to syntax: a parser by recursive descent that knows the functions and the variables in sight. Unaware of values.
+
+use super::lexer::{Piece, Spanned, Token, split};
+use super::syntax::{Binding, Block, BlockKind, Command, Node, Operand, Pipeline, Span, Term};
+use super::value::Value;
+use super::{TemplateError, function};
+use kiln_parser::suggest::nearest;
+use std::iter::Peekable;
+use std::vec::IntoIter;
+
+/// Blocks and parentheses in each other.
+pub const MAX_DEPTH: usize = 100;
+
+/// Words that begin what this subset leaves out.
+const UNSUPPORTED: [&str; 4] = ["define", "template", "block", "call"];
+const KEYWORDS: [&str; 7] = ["if", "with", "range", "else", "end", "break", "continue"];
+
+/// Reads a whole template.
+///
+/// # Errors
+/// With the place of what cannot be understood.
+pub fn parse(text: &str) -> Result<Vec<Node>, TemplateError> {
+    let mut parser = Parser {
+        pieces: split(text)?.into_iter().peekable(),
+        variables: vec!["$".to_owned()],
+        depth: 0,
+        loops: 0,
+    };
+    let (nodes, end) = parser.nodes()?;
+    match end {
+        None => Ok(nodes),
+        Some(end) => Err(TemplateError::new(
+            end.span,
+            format!(
+                "there is no block that this {{{{{}}}}} belongs to",
+                end.keyword
+            ),
+        )),
+    }
+}
+
+struct Parser {
+    pieces: Peekable<IntoIter<Piece>>,
+    /// Those in sight, the latest last.
+    variables: Vec<String>,
+    depth: usize,
+    /// `range` blocks around.
+    loops: usize,
+}
+
+/// What ended a list of nodes: `else`, with what follows it, or `end`.
+struct End {
+    keyword: &'static str,
+    rest: Tokens,
+    span: Span,
+}
+
+impl Parser {
+    /// Nodes up to an `else`, an `end` or the end of the template.
+    fn nodes(&mut self) -> Result<(Vec<Node>, Option<End>), TemplateError> {
+        let mut nodes = Vec::new();
+        while let Some(piece) = self.pieces.next() {
+            let (tokens, span) = match piece {
+                Piece::Text(text) => {
+                    nodes.push(Node::Text(text));
+                    continue;
+                }
+                Piece::Action { tokens, span } => (tokens, span),
+            };
+            let mut tokens = Tokens::new(tokens, span.clone());
+            let Some(word) = tokens.keyword() else {
+                nodes.push(Node::Action(self.whole_pipeline(&mut tokens, 1)?));
+                continue;
+            };
+            match word {
+                "else" | "end" => {
+                    let end = End {
+                        keyword: word,
+                        rest: tokens,
+                        span,
+                    };
+                    return Ok((nodes, Some(end)));
+                }
+                "break" | "continue" => nodes.push(self.jump(word, &mut tokens, span)?),
+                block => nodes.push(self.block(block_kind(block), tokens, &span)?),
+            }
+        }
+        Ok((nodes, None))
+    }
+
+    fn jump(&self, word: &str, tokens: &mut Tokens, span: Span) -> Result<Node, TemplateError> {
+        tokens.finish()?;
+        if self.loops == 0 {
+            return Err(TemplateError::new(
+                span,
+                format!("{{{{{word}}}}} stands outside of any range"),
+            ));
+        }
+        Ok(if word == "break" {
+            Node::Break
+        } else {
+            Node::Continue
+        })
+    }
+
+    fn block(
+        &mut self,
+        kind: BlockKind,
+        mut tokens: Tokens,
+        opened: &Span,
+    ) -> Result<Node, TemplateError> {
+        self.deeper(opened)?;
+        let in_sight = self.variables.len();
+        let most = if kind == BlockKind::Range { 2 } else { 1 };
+        let pipeline = self.whole_pipeline(&mut tokens, most)?;
+        self.loops += usize::from(kind == BlockKind::Range);
+        let (body, end) = self.body()?;
+        self.loops -= usize::from(kind == BlockKind::Range);
+        let otherwise = self.otherwise(kind, end, opened)?;
+        self.variables.truncate(in_sight);
+        self.depth -= 1;
+        Ok(Node::Block(Block {
+            kind,
+            pipeline,
+            body,
+            otherwise,
+        }))
+    }
+
+    /// Nodes whose variables are seen by none after them.
+    fn body(&mut self) -> Result<(Vec<Node>, Option<End>), TemplateError> {
+        let in_sight = self.variables.len();
+        let body = self.nodes()?;
+        self.variables.truncate(in_sight);
+        Ok(body)
+    }
+
+    /// What `{{else}}`, `{{else if …}}` or `{{end}}` begins.
+    fn otherwise(
+        &mut self,
+        kind: BlockKind,
+        end: Option<End>,
+        opened: &Span,
+    ) -> Result<Vec<Node>, TemplateError> {
+        let unclosed = || TemplateError::new(opened.clone(), "this block is not closed by {{end}}");
+        let mut end = end.ok_or_else(unclosed)?;
+        if end.keyword == "end" {
+            end.rest.finish()?;
+            return Ok(Vec::new());
+        }
+        let chained = end.rest.keyword();
+        match (kind, chained) {
+            (_, None) => {
+                end.rest.finish()?;
+                let (nodes, closed) = self.body()?;
+                let mut closed = closed.ok_or_else(unclosed)?;
+                if closed.keyword == "else" {
+                    return Err(TemplateError::new(
+                        closed.span,
+                        "this block has an {{else}} already",
+                    ));
+                }
+                closed.rest.finish().map(|()| nodes)
+            }
+            (BlockKind::If, Some("if")) => Ok(vec![self.block(BlockKind::If, end.rest, opened)?]),
+            (BlockKind::With, Some("with")) => {
+                Ok(vec![self.block(BlockKind::With, end.rest, opened)?])
+            }
+            (_, Some(other)) => Err(TemplateError::new(
+                end.span,
+                format!("{other} cannot follow this block's else"),
+            )),
+        }
+    }
+
+    fn deeper(&mut self, span: &Span) -> Result<(), TemplateError> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(TemplateError::new(
+                span.clone(),
+                format!("more than {MAX_DEPTH} levels in each other"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// A pipeline that nothing follows, with at most `most` variables.
+    fn whole_pipeline(
+        &mut self,
+        tokens: &mut Tokens,
+        most: usize,
+    ) -> Result<Pipeline, TemplateError> {
+        let (variables, binding) = self.binding(tokens, most)?;
+        let mut pipeline = self.pipeline(tokens)?;
+        tokens.finish()?;
+        if binding == Binding::Declare {
+            self.variables.extend(variables.iter().cloned());
+        }
+        (pipeline.variables, pipeline.binding) = (variables, binding);
+        Ok(pipeline)
+    }
+
+    /// `$x :=`, `$x =`, `$i, $x :=`.
+    fn binding(
+        &self,
+        tokens: &mut Tokens,
+        most: usize,
+    ) -> Result<(Vec<String>, Binding), TemplateError> {
+        let names = tokens.bound_variables();
+        if names.is_empty() {
+            return Ok((Vec::new(), Binding::Declare));
+        }
+        let span = names[0].1.start..names[names.len() - 1].1.end;
+        if names.len() > most {
+            return Err(TemplateError::new(
+                span,
+                "too many variables: only range has two",
+            ));
+        }
+        let binding = match tokens.next() {
+            Some(Spanned {
+                token: Token::Declare,
+                ..
+            }) => Binding::Declare,
+            _ => Binding::Assign,
+        };
+        for (name, span) in &names {
+            if binding == Binding::Assign {
+                self.check_variable(name, span)?;
+            }
+        }
+        Ok((names.into_iter().map(|(name, _)| name).collect(), binding))
+    }
+
+    fn check_variable(&self, name: &str, span: &Span) -> Result<(), TemplateError> {
+        if self.variables.iter().any(|known| known == name) {
+            return Ok(());
+        }
+        Err(TemplateError::new(
+            span.clone(),
+            format!("there is no variable {name} here"),
+        ))
+    }
+
+    fn pipeline(&mut self, tokens: &mut Tokens) -> Result<Pipeline, TemplateError> {
+        let start = tokens.place().start;
+        let mut commands = vec![self.command(tokens)?];
+        while tokens.take(&Token::Pipe) {
+            let command = self.command(tokens)?;
+            if matches!(command.first.operand, Operand::Literal(_)) {
+                return Err(TemplateError::new(
+                    command.first.span,
+                    "what stands after | must be a function",
+                ));
+            }
+            commands.push(command);
+        }
+        Ok(Pipeline {
+            variables: Vec::new(),
+            binding: Binding::Declare,
+            commands,
+            span: start..tokens.last_end,
+        })
+    }
+
+    fn command(&mut self, tokens: &mut Tokens) -> Result<Command, TemplateError> {
+        let Some(first) = self.term(tokens)? else {
+            return Err(TemplateError::new(
+                tokens.place(),
+                "a value or a function is missing here",
+            ));
+        };
+        let mut arguments = Vec::new();
+        while let Some(argument) = self.term(tokens)? {
+            arguments.push(argument);
+        }
+        Ok(Command { first, arguments })
+    }
+
+    /// An operand with its fields, if one is next.
+    fn term(&mut self, tokens: &mut Tokens) -> Result<Option<Term>, TemplateError> {
+        let mut fields = Vec::new();
+        let Some(next) = tokens.peek() else {
+            return Ok(None);
+        };
+        let span = next.span.clone();
+        let operand = match next.token.clone() {
+            Token::Dot => Operand::Dot,
+            Token::Field(name) => {
+                fields.push((name, span.clone()));
+                Operand::Dot
+            }
+            Token::Variable(name) => {
+                self.check_variable(&name, &span)?;
+                Operand::Variable(name)
+            }
+            Token::Name(name) => named(&name, &span)?,
+            Token::Text(text) => Operand::Literal(text.into()),
+            Token::Int(number) => Operand::Literal(Value::Int(number)),
+            Token::Float(number) => Operand::Literal(Value::Float(number)),
+            Token::Open => return self.group(tokens).map(Some),
+            Token::Pipe | Token::Close | Token::Declare | Token::Assign | Token::Comma => {
+                return Ok(None);
+            }
+        };
+        tokens.next();
+        self.fields(tokens, &mut fields);
+        let is_literal = matches!(operand, Operand::Literal(_));
+        if let Some((_, span)) = fields.first().filter(|_| is_literal) {
+            return Err(TemplateError::new(span.clone(), "a literal has no fields"));
+        }
+        let span = span.start..tokens.last_end;
+        Ok(Some(Term {
+            operand,
+            fields,
+            span,
+        }))
+    }
+
+    fn group(&mut self, tokens: &mut Tokens) -> Result<Term, TemplateError> {
+        let opened = tokens.place();
+        tokens.next();
+        self.deeper(&opened)?;
+        let pipeline = self.pipeline(tokens)?;
+        if !tokens.take(&Token::Close) {
+            return Err(TemplateError::new(opened, "this ( is not closed"));
+        }
+        self.depth -= 1;
+        let mut fields = Vec::new();
+        self.fields(tokens, &mut fields);
+        Ok(Term {
+            operand: Operand::Group(Box::new(pipeline)),
+            fields,
+            span: opened.start..tokens.last_end,
+        })
+    }
+
+    /// `.A.B` right after an operand.
+    fn fields(&self, tokens: &mut Tokens, fields: &mut Vec<(String, Span)>) {
+        while let Some(Spanned {
+            token: Token::Field(name),
+            span,
+            is_apart: false,
+        }) = tokens.peek()
+        {
+            fields.push((name.clone(), span.clone()));
+            tokens.next();
+        }
+    }
+}
+
+fn block_kind(word: &str) -> BlockKind {
+    match word {
+        "if" => BlockKind::If,
+        "with" => BlockKind::With,
+        _ => BlockKind::Range,
+    }
+}
+
+/// A word that stands for a value or a function.
+fn named(name: &str, span: &Span) -> Result<Operand, TemplateError> {
+    match name {
+        "true" | "false" => return Ok(Operand::Literal(Value::Bool(name == "true"))),
+        "nil" => return Ok(Operand::Literal(Value::Null)),
+        _ => {}
+    }
+    if let Some(at) = function::find(name) {
+        return Ok(Operand::Function(at));
+    }
+    let error = |message: String| TemplateError::new(span.clone(), message);
+    if UNSUPPORTED.contains(&name) {
+        return Err(error(format!(
+            "{name} is not part of the templates that kiln knows"
+        )));
+    }
+    if KEYWORDS.contains(&name) {
+        return Err(error(format!("{name} cannot stand here")));
+    }
+    let unknown = error(format!("there is no function {name}"));
+    Err(match nearest(name, function::names()) {
+        Some(near) => unknown.help(format!("did you mean {near}?")),
+        None => unknown.help(format!("fields begin with a point: .{name}")),
+    })
+}
+
+/// The tokens of one action.
+struct Tokens {
+    tokens: Peekable<IntoIter<Spanned>>,
+    action: Span,
+    /// Where the last token that was taken ends.
+    last_end: usize,
+}
+
+impl Tokens {
+    fn new(tokens: Vec<Spanned>, action: Span) -> Self {
+        Tokens {
+            tokens: tokens.into_iter().peekable(),
+            last_end: action.start,
+            action,
+        }
+    }
+
+    fn peek(&mut self) -> Option<&Spanned> {
+        self.tokens.peek()
+    }
+
+    fn next(&mut self) -> Option<Spanned> {
+        let next = self.tokens.next()?;
+        self.last_end = next.span.end;
+        Some(next)
+    }
+
+    /// Where the next token is; the whole action at its end.
+    fn place(&mut self) -> Span {
+        let action = self.action.clone();
+        self.peek().map_or(action, |next| next.span.clone())
+    }
+
+    fn take(&mut self, wanted: &Token) -> bool {
+        let is_next = self.peek().is_some_and(|next| next.token == *wanted);
+        if is_next {
+            self.next();
+        }
+        is_next
+    }
+
+    /// Takes a keyword, if one is next.
+    fn keyword(&mut self) -> Option<&'static str> {
+        let Some(Spanned {
+            token: Token::Name(name),
+            ..
+        }) = self.peek()
+        else {
+            return None;
+        };
+        let keyword = KEYWORDS.into_iter().find(|keyword| keyword == name)?;
+        self.next();
+        Some(keyword)
+    }
+
+    /// Takes `$x` or `$i, $x` where `:=` or `=` follows.
+    fn bound_variables(&mut self) -> Vec<(String, Span)> {
+        let mut ahead = self.tokens.clone();
+        let mut names = Vec::new();
+        while let Some(Spanned {
+            token: Token::Variable(name),
+            span,
+            ..
+        }) = ahead.next()
+        {
+            names.push((name, span));
+            match ahead.next().map(|next| next.token) {
+                Some(Token::Comma) => {}
+                Some(Token::Declare | Token::Assign) => {
+                    (1..names.len() * 2).for_each(|_| drop(self.next()));
+                    return names;
+                }
+                _ => break,
+            }
+        }
+        Vec::new()
+    }
+
+    fn finish(&mut self) -> Result<(), TemplateError> {
+        match self.next() {
+            None => Ok(()),
+            Some(next) => Err(TemplateError::new(next.span, "this is not expected here")),
+        }
+    }
+}
