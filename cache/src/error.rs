@@ -78,6 +78,17 @@ pub enum StoreError {
         /// Its digest.
         digest: Digest,
     },
+    /// A blob that is somewhere else could not be brought here.
+    #[error("{digest} cannot be fetched: {source}")]
+    Bring {
+        /// The blob.
+        digest: Digest,
+        /// Why.
+        source: crate::lazy::BringError,
+    },
+    /// The work was cancelled while another process did it.
+    #[error("stopped")]
+    Stopped,
     /// Bytes are not what their name says.
     #[error("content has the digest {found}, not {expected}")]
     DigestMismatch {

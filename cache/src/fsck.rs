@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use kiln_oci::Digest;
 use rayon::prelude::*;
 
-use crate::inventory::{Files, Rows, list};
+use crate::inventory::{Files, ImageRow, Rows, list};
 use crate::store::blobs::digest_file;
 use crate::store::database::digest;
 use crate::store::lock::is_locked;
@@ -29,7 +29,7 @@ pub enum Finding {
     Unknown(PathBuf),
     /// A record points to a layer that is not there: it is only a miss.
     DanglingRecord(Digest),
-    /// An image lacks its config or a layer.
+    /// An image lacks its config, or a layer that cannot be fetched.
     BrokenImage(Digest),
     /// A tag points to no image.
     DanglingTag(String),
@@ -152,10 +152,9 @@ impl Store {
                 .filter(|(_, diff_id)| !whole.contains(diff_id))
                 .map(|(key, _)| Finding::DanglingRecord(key)),
         );
-        let is_broken = |(manifest, _): &(&Digest, _)| {
-            rows.images[*manifest]
-                .blobs(**manifest)
-                .any(|blob| !whole.contains(&blob))
+        let has = |digest: &Digest| whole.contains(digest);
+        let is_broken = |(manifest, image): &(&Digest, &ImageRow)| {
+            !(has(manifest) && has(&image.config) && image.has_layers(has, rows))
         };
         findings.extend(
             rows.images

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use kiln_oci::{Digest, ImageConfig, Manifest, Reference};
 use rusqlite::{OptionalExtension, Transaction};
 
-use crate::store::database::{digest, unsigned};
+use crate::store::database::{digest, signed, unsigned};
 use crate::store::used::Thing;
 use crate::{ImageError, Store, StoreError};
 
@@ -54,7 +54,8 @@ pub struct ImageSummary {
 const MAX_DOCUMENT: u64 = 4 << 20;
 
 impl Store {
-    /// Puts an image whose layers are in the store; returns manifest and config digest. Not durable before it is tagged.
+    /// Puts an image whose layers are in the store, or in a repository that [`Store::add_origin`] was told of; returns manifest and
+    /// config digest. Not durable before it is tagged.
     ///
     /// # Errors
     /// Manifest or config cannot be understood, or a layer is missing.
@@ -95,18 +96,16 @@ impl Store {
                 ),
             ));
         }
-        let layers: Vec<(Digest, Digest)> = diff_ids
+        let layers: Vec<(Digest, Digest, u64)> = diff_ids
             .iter()
-            .copied()
-            .zip(parsed.layers.iter().map(|layer| layer.digest))
+            .zip(&parsed.layers)
+            .map(|(diff_id, layer)| (*diff_id, layer.digest, layer.size))
             .collect();
-        let needed: Vec<Digest> = layers
-            .iter()
-            .flat_map(|&(diff_id, blob)| [diff_id, blob])
-            .collect();
-        self.pin(&needed)?;
-        for digest in needed {
-            if !self.has_blob(&digest)? {
+        let named = layers.iter().flat_map(|layer| [layer.0, layer.1]);
+        self.pin(&named.collect::<Vec<Digest>>())?;
+        for &(_, digest, _) in &layers {
+            // the tar can be made from the blob
+            if !self.has_blob(&digest)? && !self.has_origin(&digest)? {
                 return Err(StoreError::Missing { digest }.into());
             }
         }
@@ -130,7 +129,12 @@ impl Store {
                 name: manifest.to_string(),
             });
         }
-        let blobs = self.blobs_of_image(manifest)?;
+        let mut blobs = BTreeSet::new();
+        for digest in self.blobs_of_image(manifest)? {
+            if self.has_blob(&digest)? {
+                blobs.insert(digest);
+            }
+        }
         let name = stored_name(reference);
         if self.is_durably_tagged(&name, manifest, &blobs)? {
             return Ok(());
@@ -180,7 +184,7 @@ impl Store {
         let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
         for digest in blobs {
             let path = self.blob_path(digest);
-            let file = self.open_blob(digest)?;
+            let file = self.open_present(digest)?;
             if self.is_durable(digest)? {
                 continue;
             }
@@ -243,7 +247,7 @@ impl Store {
         id: Digest,
         stored: i64,
     ) -> Result<ImageSummary, StoreError> {
-        let query = "SELECT l.diff_id, coalesce(s.tar_size, 0) FROM image_layers l LEFT JOIN layers s ON s.diff_id = l.diff_id \
+        let query = "SELECT l.diff_id, coalesce(s.tar_size, l.size) FROM image_layers l LEFT JOIN layers s ON s.diff_id = l.diff_id \
                      WHERE l.manifest = ?1 ORDER BY l.position";
         let layers: Vec<(Digest, i64)> = self.database().read(|connection| {
             let mut statement = connection.prepare_cached(query)?;
@@ -341,7 +345,7 @@ impl Store {
         Ok(())
     }
 
-    /// Pins all that an image needs and says whether all of it is here.
+    /// Pins all that an image needs and says whether all of it is here or can be brought.
     pub(crate) fn pin_image(&self, manifest: &Digest) -> Result<bool, StoreError> {
         let blobs = self.blobs_of_image(manifest)?;
         if blobs.is_empty() {
@@ -352,7 +356,7 @@ impl Store {
         self.touch(Thing::Image, manifest);
         for digest in &list {
             self.touch(Thing::Layer, digest);
-            if !self.has_blob(digest)? {
+            if !self.is_within_reach(digest)? {
                 return Ok(false);
             }
         }
@@ -380,20 +384,21 @@ fn insert(
     transaction: &Transaction<'_>,
     manifest: &Digest,
     config: &Digest,
-    layers: &[(Digest, Digest)],
+    layers: &[(Digest, Digest, u64)],
     now: i64,
 ) -> rusqlite::Result<()> {
     let upsert = "INSERT INTO images (manifest, config, stored, used) VALUES (?1, ?2, ?3, ?3) ON CONFLICT DO UPDATE SET used = ?3";
     transaction
         .prepare_cached(upsert)?
         .execute((manifest.as_bytes(), config.as_bytes(), now))?;
-    let mut layer = transaction.prepare_cached("INSERT OR REPLACE INTO image_layers (manifest, position, diff_id, blob) VALUES (?1, ?2, ?3, ?4)")?;
-    for (position, (diff_id, blob)) in (0_i64..).zip(layers) {
+    let mut layer = transaction.prepare_cached("INSERT OR REPLACE INTO image_layers (manifest, position, diff_id, blob, size) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for (position, (diff_id, blob, size)) in (0_i64..).zip(layers) {
         layer.execute((
             manifest.as_bytes(),
             position,
             diff_id.as_bytes(),
             blob.as_bytes(),
+            signed(*size),
         ))?;
     }
     Ok(())

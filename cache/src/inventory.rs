@@ -62,6 +62,8 @@ pub(crate) struct Rows {
     pub(crate) layers: BTreeMap<Digest, LayerRow>,
     pub(crate) views: BTreeMap<(String, Digest), ViewRow>,
     pub(crate) images: BTreeMap<Digest, ImageRow>,
+    /// Blobs that a repository holds.
+    pub(crate) fetchable: BTreeSet<Digest>,
     /// What living processes hold.
     pub(crate) pinned: BTreeSet<Digest>,
 }
@@ -74,6 +76,14 @@ impl ImageRow {
                 .iter()
                 .flat_map(|&(diff_id, blob)| [diff_id, blob]),
         )
+    }
+}
+
+impl ImageRow {
+    /// Whether the blob of every layer, from which its tar can be made, is here or can be fetched.
+    pub(crate) fn has_layers(&self, has: impl Fn(&Digest) -> bool, rows: &Rows) -> bool {
+        let mut blobs = self.layers.iter().map(|(_, blob)| blob);
+        blobs.all(|blob| has(blob) || rows.fetchable.contains(blob))
     }
 }
 
@@ -157,6 +167,11 @@ impl Rows {
         })?;
         rows.views = found.collect::<rusqlite::Result<_>>()?;
         rows.images = read_images(connection)?;
+        let mut origins =
+            connection.prepare("SELECT DISTINCT digest FROM origins WHERE digest = there")?;
+        rows.fetchable = origins
+            .query_map([], |row| digest(row, 0))?
+            .collect::<rusqlite::Result<_>>()?;
         let mut pins = connection.prepare("SELECT digest FROM pins WHERE lease = ?1")?;
         for lease in living {
             for pinned in pins.query_map([lease], |row| digest(row, 0))? {

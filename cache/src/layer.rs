@@ -5,7 +5,7 @@
 pub(crate) mod codec;
 pub(crate) mod commit;
 mod forms;
-mod ingest;
+pub(crate) mod ingest;
 pub(crate) mod read;
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,7 @@
 //!   blobs/sha256/<2>/<hex>         layer tars, verbatim compressed layers, manifests, configs; 0444, named by digest
 //!   layers/<hex of diff ID>.idx    indexes of layers (layer/codec.rs); rebuilt from the tar when they are damaged
 //!   views/<id map>/<hex>/          a layer unpacked as an overlay lower, for one id map (view/unpack.rs)
+//!   parts/<hex>                    a blob that is being downloaded, or was until the connection broke (lazy/bring.rs)
 //!   contexts/<hash of path>.idx    stat index of a context folder (context/stat_index.rs)
 //!   mounts/<id map>/<hex>-<n>/     what RUN --mount=type=cache keeps (cache_mount.rs)
 //!   locks/<hex>                    flock: one build at a time makes the result of a key (store/lock.rs)
@@ -30,7 +31,8 @@
 //!
 //! Whatever appears under its final name is whole: it is written in a lease's scratch and renamed. Nothing is synced by
 //! file or step; what another boot wrote is digested once more before its first use. A tag is durable before
-//! [`Store::tag`] returns. Metadata whose blob is gone is a miss, never an error.
+//! [`Store::tag`] returns. Metadata whose blob is gone is a miss, never an error. Layers of images from registries come when
+//! they are needed ([`lazy`]).
 //!
 //! # Limitations
 //!
@@ -50,6 +52,7 @@ pub mod image;
 mod inventory;
 pub mod key;
 pub mod layer;
+pub mod lazy;
 mod listing;
 pub mod memo;
 pub mod path;
@@ -77,6 +80,7 @@ pub use layer::{
     CommitOptions, CommittedUpper, CompressedBlob, ForeignLayer, Layer, LayerIndex, LayerWriter,
     index_tar,
 };
+pub use lazy::{BlobSource, RemoteBlob};
 pub use memo::MemoBundle;
 pub use record::Record;
 pub use store::{KeyLock, OpenOptions, Store};

@@ -92,6 +92,7 @@ impl Store {
         if budget.is_none() {
             report.cache_mounts = self.prune_cache_mounts()?;
         }
+        report.freed += self.prune_parts(budget.is_none())?;
         // what this process remembers of them
         self.inner
             .trusted
@@ -370,10 +371,7 @@ impl Prune<'_> {
             .map(|(manifest, _)| *manifest)
             .collect();
         let is_doomed = |(manifest, image): &(&Digest, &ImageRow)| {
-            let is_whole = image
-                .layers
-                .iter()
-                .all(|(diff_id, blob)| has(diff_id) && has(blob));
+            let is_whole = image.has_layers(has, &self.rows);
             !kept.contains(manifest) && (all || !is_whole)
         };
         let doomed: Vec<Digest> = self
@@ -404,11 +402,14 @@ impl Prune<'_> {
         let records = "DELETE FROM records WHERE diff_id IS NOT NULL AND diff_id NOT IN (SELECT diff_id FROM layers)";
         let memos = "DELETE FROM memos WHERE manifest NOT IN (SELECT manifest FROM images)";
         let fetched = "DELETE FROM fetched WHERE layer NOT IN (SELECT diff_id FROM layers)";
+        let origins = "DELETE FROM origins WHERE digest NOT IN (SELECT blob FROM image_layers UNION SELECT config FROM images \
+                       UNION SELECT manifest FROM images UNION SELECT manifest FROM tags UNION SELECT digest FROM forms)";
         let forms = "DELETE FROM forms WHERE diff_id NOT IN (SELECT diff_id FROM layers)";
         let failed = |source| self.store.database().failed(source);
         self.transaction.execute(fetched, []).map_err(failed)?;
         self.report.records = self.transaction.execute(records, []).map_err(failed)? as u64;
         self.transaction.execute(forms, []).map_err(failed)?;
+        self.transaction.execute(origins, []).map_err(failed)?;
         self.transaction
             .execute(memos, [])
             .map(drop)

@@ -26,7 +26,7 @@ use kiln_oci::Digest;
 use crate::store::database::Database;
 use crate::store::lease::Lease;
 use crate::store::used::Used;
-use crate::{LayerIndex, StoreError};
+use crate::{BlobSource, LayerIndex, StoreError};
 
 pub use crate::store::lock::KeyLock;
 
@@ -76,6 +76,8 @@ pub struct OpenOptions {
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
+    /// Where blobs come from that are not here.
+    pub(crate) source: Option<Arc<dyn BlobSource>>,
 }
 
 /// What all clones share. Dropping the last one ends the process's lease.
@@ -114,6 +116,7 @@ impl Store {
         };
         Ok(Self {
             inner: Arc::new(inner),
+            source: None,
         })
     }
 

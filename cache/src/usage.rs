@@ -43,7 +43,7 @@ pub struct Usage {
     pub records: Class,
     /// Stat indexes of contexts.
     pub contexts: Class,
-    /// Scratch of processes, living or not.
+    /// Scratch of processes, living or not, and downloads that broke off.
     pub scratch: Class,
     /// Removed, but still on disk.
     pub trash: Class,
@@ -117,6 +117,10 @@ impl Store {
             usage.cache_mounts.add(measured(&path, true).bytes, true);
         }
         usage.scratch = measured(&self.leases(), false);
+        let parts = measured(&self.parts(), true);
+        usage.scratch.count += parts.count;
+        usage.scratch.bytes += parts.bytes;
+        usage.scratch.reclaimable += parts.reclaimable;
         usage.trash = measured(&self.root().join("trash"), true);
         Ok(usage)
     }

@@ -45,6 +45,13 @@ impl Store {
     /// A layer is missing, or the disk is full.
     pub fn view(&self, diff_ids: &[Digest]) -> Result<View, StoreError> {
         self.pin(diff_ids)?;
+        let mut to_unpack = Vec::new();
+        for diff_id in diff_ids {
+            if !self.is_sound_view(diff_id)? {
+                to_unpack.push(*diff_id);
+            }
+        }
+        self.bring_layers(&to_unpack)?;
         let mut lowers: Vec<PathBuf> = Vec::with_capacity(diff_ids.len());
         // One after the other: each is made on all cores, and a worker thread of rayon that waited for a view's lock could have the
         // thread that holds it below itself on its own stack.

@@ -106,33 +106,9 @@ impl Store {
             sink: self.sink("blob")?,
             failure: None,
         };
-        let tar = self.sink("layer")?;
-        let limit = most_expanded(known.size);
-        let (tree, tar) = std::thread::scope(|scope| {
-            let (chunks, incoming) = sync_channel(IN_FLIGHT);
-            let parser = scope.spawn(move || {
-                write_tar(
-                    tar,
-                    &mut ChunkReader {
-                        incoming,
-                        chunk: Cursor::default(),
-                    },
-                )
-            });
-            let fed = feed(&mut compressed, encoding, limit, &chunks);
-            drop(chunks);
-            let parsed = parser.join().unwrap_or_else(|_| {
-                Err(LayerError::Tar(io::Error::other("the parser failed").into()).into())
-            });
-            compressed.check()?;
-            match fed {
-                Err(source) if source.kind() == io::ErrorKind::FileTooLarge => {
-                    Err(too_much(limit).into())
-                }
-                Err(source) => Err(LayerError::Tar(source.into()).into()),
-                Ok(()) => parsed,
-            }
-        })?;
+        let unpacked = self.unpack_layer(&mut compressed, encoding, known.size);
+        compressed.check()?;
+        let Unpacked { tree, tar } = unpacked?;
         let compressed = compressed.finish()?;
         let digest = known.digest.unwrap_or(compressed.digest);
         check_blob(&compressed, compressed.size, digest, known.size)?;
@@ -143,6 +119,41 @@ impl Store {
             size: known.size,
         };
         self.publish_foreign(tree, &tar, known, Some(blob))
+    }
+
+    /// Reads a compressed layer of `size` bytes to its end: the tar in a scratch file, and what it holds.
+    pub(crate) fn unpack_layer(
+        &self,
+        compressed: &mut impl Read,
+        encoding: Encoding,
+        size: u64,
+    ) -> Result<Unpacked, StoreError> {
+        let tar = self.sink("layer")?;
+        let limit = most_expanded(size);
+        std::thread::scope(|scope| {
+            let (chunks, incoming) = sync_channel(IN_FLIGHT);
+            let parser = scope.spawn(move || {
+                write_tar(
+                    tar,
+                    &mut ChunkReader {
+                        incoming,
+                        chunk: Cursor::default(),
+                    },
+                )
+            });
+            let fed = feed(compressed, encoding, limit, &chunks);
+            drop(chunks);
+            let parsed = parser.join().unwrap_or_else(|_| {
+                Err(LayerError::Tar(io::Error::other("the parser failed").into()).into())
+            });
+            match fed {
+                Err(source) if source.kind() == io::ErrorKind::FileTooLarge => {
+                    Err(too_much(limit).into())
+                }
+                Err(source) => Err(LayerError::Tar(source.into()).into()),
+                Ok(()) => parsed.map(|(tree, tar)| Unpacked { tree, tar }),
+            }
+        })
     }
 
     fn take_plain(&self, mut blob: impl Read, known: &ForeignLayer) -> Result<Layer, StoreError> {
@@ -241,6 +252,12 @@ pub struct ForeignLayer {
     pub diff_id: Option<Digest>,
 }
 
+/// A layer's tar, not yet under its name, and what it holds.
+pub(crate) struct Unpacked {
+    pub(crate) tree: Tree,
+    pub(crate) tar: Finished,
+}
+
 fn too_much(limit: u64) -> LayerError {
     LayerError::TooMuch {
         what: "bytes when it is decompressed",
@@ -268,8 +285,8 @@ fn write_tar(sink: Sink, tar: &mut dyn Read) -> Result<(Tree, Finished), StoreEr
 }
 
 /// Decompresses into chunks; stops when nobody takes them any more.
-fn feed<R: Read>(
-    compressed: &mut Tee<R>,
+fn feed(
+    compressed: &mut impl Read,
     encoding: Encoding,
     limit: u64,
     chunks: &SyncSender<io::Result<Vec<u8>>>,

@@ -47,11 +47,23 @@ impl Store {
             .is_none_or(|known| known.size == size))
     }
 
-    /// Opens a blob that is whole.
+    /// Opens a blob that is whole; one of an image that is not here is brought first.
     ///
     /// # Errors
-    /// [`StoreError::Missing`], also when it was damaged and has been dropped.
+    /// [`StoreError::Missing`], also when it was damaged and has been dropped; [`StoreError::Bring`] when it does not come.
     pub fn open_blob(&self, digest: &Digest) -> Result<File, StoreError> {
+        if !self.verify_blob(digest)? {
+            if self.is_layer_of_image(digest)? {
+                self.bring_layers(&[*digest])?;
+            } else {
+                self.bring_blob(digest)?;
+            }
+        }
+        self.open_present(digest)
+    }
+
+    /// Opens a blob that is here.
+    pub(crate) fn open_present(&self, digest: &Digest) -> Result<File, StoreError> {
         if !self.verify_blob(digest)? {
             return Err(StoreError::Missing { digest: *digest });
         }

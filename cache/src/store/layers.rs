@@ -20,7 +20,7 @@ impl Store {
             .join(format!("{}.idx", diff_id.hex()))
     }
 
-    /// The index of a layer; kept in memory, made anew from the tar when it is damaged.
+    /// The index of a layer that is here; kept in memory, made anew from the tar when it is damaged.
     ///
     /// # Errors
     /// [`StoreError::Missing`] when the store does not hold the layer.
@@ -56,7 +56,7 @@ impl Store {
     }
 
     fn rebuild_index(&self, diff_id: &Digest) -> Result<LayerIndex, StoreError> {
-        let index = index_tar(self.open_blob(diff_id)?)?;
+        let index = index_tar(self.open_present(diff_id)?)?;
         if !self.inner.options.read_only {
             self.write_index(&index)?;
         }
@@ -82,15 +82,12 @@ impl Store {
         })
     }
 
-    /// A layer whose tar is whole; it is pinned for the life of this process.
+    /// A layer whose tar is whole; it is pinned for the life of this process. One that is only described is brought first.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] when the store does not hold it.
+    /// [`StoreError::Missing`] when the store knows nothing of it, [`StoreError::Bring`] when it does not come.
     pub fn layer(&self, diff_id: &Digest) -> Result<Layer, StoreError> {
-        self.pin(&[*diff_id])?;
-        if !self.verify_blob(diff_id)? {
-            return Err(StoreError::Missing { digest: *diff_id });
-        }
+        self.bring_layers(&[*diff_id])?;
         self.touch(Thing::Layer, diff_id);
         let index = self.layer_index(diff_id)?;
         Ok(Layer {
@@ -123,12 +120,12 @@ impl Store {
         Ok(self.has_blob(&digest)?.then_some(blob))
     }
 
-    /// The layers of an image or stage, bottom first, as one chain. They are pinned.
+    /// The layers of an image or stage, bottom first, as one chain. They are pinned; what is only described is brought.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] for a layer that the store does not hold.
+    /// As [`Store::layer`].
     pub fn chain(&self, diff_ids: &[Digest]) -> Result<Chain, StoreError> {
-        self.pin(diff_ids)?;
+        self.bring_layers(diff_ids)?;
         let layers = diff_ids
             .iter()
             .map(|diff_id| Ok(self.layer(diff_id)?.origin()));
