@@ -47,7 +47,14 @@ pub fn check(
     let mut report = Report::default();
     match graph(&parsed.dockerfile, &inputs, find, &mut report) {
         Ok(graph) => report.judge(&parsed.dockerfile, &inputs, ignore, graph),
-        Err(errors) => report.errors = errors,
+        Err(errors) => {
+            if report.warnings.is_empty() {
+                // It may be that no stage was looked at; the text can be in any case.
+                let config = Config::of(&parsed.dockerfile, &inputs.build_args).unwrap_or_default();
+                report.warnings = lint::check(&parsed.dockerfile, &config, None);
+            }
+            report.errors = errors;
+        }
     }
     report
 }
@@ -168,6 +175,8 @@ mod tests {
         assert_eq!(codes(&found.errors).len(), 1);
         let names: Vec<_> = found.warnings.iter().map(|found| found.code).collect();
         assert_eq!(names, ["JSONArgsRecommended", "LegacyKeyValueFormat"]);
+        let found = report("FROM $X\nENV a b", &no_arguments());
+        assert_eq!(codes(&found.warnings), [("LegacyKeyValueFormat", 2)]);
         assert!(!report("FROM x\nFOO", &no_arguments()).errors.is_empty());
     }
 

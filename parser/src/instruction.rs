@@ -67,6 +67,11 @@ pub(crate) trait Meaning: Sized {
     /// What it does, in Markdown.
     const DOC: &'static str;
 
+    /// What the reference says after the flags, in Markdown.
+    fn more() -> String {
+        String::new()
+    }
+
     /// Checks one line.
     fn parse(line: &Line) -> Result<Self, Diagnostic>;
 
@@ -164,6 +169,7 @@ fn describe<M: Meaning>(text: &mut String) {
     if !M::FLAGS.is_empty() {
         text.push('\n');
     }
+    text.push_str(&M::more());
 }
 
 /// The only argument of an instruction that has exactly one.

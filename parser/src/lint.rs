@@ -19,6 +19,8 @@ mod reserved_stage_name;
 mod secrets_used_in_arg_or_env;
 mod stage_name_casing;
 
+use std::fmt::Write as _;
+
 use crate::ast::{Dockerfile, StageAst};
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
@@ -92,6 +94,25 @@ impl Rule {
     pub(crate) fn warning(&self, span: Span, message: impl Into<String>) -> Diagnostic {
         Diagnostic::warning(self.name, span, message)
     }
+}
+
+/// The reference of all rules, in Markdown.
+pub fn reference() -> String {
+    let mut text = "| rule | what it demands |\n| --- | --- |\n".to_owned();
+    let mut rules: Vec<&Rule> = RULES.iter().collect();
+    rules.sort_by_key(|rule| rule.name);
+    for rule in rules {
+        let mark = if rule.experimental {
+            " (only if asked for)"
+        } else {
+            ""
+        };
+        let (name, url) = (rule.name, rule.url());
+        let description = rule.description.replace('|', "\\|").replace('<', "\\<");
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "| [{name}]({url}){mark} | {description} |");
+    }
+    text
 }
 
 /// How many warnings about the text are told.

@@ -63,6 +63,19 @@ pub fn reading(globals: &Globals) -> Result<Store, Failure> {
     })?)
 }
 
+/// The store if there is one that can be read, for commands that can do without; nothing is written to it.
+pub fn existing_store(globals: &Globals) -> Option<Store> {
+    let root = globals.store().ok()?;
+    let options = OpenOptions {
+        read_only: true,
+        ..options(root, IdMap::Root.key())
+    };
+    let opened = Store::open(options);
+    opened
+        .inspect_err(|error| tracing::debug!("without the store: {error}"))
+        .ok()
+}
+
 fn options(root: std::path::PathBuf, id_map_key: String) -> OpenOptions {
     // Without a boot id everything counts as another boot's and is verified: slower, never wrong.
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")

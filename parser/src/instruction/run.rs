@@ -38,7 +38,7 @@ impl Meaning for Run {
         flags::list(
             "mount",
             "<type=…,…>",
-            "mounts a `bind`, `cache`, `tmpfs`, `secret` or `ssh`",
+            "shows other files while the command runs, see below",
         ),
         flags::text(
             "network",
@@ -61,6 +61,10 @@ impl Meaning for Run {
     const DOC: &'static str = "Runs a command and keeps what it changed as a layer. A heredoc alone is a \
         script: for the shell, or run itself if it begins with `#!`. The command is not expanded; that is \
         the shell's business. The values of `--mount` are, except `from`.";
+
+    fn more() -> String {
+        mount::reference()
+    }
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         let flags = flags::read(line, Self::FLAGS)?;

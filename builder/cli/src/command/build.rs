@@ -1,5 +1,6 @@
 //! `kiln build`: arguments into options, events into a renderer, failures into carets and hints.
 
+mod call;
 mod failures;
 mod flag;
 mod source;
@@ -39,7 +40,11 @@ impl Arguments {
 /// # Errors
 /// With what went wrong, where, and what to do.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+    let method = arguments.flags.call.method()?;
     let options = arguments.options()?;
+    if let Some(method) = method {
+        return method.run(&options, globals);
+    }
     let progress = arguments.flags.show.progress();
     let (sender, receiver) = channel();
     let cancel = Cancel::default();

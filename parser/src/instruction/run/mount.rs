@@ -1,8 +1,16 @@
 //! `RUN --mount`: comma-separated fields, quoted as in CSV. The fields are read with the file,
-//! their values with the stage, because variables may stand in them.
+//! their values with the stage, because variables may stand in them. To add a type: write
+//! `mount/x.rs` and add its line to [`TYPES`].
 
+mod bind;
+mod cache;
 mod csv;
 mod fields;
+mod secret;
+mod ssh;
+mod tmpfs;
+
+use std::fmt::Write as _;
 
 use crate::code;
 use crate::diagnostic::Diagnostic;
@@ -12,7 +20,89 @@ use crate::line::{Line, Word};
 use crate::path;
 use crate::suggest;
 pub(crate) use fields::Fields;
-use fields::Kind;
+use fields::Problem;
+
+/// All types; the first is the default.
+const TYPES: &[&MountType] = &[
+    &bind::TYPE,
+    &cache::TYPE,
+    &tmpfs::TYPE,
+    &secret::TYPE,
+    &ssh::TYPE,
+];
+
+/// A type of mount: the keys that it has and what they mean.
+#[derive(Debug)]
+pub(crate) struct MountType {
+    /// Its name, lower case.
+    name: &'static str,
+    /// What it shows.
+    doc: &'static str,
+    /// Its keys, without `type`. Those of other types are refused or do nothing.
+    keys: &'static [Key],
+    /// Whether it is read-only if nothing is said.
+    read_only: bool,
+    /// Whether it must have a target other than `/`.
+    needs_target: bool,
+    /// What is wrong with the fields as a whole.
+    check: fn(&Fields) -> Result<(), Problem>,
+    /// The mount, with its absolute target.
+    resolve: Resolve,
+}
+
+type Resolve =
+    fn(&MountSpec, Fields, String, &mut StageBuilder<'_>) -> Result<RunMount, Diagnostic>;
+
+/// A key of a mount.
+#[derive(Debug)]
+struct Key {
+    /// All spellings.
+    names: &'static [&'static str],
+    /// What it says.
+    doc: &'static str,
+}
+
+const fn key(names: &'static [&'static str], doc: &'static str) -> Key {
+    Key { names, doc }
+}
+
+/// Keys that mean the same in several types.
+const TARGET: Key = key(
+    &["target", "dst", "destination"],
+    "where it is; relative to the working directory",
+);
+const FROM: Key = key(
+    &["from"],
+    "a stage, an image or a named context; no variables",
+);
+const SOURCE: Key = key(&["source", "src"], "path in `from`; its root");
+const ID: Key = key(&["id", "source", "src"], "its name on the command line");
+const REQUIRED: Key = key(&["required"], "fail if it is not given; `false`");
+const UID: Key = key(&["uid"], "owner; 0");
+const GID: Key = key(&["gid"], "group; 0");
+
+impl MountType {
+    /// Whether a key means something.
+    fn has(&self, name: &str) -> bool {
+        self.keys.iter().any(|key| key.names.contains(&name))
+    }
+}
+
+/// The reference of all types, in Markdown.
+pub(super) fn reference() -> String {
+    let mut text = String::new();
+    for kind in TYPES {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "### --mount=type={}\n\n{}\n", kind.name, kind.doc);
+        let _ = writeln!(text, "| key | meaning; default |\n| --- | --- |");
+        for key in kind.keys {
+            let names: Vec<String> = key.names.iter().map(|name| format!("`{name}`")).collect();
+            let _ = writeln!(text, "| {} | {} |", names.join(", "), key.doc);
+        }
+        text.push('\n');
+    }
+    text
+}
 
 /// A `--mount` as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +139,8 @@ impl MountSpec {
                 from = Some(value.to_owned()).filter(|from| !from.is_empty());
             }
         }
-        let from = from.filter(|_| fields::kind(&fields).is_none_or(Kind::has_source));
+        let has_from = |kind: &MountType| kind.has("from");
+        let from = from.filter(|_| fields::kind(&fields).is_none_or(has_from));
         Ok(MountSpec { fields, from, flag })
     }
 
@@ -85,45 +176,16 @@ impl MountSpec {
         fields: Fields,
         stage: &mut StageBuilder<'_>,
     ) -> Result<RunMount, Diagnostic> {
+        let kind = fields.kind;
         let target = path::join(&stage.working_dir(), &fields.target);
-        let needs_target = matches!(fields.kind, Kind::Bind | Kind::Cache | Kind::Tmpfs);
-        if needs_target && target == "/" {
-            return Err(error(
-                line,
-                &self.flag,
-                format!("invalid mount target {target:?}"),
-            ));
+        if kind.needs_target && target == "/" {
+            let message = format!("invalid mount target {target:?}");
+            return Err(error(line, &self.flag, message));
         }
-        let source = path::clean(&format!("/{}", fields.source));
-        Ok(match fields.kind {
-            Kind::Bind => RunMount::Bind {
-                from: self
-                    .from(&fields, stage)?
-                    .unwrap_or_else(|| stage.context(self.flag.span)),
-                source,
-                target,
-                rw: !fields.read_only,
-            },
-            Kind::Cache => RunMount::Cache {
-                id: stage.world.cache_id(&fields),
-                target,
-                sharing: fields.sharing.unwrap_or_default(),
-                from: self.from(&fields, stage)?,
-                source,
-                mode: fields.mode.unwrap_or(0o755),
-                uid: fields.uid.unwrap_or(0),
-                gid: fields.gid.unwrap_or(0),
-                ro: fields.read_only,
-            },
-            Kind::Tmpfs => RunMount::Tmpfs {
-                target,
-                size: fields.size,
-            },
-            Kind::Secret => secret(fields, target),
-            Kind::Ssh => ssh(fields, target),
-        })
+        (kind.resolve)(self, fields, target, stage)
     }
 
+    /// The file system that `from` names.
     fn from(
         &self,
         fields: &Fields,
@@ -133,43 +195,6 @@ impl MountSpec {
             "" => Ok(None),
             from => stage.source(from, self.flag.span).map(Some),
         }
-    }
-}
-
-fn secret(fields: Fields, target: String) -> RunMount {
-    let given = !fields.target.is_empty();
-    let id = [fields.source, fields.id]
-        .into_iter()
-        .find(|name| !name.is_empty());
-    let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    let id = id.unwrap_or_else(|| base(&target));
-    let target = match (&fields.env, given) {
-        (_, true) => Some(target),
-        (Some(_), false) => None,
-        (None, false) => Some(format!("/run/secrets/{}", base(&path::clean(&id)))),
-    };
-    RunMount::Secret {
-        id,
-        target,
-        env: fields.env,
-        required: fields.required,
-        mode: fields.mode.unwrap_or(0o400),
-        uid: fields.uid.unwrap_or(0),
-        gid: fields.gid.unwrap_or(0),
-    }
-}
-
-fn ssh(fields: Fields, target: String) -> RunMount {
-    let id = [fields.source, fields.id]
-        .into_iter()
-        .find(|name| !name.is_empty());
-    RunMount::Ssh {
-        id: id.unwrap_or_else(|| "default".to_owned()),
-        target: (!fields.target.is_empty()).then_some(target),
-        required: fields.required,
-        mode: fields.mode.unwrap_or(0o600),
-        uid: fields.uid.unwrap_or(0),
-        gid: fields.gid.unwrap_or(0),
     }
 }
 

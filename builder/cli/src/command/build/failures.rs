@@ -31,7 +31,16 @@ pub(super) fn warnings(options: &BuildOptions, warnings: &[Diagnostic], progress
     let _ = writeln!(std::io::stderr().lock(), "\n{text}");
 }
 
-fn source(options: &BuildOptions) -> Source<'_> {
+/// What is wrong with a Dockerfile that was only read.
+pub(super) fn dockerfile(options: &BuildOptions, error: BuildError) -> Failure {
+    match error {
+        BuildError::Dockerfile(diagnostics) => wrong(options, &diagnostics),
+        other => Failure::new(Kind::Build, chain_of_causes(&other)),
+    }
+}
+
+/// The Dockerfile that findings are about.
+pub(super) fn source(options: &BuildOptions) -> Source<'_> {
     Source {
         name: &options.dockerfile.name,
         text: &options.dockerfile.text,
@@ -45,18 +54,7 @@ pub(super) fn failure(
     watch: &signals::Watch,
 ) -> Failure {
     match error {
-        BuildError::Dockerfile(diagnostics) => {
-            let is_error = |found: &&Diagnostic| found.severity == Severity::Error;
-            let message = match diagnostics.iter().filter(is_error).count() {
-                1 => "the Dockerfile has an error".to_owned(),
-                count => format!("the Dockerfile has {count} errors"),
-            };
-            Failure::new(Kind::Build, message).details(diagnostics::render(
-                source(options),
-                &diagnostics,
-                color(),
-            ))
-        }
+        BuildError::Dockerfile(diagnostics) => wrong(options, &diagnostics),
         BuildError::MissingImages(images) => missing_images(options, &images),
         BuildError::Step(failure) => step_failure(options, &failure),
         BuildError::Cancelled => Failure::new(
@@ -67,6 +65,16 @@ pub(super) fn failure(
         BuildError::Image(error) => error.into(),
         other => Failure::new(Kind::Build, chain_of_causes(&other)),
     }
+}
+
+fn wrong(options: &BuildOptions, diagnostics: &[Diagnostic]) -> Failure {
+    let is_error = |found: &&Diagnostic| found.severity == Severity::Error;
+    let message = match diagnostics.iter().filter(is_error).count() {
+        1 => "the Dockerfile has an error".to_owned(),
+        count => format!("the Dockerfile has {count} errors"),
+    };
+    let details = diagnostics::render(source(options), diagnostics, color());
+    Failure::new(Kind::Build, message).details(details)
 }
 
 fn missing_images(options: &BuildOptions, images: &[MissingImage]) -> Failure {

@@ -1,79 +1,29 @@
-//! The keys of `--mount` and which of them go together.
+//! The keys of `--mount` and their values. Which of them go together is said by the types.
 
+use crate::evaluate::go;
 use crate::graph::Sharing;
 
-use super::nearest;
-
-/// All keys, for suggestions.
-const KEYS: &[&str] = &[
-    "type",
-    "from",
-    "source",
-    "src",
-    "target",
-    "dst",
-    "destination",
-    "readonly",
-    "ro",
-    "readwrite",
-    "rw",
-    "id",
-    "sharing",
-    "required",
-    "size",
-    "mode",
-    "uid",
-    "gid",
-    "env",
-];
-
-/// What is mounted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Kind {
-    #[default]
-    Bind,
-    Cache,
-    Tmpfs,
-    Secret,
-    Ssh,
-}
-
-impl Kind {
-    const ALL: [(&'static str, Kind); 5] = [
-        ("bind", Kind::Bind),
-        ("cache", Kind::Cache),
-        ("tmpfs", Kind::Tmpfs),
-        ("secret", Kind::Secret),
-        ("ssh", Kind::Ssh),
-    ];
-
-    fn name(self) -> &'static str {
-        Kind::ALL
-            .iter()
-            .find(|(_, kind)| *kind == self)
-            .map_or("", |(name, _)| name)
-    }
-
-    /// Whether `from` means something.
-    pub(super) fn has_source(self) -> bool {
-        matches!(self, Kind::Bind | Kind::Cache)
-    }
-}
+use super::{MountType, TYPES, nearest};
 
 /// The type of fields that are not expanded yet; None if it holds a variable or is unknown.
-pub(super) fn kind(fields: &[String]) -> Option<Kind> {
+pub(super) fn kind(fields: &[String]) -> Option<&'static MountType> {
     let mut types = fields.iter().filter_map(|field| field.split_once('='));
     let last = types.rfind(|(key, _)| key.eq_ignore_ascii_case("type"));
     match last {
-        None => Some(Kind::Bind),
-        Some((_, name)) => find(Kind::ALL.as_slice(), name),
+        None => Some(TYPES[0]),
+        Some((_, name)) => named(name),
     }
 }
 
+fn named(name: &str) -> Option<&'static MountType> {
+    let lower = name.to_lowercase();
+    TYPES.iter().copied().find(|kind| kind.name == lower)
+}
+
 /// The values of a mount.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fields {
-    pub(crate) kind: Kind,
+    pub(crate) kind: &'static MountType,
     pub(crate) from: String,
     pub(crate) source: String,
     pub(crate) target: String,
@@ -105,17 +55,35 @@ impl From<String> for Problem {
 }
 
 impl Fields {
+    fn of(kind: &'static MountType) -> Self {
+        Fields {
+            kind,
+            from: String::new(),
+            source: String::new(),
+            target: String::new(),
+            read_only: false,
+            id: String::new(),
+            sharing: None,
+            required: false,
+            size: None,
+            mode: None,
+            uid: None,
+            gid: None,
+            env: None,
+        }
+    }
+
     /// Reads keys (lower case) and expanded values. Their order matters: `required` and `size`
     /// want the type before them, as in BuildKit.
     pub(super) fn read(fields: &[(String, Option<String>)]) -> Result<Self, Problem> {
-        let mut read = Fields::default();
+        let mut read = Fields::of(TYPES[0]);
         let mut read_only = None;
         for (key, value) in fields {
             match (key.as_str(), value.as_deref()) {
                 ("readonly" | "ro", value) => read_only = Some(flag(key, value)?),
                 ("readwrite" | "rw", value) => read_only = Some(!flag(key, value)?),
                 ("required", value) => {
-                    read.only_for(key, &[Kind::Secret, Kind::Ssh])?;
+                    read.only_where_known(key)?;
                     read.required = flag(key, value)?;
                 }
                 (_, Some(value)) => read.set(key, value)?,
@@ -124,14 +92,17 @@ impl Fields {
                 }
             }
         }
-        read.read_only = read_only.unwrap_or(!matches!(read.kind, Kind::Cache | Kind::Tmpfs));
+        read.read_only = read_only.unwrap_or(read.kind.read_only);
         read.check()?;
         Ok(read)
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), Problem> {
         match key {
-            "type" => self.kind = choice(Kind::ALL.as_slice(), "mount type", value)?,
+            "type" => {
+                let types: Vec<_> = TYPES.iter().map(|kind| (kind.name, *kind)).collect();
+                self.kind = choice(&types, "mount type", value)?;
+            }
             "from" => self.from = value.to_owned(),
             "source" | "src" => self.source = value.to_owned(),
             "target" | "dst" | "destination" => self.target = value.to_owned(),
@@ -146,7 +117,7 @@ impl Fields {
                 self.sharing = Some(choice(&modes, "sharing value", value)?);
             }
             "size" => {
-                self.only_for(key, &[Kind::Tmpfs])?;
+                self.only_where_known(key)?;
                 let size =
                     bytes(value).ok_or_else(|| format!("invalid value for {key}: {value}"))?;
                 self.size = Some(size);
@@ -157,52 +128,48 @@ impl Fields {
             _ => {
                 return Err(Problem {
                     message: format!("unexpected key '{key}' in '{key}={value}'"),
-                    near: nearest(key, KEYS),
+                    near: nearest(key, &keys()),
                 });
             }
         }
         Ok(())
     }
 
-    fn only_for(&self, key: &str, kinds: &[Kind]) -> Result<(), Problem> {
-        if kinds.contains(&self.kind) {
+    /// Some keys are refused at once where the type so far does not have them.
+    fn only_where_known(&self, key: &str) -> Result<(), Problem> {
+        if self.kind.has(key) {
             return Ok(());
         }
-        Err(format!(
-            "unexpected key '{key}' for mount type '{}'",
-            self.kind.name()
-        )
-        .into())
+        let kind = self.kind.name;
+        Err(format!("unexpected key '{key}' for mount type '{kind}'").into())
     }
 
     fn check(&self) -> Result<(), Problem> {
         let kind = self.kind;
-        let has_owner = matches!(kind, Kind::Secret | Kind::Ssh | Kind::Cache);
         let owner = [("mode", self.mode), ("uid", self.uid), ("gid", self.gid)];
-        if let Some((key, _)) = owner
-            .iter()
-            .find(|(_, value)| value.is_some() && !has_owner)
-        {
-            return Err(format!("{key} not allowed for {:?} type mounts", kind.name()).into());
+        let given = owner.iter().filter(|(_, value)| value.is_some());
+        if let Some((key, _)) = given.clone().find(|(key, _)| !kind.has(key)) {
+            return Err(format!("{key} not allowed for {:?} type mounts", kind.name).into());
         }
-        if kind == Kind::Secret {
-            if !self.from.is_empty() {
-                return Err("secret mount should not have a from".to_owned().into());
-            }
-            if self.source.is_empty() && self.target.is_empty() && self.id.is_empty() {
-                return Err("invalid secret mount. one of source, target required"
-                    .to_owned()
-                    .into());
-            }
-            if !self.source.is_empty() && !self.id.is_empty() {
-                return Err("both source and id can't be set".to_owned().into());
-            }
-        }
-        if self.sharing.is_some() && kind != Kind::Cache {
-            return Err(format!("invalid cache sharing set for {} mount", kind.name()).into());
+        (kind.check)(self)?;
+        if self.sharing.is_some() && !kind.has("sharing") {
+            return Err(format!("invalid cache sharing set for {} mount", kind.name).into());
         }
         Ok(())
     }
+
+    /// `source` or `id`, whichever was given: secrets and agents are named by either.
+    pub(super) fn name(&self) -> Option<String> {
+        let names = [&self.source, &self.id];
+        names.into_iter().find(|name| !name.is_empty()).cloned()
+    }
+}
+
+/// All keys that a mount can have, for suggestions.
+fn keys() -> Vec<&'static str> {
+    let own = TYPES.iter().flat_map(|kind| kind.keys);
+    let spellings = own.flat_map(|key| key.names.iter().copied());
+    std::iter::once("type").chain(spellings).collect()
 }
 
 fn find<T: Copy>(choices: &[(&'static str, T)], name: &str) -> Option<T> {
@@ -225,11 +192,10 @@ fn choice<T: Copy>(choices: &[(&'static str, T)], what: &str, name: &str) -> Res
 
 /// A boolean as Go's `strconv.ParseBool` reads it; a key alone is true.
 fn flag(key: &str, value: Option<&str>) -> Result<bool, Problem> {
-    match value {
-        None | Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
-        Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
-        Some(value) => Err(format!("invalid value for {key}: {value}").into()),
-    }
+    let Some(value) = value else {
+        return Ok(true);
+    };
+    go::boolean(value).ok_or_else(|| format!("invalid value for {key}: {value}").into())
 }
 
 fn number(key: &str, value: &str, base: u32) -> Result<u32, Problem> {

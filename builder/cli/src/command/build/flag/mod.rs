@@ -63,6 +63,7 @@ flags! {
     platform: Platform,
     show: Show,
     jobs: Jobs,
+    call: Call,
     load: Load,
 }
 

@@ -1,0 +1,110 @@
+//! `--check`: errors and what the rules find, with carets or as `{"warnings", "sources", "buildError"}`. The exit code is 1 when
+//! there is an error, or when `# check=error=true` makes one of warnings.
+
+use super::location::Places;
+use super::{Call, Format, color, say, say_json};
+use crate::command::build::failures;
+use crate::diagnostics;
+use crate::failure::{Failure, Kind};
+use kiln_engine::{chain_of_causes, check};
+use kiln_parser::check::Report;
+use kiln_parser::diagnostic::Diagnostic;
+use kiln_parser::lint::Rule;
+use serde_json::{Value, json};
+
+pub(super) fn answer(call: &Call<'_>) -> Result<(), Failure> {
+    let report = check::check(call.store.as_ref(), call.options)
+        .map_err(|error| Failure::new(Kind::Build, chain_of_causes(&error)))?;
+    match call.format {
+        Format::Text => say(&text(call, &report)),
+        Format::Json => say_json(&as_json(call, &report)),
+    }
+    match (&report.violation, call.format) {
+        (None, _) if report.errors.is_empty() => Ok(()),
+        (Some(violation), Format::Text) => {
+            let failure = Failure::new(Kind::Build, violation.message.as_str());
+            Err(violation.help.iter().fold(failure, Failure::hint))
+        }
+        _ => Err(Failure::new(Kind::Build, "")),
+    }
+}
+
+fn text(call: &Call<'_>, report: &Report) -> String {
+    let source = failures::source(call.options);
+    let found: Vec<Diagnostic> = report
+        .errors
+        .iter()
+        .chain(&report.warnings)
+        .cloned()
+        .collect();
+    let mut text = String::new();
+    if !found.is_empty() {
+        text = diagnostics::render(source, &found, color()) + "\n\n";
+    }
+    let mut unknown: Vec<&str> = report
+        .unknown_images
+        .iter()
+        .map(|image| image.reference.as_str())
+        .collect();
+    unknown.sort_unstable();
+    unknown.dedup();
+    if !unknown.is_empty() {
+        text.push_str(&format!(
+            "not in the store, so that their variables and triggers were not looked at: {}\n",
+            unknown.join(", ")
+        ));
+    }
+    text + &count(report) + "\n"
+}
+
+fn count(report: &Report) -> String {
+    let counted = |number: usize, what: &str| match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    };
+    match (report.errors.len(), report.warnings.len()) {
+        (0, 0) => "Check complete, no warnings found.".to_owned(),
+        (0, warnings) => format!("Check complete, {} found.", counted(warnings, "warning")),
+        (errors, warnings) => format!(
+            "Check complete, {} and {} found.",
+            counted(errors, "error"),
+            counted(warnings, "warning")
+        ),
+    }
+}
+
+fn as_json(call: &Call<'_>, report: &Report) -> Value {
+    let places = Places::of(&call.options.dockerfile.text);
+    let warnings: Vec<Value> = report
+        .warnings
+        .iter()
+        .map(|found| warning(&places, found))
+        .collect();
+    let mut answer = json!({
+        "warnings": warnings,
+        "sources": [{
+            "filename": call.options.dockerfile.name,
+            "data": places.source(),
+            "language": "Dockerfile",
+        }],
+    });
+    let error = report.errors.first().or(report.violation.as_ref());
+    if let Some(error) = error {
+        answer["buildError"] = json!({
+            "message": error.message,
+            "location": places.of_span(error.span),
+        });
+    }
+    answer
+}
+
+fn warning(places: &Places<'_>, found: &Diagnostic) -> Value {
+    let rule = Rule::find(found.code);
+    json!({
+        "ruleName": found.code,
+        "description": rule.map_or("", |rule| rule.description),
+        "url": rule.map_or(String::new(), Rule::url),
+        "detail": found.message,
+        "location": places.of_span(found.span),
+    })
+}

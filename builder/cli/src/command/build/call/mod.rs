@@ -1,0 +1,150 @@
+//! `kiln build --call=…`: what a Dockerfile says, without building it. One file each; to add one, a file and a line in
+//! [`METHODS`]. The answers go to standard output, as text or in the shape of BuildKit's subrequests as JSON.
+
+mod check;
+mod location;
+mod outline;
+mod targets;
+
+use crate::environment::{self, Globals};
+use crate::failure::{Failure, printable};
+use crate::{session, table};
+use kiln_cache::Store;
+use kiln_engine::options::BuildOptions;
+use std::io::{IsTerminal, Write};
+
+/// What answers a call.
+type Answer = fn(&Call<'_>) -> Result<(), Failure>;
+
+/// What can be asked; `build` is no question.
+const METHODS: &[(&str, Answer)] = &[
+    ("check", check::answer),
+    ("outline", outline::answer),
+    ("targets", targets::answer),
+];
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// A question: `--call=check,format=json`.
+#[derive(Clone, Copy)]
+pub struct Method {
+    answer: Answer,
+    format: Format,
+}
+
+/// A question about a build.
+struct Call<'a> {
+    options: &'a BuildOptions,
+    store: Option<Store>,
+    format: Format,
+}
+
+impl Method {
+    /// Reads `--call` and `--check`; none if there is to be a build.
+    ///
+    /// # Errors
+    /// When the method or its format is unknown.
+    pub fn of(call: Option<&str>, check: Option<&str>) -> Result<Option<Self>, Failure> {
+        let (flag, text) = match (call, check) {
+            (Some(call), _) => ("--call", call.to_owned()),
+            (None, Some("false")) | (None, None) => return Ok(None),
+            (None, Some("" | "true")) => ("--check", "check".to_owned()),
+            (None, Some(options)) => ("--check", format!("check,{options}")),
+        };
+        let (name, options) = text.split_once(',').unwrap_or((&text, ""));
+        let format = match options {
+            "" | "format=text" => Format::Text,
+            "format=json" => Format::Json,
+            other => {
+                return Err(Failure::usage(format!("{flag}: {other:?} is no option"))
+                    .hint("write format=text or format=json"));
+            }
+        };
+        // BuildKit's own name for check.
+        let name = if name == "lint" { "check" } else { name };
+        if name == "build" {
+            return Ok(None);
+        }
+        let known = METHODS.iter().find(|(method, _)| *method == name);
+        match known {
+            Some(&(_, answer)) => Ok(Some(Method { answer, format })),
+            None => {
+                let names: Vec<&str> = METHODS.iter().map(|(name, _)| *name).collect();
+                Err(
+                    Failure::usage(format!("{flag}: there is no method {name:?}"))
+                        .hint(format!("there are build, {}", names.join(", "))),
+                )
+            }
+        }
+    }
+
+    /// Answers.
+    ///
+    /// # Errors
+    /// When the Dockerfile has errors.
+    pub(super) fn run(self, options: &BuildOptions, globals: &Globals) -> Result<(), Failure> {
+        (self.answer)(&Call {
+            options,
+            store: session::existing_store(globals),
+            format: self.format,
+        })
+    }
+}
+
+/// Whether text on standard output has colours.
+fn color() -> bool {
+    std::io::stdout().is_terminal() && !environment::no_color()
+}
+
+/// Prints to standard output. A reader that went away is no failure.
+fn say(text: &str) {
+    let text = printable(text, color());
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Columns; a line is not padded behind its last cell that is not empty.
+fn columns(header: &[&str], rows: &[Vec<String>]) -> String {
+    let rows = rows.iter().map(|row| row.join("\t"));
+    let rows = rows.map(|row| row.trim_end_matches('\t').to_owned());
+    let lines: Vec<String> = std::iter::once(header.join("\t")).chain(rows).collect();
+    table::aligned(&(lines.join("\n") + "\n"))
+}
+
+/// Prints JSON as BuildKit does.
+fn say_json(value: &serde_json::Value) {
+    // A value of maps with text keys can be written.
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    say(&(text + "\n"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_and_formats() {
+        let format = |call, check| {
+            let method = Method::of(call, check).unwrap();
+            method.map(|method| method.format)
+        };
+        assert_eq!(format(None, None), None);
+        assert_eq!(format(Some("build"), None), None);
+        assert_eq!(format(None, Some("false")), None);
+        assert_eq!(format(Some("check"), None), Some(Format::Text));
+        assert_eq!(format(Some("lint,format=json"), None), Some(Format::Json));
+        assert_eq!(format(None, Some("")), Some(Format::Text));
+        assert_eq!(format(None, Some("format=json")), Some(Format::Json));
+        for (call, check) in [
+            (Some("x"), None),
+            (Some("check,format=xml"), None),
+            (None, Some("format=xml")),
+        ] {
+            assert!(Method::of(call, check).is_err(), "{call:?} {check:?}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! `--call=targets`: the stages that can be built, as a table or as `{"targets", "sources"}`.
+
+use super::location::Places;
+use super::{Call, Format, columns, say, say_json};
+use crate::command::build::failures;
+use crate::failure::Failure;
+use kiln_engine::check;
+use kiln_parser::targets::Target;
+use serde_json::{Value, json};
+
+pub(super) fn answer(call: &Call<'_>) -> Result<(), Failure> {
+    let targets =
+        check::targets(call.options).map_err(|error| failures::dockerfile(call.options, error))?;
+    match call.format {
+        Format::Text => {
+            let rows: Vec<_> = targets.iter().filter_map(row).collect();
+            say(&columns(&["TARGET", "DESCRIPTION"], &rows));
+        }
+        Format::Json => {
+            let places = Places::of(&call.options.dockerfile.text);
+            let list: Vec<Value> = targets
+                .iter()
+                .map(|target| as_json(&places, target))
+                .collect();
+            say_json(&json!({"targets": list, "sources": [places.source()]}));
+        }
+    }
+    Ok(())
+}
+
+/// A stage without a name can be built only if it is the last.
+fn row(target: &Target) -> Option<Vec<String>> {
+    let name = match (&target.name, target.is_default) {
+        (Some(name), true) => format!("{name} (default)"),
+        (Some(name), false) => name.clone(),
+        (None, true) => "(default)".to_owned(),
+        (None, false) => return None,
+    };
+    Some(vec![name, target.description.clone()])
+}
+
+/// Empty fields are left out, as BuildKit does.
+fn as_json(places: &Places<'_>, target: &Target) -> Value {
+    let mut object = json!({});
+    if let Some(name) = &target.name {
+        object["name"] = json!(name);
+    }
+    if target.is_default {
+        object["default"] = json!(true);
+    }
+    if !target.description.is_empty() {
+        object["description"] = json!(target.description);
+    }
+    object["base"] = json!(target.base);
+    if let Some(platform) = &target.platform {
+        object["platform"] = json!(platform);
+    }
+    object["location"] = places.of_span(target.span);
+    object
+}
