@@ -24,6 +24,8 @@ mod checks;
 mod copy;
 mod disk_full;
 mod documents;
+mod fetch_files;
+mod fetch_git;
 mod ignore;
 mod images;
 mod kill_loop;

@@ -42,6 +42,7 @@ mod stubs;
 mod subid;
 mod supervisor;
 mod sys;
+mod tether;
 mod wire;
 mod workdir;
 
@@ -55,3 +56,4 @@ pub use probe::{Check, Status, probe};
 pub use reexec::main_if_reexecuted;
 pub use run::{Exit, Extra, KillHandle, Running, Stdin, Stdio, run};
 pub use spec::{Mount, MountKind, Network, RunSpec};
+pub use tether::die_with_parent;

@@ -4,6 +4,7 @@
 pub mod disk;
 pub mod events;
 pub mod golden;
+pub mod http;
 pub mod image;
 pub mod mode;
 pub mod process;

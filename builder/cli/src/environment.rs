@@ -1,6 +1,7 @@
 //! Everything that kiln reads from its environment, in one place; libraries get it as arguments.
 //!
-//! `KILN_STORE`, `KILN_DISABLE`, `KILN_LOG`, `NO_COLOR`, `SOURCE_DATE_EPOCH`, `PATH`, `HOME`, `XDG_DATA_HOME`, and what
+//! `KILN_STORE`, `KILN_DISABLE`, `KILN_LOG`, `NO_COLOR`, `SOURCE_DATE_EPOCH`, `PATH`, `HOME`, `XDG_DATA_HOME`, proxies and
+//! certificate authorities (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, …), and what
 //! `--build-arg NAME` and `--secret env=` name.
 
 use crate::failure::Failure;
@@ -70,6 +71,28 @@ impl Globals {
 /// A variable, if it is set and text.
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// How the network is to be used: proxies and certificate authorities, for programs that kiln starts.
+pub fn network() -> Vec<(String, String)> {
+    let proxies = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"];
+    let names = proxies
+        .iter()
+        .flat_map(|name| [(*name).to_owned(), name.to_uppercase()]);
+    let mut variables: Vec<(String, String)> = names
+        .chain(["SSL_CERT_FILE".to_owned(), "SSL_CERT_DIR".to_owned()])
+        .filter_map(|name| variable(&name).map(|value| (name, value)))
+        .collect();
+    // git has names of its own for them.
+    for (ours, gits) in [
+        ("SSL_CERT_FILE", "GIT_SSL_CAINFO"),
+        ("SSL_CERT_DIR", "GIT_SSL_CAPATH"),
+    ] {
+        if let Some(value) = variable(ours) {
+            variables.push((gits.to_owned(), value));
+        }
+    }
+    variables
 }
 
 /// Whether colour is unwanted (<https://no-color.org>).

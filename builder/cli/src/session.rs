@@ -28,6 +28,8 @@ pub fn open(globals: &Globals, events: Events, cancel: Cancel) -> Result<Session
     let host = Host {
         resolv_conf: environment::resolv_conf(),
         search_path: environment::variable("PATH").unwrap_or_default(),
+        home: environment::variable("HOME").map(Into::into),
+        network: environment::network(),
         now: SystemTime::now,
     };
     Ok(Session {
@@ -36,6 +38,7 @@ pub fn open(globals: &Globals, events: Events, cancel: Cancel) -> Result<Session
         cancel,
         ids: entered.ids,
         rootless: entered.rootless,
+        offline: false,
         disabled,
         host,
     })

@@ -33,18 +33,16 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
     });
     let plan = plan::plan(session, options)?;
     announce(session, &plan);
-    let memo = memo_key(options, &plan);
-    let remembered = if options.no_cache {
-        None
-    } else {
-        session.store.memo_get(&memo)?
+    let remembered = match memo_key(options, &plan) {
+        Some(memo) if !options.no_cache => session.store.memo_get(&memo)?,
+        _ => None,
     };
     let (manifest, id) = match remembered {
         Some(bundle) => {
             cached_steps(session, &plan);
             (bundle.manifest, bundle.config)
         }
-        None => make(session, options, &plan, &memo)?,
+        None => make(session, options, &plan)?,
     };
     if session.cancel.requested() {
         return Err(BuildError::Cancelled);
@@ -64,7 +62,6 @@ fn make(
     session: &Session,
     options: &BuildOptions,
     plan: &Plan,
-    memo: &Digest,
 ) -> Result<(Digest, Digest), BuildError> {
     let results = execute(session, options, plan)?;
     let now = session.host.seconds();
@@ -82,18 +79,20 @@ fn make(
         scope: String::new(),
         created: now,
     };
-    session.store.memo_put(memo, &bundle)?;
+    if let Some(memo) = memo_key(options, plan) {
+        session.store.memo_put(&memo, &bundle)?;
+    }
     Ok((manifest, config))
 }
 
-/// Everything that decides about the image, known before anything runs.
-fn memo_key(options: &BuildOptions, plan: &Plan) -> Digest {
+/// Everything that decides about the image; none while something has to be fetched first.
+fn memo_key(options: &BuildOptions, plan: &Plan) -> Option<Digest> {
     let stage = plan.graph.target_stage();
     // Plain data of our own: serialising it cannot fail.
     let text = |value: Result<Vec<u8>, serde_json::Error>| value.unwrap_or_default();
     // Epoch and ids are part of every definition, and so of the files.
-    KeyBuilder::new("memo")
-        .input("files", plan.derived[stage.output.0])
+    let key = KeyBuilder::new("memo")
+        .input("files", plan.made_from(stage.output)?)
         .bytes("config", &text(serde_json::to_vec(&stage.config)))
         .bytes("base", &text(serde_json::to_vec(&stage.base_image)))
         .bytes(
@@ -101,9 +100,8 @@ fn memo_key(options: &BuildOptions, plan: &Plan) -> Digest {
             format!("{:?} {}", stage.author, stage.platform).as_bytes(),
         )
         .bytes("history", &text(serde_json::to_vec(&stage.history)))
-        .bytes("hosts", format!("{:?}", options.extra_hosts).as_bytes())
-        .finish()
-        .0
+        .bytes("hosts", format!("{:?}", options.extra_hosts).as_bytes());
+    Some(key.finish().0)
 }
 
 /// The memo answers for every step.

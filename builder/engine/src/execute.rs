@@ -11,7 +11,9 @@ use crate::pending::{Pending, Promise, pending};
 use crate::plan::{Plan, stage_name};
 use crate::schedule::{self, Lane, Limits, Ready, Task};
 use crate::session::Session;
-use kiln_cache::{Chain, KeyBuilder, KeyLock, Layer, Record, Tree};
+use crate::source::fetch::error::FetchError;
+use crate::source::fetch::{Access, Remote};
+use kiln_cache::{Chain, Fetched, KeyBuilder, KeyLock, Layer, Record, Tree};
 use kiln_oci::Digest;
 use kiln_parser::graph::{Node, NodeId, Op};
 use std::collections::BTreeMap;
@@ -236,6 +238,21 @@ impl<'a> Execution<'a> {
         }
     }
 
+    /// A source outside the machine, fetched if need be.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub fn fetched(&self, remote: &Remote) -> Result<Fetched, StepError> {
+        let access = Access {
+            session: self.session,
+            secrets: &self.options.secrets,
+        };
+        match self.plan.fetches.get(access, remote) {
+            Err(FetchError::Stopped) => Err(StepError::Stopped),
+            fetched => Ok(fetched?),
+        }
+    }
+
     /// A key that begins as all keys of steps do.
     #[must_use]
     pub fn key(&self, domain: &str, node: &Node) -> KeyBuilder {
@@ -375,7 +392,7 @@ impl<'a> Execution<'a> {
         let earlier = store
             .records_of_definition(&definition)?
             .into_iter()
-            .filter(|record| record.tree == tree);
+            .filter(|record| record.tree == tree && times(&record.inputs) == times(&key.inputs));
         let earlier = earlier.min_by_key(|record| (record.created, record.key));
         let (outcome, diff_id, created) = match earlier {
             Some(record) if self.still_there(&record) => {
@@ -423,6 +440,15 @@ impl<'a> Execution<'a> {
             .and_then(|id| self.session.store.blob_path(id).metadata().ok())
             .map_or(0, |meta| meta.len())
     }
+}
+
+/// Inputs of a key that begin so are times that the result shows: one with another time is another result, although the
+/// files are the same.
+pub const TIME_OF: &str = "time of ";
+
+fn times(inputs: &[(String, Digest)]) -> Vec<Digest> {
+    let times = inputs.iter().filter(|(name, _)| name.starts_with(TIME_OF));
+    times.map(|(_, time)| *time).collect()
 }
 
 /// Finishes a key.

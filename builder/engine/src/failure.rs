@@ -1,6 +1,7 @@
 //! Why a build failed, by kind. The command line adds hints and exit codes; nothing here is ever printed by the engine.
 
 use crate::copy::CopyError;
+use crate::source::fetch::error::FetchError;
 use crate::source::host_tools::HostToolsError;
 use crate::users::UserError;
 use kiln_cache::{CommitError, ContextError, ImageError, ReadError, ResolveError, StoreError};
@@ -39,6 +40,9 @@ pub enum BuildError {
         /// What is wrong.
         message: String,
     },
+    /// A source outside the machine cannot be had.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     /// Programs of the host.
     #[error(transparent)]
     HostTools(#[from] HostToolsError),
@@ -129,6 +133,9 @@ pub enum StepError {
         #[source]
         source: std::io::Error,
     },
+    /// A source outside the machine cannot be had.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     /// A secret that is required was not given.
     #[error("the secret {0} is required and was not given")]
     MissingSecret(String),

@@ -8,6 +8,7 @@ use crate::options::{BuildOptions, ContextSource};
 use crate::output::{Output, Stack};
 use crate::session::Session;
 use crate::source::context;
+use crate::source::fetch::{Access, Fetches, Remote};
 use crate::source::reach::Reach;
 use kiln_cache::{KeyBuilder, StoredImage};
 use kiln_oci::{Digest, ImageConfig};
@@ -35,9 +36,31 @@ pub struct Plan {
     pub derived: Vec<Digest>,
     /// Findings of parser and evaluation that do not stop the build.
     pub warnings: Vec<Diagnostic>,
+    /// What comes from outside the machine.
+    pub fetches: Fetches,
+    /// Per node: digest of the content of contexts and images.
+    contents: BTreeMap<usize, Digest>,
 }
 
 impl Plan {
+    /// Digest of everything that a node is made from, as far as it is known by now; none while something has to be fetched.
+    #[must_use]
+    pub fn made_from(&self, node: NodeId) -> Option<Digest> {
+        let wanted = self.graph.nodes.iter().filter(|n| self.wanted[n.id.0]);
+        let is_known = wanted
+            .flat_map(remotes)
+            .all(|remote| self.fetches.content(&remote).is_some());
+        let derived = || {
+            derived(
+                &self.graph,
+                &self.definitions,
+                &self.contents,
+                &self.fetches,
+            )
+        };
+        is_known.then(|| derived()[node.0])
+    }
+
     /// The folder behind a build context; none for anything else.
     #[must_use]
     pub fn context_folder<'a>(&self, options: &'a BuildOptions, node: NodeId) -> Option<&'a Path> {
@@ -74,7 +97,13 @@ pub fn plan(session: &Session, options: &BuildOptions) -> Result<Plan, BuildErro
         .iter()
         .map(|node| definition(&node.op, session.ids.is_single(), graph.source_date_epoch))
         .collect();
-    let derived = derived(&graph, &definitions, &digests);
+    let fetches = Fetches::default();
+    let access = Access {
+        session,
+        secrets: &options.secrets,
+    };
+    fetches.look(access, wanted_remotes(&graph, &wanted));
+    let derived = derived(&graph, &definitions, &digests, &fetches);
     Ok(Plan {
         graph,
         wanted,
@@ -82,7 +111,28 @@ pub fn plan(session: &Session, options: &BuildOptions) -> Result<Plan, BuildErro
         definitions,
         derived,
         warnings,
+        fetches,
+        contents: digests,
     })
+}
+
+/// What a node needs from outside the machine.
+fn remotes(node: &Node) -> Vec<Remote> {
+    match &node.op {
+        Op::Copy(copy) => Remote::all_of(copy).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn wanted_remotes(graph: &StageGraph, wanted: &[bool]) -> Vec<Remote> {
+    let nodes = graph.nodes.iter().filter(|node| wanted[node.id.0]);
+    let mut all: Vec<Remote> = Vec::new();
+    for remote in nodes.flat_map(remotes) {
+        if !all.contains(&remote) {
+            all.push(remote);
+        }
+    }
+    all
 }
 
 type Images = BTreeMap<String, StoredImage>;
@@ -344,12 +394,19 @@ fn derived(
     graph: &StageGraph,
     definitions: &[Digest],
     sources: &BTreeMap<usize, Digest>,
+    fetches: &Fetches,
 ) -> Vec<Digest> {
     let mut derived: Vec<Digest> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let mut key = KeyBuilder::new("derived").input("definition", definitions[node.id.0]);
         if let Some(content) = sources.get(&node.id.0) {
             key = key.input("content", *content);
+        }
+        for content in remotes(node)
+            .iter()
+            .filter_map(|remote| fetches.content(remote))
+        {
+            key = key.input("fetched", content);
         }
         for input in node.op.inputs() {
             key = key.input("input", derived[input.0]);

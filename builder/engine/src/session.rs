@@ -5,6 +5,7 @@ use crate::cancel::Cancel;
 use crate::event::Events;
 use kiln_cache::Store;
 use kiln_sandbox::{Disabled, IdMap};
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What the engine cannot know by itself, because libraries never read the environment.
@@ -14,6 +15,10 @@ pub struct Host {
     pub resolv_conf: String,
     /// `PATH`, to find the programs of `host-tools:`.
     pub search_path: String,
+    /// The user's home folder: ssh's known hosts are there.
+    pub home: Option<PathBuf>,
+    /// Variables that say how the network is to be used (proxies, certificate authorities), for programs that use it.
+    pub network: Vec<(String, String)>,
     /// The clock.
     pub now: fn() -> SystemTime,
 }
@@ -48,6 +53,8 @@ pub struct Session {
     pub ids: IdMap,
     /// The mounts are those of a user namespace: overlays need `userxattr`.
     pub rootless: bool,
+    /// The network must not be used.
+    pub offline: bool,
     /// Features that are switched off.
     pub disabled: Disabled,
     /// The host.

@@ -5,12 +5,14 @@ use crate::copy::place::{Changes, Placement};
 use crate::copy::select::{Picked, select};
 use crate::copy::write::write;
 use crate::copy::{CopyError, archive, join};
-use crate::execute::{Execution, Key, finish};
+use crate::execute::{Execution, Key, TIME_OF, finish};
 use crate::failure::StepError;
 use crate::output::{Done, Stack};
+use crate::source::fetch::Remote;
+use crate::source::fetch::error::redacted;
 use crate::users::Accounts;
 use kiln_cache::{Chain, Layer, tree_digest};
-use kiln_parser::graph::{CopyOp, CopySource, Node, Unpack};
+use kiln_parser::graph::{CopyOp, CopySource, Node, SourcePath, Unpack};
 use std::path::Path;
 
 /// Looks the step up or executes it.
@@ -31,14 +33,13 @@ pub fn execute(execution: &Execution<'_>, node: &Node, copy: &CopyOp) -> Result<
 fn open(execution: &Execution<'_>, copy: &CopyOp) -> Result<Vec<Chain>, StepError> {
     let files = |source: &CopySource| match source {
         CopySource::Files { from, .. } => execution.files(*from),
-        CopySource::Inline { .. } => Ok(Chain::new(Vec::new())),
-        CopySource::Url { url, .. } => Err(StepError::Unsupported(format!(
-            "ADD of the address {url} is not supported yet: fetch it in a RUN or before the build"
-        ))),
-        CopySource::Git(git) => Err(StepError::Unsupported(format!(
-            "ADD of the git repository {} is not supported yet: clone it before the build",
-            git.remote
-        ))),
+        CopySource::Inline { .. } | CopySource::Url { .. } | CopySource::Git(_) => {
+            let layer = match Remote::of(source) {
+                Some(remote) => execution.fetched(&remote)?.layer,
+                None => None,
+            };
+            Ok(execution.session.store.chain(layer.as_slice())?)
+        }
     };
     copy.sources.iter().map(files).collect()
 }
@@ -46,9 +47,30 @@ fn open(execution: &Execution<'_>, copy: &CopyOp) -> Result<Vec<Chain>, StepErro
 fn pick<'a>(copy: &CopyOp, sources: &'a [Chain]) -> Result<Vec<Vec<Picked<'a>>>, CopyError> {
     let pick = |(source, chain): (&CopySource, &'a Chain)| match source {
         CopySource::Files { paths, .. } => select(chain, paths, copy.parents, &copy.exclude),
-        _ => Ok(Vec::new()),
+        CopySource::Url { .. } => Ok(only_file(chain)),
+        CopySource::Git(_) => select(chain, &[root()], false, &copy.exclude),
+        CopySource::Inline { .. } => Ok(Vec::new()),
     };
     copy.sources.iter().zip(sources).map(pick).collect()
+}
+
+/// A fetched file, whatever it is called: its name is no pattern.
+fn only_file(chain: &Chain) -> Vec<Picked<'_>> {
+    let files = chain.children(b"").into_iter();
+    let picked = files.map(|(name, root)| Picked {
+        name: name.to_vec(),
+        below_pivot: None,
+        root,
+        content: Vec::new(),
+    });
+    picked.collect()
+}
+
+fn root() -> SourcePath {
+    SourcePath {
+        pattern: String::new(),
+        pivot: String::new(),
+    }
 }
 
 /// A file that is in the folder but not in the context was left out by .dockerignore: worth saying.
@@ -101,6 +123,10 @@ fn key(
             }
         }
         key = key.input(&source_name(source), tree_digest(&entries));
+        if let (CopySource::Url { .. }, [file, ..]) = (source, &picked[..]) {
+            let name = format!("{TIME_OF}{}", source_name(source));
+            key = key.bytes(&name, &file.root.entry.mtime.to_le_bytes());
+        }
     }
     if !copy.link {
         key = key.input("files below", base.content);
@@ -124,8 +150,8 @@ fn source_name(source: &CopySource) -> String {
             paths.join(" ")
         }
         CopySource::Inline { name, .. } => format!("<<{name}"),
-        CopySource::Url { url, .. } => url.clone(),
-        CopySource::Git(git) => git.remote.clone(),
+        CopySource::Url { url, .. } => redacted(url),
+        CopySource::Git(git) => redacted(&git.remote),
     }
 }
 
@@ -156,7 +182,7 @@ fn make(
     } else {
         Some(store.scratch_dir("add")?)
     };
-    let (sources, unpacked) = unpack(sources, picked, scratch.as_deref())?;
+    let (sources, unpacked) = unpack(copy, sources, picked, scratch.as_deref())?;
     let mut placement = Placement::new(&below, changes);
     for (number, source) in copy.sources.iter().enumerate() {
         if let CopySource::Inline { name, content } = source {
@@ -203,16 +229,19 @@ type Unpacked = Vec<Vec<Option<usize>>>;
 
 /// The sources, with the archives among the picked files added as sources of their own.
 fn unpack(
+    copy: &CopyOp,
     sources: &[Chain],
     picked: &[Vec<Picked<'_>>],
     scratch: Option<&Path>,
 ) -> Result<(Vec<Chain>, Unpacked), StepError> {
     let mut all = sources.to_vec();
     let mut unpacked = Vec::new();
-    for (chain, picked) in sources.iter().zip(picked) {
+    for ((chain, picked), source) in sources.iter().zip(picked).zip(&copy.sources) {
         let mut places = Vec::new();
+        // What was fetched is unpacked only where the Dockerfile says so.
+        let unpacks = copy.unpack == Unpack::Yes || matches!(source, CopySource::Files { .. });
         for picked in picked {
-            let archive = match scratch {
+            let archive = match scratch.filter(|_| unpacks) {
                 Some(scratch) => archive::unpack(chain, &picked.root, scratch)?,
                 None => None,
             };

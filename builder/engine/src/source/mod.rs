@@ -1,6 +1,8 @@
-//! Where files come from: build contexts, the host's programs, images of the store.
+//! Where files come from: build contexts, the host's programs, the network, images of the store.
 
 pub mod advice;
 pub mod context;
+pub mod fetch;
+pub mod git;
 pub mod host_tools;
 pub mod reach;

@@ -8,6 +8,7 @@ use crate::signals;
 use kiln_engine::chain_of_causes;
 use kiln_engine::failure::{BuildError, MissingImage, StepError, StepFailure};
 use kiln_engine::options::BuildOptions;
+use kiln_engine::source::fetch::error::FetchError;
 use kiln_parser::diagnostic::{Diagnostic, Severity};
 use std::io::{IsTerminal, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -63,6 +64,7 @@ pub(super) fn failure(
         ),
         BuildError::Store(error) => error.into(),
         BuildError::Image(error) => error.into(),
+        BuildError::Fetch(error) => fetch_failure(&error),
         other => Failure::new(Kind::Build, chain_of_causes(&other)),
     }
 }
@@ -75,6 +77,14 @@ fn wrong(options: &BuildOptions, diagnostics: &[Diagnostic]) -> Failure {
     };
     let details = diagnostics::render(source(options), diagnostics, color());
     Failure::new(Kind::Build, message).details(details)
+}
+
+fn fetch_failure(error: &FetchError) -> Failure {
+    let failure = Failure::new(Kind::Build, chain_of_causes(error));
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }
 
 fn missing_images(options: &BuildOptions, images: &[MissingImage]) -> Failure {
@@ -118,6 +128,9 @@ fn step_failure(options: &BuildOptions, failure: &StepFailure) -> Failure {
             "127 means that the shell or program was not found: is it in the image, and in PATH?"
                 .to_owned(),
         );
+    }
+    if let StepError::Fetch(error) = &failure.error {
+        help.extend(error.hint());
     }
     let mut details = String::new();
     if let StepError::Command { log, .. } = &failure.error {

@@ -1,0 +1,194 @@
+//! Why something outside cannot be had. Addresses are shown without their credentials. Unaware of Dockerfiles.
+
+use kiln_cache::{LayerError, ReadError, StoreError};
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// See the module.
+#[derive(Debug, Error)]
+pub enum FetchError {
+    /// An address that cannot be used.
+    #[error("{url}: {message}")]
+    Address {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The other side could not be reached, or the connection broke.
+    #[error("cannot fetch {url}: {reason}")]
+    Connection {
+        /// The address.
+        url: String,
+        /// Why, on one line.
+        reason: String,
+    },
+    /// The other side answers that it will not.
+    #[error("cannot fetch {url}: the server answers {status}")]
+    Status {
+        /// The address.
+        url: String,
+        /// Number and name: `404 Not Found`.
+        status: String,
+    },
+    /// More than kiln takes.
+    #[error("cannot fetch {url}: it has more than {limit} bytes")]
+    TooLarge {
+        /// The address.
+        url: String,
+        /// Bytes.
+        limit: u64,
+    },
+    /// Not what was asked for.
+    #[error("{url} is {found}, expected {expected}")]
+    Checksum {
+        /// The address.
+        url: String,
+        /// What the Dockerfile says.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// The network must not be used.
+    #[error("{url} is needed, and the network must not be used")]
+    Offline {
+        /// The address.
+        url: String,
+        /// What the store holds of it, as the checksum that would name it.
+        held: Option<String>,
+    },
+    /// The repository does not have what is asked for.
+    #[error("{url} has no branch, tag or commit {reference}")]
+    NoReference {
+        /// The address.
+        url: String,
+        /// As written.
+        reference: String,
+    },
+    /// The commit does not have the folder.
+    #[error("{url} has no folder {folder:?}")]
+    NoFolder {
+        /// The address.
+        url: String,
+        /// As written.
+        folder: String,
+    },
+    /// git cannot be started.
+    #[error("git cannot be started: {0}")]
+    NoGit(String),
+    /// git failed.
+    #[error("git {action} of {url} failed: {message}")]
+    Git {
+        /// What it should do.
+        action: String,
+        /// The address.
+        url: String,
+        /// What it said, on one line.
+        message: String,
+    },
+    /// A client for https cannot be made.
+    #[error("https cannot be used: {0}")]
+    Tls(String),
+    /// A file of the engine's own.
+    #[error("cannot {action} {path}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What was fetched cannot be made a layer.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// What was fetched cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A repository's files cannot be read.
+    #[error(transparent)]
+    Files(#[from] kiln_cache::ContextError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The user asked to stop.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl FetchError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            FetchError::Status { status, url }
+                if status.starts_with("401") || status.starts_with("403") =>
+            {
+                let host = web_host(url);
+                Some(format!(
+                    "credentials come from secrets: --secret id=HTTP_AUTH_TOKEN_{host},env=TOKEN"
+                ))
+            }
+            FetchError::Offline {
+                held: Some(held), ..
+            } => Some(format!(
+                "the store holds it as it was last fetched: with --checksum={held} it is used without the network"
+            )),
+            FetchError::Offline { held: None, .. } => {
+                Some("build once without --offline".to_owned())
+            }
+            FetchError::NoGit(_) => {
+                Some("install git, or fetch the repository before the build".to_owned())
+            }
+            FetchError::Git { message, .. }
+                if message.contains("could not read Username")
+                    || message.contains("Authentication failed") =>
+            {
+                Some(
+                    "credentials come from secrets: --secret id=GIT_AUTH_TOKEN,env=TOKEN"
+                        .to_owned(),
+                )
+            }
+            FetchError::Git { message, .. } if message.contains("Permission denied (publickey") => {
+                Some("ssh uses the keys of an agent: --ssh default".to_owned())
+            }
+            FetchError::Connection { reason, .. } if reason.contains("certificate") => Some(
+                "own certificate authorities come from SSL_CERT_FILE or SSL_CERT_DIR".to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+fn web_host(url: &str) -> String {
+    reqwest::Url::parse(url)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned))
+        .unwrap_or_else(|| "HOST".to_owned())
+}
+
+/// An address without user name and password.
+#[must_use]
+pub fn redacted(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return address.to_owned();
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_not_shown() {
+        assert_eq!(redacted("https://me:pw@h:1/a@b"), "https://h:1/a@b");
+        assert_eq!(redacted("https://h/a@b"), "https://h/a@b");
+        assert_eq!(redacted("git@h:a"), "git@h:a");
+    }
+}

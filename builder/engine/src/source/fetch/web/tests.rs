@@ -1,0 +1,162 @@
+//! The client against a server that misbehaves: each connection gets the next of some prepared answers.
+
+use super::*;
+use std::io::BufRead;
+use std::net::TcpListener;
+use std::time::Instant;
+
+const LIMITS: Limits = Limits {
+    connect: Duration::from_secs(5),
+    stall: Duration::from_millis(300),
+    tries: 3,
+    pause: Duration::from_millis(1),
+    longest_pause: Duration::from_millis(20),
+    size: 1000,
+};
+
+/// Serves the answers in turn, one a connection, then hangs up; gives its address and what it was asked.
+fn serve(answers: &[&str]) -> (String, std::thread::JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/file", listener.local_addr().unwrap());
+    let answers: Vec<String> = answers.iter().map(|&answer| answer.to_owned()).collect();
+    let thread = std::thread::spawn(move || {
+        let mut asked = Vec::new();
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let lines = std::io::BufReader::new(stream.try_clone().unwrap()).lines();
+            let head: Vec<String> = lines
+                .map_while(Result::ok)
+                .take_while(|line| !line.is_empty())
+                .collect();
+            asked.push(head.join("\n"));
+            stream.write_all(answer.as_bytes()).unwrap();
+            if answer.ends_with("...") {
+                std::thread::sleep(LIMITS.stall * 3);
+            }
+        }
+        asked
+    });
+    (address, thread)
+}
+
+fn download(
+    address: &str,
+    etag: Option<&str>,
+) -> (Result<Option<Downloaded>, FetchError>, Vec<u8>) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    let request = Request::new(address, Some("Bearer secret")).unwrap();
+    let web = Web::new(LIMITS).unwrap();
+    let done = web.download(&Cancel::default(), &request, etag, &file);
+    (done, std::fs::read(&file).unwrap_or_default())
+}
+
+const WHOLE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"1\"\r\nLast-Modified: Wed, 21 Oct 2015 07:28:00 GMT\r\nConnection: close\r\n\r\nhello";
+
+#[test]
+fn a_file_comes_with_what_is_known_of_it() {
+    let (address, server) = serve(&[WHOLE]);
+    let (done, content) = download(&address, None);
+    let done = done.unwrap().unwrap();
+    assert_eq!(content, b"hello");
+    assert_eq!(
+        (done.sha256, done.size, done.modified),
+        (Digest::of(b"hello"), 5, Some(1_445_412_480))
+    );
+    assert_eq!(done.etag.as_deref(), Some("\"1\""));
+    assert!(server.join().unwrap()[0].contains("Bearer secret"));
+}
+
+#[test]
+fn what_passes_is_tried_again_and_what_stays_is_not() {
+    let (address, server) = serve(&[
+        "HTTP/1.1 503 Busy\r\nRetry-After: 864000\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhel",
+        WHOLE,
+    ]);
+    let begun = Instant::now();
+    assert_eq!(download(&address, None).1, b"hello");
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_eq!(server.join().unwrap().len(), 3);
+    let gone = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let (address, server) = serve(&[gone]);
+    let error = download(&address, None).0.unwrap_err();
+    assert!(error.to_string().ends_with("404 Not Found"), "{error}");
+    assert_eq!(server.join().unwrap().len(), 1);
+}
+
+#[test]
+fn a_server_that_stalls_or_sends_too_much_is_left() {
+    let stalled = "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhe...";
+    let (address, server) = serve(&[stalled, stalled, stalled]);
+    assert!(download(&address, None).0.is_err());
+    server.join().unwrap();
+    let endless = format!(
+        "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}",
+        "x".repeat(2000)
+    );
+    for answer in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\nConnection: close\r\n\r\n",
+        &endless,
+    ] {
+        let (address, server) = serve(&[answer]);
+        let error = download(&address, None).0.unwrap_err();
+        assert!(matches!(error, FetchError::TooLarge { .. }), "{error}");
+        server.join().unwrap();
+    }
+}
+
+#[test]
+fn an_unchanged_file_is_not_sent_again() {
+    let unchanged = "HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n";
+    let (address, server) = serve(&[unchanged]);
+    assert_eq!(download(&address, Some("\"1\"")).0.unwrap(), None);
+    assert!(server.join().unwrap()[0].contains("if-none-match: \"1\""));
+    let head = "HTTP/1.1 200 OK\r\nETag: W/\"1\"\r\nContent-Length: 5\r\nConnection: close\r\n\r\n";
+    for (etag, same) in [("\"1\"", true), ("\"2\"", false)] {
+        let (address, server) = serve(&[head]);
+        let request = Request::new(&address, None).unwrap();
+        let web = Web::new(LIMITS).unwrap();
+        assert_eq!(
+            web.is_unchanged(&Cancel::default(), &request, etag)
+                .unwrap(),
+            same
+        );
+        assert!(server.join().unwrap()[0].starts_with("HEAD "));
+    }
+}
+
+#[test]
+fn credentials_do_not_follow_to_another_host() {
+    let (other, second) = serve(&[WHOLE]);
+    let redirect = format!(
+        "HTTP/1.1 302 Found\r\nLocation: {other}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    let (address, first) = serve(&[&redirect]);
+    assert_eq!(download(&address, None).1, b"hello");
+    assert!(first.join().unwrap()[0].contains("secret"));
+    assert!(!second.join().unwrap()[0].contains("secret"));
+}
+
+#[test]
+fn a_stopped_build_does_not_wait_for_the_server() {
+    let (address, server) = serve(&["HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhe..."]);
+    let request = Request::new(&address, None).unwrap();
+    let (web, cancel) = (Web::new(Limits::default()).unwrap(), Cancel::default());
+    let stopper = cancel.clone();
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        stopper.request();
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let done = web.download(&cancel, &request, None, &folder.path().join("file"));
+    assert!(matches!(done, Err(FetchError::Stopped)));
+    server.join().unwrap();
+}
+
+#[test]
+fn only_http_is_an_address() {
+    for address in ["file:///etc/passwd", "ftp://h/a", "http://", "x"] {
+        assert!(Request::new(address, None).is_err(), "{address}");
+    }
+}

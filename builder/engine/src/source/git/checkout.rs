@@ -1,0 +1,229 @@
+//! From a commit to a layer: fetched as shallowly as the remote allows, checked out in a scratch folder, scanned, written in
+//! canonical form. Links are never followed: the folder that is asked for must be a folder itself. Unaware of processes.
+
+use super::command::{Git, remote};
+use super::{Commit, layer as layers};
+use crate::source::fetch::Access;
+use crate::source::fetch::error::{FetchError, redacted};
+use kiln_cache::context::{Decision, ScanOptions, scan};
+use kiln_cache::{ContextTree, Entry};
+use kiln_oci::Digest;
+use kiln_parser::graph::GitSource;
+use std::time::SystemTime;
+
+/// Where a commit without a name is kept while it is fetched.
+const FETCHED: &str = "refs/kiln/fetched";
+
+/// What was checked out.
+#[derive(Debug)]
+pub(super) struct CheckedOut {
+    /// Its whole id.
+    pub(super) commit: String,
+    /// The commit's time in seconds since 1970.
+    pub(super) time: i64,
+}
+
+/// How much came along.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Files {
+    pub(super) count: u64,
+    pub(super) bytes: u64,
+}
+
+/// Fetches a commit and checks it out into the work folder.
+///
+/// # Errors
+/// When git fails, or the remote no longer has the commit.
+pub(super) fn check_out(
+    git: &Git<'_>,
+    source: &GitSource,
+    commit: &Commit,
+) -> Result<CheckedOut, FetchError> {
+    fetch(git, commit)?;
+    let id = format!("{}^{{commit}}", commit.id);
+    let found = git.ask("rev-parse", &["rev-parse", "--verify", "--quiet", &id]);
+    let Ok(id) = found.map(|id| id.trim().to_owned()) else {
+        return Err(FetchError::NoReference {
+            url: redacted(&source.remote),
+            reference: commit.id.clone(),
+        });
+    };
+    git.ask(
+        "checkout",
+        &["checkout", "--quiet", "--force", "--detach", &id],
+    )?;
+    if source.submodules && git.work().join(".gitmodules").symlink_metadata().is_ok() {
+        let arguments = [
+            "submodule",
+            "update",
+            "--quiet",
+            "--init",
+            "--recursive",
+            "--force",
+            "--depth=1",
+        ];
+        git.ask("submodule update", &arguments)?;
+    }
+    let time = git.ask(
+        "show",
+        &[
+            "show",
+            "--no-patch",
+            "--no-show-signature",
+            "--format=%ct",
+            &id,
+        ],
+    )?;
+    Ok(CheckedOut {
+        commit: id,
+        time: time.trim().parse().unwrap_or(0),
+    })
+}
+
+/// Depth one by name or id; where the remote does not give single commits, all branches and tags.
+fn fetch(git: &Git<'_>, commit: &Commit) -> Result<(), FetchError> {
+    let wanted = match &commit.name {
+        Some(tag) if tag.starts_with("refs/tags/") => Some(format!("+{tag}:{tag}")),
+        Some(name) => Some(format!("+{name}:{FETCHED}")),
+        None if commit.is_whole() => Some(format!("+{}:{FETCHED}", commit.id)),
+        None => None,
+    };
+    let begin = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"];
+    if let Some(wanted) = &wanted {
+        let shallow = [&begin[..], &["--depth=1", "origin", wanted]].concat();
+        let deep = [&begin[..], &["origin", wanted]].concat();
+        let first = match git.ask("fetch", &shallow) {
+            // Remotes of plain files know no depth.
+            Err(FetchError::Git { message, .. }) if message.contains("shallow") => {
+                git.ask("fetch", &deep)
+            }
+            other => other,
+        };
+        match first {
+            Ok(_) if holds(git, &commit.id) => return Ok(()),
+            Err(error) if commit.name.is_some() => return Err(error),
+            Err(FetchError::Stopped) => return Err(FetchError::Stopped),
+            // The name has moved on since it was looked at, or single commits are not given.
+            _ => {}
+        }
+    }
+    let unshallow = git.work().join(".git/shallow").exists();
+    let depth: &[&str] = if unshallow { &["--unshallow"] } else { &[] };
+    let all = [
+        "origin",
+        "+refs/heads/*:refs/kiln/heads/*",
+        "+refs/tags/*:refs/kiln/tags/*",
+    ];
+    git.ask("fetch", &[&begin[..], depth, &all].concat())
+        .map(drop)
+}
+
+fn holds(git: &Git<'_>, id: &str) -> bool {
+    let object = format!("{id}^{{commit}}");
+    git.ask("cat-file", &["cat-file", "-e", &object]).is_ok()
+}
+
+/// The layer with the checked out files, or those of the folder that is asked for.
+///
+/// # Errors
+/// When the folder is not there, a file cannot be read, or the store fails.
+pub(super) fn layer(
+    access: Access<'_>,
+    git: &Git<'_>,
+    source: &GitSource,
+    done: &CheckedOut,
+) -> Result<(Option<Digest>, Files), FetchError> {
+    let folder = folder(source.subdir.as_deref().unwrap_or_default());
+    let keeps_git = source.keep_git_dir && folder.is_empty();
+    if keeps_git {
+        tidy(git, source)?;
+    }
+    // No commit can hold a `.git` of its own; submodules have one that points into ours.
+    let keep = |path: &[u8], _: bool| {
+        let is_git = path.split(|&byte| byte == b'/').any(|part| part == b".git");
+        if is_git && !keeps_git {
+            Decision::Prune
+        } else {
+            Decision::Keep
+        }
+    };
+    let options = ScanOptions {
+        store: None,
+        now: SystemTime::UNIX_EPOCH,
+    };
+    let files = scan(&git.work(), &keep, &options)?;
+    let is_there = files
+        .chain
+        .lookup(folder.as_bytes())
+        .is_some_and(|found| found.entry.is_directory());
+    if !is_there {
+        return Err(FetchError::NoFolder {
+            url: redacted(&source.remote),
+            folder,
+        });
+    }
+    let layer = layers::of_tree(
+        &access.session.store,
+        &files.chain,
+        folder.as_bytes(),
+        |entry| describe(entry, done.time),
+    )?;
+    Ok((layer, count(&files, folder.as_bytes())))
+}
+
+fn count(files: &ContextTree, folder: &[u8]) -> Files {
+    let below = files.chain.walk(folder);
+    let regular = below.iter().filter(|found| found.entry.is_file());
+    regular.fold(Files { count: 0, bytes: 0 }, |sum, found| Files {
+        count: sum.count + 1,
+        bytes: sum.bytes + found.entry.size(),
+    })
+}
+
+/// Git knows whether a file can be executed, and nothing else of its mode.
+fn describe(entry: &Entry, time: i64) -> (u32, i64) {
+    let is_executable = entry.is_directory() || entry.mode & 0o100 != 0;
+    (if is_executable { 0o755 } else { 0o644 }, time)
+}
+
+/// A folder of the repository as a clean path.
+fn folder(written: &str) -> String {
+    let parts = written
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".");
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// Leaves in `.git` what the same commit has everywhere: an index without times and inodes, the address without credentials,
+/// no traces of how it was fetched.
+fn tidy(git: &Git<'_>, source: &GitSource) -> Result<(), FetchError> {
+    let folder = git.work().join(".git");
+    let wrong = |error: std::io::Error| FetchError::Io {
+        action: "tidy up",
+        path: folder.clone(),
+        source: error,
+    };
+    // An index that is there would lend its times to the new one.
+    std::fs::remove_file(folder.join("index")).map_err(wrong)?;
+    git.ask("read-tree", &["read-tree", "HEAD"])?;
+    for name in [
+        "FETCH_HEAD",
+        "ORIG_HEAD",
+        "logs",
+        "hooks",
+        "description",
+        "branches",
+    ] {
+        let path = folder.join(name);
+        match path.symlink_metadata() {
+            Ok(meta) if meta.is_dir() => std::fs::remove_dir_all(&path).map_err(wrong)?,
+            Ok(_) => std::fs::remove_file(&path).map_err(wrong)?,
+            Err(_) => {}
+        }
+    }
+    let config = folder.join("config");
+    let text = std::fs::read_to_string(&config).map_err(wrong)?;
+    let address = remote(&source.remote);
+    let text = text.replace(&address, &remote(&redacted(&source.remote)));
+    std::fs::write(&config, text).map_err(wrong)
+}

@@ -1,0 +1,386 @@
+//! Runs git with nothing of the machine's configuration, no hooks, no prompts, few transports, in a folder of its own.
+//! Addresses and references are checked before (`address`), and the address stands in a file of that folder, not among the
+//! arguments, which other users can see. Credentials are in git's environment alone, bound to the host of the source.
+//! Unaware of what is fetched.
+
+use super::secret;
+use crate::source::fetch::Access;
+use crate::source::fetch::error::{FetchError, redacted};
+use kiln_parser::graph::GitSource;
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Bytes of output that are looked at.
+const MAX_OUTPUT: u64 = 16 << 20;
+/// Bytes of an error message.
+const MAX_MESSAGE: usize = 600;
+/// No fetch takes longer; over http a connection without progress ends after a minute.
+const MAX_TIME: Duration = Duration::from_secs(3600);
+/// How often a running git is looked after.
+const TICK: Duration = Duration::from_millis(10);
+
+/// What every git of kiln obeys, in place of the configuration of user and system.
+const CONFIGURATION: &str = "\
+[core]
+\thooksPath = /dev/null
+\tfsmonitor = false
+\tprotectHFS = true
+\tprotectNTFS = true
+\tsymlinks = true
+\tautocrlf = false
+\tlogAllRefUpdates = false
+\taskPass = true
+[protocol]
+\tallow = never
+[protocol \"https\"]
+\tallow = always
+[protocol \"http\"]
+\tallow = always
+[protocol \"ssh\"]
+\tallow = always
+[protocol \"git\"]
+\tallow = always
+[http]
+\tlowSpeedLimit = 1
+\tlowSpeedTime = 60
+[advice]
+\tdetachedHead = false
+[init]
+\tdefaultBranch = main
+[gc]
+\tauto = 0
+[maintenance]
+\tauto = false
+[fetch]
+\trecurseSubmodules = false
+\twriteCommitGraph = false
+[transfer]
+\tbundleURI = false
+[safe]
+\tbareRepository = explicit
+";
+
+/// A folder with an empty repository whose remote is the source.
+#[derive(Debug)]
+pub(super) struct Git<'a> {
+    access: Access<'a>,
+    program: PathBuf,
+    folder: PathBuf,
+    source: &'a GitSource,
+}
+
+impl<'a> Git<'a> {
+    /// Makes the folder and the repository.
+    ///
+    /// # Errors
+    /// When there is no git, or the store has no room.
+    pub(super) fn start(access: Access<'a>, source: &'a GitSource) -> Result<Self, FetchError> {
+        let program = find(&access.session.host.search_path)?;
+        let folder = access.session.store.scratch_dir("git")?;
+        let git = Git {
+            access,
+            program,
+            folder,
+            source,
+        };
+        git.prepare()?;
+        Ok(git)
+    }
+
+    fn prepare(&self) -> Result<(), FetchError> {
+        let home = self.folder.join("home");
+        std::fs::create_dir(&home).map_err(|error| io("make", &home, error))?;
+        let configuration = home.join("gitconfig");
+        std::fs::write(&configuration, CONFIGURATION)
+            .map_err(|error| io("write", &configuration, error))?;
+        let work = self.work();
+        std::fs::create_dir(&work).map_err(|error| io("make", &work, error))?;
+        let is_sha256 = self
+            .source
+            .reference
+            .as_ref()
+            .is_some_and(|reference| reference.len() == 64 && super::is_hex(reference));
+        let format = if is_sha256 { "sha256" } else { "sha1" };
+        let format = format!("--object-format={format}");
+        self.ask("init", &["init", "--quiet", "--template=", &format])?;
+        self.append_configuration(&remote(&self.source.remote))
+    }
+
+    fn append_configuration(&self, text: &str) -> Result<(), FetchError> {
+        let path = self.work().join(".git/config");
+        let old = std::fs::read_to_string(&path).map_err(|error| io("read", &path, error))?;
+        std::fs::write(&path, old + text).map_err(|error| io("write", &path, error))
+    }
+
+    /// The folder with the checked out files, and `.git`.
+    pub(super) fn work(&self) -> PathBuf {
+        self.folder.join("work")
+    }
+
+    /// Throws the folder away.
+    pub(super) fn finish(self) -> Result<(), FetchError> {
+        Ok(self.access.session.store.discard(&self.folder)?)
+    }
+
+    /// Runs git in the repository; what it printed.
+    ///
+    /// # Errors
+    /// When it fails, or the build is stopped.
+    pub(super) fn ask(&self, action: &str, arguments: &[&str]) -> Result<String, FetchError> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(arguments)
+            .current_dir(self.work())
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        self.surround(&mut command);
+        kiln_sandbox::die_with_parent(&mut command);
+        let mut child = command
+            .spawn()
+            .map_err(|error| FetchError::NoGit(error.to_string()))?;
+        let (output, messages) = (collect(child.stdout.take()), collect(child.stderr.take()));
+        let succeeded = self.watch(&mut child)?;
+        let (output, messages) = (text(output), text(messages));
+        if succeeded {
+            return Ok(output);
+        }
+        Err(FetchError::Git {
+            action: action.to_owned(),
+            url: redacted(&self.source.remote),
+            message: self.message(&messages),
+        })
+    }
+
+    /// Waits for git, and ends it and what it has started when the build is stopped.
+    fn watch(&self, child: &mut Child) -> Result<bool, FetchError> {
+        let begun = Instant::now();
+        loop {
+            let waited = child
+                .try_wait()
+                .map_err(|error| FetchError::NoGit(error.to_string()))?;
+            if let Some(status) = waited {
+                return Ok(status.success());
+            }
+            let is_stopped = self.access.session.cancel.requested();
+            if is_stopped || begun.elapsed() > MAX_TIME {
+                kill(child);
+                return if is_stopped {
+                    Err(FetchError::Stopped)
+                } else {
+                    Ok(false)
+                };
+            }
+            std::thread::sleep(TICK);
+        }
+    }
+
+    fn surround(&self, command: &mut Command) {
+        let host = &self.access.session.host;
+        let home = self.folder.join("home");
+        command
+            .env("PATH", &host.search_path)
+            .env("HOME", &home)
+            .env("LC_ALL", "C")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", home.join("gitconfig"))
+            .env("GIT_ATTR_NOSYSTEM", "1")
+            .env("GIT_CEILING_DIRECTORIES", &self.folder)
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_ALLOW_PROTOCOL", "https:http:ssh:git")
+            .env("GIT_SSH_COMMAND", self.ssh())
+            .env("GIT_SSH_VARIANT", "ssh");
+        for (name, value) in &host.network {
+            command.env(name, value);
+        }
+        for (number, (key, value)) in self.credentials().iter().enumerate() {
+            command.env(format!("GIT_CONFIG_KEY_{number}"), key);
+            command.env(format!("GIT_CONFIG_VALUE_{number}"), value);
+            command.env("GIT_CONFIG_COUNT", (number + 1).to_string());
+        }
+    }
+
+    /// The header with the token of the source's host. With one, no redirect is followed: git would send it there too.
+    fn credentials(&self) -> Vec<(String, String)> {
+        let remote = &self.source.remote;
+        let Some((scheme, rest)) = remote
+            .split_once("://")
+            .filter(|(scheme, _)| scheme.starts_with("http"))
+        else {
+            return Vec::new();
+        };
+        let authority = rest.split('/').next().unwrap_or_default();
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        let header = |name: &str| secret(self.access, name);
+        let basic = |token: String| {
+            let text = format!("x-access-token:{token}");
+            format!("basic {}", base64(text.as_bytes()))
+        };
+        let value = header(&format!("GIT_AUTH_HEADER.{host}"))
+            .or_else(|| header(&format!("GIT_AUTH_TOKEN.{host}")).map(basic))
+            .or_else(|| header("GIT_AUTH_HEADER"))
+            .or_else(|| header("GIT_AUTH_TOKEN").map(basic));
+        let Some(value) = value.filter(|value| !value.chars().any(char::is_control)) else {
+            return Vec::new();
+        };
+        vec![
+            (
+                format!("http.{scheme}://{host}/.extraHeader"),
+                format!("Authorization: {value}"),
+            ),
+            ("http.followRedirects".to_owned(), "false".to_owned()),
+        ]
+    }
+
+    /// ssh without the user's configuration: keys come from an agent. A host that nobody knows is believed the first time, as
+    /// BuildKit does; one whose key has changed is not.
+    fn ssh(&self) -> String {
+        let learned = self.folder.join("home/known_hosts");
+        let mut known = quoted(&learned);
+        if let Some(home) = &self.access.session.host.home {
+            known.push(' ');
+            known.push_str(&quoted(&home.join(".ssh/known_hosts")));
+        }
+        let options = [
+            "BatchMode=yes".to_owned(),
+            "StrictHostKeyChecking=accept-new".to_owned(),
+            format!("UserKnownHostsFile={known}"),
+            "ConnectTimeout=20".to_owned(),
+            "ServerAliveInterval=15".to_owned(),
+            "ProxyCommand=none".to_owned(),
+            "PermitLocalCommand=no".to_owned(),
+        ];
+        let options: Vec<String> = options
+            .iter()
+            .map(|option| format!("-o '{option}'"))
+            .collect();
+        format!("ssh -F /dev/null {}", options.join(" "))
+    }
+
+    /// The end of what git said, on one line, without its own folder and without credentials.
+    fn message(&self, messages: &str) -> String {
+        let lines: Vec<&str> = messages
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
+        let said = lines[lines.len().saturating_sub(4)..].join("; ");
+        let shown = said
+            .replace(&self.source.remote, &redacted(&self.source.remote))
+            .replace(&*self.folder.to_string_lossy(), "");
+        let end: String = shown.chars().take(MAX_MESSAGE).collect();
+        if end.is_empty() {
+            "it said nothing".to_owned()
+        } else {
+            end
+        }
+    }
+}
+
+/// `[remote "origin"]` with an address.
+pub(super) fn remote(address: &str) -> String {
+    let quoted = address.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("[remote \"origin\"]\n\turl = \"{quoted}\"\n")
+}
+
+/// A path for an option of ssh, which splits at blanks.
+fn quoted(path: &Path) -> String {
+    format!(
+        "\"{}\"",
+        path.display().to_string().replace(['"', '\''], "")
+    )
+}
+
+fn find(search_path: &str) -> Result<PathBuf, FetchError> {
+    std::env::split_paths(search_path)
+        .map(|folder| folder.join("git"))
+        .find(|program| program.is_file())
+        .ok_or_else(|| FetchError::NoGit(format!("there is no git in {search_path}")))
+}
+
+fn kill(child: &mut Child) {
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        // It may have ended by itself.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = child.wait();
+}
+
+fn collect(stream: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut stream) = stream {
+            // What is cut off or unreadable is missing from a message, or from a list that is then found to be wrong.
+            let _ = stream.by_ref().take(MAX_OUTPUT).read_to_end(&mut bytes);
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        }
+        bytes
+    })
+}
+
+fn text(collector: JoinHandle<Vec<u8>>) -> String {
+    String::from_utf8_lossy(&collector.join().unwrap_or_default()).into_owned()
+}
+
+fn io(action: &'static str, path: &Path, source: std::io::Error) -> FetchError {
+    let path = path.to_owned();
+    FetchError::Io {
+        action,
+        path,
+        source,
+    }
+}
+
+/// RFC 4648; a dozen lines are less than a dependency.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let group = chunk
+            .iter()
+            .fold(0_u32, |group, byte| group << 8 | u32::from(*byte));
+        let group = group << (8 * (3 - chunk.len()));
+        for digit in 0..4 {
+            if digit <= chunk.len() {
+                let at = (group >> (18 - 6 * digit)) & 63;
+                text.push(char::from(DIGITS[at as usize]));
+            } else {
+                text.push('=');
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        for (text, encoded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(base64(text.as_bytes()), encoded);
+        }
+    }
+
+    #[test]
+    fn an_address_stays_one_value() {
+        assert_eq!(
+            remote("https://h/a\"b.git"),
+            "[remote \"origin\"]\n\turl = \"https://h/a\\\"b.git\"\n"
+        );
+    }
+}

@@ -1,0 +1,241 @@
+//! Git repositories: which commit is meant, and its files as a layer. By the git program, kept on a short leash (`command`).
+//! BuildKit's rules: a branch wins over a tag of the same name, an annotated tag means its commit, submodules come along,
+//! `.git` does not; modes are 0644 and 0755. Times are the commit's, so that a checkout is the same everywhere.
+//! Unaware of what the files are for.
+
+mod address;
+mod checkout;
+mod command;
+
+use super::fetch::error::{FetchError, redacted};
+use super::fetch::{Access, layer, secret};
+use crate::event::EventKind;
+use command::Git;
+use kiln_cache::{Fetched, KeyBuilder};
+use kiln_oci::Digest;
+use kiln_parser::graph::GitSource;
+use std::time::Instant;
+
+/// A commit that a source means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// Its id: 40 or 64 hex digits; fewer when only the repository itself can tell which commit begins so.
+    pub id: String,
+    /// The full name under which the remote offers it, if it is a branch or a tag.
+    pub name: Option<String>,
+}
+
+impl Commit {
+    fn is_whole(&self) -> bool {
+        matches!(self.id.len(), 40 | 64)
+    }
+}
+
+/// Which commit a source means. A whole id needs no network.
+///
+/// # Errors
+/// When the address cannot be used, the remote cannot be asked, or it has no such reference.
+pub fn resolve(access: Access<'_>, source: &GitSource) -> Result<Commit, FetchError> {
+    let url = redacted(&source.remote);
+    address::check(source)?;
+    let reference = source.reference.as_deref().unwrap_or("HEAD");
+    if is_hex(reference) && matches!(reference.len(), 40 | 64) {
+        let commit = Commit {
+            id: reference.to_owned(),
+            name: None,
+        };
+        check_commit(source, &commit, None)?;
+        return Ok(commit);
+    }
+    if access.session.offline {
+        return Err(FetchError::Offline { url, held: None });
+    }
+    let git = Git::start(access, source)?;
+    let names = candidates(reference);
+    let mut arguments = vec!["ls-remote", "origin"];
+    arguments.extend(names.iter().map(String::as_str));
+    let listed = git.ask("ls-remote", &arguments)?;
+    git.finish()?;
+    let listed = parse(&listed);
+    let find = |name: &str| listed.iter().find(|(_, listed)| listed == name);
+    for name in names.iter().filter(|name| !name.ends_with("^{}")) {
+        let Some((id, _)) = find(name) else { continue };
+        let peeled = find(&format!("{name}^{{}}")).map(|(id, _)| id);
+        let commit = Commit {
+            id: peeled.unwrap_or(id).clone(),
+            name: Some(name.clone()).filter(|name| name != "HEAD"),
+        };
+        check_commit(source, &commit, Some(id))?;
+        return Ok(commit);
+    }
+    if is_hex(reference) && reference.len() >= 7 {
+        return Ok(Commit {
+            id: reference.to_owned(),
+            name: None,
+        });
+    }
+    Err(FetchError::NoReference {
+        url,
+        reference: reference.to_owned(),
+    })
+}
+
+/// Full names that a reference may stand for, the first that exists wins.
+fn candidates(reference: &str) -> Vec<String> {
+    if reference == "HEAD" {
+        return vec!["HEAD".to_owned()];
+    }
+    let mut names = Vec::new();
+    if reference.starts_with("refs/") {
+        names.push(reference.to_owned());
+    } else {
+        names.push(format!("refs/heads/{reference}"));
+        names.push(format!("refs/tags/{reference}"));
+        names.push(format!("refs/{reference}"));
+    }
+    let peeled: Vec<String> = names.iter().map(|name| format!("{name}^{{}}")).collect();
+    names.extend(peeled);
+    names
+}
+
+/// Lines `id<TAB>name`.
+fn parse(listed: &str) -> Vec<(String, String)> {
+    let line = |line: &str| {
+        let (id, name) = line.split_once('\t')?;
+        let is_id = is_hex(id) && matches!(id.len(), 40 | 64);
+        is_id.then(|| (id.to_owned(), name.to_owned()))
+    };
+    listed.lines().filter_map(line).collect()
+}
+
+fn is_hex(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Compares with `--checksum`, which may also name the tag itself (`tag`).
+fn check_commit(source: &GitSource, commit: &Commit, tag: Option<&str>) -> Result<(), FetchError> {
+    match &source.checksum {
+        Some(expected)
+            if !commit.id.starts_with(expected.as_str())
+                && !tag.is_some_and(|tag| tag.starts_with(expected.as_str())) =>
+        {
+            Err(FetchError::Checksum {
+                url: redacted(&source.remote),
+                expected: format!("commit {expected}"),
+                found: format!("commit {}", commit.id),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the store holds of a commit.
+///
+/// # Errors
+/// When the store fails.
+pub fn known(
+    access: Access<'_>,
+    source: &GitSource,
+    commit: &Commit,
+) -> Result<Option<Fetched>, FetchError> {
+    if !commit.is_whole() {
+        return Ok(None);
+    }
+    Ok(access.session.store.fetched(&key(source, commit))?)
+}
+
+/// Fetches a commit and makes a layer of its files.
+///
+/// # Errors
+/// When it cannot be had, or has no such folder.
+pub fn fetch(
+    access: Access<'_>,
+    source: &GitSource,
+    commit: &Commit,
+) -> Result<Fetched, FetchError> {
+    if access.session.offline {
+        let url = redacted(&source.remote);
+        return Err(FetchError::Offline { url, held: None });
+    }
+    let begun = Instant::now();
+    let git = Git::start(access, source)?;
+    let checked_out = checkout::check_out(&git, source, commit);
+    let made = checked_out.and_then(|done| {
+        let commit = Commit {
+            id: done.commit.clone(),
+            name: commit.name.clone(),
+        };
+        if commit.name.is_none() {
+            check_commit(source, &commit, None)?;
+        }
+        let (layer, files) = checkout::layer(access, &git, source, &done)?;
+        Ok((commit, layer, files, done.time))
+    });
+    git.finish()?;
+    let (commit, layer, files, time) = made?;
+    let fetched = Fetched {
+        layer,
+        version: commit.id.clone(),
+        etag: None,
+        modified: Some(time),
+    };
+    access
+        .session
+        .store
+        .remember_fetched(&key(source, &commit), &fetched)?;
+    access.session.events.send(EventKind::Source {
+        title: format!("{} at {}", redacted(&source.remote), short(&commit.id)),
+        items: files.count,
+        bytes: files.bytes,
+        took_us: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+    });
+    Ok(fetched)
+}
+
+fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
+/// The commit with all that decides which of its files come along, and how. Relative addresses of submodules make the remote
+/// count.
+fn key(source: &GitSource, commit: &Commit) -> Digest {
+    let name = commit.name.as_deref().filter(|_| source.keep_git_dir);
+    KeyBuilder::new("git")
+        .bytes("remote", source.remote.as_bytes())
+        .bytes("commit", commit.id.as_bytes())
+        .bytes("name", name.unwrap_or_default().as_bytes())
+        .bytes(
+            "folder",
+            source.subdir.as_deref().unwrap_or_default().as_bytes(),
+        )
+        .bytes("keep .git", &[u8::from(source.keep_git_dir)])
+        .bytes("submodules", &[u8::from(source.submodules)])
+        .finish()
+        .0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_wins_over_a_tag() {
+        let names = candidates("v1");
+        assert_eq!(names[..2], ["refs/heads/v1", "refs/tags/v1"]);
+        assert_eq!(candidates("HEAD"), ["HEAD"]);
+        assert_eq!(
+            candidates("refs/tags/v1"),
+            ["refs/tags/v1", "refs/tags/v1^{}"]
+        );
+    }
+
+    #[test]
+    fn only_ids_are_believed() {
+        let id = "a".repeat(40);
+        let listed = parse(&format!("{id}\trefs/heads/x\nwarning\nzz\trefs/heads/y\n"));
+        assert_eq!(listed, [(id, "refs/heads/x".to_owned())]);
+    }
+}
