@@ -59,6 +59,7 @@ const RULES: [Rule; 9] = [
             "sandbox/src/",
             "builder/engine/src/source/host_tools.rs",
             "builder/engine/src/source/git/command.rs",
+            "oci/src/registry/credentials/helper.rs",
         ],
         why: "programs are started in few places",
     },

@@ -1,5 +1,5 @@
 //! The vocabulary and the wire of container images: digests, references, platforms, descriptors,
-//! manifests, image configs, compression, layer tars and image archives.
+//! manifests, image configs, compression, layer tars, image archives and registries.
 //!
 //! The crate is unaware of Dockerfiles, of caches and of how anything is laid out in a store. It
 //! never prints, never reads the environment and never resolves a path that came from outside.
@@ -15,6 +15,7 @@ pub mod manifest;
 pub mod media_type;
 pub mod platform;
 pub mod reference;
+pub mod registry;
 pub mod tarfile;
 
 pub use compression::{Encoding, LayerCompression};
