@@ -353,6 +353,16 @@ pub enum ImageError {
         /// What was asked for.
         name: String,
     },
+    /// There is such an image, but not for the platform.
+    #[error("{name} is not here for {wanted}, only for {}", if available.is_empty() { "no platform" } else { available })]
+    NoPlatform {
+        /// What was asked for.
+        name: String,
+        /// The platform.
+        wanted: String,
+        /// Platforms of which the store has an image, separated by commas.
+        available: String,
+    },
     /// A manifest or config cannot be understood.
     #[error("the {what} {digest} cannot be understood: {problem}")]
     Malformed {

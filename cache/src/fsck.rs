@@ -29,7 +29,7 @@ pub enum Finding {
     Unknown(PathBuf),
     /// A record points to a layer that is not there: it is only a miss.
     DanglingRecord(Digest),
-    /// An image lacks its config, or a layer that cannot be fetched.
+    /// An image lacks its config or a layer that cannot be fetched, or the store the bytes of an index.
     BrokenImage(Digest),
     /// A tag points to no image.
     DanglingTag(String),
@@ -162,8 +162,10 @@ impl Store {
                 .filter(is_broken)
                 .map(|(manifest, _)| Finding::BrokenImage(*manifest)),
         );
-        let query =
-            "SELECT reference FROM tags WHERE manifest NOT IN (SELECT manifest FROM images)";
+        // that images of an index are not here is no finding
+        let lost = rows.indexes.keys().filter(|index| !whole.contains(index));
+        findings.extend(lost.copied().map(Finding::BrokenImage));
+        let query = "SELECT reference FROM tags WHERE manifest NOT IN (SELECT manifest FROM images) AND manifest NOT IN (SELECT digest FROM indexes)";
         let tags: Vec<String> = self.database().read(|connection| {
             let mut statement = connection.prepare(query)?;
             let found = statement.query_map([], |row| row.get(0))?;

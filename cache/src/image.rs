@@ -1,6 +1,7 @@
 //! Images: manifests and configs that are kept verbatim, and the names that point to them.
 
 mod find;
+mod index;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -29,8 +30,10 @@ pub struct StoredImage {
     pub config: Vec<u8>,
     /// Diff IDs, bottom first.
     pub diff_ids: Vec<Digest>,
-    /// Names, sorted.
+    /// Names, sorted: its own, and those of the indexes that list it.
     pub references: Vec<Reference>,
+    /// The index that it was found through.
+    pub index: Option<Digest>,
 }
 
 /// What a list of images shows.
@@ -40,8 +43,10 @@ pub struct ImageSummary {
     pub manifest: Digest,
     /// Digest of the config: the image's id.
     pub id: Digest,
-    /// Names, sorted; empty for a dangling image.
+    /// Names, sorted: its own, and those of the indexes that list it. Empty for a dangling image.
     pub references: Vec<Reference>,
+    /// Indexes that list it, sorted.
+    pub indexes: Vec<Digest>,
     /// When it was put into this store, seconds since 1970.
     pub stored: i64,
     /// Bytes of its uncompressed layers, shared ones counted.
@@ -118,19 +123,20 @@ impl Store {
         Ok((manifest_digest, config_digest))
     }
 
-    /// Points a name to an image. Durable on return, with everything that the image needs.
+    /// Points a name to an image, or to an index. Durable on return, with everything that the image needs; of an index, with
+    /// those of its images that are here.
     ///
     /// # Errors
     /// There is no such image, or the disk fails.
     pub fn tag(&self, reference: &Reference, manifest: &Digest) -> Result<(), ImageError> {
         self.writable()?;
-        if !self.pin_image(manifest)? {
+        if !self.pin_named(manifest)? {
             return Err(ImageError::NotFound {
                 name: manifest.to_string(),
             });
         }
         let mut blobs = BTreeSet::new();
-        for digest in self.blobs_of_image(manifest)? {
+        for digest in self.blobs_of_named(manifest)? {
             if self.has_blob(&digest)? {
                 blobs.insert(digest);
             }
@@ -262,15 +268,18 @@ impl Store {
             manifest,
             id,
             references: self.references(&manifest)?,
+            indexes: self.indexes_of(&manifest)?,
             stored,
             size,
             diff_ids,
         })
     }
 
-    /// Names of an image, sorted.
+    /// Names of an image or index, sorted; also those of indexes that list it.
     fn references(&self, manifest: &Digest) -> Result<Vec<Reference>, StoreError> {
-        let query = "SELECT reference FROM tags WHERE manifest = ?1 ORDER BY reference";
+        let query = "WITH RECURSIVE named (digest) AS (VALUES (?1) UNION \
+                     SELECT index_children.digest FROM index_children JOIN named ON index_children.child = named.digest) \
+                     SELECT reference FROM tags WHERE manifest IN (SELECT digest FROM named) ORDER BY reference";
         let names: Vec<String> = self.database().read(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let rows = statement.query_map([manifest.as_bytes()], |row| row.get(0))?;
@@ -315,6 +324,7 @@ impl Store {
             config,
             diff_ids: parsed.rootfs.diff_ids,
             references: self.references(manifest)?,
+            index: None,
         })
     }
 
@@ -328,15 +338,20 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Removes an image and its names; its layers stay until a prune.
+    /// Removes an image and its names; its layers stay until a prune. With an index go the images that nothing else names.
     ///
     /// # Errors
     /// There is none, or the database fails.
     pub fn remove_image(&self, manifest: &Digest) -> Result<(), ImageError> {
         self.writable()?;
-        let removed = self
-            .database()
-            .write_durably(|transaction| delete(transaction, manifest))?;
+        let removed = self.database().write_durably(|transaction| {
+            let children = index::children(transaction, manifest)?;
+            let removed = delete(transaction, manifest)?;
+            children
+                .iter()
+                .try_for_each(|child| index::delete_unnamed(transaction, child))?;
+            Ok(removed)
+        })?;
         if !removed {
             return Err(ImageError::NotFound {
                 name: manifest.to_string(),
@@ -404,16 +419,19 @@ fn insert(
     Ok(())
 }
 
-/// Removes an image's rows; `false` when there were none.
+/// Removes the rows of an image or an index; `false` when there were none.
 pub(crate) fn delete(transaction: &Transaction<'_>, manifest: &Digest) -> rusqlite::Result<bool> {
-    for table in ["tags", "image_layers", "memos"] {
-        transaction.execute(
-            &format!("DELETE FROM {table} WHERE manifest = ?1"),
-            [manifest.as_bytes()],
-        )?;
+    let delete = |from: &str| {
+        let statement = format!("DELETE FROM {from} = ?1");
+        transaction.execute(&statement, [manifest.as_bytes()])
+    };
+    for from in [
+        "tags WHERE manifest",
+        "image_layers WHERE manifest",
+        "memos WHERE manifest",
+        "index_children WHERE digest",
+    ] {
+        delete(from)?;
     }
-    Ok(transaction.execute(
-        "DELETE FROM images WHERE manifest = ?1",
-        [manifest.as_bytes()],
-    )? > 0)
+    Ok(delete("images WHERE manifest")? + delete("indexes WHERE digest")? > 0)
 }

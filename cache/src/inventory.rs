@@ -51,9 +51,18 @@ pub(crate) struct ViewRow {
 #[derive(Clone, Debug)]
 pub(crate) struct ImageRow {
     pub(crate) config: Digest,
+    /// It has a name, or an index that lists it has one.
     pub(crate) is_tagged: bool,
     /// Diff IDs, and blobs as the manifest names them.
     pub(crate) layers: Vec<(Digest, Digest)>,
+}
+
+/// An index.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct IndexRow {
+    pub(crate) is_tagged: bool,
+    /// Images and indexes that it lists, here or not.
+    pub(crate) children: Vec<Digest>,
 }
 
 /// What the database says.
@@ -64,6 +73,7 @@ pub(crate) struct Rows {
     pub(crate) images: BTreeMap<Digest, ImageRow>,
     /// Blobs that a repository holds.
     pub(crate) fetchable: BTreeSet<Digest>,
+    pub(crate) indexes: BTreeMap<Digest, IndexRow>,
     /// What living processes hold.
     pub(crate) pinned: BTreeSet<Digest>,
 }
@@ -122,7 +132,18 @@ impl Rows {
         let of_images = self
             .kept_images()
             .flat_map(|(manifest, image)| image.blobs(*manifest));
+        let of_images = of_images.chain(self.kept_indexes().copied());
         of_images.chain(self.pinned.iter().copied()).collect()
+    }
+
+    /// Indexes that a prune leaves alone.
+    pub(crate) fn kept_indexes(&self) -> impl Iterator<Item = &Digest> {
+        let is_kept =
+            |(digest, row): &(&Digest, &IndexRow)| row.is_tagged || self.pinned.contains(digest);
+        self.indexes
+            .iter()
+            .filter(is_kept)
+            .map(|(digest, _)| digest)
     }
 
     /// Every blob that a layer or an image has, or a living process holds.
@@ -135,6 +156,7 @@ impl Rows {
             .images
             .iter()
             .flat_map(|(manifest, image)| image.blobs(*manifest));
+        let of_images = of_images.chain(self.indexes.keys().copied());
         let known = of_layers.chain(of_images);
         known.chain(self.pinned.iter().copied()).collect()
     }
@@ -166,7 +188,9 @@ impl Rows {
             ))
         })?;
         rows.views = found.collect::<rusqlite::Result<_>>()?;
-        rows.images = read_images(connection)?;
+        let held = read_held(connection)?;
+        rows.images = read_images(connection, &held)?;
+        rows.indexes = read_indexes(connection, &held)?;
         let mut origins =
             connection.prepare("SELECT DISTINCT digest FROM origins WHERE digest = there")?;
         rows.fetchable = origins
@@ -182,15 +206,53 @@ impl Rows {
     }
 }
 
-fn read_images(connection: &Connection) -> rusqlite::Result<BTreeMap<Digest, ImageRow>> {
-    let query = "SELECT manifest, config, EXISTS (SELECT 1 FROM tags WHERE tags.manifest = images.manifest) FROM images";
-    let mut images = connection.prepare(query)?;
+/// What names point to, directly or through indexes.
+fn read_held(connection: &Connection) -> rusqlite::Result<BTreeSet<Digest>> {
+    let query = "WITH RECURSIVE held (digest) AS (SELECT manifest FROM tags UNION \
+                 SELECT child FROM index_children JOIN held ON index_children.digest = held.digest) SELECT digest FROM held";
+    let mut held = connection.prepare(query)?;
+    held.query_map([], |row| digest(row, 0))?.collect()
+}
+
+fn read_indexes(
+    connection: &Connection,
+    held: &BTreeSet<Digest>,
+) -> rusqlite::Result<BTreeMap<Digest, IndexRow>> {
+    let mut indexes = BTreeMap::new();
+    let mut rows = connection.prepare("SELECT digest FROM indexes")?;
+    for found in rows.query_map([], |row| digest(row, 0))? {
+        let found = found?;
+        let row = IndexRow {
+            is_tagged: held.contains(&found),
+            children: Vec::new(),
+        };
+        indexes.insert(found, row);
+    }
+    let mut children =
+        connection.prepare("SELECT digest, child FROM index_children ORDER BY digest, position")?;
+    for child in children.query_map([], |row| Ok((digest(row, 0)?, digest(row, 1)?)))? {
+        let (parent, child) = child?;
+        indexes
+            .entry(parent)
+            .or_insert_with(IndexRow::default)
+            .children
+            .push(child);
+    }
+    Ok(indexes)
+}
+
+fn read_images(
+    connection: &Connection,
+    held: &BTreeSet<Digest>,
+) -> rusqlite::Result<BTreeMap<Digest, ImageRow>> {
+    let mut images = connection.prepare("SELECT manifest, config FROM images")?;
     let found = images.query_map([], |row| {
+        let manifest = digest(row, 0)?;
         Ok((
-            digest(row, 0)?,
+            manifest,
             ImageRow {
                 config: digest(row, 1)?,
-                is_tagged: row.get(2)?,
+                is_tagged: held.contains(&manifest),
                 layers: Vec::new(),
             },
         ))

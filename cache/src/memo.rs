@@ -12,9 +12,9 @@ use crate::{Store, StoreError};
 /// What a build made, found again by a digest of all that went into it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoBundle {
-    /// The image's manifest; it and all that it names must still be in the store for the memo to be found.
+    /// The image's manifest, or the index of several; it and all that it names must still be in the store for the memo to be found.
     pub manifest: Digest,
-    /// The image's config: its id.
+    /// The image's config: its id. Of an index, that of the first image.
     pub config: Digest,
     /// Keys of the records that the build used, in the order of its operations.
     pub records: Vec<Digest>,
@@ -42,7 +42,7 @@ impl Store {
         else {
             return Ok(None);
         };
-        if !self.pin_image(&bundle.manifest)? {
+        if !self.pin_whole(&bundle.manifest)? {
             return Ok(None);
         }
         self.touch(Thing::Memo, key);

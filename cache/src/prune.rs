@@ -18,7 +18,7 @@ use kiln_oci::Digest;
 use rusqlite::Transaction;
 
 use crate::image;
-use crate::inventory::{Files, ImageRow, LayerRow, Rows};
+use crate::inventory::{Files, ImageRow, IndexRow, LayerRow, Rows};
 use crate::{Store, StoreError};
 
 /// Milliseconds that it takes to unpack a MiB: mostly making files.
@@ -168,6 +168,7 @@ impl Prune<'_> {
             self.remove(victim)?;
         }
         self.remove_images(all)?;
+        self.remove_indexes(all)?;
         self.forget_dangling()?;
         held = held.saturating_sub(self.report.freed);
         self.report.kept = held;
@@ -397,13 +398,34 @@ impl Prune<'_> {
         Ok(())
     }
 
+    /// Untagged indexes that have no image left, or all of them.
+    fn remove_indexes(&mut self, all: bool) -> Result<(), StoreError> {
+        let kept: BTreeSet<Digest> = self.rows.kept_indexes().copied().collect();
+        let is_doomed = |(digest, row): &(&Digest, &IndexRow)| {
+            let is_left = |child: &Digest| {
+                self.rows.images.contains_key(child) || self.rows.indexes.contains_key(child)
+            };
+            !kept.contains(digest) && (all || !row.children.iter().any(is_left))
+        };
+        let indexes = self.rows.indexes.iter().filter(is_doomed);
+        let doomed: Vec<Digest> = indexes.map(|(digest, _)| *digest).collect();
+        for index in doomed {
+            let deleted = image::delete(self.transaction, &index);
+            deleted.map_err(|source| self.store.database().failed(source))?;
+            self.rows.indexes.remove(&index);
+            self.remove_blob(&index)?;
+        }
+        Ok(())
+    }
+
     /// Records and what was fetched whose layer is gone, memos whose image is.
     fn forget_dangling(&mut self) -> Result<(), StoreError> {
         let records = "DELETE FROM records WHERE diff_id IS NOT NULL AND diff_id NOT IN (SELECT diff_id FROM layers)";
-        let memos = "DELETE FROM memos WHERE manifest NOT IN (SELECT manifest FROM images)";
+        let memos = "DELETE FROM memos WHERE manifest NOT IN (SELECT manifest FROM images) AND manifest NOT IN (SELECT digest FROM indexes)";
         let fetched = "DELETE FROM fetched WHERE layer NOT IN (SELECT diff_id FROM layers)";
         let origins = "DELETE FROM origins WHERE digest NOT IN (SELECT blob FROM image_layers UNION SELECT config FROM images \
-                       UNION SELECT manifest FROM images UNION SELECT manifest FROM tags UNION SELECT digest FROM forms)";
+                       UNION SELECT manifest FROM images UNION SELECT manifest FROM tags UNION SELECT digest FROM indexes \
+                       UNION SELECT child FROM index_children UNION SELECT digest FROM forms)";
         let forms = "DELETE FROM forms WHERE diff_id NOT IN (SELECT diff_id FROM layers)";
         let failed = |source| self.store.database().failed(source);
         self.transaction.execute(fetched, []).map_err(failed)?;

@@ -191,6 +191,49 @@ impl Platform {
     }
 }
 
+impl Platform {
+    /// How well what is made for `other` runs on this platform, the smaller the better; `None` when it does not. As containerd's
+    /// `platforms.Only`: a processor also runs what is for its older variants, amd64 also 386, arm64 also arm.
+    pub fn rank(&self, other: &Self) -> Option<usize> {
+        if self.matches(other) {
+            return Some(0);
+        }
+        let older = self.normalized().older();
+        let found = older.iter().position(|older| older.matches(other));
+        found.map(|position| position + 1)
+    }
+
+    /// What else runs here, the best first.
+    fn older(&self) -> Vec<Self> {
+        let version = |default| {
+            let digits = self.variant.as_deref().map(|v| v.trim_start_matches('v'));
+            digits.map_or(Some(default), |v| v.parse::<u8>().ok())
+        };
+        let with = |architecture: &str, versions: std::ops::Range<u8>| {
+            let variants = versions.rev().map(|version| format!("v{version}"));
+            let platform = |variant: String| Self {
+                os_version: self.os_version.clone(),
+                ..Self::normal(&self.os, architecture, Some(&variant))
+            };
+            variants.map(platform).collect::<Vec<_>>()
+        };
+        let mut older = Vec::new();
+        match self.architecture.as_str() {
+            "amd64" => {
+                older.extend(with("amd64", 1..version(1).unwrap_or(1).min(9)));
+                older.push(Self::new(&self.os, "386"));
+            }
+            "arm64" => {
+                older.extend(with("arm64", 8..version(8).unwrap_or(8).min(10)));
+                older.extend(with("arm", 5..9));
+            }
+            "arm" => older.extend(with("arm", 5..version(7).unwrap_or(7).min(9))),
+            _ => {}
+        }
+        older
+    }
+}
+
 /// Splits `windows(10.0.17763)`.
 fn split_version(os: &str) -> (&str, Option<&str>) {
     match os.strip_suffix(')').and_then(|os| os.split_once('(')) {
@@ -290,6 +333,24 @@ mod tests {
         assert!(parse("linux/arm64").matches(&written) && written.matches(&parse("arm64")));
         assert!(!parse("linux/arm/v6").matches(&parse("linux/arm")));
         assert!(!parse("linux/amd64").matches(&parse("windows/amd64")));
+    }
+
+    #[test]
+    fn processors_run_what_is_for_older_ones() {
+        let rank = |here: &str, image: &str| {
+            Platform::parse(here)
+                .unwrap()
+                .rank(&Platform::parse(image).unwrap())
+        };
+        assert_eq!(rank("linux/amd64", "linux/amd64"), Some(0));
+        assert_eq!(rank("linux/amd64", "linux/386"), Some(1));
+        assert_eq!(rank("linux/amd64", "linux/amd64/v2"), None);
+        assert!(rank("linux/amd64/v3", "linux/amd64/v2") < rank("linux/amd64/v3", "linux/amd64"));
+        assert!(rank("linux/arm64", "linux/arm/v8") < rank("linux/arm64", "linux/arm/v7"));
+        assert_eq!(rank("linux/arm/v6", "linux/arm/v7"), None);
+        assert_eq!(rank("linux/arm/v7", "linux/arm/v6"), Some(1));
+        assert_eq!(rank("linux/arm64", "linux/amd64"), None);
+        assert_eq!(rank("linux/amd64", "windows/amd64"), None);
     }
 
     #[test]

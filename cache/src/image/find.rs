@@ -1,8 +1,8 @@
 //! The image that a person means: a name, or the start of an id.
 //!
-//! A name wins over an id, as in docker.
+//! A name wins over an id, as in docker. Where a name means several platforms, the one that fits is taken.
 
-use kiln_oci::{Digest, Reference};
+use kiln_oci::{Digest, Platform, Reference};
 use rusqlite::OptionalExtension;
 
 use crate::image::stored_name;
@@ -10,16 +10,44 @@ use crate::store::database::digest;
 use crate::{ImageError, Store, StoreError, StoredImage};
 
 impl Store {
-    /// The image that a person names: a reference, or the start of a config or manifest digest, with or without `sha256:`.
+    /// The image that a person names: a reference, or the start of a config, manifest or index digest, with or without `sha256:`.
+    /// Of an index, the image for this machine, or the only one that the store has.
     ///
     /// # Errors
     /// None or several.
     pub fn find_image(&self, name: &str) -> Result<StoredImage, ImageError> {
+        let found = self.find_named(name)?;
+        match self.choose(name, &found, &Platform::host()) {
+            Err(error @ ImageError::NoPlatform { .. }) => match &self.images_of(&found)?[..] {
+                [(_, only)] => self.image_of(&found, only),
+                _ => Err(error),
+            },
+            outcome => outcome,
+        }
+    }
+
+    /// As [`Store::find_image`], of an index the image for `platform`. An image that is in no index is found whatever it is for.
+    ///
+    /// # Errors
+    /// None or several, or none for the platform.
+    pub fn find_image_for(
+        &self,
+        name: &str,
+        platform: &Platform,
+    ) -> Result<StoredImage, ImageError> {
+        self.choose(name, &self.find_named(name)?, platform)
+    }
+
+    /// The digest of the manifest or index that a person names.
+    ///
+    /// # Errors
+    /// None or several.
+    pub fn find_named(&self, name: &str) -> Result<Digest, ImageError> {
         let reference = Reference::parse(name);
         if let Ok(reference) = &reference
             && let Some(manifest) = self.find_reference(reference)?
         {
-            return self.image(&manifest);
+            return Ok(manifest);
         }
         let prefix = name.strip_prefix("sha256:").unwrap_or(name);
         let is_hex = (1..=64).contains(&prefix.len())
@@ -39,7 +67,7 @@ impl Store {
 
     fn find_reference(&self, reference: &Reference) -> Result<Option<Digest>, StoreError> {
         if let Some(manifest) = reference.digest {
-            return Ok((!self.blobs_of_image(&manifest)?.is_empty()).then_some(manifest));
+            return Ok((!self.blobs_of_named(&manifest)?.is_empty()).then_some(manifest));
         }
         let query = "SELECT manifest FROM tags WHERE reference = ?1";
         let name = stored_name(reference);
@@ -51,32 +79,37 @@ impl Store {
         })
     }
 
-    fn find_prefix(&self, name: &str, prefix: &str) -> Result<StoredImage, ImageError> {
+    fn find_prefix(&self, name: &str, prefix: &str) -> Result<Digest, ImageError> {
+        let fits = |digest: &Digest| digest.hex().starts_with(prefix);
         let images = self.images()?;
         let mut fitting: Vec<_> = images
             .iter()
-            .filter(|image| {
-                image.id.hex().starts_with(prefix) || image.manifest.hex().starts_with(prefix)
-            })
+            .filter(|image| fits(&image.id) || fits(&image.manifest))
             .collect();
         // one image may have several manifests: a named one stands for it
         fitting.sort_by_key(|image| (image.id, image.references.is_empty(), image.manifest));
         let mut candidates: Vec<Digest> = fitting.iter().map(|image| image.id).collect();
         candidates.dedup();
-        match (fitting.first(), candidates.len()) {
-            (Some(image), 1) => {
-                let exact = fitting.iter().find(|image| {
-                    image.manifest.hex().starts_with(prefix) && !image.id.hex().starts_with(prefix)
-                });
-                self.image(&exact.unwrap_or(image).manifest)
+        let indexes = self.indexes()?;
+        let indexes: Vec<Digest> = indexes.into_iter().filter(fits).collect();
+        match (fitting.first(), candidates.len(), &indexes[..]) {
+            (Some(image), 1, []) => {
+                let exact = fitting
+                    .iter()
+                    .find(|image| fits(&image.manifest) && !fits(&image.id));
+                Ok(exact.unwrap_or(image).manifest)
             }
-            (None, _) => Err(ImageError::NotFound {
+            (None, _, [index]) => Ok(*index),
+            (None, _, []) => Err(ImageError::NotFound {
                 name: name.to_owned(),
             }),
-            _ => Err(ImageError::Ambiguous {
-                name: name.to_owned(),
-                candidates,
-            }),
+            _ => {
+                candidates.extend(indexes);
+                Err(ImageError::Ambiguous {
+                    name: name.to_owned(),
+                    candidates,
+                })
+            }
         }
     }
 }

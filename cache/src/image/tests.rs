@@ -1,6 +1,6 @@
 //! Images: names, ids, durability.
 
-use kiln_oci::{Descriptor, Digest, ImageConfig, Manifest, Platform, Reference, media_type};
+use kiln_oci::{Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Reference, media_type};
 
 use crate::tests::{file, options, store, write_layer};
 use crate::{Chain, ImageError, Layer, MemoBundle, Store, StoreError};
@@ -172,4 +172,124 @@ fn a_memo_lives_as_long_as_its_image() {
     std::fs::remove_file(&layer.tar).unwrap();
     let store = Store::open(options(&dir.path().join("store"))).unwrap();
     assert_eq!(store.memo_get(&key).unwrap(), None);
+}
+
+/// An index of images that may be here or not.
+fn put_index(store: &Store, images: &[(&str, Digest)]) -> Digest {
+    let describe = |(platform, image): &(&str, Digest)| Descriptor {
+        platform: Some(Platform::parse(platform).unwrap()),
+        ..Descriptor::new(media_type::OCI_MANIFEST, *image, 1)
+    };
+    let index = Index::of(images.iter().map(describe).collect());
+    let digest = store.put_index(&index.to_bytes()).unwrap();
+    assert_eq!(store.index(&digest).unwrap(), Some(index.to_bytes()));
+    digest
+}
+
+#[test]
+fn a_name_of_an_index_finds_the_image_for_the_platform() {
+    let (_dir, store) = store();
+    let here = put(&store, &[&layer(&store, "here")]);
+    let other = put(&store, &[&layer(&store, "other")]);
+    let absent = Digest::of(b"never stored");
+    let host = Platform::host().to_string();
+    let index = put_index(
+        &store,
+        &[
+            ("linux/mips64", other),
+            ("linux/s390x", absent),
+            (&host, here),
+        ],
+    );
+    store.tag(&reference("app"), &index).unwrap();
+    let found = store.find_image("app").unwrap();
+    assert_eq!((found.manifest_digest, found.index), (here, Some(index)));
+    assert_eq!(found.references, [reference("app:latest")]);
+    let platform = |text| Platform::parse(text).unwrap();
+    let found = store
+        .find_image_for("app", &platform("linux/mips64"))
+        .unwrap();
+    assert_eq!(found.manifest_digest, other);
+    for gone in ["linux/s390x", "linux/riscv64"] {
+        let refused = store.find_image_for("app", &platform(gone));
+        assert!(
+            matches!(refused, Err(ImageError::NoPlatform { available, .. }) if available.contains("mips64"))
+        );
+    }
+    assert_eq!(
+        store.find_image(&index.to_string()).unwrap().index,
+        Some(index)
+    );
+    assert_eq!(
+        store
+            .find_image(&index.hex()[..12])
+            .unwrap()
+            .manifest_digest,
+        here
+    );
+    assert_eq!(store.images().unwrap()[0].indexes, [index]);
+    let images: Vec<Digest> = store
+        .images_of(&index)
+        .unwrap()
+        .into_iter()
+        .map(|(_, image)| image)
+        .collect();
+    assert_eq!(images, [other, here]);
+    assert!(store.fsck(false).unwrap().is_empty());
+    assert!(matches!(
+        store.put_index(b"[]"),
+        Err(ImageError::Malformed { .. })
+    ));
+}
+
+#[test]
+fn what_an_index_lists_lives_as_long_as_its_name() {
+    let (dir, store) = store();
+    let one = put(&store, &[&layer(&store, "1")]);
+    let two = put(&store, &[&layer(&store, "2")]);
+    let shared = put(&store, &[&layer(&store, "shared")]);
+    let index = put_index(&store, &[("linux/amd64", one), ("linux/arm64", shared)]);
+    store.tag(&reference("app"), &index).unwrap();
+    store.tag(&reference("own"), &shared).unwrap();
+    put_index(&store, &[("linux/amd64", two)]);
+    drop(store);
+    // another process: nothing is pinned any more
+    let store = Store::open(options(&dir.path().join("store"))).unwrap();
+    assert_eq!(store.prune(None).unwrap().images, 1);
+    assert_eq!(store.indexes().unwrap(), [index]);
+    assert_eq!(
+        store
+            .find_image_for("app", &Platform::parse("amd64").unwrap())
+            .unwrap()
+            .manifest_digest,
+        one
+    );
+    store.remove_image(&index).unwrap();
+    let left: Vec<Digest> = store
+        .images()
+        .unwrap()
+        .iter()
+        .map(|image| image.manifest)
+        .collect();
+    assert_eq!(left, [shared]);
+    assert!(matches!(
+        store.find_image("app"),
+        Err(ImageError::NotFound { .. })
+    ));
+    assert!(store.fsck(false).unwrap().is_empty());
+}
+
+#[test]
+fn a_lost_index_is_found_and_dropped() {
+    let (_dir, store) = store();
+    let one = put(&store, &[&layer(&store, "1")]);
+    let index = put_index(&store, &[("linux/amd64", one)]);
+    store.tag(&reference("app"), &index).unwrap();
+    std::fs::remove_file(store.blob_path(&index)).unwrap();
+    assert_eq!(
+        store.fsck(true).unwrap(),
+        [crate::fsck::Finding::BrokenImage(index)]
+    );
+    assert!(store.fsck(false).unwrap().is_empty());
+    assert!(store.images().unwrap()[0].references.is_empty());
 }

@@ -25,8 +25,9 @@ const BUSY: Duration = Duration::from_secs(60);
 ///
 /// `boot` is the boot that wrote the blob, or digested it last; `synced` says that it was made durable. `forms` holds what a layer
 /// is in a compression; `origins` which repositories hold a blob or manifest, and as what: `there` is another digest where a push
-/// compressed layers. `image_layers.size` is that of the blob.
-const SCHEMA: [&str; 3] = [
+/// compressed layers. `image_layers.size` is that of the blob. `tags.manifest` and `memos.manifest` may name an index; its children
+/// are images or indexes, here or not.
+const SCHEMA: [&str; 4] = [
     "
 CREATE TABLE blobs (
     digest BLOB PRIMARY KEY, size INTEGER NOT NULL, boot TEXT NOT NULL, synced INTEGER NOT NULL DEFAULT 0
@@ -68,6 +69,13 @@ CREATE TABLE forms (
 CREATE TABLE origins (
     digest BLOB NOT NULL, repository TEXT NOT NULL, there BLOB NOT NULL, PRIMARY KEY (digest, repository)
 ) WITHOUT ROWID;
+",
+    "
+CREATE TABLE indexes (digest BLOB PRIMARY KEY, stored INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE index_children (
+    digest BLOB NOT NULL, position INTEGER NOT NULL, child BLOB NOT NULL, PRIMARY KEY (digest, position)
+) WITHOUT ROWID;
+CREATE INDEX index_parents ON index_children (child);
 ",
 ];
 

@@ -53,7 +53,7 @@ fn remove(store: &Store, name: &str, force: bool) -> Result<(), Failure> {
         table::line(&format!("Untagged: {}", reference.familiar()));
     }
     if references.len() == image.references.len() {
-        store.remove_image(&image.manifest_digest)?;
+        store.remove_image(&image.index.unwrap_or(image.manifest_digest))?;
         table::line(&format!("Deleted: {}", image.config_digest));
     }
     Ok(())

@@ -25,6 +25,6 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let name = Reference::parse(&arguments.name)
         .map_err(|error| Failure::usage(format!("{}: {error}", arguments.name)))?;
     let store = session::store(globals)?;
-    let image = store.find_image(&arguments.image)?;
-    Ok(store.tag(&name.with_default_tag(), &image.manifest_digest)?)
+    let image = store.find_named(&arguments.image)?;
+    Ok(store.tag(&name.with_default_tag(), &image)?)
 }

@@ -1,0 +1,233 @@
+//! Indexes: lists of the images of one name for several platforms. The bytes are kept verbatim; which of the images are here may
+//! change, and one that is not here makes no index wrong.
+
+use std::collections::BTreeSet;
+
+use kiln_oci::{Digest, ImageConfig, Index, Platform};
+use rusqlite::{OptionalExtension, Transaction};
+
+use crate::store::database::digest;
+use crate::{ImageError, Store, StoreError, StoredImage};
+
+impl Store {
+    /// Puts an index, whose images may be here or not. Not durable before it is tagged.
+    ///
+    /// # Errors
+    /// It cannot be understood, or the disk fails.
+    pub fn put_index(&self, bytes: &[u8]) -> Result<Digest, ImageError> {
+        let index = parse(bytes)?;
+        let digest = self.put_blob(&mut &*bytes, None)?;
+        let now = self.now();
+        self.database().write(|transaction| {
+            transaction.execute("INSERT OR IGNORE INTO indexes (digest, stored) VALUES (?1, ?2)", (digest.as_bytes(), now))?;
+            let mut child = transaction
+                .prepare_cached("INSERT OR REPLACE INTO index_children (digest, position, child) VALUES (?1, ?2, ?3)")?;
+            (0_i64..).zip(&index.manifests).try_for_each(|(position, manifest)| {
+                child.execute((digest.as_bytes(), position, manifest.digest.as_bytes())).map(drop)
+            })
+        })?;
+        Ok(digest)
+    }
+
+    /// The bytes of an index; `None` when there is no index of that digest.
+    ///
+    /// # Errors
+    /// The database fails, or its blob is gone.
+    pub fn index(&self, index: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        if !self.is_index(index)? {
+            return Ok(None);
+        }
+        self.document(index).map(Some)
+    }
+
+    /// Digests of all indexes, sorted.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn indexes(&self) -> Result<Vec<Digest>, StoreError> {
+        self.database().read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT digest FROM indexes ORDER BY digest")?;
+            statement.query_map([], |row| digest(row, 0))?.collect()
+        })
+    }
+
+    /// The images of an index that the store has, each with its platform, in the order of the index and pinned. An image of its
+    /// own is the only one; nothing for what is neither.
+    ///
+    /// # Errors
+    /// A document cannot be understood, or the database fails.
+    pub fn images_of(&self, named: &Digest) -> Result<Vec<(Platform, Digest)>, ImageError> {
+        let (mut images, mut seen) = (Vec::new(), BTreeSet::new());
+        let mut todo = vec![(None, *named)];
+        while let Some((described, named)) = todo.pop() {
+            if !seen.insert(named) {
+                continue;
+            }
+            if let Some(bytes) = self.index(&named)? {
+                let children = parse(&bytes)?.manifests.into_iter().rev();
+                todo.extend(children.map(|child| (child.platform, child.digest)));
+            } else if self.pin_image(&named)? {
+                let platform = described.map_or_else(|| self.platform_of(&named), Ok)?;
+                images.push((platform, named));
+            }
+        }
+        Ok(images)
+    }
+
+    /// What an image's config says that it is for.
+    fn platform_of(&self, image: &Digest) -> Result<Platform, ImageError> {
+        let image = self.image(image)?;
+        let config = ImageConfig::parse(&image.config).map_err(|error| ImageError::Malformed {
+            what: "config",
+            digest: image.config_digest,
+            problem: error.to_string(),
+        })?;
+        Ok(config.platform())
+    }
+
+    /// The image for `platform`.
+    pub(super) fn choose(
+        &self,
+        name: &str,
+        named: &Digest,
+        platform: &Platform,
+    ) -> Result<StoredImage, ImageError> {
+        if !self.is_index(named)? {
+            return self.image(named);
+        }
+        let images = self.images_of(named)?;
+        let ranked = images
+            .iter()
+            .filter_map(|(other, image)| Some((platform.rank(other)?, image)));
+        match ranked.min_by_key(|(rank, _)| *rank) {
+            Some((_, image)) => self.image_of(named, image),
+            None => Err(ImageError::NoPlatform {
+                name: name.to_owned(),
+                wanted: platform.to_string(),
+                available: images
+                    .iter()
+                    .map(|(other, _)| other.to_string())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            }),
+        }
+    }
+
+    /// An image that was found through an index.
+    pub(super) fn image_of(
+        &self,
+        index: &Digest,
+        image: &Digest,
+    ) -> Result<StoredImage, ImageError> {
+        let image = self.image(image)?;
+        let index = Some(*index).filter(|index| *index != image.manifest_digest);
+        Ok(StoredImage { index, ..image })
+    }
+
+    /// Indexes that list an image or index, sorted.
+    pub(super) fn indexes_of(&self, child: &Digest) -> Result<Vec<Digest>, StoreError> {
+        self.digests(
+            "SELECT DISTINCT digest FROM index_children WHERE child = ?1 ORDER BY digest",
+            child,
+        )
+    }
+
+    fn is_index(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let query = "SELECT 1 FROM indexes WHERE digest = ?1";
+        let found: Option<i64> = self.database().read(|connection| {
+            connection
+                .prepare_cached(query)?
+                .query_row([digest.as_bytes()], |row| row.get(0))
+                .optional()
+        })?;
+        Ok(found.is_some())
+    }
+
+    fn digests(&self, query: &str, of: &Digest) -> Result<Vec<Digest>, StoreError> {
+        self.database().read(|connection| {
+            let mut statement = connection.prepare_cached(query)?;
+            statement
+                .query_map([of.as_bytes()], |row| digest(row, 0))?
+                .collect()
+        })
+    }
+
+    /// Pins what a name needs and says whether it is here. Of an index only its own bytes must be.
+    pub(crate) fn pin_named(&self, named: &Digest) -> Result<bool, StoreError> {
+        if !self.is_index(named)? {
+            return self.pin_image(named);
+        }
+        self.pin(&[*named])?;
+        for child in self.below(named)? {
+            self.pin_image(&child)?;
+        }
+        self.has_blob(named)
+    }
+
+    /// As [`Store::pin_named`], and of an index all images must be here.
+    pub(crate) fn pin_whole(&self, named: &Digest) -> Result<bool, StoreError> {
+        let mut is_whole = self.pin_named(named)?;
+        for child in self.below(named)? {
+            is_whole = is_whole && (self.is_index(&child)? || self.pin_image(&child)?);
+        }
+        Ok(is_whole)
+    }
+
+    /// The blobs of an image; of an index, with those of its images that are whole. Empty for what is neither.
+    pub(crate) fn blobs_of_named(&self, named: &Digest) -> Result<BTreeSet<Digest>, StoreError> {
+        if !self.is_index(named)? {
+            return self.blobs_of_image(named);
+        }
+        let mut blobs = BTreeSet::from([*named]);
+        for child in self.below(named)? {
+            if self.is_index(&child)? {
+                blobs.insert(child);
+            } else if self.pin_image(&child)? {
+                blobs.extend(self.blobs_of_image(&child)?);
+            }
+        }
+        Ok(blobs)
+    }
+
+    /// All that an index lists, also through further indexes, without itself.
+    fn below(&self, index: &Digest) -> Result<Vec<Digest>, StoreError> {
+        let query = "WITH RECURSIVE below (digest) AS (SELECT child FROM index_children WHERE digest = ?1 UNION \
+                     SELECT child FROM index_children JOIN below ON index_children.digest = below.digest) SELECT digest FROM below";
+        self.digests(query, index)
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Index, ImageError> {
+    Index::parse(bytes).map_err(|error| ImageError::Malformed {
+        what: "index",
+        digest: Digest::of(bytes),
+        problem: error.to_string(),
+    })
+}
+
+/// What an index lists; nothing for an image.
+pub(super) fn children(
+    transaction: &Transaction<'_>,
+    index: &Digest,
+) -> rusqlite::Result<Vec<Digest>> {
+    let query = "SELECT child FROM index_children WHERE digest = ?1 ORDER BY position";
+    let mut statement = transaction.prepare_cached(query)?;
+    statement
+        .query_map([index.as_bytes()], |row| digest(row, 0))?
+        .collect()
+}
+
+/// Removes an image that was in an index, unless a name or another index has it. An index in an index stays until a prune.
+pub(super) fn delete_unnamed(
+    transaction: &Transaction<'_>,
+    image: &Digest,
+) -> rusqlite::Result<()> {
+    let query = "SELECT EXISTS (SELECT 1 FROM tags WHERE manifest = ?1) OR EXISTS (SELECT 1 FROM index_children WHERE child = ?1) \
+                 OR EXISTS (SELECT 1 FROM indexes WHERE digest = ?1)";
+    let is_kept: bool = transaction.query_row(query, [image.as_bytes()], |row| row.get(0))?;
+    if !is_kept {
+        super::delete(transaction, image)?;
+    }
+    Ok(())
+}
