@@ -15,8 +15,12 @@
 //! manifest.json             [{"Config":"blobs/sha256/<hex>","RepoTags":["docker.io/library/app:v1"],
 //!                             "Layers":["blobs/sha256/<hex>",…]},…]
 //! repositories              {"docker.io/library/app":{"v1":"<hex of the top layer>"}}
-//! blobs/, blobs/sha256/     manifests, configs and layers as the manifests name them, by digest
+//! kiln-delta.json           in a delta only: what it leaves out (see [`Receipt`])
+//! blobs/, blobs/sha256/     indexes, manifests and configs by digest, then layers as the manifests
+//!                           name them, by digest
 //! ```
+//!
+//! An image of several platforms is one descriptor of its index; `manifest.json` names one of them.
 //!
 //! Tags in `manifest.json` are fully qualified: podman would read bare ones as `localhost/…`.
 //! [`Format::OciArchive`] has no `manifest.json` and `repositories`. [`Format::DockerArchive`] has
@@ -26,9 +30,11 @@
 //!
 //! # What is read
 //! All of these, docker archives of every age since 1.10 (layers as `<id>/layer.tar`, symbolic and
-//! hard links), names with `./`, nested indexes, missing annotations, compressed layers, and the
-//! whole compressed with gzip, zstd, bzip2 or xz. The limits on hostile archives are constants of
-//! this module.
+//! hard links), names with `./`, nested indexes, missing annotations, layers compressed with gzip,
+//! zstd, bzip2 or xz, and the whole compressed so; folders; what [`part_path`] says files were cut
+//! into. Two ways lead to the layers: [`receive`] hands each over once, whatever the input;
+//! [`load_for`] gives access at any place. The limits on hostile archives are constants of this
+//! module.
 
 mod docker;
 mod documents;
@@ -49,7 +55,7 @@ pub use input::Input;
 pub use load::{Loaded, LoadedImage, LoadedIndex, LoadedLayer, Selection, load, load_for};
 pub use receipt::{LeftOut, Receipt};
 pub use receive::{Announcement, Contents, Incoming, Received, Receiver, receive};
-pub use save::{BlobSource, SaveImage, save};
+pub use save::{BlobSource, SaveImage, SaveIndex, Saving, Target, save, write};
 pub use volumes::{MAX_PARTS, Sums, damaged_part, part_path, sums_path};
 
 /// The most files and links that an archive may hold.
@@ -79,6 +85,13 @@ pub enum Format {
     OciArchive,
     /// Docker archive alone, layers uncompressed.
     DockerArchive,
+}
+
+impl Format {
+    /// Whether docker's own documents are not in it.
+    const fn is_oci_only(self) -> bool {
+        matches!(self, Self::OciArchive)
+    }
 }
 
 /// The annotation with the full name of an image.

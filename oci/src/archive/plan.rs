@@ -6,10 +6,10 @@ use std::io;
 
 use serde::Serialize;
 
-use super::save::{BlobSource, SaveImage};
+use super::save::{BlobSource, SaveImage, Saving};
 use super::{
-    DOCKER_FILE, Format, IMAGE_NAME, INDEX_FILE, LAYOUT, LAYOUT_FILE, REF_NAME, REPOSITORIES_FILE,
-    SaveError, blob_path,
+    DOCKER_FILE, Format, IMAGE_NAME, INDEX_FILE, LAYOUT, LAYOUT_FILE, RECEIPT_FILE, REF_NAME,
+    REPOSITORIES_FILE, SaveError, blob_path,
 };
 use crate::compression::{self, Encoding};
 use crate::config::ImageConfig;
@@ -53,6 +53,16 @@ struct Image<'a> {
     references: Vec<Reference>,
     manifest: Manifest,
     diff_ids: Vec<Digest>,
+    /// The index that it is part of has its names.
+    is_in_index: bool,
+    /// It stands for that index in `manifest.json`, under these names.
+    preferred_for: Vec<Reference>,
+}
+
+impl Image<'_> {
+    fn is_named_by_docker(&self) -> bool {
+        !self.is_in_index || !self.preferred_for.is_empty()
+    }
 }
 
 /// One element of `manifest.json`. Docker writes `null` for no tags, as Go does.
@@ -65,31 +75,31 @@ struct DockerEntry {
 }
 
 /// All entries, in order.
-pub(super) fn plan(
-    images: &[SaveImage],
-    blobs: &dyn BlobSource,
-    format: Format,
-) -> Result<Vec<Item>, SaveError> {
-    let images = merge(images)?;
+pub(super) fn plan(saving: &Saving, blobs: &dyn BlobSource) -> Result<Vec<Item>, SaveError> {
+    let (images, format) = (merge(saving)?, saving.format);
     let mut items = Vec::new();
     if format != Format::DockerArchive {
         items.push(bytes(LAYOUT_FILE, LAYOUT.to_vec()));
-        items.push(bytes(INDEX_FILE, index(&images).to_bytes()));
+        items.push(bytes(INDEX_FILE, index(&images, saving).to_bytes()));
     }
-    if format != Format::OciArchive {
+    if !format.is_oci_only() {
+        let named = || images.iter().filter(|image| image.is_named_by_docker());
         let docker = |image| docker_entry(image, format);
         items.push(bytes(
             DOCKER_FILE,
-            document::write(&images.iter().map(docker).collect::<Vec<_>>()),
+            document::write(&named().map(docker).collect::<Vec<_>>()),
         ));
-        let repositories = repositories(&images, format);
+        let repositories = repositories(named(), format);
         if !repositories.is_empty() {
             items.push(bytes(REPOSITORIES_FILE, document::write(&repositories)));
         }
     }
+    if let Some(receipt) = &saving.receipt {
+        items.push(bytes(RECEIPT_FILE, receipt.to_bytes()));
+    }
     match format {
-        Format::DockerArchive => items.extend(docker_files(&images, blobs)?),
-        Format::Hybrid | Format::OciArchive => items.extend(oci_blobs(&images)),
+        Format::DockerArchive => items.extend(docker_files(&images, saving, blobs)?),
+        _ => items.extend(oci_blobs(&images, saving)),
     }
     Ok(items)
 }
@@ -102,9 +112,10 @@ fn bytes(name: &str, content: Vec<u8>) -> Item {
 }
 
 /// Parses all images; one that is given twice becomes one with the references of both.
-fn merge(images: &[SaveImage]) -> Result<Vec<Image<'_>>, SaveError> {
+fn merge(saving: &Saving) -> Result<Vec<Image<'_>>, SaveError> {
     let mut merged: Vec<Image<'_>> = Vec::new();
-    for source in images {
+    let mut holders: BTreeMap<&Reference, Digest> = BTreeMap::new();
+    for source in &saving.images {
         let digest = Digest::of(&source.manifest);
         let at = match merged.iter().position(|image| image.digest == digest) {
             Some(at) => at,
@@ -114,15 +125,26 @@ fn merge(images: &[SaveImage]) -> Result<Vec<Image<'_>>, SaveError> {
             }
         };
         for reference in &source.references {
-            let holder = merged
-                .iter()
-                .position(|image| image.references.contains(reference));
-            match holder {
-                None => merged[at].references.push(reference.clone()),
-                Some(other) if other != at => {
+            match *holders.entry(reference).or_insert(digest) {
+                holder if holder != digest => {
                     return Err(SaveError::Reference(reference.to_string()));
                 }
-                Some(_) => {}
+                _ if merged[at].references.contains(reference) => {}
+                _ => merged[at].references.push(reference.clone()),
+            }
+        }
+    }
+    for index in &saving.indexes {
+        let digest = Digest::of(&index.bytes);
+        for reference in &index.references {
+            if *holders.entry(reference).or_insert(digest) != digest {
+                return Err(SaveError::Reference(reference.to_string()));
+            }
+        }
+        for image in &mut merged {
+            image.is_in_index |= index.manifests.contains(&image.digest);
+            if image.digest == index.preferred {
+                image.preferred_for.extend(index.references.iter().cloned());
             }
         }
     }
@@ -157,32 +179,49 @@ fn parse(source: &SaveImage, image: Digest) -> Result<Image<'_>, SaveError> {
         references: Vec::new(),
         manifest,
         diff_ids,
+        is_in_index: false,
+        preferred_for: Vec::new(),
     })
 }
 
 /// One descriptor per reference, or one without annotations.
-fn index(images: &[Image<'_>]) -> Index {
-    let descriptors = images.iter().flat_map(|image| {
+fn index(images: &[Image<'_>], saving: &Saving) -> Index {
+    let alone = |image: &&Image<'_>| !image.is_in_index || !image.references.is_empty();
+    let images = images.iter().filter(alone).flat_map(|image| {
         let media_type = image
             .manifest
             .media_type
             .as_deref()
             .unwrap_or(media_type::OCI_MANIFEST);
         let bare = Descriptor::of(media_type, &image.source.manifest);
-        let named = |reference: &Reference| {
-            let mut descriptor = bare.clone();
-            descriptor
-                .annotations
-                .insert(IMAGE_NAME.into(), tagged(reference).to_string());
-            if let Some(tag) = tagged(reference).tag {
-                descriptor.annotations.insert(REF_NAME.into(), tag);
-            }
-            descriptor
-        };
-        let named: Vec<_> = image.references.iter().map(named).collect();
-        if named.is_empty() { vec![bare] } else { named }
+        named(&bare, &image.references)
     });
-    Index::of(descriptors.collect())
+    let indexes = saving.indexes.iter().flat_map(|index| {
+        let parsed = Index::parse(&index.bytes).ok();
+        let media_type = parsed.and_then(|index| index.media_type);
+        let media_type = media_type.unwrap_or_else(|| media_type::OCI_INDEX.into());
+        named(&Descriptor::of(media_type, &index.bytes), &index.references)
+    });
+    Index::of(images.chain(indexes).collect())
+}
+
+/// A descriptor for each of the names.
+fn named(bare: &Descriptor, references: &[Reference]) -> Vec<Descriptor> {
+    let named = |reference: &Reference| {
+        let mut descriptor = bare.clone();
+        descriptor
+            .annotations
+            .insert(IMAGE_NAME.into(), tagged(reference).to_string());
+        if let Some(tag) = tagged(reference).tag {
+            descriptor.annotations.insert(REF_NAME.into(), tag);
+        }
+        descriptor
+    };
+    if references.is_empty() {
+        vec![bare.clone()]
+    } else {
+        references.iter().map(named).collect()
+    }
 }
 
 fn tagged(reference: &Reference) -> Reference {
@@ -191,7 +230,11 @@ fn tagged(reference: &Reference) -> Reference {
 
 /// Repository and tag of each reference that has one: `manifest.json` cannot say digests.
 fn repository_tags(image: &Image<'_>) -> Vec<(String, String)> {
-    let tags = image.references.iter().map(tagged);
+    let tags = image
+        .references
+        .iter()
+        .chain(&image.preferred_for)
+        .map(tagged);
     tags.filter_map(|reference| Some((reference.name(), reference.tag?)))
         .collect()
 }
@@ -223,8 +266,8 @@ fn layer_tar(diff_id: &Digest) -> String {
 
 /// Repository -> tag -> top layer (or config, when there is none), for readers that look for tags
 /// here.
-fn repositories(
-    images: &[Image<'_>],
+fn repositories<'a>(
+    images: impl Iterator<Item = &'a Image<'a>>,
     format: Format,
 ) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut repositories: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
@@ -244,49 +287,66 @@ fn repositories(
     repositories
 }
 
-fn oci_blobs(images: &[Image<'_>]) -> Vec<Item> {
-    let mut blobs = BTreeMap::new();
-    for image in images {
-        for layer in &image.manifest.layers {
-            blobs.insert(
-                layer.digest,
-                Content::Blob {
-                    digest: layer.digest,
-                    size: layer.size,
-                },
-            );
-        }
+/// Documents first, so that whoever reads a stream knows what each layer should be before it comes;
+/// both by digest.
+fn oci_blobs(images: &[Image<'_>], saving: &Saving) -> Vec<Item> {
+    let (mut documents, mut layers) = (BTreeMap::new(), BTreeMap::new());
+    for index in &saving.indexes {
+        documents.insert(
+            Digest::of(&index.bytes),
+            Content::Bytes(index.bytes.clone()),
+        );
     }
     for image in images {
-        blobs.insert(image.digest, Content::Bytes(image.source.manifest.clone()));
-        blobs.insert(
+        documents.insert(image.digest, Content::Bytes(image.source.manifest.clone()));
+        documents.insert(
             image.manifest.config.digest,
             Content::Bytes(image.source.config.clone()),
         );
+    }
+    for layer in images.iter().flat_map(|image| &image.manifest.layers) {
+        let (digest, size) = (layer.digest, layer.size);
+        if !documents.contains_key(&digest) && !is_left_out(saving, &digest) {
+            layers.insert(digest, Content::Blob { digest, size });
+        }
     }
     let directories = ["blobs", "blobs/sha256"].map(|name| Item {
         name: name.into(),
         content: Content::Directory,
     });
-    let blobs = blobs.into_iter().map(|(digest, content)| Item {
-        name: blob_path(&digest),
-        content,
-    });
+    let blobs = documents
+        .into_iter()
+        .chain(layers)
+        .map(|(digest, content)| Item {
+            name: blob_path(&digest),
+            content,
+        });
     directories.into_iter().chain(blobs).collect()
 }
 
+fn is_left_out(saving: &Saving, blob: &Digest) -> bool {
+    saving
+        .receipt
+        .as_ref()
+        .is_some_and(|receipt| receipt.leaves_out(blob))
+}
+
 /// Configs, then layers, each by digest.
-fn docker_files(images: &[Image<'_>], blobs: &dyn BlobSource) -> Result<Vec<Item>, SaveError> {
+fn docker_files(
+    images: &[Image<'_>],
+    saving: &Saving,
+    blobs: &dyn BlobSource,
+) -> Result<Vec<Item>, SaveError> {
     let mut configs = BTreeMap::new();
     let mut layers = BTreeMap::new();
-    for image in images {
+    for image in images.iter().filter(|image| image.is_named_by_docker()) {
         let config = &image.manifest.config.digest;
         configs.insert(
             format!("{}.json", config.hex()),
             Content::Bytes(image.source.config.clone()),
         );
         for (layer, diff_id) in image.manifest.layers.iter().zip(&image.diff_ids) {
-            if !layers.contains_key(diff_id) {
+            if !layers.contains_key(diff_id) && !is_left_out(saving, &layer.digest) {
                 layers.insert(*diff_id, layer_content(layer, *diff_id, blobs)?);
             }
         }

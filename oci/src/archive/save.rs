@@ -1,10 +1,12 @@
 //! Writes image archives. The formats are described in the parent module; what stands in an
 //! archive is decided in `plan`. Unaware of where blobs come from.
 
+use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
+use std::path::Path;
 
 use super::plan::{Content, Item, plan};
-use super::{Format, SaveError};
+use super::{Format, Receipt, SaveError};
 use crate::compression;
 use crate::digest::{Digest, HashingReader};
 use crate::reference::Reference;
@@ -33,13 +35,45 @@ pub struct SaveImage {
     pub config: Vec<u8>,
 }
 
-/// Writes an archive of `images` to `out`, reading layers from `blobs`. `progress` is told how many
-/// bytes have been written in all. Every blob is verified on the way: after an error, what was
-/// written is to be thrown away.
+/// An image of several platforms to save as one.
+#[derive(Debug, Clone)]
+pub struct SaveIndex {
+    /// Its names. May be empty.
+    pub references: Vec<Reference>,
+    /// The index, verbatim. It names no manifests but those of images that are saved as well, and
+    /// attestations.
+    pub bytes: Vec<u8>,
+    /// The manifest that stands for it where there can be only one: in `manifest.json`.
+    pub preferred: Digest,
+    /// The manifests of all its images, which have no names of their own.
+    pub manifests: Vec<Digest>,
+}
+
+/// What an archive is to hold.
+#[derive(Debug, Clone, Default)]
+pub struct Saving {
+    /// The images.
+    pub images: Vec<SaveImage>,
+    /// Indexes above some of them.
+    pub indexes: Vec<SaveIndex>,
+    /// Layers that the other side has: they are left out, and the receipt is put in.
+    pub receipt: Option<Receipt>,
+    /// The layout.
+    pub format: Format,
+}
+
+/// Where an archive goes.
+pub enum Target<'a> {
+    /// One tar.
+    Tar(&'a mut dyn Write),
+    /// An empty folder.
+    Directory(&'a Path),
+}
+
+/// Writes an archive of `images` to `out`, as [`write()`] does.
 ///
 /// # Errors
-/// [`SaveError`]: malformed images, one reference for two images, blobs that are missing or not
-/// what they should be, failing output.
+/// As there.
 pub fn save(
     out: &mut dyn Write,
     images: &[SaveImage],
@@ -47,7 +81,42 @@ pub fn save(
     format: Format,
     progress: &dyn Fn(u64),
 ) -> Result<(), SaveError> {
-    let items = plan(images, blobs, format)?;
+    let saving = Saving {
+        images: images.to_vec(),
+        format,
+        ..Saving::default()
+    };
+    write(Target::Tar(out), &saving, blobs, progress)
+}
+
+/// Writes an archive, reading layers from `blobs`. `progress` is told how many bytes have been
+/// written in all. Every blob is verified on the way: after an error, what was written is to be
+/// thrown away.
+///
+/// # Errors
+/// [`SaveError`]: malformed images, one reference for two images, blobs that are missing or not
+/// what they should be, failing output.
+pub fn write(
+    target: Target<'_>,
+    saving: &Saving,
+    blobs: &dyn BlobSource,
+    progress: &dyn Fn(u64),
+) -> Result<(), SaveError> {
+    let items = plan(saving, blobs)?;
+    match target {
+        Target::Tar(out) => write_tar(out, &items, blobs, progress),
+        Target::Directory(root) => items
+            .iter()
+            .try_for_each(|item| write_file(root, item, blobs)),
+    }
+}
+
+fn write_tar(
+    out: &mut dyn Write,
+    items: &[Item],
+    blobs: &dyn BlobSource,
+    progress: &dyn Fn(u64),
+) -> Result<(), SaveError> {
     let mut out = BufWriter::with_capacity(
         BUFFER,
         Progress {
@@ -56,12 +125,24 @@ pub fn save(
             progress,
         },
     );
-    for item in &items {
+    for item in items {
         write_item(&mut out, item, blobs)?;
     }
     write_end(&mut out)?;
     out.flush()?;
     Ok(())
+}
+
+/// Writes an item as a file of its own, durably.
+fn write_file(root: &Path, item: &Item, blobs: &dyn BlobSource) -> Result<(), SaveError> {
+    let path = root.join(&item.name);
+    if matches!(item.content, Content::Directory) {
+        return Ok(std::fs::create_dir(path)?);
+    }
+    let mut out = BufWriter::with_capacity(BUFFER, File::create_new(path)?);
+    write_content(&mut out, &item.content, blobs)?;
+    let file = out.into_inner().map_err(|error| error.into_error())?;
+    Ok(file.sync_all()?)
 }
 
 fn write_item(out: &mut dyn Write, item: &Item, blobs: &dyn BlobSource) -> Result<(), SaveError> {
@@ -77,7 +158,17 @@ fn write_item(out: &mut dyn Write, item: &Item, blobs: &dyn BlobSource) -> Resul
             ..HeaderFields::new(item.name.as_bytes(), kind)
         },
     )?;
-    match &item.content {
+    write_content(out, &item.content, blobs)?;
+    write_padding(out, size)?;
+    Ok(())
+}
+
+fn write_content(
+    out: &mut dyn Write,
+    content: &Content,
+    blobs: &dyn BlobSource,
+) -> Result<(), SaveError> {
+    match content {
         Content::Directory => {}
         Content::Bytes(bytes) => out.write_all(bytes)?,
         Content::Blob { digest, size } => write_blob(out, blobs, *digest, *size)?,
@@ -96,7 +187,6 @@ fn write_item(out: &mut dyn Write, item: &Item, blobs: &dyn BlobSource) -> Resul
             copy(out, reader, *diff_id, *size, &failed)?;
         }
     }
-    write_padding(out, size)?;
     Ok(())
 }
 
@@ -155,6 +245,15 @@ struct Progress<'a> {
     out: &'a mut dyn Write,
     written: u64,
     progress: &'a dyn Fn(u64),
+}
+
+impl std::fmt::Debug for Target<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Tar(_) => "Tar",
+            Self::Directory(_) => "Directory",
+        })
+    }
 }
 
 impl Write for Progress<'_> {

@@ -44,7 +44,9 @@ fn a_hybrid_starts_with_its_documents() {
     ];
     assert_eq!(names[..6], start);
     assert_eq!(names.len(), 6 + 4);
-    assert!(names[6..].is_sorted());
+    // documents, then layers
+    assert!(names[6..8].is_sorted() && names[8..].is_sorted());
+    assert!(names[6..8].contains(&blob_path(&Digest::of(&image.config))));
 }
 
 #[test]
@@ -171,6 +173,99 @@ fn one_image_given_twice_is_one() {
         names(&loaded, 0),
         ["docker.io/library/app:v1", "docker.io/library/app:v2"]
     );
+}
+
+fn write_bytes(saving: &Saving, blobs: &Blobs) -> Vec<u8> {
+    let mut out = Vec::new();
+    write(Target::Tar(&mut out), saving, blobs, &|_| {}).unwrap();
+    out
+}
+
+#[test]
+fn indexes_are_saved_whole_and_docker_sees_one_of_them() {
+    let amd = Image::plain(&["base", "amd"]);
+    let arm = Image::for_platform(&[("arm", Compression::None)], "linux/arm64");
+    let index = index_of(&[
+        on(amd.descriptor(), "linux/amd64"),
+        on(arm.descriptor(), "linux/arm64"),
+    ]);
+    let name = Reference::parse("app:v1").unwrap();
+    let mut saving = Saving {
+        images: vec![amd.to_save(&[]), arm.to_save(&[])],
+        indexes: vec![SaveIndex {
+            references: vec![name.clone()],
+            bytes: index.clone().into_bytes(),
+            preferred: Digest::of(&amd.manifest),
+            manifests: vec![Digest::of(&amd.manifest), Digest::of(&arm.manifest)],
+        }],
+        ..Saving::default()
+    };
+    let blobs = Blobs::of(&[&amd, &arm]);
+    let whole = Selection::Whole {
+        host: Platform::new("linux", "amd64"),
+        only: None,
+    };
+    for format in [Format::Hybrid, Format::OciArchive] {
+        saving.format = format;
+        let contents = stream(&write_bytes(&saving, &blobs), &whole).unwrap();
+        assert_eq!(contents.images.len(), 2);
+        assert_eq!(contents.indexes[0].bytes, index.as_bytes());
+        assert_eq!(contents.indexes[0].references, [name.clone()]);
+    }
+    saving.format = Format::DockerArchive;
+    let loaded = load_bytes(&write_bytes(&saving, &blobs));
+    assert_eq!(loaded.images.len(), 1);
+    assert_eq!(loaded.images[0].config, amd.config);
+    assert_eq!(names(&loaded, 0), ["docker.io/library/app:v1"]);
+}
+
+#[test]
+fn a_delta_leaves_out_what_its_receipt_lists() {
+    let image = Image::new(&[("base", Compression::None), ("top", Compression::Gzip)]);
+    let receipt = Receipt {
+        version: 1,
+        bases: vec!["base".into()],
+        layers: vec![LeftOut {
+            digest: Digest::of(&image.blobs[0]),
+            diff_id: Digest::of(&image.tars[0]),
+            size: image.blobs[0].len() as u64,
+        }],
+    };
+    for format in FORMATS {
+        let saving = Saving {
+            images: vec![image.to_save(&["app"])],
+            receipt: Some(receipt.clone()),
+            format,
+            ..Saving::default()
+        };
+        let tar = write_bytes(&saving, &Blobs::of(&[&image]));
+        let names = entry_names(&tar);
+        assert!(names.contains(&RECEIPT_FILE.to_owned()));
+        let base = Digest::of(&image.tars[0]).hex();
+        assert!(!names.iter().any(|name| name.contains(&base)), "{names:?}");
+        if format != Format::DockerArchive {
+            let loaded = load_bytes(&tar);
+            let present: Vec<_> = loaded.images[0].layers.iter().map(|l| l.present).collect();
+            assert_eq!(present, [false, true]);
+        }
+    }
+}
+
+#[test]
+fn a_layout_is_written_to_a_folder() {
+    let image = Image::plain(&["one"]);
+    let saving = Saving {
+        images: vec![image.to_save(&["app"])],
+        format: Format::OciArchive,
+        ..Saving::default()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let target = Target::Directory(folder.path());
+    write(target, &saving, &Blobs::of(&[&image]), &|_| {}).unwrap();
+    let loaded = load(Input::File(folder.path()), "/nonexistent".as_ref()).unwrap();
+    check_layers(&loaded, 0, &image);
+    let again = Target::Directory(folder.path());
+    assert!(write(again, &saving, &Blobs::of(&[&image]), &|_| {}).is_err());
 }
 
 #[test]
