@@ -72,6 +72,12 @@ impl Kiln {
         self
     }
 
+    /// The folder to start it in.
+    pub fn current_dir(mut self, folder: &std::path::Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
     /// What standard input gives; else it is empty.
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();

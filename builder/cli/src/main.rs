@@ -7,6 +7,7 @@ mod environment;
 mod failure;
 mod filter;
 mod listing;
+mod output;
 mod render;
 mod session;
 mod signals;

@@ -47,6 +47,16 @@ pub fn aligned(text: &str) -> String {
     aligned
 }
 
+/// Says something on standard error that nobody has to act upon.
+pub fn note(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Says something on standard error that may matter later.
+pub fn warning(text: &str) {
+    note(&format!("warning: {text}"));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

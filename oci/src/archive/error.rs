@@ -109,6 +109,17 @@ pub enum LoadError {
     /// The archive is no tar, or one that is refused.
     #[error("cannot read the archive")]
     Tar(#[from] TarError),
+    /// The archive ends inside a file.
+    #[error("the archive is cut off inside {0:?}")]
+    CutOff(String),
+    /// The archive cannot be decompressed where a file is.
+    #[error("the archive is damaged inside {name:?}")]
+    Damaged {
+        /// The file.
+        name: String,
+        /// What is wrong.
+        source: io::Error,
+    },
     /// The archive is a bomb, or as good as one.
     #[error("the archive expands to more than any image archive would when it is decompressed")]
     Expands,

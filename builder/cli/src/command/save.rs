@@ -2,22 +2,32 @@
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
-use crate::session;
+use crate::units::{bytes, counted, parse_bytes};
+use crate::{output, session, table};
 use clap::{Args, ValueEnum};
-use kiln_engine::archive;
-use kiln_oci::archive::Format;
-use std::fs::File;
+use kiln_cache::Store;
+use kiln_engine::archive::{self, SaveOptions, Saved};
+use kiln_oci::archive::{Format, Target};
+use kiln_oci::{LayerCompression, Platform};
 use std::io::{BufWriter, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum FormatArgument {
     /// OCI layout and docker's manifest.json in one: every tool reads it
     Hybrid,
     /// OCI layout alone
     OciArchive,
+    /// OCI layout as a folder
+    OciDir,
     /// docker's own layout
     DockerArchive,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OuterCompression {
+    Gzip,
+    Zstd,
 }
 
 /// Arguments of `kiln save`.
@@ -26,12 +36,27 @@ pub struct Arguments {
     /// Image names or IDs
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<String>,
-    /// File to write [default: standard output, if it is no terminal]
+    /// File to write, or folder for oci-dir [default: standard output, if it is no terminal]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Layout of the archive
     #[arg(long, value_enum, default_value = "hybrid")]
     format: FormatArgument,
+    /// Compress layers: none, gzip, gzip:0 to gzip:9, zstd, zstd:1 to zstd:22 [default: as they are]
+    #[arg(long, value_name = "HOW")]
+    layer_compression: Option<LayerCompression>,
+    /// Compress the whole archive
+    #[arg(long, value_enum, value_name = "HOW")]
+    compress: Option<OuterCompression>,
+    /// Leave out layers that the other side has: an image, an archive, or a file with a digest a line
+    #[arg(long, value_name = "IMAGE|ARCHIVE|LIST")]
+    base: Vec<String>,
+    /// The platform that the images must have
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<String>,
+    /// Cut the archive into FILE.001, FILE.002 and so on, of this size
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    split: Option<u64>,
 }
 
 /// Saves.
@@ -39,11 +64,96 @@ pub struct Arguments {
 /// # Errors
 /// When an image is not there or the file cannot be written; no half-written file stays.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+    check(&arguments)?;
+    warn(&arguments);
+    let platform = arguments.platform.as_deref().map(Platform::parse);
+    let options = SaveOptions {
+        format: match arguments.format {
+            FormatArgument::Hybrid => Format::Hybrid,
+            FormatArgument::OciArchive | FormatArgument::OciDir => Format::OciArchive,
+            FormatArgument::DockerArchive => Format::DockerArchive,
+        },
+        compression: arguments.layer_compression,
+        platform: platform
+            .transpose()
+            .map_err(|error| Failure::usage(format!("--platform: {error}")))?,
+        bases: arguments.base.clone(),
+    };
     let store = session::store(globals)?;
-    let format = match arguments.format {
-        FormatArgument::Hybrid => Format::Hybrid,
-        FormatArgument::OciArchive => Format::OciArchive,
-        FormatArgument::DockerArchive => Format::DockerArchive,
+    let saved = write(&store, &arguments, &options)?;
+    if !arguments.base.is_empty() {
+        report(saved);
+    }
+    Ok(())
+}
+
+fn check(arguments: &Arguments) -> Result<(), Failure> {
+    let is_folder = arguments.format == FormatArgument::OciDir;
+    let is_docker = arguments.format == FormatArgument::DockerArchive;
+    let has_output = arguments.output.is_some();
+    let wrong = [
+        (is_folder && !has_output, "a folder needs -o FOLDER"),
+        (
+            is_folder && (arguments.compress.is_some() || arguments.split.is_some()),
+            "a folder is neither compressed as a whole nor split",
+        ),
+        (
+            arguments.split.is_some() && !has_output,
+            "--split needs -o FILE",
+        ),
+        (arguments.split == Some(0), "--split needs a size above 0"),
+        (
+            is_docker && !arguments.base.is_empty(),
+            "docker-archive cannot leave layers out: hybrid can, and docker loads it",
+        ),
+        (
+            is_docker
+                && arguments
+                    .layer_compression
+                    .is_some_and(|how| how != LayerCompression::None),
+            "docker-archive has plain layers: hybrid can have compressed ones, and docker loads it",
+        ),
+    ];
+    match wrong.iter().find(|(is_wrong, _)| *is_wrong) {
+        Some((_, why)) => Err(Failure::usage(*why)),
+        None => Ok(()),
+    }
+}
+
+/// What known tools refuse, measured by tests/interop/archives.
+fn warn(arguments: &Arguments) {
+    let zstd_layers = matches!(arguments.layer_compression, Some(LayerCompression::Zstd(_)));
+    let warnings = [
+        (
+            arguments.compress == Some(OuterCompression::Gzip),
+            "ctr and podman before 4.4 do not read compressed archives: decompress it there, or use --layer-compression gzip",
+        ),
+        (
+            arguments.compress == Some(OuterCompression::Zstd),
+            "ctr and docker before 23 do not read archives compressed with zstd: decompress it there, or use --layer-compression gzip",
+        ),
+        (
+            zstd_layers,
+            "docker before 23 does not read layers compressed with zstd",
+        ),
+        (
+            arguments.format != FormatArgument::Hybrid
+                && arguments.format != FormatArgument::DockerArchive
+                && arguments.images.len() > 1,
+            "podman does not load several images from an OCI layout: use --format hybrid",
+        ),
+    ];
+    for (_, warning) in warnings.iter().filter(|(applies, _)| *applies) {
+        table::warning(warning);
+    }
+}
+
+fn write(store: &Store, arguments: &Arguments, options: &SaveOptions) -> Result<Saved, Failure> {
+    let images = &arguments.images;
+    let archive = |out: &mut dyn Write| {
+        compressed(out, arguments.compress, |out| {
+            Ok(archive::save(store, images, Target::Tar(out), options)?)
+        })
     };
     let Some(path) = &arguments.output else {
         if std::io::stdout().is_terminal() {
@@ -51,64 +161,57 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
                 .hint("name a file with -o FILE, or use a pipe"));
         }
         let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
-        archive::save(&store, &arguments.images, &mut out, format)?;
-        return out
-            .flush()
-            .map_err(|error| Failure::new(Kind::Environment, format!("standard output: {error}")));
+        let saved = archive(&mut out)?;
+        out.flush().map_err(unwritable)?;
+        return Ok(saved);
     };
-    to_file(path, |out| {
-        Ok(archive::save(&store, &arguments.images, out, format)?)
-    })
-}
-
-/// Writes beside the target and renames: whoever reads the name sees the whole archive or the one before. It is on the disk
-/// before the name is.
-fn to_file(
-    path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| {
-        Failure::new(Kind::Environment, format!("{}: {error}", path.display()))
-    };
-    if path.exists() && !path.is_file() {
-        // A FIFO or device: there is nothing to rename.
-        let mut out = BufWriter::with_capacity(
-            1 << 20,
-            File::options().write(true).open(path).map_err(failed)?,
-        );
-        write(&mut out)?;
-        return out.flush().map_err(failed);
+    match arguments.split {
+        _ if arguments.format == FormatArgument::OciDir => output::folder(path, |folder| {
+            Ok(archive::save(
+                store,
+                images,
+                Target::Directory(folder),
+                options,
+            )?)
+        }),
+        Some(size) => output::parts(path, size, archive),
+        None => output::file(path, archive),
     }
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let temporary = tempfile::Builder::new()
-        .prefix(".kiln-save")
-        .tempfile_in(folder)
-        .map_err(failed)?;
-    let mut out = BufWriter::with_capacity(1 << 20, temporary);
-    write(&mut out)?;
-    let temporary = out
-        .into_inner()
-        .map_err(|error| failed(error.into_error()))?;
-    temporary.as_file().sync_all().map_err(failed)?;
-    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666 & !umask());
-    temporary
-        .as_file()
-        .set_permissions(permissions)
-        .map_err(failed)?;
-    temporary
-        .persist(path)
-        .map_err(|error| failed(error.error))?;
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(failed)
 }
 
-/// What the user wants files to look like; a temporary file is private at first.
-fn umask() -> u32 {
-    let mask = rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o022));
-    rustix::process::umask(mask);
-    mask.bits()
+fn unwritable(error: std::io::Error) -> Failure {
+    Failure::new(
+        Kind::Environment,
+        format!("cannot write the archive: {error}"),
+    )
+}
+
+/// Compresses what `write` writes; the bytes do not depend on the number of threads.
+fn compressed<T>(
+    out: &mut dyn Write,
+    how: Option<OuterCompression>,
+    write: impl FnOnce(&mut dyn Write) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let how = match how {
+        None => return write(out),
+        Some(OuterCompression::Gzip) => LayerCompression::gzip(),
+        Some(OuterCompression::Zstd) => LayerCompression::zstd(),
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut encoder = how.encoder(out, threads).map_err(unwritable)?;
+    let written = write(&mut encoder)?;
+    encoder.finish().map_err(unwritable)?;
+    Ok(written)
+}
+
+fn report(saved: Saved) {
+    if saved.layers == 0 {
+        table::warning("the base has none of the layers: nothing was left out");
+    } else {
+        table::note(&format!(
+            "left out {} of the base, {}",
+            counted(saved.layers, "layer"),
+            bytes(saved.bytes)
+        ));
+    }
 }

@@ -13,7 +13,7 @@ use kiln_oci::archive::{
 use kiln_oci::tarfile::TarError;
 use kiln_oci::{Digest, Encoding, Platform};
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::io::{self, Read};
 
 /// What to take of an archive.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +64,7 @@ fn is_refusal(error: &ArchiveError) -> bool {
             error,
             LoadError::Open { .. }
                 | LoadError::Read(_)
+                | LoadError::CutOff(_)
                 | LoadError::Tar(TarError::Io(_) | TarError::Truncated { .. })
         ),
         ArchiveError::Image(ImageError::Store(error)) | ArchiveError::Store(error) => matches!(
@@ -112,18 +113,54 @@ impl Receiver for Intake<'_> {
     fn layer(
         &mut self,
         incoming: &Incoming,
-        mut content: &mut dyn Read,
+        content: &mut dyn Read,
     ) -> Result<Received, ArchiveError> {
         let known = ForeignLayer {
             digest: incoming.digest,
             size: incoming.size,
             diff_id: incoming.diff_id,
         };
-        let (layer, is_new) = self.store.take_layer(&mut content, &known)?;
+        let mut content = Noting {
+            reader: content,
+            failure: None,
+        };
+        let taken = self.store.take_layer(&mut content, &known);
+        if let (Err(_), Some(failure)) = (&taken, content.failure) {
+            return Err(ArchiveError::Load(archive_ended(&incoming.name, failure)));
+        }
+        let (layer, is_new) = taken?;
         if is_new {
             self.fresh.push(layer.diff_id());
         }
         received(self.store, &layer, incoming)
+    }
+}
+
+/// Remembers that the archive could not be read: the store only sees a layer that ends too early.
+struct Noting<'a> {
+    reader: &'a mut dyn Read,
+    failure: Option<io::Error>,
+}
+
+impl Read for Noting<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(buffer).map_err(|error| {
+            let kind = error.kind();
+            self.failure = Some(error);
+            kind.into()
+        })
+    }
+}
+
+fn archive_ended(name: &str, failure: io::Error) -> LoadError {
+    match failure.kind() {
+        io::ErrorKind::UnexpectedEof => LoadError::CutOff(name.to_owned()),
+        io::ErrorKind::FileTooLarge => LoadError::Expands,
+        _ if failure.raw_os_error().is_some() => LoadError::Read(failure),
+        _ => LoadError::Damaged {
+            name: name.to_owned(),
+            source: failure,
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! Images to and from files: `save`, `load`, `verify`, `import`. Joins the archive formats of `kiln_oci` with the store; unaware of
 //! builds. Everything that comes in is checked while it streams into the store, and becomes visible only when it is whole.
 
+mod delta;
 mod import;
 mod load;
 mod save;
@@ -8,7 +9,7 @@ mod verify;
 
 pub use import::{ImportSource, import};
 pub use load::{LoadOptions, load};
-pub use save::save;
+pub use save::{SaveOptions, Saved, save};
 pub use verify::{CheckedImage, CheckedLayer, Verified, verify};
 
 use kiln_cache::{ImageError, LayerError, StoreError};
@@ -43,6 +44,24 @@ pub enum ArchiveError {
         missing: Vec<Digest>,
         /// What the archive was made against, as far as it says.
         bases: Vec<String>,
+    },
+    /// An image is for another platform than the one asked for.
+    #[error("{name} is an image for {actual}, not for {wanted}")]
+    Platform {
+        /// The image.
+        name: String,
+        /// What was asked for.
+        wanted: String,
+        /// What it is for.
+        actual: String,
+    },
+    /// A list of digests has a line that is none.
+    #[error("cannot read the list of digests {path}")]
+    List {
+        /// The list.
+        path: PathBuf,
+        /// What is wrong.
+        source: kiln_oci::DigestError,
     },
     /// There is less space than the archive needs for sure.
     #[error("the layers need at least {needed} bytes in {path}, which has {free}")]

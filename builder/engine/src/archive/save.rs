@@ -1,10 +1,33 @@
 //! Writes images of the store as archives. Unaware of files: it writes to whatever it is given.
 
 use super::ArchiveError;
+use super::delta::{Base, receipt};
 use kiln_cache::{Store, StoredImage};
-use kiln_oci::archive::{self, BlobSource, Format, SaveImage};
-use kiln_oci::{Digest, Reference};
-use std::io::{self, Read, Write};
+use kiln_oci::archive::{self, BlobSource, Format, SaveImage, Saving, Target};
+use kiln_oci::{Digest, ImageConfig, LayerCompression, Manifest, Platform, Reference, media_type};
+use std::io::{self, Read};
+
+/// How images are saved.
+#[derive(Debug, Clone, Default)]
+pub struct SaveOptions {
+    /// The layout.
+    pub format: Format,
+    /// How layers are compressed; as they came or were made where it is not given.
+    pub compression: Option<LayerCompression>,
+    /// The platform that the images must have.
+    pub platform: Option<Platform>,
+    /// What the other side has: names of images, archives, or lists of digests.
+    pub bases: Vec<String>,
+}
+
+/// What was left out of an archive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// Layers.
+    pub layers: usize,
+    /// Bytes of their blobs.
+    pub bytes: u64,
+}
 
 struct Blobs<'a>(&'a Store);
 
@@ -19,44 +42,103 @@ impl BlobSource for Blobs<'_> {
     }
 }
 
-/// Writes the named images as one archive. An image named by its id is saved without a name; one named twice is saved once.
+/// Writes the named images as one archive. An image named by its id is saved without a name; one named twice is saved once. Manifests
+/// go out as they are, unless layers are to be compressed otherwise.
 ///
 /// # Errors
-/// When an image is not there, or `out` fails.
+/// When an image is not there, or `target` fails.
 pub fn save(
     store: &Store,
     names: &[String],
-    out: &mut dyn Write,
-    format: Format,
-) -> Result<(), ArchiveError> {
-    let mut images: Vec<(Digest, SaveImage)> = Vec::new();
+    target: Target<'_>,
+    options: &SaveOptions,
+) -> Result<Saved, ArchiveError> {
+    let mut saving = Saving {
+        format: options.format,
+        ..Saving::default()
+    };
     for name in names {
         let image = store.find_image(name)?;
-        let at = match images
-            .iter()
-            .position(|(digest, _)| *digest == image.manifest_digest)
-        {
-            Some(at) => at,
-            None => {
-                images.push((
-                    image.manifest_digest,
-                    SaveImage {
-                        references: Vec::new(),
-                        manifest: image.manifest.clone(),
-                        config: image.config.clone(),
-                    },
-                ));
-                images.len() - 1
-            }
+        check_platform(name, &image, options)?;
+        let saved = SaveImage {
+            references: named_by(&image, name).into_iter().collect(),
+            manifest: manifest(store, &image, options.compression)?,
+            config: image.config,
         };
-        if let Some(reference) = named_by(&image, name)
-            && !images[at].1.references.contains(&reference)
-        {
-            images[at].1.references.push(reference);
+        saving.images.push(saved);
+    }
+    if !options.bases.is_empty() {
+        let find = |name: &String| Base::find(store, name, options.compression);
+        let bases: Vec<Base> = options.bases.iter().map(find).collect::<Result<_, _>>()?;
+        saving.receipt = Some(receipt(&saving.images, &bases)?);
+    }
+    archive::write(target, &saving, &Blobs(store), &|_| ())?;
+    let left_out = saving.receipt.iter().flat_map(|receipt| &receipt.layers);
+    Ok(left_out.fold(Saved::default(), |saved, layer| Saved {
+        layers: saved.layers + 1,
+        bytes: saved.bytes + layer.size,
+    }))
+}
+
+fn check_platform(
+    name: &str,
+    image: &StoredImage,
+    options: &SaveOptions,
+) -> Result<(), ArchiveError> {
+    let Some(wanted) = &options.platform else {
+        return Ok(());
+    };
+    let actual = parsed_config(image)?.platform();
+    if actual.matches(wanted) {
+        return Ok(());
+    }
+    Err(ArchiveError::Platform {
+        name: name.to_owned(),
+        wanted: wanted.to_string(),
+        actual: actual.to_string(),
+    })
+}
+
+fn parsed_config(image: &StoredImage) -> Result<ImageConfig, ArchiveError> {
+    let parsed = ImageConfig::parse(&image.config);
+    parsed.map_err(|source| document(image.config_digest, source))
+}
+
+fn document(image: Digest, source: kiln_oci::DocumentError) -> ArchiveError {
+    archive::SaveError::Document { image, source }.into()
+}
+
+/// The image's manifest; with another compression one that names the layers so. It is the same image: its config does not change.
+pub(super) fn manifest(
+    store: &Store,
+    image: &StoredImage,
+    compression: Option<LayerCompression>,
+) -> Result<Vec<u8>, ArchiveError> {
+    let Some(compression) = compression else {
+        return Ok(image.manifest.clone());
+    };
+    let mut manifest = Manifest::parse(&image.manifest)
+        .map_err(|source| document(image.manifest_digest, source))?;
+    let mut is_changed = false;
+    for (layer, diff_id) in manifest.layers.iter_mut().zip(&image.diff_ids) {
+        let wanted = store.compressed_layer(diff_id, compression)?;
+        if wanted.digest != layer.digest {
+            *layer = wanted;
+            is_changed = true;
         }
     }
-    let images: Vec<SaveImage> = images.into_iter().map(|(_, image)| image).collect();
-    Ok(archive::save(out, &images, &Blobs(store), format, &|_| ())?)
+    if !is_changed {
+        return Ok(image.manifest.clone());
+    }
+    // The layers' types are OCI's now, so the others must be too.
+    manifest.media_type = Some(media_type::OCI_MANIFEST.into());
+    manifest.config.media_type = media_type::OCI_CONFIG.into();
+    for layer in &mut manifest.layers {
+        if let Some(compression) = kiln_oci::Compression::of_layer(&layer.media_type) {
+            layer.media_type = compression.oci_layer().into();
+        }
+    }
+    Ok(manifest.to_bytes())
 }
 
 /// The reference of `image` that `name` means, unless it is the start of an id.
