@@ -1,17 +1,22 @@
 //! Cache mounts: directories that RUN steps keep between builds (`--mount=type=cache`).
 //!
 //! `mounts/<id map>/<identity>-<n>/` is a directory, the file `.lock` beside it is held with flock while a RUN uses it: shared
-//! by those that share, exclusively by those that do not. More than one `<n>` exists only where private users overlapped.
+//! by those that share, exclusively by those that do not. Its text is what people call the cache, its time of change the last
+//! use. More than one `<n>` exists only where private users overlapped.
 //! Their content is never part of a layer or key, and may be thrown away at any time while nobody holds the lock. Unaware of
 //! what an identity is made of.
 
 use std::fs::{File, TryLockError};
+use std::io::Read;
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use kiln_oci::Digest;
 use rustix::fs::{Gid, Mode, Uid};
 
+use crate::usage::measured;
 use crate::{Store, StoreError};
 
 /// What several RUNs that use one cache at once do.
@@ -43,8 +48,38 @@ pub struct CacheStart {
 pub struct CacheMount {
     /// The directory.
     pub path: PathBuf,
-    _lock: File,
+    lock: File,
 }
+
+impl CacheMount {
+    /// Notes what people call it, for lists; a name that cannot be noted is none.
+    pub fn set_title(&self, title: &str) {
+        let title = title
+            .as_bytes()
+            .get(..MAX_TITLE)
+            .unwrap_or(title.as_bytes());
+        let used = self.lock.metadata().and_then(|stat| stat.modified());
+        let written = self.lock.set_len(title.len() as u64);
+        let _ = written.and_then(|()| self.lock.write_all_at(title, 0));
+        let _ = used.and_then(|used| self.lock.set_modified(used));
+    }
+}
+
+/// A cache directory in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheMountUsage {
+    /// The directory.
+    pub path: PathBuf,
+    /// What people call it; empty when nobody said.
+    pub title: String,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// When it was used last, seconds since 1970.
+    pub used: i64,
+}
+
+/// Bytes of the longest title.
+const MAX_TITLE: usize = 4096;
 
 impl Store {
     /// The cache directory of an identity, made if there is none.
@@ -66,7 +101,9 @@ impl Store {
             let path = folder.join(format!("{}-{number}", identity.hex()));
             if let Some(lock) = lock(&path.with_extension("lock"), sharing)? {
                 self.start_cache(&path, start)?;
-                return Ok(CacheMount { path, _lock: lock });
+                // a use that is not noted only makes it look older
+                let _ = lock.set_modified((self.inner.options.now)());
+                return Ok(CacheMount { path, lock });
             }
             number += 1;
         }
@@ -117,17 +154,40 @@ impl Store {
         id_maps.iter().flat_map(|path| folders(path)).collect()
     }
 
-    /// Throws away the cache directories that nobody uses; how many.
-    pub(crate) fn prune_cache_mounts(&self) -> Result<u64, StoreError> {
-        let mut removed = 0;
-        for path in self.cache_mounts() {
-            if try_lock(&path.with_extension("lock"), true)?.is_some() {
-                self.to_trash(&path)?;
-                removed += 1;
+    /// All cache directories, of all id maps, sorted by path. What this process may not look at counts nothing.
+    #[must_use]
+    pub fn cache_mount_usage(&self) -> Vec<CacheMountUsage> {
+        let usage = |path: PathBuf| {
+            let lock = path.with_extension("lock");
+            let mut title = Vec::new();
+            let _ = File::open(&lock)
+                .and_then(|file| file.take(MAX_TITLE as u64).read_to_end(&mut title));
+            CacheMountUsage {
+                title: String::from_utf8_lossy(&title).into_owned(),
+                bytes: measured(&path, true).bytes,
+                used: changed(&lock),
+                path,
             }
-        }
-        Ok(removed)
+        };
+        self.cache_mounts().into_iter().map(usage).collect()
     }
+
+    /// Throws a cache directory away unless somebody uses it; whether it is gone.
+    pub(crate) fn remove_cache_mount(&self, path: &Path) -> Result<bool, StoreError> {
+        let Some(_lock) = try_lock(&path.with_extension("lock"), true)? else {
+            return Ok(false);
+        };
+        self.to_trash(path).map(|()| true)
+    }
+}
+
+/// When a file was changed, in seconds since 1970.
+fn changed(path: &Path) -> i64 {
+    let changed = std::fs::metadata(path).and_then(|stat| stat.modified());
+    let since = changed
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    i64::try_from(since.unwrap_or_default().as_secs()).unwrap_or(0)
 }
 
 /// Locks as `sharing` wants; `None` when another directory should be tried.
@@ -169,7 +229,8 @@ fn open(path: &Path) -> Result<File, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::store;
+    use crate::prune::PruneOptions;
+    use crate::tests::{NOW, store};
 
     const START: CacheStart = CacheStart {
         mode: 0o751,
@@ -202,7 +263,55 @@ mod tests {
             .cache_mount(&Digest::of(b"a"), CacheSharing::Locked, &START)
             .unwrap();
         drop(store.cache_mount(&Digest::of(b"b"), CacheSharing::Locked, &START));
-        assert_eq!(store.prune_cache_mounts().unwrap(), 1);
+        assert_eq!(store.prune(None).unwrap().cache_mounts, 1);
         assert_eq!(store.cache_mounts(), std::slice::from_ref(&held.path));
+    }
+
+    #[test]
+    fn mounts_are_listed_with_title_size_and_use() {
+        let (_folder, store) = store();
+        let mount = |name: &[u8]| {
+            store
+                .cache_mount(&Digest::of(name), CacheSharing::Shared, &START)
+                .unwrap()
+        };
+        let first = mount(b"a");
+        first.set_title("a longer title");
+        first.set_title("apt");
+        std::fs::write(first.path.join("file"), [0; 1000]).unwrap();
+        let listed = store.cache_mount_usage();
+        let shown: Vec<_> = listed
+            .iter()
+            .map(|mount| (&*mount.title, mount.bytes, mount.used))
+            .collect();
+        assert_eq!(shown, [("apt", 1000, NOW)]);
+    }
+
+    #[test]
+    fn a_budget_counts_mounts_too() {
+        let (_folder, store) = store();
+        for name in [b"a", b"b"] {
+            let mount = store
+                .cache_mount(&Digest::of(name), CacheSharing::Shared, &START)
+                .unwrap();
+            std::fs::write(mount.path.join("file"), vec![0; 500_000]).unwrap();
+        }
+        assert_eq!(store.prune(Some(2_000_000)).unwrap().cache_mounts, 0);
+        let report = store.prune(Some(600_000)).unwrap();
+        assert_eq!(
+            (report.cache_mounts, report.freed, report.kept),
+            (1, 500_000, 500_000)
+        );
+        let newer = PruneOptions {
+            used_before: Some(NOW),
+            ..PruneOptions::default()
+        };
+        assert_eq!(store.prune(newer).unwrap().cache_mounts, 0);
+        let only_images = PruneOptions {
+            cache: false,
+            ..PruneOptions::default()
+        };
+        assert_eq!(store.prune(only_images).unwrap().cache_mounts, 0);
+        assert_eq!(store.prune(None).unwrap().cache_mounts, 1);
     }
 }

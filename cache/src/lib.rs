@@ -65,7 +65,7 @@ pub mod tree;
 pub mod usage;
 pub mod view;
 
-pub use cache_mount::{CacheMount, CacheSharing, CacheStart};
+pub use cache_mount::{CacheMount, CacheMountUsage, CacheSharing, CacheStart};
 pub use chain::{Chain, Found, Origin, Resolved};
 pub use content::{ContentDigest, ContentHasher};
 pub use context::{ContextTree, Decision, Filter, ScanOptions};
@@ -82,6 +82,7 @@ pub use layer::{
 };
 pub use lazy::{BlobSource, RemoteBlob};
 pub use memo::MemoBundle;
+pub use prune::{PruneOptions, PruneReport};
 pub use record::Record;
 pub use store::{KeyLock, OpenOptions, Store};
 pub use tree::{Tree, tree_digest};

@@ -8,6 +8,7 @@
 //! there. The first decides and deletes rows; the second renames into the trash what nobody has pinned or made known again in
 //! between. A kill leaves files without rows, which are whole and go with the next prune, never rows without files.
 
+mod options;
 mod withdraw;
 
 use std::collections::BTreeSet;
@@ -17,8 +18,11 @@ use std::sync::PoisonError;
 use kiln_oci::Digest;
 use rusqlite::Transaction;
 
+pub use options::{PruneOptions, PruneReport};
+
+use crate::cache_mount::CacheMountUsage;
 use crate::image;
-use crate::inventory::{Files, ImageRow, IndexRow, LayerRow, Rows};
+use crate::inventory::{Files, ImageRow, IndexRow, LayerRow, Rows, ViewRow};
 use crate::{Store, StoreError};
 
 /// Milliseconds that it takes to unpack a MiB: mostly making files.
@@ -29,30 +33,12 @@ const COMPRESS_MS: f64 = 15.0;
 const FETCH_MS: f64 = 20.0;
 const MIB: f64 = 1_048_576.0;
 
-/// What a prune did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PruneReport {
-    /// Bytes that went to the trash; [`Store::settle`] gives them back to the disk.
-    pub freed: u64,
-    /// Layers removed.
-    pub layers: u64,
-    /// Views removed.
-    pub views: u64,
-    /// Directories of cache mounts removed; a prune with a budget leaves them alone.
-    pub cache_mounts: u64,
-    /// Results that can no longer be found.
-    pub records: u64,
-    /// Untagged images removed.
-    pub images: u64,
-    /// Bytes that the store still holds.
-    pub kept: u64,
-}
-
 /// Something that can be removed on its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Victim {
     View(String, Digest),
     Context(PathBuf),
+    CacheMount(PathBuf),
     /// A compressed form that kiln made; its row stays.
     Form(Digest),
     /// Tar, compressed forms, index and views.
@@ -60,13 +46,16 @@ enum Victim {
 }
 
 impl Store {
-    /// Removes what is worth least until the store holds at most `budget` bytes; without a budget, all that no tag and no living
+    /// Removes what is worth least until the store holds at most so many bytes; without a budget, all that no tag and no living
     /// process needs. Removed files are in the trash until [`Store::settle`].
     ///
     /// # Errors
     /// The database or a rename fails.
-    pub fn prune(&self, budget: Option<u64>) -> Result<PruneReport, StoreError> {
+    pub fn prune(&self, options: impl Into<PruneOptions>) -> Result<PruneReport, StoreError> {
+        let options = options.into();
         self.writable()?;
+        // before the transaction: to measure folders takes long
+        let mounts = self.cache_mount_usage();
         self.write_used()?;
         self.collect_dead_leases()?;
         let (mut report, doomed) = self.database().write_with(|transaction| {
@@ -75,12 +64,16 @@ impl Store {
                 store: self,
                 transaction,
                 files: self.files()?,
-                kept: rows.kept(),
+                kept: options
+                    .kept(transaction, &rows)
+                    .map_err(|source| self.database().failed(source))?,
+                mounts,
+                options,
                 rows,
                 report: PruneReport::default(),
                 doomed: Vec::new(),
             };
-            prune.run(budget.unwrap_or(0), budget.is_none())
+            prune.run()
         })?;
         self.database().write_with(|transaction| {
             let rows = self.rows(transaction)?;
@@ -89,10 +82,7 @@ impl Store {
                 .iter()
                 .try_for_each(|doomed| self.carry_out(doomed, &rows, &known, &mut report))
         })?;
-        if budget.is_none() {
-            report.cache_mounts = self.prune_cache_mounts()?;
-        }
-        report.freed += self.prune_parts(budget.is_none())?;
+        report.freed += self.prune_parts(options.cache && options.budget.is_none())?;
         // what this process remembers of them
         self.inner
             .trusted
@@ -128,6 +118,11 @@ impl Store {
             }
             Victim::Form(digest) => rows.pinned.contains(digest),
             Victim::Context(_) => false,
+            Victim::CacheMount(path) => {
+                let is_removed = self.remove_cache_mount(path)?;
+                report.cache_mounts += u64::from(is_removed);
+                !is_removed
+            }
         };
         if is_wanted {
             report.freed = report.freed.saturating_sub(doomed.size);
@@ -149,7 +144,9 @@ struct Doomed {
 struct Prune<'a> {
     store: &'a Store,
     transaction: &'a Transaction<'a>,
+    options: PruneOptions,
     files: Files,
+    mounts: Vec<CacheMountUsage>,
     rows: Rows,
     /// Digests that must stay.
     kept: BTreeSet<Digest>,
@@ -158,15 +155,17 @@ struct Prune<'a> {
 }
 
 impl Prune<'_> {
-    fn run(mut self, budget: u64, all: bool) -> Result<(PruneReport, Vec<Doomed>), StoreError> {
+    fn run(mut self) -> Result<(PruneReport, Vec<Doomed>), StoreError> {
         let mut held = self.held();
         self.remove_orphans()?;
         for (_, victim) in self.victims() {
-            if held.saturating_sub(self.report.freed) <= budget && !all {
+            let left = held.saturating_sub(self.report.freed);
+            if self.options.budget.is_some_and(|budget| left <= budget) {
                 break;
             }
             self.remove(victim)?;
         }
+        let all = self.options.images && self.options.budget.is_none();
         self.remove_images(all)?;
         self.remove_indexes(all)?;
         self.forget_dangling()?;
@@ -179,6 +178,7 @@ impl Prune<'_> {
     fn held(&self) -> u64 {
         let views = self.files.views.keys().map(|key| self.view_size(key));
         let contexts = self.files.contexts.iter().map(|(_, size, _)| *size);
+        let mounts = self.mounts.iter().map(|mount| mount.bytes);
         self.files
             .blobs
             .values()
@@ -186,6 +186,7 @@ impl Prune<'_> {
             .copied()
             .chain(views)
             .chain(contexts)
+            .chain(mounts)
             .sum()
     }
 
@@ -197,17 +198,8 @@ impl Prune<'_> {
     fn victims(&self) -> Vec<(f64, Victim)> {
         let now = self.store.now();
         let mut victims = Vec::new();
-        for ((id_map, diff_id), row) in &self.rows.views {
-            if !self.rows.pinned.contains(diff_id) {
-                let mib = row.size as f64 / MIB;
-                victims.push((
-                    worth(mib * UNPACK_MS, mib, now - row.used),
-                    Victim::View(id_map.clone(), *diff_id),
-                ));
-            }
-        }
         for (diff_id, row) in &self.rows.layers {
-            if !self.kept.contains(diff_id) {
+            if !self.kept.contains(diff_id) && self.options.is_old(row.used) {
                 let mib = self
                     .layer_files(diff_id)
                     .iter()
@@ -223,22 +215,57 @@ impl Prune<'_> {
                 ));
             }
         }
-        victims.extend(self.form_victims(now));
-        for (path, size, changed) in &self.files.contexts {
-            let mib = *size as f64 / MIB;
-            victims.push((
-                worth(mib * FETCH_MS, mib, now - changed),
-                Victim::Context(path.clone()),
-            ));
+        if self.options.cache {
+            victims.extend(self.view_victims(now));
+            victims.extend(self.form_victims(now));
+            victims.extend(self.folder_victims(now));
         }
         victims.sort_by(|(a, one), (b, other)| a.total_cmp(b).then_with(|| one.cmp(other)));
         victims
     }
 
+    fn view_victims(&self, now: i64) -> Vec<(f64, Victim)> {
+        let is_free = |diff_id, row: &ViewRow| {
+            !self.rows.pinned.contains(diff_id) && self.options.is_old(row.used)
+        };
+        let views = self.rows.views.iter();
+        let free = views.filter(|((_, diff_id), row)| is_free(diff_id, row));
+        free.map(|((id_map, diff_id), row)| {
+            let mib = row.size as f64 / MIB;
+            let worth = worth(mib * UNPACK_MS, mib, now - row.used);
+            (worth, Victim::View(id_map.clone(), *diff_id))
+        })
+        .collect()
+    }
+
+    /// Indexes of contexts and cache mounts. What a mount's files cost is not known: as much as to fetch them.
+    fn folder_victims(&self, now: i64) -> Vec<(f64, Victim)> {
+        let contexts = self.files.contexts.iter();
+        let contexts =
+            contexts.map(|(path, size, changed)| (Victim::Context(path.clone()), *size, *changed));
+        let mounts = self.mounts.iter();
+        let mounts = mounts.map(|mount| {
+            (
+                Victim::CacheMount(mount.path.clone()),
+                mount.bytes,
+                mount.used,
+            )
+        });
+        contexts
+            .chain(mounts)
+            .filter(|(_, _, used)| self.options.is_old(*used))
+            .map(|(victim, size, used)| {
+                let mib = size as f64 / MIB;
+                (worth(mib * FETCH_MS, mib, now - used), victim)
+            })
+            .collect()
+    }
+
     /// Compressed forms can be made again from their tars, even while an image needs those.
     fn form_victims(&self, now: i64) -> Vec<(f64, Victim)> {
         let mut victims = Vec::new();
-        for row in self.rows.layers.values() {
+        let old = |row: &&LayerRow| self.options.is_old(row.used);
+        for row in self.rows.layers.values().filter(old) {
             for digest in row.forms.iter().filter(|form| !self.kept.contains(form)) {
                 if let Some(size) = self.files.blobs.get(digest) {
                     let mib = *size as f64 / MIB;
@@ -255,6 +282,12 @@ impl Prune<'_> {
     fn remove(&mut self, victim: Victim) -> Result<(), StoreError> {
         match victim {
             Victim::View(id_map, diff_id) => self.remove_view((id_map, diff_id)),
+            Victim::CacheMount(path) => {
+                let mount = self.mounts.iter().find(|other| other.path == path);
+                let size = mount.map_or(0, |mount| mount.bytes);
+                self.doom(Victim::CacheMount(path.clone()), path, size);
+                Ok(())
+            }
             Victim::Context(path) => {
                 let context = self
                     .files

@@ -127,7 +127,7 @@ impl Store {
 }
 
 /// Bytes of all files below a folder; what cannot be read or vanishes counts nothing.
-fn measured(folder: &Path, is_reclaimable: bool) -> Class {
+pub(crate) fn measured(folder: &Path, is_reclaimable: bool) -> Class {
     let mut class = Class::default();
     for entry in WalkDir::new(folder)
         .min_depth(1)

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 
 use kiln_oci::Digest;
 
-use super::{Prune, PruneReport};
+use super::{Prune, PruneOptions, PruneReport};
 use crate::store::database::digest;
 use crate::{Store, StoreError};
 
@@ -37,6 +37,8 @@ impl Store {
                 transaction,
                 files: self.files()?,
                 kept: rows.kept(),
+                mounts: Vec::new(),
+                options: PruneOptions::default(),
                 rows,
                 report: PruneReport::default(),
                 doomed: Vec::new(),

@@ -230,6 +230,7 @@ impl Prepared {
             kind,
             read_only: *ro,
         });
+        cache.set_title(id);
         self.caches.push(cache);
         Ok(())
     }
