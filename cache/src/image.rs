@@ -2,6 +2,7 @@
 
 mod find;
 mod index;
+pub(crate) mod sizes;
 #[cfg(test)]
 pub(crate) mod tests;
 

@@ -81,6 +81,26 @@ impl Filters {
         }) || !any
     }
 
+    /// Whether nothing is asked.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether labels are asked about, which only images have.
+    pub fn ask_for_labels(&self) -> bool {
+        let is_label = |filter: &Filter| matches!(filter, Filter::Label { .. });
+        self.0.iter().any(is_label)
+    }
+
+    /// The time before which things must have been made or used.
+    pub fn until(&self) -> Option<i64> {
+        let times = self.0.iter().filter_map(|filter| match filter {
+            Filter::Before(time) => Some(*time),
+            _ => None,
+        });
+        times.min()
+    }
+
     /// Whether names are asked about: images without any are left out then.
     pub fn ask_for_names(&self) -> bool {
         self.0

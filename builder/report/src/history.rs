@@ -1,7 +1,7 @@
 //! The steps of an image with the layers that they made. Pairs the config's history with its diff IDs, as docker does: each
 //! entry that is not marked as empty takes the next layer.
 
-use kiln_cache::{Store, StoreError, StoredImage};
+use kiln_cache::{LayerSize, Store, StoreError, StoredImage};
 use kiln_oci::{Digest, DocumentError, History, ImageConfig};
 use thiserror::Error;
 
@@ -16,7 +16,7 @@ pub struct Step {
     pub comment: String,
     /// The layer's diff ID, if the step made one.
     pub layer: Option<Digest>,
-    /// Bytes of the layer's uncompressed tar, 0 without one.
+    /// Bytes of the layer's uncompressed tar, or of its blob while the tar has never been here; 0 without a layer.
     pub bytes: u64,
 }
 
@@ -42,34 +42,28 @@ pub fn steps(store: &Store, image: &StoredImage) -> Result<Vec<Step>, HistoryErr
         .iter()
         .filter(|entry| !entry.empty_layer)
         .count();
-    let missing = image.diff_ids.len().saturating_sub(accounted);
-    let mut layers = image.diff_ids.iter();
+    let layers = store.layer_sizes(&image.manifest_digest)?;
+    let missing = layers.len().saturating_sub(accounted);
+    let mut layers = layers.into_iter();
     let unknown = History::default();
     let entries = std::iter::repeat_n(&unknown, missing).chain(&config.history);
-    entries
-        .map(|entry| {
-            step(
-                store,
-                entry,
-                if entry.empty_layer {
-                    None
-                } else {
-                    layers.next().copied()
-                },
-            )
-        })
-        .collect()
+    let pairs = entries.map(|entry| {
+        let layer = if entry.empty_layer {
+            None
+        } else {
+            layers.next()
+        };
+        step(entry, layer)
+    });
+    Ok(pairs.collect())
 }
 
-fn step(store: &Store, entry: &History, layer: Option<Digest>) -> Result<Step, HistoryError> {
-    let bytes = layer.map_or(Ok(0), |layer| {
-        store.layer_index(&layer).map(|index| index.tar_size)
-    })?;
-    Ok(Step {
+fn step(entry: &History, layer: Option<LayerSize>) -> Step {
+    Step {
         created: entry.created.clone(),
         created_by: entry.created_by.clone().unwrap_or_default(),
         comment: entry.comment.clone().unwrap_or_default(),
-        layer,
-        bytes,
-    })
+        layer: layer.map(|layer| layer.diff_id),
+        bytes: layer.map_or(0, |layer| layer.bytes),
+    }
 }

@@ -1,4 +1,6 @@
-//! `kiln df`: what the store holds, by class.
+//! `kiln df`: what the store holds, by class; with `-v` by image and cache mount.
+
+mod verbose;
 
 use crate::environment::Globals;
 use crate::failure::Failure;
@@ -6,6 +8,7 @@ use crate::listing::{Header, Listing};
 use crate::template::value::{Value, field};
 use crate::{session, units};
 use clap::Args;
+use kiln_cache::Store;
 use kiln_cache::usage::Class;
 use kiln_engine::cancel::Cancel;
 use kiln_engine::event::Events;
@@ -22,6 +25,9 @@ const TABLE: &str = "{{.Type}}\t{{.TotalCount}}\t{{.Size}}\t{{.Reclaimable}}";
 /// Arguments of `kiln df`.
 #[derive(Debug, Args)]
 pub struct Arguments {
+    /// Each image, with what it shares with others, and each cache mount
+    #[arg(short, long)]
+    verbose: bool,
     /// Show as `table`, `json`, `table TEMPLATE` or TEMPLATE, in docker's template language
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -33,8 +39,17 @@ pub struct Arguments {
 /// When the store cannot be read.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let listing = Listing::new(arguments.format.as_deref(), TABLE, &HEADERS)?;
+    // cache mounts may hold files of other ids, which only the namespaces can look at
     let session = session::open(globals, Events::ignored(), Cancel::default())?;
-    let usage = session.store.df()?;
+    if arguments.verbose {
+        return verbose::show(&session.store, arguments.format.as_deref(), &listing);
+    }
+    listing.print(&classes(&session.store)?)
+}
+
+/// A row for each class, and their sum.
+fn classes(store: &Store) -> Result<Vec<Value>, Failure> {
+    let usage = store.df()?;
     let classes = [
         ("layers", usage.layers),
         ("compressed layers", usage.compressed),
@@ -53,12 +68,9 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
             bytes: sum.bytes + class.bytes,
             reclaimable: sum.reclaimable + class.reclaimable,
         });
-    let rows: Vec<Value> = classes
-        .iter()
-        .chain([&("all", total)])
-        .map(|(name, class)| row(name, class))
-        .collect();
-    listing.print(&rows)
+    let all = ("all", total);
+    let rows = classes.iter().chain([&all]);
+    Ok(rows.map(|(name, class)| row(name, class)).collect())
 }
 
 fn row(name: &str, class: &Class) -> Value {

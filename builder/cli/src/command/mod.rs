@@ -20,6 +20,7 @@ mod verify;
 
 use crate::environment::Globals;
 use crate::failure::Failure;
+use prune::{cache as prune_cache, images as prune_images};
 
 macro_rules! commands {
     ($($(#[$attribute:meta])* $variant:ident = $module:ident),* $(,)?) => {
@@ -43,6 +44,9 @@ macro_rules! commands {
         }
     };
 }
+
+mod group;
+use group::{builder, image, system};
 
 commands! {
     /// Build an image from a Dockerfile
@@ -70,6 +74,13 @@ commands! {
     Prune = prune,
     /// Show what the store holds
     Df = df,
+    /// Commands of images, as docker groups them
+    Image = image,
+    /// Commands of builds and their cache, as docker groups them
+    #[command(alias = "buildx")]
+    Builder = builder,
+    /// Commands of the store, as docker groups them
+    System = system,
     /// Check the store
     Fsck = fsck,
     /// Show what this machine can do for kiln

@@ -1,34 +1,122 @@
-//! `kiln prune`: removes what no tag and no running build needs, or what is worth least until the store is small enough.
+//! `kiln prune`, `kiln image prune`, `kiln builder prune`: removes what no tag and no running build needs, or what is worth
+//! least until the store is small enough.
 
+pub mod cache;
+pub mod images;
+
+use crate::catalog::{self, Listed};
 use crate::environment::Globals;
-use crate::failure::Failure;
-use crate::{session, table, units};
+use crate::failure::{Failure, Kind};
+use crate::filter::Filters;
+use crate::{command::rmi, session, table, units};
 use clap::Args;
+use kiln_cache::{PruneOptions, PruneReport, Store};
 use kiln_engine::cancel::Cancel;
 use kiln_engine::event::Events;
+use kiln_engine::session::seconds;
+use std::io::{BufRead, IsTerminal, Write};
+use std::time::SystemTime;
+
+const FILTERS: [&str; 4] = ["dangling", "label", "label!", "until"];
 
 /// Arguments of `kiln prune`.
 #[derive(Debug, Args)]
 pub struct Arguments {
+    /// Images that have names too
+    #[arg(short, long)]
+    all: bool,
+    /// Do not ask before all images go; only terminals are asked
+    #[arg(short, long)]
+    force: bool,
+    /// Only what fits: until=TIME (made or used before; 24h is a day ago), label=KEY[=VALUE], label!=KEY[=VALUE]
+    #[arg(long = "filter", value_name = "KEY=VALUE")]
+    filters: Vec<String>,
     /// Keep the store below this size, removing what is cheapest to make again first; without it, all that no name needs goes
-    #[arg(long, value_name = "SIZE")]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        aliases = ["keep-storage", "max-used-space", "reserved-space"]
+    )]
     max_size: Option<String>,
 }
 
-/// Prunes. Runs inside the namespaces, because views hold files of ids that only exist there.
+/// What a prune looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    All,
+    Images,
+    Cache,
+}
+
+/// Prunes images and cache.
 ///
 /// # Errors
 /// When the store cannot be changed.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+    prune(Scope::All, &arguments, globals)
+}
+
+/// Runs inside the namespaces, because views hold files of ids that only exist there.
+fn prune(scope: Scope, arguments: &Arguments, globals: &Globals) -> Result<(), Failure> {
     let budget = arguments
         .max_size
         .as_deref()
         .map(units::parse_bytes)
         .transpose()
         .map_err(|error| Failure::usage(format!("--max-size: {error}")))?;
+    let takes_images = arguments.all && scope != Scope::Cache;
+    if takes_images && !arguments.force && !confirmed()? {
+        return Err(Failure::new(Kind::Build, "nothing was removed"));
+    }
     let session = session::open(globals, Events::ignored(), Cancel::default())?;
-    let report = session.store.prune(budget)?;
+    let now = seconds(SystemTime::now());
+    let filters = Filters::parse(&arguments.filters, &FILTERS, &session.store, now)?;
+    let mut removed = 0;
+    if scope != Scope::Cache && (takes_images || !filters.is_empty()) {
+        removed = remove_images(&session.store, &filters, takes_images)?;
+    }
+    let mut report = session.store.prune(PruneOptions {
+        budget,
+        images: scope != Scope::Cache && filters.is_empty(),
+        cache: scope != Scope::Images && !filters.ask_for_labels(),
+        used_before: filters.until().filter(|_| scope != Scope::Images),
+    })?;
     session.store.settle()?;
+    report.images += removed;
+    table::line(&summary(&report));
+    Ok(())
+}
+
+/// Removes the images that fit; those with names only if they are asked for.
+fn remove_images(store: &Store, filters: &Filters, with_names: bool) -> Result<u64, Failure> {
+    let fits = |listed: &Listed| {
+        (with_names || listed.image.references.is_empty()) && filters.admit(listed)
+    };
+    let mut removed = 0;
+    for listed in catalog::all(store)?.into_iter().filter(fits) {
+        rmi::whole(store, &listed.image)?;
+        removed += 1;
+    }
+    Ok(removed)
+}
+
+/// Asks whoever sits at the terminal; nobody there means yes, as scripts expect.
+fn confirmed() -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Ok(true);
+    }
+    let failed = |error: std::io::Error| Failure::new(Kind::Environment, error.to_string());
+    let question = b"This removes all images, also those with names. Go on? [y/N] ";
+    std::io::stderr().write_all(question).map_err(failed)?;
+    let mut answer = String::new();
+    std::io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(failed)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn summary(report: &PruneReport) -> String {
     let counts = [
         (report.layers, "layer"),
         (report.views, "view"),
@@ -46,10 +134,6 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     } else {
         format!("removed {}", removed.join(", "))
     };
-    table::line(&format!(
-        "{removed}; freed {}, the store holds {}",
-        units::bytes(report.freed),
-        units::bytes(report.kept)
-    ));
-    Ok(())
+    let (freed, kept) = (units::bytes(report.freed), units::bytes(report.kept));
+    format!("{removed}; freed {freed}, the store holds {kept}")
 }

@@ -1,11 +1,11 @@
-//! `kiln rmi`: removes names; an image goes with its last one. Layers stay until `kiln prune`.
+//! `kiln rmi`: removes names; an image goes with its last one. Layers stay until `kiln prune`. Docker's rules and lines.
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
-use crate::{session, table};
+use crate::{catalog, session, table};
 use clap::Args;
-use kiln_cache::Store;
-use kiln_oci::Reference;
+use kiln_cache::{ImageError, ImageSummary, Store};
+use kiln_oci::{Digest, Reference};
 
 /// Arguments of `kiln rmi`.
 #[derive(Debug, Args)]
@@ -13,48 +13,84 @@ pub struct Arguments {
     /// Image names or IDs
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<String>,
-    /// Remove an image that has several names by its ID
+    /// Remove an image that has several names by its ID; an image that is not there is no failure
     #[arg(short, long)]
     force: bool,
+    /// As without: layers stay in the cache until they are pruned
+    #[arg(long)]
+    no_prune: bool,
 }
 
-/// Removes.
+/// Removes what is there; the rest ends it with an error.
 ///
 /// # Errors
-/// When an image is not there.
+/// When an image is not there, or has names that were not given.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let store = session::store(globals)?;
+    let mut failures = Vec::new();
     for name in &arguments.images {
-        remove(&store, name, arguments.force)?;
+        if arguments.force && is_absent(&store, name) {
+            continue;
+        }
+        if let Err(failure) = remove(&store, name, arguments.force) {
+            failures.push(failure);
+        }
     }
-    Ok(())
+    Failure::all(failures)
+}
+
+fn is_absent(store: &Store, name: &str) -> bool {
+    matches!(store.find_image(name), Err(ImageError::NotFound { .. }))
 }
 
 fn remove(store: &Store, name: &str, force: bool) -> Result<(), Failure> {
-    let image = store.find_image(name)?;
-    let reference = Reference::parse(name)
-        .ok()
-        .map(Reference::with_default_tag)
-        .filter(|name| image.references.contains(name));
-    let references = match reference {
-        Some(reference) => vec![reference],
-        None if image.references.len() > 1 && !force => {
-            let names: Vec<String> = image.references.iter().map(Reference::familiar).collect();
-            return Err(Failure::new(
-                Kind::Build,
-                format!("{name} has several names: {}", names.join(", ")),
-            )
-            .hint("name one of them, or use --force to remove all"));
+    let found = catalog::find(store, name)?;
+    let named = Reference::parse(name).ok().map(Reference::with_default_tag);
+    if let Some(named) = named.filter(|named| found.references.contains(named)) {
+        untag(store, &named)?;
+        if found.references.len() == 1 {
+            delete(store, &found.manifest_digest, &found.config_digest)?;
         }
-        None => image.references.clone(),
-    };
-    for reference in &references {
-        store.untag(reference)?;
-        table::line(&format!("Untagged: {}", reference.familiar()));
+        return Ok(());
     }
-    if references.len() == image.references.len() {
-        store.remove_image(&image.index.unwrap_or(image.manifest_digest))?;
-        table::line(&format!("Deleted: {}", image.config_digest));
+    // An image may have come with several manifests; its ID means all of them.
+    let images = store.images()?;
+    let same: Vec<&ImageSummary> = images
+        .iter()
+        .filter(|image| image.id == found.config_digest)
+        .collect();
+    let names: Vec<String> = same
+        .iter()
+        .flat_map(|image| image.references.iter().map(Reference::familiar))
+        .collect();
+    if names.len() > 1 && !force {
+        let message = format!("{name} has several names: {}", names.join(", "));
+        return Err(Failure::new(Kind::Build, message)
+            .hint("name one of them, or use --force to remove all"));
     }
+    same.into_iter().try_for_each(|image| whole(store, image))
+}
+
+/// Removes an image with all its names, and says so.
+///
+/// # Errors
+/// When the store fails.
+pub fn whole(store: &Store, image: &ImageSummary) -> Result<(), Failure> {
+    image
+        .references
+        .iter()
+        .try_for_each(|name| untag(store, name))?;
+    delete(store, &image.manifest, &image.id)
+}
+
+fn untag(store: &Store, name: &Reference) -> Result<(), Failure> {
+    store.untag(name)?;
+    table::line(&format!("Untagged: {}", name.familiar()));
+    Ok(())
+}
+
+fn delete(store: &Store, manifest: &Digest, id: &Digest) -> Result<(), Failure> {
+    store.remove_image(manifest)?;
+    table::line(&format!("Deleted: {id}"));
     Ok(())
 }

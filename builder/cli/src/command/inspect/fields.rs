@@ -18,11 +18,8 @@ const NO_TIME: &str = "0001-01-01T00:00:00Z";
 pub fn of(store: &Store, image: &StoredImage) -> Result<Value, Failure> {
     let config = ImageConfig::parse(&image.config)
         .map_err(|error| Failure::new(Kind::Environment, error.to_string()))?;
-    let size: u64 = image
-        .diff_ids
-        .iter()
-        .map(|layer| store.layer_index(layer).map_or(0, |index| index.tar_size))
-        .sum();
+    let layers = store.layer_sizes(&image.manifest_digest)?;
+    let size: u64 = layers.iter().map(|layer| layer.bytes).sum();
     let mut fields = names(image);
     fields.extend(origin(&config));
     fields.extend([

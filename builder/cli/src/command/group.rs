@@ -1,0 +1,73 @@
+//! The same commands where docker groups them: `kiln image ls`, `kiln builder prune`, `kiln system df`. One line each.
+
+/// A group: a module with its table, as `mod.rs` has one.
+macro_rules! group {
+    ($group:ident { $($table:tt)* }) => {
+        pub mod $group {
+            #![allow(missing_docs)]
+            use super::super::*;
+
+            commands! { $($table)* }
+
+            /// What the group does.
+            #[derive(Debug, clap::Args)]
+            pub struct Arguments {
+                #[command(subcommand)]
+                command: Command,
+            }
+
+            /// Does it.
+            ///
+            /// # Errors
+            /// Those of the command.
+            pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+                arguments.command.run(globals)
+            }
+        }
+    };
+}
+
+group! {
+    image {
+        /// Build an image from a Dockerfile
+        Build = build,
+        /// List images
+        #[command(visible_alias = "list")]
+        Ls = images,
+        /// Show all that is known of images, as JSON
+        Inspect = inspect,
+        /// Show how an image was made
+        History = history,
+        /// Give an image another name
+        Tag = tag,
+        /// Remove names, and images that have none left
+        #[command(visible_alias = "remove")]
+        Rm = rmi,
+        /// Remove images without names
+        Prune = prune_images,
+        /// Write images to an archive
+        Save = save,
+        /// Read images from an archive
+        Load = load,
+        /// Make an image from a root file system
+        Import = import,
+    }
+}
+
+group! {
+    builder {
+        /// Build an image from a Dockerfile
+        Build = build,
+        /// Remove what builds keep for later ones
+        Prune = prune_cache,
+    }
+}
+
+group! {
+    system {
+        /// Show what the store holds
+        Df = df,
+        /// Remove what is not needed from the store
+        Prune = prune,
+    }
+}

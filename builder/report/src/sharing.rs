@@ -1,0 +1,56 @@
+//! What images have in common: the bytes that would go with one of them, and those that others need too. A layer counts as
+//! shared when images of different IDs have it; layers that only the cache needs are no image's.
+
+use kiln_cache::{Store, StoreError};
+use kiln_oci::Digest;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The sizes of an image. Bytes of tars, but for `compressed`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// All of its layers, each once.
+    pub total: u64,
+    /// Layers that other images have too.
+    pub shared: u64,
+    /// Layers that no other image has.
+    pub unique: u64,
+    /// All of its layers as a registry would hold them, if each is known compressed.
+    pub compressed: Option<u64>,
+}
+
+/// The sizes of every image, by manifest digest.
+///
+/// # Errors
+/// When the store fails.
+pub fn sizes(store: &Store) -> Result<BTreeMap<Digest, Sizes>, StoreError> {
+    let images = store.images()?;
+    let mut owners: BTreeMap<Digest, BTreeSet<Digest>> = BTreeMap::new();
+    for image in &images {
+        for layer in &image.diff_ids {
+            owners.entry(*layer).or_default().insert(image.id);
+        }
+    }
+    let is_shared = |layer: &Digest| owners.get(layer).is_some_and(|owners| owners.len() > 1);
+    let of_one = |manifest: &Digest| {
+        let mut sizes = Sizes {
+            compressed: Some(0),
+            ..Sizes::default()
+        };
+        let mut seen = BTreeSet::new();
+        for layer in store.layer_sizes(manifest)? {
+            if !seen.insert(layer.diff_id) {
+                continue;
+            }
+            sizes.total += layer.bytes;
+            if is_shared(&layer.diff_id) {
+                sizes.shared += layer.bytes;
+            } else {
+                sizes.unique += layer.bytes;
+            }
+            let known = sizes.compressed.zip(layer.compressed);
+            sizes.compressed = known.map(|(sum, bytes)| sum + bytes);
+        }
+        Ok((*manifest, sizes))
+    };
+    images.iter().map(|image| of_one(&image.manifest)).collect()
+}
