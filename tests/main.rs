@@ -37,3 +37,4 @@ mod rules;
 mod run_mounts;
 mod signals;
 mod together;
+mod verbs;

@@ -3,9 +3,10 @@
 use crate::failure::{Failure, Kind};
 use jiff::Timestamp;
 use kiln_cache::{ImageError, ImageSummary, Store, StoredImage};
-use kiln_oci::{ImageConfig, Reference};
+use kiln_oci::{Digest, ImageConfig, Platform, Reference};
 use kiln_parser::suggest::nearest;
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::io::Read;
 
 /// Larger configs are refused when images come in.
@@ -33,7 +34,35 @@ pub fn all(store: &Store) -> Result<Vec<Listed>, Failure> {
         .map(|image| listed(store, image))
         .collect();
     images.sort_by_key(|listed| Reverse((listed.created, listed.image.stored)));
+    one_for_each_name(&mut images);
     Ok(images)
+}
+
+/// A name of an index stays with the image for this machine, else with the first; images that lose all names so are left out.
+fn one_for_each_name(images: &mut Vec<Listed>) {
+    let host = Platform::host();
+    let mut best: BTreeMap<Reference, (u64, Digest)> = BTreeMap::new();
+    for listed in images.iter() {
+        let rank = host.rank(&listed.config.platform());
+        let rank = rank.map_or(u64::MAX, |rank| rank as u64);
+        for name in &listed.image.references {
+            let known = best.get(name);
+            if known.is_none_or(|(known, _)| rank < *known) {
+                best.insert(name.clone(), (rank, listed.image.manifest));
+            }
+        }
+    }
+    images.retain_mut(|listed| {
+        let image = &mut listed.image;
+        let had_names = !image.references.is_empty();
+        let is_best = |name: &Reference| {
+            best.get(name)
+                .is_some_and(|(_, best)| *best == image.manifest)
+        };
+        let (kept, _): (Vec<_>, Vec<_>) = image.references.drain(..).partition(is_best);
+        image.references = kept;
+        !had_names || !image.references.is_empty()
+    });
 }
 
 fn listed(store: &Store, image: ImageSummary) -> Listed {
@@ -66,6 +95,17 @@ pub fn seconds(time: &str) -> Option<i64> {
 /// None or several; names that are near are told.
 pub fn find(store: &Store, name: &str) -> Result<StoredImage, Failure> {
     store.find_image(name).map_err(|error| match error {
+        ImageError::NotFound { .. } => not_found(store, name, &error),
+        other => other.into(),
+    })
+}
+
+/// The manifest or index that a person names.
+///
+/// # Errors
+/// As for [`find`].
+pub fn named(store: &Store, name: &str) -> Result<Digest, Failure> {
+    store.find_named(name).map_err(|error| match error {
         ImageError::NotFound { .. } => not_found(store, name, &error),
         other => other.into(),
     })

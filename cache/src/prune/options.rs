@@ -53,6 +53,7 @@ impl PruneOptions {
         if !self.images {
             let images = rows.images.iter();
             kept.extend(images.flat_map(|(manifest, image)| image.blobs(*manifest)));
+            kept.extend(rows.indexes.keys());
         }
         if !self.cache {
             let query = "SELECT DISTINCT diff_id FROM records WHERE diff_id IS NOT NULL";

@@ -49,7 +49,8 @@ fn remove(store: &Store, name: &str, force: bool) -> Result<(), Failure> {
     if let Some(named) = named.filter(|named| found.references.contains(named)) {
         untag(store, &named)?;
         if found.references.len() == 1 {
-            delete(store, &found.manifest_digest, &found.config_digest)?;
+            let whole = found.index.unwrap_or(found.manifest_digest);
+            delete(store, &whole, &found.config_digest)?;
         }
         return Ok(());
     }
@@ -80,7 +81,14 @@ pub fn whole(store: &Store, image: &ImageSummary) -> Result<(), Failure> {
         .references
         .iter()
         .try_for_each(|name| untag(store, name))?;
-    delete(store, &image.manifest, &image.id)
+    // with an index go its images
+    let Some((first, others)) = image.indexes.split_first() else {
+        return delete(store, &image.manifest, &image.id);
+    };
+    for index in others {
+        store.remove_image(index)?;
+    }
+    delete(store, first, &image.id)
 }
 
 fn untag(store: &Store, name: &Reference) -> Result<(), Failure> {

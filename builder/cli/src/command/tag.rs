@@ -2,7 +2,7 @@
 
 use crate::environment::Globals;
 use crate::failure::Failure;
-use crate::session;
+use crate::{catalog, session};
 use clap::Args;
 use kiln_oci::Reference;
 
@@ -25,6 +25,6 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let name = Reference::parse(&arguments.name)
         .map_err(|error| Failure::usage(format!("{}: {error}", arguments.name)))?;
     let store = session::store(globals)?;
-    let image = store.find_named(&arguments.image)?;
+    let image = catalog::named(&store, &arguments.image)?;
     Ok(store.tag(&name.with_default_tag(), &image)?)
 }
