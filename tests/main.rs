@@ -22,6 +22,7 @@ mod build_stages;
 mod cache;
 mod checks;
 mod copy;
+mod debug;
 mod disk_full;
 mod documents;
 mod fetch_files;

@@ -121,7 +121,11 @@ impl Space {
         let folder = self.own().join("bin");
         if !folder.exists() {
             fs::create_dir(&folder).unwrap();
-            fs::copy(env!("CARGO_BIN_EXE_kiln"), folder.join("kiln")).unwrap();
+            // Not by fs::copy: a process that another thread starts meanwhile inherits the file open for writing, and what is
+            // being written cannot be executed.
+            let binary = env!("CARGO_BIN_EXE_kiln");
+            let copied = Command::new("cp").arg(binary).arg(&folder).status();
+            assert!(copied.unwrap().success());
         }
         let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
         let shell = Kiln::of("sh", self.account.as_ref()).args(["-euc", script]);
