@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::http::Server;
+use crate::support::repository::{Repository, git};
 use crate::support::{Kind, Space, plain_cases};
 
 plain_cases! {
@@ -18,81 +19,8 @@ plain_cases! {
     hostile_repositories_stay_inside,
 }
 
-/// Runs git as the author of a repository.
-#[track_caller]
-fn git(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .current_dir(folder)
-        .args([
-            "-c",
-            "protocol.file.allow=always",
-            "-c",
-            "user.name=a",
-            "-c",
-            "user.email=a@b",
-        ])
-        .args(arguments)
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_COMMITTER_DATE", "2020-01-02T03:04:05Z")
-        .env("GIT_AUTHOR_DATE", "2020-01-02T03:04:05Z")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "git {arguments:?}: {text}");
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
-
 /// The time of all commits.
 const TIME: u64 = 1_577_934_245;
-
-/// A repository that is served as `/git/<name>.git`.
-struct Repository<'a> {
-    space: &'a Space,
-    name: &'a str,
-}
-
-impl<'a> Repository<'a> {
-    fn new(space: &'a Space, name: &'a str) -> Self {
-        let bare = space.path(&format!("repositories/{name}.git"));
-        std::fs::create_dir_all(&bare).unwrap();
-        git(&bare, &["init", "-q", "--bare", "-b", "main"]);
-        git(
-            &bare,
-            &["config", "uploadpack.allowReachableSHA1InWant", "true"],
-        );
-        let work = space.path(&format!("work-{name}"));
-        std::fs::create_dir(&work).unwrap();
-        git(&work, &["init", "-q", "-b", "main"]);
-        Repository { space, name }
-    }
-
-    fn work(&self) -> std::path::PathBuf {
-        self.space.path(&format!("work-{}", self.name))
-    }
-
-    fn write(&self, path: &str, content: &str) {
-        self.space
-            .write_in(&format!("work-{}", self.name), path, content);
-    }
-
-    /// Commits all files and publishes all branches and tags; the commit.
-    fn commit(&self) -> String {
-        git(&self.work(), &["add", "-A"]);
-        git(
-            &self.work(),
-            &["commit", "-q", "--allow-empty", "-m", "more"],
-        );
-        self.publish();
-        git(&self.work(), &["rev-parse", "HEAD"])
-    }
-
-    fn publish(&self) {
-        let bare = self.space.path(&format!("repositories/{}.git", self.name));
-        let bare = bare.to_str().unwrap();
-        git(&self.work(), &["push", "-q", "--mirror", bare]);
-    }
-}
 
 fn serve(space: &Space) -> Server {
     let server = Server::start();

@@ -21,6 +21,7 @@ mod build_run;
 mod build_stages;
 mod cache;
 mod checks;
+mod contexts;
 mod copy;
 mod debug;
 mod disk_full;

@@ -55,7 +55,11 @@ fn parse(options: &BuildOptions) -> Result<Dockerfile, BuildError> {
 }
 
 fn ignore(options: &BuildOptions) -> Result<Matcher, BuildError> {
-    context::matcher(&options.context, options.dockerfile.ignore.as_deref())
+    match options.context.folder() {
+        Some(folder) => context::matcher(folder, options.dockerfile.ignore.as_deref()),
+        // What was fetched knows no .dockerignore.
+        None => Ok(Matcher::default()),
+    }
 }
 
 /// An image's configuration, of whatever platform: one of another platform is a finding.

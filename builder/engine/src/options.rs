@@ -1,10 +1,10 @@
 //! What a caller asks of one build. Plain data; unaware of how the command line spells it.
 
-use kiln_oci::{Platform, Reference};
-use kiln_parser::graph::Network;
+use kiln_oci::{Digest, Platform, Reference};
+use kiln_parser::graph::{GitSource, Network};
 use kiln_parser::inputs::Entitlement;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A Dockerfile that was read.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct DockerfileText {
     pub ignore: Option<String>,
 }
 
-/// What `--build-context NAME=…` says.
+/// What a build context is: the main one, or what `--build-context NAME=…` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContextSource {
     /// A folder; its own `.dockerignore` applies.
@@ -28,6 +28,38 @@ pub enum ContextSource {
     Image(String),
     /// Another stage.
     Stage(String),
+    /// A file by http(s), called `context`. As the main context: a Dockerfile, or an archive with all files.
+    File(String),
+    /// A git repository.
+    Git(GitSource),
+    /// A tar, perhaps compressed.
+    Archive(PathBuf),
+    /// An image of an OCI layout: its folder, and a tag or digest where it has several.
+    OciLayout(PathBuf, Option<String>),
+    /// What is read from standard input: a Dockerfile or a tar. Only the main context.
+    Stream,
+    /// Files that were fetched: a layer of the store, or none for no files.
+    Layer(Option<Digest>),
+}
+
+impl ContextSource {
+    /// The folder of the caller's machine, if it is one.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            ContextSource::Directory(folder) => Some(folder),
+            _ => None,
+        }
+    }
+}
+
+/// Where a Dockerfile is that the caller could not read itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unread {
+    /// In the main context, under this name or a usual one.
+    InContext(Option<String>),
+    /// At an address.
+    File(String),
 }
 
 /// One build.
@@ -35,8 +67,10 @@ pub enum ContextSource {
 pub struct BuildOptions {
     /// The Dockerfile.
     pub dockerfile: DockerfileText,
-    /// The main context's folder.
-    pub context: PathBuf,
+    /// Where the Dockerfile is, if it still has to be read ([`open`](crate::source::open::open)).
+    pub unread: Option<Unread>,
+    /// The main context.
+    pub context: ContextSource,
     /// Named contexts, by lower-case name.
     pub contexts: BTreeMap<String, ContextSource>,
     /// Names for the image.
@@ -61,6 +95,8 @@ pub struct BuildOptions {
     pub platform: Platform,
     /// `SOURCE_DATE_EPOCH`, from the environment or a build-arg.
     pub source_date_epoch: Option<i64>,
+    /// `SOURCE_DATE_EPOCH=context`: the time of the main context's commit, or of its last change.
+    pub epoch_of_context: bool,
     /// `--add-host`: name and address.
     pub extra_hosts: Vec<(String, String)>,
     /// `--shm-size`, bytes.
@@ -70,9 +106,10 @@ pub struct BuildOptions {
 impl BuildOptions {
     /// A build of this Dockerfile for this machine, and nothing else asked.
     #[must_use]
-    pub fn new(dockerfile: DockerfileText, context: PathBuf) -> Self {
+    pub fn new(dockerfile: DockerfileText, context: ContextSource) -> Self {
         BuildOptions {
             dockerfile,
+            unread: None,
             context,
             contexts: BTreeMap::new(),
             tags: Vec::new(),
@@ -86,6 +123,7 @@ impl BuildOptions {
             jobs: None,
             platform: Platform::host(),
             source_date_epoch: None,
+            epoch_of_context: false,
             extra_hosts: Vec::new(),
             shm_size: None,
         }

@@ -7,9 +7,9 @@ use crate::failure::{BuildError, MissingImage};
 use crate::options::{BuildOptions, ContextSource};
 use crate::output::{Output, Stack};
 use crate::session::Session;
-use crate::source::context;
 use crate::source::fetch::{Access, Fetches, Remote};
 use crate::source::reach::Reach;
+use crate::source::{context, open};
 use kiln_cache::{KeyBuilder, StoredImage};
 use kiln_oci::{Digest, ImageConfig};
 use kiln_parser::Dockerfile;
@@ -73,7 +73,7 @@ impl Plan {
         {
             Some(ContextSource::Directory(folder)) => Some(folder),
             Some(_) => None,
-            None => Some(&options.context),
+            None => options.context.folder(),
         }
     }
 }
@@ -168,9 +168,9 @@ fn evaluate(
 /// What the parser needs of the options.
 pub(crate) fn inputs(options: &BuildOptions) -> Inputs {
     let named = |source: &ContextSource| match source {
-        ContextSource::Directory(_) | ContextSource::HostTools(_) => NamedContext::Directory,
         ContextSource::Image(reference) => NamedContext::Image(reference.clone()),
         ContextSource::Stage(stage) => NamedContext::Stage(stage.clone()),
+        _ => NamedContext::Directory,
     };
     Inputs {
         build_args: options.build_args.clone(),
@@ -335,39 +335,39 @@ fn context_output(
     node: NodeId,
     name: Option<&str>,
 ) -> Result<Output, BuildError> {
-    let reach = Reach::of(graph, wanted, node);
-    let source = name.and_then(|name| options.contexts.get(&name.to_lowercase()));
-    let (chain, digest) = match source {
-        Some(ContextSource::HostTools(programs)) => {
-            let (chain, tree) = context::programs(
-                session,
-                &format!("programs of {}", name.unwrap_or_default()),
-                programs,
-            )?;
-            (chain, tree.digest())
-        }
-        Some(ContextSource::Directory(root)) => {
-            let tree = context::directory(
-                session,
-                &format!("context {}", name.unwrap_or_default()),
-                root,
-                None,
-                &reach,
-            )?;
-            (tree.chain.clone(), tree.tree.digest())
-        }
-        _ => {
-            let tree = context::directory(
-                session,
-                "context",
-                &options.context,
-                options.dockerfile.ignore.as_deref(),
-                &reach,
-            )?;
-            (tree.chain.clone(), tree.tree.digest())
-        }
+    let named = name.and_then(|name| Some((name, options.contexts.get(&name.to_lowercase())?)));
+    let (title, source) = match named {
+        Some((name, source)) => (format!("context {name}"), source),
+        None => ("context".to_owned(), &options.context),
     };
-    Ok(Output::Tree(Arc::new(chain), digest))
+    let reach = Reach::of(graph, wanted, node);
+    match source {
+        ContextSource::HostTools(programs) => {
+            let title = format!("programs of {}", name.unwrap_or_default());
+            let (chain, tree) = context::programs(session, &title, programs)?;
+            Ok(Output::Tree(Arc::new(chain), tree.digest()))
+        }
+        ContextSource::Directory(root) => {
+            let ignore = options
+                .dockerfile
+                .ignore
+                .as_deref()
+                .filter(|_| named.is_none());
+            let tree = context::directory(session, &title, root, ignore, &reach)?;
+            Ok(Output::Tree(
+                Arc::new(tree.chain.clone()),
+                tree.tree.digest(),
+            ))
+        }
+        other => {
+            let access = Access {
+                session,
+                secrets: &options.secrets,
+            };
+            let layer = open::layer(access, other, &title)?;
+            Ok(Output::of(Stack::of_image(layer.as_slice())))
+        }
+    }
 }
 
 /// Digest of an operation without its inputs, but with what makes kiln carry it out differently: results are adopted from

@@ -13,6 +13,7 @@ use flag::{Flag, Flags};
 use kiln_engine::cancel::Cancel;
 use kiln_engine::event::Events;
 use kiln_engine::options::BuildOptions;
+use kiln_engine::source::open::open;
 use kiln_engine::{build, chain_of_causes};
 use source::Source;
 use std::sync::mpsc::channel;
@@ -28,8 +29,7 @@ pub struct Arguments {
 
 impl Arguments {
     fn options(&self) -> Result<BuildOptions, Failure> {
-        let (dockerfile, context) = self.source.read()?;
-        let mut options = BuildOptions::new(dockerfile, context);
+        let mut options = self.source.read()?;
         self.flags.apply(&mut options)?;
         Ok(options)
     }
@@ -41,8 +41,9 @@ impl Arguments {
 /// With what went wrong, where, and what to do.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let method = arguments.flags.call.method()?;
-    let options = arguments.options()?;
+    let mut options = arguments.options()?;
     if let Some(method) = method {
+        open_quietly(&mut options, globals)?;
         return method.run(&options, globals);
     }
     let progress = arguments.flags.show.progress();
@@ -57,7 +58,8 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
             &receiver,
         )
     });
-    let result = build(&session, &options);
+    let result = open(&session, &mut options, &mut std::io::stdin())
+        .and_then(|()| build(&session, &options));
     let store = session.store.clone();
     drop(session);
     // The renderer ends when the last sender is gone; if it panicked, the build is still what counts.
@@ -70,6 +72,18 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         tracing::warn!("the store was not tidied up: {}", chain_of_causes(&error));
     }
     Ok(())
+}
+
+/// Opens what is outside for a command that only looks at the Dockerfile.
+fn open_quietly(options: &mut BuildOptions, globals: &Globals) -> Result<(), Failure> {
+    if options.unread.is_none() {
+        return Ok(());
+    }
+    let cancel = Cancel::default();
+    let session = session::open(globals, Events::ignored(), cancel.clone())?;
+    let watch = signals::Watch::start(&cancel);
+    open(&session, options, &mut std::io::stdin())
+        .map_err(|error| failures::failure(options, error, &watch))
 }
 
 fn build_id() -> String {

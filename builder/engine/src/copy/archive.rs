@@ -24,13 +24,24 @@ pub fn unpack(
     if !found.entry.is_file() {
         return Ok(None);
     }
-    let path = shown(&found.entry.path);
+    unpack_stream(chain.read(found)?, shown(&found.entry.path), scratch)
+}
+
+/// The same for a stream, which messages call `path`.
+///
+/// # Errors
+/// As for [`unpack`].
+pub fn unpack_stream(
+    reader: impl Read,
+    path: String,
+    scratch: &Path,
+) -> Result<Option<Chain>, CopyError> {
     let damaged = |error: &dyn std::fmt::Display| CopyError::Archive {
         path: path.clone(),
         message: error.to_string(),
     };
     let mut head = Vec::with_capacity(BLOCK);
-    let decoded = compression::auto(chain.read(found)?);
+    let decoded = compression::auto(reader);
     let Ok((_, mut decoded)) = decoded else {
         return Ok(None);
     };

@@ -17,6 +17,16 @@ pub(crate) struct GitUrl {
     submodules: Option<bool>,
 }
 
+impl GitSource {
+    /// Reads an address that may name a repository, as `ADD` does; None if it names something else.
+    ///
+    /// # Errors
+    /// What cannot be understood about the address.
+    pub fn parse(address: &str) -> Option<Result<Self, String>> {
+        Some(parse(address)?.and_then(|url| url.into_source(None, None)))
+    }
+}
+
 /// Whether a source is a git repository.
 pub(crate) fn is_git(source: &str) -> bool {
     remote(source).is_some()

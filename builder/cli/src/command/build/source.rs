@@ -2,7 +2,8 @@
 
 use crate::failure::Failure;
 use crate::units;
-use kiln_engine::options::DockerfileText;
+use kiln_engine::options::{BuildOptions, ContextSource, DockerfileText, Unread};
+use kiln_parser::graph::GitSource;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -11,27 +12,57 @@ const MAX_DOCKERFILE: u64 = 16 << 20;
 
 #[derive(Debug, clap::Args)]
 pub struct Source {
-    /// Folder with the files that COPY and ADD can use
+    /// Files that COPY and ADD can use: a folder, a git repository, an address of an archive or a Dockerfile, or - for an
+    /// archive or a Dockerfile on standard input
     #[arg(value_name = "CONTEXT")]
     context: PathBuf,
-    /// The Dockerfile [default: Dockerfile or Containerfile in the context]
+    /// The Dockerfile: a file, an address, or - [default: Dockerfile or Containerfile in the context]
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
 
 impl Source {
-    /// The Dockerfile and the context's folder.
+    /// The options of a build of this Dockerfile and context. What is outside is opened later.
     ///
     /// # Errors
-    /// When either cannot be read.
-    pub fn read(&self) -> Result<(DockerfileText, PathBuf), Failure> {
-        let context = context_folder(&self.context)?;
-        Ok((self.dockerfile(&context)?, context))
+    /// When a file or folder cannot be read.
+    pub fn read(&self) -> Result<BuildOptions, Failure> {
+        let context = context(&self.context)?;
+        let unread = self.unread(&context)?;
+        let dockerfile = match (&unread, context.folder()) {
+            (None, folder) => self.dockerfile(folder)?,
+            (Some(_), _) => DockerfileText {
+                name: "Dockerfile".to_owned(),
+                text: String::new(),
+                ignore: None,
+            },
+        };
+        let mut options = BuildOptions::new(dockerfile, context);
+        options.unread = unread;
+        Ok(options)
     }
 
-    fn dockerfile(&self, context: &Path) -> Result<DockerfileText, Failure> {
-        let path = match &self.file {
-            Some(file) if file.as_os_str() == "-" => {
+    /// Where the Dockerfile is, if it cannot be read here.
+    fn unread(&self, context: &ContextSource) -> Result<Option<Unread>, Failure> {
+        let file = self.file.as_deref().and_then(Path::to_str);
+        match (file, context) {
+            (Some("-"), ContextSource::Stream) => Err(Failure::usage(
+                "standard input cannot be both the context and the Dockerfile",
+            )),
+            (Some("-"), _) => Ok(None),
+            (Some(url), _) if is_address(url) => Ok(Some(Unread::File(url.to_owned()))),
+            (_, ContextSource::Directory(_)) => Ok(None),
+            (file, _) => Ok(Some(Unread::InContext(file.map(str::to_owned)))),
+        }
+    }
+
+    fn dockerfile(&self, context: Option<&Path>) -> Result<DockerfileText, Failure> {
+        let path = match (&self.file, context) {
+            (Some(file), Some(context)) if file.as_os_str() != "-" => {
+                self.find_file(file, context)?
+            }
+            (None, Some(context)) => default_dockerfile(context)?,
+            _ => {
                 let text = read_text(Path::new("-"), std::io::stdin())?;
                 return Ok(DockerfileText {
                     name: "stdin".to_owned(),
@@ -39,8 +70,6 @@ impl Source {
                     ignore: None,
                 });
             }
-            Some(file) => self.find_file(file, context)?,
-            None => default_dockerfile(context)?,
         };
         let text = read_text(&path, open_regular(&path)?)?;
         let mut ignore_path = path.clone().into_os_string();
@@ -74,6 +103,43 @@ impl Source {
             )))
         }
     }
+}
+
+fn is_address(text: &str) -> bool {
+    let scheme = text.split("://").next().unwrap_or_default();
+    text.contains("://")
+        && (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
+}
+
+/// What is named from outside the machine: a repository or a file by http(s).
+///
+/// # Errors
+/// When it names a repository that cannot be understood.
+pub fn outside(text: &str) -> Result<Option<ContextSource>, Failure> {
+    if let Some(git) = GitSource::parse(text) {
+        let git = git.map_err(|error| Failure::usage(format!("{text}: {error}")))?;
+        return Ok(Some(ContextSource::Git(git)));
+    }
+    Ok(is_address(text).then(|| ContextSource::File(text.to_owned())))
+}
+
+fn context(path: &Path) -> Result<ContextSource, Failure> {
+    if path.as_os_str() == "-" {
+        return Ok(ContextSource::Stream);
+    }
+    let text = path.to_str().unwrap_or_default();
+    if let Some(source) = outside(text)? {
+        return Ok(source);
+    }
+    // Docker's short form, where no folder is called so.
+    if text.starts_with("github.com/") && !path.exists() {
+        let (address, rest) = text.split_at(text.find(['#', '?']).unwrap_or(text.len()));
+        let address = address.strip_suffix(".git").unwrap_or(address);
+        if let Some(source) = outside(&format!("https://{address}.git{rest}"))? {
+            return Ok(source);
+        }
+    }
+    Ok(ContextSource::Directory(context_folder(path)?))
 }
 
 /// The folder, by its real path.

@@ -1,5 +1,6 @@
 //! Why something outside cannot be had. Addresses are shown without their credentials. Unaware of Dockerfiles.
 
+use crate::copy::CopyError;
 use kiln_cache::{LayerError, ReadError, StoreError};
 use std::path::PathBuf;
 use thiserror::Error;
@@ -99,6 +100,17 @@ pub enum FetchError {
         /// Why.
         #[source]
         source: std::io::Error,
+    },
+    /// An archive that cannot be unpacked.
+    #[error(transparent)]
+    Archive(#[from] CopyError),
+    /// An OCI layout that cannot be used.
+    #[error("the OCI layout {path}: {message}")]
+    Layout {
+        /// The file at fault.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
     },
     /// What was fetched cannot be made a layer.
     #[error(transparent)]

@@ -16,9 +16,12 @@ impl Flag for BuildArg {
     fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
         options.build_args = pairs("--build-arg", &self.build_arg, environment::variable)?;
         let given = options.build_args.get("SOURCE_DATE_EPOCH").cloned();
-        options.source_date_epoch = given
+        let epoch = given
             .or_else(|| environment::variable("SOURCE_DATE_EPOCH"))
-            .filter(|epoch| !epoch.is_empty())
+            .filter(|epoch| !epoch.is_empty());
+        options.epoch_of_context = epoch.as_deref() == Some("context");
+        options.source_date_epoch = epoch
+            .filter(|_| !options.epoch_of_context)
             .map(|epoch| seconds(&epoch))
             .transpose()?;
         Ok(())

@@ -1,14 +1,15 @@
 //! `--build-context`: what stages can name besides images and each other.
 
 use super::Flag;
-use crate::command::build::source::context_folder;
+use crate::command::build::source::{context_folder, outside};
 use crate::failure::Failure;
 use kiln_engine::options::{BuildOptions, ContextSource};
 use std::path::Path;
 
 #[derive(Debug, clap::Args)]
 pub struct BuildContext {
-    /// Folder, host-tools:PROGRAM,… or docker-image://IMAGE that stages can name
+    /// Folder, archive, git repository, address, docker-image://IMAGE, oci-layout://DIR[:TAG], target:STAGE or
+    /// host-tools:PROGRAM,… that stages can name
     #[arg(long, value_name = "NAME=SOURCE")]
     build_context: Vec<String>,
 }
@@ -46,11 +47,33 @@ fn context_source(source: &str) -> Result<ContextSource, Failure> {
     if let Some(stage) = source.strip_prefix("target:") {
         return Ok(ContextSource::Stage(stage.to_owned()));
     }
+    if let Some(layout) = source.strip_prefix("oci-layout://") {
+        return Ok(oci_layout(layout));
+    }
+    if let Some(source) = outside(source)? {
+        return Ok(source);
+    }
     if source.contains("://") {
         return Err(
-            Failure::usage(format!("--build-context: {source} is not supported yet"))
-                .hint("give a folder, host-tools:…, docker-image://… or target:…"),
+            Failure::usage(format!("--build-context: {source} is of no kind that kiln knows"))
+                .hint("give a folder, an archive, a git repository, host-tools:…, docker-image://…, oci-layout://…, https://… or target:…"),
         );
     }
-    Ok(ContextSource::Directory(context_folder(Path::new(source))?))
+    let path = Path::new(source);
+    if path.is_file() {
+        return Ok(ContextSource::Archive(path.to_owned()));
+    }
+    Ok(ContextSource::Directory(context_folder(path)?))
+}
+
+/// `DIR`, `DIR:tag` or `DIR@digest`.
+fn oci_layout(text: &str) -> ContextSource {
+    let (folder, reference) = match text.split_once('@') {
+        Some((folder, digest)) => (folder, Some(digest)),
+        None => match text.rsplit_once(':') {
+            Some((folder, tag)) if !tag.contains('/') => (folder, Some(tag)),
+            _ => (text, None),
+        },
+    };
+    ContextSource::OciLayout(folder.into(), reference.map(str::to_owned))
 }

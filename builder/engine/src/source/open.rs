@@ -1,0 +1,340 @@
+//! Opens what the options of a build only name: a main context from standard input, an address or a repository, a Dockerfile
+//! that is in it or elsewhere, images of OCI layouts. After that the options are those of any other build.
+//!
+//! Rules (docker's and BuildKit's): what is an archive is told by its content; a Dockerfile alone is built without a
+//! context; .dockerignore means nothing in a context that was fetched; all its files are owned by root.
+
+use super::fetch::error::{FetchError, redacted};
+use super::fetch::{Access, Fetches, FileSource, Remote};
+use super::oci_layout;
+use super::unpack::unpack;
+use crate::failure::BuildError;
+use crate::options::{BuildOptions, ContextSource, DockerfileText, Unread};
+use crate::session::Session;
+use kiln_cache::{Chain, Fetched, KeyBuilder, Store};
+use kiln_oci::Digest;
+use kiln_parser::graph::GitSource;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// A Dockerfile of more bytes is refused (the parser's own limit).
+const MAX_DOCKERFILE: u64 = 16 << 20;
+/// What Dockerfiles are called.
+const USUAL_NAMES: [&str; 2] = ["Dockerfile", "Containerfile"];
+/// What the file of an address is called in a context (BuildKit).
+pub const FILE_NAME: &str = "context";
+
+/// See the module; `stream` is standard input.
+///
+/// # Errors
+/// When something cannot be had, or has no Dockerfile.
+pub fn open(
+    session: &Session,
+    options: &mut BuildOptions,
+    stream: &mut dyn Read,
+) -> Result<(), BuildError> {
+    let fetches = Fetches::default();
+    let mut opened = open_context(session, &fetches, options, stream)?;
+    if let Some(alone) = opened.dockerfile.take() {
+        (options.dockerfile, options.unread) = (alone, None);
+    }
+    if let Some(layer) = opened.layer {
+        options.context = ContextSource::Layer(layer);
+    }
+    match options.unread.take() {
+        None => {}
+        Some(Unread::InContext(name)) => {
+            let layer = opened.layer.flatten();
+            options.dockerfile = dockerfile(&session.store, layer, name.as_deref(), &opened.name)?;
+        }
+        Some(Unread::File(url)) => {
+            let layer = file(access(session, options), &fetches, &url)?.layer;
+            let mut read = dockerfile(&session.store, layer, Some(FILE_NAME), &url)?;
+            read.name = redacted(&url);
+            options.dockerfile = read;
+        }
+    }
+    if options.epoch_of_context {
+        set_epoch(options, &opened)?;
+    }
+    open_layouts(session, options)
+}
+
+/// A main context, as far as it had to be opened.
+#[derive(Default)]
+struct Opened {
+    /// Its files, if they are no longer where the options say.
+    layer: Option<Option<Digest>>,
+    /// The Dockerfile, when that was all there was.
+    dockerfile: Option<DockerfileText>,
+    /// What messages call it.
+    name: String,
+    /// Its time.
+    time: Option<i64>,
+}
+
+fn access<'a>(session: &'a Session, options: &'a BuildOptions) -> Access<'a> {
+    Access {
+        session,
+        secrets: &options.secrets,
+    }
+}
+
+fn open_context(
+    session: &Session,
+    fetches: &Fetches,
+    options: &BuildOptions,
+    stream: &mut dyn Read,
+) -> Result<Opened, BuildError> {
+    let access = access(session, options);
+    match &options.context {
+        ContextSource::Stream => open_stream(&session.store, stream),
+        ContextSource::File(url) => {
+            let file = file(access, fetches, url)?;
+            open_file(&session.store, &file, url)
+        }
+        ContextSource::Git(source) => {
+            let keeps = options
+                .build_args
+                .get("BUILDKIT_CONTEXT_KEEP_GIT_DIR")
+                .is_some_and(|value| {
+                    matches!(value.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True")
+                });
+            let source = GitSource {
+                keep_git_dir: source.keep_git_dir || keeps,
+                ..source.clone()
+            };
+            let name = redacted(&source.remote);
+            let fetched = fetches.get(access, &Remote::Git(source))?;
+            Ok(Opened {
+                layer: Some(fetched.layer),
+                name,
+                time: fetched.modified,
+                ..Opened::default()
+            })
+        }
+        ContextSource::Directory(folder) => Ok(Opened {
+            name: folder.display().to_string(),
+            ..Opened::default()
+        }),
+        _ => Ok(Opened::default()),
+    }
+}
+
+fn file(access: Access<'_>, fetches: &Fetches, url: &str) -> Result<Fetched, BuildError> {
+    let source = FileSource {
+        url: url.to_owned(),
+        name: FILE_NAME.to_owned(),
+        checksum: None,
+    };
+    Ok(fetches.get(access, &Remote::File(source))?)
+}
+
+/// Standard input can be read once, and only its end tells whether it is an archive: it is kept in a file meanwhile.
+fn open_stream(store: &Store, stream: &mut dyn Read) -> Result<Opened, BuildError> {
+    let name = "stdin";
+    let scratch = store.scratch_dir("stdin")?;
+    let path = scratch.join("content");
+    let io = |action, source| {
+        let path = PathBuf::from(name);
+        BuildError::Fetch(FetchError::Io {
+            action,
+            path,
+            source,
+        })
+    };
+    let mut kept = File::create_new(&path).map_err(|error| io("keep", error))?;
+    std::io::copy(stream, &mut kept).map_err(|error| io("read", error))?;
+    let read = || File::open(&path).map_err(|error| io("read", error));
+    let opened = match unpack(store, read()?, name)? {
+        Some(layer) => Opened {
+            layer: Some(layer),
+            ..Opened::default()
+        },
+        None => Opened {
+            layer: Some(None),
+            dockerfile: Some(text(read()?, name)?),
+            ..Opened::default()
+        },
+    };
+    store.discard(&scratch)?;
+    Ok(Opened {
+        name: name.to_owned(),
+        ..opened
+    })
+}
+
+/// An archive with the context, else a Dockerfile, which is then also the only file of the context.
+fn open_file(store: &Store, file: &Fetched, url: &str) -> Result<Opened, BuildError> {
+    let name = redacted(url);
+    let opened = Opened {
+        name: name.clone(),
+        time: file.modified,
+        ..Opened::default()
+    };
+    if let Some(layer) = unpacked(store, file, &name)? {
+        return Ok(Opened {
+            layer: Some(layer),
+            ..opened
+        });
+    }
+    let mut text = dockerfile(store, file.layer, Some(FILE_NAME), &name)?;
+    text.name = name;
+    Ok(Opened {
+        layer: Some(file.layer),
+        dockerfile: Some(text),
+        ..opened
+    })
+}
+
+/// What is in a fetched archive; unpacked once.
+fn unpacked(
+    store: &Store,
+    file: &Fetched,
+    name: &str,
+) -> Result<Option<Option<Digest>>, BuildError> {
+    let Some(layer) = file.layer else {
+        return Ok(None);
+    };
+    let key = KeyBuilder::new("unpacked").input("layer", layer).finish().0;
+    if let Some(held) = store.fetched(&key)? {
+        return Ok(Some(held.layer));
+    }
+    let chain = store.chain(&[layer])?;
+    let Some(found) = chain.lookup(FILE_NAME.as_bytes()) else {
+        return Ok(None);
+    };
+    let content = chain.read(&found).map_err(FetchError::from)?;
+    let unpacked = unpack(store, content, name)?;
+    if let Some(layer) = unpacked {
+        let held = Fetched {
+            layer,
+            ..file.clone()
+        };
+        store.remember_fetched(&key, &held)?;
+    }
+    Ok(unpacked)
+}
+
+/// Reads a Dockerfile of a context's layer; links are followed inside of it.
+fn dockerfile(
+    store: &Store,
+    layer: Option<Digest>,
+    name: Option<&str>,
+    context: &str,
+) -> Result<DockerfileText, BuildError> {
+    let chain = store.chain(layer.as_slice())?;
+    let names = name.map_or_else(|| USUAL_NAMES.to_vec(), |name| vec![name]);
+    for name in &names {
+        if let Some(text) = read(&chain, name)? {
+            return Ok(text);
+        }
+    }
+    let message = match name {
+        Some(name) => format!("there is no file {name}"),
+        None => "there is neither a Dockerfile nor a Containerfile".to_owned(),
+    };
+    Err(BuildError::File {
+        path: context.into(),
+        message,
+    })
+}
+
+fn read(chain: &Chain, name: &str) -> Result<Option<DockerfileText>, BuildError> {
+    let path: Vec<&str> = name
+        .split('/')
+        .filter(|part| !matches!(*part, "" | "."))
+        .collect();
+    let wrong = |message: String| BuildError::File {
+        path: name.into(),
+        message,
+    };
+    let resolved = chain
+        .resolve(path.join("/").as_bytes(), true)
+        .map_err(|error| wrong(error.to_string()))?;
+    match resolved.found {
+        Some(found) if found.entry.is_file() => {
+            let content = chain.read(&found).map_err(FetchError::from)?;
+            text(content, name).map(Some)
+        }
+        Some(_) => Err(wrong("is no regular file".to_owned())),
+        None => Ok(None),
+    }
+}
+
+fn text(reader: impl Read, name: &str) -> Result<DockerfileText, BuildError> {
+    let wrong = |message: String| BuildError::File {
+        path: Path::new(name).to_owned(),
+        message,
+    };
+    let mut bytes = Vec::new();
+    let read = reader.take(MAX_DOCKERFILE + 1).read_to_end(&mut bytes);
+    read.map_err(|error| wrong(error.to_string()))?;
+    if bytes.len() as u64 > MAX_DOCKERFILE {
+        return Err(wrong(format!("has more than {MAX_DOCKERFILE} bytes")));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        wrong(format!("is neither an archive nor UTF-8 text: byte {at}"))
+    })?;
+    Ok(DockerfileText {
+        name: name.to_owned(),
+        text,
+        ignore: None,
+    })
+}
+
+fn set_epoch(options: &mut BuildOptions, opened: &Opened) -> Result<(), BuildError> {
+    let Some(time) = opened.time else {
+        return Err(BuildError::File {
+            path: opened.name.clone().into(),
+            message: "SOURCE_DATE_EPOCH=context needs a context with a time of its own: a git repository, or an address whose server says when the file was changed".to_owned(),
+        });
+    };
+    options.source_date_epoch = Some(time);
+    if let Some(value) = options.build_args.get_mut("SOURCE_DATE_EPOCH") {
+        *value = time.to_string();
+    }
+    Ok(())
+}
+
+/// The files of a context that is neither a folder nor made of the host's programs, which messages call `title`.
+///
+/// # Errors
+/// When it cannot be had, or is no context.
+pub fn layer(
+    access: Access<'_>,
+    source: &ContextSource,
+    title: &str,
+) -> Result<Option<Digest>, BuildError> {
+    let fetches = Fetches::default();
+    let wrong = |message: &str| BuildError::File {
+        path: title.into(),
+        message: message.to_owned(),
+    };
+    match source {
+        ContextSource::Layer(layer) => Ok(*layer),
+        ContextSource::File(url) => Ok(file(access, &fetches, url)?.layer),
+        ContextSource::Git(git) => Ok(fetches.get(access, &Remote::Git(git.clone()))?.layer),
+        ContextSource::Archive(path) => {
+            let opened = File::open(path).map_err(|error| wrong(&error.to_string()))?;
+            let unpacked = unpack(&access.session.store, opened, &path.display().to_string())?;
+            unpacked.ok_or_else(|| wrong("is neither a folder nor an archive"))
+        }
+        _ => Err(wrong("has no files of its own")),
+    }
+}
+
+/// Images of OCI layouts are taken into the store, without a name.
+fn open_layouts(session: &Session, options: &mut BuildOptions) -> Result<(), BuildError> {
+    let platform = options.platform.clone();
+    for source in options.contexts.values_mut() {
+        if let ContextSource::OciLayout(folder, reference) = source {
+            let manifest =
+                oci_layout::take(&session.store, folder, reference.as_deref(), &platform)?;
+            *source = ContextSource::Image(manifest.to_string());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! Archives as build contexts: what is in a tar as a layer. Read as layers are, never unpacked to a disk; owned by root, as all
+//! files of a context. Unaware of where the archive comes from.
+
+use super::fetch::error::FetchError;
+use super::fetch::layer;
+use crate::copy::archive::unpack_stream;
+use kiln_cache::Store;
+use kiln_oci::Digest;
+use std::io::Read;
+
+/// The layer with the files of an archive (a tar, perhaps compressed), which messages call `name`. `None` for what is no
+/// archive; the inner one for an archive without files.
+///
+/// # Errors
+/// When the archive is damaged or hostile, or the store fails.
+pub fn unpack(
+    store: &Store,
+    reader: impl Read,
+    name: &str,
+) -> Result<Option<Option<Digest>>, FetchError> {
+    let scratch = store.scratch_dir("archive")?;
+    let files = unpack_stream(reader, name.to_owned(), &scratch);
+    let made = files.map_err(FetchError::from).and_then(|files| {
+        let of = |files| layer::of_tree(store, &files, b"", |entry| (entry.mode, entry.mtime));
+        files.map(of).transpose()
+    });
+    store.discard(&scratch)?;
+    made
+}
