@@ -86,17 +86,25 @@ impl Session {
         if let Some(scheme) = schemes().get(&endpoint.host) {
             return Ok(scheme);
         }
-        let mut attempts = Attempts::new(self);
-        let scheme = loop {
-            let request = Request::new(Method::GET, endpoint.url("https", "")?, endpoint, self);
-            match self.hop(endpoint, &request, &request.url, None).await {
-                Ok(_) => break "https",
-                Err(Error::NotTls { .. }) => break "http",
-                Err(error) => attempts.failed(error).await?,
-            }
+        let scheme = match self.probe(endpoint, "https").await {
+            Ok(()) => "https",
+            Err(Error::NotTls { .. }) => "http",
+            // Some servers hang up on a greeting that they do not understand.
+            Err(error) if error.is_passing() => match self.probe(endpoint, "http").await {
+                Ok(()) => "http",
+                Err(_) => return Err(error),
+            },
+            Err(error) => return Err(error),
         };
         schemes().insert(endpoint.host.clone(), scheme);
         Ok(scheme)
+    }
+
+    /// Whether anybody answers, whatever it is.
+    async fn probe(&self, endpoint: &Endpoint, scheme: &str) -> Result<()> {
+        let request = Request::new(Method::GET, endpoint.url(scheme, "")?, endpoint, self);
+        let answer = self.hop(endpoint, &request, &request.url, None).await;
+        answer.map(drop)
     }
 
     /// Asks, again after passing failures; any answer that is none of `hoped` is an error.
@@ -142,13 +150,17 @@ impl Session {
             return Ok(response);
         }
         let challenged = self.challenged(endpoint, response.headers(), &request.scopes);
-        match challenged.await? {
+        let response = match challenged.await? {
             // What was shown has expired, or nothing was shown.
             Some(other) if Some(&other) != shown.as_ref() => {
-                self.follow(endpoint, request, Some(&other)).await
+                self.follow(endpoint, request, Some(&other)).await?
             }
-            _ => Err(self.unauthorized(endpoint, request, response).await?),
+            _ => response,
+        };
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
         }
+        Err(self.unauthorized(endpoint, request, response).await?)
     }
 
     async fn unauthorized(

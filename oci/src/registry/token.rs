@@ -13,7 +13,7 @@ use super::credentials::Credential;
 use super::endpoint::Endpoint;
 use super::error::{Error, Result};
 use super::exchange::{Payload, Request};
-use super::retry::{Attempts, retry_after};
+use super::retry::retry_after;
 use super::session::Session;
 use super::transport::{host_of, without_query};
 
@@ -55,13 +55,8 @@ impl Session {
         all.extend(named.iter().map(String::as_str));
         all.dedup();
         let request = request(self, endpoint, realm, service.as_deref(), &all, credential)?;
-        let mut attempts = Attempts::new(self);
-        let body = loop {
-            match self.ask_for_token(endpoint, &request, realm).await {
-                Ok(body) => break body,
-                Err(error) => attempts.failed(error).await?,
-            }
-        };
+        // Whoever needs the token tries again.
+        let body = self.ask_for_token(endpoint, &request, realm).await?;
         read(&body).map_err(|reason| refused(endpoint, realm, reason))
     }
 

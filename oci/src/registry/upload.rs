@@ -182,7 +182,7 @@ impl Push<'_> {
             .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         let response = self
             .session
-            .ask(self.endpoint, &request, &[StatusCode::ACCEPTED])
+            .ask_once(self.endpoint, &request, &[StatusCode::ACCEPTED])
             .await?;
         let least = response.headers().get(LEAST_PIECE);
         let least = least.and_then(|least| least.to_str().ok()?.parse().ok());

@@ -1,0 +1,512 @@
+//! A registry on a loopback port that misbehaves as it is told: each fault is for some requests, some times. Unaware of
+//! who asks it; the tests of the client and the end-to-end tests include it.
+//!
+//! One thread a connection, one request a connection, everything in memory. It speaks plain http; a TLS greeting is
+//! answered as Go's servers do, with a plain 400.
+
+#![allow(dead_code)] // Each of those who include this file uses a part of it.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use kiln_oci::Digest;
+
+/// What goes wrong.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// This status with these headers and this body.
+    Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
+    /// Only so many bytes of the body, then the end.
+    Truncate(usize),
+    /// So many bytes of the body, then one byte after each pause.
+    Drip(usize, Duration),
+    /// So many bytes of the body, then nothing.
+    Stall(usize),
+    /// No answer at all.
+    Silence,
+    /// The first byte of the body is another one.
+    Corrupt,
+    /// Another length is announced.
+    Length(u64),
+    /// Another digest is announced.
+    DigestHeader(String),
+    /// Elsewhere.
+    Redirect(u16, String),
+    /// A kilobyte in each of so many headers.
+    Headers(usize),
+    /// The range is not looked at.
+    IgnoreRange,
+    /// The range is refused.
+    RefuseRange,
+    /// So many bytes of what is sent are kept, then the connection is reset.
+    Reset(usize),
+}
+
+/// Which requests a fault is for, how often.
+struct Rule {
+    method: &'static str,
+    part: String,
+    fault: Fault,
+    times: usize,
+}
+
+/// What must be shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// Nothing.
+    Open,
+    /// `user:password` with each request.
+    Basic,
+    /// A token, which is handed out to `user:password`.
+    Token,
+    /// A token, which is handed out to anybody.
+    AnonymousToken,
+}
+
+/// A request as it came.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    pub method: String,
+    /// With its query.
+    pub path: String,
+    /// Names in lower case.
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+#[derive(Default)]
+struct State {
+    blobs: BTreeMap<String, Vec<u8>>,
+    manifests: BTreeMap<String, (String, Vec<u8>)>,
+    uploads: BTreeMap<String, Vec<u8>>,
+    seen: Vec<Seen>,
+    rules: Vec<Rule>,
+    tokens: Vec<String>,
+    issued: usize,
+}
+
+/// A running registry; it ends with the test's process.
+#[derive(Clone)]
+pub struct Registry {
+    /// `127.0.0.1:port`.
+    pub host: String,
+    guard: Guard,
+    state: Arc<Mutex<State>>,
+}
+
+/// An answer, before faults.
+struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn new(status: u16) -> Self {
+        Answer {
+            status,
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    fn error(status: u16, code: &str, message: &str) -> Self {
+        Answer::new(status).body(format!(
+            r#"{{"errors":[{{"code":"{code}","message":"{message}"}}]}}"#
+        ))
+    }
+}
+
+impl Registry {
+    pub fn start(guard: Guard) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let registry = Registry {
+            host: listener.local_addr().unwrap().to_string(),
+            guard,
+            state: Arc::default(),
+        };
+        let server = registry.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let server = server.clone();
+                // A client may go away at any time: that is its right.
+                thread::spawn(move || drop(server.serve(stream)));
+            }
+        });
+        registry
+    }
+
+    pub fn fault(&self, method: &'static str, part: &str, times: usize, fault: Fault) {
+        self.state().rules.push(Rule {
+            method,
+            part: part.into(),
+            fault,
+            times,
+        });
+    }
+
+    pub fn put_blob(&self, bytes: &[u8]) -> Digest {
+        let digest = Digest::of(bytes);
+        self.state().blobs.insert(digest.to_string(), bytes.into());
+        digest
+    }
+
+    pub fn put_manifest(&self, name: &str, media_type: &str, bytes: &[u8]) -> Digest {
+        let digest = Digest::of(bytes);
+        for reference in [
+            name.to_owned(),
+            name.split(':').next().unwrap().to_owned() + ":" + &digest.to_string(),
+        ] {
+            let (repository, reference) = reference.split_once(':').unwrap();
+            let key = format!("{repository}/manifests/{reference}");
+            self.state()
+                .manifests
+                .insert(key, (media_type.into(), bytes.into()));
+        }
+        digest
+    }
+
+    pub fn has_blob(&self, digest: Digest) -> bool {
+        self.state().blobs.contains_key(&digest.to_string())
+    }
+
+    /// Uploads that were begun and not finished.
+    pub fn open_uploads(&self) -> usize {
+        self.state().uploads.len()
+    }
+
+    /// All requests so far.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.state().seen.clone()
+    }
+
+    /// How many requests with this method have `part` in their path.
+    pub fn count(&self, method: &str, part: &str) -> usize {
+        let seen = self.seen();
+        seen.iter()
+            .filter(|seen| seen.method == method && seen.path.contains(part))
+            .count()
+    }
+
+    /// No token is valid any more.
+    pub fn revoke(&self) {
+        self.state().tokens.clear();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
+        let mut first = [0];
+        stream.peek(&mut first)?;
+        if first == [0x16] {
+            return stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n");
+        }
+        let Some((mut seen, length)) = read_head(&mut stream)? else {
+            return Ok(());
+        };
+        let fault = self.fault_for(&seen);
+        if let Some(Fault::Reset(kept)) = fault {
+            // What is not read makes the kernel reset the connection.
+            seen.body = vec![0; kept.min(length)];
+            stream.read_exact(&mut seen.body)?;
+            self.keep_part(&seen);
+            self.state().seen.push(seen);
+            return Ok(());
+        }
+        seen.body = vec![0; length];
+        stream.read_exact(&mut seen.body)?;
+        self.state().seen.push(seen.clone());
+        let answer = match fault {
+            Some(Fault::IgnoreRange) => {
+                seen.headers.remove("range");
+                self.answer(&seen)
+            }
+            Some(Fault::RefuseRange) if seen.headers.contains_key("range") => Answer::new(416),
+            _ => self.answer(&seen),
+        };
+        write_answer(&mut stream, &seen, answer, fault)
+    }
+
+    fn fault_for(&self, seen: &Seen) -> Option<Fault> {
+        let mut state = self.state();
+        let rule = state.rules.iter_mut().find(|rule| {
+            rule.times > 0 && rule.method == seen.method && seen.path.contains(&rule.part)
+        })?;
+        rule.times -= 1;
+        Some(rule.fault.clone())
+    }
+
+    fn keep_part(&self, seen: &Seen) {
+        if let Some(upload) = self.state().uploads.get_mut(upload_id(&seen.path)) {
+            upload.extend_from_slice(&seen.body);
+        }
+    }
+
+    fn answer(&self, seen: &Seen) -> Answer {
+        if seen.path.starts_with("/token") {
+            return self.token(seen);
+        }
+        if let Some(challenge) = self.challenge(seen) {
+            return Answer::error(401, "UNAUTHORIZED", "authentication required")
+                .header("WWW-Authenticate", challenge);
+        }
+        let path = seen.path.split('?').next().unwrap();
+        let Some(path) = path.strip_prefix("/v2/") else {
+            return Answer::new(404);
+        };
+        match (seen.method.as_str(), path) {
+            ("GET", "") => Answer::new(200).body("{}"),
+            _ if path.contains("/blobs/uploads/") => self.upload(seen),
+            ("GET" | "HEAD", _) if path.contains("/blobs/") => self.blob(seen, path),
+            ("GET" | "HEAD", _) => self.manifest(path),
+            ("PUT", _) => {
+                let (repository, reference) = path.split_once("/manifests/").unwrap();
+                let kind = &seen.headers["content-type"];
+                let digest =
+                    self.put_manifest(&format!("{repository}:{reference}"), kind, &seen.body);
+                Answer::new(201).header("Docker-Content-Digest", digest.to_string())
+            }
+            _ => Answer::new(405),
+        }
+    }
+
+    fn challenge(&self, seen: &Seen) -> Option<String> {
+        let shown = seen.headers.get("authorization");
+        let shown = shown.map(String::as_str).unwrap_or_default();
+        let bearer = format!(
+            r#"Bearer realm="http://{}/token",service="test""#,
+            self.host
+        );
+        match self.guard {
+            Guard::Open => None,
+            Guard::Basic if shown == BASIC => None,
+            Guard::Basic => Some(r#"Basic realm="test""#.into()),
+            _ => {
+                let token = shown.strip_prefix("Bearer ").unwrap_or_default();
+                let valid = self.state().tokens.iter().any(|valid| valid == token);
+                (!valid).then_some(bearer)
+            }
+        }
+    }
+
+    fn token(&self, seen: &Seen) -> Answer {
+        let shown = seen.headers.get("authorization").map(String::as_str);
+        let form = String::from_utf8_lossy(&seen.body);
+        let trusted = shown == Some(BASIC) || form.contains("refresh_token=identity");
+        if self.guard == Guard::Token && !trusted {
+            return Answer::error(401, "UNAUTHORIZED", "wrong password");
+        }
+        let mut state = self.state();
+        state.issued += 1;
+        let token = format!("token-{}", state.issued);
+        state.tokens.push(token.clone());
+        Answer::new(200).body(format!(r#"{{"token":"{token}","expires_in":300}}"#))
+    }
+
+    fn blob(&self, seen: &Seen, path: &str) -> Answer {
+        let digest = path.rsplit('/').next().unwrap();
+        let Some(blob) = self.state().blobs.get(digest).cloned() else {
+            return Answer::error(404, "BLOB_UNKNOWN", "blob unknown");
+        };
+        let range = seen.headers.get("range").and_then(|range| {
+            let start = range.strip_prefix("bytes=")?.strip_suffix('-')?;
+            start.parse::<usize>().ok()
+        });
+        match range {
+            None => Answer::new(200).body(blob),
+            Some(start) if start >= blob.len() => Answer::new(416),
+            Some(start) => {
+                let range = format!("bytes {start}-{}/{}", blob.len() - 1, blob.len());
+                Answer::new(206)
+                    .header("Content-Range", range)
+                    .body(&blob[start..])
+            }
+        }
+    }
+
+    fn manifest(&self, path: &str) -> Answer {
+        match self.state().manifests.get(path) {
+            None => Answer::error(404, "MANIFEST_UNKNOWN", "manifest unknown"),
+            Some((kind, bytes)) => Answer::new(200)
+                .header("Content-Type", kind)
+                .header("Docker-Content-Digest", Digest::of(bytes).to_string())
+                .body(bytes.clone()),
+        }
+    }
+
+    fn upload(&self, seen: &Seen) -> Answer {
+        let id = upload_id(&seen.path).to_owned();
+        let (place, query) = seen.path.split_once('?').unwrap_or((&seen.path, ""));
+        let query = query.replace("%3A", ":");
+        let parameter = |name: &str| {
+            let mut all = query.split('&').filter_map(|pair| pair.split_once('='));
+            all.find(|(key, _)| *key == name)
+                .map(|(_, value)| value.to_owned())
+        };
+        let mut state = self.state();
+        if seen.method == "POST" {
+            if parameter("mount").is_some_and(|digest| state.blobs.contains_key(&digest)) {
+                return Answer::new(201);
+            }
+            state.issued += 1;
+            let id = format!("u{}", state.issued);
+            state.uploads.insert(id.clone(), Vec::new());
+            return Answer::new(202).header("Location", format!("{place}{id}"));
+        }
+        let Some(upload) = state.uploads.get_mut(&id) else {
+            return Answer::error(404, "BLOB_UPLOAD_UNKNOWN", "upload unknown");
+        };
+        let start = seen.headers.get("content-range");
+        let start = start.and_then(|range| range.split_once('-')?.0.parse::<usize>().ok());
+        if start.is_some_and(|start| start != upload.len()) {
+            return Answer::new(416);
+        }
+        upload.extend_from_slice(&seen.body);
+        let range = format!("0-{}", upload.len().saturating_sub(1));
+        match seen.method.as_str() {
+            "GET" => Answer::new(204)
+                .header("Range", range)
+                .header("Location", place),
+            "PATCH" => Answer::new(202)
+                .header("Range", range)
+                .header("Location", place),
+            "DELETE" => {
+                state.uploads.remove(&id);
+                Answer::new(204)
+            }
+            _ => {
+                let blob = state.uploads.remove(&id).unwrap();
+                let digest = Digest::of(&blob).to_string();
+                if parameter("digest") != Some(digest.clone()) {
+                    return Answer::error(400, "DIGEST_INVALID", "digest invalid");
+                }
+                state.blobs.insert(digest, blob);
+                Answer::new(201)
+            }
+        }
+    }
+}
+
+/// Longer than any test waits.
+const FOR_EVER: Duration = Duration::from_secs(60);
+
+/// `user:password`.
+const BASIC: &str = "Basic dXNlcjpwYXNzd29yZA==";
+
+fn upload_id(path: &str) -> &str {
+    let path = path.split('?').next().unwrap();
+    path.rsplit('/').next().unwrap()
+}
+
+/// The head of a request and the length of its body.
+fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<(Seen, usize)>> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        if stream.read(&mut byte)? == 0 {
+            return Ok(None);
+        }
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let mut lines = head.lines();
+    let mut words = lines.next().unwrap().split(' ');
+    let mut seen = Seen {
+        method: words.next().unwrap().into(),
+        path: words.next().unwrap().into(),
+        ..Seen::default()
+    };
+    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+        seen.headers.insert(name.to_ascii_lowercase(), value.into());
+    }
+    let length = seen.headers.get("content-length");
+    let length = length.map_or(0, |length| length.parse().unwrap());
+    Ok(Some((seen, length)))
+}
+
+fn write_answer(
+    stream: &mut TcpStream,
+    seen: &Seen,
+    mut answer: Answer,
+    fault: Option<Fault>,
+) -> std::io::Result<()> {
+    let mut length = answer.body.len() as u64;
+    let (mut sent, mut after) = (usize::MAX, None);
+    match fault {
+        Some(Fault::Silence) => {
+            thread::sleep(FOR_EVER);
+            return Ok(());
+        }
+        Some(Fault::Answer(status, headers, body)) => {
+            answer = Answer::new(status).body(body);
+            answer.headers = headers.into_iter().map(|(k, v)| (k.into(), v)).collect();
+            length = answer.body.len() as u64;
+        }
+        Some(Fault::Redirect(status, to)) => {
+            answer = Answer::new(status).header("Location", to);
+            length = 0;
+        }
+        Some(Fault::Headers(number)) => {
+            let value = "x".repeat(1024);
+            answer
+                .headers
+                .extend((0..number).map(|n| (format!("X-{n}"), value.clone())));
+        }
+        Some(Fault::DigestHeader(digest)) => {
+            answer
+                .headers
+                .retain(|(name, _)| name != "Docker-Content-Digest");
+            answer = answer.header("Docker-Content-Digest", digest);
+        }
+        Some(Fault::Corrupt) => answer.body[0] ^= 1,
+        Some(Fault::Length(other)) => length = other,
+        Some(Fault::Truncate(bytes)) => sent = bytes,
+        Some(Fault::Stall(bytes)) => (sent, after) = (bytes, Some(FOR_EVER)),
+        Some(Fault::Drip(bytes, pause)) => (sent, after) = (bytes, Some(pause)),
+        _ => {}
+    }
+    write_head(stream, &answer, length)?;
+    if seen.method == "HEAD" {
+        return Ok(());
+    }
+    let (now, later) = answer.body.split_at(sent.min(answer.body.len()));
+    stream.write_all(now)?;
+    match after {
+        Some(FOR_EVER) => thread::sleep(FOR_EVER),
+        Some(pause) => {
+            for byte in later {
+                thread::sleep(pause);
+                stream.write_all(&[*byte])?;
+            }
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+fn write_head(stream: &mut TcpStream, answer: &Answer, length: u64) -> std::io::Result<()> {
+    let mut head = format!("HTTP/1.1 {} X\r\nConnection: close\r\n", answer.status);
+    if answer.status != 204 {
+        head += &format!("Content-Length: {length}\r\n");
+    }
+    for (name, value) in &answer.headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    stream.write_all(format!("{head}\r\n").as_bytes())
+}
