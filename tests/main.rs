@@ -19,6 +19,7 @@ mod bad_input;
 mod build_flags;
 mod build_run;
 mod build_stages;
+mod builds;
 mod cache;
 mod checks;
 mod contexts;

@@ -309,7 +309,7 @@ impl Plan {
         Ok(())
     }
 
-    /// The stage to build.
+    /// The stage to build: by name, else by number, as the classic builder and buildah take it.
     pub(super) fn target(&self, world: &World<'_>) -> Result<usize, Diagnostic> {
         let last = world.dockerfile.stages.len().checked_sub(1);
         let end = Span::default();
@@ -319,6 +319,10 @@ impl Plan {
                 .ok_or_else(|| Diagnostic::error(code::NO_STAGE, Phase::Evaluate, end, message));
         };
         if let Some(&index) = self.names.get(&name.to_lowercase()) {
+            return Ok(index);
+        }
+        let stages = world.dockerfile.stages.len();
+        if let Some(index) = name.parse().ok().filter(|index| *index < stages) {
             return Ok(index);
         }
         let message = format!("target stage {name:?} could not be found");

@@ -46,9 +46,9 @@ fn make(
     } else {
         Accounts::default()
     };
-    let identity = names.identity(user)?;
+    // As for --chown, and unlike in RUN, a number alone is the group's too: BuildKit makes the folder so.
     let changes = Changes {
-        owner: Some((identity.uid, identity.gid)),
+        owner: Some(names.owner(user)?),
         chmod: None,
         now,
         latest: execution.plan.graph.source_date_epoch,
