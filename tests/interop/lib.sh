@@ -124,7 +124,7 @@ podman_run() { podman run --pull never --rm --network none --ulimit nofile=1024:
 # The host's way to the network, as arguments of `kiln build`: proxies, package index, certificates. Fixtures name none of them.
 network_arguments() {
   local name bundle
-  for name in http_proxy https_proxy no_proxy PIP_INDEX_URL; do
+  for name in http_proxy https_proxy no_proxy PIP_INDEX_URL NPM_CONFIG_REGISTRY; do
     [ -z "${!name:-}" ] || printf '%s\n' --build-arg "$name=${!name}"
   done
   for bundle in "${SSL_CERT_FILE:-}" /etc/ssl/certs/ca-certificates.crt; do
