@@ -435,6 +435,10 @@ fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<(Seen, usize)>> {
     for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
         seen.headers.insert(name.to_ascii_lowercase(), value.into());
     }
+    // A proxy is asked for a whole address.
+    if let Some((_, address)) = seen.path.split_once("://") {
+        seen.path = address[address.find('/').unwrap()..].into();
+    }
     let length = seen.headers.get("content-length");
     let length = length.map_or(0, |length| length.parse().unwrap());
     Ok(Some((seen, length)))

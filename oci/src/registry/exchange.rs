@@ -320,3 +320,40 @@ fn refuse_downgrade(from: &Url, to: &Url) -> Result<()> {
 pub(super) fn same_origin(one: &Url, other: &Url) -> bool {
     one.origin() == other.origin()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::authorize::check_realm;
+    use super::*;
+
+    #[test]
+    fn nothing_leads_from_https_to_http() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let (secure, plain) = (
+            url("https://a.example/v2/"),
+            url("http://a.example/token?x=hidden"),
+        );
+        let error = refuse_downgrade(&secure, &plain).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "a.example redirects from https to plain http, at a.example"
+        );
+        assert!(refuse_downgrade(&plain, &secure).is_ok());
+        let error = check_realm(&secure, &plain).unwrap_err().to_string();
+        let expected =
+            "cannot get a token for a.example from http://a.example/token: it is not https";
+        assert_eq!(error, expected);
+        assert!(check_realm(&plain, &plain).is_ok());
+        assert!(
+            !same_origin(&secure, &plain) && !same_origin(&secure, &url("https://a.example:444/"))
+        );
+    }
+
+    #[test]
+    fn a_body_is_only_sent_on_where_it_must_not_change() {
+        assert!(is_redirect(StatusCode::FOUND, &Method::GET));
+        assert!(!is_redirect(StatusCode::FOUND, &Method::PUT));
+        assert!(is_redirect(StatusCode::TEMPORARY_REDIRECT, &Method::PUT));
+        assert!(!is_redirect(StatusCode::NOT_MODIFIED, &Method::GET));
+    }
+}

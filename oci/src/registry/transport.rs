@@ -34,12 +34,30 @@ impl Transports {
         if let Some(client) = place.get() {
             return Ok(client.clone());
         }
-        let client = build(checked, settings)?;
+        let client = build_for(checked, settings)?;
         Ok(place.get_or_init(|| client).clone())
     }
 }
 
-fn build(checked: bool, settings: &Settings) -> Result<reqwest::Client> {
+/// Whose certificates are good.
+enum Trust {
+    Anybody,
+    System,
+    Only(Vec<Certificate>),
+}
+
+fn build_for(checked: bool, settings: &Settings) -> Result<reqwest::Client> {
+    if !checked {
+        return build(Trust::Anybody, settings);
+    }
+    if let Some(certificates) = certificates(&settings.certificates)? {
+        return build(Trust::Only(certificates), settings);
+    }
+    // A system without any authority can still speak plain http; https says what is missing.
+    build(Trust::System, settings).or_else(|_| build(Trust::Only(Vec::new()), settings))
+}
+
+fn build(trust: Trust, settings: &Settings) -> Result<reqwest::Client> {
     // The provider is the process's; whoever comes first installs the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let Patience { connect, .. } = settings.patience;
@@ -56,11 +74,11 @@ fn build(checked: bool, settings: &Settings) -> Result<reqwest::Client> {
     for proxy in proxies(&settings.proxies)? {
         builder = builder.proxy(proxy);
     }
-    if !checked {
-        builder = builder.tls_danger_accept_invalid_certs(true);
-    } else if let Some(certificates) = certificates(&settings.certificates)? {
-        builder = builder.tls_certs_only(certificates);
-    }
+    builder = match trust {
+        Trust::Anybody => builder.tls_danger_accept_invalid_certs(true),
+        Trust::System => builder,
+        Trust::Only(certificates) => builder.tls_certs_only(certificates),
+    };
     builder.build().map_err(|error| Error::Setting {
         what: "cannot set up TLS",
         reason: innermost(&error),

@@ -12,7 +12,7 @@ use super::error::{Error, Result};
 use super::exchange::{Payload, Request, location};
 use super::retry::Attempts;
 use super::session::Session;
-use super::upload_body::Upload;
+use super::upload_body::{Rest, Source, Upload};
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 
@@ -44,6 +44,8 @@ struct Push<'a> {
     blob: &'a Descriptor,
     open: Open<'a>,
     place: Option<Place>,
+    /// The reader, between two pieces.
+    rest: Rest,
     /// Whether one request was refused.
     in_pieces: bool,
 }
@@ -64,6 +66,7 @@ impl Session {
             blob,
             open,
             place: None,
+            rest: Rest::default(),
             in_pieces: false,
         };
         push.run().await
@@ -123,6 +126,8 @@ impl Push<'_> {
             if self.refused(&error) {
                 continue;
             }
+            // Some proxies hang up in place of an answer when a body is too large for them.
+            self.in_pieces |= failures > 0 && matches!(error, Error::Broken { .. });
             let patience = &self.session.settings.patience;
             let mut attempts = Attempts::after(self.session, failures, patience.retries);
             failures += 1;
@@ -277,12 +282,16 @@ impl Push<'_> {
     fn body(&self, offset: u64, length: u64) -> Result<Upload> {
         let digest = self.blob.digest;
         let wrong = |source| Error::Source { digest, source };
+        if let Some(source) = self.rest.take(offset) {
+            return Upload::new(source, digest, length, self.rest.clone());
+        }
         let mut reader = (self.open)().map_err(wrong)?;
         let skipped = io::copy(&mut (&mut reader).take(offset), &mut io::sink()).map_err(wrong)?;
         if skipped < offset {
             return Err(wrong(io::ErrorKind::UnexpectedEof.into()));
         }
-        Upload::new(reader, digest, length)
+        let source = Source { reader, offset };
+        Upload::new(source, digest, length, self.rest.clone())
     }
 }
 

@@ -29,6 +29,32 @@ pub(super) struct Upload {
     pieces: Receiver<io::Result<Bytes>>,
 }
 
+/// The reader of a blob, and where it stands.
+pub(super) struct Source {
+    pub reader: Box<dyn Read + Send>,
+    pub offset: u64,
+}
+
+/// Where a reader is left for the piece after the one that it was read for, so that a blob that goes
+/// in pieces is read once.
+#[derive(Clone, Default)]
+pub(super) struct Rest(Arc<Mutex<Option<Source>>>);
+
+impl Rest {
+    fn put(&self, source: Source) {
+        *self.lock() = Some(source);
+    }
+
+    /// The reader, if it stands at `offset`.
+    pub(super) fn take(&self, offset: u64) -> Option<Source> {
+        self.lock().take().filter(|source| source.offset == offset)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Source>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// How far a body came; clones share it.
 #[derive(Clone)]
 pub(super) struct Sent(Arc<Shared>);
@@ -42,18 +68,25 @@ struct Shared {
 }
 
 impl Upload {
-    /// The next `size` bytes of `reader`, a part of the blob `digest`.
+    /// The next `size` bytes of the blob `digest`. When these are read, the reader is put into `rest`.
     ///
     /// # Errors
     /// [`Error::Source`] when no thread can be started.
-    pub(super) fn new(reader: Box<dyn Read + Send>, digest: Digest, size: u64) -> Result<Self> {
+    pub(super) fn new(source: Source, digest: Digest, size: u64, rest: Rest) -> Result<Self> {
         let (sender, pieces) = channel(WAITING);
         let read = move || {
-            let mut reader = reader;
+            let Source { mut reader, offset } = source;
             let mut left = size;
             while left > 0 {
                 let piece = piece(&mut reader, left);
                 left -= piece.as_ref().map_or(left, |bytes| bytes.len() as u64);
+                if left == 0 && piece.is_ok() {
+                    let offset = offset + size;
+                    rest.put(Source { reader, offset });
+                    // Only now: the answer to the last piece may be quick, and nobody may want it.
+                    let _ = sender.blocking_send(piece);
+                    return;
+                }
                 if sender.blocking_send(piece).is_err() {
                     return;
                 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kiln_oci::media_type::OCI_MANIFEST;
-use kiln_oci::registry::{Cancel, Client, Configuration, Error, Settings};
+use kiln_oci::registry::{Cancel, Client, Configuration, Error, Proxies, Settings};
 use kiln_oci::{Digest, Reference};
 
 use super::registry::{Fault, Registry};
@@ -263,6 +263,44 @@ fn mirrors_are_asked_first_and_the_registry_last() {
         ),
         (3, 1)
     );
+}
+
+#[test]
+fn a_proxy_is_asked_and_its_password_not_shown() {
+    let proxy = with_manifest();
+    let through = |address: String| {
+        let settings = Settings {
+            insecure: vec!["registry.invalid".into()],
+            proxies: Proxies {
+                http: Some(address),
+                ..Proxies::default()
+            },
+            ..settings()
+        };
+        Client::new(settings).manifest(&Reference::parse("registry.invalid/app:v1").unwrap())
+    };
+    through(format!("http://user:hidden@{}", proxy.host)).unwrap();
+    let seen = proxy.seen();
+    assert_eq!(seen.len(), 2);
+    assert!(
+        seen.iter()
+            .all(|seen| seen.headers["proxy-authorization"] == "Basic dXNlcjpoaWRkZW4=")
+    );
+    assert!(
+        seen.iter()
+            .all(|seen| !seen.headers.contains_key("authorization"))
+    );
+    for address in [
+        "http://user:hidden@127.0.0.1:1",
+        "http://user:hidden@[",
+        "user:hidden",
+    ] {
+        let error = through(address.into()).unwrap_err();
+        assert!(
+            !format!("{error} {error:?}").contains("hidden"),
+            "{error:?}"
+        );
+    }
 }
 
 #[test]

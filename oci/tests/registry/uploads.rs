@@ -82,6 +82,28 @@ fn a_blob_that_is_too_much_at_once_goes_in_pieces() {
 }
 
 #[test]
+fn a_proxy_that_hangs_up_gets_pieces_and_the_blob_is_read_once_for_them() {
+    let registry = open();
+    registry.fault("PUT", "/blobs/uploads/", 2, Fault::Reset(0));
+    let bytes = content(40 << 20);
+    let opened = AtomicUsize::new(0);
+    let open = || -> io::Result<Box<dyn Read + Send>> {
+        opened.fetch_add(1, Ordering::SeqCst);
+        Ok(Box::new(Cursor::new(content(40 << 20))))
+    };
+    let descriptor = blob(Digest::of(&bytes), &bytes);
+    client()
+        .push_blob(&app(&registry), &descriptor, &open)
+        .unwrap();
+    assert!(registry.has_blob(descriptor.digest));
+    assert_eq!(
+        (registry.count("PUT", ""), registry.count("PATCH", "")),
+        (3, 3)
+    );
+    assert_eq!(opened.into_inner(), 3);
+}
+
+#[test]
 fn a_blob_that_changes_is_not_pushed() {
     let registry = open();
     let bytes = content(1000);
