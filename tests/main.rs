@@ -32,6 +32,7 @@ mod fetch_git;
 mod ignore;
 mod images;
 mod kill_loop;
+mod language;
 mod layers;
 mod maintenance;
 mod messages;
