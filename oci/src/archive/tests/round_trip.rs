@@ -210,7 +210,7 @@ fn indexes_are_saved_whole_and_docker_sees_one_of_them() {
         let contents = stream(&write_bytes(&saving, &blobs), &whole).unwrap();
         assert_eq!(contents.images.len(), 2);
         assert_eq!(contents.indexes[0].bytes, index.as_bytes());
-        assert_eq!(contents.indexes[0].references, [name.clone()]);
+        assert_eq!(contents.indexes[0].references, std::slice::from_ref(&name));
     }
     saving.format = Format::DockerArchive;
     let loaded = load_bytes(&write_bytes(&saving, &blobs));
