@@ -63,4 +63,13 @@ impl Store {
             source: Some(source),
         }
     }
+
+    /// The same store, which has what it has.
+    #[must_use]
+    pub fn without_source(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            source: None,
+        }
+    }
 }

@@ -1,11 +1,12 @@
 //! Everything that kiln reads from its environment, in one place; libraries get it as arguments.
 //!
-//! `KILN_STORE`, `KILN_DISABLE`, `KILN_LOG`, `NO_COLOR`, `SOURCE_DATE_EPOCH`, `PATH`, `HOME`, `XDG_DATA_HOME`, proxies and
-//! certificate authorities (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, …), and what
+//! `KILN_STORE`, `KILN_DISABLE`, `KILN_LOG`, `KILN_OFFLINE`, `NO_COLOR`, `SOURCE_DATE_EPOCH`, `PATH`, `HOME`, `XDG_DATA_HOME`,
+//! proxies and certificate authorities (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, …), where credentials are, and what
 //! `--build-arg NAME` and `--secret env=` name.
 
 use crate::failure::Failure;
 use clap::Args;
+use clap::builder::FalseyValueParser;
 use kiln_sandbox::Disabled;
 use std::path::PathBuf;
 
@@ -31,6 +32,12 @@ pub struct Globals {
         default_value = ""
     )]
     pub disable: String,
+    /// Do without the network: what is not in the store is missing
+    #[arg(long, global = true, env = "KILN_OFFLINE", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    pub offline: bool,
+    /// Registry that may speak plain http or show any certificate (may be repeated)
+    #[arg(long, global = true, value_name = "HOST[:PORT]")]
+    pub insecure_registry: Vec<String>,
 }
 
 impl Globals {

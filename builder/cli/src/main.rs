@@ -8,11 +8,13 @@ mod failure;
 mod filter;
 mod listing;
 mod output;
+mod network;
 mod render;
 mod session;
 mod signals;
 mod table;
 mod template;
+mod transfer;
 mod units;
 
 use clap::Parser;

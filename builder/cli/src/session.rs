@@ -2,9 +2,11 @@
 
 use crate::environment::{self, Globals};
 use crate::failure::Failure;
+use crate::network;
 use kiln_cache::{OpenOptions, Store};
 use kiln_engine::cancel::Cancel;
 use kiln_engine::event::Events;
+use kiln_engine::remote::Remote;
 use kiln_engine::session::{Host, Session};
 use kiln_sandbox::{EnterOptions, IdMap, enter};
 use std::time::SystemTime;
@@ -14,6 +16,7 @@ use std::time::SystemTime;
 /// # Errors
 /// When the namespaces cannot be entered or the store cannot be opened.
 pub fn open(globals: &Globals, events: Events, cancel: Cancel) -> Result<Session, Failure> {
+    let remote = network::remote(globals, &events, &cancel)?;
     let disabled = globals.disabled()?;
     let root = globals.store()?;
     let entered = enter(EnterOptions { disabled })?;
@@ -33,23 +36,35 @@ pub fn open(globals: &Globals, events: Events, cancel: Cancel) -> Result<Session
         now: SystemTime::now,
     };
     Ok(Session {
-        store,
+        store: remote.with_store(&store),
         events,
         cancel,
         ids: entered.ids,
         rootless: entered.rootless,
-        offline: false,
+        offline: globals.offline,
         disabled,
+        remote,
         host,
     })
 }
 
-/// Opens the store for a command that neither mounts nor looks into views.
+/// Opens the store for a command that neither mounts nor looks into views. Layers of which it has only the description come from
+/// their registry when the command needs them.
+///
+/// # Errors
+/// When it cannot be opened, or what says how to reach registries cannot be used.
+pub fn store(globals: &Globals) -> Result<Store, Failure> {
+    let remote = network::remote(globals, &Events::ignored(), &Cancel::default())?;
+    connected(globals, &remote)
+}
+
+/// The same with a way to registries that somebody watches.
 ///
 /// # Errors
 /// When it cannot be opened.
-pub fn store(globals: &Globals) -> Result<Store, Failure> {
-    Ok(Store::open(options(globals.store()?, IdMap::Root.key()))?)
+pub fn connected(globals: &Globals, remote: &Remote) -> Result<Store, Failure> {
+    let store = Store::open(options(globals.store()?, IdMap::Root.key()))?;
+    Ok(remote.with_store(&store))
 }
 
 /// Opens the store for a command that only reads. A store that cannot be written to is read as it is.

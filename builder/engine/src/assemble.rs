@@ -7,7 +7,7 @@ use crate::output::Done;
 use crate::plan::Plan;
 use jiff::Timestamp;
 use kiln_cache::StoreError;
-use kiln_oci::media_type::{OCI_CONFIG, OCI_LAYER};
+use kiln_oci::media_type::OCI_CONFIG;
 use kiln_oci::{Descriptor, Digest, History, ImageConfig, Manifest};
 use kiln_parser::graph::{HistoryStep, Stage};
 use std::collections::BTreeMap;
@@ -22,12 +22,12 @@ pub struct Image {
     pub config: Vec<u8>,
     /// Diff IDs, bottom first.
     pub layers: Vec<Digest>,
-    /// Bytes of all layer tars.
+    /// Bytes of all layers' blobs.
     pub bytes: u64,
 }
 
 /// Assembles the target of a plan. `now` is used only where no step and no base gives a time; `epoch` replaces all times.
-/// `size_of` tells the length of a layer's tar.
+/// `describe` tells the blob that holds a layer.
 ///
 /// # Errors
 /// When a layer is no longer in the store.
@@ -36,7 +36,7 @@ pub fn assemble(
     results: &BTreeMap<usize, Arc<Done>>,
     now: i64,
     epoch: Option<i64>,
-    size_of: impl Fn(&Digest) -> Result<u64, StoreError>,
+    describe: impl Fn(&Digest) -> Result<Descriptor, StoreError>,
 ) -> Result<Image, StoreError> {
     let stage = plan.graph.target_stage();
     let layers = results
@@ -61,22 +61,18 @@ pub fn assemble(
     config.rootfs.diff_ids.clone_from(&layers);
     config.history = history;
     let config = config.to_bytes();
-    let sizes = layers
-        .iter()
-        .map(size_of)
-        .collect::<Result<Vec<u64>, _>>()?;
     let descriptors = layers
         .iter()
-        .zip(&sizes)
-        .map(|(digest, size)| Descriptor::new(OCI_LAYER, *digest, *size))
-        .collect();
+        .map(describe)
+        .collect::<Result<Vec<Descriptor>, _>>()?;
+    let bytes = descriptors.iter().map(|layer| layer.size).sum();
     let manifest =
         Manifest::for_layers(Descriptor::of(OCI_CONFIG, &config), descriptors).to_bytes();
     Ok(Image {
         manifest,
         config,
         layers,
-        bytes: sizes.iter().sum(),
+        bytes,
     })
 }
 

@@ -9,7 +9,8 @@ use crate::options::BuildOptions;
 use crate::plan::{self, Plan, announce};
 use crate::session::Session;
 use kiln_cache::{KeyBuilder, MemoBundle};
-use kiln_oci::Digest;
+use kiln_oci::media_type::OCI_LAYER;
+use kiln_oci::{Descriptor, Digest};
 use kiln_parser::diagnostic::Diagnostic;
 
 /// A finished build.
@@ -65,8 +66,14 @@ fn make(
 ) -> Result<(Digest, Digest), BuildError> {
     let results = execute(session, options, plan)?;
     let now = session.host.seconds();
-    let size_of = |layer: &Digest| session.store.layer_index(layer).map(|index| index.tar_size);
-    let image = assemble(plan, &results, now, plan.graph.source_date_epoch, size_of)?;
+    let describe = |layer: &Digest| match plan.described.get(layer) {
+        Some(described) => Ok(described.clone()),
+        None => {
+            let index = session.store.layer_index(layer)?;
+            Ok(Descriptor::new(OCI_LAYER, *layer, index.tar_size))
+        }
+    };
+    let image = assemble(plan, &results, now, plan.graph.source_date_epoch, describe)?;
     let (manifest, config) = session.store.put_image(&image.manifest, &image.config)?;
     let records = results
         .values()

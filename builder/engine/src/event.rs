@@ -53,6 +53,16 @@ pub enum Outcome {
     Unchanged,
 }
 
+/// Which way a blob goes.
+#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// From a registry.
+    Download,
+    /// To one.
+    Upload,
+}
+
 /// What happened.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -76,6 +86,32 @@ pub enum EventKind {
         /// Bytes that had to be digested.
         bytes: u64,
         /// Microseconds it took.
+        took_us: u64,
+    },
+    /// A registry was asked what an image's name means.
+    Resolved {
+        /// The name, as people write it.
+        reference: String,
+        /// Digest of the manifest or index.
+        digest: String,
+        /// Microseconds it took.
+        took_us: u64,
+    },
+    /// A blob comes from a registry or goes to one. Sent at its start, at its end, and a few times a second.
+    Transfer {
+        /// Which way.
+        direction: Direction,
+        /// Registry and repository.
+        repository: String,
+        /// The blob's digest.
+        blob: String,
+        /// Bytes that are there.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+        /// All of it is there.
+        ended: bool,
+        /// Microseconds since it began.
         took_us: u64,
     },
     /// A step is being executed.

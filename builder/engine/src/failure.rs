@@ -66,6 +66,8 @@ pub struct MissingImage {
     pub span: Span,
     /// Why it cannot be used, when the reason is another than absence.
     pub problem: Option<String>,
+    /// What a person can do about it.
+    pub hint: Option<String>,
 }
 
 /// A step that failed.

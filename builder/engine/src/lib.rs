@@ -19,6 +19,7 @@ pub mod options;
 pub mod output;
 pub mod pending;
 pub mod plan;
+pub mod remote;
 pub mod rootfs;
 pub mod schedule;
 pub mod session;

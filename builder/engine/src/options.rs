@@ -99,6 +99,8 @@ pub struct BuildOptions {
     pub epoch_of_context: bool,
     /// `--add-host`: name and address.
     pub extra_hosts: Vec<(String, String)>,
+    /// `--pull`: registries are asked whether names mean something newer.
+    pub pull: bool,
     /// `--shm-size`, bytes.
     pub shm_size: Option<u64>,
 }
@@ -125,6 +127,7 @@ impl BuildOptions {
             source_date_epoch: None,
             epoch_of_context: false,
             extra_hosts: Vec::new(),
+            pull: false,
             shm_size: None,
         }
     }

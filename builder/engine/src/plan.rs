@@ -9,9 +9,9 @@ use crate::output::{Output, Stack};
 use crate::session::Session;
 use crate::source::fetch::{Access, Fetches, Remote};
 use crate::source::reach::Reach;
-use crate::source::{context, open};
+use crate::source::{context, image, open};
 use kiln_cache::{KeyBuilder, StoredImage};
-use kiln_oci::{Digest, ImageConfig};
+use kiln_oci::{Compression, Descriptor, Digest, Manifest};
 use kiln_parser::Dockerfile;
 use kiln_parser::diagnostic::Diagnostic;
 use kiln_parser::graph::{Node, NodeId, Op, StageGraph};
@@ -30,6 +30,8 @@ pub struct Plan {
     pub wanted: Vec<bool>,
     /// Contexts, base images and scratch, by node.
     pub sources: BTreeMap<usize, Output>,
+    /// What the images' manifests say of their layers, by diff ID: layers of a base keep their blobs.
+    pub described: BTreeMap<Digest, Descriptor>,
     /// Per node: digest of the operation without its inputs.
     pub definitions: Vec<Digest>,
     /// Per node: digest of everything that it is made from, known before anything runs.
@@ -108,6 +110,7 @@ pub fn plan(session: &Session, options: &BuildOptions) -> Result<Plan, BuildErro
         graph,
         wanted,
         sources,
+        described: described(&images),
         definitions,
         derived,
         warnings,
@@ -153,14 +156,16 @@ fn evaluate(
             .map_err(BuildError::Dockerfile)?
         {
             Evaluation::Graph(graph) => {
-                let missing = graph_images(session, &graph, &mut images);
+                let missing = graph_images(session, &graph, &mut images, options.pull);
                 return if missing.is_empty() {
                     Ok((parsed.dockerfile, *graph, images))
                 } else {
                     Err(BuildError::MissingImages(missing))
                 };
             }
-            Evaluation::Needs(requests) => resolve(session, &requests, &mut bases, &mut images)?,
+            Evaluation::Needs(requests) => {
+                resolve(session, &requests, options.pull, &mut bases, &mut images)?;
+            }
         }
     }
 }
@@ -194,12 +199,14 @@ pub(crate) fn inputs(options: &BuildOptions) -> Inputs {
 fn resolve(
     session: &Session,
     requests: &[ImageRequest],
+    refresh: bool,
     bases: &mut Bases,
     images: &mut Images,
 ) -> Result<(), BuildError> {
     let mut missing = Vec::new();
-    for request in requests {
-        match find(session, request) {
+    let found = image::find(session, requests, refresh);
+    for (request, found) in requests.iter().zip(found) {
+        match found {
             Ok((image, config)) => {
                 bases.insert(request, config);
                 images.insert(request.reference.clone(), image);
@@ -214,58 +221,59 @@ fn resolve(
     }
 }
 
-fn find(
+/// Images that only lend files have no configuration to be asked for; those that the target needs are found here.
+fn graph_images(
     session: &Session,
-    request: &ImageRequest,
-) -> Result<(StoredImage, ImageConfig), MissingImage> {
-    let missing = |problem| MissingImage {
-        reference: request.reference.clone(),
-        span: request.span,
-        problem,
-    };
-    let image = session
-        .store
-        .find_image(&request.reference)
-        .map_err(|error| match error {
-            kiln_cache::ImageError::NotFound { .. } => missing(None),
-            other => missing(Some(crate::chain_of_causes(&other))),
-        })?;
-    let config =
-        ImageConfig::parse(&image.config).map_err(|error| missing(Some(error.to_string())))?;
-    let platform = config.platform();
-    if !request.platform.matches(&platform) {
-        return Err(missing(Some(format!(
-            "the store has it for {platform}, the build needs {}",
-            request.platform
-        ))));
-    }
-    Ok((image, config))
-}
-
-/// Images that only lend files have no configuration to be asked for; they are found here.
-fn graph_images(session: &Session, graph: &StageGraph, images: &mut Images) -> Vec<MissingImage> {
-    let mut missing = Vec::new();
-    for node in &graph.nodes {
+    graph: &StageGraph,
+    images: &mut Images,
+    refresh: bool,
+) -> Vec<MissingImage> {
+    let mut requests: Vec<ImageRequest> = Vec::new();
+    let wanted = wanted(graph);
+    for node in graph.nodes.iter().filter(|node| wanted[node.id.0]) {
         if let Op::Image {
             reference,
             platform,
         } = &node.op
             && !images.contains_key(reference)
         {
-            let span = asking_span(graph, node.id);
-            let request = ImageRequest {
+            requests.push(ImageRequest {
                 reference: reference.clone(),
                 platform: platform.clone(),
-                span,
+                span: asking_span(graph, node.id),
                 needs_config: false,
-            };
-            match find(session, &request) {
-                Ok((image, _)) => _ = images.insert(reference.clone(), image),
-                Err(image) => missing.push(image),
-            }
+            });
+        }
+    }
+    let mut missing = Vec::new();
+    let found = image::find(session, &requests, refresh);
+    for (request, found) in requests.into_iter().zip(found) {
+        match found {
+            Ok((image, _)) => _ = images.insert(request.reference, image),
+            Err(image) => missing.push(image),
         }
     }
     missing
+}
+
+/// Layers as manifests describe them, with OCI's media types.
+fn described(images: &Images) -> BTreeMap<Digest, Descriptor> {
+    let mut described = BTreeMap::new();
+    for image in images.values() {
+        // one that cannot be read was refused before it came into the store
+        let Ok(manifest) = Manifest::parse(&image.manifest) else {
+            continue;
+        };
+        for (diff_id, layer) in image.diff_ids.iter().zip(manifest.layers) {
+            let compression = Compression::of_layer(&layer.media_type);
+            let media_type = compression.map(|compression| compression.oci_layer().to_owned());
+            let media_type = media_type.unwrap_or(layer.media_type);
+            described
+                .entry(*diff_id)
+                .or_insert_with(|| Descriptor::new(media_type, layer.digest, layer.size));
+        }
+    }
+    described
 }
 
 /// The instruction that names an image which has none of its own.

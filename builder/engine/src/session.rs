@@ -3,6 +3,7 @@
 
 use crate::cancel::Cancel;
 use crate::event::Events;
+use crate::remote::Remote;
 use kiln_cache::Store;
 use kiln_sandbox::{Disabled, IdMap};
 use std::path::PathBuf;
@@ -57,6 +58,8 @@ pub struct Session {
     pub offline: bool,
     /// Features that are switched off.
     pub disabled: Disabled,
+    /// The way to registries.
+    pub remote: Remote,
     /// The host.
     pub host: Host,
 }

@@ -60,7 +60,8 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     });
     let result = open(&session, &mut options, &mut std::io::stdin())
         .and_then(|()| build(&session, &options));
-    let store = session.store.clone();
+    // with its way to registries the store would go on sending events
+    let store = session.store.without_source();
     drop(session);
     // The renderer ends when the last sender is gone; if it panicked, the build is still what counts.
     let _ = renderer.join();

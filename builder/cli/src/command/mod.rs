@@ -11,8 +11,12 @@ mod images;
 mod import;
 mod inspect;
 mod load;
+mod login;
+mod logout;
 mod man;
 mod prune;
+mod pull;
+mod push;
 mod rmi;
 mod save;
 mod tag;
@@ -62,6 +66,14 @@ commands! {
     Tag = tag,
     /// Remove names, and images that have none left
     Rmi = rmi,
+    /// Get images from registries
+    Pull = pull,
+    /// Send an image to a registry
+    Push = push,
+    /// Check and keep credentials for a registry
+    Login = login,
+    /// Forget credentials
+    Logout = logout,
     /// Write images to an archive
     Save = save,
     /// Read images from an archive

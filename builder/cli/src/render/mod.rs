@@ -7,6 +7,7 @@ mod json;
 mod plain;
 mod steps;
 mod terminal;
+mod transfers;
 
 use clap::ValueEnum;
 use kiln_engine::event::Event;

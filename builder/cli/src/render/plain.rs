@@ -2,6 +2,7 @@
 
 use super::Renderer;
 use super::steps::Steps;
+use super::transfers::{self, Transfer};
 use crate::failure::printable;
 use crate::units;
 use kiln_engine::event::{Event, EventKind, Outcome};
@@ -119,7 +120,29 @@ impl Renderer for Plain {
                 bytes,
                 ..
             } => self.image(self.steps.image(event.at_us, tags, id, *layers, *bytes)),
+            EventKind::Resolved {
+                reference,
+                digest,
+                took_us,
+            } => say(&transfers::resolved(reference, digest, *took_us)),
+            EventKind::Transfer {
+                direction,
+                repository,
+                blob,
+                total,
+                ended: true,
+                took_us,
+                ..
+            } => say(&Transfer {
+                direction: *direction,
+                repository,
+                blob,
+                total: *total,
+                took_us: *took_us,
+            }
+            .line()),
             EventKind::Begun { .. }
+            | EventKind::Transfer { .. }
             | EventKind::Planned { .. }
             | EventKind::Log { .. }
             | EventKind::Committed { .. } => {}

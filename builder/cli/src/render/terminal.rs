@@ -3,6 +3,7 @@
 
 use super::Renderer;
 use super::steps::{Steps, clip};
+use super::transfers::{self, Transfer};
 use crate::failure::printable;
 use crate::units;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -23,6 +24,8 @@ pub struct Terminal {
     screen: MultiProgress,
     stages: BTreeMap<String, Stage>,
     running: BTreeMap<usize, (ProgressBar, ProgressBar)>,
+    /// Blobs on their way, by digest.
+    transfers: BTreeMap<String, ProgressBar>,
     color: bool,
 }
 
@@ -34,6 +37,7 @@ impl Terminal {
             screen: MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(20)),
             stages: BTreeMap::new(),
             running: BTreeMap::new(),
+            transfers: BTreeMap::new(),
             color,
         }
     }
@@ -121,6 +125,28 @@ impl Terminal {
         }
     }
 
+    fn transfer(&mut self, transfer: &Transfer<'_>, done: u64, ended: bool) {
+        if ended {
+            if let Some(bar) = self.transfers.remove(transfer.blob) {
+                bar.finish_and_clear();
+                self.screen.remove(&bar);
+            }
+            self.say(transfer.line());
+            return;
+        }
+        let screen = &self.screen;
+        let bar = self
+            .transfers
+            .entry(transfer.blob.to_owned())
+            .or_insert_with(|| {
+                let bar = screen.add(ProgressBar::new(transfer.total));
+                bar.set_style(style("  {bar:20} {bytes}/{total_bytes} {msg:.dim}"));
+                bar.set_message(clip(&printable(&transfer.title(), false), WIDTH));
+                bar
+            });
+        bar.set_position(done);
+    }
+
     fn image(&self, (name, lines): (String, [String; 3])) {
         self.say(format!("{}  {name}", self.paint("1;32", "built")));
         for line in lines {
@@ -161,6 +187,29 @@ impl Renderer for Terminal {
                 bytes,
                 ..
             } => self.image(self.steps.image(event.at_us, tags, id, *layers, *bytes)),
+            EventKind::Resolved {
+                reference,
+                digest,
+                took_us,
+            } => self.say(transfers::resolved(reference, digest, *took_us)),
+            EventKind::Transfer {
+                direction,
+                repository,
+                blob,
+                done,
+                total,
+                ended,
+                took_us,
+            } => {
+                let transfer = Transfer {
+                    direction: *direction,
+                    repository,
+                    blob,
+                    total: *total,
+                    took_us: *took_us,
+                };
+                self.transfer(&transfer, *done, *ended);
+            }
             EventKind::Source { .. }
             | EventKind::Begun { .. }
             | EventKind::Planned { .. }
@@ -187,6 +236,9 @@ impl Renderer for Terminal {
     fn finish(&mut self) {
         for (bar, output) in self.running.values() {
             output.finish_and_clear();
+            bar.finish_and_clear();
+        }
+        for bar in self.transfers.values() {
             bar.finish_and_clear();
         }
         for stage in self.stages.values() {

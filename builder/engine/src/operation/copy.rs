@@ -11,7 +11,7 @@ use crate::output::{Done, Stack};
 use crate::source::fetch::Remote;
 use crate::source::fetch::error::redacted;
 use crate::users::Accounts;
-use kiln_cache::{Chain, Layer, tree_digest};
+use kiln_cache::{Chain, Layer, StoreError, tree_digest};
 use kiln_parser::graph::{CopyOp, CopySource, Node, SourcePath, Unpack};
 use std::path::Path;
 
@@ -164,13 +164,13 @@ fn make(
     now: i64,
 ) -> Result<Option<Layer>, StepError> {
     let store = &execution.session.store;
-    let full = store.chain(&base.layers)?;
-    let owner = owner(copy, &full)?;
+    // the base is looked into only where that decides something: its layers may still be in a registry
     let below = if copy.link {
         Chain::new(Vec::new())
     } else {
-        full
+        store.chain(&base.layers)?
     };
+    let owner = owner(copy, || store.chain(&base.layers))?;
     let changes = Changes {
         owner,
         chmod: copy.chmod.as_ref(),
@@ -208,12 +208,15 @@ fn make(
 }
 
 /// `--chown` by number, or by the names of the image itself.
-fn owner(copy: &CopyOp, below: &Chain) -> Result<Option<(u32, u32)>, StepError> {
+fn owner(
+    copy: &CopyOp,
+    files: impl FnOnce() -> Result<Chain, StoreError>,
+) -> Result<Option<(u32, u32)>, StepError> {
     let Some(chown) = &copy.chown else {
         return Ok(None);
     };
     let names = if Accounts::needed_for(chown) {
-        accounts(below)?
+        accounts(&files()?)?
     } else {
         Accounts::default()
     };

@@ -5,6 +5,7 @@ pub mod context;
 pub mod fetch;
 pub mod git;
 pub mod host_tools;
+pub mod image;
 pub mod oci_layout;
 pub mod open;
 pub mod reach;

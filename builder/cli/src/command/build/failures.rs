@@ -10,6 +10,7 @@ use kiln_engine::failure::{BuildError, MissingImage, StepError, StepFailure};
 use kiln_engine::options::BuildOptions;
 use kiln_engine::source::fetch::error::FetchError;
 use kiln_parser::diagnostic::{Diagnostic, Severity};
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -106,11 +107,24 @@ fn missing_images(options: &BuildOptions, images: &[MissingImage]) -> Failure {
     let name = images
         .first()
         .map_or("NAME", |image| image.reference.as_str());
-    Failure::new(Kind::Build, if images.len() == 1 { "a base image is missing" } else { "base images are missing" })
-        .details(details.join("\n\n"))
-        .hint("kiln does not pull images yet: bring it in with `kiln load -i ARCHIVE` (what docker save or podman save writes)")
+    let plain = name.split([':', '@']).next().unwrap_or(name);
+    let message = if images.len() == 1 {
+        "a base image is missing"
+    } else {
+        "base images are missing"
+    };
+    let mut failure = Failure::new(Kind::Build, message).details(details.join("\n\n"));
+    let hints: BTreeSet<&String> = images
+        .iter()
+        .filter_map(|image| image.hint.as_ref())
+        .collect();
+    for hint in hints {
+        failure = failure.hint(hint);
+    }
+    failure
+        .hint("bring it in with `kiln pull`, or from an archive with `kiln load -i ARCHIVE` (what docker save or podman save writes)")
         .hint(format!("or make it from a root file system: `kiln import ROOTFS.tar {name}`"))
-        .hint(format!("or from this machine's programs: --build-context {}=host-tools:sh,ls,cat", name.split([':', '@']).next().unwrap_or(name)))
+        .hint(format!("or from this machine's programs: --build-context {plain}=host-tools:sh,ls,cat"))
 }
 
 fn step_failure(options: &BuildOptions, failure: &StepFailure) -> Failure {

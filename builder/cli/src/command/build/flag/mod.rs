@@ -55,6 +55,7 @@ flags! {
     target: Target,
     label: Label,
     no_cache: NoCache,
+    pull: Pull,
     build_context: BuildContext,
     secret: Secret,
     network: Network,

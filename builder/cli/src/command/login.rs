@@ -1,0 +1,134 @@
+//! `kiln login`: credentials, checked with the registry and kept where docker and podman look for them.
+
+use crate::environment::Globals;
+use crate::failure::{Failure, Kind};
+use crate::{network, table};
+use clap::Args;
+use kiln_engine::cancel::Cancel;
+use kiln_engine::chain_of_causes;
+use kiln_oci::registry::{self, Credential, Secret, credentials};
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use std::io::{BufRead, IsTerminal, Read, Write};
+
+/// A password of more bytes is not read.
+const MAX_PASSWORD: u64 = 64 << 10;
+
+/// Arguments of `kiln login`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The registry, as host or host:port
+    #[arg(value_name = "REGISTRY", default_value = "docker.io")]
+    registry: String,
+    /// User name
+    #[arg(short, long, value_name = "NAME")]
+    username: Option<String>,
+    /// Password; visible to all processes of this machine, so better use --password-stdin
+    #[arg(
+        short,
+        long,
+        value_name = "PASSWORD",
+        conflicts_with = "password_stdin"
+    )]
+    password: Option<String>,
+    /// Read the password from standard input
+    #[arg(long, requires = "username")]
+    password_stdin: bool,
+}
+
+/// Logs in.
+///
+/// # Errors
+/// When the registry does not accept the credentials, or they cannot be kept.
+pub fn run(mut arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+    let registry = host(&arguments.registry)?;
+    let user = match arguments.username.take() {
+        Some(user) => user,
+        None => ask("Username: ", true)?,
+    };
+    let password = match arguments.password.take() {
+        Some(password) => password,
+        None if arguments.password_stdin => piped()?,
+        None => ask("Password: ", false)?,
+    };
+    let credential = Credential::Password {
+        user,
+        password: Secret::new(password),
+    };
+    let cancel = Cancel::default();
+    network::client(globals, &cancel)?
+        .log_in(&registry, &credential)
+        .map_err(|error| {
+            let hint = error.hint();
+            let failure = Failure::new(Kind::Build, chain_of_causes(&error));
+            match hint {
+                // that it is wrong is what was just said
+                Some(hint) if !hint.contains("kiln login") => failure.hint(hint),
+                _ => failure,
+            }
+        })?;
+    let file = network::credential_file()?;
+    credentials::store(&file, &registry, &credential, &registry::Cancel::default())
+        .map_err(|error| Failure::new(Kind::Environment, chain_of_causes(&error)))?;
+    table::line(&format!(
+        "Login Succeeded: {registry}, kept in {}",
+        file.display()
+    ));
+    Ok(())
+}
+
+/// The registry that a person means.
+pub fn host(text: &str) -> Result<String, Failure> {
+    let text = text.strip_prefix("https://").unwrap_or(text);
+    let host = text.split('/').next().unwrap_or(text);
+    let parsed = kiln_oci::Reference::parse(&format!("{host}/name"));
+    match parsed {
+        Ok(reference) if reference.registry == host || host == "index.docker.io" => {
+            Ok(reference.registry)
+        }
+        _ => Err(Failure::usage(format!(
+            "{text:?} is no registry: expected host or host:port"
+        ))),
+    }
+}
+
+fn piped() -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = std::io::stdin()
+        .lock()
+        .take(MAX_PASSWORD)
+        .read_to_string(&mut text);
+    read.map_err(|error| Failure::usage(format!("standard input: {error}")))?;
+    // as docker: one line break at the end is not part of it
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if text.is_empty() {
+        return Err(Failure::usage("no password came on standard input"));
+    }
+    Ok(text.to_owned())
+}
+
+/// Asks on the terminal.
+fn ask(what: &str, echo: bool) -> Result<String, Failure> {
+    let input = std::io::stdin();
+    if !input.is_terminal() {
+        return Err(
+            Failure::usage("there is no terminal to ask for user and password")
+                .hint("use --username NAME --password-stdin"),
+        );
+    }
+    let _ = write!(std::io::stderr(), "{what}");
+    let before = tcgetattr(&input).ok();
+    if let (false, Some(before)) = (echo, &before) {
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        let _ = tcsetattr(&input, OptionalActions::Now, &silent);
+    }
+    let mut line = String::new();
+    let read = input.lock().read_line(&mut line);
+    if let (false, Some(before)) = (echo, &before) {
+        let _ = tcsetattr(&input, OptionalActions::Now, before);
+        let _ = writeln!(std::io::stderr());
+    }
+    read.map_err(|error| Failure::usage(format!("standard input: {error}")))?;
+    Ok(line.trim_end_matches(['\n', '\r']).to_owned())
+}

@@ -1,0 +1,89 @@
+//! `kiln pull`: images from registries.
+
+use crate::environment::Globals;
+use crate::failure::Failure;
+use crate::render::Progress;
+use crate::{table, transfer};
+use clap::Args;
+use kiln_cache::Store;
+use kiln_engine::remote::{Pulled, Remote, RemoteError, pull};
+use kiln_oci::{Platform, Reference};
+
+/// Arguments of `kiln pull`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Image names; without a registry, those of docker.io
+    #[arg(value_name = "IMAGE", required = true)]
+    images: Vec<String>,
+    /// What the image is for, such as linux/arm64 [default: this machine]
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
+    /// How progress is shown
+    #[arg(
+        long,
+        value_enum,
+        default_value = "auto",
+        env = "KILN_PROGRESS",
+        hide_env = true
+    )]
+    progress: Progress,
+    /// Print the names alone
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Pulls.
+///
+/// # Errors
+/// When an image is not there, or the registry does not give it. What came stays, and is not fetched again.
+pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+    let platform = match &arguments.platform {
+        None => Platform::host(),
+        Some(text) => Platform::parse(text).map_err(|error| Failure::usage(error.to_string()))?,
+    };
+    let references = arguments.images.iter().map(|name| {
+        Reference::parse(name).map_err(|error| Failure::usage(format!("{name}: {error}")))
+    });
+    let references = references.collect::<Result<Vec<_>, _>>()?;
+    let progress = if arguments.quiet {
+        Progress::Quiet
+    } else {
+        arguments.progress
+    };
+    for reference in references {
+        let pulled = transfer::shown(globals, progress, |remote, store| {
+            whole(remote, store, &reference, &platform)
+        })?;
+        report(&pulled, arguments.quiet);
+    }
+    Ok(())
+}
+
+/// The image with all its layers, durable.
+fn whole(
+    remote: &Remote,
+    store: &Store,
+    reference: &Reference,
+    platform: &Platform,
+) -> Result<Pulled, RemoteError> {
+    let pulled = pull(remote, store, reference, platform)?;
+    let image = store.image(&pulled.manifest)?;
+    store.bring_layers(&image.diff_ids)?;
+    if pulled.reference.digest.is_none() {
+        store.tag(&pulled.reference, &pulled.digest)?;
+    }
+    Ok(pulled)
+}
+
+fn report(pulled: &Pulled, quiet: bool) {
+    let name = pulled.reference.familiar();
+    if !quiet {
+        table::line(&format!("Digest: {}", pulled.digest));
+        table::line(&if pulled.is_unchanged {
+            format!("Status: Image is up to date for {name}")
+        } else {
+            format!("Status: Downloaded newer image for {name}")
+        });
+    }
+    table::line(&pulled.reference.to_string());
+}

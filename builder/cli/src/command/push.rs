@@ -1,0 +1,166 @@
+//! `kiln push`: images to registries.
+
+use crate::environment::Globals;
+use crate::failure::{Failure, Kind};
+use crate::render::Progress;
+use crate::{session, table, transfer};
+use clap::{Args, ValueEnum};
+use kiln_engine::remote::{Form, MediaTypes, PushOptions, Pushed, push};
+use kiln_oci::{LayerCompression, Reference};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// OCI's media types
+    Oci,
+    /// Docker's media types
+    #[value(aliases = ["v2s2", "dir-docker"])]
+    Docker,
+}
+
+/// Arguments of `kiln push`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Image to push
+    #[arg(value_name = "IMAGE")]
+    image: String,
+    /// Where to [default: the image's own name]
+    #[arg(value_name = "DESTINATION", conflicts_with = "all_tags")]
+    destination: Option<String>,
+    /// Push all tags of the repository IMAGE
+    #[arg(short, long)]
+    all_tags: bool,
+    /// How plain layers are compressed: gzip, zstd, with :LEVEL, or none
+    #[arg(long, value_name = "COMPRESSION", default_value = "gzip")]
+    compression: LayerCompression,
+    /// Compress layers anew that are compressed in another way
+    #[arg(long)]
+    force_compression: bool,
+    /// Media types of manifests [default: those of the image]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Write the digest to a file
+    #[arg(long, value_name = "FILE")]
+    digestfile: Option<PathBuf>,
+    /// Write digest, size and media type to a file, as JSON
+    #[arg(long, value_name = "FILE", conflicts_with = "all_tags")]
+    metadata_file: Option<PathBuf>,
+    /// How progress is shown
+    #[arg(
+        long,
+        value_enum,
+        default_value = "auto",
+        env = "KILN_PROGRESS",
+        hide_env = true
+    )]
+    progress: Progress,
+    /// Print the name alone
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Pushes.
+///
+/// # Errors
+/// When the image is not there, or the registry refuses it.
+pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+    let progress = if arguments.quiet {
+        Progress::Quiet
+    } else {
+        arguments.progress
+    };
+    for options in arguments.what(globals)? {
+        let pushed = transfer::shown(globals, progress, |remote, store| {
+            push(remote, store, &options)
+        })?;
+        arguments.report(&pushed)?;
+    }
+    Ok(())
+}
+
+impl Arguments {
+    fn what(&self, globals: &Globals) -> Result<Vec<PushOptions>, Failure> {
+        let form = Form {
+            compression: self.compression,
+            force: self.force_compression,
+            media_types: match self.format {
+                None => MediaTypes::Kept,
+                Some(Format::Oci) => MediaTypes::Oci,
+                Some(Format::Docker) => MediaTypes::Docker,
+            },
+        };
+        let parse = |name: &str| {
+            let name = name.strip_prefix("docker://").unwrap_or(name);
+            Reference::parse(name).map_err(|error| Failure::usage(format!("{name}: {error}")))
+        };
+        if self.all_tags {
+            return all_tags(globals, &parse(&self.image)?, form);
+        }
+        let to = parse(self.destination.as_deref().unwrap_or(&self.image))
+            .map_err(|failure| failure.hint("say where to: kiln push IMAGE DESTINATION"))?;
+        Ok(vec![PushOptions {
+            image: self.image.clone(),
+            to,
+            form,
+        }])
+    }
+
+    fn report(&self, pushed: &Pushed) -> Result<(), Failure> {
+        let descriptor = &pushed.descriptor;
+        if let Some(file) = &self.digestfile {
+            write(file, &descriptor.digest.to_string())?;
+        }
+        if let Some(file) = &self.metadata_file {
+            let document = serde_json::json!({
+                "containerimage.descriptor": descriptor,
+                "containerimage.digest": descriptor.digest,
+                "image.name": pushed.reference.to_string(),
+            });
+            write(file, &format!("{document:#}\n"))?;
+        }
+        if self.quiet {
+            table::line(&pushed.reference.to_string());
+            return Ok(());
+        }
+        table::line(&format!(
+            "{}: {} digest: {} size: {}",
+            pushed.reference.familiar(),
+            if pushed.is_unchanged {
+                "there already,"
+            } else {
+                "pushed,"
+            },
+            descriptor.digest,
+            descriptor.size
+        ));
+        Ok(())
+    }
+}
+
+fn all_tags(globals: &Globals, of: &Reference, form: Form) -> Result<Vec<PushOptions>, Failure> {
+    let images = session::reading(globals)?.images()?;
+    let mut tags: Vec<Reference> = images
+        .into_iter()
+        .flat_map(|image| image.references)
+        .filter(|reference| reference.name() == of.name() && reference.tag.is_some())
+        .collect();
+    tags.sort();
+    tags.dedup();
+    if tags.is_empty() {
+        return Err(Failure::new(
+            Kind::Build,
+            format!("the store has no tag of {}", of.familiar_name()),
+        ));
+    }
+    let options = |to: Reference| PushOptions {
+        image: to.to_string(),
+        to,
+        form,
+    };
+    Ok(tags.into_iter().map(options).collect())
+}
+
+fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(file, text)
+        .map_err(|error| Failure::new(Kind::Environment, format!("{}: {error}", file.display())))
+}

@@ -1,0 +1,135 @@
+//! How registries are reached: credentials, certificates, proxies and mirrors, from flags, files and the environment. Unaware of
+//! what is asked of registries.
+//!
+//! Credentials are looked for in `REGISTRY_AUTH_FILE`, else in docker's `config.json` (in `DOCKER_CONFIG`, else `~/.docker`) and
+//! podman's `auth.json` (in `XDG_RUNTIME_DIR/containers`, else `~/.config/containers`). Mirrors are in the file that
+//! `KILN_REGISTRIES` names, else in `~/.config/kiln/registries.json`, else in `/etc/kiln/registries.json`.
+
+use crate::environment::{Globals, variable};
+use crate::failure::{Failure, Kind};
+use kiln_engine::cancel::Cancel;
+use kiln_engine::event::Events;
+use kiln_engine::remote::Remote;
+use kiln_oci::registry::{self, Certificates, Client, Configuration, Keychain, Proxies, Settings};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The way to registries, or none with `--offline`.
+///
+/// # Errors
+/// When the file of mirrors cannot be used.
+pub fn remote(globals: &Globals, events: &Events, cancel: &Cancel) -> Result<Remote, Failure> {
+    let registry: Option<Arc<dyn kiln_engine::remote::Registry>> = if globals.offline {
+        None
+    } else {
+        Some(Arc::new(client(globals, cancel)?))
+    };
+    Ok(Remote {
+        registry,
+        events: events.clone(),
+        cancel: cancel.clone(),
+    })
+}
+
+/// The client of registries; nothing is asked yet.
+///
+/// # Errors
+/// When the file of mirrors cannot be used.
+pub fn client(globals: &Globals, cancel: &Cancel) -> Result<Client, Failure> {
+    let configuration = configuration()?;
+    let mut insecure = globals.insecure_registry.clone();
+    insecure.extend(configuration.insecure);
+    let cancel = cancel.clone();
+    Ok(Client::new(Settings {
+        insecure,
+        mirrors: configuration.mirrors,
+        keychain: Keychain {
+            files: credential_files(),
+            ..Keychain::default()
+        },
+        certificates: Certificates {
+            file: path("SSL_CERT_FILE"),
+            directory: path("SSL_CERT_DIR"),
+        },
+        proxies: proxies(),
+        cancel: registry::Cancel::when(move || cancel.requested()),
+        ..Settings::default()
+    }))
+}
+
+/// The file that `login` writes to and `logout` removes from.
+///
+/// # Errors
+/// When there is neither a home nor a variable that names one.
+pub fn credential_file() -> Result<PathBuf, Failure> {
+    credential_files().into_iter().next().ok_or_else(|| {
+        Failure::usage("there is no HOME to keep credentials in")
+            .hint("name a file in REGISTRY_AUTH_FILE")
+    })
+}
+
+/// All files that may hold credentials, the one to write to first.
+pub fn credential_files() -> Vec<PathBuf> {
+    if let Some(file) = path("REGISTRY_AUTH_FILE") {
+        return vec![file];
+    }
+    let home = path("HOME").filter(|home| home.is_absolute());
+    let below = |folder: Option<PathBuf>, name: &str| folder.map(|folder| folder.join(name));
+    let docker = path("DOCKER_CONFIG").or_else(|| below(home.clone(), ".docker"));
+    let config = path("XDG_CONFIG_HOME").or_else(|| below(home, ".config"));
+    [
+        below(docker, "config.json"),
+        below(path("XDG_RUNTIME_DIR"), "containers/auth.json"),
+        below(config, "containers/auth.json"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn configuration() -> Result<Configuration, Failure> {
+    if let Some(named) = path("KILN_REGISTRIES") {
+        let missing =
+            || Failure::usage(format!("KILN_REGISTRIES: there is no {}", named.display()));
+        return read(&named)?.ok_or_else(missing);
+    }
+    let home = || path("HOME").map(|home| home.join(".config"));
+    let own = path("XDG_CONFIG_HOME").or_else(home);
+    for folder in own.into_iter().chain([PathBuf::from("/etc")]) {
+        if let Some(found) = read(&folder.join("kiln/registries.json"))? {
+            return Ok(found);
+        }
+    }
+    Ok(Configuration::default())
+}
+
+fn read(file: &Path) -> Result<Option<Configuration>, Failure> {
+    let failed =
+        |error: String| Failure::new(Kind::Environment, format!("{}: {error}", file.display()));
+    match std::fs::read(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(error.to_string())),
+        Ok(bytes) => Configuration::parse(&bytes)
+            .map(Some)
+            .map_err(|error| failed(kiln_engine::chain_of_causes(&error))),
+    }
+}
+
+fn proxies() -> Proxies {
+    let first = |names: &[&str]| {
+        let set = names.iter().find_map(|name| variable(name));
+        set.filter(|value| !value.is_empty())
+    };
+    // curl reads HTTP_PROXY in lower case only, because of CGI; both are common elsewhere
+    Proxies {
+        http: first(&["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]),
+        https: first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
+        no_proxy: first(&["no_proxy", "NO_PROXY"]),
+    }
+}
+
+fn path(name: &str) -> Option<PathBuf> {
+    variable(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}

@@ -1,0 +1,62 @@
+//! What `pull` and `push` share: progress while they work, failures in words. Unaware of which of them it is.
+
+use crate::environment::{self, Globals};
+use crate::failure::{Failure, Kind};
+use crate::render::{self, Progress};
+use crate::{network, session, signals};
+use kiln_cache::Store;
+use kiln_engine::cancel::Cancel;
+use kiln_engine::chain_of_causes;
+use kiln_engine::event::Events;
+use kiln_engine::remote::{Remote, RemoteError};
+use std::sync::mpsc::channel;
+
+/// Does `work` with the way to registries and the store, and shows what comes and goes.
+///
+/// # Errors
+/// Those of `work`, or when the store cannot be opened.
+pub fn shown<T>(
+    globals: &Globals,
+    progress: Progress,
+    work: impl FnOnce(&Remote, &Store) -> Result<T, RemoteError>,
+) -> Result<T, Failure> {
+    let cancel = Cancel::default();
+    let (sender, receiver) = channel();
+    let remote = network::remote(
+        globals,
+        &Events::new("transfer".to_owned(), sender),
+        &cancel,
+    )?;
+    let store = session::connected(globals, &remote)?;
+    let watch = signals::Watch::start(&cancel);
+    let renderer = std::thread::spawn(move || {
+        let mut renderer = render::open(progress, environment::no_color());
+        render::drive(&mut *renderer, &receiver);
+    });
+    let outcome = work(&remote, &store);
+    // the renderer ends with the last sender of events
+    drop((remote, store));
+    let _ = renderer.join();
+    outcome.map_err(|error| {
+        if cancel.requested() {
+            return Failure::new(watch.kind(), "stopped; what came stays for the next time");
+        }
+        failure(error)
+    })
+}
+
+/// A failure of a pull or push as people read it.
+pub fn failure(error: RemoteError) -> Failure {
+    match error {
+        RemoteError::Image(error) => error.into(),
+        RemoteError::Store(error) => error.into(),
+        other => {
+            let hint = other.hint();
+            let failure = Failure::new(Kind::Build, chain_of_causes(&other));
+            match hint {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+        }
+    }
+}

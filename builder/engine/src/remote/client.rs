@@ -1,0 +1,104 @@
+//! The client of registries as the engine sees it. Unaware of what is asked for.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use kiln_oci::document::MAX_DOCUMENT;
+use kiln_oci::registry::{Client, Error};
+use kiln_oci::{Descriptor, Digest, Reference};
+
+use super::registry::{FetchedManifest, OpenBlob, Registry, RegistryError};
+
+impl From<Error> for RegistryError {
+    fn from(error: Error) -> Self {
+        Self {
+            is_not_found: error.is_not_found(),
+            hint: error.hint(),
+            source: error.into(),
+        }
+    }
+}
+
+impl From<io::Error> for RegistryError {
+    fn from(error: io::Error) -> Self {
+        Self {
+            is_not_found: false,
+            hint: None,
+            source: error.into(),
+        }
+    }
+}
+
+impl Registry for Client {
+    fn manifest(&self, reference: &Reference) -> Result<FetchedManifest, RegistryError> {
+        let fetched = Client::manifest(self, reference)?;
+        Ok(FetchedManifest {
+            digest: fetched.digest,
+            media_type: fetched.media_type,
+            bytes: fetched.bytes,
+        })
+    }
+
+    fn manifest_digest(&self, reference: &Reference) -> Result<Option<Digest>, RegistryError> {
+        match Client::manifest_digest(self, reference) {
+            Ok(digest) => Ok(Some(digest)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn document(&self, of: &Reference, blob: &Descriptor) -> Result<Vec<u8>, RegistryError> {
+        if blob.size > MAX_DOCUMENT as u64 {
+            let reason = format!(
+                "{} has {} bytes, more than {MAX_DOCUMENT}",
+                blob.digest, blob.size
+            );
+            return Err(io::Error::other(reason).into());
+        }
+        let mut bytes = Vec::new();
+        let mut reader = self.open_blob(of, blob)?.take(MAX_DOCUMENT as u64 + 1);
+        reader.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn download(
+        &self,
+        of: &Reference,
+        blob: &Descriptor,
+        part: &Path,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<(), RegistryError> {
+        Ok(Client::download(self, of, blob, part, progress)?)
+    }
+
+    fn has_blob(&self, of: &Reference, blob: &Descriptor) -> Result<bool, RegistryError> {
+        Ok(Client::has_blob(self, of, blob.digest)?)
+    }
+
+    fn mount_blob(
+        &self,
+        to: &Reference,
+        from: &Reference,
+        blob: &Digest,
+    ) -> Result<bool, RegistryError> {
+        Ok(Client::mount_blob(self, to, from, *blob)?)
+    }
+
+    fn push_blob(
+        &self,
+        to: &Reference,
+        blob: &Descriptor,
+        open: OpenBlob<'_>,
+    ) -> Result<(), RegistryError> {
+        Ok(Client::push_blob(self, to, blob, open)?)
+    }
+
+    fn push_manifest(
+        &self,
+        to: &Reference,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> Result<Digest, RegistryError> {
+        Ok(Client::push_manifest(self, to, media_type, bytes)?)
+    }
+}

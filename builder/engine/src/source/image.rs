@@ -1,0 +1,161 @@
+//! Base images: what the store has, else what a registry has. Unaware of what is built on them.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use kiln_cache::{ImageError, StoredImage};
+use kiln_oci::{ImageConfig, Platform, Reference};
+use kiln_parser::inputs::ImageRequest;
+
+use crate::failure::MissingImage;
+use crate::remote::{RemoteError, pull};
+use crate::session::Session;
+
+/// Registries that are asked at once.
+const AT_ONCE: usize = 8;
+
+/// An image of the store with its config.
+pub type Base = (StoredImage, ImageConfig);
+
+/// Finds the images, in the order of the requests; those that the store lacks are pulled, and with `refresh` registries are
+/// asked about all of them.
+pub fn find(
+    session: &Session,
+    requests: &[ImageRequest],
+    refresh: bool,
+) -> Vec<Result<Base, MissingImage>> {
+    let here: Vec<_> = requests
+        .iter()
+        .map(|request| in_store(session, request))
+        .collect();
+    let mut wanted: BTreeMap<(&str, String), &ImageRequest> = BTreeMap::new();
+    for (request, found) in requests.iter().zip(&here) {
+        if refresh || found.is_err() {
+            wanted.insert((&request.reference, request.platform.to_string()), request);
+        }
+    }
+    if wanted.is_empty() || session.remote.is_offline() {
+        return here;
+    }
+    let pulled = pull_all(session, &wanted);
+    let outcome = |(request, here): (&ImageRequest, Result<Base, MissingImage>)| {
+        let key = (request.reference.clone(), request.platform.to_string());
+        match (pulled.get(&key), here) {
+            (None, here) => here,
+            (Some(None), _) => in_store(session, request),
+            (Some(Some(failure)), here) => without(session, request, failure, here),
+        }
+    };
+    requests.iter().zip(here).map(outcome).collect()
+}
+
+/// Why an image could not be pulled, in words.
+struct PullFailure {
+    problem: String,
+    hint: Option<String>,
+    is_not_found: bool,
+}
+
+/// Pulls all at once; `None` for those that went well.
+fn pull_all(
+    session: &Session,
+    wanted: &BTreeMap<(&str, String), &ImageRequest>,
+) -> BTreeMap<(String, String), Option<PullFailure>> {
+    let todo = Mutex::new(wanted.values().copied().collect::<Vec<_>>());
+    let outcomes = Mutex::new(BTreeMap::new());
+    let work = || {
+        loop {
+            let next = todo.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(request) = next else { return };
+            let outcome = pull_one(session, &request.reference, &request.platform).err();
+            let failure = outcome.map(|error| PullFailure {
+                problem: crate::chain_of_causes(&error),
+                hint: error.hint(),
+                is_not_found: error.is_not_found(),
+            });
+            let key = (request.reference.clone(), request.platform.to_string());
+            let mut outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+            outcomes.insert(key, failure);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..wanted.len().min(AT_ONCE) {
+            scope.spawn(work);
+        }
+    });
+    outcomes
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+}
+
+fn pull_one(session: &Session, name: &str, platform: &Platform) -> Result<(), RemoteError> {
+    let reference = Reference::parse(name)?;
+    pull(&session.remote, &session.store, &reference, platform).map(drop)
+}
+
+/// The registry gave nothing. What was only ever made here is refreshed in vain, which is no failure.
+fn without(
+    session: &Session,
+    request: &ImageRequest,
+    failure: &PullFailure,
+    here: Result<Base, MissingImage>,
+) -> Result<Base, MissingImage> {
+    match here {
+        Ok(base) if failure.is_not_found => {
+            session.events.warn(format!(
+                "{}: no registry has it; what the store has is used",
+                request.reference
+            ));
+            Ok(base)
+        }
+        Ok(_) => Err(MissingImage {
+            problem: Some(format!("it cannot be refreshed: {}", failure.problem)),
+            hint: failure.hint.clone(),
+            ..missing(request, None)
+        }),
+        Err(missing) => {
+            let here = missing
+                .problem
+                .unwrap_or_else(|| "the store does not have it".to_owned());
+            Err(MissingImage {
+                problem: Some(format!(
+                    "{here}, and it cannot be pulled: {}",
+                    failure.problem
+                )),
+                hint: failure.hint.clone(),
+                ..missing
+            })
+        }
+    }
+}
+
+fn missing(request: &ImageRequest, problem: Option<String>) -> MissingImage {
+    MissingImage {
+        reference: request.reference.clone(),
+        span: request.span,
+        problem,
+        hint: None,
+    }
+}
+
+fn in_store(session: &Session, request: &ImageRequest) -> Result<Base, MissingImage> {
+    let missing = |problem| missing(request, problem);
+    let image = session
+        .store
+        .find_image_for(&request.reference, &request.platform)
+        .map_err(|error| match error {
+            ImageError::NotFound { .. } => missing(None),
+            other => missing(Some(crate::chain_of_causes(&other))),
+        })?;
+    let config =
+        ImageConfig::parse(&image.config).map_err(|error| missing(Some(error.to_string())))?;
+    let platform = config.platform();
+    if !request.platform.matches(&platform) {
+        return Err(missing(Some(format!(
+            "the store has it for {platform}, the build needs {}",
+            request.platform
+        ))));
+    }
+    Ok((image, config))
+}
