@@ -37,6 +37,7 @@ mod layers;
 mod maintenance;
 mod messages;
 mod readme;
+mod remote;
 mod rules;
 mod run_mounts;
 mod signals;

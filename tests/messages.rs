@@ -92,7 +92,8 @@ fn a_failing_run(space: &Space) {
 }
 
 fn a_missing_base_image(space: &Space) {
-    let failed = space.build("FROM debian:bookworm\nRUN true\n").exits(1);
+    let text = "FROM debian:bookworm\nRUN true\n";
+    let failed = space.build(text).args(["--offline"]).exits(1);
     golden::matches("missing-image.txt", &shown(space, &failed));
 }
 

@@ -9,6 +9,7 @@ pub mod image;
 pub mod mode;
 pub mod process;
 pub mod processes;
+pub mod registry;
 pub mod repository;
 pub mod space;
 pub mod users;
