@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use rustix::process::Signal;
+
 use crate::support::http::Server;
+use crate::support::processes::{appears, eventually, unique_nap, with_argument};
 use crate::support::repository::{Repository, git};
 use crate::support::{Kind, Space, plain_cases};
 
@@ -17,6 +20,7 @@ plain_cases! {
     tokens_reach_the_server_and_nothing_else,
     nothing_becomes_an_option_of_git,
     hostile_repositories_stay_inside,
+    a_server_that_hangs_is_left,
 }
 
 /// The time of all commits.
@@ -348,6 +352,23 @@ fn nothing_becomes_an_option_of_git(space: &Space) {
         failed.says(&["Dockerfile:2"]);
     }
     assert!(!mark.exists());
+    space.is_clean();
+}
+
+fn a_server_that_hangs_is_left(space: &Space) {
+    // Connections are taken by the kernel, and nobody ever answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let branch = unique_nap();
+    let asked = format!("refs/heads/{branch}");
+    let text = format!("FROM scratch\nADD git://{address}/x#{branch} /\n");
+    for (signal, code) in [(Signal::INT, Some(130)), (Signal::KILL, None)] {
+        let running = space.build(&text).spawn();
+        appears(&asked);
+        running.signal(signal);
+        assert_eq!(running.wait().status.code(), code);
+        eventually("git goes on", || with_argument(&asked).is_empty());
+    }
     space.is_clean();
 }
 

@@ -11,7 +11,6 @@ use crate::pending::{Pending, Promise, pending};
 use crate::plan::{Plan, stage_name};
 use crate::schedule::{self, Lane, Limits, Ready, Task};
 use crate::session::Session;
-use crate::source::fetch::error::FetchError;
 use crate::source::fetch::{Access, Remote};
 use kiln_cache::{Chain, Fetched, KeyBuilder, KeyLock, Layer, Record, Tree};
 use kiln_oci::Digest;
@@ -243,14 +242,8 @@ impl<'a> Execution<'a> {
     /// # Errors
     /// When it cannot be had.
     pub fn fetched(&self, remote: &Remote) -> Result<Fetched, StepError> {
-        let access = Access {
-            session: self.session,
-            secrets: &self.options.secrets,
-        };
-        match self.plan.fetches.get(access, remote) {
-            Err(FetchError::Stopped) => Err(StepError::Stopped),
-            fetched => Ok(fetched?),
-        }
+        let access = Access::of(self.session, self.options);
+        Ok(self.plan.fetches.get(access, remote)?)
     }
 
     /// A key that begins as all keys of steps do.

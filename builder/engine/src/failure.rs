@@ -42,7 +42,7 @@ pub enum BuildError {
     },
     /// A source outside the machine cannot be had.
     #[error(transparent)]
-    Fetch(#[from] FetchError),
+    Fetch(FetchError),
     /// Programs of the host.
     #[error(transparent)]
     HostTools(#[from] HostToolsError),
@@ -137,7 +137,7 @@ pub enum StepError {
     },
     /// A source outside the machine cannot be had.
     #[error(transparent)]
-    Fetch(#[from] FetchError),
+    Fetch(FetchError),
     /// A secret that is required was not given.
     #[error("the secret {0} is required and was not given")]
     MissingSecret(String),
@@ -147,6 +147,26 @@ pub enum StepError {
     /// Another step failed, or the user asked to stop.
     #[error("stopped")]
     Stopped,
+}
+
+impl From<FetchError> for BuildError {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Stopped => BuildError::Cancelled,
+            FetchError::Store(error) => BuildError::Store(error),
+            other => BuildError::Fetch(other),
+        }
+    }
+}
+
+impl From<FetchError> for StepError {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Stopped => StepError::Stopped,
+            FetchError::Store(error) => StepError::Store(error),
+            other => StepError::Fetch(other),
+        }
+    }
 }
 
 fn ended(code: Option<i32>, signal: Option<i32>) -> String {

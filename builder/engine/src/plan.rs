@@ -100,10 +100,7 @@ pub fn plan(session: &Session, options: &BuildOptions) -> Result<Plan, BuildErro
         .map(|node| definition(&node.op, session.ids.is_single(), graph.source_date_epoch))
         .collect();
     let fetches = Fetches::default();
-    let access = Access {
-        session,
-        secrets: &options.secrets,
-    };
+    let access = Access::of(session, options);
     fetches.look(access, wanted_remotes(&graph, &wanted));
     let derived = derived(&graph, &definitions, &digests, &fetches);
     Ok(Plan {
@@ -368,10 +365,7 @@ fn context_output(
             ))
         }
         other => {
-            let access = Access {
-                session,
-                secrets: &options.secrets,
-            };
+            let access = Access::of(session, options);
             let layer = open::layer(access, other, &title)?;
             Ok(Output::of(Stack::of_image(layer.as_slice())))
         }

@@ -58,8 +58,8 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
             &receiver,
         )
     });
-    let result = open(&session, &mut options, &mut std::io::stdin())
-        .and_then(|()| build(&session, &options));
+    let result =
+        open(&session, &mut options, std::io::stdin()).and_then(|()| build(&session, &options));
     // with its way to registries the store would go on sending events
     let store = session.store.without_source();
     drop(session);
@@ -83,7 +83,7 @@ fn open_quietly(options: &mut BuildOptions, globals: &Globals) -> Result<(), Fai
     let cancel = Cancel::default();
     let session = session::open(globals, Events::ignored(), cancel.clone())?;
     let watch = signals::Watch::start(&cancel);
-    open(&session, options, &mut std::io::stdin())
+    open(&session, options, std::io::stdin())
         .map_err(|error| failures::failure(options, error, &watch))
 }
 

@@ -5,6 +5,7 @@
 //! context; .dockerignore means nothing in a context that was fetched; all its files are owned by root.
 
 use super::fetch::error::{FetchError, redacted};
+use super::fetch::web::interruptible;
 use super::fetch::{Access, Fetches, FileSource, Remote};
 use super::oci_layout;
 use super::unpack::unpack;
@@ -25,14 +26,14 @@ const USUAL_NAMES: [&str; 2] = ["Dockerfile", "Containerfile"];
 /// What the file of an address is called in a context (BuildKit).
 pub const FILE_NAME: &str = "context";
 
-/// See the module; `stream` is standard input.
+/// See the module; `stream` is standard input, read on a thread that is left behind when the build is stopped.
 ///
 /// # Errors
 /// When something cannot be had, or has no Dockerfile.
 pub fn open(
     session: &Session,
     options: &mut BuildOptions,
-    stream: &mut dyn Read,
+    stream: impl Read + Send + 'static,
 ) -> Result<(), BuildError> {
     let fetches = Fetches::default();
     let mut opened = open_context(session, &fetches, options, stream)?;
@@ -49,7 +50,7 @@ pub fn open(
             options.dockerfile = dockerfile(&session.store, layer, name.as_deref(), &opened.name)?;
         }
         Some(Unread::File(url)) => {
-            let layer = file(access(session, options), &fetches, &url)?.layer;
+            let layer = file(Access::of(session, options), &fetches, &url)?.layer;
             let mut read = dockerfile(&session.store, layer, Some(FILE_NAME), &url)?;
             read.name = redacted(&url);
             options.dockerfile = read;
@@ -74,22 +75,15 @@ struct Opened {
     time: Option<i64>,
 }
 
-fn access<'a>(session: &'a Session, options: &'a BuildOptions) -> Access<'a> {
-    Access {
-        session,
-        secrets: &options.secrets,
-    }
-}
-
 fn open_context(
     session: &Session,
     fetches: &Fetches,
     options: &BuildOptions,
-    stream: &mut dyn Read,
+    stream: impl Read + Send + 'static,
 ) -> Result<Opened, BuildError> {
-    let access = access(session, options);
+    let access = Access::of(session, options);
     match &options.context {
-        ContextSource::Stream => open_stream(&session.store, stream),
+        ContextSource::Stream => open_stream(session, stream),
         ContextSource::File(url) => {
             let file = file(access, fetches, url)?;
             open_file(&session.store, &file, url)
@@ -132,20 +126,26 @@ fn file(access: Access<'_>, fetches: &Fetches, url: &str) -> Result<Fetched, Bui
 }
 
 /// Standard input can be read once, and only its end tells whether it is an archive: it is kept in a file meanwhile.
-fn open_stream(store: &Store, stream: &mut dyn Read) -> Result<Opened, BuildError> {
-    let name = "stdin";
+fn open_stream(
+    session: &Session,
+    mut stream: impl Read + Send + 'static,
+) -> Result<Opened, BuildError> {
+    let (store, name) = (&session.store, "stdin");
     let scratch = store.scratch_dir("stdin")?;
     let path = scratch.join("content");
     let io = |action, source| {
         let path = PathBuf::from(name);
-        BuildError::Fetch(FetchError::Io {
+        FetchError::Io {
             action,
             path,
             source,
-        })
+        }
     };
     let mut kept = File::create_new(&path).map_err(|error| io("keep", error))?;
-    std::io::copy(stream, &mut kept).map_err(|error| io("read", error))?;
+    interruptible(&session.cancel, move || {
+        std::io::copy(&mut stream, &mut kept)
+    })?
+    .map_err(|error| io("read", error))?;
     let read = || File::open(&path).map_err(|error| io("read", error));
     let opened = match unpack(store, read()?, name)? {
         Some(layer) => Opened {

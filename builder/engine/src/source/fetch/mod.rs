@@ -11,6 +11,7 @@ pub mod layer;
 pub mod web;
 
 use super::git;
+use crate::options::BuildOptions;
 use crate::session::Session;
 use error::FetchError;
 use kiln_cache::{Fetched, KeyBuilder};
@@ -75,6 +76,17 @@ pub struct Access<'a> {
     pub session: &'a Session,
     /// `--secret`: some names are credentials of hosts.
     pub secrets: &'a BTreeMap<String, Vec<u8>>,
+}
+
+impl<'a> Access<'a> {
+    /// What a build may use.
+    #[must_use]
+    pub fn of(session: &'a Session, options: &'a BuildOptions) -> Self {
+        Access {
+            session,
+            secrets: &options.secrets,
+        }
+    }
 }
 
 /// The sources of one build.

@@ -399,7 +399,7 @@ fn reason(error: &reqwest::Error) -> String {
 
 /// Does `work` on a thread of its own, which is left behind when the build is stopped: a read may block for as long as the
 /// limits allow.
-fn interruptible<T: Send + 'static>(
+pub(crate) fn interruptible<T: Send + 'static>(
     cancel: &Cancel,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, FetchError> {
