@@ -29,7 +29,8 @@ fn serve(answers: &[&str]) -> (String, std::thread::JoinHandle<Vec<String>>) {
                 .take_while(|line| !line.is_empty())
                 .collect();
             asked.push(head.join("\n"));
-            stream.write_all(answer.as_bytes()).unwrap();
+            // A client that has lost its patience is gone.
+            let _ = stream.write_all(answer.as_bytes());
             if answer.ends_with("...") {
                 std::thread::sleep(LIMITS.stall * 3);
             }
@@ -88,9 +89,8 @@ fn what_passes_is_tried_again_and_what_stays_is_not() {
 #[test]
 fn a_server_that_stalls_or_sends_too_much_is_left() {
     let stalled = "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhe...";
-    let (address, server) = serve(&[stalled, stalled, stalled]);
+    let (address, _server) = serve(&[stalled, stalled, stalled]);
     assert!(download(&address, None).0.is_err());
-    server.join().unwrap();
     let endless = format!(
         "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}",
         "x".repeat(2000)
