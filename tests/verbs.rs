@@ -20,6 +20,7 @@ plain_cases! {
     df_and_prune_know_cache_mounts,
     dockers_long_forms_are_the_same_commands,
     a_store_that_cannot_be_written_is_read,
+    an_image_is_exported_as_docker_exports_it,
 }
 
 const LABELLED: &str = "FROM scratch\nCOPY <<EOF /file\nx\nEOF\nLABEL a=1 b=\"two words\"\nENV A=1\nCMD [\"run\", \"<x>\"]\n";
@@ -324,7 +325,7 @@ fn df_tells_what_images_share(space: &Space) {
     dated(
         space,
         "child:v1",
-        &format!("{base}COPY <<EOF /more\ny\nEOF\n"),
+        "FROM base:v1\nCOPY <<EOF /more\ny\nEOF\n",
         "4102444900",
     );
     dated(
@@ -433,4 +434,53 @@ fn a_store_that_cannot_be_written_is_read(space: &Space) {
     assert!(read.status.success(), "{read}");
     assert_eq!(read.stdout, format!("{expected}linux\n"));
     read.says(&["Read-only"]);
+}
+
+fn an_image_is_exported_as_docker_exports_it(space: &Space) {
+    let text = "FROM scratch AS files\nCOPY --chown=7:8 --chmod=640 <<EOF /folder/file\nx\nEOF\nCOPY <<EOF /gone\ny\nEOF\n\
+                FROM files\nCOPY <<EOF /folder/more\nz\nEOF\n";
+    dated(space, "one:v1", text, "1700000000");
+    let to_file = space.own().join("one.tar");
+    space.kiln(["export", "one:v1", "-o"]).arg(&to_file).ok();
+    let bytes = std::fs::read(&to_file).unwrap();
+    let mut archive = tar::Archive::new(&*bytes);
+    let entries = archive.entries().unwrap().map(|entry| {
+        let entry = entry.unwrap();
+        let (header, path) = (entry.header(), entry.path().unwrap().display().to_string());
+        let (uid, gid) = (header.uid().unwrap(), header.gid().unwrap());
+        format!(
+            "{path} {:o} {uid}:{gid} {}",
+            header.mode().unwrap(),
+            header.mtime().unwrap()
+        )
+    });
+    assert_eq!(
+        entries.collect::<Vec<_>>(),
+        [
+            "folder/ 640 7:8 1700000000",
+            "folder/file 640 7:8 1700000000",
+            "folder/more 644 0:0 1700000000",
+            "gone 644 0:0 1700000000",
+        ]
+    );
+    let again = space.own().join("again.tar");
+    let script = format!(
+        "kiln export one:v1 > {}; kiln export -o - one:v1 | cmp - {}",
+        again.display(),
+        again.display()
+    );
+    space.shell(&script).ok();
+    assert_eq!(std::fs::read(&again).unwrap(), bytes);
+    space.kiln(["import"]).arg(&to_file).arg("back:v1").ok();
+    space.kiln(["export", "-o"]).arg(&again).arg("back:v1").ok();
+    assert_eq!(
+        std::fs::read(&again).unwrap(),
+        bytes,
+        "import and export are not each other's inverse"
+    );
+    space
+        .kiln(["export", "nothing", "-o", "x.tar"])
+        .exits(1)
+        .says(&["nothing"]);
+    assert!(!space.own().join("x.tar").exists());
 }

@@ -100,6 +100,26 @@ pub fn find(store: &Store, name: &str) -> Result<StoredImage, Failure> {
     })
 }
 
+/// The same, of several platforms the one that is wanted.
+///
+/// # Errors
+/// As for [`find`], or the platform is another.
+pub fn find_for(
+    store: &Store,
+    name: &str,
+    platform: Option<&Platform>,
+) -> Result<StoredImage, Failure> {
+    let Some(platform) = platform else {
+        return find(store, name);
+    };
+    store
+        .find_image_for(name, platform)
+        .map_err(|error| match error {
+            ImageError::NotFound { .. } => not_found(store, name, &error),
+            other => other.into(),
+        })
+}
+
 /// The manifest or index that a person names.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ pub mod copy;
 pub mod event;
 pub mod execute;
 pub mod failure;
+pub mod flatten;
 pub mod operation;
 pub mod options;
 pub mod output;

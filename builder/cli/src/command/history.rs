@@ -7,7 +7,7 @@ use crate::template::value::{Value, field};
 use crate::{catalog, session, units};
 use clap::{ArgAction, Args};
 use kiln_engine::session::seconds;
-use kiln_oci::Digest;
+use kiln_oci::{Digest, Platform};
 use kiln_report::history::{Step, steps};
 use std::time::SystemTime;
 
@@ -45,6 +45,9 @@ pub struct Arguments {
     /// Only the IDs of images; steps before the last have none
     #[arg(short, long)]
     quiet: bool,
+    /// The platform, of an image for several
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
     /// Show as `table`, `json`, `table TEMPLATE` or TEMPLATE, in docker's template language
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -66,7 +69,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         .or(arguments.quiet.then_some(default));
     let listing = Listing::new(format, default, &FIELDS)?;
     let store = session::reading(globals)?;
-    let image = catalog::find(&store, &arguments.image)?;
+    let image = catalog::find_for(&store, &arguments.image, arguments.platform.as_ref())?;
     let steps = steps(&store, &image)
         .map_err(|error| Failure::new(Kind::Environment, error.to_string()))?;
     let now = seconds(SystemTime::now());

@@ -8,6 +8,7 @@ use crate::template::Template;
 use crate::template::value::Value;
 use crate::{catalog, listing, session, table};
 use clap::{Args, ValueEnum};
+use kiln_oci::Platform;
 
 /// What can be looked at.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -25,6 +26,9 @@ pub struct Arguments {
     /// A template in docker's language, such as '{{.Id}}' or '{{json .Config.Env}}', or `json` for one line
     #[arg(short, long, value_name = "FORMAT")]
     format: Option<String>,
+    /// The platform, of an image for several
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
     /// Kind of thing; for scripts that say it
     #[arg(long = "type", value_enum, value_name = "TYPE", hide = true)]
     object: Option<ObjectType>,
@@ -50,7 +54,9 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let store = session::reading(globals)?;
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for name in &arguments.images {
-        match catalog::find(&store, name).and_then(|image| fields::of(&store, &image)) {
+        match catalog::find_for(&store, name, arguments.platform.as_ref())
+            .and_then(|image| fields::of(&store, &image))
+        {
             Ok(image) => found.push(image),
             Err(failure) => failures.push(failure),
         }

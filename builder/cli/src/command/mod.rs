@@ -5,6 +5,7 @@ mod completions;
 mod debug;
 mod df;
 mod doctor;
+mod export;
 mod fsck;
 mod history;
 mod images;
@@ -82,6 +83,8 @@ commands! {
     Verify = verify,
     /// Make an image from a root file system
     Import = import,
+    /// Write the file system of an image as a tar
+    Export = export,
     /// Remove what is not needed from the store
     Prune = prune,
     /// Show what the store holds

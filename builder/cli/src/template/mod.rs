@@ -15,6 +15,7 @@ mod parse;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod tokens;
 pub mod value;
 
 use syntax::{Node, Span};

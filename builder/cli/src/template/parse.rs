@@ -2,6 +2,7 @@
 
 use super::lexer::{Piece, Spanned, Token, split};
 use super::syntax::{Binding, Block, BlockKind, Command, Node, Operand, Pipeline, Span, Term};
+use super::tokens::{KEYWORDS, Tokens};
 use super::value::Value;
 use super::{TemplateError, function};
 use kiln_parser::suggest::nearest;
@@ -13,7 +14,6 @@ pub const MAX_DEPTH: usize = 100;
 
 /// Words that begin what this subset leaves out.
 const UNSUPPORTED: [&str; 4] = ["define", "template", "block", "call"];
-const KEYWORDS: [&str; 7] = ["if", "with", "range", "else", "end", "break", "continue"];
 
 /// Reads a whole template.
 ///
@@ -381,90 +381,4 @@ fn named(name: &str, span: &Span) -> Result<Operand, TemplateError> {
         Some(near) => unknown.help(format!("did you mean {near}?")),
         None => unknown.help(format!("fields begin with a point: .{name}")),
     })
-}
-
-/// The tokens of one action.
-struct Tokens {
-    tokens: Peekable<IntoIter<Spanned>>,
-    action: Span,
-    /// Where the last token that was taken ends.
-    last_end: usize,
-}
-
-impl Tokens {
-    fn new(tokens: Vec<Spanned>, action: Span) -> Self {
-        Tokens {
-            tokens: tokens.into_iter().peekable(),
-            last_end: action.start,
-            action,
-        }
-    }
-
-    fn peek(&mut self) -> Option<&Spanned> {
-        self.tokens.peek()
-    }
-
-    fn next(&mut self) -> Option<Spanned> {
-        let next = self.tokens.next()?;
-        self.last_end = next.span.end;
-        Some(next)
-    }
-
-    /// Where the next token is; the whole action at its end.
-    fn place(&mut self) -> Span {
-        let action = self.action.clone();
-        self.peek().map_or(action, |next| next.span.clone())
-    }
-
-    fn take(&mut self, wanted: &Token) -> bool {
-        let is_next = self.peek().is_some_and(|next| next.token == *wanted);
-        if is_next {
-            self.next();
-        }
-        is_next
-    }
-
-    /// Takes a keyword, if one is next.
-    fn keyword(&mut self) -> Option<&'static str> {
-        let Some(Spanned {
-            token: Token::Name(name),
-            ..
-        }) = self.peek()
-        else {
-            return None;
-        };
-        let keyword = KEYWORDS.into_iter().find(|keyword| keyword == name)?;
-        self.next();
-        Some(keyword)
-    }
-
-    /// Takes `$x` or `$i, $x` where `:=` or `=` follows.
-    fn bound_variables(&mut self) -> Vec<(String, Span)> {
-        let mut ahead = self.tokens.clone();
-        let mut names = Vec::new();
-        while let Some(Spanned {
-            token: Token::Variable(name),
-            span,
-            ..
-        }) = ahead.next()
-        {
-            names.push((name, span));
-            match ahead.next().map(|next| next.token) {
-                Some(Token::Comma) => {}
-                Some(Token::Declare | Token::Assign) => {
-                    (1..names.len() * 2).for_each(|_| drop(self.next()));
-                    return names;
-                }
-                _ => break,
-            }
-        }
-        Vec::new()
-    }
-
-    fn finish(&mut self) -> Result<(), TemplateError> {
-        match self.next() {
-            None => Ok(()),
-            Some(next) => Err(TemplateError::new(next.span, "this is not expected here")),
-        }
-    }
 }

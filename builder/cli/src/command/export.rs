@@ -1,0 +1,55 @@
+//! `kiln export`: the file system of an image as one tar, merged from its layers without mounting anything.
+
+use crate::environment::Globals;
+use crate::failure::{Failure, Kind};
+use crate::{catalog, output, session};
+use clap::Args;
+use kiln_engine::chain_of_causes;
+use kiln_engine::flatten::{FlattenError, write_tar};
+use kiln_oci::Platform;
+use std::io::{BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+
+/// Arguments of `kiln export`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Image name or ID
+    #[arg(value_name = "IMAGE")]
+    image: String,
+    /// File to write [default: standard output, if it is no terminal]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The platform that the image must have
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
+}
+
+/// Exports.
+///
+/// # Errors
+/// When the image is not there or the file cannot be written; no half-written file stays.
+pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+    let store = session::reading(globals)?;
+    let image = catalog::find_for(&store, &arguments.image, arguments.platform.as_ref())?;
+    let chain = store.chain(&image.diff_ids)?;
+    let write = |out: &mut dyn Write| write_tar(&chain, out).map_err(failure);
+    let path = arguments
+        .output
+        .as_ref()
+        .filter(|path| path.as_os_str() != "-");
+    if let Some(path) = path {
+        return output::file(path, write);
+    }
+    if arguments.output.is_none() && std::io::stdout().is_terminal() {
+        return Err(Failure::usage("a tar is not written to a terminal")
+            .hint("name a file with -o FILE, or use a pipe"));
+    }
+    let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
+    write(&mut out)?;
+    out.flush()
+        .map_err(|error| failure(FlattenError::Write(error)))
+}
+
+fn failure(error: FlattenError) -> Failure {
+    Failure::new(Kind::Environment, chain_of_causes(&error))
+}

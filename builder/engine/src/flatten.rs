@@ -1,0 +1,130 @@
+//! The file system of an image as one tar: what a container of it would see, merged from the indexes of its layers, with owners,
+//! times and attributes. Nothing is mounted or unpacked. Sorted by path, the same bytes each time. Unaware of images.
+
+use kiln_cache::{Chain, EntryKind, Found, ReadError};
+use kiln_oci::tarfile::{HeaderFields, Kind, TarError, write_end, write_header, write_padding};
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use thiserror::Error;
+
+/// Why there is no whole tar.
+#[derive(Debug, Error)]
+pub enum FlattenError {
+    /// An entry cannot be written.
+    #[error(transparent)]
+    Tar(#[from] TarError),
+    /// A file's content is not to be had.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The other end is full, or gone.
+    #[error("cannot write the tar")]
+    Write(#[source] io::Error),
+    /// A layer ends too early.
+    #[error("a layer holds only {found} of {size} bytes of {path}")]
+    Short {
+        /// The file.
+        path: String,
+        /// What its entry says.
+        size: u64,
+        /// What was there.
+        found: u64,
+    },
+}
+
+/// Writes all that shows in a chain. The root directory itself has no entry, as in docker's exports.
+///
+/// # Errors
+/// When a layer cannot be read, or `out` fails.
+pub fn write_tar(chain: &Chain, out: &mut (impl Write + ?Sized)) -> Result<(), FlattenError> {
+    let mut first_names: HashMap<(usize, u32), Box<[u8]>> = HashMap::new();
+    for found in chain.walk(b"") {
+        if found.entry.path.is_empty() {
+            continue;
+        }
+        let first = found.link_group().and_then(|group| {
+            let known = first_names.get(&group).cloned();
+            if known.is_none() {
+                first_names.insert(group, found.entry.path.clone());
+            }
+            known
+        });
+        match first {
+            Some(first) => write_link(&found, &first, out)?,
+            None => write_entry(chain, &found, out)?,
+        }
+    }
+    write_end(out).map_err(FlattenError::Write)
+}
+
+/// Another name of what was written before.
+fn write_link(
+    found: &Found<'_>,
+    first: &[u8],
+    out: &mut (impl Write + ?Sized),
+) -> Result<(), FlattenError> {
+    let fields = HeaderFields {
+        mode: found.entry.mode,
+        uid: found.entry.uid,
+        gid: found.entry.gid,
+        mtime: found.entry.mtime,
+        link: first,
+        ..HeaderFields::new(&found.entry.path, Kind::HardLink)
+    };
+    write_header(out, &fields)?;
+    Ok(())
+}
+
+fn write_entry(
+    chain: &Chain,
+    found: &Found<'_>,
+    out: &mut (impl Write + ?Sized),
+) -> Result<(), FlattenError> {
+    let entry = found.entry;
+    let (kind, size, link, device): (_, u64, &[u8], _) = match &entry.kind {
+        EntryKind::Directory { .. } => (Kind::Directory, 0, b"", (0, 0)),
+        EntryKind::File { size, .. } => (Kind::File, *size, b"", (0, 0)),
+        EntryKind::Symlink { target } => (Kind::Symlink, 0, target, (0, 0)),
+        EntryKind::Char { major, minor } => (Kind::CharDevice, 0, b"", (*major, *minor)),
+        EntryKind::Block { major, minor } => (Kind::BlockDevice, 0, b"", (*major, *minor)),
+        EntryKind::Fifo => (Kind::Fifo, 0, b"", (0, 0)),
+        EntryKind::Whiteout => return Ok(()),
+    };
+    let xattrs = entry.xattrs.iter();
+    let xattrs: Vec<(Vec<u8>, Vec<u8>)> = xattrs
+        .map(|(name, value)| (name.to_vec(), value.to_vec()))
+        .collect();
+    let fields = HeaderFields {
+        mode: entry.mode,
+        uid: entry.uid,
+        gid: entry.gid,
+        mtime: entry.mtime,
+        size,
+        link,
+        device,
+        xattrs: &xattrs,
+        ..HeaderFields::new(&entry.path, kind)
+    };
+    write_header(out, &fields)?;
+    if kind == Kind::File {
+        copy_content(chain, found, size, out)?;
+    }
+    Ok(())
+}
+
+fn copy_content(
+    chain: &Chain,
+    found: &Found<'_>,
+    size: u64,
+    out: &mut (impl Write + ?Sized),
+) -> Result<(), FlattenError> {
+    let mut content = chain.read(found)?.take(size);
+    let copied = io::copy(&mut content, out).map_err(FlattenError::Write)?;
+    if copied != size {
+        return Err(FlattenError::Short {
+            path: String::from_utf8_lossy(&found.entry.path).into_owned(),
+            size,
+            found: copied,
+        });
+    }
+    write_padding(out, size).map_err(FlattenError::Write)
+}
