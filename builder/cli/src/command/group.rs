@@ -45,6 +45,10 @@ group! {
         Rm = rmi,
         /// Remove images without names
         Prune = prune_images,
+        /// Get images from registries
+        Pull = pull,
+        /// Send an image to a registry
+        Push = push,
         /// Write images to an archive
         Save = save,
         /// Read images from an archive
