@@ -1,5 +1,5 @@
-//! How long reading takes: `cargo bench -p kiln-parser`. The bounds that the crate promises
-//! are in `tests/speed.rs`.
+//! How long reading takes: `cargo bench -p kiln-parser`. Goals and figures are in
+//! `docs/benchmarks.md`.
 
 use kiln_oci::Platform;
 use kiln_parser::ignore::Matcher;
