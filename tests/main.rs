@@ -36,6 +36,8 @@ mod language;
 mod layers;
 mod maintenance;
 mod messages;
+mod outputs;
+mod platforms;
 mod readme;
 mod remote;
 mod rules;

@@ -44,8 +44,11 @@ fn open_by_component(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result
     openat(root, ".", flags, Mode::empty())
 }
 
-/// Opens a directory below `root` for reading.
-pub(crate) fn open_dir(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
+/// Opens a directory below `root` for reading; `path` is as in [`crate::Entry::path`].
+///
+/// # Errors
+/// It is not there, no directory, or behind a link.
+pub fn open_dir(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
     open(root, path, OFlags::RDONLY | OFlags::DIRECTORY)
 }
 
@@ -59,7 +62,10 @@ pub(crate) fn open_file(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd
 }
 
 /// Opens a directory that the user named; links in its path are followed.
-pub(crate) fn open_root(path: &std::path::Path) -> io::Result<OwnedFd> {
+///
+/// # Errors
+/// It is not there or no directory.
+pub fn open_root(path: &std::path::Path) -> io::Result<OwnedFd> {
     Ok(openat(
         CWD,
         path,

@@ -39,7 +39,7 @@
 //! Locks are flocks: the store must be on a local file system, and NFS is refused. One store belongs to one uid.
 #![forbid(unsafe_code)]
 
-mod beneath;
+pub mod beneath;
 pub mod cache_mount;
 pub mod chain;
 pub mod content;

@@ -13,6 +13,7 @@ pub mod ast;
 pub mod check;
 pub mod chmod;
 pub mod code;
+pub mod csv;
 pub mod debug;
 pub mod diagnostic;
 mod evaluate;

@@ -26,19 +26,20 @@ pub struct Image {
     pub bytes: u64,
 }
 
-/// Assembles the target of a plan. `now` is used only where no step and no base gives a time; `epoch` replaces all times.
+/// Assembles one target of a plan: its `stage`. `now` is used only where no step and no base gives a time; `epoch` replaces all times.
 /// `describe` tells the blob that holds a layer.
 ///
 /// # Errors
 /// When a layer is no longer in the store.
 pub fn assemble(
     plan: &Plan,
+    stage: usize,
     results: &BTreeMap<usize, Arc<Done>>,
     now: i64,
     epoch: Option<i64>,
     describe: impl Fn(&Digest) -> Result<Descriptor, StoreError>,
 ) -> Result<Image, StoreError> {
-    let stage = plan.graph.target_stage();
+    let stage = &plan.graph.stages[stage];
     let layers = results
         .get(&stage.output.0)
         .map(|done| done.stack.layers.clone())

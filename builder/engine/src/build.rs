@@ -4,22 +4,28 @@
 use crate::assemble::assemble;
 use crate::event::{EVENT_VERSION, EventKind, Outcome};
 use crate::execute::execute;
+use crate::export::BuildResult;
 use crate::failure::BuildError;
 use crate::options::BuildOptions;
 use crate::plan::{self, Plan, announce};
 use crate::session::Session;
 use kiln_cache::{KeyBuilder, MemoBundle};
-use kiln_oci::media_type::OCI_LAYER;
-use kiln_oci::{Descriptor, Digest};
+use kiln_oci::media_type::{OCI_INDEX, OCI_LAYER, OCI_MANIFEST};
+use kiln_oci::{Descriptor, Digest, ImageConfig, Index};
 use kiln_parser::diagnostic::Diagnostic;
+use std::collections::BTreeSet;
 
 /// A finished build.
 #[derive(Debug, Clone)]
 pub struct Built {
-    /// Image ID: the config digest.
+    /// Image ID: the config digest. Of an index, its own digest.
     pub id: Digest,
-    /// The manifest digest.
+    /// Digest of the manifest, or of the index.
     pub manifest: Digest,
+    /// What points to it, with the platform of an image.
+    pub descriptor: Descriptor,
+    /// Full names.
+    pub names: Vec<String>,
     /// Findings that did not stop the build.
     pub warnings: Vec<Diagnostic>,
 }
@@ -51,12 +57,50 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
     for tag in &options.tags {
         session.store.tag(tag, &manifest)?;
     }
-    report(session, options, &manifest)?;
-    Ok(Built {
+    let built = Built {
         id,
         manifest,
+        descriptor: descriptor(session, &manifest)?,
+        names: options.tags.iter().map(ToString::to_string).collect(),
         warnings: plan.warnings,
+    };
+    report(session, options, &built)?;
+    export(session, options, &built)?;
+    Ok(built)
+}
+
+fn descriptor(session: &Session, manifest: &Digest) -> Result<Descriptor, BuildError> {
+    if let Some(index) = session.store.index(manifest)? {
+        return Ok(Descriptor::of(OCI_INDEX, &index));
+    }
+    let image = session.store.image(manifest)?;
+    let config = ImageConfig::parse(&image.config).ok();
+    Ok(Descriptor {
+        platform: config.map(|config| config.platform()),
+        ..Descriptor::of(OCI_MANIFEST, &image.manifest)
     })
+}
+
+/// Takes the result to all its outputs.
+fn export(session: &Session, options: &BuildOptions, built: &Built) -> Result<(), BuildError> {
+    if options.outputs.is_empty() {
+        return Ok(());
+    }
+    let mut images = Vec::new();
+    for (platform, image) in session.store.images_of(&built.manifest)? {
+        images.push((platform, session.store.image(&image)?));
+    }
+    let index = session.store.index(&built.manifest)?;
+    let result = BuildResult {
+        session,
+        images,
+        index: index.map(|bytes| (built.manifest, bytes)),
+        references: &options.tags,
+    };
+    for output in &options.outputs {
+        output.export(&result)?;
+    }
+    Ok(())
 }
 
 fn make(
@@ -73,8 +117,20 @@ fn make(
             Ok(Descriptor::new(OCI_LAYER, *layer, index.tar_size))
         }
     };
-    let image = assemble(plan, &results, now, plan.graph.source_date_epoch, describe)?;
-    let (manifest, config) = session.store.put_image(&image.manifest, &image.config)?;
+    let epoch = plan.graph.source_date_epoch;
+    let mut images = Vec::new();
+    for target in &plan.targets {
+        let image = assemble(plan, target.stage, &results, now, epoch, describe)?;
+        let (_, config) = session.store.put_image(&image.manifest, &image.config)?;
+        let platform = ImageConfig::parse(&image.config)
+            .map_or_else(|_| target.platform.clone(), |config| config.platform());
+        let described = Descriptor {
+            platform: Some(platform),
+            ..Descriptor::of(OCI_MANIFEST, &image.manifest)
+        };
+        images.push((described, config));
+    }
+    let (manifest, config) = result(session, options, images)?;
     let records = results
         .values()
         .filter_map(|done| done.step.as_ref().map(|step| step.key))
@@ -92,22 +148,43 @@ fn make(
     Ok((manifest, config))
 }
 
+/// The image, or an index of all; with it the image ID.
+fn result(
+    session: &Session,
+    options: &BuildOptions,
+    images: Vec<(Descriptor, Digest)>,
+) -> Result<(Digest, Digest), BuildError> {
+    match &images[..] {
+        [(manifest, config)] if !options.makes_index() => Ok((manifest.digest, *config)),
+        _ => {
+            let manifests = images.into_iter().map(|(manifest, _)| manifest);
+            let index = Index::of(manifests.collect()).to_bytes();
+            let digest = session.store.put_index(&index)?;
+            Ok((digest, digest))
+        }
+    }
+}
+
 /// Everything that decides about the image; none while something has to be fetched first.
 fn memo_key(options: &BuildOptions, plan: &Plan) -> Option<Digest> {
-    let stage = plan.graph.target_stage();
     // Plain data of our own: serialising it cannot fail.
     let text = |value: Result<Vec<u8>, serde_json::Error>| value.unwrap_or_default();
-    // Epoch and ids are part of every definition, and so of the files.
-    let key = KeyBuilder::new("memo")
-        .input("files", plan.made_from(stage.output)?)
-        .bytes("config", &text(serde_json::to_vec(&stage.config)))
-        .bytes("base", &text(serde_json::to_vec(&stage.base_image)))
-        .bytes(
-            "author",
-            format!("{:?} {}", stage.author, stage.platform).as_bytes(),
-        )
-        .bytes("history", &text(serde_json::to_vec(&stage.history)))
-        .bytes("hosts", format!("{:?}", options.extra_hosts).as_bytes());
+    let mut key = KeyBuilder::new("memo")
+        .bytes("hosts", format!("{:?}", options.extra_hosts).as_bytes())
+        .bytes("index", &[u8::from(options.makes_index())]);
+    for target in &plan.targets {
+        let stage = &plan.graph.stages[target.stage];
+        // Epoch and ids are part of every definition, and so of the files.
+        key = key
+            .input("files", plan.made_from(stage.output)?)
+            .bytes("config", &text(serde_json::to_vec(&stage.config)))
+            .bytes("base", &text(serde_json::to_vec(&stage.base_image)))
+            .bytes(
+                "author",
+                format!("{:?} {}", stage.author, stage.platform).as_bytes(),
+            )
+            .bytes("history", &text(serde_json::to_vec(&stage.history)));
+    }
     Some(key.finish().0)
 }
 
@@ -123,19 +200,20 @@ fn cached_steps(session: &Session, plan: &Plan) {
     }
 }
 
-fn report(session: &Session, options: &BuildOptions, manifest: &Digest) -> Result<(), BuildError> {
-    let image = session.store.image(manifest)?;
-    let bytes = image
-        .diff_ids
+fn report(session: &Session, options: &BuildOptions, built: &Built) -> Result<(), BuildError> {
+    let mut layers = BTreeSet::new();
+    for (_, image) in session.store.images_of(&built.manifest)? {
+        layers.extend(session.store.image(&image)?.diff_ids);
+    }
+    let sizes = layers
         .iter()
-        .filter_map(|id| session.store.blob_path(id).metadata().ok())
-        .map(|meta| meta.len())
-        .sum();
+        .filter_map(|id| session.store.blob_path(id).metadata().ok());
+    let bytes = sizes.map(|meta| meta.len()).sum();
     session.events.send(EventKind::Image {
-        id: image.config_digest.to_string(),
-        digest: manifest.to_string(),
+        id: built.id.to_string(),
+        digest: built.manifest.to_string(),
         tags: options.tags.iter().map(ToString::to_string).collect(),
-        layers: image.diff_ids.len(),
+        layers: layers.len(),
         bytes,
     });
     Ok(())

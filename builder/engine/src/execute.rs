@@ -2,13 +2,14 @@
 //! they share (keys, locks, records, early cutoff, events) is here.
 
 use crate::cancel::Cancel;
+use crate::emulation;
 use crate::event::{EventKind, Outcome};
 use crate::failure::{BuildError, StepError, StepFailure};
 use crate::operation;
 use crate::options::BuildOptions;
 use crate::output::{Done, Live, Output, Stack, StepResult};
 use crate::pending::{Pending, Promise, pending};
-use crate::plan::{Plan, stage_name};
+use crate::plan::Plan;
 use crate::schedule::{self, Lane, Limits, Ready, Task};
 use crate::session::Session;
 use crate::source::fetch::{Access, Remote};
@@ -178,7 +179,8 @@ impl<'a> Execution<'a> {
             let failure = StepFailure {
                 node: node.id.0,
                 title: node.title.clone(),
-                place: stage_name(&self.plan.graph, node.stage),
+                place: self.plan.stage_name(node.stage),
+                emulation: self.emulation_problem(node),
                 span: node.span,
                 line: node.line,
                 error,
@@ -191,6 +193,13 @@ impl<'a> Execution<'a> {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         Stopped
+    }
+
+    /// Why a RUN for another processor may have failed.
+    fn emulation_problem(&self, node: &Node) -> Option<String> {
+        let stage = self.plan.graph.stages.get(node.stage?)?;
+        let is_run = matches!(node.op, Op::Run(_));
+        emulation::problem(&stage.platform).filter(|_| is_run)
     }
 
     fn results(&self) -> BTreeMap<usize, Arc<Done>> {

@@ -52,6 +52,9 @@ pub enum BuildError {
     /// The image could not be put into the store.
     #[error("the image cannot be stored")]
     Image(#[from] ImageError),
+    /// The image is built and in the store, but could not be brought where it should go too.
+    #[error("the image is built, but not written to its output")]
+    Export(#[from] crate::export::ExportError),
     /// The user asked to stop.
     #[error("stopped")]
     Cancelled,
@@ -83,6 +86,8 @@ pub struct StepFailure {
     pub span: Option<Span>,
     /// Its first line, from 1.
     pub line: u32,
+    /// Why this machine may not run it, when it is for another processor.
+    pub emulation: Option<String>,
     /// The reason.
     pub error: StepError,
 }

@@ -1,10 +1,12 @@
 //! What a caller asks of one build. Plain data; unaware of how the command line spells it.
 
+use crate::export::Exporter;
 use kiln_oci::{Digest, Platform, Reference};
 use kiln_parser::graph::{GitSource, Network};
 use kiln_parser::inputs::Entitlement;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A Dockerfile that was read.
 #[derive(Debug, Clone)]
@@ -91,8 +93,10 @@ pub struct BuildOptions {
     pub allow: BTreeSet<Entitlement>,
     /// RUNs at once; `None` for all that are ready.
     pub jobs: Option<usize>,
-    /// What is built for.
-    pub platform: Platform,
+    /// What is built for, at least one and none twice. Several give an index.
+    pub platforms: Vec<Platform>,
+    /// An index also for one platform (`BUILDKIT_MULTI_PLATFORM=1`).
+    pub always_index: bool,
     /// `SOURCE_DATE_EPOCH`, from the environment or a build-arg.
     pub source_date_epoch: Option<i64>,
     /// `SOURCE_DATE_EPOCH=context`: the time of the main context's commit, or of its last change.
@@ -103,9 +107,26 @@ pub struct BuildOptions {
     pub pull: bool,
     /// `--shm-size`, bytes.
     pub shm_size: Option<u64>,
+    /// `--output`: where the result goes besides the store, in this order.
+    pub outputs: Vec<Arc<dyn Exporter>>,
 }
 
 impl BuildOptions {
+    /// What is built for, or what comes first of it.
+    #[must_use]
+    pub fn platform(&self) -> Platform {
+        self.platforms
+            .first()
+            .cloned()
+            .unwrap_or_else(Platform::host)
+    }
+
+    /// Whether the result is an index.
+    #[must_use]
+    pub fn makes_index(&self) -> bool {
+        self.always_index || self.platforms.len() > 1
+    }
+
     /// A build of this Dockerfile for this machine, and nothing else asked.
     #[must_use]
     pub fn new(dockerfile: DockerfileText, context: ContextSource) -> Self {
@@ -123,12 +144,14 @@ impl BuildOptions {
             network: Network::Default,
             allow: BTreeSet::new(),
             jobs: None,
-            platform: Platform::host(),
+            platforms: vec![Platform::host()],
+            always_index: false,
             source_date_epoch: None,
             epoch_of_context: false,
             extra_hosts: Vec::new(),
             pull: false,
             shm_size: None,
+            outputs: Vec::new(),
         }
     }
 }

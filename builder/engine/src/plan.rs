@@ -6,12 +6,13 @@ use crate::event::EventKind;
 use crate::failure::{BuildError, MissingImage};
 use crate::options::{BuildOptions, ContextSource};
 use crate::output::{Output, Stack};
+use crate::platforms::{self, Target};
 use crate::session::Session;
 use crate::source::fetch::{Access, Fetches, Remote};
 use crate::source::reach::Reach;
 use crate::source::{context, image, open};
 use kiln_cache::{KeyBuilder, StoredImage};
-use kiln_oci::{Compression, Descriptor, Digest, Manifest};
+use kiln_oci::{Compression, Descriptor, Digest, Manifest, Platform};
 use kiln_parser::Dockerfile;
 use kiln_parser::diagnostic::Diagnostic;
 use kiln_parser::graph::{Node, NodeId, Op, StageGraph};
@@ -24,9 +25,11 @@ use std::sync::Arc;
 /// A build, ready to be executed.
 #[derive(Debug)]
 pub struct Plan {
-    /// All operations of the Dockerfile.
+    /// All operations of the Dockerfile, for all platforms.
     pub graph: StageGraph,
-    /// Which of them the target needs.
+    /// The images that are built, in the order of the platforms.
+    pub targets: Vec<Target>,
+    /// Which operations the targets need.
     pub wanted: Vec<bool>,
     /// Contexts, base images and scratch, by node.
     pub sources: BTreeMap<usize, Output>,
@@ -45,6 +48,21 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A stage's name, else `stage-N`, as BuildKit calls it; with its platform when several are built.
+    #[must_use]
+    pub fn stage_name(&self, stage: Option<usize>) -> String {
+        let Some(stage) = stage.and_then(|stage| self.graph.stages.get(stage)) else {
+            return "kiln".to_owned();
+        };
+        let number = || format!("stage-{}", stage.index);
+        let name = stage.name.clone().unwrap_or_else(number);
+        if self.targets.len() > 1 {
+            format!("{} {name}", stage.platform)
+        } else {
+            name
+        }
+    }
+
     /// Digest of everything that a node is made from, as far as it is known by now; none while something has to be fetched.
     #[must_use]
     pub fn made_from(&self, node: NodeId) -> Option<Digest> {
@@ -85,14 +103,15 @@ impl Plan {
 /// # Errors
 /// When the Dockerfile is wrong, a base image is missing or a context cannot be read.
 pub fn plan(session: &Session, options: &BuildOptions) -> Result<Plan, BuildError> {
-    let (dockerfile, graph, images) = evaluate(session, options)?;
+    let (dockerfile, graphs, images) = evaluate(session, options)?;
+    let (graph, targets) = platforms::merge(graphs);
     let warnings = check::warnings(options, &dockerfile, &graph)?;
     for name in &graph.unused_build_args {
         session
             .events
             .warn(format!("--build-arg {name} was not consumed by any ARG"));
     }
-    let wanted = wanted(&graph);
+    let wanted = wanted(&graph, &targets);
     let (sources, digests) = sources(session, options, &graph, &wanted, &images)?;
     let definitions: Vec<Digest> = graph
         .nodes
@@ -105,6 +124,7 @@ pub fn plan(session: &Session, options: &BuildOptions) -> Result<Plan, BuildErro
     let derived = derived(&graph, &definitions, &digests, &fetches);
     Ok(Plan {
         graph,
+        targets,
         wanted,
         sources,
         described: described(&images),
@@ -135,39 +155,48 @@ fn wanted_remotes(graph: &StageGraph, wanted: &[bool]) -> Vec<Remote> {
     all
 }
 
-type Images = BTreeMap<String, StoredImage>;
+/// One for each platform that is built.
+type Graphs = Vec<(Platform, StageGraph)>;
 
-/// Parses and evaluates until every base image is known.
+/// By reference and platform.
+type Images = BTreeMap<(String, Platform), StoredImage>;
+
+/// Parses, and evaluates for each platform until every base image is known.
 fn evaluate(
     session: &Session,
     options: &BuildOptions,
-) -> Result<(Dockerfile, StageGraph, Images), BuildError> {
+) -> Result<(Dockerfile, Graphs, Images), BuildError> {
     let parsed = kiln_parser::parse(&options.dockerfile.text);
     if parsed.has_errors() {
         return Err(BuildError::Dockerfile(parsed.errors));
     }
-    let inputs = inputs(options);
     let (mut bases, mut images) = (Bases::default(), Images::new());
-    loop {
-        match kiln_parser::evaluate(&parsed.dockerfile, &inputs, &bases)
-            .map_err(BuildError::Dockerfile)?
-        {
-            Evaluation::Graph(graph) => {
-                let missing = graph_images(session, &graph, &mut images, options.pull);
-                return if missing.is_empty() {
-                    Ok((parsed.dockerfile, *graph, images))
-                } else {
-                    Err(BuildError::MissingImages(missing))
-                };
+    let mut graphs = Vec::new();
+    for platform in &options.platforms {
+        let inputs = Inputs {
+            platform: platform.clone(),
+            ..inputs(options)
+        };
+        let graph = loop {
+            match kiln_parser::evaluate(&parsed.dockerfile, &inputs, &bases)
+                .map_err(BuildError::Dockerfile)?
+            {
+                Evaluation::Graph(graph) => break *graph,
+                Evaluation::Needs(requests) => {
+                    resolve(session, &requests, options.pull, &mut bases, &mut images)?;
+                }
             }
-            Evaluation::Needs(requests) => {
-                resolve(session, &requests, options.pull, &mut bases, &mut images)?;
-            }
+        };
+        let missing = graph_images(session, &graph, &mut images, options.pull);
+        if !missing.is_empty() {
+            return Err(BuildError::MissingImages(missing));
         }
+        graphs.push((platform.clone(), graph));
     }
+    Ok((parsed.dockerfile, graphs, images))
 }
 
-/// What the parser needs of the options.
+/// What the parser needs of the options, for the first platform.
 pub(crate) fn inputs(options: &BuildOptions) -> Inputs {
     let named = |source: &ContextSource| match source {
         ContextSource::Image(reference) => NamedContext::Image(reference.clone()),
@@ -179,7 +208,7 @@ pub(crate) fn inputs(options: &BuildOptions) -> Inputs {
         target: options.target.clone(),
         all_stages: false,
         build_platform: kiln_oci::Platform::host(),
-        platform: options.platform.clone(),
+        platform: options.platform(),
         contexts: options
             .contexts
             .iter()
@@ -206,7 +235,7 @@ fn resolve(
         match found {
             Ok((image, config)) => {
                 bases.insert(request, config);
-                images.insert(request.reference.clone(), image);
+                images.insert((request.reference.clone(), request.platform.clone()), image);
             }
             Err(image) => missing.push(image),
         }
@@ -226,13 +255,17 @@ fn graph_images(
     refresh: bool,
 ) -> Vec<MissingImage> {
     let mut requests: Vec<ImageRequest> = Vec::new();
-    let wanted = wanted(graph);
+    let target = Target {
+        platform: graph.target_stage().platform.clone(),
+        stage: graph.target,
+    };
+    let wanted = wanted(graph, &[target]);
     for node in graph.nodes.iter().filter(|node| wanted[node.id.0]) {
         if let Op::Image {
             reference,
             platform,
         } = &node.op
-            && !images.contains_key(reference)
+            && !images.contains_key(&(reference.clone(), platform.clone()))
         {
             requests.push(ImageRequest {
                 reference: reference.clone(),
@@ -246,7 +279,9 @@ fn graph_images(
     let found = image::find(session, &requests, refresh);
     for (request, found) in requests.into_iter().zip(found) {
         match found {
-            Ok((image, _)) => _ = images.insert(request.reference, image),
+            Ok((image, _)) => {
+                images.insert((request.reference, request.platform), image);
+            }
             Err(image) => missing.push(image),
         }
     }
@@ -284,10 +319,13 @@ fn asking_span(graph: &StageGraph, image: NodeId) -> Span {
         .unwrap_or_default()
 }
 
-/// What the target's file system is made from.
-fn wanted(graph: &StageGraph) -> Vec<bool> {
+/// What the targets' file systems are made from.
+fn wanted(graph: &StageGraph, targets: &[Target]) -> Vec<bool> {
     let mut wanted = vec![false; graph.nodes.len()];
-    let mut todo = vec![graph.target_stage().output];
+    let outputs = targets
+        .iter()
+        .map(|target| graph.stages[target.stage].output);
+    let mut todo: Vec<NodeId> = outputs.collect();
     while let Some(NodeId(node)) = todo.pop() {
         if !std::mem::replace(&mut wanted[node], true) {
             todo.extend(graph.nodes[node].op.inputs());
@@ -310,9 +348,12 @@ fn sources(
     for node in graph.nodes.iter().filter(|node| wanted[node.id.0]) {
         let output = match &node.op {
             Op::Scratch => Output::of(Stack::empty()),
-            Op::Image { reference, .. } => Output::of(
+            Op::Image {
+                reference,
+                platform,
+            } => Output::of(
                 images
-                    .get(reference)
+                    .get(&(reference.clone(), platform.clone()))
                     .map_or_else(Stack::empty, |image| Stack::of_image(&image.diff_ids)),
             ),
             Op::Context { name } => {
@@ -438,7 +479,7 @@ pub fn steps(plan: &Plan) -> Vec<crate::event::StepInfo> {
             node.stage,
             crate::event::StepInfo {
                 step: node.id.0,
-                stage: stage_name(&plan.graph, node.stage),
+                stage: plan.stage_name(node.stage),
                 number: *number,
                 of: 0,
                 title: node.title.clone(),
@@ -453,16 +494,4 @@ pub fn steps(plan: &Plan) -> Vec<crate::event::StepInfo> {
             ..step
         })
         .collect()
-}
-
-/// A stage's name, else `stage-N`, as BuildKit calls it.
-#[must_use]
-pub fn stage_name(graph: &StageGraph, stage: Option<usize>) -> String {
-    let Some(stage) = stage.and_then(|stage| graph.stages.get(stage)) else {
-        return "kiln".to_owned();
-    };
-    stage
-        .name
-        .clone()
-        .unwrap_or_else(|| format!("stage-{}", stage.index))
 }

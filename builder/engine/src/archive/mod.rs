@@ -9,6 +9,7 @@ mod verify;
 
 pub use import::{ImportSource, import};
 pub use load::{LoadOptions, load};
+pub(crate) use save::{Blobs, manifest as compressed_manifest};
 pub use save::{SaveOptions, Saved, save};
 pub use verify::{CheckedImage, CheckedLayer, Verified, verify};
 

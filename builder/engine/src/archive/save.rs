@@ -29,7 +29,8 @@ pub struct Saved {
     pub bytes: u64,
 }
 
-struct Blobs<'a>(&'a Store);
+/// The blobs of a store as archives want them.
+pub(crate) struct Blobs<'a>(pub(crate) &'a Store);
 
 impl BlobSource for Blobs<'_> {
     fn open(&self, digest: &Digest) -> io::Result<(u64, Box<dyn Read + '_>)> {
@@ -109,7 +110,7 @@ fn document(image: Digest, source: kiln_oci::DocumentError) -> ArchiveError {
 }
 
 /// The image's manifest; with another compression one that names the layers so. It is the same image: its config does not change.
-pub(super) fn manifest(
+pub(crate) fn manifest(
     store: &Store,
     image: &StoredImage,
     compression: Option<LayerCompression>,

@@ -151,7 +151,7 @@ fn in_store(session: &Session, request: &ImageRequest) -> Result<Base, MissingIm
     let config =
         ImageConfig::parse(&image.config).map_err(|error| missing(Some(error.to_string())))?;
     let platform = config.platform();
-    if !request.platform.matches(&platform) {
+    if request.platform.rank(&platform).is_none() {
         return Err(missing(Some(format!(
             "the store has it for {platform}, the build needs {}",
             request.platform

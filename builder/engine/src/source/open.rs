@@ -328,7 +328,7 @@ pub fn layer(
 
 /// Images of OCI layouts are taken into the store, without a name.
 fn open_layouts(session: &Session, options: &mut BuildOptions) -> Result<(), BuildError> {
-    let platform = options.platform.clone();
+    let platform = options.platform();
     for source in options.contexts.values_mut() {
         if let ContextSource::OciLayout(folder, reference) = source {
             let manifest =

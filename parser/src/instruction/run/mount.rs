@@ -4,7 +4,6 @@
 
 mod bind;
 mod cache;
-mod csv;
 mod fields;
 mod secret;
 mod ssh;
@@ -13,6 +12,7 @@ mod tmpfs;
 use std::fmt::Write as _;
 
 use crate::code;
+use crate::csv;
 use crate::diagnostic::Diagnostic;
 use crate::evaluate::StageBuilder;
 use crate::graph::{NodeId, RunMount};

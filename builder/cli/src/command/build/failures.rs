@@ -6,6 +6,7 @@ use crate::failure::{Failure, Kind};
 use crate::render::Progress;
 use crate::signals;
 use kiln_engine::chain_of_causes;
+use kiln_engine::export::ExportError;
 use kiln_engine::failure::{BuildError, MissingImage, StepError, StepFailure};
 use kiln_engine::options::BuildOptions;
 use kiln_engine::source::fetch::error::FetchError;
@@ -65,6 +66,7 @@ pub(super) fn failure(
         ),
         BuildError::Store(error) => error.into(),
         BuildError::Image(error) => error.into(),
+        BuildError::Export(error) => export_failure(&error),
         BuildError::Fetch(error) => fetch_failure(&error),
         other => Failure::new(Kind::Build, chain_of_causes(&other)),
     }
@@ -78,6 +80,16 @@ fn wrong(options: &BuildOptions, diagnostics: &[Diagnostic]) -> Failure {
     };
     let details = diagnostics::render(source(options), diagnostics, color());
     Failure::new(Kind::Build, message).details(details)
+}
+
+/// The disk or the destination is at fault, not the Dockerfile.
+fn export_failure(error: &ExportError) -> Failure {
+    let text = chain_of_causes(error);
+    let failure = Failure::new(
+        Kind::Environment,
+        format!("the output was not written: {text}"),
+    );
+    failure.hint("the image itself is built and in the store")
 }
 
 fn fetch_failure(error: &FetchError) -> Failure {
@@ -133,7 +145,7 @@ fn step_failure(options: &BuildOptions, failure: &StepFailure) -> Failure {
         failure.title.split_whitespace().next().unwrap_or("step"),
         chain_of_causes(&failure.error)
     );
-    let mut help = Vec::new();
+    let mut help: Vec<String> = failure.emulation.iter().cloned().collect();
     if let StepError::Command {
         code: Some(127), ..
     } = failure.error

@@ -66,6 +66,8 @@ flags! {
     jobs: Jobs,
     call: Call,
     load: Load,
+    output: Output,
+    metadata_file: MetadataFile,
 }
 
 /// `NAME=VALUE`, or `NAME` with the value that `default` gives; a name without any value is left out.

@@ -9,7 +9,10 @@ use nom::sequence::{delimited, pair};
 use nom::{IResult, Parser};
 
 /// The fields of a record, quotes removed.
-pub(super) fn fields(record: &str) -> Result<Vec<String>, String> {
+///
+/// # Errors
+/// What is wrong, in the words of `encoding/csv`.
+pub fn fields(record: &str) -> Result<Vec<String>, String> {
     if record.is_empty() {
         return Err("it is empty".to_owned());
     }

@@ -1,0 +1,58 @@
+//! `--output` and `--push`: where the result goes besides the store. What the exporters know stands in `kiln_engine::export`.
+
+use super::Flag;
+use crate::failure::Failure;
+use kiln_engine::export::{Attributes, exporter};
+use kiln_engine::options::BuildOptions;
+use kiln_parser::csv;
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+#[derive(Debug, clap::Args)]
+pub struct Output {
+    /// Where the result goes too: FOLDER, - for a tar on standard output, or type=local|tar|oci|docker|image|cacheonly,dest=PATH,…
+    /// (may be repeated)
+    #[arg(short, long, value_name = "OUTPUT")]
+    output: Vec<String>,
+    /// Push the image, as --output type=registry
+    #[arg(long)]
+    push: bool,
+}
+
+impl Flag for Output {
+    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+        let push = self.push.then_some("type=registry");
+        let mut streams = 0;
+        for text in self.output.iter().map(String::as_str).chain(push) {
+            let wrong = |why: String| Failure::usage(format!("--output {text}: {why}"));
+            let pairs = pairs(text).map_err(wrong)?;
+            streams += usize::from(pairs.contains(&("dest".to_owned(), "-".to_owned())));
+            let made = exporter(Attributes::new(pairs)).map_err(|error| wrong(error.to_string()))?;
+            options.outputs.push(Arc::from(made));
+        }
+        match streams {
+            0 => Ok(()),
+            1 if std::io::stdout().is_terminal() => {
+                Err(Failure::usage("a tar is not written to a terminal").hint("use a pipe, or dest=FILE"))
+            }
+            1 => Ok(()),
+            _ => Err(Failure::usage("only one output can go to standard output")),
+        }
+    }
+}
+
+/// `FOLDER` and `-` alone stand for `type=local,dest=FOLDER` and `type=tar,dest=-`.
+fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let fields = csv::fields(text)?;
+    match &fields[..] {
+        [one] if one == "-" => return Ok(vec![pair("type", "tar"), pair("dest", "-")]),
+        [one] if !one.contains('=') => return Ok(vec![pair("type", "local"), pair("dest", one)]),
+        _ => {}
+    }
+    let split = |field: &String| match field.split_once('=') {
+        Some((key, value)) => Ok(pair(&key.trim().to_lowercase(), value)),
+        None => Err(format!("{field} is not KEY=VALUE")),
+    };
+    fields.iter().map(split).collect()
+}

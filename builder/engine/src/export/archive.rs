@@ -1,0 +1,186 @@
+//! `type=oci` and `type=docker`: archives of the image, as a tar or a folder. Unaware of how archives are laid out.
+//!
+//! Layers are as the store has them, uncompressed where kiln made them, unless `compression` is given: whoever reads an archive
+//! next to a build rarely wants to wait for gzip. BuildKit compresses with gzip here.
+
+use super::destination::{Destination, folder_of};
+use super::{Attributes, BuildResult, ExportError, Exporter, Kind};
+use crate::archive::{Blobs, compressed_manifest};
+use kiln_oci::archive::{self, Format, SaveImage, SaveIndex, Saving, Target};
+use kiln_oci::{Descriptor, Index, LayerCompression, Manifest, Reference};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// `type=oci`.
+pub(super) const OCI: Kind = Kind {
+    name: "oci",
+    keys: &[
+        "annotation",
+        "compression",
+        "compression-level",
+        "dest",
+        "force-compression",
+        "name",
+        "oci-mediatypes",
+        "rewrite-timestamp",
+        "tar",
+    ],
+    make: |attributes| Ok(Box::new(Archive::new(attributes, Format::OciArchive)?)),
+};
+
+/// `type=docker`: an archive that docker loads, which is an OCI layout too; without `dest` the image is in kiln's store, where a
+/// build puts it anyway.
+pub(super) const DOCKER: Kind = Kind {
+    name: "docker",
+    keys: OCI.keys,
+    make: |attributes| Ok(Box::new(Archive::new(attributes, Format::Hybrid)?)),
+};
+
+#[derive(Debug)]
+struct Archive {
+    destination: Option<Destination>,
+    is_tar: bool,
+    names: Vec<Reference>,
+    compression: Option<LayerCompression>,
+    annotations: BTreeMap<String, String>,
+    format: Format,
+}
+
+impl Archive {
+    fn new(mut attributes: Attributes, format: Format) -> Result<Self, ExportError> {
+        let annotations = attributes.annotations();
+        let destination = attributes.take("dest").map(Destination::parse);
+        if destination.is_none() && format == Format::OciArchive {
+            return Err(ExportError::NoDestination { kind: "oci" });
+        }
+        let is_tar = attributes.flag("tar", true)?;
+        if !is_tar && destination == Some(Destination::Stdout) {
+            return Err(ExportError::Unsupported(
+                "a folder needs dest=FOLDER".to_owned(),
+            ));
+        }
+        if !attributes.flag("oci-mediatypes", true)? {
+            return Err(ExportError::Unsupported(
+                "oci-mediatypes=false: kiln writes OCI's media types, which docker reads"
+                    .to_owned(),
+            ));
+        }
+        // Layers of bases are compressed alike whether this is given or not.
+        attributes.flag("force-compression", false)?;
+        attributes.flag("rewrite-timestamp", true)?;
+        Ok(Self {
+            destination,
+            is_tar,
+            names: super::store::names(attributes.take("name"))?,
+            compression: attributes.compression()?,
+            annotations,
+            format,
+        })
+    }
+
+    fn saving(&self, result: &BuildResult<'_>) -> Result<Saving, ExportError> {
+        let references = if self.names.is_empty() {
+            result.references
+        } else {
+            &self.names
+        };
+        let mut images = Vec::new();
+        for (_, image) in &result.images {
+            let manifest = compressed_manifest(&result.session.store, image, self.compression)?;
+            images.push(SaveImage {
+                references: Vec::new(),
+                manifest: self.annotated(manifest),
+                config: image.config.clone(),
+            });
+        }
+        let mut saving = Saving {
+            format: self.format,
+            ..Saving::default()
+        };
+        match &result.index {
+            None => images
+                .iter_mut()
+                .for_each(|image| image.references = references.to_vec()),
+            Some((_, bytes)) => saving
+                .indexes
+                .push(index(result, bytes, &images, references)),
+        }
+        saving.images = images;
+        Ok(saving)
+    }
+
+    /// The manifest with the annotations of this output.
+    fn annotated(&self, bytes: Vec<u8>) -> Vec<u8> {
+        match Manifest::parse(&bytes) {
+            Ok(mut manifest) if !self.annotations.is_empty() => {
+                manifest.annotations.extend(self.annotations.clone());
+                manifest.to_bytes()
+            }
+            _ => bytes,
+        }
+    }
+}
+
+/// The index with the manifests as they are saved.
+fn index(
+    result: &BuildResult<'_>,
+    bytes: &[u8],
+    images: &[SaveImage],
+    references: &[Reference],
+) -> SaveIndex {
+    let mut index = Index::parse(bytes).unwrap_or_else(|_| Index::of(Vec::new()));
+    for ((_, before), now) in result.images.iter().zip(images) {
+        for descriptor in &mut index.manifests {
+            if descriptor.digest == before.manifest_digest {
+                let now = Descriptor::of(descriptor.media_type.clone(), &now.manifest);
+                (descriptor.digest, descriptor.size) = (now.digest, now.size);
+            }
+        }
+    }
+    let manifests: Vec<_> = images
+        .iter()
+        .map(|image| kiln_oci::Digest::of(&image.manifest))
+        .collect();
+    let host = kiln_oci::Platform::host();
+    let preferred = result
+        .images
+        .iter()
+        .position(|(platform, _)| host.rank(platform).is_some());
+    SaveIndex {
+        references: references.to_vec(),
+        bytes: index.to_bytes(),
+        preferred: manifests[preferred.unwrap_or(0)],
+        manifests,
+    }
+}
+
+impl Exporter for Archive {
+    fn export(&self, result: &BuildResult<'_>) -> Result<(), ExportError> {
+        let Some(destination) = &self.destination else {
+            return Ok(());
+        };
+        let saving = self.saving(result)?;
+        let blobs = Blobs(&result.session.store);
+        match destination {
+            Destination::File(path) if !self.is_tar => folder(path, &saving, &blobs),
+            _ => destination
+                .write(|out| Ok(archive::write(Target::Tar(out), &saving, &blobs, &|_| ())?)),
+        }
+    }
+}
+
+/// Beside the target, then renamed. A folder that is there is replaced only when it is empty: somebody's files never go.
+fn folder(path: &Path, saving: &Saving, blobs: &Blobs<'_>) -> Result<(), ExportError> {
+    let parent = folder_of(path);
+    std::fs::create_dir_all(parent).map_err(ExportError::io("make", parent))?;
+    let temporary = tempfile::Builder::new()
+        .prefix(".kiln-output")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .tempdir_in(parent)
+        .map_err(ExportError::io("make a folder in", parent))?;
+    archive::write(Target::Directory(temporary.path()), saving, blobs, &|_| ())?;
+    std::fs::rename(temporary.path(), path).map_err(ExportError::io("replace", path))?;
+    // it has another name now
+    let _ = temporary.keep();
+    Ok(())
+}

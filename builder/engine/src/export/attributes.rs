@@ -1,0 +1,93 @@
+//! The `key=value` pairs of an output, and how their values are read. Unaware of what keys mean.
+
+use super::{ExportError, Kind};
+use kiln_oci::LayerCompression;
+use std::collections::BTreeMap;
+
+/// Keys that any kind may have: `annotation.KEY`, `annotation-manifest.KEY` and so on.
+const ANNOTATION: &str = "annotation";
+
+/// What an output says; a key that stands twice has its last value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attributes(BTreeMap<String, String>);
+
+impl Attributes {
+    /// Those of some pairs.
+    pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+
+    /// Takes the value of a key; an empty one is none.
+    pub(super) fn take(&mut self, key: &str) -> Option<String> {
+        self.0.remove(key).filter(|value| !value.is_empty())
+    }
+
+    /// Takes a truth value, as Go reads them.
+    pub(super) fn flag(&mut self, key: &str, default: bool) -> Result<bool, ExportError> {
+        match self.take(key).as_deref() {
+            None => Ok(default),
+            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
+            Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
+            Some(value) => Err(wrong(key, value, "expected true or false")),
+        }
+    }
+
+    /// Takes `compression` and `compression-level`.
+    pub(super) fn compression(&mut self) -> Result<Option<LayerCompression>, ExportError> {
+        let Some(mut text) = self.take("compression") else {
+            return match self.take("compression-level") {
+                None => Ok(None),
+                Some(level) => Err(wrong("compression-level", &level, "it needs compression=…")),
+            };
+        };
+        if text == "uncompressed" {
+            text = "none".to_owned();
+        }
+        if let Some(level) = self.take("compression-level") {
+            text = format!("{text}:{level}");
+        }
+        let parsed = text.parse().map(Some);
+        parsed.map_err(|error: kiln_oci::compression::LayerCompressionError| {
+            wrong("compression", &text, &error.to_string())
+        })
+    }
+
+    /// Takes the annotations of manifests.
+    pub(super) fn annotations(&mut self) -> BTreeMap<String, String> {
+        let name = |key: &str| {
+            let key = key.strip_prefix(ANNOTATION)?;
+            let key = key.strip_prefix("-manifest").unwrap_or(key);
+            key.strip_prefix('.').map(str::to_owned)
+        };
+        let found = self
+            .0
+            .iter()
+            .filter_map(|(key, value)| Some((name(key)?, value.clone())));
+        found.collect()
+    }
+
+    /// Refuses keys that a kind does not know.
+    pub(super) fn check(&self, kind: &Kind) -> Result<(), ExportError> {
+        let is_known = |key: &str| {
+            let annotation = kind.keys.contains(&ANNOTATION)
+                && (key.starts_with("annotation.") || key.starts_with("annotation-manifest."));
+            kind.keys.contains(&key) || annotation
+        };
+        match self.0.keys().find(|key| !is_known(key)) {
+            None => Ok(()),
+            Some(key) => Err(ExportError::unknown(
+                format!("key of type {}", kind.name),
+                key,
+                kind.keys.iter().copied(),
+            )),
+        }
+    }
+}
+
+fn wrong(key: &str, value: &str, problem: &str) -> ExportError {
+    ExportError::Value {
+        key: key.to_owned(),
+        value: value.to_owned(),
+        problem: problem.to_owned(),
+    }
+}

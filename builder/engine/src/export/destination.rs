@@ -1,0 +1,86 @@
+//! The file or stream that an exporter writes to. A file appears whole and durable, or not at all. Unaware of what is written.
+
+use super::ExportError;
+use std::fs::{File, Permissions};
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// How much is written at once.
+const BUFFER: usize = 1 << 20;
+
+/// Where the bytes go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Destination {
+    /// A file; a pipe or device is written as it is.
+    File(PathBuf),
+    /// `-`: the standard output, which the caller has kept free for it.
+    Stdout,
+}
+
+impl Destination {
+    /// What `dest=` says.
+    pub(super) fn parse(text: String) -> Self {
+        match text.as_str() {
+            "-" => Self::Stdout,
+            _ => Self::File(text.into()),
+        }
+    }
+
+    /// Writes what `write` writes.
+    pub(super) fn write(
+        &self,
+        write: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>,
+    ) -> Result<(), ExportError> {
+        match self {
+            Self::Stdout => stream(std::io::stdout().lock(), Path::new("-"), write),
+            Self::File(path) if path.exists() && !path.is_file() && !path.is_dir() => {
+                let opened = File::options().write(true).open(path);
+                stream(opened.map_err(ExportError::io("open", path))?, path, write)
+            }
+            Self::File(path) => file(path, write),
+        }
+    }
+}
+
+fn stream(
+    out: impl Write,
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    let mut out = BufWriter::with_capacity(BUFFER, out);
+    write(&mut out)?;
+    out.flush().map_err(ExportError::io("write", path))
+}
+
+/// Beside the target, then renamed: whoever reads the name sees the whole or what was there before.
+fn file(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    let folder = folder_of(path);
+    let temporary = tempfile::Builder::new()
+        .prefix(".kiln-output")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .map_err(ExportError::io("make a file in", folder))?;
+    let mut out = BufWriter::with_capacity(BUFFER, temporary);
+    write(&mut out)?;
+    let failed = ExportError::io("write", path);
+    let temporary = match out.into_inner() {
+        Ok(temporary) => temporary,
+        Err(error) => return Err(failed(error.into_error())),
+    };
+    temporary.as_file().sync_all().map_err(failed)?;
+    let persisted = temporary.persist(path);
+    persisted.map_err(|error| ExportError::io("write", path)(error.error))?;
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(ExportError::io("sync", folder))
+}
+
+/// The folder that a path is in.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}

@@ -1,0 +1,85 @@
+//! The files of a result: the merged tree of each image, with a folder for each platform where there are several. Nothing is
+//! mounted. Unaware of where the files go.
+
+use super::{Attributes, BuildResult, ExportError};
+use kiln_cache::{Chain, Found};
+use kiln_oci::Platform;
+use std::collections::HashMap;
+
+/// One file of the result.
+pub(super) struct File<'a> {
+    /// Below the destination, components split by `/`; never empty, absolute, or with dots.
+    pub(super) path: Vec<u8>,
+    /// What it is.
+    pub(super) found: Found<'a>,
+    /// An earlier file that is the same inode.
+    pub(super) first_name: Option<Vec<u8>>,
+}
+
+/// Takes `platform-split`: whether each platform has a folder of its own; `None` when only several have.
+pub(super) fn split(attributes: &mut Attributes) -> Result<Option<bool>, ExportError> {
+    let several = attributes.flag("platform-split", true)?;
+    // told apart from the default: what is said counts for one platform too
+    Ok((!several).then_some(false))
+}
+
+/// Hands all files of the result to `each`, parents first.
+pub(super) fn each(
+    result: &BuildResult<'_>,
+    split: Option<bool>,
+    mut each: impl FnMut(&Chain, &File<'_>) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    let split = split.unwrap_or(result.index.is_some());
+    for (platform, image) in &result.images {
+        let chain = result.session.store.chain(&image.diff_ids)?;
+        let prefix = if split { folder(platform) } else { Vec::new() };
+        if !prefix.is_empty() {
+            let (path, found) = (prefix.clone(), chain.root());
+            each(
+                &chain,
+                &File {
+                    path,
+                    found,
+                    first_name: None,
+                },
+            )?;
+        }
+        let mut first_names: HashMap<(usize, u32), Vec<u8>> = HashMap::new();
+        for found in chain
+            .walk(b"")
+            .into_iter()
+            .filter(|found| !found.entry.path.is_empty())
+        {
+            if result.session.cancel.requested() {
+                return Err(ExportError::Cancelled);
+            }
+            let path = join(&prefix, &found.entry.path);
+            let group = found.link_group();
+            let first_name = group.and_then(|group| first_names.get(&group).cloned());
+            if let (Some(group), None) = (group, &first_name) {
+                first_names.insert(group, path.clone());
+            }
+            each(
+                &chain,
+                &File {
+                    path,
+                    found,
+                    first_name,
+                },
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// `linux_arm_v7`, as BuildKit calls it.
+fn folder(platform: &Platform) -> Vec<u8> {
+    platform.to_string().replace('/', "_").into_bytes()
+}
+
+fn join(prefix: &[u8], path: &[u8]) -> Vec<u8> {
+    match prefix {
+        [] => path.to_vec(),
+        _ => [prefix, b"/", path].concat(),
+    }
+}

@@ -1,0 +1,219 @@
+//! `type=local`: the files of the result in a folder, as the user who builds. Unaware of layers.
+//!
+//! Owners, extended attributes, and the set-user-ID and set-group-ID bits stay behind, devices and pipes too: nothing that an image
+//! says gives anybody rights on this machine. No link below the destination is followed: a link that stands where the result has a
+//! folder is replaced by the folder. Other files of the destination stay. Each file appears whole.
+
+use super::files::{self, File};
+use super::{BuildResult, ExportError, Exporter, Kind};
+use kiln_cache::{Chain, EntryKind, beneath};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
+use rustix::io::Errno;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// `type=local`.
+pub(super) const KIND: Kind = Kind {
+    name: "local",
+    keys: &["dest", "platform-split", "rewrite-timestamp"],
+    make: |mut attributes| {
+        let destination = attributes
+            .take("dest")
+            .ok_or(ExportError::NoDestination { kind: "local" })?;
+        if destination == "-" {
+            return Err(ExportError::Unsupported(
+                "a folder cannot be written to -: use type=tar".to_owned(),
+            ));
+        }
+        attributes.flag("rewrite-timestamp", true)?;
+        let split = files::split(&mut attributes)?;
+        Ok(Box::new(Local {
+            destination: destination.into(),
+            split,
+        }))
+    },
+};
+
+#[derive(Debug)]
+struct Local {
+    destination: PathBuf,
+    split: Option<bool>,
+}
+
+impl Exporter for Local {
+    fn export(&self, result: &BuildResult<'_>) -> Result<(), ExportError> {
+        let path = &self.destination;
+        std::fs::create_dir_all(path).map_err(ExportError::io("make", path))?;
+        let root = beneath::open_root(path).map_err(ExportError::io("open", path))?;
+        let mut folder = Folder {
+            path,
+            root,
+            directories: Vec::new(),
+            written: 0,
+            left_out: 0,
+        };
+        let written = files::each(result, self.split, |chain, file| folder.put(chain, file));
+        match written.and_then(|()| folder.finish()) {
+            Err(error) if folder.written > 0 => Err(ExportError::Partly {
+                path: path.clone(),
+                written: folder.written,
+                source: Box::new(error),
+            }),
+            Err(error) => Err(error),
+            Ok(()) => {
+                if folder.left_out > 0 {
+                    let count = folder.left_out;
+                    result.session.events.warn(format!(
+                        "{count} devices and pipes are not in {}",
+                        path.display()
+                    ));
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The destination while it is being written.
+struct Folder<'a> {
+    path: &'a Path,
+    root: OwnedFd,
+    /// Folders of the result with their mode and time, which they get last: they may not be writable then.
+    directories: Vec<(Vec<u8>, u32, i64)>,
+    written: u64,
+    left_out: u64,
+}
+
+/// The name of a file that is not whole yet.
+const TEMPORARY: &str = ".kiln-output.part";
+
+impl Folder<'_> {
+    fn put(&mut self, chain: &Chain, file: &File<'_>) -> Result<(), ExportError> {
+        let entry = file.found.entry;
+        let shown = self.path.join(std::ffi::OsStr::from_bytes(&file.path));
+        let failed = |error: io::Error| ExportError::io("write", shown.clone())(error);
+        let (parent, name) = split(&file.path);
+        let parent = beneath::open_dir(self.root.as_fd(), parent).map_err(failed)?;
+        match &entry.kind {
+            EntryKind::Directory { .. } => {
+                make_directory(&parent, name).map_err(failed)?;
+                self.directories
+                    .push((file.path.clone(), entry.mode, entry.mtime));
+                return Ok(());
+            }
+            EntryKind::Char { .. }
+            | EntryKind::Block { .. }
+            | EntryKind::Fifo
+            | EntryKind::Whiteout => {
+                self.left_out += 1;
+                return Ok(());
+            }
+            EntryKind::File { .. } | EntryKind::Symlink { .. } => {}
+        }
+        // a leftover of an export that was killed
+        let _ = rustix::fs::unlinkat(&parent, TEMPORARY, AtFlags::empty());
+        let made = match (&file.first_name, &entry.kind) {
+            (Some(first), _) => self.link(first, &parent).map_err(failed),
+            (None, EntryKind::Symlink { target }) => {
+                symlink(&parent, target, entry.mtime).map_err(failed)
+            }
+            (None, _) => write(&parent, chain, file).map_err(failed),
+        };
+        let placed = made.and_then(|()| {
+            let renamed = rustix::fs::renameat(&parent, TEMPORARY, &parent, name);
+            renamed.map_err(|error| failed(error.into()))
+        });
+        // also after a rename onto another name of the same file, which leaves both names
+        let _ = rustix::fs::unlinkat(&parent, TEMPORARY, AtFlags::empty());
+        self.written += u64::from(placed.is_ok());
+        placed
+    }
+
+    fn link(&self, first: &[u8], parent: &OwnedFd) -> io::Result<()> {
+        let (folder, name) = split(first);
+        let folder = beneath::open_dir(self.root.as_fd(), folder)?;
+        Ok(rustix::fs::linkat(
+            &folder,
+            name,
+            parent,
+            TEMPORARY,
+            AtFlags::empty(),
+        )?)
+    }
+
+    /// Modes and times of folders, the innermost first.
+    fn finish(&mut self) -> Result<(), ExportError> {
+        for (path, mode, mtime) in self.directories.drain(..).rev() {
+            let shown = self.path.join(std::ffi::OsStr::from_bytes(&path));
+            let opened = beneath::open_dir(self.root.as_fd(), &path);
+            let set = opened.and_then(|folder| {
+                rustix::fs::futimens(&folder, &times(mtime))?;
+                Ok(rustix::fs::fchmod(
+                    &folder,
+                    Mode::from_raw_mode(mode & 0o1777),
+                )?)
+            });
+            set.map_err(ExportError::io("set the mode of", shown))?;
+        }
+        Ok(())
+    }
+}
+
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => (b"", path),
+    }
+}
+
+fn make_directory(parent: &OwnedFd, name: &[u8]) -> io::Result<()> {
+    let make = || rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o700));
+    match make() {
+        Err(Errno::EXIST) => {}
+        outcome => return Ok(outcome?),
+    }
+    let found = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+        return Ok(());
+    }
+    rustix::fs::unlinkat(parent, name, AtFlags::empty())?;
+    Ok(make()?)
+}
+
+fn symlink(parent: &OwnedFd, target: &[u8], mtime: i64) -> io::Result<()> {
+    rustix::fs::symlinkat(target, parent, TEMPORARY)?;
+    Ok(rustix::fs::utimensat(
+        parent,
+        TEMPORARY,
+        &times(mtime),
+        AtFlags::SYMLINK_NOFOLLOW,
+    )?)
+}
+
+fn write(parent: &OwnedFd, chain: &Chain, file: &File<'_>) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::openat(parent, TEMPORARY, flags, Mode::from_raw_mode(0o600))?;
+    let mut out = std::fs::File::from(opened);
+    let entry = file.found.entry;
+    let content = chain
+        .read(&file.found)
+        .map_err(|error| io::Error::other(crate::chain_of_causes(&error)))?;
+    if io::copy(&mut content.take(entry.size()), &mut out)? != entry.size() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    rustix::fs::fchmod(&out, Mode::from_raw_mode(entry.mode & 0o777))?;
+    Ok(rustix::fs::futimens(&out, &times(entry.mtime))?)
+}
+
+fn times(seconds: i64) -> Timestamps {
+    let time = Timespec {
+        tv_sec: seconds,
+        tv_nsec: 0,
+    };
+    Timestamps {
+        last_access: time,
+        last_modification: time,
+    }
+}

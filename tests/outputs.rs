@@ -1,0 +1,168 @@
+//! `--output`: the same result as a folder, a tar, an archive; what is refused; what stays untouched.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+use crate::support::{Space, plain_cases};
+
+plain_cases! {
+    a_folder_holds_the_files,
+    a_folder_is_never_left_by_a_link,
+    a_tar_goes_to_standard_output,
+    archives_are_loaded_again,
+    several_platforms_have_folders_of_their_own,
+    what_means_nothing_is_a_usage_error,
+    one_file_may_tell_what_was_made,
+}
+
+const DOCKERFILE: &str =
+    "FROM scratch\nCOPY --chown=7:8 --chmod=4750 tool /bin/tool\nCOPY text /a/text\n";
+
+fn prepare(space: &Space) -> std::path::PathBuf {
+    space.write("tool", "tool");
+    space.write("text", "text");
+    space.own_folder("out")
+}
+
+fn a_folder_holds_the_files(space: &Space) {
+    let out = prepare(space).join("result");
+    space.build(DOCKERFILE).arg("-o").arg(&out).ok();
+    assert_eq!(fs::read_to_string(out.join("a/text")).unwrap(), "text");
+    let tool = fs::metadata(out.join("bin/tool")).unwrap();
+    assert_eq!(tool.permissions().mode() & 0o7777, 0o750);
+    assert_eq!(tool.uid(), fs::metadata(&out).unwrap().uid());
+    // again, over files that are there, and others that stay
+    fs::write(out.join("a/other"), "other").unwrap();
+    space
+        .build(DOCKERFILE)
+        .arg("--output")
+        .arg(format!("type=local,dest={}", out.display()))
+        .ok();
+    let mut names: Vec<_> = fs::read_dir(out.join("a"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["other", "text"]);
+}
+
+fn a_folder_is_never_left_by_a_link(space: &Space) {
+    let out = prepare(space);
+    let outside = space.own_folder("outside");
+    symlink(&outside, out.join("a")).unwrap();
+    symlink(outside.join("tool"), out.join("bin")).unwrap();
+    space.build(DOCKERFILE).arg("-o").arg(&out).ok();
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    assert_eq!(fs::read_to_string(out.join("a/text")).unwrap(), "text");
+    assert!(fs::symlink_metadata(out.join("bin")).unwrap().is_dir());
+}
+
+fn a_tar_goes_to_standard_output(space: &Space) {
+    let out = prepare(space).join("result.tar");
+    let made = space.build(DOCKERFILE).args(["-o", "-"]).ok();
+    let to_file = format!("type=tar,dest={}", out.display());
+    space.build(DOCKERFILE).args(["-o", &to_file]).ok();
+    let tar = fs::read(&out).unwrap();
+    assert_eq!(made.stdout.len(), tar.len());
+    for name in ["bin/tool", "a/text"] {
+        assert!(
+            tar.windows(name.len())
+                .any(|window| window == name.as_bytes())
+        );
+    }
+}
+
+fn archives_are_loaded_again(space: &Space) {
+    let out = prepare(space);
+    for (kind, compression) in [("oci", "gzip"), ("docker", "zstd"), ("oci", "uncompressed")] {
+        let file = out.join(format!("{kind}-{compression}.tar"));
+        let output = format!(
+            "type={kind},dest={},compression={compression},name=example.org/{kind}:{compression}",
+            file.display()
+        );
+        space.build(DOCKERFILE).args(["-o", &output]).ok();
+        let loaded = space.kiln(["load", "-i"]).arg(&file).ok();
+        loaded.says(&[&format!("example.org/{kind}:{compression}")]);
+        assert_eq!(
+            space.id(&format!("example.org/{kind}:{compression}")),
+            space.id("app")
+        );
+    }
+    let folder = out.join("layout");
+    let output = format!("type=oci,tar=false,\"dest={}\"", folder.display());
+    space.build(DOCKERFILE).args(["-o", &output]).ok();
+    assert!(folder.join("oci-layout").is_file() && folder.join("index.json").is_file());
+    // what is there is nobody's to replace
+    let refused = space.build(DOCKERFILE).args(["-o", &output]).exits(3);
+    refused.says(&["layout"]);
+    assert!(folder.join("oci-layout").is_file());
+    assert!(fs::read_dir(&out).unwrap().all(|entry| {
+        !entry
+            .unwrap()
+            .file_name()
+            .to_string_lossy()
+            .starts_with(".kiln")
+    }));
+}
+
+fn several_platforms_have_folders_of_their_own(space: &Space) {
+    let out = prepare(space);
+    let dockerfile = "FROM scratch\nARG TARGETARCH\nCOPY text /$TARGETARCH\n";
+    let build = || {
+        space
+            .build(dockerfile)
+            .args(["--platform", "linux/s390x,linux/arm/v7"])
+    };
+    build().arg("-o").arg(&out).ok();
+    assert!(out.join("linux_s390x/s390x").is_file() && out.join("linux_arm_v7/arm").is_file());
+    let file = out.join("both.tar");
+    build()
+        .args(["-o", &format!("type=oci,dest={}", file.display())])
+        .ok();
+    let archive = fs::read(&file).unwrap();
+    for platform in ["s390x", "\"variant\":\"v7\""] {
+        assert!(
+            archive
+                .windows(platform.len())
+                .any(|window| window == platform.as_bytes())
+        );
+    }
+}
+
+fn what_means_nothing_is_a_usage_error(space: &Space) {
+    prepare(space);
+    for (output, says) in [
+        ("type=lokal", "local"),
+        ("type=oci,dest=x,compresion=gzip", "compression"),
+        (
+            "type=oci,dest=x,compression=gzip,compression-level=99",
+            "99",
+        ),
+        ("type=oci", "dest"),
+        ("type=local,dest=-", "tar"),
+        ("dest=x", "type"),
+        ("type=registry", "kiln push"),
+    ] {
+        space
+            .build(DOCKERFILE)
+            .args(["-o", output])
+            .exits(2)
+            .says(&[says]);
+    }
+}
+
+fn one_file_may_tell_what_was_made(space: &Space) {
+    let file = prepare(space).join("made.json");
+    space
+        .build(DOCKERFILE)
+        .arg("--metadata-file")
+        .arg(&file)
+        .ok();
+    let made: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert_eq!(made["containerimage.config.digest"], space.id("app"));
+    assert_eq!(made["image.name"], "docker.io/library/app:latest");
+    assert_eq!(
+        made["containerimage.descriptor"]["digest"],
+        made["containerimage.digest"]
+    );
+}

@@ -1,0 +1,102 @@
+//! Several platforms in one build: what is equal is done once, the name means an index, foreign processors are explained.
+
+use crate::support::{Space, plain_cases};
+
+plain_cases! {
+    several_platforms_make_an_index,
+    one_platform_may_make_an_index_too,
+    bases_are_taken_for_the_platform,
+    a_step_for_another_processor_is_explained,
+}
+
+/// The architectures that nobody's machine has here.
+const FOREIGN: &str = "linux/s390x";
+
+fn several_platforms_make_an_index(space: &Space) {
+    space.write("s390x.txt", "big");
+    space.write("riscv64.txt", "free");
+    space.write("both.txt", "both");
+    let dockerfile = "FROM scratch AS shared\nCOPY both.txt /\nFROM shared\nARG TARGETPLATFORM TARGETARCH\nCOPY $TARGETARCH.txt /own\nLABEL for=$TARGETPLATFORM\n";
+    let built = space
+        .build_json(dockerfile)
+        .args(["--platform", "linux/s390x,linux/riscv64"])
+        .ok();
+    let copied = built
+        .events()
+        .all
+        .iter()
+        .filter(|event| event["event"] == "started")
+        .count();
+    assert_eq!(copied, 3, "the shared COPY runs once");
+    built.says(&["linux/s390x shared", "linux/riscv64 stage-1"]);
+    for (platform, text) in [("linux/s390x", "big"), ("linux/riscv64", "free")] {
+        space.write(
+            "child/Dockerfile",
+            "FROM app\nARG TARGETPLATFORM\nLABEL child=$TARGETPLATFORM\n",
+        );
+        space
+            .kiln(["build", "-t", "child", "--platform", platform])
+            .arg(space.context().join("child"))
+            .ok();
+        let child = space.image("child");
+        assert_eq!(child.text("own"), text);
+        assert_eq!(child.setting("Labels")["for"], platform);
+        assert_eq!(child.setting("Labels")["child"], platform);
+    }
+    let again = space
+        .build_json(dockerfile)
+        .args(["--platform", "linux/s390x", "--platform", "linux/riscv64"])
+        .ok();
+    assert!(
+        again
+            .events()
+            .all
+            .iter()
+            .all(|event| event["event"] != "started")
+    );
+    space.kiln(["prune"]).ok();
+    space.kiln(["fsck"]).ok();
+    space.kiln(["rmi", "child", "app"]).run();
+}
+
+fn one_platform_may_make_an_index_too(space: &Space) {
+    let id = |arguments: &[&str]| {
+        let built = space
+            .build("FROM scratch\nLABEL a=b\n")
+            .arg("-q")
+            .args(arguments)
+            .ok();
+        built.stdout.trim().to_owned()
+    };
+    let plain = id(&[]);
+    let index = id(&["--build-arg", "BUILDKIT_MULTI_PLATFORM=1"]);
+    assert_ne!(plain, index);
+    assert_eq!(space.id("app"), plain, "the only image of the index");
+    assert_eq!(id(&["--platform", "local"]), plain);
+}
+
+fn bases_are_taken_for_the_platform(space: &Space) {
+    space
+        .build("FROM scratch\nARG TARGETARCH\nLABEL arch=$TARGETARCH\n")
+        .args(["--platform", "linux/s390x,linux/riscv64"])
+        .ok();
+    space
+        .build("FROM app\n")
+        .args(["-t", "other", "--platform", "linux/arm64"])
+        .exits(1)
+        .says(&["app", "linux/arm64", "linux/s390x, linux/riscv64"]);
+}
+
+fn a_step_for_another_processor_is_explained(space: &Space) {
+    // A program for another processor: an ELF header is all that the kernel looks at.
+    let mut program = b"\x7fELF\x02\x02\x01".to_vec();
+    program.resize(16, 0);
+    program.extend([0, 2, 0, 22, 0, 0, 0, 1]);
+    program.resize(64, 0);
+    space.write("program", program);
+    space
+        .build("FROM scratch\nCOPY --chmod=755 program /program\nRUN [\"/program\"]\n")
+        .args(["--platform", FOREIGN])
+        .run()
+        .says(&[FOREIGN, "qemu-user-static"]);
+}
