@@ -11,7 +11,7 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use kiln_oci::Digest;
 use rustix::fs::{Gid, Mode, Uid};
@@ -19,8 +19,11 @@ use rustix::fs::{Gid, Mode, Uid};
 use crate::usage::measured;
 use crate::{Store, StoreError};
 
+/// Between two attempts to get a locked directory.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// What several RUNs that use one cache at once do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CacheSharing {
     /// They write to the same directory at once.
     Shared,
@@ -82,7 +85,7 @@ pub struct CacheMountUsage {
 const MAX_TITLE: usize = 4096;
 
 impl Store {
-    /// The cache directory of an identity, made if there is none.
+    /// The cache directory of an identity, made if there is none; none if `cancelled` says so while another process has it locked.
     ///
     /// # Errors
     /// It cannot be made or locked.
@@ -91,7 +94,8 @@ impl Store {
         identity: &Digest,
         sharing: CacheSharing,
         start: &CacheStart,
-    ) -> Result<CacheMount, StoreError> {
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Option<CacheMount>, StoreError> {
         self.writable()?;
         let folder = self.cache_mounts_folder();
         std::fs::create_dir_all(&folder)
@@ -103,9 +107,16 @@ impl Store {
                 self.start_cache(&path, start)?;
                 // a use that is not noted only makes it look older
                 let _ = lock.set_modified((self.inner.options.now)());
-                return Ok(CacheMount { path, lock });
+                return Ok(Some(CacheMount { path, lock }));
             }
-            number += 1;
+            if sharing != CacheSharing::Locked {
+                number += 1;
+            } else if cancelled() {
+                return Ok(None);
+            } else {
+                // A lock that blocks could not be given up.
+                std::thread::sleep(PAUSE);
+            }
         }
     }
 
@@ -190,18 +201,9 @@ fn changed(path: &Path) -> i64 {
     i64::try_from(since.unwrap_or_default().as_secs()).unwrap_or(0)
 }
 
-/// Locks as `sharing` wants; `None` when another directory should be tried.
+/// Locks as `sharing` wants; `None` when somebody else has it.
 fn lock(path: &Path, sharing: CacheSharing) -> Result<Option<File>, StoreError> {
-    match sharing {
-        CacheSharing::Shared => try_lock(path, false),
-        CacheSharing::Private => try_lock(path, true),
-        CacheSharing::Locked => {
-            let file = open(path)?;
-            file.lock()
-                .map_err(|source| StoreError::io("lock", path, source))?;
-            Ok(Some(file))
-        }
-    }
+    try_lock(path, sharing != CacheSharing::Shared)
 }
 
 fn try_lock(path: &Path, exclusive: bool) -> Result<Option<File>, StoreError> {
@@ -243,7 +245,10 @@ mod tests {
     fn sharers_share_and_private_users_do_not() {
         let (_folder, store) = store();
         let identity = Digest::of(b"cache");
-        let mount = |sharing| store.cache_mount(&identity, sharing, &START).unwrap();
+        let mount = |sharing| {
+            let mount = store.cache_mount(&identity, sharing, &START, &|| false);
+            mount.unwrap().unwrap()
+        };
         let (one, two) = (mount(CacheSharing::Shared), mount(CacheSharing::Shared));
         assert_eq!(one.path, two.path);
         let private = mount(CacheSharing::Private);
@@ -260,9 +265,15 @@ mod tests {
     fn prune_leaves_alone_what_is_used() {
         let (_folder, store) = store();
         let held = store
-            .cache_mount(&Digest::of(b"a"), CacheSharing::Locked, &START)
+            .cache_mount(&Digest::of(b"a"), CacheSharing::Locked, &START, &|| false)
+            .unwrap()
             .unwrap();
-        drop(store.cache_mount(&Digest::of(b"b"), CacheSharing::Locked, &START));
+        let mount = |name: &[u8]| {
+            let identity = Digest::of(name);
+            store.cache_mount(&identity, CacheSharing::Locked, &START, &|| true)
+        };
+        assert!(mount(b"a").unwrap().is_none(), "who waits can give up");
+        drop(mount(b"b"));
         assert_eq!(store.prune(None).unwrap().cache_mounts, 1);
         assert_eq!(store.cache_mounts(), std::slice::from_ref(&held.path));
     }
@@ -272,7 +283,8 @@ mod tests {
         let (_folder, store) = store();
         let mount = |name: &[u8]| {
             store
-                .cache_mount(&Digest::of(name), CacheSharing::Shared, &START)
+                .cache_mount(&Digest::of(name), CacheSharing::Shared, &START, &|| false)
+                .unwrap()
                 .unwrap()
         };
         let first = mount(b"a");
@@ -292,7 +304,8 @@ mod tests {
         let (_folder, store) = store();
         for name in [b"a", b"b"] {
             let mount = store
-                .cache_mount(&Digest::of(name), CacheSharing::Shared, &START)
+                .cache_mount(&Digest::of(name), CacheSharing::Shared, &START, &|| false)
+                .unwrap()
                 .unwrap();
             std::fs::write(mount.path.join("file"), vec![0; 500_000]).unwrap();
         }

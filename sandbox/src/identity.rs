@@ -35,7 +35,7 @@ const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::SETFCAP);
 
 /// The names of `docker --ulimit` and their numbers.
-const LIMITS: [(&str, u32); 15] = [
+const LIMITS: [(&str, u32); 16] = [
     ("as", libc::RLIMIT_AS),
     ("core", libc::RLIMIT_CORE),
     ("cpu", libc::RLIMIT_CPU),
@@ -51,6 +51,7 @@ const LIMITS: [(&str, u32); 15] = [
     ("rtprio", libc::RLIMIT_RTPRIO),
     ("rttime", libc::RLIMIT_RTTIME),
     ("sigpending", libc::RLIMIT_SIGPENDING),
+    ("stack", libc::RLIMIT_STACK),
 ];
 
 /// Everything between the finished root and the execution.
@@ -77,14 +78,25 @@ pub fn assume(spec: &RunSpec) -> Result<(), Failure> {
 }
 
 fn limit(name: &str, soft: u64, hard: u64) -> Result<(), Failure> {
-    let known = LIMITS
-        .iter()
-        .chain(&[("stack", libc::RLIMIT_STACK)])
-        .find(|(known, _)| *known == name);
+    let known = LIMITS.iter().find(|(known, _)| *known == name);
     let Some((_, number)) = known else {
         return Err(Failure::Invalid(format!("unknown limit {name:?}")));
     };
-    sys::set_limit(*number, soft, hard).map_err(Failure::at("set the limit", name))
+    sys::set_limit(*number, soft, hard).map_err(|error| {
+        let refused = error.kind() == io::ErrorKind::PermissionDenied;
+        let failure = Failure::at("set the limit", name)(error);
+        if refused {
+            failure.with_hint("only real root can raise a hard limit (ulimit -H shows them)")
+        } else {
+            failure
+        }
+    })
+}
+
+/// Whether a resource limit of this name (`nofile`) exists, as in [`RunSpec::rlimits`].
+#[must_use]
+pub fn is_limit(name: &str) -> bool {
+    LIMITS.iter().any(|(known, _)| *known == name)
 }
 
 /// Pipes belong to who made them; the command's user must be able to open `/dev/stdout`. A refusal leaves it as it is.

@@ -54,6 +54,20 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     Ok((number * base.powi(power as i32)) as u64)
 }
 
+/// Reads a size of memory as docker does: letters are powers of 1024, `64m` as well as `64MiB`.
+///
+/// # Errors
+/// With what was expected.
+pub fn parse_memory(text: &str) -> Result<u64, String> {
+    let lower = text.trim().to_ascii_lowercase();
+    let number = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
+    match lower[number.len()..].trim().chars().next() {
+        Some(letter) if letter != 'b' => parse_bytes(&format!("{number}{letter}ib")),
+        _ => parse_bytes(number),
+    }
+    .map_err(|_| format!("{text:?} is not a size such as 64m, 2GiB or 1048576"))
+}
+
 /// A duration: `0.4ms`, `87ms`, `3.21s`, `2m05s`, `1h02m`.
 pub fn duration(micros: u64) -> String {
     #[allow(clippy::cast_precision_loss)]

@@ -38,10 +38,14 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
     session.events.send(EventKind::Begun {
         version: EVENT_VERSION,
     });
+    for notice in &options.notices {
+        session.events.warn(notice.clone());
+    }
     let plan = plan::plan(session, options)?;
     announce(session, &plan);
+    let looked_up = !options.no_cache && options.no_cache_filter.is_empty();
     let remembered = match memo_key(options, &plan) {
-        Some(memo) if !options.no_cache => session.store.memo_get(&memo)?,
+        Some(memo) if looked_up => session.store.memo_get(&memo)?,
         _ => None,
     };
     let (manifest, id) = match remembered {
@@ -169,9 +173,10 @@ fn result(
 fn memo_key(options: &BuildOptions, plan: &Plan) -> Option<Digest> {
     // Plain data of our own: serialising it cannot fail.
     let text = |value: Result<Vec<u8>, serde_json::Error>| value.unwrap_or_default();
-    let mut key = KeyBuilder::new("memo")
-        .bytes("hosts", format!("{:?}", options.extra_hosts).as_bytes())
-        .bytes("index", &[u8::from(options.makes_index())]);
+    let mut key = KeyBuilder::new("memo").bytes("index", &[u8::from(options.makes_index())]);
+    for (flag, value) in options.surroundings() {
+        key = key.bytes(flag, value.as_bytes());
+    }
     for target in &plan.targets {
         let stage = &plan.graph.stages[target.stage];
         // Epoch and ids are part of every definition, and so of the files.

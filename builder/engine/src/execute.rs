@@ -1,6 +1,7 @@
 //! Carries out a plan: every wanted step is looked up, else executed, in parallel. Unaware of what the operations do; what
 //! they share (keys, locks, records, early cutoff, events) is here.
 
+use crate::agent::Agents;
 use crate::cancel::Cancel;
 use crate::emulation;
 use crate::event::{EventKind, Outcome};
@@ -9,13 +10,13 @@ use crate::operation;
 use crate::options::BuildOptions;
 use crate::output::{Done, Live, Output, Stack, StepResult};
 use crate::pending::{Pending, Promise, pending};
-use crate::plan::Plan;
+use crate::plan::{Plan, stage_is_called};
 use crate::schedule::{self, Lane, Limits, Ready, Task};
 use crate::session::Session;
 use crate::source::fetch::{Access, Remote};
 use kiln_cache::{Chain, Fetched, KeyBuilder, KeyLock, Layer, Record, Tree};
 use kiln_oci::Digest;
-use kiln_parser::graph::{Node, NodeId, Op};
+use kiln_parser::graph::{Node, NodeId, Op, Stage};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
@@ -29,6 +30,8 @@ pub struct Execution<'a> {
     pub options: &'a BuildOptions,
     /// What has to be done.
     pub plan: &'a Plan,
+    /// SSH agents that steps use.
+    pub agents: Agents,
     outputs: Vec<OnceLock<Output>>,
     promises: Vec<Mutex<Option<Promise<Arc<Done>>>>>,
     pendings: Vec<Pending<Arc<Done>>>,
@@ -105,6 +108,7 @@ impl<'a> Execution<'a> {
             session,
             options,
             plan,
+            agents: Agents::default(),
             outputs,
             promises,
             pendings,
@@ -255,6 +259,19 @@ impl<'a> Execution<'a> {
         Ok(self.plan.fetches.get(access, remote)?)
     }
 
+    /// Whether a step is executed even if its result is known.
+    #[must_use]
+    pub fn ignores_cache(&self, node: &Node) -> bool {
+        let stage = node
+            .stage
+            .and_then(|stage| self.plan.graph.stages.get(stage));
+        let filtered = |stage: &Stage| {
+            let is_it = |name: &String| stage_is_called(stage, name);
+            self.options.no_cache_filter.iter().any(is_it)
+        };
+        self.options.no_cache || stage.is_some_and(filtered)
+    }
+
     /// A key that begins as all keys of steps do.
     #[must_use]
     pub fn key(&self, domain: &str, node: &Node) -> KeyBuilder {
@@ -266,7 +283,7 @@ impl<'a> Execution<'a> {
     /// # Errors
     /// When the store fails.
     pub fn cached(&self, node: &Node, base: &Stack, key: &Key) -> Result<Option<Done>, StepError> {
-        if self.options.no_cache {
+        if self.ignores_cache(node) {
             return Ok(None);
         }
         let Some(record) = self.session.store.lookup(&key.digest)? else {
@@ -296,7 +313,7 @@ impl<'a> Execution<'a> {
     /// # Errors
     /// When the store fails.
     pub fn lock(&self, node: &Node) -> Result<Option<KeyLock>, StepError> {
-        if self.options.no_cache {
+        if self.ignores_cache(node) {
             return Ok(None);
         }
         Ok(Some(
@@ -332,7 +349,7 @@ impl<'a> Execution<'a> {
     /// Says that a step is being executed, and why if it was executed before.
     pub fn started(&self, node: &Node, key: Option<&Key>) {
         let because = key
-            .filter(|_| !self.options.no_cache)
+            .filter(|_| !self.ignores_cache(node))
             .and_then(|key| self.first_difference(node, key));
         self.session.events.send(EventKind::Started {
             step: node.id.0,

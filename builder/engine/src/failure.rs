@@ -1,5 +1,6 @@
 //! Why a build failed, by kind. The command line adds hints and exit codes; nothing here is ever printed by the engine.
 
+use crate::agent::AgentError;
 use crate::copy::CopyError;
 use crate::source::fetch::error::FetchError;
 use crate::source::host_tools::HostToolsError;
@@ -143,6 +144,14 @@ pub enum StepError {
     /// A source outside the machine cannot be had.
     #[error(transparent)]
     Fetch(FetchError),
+    /// An SSH agent cannot be used.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// A secret that is to be a variable is none.
+    #[error(
+        "the secret {0} cannot be a variable: it is not UTF-8 text or holds a NUL byte; use it as a file"
+    )]
+    SecretIsNoText(String),
     /// A secret that is required was not given.
     #[error("the secret {0} is required and was not given")]
     MissingSecret(String),

@@ -5,6 +5,7 @@
 //! environment, never exits; it is unaware of terminals and of the command line.
 #![forbid(unsafe_code)]
 
+pub mod agent;
 pub mod archive;
 pub mod assemble;
 pub mod build;

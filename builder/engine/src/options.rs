@@ -1,5 +1,6 @@
 //! What a caller asks of one build. Plain data; unaware of how the command line spells it.
 
+use crate::agent::AgentSource;
 use crate::export::Exporter;
 use kiln_oci::{Digest, Platform, Reference};
 use kiln_parser::graph::{GitSource, Network};
@@ -17,6 +18,32 @@ pub struct DockerfileText {
     pub text: String,
     /// Text of `<Dockerfile>.dockerignore`, which replaces the context's own.
     pub ignore: Option<String>,
+}
+
+/// What `--secret` gives: the content, which no message, event or debug output ever shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// Of a content.
+    #[must_use]
+    pub fn new(content: Vec<u8>) -> Self {
+        Secret(content)
+    }
+}
+
+impl std::ops::Deref for Secret {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
 }
 
 /// What a build context is: the main one, or what `--build-context NAME=…` says.
@@ -84,9 +111,13 @@ pub struct BuildOptions {
     /// `--label`.
     pub labels: BTreeMap<String, String>,
     /// `--secret`, contents read.
-    pub secrets: BTreeMap<String, Vec<u8>>,
+    pub secrets: BTreeMap<String, Secret>,
+    /// `--ssh`, by id.
+    pub ssh: BTreeMap<String, AgentSource>,
     /// Execute everything.
     pub no_cache: bool,
+    /// `--no-cache-filter`: stages, by name or number, whose steps are executed whatever the cache holds.
+    pub no_cache_filter: BTreeSet<String>,
     /// `--network`.
     pub network: Network,
     /// `--allow`.
@@ -109,6 +140,28 @@ pub struct BuildOptions {
     pub shm_size: Option<u64>,
     /// `--output`: where the result goes besides the store, in this order.
     pub outputs: Vec<Arc<dyn Exporter>>,
+    /// `--ulimit`: name, soft and hard limit of every RUN; `u64::MAX` is unlimited.
+    pub ulimits: Vec<(String, u64, u64)>,
+    /// What there is to say about the options: warnings at the begin of the build.
+    pub notices: Vec<String>,
+}
+
+impl BuildOptions {
+    /// What every RUN can notice of the options, under the flags' names; nothing for flags that were not given.
+    #[must_use]
+    pub fn surroundings(&self) -> Vec<(&'static str, String)> {
+        let mut given = Vec::new();
+        if !self.extra_hosts.is_empty() {
+            given.push(("--add-host", format!("{:?}", self.extra_hosts)));
+        }
+        if let Some(size) = self.shm_size {
+            given.push(("--shm-size", size.to_string()));
+        }
+        if !self.ulimits.is_empty() {
+            given.push(("--ulimit", format!("{:?}", self.ulimits)));
+        }
+        given
+    }
 }
 
 impl BuildOptions {
@@ -140,7 +193,9 @@ impl BuildOptions {
             target: None,
             labels: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            ssh: BTreeMap::new(),
             no_cache: false,
+            no_cache_filter: BTreeSet::new(),
             network: Network::Default,
             allow: BTreeSet::new(),
             jobs: None,
@@ -152,6 +207,8 @@ impl BuildOptions {
             pull: false,
             shm_size: None,
             outputs: Vec::new(),
+            ulimits: Vec::new(),
+            notices: Vec::new(),
         }
     }
 }

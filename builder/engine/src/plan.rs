@@ -15,7 +15,7 @@ use kiln_cache::{KeyBuilder, StoredImage};
 use kiln_oci::{Compression, Descriptor, Digest, Manifest, Platform};
 use kiln_parser::Dockerfile;
 use kiln_parser::diagnostic::Diagnostic;
-use kiln_parser::graph::{Node, NodeId, Op, StageGraph};
+use kiln_parser::graph::{Node, NodeId, Op, Stage, StageGraph};
 use kiln_parser::inputs::{Bases, Evaluation, ImageRequest, Inputs, NamedContext};
 use kiln_parser::source::Span;
 use std::collections::BTreeMap;
@@ -111,6 +111,7 @@ pub fn plan(session: &Session, options: &BuildOptions) -> Result<Plan, BuildErro
             .events
             .warn(format!("--build-arg {name} was not consumed by any ARG"));
     }
+    warn_of_unknown_filters(session, options, &graph);
     let wanted = wanted(&graph, &targets);
     let (sources, digests) = sources(session, options, &graph, &wanted, &images)?;
     let definitions: Vec<Digest> = graph
@@ -494,4 +495,27 @@ pub fn steps(plan: &Plan) -> Vec<crate::event::StepInfo> {
             ..step
         })
         .collect()
+}
+
+/// Whether a person means this stage: its name in any case, its number, or what progress calls it.
+#[must_use]
+pub fn stage_is_called(stage: &Stage, name: &str) -> bool {
+    let is_name = |own: &String| own.eq_ignore_ascii_case(name);
+    stage.name.as_ref().is_some_and(is_name)
+        || name == stage.index.to_string()
+        || (stage.name.is_none() && name == format!("stage-{}", stage.index))
+}
+
+fn warn_of_unknown_filters(session: &Session, options: &BuildOptions, graph: &StageGraph) {
+    for name in &options.no_cache_filter {
+        if !graph
+            .stages
+            .iter()
+            .any(|stage| stage_is_called(stage, name))
+        {
+            session.events.warn(format!(
+                "--no-cache-filter {name}: this build has no such stage"
+            ));
+        }
+    }
 }

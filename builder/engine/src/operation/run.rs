@@ -3,6 +3,7 @@
 //! Users of this step start on its live upper while the layer is written. It starts on its own parent's live upper only when
 //! no record of the same operation exists: with one, the parent's digest is worth waiting for, because the step may be cached.
 
+mod caches;
 mod log;
 mod mounts;
 mod process;
@@ -30,7 +31,7 @@ pub fn execute(
     run: &RunOp,
     early: &dyn Fn(Live),
 ) -> Result<Done, StepError> {
-    refuse(run)?;
+    look_for_devices(execution, run)?;
     let mut start = Start::choose(execution, node, run)?;
     if let Some(done) = start.cached(execution, node)? {
         return Ok(done);
@@ -97,22 +98,17 @@ impl Start {
     }
 }
 
-/// What kiln does not do, said before anything runs.
-fn refuse(run: &RunOp) -> Result<(), StepError> {
-    if let Some(device) = run.devices.iter().find(|device| device.required) {
-        return Err(StepError::Unsupported(format!(
+/// What kiln does not do, said before anything runs. As in BuildKit, a step does without a device that it does not require.
+fn look_for_devices(execution: &Execution<'_>, run: &RunOp) -> Result<(), StepError> {
+    for device in &run.devices {
+        let lack = format!(
             "--device={}: kiln gives RUN no devices of the host",
             device.name
-        )));
-    }
-    if run
-        .mounts
-        .iter()
-        .any(|mount| matches!(mount, RunMount::Ssh { required: true, .. }))
-    {
-        return Err(StepError::Unsupported(
-            "--mount=type=ssh: no agent was given with --ssh".to_owned(),
-        ));
+        );
+        if device.required {
+            return Err(StepError::Unsupported(lack));
+        }
+        execution.session.events.warn(lack);
     }
     Ok(())
 }
@@ -139,7 +135,7 @@ fn live_base(
     {
         return Ok(None);
     }
-    if !execution.options.no_cache
+    if !execution.ignores_cache(node)
         && execution
             .session
             .store
@@ -178,11 +174,8 @@ fn key(execution: &Execution<'_>, node: &Node, run: &RunOp) -> Result<Key, StepE
     let mut key = execution
         .key("run", node)
         .input("files below", execution.done(run.base)?.stack.content);
-    if !execution.options.extra_hosts.is_empty() {
-        key = key.bytes(
-            "--add-host",
-            format!("{:?}", execution.options.extra_hosts).as_bytes(),
-        );
+    for (flag, value) in execution.options.surroundings() {
+        key = key.bytes(flag, value.as_bytes());
     }
     for mount in &run.mounts {
         if let RunMount::Bind {

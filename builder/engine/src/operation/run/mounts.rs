@@ -1,15 +1,18 @@
 //! What a RUN sees besides its root: `--mount`, heredoc scripts, and the files that every RUN gets. Unaware of the process.
 
+use super::caches;
+use crate::agent::{Agent, AgentError, Forward};
 use crate::copy::{CopyError, shown};
 use crate::execute::Execution;
 use crate::failure::StepError;
 use crate::output::{Output, Stack};
 use crate::rootfs;
-use kiln_cache::{CacheMount, CacheSharing, CacheStart, Chain, KeyBuilder, Layer};
+use kiln_cache::{CacheMount, Chain, Layer};
 use kiln_oci::Digest;
-use kiln_parser::graph::{NodeId, RunMount, RunOp, Sharing};
+use kiln_parser::graph::{NodeId, RunMount, RunOp};
 use kiln_sandbox::{Mount, MountKind, RootMount};
 use std::fmt::Write;
+use std::os::fd::OwnedFd;
 
 /// Mounts, the root mounts that they refer to, and variables from secrets.
 #[derive(Debug, Default)]
@@ -20,6 +23,8 @@ pub struct Prepared {
     pub roots: Vec<RootMount>,
     /// `NAME=value` of secrets.
     pub env: Vec<String>,
+    /// What [`MountKind::Socket`] counts, and who answers there.
+    pub sockets: Vec<(OwnedFd, Agent)>,
     /// Cache directories, held while the command runs.
     caches: Vec<CacheMount>,
 }
@@ -33,12 +38,14 @@ pub fn prepare(
     run: &RunOp,
     hostname: &str,
 ) -> Result<Prepared, StepError> {
-    let mut prepared = Prepared {
-        mounts: every_run(execution, hostname),
-        ..Prepared::default()
-    };
+    let mut prepared = Prepared::default();
     for mount in &run.mounts {
         prepared.add(execution, mount)?;
+    }
+    prepared.agents(execution, run)?;
+    for cache in caches::open(execution, run)? {
+        prepared.mounts.extend(cache.mounts);
+        prepared.caches.push(cache.held);
     }
     for heredoc in &run.heredocs {
         let mode = if heredoc.executable { 0o755 } else { 0o644 };
@@ -48,6 +55,11 @@ pub fn prepare(
             mode,
         ));
     }
+    // Whatever order they are written in, a mount never hides one that belongs into it.
+    prepared
+        .mounts
+        .sort_by(|one, other| one.target.cmp(&other.target));
+    prepared.mounts.splice(..0, every_run(execution, hostname));
     Ok(prepared)
 }
 
@@ -100,8 +112,9 @@ impl Prepared {
                 Ok(())
             }
             RunMount::Secret { .. } => self.secret(execution, mount),
-            RunMount::Cache { .. } => self.cache(execution, mount),
-            // Without an agent an optional socket is silently absent, as in BuildKit.
+            // Opened together: locks must be taken in one order.
+            RunMount::Cache { .. } => Ok(()),
+            // Numbered: where the first one is, is said to the command.
             RunMount::Ssh { .. } => Ok(()),
         }
     }
@@ -117,10 +130,16 @@ impl Prepared {
         rw: bool,
     ) -> Result<(), StepError> {
         let (stack, path) = match execution.output(from)? {
-            Output::Layers { .. } => (
-                execution.done(from)?.stack.clone(),
-                source.trim_start_matches('/').to_owned(),
-            ),
+            Output::Layers { .. } => {
+                let stack = execution.done(from)?.stack.clone();
+                let files = execution.session.store.chain(&stack.layers)?;
+                let resolved = files.resolve(source.as_bytes(), true)?;
+                if resolved.found.is_none() && !resolved.path.is_empty() {
+                    let path = source.to_owned();
+                    return Err(CopyError::NotFound { path, hint: None }.into());
+                }
+                (stack, shown(&resolved.path))
+            }
             Output::Tree(chain, _) => {
                 let (layer, path) = subtree_layer(execution, chain, source, false)?;
                 (Stack::of_image(layer.as_slice()), path)
@@ -161,12 +180,14 @@ impl Prepared {
             };
         };
         if let Some(env) = env {
-            let value = String::from_utf8_lossy(content);
+            let value = std::str::from_utf8(content).ok();
+            let value = value.filter(|value| !value.contains('\0'));
+            let value = value.ok_or_else(|| StepError::SecretIsNoText(id.clone()))?;
             self.env.push(format!("{env}={value}"));
         }
         if let Some(target) = target {
             let kind = MountKind::File {
-                content: content.clone(),
+                content: content.to_vec(),
                 mode: *mode,
                 uid: *uid,
                 gid: *gid,
@@ -180,65 +201,67 @@ impl Prepared {
         Ok(())
     }
 
-    /// A directory that is kept between builds. Another owner, mode or start is another directory, as in BuildKit.
-    fn cache(&mut self, execution: &Execution<'_>, mount: &RunMount) -> Result<(), StepError> {
-        let RunMount::Cache {
-            id,
-            target,
-            sharing,
-            from,
-            source,
-            mode,
-            uid,
-            gid,
-            ro,
-        } = mount
-        else {
-            return Ok(());
-        };
-        let layer = match from {
-            Some(from) => subtree_layer(execution, &execution.files(*from)?, source, true)?.0,
-            None => None,
-        };
-        let mut identity = KeyBuilder::new("cache-mount")
-            .bytes("id", id.as_bytes())
-            .bytes("owner", format!("{mode:o} {uid} {gid}").as_bytes());
-        if let Some(layer) = &layer {
-            identity = identity.input("start", *layer);
+    /// Sockets of agents. Without one an optional socket is silently absent, and the variable is set all the same, as in BuildKit.
+    fn agents(&mut self, execution: &Execution<'_>, run: &RunOp) -> Result<(), StepError> {
+        let is_ssh = |mount: &&RunMount| matches!(mount, RunMount::Ssh { .. });
+        for (number, mount) in run.mounts.iter().filter(is_ssh).enumerate() {
+            let RunMount::Ssh {
+                id,
+                target,
+                required,
+                mode,
+                uid,
+                gid,
+            } = mount
+            else {
+                continue;
+            };
+            let target = target.clone();
+            let target = target.unwrap_or_else(|| format!("/run/buildkit/ssh_agent.{number}"));
+            if number == 0 {
+                self.env.push(format!("SSH_AUTH_SOCK={target}"));
+            }
+            let Some(agent) = agent(execution, id)? else {
+                if *required {
+                    return Err(AgentError::Missing(id.clone()).into());
+                }
+                continue;
+            };
+            let socket = Forward::socket().map_err(|source| StepError::Io {
+                action: "make the socket",
+                path: (&target).into(),
+                source,
+            })?;
+            self.sockets.push((socket, agent));
+            let kind = MountKind::Socket {
+                index: self.sockets.len() - 1,
+                mode: *mode,
+                uid: *uid,
+                gid: *gid,
+            };
+            self.mounts.push(Mount {
+                target,
+                kind,
+                read_only: true,
+            });
         }
-        let sharing = match sharing {
-            Sharing::Shared => CacheSharing::Shared,
-            Sharing::Private => CacheSharing::Private,
-            Sharing::Locked => CacheSharing::Locked,
-        };
-        let start = CacheStart {
-            mode: *mode,
-            uid: *uid,
-            gid: *gid,
-            layer,
-        };
-        let cache = execution
-            .session
-            .store
-            .cache_mount(&identity.finish().0, sharing, &start)?;
-        let kind = MountKind::Bind {
-            base: cache.path.clone(),
-            path: String::new(),
-        };
-        self.mounts.push(Mount {
-            target: target.clone(),
-            kind,
-            read_only: *ro,
-        });
-        cache.set_title(id);
-        self.caches.push(cache);
         Ok(())
     }
 }
 
+fn agent(execution: &Execution<'_>, id: &str) -> Result<Option<Agent>, StepError> {
+    let session = execution.session;
+    let Some(source) = execution.options.ssh.get(id) else {
+        return Ok(None);
+    };
+    let folder = || session.store.scratch_dir("ssh");
+    let path = &session.host.search_path;
+    Ok(Some(execution.agents.get(id, source, path, folder)?))
+}
+
 /// What `source` of a chain leads to, as a layer of the store: under its own path, or as the layer's root. With it the path
 /// without links.
-fn subtree_layer(
+pub(super) fn subtree_layer(
     execution: &Execution<'_>,
     chain: &Chain,
     source: &str,

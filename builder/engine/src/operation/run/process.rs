@@ -1,11 +1,14 @@
 //! The process of a RUN: its environment, its standard streams, its end. Unaware of layers.
 
+use super::mounts::Prepared;
 use super::{log, mounts};
+use crate::agent::Forward;
 use crate::execute::Execution;
 use crate::failure::StepError;
 use crate::users::Identity;
 use kiln_parser::graph::{Network, Node, RunOp, Security};
 use kiln_sandbox::{Extra, RootMount, RunSpec, Stdin, Stdio};
+use std::os::fd::AsFd;
 
 /// The PATH of an image that sets none; docker's.
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -26,27 +29,8 @@ pub fn run(
     root: RootMount,
 ) -> Result<(), StepError> {
     let hostname = run.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned());
-    let prepared = mounts::prepare(execution, run, &hostname)?;
-    let spec = RunSpec {
-        argv: run.argv.clone(),
-        env: environment(run, identity, &prepared.env),
-        cwd: run.cwd.clone(),
-        uid: identity.uid,
-        gid: identity.gid,
-        groups: identity.groups.clone(),
-        hostname,
-        network: if run.network == Network::None {
-            kiln_sandbox::Network::None
-        } else {
-            kiln_sandbox::Network::Host
-        },
-        mounts: prepared.mounts,
-        privileged: run.security == Security::Insecure,
-        shm_size: execution.options.shm_size.unwrap_or(SHM_SIZE),
-        rlimits: Vec::new(),
-        umask: 0o022,
-        disabled: execution.session.disabled,
-    };
+    let mut prepared = mounts::prepare(execution, run, &hostname)?;
+    let spec = spec(execution, run, identity, hostname, &mut prepared);
     let (log, output) = log::start(execution, node)?;
     let duplicate = output.try_clone().map_err(|source| StepError::Io {
         action: "duplicate",
@@ -59,18 +43,21 @@ pub fn run(
         stderr: duplicate,
     };
     let roots: Vec<&RootMount> = prepared.roots.iter().collect();
+    let sockets: Vec<_> = prepared.sockets.iter().map(|(fd, _)| fd.as_fd()).collect();
     let extra = Extra {
         roots: &roots,
-        sockets: &[],
+        sockets: &sockets,
     };
     let running = kiln_sandbox::run(&root, &spec, stdio, extra)?;
+    let serve = |(socket, agent)| Forward::start(socket, agent);
+    let agents: Vec<Forward> = prepared.sockets.drain(..).map(serve).collect();
     if let Some(note) = running.note() {
         execution.session.events.warn(note);
     }
     let kill = running.kill_handle();
     let registered = execution.session.cancel.on_request(move || kill.kill());
     let exit = running.wait()?;
-    drop(registered);
+    drop((registered, agents));
     let log = log.finish()?;
     if execution.session.cancel.requested() {
         return Err(StepError::Stopped);
@@ -83,6 +70,36 @@ pub fn run(
             signal: exit.signal,
             log,
         })
+    }
+}
+
+/// What the sandbox is asked for.
+fn spec(
+    execution: &Execution<'_>,
+    run: &RunOp,
+    identity: &Identity,
+    hostname: String,
+    prepared: &mut Prepared,
+) -> RunSpec {
+    RunSpec {
+        argv: run.argv.clone(),
+        env: environment(run, identity, &prepared.env),
+        cwd: run.cwd.clone(),
+        uid: identity.uid,
+        gid: identity.gid,
+        groups: identity.groups.clone(),
+        hostname,
+        network: if run.network == Network::None {
+            kiln_sandbox::Network::None
+        } else {
+            kiln_sandbox::Network::Host
+        },
+        mounts: std::mem::take(&mut prepared.mounts),
+        privileged: run.security == Security::Insecure,
+        shm_size: execution.options.shm_size.unwrap_or(SHM_SIZE),
+        rlimits: execution.options.ulimits.clone(),
+        umask: 0o022,
+        disabled: execution.session.disabled,
     }
 }
 

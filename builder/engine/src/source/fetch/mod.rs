@@ -75,7 +75,7 @@ pub struct Access<'a> {
     /// Store, cancellation, host.
     pub session: &'a Session,
     /// `--secret`: some names are credentials of hosts.
-    pub secrets: &'a BTreeMap<String, Vec<u8>>,
+    pub secrets: &'a BTreeMap<String, crate::options::Secret>,
 }
 
 impl<'a> Access<'a> {

@@ -1,20 +1,34 @@
-//! `--build-arg`: values of ARGs, and `SOURCE_DATE_EPOCH`, which may come from here or from the environment.
+//! `--build-arg`, `--build-arg-file`: values of ARGs, and `SOURCE_DATE_EPOCH`, which may come from here or from the environment.
 
 use super::{Flag, pairs};
 use crate::environment;
 use crate::failure::Failure;
 use kiln_engine::options::BuildOptions;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// A file of arguments of more bytes is refused.
+const MAX_FILE: u64 = 1 << 20;
 
 #[derive(Debug, clap::Args)]
 pub struct BuildArg {
     /// Value of an ARG; without a value it is taken from the environment
     #[arg(long, value_name = "NAME[=VALUE]")]
     build_arg: Vec<String>,
+    /// File of NAME=VALUE lines, as if each were a --build-arg; those of the command line win
+    #[arg(long, value_name = "FILE")]
+    build_arg_file: Vec<PathBuf>,
 }
 
 impl Flag for BuildArg {
     fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
-        options.build_args = pairs("--build-arg", &self.build_arg, environment::variable)?;
+        for file in &self.build_arg_file {
+            let lines = lines(file)?;
+            let given = pairs("--build-arg-file", &lines, environment::variable)?;
+            options.build_args.extend(given);
+        }
+        let given = pairs("--build-arg", &self.build_arg, environment::variable)?;
+        options.build_args.extend(given);
         let given = options.build_args.get("SOURCE_DATE_EPOCH").cloned();
         let epoch = given
             .or_else(|| environment::variable("SOURCE_DATE_EPOCH"))
@@ -26,6 +40,21 @@ impl Flag for BuildArg {
             .transpose()?;
         Ok(())
     }
+}
+
+/// The lines of a file that say something: neither empty nor a comment (`#`).
+fn lines(path: &Path) -> Result<Vec<String>, Failure> {
+    let wrong = |why: String| Failure::usage(format!("--build-arg-file {}: {why}", path.display()));
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|error| wrong(error.to_string()))?;
+    let read = file.take(MAX_FILE + 1).read_to_string(&mut text);
+    read.map_err(|error| wrong(error.to_string()))?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(wrong(format!("it has more than {MAX_FILE} bytes")));
+    }
+    let lines = text.lines().map(str::trim_start);
+    let said = lines.filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    Ok(said.map(str::to_owned).collect())
 }
 
 fn seconds(epoch: &str) -> Result<i64, Failure> {

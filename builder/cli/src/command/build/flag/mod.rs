@@ -58,9 +58,12 @@ flags! {
     pull: Pull,
     build_context: BuildContext,
     secret: Secret,
+    ssh: Ssh,
+    allow: Allow,
     network: Network,
     add_host: AddHost,
     shm_size: ShmSize,
+    ulimit: Ulimit,
     platform: Platform,
     show: Show,
     jobs: Jobs,
@@ -68,6 +71,7 @@ flags! {
     load: Load,
     output: Output,
     metadata_file: MetadataFile,
+    foreign: ForeignFlags,
 }
 
 /// `NAME=VALUE`, or `NAME` with the value that `default` gives; a name without any value is left out.

@@ -1,4 +1,4 @@
-//! `--no-cache`: whether earlier results count.
+//! `--no-cache`, `--no-cache-filter`: whether earlier results count.
 
 use super::Flag;
 use crate::failure::Failure;
@@ -9,11 +9,15 @@ pub struct NoCache {
     /// Execute every step, whatever the cache holds
     #[arg(long)]
     no_cache: bool,
+    /// Execute every step of these stages, whatever the cache holds
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    no_cache_filter: Vec<String>,
 }
 
 impl Flag for NoCache {
     fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
         options.no_cache = self.no_cache;
+        options.no_cache_filter = self.no_cache_filter.iter().cloned().collect();
         Ok(())
     }
 }

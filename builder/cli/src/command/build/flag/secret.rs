@@ -3,7 +3,11 @@
 use super::Flag;
 use crate::environment;
 use crate::failure::Failure;
-use kiln_engine::options::BuildOptions;
+use kiln_engine::options::{BuildOptions, Secret as Content};
+use std::io::Read;
+
+/// BuildKit's limit.
+const MAX_SECRET: u64 = 500 << 10;
 
 #[derive(Debug, clap::Args)]
 pub struct Secret {
@@ -23,7 +27,7 @@ impl Flag for Secret {
 }
 
 /// `id=ID[,src=FILE][,env=NAME][,type=file|env]`; without a source, the variable ID, else the file ID.
-fn secret_content(argument: &str) -> Result<(String, Vec<u8>), Failure> {
+fn secret_content(argument: &str) -> Result<(String, Content), Failure> {
     let wrong = |why: &str| Failure::usage(format!("--secret {argument}: {why}"));
     let (mut id, mut file, mut variable) = (None, None, None);
     for field in argument.split(',') {
@@ -39,16 +43,25 @@ fn secret_content(argument: &str) -> Result<(String, Vec<u8>), Failure> {
         .filter(|id| !id.is_empty())
         .ok_or_else(|| wrong("it needs id=ID"))?;
     let content = match (file, variable) {
-        (Some(file), _) => {
-            std::fs::read(&file).map_err(|error| wrong(&format!("{file}: {error}")))?
-        }
+        (Some(file), _) => read(&file).map_err(|error| wrong(&format!("{file}: {error}")))?,
         (None, Some(name)) => environment::variable(&name)
             .ok_or_else(|| wrong(&format!("{name} is not set")))?
             .into_bytes(),
         (None, None) => match environment::variable(&id) {
             Some(value) => value.into_bytes(),
-            None => std::fs::read(&id).map_err(|error| wrong(&format!("{id}: {error}")))?,
+            None => read(&id).map_err(|error| wrong(&format!("{id}: {error}")))?,
         },
     };
-    Ok((id, content))
+    if content.len() as u64 > MAX_SECRET {
+        return Err(wrong(&format!("it has more than {MAX_SECRET} bytes")));
+    }
+    Ok((id, Content::new(content)))
+}
+
+/// A pipe is as good as a file; neither is read for ever.
+fn read(path: &str) -> std::io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(MAX_SECRET + 1).read_to_end(&mut content)?;
+    Ok(content)
 }

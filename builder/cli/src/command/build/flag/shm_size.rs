@@ -15,7 +15,7 @@ pub struct ShmSize {
 impl Flag for ShmSize {
     fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
         if let Some(size) = &self.shm_size {
-            let size = units::parse_bytes(size);
+            let size = units::parse_memory(size);
             options.shm_size =
                 Some(size.map_err(|error| Failure::usage(format!("--shm-size: {error}")))?);
         }

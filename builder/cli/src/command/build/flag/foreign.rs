@@ -1,0 +1,251 @@
+//! Flags that other engines have and kiln does not need: each is answered, none is ignored silently. One that cannot change the image
+//! is accepted with a warning; one that would is refused, with what to do instead.
+//!
+//! Sources: `docker build` and `docker buildx build`, `buildah build` and `podman build`, kaniko's executor.
+
+use super::Flag;
+use crate::failure::Failure;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use kiln_engine::options::BuildOptions;
+
+/// What becomes of a flag.
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    /// Warned about; the text says why it changes nothing.
+    Accept(&'static str),
+    /// An error; the text says what to do instead.
+    Refuse(&'static str),
+    /// Accepted without a word when it switches something off, else as [`Answer::Refuse`].
+    Off(&'static str),
+}
+use Answer::{Accept, Off, Refuse};
+
+/// Whether a flag has a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Value {
+    /// It may have one after `=`: a switch.
+    Switch,
+    /// It always has one.
+    Needed,
+}
+use Value::{Needed, Switch};
+
+struct Foreign {
+    id: &'static str,
+    name: &'static str,
+    short: Option<char>,
+    value: Value,
+    answer: Answer,
+}
+
+/// One line of the table. The id keeps it apart from kiln's own arguments, of which one may have the same name.
+macro_rules! of {
+    ($name:literal, $value:expr, $answer:expr $(,)?) => {
+        Foreign {
+            id: concat!("foreign ", $name),
+            name: $name,
+            short: None,
+            value: $value,
+            answer: $answer,
+        }
+    };
+}
+
+const fn short(short: char, flag: Foreign) -> Foreign {
+    Foreign {
+        short: Some(short),
+        ..flag
+    }
+}
+
+const NOTHING_LEFT: Answer = Accept("kiln leaves no containers behind");
+const CGROUPS: Answer = Accept("kiln sets no such limit; start it in a cgroup: systemd-run --scope -p MemoryMax=2G -p CPUQuota=200% kiln build …");
+const OWN_CACHE: Answer = Accept("the cache is the store; keep its folder between builds (--store, KILN_STORE)");
+const NO_BUILDERS: Answer = Accept("there are no builders to choose from");
+const ATTESTATIONS: Answer = Off("kiln writes no attestations, so that equal builds have equal digests");
+const NAMESPACES: Answer = Refuse("every RUN has namespaces of its own; RUN --security=insecure lifts its confinement, with --allow security.insecure");
+const CAPABILITIES: Answer = Refuse("RUN has docker's capabilities; RUN --security=insecure has all, with --allow security.insecure");
+const UNSET: Answer = Refuse("set it to an empty value in the Dockerfile, or start from another base");
+const RESOLVER: Answer = Refuse("RUN resolves names as this machine does (/etc/resolv.conf); --add-host adds names");
+const ENCRYPTION: Answer = Refuse("kiln neither signs nor encrypts; do it to what `kiln save` writes");
+const PLATFORM: Answer = Refuse("use --platform OS/ARCH[/VARIANT]");
+const EPOCH: Answer = Refuse("set SOURCE_DATE_EPOCH, as a variable or with --build-arg SOURCE_DATE_EPOCH=SECONDS");
+const REGISTRY: Answer = Refuse("building does not talk to registries by kaniko's settings");
+const KANIKO_CACHE: Answer = Accept("the cache is kiln's own and is always used; --no-cache executes all");
+const OVERLAY: Answer = Accept("kiln sees what a step changed; nothing is compared");
+
+/// All of them.
+const TABLE: &[Foreign] = &[
+    // docker build, docker buildx build
+    of!("rm", Switch, NOTHING_LEFT),
+    of!("force-rm", Switch, NOTHING_LEFT),
+    of!("compress", Switch, Accept("the context is read in place, nothing is sent")),
+    of!("isolation", Needed, Accept("kiln always uses namespaces")),
+    of!("security-opt", Needed, Accept("RUN is confined as docker does it; RUN --security=insecure lifts that")),
+    short('m', of!("memory", Needed, CGROUPS)),
+    of!("memory-swap", Needed, CGROUPS),
+    short('c', of!("cpu-shares", Needed, CGROUPS)),
+    of!("cpu-period", Needed, CGROUPS),
+    of!("cpu-quota", Needed, CGROUPS),
+    of!("cpuset-cpus", Needed, CGROUPS),
+    of!("cpuset-mems", Needed, CGROUPS),
+    of!("cpus", Needed, CGROUPS),
+    of!("resource", Needed, CGROUPS),
+    of!("cgroup-parent", Needed, CGROUPS),
+    of!("builder", Needed, NO_BUILDERS),
+    short('D', of!("debug", Switch, Accept("KILN_LOG=debug shows what kiln does"))),
+    of!("cache-from", Needed, OWN_CACHE),
+    of!("cache-to", Needed, OWN_CACHE),
+    of!("attest", Needed, ATTESTATIONS),
+    of!("provenance", Switch, ATTESTATIONS),
+    of!("sbom", Switch, ATTESTATIONS),
+    of!("policy", Needed, Refuse("kiln has no policies")),
+    // buildah build, podman build
+    of!("layers", Switch, Accept("every instruction that changes files makes one layer")),
+    of!("format", Needed, Accept("images keep all fields of both formats; kiln save --format chooses how they are written")),
+    of!("stdin", Switch, Refuse("RUN reads nothing; mount a file with RUN --mount")),
+    of!("timestamp", Needed, EPOCH),
+    of!("source-date-epoch", Needed, EPOCH),
+    of!("rewrite-timestamp", Switch, Accept("all times are rewritten where SOURCE_DATE_EPOCH is set")),
+    of!("omit-history", Switch, Off("the history is what tells where files come from")),
+    of!("layer-label", Needed, Refuse("layers have no labels; --label names the image's")),
+    of!("save-stages", Switch, Off("build a stage with --target and name it with -t")),
+    of!("stage-labels", Switch, Off("build a stage with --target and name it with -t")),
+    of!("cache-ttl", Needed, Refuse("execute anew with --no-cache or --no-cache-filter, or shrink the store with kiln prune")),
+    of!("ignorefile", Needed, Refuse("call it <Dockerfile>.dockerignore, beside the Dockerfile")),
+    of!("logfile", Needed, Refuse("redirect standard error: kiln build --progress plain … 2> FILE")),
+    of!("logsplit", Switch, Off("--progress json names a log for every step")),
+    short('v', of!("volume", Needed, Refuse("use RUN --mount with --build-context NAME=FOLDER, or a cache mount"))),
+    of!("unsetenv", Needed, UNSET),
+    of!("unsetlabel", Needed, UNSET),
+    of!("unsetannotation", Needed, UNSET),
+    of!("from", Needed, Refuse("use ARG in FROM with --build-arg, or --build-context NAME=docker-image://IMAGE")),
+    of!("cpp-flag", Needed, Refuse("Dockerfiles are not preprocessed")),
+    of!("source-policy-file", Needed, Refuse("pin images by digest: FROM NAME@sha256:…")),
+    of!("env", Needed, Refuse("use ENV in the Dockerfile, with ARG for what changes")),
+    of!("manifest", Needed, Refuse("name the image with -t")),
+    of!("arch", Needed, PLATFORM),
+    of!("os", Needed, PLATFORM),
+    of!("variant", Needed, PLATFORM),
+    of!("userns", Needed, NAMESPACES),
+    of!("userns-uid-map", Needed, NAMESPACES),
+    of!("userns-gid-map", Needed, NAMESPACES),
+    of!("cgroupns", Needed, NAMESPACES),
+    of!("ipc", Needed, NAMESPACES),
+    of!("uts", Needed, NAMESPACES),
+    of!("pid", Needed, NAMESPACES),
+    of!("cap-add", Needed, CAPABILITIES),
+    of!("cap-drop", Needed, CAPABILITIES),
+    of!("device", Needed, Refuse("kiln gives RUN no devices of the host")),
+    of!("dns", Needed, RESOLVER),
+    of!("dns-option", Needed, RESOLVER),
+    of!("dns-search", Needed, RESOLVER),
+    of!("no-hosts", Switch, Off("RUN's /etc/hosts is never part of the image")),
+    of!("no-hostname", Switch, Off("RUN's host name is never part of the image")),
+    of!("http-proxy", Switch, Accept("a proxy reaches RUN when it is given: --build-arg HTTP_PROXY")),
+    of!("identity-label", Switch, Accept("kiln adds no label of its own")),
+    of!("disable-compression", Switch, Accept("layers in the store are not compressed")),
+    of!("rusage", Switch, Accept("--progress json tells what steps took")),
+    of!("runtime", Needed, Accept("kiln runs commands itself")),
+    of!("runtime-flag", Needed, Accept("kiln runs commands itself")),
+    of!("hooks-dir", Needed, Refuse("kiln runs no hooks")),
+    of!("cw", Needed, ENCRYPTION),
+    of!("sign-by", Needed, ENCRYPTION),
+    of!("decryption-key", Needed, ENCRYPTION),
+    of!("compat-volumes", Switch, Off("what is written below a VOLUME is kept, as BuildKit does")),
+    of!("skip-unused-stages", Switch, Accept("stages that the target does not need are never built")),
+    // kaniko
+    short('d', of!("destination", Needed, Refuse("name the image with -t"))),
+    of!("context", Needed, Refuse("the context is the argument: kiln build FOLDER")),
+    of!("dockerfile", Needed, Refuse("use -f FILE")),
+    of!("no-push", Switch, Accept("building never pushes")),
+    of!("tar-path", Needed, Refuse("kiln save -o FILE writes an archive")),
+    of!("oci-layout-path", Needed, Refuse("kiln save --format oci-archive writes a layout")),
+    of!("digest-file", Needed, Refuse("use --iidfile FILE")),
+    of!("cache", Switch, KANIKO_CACHE),
+    of!("cache-repo", Needed, KANIKO_CACHE),
+    of!("cache-dir", Needed, KANIKO_CACHE),
+    of!("cache-copy-layers", Switch, KANIKO_CACHE),
+    of!("cache-run-layers", Switch, KANIKO_CACHE),
+    of!("compressed-caching", Switch, KANIKO_CACHE),
+    of!("no-push-cache", Switch, KANIKO_CACHE),
+    of!("snapshot-mode", Needed, OVERLAY),
+    of!("use-new-run", Switch, OVERLAY),
+    of!("single-snapshot", Switch, Off("every instruction that changes files makes one layer")),
+    of!("reproducible", Switch, EPOCH),
+    of!("ignore-path", Needed, Refuse("what RUN must not keep belongs into RUN --mount=type=tmpfs or type=cache")),
+    of!("ignore-var-run", Switch, Accept("a folder that stays empty is no change")),
+    of!("custom-platform", Needed, PLATFORM),
+    of!("force", Switch, Accept("kiln may run anywhere")),
+    of!("cleanup", Switch, NOTHING_LEFT),
+    of!("registry-map", Needed, REGISTRY),
+    of!("skip-tls-verify", Switch, REGISTRY),
+    of!("skip-tls-verify-pull", Switch, REGISTRY),
+    of!("registry-certificate", Needed, REGISTRY),
+    of!("verbosity", Needed, Accept("KILN_LOG=debug shows what kiln does")),
+];
+
+/// Those that were given, with their values.
+#[derive(Debug, Default)]
+pub struct ForeignFlags(Vec<(usize, String)>);
+
+impl Flag for ForeignFlags {
+    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+        for (number, value) in &self.0 {
+            let Foreign { name, answer, .. } = TABLE[*number];
+            match answer {
+                Accept(why) => options.notices.push(format!("--{name} has no effect: {why}")),
+                Off(_) if is_off(value) => {}
+                Refuse(instead) | Off(instead) => {
+                    return Err(Failure::usage(format!("--{name} is not supported")).hint(instead));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `--provenance=false`, `--attest type=sbom,disabled=true`.
+fn is_off(value: &str) -> bool {
+    value == "false" || value == "0" || value.split(',').any(|part| part == "disabled=true")
+}
+
+impl clap::Args for ForeignFlags {
+    fn augment_args(command: Command) -> Command {
+        TABLE.iter().fold(command, |command, flag| {
+            let argument = Arg::new(flag.id)
+                .long(flag.name)
+                .short(flag.short)
+                .action(ArgAction::Append)
+                .hide(true);
+            command.arg(match flag.value {
+                Needed => argument.num_args(1).allow_hyphen_values(true),
+                Switch => argument
+                    .num_args(0..=1)
+                    .require_equals(true)
+                    .default_missing_value("true"),
+            })
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for ForeignFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut given = Vec::new();
+        for (number, flag) in TABLE.iter().enumerate() {
+            for value in matches.get_many::<String>(flag.id).into_iter().flatten() {
+                given.push((number, value.clone()));
+            }
+        }
+        Ok(ForeignFlags(given))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! Flags of other engines: one that cannot change the image is accepted with a warning, any other is refused with advice.
+
+use crate::support::{Space, plain_cases};
+
+plain_cases! {
+    harmless_flags_are_warned_about,
+    others_are_refused_with_advice,
+    what_switches_off_is_silent,
+}
+
+const TEXT: &str = "FROM scratch\nLABEL a=b\n";
+
+fn harmless_flags_are_warned_about(space: &Space) {
+    space.build(TEXT).ok();
+    let id = space.id("app");
+    let flags = [
+        "--rm",
+        "--rm=false",
+        "--force-rm",
+        "--compress",
+        "--isolation=chroot",
+        "--memory=1g",
+        "-m 1g",
+        "--cpus 2",
+        "--cgroup-parent=x",
+        "--builder=x",
+        "-D",
+        "--layers=false",
+        "--cache-from=type=registry,ref=x",
+        "--security-opt=seccomp=unconfined",
+        "--snapshot-mode=redo",
+        "--cache=true",
+        "--cache",
+        "--no-push",
+        "--format=docker",
+        "--cpu-quota -1",
+    ];
+    for flag in flags {
+        let built = space.build(TEXT).args(flag.split(' ')).ok();
+        let name = flag.split([' ', '=']).next().unwrap();
+        let name = match name {
+            "-m" => "--memory",
+            "-D" => "--debug",
+            name => name,
+        };
+        built.says(&["warning", &format!("{name} has no effect: ")]);
+        assert_eq!(space.id("app"), id, "{flag}");
+    }
+}
+
+fn others_are_refused_with_advice(space: &Space) {
+    let flags = [
+        ("--provenance", "attestations"),
+        ("--sbom=true", "attestations"),
+        ("--attest=type=sbom", "attestations"),
+        ("--volume=/a:/b", "RUN --mount"),
+        ("-v /a:/b", "RUN --mount"),
+        ("--cap-add=ALL", "--security=insecure"),
+        ("--timestamp=0", "SOURCE_DATE_EPOCH"),
+        ("--from=x", "docker-image://"),
+        ("--ignorefile=x", ".dockerignore"),
+        ("--dns=1.1.1.1", "--add-host"),
+        ("--device=/dev/null", "devices"),
+        ("--arch=arm64", "--platform"),
+        ("--destination=x", "-t"),
+        ("--dockerfile=x", "-f"),
+        ("--reproducible", "SOURCE_DATE_EPOCH"),
+        ("--policy=x", "policies"),
+    ];
+    for (flag, advice) in flags {
+        let refused = space.build(TEXT).args(flag.split(' ')).exits(2);
+        refused.says(&["is not supported", "hint", advice]);
+    }
+    space.build(TEXT).arg("--no-such-flag").exits(2);
+    // None of them crowds the help.
+    let help = space.kiln(["build", "--help"]).ok().stdout;
+    assert!(
+        !help.contains("--snapshot-mode") && help.contains("--ulimit") && help.contains("--ssh"),
+        "{help}"
+    );
+}
+
+fn what_switches_off_is_silent(space: &Space) {
+    for flag in [
+        "--provenance=false",
+        "--sbom=false",
+        "--attest=type=provenance,disabled=true",
+        "--save-stages=false",
+    ] {
+        space
+            .build(TEXT)
+            .arg(flag)
+            .ok()
+            .never_says(&["has no effect", "not supported"]);
+    }
+}
