@@ -14,6 +14,8 @@
 
 mod support;
 
+mod archive_damage;
+mod archive_options;
 mod archives;
 mod bad_input;
 mod build_flags;
@@ -30,6 +32,8 @@ mod documents;
 mod fetch_files;
 mod fetch_git;
 mod foreign_flags;
+mod hostile_archives;
+mod hostile_layers;
 mod ignore;
 mod images;
 mod kill_loop;

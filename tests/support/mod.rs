@@ -4,6 +4,7 @@
 pub mod disk;
 pub mod events;
 pub mod golden;
+pub mod hostile;
 pub mod http;
 pub mod image;
 pub mod mode;
@@ -12,6 +13,7 @@ pub mod processes;
 pub mod registry;
 pub mod repository;
 pub mod space;
+pub mod tar;
 pub mod users;
 
 pub use image::Kind;

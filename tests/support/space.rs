@@ -168,6 +168,15 @@ impl Space {
         image
     }
 
+    /// The paths that kiln sees in an image, sorted; whatever its layers are like.
+    pub fn image_paths(&self, name: &str) -> Vec<String> {
+        let text = format!("FROM scratch\nCOPY --from={name} / /\n");
+        self.build(&text).args(["-t", "seen"]).ok();
+        let paths = self.image("seen").files.into_keys().collect();
+        self.kiln(["rmi", "seen", "app"]).ok();
+        paths
+    }
+
     /// The ID of an image, in full.
     pub fn id(&self, name: &str) -> String {
         let found = self.kiln(["inspect", name]).ok();

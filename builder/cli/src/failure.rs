@@ -222,6 +222,7 @@ impl From<ArchiveError> for Failure {
                 ),
             )
             .hint("free some space, or shrink the store with `kiln prune --max-size SIZE`"),
+            ArchiveError::Change { .. } => Failure::usage(error.to_string()),
             ArchiveError::Save(error @ (SaveError::Write(_) | SaveError::Header(_))) => {
                 Failure::new(Kind::Environment, chain_of_causes(&error))
             }

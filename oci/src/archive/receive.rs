@@ -186,6 +186,12 @@ fn contents(members: &Members, selection: &Selection) -> Result<Contents, LoadEr
     let mut documents = Documents::new(members, true);
     let findings = find(&mut documents, selection)?;
     let receipt = Receipt::find(&mut documents)?;
+    // What is in its place but was not taken looked like no layer.
+    let taken = |stored: &&StoredLayer| members.received(&stored.blob).is_some();
+    let mut stored = findings.images.iter().flat_map(|found| &found.layers);
+    if let Some(other) = stored.by_ref().flatten().find(|stored| !taken(stored)) {
+        return Err(LoadError::NotKept(other.blob.name().into()));
+    }
     Ok(Contents {
         images: findings
             .images

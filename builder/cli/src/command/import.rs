@@ -4,9 +4,9 @@ use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
 use crate::{session, table};
 use clap::Args;
-use kiln_engine::archive::{self, ImportSource};
+use kiln_engine::archive::{self, ImportOptions, ImportSource};
 use kiln_engine::session::seconds;
-use kiln_oci::Reference;
+use kiln_oci::{Platform, Reference};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -23,6 +23,12 @@ pub struct Arguments {
     /// Comment in the image's history
     #[arg(short, long, value_name = "TEXT")]
     message: Option<String>,
+    /// Change the image by an instruction, such as 'CMD ["/bin/sh"]'
+    #[arg(short, long, value_name = "INSTRUCTION")]
+    change: Vec<String>,
+    /// The platform that the image is for [default: this machine's]
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<String>,
 }
 
 /// Imports.
@@ -47,14 +53,20 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
                 .to_string_lossy()
         )
     });
+    let platform = arguments.platform.as_deref().map(Platform::parse);
+    let platform = platform
+        .transpose()
+        .map_err(|error| Failure::usage(format!("--platform: {error}")))?;
+    let source = source(path)?;
+    let options = ImportOptions {
+        reference,
+        message,
+        platform: platform.unwrap_or_else(Platform::host),
+        changes: arguments.change.clone(),
+        now: seconds(SystemTime::now()),
+    };
     let store = session::store(globals)?;
-    let taken = archive::import(
-        &store,
-        source(path)?,
-        reference.as_ref(),
-        &message,
-        seconds(SystemTime::now()),
-    )?;
+    let taken = archive::import(&store, source, &options)?;
     table::line(&taken.id.to_string());
     Ok(())
 }

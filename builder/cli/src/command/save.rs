@@ -81,6 +81,11 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     };
     let store = session::store(globals)?;
     let saved = write(&store, &arguments, &options)?;
+    if saved.is_reduced {
+        table::warning(
+            "the store has not all that the index lists: the archive has an index of what is there, with another digest",
+        );
+    }
     if !arguments.base.is_empty() {
         report(saved);
     }

@@ -1,5 +1,6 @@
 //! Makes images of root file systems: a tar, or a folder. Unaware of image archives.
 
+use super::change::apply;
 use super::{ArchiveError, Taken};
 use crate::assemble::rfc3339;
 use kiln_cache::{Layer, LayerWriter, Meta, Store};
@@ -12,17 +13,31 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+/// What an imported image is to be like.
+#[derive(Debug, Clone)]
+pub struct ImportOptions {
+    /// Its name.
+    pub reference: Option<Reference>,
+    /// What its history says.
+    pub message: String,
+    /// The platform that it is for.
+    pub platform: Platform,
+    /// Instructions that change its config.
+    pub changes: Vec<String>,
+    /// The time, in seconds since 1970.
+    pub now: i64,
+}
+
 /// Makes an image of one layer from a root file system: a tar (perhaps compressed), or a folder.
 ///
 /// # Errors
-/// When it cannot be read or kept.
+/// When it cannot be read or kept, or a change cannot be made.
 pub fn import(
     store: &Store,
     source: ImportSource<'_>,
-    reference: Option<&Reference>,
-    message: &str,
-    now: i64,
+    options: &ImportOptions,
 ) -> Result<Taken, ArchiveError> {
+    let config = apply(ImageConfig::new(&options.platform), &options.changes)?;
     let layer = match source {
         ImportSource::Folder(folder) => import_folder(store, folder)?,
         ImportSource::Tar(reader, path) => {
@@ -34,12 +49,12 @@ pub fn import(
             Some(store.import_tar(&mut tar)?)
         }
     };
-    let mut config = ImageConfig::new(&Platform::host());
-    config.created = Some(rfc3339(now));
+    let mut config = config;
+    config.created = Some(rfc3339(options.now));
     config.rootfs.diff_ids = layer.iter().map(Layer::diff_id).collect();
     config.history = vec![History {
         created: config.created.clone(),
-        comment: Some(message.to_owned()),
+        comment: Some(options.message.clone()),
         empty_layer: layer.is_none(),
         ..History::default()
     }];
@@ -50,6 +65,7 @@ pub fn import(
         .collect();
     let manifest = Manifest::for_layers(Descriptor::of(OCI_CONFIG, &config), layers).to_bytes();
     let (manifest, id) = store.put_image(&manifest, &config)?;
+    let reference = options.reference.as_ref();
     if let Some(reference) = reference {
         store.tag(reference, &manifest)?;
     }

@@ -7,12 +7,12 @@
 use super::{ArchiveError, Taken};
 use kiln_cache::{ForeignLayer, ImageError, Layer, Store, StoreError};
 use kiln_oci::archive::{
-    self, Announcement, Contents, Incoming, Input, LoadError, LoadedImage, Received, Receiver,
-    Selection,
+    self, Announcement, Contents, Incoming, Input, LoadError, LoadedImage, LoadedIndex, Received,
+    Receiver, Selection,
 };
 use kiln_oci::tarfile::TarError;
-use kiln_oci::{Digest, Encoding, Platform};
-use std::collections::BTreeSet;
+use kiln_oci::{Digest, Encoding, Platform, Reference};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 /// What to take of an archive.
@@ -32,7 +32,10 @@ pub fn load(
     options: &LoadOptions,
     mut each: impl FnMut(&Taken),
 ) -> Result<usize, ArchiveError> {
-    let selection = Selection::Best(options.platform.clone().unwrap_or_else(Platform::host));
+    let selection = Selection::Whole {
+        host: Platform::host(),
+        only: options.platform.clone(),
+    };
     let mut intake = Intake {
         store,
         fresh: Vec::new(),
@@ -239,18 +242,50 @@ impl Intake<'_> {
     ) -> Result<Vec<LoadedImage>, ArchiveError> {
         let absent = contents.images.iter().flat_map(|image| &image.layers);
         self.announce_absent(absent.filter(|layer| !layer.present), contents)?;
+        let mut ids = BTreeMap::new();
         for image in &contents.images {
             let (manifest, id) = self.store.put_image(&image.manifest, &image.config)?;
-            for reference in &image.references {
-                self.store.tag(reference, &manifest)?;
+            ids.insert(manifest, id);
+        }
+        for image in &contents.images {
+            let manifest = image.manifest_digest;
+            let is_in = |index: &LoadedIndex| index.manifests.contains(&manifest);
+            if image.references.is_empty() && contents.indexes.iter().any(is_in) {
+                continue;
             }
-            each(&Taken {
-                id,
-                manifest,
-                references: image.references.clone(),
-            });
+            each(&self.name(Digest::of(&image.config), manifest, &image.references)?);
+        }
+        for index in &contents.indexes {
+            let digest = self.store.put_index(&index.bytes)?;
+            let host = |image: &&LoadedImage| {
+                index.manifests.contains(&image.manifest_digest)
+                    && image.platform().matches(&Platform::host())
+            };
+            let best = contents.images.iter().find(host);
+            let best = best.map(|image| image.manifest_digest);
+            let best = best.or(index.manifests.first().copied());
+            if let Some(id) = best.and_then(|best| ids.get(&best)) {
+                each(&self.name(*id, digest, &index.references)?);
+            }
         }
         Ok(contents.images.clone())
+    }
+
+    /// Gives an image or index its names.
+    fn name(
+        &self,
+        id: Digest,
+        manifest: Digest,
+        references: &[Reference],
+    ) -> Result<Taken, ArchiveError> {
+        for reference in references {
+            self.store.tag(reference, &manifest)?;
+        }
+        Ok(Taken {
+            id,
+            manifest,
+            references: references.to_vec(),
+        })
     }
 
     /// What a stream left out is known only at its end.

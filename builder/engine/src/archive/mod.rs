@@ -1,13 +1,15 @@
 //! Images to and from files: `save`, `load`, `verify`, `import`. Joins the archive formats of `kiln_oci` with the store; unaware of
 //! builds. Everything that comes in is checked while it streams into the store, and becomes visible only when it is whole.
 
+mod change;
 mod delta;
 mod import;
 mod load;
+mod platforms;
 mod save;
 mod verify;
 
-pub use import::{ImportSource, import};
+pub use import::{ImportOptions, ImportSource, import};
 pub use load::{LoadOptions, load};
 pub(crate) use save::{Blobs, manifest as compressed_manifest};
 pub use save::{SaveOptions, Saved, save};
@@ -55,6 +57,14 @@ pub enum ArchiveError {
         wanted: String,
         /// What it is for.
         actual: String,
+    },
+    /// A change to an imported image cannot be made.
+    #[error("--change {change}: {problem}")]
+    Change {
+        /// The change, as written.
+        change: String,
+        /// What is wrong with it.
+        problem: String,
     },
     /// A list of digests has a line that is none.
     #[error("cannot read the list of digests {path}")]

@@ -2,8 +2,9 @@
 
 use super::ArchiveError;
 use super::delta::{Base, receipt};
+use super::platforms::several;
 use kiln_cache::{Store, StoredImage};
-use kiln_oci::archive::{self, BlobSource, Format, SaveImage, Saving, Target};
+use kiln_oci::archive::{self, BlobSource, Format, SaveImage, SaveIndex, Saving, Target};
 use kiln_oci::{Digest, ImageConfig, LayerCompression, Manifest, Platform, Reference, media_type};
 use std::io::{self, Read};
 
@@ -27,6 +28,8 @@ pub struct Saved {
     pub layers: usize,
     /// Bytes of their blobs.
     pub bytes: u64,
+    /// An index lists less than the one in the store, because the store has not all of it.
+    pub is_reduced: bool,
 }
 
 /// The blobs of a store as archives want them.
@@ -58,15 +61,9 @@ pub fn save(
         format: options.format,
         ..Saving::default()
     };
+    let mut is_reduced = false;
     for name in names {
-        let image = store.find_image(name)?;
-        check_platform(name, &image, options)?;
-        let saved = SaveImage {
-            references: named_by(&image, name).into_iter().collect(),
-            manifest: manifest(store, &image, options.compression)?,
-            config: image.config,
-        };
-        saving.images.push(saved);
+        is_reduced |= add(store, name, options, &mut saving)?;
     }
     if !options.bases.is_empty() {
         let find = |name: &String| Base::find(store, name, options.compression);
@@ -75,10 +72,58 @@ pub fn save(
     }
     archive::write(target, &saving, &Blobs(store), &|_| ())?;
     let left_out = saving.receipt.iter().flat_map(|receipt| &receipt.layers);
-    Ok(left_out.fold(Saved::default(), |saved, layer| Saved {
+    let saved = Saved {
+        is_reduced,
+        ..Saved::default()
+    };
+    Ok(left_out.fold(saved, |saved, layer| Saved {
         layers: saved.layers + 1,
         bytes: saved.bytes + layer.size,
+        ..saved
     }))
+}
+
+/// Adds what a name means; says whether an index had to be cut down.
+fn add(
+    store: &Store,
+    name: &str,
+    options: &SaveOptions,
+    saving: &mut Saving,
+) -> Result<bool, ArchiveError> {
+    let digest = store.find_named(name)?;
+    if options.platform.is_none()
+        && let Some(bytes) = store.index(&digest)?
+    {
+        let reference = named_by(&store.find_image(name)?, name);
+        if let Some(several) = several(store, &digest, bytes, reference, options)? {
+            saving.images.extend(several.images);
+            add_index(saving, several.index);
+            return Ok(several.is_reduced);
+        }
+    }
+    let image = match &options.platform {
+        Some(platform) => store.find_image_for(name, platform)?,
+        None => store.find_image(name)?,
+    };
+    check_platform(name, &image, options)?;
+    saving.images.push(SaveImage {
+        references: named_by(&image, name).into_iter().collect(),
+        manifest: manifest(store, &image, options.compression)?,
+        config: image.config,
+    });
+    Ok(false)
+}
+
+/// One index under two names is one.
+fn add_index(saving: &mut Saving, index: SaveIndex) {
+    match saving
+        .indexes
+        .iter_mut()
+        .find(|known| known.bytes == index.bytes)
+    {
+        Some(known) => known.references.extend(index.references),
+        None => saving.indexes.push(index),
+    }
 }
 
 fn check_platform(
@@ -105,7 +150,7 @@ fn parsed_config(image: &StoredImage) -> Result<ImageConfig, ArchiveError> {
     parsed.map_err(|source| document(image.config_digest, source))
 }
 
-fn document(image: Digest, source: kiln_oci::DocumentError) -> ArchiveError {
+pub(super) fn document(image: Digest, source: kiln_oci::DocumentError) -> ArchiveError {
     archive::SaveError::Document { image, source }.into()
 }
 

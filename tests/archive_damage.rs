@@ -1,0 +1,205 @@
+//! Damaged, refused and interrupted archives: `verify` tells, `load` leaves nothing, or goes on where it was.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::support::hostile::listing;
+use crate::support::mode::skip;
+use crate::support::{Space, plain_cases};
+
+plain_cases! {
+    verify_tells_what_is_in_archives,
+    verify_finds_what_is_wrong,
+    what_the_store_holds_is_not_read_again,
+    a_refused_archive_leaves_nothing,
+    a_disk_without_room_is_seen_before,
+}
+
+fn save(space: &Space, arguments: &[&str], file: &str) -> PathBuf {
+    let path = space.own().join(file);
+    space.kiln(["save", "-o"]).arg(&path).args(arguments).ok();
+    path
+}
+
+fn in_store(space: &Space, store: &str, arguments: &[&str]) -> crate::support::Kiln {
+    space
+        .kiln(arguments)
+        .env("KILN_STORE", space.own().join(store))
+}
+
+const POEM: &str = "FROM scratch
+COPY one /one
+COPY two /two
+LABEL poem=1
+";
+
+/// An image `app` of two layers, and its ID.
+fn poem(space: &Space) -> String {
+    space.write("one", "one fish\n".repeat(4000));
+    space.write("two", "two fish\n".repeat(4000));
+    space.build(POEM).ok();
+    space.id("app")
+}
+
+fn verify_tells_what_is_in_archives(space: &Space) {
+    let id = poem(space);
+    let (first, second) = (
+        save(space, &["app"], "1.tar"),
+        save(space, &["--compress", "zstd", "app"], "2.tar"),
+    );
+    let said = space.kiln(["verify"]).arg(&first).arg(&second).ok().stdout;
+    for text in [
+        "1.tar: ok, 1 image",
+        "2.tar: ok, 1 image",
+        "app:latest",
+        &id,
+        "2 layers",
+    ] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
+    let json = space.kiln(["verify", "--json"]).arg(&first).ok().stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let image = &json[0]["contents"]["images"][0];
+    assert_eq!(
+        (&json[0]["ok"], &image["id"]),
+        (&true.into(), &id.as_str().into())
+    );
+    assert_eq!(image["references"][0], "docker.io/library/app:latest");
+    assert_eq!(image["layers"][0]["tarSize"], image["layers"][0]["size"]);
+    assert_eq!(image["layers"][0]["diffId"], image["layers"][0]["digest"]);
+}
+
+fn verify_finds_what_is_wrong(space: &Space) {
+    poem(space);
+    let path = save(space, &["app"], "app.tar");
+    let archive = fs::read(&path).unwrap();
+    let at = archive
+        .windows(9)
+        .rposition(|part| part == b"one fish\n")
+        .unwrap();
+    let mut flipped = archive.clone();
+    flipped[at] ^= 1;
+    for (what, bytes) in [
+        ("digest", flipped),
+        ("cut off", archive[..archive.len() - 20_000].to_vec()),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let found = space.kiln(["verify"]).arg(&path).exits(1);
+        assert!(
+            found.stdout.contains("not sound") && found.stdout.contains(what),
+            "{found}"
+        );
+        let json = space.kiln(["verify", "--json"]).arg(&path).exits(1).stdout;
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json[0]["ok"], false);
+        assert!(
+            !json[0]["contents"]["problems"]
+                .as_array()
+                .unwrap()
+                .is_empty()
+        );
+    }
+    space.kiln(["verify", "/no/such/archive"]).exits(1);
+    assert!(!space.own().join("other").exists(), "verify needs no store");
+}
+
+/// Loads what comes through a pipe that ends inside the last layer, and kills the load there.
+fn kill_inside(space: &Space, start: &[u8], store: &str) {
+    use std::io::Write;
+    let pipe = space.own().join("pipe");
+    crate::support::Kiln::of("mkfifo", space.account())
+        .arg(&pipe)
+        .ok();
+    let running = in_store(space, store, &["load", "-i"]).arg(&pipe).spawn();
+    let mut out = fs::File::options().write(true).open(&pipe).unwrap();
+    out.write_all(start).unwrap();
+    let blobs = space.own().join(store).join("blobs");
+    let begun = std::time::Instant::now();
+    while listing(&blobs).is_empty() {
+        assert!(begun.elapsed() < crate::support::process::DEADLINE);
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    running.signal(rustix::process::Signal::KILL);
+    let ended = running.wait();
+    assert_eq!(ended.status.code(), None, "{ended}");
+    drop(out);
+}
+
+/// An interrupted load has left whole layers: their bytes in the archive are not looked at, so garbage there does no harm.
+fn what_the_store_holds_is_not_read_again(space: &Space) {
+    poem(space);
+    let path = save(space, &["app"], "app.tar");
+    let archive = fs::read(&path).unwrap();
+    kill_inside(space, &archive[..archive.len() - 12_000], "other");
+    let held: Vec<String> = listing(&space.own().join("other/blobs"))
+        .iter()
+        .map(|(path, _)| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(held.len(), 1, "{held:?}");
+    let mut garbled = archive.clone();
+    let name = format!("blobs/sha256/{}", held[0]);
+    let header = garbled
+        .windows(name.len())
+        .rposition(|part| part == name.as_bytes())
+        .unwrap();
+    garbled[header + 512..header + 512 + 20_000].fill(b'?');
+    fs::write(&path, &garbled).unwrap();
+    in_store(space, "fresh", &["load", "-i"])
+        .arg(&path)
+        .exits(1);
+    in_store(space, "other", &["load", "-i"]).arg(&path).ok();
+    assert_eq!(in_store(space, "other", &["fsck"]).ok().stdout, "clean\n");
+}
+
+fn a_refused_archive_leaves_nothing(space: &Space) {
+    poem(space);
+    let archive = fs::read(save(space, &["app"], "app.tar")).unwrap();
+    let at = archive
+        .windows(9)
+        .rposition(|part| part == b"one fish\n")
+        .unwrap();
+    let other = archive
+        .windows(9)
+        .rposition(|part| part == b"two fish\n")
+        .unwrap();
+    let mut flipped = archive.clone();
+    flipped[at.max(other)] ^= 1;
+    space
+        .build("FROM scratch\nCOPY one /elsewhere\n")
+        .args(["-t", "elsewhere"])
+        .ok();
+    let elsewhere = save(space, &["elsewhere"], "elsewhere.tar");
+    in_store(space, "other", &["load", "-i"])
+        .arg(&elsewhere)
+        .ok();
+    let before = listing(&space.own().join("other"));
+    in_store(space, "other", &["load"])
+        .stdin(flipped.clone())
+        .exits(1);
+    assert_eq!(listing(&space.own().join("other")), before);
+    let path = space.write_in("own", "flipped.tar", flipped);
+    in_store(space, "other", &["load", "-i"])
+        .arg(&path)
+        .exits(1);
+    assert_eq!(listing(&space.own().join("other")), before);
+    assert_eq!(in_store(space, "other", &["fsck"]).ok().stdout, "clean\n");
+}
+
+fn a_disk_without_room_is_seen_before(space: &Space) {
+    space.write("big", vec![7; 8 << 20]);
+    space.build("FROM scratch\nCOPY big /big\n").ok();
+    let archive = save(space, &["app"], "app.tar");
+    let disk = match space.small_disk(4 << 20) {
+        Ok(disk) => disk,
+        Err(reason) => return skip("a_disk_without_room_is_seen_before", space.mode, &reason),
+    };
+    let load = || {
+        space
+            .kiln(["load", "-i"])
+            .arg(&archive)
+            .env("KILN_STORE", space.path("disk/store"))
+    };
+    load().exits(3).says(&["no space left", "at least 8"]);
+    assert!(listing(&space.path("disk/store/blobs")).is_empty());
+    drop(disk);
+}

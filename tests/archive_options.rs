@@ -1,0 +1,314 @@
+//! `save` and `load` with their options: compression, deltas, parts, folders.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::support::hostile::listing;
+use crate::support::image::members;
+use crate::support::{Space, plain_cases};
+
+plain_cases! {
+    layers_are_compressed_on_request,
+    the_whole_is_compressed_on_request,
+    a_layout_in_a_folder,
+    a_split_archive_is_joined_again,
+    a_delta_leaves_out_its_base,
+    arguments_that_make_no_sense,
+}
+
+fn save(space: &Space, arguments: &[&str], file: &str) -> PathBuf {
+    let path = space.own().join(file);
+    space.kiln(["save", "-o"]).arg(&path).args(arguments).ok();
+    path
+}
+
+/// The manifests' layers of an archive: media type and size.
+fn layers_in(archive: &[u8]) -> Vec<(String, u64)> {
+    let blobs = members(archive);
+    let document =
+        |name: &str| -> serde_json::Value { serde_json::from_slice(&blobs[name]).unwrap() };
+    let digest = document("index.json")["manifests"][0]["digest"]
+        .as_str()
+        .unwrap()
+        .replace(':', "/");
+    let manifest = document(&format!("blobs/{digest}"));
+    let layers = manifest["layers"].as_array().unwrap();
+    layers
+        .iter()
+        .map(|layer| {
+            (
+                layer["mediaType"].as_str().unwrap().to_owned(),
+                layer["size"].as_u64().unwrap(),
+            )
+        })
+        .collect()
+}
+
+fn in_store(space: &Space, store: &str, arguments: &[&str]) -> crate::support::Kiln {
+    space
+        .kiln(arguments)
+        .env("KILN_STORE", space.own().join(store))
+}
+
+const POEM: &str = "FROM scratch
+COPY one /one
+COPY two /two
+LABEL poem=1
+";
+
+/// An image `app` of two layers, and its ID.
+fn poem(space: &Space) -> String {
+    space.write("one", "one fish\n".repeat(4000));
+    space.write("two", "two fish\n".repeat(4000));
+    space.build(POEM).ok();
+    space.id("app")
+}
+
+fn layers_are_compressed_on_request(space: &Space) {
+    let id = poem(space);
+    let plain = layers_in(&fs::read(save(space, &["app"], "plain.tar")).unwrap());
+    assert!(plain.iter().all(|(kind, _)| kind.ends_with(".tar")));
+    for how in ["gzip", "zstd", "gzip:1", "zstd:9"] {
+        let arguments = ["--layer-compression", how, "app"];
+        let first = fs::read(save(space, &arguments, "1.tar")).unwrap();
+        let second = fs::read(save(space, &arguments, "2.tar")).unwrap();
+        assert!(first == second, "{how} differs");
+        let layers = layers_in(&first);
+        let kind = format!("+{}", &how[..4]);
+        assert!(
+            layers.iter().all(|(name, _)| name.ends_with(&kind)),
+            "{layers:?}"
+        );
+        assert!(
+            layers
+                .iter()
+                .zip(&plain)
+                .all(|(small, large)| small.1 < large.1)
+        );
+        let other = how.replace(':', "-");
+        in_store(space, &other, &["load"]).stdin(first.clone()).ok();
+        let inspected = in_store(space, &other, &["inspect", "app"]).ok();
+        assert!(inspected.stdout.contains(&id), "the image is another one");
+        // What came compressed goes out as it came, unless asked otherwise.
+        let again = in_store(space, &other, &["save", "app", "-o", "again.tar"]);
+        again.ok();
+        assert!(
+            fs::read(space.own().join("again.tar")).unwrap() == first,
+            "{how}"
+        );
+        in_store(
+            space,
+            &other,
+            &[
+                "save",
+                "--layer-compression",
+                "none",
+                "app",
+                "-o",
+                "none.tar",
+            ],
+        )
+        .ok();
+        assert_eq!(
+            layers_in(&fs::read(space.own().join("none.tar")).unwrap()),
+            plain
+        );
+    }
+}
+
+fn the_whole_is_compressed_on_request(space: &Space) {
+    let id = poem(space);
+    for how in ["gzip", "zstd"] {
+        let path = space.own().join(how);
+        let saved = space
+            .kiln(["save", "--compress", how, "app", "-o"])
+            .arg(&path)
+            .ok();
+        saved.says(&["warning", "ctr"]);
+        let bytes = fs::read(&path).unwrap();
+        space
+            .kiln(["save", "--compress", how, "app", "-o"])
+            .arg(&path)
+            .ok();
+        assert!(bytes == fs::read(&path).unwrap(), "{how} differs");
+        let piped = format!("piped-{how}");
+        let sought = format!("sought-{how}");
+        in_store(space, &sought, &["load", "-i"]).arg(&path).ok();
+        in_store(space, &piped, &["load"]).stdin(bytes).ok();
+        for store in [&sought, &piped] {
+            let inspected = in_store(space, store, &["inspect", "app"]).ok();
+            assert!(inspected.stdout.contains(&id));
+        }
+    }
+}
+
+fn a_layout_in_a_folder(space: &Space) {
+    let id = poem(space);
+    let folder = space.own().join("layout");
+    let save = |folder: &PathBuf| {
+        space
+            .kiln(["save", "--format", "oci-dir", "app", "-o"])
+            .arg(folder)
+    };
+    save(&folder).ok();
+    assert!(folder.join("oci-layout").is_file() && folder.join("blobs/sha256").is_dir());
+    in_store(space, "other", &["load", "-i"]).arg(&folder).ok();
+    let inspected = in_store(space, "other", &["inspect", "app"]).ok();
+    assert!(inspected.stdout.contains(&id));
+    let before = listing(&folder);
+    save(&folder).exits(2).says(&["not empty"]);
+    assert_eq!(listing(&folder), before);
+    let empty = space.own_folder("own/empty");
+    save(&empty).ok();
+    assert_eq!(listing(&empty).len(), before.len());
+}
+
+fn a_split_archive_is_joined_again(space: &Space) {
+    let id = poem(space);
+    let whole = fs::read(save(space, &["app"], "whole.tar")).unwrap();
+    let path = save(space, &["--split", "20000", "app"], "cut.tar");
+    let part = |number: usize| space.own().join(format!("cut.tar.{number:03}"));
+    let count = whole.len().div_ceil(20_000);
+    let joined: Vec<u8> = (1..=count)
+        .flat_map(|number| fs::read(part(number)).unwrap())
+        .collect();
+    assert!(joined == whole && !part(count + 1).exists() && !path.exists());
+    let sums = crate::support::Kiln::of("sha256sum", None)
+        .args(["-c", "cut.tar.sha256"])
+        .current_dir(&space.own());
+    sums.ok();
+    for (store, file) in [("by-name", path.clone()), ("by-part", part(1))] {
+        in_store(space, store, &["load", "-i"]).arg(file).ok();
+        assert!(
+            in_store(space, store, &["inspect", "app"])
+                .ok()
+                .stdout
+                .contains(&id)
+        );
+    }
+    in_store(space, "joined", &["load"]).stdin(joined).ok();
+    let refused = |says: &[&str]| {
+        let refused = in_store(space, "refused", &["load", "-i"])
+            .arg(&path)
+            .exits(1);
+        refused.says(says);
+        space.kiln(["verify"]).arg(&path).exits(1);
+    };
+    let (second, third) = (fs::read(part(2)).unwrap(), fs::read(part(3)).unwrap());
+    fs::rename(part(3), space.own().join("away")).unwrap();
+    refused(&["part 3 of", "missing", "cut.tar.003"]);
+    fs::write(part(3), &second).unwrap();
+    fs::write(part(2), &third).unwrap();
+    refused(&["cut.tar.002", "part 3"]);
+    fs::write(part(2), &second[..100]).unwrap();
+    fs::write(part(3), &third).unwrap();
+    refused(&["cut.tar.002", "100 bytes"]);
+    let mut damaged = second.clone();
+    damaged[5000] ^= 1;
+    fs::write(part(2), damaged).unwrap();
+    refused(&["cut.tar.002", "damaged"]);
+    // A shorter archive under the same name takes the parts of the longer one with it.
+    save(space, &["--split", "1MB", "app"], "cut.tar");
+    assert!(part(1).exists() && !part(2).exists());
+    space.kiln(["verify"]).arg(&path).ok();
+}
+
+fn a_delta_leaves_out_its_base(space: &Space) {
+    poem(space);
+    space.kiln(["tag", "app", "base:v1"]).ok();
+    space.write("Childfile", "FROM base:v1\nCOPY two /three\n");
+    space
+        .kiln(["build", "-q", "-t", "child", "-f"])
+        .arg(space.context().join("Childfile"))
+        .arg(space.context())
+        .ok();
+    let child = space.id("child");
+    let base = save(space, &["base:v1"], "base.tar");
+    let list = space.own().join("list");
+    let layers: Vec<String> = space.image("base:v1").config["rootfs"]["diff_ids"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|digest| digest.as_str().unwrap().to_owned())
+        .collect();
+    fs::write(&list, format!("# what they have\n{}\n", layers.join("\n"))).unwrap();
+    let whole = fs::read(save(space, &["child"], "child.tar")).unwrap();
+    let mut deltas = Vec::new();
+    for from in ["base:v1", base.to_str().unwrap(), list.to_str().unwrap()] {
+        let delta = fs::read(save(space, &["--base", from, "child"], "delta.tar")).unwrap();
+        assert!(
+            delta.len() + 30_000 < whole.len(),
+            "{from}: {}",
+            delta.len()
+        );
+        deltas.push(delta);
+    }
+    let receipt: serde_json::Value =
+        serde_json::from_slice(&members(&deltas[0])["kiln-delta.json"]).unwrap();
+    assert_eq!(receipt["bases"][0], "base:v1");
+    assert_eq!(receipt["layers"].as_array().unwrap().len(), 2);
+    for delta in deltas {
+        let _ = fs::remove_dir_all(space.own().join("other"));
+        in_store(space, "other", &["images"]).ok();
+        let before = listing(&space.own().join("other"));
+        let refused = in_store(space, "other", &["load"])
+            .stdin(delta.clone())
+            .exits(1);
+        refused.says(&["leaves out 2 layers", &layers[0], &layers[1], "first"]);
+        let path = space.own().join("delta.tar");
+        fs::write(&path, &delta).unwrap();
+        in_store(space, "other", &["load", "-i"])
+            .arg(&path)
+            .exits(1);
+        assert_eq!(listing(&space.own().join("other")), before);
+        in_store(space, "other", &["load", "-i"]).arg(&base).ok();
+        in_store(space, "other", &["load"]).stdin(delta).ok();
+        assert!(
+            in_store(space, "other", &["inspect", "child"])
+                .ok()
+                .stdout
+                .contains(&child)
+        );
+        assert_eq!(in_store(space, "other", &["fsck"]).ok().stdout, "clean\n");
+    }
+    let said = space
+        .kiln(["save", "--base", "child", "base:v1", "-o", "x.tar"])
+        .ok();
+    said.says(&["left out 2 layers"]);
+    space
+        .build("FROM scratch\nCOPY two /unrelated\n")
+        .args(["-t", "unrelated"])
+        .ok();
+    let said = space
+        .kiln(["save", "--base", "base:v1", "unrelated", "-o", "x.tar"])
+        .ok();
+    said.says(&["warning", "nothing was left out"]);
+}
+
+fn arguments_that_make_no_sense(space: &Space) {
+    poem(space);
+    for (arguments, says) in [
+        (&["--format", "oci-dir"][..], "-o FOLDER"),
+        (
+            &["--format", "oci-dir", "-o", "x", "--split", "1MB"],
+            "split",
+        ),
+        (&["--split", "1MB"], "-o FILE"),
+        (&["--split", "0", "-o", "x"], "above 0"),
+        (&["--format", "docker-archive", "--base", "app"], "hybrid"),
+        (
+            &["--format", "docker-archive", "--layer-compression", "gzip"],
+            "hybrid",
+        ),
+        (&["--layer-compression", "lzma"], "lzma"),
+        (&["--platform", "no such/platform/at/all"], "platform"),
+    ] {
+        let refused = space.kiln(["save", "app"]).args(arguments).exits(2);
+        refused.says(&[says]);
+    }
+    let refused = space
+        .kiln(["save", "--platform", "linux/s390x", "app", "-o", "x"])
+        .exits(1);
+    refused.says(&["linux/s390x"]);
+    assert!(!space.own().join("x").exists());
+}
