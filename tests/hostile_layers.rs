@@ -21,6 +21,7 @@ plain_cases! {
     bombs_in_layers,
     bombs_around_everything,
     sparse_files,
+    sizes_that_two_readers_see_differently,
     names_that_are_too_long,
     parents_without_end,
     layers_that_are_no_tars,
