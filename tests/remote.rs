@@ -13,6 +13,7 @@ plain_cases! {
     offline_asks_nothing_and_names_all_that_is_missing,
     pull_refreshes_and_nothing_else_does,
     a_push_sends_nothing_twice,
+    a_build_pushes,
     what_was_pulled_goes_out_as_it_came,
     compressions_and_media_types,
     a_broken_download_is_gone_on_with,
@@ -274,6 +275,25 @@ fn a_push_sends_nothing_twice(space: &Space) {
         .env("KILN_STORE", space.own().join("third"))
         .ok();
     assert!(pulled.stdout.contains("Digest: sha256:"));
+}
+
+fn a_build_pushes(space: &Space) {
+    let registry = Registry::start(Guard::Open);
+    let name = format!("{}/pushed:v1", registry.host);
+    let nameless = space.kiln(["build", "--push"]).arg(space.context());
+    space.write("Dockerfile", "FROM scratch\nENV A=1\n");
+    let failed = nameless.exits(1);
+    assert!(failed.stderr.contains("-t NAME"), "{failed}");
+    build(space, "FROM scratch\nENV A=1\n")
+        .args(["-t", &name, "-t", &format!("{name}-again"), "--output"])
+        .arg(format!("type=image,push=true,name={name}"))
+        .ok();
+    let pulled = space
+        .kiln(["pull", &name])
+        .env("KILN_STORE", space.own().join("third"))
+        .ok();
+    assert!(pulled.stdout.contains("Downloaded newer image"));
+    assert_eq!(registry.count("PUT", "/manifests/"), 1);
 }
 
 fn what_was_pulled_goes_out_as_it_came(space: &Space) {

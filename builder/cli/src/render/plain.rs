@@ -120,27 +120,9 @@ impl Renderer for Plain {
                 bytes,
                 ..
             } => self.image(self.steps.image(event.at_us, tags, id, *layers, *bytes)),
-            EventKind::Resolved {
-                reference,
-                digest,
-                took_us,
-            } => say(&transfers::resolved(reference, digest, *took_us)),
-            EventKind::Transfer {
-                direction,
-                repository,
-                blob,
-                total,
-                ended: true,
-                took_us,
-                ..
-            } => say(&Transfer {
-                direction: *direction,
-                repository,
-                blob,
-                total: *total,
-                took_us: *took_us,
+            EventKind::Resolved { .. } | EventKind::Transfer { ended: true, .. } => {
+                registry(&event.kind);
             }
-            .line()),
             EventKind::Begun { .. }
             | EventKind::Transfer { .. }
             | EventKind::Planned { .. }
@@ -156,6 +138,33 @@ impl Renderer for Plain {
         for (step, line) in lines {
             print_line(&format!("{} | {line}", self.steps.prefix(step)));
         }
+    }
+}
+
+/// What came from a registry or went to one.
+fn registry(kind: &EventKind) {
+    match kind {
+        EventKind::Resolved {
+            reference,
+            digest,
+            took_us,
+        } => say(&transfers::resolved(reference, digest, *took_us)),
+        EventKind::Transfer {
+            direction,
+            repository,
+            blob,
+            total,
+            took_us,
+            ..
+        } => say(&Transfer {
+            direction: *direction,
+            repository,
+            blob,
+            total: *total,
+            took_us: *took_us,
+        }
+        .line()),
+        _ => {}
     }
 }
 

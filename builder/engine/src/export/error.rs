@@ -1,6 +1,7 @@
 //! Why a result could not be exported.
 
 use crate::archive::ArchiveError;
+use crate::remote::RemoteError;
 use kiln_cache::{ImageError, ReadError, StoreError};
 use kiln_oci::archive::SaveError;
 use kiln_oci::tarfile::TarError;
@@ -74,6 +75,9 @@ pub enum ExportError {
     /// The archive cannot be written.
     #[error(transparent)]
     Save(#[from] SaveError),
+    /// The image could not be pushed.
+    #[error(transparent)]
+    Push(#[from] Box<RemoteError>),
     /// A layer cannot be compressed.
     #[error(transparent)]
     Archive(#[from] ArchiveError),

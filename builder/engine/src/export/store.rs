@@ -1,7 +1,8 @@
 //! `type=image`, `type=registry`, `type=cacheonly`: the result stays in the store, where a build puts it anyway, or goes on from
-//! there. Unaware of registries: a push is what the caller gave.
+//! there to registries. Unaware of how a push works.
 
 use super::{Attributes, BuildResult, ExportError, Exporter, Kind};
+use crate::remote::{Form, MediaTypes, PushOptions, push};
 use kiln_oci::Reference;
 
 const KEYS: [&str; 9] = [
@@ -49,26 +50,30 @@ impl Exporter for CacheOnly {
 #[derive(Debug)]
 struct Named {
     names: Vec<Reference>,
+    /// In which form it is pushed, if it is.
+    push: Option<Form>,
 }
 
 impl Named {
     fn of(mut attributes: Attributes, push: bool) -> Result<Box<dyn Exporter>, ExportError> {
-        if attributes.flag("push", push)? {
-            return Err(ExportError::Unsupported(
-                "a build does not push yet: build with -t NAME, then `kiln push NAME`".to_owned(),
-            ));
-        }
-        for key in [
-            "oci-mediatypes",
-            "store",
-            "rewrite-timestamp",
-            "force-compression",
-        ] {
+        let push = attributes.flag("push", push)?;
+        for key in ["store", "rewrite-timestamp"] {
             attributes.flag(key, true)?;
         }
-        attributes.compression()?;
+        let form = Form {
+            force: attributes.flag("force-compression", false)?,
+            media_types: if attributes.flag("oci-mediatypes", true)? {
+                MediaTypes::Kept
+            } else {
+                MediaTypes::Docker
+            },
+            compression: attributes
+                .compression()?
+                .unwrap_or(Form::default().compression),
+        };
         let names = names(attributes.take("name"))?;
-        Ok(Box::new(Self { names }))
+        let push = push.then_some(form);
+        Ok(Box::new(Self { names, push }))
     }
 }
 
@@ -83,6 +88,26 @@ impl Exporter for Named {
             .map_or(first.manifest_digest, |(digest, _)| *digest);
         for name in &self.names {
             result.session.store.tag(name, &named)?;
+        }
+        let Some(form) = self.push else {
+            return Ok(());
+        };
+        let names = if self.names.is_empty() {
+            result.references
+        } else {
+            &self.names[..]
+        };
+        if names.is_empty() {
+            let why = "a push needs a name: -t NAME, or name=… of the output";
+            return Err(ExportError::Unsupported(why.to_owned()));
+        }
+        for to in names {
+            let options = PushOptions {
+                image: named.to_string(),
+                to: to.clone(),
+                form,
+            };
+            push(&result.session.remote, &result.session.store, &options).map_err(Box::new)?;
         }
         Ok(())
     }
