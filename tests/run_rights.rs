@@ -41,8 +41,7 @@ mount -t tmpfs none /mnt && echo mounted
 [ -w /proc/sys/kernel/hostname ] && echo changed > /proc/sys/kernel/hostname && cat /proc/sys/kernel/hostname; true";
     let text = |flag: &str| {
         format!(
-            "FROM tools\nCOPY --from=more / /\nRUN mkdir /mnt\nRUN {flag} <<EOF\n{}\nEOF\n",
-            script.replace('$', "$")
+            "FROM tools\nCOPY --from=more / /\nRUN mkdir /mnt\nRUN {flag} <<EOF\n{script}\nEOF\n"
         )
     };
     let build = |flag: &str| {
