@@ -13,6 +13,8 @@ plain_cases! {
     several_platforms_have_folders_of_their_own,
     what_means_nothing_is_a_usage_error,
     one_file_may_tell_what_was_made,
+    squashed_layers_hold_the_same,
+    annotations_are_where_they_should_be,
 }
 
 const DOCKERFILE: &str =
@@ -82,7 +84,8 @@ fn archives_are_loaded_again(space: &Space) {
         );
         space.build(DOCKERFILE).args(["-o", &output]).ok();
         let loaded = space.kiln(["load", "-i"]).arg(&file).ok();
-        loaded.says(&[&format!("example.org/{kind}:{compression}")]);
+        let name = format!("example.org/{kind}:{compression}");
+        assert!(loaded.stdout.contains(&name), "{loaded}");
         assert_eq!(
             space.id(&format!("example.org/{kind}:{compression}")),
             space.id("app")
@@ -141,7 +144,6 @@ fn what_means_nothing_is_a_usage_error(space: &Space) {
         ("type=oci", "dest"),
         ("type=local,dest=-", "tar"),
         ("dest=x", "type"),
-        ("type=registry", "kiln push"),
     ] {
         space
             .build(DOCKERFILE)
@@ -165,4 +167,48 @@ fn one_file_may_tell_what_was_made(space: &Space) {
         made["containerimage.descriptor"]["digest"],
         made["containerimage.digest"]
     );
+}
+
+fn squashed_layers_hold_the_same(space: &Space) {
+    prepare(space);
+    space.write("d/x", "x");
+    space.write("d/y", "y");
+    space
+        .build("FROM scratch\nCOPY d /d\nCOPY text /gone/text\nCOPY text /kind\n")
+        .args(["-t", "base"])
+        .ok();
+    let dockerfile = "FROM base\nCOPY --from=tools / /\nRUN rm -r /gone /kind /d/x && mkdir /kind && echo new > /kind/new && ln /kind/new /kind/same\n\
+                      COPY text /d/text\nRUN rm /d/text && echo z > /d/z\nLABEL a=b\n";
+    let build = |arguments: &[&str]| {
+        space.build(dockerfile).args(arguments).ok();
+        space.image("app")
+    };
+    let (plain, squashed) = (build(&[]), build(&["--squash"]));
+    assert_eq!(squashed.layers.len(), space.image("base").layers.len() + 1);
+    assert_eq!(plain.without_times(), squashed.without_times());
+    assert!(!squashed.has("gone") && !squashed.has("d/x") && squashed.has("d/z"));
+    let count =
+        |image: &crate::support::image::Image| image.config["history"].as_array().unwrap().len();
+    assert_eq!(count(&plain) + 1, count(&squashed));
+}
+
+fn annotations_are_where_they_should_be(space: &Space) {
+    prepare(space);
+    let annotations = [
+        "--annotation",
+        "org.opencontainers.image.title=a",
+        "--annotation",
+        "manifest[linux/s390x]:b=c",
+    ];
+    space.build(DOCKERFILE).args(annotations).ok();
+    assert_eq!(
+        space.image("app").manifest["annotations"]["org.opencontainers.image.title"],
+        "a"
+    );
+    assert!(space.image("app").manifest["annotations"]["b"].is_null());
+    space
+        .build(DOCKERFILE)
+        .args(["--annotation", "index:a=b"])
+        .exits(2)
+        .says(&["index"]);
 }

@@ -1,6 +1,7 @@
 //! One build from options to a tagged image: plan, look the whole up in the memo, else execute, assemble, store. Unaware of
 //! the command line.
 
+use crate::annotations;
 use crate::assemble::assemble;
 use crate::event::{EVENT_VERSION, EventKind, Outcome};
 use crate::execute::execute;
@@ -9,6 +10,7 @@ use crate::failure::BuildError;
 use crate::options::BuildOptions;
 use crate::plan::{self, Plan, announce};
 use crate::session::Session;
+use crate::squash::squash;
 use kiln_cache::{KeyBuilder, MemoBundle};
 use kiln_oci::media_type::{OCI_INDEX, OCI_LAYER, OCI_MANIFEST};
 use kiln_oci::{Descriptor, Digest, ImageConfig, Index};
@@ -124,14 +126,22 @@ fn make(
     let epoch = plan.graph.source_date_epoch;
     let mut images = Vec::new();
     for target in &plan.targets {
-        let image = assemble(plan, target.stage, &results, now, epoch, describe)?;
+        let mut image = assemble(plan, target.stage, &results, now, epoch, describe)?;
+        if options.squash {
+            let base = plan.graph.stages[target.stage].base_image.as_ref();
+            let base = base.map_or(0, |base| base.rootfs.diff_ids.len());
+            image = squash(&session.store, image, base)?;
+        }
+        image.manifest =
+            annotations::manifest(image.manifest, &options.annotations, &target.platform);
         let (_, config) = session.store.put_image(&image.manifest, &image.config)?;
         let platform = ImageConfig::parse(&image.config)
             .map_or_else(|_| target.platform.clone(), |config| config.platform());
-        let described = Descriptor {
+        let mut described = Descriptor {
             platform: Some(platform),
             ..Descriptor::of(OCI_MANIFEST, &image.manifest)
         };
+        annotations::descriptor(&mut described, &options.annotations);
         images.push((described, config));
     }
     let (manifest, config) = result(session, options, images)?;
@@ -162,8 +172,9 @@ fn result(
         [(manifest, config)] if !options.makes_index() => Ok((manifest.digest, *config)),
         _ => {
             let manifests = images.into_iter().map(|(manifest, _)| manifest);
-            let index = Index::of(manifests.collect()).to_bytes();
-            let digest = session.store.put_index(&index)?;
+            let mut index = Index::of(manifests.collect());
+            annotations::index(&mut index, &options.annotations);
+            let digest = session.store.put_index(&index.to_bytes())?;
             Ok((digest, digest))
         }
     }
@@ -173,7 +184,13 @@ fn result(
 fn memo_key(options: &BuildOptions, plan: &Plan) -> Option<Digest> {
     // Plain data of our own: serialising it cannot fail.
     let text = |value: Result<Vec<u8>, serde_json::Error>| value.unwrap_or_default();
-    let mut key = KeyBuilder::new("memo").bytes("index", &[u8::from(options.makes_index())]);
+    let mut key = KeyBuilder::new("memo")
+        .bytes("index", &[u8::from(options.makes_index())])
+        .bytes("squash", &[u8::from(options.squash)])
+        .bytes(
+            "annotations",
+            format!("{:?}", options.annotations).as_bytes(),
+        );
     for (flag, value) in options.surroundings() {
         key = key.bytes(flag, value.as_bytes());
     }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod annotations;
 pub mod archive;
 pub mod assemble;
 pub mod build;
@@ -29,6 +30,7 @@ pub mod rootfs;
 pub mod schedule;
 pub mod session;
 pub mod source;
+pub mod squash;
 pub mod users;
 
 pub use build::{Built, build};

@@ -1,6 +1,7 @@
 //! What a caller asks of one build. Plain data; unaware of how the command line spells it.
 
 use crate::agent::AgentSource;
+use crate::annotations::Annotation;
 use crate::export::Exporter;
 use kiln_oci::{Digest, Platform, Reference};
 use kiln_parser::graph::{GitSource, Network};
@@ -138,6 +139,10 @@ pub struct BuildOptions {
     pub pull: bool,
     /// `--shm-size`, bytes.
     pub shm_size: Option<u64>,
+    /// `--annotation`, in their order.
+    pub annotations: Vec<Annotation>,
+    /// `--squash`: one layer above the base.
+    pub squash: bool,
     /// `--output`: where the result goes besides the store, in this order.
     pub outputs: Vec<Arc<dyn Exporter>>,
     /// `--ulimit`: name, soft and hard limit of every RUN; `u64::MAX` is unlimited.
@@ -206,6 +211,8 @@ impl BuildOptions {
             extra_hosts: Vec::new(),
             pull: false,
             shm_size: None,
+            annotations: Vec::new(),
+            squash: false,
             outputs: Vec::new(),
             ulimits: Vec::new(),
             notices: Vec::new(),

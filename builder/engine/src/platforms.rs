@@ -124,12 +124,14 @@ fn moved(mut stage: Stage, places: &[NodeId]) -> Stage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kiln_parser::inputs::{Bases, Evaluation, Inputs};
+    use kiln_parser::inputs::{Bases, Evaluation, Inputs, NamedContext};
 
     fn graph(text: &str, platform: &str) -> (Platform, StageGraph) {
         let platform = Platform::parse(platform).unwrap();
         let mut inputs = Inputs::new(platform.clone());
         inputs.build_platform = Platform::parse("linux/amd64").unwrap();
+        let tools = ("tools".to_owned(), NamedContext::Directory);
+        inputs.contexts.extend([tools]);
         let parsed = kiln_parser::parse(text);
         match kiln_parser::evaluate(&parsed.dockerfile, &inputs, &Bases::default()).unwrap() {
             Evaluation::Graph(graph) => (platform, *graph),
@@ -161,8 +163,11 @@ mod tests {
     #[test]
     fn what_is_equal_is_done_once() {
         assert_eq!(steps("FROM scratch\nCOPY a /\n"), ["COPY a /"]);
-        let host = "FROM --platform=$BUILDPLATFORM scratch AS b\nCOPY a /\nRUN make\nFROM scratch\nCOPY --from=b a /\n";
-        assert_eq!(steps(host), ["COPY a /", "RUN make", "COPY --from=b a /"]);
+        let host = "FROM --platform=$BUILDPLATFORM tools AS b\nCOPY a /\nRUN make\nFROM scratch\nCOPY --from=b a /\n";
+        assert_eq!(
+            steps(host),
+            ["FROM tools", "COPY a /", "RUN make", "COPY --from=b a /"]
+        );
     }
 
     #[test]

@@ -208,7 +208,8 @@ impl Store {
 
     /// The layer that a compressed blob unpacks to, as far as the store remembers.
     fn layer_of_blob(&self, blob: &Digest) -> Result<Option<Digest>, StoreError> {
-        let query = "SELECT diff_id FROM layers WHERE compressed = ?1 ORDER BY diff_id LIMIT 1";
+        let query = "SELECT diff_id FROM layers WHERE compressed = ?1 UNION SELECT diff_id FROM forms WHERE digest = ?1 \
+                     ORDER BY diff_id LIMIT 1";
         self.database().read(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let row = statement.query_row([blob.as_bytes()], |row| {
@@ -225,13 +226,16 @@ impl Store {
             return Ok(None);
         }
         let layer = self.layer(diff_id)?;
-        if layer.compressed.is_none() && digest != diff_id {
+        if digest != diff_id && layer.compressed.is_none_or(|blob| blob.digest != *digest) {
             let size = self.size_on_disk(digest)?.unwrap_or(0);
             let compressed = Some(CompressedBlob {
                 digest: *digest,
                 size,
             });
-            self.remember_layer(&layer.index, compressed)?;
+            // of several forms the first one counts as what came
+            if layer.compressed.is_none() {
+                self.remember_layer(&layer.index, compressed)?;
+            }
             return Ok(Some(Layer {
                 compressed,
                 ..layer

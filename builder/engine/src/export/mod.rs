@@ -97,8 +97,10 @@ mod tests {
     fn what_means_nothing_is_refused_with_a_suggestion() {
         assert!(refused(&[("type", "lokal")]).contains("local"));
         assert!(refused(&[("type", "oci"), ("compresion", "gzip")]).contains("compression"));
-        assert!(refused(&[("type", "oci"), ("compression", "lzma")]).contains("lzma"));
-        assert!(refused(&[("type", "oci"), ("tar", "maybe")]).contains("maybe"));
+        assert!(
+            refused(&[("type", "oci"), ("dest", "x"), ("compression", "lzma")]).contains("lzma")
+        );
+        assert!(refused(&[("type", "oci"), ("dest", "x"), ("tar", "maybe")]).contains("maybe"));
         assert!(refused(&[("type", "local")]).contains("dest"));
         assert!(refused(&[("dest", "x")]).contains("type"));
     }

@@ -5,8 +5,7 @@ use super::{Attributes, BuildResult, ExportError, Exporter, Kind};
 use crate::remote::{Form, MediaTypes, PushOptions, push};
 use kiln_oci::Reference;
 
-const KEYS: [&str; 9] = [
-    "annotation",
+const KEYS: [&str; 8] = [
     "compression",
     "compression-level",
     "force-compression",

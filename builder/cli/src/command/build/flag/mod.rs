@@ -69,6 +69,7 @@ flags! {
     jobs: Jobs,
     call: Call,
     load: Load,
+    annotation: Annotation,
     output: Output,
     metadata_file: MetadataFile,
     foreign: ForeignFlags,
