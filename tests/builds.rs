@@ -87,6 +87,13 @@ fn check(space: &Space, path: &Path) -> Result<(), String> {
             .status();
         assert!(done.unwrap().success(), "{script}");
     }
+    // What a script made for nobody else must still be readable for whoever builds.
+    if let Some(account) = space.account() {
+        let owner = format!("{}:{}", account.uid, account.gid);
+        let mut chown = Command::new("chown");
+        let given = chown.args(["-hR", &owner]).arg(space.context()).status();
+        assert!(given.unwrap().success());
+    }
     let mut build = space.build(&text);
     for argument in &expected.arguments {
         build = build.arg(argument);

@@ -95,7 +95,9 @@ impl Image {
     }
 
     fn check_history(&self) {
-        let history = self.config["history"].as_array().unwrap();
+        // ONBUILD alone, for one, leaves no entry.
+        let none = Vec::new();
+        let history = self.config["history"].as_array().unwrap_or(&none);
         let full = history
             .iter()
             .filter(|entry| entry["empty_layer"] != true)
