@@ -63,6 +63,7 @@ fn one_platform_may_make_an_index_too(space: &Space) {
     let id = |arguments: &[&str]| {
         let built = space
             .build("FROM scratch\nLABEL a=b\n")
+            .env("SOURCE_DATE_EPOCH", "1") // an index and an image are remembered apart, with times of their own
             .arg("-q")
             .args(arguments)
             .ok();
