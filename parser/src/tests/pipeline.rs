@@ -243,7 +243,7 @@ fn names_of_stages() {
         &Bases::default(),
     );
     assert_eq!(requests[0].reference, "FOO/x");
-    for wrong in ["0", "b", "a:latest"] {
+    for wrong in ["1", "b", "a:latest"] {
         let mut inputs = no_arguments();
         inputs.target = Some(wrong.to_owned());
         let found = ask("FROM scratch AS a", &inputs, &Bases::default()).unwrap_err();
