@@ -48,39 +48,24 @@ pub fn write_tar(chain: &Chain, out: &mut (impl Write + ?Sized)) -> Result<(), F
             }
             known
         });
-        match first {
-            Some(first) => write_link(&found, &first, out)?,
-            None => write_entry(chain, &found, out)?,
-        }
+        write_entry(chain, &found, &found.entry.path, first.as_deref(), out)?;
     }
     write_end(out).map_err(FlattenError::Write)
 }
 
-/// Another name of what was written before.
-fn write_link(
-    found: &Found<'_>,
-    first: &[u8],
-    out: &mut (impl Write + ?Sized),
-) -> Result<(), FlattenError> {
-    let fields = HeaderFields {
-        mode: found.entry.mode,
-        uid: found.entry.uid,
-        gid: found.entry.gid,
-        mtime: found.entry.mtime,
-        link: first,
-        ..HeaderFields::new(&found.entry.path, Kind::HardLink)
-    };
-    write_header(out, &fields)?;
-    Ok(())
-}
-
-fn write_entry(
+/// Writes one file of a chain as `path`; as a hard link to `first` where that was written before and is the same inode.
+///
+/// # Errors
+/// When its layer cannot be read, or `out` fails.
+pub(crate) fn write_entry(
     chain: &Chain,
     found: &Found<'_>,
+    path: &[u8],
+    first: Option<&[u8]>,
     out: &mut (impl Write + ?Sized),
 ) -> Result<(), FlattenError> {
     let entry = found.entry;
-    let (kind, size, link, device): (_, u64, &[u8], _) = match &entry.kind {
+    let (mut kind, mut size, mut link, mut device): (_, u64, &[u8], _) = match &entry.kind {
         EntryKind::Directory { .. } => (Kind::Directory, 0, b"", (0, 0)),
         EntryKind::File { size, .. } => (Kind::File, *size, b"", (0, 0)),
         EntryKind::Symlink { target } => (Kind::Symlink, 0, target, (0, 0)),
@@ -89,10 +74,13 @@ fn write_entry(
         EntryKind::Fifo => (Kind::Fifo, 0, b"", (0, 0)),
         EntryKind::Whiteout => return Ok(()),
     };
-    let xattrs = entry.xattrs.iter();
-    let xattrs: Vec<(Vec<u8>, Vec<u8>)> = xattrs
-        .map(|(name, value)| (name.to_vec(), value.to_vec()))
-        .collect();
+    let mut xattrs: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    if let Some(first) = first {
+        (kind, size, link, device) = (Kind::HardLink, 0, first, (0, 0));
+    } else {
+        let kept = entry.xattrs.iter();
+        xattrs.extend(kept.map(|(name, value)| (name.to_vec(), value.to_vec())));
+    }
     let fields = HeaderFields {
         mode: entry.mode,
         uid: entry.uid,
@@ -102,7 +90,7 @@ fn write_entry(
         link,
         device,
         xattrs: &xattrs,
-        ..HeaderFields::new(&entry.path, kind)
+        ..HeaderFields::new(path, kind)
     };
     write_header(out, &fields)?;
     if kind == Kind::File {

@@ -1,10 +1,10 @@
 //! Why a result could not be exported.
 
 use crate::archive::ArchiveError;
+use crate::flatten::FlattenError;
 use crate::remote::RemoteError;
 use kiln_cache::{ImageError, ReadError, StoreError};
 use kiln_oci::archive::SaveError;
-use kiln_oci::tarfile::TarError;
 use kiln_parser::suggest;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -70,8 +70,8 @@ pub enum ExportError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The tar cannot be written.
-    #[error("the tar cannot be written")]
-    Tar(#[from] TarError),
+    #[error(transparent)]
+    Tar(#[from] FlattenError),
     /// The archive cannot be written.
     #[error(transparent)]
     Save(#[from] SaveError),

@@ -1,0 +1,180 @@
+//! From the Dockerfile to graphs: evaluation for each platform, asking for base images until all are known. Unaware of their
+//! files, and of contexts.
+
+use super::wanted;
+use crate::failure::{BuildError, MissingImage};
+use crate::options::{BuildOptions, ContextSource};
+use crate::platforms::Target;
+use crate::session::Session;
+use crate::source::image;
+use kiln_cache::StoredImage;
+use kiln_oci::{Compression, Descriptor, Digest, Manifest, Platform};
+use kiln_parser::Dockerfile;
+use kiln_parser::graph::{Node, NodeId, Op, StageGraph};
+use kiln_parser::inputs::{Bases, Evaluation, ImageRequest, Inputs, NamedContext};
+use kiln_parser::source::Span;
+use std::collections::BTreeMap;
+
+/// One for each platform that is built.
+pub(super) type Graphs = Vec<(Platform, StageGraph)>;
+
+/// By reference and platform.
+pub(super) type Images = BTreeMap<(String, Platform), StoredImage>;
+
+/// Parses, and evaluates for each platform until every base image is known.
+pub(super) fn evaluate(
+    session: &Session,
+    options: &BuildOptions,
+) -> Result<(Dockerfile, Graphs, Images), BuildError> {
+    let parsed = kiln_parser::parse(&options.dockerfile.text);
+    if parsed.has_errors() {
+        return Err(BuildError::Dockerfile(parsed.errors));
+    }
+    let (mut bases, mut images) = (Bases::default(), Images::new());
+    let mut graphs = Vec::new();
+    for platform in &options.platforms {
+        let inputs = Inputs {
+            platform: platform.clone(),
+            ..inputs(options)
+        };
+        let graph = loop {
+            match kiln_parser::evaluate(&parsed.dockerfile, &inputs, &bases)
+                .map_err(BuildError::Dockerfile)?
+            {
+                Evaluation::Graph(graph) => break *graph,
+                Evaluation::Needs(requests) => {
+                    resolve(session, &requests, options.pull, &mut bases, &mut images)?;
+                }
+            }
+        };
+        let missing = graph_images(session, &graph, &mut images, options.pull);
+        if !missing.is_empty() {
+            return Err(BuildError::MissingImages(missing));
+        }
+        graphs.push((platform.clone(), graph));
+    }
+    Ok((parsed.dockerfile, graphs, images))
+}
+
+/// What the parser needs of the options, for the first platform.
+pub(crate) fn inputs(options: &BuildOptions) -> Inputs {
+    let named = |source: &ContextSource| match source {
+        ContextSource::Image(reference) => NamedContext::Image(reference.clone()),
+        ContextSource::Stage(stage) => NamedContext::Stage(stage.clone()),
+        _ => NamedContext::Directory,
+    };
+    Inputs {
+        build_args: options.build_args.clone(),
+        target: options.target.clone(),
+        all_stages: false,
+        build_platform: kiln_oci::Platform::host(),
+        platform: options.platform(),
+        contexts: options
+            .contexts
+            .iter()
+            .map(|(name, source)| (name.clone(), named(source)))
+            .collect(),
+        labels: options.labels.clone(),
+        network: options.network,
+        source_date_epoch: options.source_date_epoch,
+        allow: options.allow.clone(),
+    }
+}
+
+/// Finds the requested images; all that are missing are reported at once.
+fn resolve(
+    session: &Session,
+    requests: &[ImageRequest],
+    refresh: bool,
+    bases: &mut Bases,
+    images: &mut Images,
+) -> Result<(), BuildError> {
+    let mut missing = Vec::new();
+    let found = image::find(session, requests, refresh);
+    for (request, found) in requests.iter().zip(found) {
+        match found {
+            Ok((image, config)) => {
+                bases.insert(request, config);
+                images.insert((request.reference.clone(), request.platform.clone()), image);
+            }
+            Err(image) => missing.push(image),
+        }
+    }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(BuildError::MissingImages(missing))
+    }
+}
+
+/// Images that only lend files have no configuration to be asked for; those that the target needs are found here.
+fn graph_images(
+    session: &Session,
+    graph: &StageGraph,
+    images: &mut Images,
+    refresh: bool,
+) -> Vec<MissingImage> {
+    let mut requests: Vec<ImageRequest> = Vec::new();
+    let target = Target {
+        platform: graph.target_stage().platform.clone(),
+        stage: graph.target,
+    };
+    let wanted = wanted(graph, &[target]);
+    for node in graph.nodes.iter().filter(|node| wanted[node.id.0]) {
+        if let Op::Image {
+            reference,
+            platform,
+        } = &node.op
+            && !images.contains_key(&(reference.clone(), platform.clone()))
+        {
+            requests.push(ImageRequest {
+                reference: reference.clone(),
+                platform: platform.clone(),
+                span: asking_span(graph, node.id),
+                needs_config: false,
+            });
+        }
+    }
+    let mut missing = Vec::new();
+    let found = image::find(session, &requests, refresh);
+    for (request, found) in requests.into_iter().zip(found) {
+        match found {
+            Ok((image, _)) => {
+                images.insert((request.reference, request.platform), image);
+            }
+            Err(image) => missing.push(image),
+        }
+    }
+    missing
+}
+
+/// Layers as manifests describe them, with OCI's media types.
+pub(super) fn described(images: &Images) -> BTreeMap<Digest, Descriptor> {
+    let mut described = BTreeMap::new();
+    for image in images.values() {
+        // one that cannot be read was refused before it came into the store
+        let Ok(manifest) = Manifest::parse(&image.manifest) else {
+            continue;
+        };
+        for (diff_id, layer) in image.diff_ids.iter().zip(manifest.layers) {
+            let compression = Compression::of_layer(&layer.media_type);
+            let media_type = compression.map(|compression| compression.oci_layer().to_owned());
+            let media_type = media_type.unwrap_or(layer.media_type);
+            described
+                .entry(*diff_id)
+                .or_insert_with(|| Descriptor::new(media_type, layer.digest, layer.size));
+        }
+    }
+    described
+}
+
+/// The instruction that names an image which has none of its own.
+fn asking_span(graph: &StageGraph, image: NodeId) -> Span {
+    let asks = |node: &&Node| node.span.is_some() && node.op.inputs().contains(&image);
+    graph
+        .nodes
+        .iter()
+        .find(asks)
+        .and_then(|node| node.span)
+        .unwrap_or_default()
+}

@@ -1,0 +1,72 @@
+//! What nodes are made from, as digests that are known before anything ran. Unaware of how contents are read or fetched, and of
+//! the keys of results, which execution makes from what the inputs became.
+
+use crate::source::fetch::{Fetches, Remote};
+use kiln_cache::KeyBuilder;
+use kiln_oci::Digest;
+use kiln_parser::graph::{Node, Op, StageGraph};
+use std::collections::BTreeMap;
+
+/// What a node needs from outside the machine.
+pub(super) fn remotes(node: &Node) -> Vec<Remote> {
+    match &node.op {
+        Op::Copy(copy) => Remote::all_of(copy).collect(),
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn wanted_remotes(graph: &StageGraph, wanted: &[bool]) -> Vec<Remote> {
+    let nodes = graph.nodes.iter().filter(|node| wanted[node.id.0]);
+    let mut all: Vec<Remote> = Vec::new();
+    for remote in nodes.flat_map(remotes) {
+        if !all.contains(&remote) {
+            all.push(remote);
+        }
+    }
+    all
+}
+
+/// Digest of an operation without its inputs, but with what makes kiln carry it out differently: results are adopted from
+/// earlier ones of the same definition, and those must not have other times or owners.
+pub(super) fn definition(op: &Op, single_id: bool, epoch: Option<i64>) -> Digest {
+    // The parser's operations are plain data: serialising them cannot fail; if it ever did, nothing would be cached wrongly,
+    // because the text of the error is no operation's text.
+    let text =
+        serde_json::to_vec(&op.definition()).unwrap_or_else(|error| error.to_string().into_bytes());
+    let mut key = KeyBuilder::new("definition").bytes("operation", &text);
+    if single_id {
+        key = key.bytes("ids", b"single");
+    }
+    if let Some(epoch) = epoch {
+        key = key.bytes("SOURCE_DATE_EPOCH", epoch.to_string().as_bytes());
+    }
+    key.finish().0
+}
+
+/// Per node, a digest of all that it is made from. Two builds that will make the same things agree on it before anything ran,
+/// which is what their locks need.
+pub(super) fn derived(
+    graph: &StageGraph,
+    definitions: &[Digest],
+    sources: &BTreeMap<usize, Digest>,
+    fetches: &Fetches,
+) -> Vec<Digest> {
+    let mut derived: Vec<Digest> = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        let mut key = KeyBuilder::new("derived").input("definition", definitions[node.id.0]);
+        if let Some(content) = sources.get(&node.id.0) {
+            key = key.input("content", *content);
+        }
+        for content in remotes(node)
+            .iter()
+            .filter_map(|remote| fetches.content(remote))
+        {
+            key = key.input("fetched", content);
+        }
+        for input in node.op.inputs() {
+            key = key.input("input", derived[input.0]);
+        }
+        derived.push(key.finish().0);
+    }
+    derived
+}
