@@ -91,7 +91,8 @@ fn images_of_the_store_are_looked_at(space: &Space) {
     let child = "FROM base\nLABEL a=$FROM_BASE b=$UNKNOWN\n";
     let before = space.build(child).arg("--check").ok();
     assert!(before.stdout.starts_with("not in the store"), "{before}");
-    let base = "FROM scratch\nENV FROM_BASE=1\nONBUILD LABEL c=$OTHER\n";
+    space.write("file", "x");
+    let base = "FROM scratch\nCOPY file /\nENV FROM_BASE=1\nONBUILD LABEL c=$OTHER\n";
     space
         .build(base)
         .args(["-t", "base", "--platform", "linux/s390x"])

@@ -7,6 +7,8 @@ plain_cases! {
     one_platform_may_make_an_index_too,
     bases_are_taken_for_the_platform,
     a_step_for_another_processor_is_explained,
+    a_base_for_another_platform_is_used_and_told,
+    what_the_user_names_is_what_the_image_says,
 }
 
 /// The architectures that nobody's machine has here.
@@ -100,4 +102,77 @@ fn a_step_for_another_processor_is_explained(space: &Space) {
         .args(["--platform", FOREIGN])
         .run()
         .says(&[FOREIGN, "qemu-user-static"]);
+}
+
+/// A processor that nobody emulates.
+const NOWHERE: &str = "linux/sparc64";
+
+fn a_base_for_another_platform_is_used_and_told(space: &Space) {
+    space.write("file", "x");
+    space
+        .build("FROM scratch\nCOPY file /\nENV A=1\n")
+        .args(["-t", "base", "--platform", NOWHERE])
+        .ok();
+    let rule = "InvalidBaseImagePlatform";
+    let told = format!("Base image base was pulled with platform \"{NOWHERE}\", expected \"linux/");
+    let child = "FROM base\nCOPY file /own$A\n";
+    let platform = || {
+        let image = space.image("app");
+        format!("linux/{}", image.config["architecture"].as_str().unwrap())
+    };
+    // as made here, and as it comes from an archive
+    let other = space.own().join("other");
+    space.kiln(["save", "-o", "base.tar", "base"]).ok();
+    space
+        .kiln(["load", "-i", "base.tar"])
+        .env("KILN_STORE", &other)
+        .ok();
+    for build in [
+        space.build(child),
+        space.build(child).env("KILN_STORE", &other),
+    ] {
+        build.ok().says(&[rule, &told, "Dockerfile:1"]);
+    }
+    assert_eq!(space.image("app").text("own1"), "x");
+    assert_eq!(platform(), NOWHERE, "nobody named another");
+    space
+        .build(child)
+        .args(["--platform", "linux/s390x"])
+        .ok()
+        .says(&[rule, "expected \"linux/s390x\""]);
+    assert_eq!(platform(), "linux/s390x");
+    // asked for by name there is nothing to tell
+    let named = format!("FROM --platform={NOWHERE} base AS sparc64\nCOPY file /\n");
+    space.build(&named).ok().never_says(&[rule]);
+    space
+        .build(&format!("# check=error=true\n{child}"))
+        .exits(1)
+        .says(&[rule]);
+    space
+        .build(&format!("# check=skip={rule}\n{child}"))
+        .ok()
+        .never_says(&[rule]);
+    // files may come from anywhere
+    space
+        .build("FROM scratch\nCOPY --from=base /file /\n")
+        .ok()
+        .never_says(&[rule]);
+}
+
+fn what_the_user_names_is_what_the_image_says(space: &Space) {
+    space.write("file", "x");
+    let text = "FROM --platform=linux/riscv64 scratch AS first\nCOPY file /\nFROM base\n";
+    space
+        .build("FROM scratch\nCOPY file /\n")
+        .args(["-t", "base", "--platform", "linux/arm/v6"])
+        .ok();
+    let described = |arguments: &[&str]| {
+        space.build(text).args(arguments).ok();
+        let config = space.image("app").config;
+        let text = |name: &str| config[name].as_str().unwrap_or_default().to_owned();
+        format!("{}/{}", text("architecture"), text("variant"))
+    };
+    assert_eq!(described(&[]), "arm/v6");
+    assert_eq!(described(&["--platform", "linux/arm/v7"]), "arm/v7");
+    assert_eq!(described(&["--platform", "linux/s390x"]), "s390x/");
 }

@@ -20,6 +20,7 @@ plain_cases! {
     builds_at_once_fetch_once,
     credentials_are_kept_and_forgotten,
     a_name_of_several_platforms,
+    a_manifest_for_another_platform,
 }
 
 /// Three layers, so that some can be left where they are.
@@ -482,4 +483,27 @@ fn a_name_of_several_platforms(space: &Space) {
     let to = format!("{}/copy:v1", other.host);
     assert_eq!(digest_of(&space.kiln(["push", &name, &to]).ok()), digest);
     assert_eq!(other.count("PUT", "/manifests/"), 3);
+}
+
+fn a_manifest_for_another_platform(space: &Space) {
+    let registry = Registry::start(Guard::Open);
+    let name = format!("{}/base:v1", registry.host);
+    space.write("file", "x");
+    let first = space.own().join("first");
+    let base = space.build("FROM scratch\nCOPY file /\n").args([
+        "--platform",
+        "linux/sparc64",
+        "-t",
+        &name,
+    ]);
+    base.env("KILN_STORE", &first).ok();
+    space.kiln(["push", &name]).env("KILN_STORE", &first).ok();
+    let child = format!("FROM {name}\nCOPY file /own\n");
+    let told = "was pulled with platform \"linux/sparc64\", expected";
+    build(space, &child).ok().says(&[told]);
+    // what the registry has now might fit: it is asked again, unless the network must not be used
+    let seen = registry.seen().len();
+    build(space, &child).ok().says(&[told]);
+    assert!(registry.seen().len() > seen);
+    build(space, &child).arg("--offline").ok().says(&[told]);
 }

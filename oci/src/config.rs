@@ -110,6 +110,16 @@ impl ImageConfig {
         }
     }
 
+    /// Says that the image is for `platform`.
+    pub fn set_platform(&mut self, platform: &Platform) {
+        let platform = platform.clone();
+        self.architecture = platform.architecture;
+        self.os = platform.os;
+        self.os_version = platform.os_version;
+        self.os_features = platform.os_features;
+        self.variant = platform.variant;
+    }
+
     /// The value of the environment variable `key`.
     pub fn env_get(&self, key: &str) -> Option<&str> {
         self.config.env_get(key)

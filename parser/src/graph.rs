@@ -107,6 +107,8 @@ pub struct Stage {
     pub base: NodeId,
     /// The platform it is built for.
     pub platform: Platform,
+    /// The platform that an image of it names (see [`crate::inputs::Inputs::platform_is_given`]).
+    pub image_platform: Platform,
     /// Its runtime configuration at the end (`--label` applied in the target only).
     pub config: RuntimeConfig,
     /// `MAINTAINER`, or the base's.

@@ -22,6 +22,10 @@ pub struct Inputs {
     pub platform: Platform,
     /// Where it is built (`BUILDPLATFORM`).
     pub build_platform: Platform,
+    /// Whether the user named `platform`: then the image says that it is for it, whatever its base says.
+    pub platform_is_given: bool,
+    /// What runs here. Where neither the user nor `FROM` names a platform, a stage whose base is for one of these is for it too.
+    pub runnable: Vec<Platform>,
     /// `--build-context`: names (lower case) of stages or images that are replaced.
     pub contexts: BTreeMap<String, NamedContext>,
     /// `--label`, applied last, to the target.
@@ -42,6 +46,8 @@ impl Inputs {
             target: None,
             all_stages: false,
             build_platform: platform.clone(),
+            platform_is_given: false,
+            runnable: vec![platform.clone()],
             platform,
             contexts: BTreeMap::new(),
             labels: BTreeMap::new(),

@@ -56,6 +56,7 @@ pub fn assemble(
         epoch.unwrap_or(now),
         epoch,
     );
+    config.set_platform(&stage.image_platform);
     config.created = Some(last);
     config.author.clone_from(&stage.author);
     config.config = stage.config.clone();

@@ -203,7 +203,11 @@ fn memo_key(options: &BuildOptions, plan: &Plan) -> Option<Digest> {
             .bytes("base", &text(serde_json::to_vec(&stage.base_image)))
             .bytes(
                 "author",
-                format!("{:?} {}", stage.author, stage.platform).as_bytes(),
+                format!(
+                    "{:?} {} {}",
+                    stage.author, stage.platform, stage.image_platform
+                )
+                .as_bytes(),
             )
             .bytes("history", &text(serde_json::to_vec(&stage.history)));
     }

@@ -15,7 +15,7 @@ use crate::schedule::{self, Lane, Limits, Ready, Task};
 use crate::session::Session;
 use crate::source::fetch::{Access, Remote};
 use kiln_cache::{Chain, Fetched, KeyBuilder, KeyLock, Layer, Record, Tree};
-use kiln_oci::Digest;
+use kiln_oci::{Digest, ImageConfig};
 use kiln_parser::graph::{Node, NodeId, Op, Stage};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -203,7 +203,10 @@ impl<'a> Execution<'a> {
     fn emulation_problem(&self, node: &Node) -> Option<String> {
         let stage = self.plan.graph.stages.get(node.stage?)?;
         let is_run = matches!(node.op, Op::Run(_));
-        emulation::problem(&stage.platform).filter(|_| is_run)
+        let base = || stage.base_image.as_ref().map(ImageConfig::platform);
+        emulation::problem(&stage.platform)
+            .or_else(|| emulation::problem(&base()?))
+            .filter(|_| is_run)
     }
 
     fn results(&self) -> BTreeMap<usize, Arc<Done>> {

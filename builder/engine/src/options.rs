@@ -127,6 +127,8 @@ pub struct BuildOptions {
     pub jobs: Option<usize>,
     /// What is built for, at least one and none twice. Several give an index.
     pub platforms: Vec<Platform>,
+    /// Whether they are the user's wish: if not, a base for another platform that runs here decides.
+    pub platform_is_given: bool,
     /// An index also for one platform (`BUILDKIT_MULTI_PLATFORM=1`).
     pub always_index: bool,
     /// `SOURCE_DATE_EPOCH`, from the environment or a build-arg.
@@ -205,6 +207,7 @@ impl BuildOptions {
             allow: BTreeSet::new(),
             jobs: None,
             platforms: vec![Platform::host()],
+            platform_is_given: false,
             always_index: false,
             source_date_epoch: None,
             epoch_of_context: false,

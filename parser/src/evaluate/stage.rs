@@ -178,6 +178,7 @@ impl<'e> StageBuilder<'e> {
     fn finish(mut self) -> Finished {
         self.config.env = self.image_env.to_list();
         let ast = &self.world.dockerfile.stages[self.index];
+        let image_platform = self.image_platform();
         Finished {
             stage: Stage {
                 index: self.index,
@@ -185,6 +186,7 @@ impl<'e> StageBuilder<'e> {
                 output: self.output,
                 base: self.base,
                 platform: self.platform,
+                image_platform,
                 config: self.config,
                 author: self.author,
                 base_image: self.base_image,

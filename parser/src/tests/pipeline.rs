@@ -467,3 +467,62 @@ fn a_directory_as_base_is_copied_onto_nothing() {
     };
     assert!(matches!(graph.node(*from).op, Op::Context { .. }) && paths[0].pattern.is_empty());
 }
+
+#[test]
+fn a_base_for_another_platform_decides_or_is_told() {
+    let mut config = ImageConfig::new(&Platform::new("linux", "arm64"));
+    config.rootfs.diff_ids = vec![kiln_oci::Digest::of(b"layer")];
+    let stage = |source: &str, change: fn(&mut Inputs)| {
+        let (mut inputs, mut bases) = (no_arguments(), Bases::default());
+        change(&mut inputs);
+        let requests = needs(source, &inputs, &bases);
+        answer(&mut bases, &requests, &config);
+        let Evaluation::Graph(graph) =
+            evaluate(&parse(source).dockerfile, &inputs, &bases).unwrap()
+        else {
+            panic!("more is needed");
+        };
+        let stage = graph.target_stage();
+        let told = graph
+            .warnings
+            .iter()
+            .any(|found| found.code == "InvalidBaseImagePlatform");
+        let asked = graph.node(stage.base).op.clone();
+        assert!(
+            matches!(asked, crate::graph::Op::Image { platform, .. } if platform == requests[0].platform)
+        );
+        (
+            stage.platform.to_string(),
+            stage.image_platform.to_string(),
+            told,
+        )
+    };
+    let answer = |stage: &str, image: &str, told| (stage.to_owned(), image.to_owned(), told);
+    let emulated: fn(&mut Inputs) = |inputs| inputs.runnable.push(Platform::new("linux", "arm64"));
+    let given: fn(&mut Inputs) = |inputs| {
+        inputs.runnable.push(Platform::new("linux", "arm64"));
+        inputs.platform_is_given = true;
+    };
+    assert_eq!(
+        stage("FROM x", |_| {}),
+        answer("linux/amd64", "linux/arm64", true)
+    );
+    assert_eq!(
+        stage("FROM x", emulated),
+        answer("linux/arm64", "linux/arm64", false)
+    );
+    assert_eq!(
+        stage("FROM x", given),
+        answer("linux/amd64", "linux/amd64", true)
+    );
+    let named = "FROM --platform=$BUILDPLATFORM x";
+    assert_eq!(
+        stage(named, emulated),
+        answer("linux/amd64", "linux/arm64", true)
+    );
+    let foreign = "FROM --platform=linux/arm64 x";
+    assert_eq!(
+        stage(foreign, given),
+        answer("linux/arm64", "linux/amd64", false)
+    );
+}

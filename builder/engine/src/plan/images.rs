@@ -2,6 +2,7 @@
 //! files, and of contexts.
 
 use super::wanted;
+use crate::emulation;
 use crate::failure::{BuildError, MissingImage};
 use crate::options::{BuildOptions, ContextSource};
 use crate::platforms::Target;
@@ -68,6 +69,8 @@ pub(crate) fn inputs(options: &BuildOptions) -> Inputs {
         target: options.target.clone(),
         all_stages: false,
         build_platform: kiln_oci::Platform::host(),
+        platform_is_given: options.platform_is_given,
+        runnable: emulation::runnable(),
         platform: options.platform(),
         contexts: options
             .contexts

@@ -18,8 +18,9 @@ const AT_ONCE: usize = 8;
 /// An image of the store with its config.
 pub type Base = (StoredImage, ImageConfig);
 
-/// Finds the images, in the order of the requests; those that the store lacks are pulled, and with `refresh` registries are
-/// asked about all of them.
+/// Finds the images, in the order of the requests; those that the store lacks or has for another platform only are pulled, and
+/// with `refresh` registries are asked about all of them. An image for another platform that is in no index is better than none,
+/// as in BuildKit; the rule `InvalidBaseImagePlatform` tells of it.
 pub fn find(
     session: &Session,
     requests: &[ImageRequest],
@@ -31,7 +32,7 @@ pub fn find(
         .collect();
     let mut wanted: BTreeMap<(&str, String), &ImageRequest> = BTreeMap::new();
     for (request, found) in requests.iter().zip(&here) {
-        if refresh || found.is_err() {
+        if refresh || !found.as_ref().is_ok_and(|base| fits(request, base)) {
             wanted.insert((&request.reference, request.platform.to_string()), request);
         }
     }
@@ -102,10 +103,15 @@ fn without(
     here: Result<Base, MissingImage>,
 ) -> Result<Base, MissingImage> {
     match here {
-        Ok(base) if failure.is_not_found => {
+        Ok(base) if failure.is_not_found || !fits(request, &base) => {
             session.events.warn(format!(
-                "{}: no registry has it; what the store has is used",
-                request.reference
+                "{}: {}; what the store has is used",
+                request.reference,
+                if failure.is_not_found {
+                    "no registry has it"
+                } else {
+                    &failure.problem
+                }
             ));
             Ok(base)
         }
@@ -150,12 +156,10 @@ fn in_store(session: &Session, request: &ImageRequest) -> Result<Base, MissingIm
         })?;
     let config =
         ImageConfig::parse(&image.config).map_err(|error| missing(Some(error.to_string())))?;
-    let platform = config.platform();
-    if request.platform.rank(&platform).is_none() {
-        return Err(missing(Some(format!(
-            "the store has it for {platform}, the build needs {}",
-            request.platform
-        ))));
-    }
     Ok((image, config))
+}
+
+/// Whether an image is for the platform that is asked for.
+fn fits(request: &ImageRequest, (_, config): &Base) -> bool {
+    request.platform.rank(&config.platform()).is_some()
 }

@@ -1,6 +1,6 @@
 //! How a stage begins: what it takes over from its base.
 
-use kiln_oci::RuntimeConfig;
+use kiln_oci::{ImageConfig, Platform, RuntimeConfig};
 
 use super::StageBuilder;
 use crate::evaluate::environment::ImageEnv;
@@ -62,30 +62,75 @@ impl StageBuilder<'_> {
 
     fn begin_with_image(&mut self, reference: &str) {
         self.base_is_known = self.world.bases.is_known(reference, &self.platform);
-        let config = self.world.bases.get(reference, &self.platform);
+        let asked = self.platform.clone();
+        let config = self.world.bases.get(reference, &asked);
         if let Some(config) = config {
             self.config = config.config.clone();
             self.author.clone_from(&config.author);
             self.base_image = Some(config.clone());
             self.spend(config.to_bytes().len());
-            let from = self.base_span();
-            let actual = config.platform();
-            let warning = evaluated::base_platform(reference, &self.platform, &actual, from);
-            self.warnings.extend(warning);
         }
         let has_layers = config.is_none_or(|config| {
             !config.rootfs.diff_ids.is_empty()
                 || config.history.iter().any(|step| !step.empty_layer)
         });
+        let actual = config.map(ImageConfig::platform);
+        if let Some(actual) = &actual {
+            self.take_platform(actual);
+        }
         self.output = if has_layers {
-            let platform = self.platform.clone();
+            let from = self.base_span();
+            let warning =
+                |actual| evaluated::base_platform(reference, &self.platform, &actual, from);
+            self.warnings.extend(actual.and_then(warning));
             self.base_source(Op::Image {
                 reference: reference.to_owned(),
-                platform,
+                platform: asked,
             })
         } else {
             self.base_source(Op::Scratch)
         };
+    }
+
+    /// Nobody named a platform, and the base is for another one that runs here: it is that of the stage (BuildKit's
+    /// `autoDetectPlatform`).
+    fn take_platform(&mut self, base: &Platform) {
+        let inputs = self.world.inputs;
+        let from = &self.world.dockerfile.stages[self.index].from;
+        if inputs.platform_is_given || from.platform.is_some() {
+            return;
+        }
+        let is_same =
+            |other: &&Platform| (&other.os, &other.architecture) == (&base.os, &base.architecture);
+        if !is_same(&&self.platform)
+            && let Some(other) = inputs.runnable.iter().find(is_same)
+        {
+            self.platform = other.clone();
+        }
+    }
+
+    /// What an image of this stage says that it is for: what the user named, else what its base says. Where both are of one
+    /// processor, a variant that only the base names stays.
+    pub(super) fn image_platform(&self) -> Platform {
+        let base = self.base_image.as_ref().map(ImageConfig::platform);
+        let inputs = self.world.inputs;
+        let mut platform = base.unwrap_or_else(|| self.platform.clone());
+        if inputs.platform_is_given {
+            let given = &inputs.platform;
+            let is_same =
+                (&platform.os, &platform.architecture) == (&given.os, &given.architecture);
+            let kept = |own: &Option<String>, base: Option<String>| {
+                own.clone().or(base.filter(|_| is_same))
+            };
+            platform = Platform {
+                os: given.os.clone(),
+                architecture: given.architecture.clone(),
+                variant: kept(&given.variant, platform.variant),
+                os_version: kept(&given.os_version, platform.os_version),
+                os_features: platform.os_features,
+            };
+        }
+        platform.normalized()
     }
 
     fn context_as_root(&mut self, name: &str) -> NodeId {

@@ -26,6 +26,7 @@ impl Flag for Platform {
         }
         if !platforms.is_empty() {
             options.platforms = platforms;
+            options.platform_is_given = true;
         }
         options.always_index = options
             .build_args
