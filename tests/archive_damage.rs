@@ -1,7 +1,6 @@
 //! Damaged, refused and interrupted archives: `verify` tells, `load` leaves nothing, or goes on where it was.
 
 use std::fs;
-use std::path::PathBuf;
 
 use crate::support::hostile::listing;
 use crate::support::mode::skip;
@@ -15,37 +14,11 @@ plain_cases! {
     a_disk_without_room_is_seen_before,
 }
 
-fn save(space: &Space, arguments: &[&str], file: &str) -> PathBuf {
-    let path = space.own().join(file);
-    space.kiln(["save", "-o"]).arg(&path).args(arguments).ok();
-    path
-}
-
-fn in_store(space: &Space, store: &str, arguments: &[&str]) -> crate::support::Kiln {
-    space
-        .kiln(arguments)
-        .env("KILN_STORE", space.own().join(store))
-}
-
-const POEM: &str = "FROM scratch
-COPY one /one
-COPY two /two
-LABEL poem=1
-";
-
-/// An image `app` of two layers, and its ID.
-fn poem(space: &Space) -> String {
-    space.write("one", "one fish\n".repeat(4000));
-    space.write("two", "two fish\n".repeat(4000));
-    space.build(POEM).ok();
-    space.id("app")
-}
-
 fn verify_tells_what_is_in_archives(space: &Space) {
-    let id = poem(space);
+    let id = space.poem();
     let (first, second) = (
-        save(space, &["app"], "1.tar"),
-        save(space, &["--compress", "zstd", "app"], "2.tar"),
+        space.save(&["app"], "1.tar"),
+        space.save(&["--compress", "zstd", "app"], "2.tar"),
     );
     let said = space.kiln(["verify"]).arg(&first).arg(&second).ok().stdout;
     for text in [
@@ -70,8 +43,8 @@ fn verify_tells_what_is_in_archives(space: &Space) {
 }
 
 fn verify_finds_what_is_wrong(space: &Space) {
-    poem(space);
-    let path = save(space, &["app"], "app.tar");
+    space.poem();
+    let path = space.save(&["app"], "app.tar");
     let archive = fs::read(&path).unwrap();
     let at = archive
         .windows(9)
@@ -110,7 +83,7 @@ fn kill_inside(space: &Space, start: &[u8], store: &str) {
     crate::support::Kiln::of("mkfifo", space.account())
         .arg(&pipe)
         .ok();
-    let running = in_store(space, store, &["load", "-i"]).arg(&pipe).spawn();
+    let running = space.in_store(store, &["load", "-i"]).arg(&pipe).spawn();
     let mut out = fs::File::options().write(true).open(&pipe).unwrap();
     out.write_all(start).unwrap();
     let blobs = space.own().join(store).join("blobs");
@@ -127,8 +100,8 @@ fn kill_inside(space: &Space, start: &[u8], store: &str) {
 
 /// An interrupted load has left whole layers: their bytes in the archive are not looked at, so garbage there does no harm.
 fn what_the_store_holds_is_not_read_again(space: &Space) {
-    poem(space);
-    let path = save(space, &["app"], "app.tar");
+    space.poem();
+    let path = space.save(&["app"], "app.tar");
     let archive = fs::read(&path).unwrap();
     kill_inside(space, &archive[..archive.len() - 12_000], "other");
     let held: Vec<String> = listing(&space.own().join("other/blobs"))
@@ -144,16 +117,14 @@ fn what_the_store_holds_is_not_read_again(space: &Space) {
         .unwrap();
     garbled[header + 512..header + 512 + 20_000].fill(b'?');
     fs::write(&path, &garbled).unwrap();
-    in_store(space, "fresh", &["load", "-i"])
-        .arg(&path)
-        .exits(1);
-    in_store(space, "other", &["load", "-i"]).arg(&path).ok();
-    assert_eq!(in_store(space, "other", &["fsck"]).ok().stdout, "clean\n");
+    space.in_store("fresh", &["load", "-i"]).arg(&path).exits(1);
+    space.in_store("other", &["load", "-i"]).arg(&path).ok();
+    assert_eq!(space.in_store("other", &["fsck"]).ok().stdout, "clean\n");
 }
 
 fn a_refused_archive_leaves_nothing(space: &Space) {
-    poem(space);
-    let archive = fs::read(save(space, &["app"], "app.tar")).unwrap();
+    space.poem();
+    let archive = fs::read(space.save(&["app"], "app.tar")).unwrap();
     let at = archive
         .windows(9)
         .rposition(|part| part == b"one fish\n")
@@ -168,27 +139,27 @@ fn a_refused_archive_leaves_nothing(space: &Space) {
         .build("FROM scratch\nCOPY one /elsewhere\n")
         .args(["-t", "elsewhere"])
         .ok();
-    let elsewhere = save(space, &["elsewhere"], "elsewhere.tar");
-    in_store(space, "other", &["load", "-i"])
+    let elsewhere = space.save(&["elsewhere"], "elsewhere.tar");
+    space
+        .in_store("other", &["load", "-i"])
         .arg(&elsewhere)
         .ok();
     let before = listing(&space.own().join("other"));
-    in_store(space, "other", &["load"])
+    space
+        .in_store("other", &["load"])
         .stdin(flipped.clone())
         .exits(1);
     assert_eq!(listing(&space.own().join("other")), before);
     let path = space.write_in("own", "flipped.tar", flipped);
-    in_store(space, "other", &["load", "-i"])
-        .arg(&path)
-        .exits(1);
+    space.in_store("other", &["load", "-i"]).arg(&path).exits(1);
     assert_eq!(listing(&space.own().join("other")), before);
-    assert_eq!(in_store(space, "other", &["fsck"]).ok().stdout, "clean\n");
+    assert_eq!(space.in_store("other", &["fsck"]).ok().stdout, "clean\n");
 }
 
 fn a_disk_without_room_is_seen_before(space: &Space) {
     space.write("big", vec![7; 8 << 20]);
     space.build("FROM scratch\nCOPY big /big\n").ok();
-    let archive = save(space, &["app"], "app.tar");
+    let archive = space.save(&["app"], "app.tar");
     let disk = match space.small_disk(4 << 20) {
         Ok(disk) => disk,
         Err(reason) => return skip("a_disk_without_room_is_seen_before", space.mode, &reason),

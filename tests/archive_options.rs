@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use crate::support::archive::{described, listed};
 use crate::support::hostile::listing;
 use crate::support::image::members;
 use crate::support::{Space, plain_cases};
@@ -16,62 +17,26 @@ plain_cases! {
     arguments_that_make_no_sense,
 }
 
-fn save(space: &Space, arguments: &[&str], file: &str) -> PathBuf {
-    let path = space.own().join(file);
-    space.kiln(["save", "-o"]).arg(&path).args(arguments).ok();
-    path
-}
-
-/// The manifests' layers of an archive: media type and size.
+/// The manifest's layers of an archive of one image: media type and size.
 fn layers_in(archive: &[u8]) -> Vec<(String, u64)> {
-    let blobs = members(archive);
-    let document =
-        |name: &str| -> serde_json::Value { serde_json::from_slice(&blobs[name]).unwrap() };
-    let digest = document("index.json")["manifests"][0]["digest"]
-        .as_str()
-        .unwrap()
-        .replace(':', "/");
-    let manifest = document(&format!("blobs/{digest}"));
-    let layers = manifest["layers"].as_array().unwrap();
+    let manifest = described(archive, &listed(archive)[0]);
+    let layers = manifest["layers"].as_array().unwrap().iter();
     layers
-        .iter()
         .map(|layer| {
-            (
-                layer["mediaType"].as_str().unwrap().to_owned(),
-                layer["size"].as_u64().unwrap(),
-            )
+            let media_type = layer["mediaType"].as_str().unwrap();
+            (media_type.to_owned(), layer["size"].as_u64().unwrap())
         })
         .collect()
 }
 
-fn in_store(space: &Space, store: &str, arguments: &[&str]) -> crate::support::Kiln {
-    space
-        .kiln(arguments)
-        .env("KILN_STORE", space.own().join(store))
-}
-
-const POEM: &str = "FROM scratch
-COPY one /one
-COPY two /two
-LABEL poem=1
-";
-
-/// An image `app` of two layers, and its ID.
-fn poem(space: &Space) -> String {
-    space.write("one", "one fish\n".repeat(4000));
-    space.write("two", "two fish\n".repeat(4000));
-    space.build(POEM).ok();
-    space.id("app")
-}
-
 fn layers_are_compressed_on_request(space: &Space) {
-    let id = poem(space);
-    let plain = layers_in(&fs::read(save(space, &["app"], "plain.tar")).unwrap());
+    let id = space.poem();
+    let plain = layers_in(&fs::read(space.save(&["app"], "plain.tar")).unwrap());
     assert!(plain.iter().all(|(kind, _)| kind.ends_with(".tar")));
     for how in ["gzip", "zstd", "gzip:1", "zstd:9"] {
         let arguments = ["--layer-compression", how, "app"];
-        let first = fs::read(save(space, &arguments, "1.tar")).unwrap();
-        let second = fs::read(save(space, &arguments, "2.tar")).unwrap();
+        let first = fs::read(space.save(&arguments, "1.tar")).unwrap();
+        let second = fs::read(space.save(&arguments, "2.tar")).unwrap();
         assert!(first == second, "{how} differs");
         let layers = layers_in(&first);
         let kind = format!("+{}", &how[..4]);
@@ -86,29 +51,29 @@ fn layers_are_compressed_on_request(space: &Space) {
                 .all(|(small, large)| small.1 < large.1)
         );
         let other = how.replace(':', "-");
-        in_store(space, &other, &["load"]).stdin(first.clone()).ok();
-        let inspected = in_store(space, &other, &["inspect", "app"]).ok();
+        space.in_store(&other, &["load"]).stdin(first.clone()).ok();
+        let inspected = space.in_store(&other, &["inspect", "app"]).ok();
         assert!(inspected.stdout.contains(&id), "the image is another one");
         // What came compressed goes out as it came, unless asked otherwise.
-        let again = in_store(space, &other, &["save", "app", "-o", "again.tar"]);
+        let again = space.in_store(&other, &["save", "app", "-o", "again.tar"]);
         again.ok();
         assert!(
             fs::read(space.own().join("again.tar")).unwrap() == first,
             "{how}"
         );
-        in_store(
-            space,
-            &other,
-            &[
-                "save",
-                "--layer-compression",
-                "none",
-                "app",
-                "-o",
-                "none.tar",
-            ],
-        )
-        .ok();
+        space
+            .in_store(
+                &other,
+                &[
+                    "save",
+                    "--layer-compression",
+                    "none",
+                    "app",
+                    "-o",
+                    "none.tar",
+                ],
+            )
+            .ok();
         assert_eq!(
             layers_in(&fs::read(space.own().join("none.tar")).unwrap()),
             plain
@@ -117,7 +82,7 @@ fn layers_are_compressed_on_request(space: &Space) {
 }
 
 fn the_whole_is_compressed_on_request(space: &Space) {
-    let id = poem(space);
+    let id = space.poem();
     for how in ["gzip", "zstd"] {
         let path = space.own().join(how);
         let saved = space
@@ -133,17 +98,17 @@ fn the_whole_is_compressed_on_request(space: &Space) {
         assert!(bytes == fs::read(&path).unwrap(), "{how} differs");
         let piped = format!("piped-{how}");
         let sought = format!("sought-{how}");
-        in_store(space, &sought, &["load", "-i"]).arg(&path).ok();
-        in_store(space, &piped, &["load"]).stdin(bytes).ok();
+        space.in_store(&sought, &["load", "-i"]).arg(&path).ok();
+        space.in_store(&piped, &["load"]).stdin(bytes).ok();
         for store in [&sought, &piped] {
-            let inspected = in_store(space, store, &["inspect", "app"]).ok();
+            let inspected = space.in_store(store, &["inspect", "app"]).ok();
             assert!(inspected.stdout.contains(&id));
         }
     }
 }
 
 fn a_layout_in_a_folder(space: &Space) {
-    let id = poem(space);
+    let id = space.poem();
     let folder = space.own().join("layout");
     let save = |folder: &PathBuf| {
         space
@@ -152,8 +117,8 @@ fn a_layout_in_a_folder(space: &Space) {
     };
     save(&folder).ok();
     assert!(folder.join("oci-layout").is_file() && folder.join("blobs/sha256").is_dir());
-    in_store(space, "other", &["load", "-i"]).arg(&folder).ok();
-    let inspected = in_store(space, "other", &["inspect", "app"]).ok();
+    space.in_store("other", &["load", "-i"]).arg(&folder).ok();
+    let inspected = space.in_store("other", &["inspect", "app"]).ok();
     assert!(inspected.stdout.contains(&id));
     let before = listing(&folder);
     save(&folder).exits(2).says(&["not empty"]);
@@ -164,9 +129,9 @@ fn a_layout_in_a_folder(space: &Space) {
 }
 
 fn a_split_archive_is_joined_again(space: &Space) {
-    let id = poem(space);
-    let whole = fs::read(save(space, &["app"], "whole.tar")).unwrap();
-    let path = save(space, &["--split", "20000", "app"], "cut.tar");
+    let id = space.poem();
+    let whole = fs::read(space.save(&["app"], "whole.tar")).unwrap();
+    let path = space.save(&["--split", "20000", "app"], "cut.tar");
     let part = |number: usize| space.own().join(format!("cut.tar.{number:03}"));
     let count = whole.len().div_ceil(20_000);
     let joined: Vec<u8> = (1..=count)
@@ -178,17 +143,19 @@ fn a_split_archive_is_joined_again(space: &Space) {
         .current_dir(&space.own());
     sums.ok();
     for (store, file) in [("by-name", path.clone()), ("by-part", part(1))] {
-        in_store(space, store, &["load", "-i"]).arg(file).ok();
+        space.in_store(store, &["load", "-i"]).arg(file).ok();
         assert!(
-            in_store(space, store, &["inspect", "app"])
+            space
+                .in_store(store, &["inspect", "app"])
                 .ok()
                 .stdout
                 .contains(&id)
         );
     }
-    in_store(space, "joined", &["load"]).stdin(joined).ok();
+    space.in_store("joined", &["load"]).stdin(joined).ok();
     let refused = |says: &[&str]| {
-        let refused = in_store(space, "refused", &["load", "-i"])
+        let refused = space
+            .in_store("refused", &["load", "-i"])
             .arg(&path)
             .exits(1);
         refused.says(says);
@@ -208,7 +175,7 @@ fn a_split_archive_is_joined_again(space: &Space) {
     fs::write(part(2), damaged).unwrap();
     refused(&["cut.tar.002", "damaged"]);
     // A shorter archive under the same name takes the parts of the longer one with it.
-    save(space, &["--split", "1MB", "app"], "cut.tar");
+    space.save(&["--split", "1MB", "app"], "cut.tar");
     assert!(part(1).exists() && !part(2).exists());
     space.kiln(["verify"]).arg(&path).ok();
 }
@@ -221,25 +188,24 @@ fn is_taken_with_its_base_only(
     layers: &[String],
 ) {
     let _ = fs::remove_dir_all(space.own().join("other"));
-    in_store(space, "other", &["images"]).ok();
+    space.in_store("other", &["images"]).ok();
     let before = listing(&space.own().join("other"));
-    let refused = in_store(space, "other", &["load"])
+    let refused = space
+        .in_store("other", &["load"])
         .stdin(delta.clone())
         .exits(1);
     refused.says(&["leaves out 2 layers", &layers[0], &layers[1], "first"]);
     let path = space.own().join("delta.tar");
     fs::write(&path, &delta).unwrap();
-    in_store(space, "other", &["load", "-i"])
-        .arg(&path)
-        .exits(1);
+    space.in_store("other", &["load", "-i"]).arg(&path).exits(1);
     assert_eq!(listing(&space.own().join("other")), before);
-    in_store(space, "other", &["load", "-i"]).arg(base).ok();
-    in_store(space, "other", &["load"]).stdin(delta).ok();
-    assert_eq!(in_store(space, "other", &["fsck"]).ok().stdout, "clean\n");
+    space.in_store("other", &["load", "-i"]).arg(base).ok();
+    space.in_store("other", &["load"]).stdin(delta).ok();
+    assert_eq!(space.in_store("other", &["fsck"]).ok().stdout, "clean\n");
 }
 
 fn a_delta_leaves_out_its_base(space: &Space) {
-    poem(space);
+    space.poem();
     space.kiln(["tag", "app", "base:v1"]).ok();
     space.write("Childfile", "FROM base:v1\nCOPY two /three\n");
     space
@@ -248,7 +214,7 @@ fn a_delta_leaves_out_its_base(space: &Space) {
         .arg(space.context())
         .ok();
     let child = space.id("child");
-    let base = save(space, &["base:v1"], "base.tar");
+    let base = space.save(&["base:v1"], "base.tar");
     let list = space.own().join("list");
     let layers: Vec<String> = space.image("base:v1").config["rootfs"]["diff_ids"]
         .as_array()
@@ -257,10 +223,10 @@ fn a_delta_leaves_out_its_base(space: &Space) {
         .map(|digest| digest.as_str().unwrap().to_owned())
         .collect();
     fs::write(&list, format!("# what they have\n{}\n", layers.join("\n"))).unwrap();
-    let whole = fs::read(save(space, &["child"], "child.tar")).unwrap();
+    let whole = fs::read(space.save(&["child"], "child.tar")).unwrap();
     let mut deltas = Vec::new();
     for from in ["base:v1", base.to_str().unwrap(), list.to_str().unwrap()] {
-        let delta = fs::read(save(space, &["--base", from, "child"], "delta.tar")).unwrap();
+        let delta = fs::read(space.save(&["--base", from, "child"], "delta.tar")).unwrap();
         assert!(
             delta.len() + 30_000 < whole.len(),
             "{from}: {}",
@@ -274,7 +240,7 @@ fn a_delta_leaves_out_its_base(space: &Space) {
     assert_eq!(receipt["layers"].as_array().unwrap().len(), 2);
     for delta in deltas {
         is_taken_with_its_base_only(space, delta, &base, &layers);
-        let inspected = in_store(space, "other", &["inspect", "child"]).ok();
+        let inspected = space.in_store("other", &["inspect", "child"]).ok();
         assert!(inspected.stdout.contains(&child));
     }
     let said = space
@@ -292,7 +258,7 @@ fn a_delta_leaves_out_its_base(space: &Space) {
 }
 
 fn arguments_that_make_no_sense(space: &Space) {
-    poem(space);
+    space.poem();
     for (arguments, says) in [
         (&["--format", "oci-dir"][..], "-o FOLDER"),
         (

@@ -1,7 +1,6 @@
 //! `save`, `load`, `import`: images as files, out of one store and into another.
 
 use std::fs;
-use std::path::PathBuf;
 
 use crate::support::image::members;
 use crate::support::{Kind, Space, cases};
@@ -26,21 +25,15 @@ ENV A=1
 CMD [\"/all/x\"]
 ";
 
-fn save(space: &Space, arguments: &[&str], file: &str) -> PathBuf {
-    let path = space.own().join(file);
-    space.kiln(["save", "-o"]).arg(&path).args(arguments).ok();
-    path
-}
-
 fn saving_twice_gives_the_same_bytes(space: &Space) {
     space.build(TEXT).ok();
     for format in ["hybrid", "oci-archive", "docker-archive"] {
-        let first = fs::read(save(space, &["--format", format, "app"], "1.tar")).unwrap();
-        let second = fs::read(save(space, &["--format", format, "app"], "2.tar")).unwrap();
+        let first = fs::read(space.save(&["--format", format, "app"], "1.tar")).unwrap();
+        let second = fs::read(space.save(&["--format", format, "app"], "2.tar")).unwrap();
         assert!(first == second, "{format} differs");
         assert!(first.len() > 4096);
     }
-    let hybrid = fs::read(save(space, &["app"], "hybrid.tar")).unwrap();
+    let hybrid = fs::read(space.save(&["app"], "hybrid.tar")).unwrap();
     let names: Vec<String> = members(&hybrid)
         .into_keys()
         .filter(|name| !name.starts_with("blobs/"))
@@ -56,7 +49,7 @@ fn saving_twice_gives_the_same_bytes(space: &Space) {
 fn an_image_moves_to_another_store(space: &Space) {
     space.build(TEXT).ok();
     let (id, files) = (space.id("app"), space.image("app").without_times());
-    let archive = save(space, &["app"], "app.tar");
+    let archive = space.save(&["app"], "app.tar");
     let other = space.own().join("other");
     let loaded = space
         .kiln(["load", "-i"])
@@ -109,7 +102,7 @@ fn every_format_comes_back(space: &Space) {
     space.build(TEXT).ok();
     let (id, files) = (space.id("app"), space.image("app").without_times());
     for format in ["hybrid", "oci-archive", "docker-archive"] {
-        let archive = fs::read(save(space, &["--format", format, "app"], format)).unwrap();
+        let archive = fs::read(space.save(&["--format", format, "app"], format)).unwrap();
         space.kiln(["rmi", "app"]).ok();
         // Standard input is read when no file is named.
         let loaded = space.kiln(["load"]).stdin(archive).ok();
@@ -121,7 +114,7 @@ fn every_format_comes_back(space: &Space) {
         );
     }
     assert!(space.build_json(TEXT).ok().events().ran().is_empty());
-    save(space, &[&id], "by-id.tar");
+    space.save(&[&id], "by-id.tar");
 }
 
 fn several_images_in_one_archive(space: &Space) {
@@ -133,7 +126,7 @@ fn several_images_in_one_archive(space: &Space) {
         .build("FROM scratch\nLABEL n=2\n")
         .args(["-t", "two:v2"])
         .ok();
-    let archive = save(space, &["one", "also", "two:v2", "one"], "all.tar");
+    let archive = space.save(&["one", "also", "two:v2", "one"], "all.tar");
     let other = space.own().join("other");
     let mut loaded: Vec<String> = space
         .kiln(["load", "-i"])
@@ -160,7 +153,7 @@ fn saving_replaces_whole_files(space: &Space) {
     let path = space.own().join("app.tar");
     fs::write(&path, "something else").unwrap();
     space.give(&path);
-    save(space, &["app"], "app.tar");
+    space.save(&["app"], "app.tar");
     assert!(fs::metadata(&path).unwrap().len() > 4096);
     space
         .kiln(["save", "-o", "/no/such/folder/app.tar", "app"])
@@ -176,7 +169,7 @@ fn saving_replaces_whole_files(space: &Space) {
 
 fn damaged_archives_change_nothing(space: &Space) {
     space.build(TEXT).ok();
-    let archive = fs::read(save(space, &["app"], "app.tar")).unwrap();
+    let archive = fs::read(space.save(&["app"], "app.tar")).unwrap();
     space.kiln(["rmi", "app"]).ok();
     let mut flipped = archive.clone();
     let at = flipped

@@ -16,6 +16,7 @@ mod support;
 
 mod archive_damage;
 mod archive_options;
+mod archive_platforms;
 mod archives;
 mod bad_input;
 mod build_flags;
@@ -36,6 +37,7 @@ mod hostile_archives;
 mod hostile_layers;
 mod ignore;
 mod images;
+mod inspect;
 mod kill_loop;
 mod language;
 mod layers;

@@ -66,8 +66,8 @@ pub enum StoreError {
         /// Its name, such as NFS.
         filesystem: &'static str,
     },
-    /// It was opened only for reading.
-    #[error("the store {} was opened only for reading", path.display())]
+    /// It was opened only for reading, or is on a file system that is mounted so.
+    #[error("the store {} can only be read", path.display())]
     ReadOnly {
         /// The store.
         path: PathBuf,

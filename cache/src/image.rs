@@ -147,15 +147,17 @@ impl Store {
             return Ok(());
         }
         self.make_durable(&blobs)?;
+        let now = self.now();
         self.database().write_durably(|transaction| {
             let mut update =
                 transaction.prepare_cached("UPDATE blobs SET synced = 1 WHERE digest = ?1")?;
             blobs
                 .iter()
                 .try_for_each(|digest| update.execute([digest.as_bytes()]).map(drop))?;
-            let replace = "INSERT OR REPLACE INTO tags (reference, manifest) VALUES (?1, ?2)";
+            let replace =
+                "INSERT OR REPLACE INTO tags (reference, manifest, tagged) VALUES (?1, ?2, ?3)";
             transaction
-                .execute(replace, (name, manifest.as_bytes()))
+                .execute(replace, (name, manifest.as_bytes(), now))
                 .map(drop)
         })?;
         Ok(())
@@ -230,6 +232,20 @@ impl Store {
         })
     }
 
+    /// When an image, or an index that it was found through, got its last name: seconds since 1970. `None` for one without a name,
+    /// and for names of before that was noted.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn last_tagged(&self, image: &StoredImage) -> Result<Option<i64>, StoreError> {
+        let query = "SELECT max(tagged) FROM tags WHERE manifest IN (?1, ?2) AND tagged > 0";
+        let index = image.index.unwrap_or(image.manifest_digest);
+        self.database().read(|connection| {
+            let digests = (image.manifest_digest.as_bytes(), index.as_bytes());
+            connection.query_row(query, digests, |row| row.get(0))
+        })
+    }
+
     /// All images, the newest first.
     ///
     /// # Errors
@@ -268,7 +284,7 @@ impl Store {
         Ok(ImageSummary {
             manifest,
             id,
-            references: self.references(&manifest)?,
+            references: self.names_of(&manifest)?,
             indexes: self.indexes_of(&manifest)?,
             stored,
             size,
@@ -277,7 +293,10 @@ impl Store {
     }
 
     /// Names of an image or index, sorted; also those of indexes that list it.
-    fn references(&self, manifest: &Digest) -> Result<Vec<Reference>, StoreError> {
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn names_of(&self, manifest: &Digest) -> Result<Vec<Reference>, StoreError> {
         let query = "WITH RECURSIVE named (digest) AS (VALUES (?1) UNION \
                      SELECT index_children.digest FROM index_children JOIN named ON index_children.child = named.digest) \
                      SELECT reference FROM tags WHERE manifest IN (SELECT digest FROM named) ORDER BY reference";
@@ -324,7 +343,7 @@ impl Store {
             config_digest,
             config,
             diff_ids: parsed.rootfs.diff_ids,
-            references: self.references(manifest)?,
+            references: self.names_of(manifest)?,
             index: None,
         })
     }
@@ -431,6 +450,7 @@ pub(crate) fn delete(transaction: &Transaction<'_>, manifest: &Digest) -> rusqli
         "image_layers WHERE manifest",
         "memos WHERE manifest",
         "index_children WHERE digest",
+        "index_blobs WHERE digest",
     ] {
         delete(from)?;
     }

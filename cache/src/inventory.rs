@@ -63,6 +63,8 @@ pub(crate) struct IndexRow {
     pub(crate) is_tagged: bool,
     /// Images and indexes that it lists, here or not.
     pub(crate) children: Vec<Digest>,
+    /// What it needs beside images.
+    pub(crate) blobs: Vec<Digest>,
 }
 
 /// What the database says.
@@ -132,8 +134,15 @@ impl Rows {
         let of_images = self
             .kept_images()
             .flat_map(|(manifest, image)| image.blobs(*manifest));
-        let of_images = of_images.chain(self.kept_indexes().copied());
+        let of_indexes = self.kept_indexes().flat_map(|index| self.of_index(index));
+        let of_images = of_images.chain(of_indexes);
         of_images.chain(self.pinned.iter().copied()).collect()
+    }
+
+    /// An index and what it needs beside images.
+    fn of_index(&self, index: &Digest) -> impl Iterator<Item = Digest> {
+        let blobs = self.indexes.get(index).into_iter();
+        std::iter::once(*index).chain(blobs.flat_map(|row| row.blobs.iter().copied()))
     }
 
     /// Indexes that a prune leaves alone.
@@ -156,7 +165,8 @@ impl Rows {
             .images
             .iter()
             .flat_map(|(manifest, image)| image.blobs(*manifest));
-        let of_images = of_images.chain(self.indexes.keys().copied());
+        let of_indexes = self.indexes.keys().flat_map(|index| self.of_index(index));
+        let of_images = of_images.chain(of_indexes);
         let known = of_layers.chain(of_images);
         known.chain(self.pinned.iter().copied()).collect()
     }
@@ -224,7 +234,7 @@ fn read_indexes(
         let found = found?;
         let row = IndexRow {
             is_tagged: held.contains(&found),
-            children: Vec::new(),
+            ..IndexRow::default()
         };
         indexes.insert(found, row);
     }
@@ -237,6 +247,14 @@ fn read_indexes(
             .or_insert_with(IndexRow::default)
             .children
             .push(child);
+    }
+    let mut blobs =
+        connection.prepare("SELECT digest, blob FROM index_blobs ORDER BY digest, blob")?;
+    for blob in blobs.query_map([], |row| Ok((digest(row, 0)?, digest(row, 1)?)))? {
+        let (index, blob) = blob?;
+        if let Some(row) = indexes.get_mut(&index) {
+            row.blobs.push(blob);
+        }
     }
     Ok(indexes)
 }

@@ -442,13 +442,19 @@ impl Prune<'_> {
         };
         let indexes = self.rows.indexes.iter().filter(is_doomed);
         let doomed: Vec<Digest> = indexes.map(|(digest, _)| *digest).collect();
+        let mut companions = BTreeSet::new();
         for index in doomed {
             let deleted = image::delete(self.transaction, &index);
             deleted.map_err(|source| self.store.database().failed(source))?;
-            self.rows.indexes.remove(&index);
+            let row = self.rows.indexes.remove(&index);
             self.remove_blob(&index)?;
+            companions.extend(row.into_iter().flat_map(|row| row.blobs));
         }
-        Ok(())
+        // other indexes, images and layers may have them too
+        let known = self.rows.known();
+        companions
+            .difference(&known)
+            .try_for_each(|digest| self.remove_blob(digest))
     }
 
     /// Records and what was fetched whose layer is gone, memos whose image is.

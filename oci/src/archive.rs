@@ -36,6 +36,7 @@
 //! [`load_for`] gives access at any place. The limits on hostile archives are constants of this
 //! module.
 
+mod companions;
 mod docker;
 mod documents;
 mod error;

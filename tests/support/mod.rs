@@ -1,6 +1,7 @@
 //! What all end-to-end tests share: a scratch space for each case, the runner of the binary, the reader of saved images.
 //! Unaware of what the cases are about.
 
+pub mod archive;
 pub mod disk;
 pub mod events;
 pub mod golden;

@@ -116,6 +116,16 @@ impl Kiln {
         self.exits(0)
     }
 
+    /// Runs it; it has to succeed. What it wrote to standard output, byte for byte.
+    #[track_caller]
+    pub fn stdout(self) -> Vec<u8> {
+        let running = self.spawn();
+        let text = running.stdout.text.clone();
+        let finished = running.wait();
+        assert!(finished.status.success(), "{finished}");
+        std::mem::take(&mut text.lock().unwrap())
+    }
+
     /// Runs it; it has to end with this exit code.
     #[track_caller]
     pub fn exits(self, code: i32) -> Finished {

@@ -94,10 +94,9 @@ pub fn seconds(time: &str) -> Option<i64> {
 /// # Errors
 /// None or several; names that are near are told.
 pub fn find(store: &Store, name: &str) -> Result<StoredImage, Failure> {
-    store.find_image(name).map_err(|error| match error {
-        ImageError::NotFound { .. } => not_found(store, name, &error),
-        other => other.into(),
-    })
+    store
+        .find_image(name)
+        .map_err(|error| explained(store, name, error))
 }
 
 /// The same, of several platforms the one that is wanted.
@@ -114,10 +113,7 @@ pub fn find_for(
     };
     store
         .find_image_for(name, platform)
-        .map_err(|error| match error {
-            ImageError::NotFound { .. } => not_found(store, name, &error),
-            other => other.into(),
-        })
+        .map_err(|error| explained(store, name, error))
 }
 
 /// The manifest or index that a person names.
@@ -125,10 +121,20 @@ pub fn find_for(
 /// # Errors
 /// As for [`find`].
 pub fn named(store: &Store, name: &str) -> Result<Digest, Failure> {
-    store.find_named(name).map_err(|error| match error {
+    store
+        .find_named(name)
+        .map_err(|error| explained(store, name, error))
+}
+
+/// What can be done about a name that finds nothing.
+fn explained(store: &Store, name: &str, error: ImageError) -> Failure {
+    match error {
         ImageError::NotFound { .. } => not_found(store, name, &error),
+        ImageError::NoPlatform { .. } => {
+            Failure::from(error).hint("name one of them with --platform")
+        }
         other => other.into(),
-    })
+    }
 }
 
 fn not_found(store: &Store, name: &str, error: &ImageError) -> Failure {

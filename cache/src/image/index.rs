@@ -29,6 +29,56 @@ impl Store {
         Ok(digest)
     }
 
+    /// Says which blobs of the store an index needs beside images: attestations and what else came with it. They stay as long as
+    /// it does, and what it lists can go out as it came.
+    ///
+    /// # Errors
+    /// One of them is not here, or the database fails.
+    pub fn attach(&self, index: &Digest, blobs: &[Digest]) -> Result<(), StoreError> {
+        self.pin(blobs)?;
+        for digest in blobs {
+            if !self.has_blob(digest)? {
+                return Err(StoreError::Missing { digest: *digest });
+            }
+        }
+        let insert = "INSERT OR IGNORE INTO index_blobs (digest, blob) VALUES (?1, ?2)";
+        self.database().write(|transaction| {
+            let mut insert = transaction.prepare_cached(insert)?;
+            blobs.iter().try_for_each(|blob| {
+                insert
+                    .execute((index.as_bytes(), blob.as_bytes()))
+                    .map(drop)
+            })
+        })
+    }
+
+    /// What an index needs beside images so that it can go out as it is: indexes inside it, and what [`Store::attach`] was told of,
+    /// sorted. `None` when something that it lists is not here.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn companions(&self, index: &Digest) -> Result<Option<Vec<Digest>>, StoreError> {
+        let mut companions = self.blobs_below(index)?;
+        for child in self.below(index)? {
+            if self.is_index(&child)? {
+                companions.insert(child);
+            } else if !companions.contains(&child) && !self.pin_image(&child)? {
+                return Ok(None);
+            }
+        }
+        for blob in &companions {
+            if !self.has_blob(blob)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(companions.into_iter().collect()))
+    }
+
+    fn attached(&self, index: &Digest) -> Result<BTreeSet<Digest>, StoreError> {
+        let query = "SELECT blob FROM index_blobs WHERE digest = ?1";
+        Ok(self.digests(query, index)?.into_iter().collect())
+    }
+
     /// The bytes of an index; `None` when there is no index of that digest.
     ///
     /// # Errors
@@ -162,6 +212,8 @@ impl Store {
         for child in self.below(named)? {
             self.pin_image(&child)?;
         }
+        let further: Vec<Digest> = self.blobs_below(named)?.into_iter().collect();
+        self.pin(&further)?;
         self.has_blob(named)
     }
 
@@ -179,13 +231,23 @@ impl Store {
         if !self.is_index(named)? {
             return self.blobs_of_image(named);
         }
-        let mut blobs = BTreeSet::from([*named]);
+        let mut blobs = self.blobs_below(named)?;
+        blobs.insert(*named);
         for child in self.below(named)? {
             if self.is_index(&child)? {
                 blobs.insert(child);
             } else if self.pin_image(&child)? {
                 blobs.extend(self.blobs_of_image(&child)?);
             }
+        }
+        Ok(blobs)
+    }
+
+    /// What indexes below this one, and itself, need beside images.
+    fn blobs_below(&self, index: &Digest) -> Result<BTreeSet<Digest>, StoreError> {
+        let mut blobs = self.attached(index)?;
+        for child in self.below(index)? {
+            blobs.extend(self.attached(&child)?);
         }
         Ok(blobs)
     }

@@ -26,8 +26,9 @@ const BUSY: Duration = Duration::from_secs(60);
 /// `boot` is the boot that wrote the blob, or digested it last; `synced` says that it was made durable. `forms` holds what a layer
 /// is in a compression; `origins` which repositories hold a blob or manifest, and as what: `there` is another digest where a push
 /// compressed layers. `image_layers.size` is that of the blob. `tags.manifest` and `memos.manifest` may name an index; its children
-/// are images or indexes, here or not.
-const SCHEMA: [&str; 4] = [
+/// are images or indexes, here or not. `index_blobs` are what it has beside images, as far as it came along. `tags.tagged` is 0 for
+/// names of before there was the column.
+const SCHEMA: [&str; 5] = [
     "
 CREATE TABLE blobs (
     digest BLOB PRIMARY KEY, size INTEGER NOT NULL, boot TEXT NOT NULL, synced INTEGER NOT NULL DEFAULT 0
@@ -76,6 +77,10 @@ CREATE TABLE index_children (
     digest BLOB NOT NULL, position INTEGER NOT NULL, child BLOB NOT NULL, PRIMARY KEY (digest, position)
 ) WITHOUT ROWID;
 CREATE INDEX index_parents ON index_children (child);
+",
+    "
+CREATE TABLE index_blobs (digest BLOB NOT NULL, blob BLOB NOT NULL, PRIMARY KEY (digest, blob)) WITHOUT ROWID;
+ALTER TABLE tags ADD COLUMN tagged INTEGER NOT NULL DEFAULT 0;
 ",
 ];
 
@@ -216,6 +221,9 @@ impl Database {
 fn failure(path: &Path, source: rusqlite::Error) -> StoreError {
     let path = path.to_owned();
     match source.sqlite_error_code() {
+        Some(ErrorCode::ReadOnly) => StoreError::ReadOnly {
+            path: path.parent().unwrap_or(&path).to_owned(),
+        },
         Some(ErrorCode::DiskFull) => StoreError::NoSpace { path },
         Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) if is_nearly_full(&path) => {
             StoreError::NoSpace { path }

@@ -98,6 +98,7 @@ fn only_platform(mut findings: Findings, selection: &Selection) -> Result<Findin
         .map(|found| found.image.manifest_digest)
         .collect();
     for index in &mut findings.indexes {
+        index.companions.clear();
         index.manifests.retain(|manifest| kept.contains(manifest));
     }
     findings.indexes.retain(|index| !index.manifests.is_empty());

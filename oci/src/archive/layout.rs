@@ -1,6 +1,7 @@
 //! Finds the images of an OCI layout (OCI image specification, "Image Layout"): from `index.json`,
 //! through nested indexes, to one manifest per image. Unaware of docker's `manifest.json`.
 
+use super::companions;
 use super::documents::{Documents, same_count, same_layer};
 use super::find::{Found, StoredLayer};
 use super::load::{LoadedImage, LoadedIndex, LoadedLayer};
@@ -93,8 +94,7 @@ struct Expanded {
     indexes: Vec<LoadedIndex>,
 }
 
-/// All images below an index that are there. Attestations are left behind: they are about files
-/// that only their own tools read.
+/// All images below an index that are there, and what it has beside images.
 fn expand(
     documents: &mut Documents<'_>,
     descriptor: &Descriptor,
@@ -110,9 +110,13 @@ fn expand(
     let mut found = Expanded::default();
     let mut loaded = LoadedIndex::new(bytes, names);
     let mut absent = None;
-    for child in index.manifests.into_iter().filter(is_image) {
+    for child in index.manifests {
         let name = blob_path(&child.digest);
-        if documents.members.find(&name)?.is_none() {
+        if !is_image(&child) {
+            loaded
+                .companions
+                .push(companions::blobs(documents, &child)?);
+        } else if documents.members.find(&name)?.is_none() {
             absent.get_or_insert(name);
         } else if is_index(&child.media_type) {
             let more = expand(documents, &child, &[], below)?;

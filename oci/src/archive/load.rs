@@ -63,6 +63,8 @@ pub struct LoadedIndex {
     pub digest: Digest,
     /// The manifests of those of its images that are there.
     pub manifests: Vec<Digest>,
+    /// What it lists beside images and is there: of each the blobs, its manifest first.
+    pub companions: Vec<Vec<Descriptor>>,
 }
 
 /// One image of an archive.
@@ -195,6 +197,7 @@ impl LoadedIndex {
             digest: Digest::of(&bytes),
             bytes,
             manifests: Vec::new(),
+            companions: Vec::new(),
         };
         index.add_names(names);
         index

@@ -2,7 +2,7 @@
 //! resolved, and readers. Unaware of images. Names are keys of a map; the file system is asked only
 //! for a directory's own files, and nothing is ever unpacked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -25,6 +25,8 @@ pub(super) struct Members {
     passed: BTreeMap<String, Vec<u8>>,
     /// Layers that were taken, by name.
     received: BTreeMap<String, Received>,
+    /// Other blobs that were taken, by name.
+    taken: BTreeSet<String>,
     files: BTreeMap<String, Member>,
     name_bytes: usize,
 }
@@ -95,6 +97,22 @@ impl Members {
     /// The layer that was taken from a file.
     pub(super) fn received(&self, blob: &Blob) -> Option<&Received> {
         self.received.get(&blob.name)
+    }
+
+    /// Remembers another blob that was taken.
+    pub(super) fn take(&mut self, name: String) {
+        self.taken.insert(name);
+    }
+
+    /// Whether a blob was taken already.
+    pub(super) fn is_taken(&self, name: &str) -> bool {
+        self.taken.contains(name) || self.received.contains_key(name)
+    }
+
+    /// Whether a file's bytes can still be had, or were taken.
+    pub(super) fn has(&self, blob: &Blob) -> bool {
+        let is_kept = self.source.is_some() || self.passed.contains_key(&blob.name);
+        is_kept || self.is_taken(&blob.name)
     }
 
     fn index_tar(&mut self, volumes: &Volumes) -> Result<(), LoadError> {

@@ -6,7 +6,7 @@ use std::io;
 
 use serde::Serialize;
 
-use super::save::{BlobSource, SaveImage, Saving};
+use super::save::{BlobSource, SaveImage, SaveIndex, Saving};
 use super::{
     DOCKER_FILE, Format, IMAGE_NAME, INDEX_FILE, LAYOUT, LAYOUT_FILE, RECEIPT_FILE, REF_NAME,
     REPOSITORIES_FILE, SaveError, blob_path,
@@ -99,7 +99,7 @@ pub(super) fn plan(saving: &Saving, blobs: &dyn BlobSource) -> Result<Vec<Item>,
     }
     match format {
         Format::DockerArchive => items.extend(docker_files(&images, saving, blobs)?),
-        _ => items.extend(oci_blobs(&images, saving)),
+        _ => items.extend(oci_blobs(&images, saving, blobs)?),
     }
     Ok(items)
 }
@@ -289,9 +289,22 @@ fn repositories<'a>(
 
 /// Documents first, so that whoever reads a stream knows what each layer should be before it comes;
 /// both by digest.
-fn oci_blobs(images: &[Image<'_>], saving: &Saving) -> Vec<Item> {
+fn oci_blobs(
+    images: &[Image<'_>],
+    saving: &Saving,
+    blobs: &dyn BlobSource,
+) -> Result<Vec<Item>, SaveError> {
     let (mut documents, mut layers) = (BTreeMap::new(), BTreeMap::new());
     for index in &saving.indexes {
+        for (digest, size) in companions(index, blobs)? {
+            let is_document = size <= document::MAX_DOCUMENT as u64;
+            let place = if is_document {
+                &mut documents
+            } else {
+                &mut layers
+            };
+            place.insert(digest, Content::Blob { digest, size });
+        }
         documents.insert(
             Digest::of(&index.bytes),
             Content::Bytes(index.bytes.clone()),
@@ -321,7 +334,19 @@ fn oci_blobs(images: &[Image<'_>], saving: &Saving) -> Vec<Item> {
             name: blob_path(&digest),
             content,
         });
-    directories.into_iter().chain(blobs).collect()
+    Ok(directories.into_iter().chain(blobs).collect())
+}
+
+/// What an index needs beside images, with its sizes.
+fn companions(index: &SaveIndex, blobs: &dyn BlobSource) -> Result<Vec<(Digest, u64)>, SaveError> {
+    let sized = |digest: &Digest| match blobs.open(digest) {
+        Ok((size, _)) => Ok((*digest, size)),
+        Err(source) => Err(SaveError::Blob {
+            digest: *digest,
+            source,
+        }),
+    };
+    index.companions.iter().map(sized).collect()
 }
 
 fn is_left_out(saving: &Saving, blob: &Digest) -> bool {

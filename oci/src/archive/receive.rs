@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufReader, ErrorKind, Read};
 
+use super::companions;
 use super::documents::Documents;
 use super::find::{Findings, StoredLayer, find};
 use super::input::{self, Input, Opened};
@@ -19,6 +20,7 @@ use super::members::{Members, entry_name};
 use super::receipt::Receipt;
 use super::{LoadError, MAX_DOCUMENTS, MAX_SPOOL};
 use crate::compression::{self, Encoding};
+use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::document::MAX_DOCUMENT;
 use crate::tarfile::{self, Entries, Entry, Kind};
@@ -81,6 +83,12 @@ pub trait Receiver {
         incoming: &Incoming,
         content: &mut dyn Read,
     ) -> Result<Received, Self::Error>;
+
+    /// Takes a blob that an index needs beside images ([`LoadedIndex::companions`]), verifying it.
+    ///
+    /// # Errors
+    /// Why it cannot be taken.
+    fn companion(&mut self, blob: &Descriptor, content: &mut dyn Read) -> Result<(), Self::Error>;
 }
 
 /// The images of an archive whose layers were received.
@@ -130,7 +138,23 @@ fn sought<R: Receiver>(
         drop(content);
         members.receive(stored.blob.name().into(), received);
     }
-    Ok(contents(&members, selection)?)
+    finish(&members, selection, receiver)
+}
+
+/// What all this makes; hands over what was kept for it.
+fn finish<R: Receiver>(
+    members: &Members,
+    selection: &Selection,
+    receiver: &mut R,
+) -> Result<Contents, R::Error> {
+    let contents = contents(members, selection)?;
+    for (name, blob) in companions::by_name(&contents.indexes) {
+        let Some(file) = members.find(&name)?.filter(|_| !members.is_taken(&name)) else {
+            continue;
+        };
+        receiver.companion(&blob, &mut *members.open(&file)?)?;
+    }
+    Ok(contents)
 }
 
 /// The files of layers, each once.
@@ -184,13 +208,16 @@ fn announcement(
 
 fn contents(members: &Members, selection: &Selection) -> Result<Contents, LoadError> {
     let mut documents = Documents::new(members, true);
-    let findings = find(&mut documents, selection)?;
+    let mut findings = find(&mut documents, selection)?;
     let receipt = Receipt::find(&mut documents)?;
     // What is in its place but was not taken looked like no layer.
     let taken = |stored: &&StoredLayer| members.received(&stored.blob).is_some();
     let mut stored = findings.images.iter().flat_map(|found| &found.layers);
     if let Some(other) = stored.by_ref().flatten().find(|stored| !taken(stored)) {
         return Err(LoadError::NotKept(other.blob.name().into()));
+    }
+    for index in &mut findings.indexes {
+        companions::keep_whole(index, members)?;
     }
     Ok(Contents {
         images: findings
@@ -216,22 +243,25 @@ fn streamed<R: Receiver>(
     let mut stream = Stream {
         members: Members::default(),
         expected: None,
+        companions: BTreeMap::new(),
         budget: MAX_DOCUMENTS,
     };
     while let Some(entry) = entries.next_entry().map_err(|e| told(e, encoding))? {
         let name = entry_name(&entry)?;
         let looks = match entry.kind {
             Kind::File => look(&mut entries, &entry).map_err(|e| told(e.into(), encoding))?,
-            _ => Looks::Other,
+            _ => Looks::Other(Vec::new()),
         };
         match looks {
             Looks::Layer(start) => {
                 stream.know_what_comes(selection, receiver)?;
-                let incoming = stream.incoming(&name, &entry);
                 let mut content = start.as_slice().chain(entries.content());
-                let received = receiver.layer(&incoming, &mut content)?;
                 stream.members.pass(name.clone(), &entry, None)?;
-                stream.members.receive(name, received);
+                if !stream.companion(&name, &mut content, receiver)? {
+                    let incoming = stream.incoming(&name, &entry);
+                    let received = receiver.layer(&incoming, &mut content)?;
+                    stream.members.receive(name, received);
+                }
             }
             Looks::Document(start) => {
                 stream.pay(entry.size)?;
@@ -240,11 +270,18 @@ fn streamed<R: Receiver>(
                 rest.map_err(|e| told(e.into(), encoding))?;
                 stream.members.pass(name, &entry, Some(bytes))?;
             }
-            Looks::Other => stream.members.pass(name, &entry, None)?,
+            Looks::Other(start) => {
+                stream.members.pass(name.clone(), &entry, None)?;
+                if entry.kind == Kind::File && name.starts_with("blobs/") {
+                    stream.know_what_comes(selection, receiver)?;
+                    let mut content = start.as_slice().chain(entries.content());
+                    stream.companion(&name, &mut content, receiver)?;
+                }
+            }
         }
     }
     stream.know_what_comes(selection, receiver)?;
-    Ok(contents(&stream.members, selection)?)
+    finish(&stream.members, selection, receiver)
 }
 
 /// A stream that is being read.
@@ -252,6 +289,8 @@ struct Stream {
     members: Members,
     /// What the documents that came before the first layer say about layers, by name.
     expected: Option<BTreeMap<String, (Digest, Digest)>>,
+    /// What they say about blobs that indexes need beside images, by name.
+    companions: BTreeMap<String, Descriptor>,
     /// Bytes of documents that may still be kept.
     budget: u64,
 }
@@ -278,8 +317,8 @@ impl Stream {
         }
         let mut documents = Documents::new(&self.members, false);
         let receipt = Receipt::find(&mut documents)?;
-        let found = match find(&mut documents, selection) {
-            Ok(findings) => findings.images,
+        let findings = match find(&mut documents, selection) {
+            Ok(findings) => findings,
             // What is missing may come later, also the layers that docker 25.0.0 left out of its
             // OCI manifests.
             Err(
@@ -288,9 +327,11 @@ impl Stream {
                 | LoadError::TooOld
                 | LoadError::NotKept(_)
                 | LoadError::LayerCount { .. },
-            ) => Vec::new(),
+            ) => Findings::default(),
             Err(error) => return Err(error.into()),
         };
+        self.companions = companions::by_name(&findings.indexes);
+        let found = findings.images;
         let mut announcement = Announcement {
             receipt,
             ..Announcement::default()
@@ -324,6 +365,26 @@ impl Stream {
         Ok(())
     }
 
+    /// Hands over a blob that an index needs beside images; `false` for any other.
+    fn companion<R: Receiver>(
+        &mut self,
+        name: &str,
+        content: &mut dyn Read,
+        receiver: &mut R,
+    ) -> Result<bool, R::Error> {
+        let is_layer = |known: &BTreeMap<_, _>| known.contains_key(name);
+        let Some(blob) = self
+            .companions
+            .get(name)
+            .filter(|_| !self.expected.as_ref().is_some_and(is_layer))
+        else {
+            return Ok(false);
+        };
+        receiver.companion(blob, content)?;
+        self.members.take(name.to_owned());
+        Ok(true)
+    }
+
     fn incoming(&self, name: &str, entry: &Entry) -> Incoming {
         let expected = self.expected.as_ref().and_then(|known| known.get(name));
         let named = name
@@ -342,7 +403,7 @@ impl Stream {
 enum Looks {
     Layer(Vec<u8>),
     Document(Vec<u8>),
-    Other,
+    Other(Vec<u8>),
 }
 
 fn look<R: Read>(entries: &mut Entries<R>, entry: &Entry) -> std::io::Result<Looks> {
@@ -355,7 +416,7 @@ fn look<R: Read>(entries: &mut Entries<R>, entry: &Entry) -> std::io::Result<Loo
     Ok(match (is_layer, entry.size <= MAX_DOCUMENT as u64) {
         (true, _) => Looks::Layer(start),
         (false, true) => Looks::Document(start),
-        (false, false) => Looks::Other,
+        (false, false) => Looks::Other(start),
     })
 }
 

@@ -41,12 +41,14 @@ pub struct SaveIndex {
     /// Its names. May be empty.
     pub references: Vec<Reference>,
     /// The index, verbatim. It names no manifests but those of images that are saved as well, and
-    /// attestations.
+    /// those among its companions.
     pub bytes: Vec<u8>,
     /// The manifest that stands for it where there can be only one: in `manifest.json`.
     pub preferred: Digest,
     /// The manifests of all its images, which have no names of their own.
     pub manifests: Vec<Digest>,
+    /// Other blobs that it needs: indexes inside it, and what it lists beside images.
+    pub companions: Vec<Digest>,
 }
 
 /// What an archive is to hold.

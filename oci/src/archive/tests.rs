@@ -212,6 +212,7 @@ struct Keeper {
     announced: usize,
     absent: usize,
     taken: Vec<Incoming>,
+    companions: Vec<Digest>,
 }
 
 impl Receiver for Keeper {
@@ -249,6 +250,14 @@ impl Receiver for Keeper {
             diff_id: Digest::of(&tar),
             encoding,
         })
+    }
+
+    fn companion(&mut self, blob: &Descriptor, content: &mut dyn Read) -> Result<(), LoadError> {
+        let mut bytes = Vec::new();
+        content.read_to_end(&mut bytes)?;
+        assert!(blob.describes(&bytes));
+        self.companions.push(blob.digest);
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use crate::listing::{Header, Listing};
 use crate::template::value::{Value, field};
 use crate::{session, units};
 use clap::Args;
+use kiln_cache::Store;
 use kiln_engine::session::seconds;
 use kiln_oci::Reference;
 use kiln_parser::glob;
@@ -102,7 +103,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         rows.extend(
             names
                 .into_iter()
-                .map(|name| row(listed, name, now, arguments.no_trunc)),
+                .map(|name| row(&store, listed, name, now, arguments.no_trunc)),
         );
     }
     listing.print(&rows)
@@ -130,8 +131,10 @@ fn shown_names<'a>(listed: &'a Listed, filters: &Filters) -> Vec<Option<&'a Refe
         .collect()
 }
 
-fn row(listed: &Listed, name: Option<&Reference>, now: i64, whole: bool) -> Value {
+fn row(store: &Store, listed: &Listed, name: Option<&Reference>, now: i64, whole: bool) -> Value {
     let image = &listed.image;
+    // of several platforms, the digest that a registry knows them all by
+    let named = name.and_then(|name| store.find_named(&name.to_string()).ok());
     let none = || "<none>".to_owned();
     let absent = || "N/A".to_owned();
     let size = units::bytes(image.size);
@@ -141,7 +144,7 @@ fn row(listed: &Listed, name: Option<&Reference>, now: i64, whole: bool) -> Valu
         listed
             .created
             .map_or_else(absent, |created| units::ago(now - created)),
-        image.manifest.to_string(),
+        named.unwrap_or(image.manifest).to_string(),
         if whole {
             image.id.to_string()
         } else {

@@ -6,6 +6,7 @@ use crate::{catalog, session, table};
 use clap::Args;
 use kiln_cache::{ImageError, ImageSummary, Store};
 use kiln_oci::{Digest, Reference};
+use std::collections::BTreeMap;
 
 /// Arguments of `kiln rmi`.
 #[derive(Debug, Args)]
@@ -40,34 +41,40 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
 }
 
 fn is_absent(store: &Store, name: &str) -> bool {
-    matches!(store.find_image(name), Err(ImageError::NotFound { .. }))
+    matches!(store.find_named(name), Err(ImageError::NotFound { .. }))
 }
 
 fn remove(store: &Store, name: &str, force: bool) -> Result<(), Failure> {
-    let found = catalog::find(store, name)?;
+    let found = catalog::named(store, name)?;
+    let names = store.names_of(&found)?;
     let named = Reference::parse(name).ok().map(Reference::with_default_tag);
-    if let Some(named) = named.filter(|named| found.references.contains(named)) {
+    if let Some(named) = named.filter(|named| names.contains(named)) {
         untag(store, &named)?;
-        if found.references.len() == 1 {
-            let whole = found.index.unwrap_or(found.manifest_digest);
-            delete(store, &whole, &found.config_digest)?;
-        }
-        return Ok(());
+        return if names.len() == 1 {
+            delete(store, &found)
+        } else {
+            Ok(())
+        };
     }
     // An image may have come with several manifests; its ID means all of them.
     let images = store.images()?;
-    let same: Vec<&ImageSummary> = images
-        .iter()
-        .filter(|image| image.id == found.config_digest)
-        .collect();
-    let names: Vec<String> = same
-        .iter()
-        .flat_map(|image| image.references.iter().map(Reference::familiar))
-        .collect();
-    if names.len() > 1 && !force {
-        let message = format!("{name} has several names: {}", names.join(", "));
+    let id = images.iter().find(|image| image.manifest == found);
+    let same = |image: &&ImageSummary| id.is_some_and(|found| found.id == image.id);
+    let same: Vec<&ImageSummary> = images.iter().filter(same).collect();
+    let mut all: Vec<&Reference> = same.iter().flat_map(|image| &image.references).collect();
+    all.extend(&names);
+    all.sort();
+    all.dedup();
+    if all.len() > 1 && !force {
+        let all: Vec<String> = all.into_iter().map(Reference::familiar).collect();
+        let message = format!("{name} has several names: {}", all.join(", "));
         return Err(Failure::new(Kind::Build, message)
             .hint("name one of them, or use --force to remove all"));
+    }
+    if same.is_empty() {
+        // an index
+        names.iter().try_for_each(|name| untag(store, name))?;
+        return delete(store, &found);
     }
     same.into_iter().try_for_each(|image| whole(store, image))
 }
@@ -83,12 +90,12 @@ pub fn whole(store: &Store, image: &ImageSummary) -> Result<(), Failure> {
         .try_for_each(|name| untag(store, name))?;
     // with an index go its images
     let Some((first, others)) = image.indexes.split_first() else {
-        return delete(store, &image.manifest, &image.id);
+        return delete(store, &image.manifest);
     };
     for index in others {
         store.remove_image(index)?;
     }
-    delete(store, first, &image.id)
+    delete(store, first)
 }
 
 fn untag(store: &Store, name: &Reference) -> Result<(), Failure> {
@@ -97,8 +104,15 @@ fn untag(store: &Store, name: &Reference) -> Result<(), Failure> {
     Ok(())
 }
 
-fn delete(store: &Store, manifest: &Digest, id: &Digest) -> Result<(), Failure> {
-    store.remove_image(manifest)?;
-    table::line(&format!("Deleted: {id}"));
+/// Removes an image, or an index with those of its images that nothing else has, and says which went.
+fn delete(store: &Store, found: &Digest) -> Result<(), Failure> {
+    let ids =
+        |images: Vec<ImageSummary>| images.into_iter().map(|image| (image.manifest, image.id));
+    let before = ids(store.images()?);
+    store.remove_image(found)?;
+    let after: BTreeMap<Digest, Digest> = ids(store.images()?).collect();
+    for (_, id) in before.filter(|(manifest, _)| !after.contains_key(manifest)) {
+        table::line(&format!("Deleted: {id}"));
+    }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
 use crate::units::{bytes, counted, parse_bytes};
-use crate::{output, session, table};
+use crate::{catalog, output, session, table};
 use clap::{Args, ValueEnum};
 use kiln_cache::Store;
 use kiln_engine::archive::{self, SaveOptions, Saved};
@@ -80,6 +80,9 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         bases: arguments.base.clone(),
     };
     let store = session::store(globals)?;
+    for name in &arguments.images {
+        catalog::named(&store, name)?;
+    }
     let saved = write(&store, &arguments, &options)?;
     if saved.is_reduced {
         table::warning(

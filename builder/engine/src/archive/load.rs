@@ -11,7 +11,7 @@ use kiln_oci::archive::{
     Receiver, Selection,
 };
 use kiln_oci::tarfile::TarError;
-use kiln_oci::{Digest, Encoding, Platform, Reference};
+use kiln_oci::{Descriptor, Digest, Encoding, Platform, Reference};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
@@ -39,6 +39,7 @@ pub fn load(
     let mut intake = Intake {
         store,
         fresh: Vec::new(),
+        companions: Vec::new(),
     };
     let outcome = archive::receive(input, &selection, &mut intake)
         .and_then(|contents| intake.publish(&contents, &mut each));
@@ -52,6 +53,7 @@ pub fn load(
         Err(error) => {
             if is_refusal(&error) {
                 // The refusal is what counts; what stays is nothing but space.
+                intake.fresh.append(&mut intake.companions);
                 let _ = intake.withdraw();
             }
             Err(error)
@@ -91,6 +93,8 @@ struct Intake<'a> {
     store: &'a Store,
     /// Layers that were not there before.
     fresh: Vec<Digest>,
+    /// Blobs of indexes that were not there before.
+    companions: Vec<Digest>,
 }
 
 impl Receiver for Intake<'_> {
@@ -128,14 +132,27 @@ impl Receiver for Intake<'_> {
             failure: None,
         };
         let taken = self.store.take_layer(&mut content, &known);
-        if let (Err(_), Some(failure)) = (&taken, content.failure) {
-            return Err(ArchiveError::Load(archive_ended(&incoming.name, failure)));
-        }
-        let (layer, is_new) = taken?;
+        let (layer, is_new) = content.explain(&incoming.name, taken)?;
         if is_new {
             self.fresh.push(layer.diff_id());
         }
         received(self.store, &layer, incoming)
+    }
+
+    fn companion(&mut self, blob: &Descriptor, content: &mut dyn Read) -> Result<(), ArchiveError> {
+        self.store.pin(&[blob.digest])?;
+        if self.store.has_blob(&blob.digest)? {
+            return Ok(());
+        }
+        let mut content = Noting {
+            reader: content,
+            failure: None,
+        };
+        let expected = Some((blob.digest, blob.size));
+        let taken = self.store.put_blob(&mut content, expected);
+        let digest = content.explain(&blob.digest.to_string(), taken)?;
+        self.companions.push(digest);
+        Ok(())
     }
 }
 
@@ -143,6 +160,16 @@ impl Receiver for Intake<'_> {
 struct Noting<'a> {
     reader: &'a mut dyn Read,
     failure: Option<io::Error>,
+}
+
+impl Noting<'_> {
+    /// What was taken; a failure of the archive explains that of the store.
+    fn explain<T>(self, name: &str, taken: Result<T, StoreError>) -> Result<T, ArchiveError> {
+        match (taken, self.failure) {
+            (Err(_), Some(failure)) => Err(ArchiveError::Load(archive_ended(name, failure))),
+            (taken, _) => Ok(taken?),
+        }
+    }
 }
 
 impl Read for Noting<'_> {
@@ -257,6 +284,9 @@ impl Intake<'_> {
         }
         for index in &contents.indexes {
             let digest = self.store.put_index(&index.bytes)?;
+            let companions = index.companions.iter().flatten();
+            let companions: Vec<Digest> = companions.map(|blob| blob.digest).collect();
+            self.store.attach(&digest, &companions)?;
             let host = |image: &&LoadedImage| {
                 index.manifests.contains(&image.manifest_digest)
                     && image.platform().matches(&Platform::host())

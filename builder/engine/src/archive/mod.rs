@@ -3,6 +3,7 @@
 
 mod change;
 mod delta;
+pub(crate) mod fetch;
 mod import;
 mod load;
 mod platforms;
@@ -47,6 +48,17 @@ pub enum ArchiveError {
         missing: Vec<Digest>,
         /// What the archive was made against, as far as it says.
         bases: Vec<String>,
+    },
+    /// Layers are known by description only, and do not come.
+    #[error(
+        "{} cannot be fetched, and nothing was written",
+        crate::archive::layers(missing)
+    )]
+    Unfetched {
+        /// Their blobs.
+        missing: Vec<Digest>,
+        /// Why the first of them did not come.
+        source: StoreError,
     },
     /// An image is for another platform than the one asked for.
     #[error("{name} is an image for {actual}, not for {wanted}")]

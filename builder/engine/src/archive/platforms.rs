@@ -1,8 +1,9 @@
 //! Images of several platforms on their way into an archive. Unaware of archive formats.
 //!
-//! An index goes out verbatim when all that it lists goes with it. One that lists platforms which the store has not, or attestations,
-//! is written anew with what is there: several tools refuse archives that list what they do not hold. Where only one image is there, it
-//! goes out alone.
+//! An index goes out verbatim, with the indexes and attestations in it, when all that it lists is here. One that lists what the store
+//! has not is written anew with the images that are there: several tools refuse archives that list what they do not hold. So is one
+//! whose layers are compressed otherwise, because its manifests are other ones then; attestations are about the old ones and stay
+//! behind. Where only one image is there, it goes out alone.
 
 use super::ArchiveError;
 use super::save::{SaveOptions, document, manifest};
@@ -19,7 +20,7 @@ pub(super) struct Several {
     pub(super) is_reduced: bool,
 }
 
-/// The images of an index that the store has, and the index above them; `None` when there is only one.
+/// The images of an index that the store has, and the index above them; `None` when there is only one in a reduced index.
 pub(super) fn several(
     store: &Store,
     digest: &Digest,
@@ -28,15 +29,17 @@ pub(super) fn several(
     options: &SaveOptions,
 ) -> Result<Option<Several>, ArchiveError> {
     let here = store.images_of(digest)?;
-    if here.len() < 2 {
+    let companions = store.companions(digest)?;
+    if here.is_empty() || (here.len() < 2 && companions.is_none()) {
         return Ok(None);
     }
-    let mut index = Index::parse(&bytes).map_err(|source| document(*digest, source))?;
+    let original = Index::parse(&bytes).map_err(|source| document(*digest, source))?;
     let (mut images, mut entries) = (Vec::new(), Vec::new());
     for (platform, listed) in &here {
         let image = store.image(listed)?;
         let manifest = manifest(store, &image, options.compression)?;
-        let known = index.manifests.iter().find(|entry| entry.digest == *listed);
+        let known = original.manifests.iter();
+        let known = known.clone().find(|entry| entry.digest == *listed);
         entries.push(describe(&manifest, platform, known)?);
         images.push(SaveImage {
             references: Vec::new(),
@@ -45,23 +48,36 @@ pub(super) fn several(
         });
     }
     let manifests: Vec<Digest> = entries.iter().map(|entry| entry.digest).collect();
-    let host = Platform::host();
-    let preferred = here
-        .iter()
-        .position(|(platform, _)| platform.matches(&host));
-    let is_same = index.manifests == entries;
-    let is_reduced = entries.len() < index.manifests.len();
-    index.manifests = entries;
+    let is_same = here.iter().map(|(_, listed)| listed).eq(&manifests);
+    let verbatim = companions.filter(|_| is_same);
+    let is_reduced = verbatim.is_none() && entries.len() < original.manifests.len();
+    let bytes = match &verbatim {
+        Some(_) => bytes,
+        None => Index {
+            manifests: entries,
+            ..original
+        }
+        .to_bytes(),
+    };
     Ok(Some(Several {
         images,
         index: SaveIndex {
             references: reference.into_iter().collect(),
-            bytes: if is_same { bytes } else { index.to_bytes() },
-            preferred: manifests[preferred.unwrap_or(0)],
+            bytes,
+            preferred: preferred(&here, &manifests),
             manifests,
+            companions: verbatim.unwrap_or_default(),
         },
         is_reduced,
     }))
+}
+
+/// The manifest that stands for all where there can be only one: that for this machine, else the first.
+fn preferred(here: &[(Platform, Digest)], manifests: &[Digest]) -> Digest {
+    let host = Platform::host();
+    let fits = |(platform, _): &(Platform, Digest)| platform.matches(&host);
+    let position = here.iter().position(fits);
+    manifests[position.unwrap_or(0)]
 }
 
 /// The entry of the index: the one that it has, unless the manifest is another one now.

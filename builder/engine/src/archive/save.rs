@@ -1,8 +1,8 @@
 //! Writes images of the store as archives. Unaware of files: it writes to whatever it is given.
 
-use super::ArchiveError;
 use super::delta::{Base, receipt};
 use super::platforms::several;
+use super::{ArchiveError, fetch};
 use kiln_cache::{Store, StoredImage};
 use kiln_oci::archive::{self, BlobSource, Format, SaveImage, SaveIndex, Saving, Target};
 use kiln_oci::{Digest, ImageConfig, LayerCompression, Manifest, Platform, Reference, media_type};
@@ -70,6 +70,7 @@ pub fn save(
         let bases: Vec<Base> = options.bases.iter().map(find).collect::<Result<_, _>>()?;
         saving.receipt = Some(receipt(&saving.images, &bases)?);
     }
+    fetch::layers(store, &saving)?;
     archive::write(target, &saving, &Blobs(store), &|_| ())?;
     let left_out = saving.receipt.iter().flat_map(|receipt| &receipt.layers);
     let saved = Saved {
@@ -94,7 +95,7 @@ fn add(
     if options.platform.is_none()
         && let Some(bytes) = store.index(&digest)?
     {
-        let reference = named_by(&store.find_image(name)?, name);
+        let reference = named_by(&store.names_of(&digest)?, name);
         if let Some(several) = several(store, &digest, bytes, reference, options)? {
             saving.images.extend(several.images);
             add_index(saving, several.index);
@@ -107,7 +108,7 @@ fn add(
     };
     check_platform(name, &image, options)?;
     saving.images.push(SaveImage {
-        references: named_by(&image, name).into_iter().collect(),
+        references: named_by(&image.references, name).into_iter().collect(),
         manifest: manifest(store, &image, options.compression)?,
         config: image.config,
     });
@@ -165,6 +166,9 @@ pub(crate) fn manifest(
     };
     let mut manifest = Manifest::parse(&image.manifest)
         .map_err(|source| document(image.manifest_digest, source))?;
+    let blobs = manifest.layers.iter().map(|layer| layer.digest);
+    let layers: Vec<_> = image.diff_ids.iter().copied().zip(blobs).collect();
+    fetch::bring(store, &layers)?;
     let mut is_changed = false;
     for (layer, diff_id) in manifest.layers.iter_mut().zip(&image.diff_ids) {
         let wanted = store.compressed_layer(diff_id, compression)?;
@@ -187,12 +191,8 @@ pub(crate) fn manifest(
     Ok(manifest.to_bytes())
 }
 
-/// The reference of `image` that `name` means, unless it is the start of an id.
-fn named_by(image: &StoredImage, name: &str) -> Option<Reference> {
+/// The one of an image's names that `name` means, unless it is the start of an id.
+fn named_by(references: &[Reference], name: &str) -> Option<Reference> {
     let reference = Reference::parse(name).ok()?.with_default_tag();
-    image
-        .references
-        .iter()
-        .find(|known| **known == reference)
-        .cloned()
+    references.contains(&reference).then_some(reference)
 }

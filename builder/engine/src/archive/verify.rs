@@ -8,7 +8,7 @@ use kiln_oci::archive::{
     self, Announcement, Contents, Incoming, Input, LoadedImage, Received, Receiver, Selection,
 };
 use kiln_oci::compression::Limited;
-use kiln_oci::{Digest, Encoding, HashingReader, Platform, Reference, compression};
+use kiln_oci::{Descriptor, Digest, Encoding, HashingReader, Platform, Reference, compression};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -176,6 +176,20 @@ impl Receiver for Checker {
             }
         }
         Ok(found.0)
+    }
+
+    fn companion(&mut self, blob: &Descriptor, content: &mut dyn Read) -> Result<(), ArchiveError> {
+        let mut reader = HashingReader::new(content);
+        let read = io::copy(&mut reader, &mut io::sink());
+        let (_, digest, _) = reader.finish();
+        let expected = blob.digest;
+        if let Err(error) = read {
+            self.problems.push(format!("{expected}: {error}"));
+        } else if digest != expected {
+            self.problems
+                .push(format!("{expected}: its digest is {digest}"));
+        }
+        Ok(())
     }
 }
 

@@ -151,6 +151,7 @@ fn index(
         bytes: index.to_bytes(),
         preferred: manifests[preferred.unwrap_or(0)],
         manifests,
+        companions: Vec::new(),
     }
 }
 
@@ -160,6 +161,7 @@ impl Exporter for Archive {
             return Ok(());
         };
         let saving = self.saving(result)?;
+        crate::archive::fetch::layers(&result.session.store, &saving)?;
         let blobs = Blobs(&result.session.store);
         match destination {
             Destination::File(path) if !self.is_tar => folder(path, &saving, &blobs),

@@ -197,6 +197,7 @@ fn indexes_are_saved_whole_and_docker_sees_one_of_them() {
             bytes: index.clone().into_bytes(),
             preferred: Digest::of(&amd.manifest),
             manifests: vec![Digest::of(&amd.manifest), Digest::of(&arm.manifest)],
+            companions: Vec::new(),
         }],
         ..Saving::default()
     };

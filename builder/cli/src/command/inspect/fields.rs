@@ -4,8 +4,9 @@
 use crate::failure::{Failure, Kind};
 use crate::template::value::{Field, Value, field, optional};
 use kiln_cache::{Store, StoredImage};
+use kiln_engine::assemble::rfc3339;
+use kiln_oci::ImageConfig;
 use kiln_oci::config::{Healthcheck, RuntimeConfig};
-use kiln_oci::{ImageConfig, Reference};
 use serde_json::{Map, Value as Json};
 
 /// What Go prints for a time that is not set.
@@ -20,7 +21,7 @@ pub fn of(store: &Store, image: &StoredImage) -> Result<Value, Failure> {
         .map_err(|error| Failure::new(Kind::Environment, error.to_string()))?;
     let layers = store.layer_sizes(&image.manifest_digest)?;
     let size: u64 = layers.iter().map(|layer| layer.bytes).sum();
-    let mut fields = names(image);
+    let mut fields = names(store, image);
     fields.extend(origin(&config));
     fields.extend([
         field("Config", runtime(&config.config)),
@@ -38,28 +39,35 @@ pub fn of(store: &Store, image: &StoredImage) -> Result<Value, Failure> {
             Value::record([field("Data", Value::map([])), field("Name", "kiln")]),
         ),
         field("RootFS", root_fs(image)),
-        field("Metadata", Value::record([field("LastTagTime", NO_TIME)])),
+        field("Metadata", metadata(store, image)?),
         field("Digest", image.manifest_digest.to_string()),
     ]);
     Ok(Value::record(fields))
 }
 
-fn names(image: &StoredImage) -> Vec<Field> {
+fn names(store: &Store, image: &StoredImage) -> Vec<Field> {
     let tags = image.references.iter().map(|name| name.familiar().into());
-    let mut repositories: Vec<String> = image
-        .references
-        .iter()
-        .map(Reference::familiar_name)
-        .collect();
-    repositories.dedup();
-    let digests = repositories
-        .into_iter()
-        .map(|name| format!("{name}@{}", image.manifest_digest).into());
+    let mut digests: Vec<String> = Vec::new();
+    for name in &image.references {
+        // of several platforms, the digest that a registry knows them all by
+        let named = store.find_named(&name.to_string());
+        let digest = named.unwrap_or(image.manifest_digest);
+        digests.push(format!("{}@{digest}", name.familiar_name()));
+    }
+    digests.dedup();
+    let digests = digests.into_iter().map(Value::from);
     vec![
         field("Id", image.config_digest.to_string()),
         field("RepoTags", tags.collect::<Vec<Value>>()),
         field("RepoDigests", digests.collect::<Vec<Value>>()),
     ]
+}
+
+/// When it got its last name, in UTC.
+fn metadata(store: &Store, image: &StoredImage) -> Result<Value, Failure> {
+    let tagged = store.last_tagged(image)?;
+    let tagged = tagged.map_or_else(|| NO_TIME.to_owned(), rfc3339);
+    Ok(Value::record([field("LastTagTime", tagged)]))
 }
 
 /// How it came about. What only docker's classic builder writes is shown where it did.
