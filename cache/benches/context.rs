@@ -4,12 +4,15 @@
     reason = "a benchmark that cannot run should stop"
 )]
 
+mod support;
+
 use std::path::Path;
 use std::time::SystemTime;
 
 use divan::Bencher;
 use kiln_cache::context::scan;
-use kiln_cache::{ContextTree, Decision, OpenOptions, ScanOptions, Store};
+use kiln_cache::{ContextTree, Decision, ScanOptions, Store};
+use support::store;
 
 const FILES: usize = 100_000;
 
@@ -32,19 +35,6 @@ fn folder() -> tempfile::TempDir {
     }
     std::thread::sleep(std::time::Duration::from_millis(50));
     dir
-}
-
-fn store(root: &Path) -> Store {
-    Store::open(OpenOptions {
-        root: root.join("store"),
-        id_map_key: "bench".to_owned(),
-        rootless: false,
-        single_id: false,
-        boot_id: "bench".to_owned(),
-        read_only: false,
-        now: SystemTime::now,
-    })
-    .unwrap()
 }
 
 fn keep(_: &[u8], _: bool) -> Decision {

@@ -4,27 +4,14 @@
     reason = "a benchmark that cannot run should stop"
 )]
 
-use std::path::Path;
-use std::time::SystemTime;
+mod support;
 
 use divan::Bencher;
-use kiln_cache::{Chain, CommitOptions, Layer, Meta, OpenOptions, Store, index_tar};
+use kiln_cache::{Chain, CommitOptions, Layer, Meta, Store, index_tar};
+use support::store;
 
 fn main() {
     divan::main();
-}
-
-fn store(root: &Path) -> Store {
-    Store::open(OpenOptions {
-        root: root.join("store"),
-        id_map_key: "bench".to_owned(),
-        rootless: false,
-        single_id: false,
-        boot_id: "bench".to_owned(),
-        read_only: false,
-        now: SystemTime::now,
-    })
-    .unwrap()
 }
 
 /// Files of 4 KiB in directories of 200.

@@ -72,6 +72,22 @@ pub enum EntryKind {
     Whiteout,
 }
 
+impl EntryKind {
+    /// The letter for this type in what kiln writes: layer indexes and the text behind a tree's digest. None may ever change.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Directory { opaque: false } => b'd',
+            Self::Directory { opaque: true } => b'o',
+            Self::File { .. } => b'f',
+            Self::Symlink { .. } => b'l',
+            Self::Char { .. } => b'c',
+            Self::Block { .. } => b'b',
+            Self::Fifo => b'p',
+            Self::Whiteout => b'w',
+        }
+    }
+}
+
 /// What [`LayerWriter`](crate::LayerWriter) needs beside path and type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meta {

@@ -75,13 +75,7 @@ impl Store {
             };
             prune.run()
         })?;
-        self.database().write_with(|transaction| {
-            let rows = self.rows(transaction)?;
-            let known = rows.known();
-            doomed
-                .iter()
-                .try_for_each(|doomed| self.carry_out(doomed, &rows, &known, &mut report))
-        })?;
+        self.carry_out_all(&doomed, &mut report)?;
         report.freed += self.prune_parts(options.cache && options.budget.is_none())?;
         // what this process remembers of them
         self.inner
@@ -100,6 +94,17 @@ impl Store {
     fn rows(&self, transaction: &Transaction<'_>) -> Result<Rows, StoreError> {
         let living = self.living_leases()?;
         Rows::read(transaction, &living).map_err(|source| self.database().failed(source))
+    }
+
+    /// In a second transaction: a build may have come to want some of them since their rows went.
+    fn carry_out_all(&self, doomed: &[Doomed], report: &mut PruneReport) -> Result<(), StoreError> {
+        self.database().write_with(|transaction| {
+            let rows = self.rows(transaction)?;
+            let known = rows.known();
+            doomed
+                .iter()
+                .try_for_each(|doomed| self.carry_out(doomed, &rows, &known, report))
+        })
     }
 
     /// Moves a file to the trash, unless it is wanted again.

@@ -121,17 +121,7 @@ pub fn tree_digest<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Digest {
 
 fn write_entry(out: &mut Vec<u8>, entry: &Entry) {
     write_bytes(out, &entry.path);
-    let code = match &entry.kind {
-        EntryKind::Directory { opaque: false } => b'd',
-        EntryKind::Directory { opaque: true } => b'o',
-        EntryKind::File { .. } => b'f',
-        EntryKind::Symlink { .. } => b'l',
-        EntryKind::Char { .. } => b'c',
-        EntryKind::Block { .. } => b'b',
-        EntryKind::Fifo => b'p',
-        EntryKind::Whiteout => b'w',
-    };
-    out.push(code);
+    out.push(entry.kind.code());
     for number in [entry.mode, entry.uid, entry.gid] {
         out.extend_from_slice(&number.to_le_bytes());
     }

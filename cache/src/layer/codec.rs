@@ -61,7 +61,7 @@ pub(crate) fn encode(index: &LayerIndex) -> Vec<u8> {
 fn put_entry(out: &mut Vec<u8>, entry: &Entry, last_mtime: i64) {
     let difference = entry.mtime.wrapping_sub(last_mtime);
     let zigzag = ((difference << 1) ^ (difference >> 63)).cast_unsigned();
-    out.push(type_code(&entry.kind));
+    out.push(entry.kind.code());
     for number in [
         entry.mode.into(),
         entry.uid.into(),
@@ -92,19 +92,6 @@ fn put_entry(out: &mut Vec<u8>, entry: &Entry, last_mtime: i64) {
             put_number(out, (*minor).into());
         }
         EntryKind::Directory { .. } | EntryKind::Fifo | EntryKind::Whiteout => {}
-    }
-}
-
-fn type_code(kind: &EntryKind) -> u8 {
-    match kind {
-        EntryKind::Directory { opaque: false } => b'd',
-        EntryKind::Directory { opaque: true } => b'o',
-        EntryKind::File { .. } => b'f',
-        EntryKind::Symlink { .. } => b'l',
-        EntryKind::Char { .. } => b'c',
-        EntryKind::Block { .. } => b'b',
-        EntryKind::Fifo => b'p',
-        EntryKind::Whiteout => b'w',
     }
 }
 

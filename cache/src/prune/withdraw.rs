@@ -50,13 +50,7 @@ impl Store {
             }
             Ok((prune.report, prune.doomed))
         })?;
-        self.database().write_with(|transaction| {
-            let rows = self.rows(transaction)?;
-            let known = rows.known();
-            doomed
-                .iter()
-                .try_for_each(|doomed| self.carry_out(doomed, &rows, &known, &mut report))
-        })?;
+        self.carry_out_all(&doomed, &mut report)?;
         self.forget(&pins);
         self.empty_trash()
     }
