@@ -1,6 +1,7 @@
 //! Damaged, refused and interrupted archives: `verify` tells, `load` leaves nothing, or goes on where it was.
 
 use std::fs;
+use std::path::Path;
 
 use crate::support::hostile::listing;
 use crate::support::mode::skip;
@@ -10,6 +11,7 @@ plain_cases! {
     verify_tells_what_is_in_archives,
     verify_finds_what_is_wrong,
     what_the_store_holds_is_not_read_again,
+    an_interrupted_load_reads_only_what_is_missing,
     a_refused_archive_leaves_nothing,
     a_disk_without_room_is_seen_before,
 }
@@ -76,8 +78,8 @@ fn verify_finds_what_is_wrong(space: &Space) {
     assert!(!space.own().join("other").exists(), "verify needs no store");
 }
 
-/// Loads what comes through a pipe that ends inside the last layer, and kills the load there.
-fn kill_inside(space: &Space, start: &[u8], store: &str) {
+/// Loads what comes through a pipe that ends inside a layer, and kills the load there, when so many blobs are in the store.
+fn kill_inside(space: &Space, start: &[u8], store: &str, finished: usize) {
     use std::io::Write;
     let pipe = space.own().join("pipe");
     crate::support::Kiln::of("mkfifo", space.account())
@@ -88,7 +90,7 @@ fn kill_inside(space: &Space, start: &[u8], store: &str) {
     out.write_all(start).unwrap();
     let blobs = space.own().join(store).join("blobs");
     let begun = std::time::Instant::now();
-    while listing(&blobs).is_empty() {
+    while listing(&blobs).len() < finished {
         assert!(begun.elapsed() < crate::support::process::DEADLINE);
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
@@ -103,7 +105,7 @@ fn what_the_store_holds_is_not_read_again(space: &Space) {
     space.poem();
     let path = space.save(&["app"], "app.tar");
     let archive = fs::read(&path).unwrap();
-    kill_inside(space, &archive[..archive.len() - 12_000], "other");
+    kill_inside(space, &archive[..archive.len() - 12_000], "other", 1);
     let held: Vec<String> = listing(&space.own().join("other/blobs"))
         .iter()
         .map(|(path, _)| path.file_name().unwrap().to_str().unwrap().to_owned())
@@ -120,6 +122,61 @@ fn what_the_store_holds_is_not_read_again(space: &Space) {
     space.in_store("fresh", &["load", "-i"]).arg(&path).exits(1);
     space.in_store("other", &["load", "-i"]).arg(&path).ok();
     assert_eq!(space.in_store("other", &["fsck"]).ok().stdout, "clean\n");
+}
+
+/// Bytes that a load reads of an archive, by strace(1).
+fn bytes_read(space: &Space, archive: &Path, store: &str) -> Result<u64, String> {
+    let trace = space.own().join("trace");
+    let script = "command -v strace > /dev/null || { echo no strace; exit 0; }
+                  strace -f -y -qq -e trace=read,pread64,readv,preadv -o \"$TRACE\" kiln load -q -i \"$ARCHIVE\"";
+    let traced = space
+        .shell(script)
+        .env("TRACE", &trace)
+        .env("ARCHIVE", archive)
+        .env("KILN_STORE", space.own().join(store))
+        .run();
+    let Ok(lines) = fs::read_to_string(&trace) else {
+        return Err(format!("{}{}", traced.stdout.trim(), traced.stderr.trim()));
+    };
+    assert!(traced.status.success(), "{traced}");
+    let name = format!("<{}>", archive.display());
+    let counts = lines
+        .lines()
+        .filter(|line| line.contains(&name))
+        .filter_map(|line| line.rsplit_once("= ")?.1.trim().parse::<u64>().ok());
+    Ok(counts.sum())
+}
+
+/// After an interruption only what is missing is read, and the documents.
+fn an_interrupted_load_reads_only_what_is_missing(space: &Space) {
+    const LAYER: u64 = 3 << 20;
+    for (number, name) in ["a", "b", "c"].into_iter().enumerate() {
+        space.write(name, vec![number as u8 + 1; LAYER as usize]);
+    }
+    let text = "FROM scratch\nCOPY a /a\nCOPY b /b\nCOPY c /c\n";
+    space.build(text).ok();
+    let path = space.save(&["app"], "app.tar");
+    let archive = fs::read(&path).unwrap();
+    let whole = match bytes_read(space, &path, "fresh") {
+        Ok(whole) => whole,
+        Err(reason) => {
+            return skip(
+                "an_interrupted_load_reads_only_what_is_missing",
+                space.mode,
+                &reason,
+            );
+        }
+    };
+    assert!((3 * LAYER..4 * LAYER).contains(&whole), "{whole}");
+    // killed inside the third layer
+    kill_inside(space, &archive[..archive.len() - 100_000], "other", 2);
+    let rest = bytes_read(space, &path, "other").unwrap();
+    assert!((LAYER..LAYER + LAYER / 4).contains(&rest), "{rest}");
+    let again = bytes_read(space, &path, "other").unwrap();
+    assert!(again < 256 << 10, "{again}");
+    assert_eq!(space.in_store("other", &["fsck"]).ok().stdout, "clean\n");
+    let id = space.in_store("other", &["inspect", "-f", "{{.Id}}", "app"]);
+    assert_eq!(id.ok().stdout.trim(), space.id("app"));
 }
 
 fn a_refused_archive_leaves_nothing(space: &Space) {

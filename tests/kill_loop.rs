@@ -27,10 +27,16 @@ RUN cat /made/all /two > /sum
 ";
 
 /// xorshift64*: a sequence that a seed repeats, without a dependency.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
+    /// The sequence of a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below the limit.
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -38,7 +44,15 @@ impl Random {
     }
 }
 
-fn seed() -> u64 {
+/// The seed, told to whoever runs the tests: past the harness's capture, so that a run that hangs or is killed shows it as well.
+pub fn seed(space: &Space) -> u64 {
+    let seed = given_or_new();
+    let line = format!("kill loop [{:?}]: KILN_SEED={seed}\n", space.mode);
+    drop(std::io::stderr().write_all(line.as_bytes()));
+    seed
+}
+
+fn given_or_new() -> u64 {
     let given = std::env::var("KILN_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok());
@@ -50,17 +64,18 @@ fn seed() -> u64 {
 
 /// 50 rounds in all modes together; the two everyday ones have the most.
 fn rounds(mode: Mode) -> u64 {
-    let rounds = match mode {
+    often(match mode {
         Mode::Root => 20,
         Mode::Range => 16,
         Mode::Single => 8,
         _ => 4,
-    };
-    if std::env::var_os("KILN_NIGHTLY").is_some() {
-        rounds * 20
-    } else {
-        rounds
-    }
+    })
+}
+
+/// So many rounds, or twenty times as many.
+pub fn often(rounds: u64) -> u64 {
+    let is_nightly = std::env::var_os("KILN_NIGHTLY").is_some();
+    rounds * if is_nightly { 20 } else { 1 }
 }
 
 fn killed_at_any_moment(space: &Space) {
@@ -70,14 +85,8 @@ fn killed_at_any_moment(space: &Space) {
             format!("{number}\n").repeat(1000),
         );
     }
-    let seed = seed();
-    // Past the harness's capture: a run that hangs or is killed shows it as well.
-    drop(writeln!(
-        std::io::stderr(),
-        "kill loop [{:?}]: KILN_SEED={seed}",
-        space.mode
-    ));
-    let mut random = Random(seed);
+    let seed = seed(space);
+    let mut random = Random::new(seed);
     let build = || {
         space
             .build_json(TEXT)
@@ -114,7 +123,8 @@ fn killed_at_any_moment(space: &Space) {
     space.is_clean();
 }
 
-fn kill_at(
+/// Sends a signal that ends it, mostly SIGKILL, after so long.
+pub fn kill_at(
     running: crate::support::process::Running,
     micros: u64,
     round: u64,

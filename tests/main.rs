@@ -15,6 +15,7 @@
 mod support;
 
 mod archive_damage;
+mod archive_lazy;
 mod archive_options;
 mod archive_platforms;
 mod archives;
@@ -37,7 +38,9 @@ mod hostile_archives;
 mod hostile_layers;
 mod ignore;
 mod images;
+mod import;
 mod inspect;
+mod kill_archives;
 mod kill_loop;
 mod language;
 mod layers;

@@ -126,6 +126,20 @@ pub fn named(store: &Store, name: &str) -> Result<Digest, Failure> {
         .map_err(|error| explained(store, name, error))
 }
 
+/// A name that an image is to get, with its tag.
+///
+/// # Errors
+/// It is none, or has a digest, which nobody can choose.
+pub fn new_name(name: &str) -> Result<Reference, Failure> {
+    let parsed = Reference::parse(name);
+    let parsed = parsed.map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+    if parsed.digest.is_some() {
+        let message = format!("{name}: a digest is what an image has, not what it is called");
+        return Err(Failure::usage(message).hint("leave out the part from the @ on"));
+    }
+    Ok(parsed.with_default_tag())
+}
+
 /// What can be done about a name that finds nothing.
 fn explained(store: &Store, name: &str, error: ImageError) -> Failure {
     match error {

@@ -1,4 +1,6 @@
-//! Files that are there whole or not at all: written beside their name, synced, renamed. Unaware of what is in them.
+//! Files that are there whole or not at all: written without a name, synced, named. Unaware of what is in them.
+
+mod temporary;
 
 use crate::failure::{Failure, Kind};
 use kiln_oci::archive::{MAX_PARTS, Sums, part_path, sums_path};
@@ -6,7 +8,7 @@ use kiln_oci::{Digest, HashingWriter};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use temporary::Temporary;
 
 const BUFFER: usize = 1 << 20;
 
@@ -14,7 +16,7 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> Failure + '_ {
     move |error| Failure::new(Kind::Environment, format!("{}: {error}", path.display()))
 }
 
-/// Writes beside the target and renames: whoever reads the name sees the whole file or the one before. It is on the disk before
+/// Writes without a name and then gives it: whoever reads the name sees the whole file or the one before. It is on the disk before
 /// the name is.
 ///
 /// # Errors
@@ -37,7 +39,7 @@ pub fn file<T>(
     let temporary = out
         .into_inner()
         .map_err(|error| failed(error.into_error()))?;
-    persist(temporary, path).map_err(&failed)?;
+    temporary.persist(path, 0o666 & !umask()).map_err(&failed)?;
     sync_folder(path).map_err(&failed)?;
     Ok(written)
 }
@@ -116,7 +118,10 @@ pub fn parts<T>(
     };
     let count = out.done.len() as u64;
     for (number, (temporary, _)) in (1..).zip(out.done) {
-        persist(temporary, &part_path(path, number)).map_err(&failed)?;
+        let part = part_path(path, number);
+        temporary
+            .persist(&part, 0o666 & !umask())
+            .map_err(&failed)?;
     }
     // Parts of a longer archive that had this name.
     for number in count + 1..=MAX_PARTS {
@@ -135,8 +140,8 @@ pub fn parts<T>(
 struct Parts<'a> {
     path: &'a Path,
     size: u64,
-    done: Vec<(NamedTempFile, Digest)>,
-    current: Option<HashingWriter<BufWriter<NamedTempFile>>>,
+    done: Vec<(Temporary, Digest)>,
+    current: Option<HashingWriter<BufWriter<Temporary>>>,
 }
 
 impl Parts<'_> {
@@ -146,7 +151,7 @@ impl Parts<'_> {
         };
         let (out, digest, size) = part.finish();
         let temporary = out.into_inner().map_err(|error| error.into_error())?;
-        temporary.as_file().sync_data()?;
+        temporary.sync()?;
         self.done.push((temporary, digest));
         Ok(size)
     }
@@ -194,18 +199,8 @@ fn parent(path: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
-fn temporary(path: &Path) -> io::Result<NamedTempFile> {
-    tempfile::Builder::new()
-        .prefix(".kiln-save")
-        .tempfile_in(parent(path))
-}
-
-fn persist(temporary: NamedTempFile, path: &Path) -> io::Result<()> {
-    temporary.as_file().sync_all()?;
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666 & !umask());
-    temporary.as_file().set_permissions(mode)?;
-    temporary.persist(path).map_err(|error| error.error)?;
-    Ok(())
+fn temporary(path: &Path) -> io::Result<Temporary> {
+    Temporary::new(parent(path))
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {

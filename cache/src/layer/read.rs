@@ -8,7 +8,8 @@
 //! - Parents that nobody describes are 0755, root's, from 1970.
 //! - `.wh.x` hides `x` of lower layers and `.wh..wh..opq` all that they have in its directory, wherever in the tar they stand; an
 //!   entry beats a whiteout of its own layer, and a directory that has one is opaque. Other `.wh..wh.` names (AUFS's own) are skipped.
-//! - A hard link is the inode that its target is at that point, also when the target comes later; one into a lower layer is refused.
+//! - A hard link is the inode that its target is at that point, also when the target comes later; one into a lower layer is refused, as
+//!   docker, podman and containerd refuse it on overlayfs. Those that copy whole layers (vfs, native) take it: nobody can count on it.
 //! - Character device 0:0 is overlayfs's own whiteout and is skipped: nothing outside may make one in a view.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,11 +2,11 @@
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
-use crate::{session, table};
+use crate::{catalog, session, table};
 use clap::Args;
 use kiln_engine::archive::{self, ImportOptions, ImportSource};
 use kiln_engine::session::seconds;
-use kiln_oci::{Platform, Reference};
+use kiln_oci::Platform;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -36,14 +36,8 @@ pub struct Arguments {
 /// # Errors
 /// When the root file system cannot be read.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let reference = arguments
-        .name
-        .as_deref()
-        .map(|name| {
-            Reference::parse(name).map_err(|error| Failure::usage(format!("{name}: {error}")))
-        })
-        .transpose()?;
-    let reference = reference.map(Reference::with_default_tag);
+    let reference = arguments.name.as_deref().map(catalog::new_name);
+    let reference = reference.transpose()?;
     let path = arguments.rootfs.as_path();
     let message = arguments.message.clone().unwrap_or_else(|| {
         format!(

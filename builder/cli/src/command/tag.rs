@@ -4,7 +4,6 @@ use crate::environment::Globals;
 use crate::failure::Failure;
 use crate::{catalog, session};
 use clap::Args;
-use kiln_oci::Reference;
 
 /// Arguments of `kiln tag`.
 #[derive(Debug, Args)]
@@ -22,9 +21,8 @@ pub struct Arguments {
 /// # Errors
 /// When the image is not there or the name is none.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let name = Reference::parse(&arguments.name)
-        .map_err(|error| Failure::usage(format!("{}: {error}", arguments.name)))?;
+    let name = catalog::new_name(&arguments.name)?;
     let store = session::store(globals)?;
     let image = catalog::named(&store, &arguments.image)?;
-    Ok(store.tag(&name.with_default_tag(), &image)?)
+    Ok(store.tag(&name, &image)?)
 }

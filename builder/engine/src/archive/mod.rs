@@ -51,7 +51,7 @@ pub enum ArchiveError {
     },
     /// Layers are known by description only, and do not come.
     #[error(
-        "{} cannot be fetched, and nothing was written",
+        "the store lacks {}, and nothing was written",
         crate::archive::layers(missing)
     )]
     Unfetched {
@@ -129,5 +129,10 @@ fn layers(digests: &[Digest]) -> String {
     } else {
         String::new()
     };
-    format!("{} layers ({}{rest})", digests.len(), named.join(", "))
+    let noun = if digests.len() == 1 {
+        "layer"
+    } else {
+        "layers"
+    };
+    format!("{} {noun} ({}{rest})", digests.len(), named.join(", "))
 }

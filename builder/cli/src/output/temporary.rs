@@ -1,0 +1,148 @@
+//! A file that has no name until it is whole: whoever is killed while writing it leaves nothing behind. Unaware of what is in it.
+//!
+//! By hand, because the tempfile crate either names its files from the start or can never name them: `O_TMPFILE` and linkat(2)
+//! (open(2), Linux 3.11). Where the file system or /proc does not allow that, the file has a temporary name.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
+use rustix::io::Errno;
+use tempfile::TempPath;
+
+/// What temporary names begin with.
+const PREFIX: &str = ".kiln-save";
+
+/// See the module.
+#[derive(Debug)]
+pub struct Temporary {
+    file: File,
+    name: Option<TempPath>,
+    folder: PathBuf,
+}
+
+impl Temporary {
+    /// An empty file in `folder`, private to this user.
+    ///
+    /// # Errors
+    /// None can be made there.
+    pub fn new(folder: &Path) -> io::Result<Self> {
+        let (file, name) = match unnamed(folder) {
+            Ok(file) => (file, None),
+            Err(_) => {
+                let named = tempfile::Builder::new()
+                    .prefix(PREFIX)
+                    .tempfile_in(folder)?;
+                let (file, name) = named.into_parts();
+                (file, Some(name))
+            }
+        };
+        Ok(Self {
+            file,
+            name,
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// Waits until the content is on the disk.
+    ///
+    /// # Errors
+    /// It does not get there.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    /// Gives it its name, which must be in the same folder, and its mode; another file of that name is replaced.
+    ///
+    /// # Errors
+    /// Something that is no file has the name, or the disk fails.
+    pub fn persist(self, path: &Path, mode: u32) -> io::Result<()> {
+        self.sync()?;
+        self.file
+            .set_permissions(std::fs::Permissions::from_mode(mode))?;
+        match self.name {
+            Some(name) => name.persist(path).map_err(|error| error.error),
+            None => name_it(&self.file, &self.folder, path),
+        }
+    }
+}
+
+impl Write for Temporary {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn unnamed(folder: &Path) -> io::Result<File> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR)?);
+    // without this way to it, it could never be named
+    std::fs::metadata(way_to(&file))?;
+    Ok(file)
+}
+
+fn way_to(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+/// linkat(2) replaces nothing: over another file it takes a second name and a rename.
+fn name_it(file: &File, folder: &Path, path: &Path) -> io::Result<()> {
+    let link = |path: &Path| linkat(CWD, way_to(file), CWD, path, AtFlags::SYMLINK_FOLLOW);
+    match link(path) {
+        Err(Errno::EXIST) => {}
+        linked => return Ok(linked?),
+    }
+    for number in 0..=u8::MAX {
+        let name = folder.join(format!("{PREFIX}-{}-{number}", std::process::id()));
+        match link(&name) {
+            Err(Errno::EXIST) => continue,
+            linked => linked?,
+        }
+        return TempPath::try_from_path(name)?
+            .persist(path)
+            .map_err(|error| error.error);
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_has_one_name_and_only_when_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = || std::fs::read_dir(folder.path()).unwrap().count();
+        let target = folder.path().join("target");
+        for text in ["first", "second"] {
+            let before = names();
+            let mut temporary = Temporary::new(folder.path()).unwrap();
+            temporary.write_all(text.as_bytes()).unwrap();
+            let is_unnamed = temporary.name.is_none();
+            assert!(!is_unnamed || names() == before);
+            temporary.persist(&target, 0o640).unwrap();
+            assert_eq!(std::fs::read_to_string(&target).unwrap(), text);
+            assert_eq!(names(), 1);
+        }
+        let mode = target.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o640);
+        let abandoned = Temporary::new(folder.path()).unwrap();
+        drop(abandoned);
+        assert_eq!(names(), 1);
+        std::fs::create_dir(folder.path().join("folder")).unwrap();
+        let refused = Temporary::new(folder.path()).unwrap();
+        assert!(
+            refused
+                .persist(&folder.path().join("folder"), 0o600)
+                .is_err()
+        );
+        assert_eq!(names(), 2);
+    }
+}
