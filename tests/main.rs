@@ -33,6 +33,7 @@ mod disk_full;
 mod documents;
 mod fetch_files;
 mod fetch_git;
+mod fetch_ssh;
 mod foreign_flags;
 mod hostile_archives;
 mod hostile_layers;

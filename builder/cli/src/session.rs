@@ -9,6 +9,7 @@ use kiln_engine::event::Events;
 use kiln_engine::remote::Remote;
 use kiln_engine::session::{Host, Session};
 use kiln_sandbox::{EnterOptions, IdMap, enter};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Opens a session that can mount and run. Must be called before any thread is started.
@@ -43,6 +44,7 @@ pub fn open(globals: &Globals, events: Events, cancel: Cancel) -> Result<Session
         rootless: entered.rootless,
         offline: globals.offline,
         disabled,
+        agents: Arc::default(),
         remote,
         host,
     })

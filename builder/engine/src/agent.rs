@@ -1,5 +1,5 @@
-//! SSH agents that RUN may ask for signatures: a socket that somebody else serves, or keys from files, which get an agent of their own
-//! (`ssh-agent` of the host) the first time that a step wants them. Unaware of RUN and of mounts.
+//! SSH agents that RUN and git may ask for signatures: a socket that somebody else serves, or keys from files, which get an agent of
+//! their own (`ssh-agent` of the host) the first time that somebody wants them. Unaware of RUN, of mounts and of git.
 //!
 //! Kiln holds no keys: no cryptography of its own, no key in its memory.
 
@@ -28,7 +28,7 @@ const SOCKET: &str = "agent";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What `--ssh` names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AgentSource {
     /// The socket of an agent.
     Socket(PathBuf),
@@ -77,13 +77,13 @@ pub enum AgentError {
     Store(#[from] StoreError),
 }
 
-/// The agents of one build, by the id of `--ssh`.
+/// The agents of one process; each is started once.
 #[derive(Debug, Default)]
 pub struct Agents {
-    started: Mutex<BTreeMap<String, Arc<KeyAgent>>>,
+    started: Mutex<BTreeMap<AgentSource, Arc<KeyAgent>>>,
 }
 
-/// One that can be connected to.
+/// One that can be connected to. The last clone ends what was started.
 #[derive(Debug, Clone)]
 pub enum Agent {
     /// Served by somebody else.
@@ -99,7 +99,6 @@ impl Agents {
     /// When it cannot be reached or started, or does not accept a key.
     pub fn get(
         &self,
-        id: &str,
         source: &AgentSource,
         search_path: &str,
         folder: impl FnOnce() -> Result<PathBuf, StoreError>,
@@ -108,11 +107,11 @@ impl Agents {
             AgentSource::Socket(path) => Agent::Socket(path.clone()),
             AgentSource::Keys(keys) => {
                 let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(agent) = started.get(id) {
+                if let Some(agent) = started.get(source) {
                     return Ok(Agent::Keys(agent.clone()));
                 }
                 let agent = Arc::new(KeyAgent::start(&folder()?, keys, search_path)?);
-                started.insert(id.to_owned(), agent.clone());
+                started.insert(source.clone(), agent.clone());
                 Agent::Keys(agent)
             }
         };
@@ -141,12 +140,22 @@ impl Agent {
             Agent::Keys(agent) => agent.path(),
         }
     }
+
+    /// Where programs of this user find the socket; it may be longer than a socket's name may be.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        match self {
+            Agent::Socket(path) => path.clone(),
+            Agent::Keys(agent) => agent.place.join(SOCKET),
+        }
+    }
 }
 
 /// An `ssh-agent` of this build. It dies with the thread that started it, and so with kiln, however that ends.
 #[derive(Debug)]
 pub struct KeyAgent {
     folder: File,
+    place: PathBuf,
     // Dropped first: the thread waits for it.
     end: Option<Sender<()>>,
     keeper: Option<JoinHandle<()>>,
@@ -165,6 +174,7 @@ impl KeyAgent {
         let (end, keeper) = keep(command).map_err(program("ssh-agent"))?;
         let agent = KeyAgent {
             folder: opened,
+            place: folder.to_owned(),
             end: Some(end),
             keeper: Some(keeper),
         };

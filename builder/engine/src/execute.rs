@@ -1,7 +1,6 @@
 //! Carries out a plan: every wanted step is looked up, else executed, in parallel. Unaware of what the operations do; what
 //! they share (keys, locks, records, early cutoff, events) is here.
 
-use crate::agent::Agents;
 use crate::cancel::Cancel;
 use crate::emulation;
 use crate::event::{EventKind, Outcome};
@@ -30,8 +29,6 @@ pub struct Execution<'a> {
     pub options: &'a BuildOptions,
     /// What has to be done.
     pub plan: &'a Plan,
-    /// SSH agents that steps use.
-    pub agents: Agents,
     outputs: Vec<OnceLock<Output>>,
     promises: Vec<Mutex<Option<Promise<Arc<Done>>>>>,
     pendings: Vec<Pending<Arc<Done>>>,
@@ -108,7 +105,6 @@ impl<'a> Execution<'a> {
             session,
             options,
             plan,
-            agents: Agents::default(),
             outputs,
             promises,
             pendings,

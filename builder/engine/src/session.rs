@@ -1,12 +1,14 @@
 //! What a build works with: the store, the stream of events, the token that stops it, and what the host is like. Fields and
 //! accessors only; functions take the narrowest part of it.
 
+use crate::agent::Agents;
 use crate::cancel::Cancel;
 use crate::event::Events;
 use crate::remote::Remote;
 use kiln_cache::Store;
 use kiln_sandbox::{Disabled, IdMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What the engine cannot know by itself, because libraries never read the environment.
@@ -58,6 +60,8 @@ pub struct Session {
     pub offline: bool,
     /// Features that are switched off.
     pub disabled: Disabled,
+    /// SSH agents that were started.
+    pub agents: Arc<Agents>,
     /// The way to registries.
     pub remote: Remote,
     /// The host.

@@ -256,7 +256,7 @@ fn agent(execution: &Execution<'_>, id: &str) -> Result<Option<Agent>, StepError
     };
     let folder = || session.store.scratch_dir("ssh");
     let path = &session.host.search_path;
-    Ok(Some(execution.agents.get(id, source, path, folder)?))
+    Ok(Some(session.agents.get(source, path, folder)?))
 }
 
 /// What `source` of a chain leads to, as a layer of the store: under its own path, or as the layer's root. With it the path

@@ -1,5 +1,6 @@
 //! Why something outside cannot be had. Addresses are shown without their credentials. Unaware of Dockerfiles.
 
+use crate::agent::AgentError;
 use crate::copy::CopyError;
 use kiln_cache::{LayerError, ReadError, StoreError};
 use std::path::PathBuf;
@@ -121,6 +122,9 @@ pub enum FetchError {
     /// A repository's files cannot be read.
     #[error(transparent)]
     Files(#[from] kiln_cache::ContextError),
+    /// The SSH agent cannot be used.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -163,7 +167,10 @@ impl FetchError {
                 )
             }
             FetchError::Git { message, .. } if message.contains("Permission denied (publickey") => {
-                Some("ssh uses the keys of an agent: --ssh default".to_owned())
+                Some("ssh uses the keys of an agent: --ssh default, or --ssh default=KEY".to_owned())
+            }
+            FetchError::Git { message, .. } if message.contains("Host key verification failed") => {
+                Some("the host shows another key than ~/.ssh/known_hosts has; if that is right: ssh-keygen -R HOST".to_owned())
             }
             FetchError::Connection { reason, .. } if reason.contains("certificate") => Some(
                 "own certificate authorities come from SSL_CERT_FILE or SSL_CERT_DIR".to_owned(),

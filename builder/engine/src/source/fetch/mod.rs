@@ -11,6 +11,7 @@ pub mod layer;
 pub mod web;
 
 use super::git;
+use crate::agent::AgentSource;
 use crate::options::BuildOptions;
 use crate::session::Session;
 use error::FetchError;
@@ -23,6 +24,8 @@ use web::{Limits, Web};
 
 /// Sources that are looked at at once.
 const AT_ONCE: usize = 8;
+/// The agent that BuildKit, too, takes for git.
+const DEFAULT_AGENT: &str = "default";
 
 /// Something outside.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -76,6 +79,8 @@ pub struct Access<'a> {
     pub session: &'a Session,
     /// `--secret`: some names are credentials of hosts.
     pub secrets: &'a BTreeMap<String, crate::options::Secret>,
+    /// `--ssh default`: the agent that opens repositories by ssh.
+    pub agent: Option<&'a AgentSource>,
 }
 
 impl<'a> Access<'a> {
@@ -85,6 +90,7 @@ impl<'a> Access<'a> {
         Access {
             session,
             secrets: &options.secrets,
+            agent: options.ssh.get(DEFAULT_AGENT),
         }
     }
 }

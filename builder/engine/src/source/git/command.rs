@@ -3,7 +3,8 @@
 //! arguments, which other users can see. Credentials are in git's environment alone, bound to the host of the source.
 //! Unaware of what is fetched.
 
-use super::secret;
+use super::{secret, ssh};
+use crate::agent::Agent;
 use crate::source::fetch::Access;
 use crate::source::fetch::error::{FetchError, redacted};
 use kiln_parser::graph::GitSource;
@@ -72,6 +73,8 @@ pub(super) struct Git<'a> {
     program: PathBuf,
     folder: PathBuf,
     source: &'a GitSource,
+    /// Kept while git may ask it.
+    agent: Option<Agent>,
 }
 
 impl<'a> Git<'a> {
@@ -82,11 +85,13 @@ impl<'a> Git<'a> {
     pub(super) fn start(access: Access<'a>, source: &'a GitSource) -> Result<Self, FetchError> {
         let program = find(&access.session.host.search_path)?;
         let folder = access.session.store.scratch_dir("git")?;
+        let agent = ssh::agent(access, source)?;
         let git = Git {
             access,
             program,
             folder,
             source,
+            agent,
         };
         git.prepare()?;
         Ok(git)
@@ -98,6 +103,8 @@ impl<'a> Git<'a> {
         let configuration = home.join("gitconfig");
         std::fs::write(&configuration, CONFIGURATION)
             .map_err(|error| io("write", &configuration, error))?;
+        let own = self.access.session.host.home.as_deref();
+        ssh::prepare(&home, own, self.agent.as_ref())?;
         let work = self.work();
         std::fs::create_dir(&work).map_err(|error| io("make", &work, error))?;
         let is_sha256 = self
@@ -195,8 +202,11 @@ impl<'a> Git<'a> {
             .env("GIT_CEILING_DIRECTORIES", &self.folder)
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_ALLOW_PROTOCOL", "https:http:ssh:git")
-            .env("GIT_SSH_COMMAND", self.ssh())
+            .env("GIT_SSH_COMMAND", ssh::COMMAND)
             .env("GIT_SSH_VARIANT", "ssh");
+        if self.agent.is_some() {
+            command.env("SSH_AUTH_SOCK", ssh::AGENT);
+        }
         for (name, value) in &host.network {
             command.env(name, value);
         }
@@ -239,31 +249,6 @@ impl<'a> Git<'a> {
         ]
     }
 
-    /// ssh without the user's configuration: keys come from an agent. A host that nobody knows is believed the first time, as
-    /// BuildKit does; one whose key has changed is not.
-    fn ssh(&self) -> String {
-        let learned = self.folder.join("home/known_hosts");
-        let mut known = quoted(&learned);
-        if let Some(home) = &self.access.session.host.home {
-            known.push(' ');
-            known.push_str(&quoted(&home.join(".ssh/known_hosts")));
-        }
-        let options = [
-            "BatchMode=yes".to_owned(),
-            "StrictHostKeyChecking=accept-new".to_owned(),
-            format!("UserKnownHostsFile={known}"),
-            "ConnectTimeout=20".to_owned(),
-            "ServerAliveInterval=15".to_owned(),
-            "ProxyCommand=none".to_owned(),
-            "PermitLocalCommand=no".to_owned(),
-        ];
-        let options: Vec<String> = options
-            .iter()
-            .map(|option| format!("-o '{option}'"))
-            .collect();
-        format!("ssh -F /dev/null {}", options.join(" "))
-    }
-
     /// The end of what git said, on one line, without its own folder and without credentials.
     fn message(&self, messages: &str) -> String {
         let lines: Vec<&str> = messages
@@ -288,14 +273,6 @@ impl<'a> Git<'a> {
 pub(super) fn remote(address: &str) -> String {
     let quoted = address.replace('\\', "\\\\").replace('"', "\\\"");
     format!("[remote \"origin\"]\n\turl = \"{quoted}\"\n")
-}
-
-/// A path for an option of ssh, which splits at blanks.
-fn quoted(path: &Path) -> String {
-    format!(
-        "\"{}\"",
-        path.display().to_string().replace(['"', '\''], "")
-    )
 }
 
 fn find(search_path: &str) -> Result<PathBuf, FetchError> {
@@ -329,7 +306,7 @@ fn text(collector: JoinHandle<Vec<u8>>) -> String {
     String::from_utf8_lossy(&collector.join().unwrap_or_default()).into_owned()
 }
 
-fn io(action: &'static str, path: &Path, source: std::io::Error) -> FetchError {
+pub(super) fn io(action: &'static str, path: &Path, source: std::io::Error) -> FetchError {
     let path = path.to_owned();
     FetchError::Io {
         action,

@@ -6,6 +6,7 @@
 mod address;
 mod checkout;
 mod command;
+mod ssh;
 
 use super::fetch::error::{FetchError, redacted};
 use super::fetch::{Access, layer, secret};
