@@ -40,6 +40,49 @@ fn parse_one_line_of_16_mib(bencher: divan::Bencher<'_, '_>) {
     bencher.bench(|| parse(&text));
 }
 
+/// The largest Dockerfile that is read.
+const LARGEST: usize = 16 << 20;
+
+/// As often as it fits into the largest Dockerfile.
+fn filled(begin: &str, piece: &str, end: &str) -> String {
+    let room = LARGEST - begin.len() - end.len();
+    [begin, &piece.repeat(room / piece.len()), end].concat()
+}
+
+#[divan::bench]
+fn parse_16_mib_of_short_lines(bencher: divan::Bencher<'_, '_>) {
+    let text = filled("FROM x\n", "RUN a \\\n# comment\n  && b c\n", "");
+    bencher.bench(|| parse(&text));
+}
+
+#[divan::bench]
+fn parse_16_mib_of_continued_lines(bencher: divan::Bencher<'_, '_>) {
+    let text = filled("FROM x\nENV ", "a=\"b\" \\\n", "c=d\n");
+    bencher.bench(|| parse(&text));
+}
+
+#[divan::bench]
+fn parse_a_heredoc_of_16_mib(bencher: divan::Bencher<'_, '_>) {
+    let text = filled("FROM x\nCOPY <<EOF /\n", "line $A\n", "EOF\n");
+    bencher.bench(|| parse(&text));
+}
+
+#[divan::bench]
+fn parse_16_mib_of_open_heredocs(bencher: divan::Bencher<'_, '_>) {
+    let text = filled("FROM x\n", "RUN <<A <<B\n", "");
+    bencher.bench(|| parse(&text));
+}
+
+#[divan::bench]
+fn parse_and_evaluate_10_000_stages(bencher: divan::Bencher<'_, '_>) {
+    let text = "FROM scratch\nLABEL a=b\n".repeat(10_000);
+    let inputs = Inputs {
+        all_stages: true,
+        ..Inputs::new(Platform::new("linux", "amd64"))
+    };
+    bencher.bench(|| evaluate(&parse(&text).dockerfile, &inputs, &Bases::default()));
+}
+
 #[divan::bench]
 fn evaluate_1_000_instructions(bencher: divan::Bencher<'_, '_>) {
     let parsed = parse(&dockerfile(1_000));

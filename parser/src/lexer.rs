@@ -7,6 +7,7 @@ mod text;
 use crate::code;
 use crate::diagnostic::{Diagnostic, Phase};
 use crate::source::Span;
+use crate::steps;
 
 pub use directive::Directive;
 pub(crate) use directive::declared;
@@ -108,7 +109,9 @@ impl<'s> Lexer<'s> {
 
     /// The offset of the end of the last line that was read, without its ending.
     pub(crate) fn end(&self) -> usize {
-        self.source[..self.at].trim_end_matches(['\r', '\n']).len()
+        let end = self.source[..self.at].trim_end_matches(['\r', '\n']).len();
+        steps::look_at(self.at - end);
+        end
     }
 
     fn physical(&mut self) -> Option<Physical<'s>> {
@@ -118,6 +121,7 @@ impl<'s> Lexer<'s> {
         }
         let raw = rest.find('\n').map_or(rest, |end| &rest[..=end]);
         let start = self.at;
+        steps::look_at(raw.len());
         self.at += raw.len();
         self.line = self.line.saturating_add(1);
         Some(Physical {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::source::Span;
+use crate::steps;
 
 /// Joined text. Without continuations it is borrowed from the source.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +26,11 @@ impl<'s> Text<'s> {
     /// Adds the next physical line.
     pub(crate) fn append(&mut self, text: &str, start: usize) {
         self.pieces.push((self.joined.len(), start));
+        // borrowed text is copied once, when something is added to it
+        steps::look_at(match self.joined {
+            Cow::Borrowed(joined) => joined.len() + text.len(),
+            Cow::Owned(_) => text.len(),
+        });
         self.joined.to_mut().push_str(text);
     }
 
@@ -34,6 +40,7 @@ impl<'s> Text<'s> {
 
     /// The source offset of a byte of the text (or of its end).
     pub(crate) fn offset(&self, at: usize) -> usize {
+        steps::look_at(self.pieces.len().ilog2() as usize);
         let after = self.pieces.partition_point(|&(joined, _)| joined <= at);
         match self.pieces.get(after.saturating_sub(1)) {
             Some(&(joined, source)) => source + (at - joined),

@@ -7,6 +7,7 @@ use super::{Arguments, Pair, Word};
 use crate::code;
 use crate::diagnostic::{Diagnostic, Phase};
 use crate::lexer::Text;
+use crate::steps;
 
 /// The shape of an instruction's arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,7 @@ pub(super) fn read(
     rest: &str,
     escape: char,
 ) -> Result<Arguments, Diagnostic> {
+    steps::look_at(rest.len());
     let words = |slices: Vec<&str>| plain(text, slices);
     Ok(match form {
         _ if rest.is_empty() && form == Form::Pairs => Arguments::Pairs(Vec::new()),

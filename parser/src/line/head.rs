@@ -4,6 +4,8 @@ use nom::bytes::complete::{take_till, take_while};
 use nom::sequence::terminated;
 use nom::{IResult, Parser};
 
+use crate::steps;
+
 /// An instruction's text, cut.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Head<'t> {
@@ -23,6 +25,7 @@ pub(super) struct Flag<'t> {
 
 /// Cuts the text of an instruction, which has no blanks around it.
 pub(super) fn read(text: &str) -> Head<'_> {
+    steps::look_at(text.len());
     let (rest, name) = name(text).unwrap_or(("", text));
     let (rest, flags) = flags(rest);
     Head {

@@ -8,6 +8,7 @@ use crate::evaluate::evaluate;
 use crate::inputs::{Bases, Evaluation};
 use crate::line::{Arguments, Line};
 use crate::source::Span;
+use crate::steps;
 use kiln_oci::ImageConfig;
 
 /// Pieces that Dockerfiles are made of, and some that they are not.
@@ -71,7 +72,55 @@ fn all_spans(file: &Dockerfile) -> Vec<Span> {
     spans
 }
 
+/// Bytes looked at for each byte of the source.
+fn cost(source: &str) -> u64 {
+    steps::count(|| drop(parse(source))) / source.len() as u64
+}
+
+#[test]
+fn what_could_be_looked_at_again_and_again_is_not() {
+    for piece in [
+        "RUN <<A <<B\n",
+        "COPY <<A /\nx\n",
+        "RUN a \\\n# c\n\n",
+        "ONBUILD RUN x\n",
+        "ENV a=b \\\n",
+        "# c\n",
+        "#=\n",
+        "\n",
+        " ",
+        "[\"",
+        "RUN [\"a\",\n",
+        "HEALTHCHECK CMD [\"a\"]\n",
+        "RUN --mount=type=cache,target=/a b\n",
+        "COPY --a",
+        "${",
+        "\u{feff}",
+    ] {
+        for (before, after) in [
+            ("FROM x\n", ""),
+            ("FROM x\nRUN ", "\nEOF"),
+            ("FROM x\nCOPY <<E /\n", "\nE\n"),
+        ] {
+            let cost = |times: usize| cost(&[before, &piece.repeat(times), after].concat());
+            assert!(
+                cost(4_000) <= cost(500) * 2 + 20,
+                "{before:?} {piece:?}: {} {}",
+                cost(500),
+                cost(4_000)
+            );
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn the_cost_grows_as_the_length(source in text()) {
+        prop_assume!(!source.is_empty());
+        let (short, long) = (cost(&source.repeat(20)), cost(&source.repeat(160)));
+        prop_assert!(long <= short * 2 + 20, "{short} {long}");
+    }
+
     #[test]
     fn spans_lie_inside_the_source(source in text()) {
         let parsed = parse(&source);
