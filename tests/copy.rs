@@ -18,6 +18,7 @@ cases! {
     text_in_the_dockerfile_becomes_files,
     archives_are_unpacked_by_add,
     working_folders_are_made,
+    files_that_overwrite_each_other_are_told,
 }
 
 fn files_and_folders_land_where_docker_puts_them(space: &Space) {
@@ -276,4 +277,39 @@ fn working_folders_are_made(space: &Space) {
         ((5, 6), (0, 0))
     );
     assert_eq!(image.text("root/made/word"), "x");
+}
+
+fn files_that_overwrite_each_other_are_told(space: &Space) {
+    for path in ["f", "g", "h", "a/same", "b/same"] {
+        space.write(path, path);
+    }
+    let code = "warning[DF0032]";
+    let told = |text: &str| space.build(&format!("FROM scratch\n{text}\n")).ok();
+    told("COPY f g h /x").says(&[
+        code,
+        "2 files are overwritten",
+        "f at x",
+        "Dockerfile:2",
+        "COPY f g h /x",
+        "^^^^",
+        "write /x/",
+    ]);
+    assert_eq!(space.image("app").text("x"), "h", "the last wins");
+    // cached it is not looked at again
+    told("COPY f g h /x").never_says(&[code]);
+    let names = told("COPY a/same b/same /dir/");
+    names
+        .says(&["1 file is overwritten", "a/same at dir/same"])
+        .never_says(&["write "]);
+    told("COPY <<x g /x\ntext\nx").says(&[code, "g at x"]);
+    // What merges or is the same is meant so.
+    for text in [
+        "COPY a b /merged/",
+        "COPY f f /twice/",
+        "COPY f g /both/",
+        "COPY f /x\nCOPY g /x",
+        "COPY * /all/",
+    ] {
+        told(text).never_says(&[code]);
+    }
 }

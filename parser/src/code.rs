@@ -53,5 +53,7 @@ pub const TOO_MUCH: &str = "DF0029";
 pub const ENTITLEMENT: &str = "DF0028";
 /// `error=true` of `# check=`, and a rule found something.
 pub const LINT: &str = "DF0030";
+/// Several files of a `COPY` or `ADD` went to one path; found by whoever carries it out.
+pub const OVERWRITTEN: &str = "DF0032";
 /// An option of `# check=` that is none.
 pub const CHECK_OPTION: &str = "DF0031";

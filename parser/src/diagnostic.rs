@@ -45,6 +45,8 @@ pub enum Phase {
     Semantic,
     /// [`crate::evaluate`].
     Evaluate,
+    /// The engine, while it carried the instruction out.
+    Execute,
 }
 
 impl Diagnostic {

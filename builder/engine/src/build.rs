@@ -4,7 +4,7 @@
 use crate::annotations;
 use crate::assemble::assemble;
 use crate::event::{EVENT_VERSION, EventKind, Outcome};
-use crate::execute::execute;
+use crate::execute::{Executed, execute};
 use crate::export::BuildResult;
 use crate::failure::BuildError;
 use crate::options::BuildOptions;
@@ -50,10 +50,10 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
         Some(memo) if looked_up => session.store.memo_get(&memo)?,
         _ => None,
     };
-    let (manifest, id) = match remembered {
+    let (manifest, id, found) = match remembered {
         Some(bundle) => {
             cached_steps(session, &plan);
-            (bundle.manifest, bundle.config)
+            (bundle.manifest, bundle.config, Vec::new())
         }
         None => make(session, options, &plan)?,
     };
@@ -68,7 +68,7 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
         manifest,
         descriptor: descriptor(session, &manifest)?,
         names: options.tags.iter().map(ToString::to_string).collect(),
-        warnings: plan.warnings,
+        warnings: plan.warnings.into_iter().chain(found).collect(),
     };
     report(session, options, &built)?;
     export(session, options, &built)?;
@@ -113,8 +113,8 @@ fn make(
     session: &Session,
     options: &BuildOptions,
     plan: &Plan,
-) -> Result<(Digest, Digest), BuildError> {
-    let results = execute(session, options, plan)?;
+) -> Result<(Digest, Digest, Vec<Diagnostic>), BuildError> {
+    let Executed { results, warnings } = execute(session, options, plan)?;
     let now = session.host.seconds();
     let describe = |layer: &Digest| match plan.described.get(layer) {
         Some(described) => Ok(described.clone()),
@@ -159,7 +159,7 @@ fn make(
     if let Some(memo) = memo_key(options, plan) {
         session.store.memo_put(&memo, &bundle)?;
     }
-    Ok((manifest, config))
+    Ok((manifest, config, warnings))
 }
 
 /// The image, or an index of all; with it the image ID.

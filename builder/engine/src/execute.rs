@@ -5,6 +5,7 @@ use crate::cancel::Cancel;
 use crate::emulation;
 use crate::event::{EventKind, Outcome};
 use crate::failure::{BuildError, StepError, StepFailure};
+use crate::findings::Findings;
 use crate::operation;
 use crate::options::BuildOptions;
 use crate::output::{Done, Live, Output, Stack, StepResult};
@@ -15,6 +16,7 @@ use crate::session::Session;
 use crate::source::fetch::{Access, Remote};
 use kiln_cache::{Chain, Fetched, KeyBuilder, KeyLock, Layer, Record, Tree};
 use kiln_oci::{Digest, ImageConfig};
+use kiln_parser::diagnostic::Diagnostic;
 use kiln_parser::graph::{Node, NodeId, Op, Stage};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -33,6 +35,8 @@ pub struct Execution<'a> {
     promises: Vec<Mutex<Option<Promise<Arc<Done>>>>>,
     pendings: Vec<Pending<Arc<Done>>>,
     failure: Mutex<Option<Box<StepFailure>>>,
+    /// What steps find in the Dockerfile.
+    pub findings: Findings,
 }
 
 /// A step that did not end well; the reason is kept in the [`Execution`].
@@ -48,7 +52,16 @@ pub struct Key {
     pub inputs: Vec<(String, Digest)>,
 }
 
-/// Executes the plan; the results of all steps, by node.
+/// What came of a plan.
+#[derive(Debug)]
+pub struct Executed {
+    /// The results of all steps, by node.
+    pub results: BTreeMap<usize, Arc<Done>>,
+    /// What steps that ran had to say about their instruction.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Executes the plan.
 ///
 /// # Errors
 /// The first step that failed.
@@ -56,7 +69,7 @@ pub fn execute(
     session: &Session,
     options: &BuildOptions,
     plan: &Plan,
-) -> Result<BTreeMap<usize, Arc<Done>>, BuildError> {
+) -> Result<Executed, BuildError> {
     let execution = Execution::new(session, options, plan);
     let tasks: Vec<Task> = plan
         .graph
@@ -78,7 +91,10 @@ pub fn execute(
     );
     match result {
         Ok(()) if cancel.requested() => Err(BuildError::Cancelled),
-        Ok(()) => Ok(execution.results()),
+        Ok(()) => Ok(Executed {
+            results: execution.results(),
+            warnings: execution.findings.take(),
+        }),
         Err(Stopped) => {
             let failure = execution.failure.into_inner();
             let failure = failure.unwrap_or_else(PoisonError::into_inner);
@@ -109,6 +125,7 @@ impl<'a> Execution<'a> {
             promises,
             pendings,
             failure: Mutex::new(None),
+            findings: Findings::default(),
         }
     }
 

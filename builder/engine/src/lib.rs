@@ -18,6 +18,7 @@ pub mod event;
 pub mod execute;
 pub mod export;
 pub mod failure;
+pub mod findings;
 pub mod flatten;
 pub mod operation;
 pub mod options;

@@ -92,6 +92,16 @@ pub struct Placement<'a> {
     below: &'a Chain,
     changes: Changes<'a>,
     placed: BTreeMap<Vec<u8>, Placed<'a>>,
+    overwritten: BTreeMap<Vec<u8>, Overwritten>,
+}
+
+/// Files that were put where another one of the same instruction was put before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overwritten {
+    /// How many are lost.
+    pub lost: usize,
+    /// The source path of the first that is lost.
+    pub first: String,
 }
 
 enum Seen {
@@ -109,7 +119,14 @@ impl<'a> Placement<'a> {
             below,
             changes,
             placed: BTreeMap::new(),
+            overwritten: BTreeMap::new(),
         }
+    }
+
+    /// Files that nobody will find, by path. Directories that merge, and what an archive repeats, are meant so.
+    #[must_use]
+    pub fn overwritten(&self) -> &BTreeMap<Vec<u8>, Overwritten> {
+        &self.overwritten
     }
 
     /// What was added, by path.
@@ -133,6 +150,7 @@ impl<'a> Placement<'a> {
             self.put_parents(&target, relative, parents)?;
         }
         if !picked.root.entry.is_directory() {
+            self.note_overwritten(&target, Some(picked.root.entry));
             return self.put_entry(source, picked.root.layer, picked.root.entry, &target);
         }
         match self.see(&target) {
@@ -159,6 +177,7 @@ impl<'a> Placement<'a> {
         destination: &str,
     ) -> Result<(), CopyError> {
         let target = self.file_target(destination, name.as_bytes())?;
+        self.note_overwritten(&target, None);
         let meta = self.changes.of_file(0o644, self.changes.now);
         self.put_file(
             target,
@@ -353,6 +372,17 @@ impl<'a> Placement<'a> {
             }
             Seen::Link(_) | Seen::Other => Err(CopyError::NotADirectory(shown(target))),
         }
+    }
+
+    /// A file is going to be put at `target`, `by` an entry of a source; the same one may come twice.
+    fn note_overwritten(&mut self, target: &[u8], by: Option<&Entry>) {
+        let first = match self.placed.get(target).map(|placed| &placed.content) {
+            Some(Content::Entry(_, entry, _)) if by != Some(entry) => shown(&entry.path),
+            Some(Content::Inline(_)) => "<<".to_owned() + &shown(base_name(target)),
+            _ => return,
+        };
+        let found = self.overwritten.entry(target.to_vec());
+        found.or_insert(Overwritten { lost: 0, first }).lost += 1;
     }
 
     fn put_file(&mut self, target: Vec<u8>, placed: Placed<'a>) -> Result<(), CopyError> {

@@ -1,10 +1,10 @@
 //! `COPY` and `ADD`: the key covers what the sources hold (never their times), the result is one layer.
 
 use super::{accounts, renamed};
-use crate::copy::place::{Changes, Placement};
+use crate::copy::place::{Changes, Overwritten, Placement};
 use crate::copy::select::{Picked, select};
 use crate::copy::write::write;
-use crate::copy::{CopyError, archive, join};
+use crate::copy::{CopyError, archive, join, shown};
 use crate::execute::{Execution, Key, TIME_OF, finish};
 use crate::failure::StepError;
 use crate::output::{Done, Stack};
@@ -12,6 +12,8 @@ use crate::source::fetch::Remote;
 use crate::source::fetch::error::redacted;
 use crate::users::Accounts;
 use kiln_cache::{Chain, Layer, StoreError, tree_digest};
+use kiln_parser::code;
+use kiln_parser::diagnostic::{Diagnostic, Phase};
 use kiln_parser::graph::{CopyOp, CopySource, Node, SourcePath, Unpack};
 use std::path::Path;
 
@@ -25,7 +27,7 @@ pub fn execute(execution: &Execution<'_>, node: &Node, copy: &CopyOp) -> Result<
     let picked = pick(copy, &sources).map_err(|error| explain(execution, copy, error))?;
     let key = key(execution, node, copy, &base.stack, &picked);
     execution.look_up_or_make(node, &base.stack, &key, |now| {
-        make(execution, copy, &base.stack, &sources, &picked, now)
+        make(execution, node, copy, &base.stack, &sources, &picked, now)
     })
 }
 
@@ -157,6 +159,7 @@ fn source_name(source: &CopySource) -> String {
 
 fn make(
     execution: &Execution<'_>,
+    node: &Node,
     copy: &CopyOp,
     base: &Stack,
     sources: &[Chain],
@@ -200,11 +203,44 @@ fn make(
             }
         }
     }
+    for (path, overwritten) in placement.overwritten() {
+        tell(execution, node, copy, path, overwritten);
+    }
     let layer = write(store.layer_writer(&below)?, &placement.finish(), &sources)?;
     if let Some(scratch) = scratch {
         store.discard(&scratch)?;
     }
     Ok(layer)
+}
+
+/// Warns of files that went where a later one of the same instruction went: allowed, and rarely meant.
+fn tell(
+    execution: &Execution<'_>,
+    node: &Node,
+    copy: &CopyOp,
+    path: &[u8],
+    Overwritten { lost, first }: &Overwritten,
+) {
+    let files = if *lost == 1 { "file is" } else { "files are" };
+    let warning = Diagnostic::warning(
+        code::OVERWRITTEN,
+        node.span.unwrap_or_default(),
+        format!(
+            "{lost} {files} overwritten by another one of the same instruction: {first} at {}",
+            shown(path)
+        ),
+    );
+    execution.findings.add(Diagnostic {
+        line: node.line,
+        phase: Phase::Execute,
+        help: (!copy.destination.ends_with('/')).then(|| {
+            format!(
+                "for a folder that takes all of them write {}/",
+                copy.destination
+            )
+        }),
+        ..warning
+    });
 }
 
 /// `--chown` by number, or by the names of the image itself.
