@@ -8,7 +8,7 @@ use crate::support::{Finished, Kiln, Space, golden, plain_cases};
 plain_cases! {
     all_rules_as_text,
     all_rules_as_json,
-    the_exit_code_says_whether_it_would_build,
+    the_exit_code_says_whether_anything_was_found,
     images_of_the_store_are_looked_at,
     outlines,
     targets,
@@ -40,13 +40,13 @@ fn json(finished: &Finished) -> Value {
 const BASE: &str = "--build-arg=BASE=scratch";
 
 fn all_rules_as_text(space: &Space) {
-    let found = ask(space, "Dockerfile", &["--check", BASE]).ok();
+    let found = ask(space, "Dockerfile", &["--check", BASE]).exits(1);
     golden::matches("checks.txt", &shown(space, &found));
     assert!(!space.store().exists(), "a check made a store");
 }
 
 fn all_rules_as_json(space: &Space) {
-    let found = ask(space, "Dockerfile", &["--check=format=json", BASE]).ok();
+    let found = ask(space, "Dockerfile", &["--check=format=json", BASE]).exits(1);
     golden::matches("checks.json", &shown(space, &found));
     let found = json(&found);
     let mut names: Vec<&str> = found["warnings"]
@@ -61,9 +61,18 @@ fn all_rules_as_json(space: &Space) {
     assert_eq!(names.len(), 21, "{names:?}");
 }
 
-fn the_exit_code_says_whether_it_would_build(space: &Space) {
+fn the_exit_code_says_whether_anything_was_found(space: &Space) {
     let check = |text: &str, arguments: &[&str]| space.build(text).args(arguments);
-    check("FROM scratch\nCMD x\n", &["--check"]).ok();
+    check("FROM scratch\nCMD [\"x\"]\n", &["--check"]).ok();
+    let warned = check("FROM scratch\nCMD x\n", &["--check"]).exits(1);
+    assert!(
+        warned
+            .stdout
+            .ends_with("Check complete, 1 warning has been found!\n"),
+        "{warned}"
+    );
+    assert_eq!(warned.stderr, "");
+    check("FROM scratch\nCMD x\n", &["--check=ignorestatus=true"]).ok();
     let failed = check("FROM scratch\nCOPPY a b\nCMD x\n", &["--check"]).exits(1);
     assert!(failed.stdout.contains("did you mean COPY?"), "{failed}");
     assert!(
@@ -89,7 +98,7 @@ fn the_exit_code_says_whether_it_would_build(space: &Space) {
 
 fn images_of_the_store_are_looked_at(space: &Space) {
     let child = "FROM base\nLABEL a=$FROM_BASE b=$UNKNOWN\n";
-    let before = space.build(child).arg("--check").ok();
+    let before = space.build(child).arg("--check=ignorestatus=true").ok();
     assert!(before.stdout.starts_with("not in the store"), "{before}");
     space.write("file", "x");
     let base = "FROM scratch\nCOPY file /\nENV FROM_BASE=1\nONBUILD LABEL c=$OTHER\n";
@@ -97,14 +106,17 @@ fn images_of_the_store_are_looked_at(space: &Space) {
         .build(base)
         .args(["-t", "base", "--platform", "linux/s390x"])
         .ok();
-    let found = space.build(child).arg("--check").ok();
+    let found = space.build(child).arg("--check").exits(1);
     let codes = ["[InvalidBaseImagePlatform]", "$UNKNOWN'", "$OTHER'"];
     assert!(
         codes.iter().all(|code| found.stdout.contains(code)),
         "{found}"
     );
     assert!(!found.stdout.contains("$FROM_BASE'"), "{found}");
-    assert!(found.stdout.ends_with("3 warnings found.\n"), "{found}");
+    assert!(
+        found.stdout.ends_with("3 warnings have been found!\n"),
+        "{found}"
+    );
 }
 
 fn outlines(space: &Space) {

@@ -16,7 +16,7 @@ const CHECKS: &str = "\
 # Checks
 
 `kiln build --check` says what is wrong with a Dockerfile, and what is allowed but rarely meant, and builds nothing. It ends with
-status 1 if the Dockerfile has an error. Every build tells the same findings; `--check=format=json` tells them to machines, in
+status 1 if it finds anything; with `--check=ignorestatus=true` only if the Dockerfile has an error. Every build tells the same findings; `--check=format=json` tells them to machines, in
 the shape that `docker buildx build --check` has.
 
 ```dockerfile

@@ -1,5 +1,5 @@
 //! `--check`: errors and what the rules find, with carets or as `{"warnings", "sources", "buildError"}`. The exit code is 1 when
-//! there is an error, or when `# check=error=true` makes one of warnings.
+//! there is an error or a warning, as it is with docker, unless warnings are not to count (`ignorestatus=true`).
 
 use super::location::Places;
 use super::{Call, Format, color, say, say_json};
@@ -20,7 +20,12 @@ pub(super) fn answer(call: &Call<'_>) -> Result<(), Failure> {
         Format::Json => say_json(&as_json(call, &report)),
     }
     match (&report.violation, call.format) {
-        (None, _) if report.errors.is_empty() => Ok(()),
+        (None, _)
+            if report.errors.is_empty()
+                && (report.warnings.is_empty() || call.ignores_warnings) =>
+        {
+            Ok(())
+        }
         (Some(violation), Format::Text) => {
             let failure = Failure::new(Kind::Build, violation.message.as_str());
             Err(violation.help.iter().fold(failure, Failure::hint))
@@ -64,7 +69,8 @@ fn count(report: &Report) -> String {
     };
     match (report.errors.len(), report.warnings.len()) {
         (0, 0) => "Check complete, no warnings found.".to_owned(),
-        (0, warnings) => format!("Check complete, {} found.", counted(warnings, "warning")),
+        (0, 1) => "Check complete, 1 warning has been found!".to_owned(),
+        (0, warnings) => format!("Check complete, {warnings} warnings have been found!"),
         (errors, warnings) => format!(
             "Check complete, {} and {} found.",
             counted(errors, "error"),

@@ -35,6 +35,7 @@ enum Format {
 pub struct Method {
     answer: Answer,
     format: Format,
+    ignores_warnings: bool,
 }
 
 /// A question about a build.
@@ -42,6 +43,8 @@ struct Call<'a> {
     options: &'a BuildOptions,
     store: Option<Store>,
     format: Format,
+    /// `ignorestatus=true`: warnings of a check do not count for the exit code.
+    ignores_warnings: bool,
 }
 
 impl Method {
@@ -57,14 +60,19 @@ impl Method {
             (None, Some(options)) => ("--check", format!("check,{options}")),
         };
         let (name, options) = text.split_once(',').unwrap_or((&text, ""));
-        let format = match options {
-            "" | "format=text" => Format::Text,
-            "format=json" => Format::Json,
-            other => {
-                return Err(Failure::usage(format!("{flag}: {other:?} is no option"))
-                    .hint("write format=text or format=json"));
+        let (mut format, mut ignores_warnings) = (Format::Text, false);
+        for option in options.split(',').filter(|option| !option.is_empty()) {
+            match option {
+                "format=text" => format = Format::Text,
+                "format=json" => format = Format::Json,
+                "ignorestatus=true" => ignores_warnings = true,
+                "ignorestatus=false" => ignores_warnings = false,
+                other => {
+                    return Err(Failure::usage(format!("{flag}: {other:?} is no option"))
+                        .hint("write format=text, format=json or ignorestatus=true"));
+                }
             }
-        };
+        }
         // BuildKit's own name for check.
         let name = if name == "lint" { "check" } else { name };
         if name == "build" {
@@ -72,7 +80,11 @@ impl Method {
         }
         let known = METHODS.iter().find(|(method, _)| *method == name);
         match known {
-            Some(&(_, answer)) => Ok(Some(Method { answer, format })),
+            Some(&(_, answer)) => Ok(Some(Method {
+                answer,
+                format,
+                ignores_warnings,
+            })),
             None => {
                 let names: Vec<&str> = METHODS.iter().map(|(name, _)| *name).collect();
                 Err(
@@ -92,6 +104,7 @@ impl Method {
             options,
             store: session::existing_store(globals),
             format: self.format,
+            ignores_warnings: self.ignores_warnings,
         })
     }
 }
@@ -139,6 +152,9 @@ mod tests {
         assert_eq!(format(Some("lint,format=json"), None), Some(Format::Json));
         assert_eq!(format(None, Some("")), Some(Format::Text));
         assert_eq!(format(None, Some("format=json")), Some(Format::Json));
+        let ignores = |check| Method::of(None, check).unwrap().unwrap().ignores_warnings;
+        assert!(ignores(Some("ignorestatus=true")) && !ignores(Some("true")));
+        assert!(ignores(Some("format=json,ignorestatus=true")));
         for (call, check) in [
             (Some("x"), None),
             (Some("check,format=xml"), None),

@@ -185,6 +185,23 @@ const TABLE: &[Foreign] = &[
     of!("verbosity", Needed, Accept("KILN_LOG=debug shows what kiln does")),
 ];
 
+/// Spelling, answer and text of each, sorted: for the reference.
+#[cfg(test)]
+pub(super) fn answers() -> Vec<(String, &'static str, &'static str)> {
+    let spelled = |flag: &Foreign| {
+        let short = flag.short.map(|short| format!("-{short}, "));
+        format!("{}--{}", short.unwrap_or_default(), flag.name)
+    };
+    let answer = |flag: &Foreign| match flag.answer {
+        Accept(text) => (spelled(flag), "accepted", text),
+        Refuse(text) => (spelled(flag), "refused", text),
+        Off(text) => (spelled(flag), "off", text),
+    };
+    let mut all: Vec<_> = TABLE.iter().map(answer).collect();
+    all.sort_by(|a, b| a.0.trim_start_matches('-').cmp(b.0.trim_start_matches('-')));
+    all
+}
+
 /// Those that were given, with their values.
 #[derive(Debug, Default)]
 pub struct ForeignFlags(Vec<(usize, String)>);

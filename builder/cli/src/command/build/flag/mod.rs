@@ -1,6 +1,9 @@
 //! The flags of `kiln build`, one file each (or a small family): its spelling, its help and what it changes about the build.
 //! To add one: a file and a line in the table below. Unaware of how builds run.
 
+#[cfg(test)]
+mod reference;
+
 use crate::failure::Failure;
 use kiln_engine::Built;
 use kiln_engine::options::BuildOptions;
