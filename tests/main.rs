@@ -28,6 +28,7 @@ mod cache;
 mod checks;
 mod contexts;
 mod copy;
+mod credentials;
 mod debug;
 mod disk_full;
 mod documents;

@@ -1,9 +1,7 @@
 //! A secret is seen by the step that asks for it, and is nowhere else: not in a layer, the config, the history, a key, a log, an
 //! event, an error, nor in any file of the store, also while the step runs.
 
-use std::fs;
-use std::path::Path;
-
+use crate::support::traces::holders;
 use crate::support::{Space, cases};
 
 cases! {
@@ -15,32 +13,12 @@ cases! {
 /// Unlike anything else, and the same text as file and as variable.
 const SECRET: &str = "Zq7-unmistakable-w4H";
 
-/// Every file below `folder` that holds the secret, or whose name does.
-fn holders(folder: &Path, found: &mut Vec<String>) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let name = path.display().to_string();
-        let Ok(kind) = entry.file_type() else {
-            continue;
-        };
-        if kind.is_dir() {
-            holders(&path, found);
-        } else if kind.is_file() {
-            let content = fs::read(&path).unwrap_or_default();
-            let holds = content
-                .windows(SECRET.len())
-                .any(|part| part == SECRET.as_bytes());
-            if holds || name.contains(SECRET) {
-                found.push(name);
-            }
-        }
-    }
-}
-
 fn is_nowhere(space: &Space) {
-    let mut found = Vec::new();
-    holders(&space.own(), &mut found);
-    assert_eq!(found, [""; 0], "the secret is there");
+    assert_eq!(
+        holders(&space.own(), &[SECRET]),
+        [""; 0],
+        "the secret is there"
+    );
 }
 
 const TEXT: &str = "FROM tools

@@ -8,6 +8,7 @@
 use serde::Serialize;
 
 use crate::diagnostic::Diagnostic;
+use crate::redact;
 use crate::source::Span;
 
 pub use copy::{CopyOp, CopySource, GitSource, SourcePath, Unpack};
@@ -208,9 +209,20 @@ impl Op {
         self
     }
 
-    /// The operation without its inputs (all ids are 0): what a definition digest covers.
+    /// The operation without its inputs (all ids are 0) and without the credentials of addresses: what a definition digest covers.
     #[must_use]
     pub fn definition(&self) -> Self {
-        self.clone().map_inputs(|_| NodeId(0))
+        let mut definition = self.clone().map_inputs(|_| NodeId(0));
+        if let Op::Copy(copy) = &mut definition {
+            for source in &mut copy.sources {
+                let address = match source {
+                    CopySource::Url { url, .. } => url,
+                    CopySource::Git(git) => &mut git.remote,
+                    CopySource::Files { .. } | CopySource::Inline { .. } => continue,
+                };
+                *address = redact::credentials(address).into_owned();
+            }
+        }
+        definition
     }
 }

@@ -15,6 +15,7 @@ pub mod registry;
 pub mod repository;
 pub mod space;
 pub mod tar;
+pub mod traces;
 pub mod users;
 
 pub use image::Kind;

@@ -16,6 +16,7 @@ use crate::diagnostic::{Diagnostic, Phase};
 use crate::graph::{DeclaredArgument, HistoryStep, NodeId, Op, Stage};
 use crate::instruction::{Argument, Instruction};
 use crate::line::Line;
+use crate::redact;
 use crate::source::Span;
 use crate::words::Variables;
 
@@ -211,6 +212,7 @@ impl<'e> StageBuilder<'e> {
         } else {
             line.text.clone()
         };
+        let title = redact::credentials(&title).into_owned();
         self.output = self.nodes.add(op, || Origin {
             stage,
             span,
@@ -316,7 +318,7 @@ impl<'e> StageBuilder<'e> {
         for (name, value) in entries {
             let value = self.env.get(name).or(value.as_deref()).unwrap_or_default();
             // Writing to a String cannot fail.
-            let _ = write!(text, "{name}={value} ");
+            let _ = write!(text, "{name}={} ", redact::credentials(value));
         }
         text
     }

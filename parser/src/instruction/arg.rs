@@ -5,6 +5,7 @@ use crate::code;
 use crate::diagnostic::Diagnostic;
 use crate::evaluate::StageBuilder;
 use crate::line::{Form, Line, Word};
+use crate::redact;
 
 /// `ARG name[=default] …`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl Meaning for Arg {
         for argument in &self.arguments {
             let value = stage.declare(line, argument)?;
             history.push(match value {
-                Some(value) => format!("{}={value}", argument.name),
+                Some(value) => format!("{}={}", argument.name, redact::credentials(&value)),
                 None => argument.name.clone(),
             });
         }
@@ -87,6 +88,24 @@ mod tests {
         assert_eq!(stage.config.labels["a"], "2");
         assert_eq!(stage.config.labels["c"], "x y");
         assert_eq!(stage.history[0].created_by, "ARG A=2 B C=x y");
+    }
+
+    #[test]
+    fn credentials_are_not_told() {
+        let source = "FROM scratch\nARG U\nADD $U /\nRUN x";
+        let url = "https://me:secret@h/a";
+        let stage = evaluated(source, build_arg("U", url))
+            .target_stage()
+            .clone();
+        let history: Vec<&str> = stage.history.iter().map(|step| &*step.created_by).collect();
+        assert_eq!(
+            history,
+            [
+                "ARG U=https://h/a",
+                "ADD https://h/a / # buildkit",
+                "RUN |1 U=https://h/a /bin/sh -c x # buildkit"
+            ]
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::graph::{CopyOp, CopySource, Unpack};
 use crate::heredoc::{self, Heredoc};
 use crate::line::{Line, Word};
 use crate::path;
+use crate::redact;
 use crate::source::Span;
 
 pub(crate) const CHOWN: FlagSpec = flags::text(
@@ -218,7 +219,7 @@ impl ExpandedTransfer {
             add(&format!("--chmod={mode}"));
         }
         for source in &self.sources {
-            add(&source.text);
+            add(&redact::credentials(&source.text));
         }
         for (name, _) in &self.inline {
             add(&format!("<<{name}"));

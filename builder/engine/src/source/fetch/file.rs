@@ -174,7 +174,7 @@ fn request(access: Access<'_>, source: &FileSource) -> Result<Request, FetchErro
 
 /// The last version of an address under a name.
 fn address_key(source: &FileSource) -> Digest {
-    let key = KeyBuilder::new("http address").bytes("address", source.url.as_bytes());
+    let key = KeyBuilder::new("http address").bytes("address", redacted(&source.url).as_bytes());
     key.bytes("name", source.name.as_bytes()).finish().0
 }
 

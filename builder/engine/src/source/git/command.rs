@@ -3,11 +3,12 @@
 //! arguments, which other users can see. Credentials are in git's environment alone, bound to the host of the source.
 //! Unaware of what is fetched.
 
-use super::{secret, ssh};
+use super::{credentials, ssh};
 use crate::agent::Agent;
 use crate::source::fetch::Access;
 use crate::source::fetch::error::{FetchError, redacted};
 use kiln_parser::graph::GitSource;
+use kiln_parser::redact;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::Read;
 use std::os::unix::process::CommandExt;
@@ -115,7 +116,7 @@ impl<'a> Git<'a> {
         let format = if is_sha256 { "sha256" } else { "sha1" };
         let format = format!("--object-format={format}");
         self.ask("init", &["init", "--quiet", "--template=", &format])?;
-        self.append_configuration(&remote(&self.source.remote))
+        self.append_configuration(&remote(&credentials::bare(&self.source.remote)))
     }
 
     fn append_configuration(&self, text: &str) -> Result<(), FetchError> {
@@ -210,43 +211,14 @@ impl<'a> Git<'a> {
         for (name, value) in &host.network {
             command.env(name, value);
         }
-        for (number, (key, value)) in self.credentials().iter().enumerate() {
+        for (number, (key, value)) in credentials::configuration(self.access, &self.source.remote)
+            .iter()
+            .enumerate()
+        {
             command.env(format!("GIT_CONFIG_KEY_{number}"), key);
             command.env(format!("GIT_CONFIG_VALUE_{number}"), value);
             command.env("GIT_CONFIG_COUNT", (number + 1).to_string());
         }
-    }
-
-    /// The header with the token of the source's host. With one, no redirect is followed: git would send it there too.
-    fn credentials(&self) -> Vec<(String, String)> {
-        let remote = &self.source.remote;
-        let Some((scheme, rest)) = remote
-            .split_once("://")
-            .filter(|(scheme, _)| scheme.starts_with("http"))
-        else {
-            return Vec::new();
-        };
-        let authority = rest.split('/').next().unwrap_or_default();
-        let host = authority.rsplit('@').next().unwrap_or_default();
-        let header = |name: &str| secret(self.access, name);
-        let basic = |token: String| {
-            let text = format!("x-access-token:{token}");
-            format!("basic {}", base64(text.as_bytes()))
-        };
-        let value = header(&format!("GIT_AUTH_HEADER.{host}"))
-            .or_else(|| header(&format!("GIT_AUTH_TOKEN.{host}")).map(basic))
-            .or_else(|| header("GIT_AUTH_HEADER"))
-            .or_else(|| header("GIT_AUTH_TOKEN").map(basic));
-        let Some(value) = value.filter(|value| !value.chars().any(char::is_control)) else {
-            return Vec::new();
-        };
-        vec![
-            (
-                format!("http.{scheme}://{host}/.extraHeader"),
-                format!("Authorization: {value}"),
-            ),
-            ("http.followRedirects".to_owned(), "false".to_owned()),
-        ]
     }
 
     /// The end of what git said, on one line, without its own folder and without credentials.
@@ -260,7 +232,10 @@ impl<'a> Git<'a> {
         let shown = said
             .replace(&self.source.remote, &redacted(&self.source.remote))
             .replace(&*self.folder.to_string_lossy(), "");
-        let end: String = shown.chars().take(MAX_MESSAGE).collect();
+        let end: String = redact::credentials(&shown)
+            .chars()
+            .take(MAX_MESSAGE)
+            .collect();
         if end.is_empty() {
             "it said nothing".to_owned()
         } else {
@@ -315,43 +290,9 @@ pub(super) fn io(action: &'static str, path: &Path, source: std::io::Error) -> F
     }
 }
 
-/// RFC 4648; a dozen lines are less than a dependency.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let group = chunk
-            .iter()
-            .fold(0_u32, |group, byte| group << 8 | u32::from(*byte));
-        let group = group << (8 * (3 - chunk.len()));
-        for digit in 0..4 {
-            if digit <= chunk.len() {
-                let at = (group >> (18 - 6 * digit)) & 63;
-                text.push(char::from(DIGITS[at as usize]));
-            } else {
-                text.push('=');
-            }
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_is_that_of_the_rfc() {
-        for (text, encoded) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(text.as_bytes()), encoded);
-        }
-    }
 
     #[test]
     fn an_address_stays_one_value() {

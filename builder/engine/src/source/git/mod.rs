@@ -6,6 +6,7 @@
 mod address;
 mod checkout;
 mod command;
+mod credentials;
 mod ssh;
 
 use super::fetch::error::{FetchError, redacted};
@@ -205,7 +206,7 @@ fn short(id: &str) -> &str {
 fn key(source: &GitSource, commit: &Commit) -> Digest {
     let name = commit.name.as_deref().filter(|_| source.keep_git_dir);
     KeyBuilder::new("git")
-        .bytes("remote", source.remote.as_bytes())
+        .bytes("remote", redacted(&source.remote).as_bytes())
         .bytes("commit", commit.id.as_bytes())
         .bytes("name", name.unwrap_or_default().as_bytes())
         .bytes(
