@@ -18,6 +18,7 @@ plain_cases! {
     the_context_gives_the_time,
     contexts_by_name,
     images_of_oci_layouts_are_bases,
+    layouts_may_have_several_platforms,
     hostile_archives_stay_inside,
 }
 
@@ -335,6 +336,56 @@ fn images_of_oci_layouts_are_bases(space: &Space) {
     std::fs::set_permissions(&blob, permissions).unwrap();
     std::fs::write(&blob, bytes).unwrap();
     with("").exits(1).says(&["is not what its name says"]);
+}
+
+fn layouts_may_have_several_platforms(space: &Space) {
+    space.write("file", "x");
+    let base = "FROM scratch\nARG TARGETARCH\nCOPY file /$TARGETARCH\n";
+    let both = ["--platform", "linux/s390x,linux/riscv64"];
+    let output = "type=oci,dest=layout,tar=false,name=example.org/base:v1";
+    space.build(base).args(both).args(["-o", output]).ok();
+    space.remove_store();
+    let context = format!(
+        "base=oci-layout://{}:v1",
+        space.own().join("layout").display()
+    );
+    let build = |text: &str| space.build(text).args(["--build-context", &context]);
+    build("FROM base\nCOPY file /own\n")
+        .args(both)
+        .args(["-o", "files"])
+        .ok();
+    for architecture in ["s390x", "riscv64"] {
+        let files = space.own().join(format!("files/linux_{architecture}"));
+        assert!(files.join(architecture).exists() && files.join("own").exists());
+    }
+    // A stage may ask for another platform than the target's.
+    let named = "FROM --platform=linux/riscv64 base AS riscv64\nFROM scratch\nCOPY --from=riscv64 /riscv64 /\n";
+    build(named).args(["--platform", "linux/riscv64"]).ok();
+    let none = build("FROM base\n")
+        .args(["--platform", "linux/ppc64le"])
+        .exits(1);
+    none.says(&["no image for linux/ppc64le"]);
+    // Two manifests side by side under one name, as some tools write them.
+    let index = space.own().join("layout/index.json");
+    let read = |path: &Path| {
+        serde_json::from_slice::<serde_json::Value>(&std::fs::read(path).unwrap()).unwrap()
+    };
+    let top = read(&index)["manifests"][0]["digest"]
+        .as_str()
+        .unwrap()
+        .replace(':', "/");
+    let mut flat = read(&space.own().join("layout/blobs").join(top));
+    for manifest in flat["manifests"].as_array_mut().unwrap() {
+        manifest["annotations"] = serde_json::json!({"org.opencontainers.image.ref.name": "v1"});
+    }
+    std::fs::remove_file(&index).unwrap();
+    std::fs::write(&index, flat.to_string()).unwrap();
+    space.give(&index);
+    space.remove_store();
+    build("FROM base\nCOPY file /own\n")
+        .args(["--platform", "linux/riscv64"])
+        .ok();
+    assert!(space.image("app").has("riscv64"));
 }
 
 fn hostile_archives_stay_inside(space: &Space) {

@@ -32,7 +32,9 @@ pub fn find(
         .collect();
     let mut wanted: BTreeMap<(&str, String), &ImageRequest> = BTreeMap::new();
     for (request, found) in requests.iter().zip(&here) {
-        if refresh || !found.as_ref().is_ok_and(|base| fits(request, base)) {
+        // an ID, as of an image from a layout, is no name that a registry knows
+        let is_id = request.reference.starts_with("sha256:");
+        if !is_id && (refresh || !found.as_ref().is_ok_and(|base| fits(request, base))) {
             wanted.insert((&request.reference, request.platform.to_string()), request);
         }
     }

@@ -5,7 +5,7 @@
 use super::fetch::error::FetchError;
 use kiln_cache::Store;
 use kiln_oci::manifest::{Index, Manifest};
-use kiln_oci::media_type::is_index;
+use kiln_oci::media_type::{OCI_INDEX, is_index};
 use kiln_oci::{Descriptor, Digest, ImageConfig, Platform};
 use std::fs::File;
 use std::io::Read;
@@ -22,42 +22,59 @@ struct Layout<'a> {
     folder: &'a Path,
 }
 
-/// Takes the image `reference` (a tag, a digest, or nothing for the only one or `latest`) for `platform`; the digest of its
-/// manifest.
+/// Takes the image `reference` (a tag, a digest, or nothing for the only one or `latest`): the digest of its manifest, or of its
+/// index with the manifests for those of `platforms` that it has.
 ///
 /// # Errors
-/// When the layout has no such image, or something is not what its digest says.
+/// When the layout has no such image or none for any of the platforms, or something is not what its digest says.
 pub fn take(
     store: &Store,
     folder: &Path,
     reference: Option<&str>,
-    platform: &Platform,
+    platforms: &[Platform],
 ) -> Result<Digest, FetchError> {
     let layout = Layout { folder };
-    let descriptor = layout.find(reference, platform)?;
-    if store.image(&descriptor.digest).is_ok() {
-        return Ok(descriptor.digest);
+    let (top, mut indexes) = match &layout.find(reference)?[..] {
+        [only] => (only.clone(), Vec::new()),
+        // platforms side by side under one name: an index in all but form
+        several => {
+            let bytes = Index::of(several.to_vec()).to_bytes();
+            (Descriptor::of(OCI_INDEX, &bytes), vec![bytes])
+        }
+    };
+    if !is_index(&top.media_type) {
+        layout.put(store, &top)?;
+        return Ok(top.digest);
     }
-    let bytes = layout.document(&descriptor)?;
-    let wrong = |message: String| layout.wrong(layout.blob(&descriptor.digest), message);
-    let manifest = Manifest::parse(&bytes).map_err(|error| wrong(error.to_string()))?;
-    let config = layout.document(&manifest.config)?;
-    let parsed = ImageConfig::parse(&config).map_err(|error| wrong(error.to_string()))?;
-    if parsed.rootfs.diff_ids.len() != manifest.layers.len() {
-        return Err(wrong("its config names other layers".to_owned()));
+    let mut none = None;
+    let mut taken = 0;
+    for platform in platforms {
+        match layout.descend(top.clone(), platform, &mut indexes)? {
+            Ok(manifest) => {
+                layout.put(store, &manifest)?;
+                taken += 1;
+            }
+            Err(error) => _ = none.get_or_insert(error),
+        }
     }
-    for (layer, diff_id) in manifest.layers.iter().zip(&parsed.rootfs.diff_ids) {
-        let mut blob = layout.open(&layout.blob(&layer.digest))?;
-        store.ingest_layer(&mut blob, &layer.digest, layer.size, diff_id)?;
+    if let Some(error) = none.filter(|_| taken == 0) {
+        return Err(error);
     }
-    let (digest, _) = store
-        .put_image(&bytes, &config)
-        .map_err(|error| wrong(crate::chain_of_causes(&error)))?;
-    Ok(digest)
+    for index in indexes {
+        let put = store.put_index(&index);
+        put.map_err(|error| {
+            layout.wrong(
+                layout.blob(&Digest::of(&index)),
+                crate::chain_of_causes(&error),
+            )
+        })?;
+    }
+    Ok(top.digest)
 }
 
 impl Layout<'_> {
-    fn find(&self, reference: Option<&str>, platform: &Platform) -> Result<Descriptor, FetchError> {
+    /// The descriptors that a reference means; several are of several platforms.
+    fn find(&self, reference: Option<&str>) -> Result<Vec<Descriptor>, FetchError> {
         let path = self.folder.join("index.json");
         let bytes = self.read(&path)?;
         let index = self.parse(&path, &bytes)?;
@@ -66,45 +83,85 @@ impl Layout<'_> {
                 name == tag || name.rsplit_once(':').is_some_and(|(_, end)| end == tag)
             })
         };
-        let found = match reference {
-            Some(wanted) => index.manifests.iter().find(|descriptor| {
-                descriptor.digest.to_string() == wanted || names(descriptor, wanted)
-            }),
-            None => match &index.manifests[..] {
-                [only] => Some(only),
-                several => several.iter().find(|found| names(found, "latest")),
-            },
+        let is_meant = |descriptor: &Descriptor| match reference {
+            Some(wanted) => descriptor.digest.to_string() == wanted || names(descriptor, wanted),
+            None => index.manifests.len() == 1 || names(descriptor, "latest"),
         };
-        let Some(found) = found else {
+        let meant: Vec<Descriptor> = index
+            .manifests
+            .iter()
+            .filter(|found| is_meant(found))
+            .cloned()
+            .collect();
+        if meant.is_empty() {
             let wanted = reference.unwrap_or("latest");
             return Err(self.wrong(path, format!("has no image {wanted}")));
-        };
-        self.descend(found.clone(), platform)
+        }
+        let are_platforms = meant.iter().all(|found| found.platform.is_some());
+        Ok(if are_platforms {
+            meant
+        } else {
+            meant.into_iter().take(1).collect()
+        })
     }
 
-    /// From an index to the manifest that fits the platform.
+    /// From an index to the manifest that fits the platform, with the indexes on the way. The inner error is that none fits.
     fn descend(
         &self,
         mut descriptor: Descriptor,
         platform: &Platform,
-    ) -> Result<Descriptor, FetchError> {
+        indexes: &mut Vec<Vec<u8>>,
+    ) -> Result<Result<Descriptor, FetchError>, FetchError> {
         for _ in 0..MAX_DEPTH {
             if !is_index(&descriptor.media_type) {
-                return Ok(descriptor);
+                return Ok(Ok(descriptor));
             }
             let path = self.blob(&descriptor.digest);
-            let index = self.parse(&path, &self.document(&descriptor)?)?;
-            let fits = |found: &Descriptor| {
-                let known = found.platform.as_ref();
-                known.is_some_and(|known| known.matches(platform))
+            let known = indexes
+                .iter()
+                .find(|known| Digest::of(known) == descriptor.digest);
+            let bytes = match known {
+                Some(known) => known.clone(),
+                None => self.document(&descriptor)?,
             };
-            let mut fitting = index.manifests.into_iter().filter(fits);
-            descriptor = fitting
-                .next()
-                .ok_or_else(|| self.wrong(path, format!("has no image for {platform}")))?;
+            let index = self.parse(&path, &bytes)?;
+            if known.is_none() {
+                indexes.push(bytes);
+            }
+            let rank = |found: &Descriptor| platform.rank(found.platform.as_ref()?);
+            let ranked = index
+                .manifests
+                .into_iter()
+                .filter_map(|found| Some((rank(&found)?, found)));
+            match ranked.min_by_key(|(rank, _)| *rank) {
+                Some((_, found)) => descriptor = found,
+                None => return Ok(Err(self.wrong(path, format!("has no image for {platform}")))),
+            }
         }
         let path = self.blob(&descriptor.digest);
         Err(self.wrong(path, "has too many indexes inside one another".to_owned()))
+    }
+
+    /// Puts an image into the store.
+    fn put(&self, store: &Store, descriptor: &Descriptor) -> Result<(), FetchError> {
+        if store.image(&descriptor.digest).is_ok() {
+            return Ok(());
+        }
+        let bytes = self.document(descriptor)?;
+        let wrong = |message: String| self.wrong(self.blob(&descriptor.digest), message);
+        let manifest = Manifest::parse(&bytes).map_err(|error| wrong(error.to_string()))?;
+        let config = self.document(&manifest.config)?;
+        let parsed = ImageConfig::parse(&config).map_err(|error| wrong(error.to_string()))?;
+        if parsed.rootfs.diff_ids.len() != manifest.layers.len() {
+            return Err(wrong("its config names other layers".to_owned()));
+        }
+        for (layer, diff_id) in manifest.layers.iter().zip(&parsed.rootfs.diff_ids) {
+            let mut blob = self.open(&self.blob(&layer.digest))?;
+            store.ingest_layer(&mut blob, &layer.digest, layer.size, diff_id)?;
+        }
+        let put = store.put_image(&bytes, &config);
+        put.map_err(|error| wrong(crate::chain_of_causes(&error)))?;
+        Ok(())
     }
 
     /// A blob that is read as a whole, checked.

@@ -13,7 +13,7 @@ use crate::failure::BuildError;
 use crate::options::{BuildOptions, ContextSource, DockerfileText, Unread};
 use crate::session::Session;
 use kiln_cache::{Chain, Fetched, KeyBuilder, Store};
-use kiln_oci::Digest;
+use kiln_oci::{Digest, Platform};
 use kiln_parser::graph::GitSource;
 use std::fs::File;
 use std::io::Read;
@@ -328,11 +328,13 @@ pub fn layer(
 
 /// Images of OCI layouts are taken into the store, without a name.
 fn open_layouts(session: &Session, options: &mut BuildOptions) -> Result<(), BuildError> {
-    let platform = options.platform();
+    // what a stage may ask for without naming it
+    let mut platforms = options.platforms.clone();
+    platforms.push(Platform::host());
     for source in options.contexts.values_mut() {
         if let ContextSource::OciLayout(folder, reference) = source {
             let manifest =
-                oci_layout::take(&session.store, folder, reference.as_deref(), &platform)?;
+                oci_layout::take(&session.store, folder, reference.as_deref(), &platforms)?;
             *source = ContextSource::Image(manifest.to_string());
         }
     }
