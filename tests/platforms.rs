@@ -1,6 +1,6 @@
 //! Several platforms in one build: what is equal is done once, the name means an index, foreign processors are explained.
 
-use crate::support::{Space, plain_cases};
+use crate::support::{Kiln, Space, plain_cases};
 
 plain_cases! {
     several_platforms_make_an_index,
@@ -102,6 +102,18 @@ fn a_step_for_another_processor_is_explained(space: &Space) {
         .args(["--platform", FOREIGN])
         .run()
         .says(&[FOREIGN, "qemu-user-static"]);
+    // The same where only the base is for it.
+    space
+        .build("FROM scratch\nCOPY --chmod=755 program /program\n")
+        .args(["-t", "base", "--platform", FOREIGN])
+        .ok();
+    let child = offline(space, "FROM base\nRUN [\"/program\"]\n");
+    child.exits(1).says(&[FOREIGN, "qemu-s390x"]);
+}
+
+/// A build that asks no registry for what might fit better.
+fn offline(space: &Space, dockerfile: &str) -> Kiln {
+    space.build(dockerfile).env("KILN_OFFLINE", "1")
 }
 
 /// A processor that nobody emulates.
@@ -109,8 +121,7 @@ const NOWHERE: &str = "linux/sparc64";
 
 fn a_base_for_another_platform_is_used_and_told(space: &Space) {
     space.write("file", "x");
-    space
-        .build("FROM scratch\nCOPY file /\nENV A=1\n")
+    offline(space, "FROM scratch\nCOPY file /\nENV A=1\n")
         .args(["-t", "base", "--platform", NOWHERE])
         .ok();
     let rule = "InvalidBaseImagePlatform";
@@ -128,33 +139,29 @@ fn a_base_for_another_platform_is_used_and_told(space: &Space) {
         .env("KILN_STORE", &other)
         .ok();
     for build in [
-        space.build(child),
-        space.build(child).env("KILN_STORE", &other),
+        offline(space, child),
+        offline(space, child).env("KILN_STORE", &other),
     ] {
         build.ok().says(&[rule, &told, "Dockerfile:1"]);
     }
     assert_eq!(space.image("app").text("own1"), "x");
     assert_eq!(platform(), NOWHERE, "nobody named another");
-    space
-        .build(child)
+    offline(space, child)
         .args(["--platform", "linux/s390x"])
         .ok()
         .says(&[rule, "expected \"linux/s390x\""]);
     assert_eq!(platform(), "linux/s390x");
     // asked for by name there is nothing to tell
     let named = format!("FROM --platform={NOWHERE} base AS sparc64\nCOPY file /\n");
-    space.build(&named).ok().never_says(&[rule]);
-    space
-        .build(&format!("# check=error=true\n{child}"))
+    offline(space, &named).ok().never_says(&[rule]);
+    offline(space, &format!("# check=error=true\n{child}"))
         .exits(1)
         .says(&[rule]);
-    space
-        .build(&format!("# check=skip={rule}\n{child}"))
+    offline(space, &format!("# check=skip={rule}\n{child}"))
         .ok()
         .never_says(&[rule]);
     // files may come from anywhere
-    space
-        .build("FROM scratch\nCOPY --from=base /file /\n")
+    offline(space, "FROM scratch\nCOPY --from=base /file /\n")
         .ok()
         .never_says(&[rule]);
 }
@@ -162,12 +169,11 @@ fn a_base_for_another_platform_is_used_and_told(space: &Space) {
 fn what_the_user_names_is_what_the_image_says(space: &Space) {
     space.write("file", "x");
     let text = "FROM --platform=linux/riscv64 scratch AS first\nCOPY file /\nFROM base\n";
-    space
-        .build("FROM scratch\nCOPY file /\n")
+    offline(space, "FROM scratch\nCOPY file /\n")
         .args(["-t", "base", "--platform", "linux/arm/v6"])
         .ok();
     let described = |arguments: &[&str]| {
-        space.build(text).args(arguments).ok();
+        offline(space, text).args(arguments).ok();
         let config = space.image("app").config;
         let text = |name: &str| config[name].as_str().unwrap_or_default().to_owned();
         format!("{}/{}", text("architecture"), text("variant"))

@@ -4,7 +4,8 @@ use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
 use crate::table;
 use clap::Args;
-use kiln_sandbox::{Status, probe};
+use kiln_engine::emulation;
+use kiln_sandbox::{Check, Status, probe};
 
 /// Arguments of `kiln doctor`.
 #[derive(Debug, Args)]
@@ -15,7 +16,8 @@ pub struct Arguments {}
 /// # Errors
 /// When something that builds need is missing.
 pub fn run(_arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let checks = probe(&globals.store()?, globals.disabled()?);
+    let mut checks = probe(&globals.store()?, globals.disabled()?);
+    checks.push(processors());
     for check in &checks {
         let mark = match check.status {
             Status::Ok => "ok     ",
@@ -34,4 +36,19 @@ pub fn run(_arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// For which platforms RUN works.
+fn processors() -> Check {
+    let runnable = emulation::runnable();
+    let names: Vec<String> = runnable.iter().map(ToString::to_string).collect();
+    Check {
+        name: "processors".to_owned(),
+        status: Status::Ok,
+        detail: format!(
+            "RUN works for {}; package qemu-user-static adds others",
+            names.join(", ")
+        ),
+        fix: None,
+    }
 }
