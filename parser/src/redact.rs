@@ -10,14 +10,14 @@ pub fn credentials(text: &str) -> Cow<'_, str> {
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
         let end = after.find(is_end).unwrap_or(after.len());
-        let scheme = before[..at].rsplit(|ch: char| !ch.is_ascii_alphanumeric());
-        let scheme = scheme.take(1).last().unwrap_or_default();
-        let is_web = ["http", "https"].map(|web| scheme.eq_ignore_ascii_case(web));
+        let mut words = before[..at].rsplit(|ch: char| !ch.is_ascii_alphanumeric());
+        let scheme = words.next().unwrap_or_default();
+        let is_web = ["http", "https"]
+            .iter()
+            .any(|web| scheme.eq_ignore_ascii_case(web));
         shown.push_str(before);
         rest = match after[..end].rsplit_once('@') {
-            Some((user, host)) if user.contains(':') || is_web.contains(&true) => {
-                &after[end - host.len()..]
-            }
+            Some((user, host)) if is_web || user.contains(':') => &after[end - host.len()..],
             _ => after,
         };
     }

@@ -42,32 +42,17 @@ pub fn take(
             (Descriptor::of(OCI_INDEX, &bytes), vec![bytes])
         }
     };
-    if !is_index(&top.media_type) {
+    if is_index(&top.media_type) {
+        layout.put_platforms(store, &top, platforms, &mut indexes)?;
+    } else {
         layout.put(store, &top)?;
-        return Ok(top.digest);
-    }
-    let mut none = None;
-    let mut taken = 0;
-    for platform in platforms {
-        match layout.descend(top.clone(), platform, &mut indexes)? {
-            Ok(manifest) => {
-                layout.put(store, &manifest)?;
-                taken += 1;
-            }
-            Err(error) => _ = none.get_or_insert(error),
-        }
-    }
-    if let Some(error) = none.filter(|_| taken == 0) {
-        return Err(error);
     }
     for index in indexes {
-        let put = store.put_index(&index);
-        put.map_err(|error| {
-            layout.wrong(
-                layout.blob(&Digest::of(&index)),
-                crate::chain_of_causes(&error),
-            )
-        })?;
+        let wrong = |error| {
+            let path = layout.blob(&Digest::of(&index));
+            layout.wrong(path, crate::chain_of_causes(&error))
+        };
+        store.put_index(&index).map_err(wrong)?;
     }
     Ok(top.digest)
 }
@@ -140,6 +125,27 @@ impl Layout<'_> {
         }
         let path = self.blob(&descriptor.digest);
         Err(self.wrong(path, "has too many indexes inside one another".to_owned()))
+    }
+
+    /// Puts the images of an index for those of `platforms` that it has; at least one.
+    fn put_platforms(
+        &self,
+        store: &Store,
+        top: &Descriptor,
+        platforms: &[Platform],
+        indexes: &mut Vec<Vec<u8>>,
+    ) -> Result<(), FetchError> {
+        let (mut taken, mut none) = (0, None);
+        for platform in platforms {
+            match self.descend(top.clone(), platform, indexes)? {
+                Ok(manifest) => {
+                    self.put(store, &manifest)?;
+                    taken += 1;
+                }
+                Err(error) => _ = none.get_or_insert(error),
+            }
+        }
+        none.filter(|_| taken == 0).map_or(Ok(()), Err)
     }
 
     /// Puts an image into the store.
