@@ -3,11 +3,13 @@
 
 use serde_json::{Value, json};
 
+use crate::support::tar::Tar;
 use crate::support::{Space, golden, plain_cases};
 
 plain_cases! {
     templates_of_images,
     filters_of_images,
+    images_of_one_second_have_an_order,
     templates_of_history,
     templates_that_are_wrong_show_where,
     rmi_goes_on_and_may_be_forced,
@@ -121,6 +123,31 @@ fn filters_of_images(space: &Space) {
         .kiln(["images", "-f", "since=nothing"])
         .exits(1)
         .says(&["nothing"]);
+}
+
+/// docker compares whole times; images that one script builds often share a second.
+fn images_of_one_second_have_an_order(space: &Space) {
+    for (name, time) in [
+        ("first", "2023-11-14T22:13:20.1Z"),
+        ("second", "2023-11-14T22:13:20.25Z"),
+    ] {
+        let config = json!({"architecture": "amd64", "os": "linux", "created": time, "rootfs": {"type": "layers", "diff_ids": []}});
+        let manifest =
+            json!([{"Config": "config.json", "RepoTags": [format!("{name}:v1")], "Layers": []}]);
+        let archive = Tar::default()
+            .file("config.json", config.to_string())
+            .file("manifest.json", manifest.to_string());
+        let path = space.write_in("archives", &format!("{name}.tar"), archive.end());
+        space.kiln(["load", "-i"]).args([path]).ok();
+    }
+    for (filter, expected) in [
+        (&[][..], "second\nfirst\n"),
+        (&["-f", "since=first:v1"], "second\n"),
+        (&["-f", "before=second:v1"], "first\n"),
+    ] {
+        let listed = [&["images", "--format", "{{.Repository}}"], filter].concat();
+        assert_eq!(said(space, &listed), expected, "{filter:?}");
+    }
 }
 
 fn templates_of_history(space: &Space) {

@@ -19,8 +19,8 @@ pub struct Listed {
     pub image: ImageSummary,
     /// Its config; empty when it cannot be read, so that a damaged image does not hide the others.
     pub config: ImageConfig,
-    /// When it was made, as it says itself, in seconds since 1970.
-    pub created: Option<i64>,
+    /// When it was made, as it says itself, to the nanosecond: two builds often share a second.
+    pub created: Option<Timestamp>,
 }
 
 /// All images, the latest first, as docker sorts them.
@@ -76,7 +76,7 @@ fn listed(store: &Store, image: ImageSummary) -> Listed {
         None
     };
     let config = config.unwrap_or_default();
-    let created = config.created.as_deref().and_then(seconds);
+    let created = config.created.as_deref().and_then(|time| time.parse().ok());
     Listed {
         image,
         config,

@@ -20,10 +20,10 @@ enum Filter {
     },
     /// A name fits; by component, with `*`, `?` and `[…]`.
     Reference(String),
-    /// It was made before this second.
-    Before(i64),
-    /// It was made after this second.
-    Since(i64),
+    /// It was made before this time.
+    Before(Timestamp),
+    /// It was made after this time.
+    Since(Timestamp),
 }
 
 /// Conditions that all have to be met; of several `reference` one.
@@ -95,7 +95,7 @@ impl Filters {
     /// The time before which things must have been made or used.
     pub fn until(&self) -> Option<i64> {
         let times = self.0.iter().filter_map(|filter| match filter {
-            Filter::Before(time) => Some(*time),
+            Filter::Before(time) => Some(time.as_second()),
             _ => None,
         });
         times.min()
@@ -158,18 +158,17 @@ fn parse_one(key: &str, value: &str, store: &Store, now: i64) -> Result<Filter, 
         "since" => Filter::Since(created(store, value)?),
         _ => Filter::Before(
             time(value, now)
+                .and_then(|seconds| Timestamp::from_second(seconds).ok())
                 .ok_or_else(|| wrong("a time, such as 24h or 2026-01-31T12:00:00Z,"))?,
         ),
     })
 }
 
 /// When the image that a person names was made.
-fn created(store: &Store, name: &str) -> Result<i64, Failure> {
+fn created(store: &Store, name: &str) -> Result<Timestamp, Failure> {
     let image = catalog::find(store, name)?;
     let config = kiln_oci::ImageConfig::parse(&image.config);
-    let created = config
-        .ok()
-        .and_then(|config| catalog::seconds(&config.created?));
+    let created = config.ok().and_then(|config| config.created?.parse().ok());
     created.ok_or_else(|| Failure::usage(format!("{name} does not say when it was made")))
 }
 

@@ -8,6 +8,7 @@ use crate::listing::{Header, Listing};
 use crate::template::value::{Value, field};
 use crate::{session, units};
 use clap::Args;
+use jiff::Timestamp;
 use kiln_cache::Store;
 use kiln_engine::session::seconds;
 use kiln_oci::Reference;
@@ -138,12 +139,11 @@ fn row(store: &Store, listed: &Listed, name: Option<&Reference>, now: i64, whole
     let none = || "<none>".to_owned();
     let absent = || "N/A".to_owned();
     let size = units::bytes(image.size);
+    let created = listed.created.map(Timestamp::as_second);
     let values = [
         absent(),
-        listed.created.map_or_else(absent, units::date),
-        listed
-            .created
-            .map_or_else(absent, |created| units::ago(now - created)),
+        created.map_or_else(absent, units::date),
+        created.map_or_else(absent, |created| units::ago(now - created)),
         named.unwrap_or(image.manifest).to_string(),
         if whole {
             image.id.to_string()

@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::listing::Listing;
 use crate::template::value::{Value, field};
 use crate::{table, units};
+use jiff::Timestamp;
 use kiln_cache::Store;
 use kiln_engine::session::seconds;
 use kiln_oci::Reference;
@@ -66,14 +67,15 @@ fn images(store: &Store, now: i64) -> Result<Vec<Value>, Failure> {
         let name = image.references.first();
         let or =
             |text: Option<String>, otherwise: &str| text.unwrap_or_else(|| otherwise.to_owned());
-        let since = listed.created.map(|created| units::ago(now - created));
+        let created = listed.created.map(Timestamp::as_second);
+        let since = created.map(|created| units::ago(now - created));
         Value::record([
             field(
                 "CompressedSize",
                 or(size.compressed.map(units::bytes), "N/A"),
             ),
             field("Containers", "0"),
-            field("CreatedAt", or(listed.created.map(units::date), "N/A")),
+            field("CreatedAt", or(created.map(units::date), "N/A")),
             field("CreatedSince", or(since, "N/A")),
             field("Digest", image.manifest.to_string()),
             field("ID", image.id.short()),
