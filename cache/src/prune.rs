@@ -1,14 +1,15 @@
 //! Removal of what is worth least, down to a budget.
 //!
 //! What a tag names or a living process has pinned stays, whatever the budget says. Of the rest, what goes first is what costs
-//! little to make again for its size and was not used for long: worth = rebuild time / (bytes × hours since use). A view costs
-//! about what unpacking takes, so views go before layers of the same age.
+//! little to make again for its size and was not used for long.
 //!
 //! Two write transactions, because a process that pins something waits for them and looks afterwards whether the thing is
 //! there. The first decides and deletes rows; the second renames into the trash what nobody has pinned or made known again in
 //! between. A kill leaves files without rows, which are whole and go with the next prune, never rows without files.
 
+mod images;
 mod options;
+mod victims;
 mod withdraw;
 
 use std::collections::BTreeSet;
@@ -21,17 +22,8 @@ use rusqlite::Transaction;
 pub use options::{PruneOptions, PruneReport};
 
 use crate::cache_mount::CacheMountUsage;
-use crate::image;
-use crate::inventory::{Files, ImageRow, IndexRow, LayerRow, Rows, ViewRow};
+use crate::inventory::{Files, LayerRow, Rows};
 use crate::{Store, StoreError};
-
-/// Milliseconds that it takes to unpack a MiB: mostly making files.
-const UNPACK_MS: f64 = 5.0;
-/// Milliseconds of all cores that it takes to compress to a MiB.
-const COMPRESS_MS: f64 = 15.0;
-/// Milliseconds that it takes to get a MiB of a layer that kiln did not make.
-const FETCH_MS: f64 = 20.0;
-const MIB: f64 = 1_048_576.0;
 
 /// Something that can be removed on its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -199,91 +191,6 @@ impl Prune<'_> {
         self.rows.views.get(key).map_or(0, |row| row.size)
     }
 
-    /// What may go, the least worthy first. Equal ones in the order of their names.
-    fn victims(&self) -> Vec<(f64, Victim)> {
-        let now = self.store.now();
-        let mut victims = Vec::new();
-        for (diff_id, row) in &self.rows.layers {
-            if !self.kept.contains(diff_id) && self.options.is_old(row.used) {
-                let mib = self
-                    .layer_files(diff_id)
-                    .iter()
-                    .map(|(_, _, size)| *size as f64 / MIB)
-                    .sum();
-                victims.push((
-                    worth(
-                        f64::max(row.cost_ms as f64, mib * FETCH_MS),
-                        mib,
-                        now - row.used,
-                    ),
-                    Victim::Layer(*diff_id),
-                ));
-            }
-        }
-        if self.options.cache {
-            victims.extend(self.view_victims(now));
-            victims.extend(self.form_victims(now));
-            victims.extend(self.folder_victims(now));
-        }
-        victims.sort_by(|(a, one), (b, other)| a.total_cmp(b).then_with(|| one.cmp(other)));
-        victims
-    }
-
-    fn view_victims(&self, now: i64) -> Vec<(f64, Victim)> {
-        let is_free = |diff_id, row: &ViewRow| {
-            !self.rows.pinned.contains(diff_id) && self.options.is_old(row.used)
-        };
-        let views = self.rows.views.iter();
-        let free = views.filter(|((_, diff_id), row)| is_free(diff_id, row));
-        free.map(|((id_map, diff_id), row)| {
-            let mib = row.size as f64 / MIB;
-            let worth = worth(mib * UNPACK_MS, mib, now - row.used);
-            (worth, Victim::View(id_map.clone(), *diff_id))
-        })
-        .collect()
-    }
-
-    /// Indexes of contexts and cache mounts. What a mount's files cost is not known: as much as to fetch them.
-    fn folder_victims(&self, now: i64) -> Vec<(f64, Victim)> {
-        let contexts = self.files.contexts.iter();
-        let contexts =
-            contexts.map(|(path, size, changed)| (Victim::Context(path.clone()), *size, *changed));
-        let mounts = self.mounts.iter();
-        let mounts = mounts.map(|mount| {
-            (
-                Victim::CacheMount(mount.path.clone()),
-                mount.bytes,
-                mount.used,
-            )
-        });
-        contexts
-            .chain(mounts)
-            .filter(|(_, _, used)| self.options.is_old(*used))
-            .map(|(victim, size, used)| {
-                let mib = size as f64 / MIB;
-                (worth(mib * FETCH_MS, mib, now - used), victim)
-            })
-            .collect()
-    }
-
-    /// Compressed forms can be made again from their tars, even while an image needs those.
-    fn form_victims(&self, now: i64) -> Vec<(f64, Victim)> {
-        let mut victims = Vec::new();
-        let old = |row: &&LayerRow| self.options.is_old(row.used);
-        for row in self.rows.layers.values().filter(old) {
-            for digest in row.forms.iter().filter(|form| !self.kept.contains(form)) {
-                if let Some(size) = self.files.blobs.get(digest) {
-                    let mib = *size as f64 / MIB;
-                    victims.push((
-                        worth(mib * COMPRESS_MS, mib, now - row.used),
-                        Victim::Form(*digest),
-                    ));
-                }
-            }
-        }
-        victims
-    }
-
     fn remove(&mut self, victim: Victim) -> Result<(), StoreError> {
         match victim {
             Victim::View(id_map, diff_id) => self.remove_view((id_map, diff_id)),
@@ -401,67 +308,6 @@ impl Prune<'_> {
         self.execute("DELETE FROM blobs WHERE digest = ?1", digest)
     }
 
-    /// Untagged images that lost a layer, or all of them.
-    fn remove_images(&mut self, all: bool) -> Result<(), StoreError> {
-        let has = |digest: &Digest| self.files.blobs.contains_key(digest);
-        let kept: BTreeSet<Digest> = self
-            .rows
-            .kept_images()
-            .map(|(manifest, _)| *manifest)
-            .collect();
-        let is_doomed = |(manifest, image): &(&Digest, &ImageRow)| {
-            let is_whole = image.has_layers(has, &self.rows);
-            !kept.contains(manifest) && (all || !is_whole)
-        };
-        let doomed: Vec<Digest> = self
-            .rows
-            .images
-            .iter()
-            .filter(is_doomed)
-            .map(|(manifest, _)| *manifest)
-            .collect();
-        let mut blobs = BTreeSet::new();
-        for manifest in doomed {
-            let deleted = image::delete(self.transaction, &manifest);
-            deleted.map_err(|source| self.store.database().failed(source))?;
-            self.report.images += 1;
-            let image = self.rows.images.remove(&manifest);
-            blobs.extend(image.iter().flat_map(|image| image.blobs(manifest)));
-        }
-        // other images and layers that a record needs stay
-        let known = self.rows.known();
-        blobs
-            .difference(&known)
-            .try_for_each(|digest| self.remove_blob(digest))?;
-        Ok(())
-    }
-
-    /// Untagged indexes that have no image left, or all of them.
-    fn remove_indexes(&mut self, all: bool) -> Result<(), StoreError> {
-        let kept: BTreeSet<Digest> = self.rows.kept_indexes().copied().collect();
-        let is_doomed = |(digest, row): &(&Digest, &IndexRow)| {
-            let is_left = |child: &Digest| {
-                self.rows.images.contains_key(child) || self.rows.indexes.contains_key(child)
-            };
-            !kept.contains(digest) && (all || !row.children.iter().any(is_left))
-        };
-        let indexes = self.rows.indexes.iter().filter(is_doomed);
-        let doomed: Vec<Digest> = indexes.map(|(digest, _)| *digest).collect();
-        let mut companions = BTreeSet::new();
-        for index in doomed {
-            let deleted = image::delete(self.transaction, &index);
-            deleted.map_err(|source| self.store.database().failed(source))?;
-            let row = self.rows.indexes.remove(&index);
-            self.remove_blob(&index)?;
-            companions.extend(row.into_iter().flat_map(|row| row.blobs));
-        }
-        // other indexes, images and layers may have them too
-        let known = self.rows.known();
-        companions
-            .difference(&known)
-            .try_for_each(|digest| self.remove_blob(digest))
-    }
-
     /// Records and what was fetched whose layer is gone, memos whose image is.
     fn forget_dangling(&mut self) -> Result<(), StoreError> {
         let records = "DELETE FROM records WHERE diff_id IS NOT NULL AND diff_id NOT IN (SELECT diff_id FROM layers)";
@@ -494,10 +340,4 @@ impl Prune<'_> {
             .map(drop)
             .map_err(|source| self.store.database().failed(source))
     }
-}
-
-/// Milliseconds saved per MiB held, less the longer it was not used. A sixteenth of a MiB is what anything costs at least.
-fn worth(cost_ms: f64, mib: f64, age_seconds: i64) -> f64 {
-    let hours = age_seconds.max(0) as f64 / 3600.0;
-    cost_ms / (mib + 1.0 / 16.0) / (hours + 1.0)
 }
