@@ -56,6 +56,12 @@ fn parse_16_mib_of_short_lines(bencher: divan::Bencher<'_, '_>) {
 }
 
 #[divan::bench]
+fn parse_16_mib_of_short_instructions(bencher: divan::Bencher<'_, '_>) {
+    let text = filled("FROM x\n", "RUN echo hello\n", "");
+    bencher.bench(|| parse(&text));
+}
+
+#[divan::bench]
 fn parse_16_mib_of_continued_lines(bencher: divan::Bencher<'_, '_>) {
     let text = filled("FROM x\nENV ", "a=\"b\" \\\n", "c=d\n");
     bencher.bench(|| parse(&text));

@@ -10,6 +10,9 @@ use clap::builder::FalseyValueParser;
 use kiln_sandbox::Disabled;
 use std::path::PathBuf;
 
+/// Above the options of every command, so that those of the command itself come first and together.
+const HEADING: &str = "Everywhere";
+
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub struct Globals {
@@ -19,7 +22,8 @@ pub struct Globals {
         global = true,
         env = "KILN_STORE",
         value_name = "DIR",
-        hide_env_values = true
+        hide_env_values = true,
+        help_heading = HEADING
     )]
     pub store: Option<PathBuf>,
     /// Kernel features that are not used, to test the fallbacks
@@ -33,10 +37,10 @@ pub struct Globals {
     )]
     pub disable: String,
     /// Do without the network: what is not in the store is missing
-    #[arg(long, global = true, env = "KILN_OFFLINE", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    #[arg(long, global = true, env = "KILN_OFFLINE", value_parser = FalseyValueParser::new(), hide_env_values = true, help_heading = HEADING)]
     pub offline: bool,
     /// Registry that may speak plain http or show any certificate (may be repeated)
-    #[arg(long, global = true, value_name = "HOST[:PORT]")]
+    #[arg(long, global = true, value_name = "HOST[:PORT]", help_heading = HEADING)]
     pub insecure_registry: Vec<String>,
 }
 

@@ -414,7 +414,7 @@ fn limits() {
     assert_eq!(messages("").len(), 1);
     assert_eq!(messages(&"FOO\n".repeat(1_000)).len(), 100);
     let found = messages(&"ARG\n".repeat(crate::ast::MAX_INSTRUCTIONS + 1));
-    assert_eq!(found[0], "more than 500000 instructions");
+    assert_eq!(found[0], "more than 1500000 instructions");
     let deep = format!("FROM x\n{}RUN x", "ONBUILD ".repeat(100_000));
     assert_eq!(
         messages(&deep),

@@ -62,6 +62,8 @@ group! {
     builder {
         /// Build an image from a Dockerfile
         Build = build,
+        /// Show what the store holds
+        Du = df,
         /// Remove what builds keep for later ones
         Prune = prune_cache,
     }
