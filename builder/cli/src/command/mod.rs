@@ -99,6 +99,7 @@ commands! {
     /// Check the store
     Fsck = fsck,
     /// Show what this machine can do for kiln
+    #[command(alias = "info")]
     Doctor = doctor,
     /// Show how kiln reads a Dockerfile, words or a .dockerignore
     Debug = debug,

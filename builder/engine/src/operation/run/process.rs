@@ -83,7 +83,7 @@ fn spec(
 ) -> RunSpec {
     RunSpec {
         argv: run.argv.clone(),
-        env: environment(run, identity, &prepared.env),
+        env: environment(run, identity, &hostname, &prepared.env),
         cwd: run.cwd.clone(),
         uid: identity.uid,
         gid: identity.gid,
@@ -103,11 +103,17 @@ fn spec(
     }
 }
 
-/// The image's variables and the arguments in scope, then what is missing: PATH, HOME, proxies, secrets.
-fn environment(run: &RunOp, identity: &Identity, secrets: &[String]) -> Vec<String> {
+/// The image's variables and the arguments in scope, then what is missing: PATH, HOME, HOSTNAME, proxies, secrets.
+fn environment(
+    run: &RunOp,
+    identity: &Identity,
+    hostname: &str,
+    secrets: &[String],
+) -> Vec<String> {
     let mut env = run.env.clone();
     let home = format!("HOME={}", identity.home);
-    for default in [DEFAULT_PATH.to_owned(), home]
+    let hostname = format!("HOSTNAME={hostname}");
+    for default in [DEFAULT_PATH.to_owned(), home, hostname]
         .into_iter()
         .chain(run.proxy_env.0.iter().cloned())
     {
