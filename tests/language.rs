@@ -13,6 +13,7 @@ use crate::support::{Space, plain_cases};
 plain_cases! {
     lines_are_read_by_the_rules,
     words_are_expanded_by_the_rules,
+    a_frontend_with_its_own_language_is_told,
 }
 
 /// Whether `found` holds all that `expected` names. Messages need to hold the text only.
@@ -115,4 +116,13 @@ fn words_are_expanded_by_the_rules(space: &Space) {
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// kiln runs no frontends; that one was asked for is said, and is no finding of a rule.
+fn a_frontend_with_its_own_language_is_told(space: &Space) {
+    let foreign = "# syntax=example.com/mopy:1\n# check=error=true\nFROM scratch\nLABEL a=1\n";
+    let built = space.build(foreign).ok();
+    built.says(&["warning[DF0033]", "example.com/mopy:1", "Dockerfile:1"]);
+    let own = foreign.replace("example.com/mopy", "docker/dockerfile");
+    space.build(&own).ok().never_says(&["DF0033"]);
 }

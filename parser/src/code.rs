@@ -57,3 +57,5 @@ pub const LINT: &str = "DF0030";
 pub const OVERWRITTEN: &str = "DF0032";
 /// An option of `# check=` that is none.
 pub const CHECK_OPTION: &str = "DF0031";
+/// `# syntax=` names a frontend with a language of its own.
+pub const FRONTEND: &str = "DF0033";

@@ -18,6 +18,7 @@ pub mod debug;
 pub mod diagnostic;
 mod evaluate;
 mod flags;
+pub mod frontend;
 pub mod glob;
 pub mod graph;
 pub mod heredoc;

@@ -14,7 +14,7 @@ use kiln_parser::ignore::Matcher;
 use kiln_parser::inputs::ImageRequest;
 use kiln_parser::outline::Outline;
 use kiln_parser::targets::Target;
-use kiln_parser::{Dockerfile, lint};
+use kiln_parser::{Dockerfile, frontend, lint};
 
 /// Checks the Dockerfile of a build.
 ///
@@ -91,6 +91,10 @@ pub(crate) fn warnings(
             warnings.push(violation);
             Err(BuildError::Dockerfile(warnings))
         }
-        None => Ok(warnings),
+        None => {
+            // no rule that could be broken: `error=true` does not count it
+            warnings.extend(frontend::foreign(dockerfile));
+            Ok(warnings)
+        }
     }
 }
