@@ -56,15 +56,11 @@ fn others_are_refused_with_advice(space: &Space) {
         ("--volume=/a:/b", "RUN --mount"),
         ("-v /a:/b", "RUN --mount"),
         ("--cap-add=ALL", "--security=insecure"),
-        ("--timestamp=0", "SOURCE_DATE_EPOCH"),
-        ("--from=x", "docker-image://"),
-        ("--ignorefile=x", ".dockerignore"),
         ("--dns=1.1.1.1", "--add-host"),
         ("--device=/dev/null", "devices"),
         ("--arch=arm64", "--platform"),
         ("--destination=x", "-t"),
         ("--dockerfile=x", "-f"),
-        ("--reproducible", "SOURCE_DATE_EPOCH"),
         ("--policy=x", "policies"),
     ];
     for (flag, advice) in flags {

@@ -20,6 +20,7 @@ mod archive_options;
 mod archive_platforms;
 mod archives;
 mod bad_input;
+mod borrowed_flags;
 mod build_flags;
 mod build_run;
 mod build_stages;

@@ -16,7 +16,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use kiln_oci::Platform;
+use kiln_oci::{Platform, RuntimeConfig};
 
 use crate::ast::Dockerfile;
 use crate::diagnostic::Diagnostic;
@@ -175,8 +175,7 @@ fn build(
         .position(|&index| index == target)
         .unwrap_or(0);
     let epoch = world.epoch().map_err(|error| vec![error])?;
-    let labels = world.inputs.labels.clone();
-    stages[target].config.labels.extend(labels);
+    edit(&mut stages[target].config, world.inputs);
     Ok(StageGraph {
         nodes: nodes.finish(),
         stages,
@@ -185,4 +184,16 @@ fn build(
         unused_build_args: world.unused_build_args(plan, reachable),
         source_date_epoch: epoch,
     })
+}
+
+/// What the command line says about the image after the Dockerfile.
+fn edit(config: &mut RuntimeConfig, inputs: &Inputs) {
+    config.labels.extend(inputs.labels.clone());
+    config
+        .labels
+        .retain(|name, _| !inputs.unset_labels.contains(name));
+    let name = |entry: &String| entry.split('=').next().unwrap_or_default().to_owned();
+    config
+        .env
+        .retain(|entry| !inputs.unset_env.contains(&name(entry)));
 }

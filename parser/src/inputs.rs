@@ -16,6 +16,8 @@ pub struct Inputs {
     pub build_args: BTreeMap<String, String>,
     /// `--target`, a stage's name in any case; None is the last stage.
     pub target: Option<String>,
+    /// `--from`: what the first `FROM` names, whatever is written there.
+    pub from: Option<String>,
     /// Evaluate all stages, whatever the target needs: for checks.
     pub all_stages: bool,
     /// What is built (`TARGETPLATFORM`).
@@ -30,6 +32,12 @@ pub struct Inputs {
     pub contexts: BTreeMap<String, NamedContext>,
     /// `--label`, applied last, to the target.
     pub labels: BTreeMap<String, String>,
+    /// Whether stages take over the labels of their base.
+    pub inherit_labels: bool,
+    /// `--unsetlabel`, applied after `labels`, to the target.
+    pub unset_labels: BTreeSet<String>,
+    /// `--unsetenv`: variables that the target's image does not set.
+    pub unset_env: BTreeSet<String>,
     /// `--network` of the build: for RUNs that say nothing.
     pub network: Network,
     /// Seconds; shown to the Dockerfile as the ARG of the same name.
@@ -44,6 +52,7 @@ impl Inputs {
         Inputs {
             build_args: BTreeMap::new(),
             target: None,
+            from: None,
             all_stages: false,
             build_platform: platform.clone(),
             platform_is_given: false,
@@ -51,6 +60,9 @@ impl Inputs {
             platform,
             contexts: BTreeMap::new(),
             labels: BTreeMap::new(),
+            inherit_labels: true,
+            unset_labels: BTreeSet::new(),
+            unset_env: BTreeSet::new(),
             network: Network::Default,
             source_date_epoch: None,
             allow: BTreeSet::new(),

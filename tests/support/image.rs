@@ -95,9 +95,10 @@ impl Image {
     }
 
     fn check_history(&self) {
-        // ONBUILD alone, for one, leaves no entry.
-        let none = Vec::new();
-        let history = self.config["history"].as_array().unwrap_or(&none);
+        // Left out by --omit-history; ONBUILD alone, for one, leaves no entry either.
+        let Some(history) = self.config["history"].as_array() else {
+            return;
+        };
         let full = history
             .iter()
             .filter(|entry| entry["empty_layer"] != true)

@@ -2,7 +2,7 @@
 
 use crate::environment::{self, Globals};
 use crate::failure::{Failure, Kind};
-use crate::render::{self, Progress};
+use crate::render::{self, Progress, Sink};
 use crate::{network, session, signals};
 use kiln_cache::Store;
 use kiln_engine::cancel::Cancel;
@@ -30,7 +30,7 @@ pub fn shown<T>(
     let store = session::connected(globals, &remote)?;
     let watch = signals::Watch::start(&cancel);
     let renderer = std::thread::spawn(move || {
-        let mut renderer = render::open(progress, environment::no_color());
+        let mut renderer = render::open(progress, environment::no_color(), Sink::Stderr);
         render::drive(&mut *renderer, &receiver);
     });
     let outcome = work(&remote, &store);

@@ -78,6 +78,26 @@ pub fn assemble(
     })
 }
 
+/// The same image, which does not say how it was made (`--omit-history`); that of its base goes too.
+///
+/// # Errors
+/// When it is no image.
+pub fn without_history(image: Image) -> Result<Image, StoreError> {
+    let malformed = |problem: String| StoreError::Damaged { what: problem };
+    let mut config =
+        ImageConfig::parse(&image.config).map_err(|error| malformed(error.to_string()))?;
+    let mut manifest =
+        Manifest::parse(&image.manifest).map_err(|error| malformed(error.to_string()))?;
+    config.history.clear();
+    let config = config.to_bytes();
+    manifest.config = Descriptor::of(manifest.config.media_type, &config);
+    Ok(Image {
+        manifest: manifest.to_bytes(),
+        config,
+        ..image
+    })
+}
+
 /// The base's history and an entry for each instruction; with it the time of the image.
 fn history(
     stage: &Stage,

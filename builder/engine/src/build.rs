@@ -2,7 +2,7 @@
 //! the command line.
 
 use crate::annotations;
-use crate::assemble::assemble;
+use crate::assemble::{assemble, without_history};
 use crate::event::{EVENT_VERSION, EventKind, Outcome};
 use crate::execute::{Executed, execute};
 use crate::export::BuildResult;
@@ -132,6 +132,9 @@ fn make(
             let base = base.map_or(0, |base| base.rootfs.diff_ids.len());
             image = squash(&session.store, image, base)?;
         }
+        if options.omit_history {
+            image = without_history(image)?;
+        }
         image.manifest =
             annotations::manifest(image.manifest, &options.annotations, &target.platform);
         let (_, config) = session.store.put_image(&image.manifest, &image.config)?;
@@ -187,6 +190,7 @@ fn memo_key(options: &BuildOptions, plan: &Plan) -> Option<Digest> {
     let mut key = KeyBuilder::new("memo")
         .bytes("index", &[u8::from(options.makes_index())])
         .bytes("squash", &[u8::from(options.squash)])
+        .bytes("omit-history", &[u8::from(options.omit_history)])
         .bytes(
             "annotations",
             format!("{:?}", options.annotations).as_bytes(),

@@ -56,7 +56,7 @@ fn parse(options: &BuildOptions) -> Result<Dockerfile, BuildError> {
 
 fn ignore(options: &BuildOptions) -> Result<Matcher, BuildError> {
     match options.context.folder() {
-        Some(folder) => context::matcher(folder, options.dockerfile.ignore.as_deref()),
+        Some(folder) => context::matcher(folder, options.ignore()),
         // What was fetched knows no .dockerignore.
         None => Ok(Matcher::default()),
     }

@@ -101,6 +101,8 @@ pub struct BuildOptions {
     pub unread: Option<Unread>,
     /// The main context.
     pub context: ContextSource,
+    /// `--ignorefile`: text that is used instead of any `.dockerignore` of the main context.
+    pub ignore_file: Option<String>,
     /// Named contexts, by lower-case name.
     pub contexts: BTreeMap<String, ContextSource>,
     /// Names for the image.
@@ -109,6 +111,8 @@ pub struct BuildOptions {
     pub build_args: BTreeMap<String, String>,
     /// `--target`.
     pub target: Option<String>,
+    /// `--from`: the base of the first stage.
+    pub from: Option<String>,
     /// `--label`.
     pub labels: BTreeMap<String, String>,
     /// `--secret`, contents read.
@@ -143,6 +147,14 @@ pub struct BuildOptions {
     pub shm_size: Option<u64>,
     /// `--annotation`, in their order.
     pub annotations: Vec<Annotation>,
+    /// `--unsetenv`: variables that the image does not set.
+    pub unset_env: BTreeSet<String>,
+    /// `--unsetlabel`: labels that the image does not have.
+    pub unset_labels: BTreeSet<String>,
+    /// Whether stages take over the labels of their base; not with `--inherit-labels=false`.
+    pub inherit_labels: bool,
+    /// `--omit-history`: the image says nothing of how it was made.
+    pub omit_history: bool,
     /// `--squash`: one layer above the base.
     pub squash: bool,
     /// `--output`: where the result goes besides the store, in this order.
@@ -172,6 +184,13 @@ impl BuildOptions {
 }
 
 impl BuildOptions {
+    /// What is used instead of the main context's own `.dockerignore`.
+    #[must_use]
+    pub fn ignore(&self) -> Option<&str> {
+        let of_dockerfile = self.dockerfile.ignore.as_deref();
+        self.ignore_file.as_deref().or(of_dockerfile)
+    }
+
     /// What is built for, or what comes first of it.
     #[must_use]
     pub fn platform(&self) -> Platform {
@@ -194,10 +213,12 @@ impl BuildOptions {
             dockerfile,
             unread: None,
             context,
+            ignore_file: None,
             contexts: BTreeMap::new(),
             tags: Vec::new(),
             build_args: BTreeMap::new(),
             target: None,
+            from: None,
             labels: BTreeMap::new(),
             secrets: BTreeMap::new(),
             ssh: BTreeMap::new(),
@@ -215,6 +236,10 @@ impl BuildOptions {
             pull: false,
             shm_size: None,
             annotations: Vec::new(),
+            unset_env: BTreeSet::new(),
+            unset_labels: BTreeSet::new(),
+            inherit_labels: true,
+            omit_history: false,
             squash: false,
             outputs: Vec::new(),
             ulimits: Vec::new(),

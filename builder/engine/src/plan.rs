@@ -110,6 +110,7 @@ pub fn plan(session: &Session, options: &BuildOptions) -> Result<Plan, BuildErro
             .warn(format!("--build-arg {name} was not consumed by any ARG"));
     }
     warn_of_unknown_filters(session, options, &graph);
+    warn_of_unused_base(session, options, &graph);
     let wanted = wanted(&graph, &targets);
     let (sources, digests) = sources::open_all(session, options, &graph, &wanted, &images)?;
     let definitions: Vec<Digest> = graph
@@ -207,5 +208,16 @@ fn warn_of_unknown_filters(session: &Session, options: &BuildOptions, graph: &St
                 "--no-cache-filter {name}: this build has no such stage"
             ));
         }
+    }
+}
+
+/// `--from` is about the first stage, which the target may not need.
+fn warn_of_unused_base(session: &Session, options: &BuildOptions, graph: &StageGraph) {
+    let is_built = graph.stages.iter().any(|stage| stage.index == 0);
+    if let Some(from) = options.from.as_ref().filter(|_| !is_built) {
+        let why = "the target does not need the first stage";
+        session
+            .events
+            .warn(format!("--from {from} has no effect: {why}"));
     }
 }

@@ -83,7 +83,8 @@ impl Plan {
         };
         let mut errors = Vec::new();
         for (index, ast) in dockerfile.stages.iter().enumerate() {
-            match plan.stage(world, ast) {
+            let given = world.inputs.from.as_deref().filter(|_| index == 0);
+            match plan.stage(world, ast, given) {
                 Ok(stage) => plan.stages.push(stage),
                 Err(error) => errors.push(error),
             }
@@ -109,7 +110,13 @@ impl Plan {
         }
     }
 
-    fn stage(&self, world: &World<'_>, ast: &StageAst) -> Result<StagePlan, Diagnostic> {
+    /// `given` is named instead of what the `FROM` says.
+    fn stage(
+        &self,
+        world: &World<'_>,
+        ast: &StageAst,
+        given: Option<&str>,
+    ) -> Result<StagePlan, Diagnostic> {
         let line = &world.dockerfile.lines[ast.line];
         let mut warnings = Vec::new();
         let platform = match &ast.from.platform {
@@ -122,9 +129,20 @@ impl Plan {
             .as_deref()
             .and_then(|name| world.context(name));
         let replaced = own_context.is_some();
-        let base = match own_context {
-            Some((name, context)) => self.context_base(line, name, context)?,
-            None => self.base(world, line, &ast.from.image, &mut warnings)?,
+        let image = &ast.from.image;
+        let base = match (own_context, given) {
+            (Some((name, _)), Some(given)) => {
+                let message = format!(
+                    "--from {given} and --build-context {name} both say what this stage is"
+                );
+                return Err(base_error(line, image, message));
+            }
+            (Some((name, context)), None) => self.context_base(line, name, context)?,
+            (None, Some(given)) => self.named_base(world, line, image, given.to_owned())?,
+            (None, None) => {
+                let text = base_name(world, line, image, &mut warnings)?;
+                self.named_base(world, line, image, text)?
+            }
         };
         let platform = match base {
             // The empty file system has no platform of its own.
@@ -143,40 +161,14 @@ impl Plan {
         })
     }
 
-    fn base(
+    /// What a stage with this base begins with; `image` is the place that asks.
+    fn named_base(
         &self,
         world: &World<'_>,
         line: &Line,
         image: &Word,
-        warnings: &mut Vec<Diagnostic>,
+        text: String,
     ) -> Result<Base, Diagnostic> {
-        let expansion = expand(world, image)?;
-        warnings.extend(undeclared(world, &expansion, image.span));
-        let style = Style::new(world.dockerfile.escape);
-        if let Some(defaults) = &world.defaults
-            && let Ok(default) = words::expand(&image.text, style, defaults)
-        {
-            warnings.extend(evaluated::default_base(
-                &image.text,
-                &default.text,
-                image.span,
-            ));
-        }
-        let text = expansion.text;
-        let error = |message: String| {
-            let error = line.error(code::BASE, message);
-            Diagnostic {
-                span: image.span,
-                phase: Phase::Evaluate,
-                ..error
-            }
-        };
-        if text.is_empty() {
-            return Err(error(format!(
-                "base name ({}) should not be blank",
-                image.text
-            )));
-        }
         // Exactly: `FROM FOO` is not the stage foo, whose name is lower case.
         if let Some(&index) = self.names.get(&text) {
             return Ok(Base::Stage(index));
@@ -188,7 +180,8 @@ impl Plan {
             return self.context_base(line, name, context);
         }
         if let Err(why) = Reference::parse(&text) {
-            let mut error = error(format!("failed to parse stage name {text:?}: {why}"));
+            let message = format!("failed to parse stage name {text:?}: {why}");
+            let mut error = base_error(line, image, message);
             let names = world
                 .dockerfile
                 .stages
@@ -352,6 +345,40 @@ impl Plan {
             open.extend(stage.needs());
         }
         (0..seen.len()).filter(|&index| seen[index]).collect()
+    }
+}
+
+/// The name of a base as it is written, expanded.
+fn base_name(
+    world: &World<'_>,
+    line: &Line,
+    image: &Word,
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<String, Diagnostic> {
+    let expansion = expand(world, image)?;
+    warnings.extend(undeclared(world, &expansion, image.span));
+    let style = Style::new(world.dockerfile.escape);
+    if let Some(defaults) = &world.defaults
+        && let Ok(default) = words::expand(&image.text, style, defaults)
+    {
+        warnings.extend(evaluated::default_base(
+            &image.text,
+            &default.text,
+            image.span,
+        ));
+    }
+    if expansion.text.is_empty() {
+        let message = format!("base name ({}) should not be blank", image.text);
+        return Err(base_error(line, image, message));
+    }
+    Ok(expansion.text)
+}
+
+fn base_error(line: &Line, image: &Word, message: String) -> Diagnostic {
+    Diagnostic {
+        span: image.span,
+        phase: Phase::Evaluate,
+        ..line.error(code::BASE, message)
     }
 }
 

@@ -46,18 +46,15 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         open_quietly(&mut options, globals)?;
         return method.run(&options, globals);
     }
-    let progress = arguments.flags.show.progress();
+    let flags = &arguments.flags;
+    let (sink, progress) = flags.logfile.open(flags.show.progress())?;
     let (sender, receiver) = channel();
     let cancel = Cancel::default();
     let events = Events::new(build_id(), sender);
     let session = session::open(globals, events, cancel.clone())?;
     let watch = signals::Watch::start(&cancel);
-    let renderer = std::thread::spawn(move || {
-        render::drive(
-            &mut *render::open(progress, environment::no_color()),
-            &receiver,
-        )
-    });
+    let mut renderer = render::open(progress, environment::no_color(), sink.clone());
+    let renderer = std::thread::spawn(move || render::drive(&mut *renderer, &receiver));
     let result =
         open(&session, &mut options, std::io::stdin()).and_then(|()| build(&session, &options));
     // with its way to registries the store would go on sending events
@@ -66,8 +63,9 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     // The renderer ends when the last sender is gone; if it panicked, the build is still what counts.
     let _ = renderer.join();
     let built = result.map_err(|error| failures::failure(&options, error, &watch))?;
-    failures::warnings(&options, &built.warnings, progress);
-    arguments.flags.finished(&built)?;
+    failures::warnings(&options, &built.warnings, progress, &sink);
+    flags.finished(&built)?;
+    flags.logfile.check(&sink)?;
     if let Err(error) = store.settle() {
         // The image is built and named; what was left undone is done by the next command.
         tracing::warn!("the store was not tidied up: {}", chain_of_causes(&error));

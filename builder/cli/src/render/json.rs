@@ -1,18 +1,25 @@
-//! Events as JSON, one a line, on standard error, for machines. The shape is `kiln_engine::event::Event`.
+//! Events as JSON, one a line, for machines. The shape is `kiln_engine::event::Event`.
 
-use super::Renderer;
+use super::{Renderer, Sink};
 use kiln_engine::event::Event;
-use std::io::Write;
 
 /// Prints each event.
 #[derive(Debug)]
-pub struct Json;
+pub struct Json {
+    sink: Sink,
+}
+
+impl Json {
+    /// To this place.
+    pub fn new(sink: Sink) -> Self {
+        Json { sink }
+    }
+}
 
 impl Renderer for Json {
     fn handle(&mut self, event: &Event) {
         if let Ok(line) = serde_json::to_string(event) {
-            // A reader that went away must not end the build.
-            let _ = writeln!(std::io::stderr().lock(), "{line}");
+            self.sink.line(&line);
         }
     }
 }

@@ -5,15 +5,17 @@
 mod follow;
 mod json;
 mod plain;
+mod sink;
 mod steps;
 mod terminal;
 mod transfers;
 
 use clap::ValueEnum;
 use kiln_engine::event::Event;
-use std::io::IsTerminal;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
+
+pub use sink::Sink;
 
 /// `--progress`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,15 +50,18 @@ impl Renderer for Quiet {
     fn handle(&mut self, _event: &Event) {}
 }
 
-/// The renderer that `progress` names. Colour is used on a terminal only, and never when `no_color` is set.
-pub fn open(progress: Progress, no_color: bool) -> Box<dyn Renderer> {
-    let terminal = std::io::stderr().is_terminal();
+/// The renderer that `progress` names, writing to `sink`; a live view is always on standard error. Colour is used on a
+/// terminal only, and never when `no_color` is set.
+pub fn open(progress: Progress, no_color: bool, sink: Sink) -> Box<dyn Renderer> {
+    let terminal = sink.is_terminal();
     match progress {
         Progress::Quiet => Box::new(Quiet),
-        Progress::Json => Box::new(json::Json),
+        Progress::Json => Box::new(json::Json::new(sink)),
         Progress::Tty => Box::new(terminal::Terminal::new(!no_color)),
         Progress::Auto if terminal => Box::new(terminal::Terminal::new(!no_color)),
-        Progress::Plain | Progress::Auto => Box::new(plain::Plain::new(terminal && !no_color)),
+        Progress::Plain | Progress::Auto => {
+            Box::new(plain::Plain::new(terminal && !no_color, sink))
+        }
     }
 }
 

@@ -1,12 +1,11 @@
 //! Lines for pipes and log files: every line carries the step it belongs to. Unaware of what steps do.
 
-use super::Renderer;
 use super::steps::Steps;
 use super::transfers::{self, Transfer};
+use super::{Renderer, Sink};
 use crate::failure::printable;
 use crate::units;
 use kiln_engine::event::{Event, EventKind, Outcome};
-use std::io::Write;
 
 const TITLE_WIDTH: usize = 200;
 
@@ -15,14 +14,16 @@ const TITLE_WIDTH: usize = 200;
 pub struct Plain {
     steps: Steps,
     color: bool,
+    sink: Sink,
 }
 
 impl Plain {
-    /// With or without colour.
-    pub fn new(color: bool) -> Self {
+    /// With or without colour, to this place.
+    pub fn new(color: bool, sink: Sink) -> Self {
         Plain {
             steps: Steps::default(),
             color,
+            sink,
         }
     }
 
@@ -36,8 +37,9 @@ impl Plain {
 
     fn finished(&mut self, step: usize, outcome: Outcome, took_us: u64) {
         let prefix = self.steps.prefix(step);
+        let sink = &self.sink;
         self.steps
-            .end_log(step, |line| print_line(&format!("{prefix} | {line}")));
+            .end_log(step, |line| sink.line(&format!("{prefix} | {line}")));
         let text = match outcome {
             Outcome::Cached => format!(
                 "{prefix} {} {}",
@@ -50,35 +52,83 @@ impl Plain {
                 units::duration(took_us)
             ),
         };
-        say(&text);
+        self.say(&text);
     }
 
     fn started(&self, step: usize, because: Option<&str>) {
-        say(&format!(
+        self.say(&format!(
             "{} {}",
             self.steps.prefix(step),
             self.steps.title(step, TITLE_WIDTH)
         ));
         if let Some(reason) = because {
-            say(&format!("{} again: {reason}", self.steps.prefix(step)));
+            self.say(&format!("{} again: {reason}", self.steps.prefix(step)));
         }
     }
 
     fn failed(&mut self, step: usize, message: &str) {
         let prefix = self.steps.prefix(step);
+        let sink = &self.sink;
         self.steps
-            .end_log(step, |line| print_line(&format!("{prefix} | {line}")));
-        say(&format!(
+            .end_log(step, |line| sink.line(&format!("{prefix} | {line}")));
+        self.say(&format!(
             "{prefix} {}: {message}",
             self.paint("1;31", "failed")
         ));
     }
 
     fn image(&self, (name, lines): (String, [String; 3])) {
-        say(&format!("{} {name}", self.paint("1;32", "built")));
+        self.say(&format!("{} {name}", self.paint("1;32", "built")));
         for line in lines {
-            say(&format!("  {line}"));
+            self.say(&format!("  {line}"));
         }
+    }
+
+    /// What came from a registry or went to one.
+    fn registry(&self, kind: &EventKind) {
+        match kind {
+            EventKind::Resolved {
+                reference,
+                digest,
+                took_us,
+            } => self.say(&transfers::resolved(reference, digest, *took_us)),
+            EventKind::Transfer {
+                direction,
+                repository,
+                blob,
+                total,
+                took_us,
+                ..
+            } => self.say(
+                &Transfer {
+                    direction: *direction,
+                    repository,
+                    blob,
+                    total: *total,
+                    took_us: *took_us,
+                }
+                .line(),
+            ),
+            _ => {}
+        }
+    }
+
+    fn source(&self, title: &str, files: u64, digested: u64, took_us: u64) {
+        let read = if digested > 0 {
+            format!(", {} digested", units::bytes(digested))
+        } else {
+            String::new()
+        };
+        let files = units::counted(usize::try_from(files).unwrap_or(usize::MAX), "file");
+        self.say(&format!(
+            "{title}: {files}{read} in {}",
+            units::duration(took_us)
+        ));
+    }
+
+    /// A line of kiln's own; what it quotes may hold anything.
+    fn say(&self, line: &str) {
+        self.sink.line(&printable(line, true));
     }
 }
 
@@ -91,7 +141,7 @@ impl Renderer for Plain {
                 items,
                 bytes,
                 took_us,
-            } => source(title, *items, *bytes, *took_us),
+            } => self.source(title, *items, *bytes, *took_us),
             EventKind::Started { step, because } => self.started(*step, because.as_deref()),
             EventKind::Finished {
                 step,
@@ -104,14 +154,14 @@ impl Renderer for Plain {
                 outcome: Outcome::Unchanged,
                 ..
             } => {
-                say(&format!(
+                self.say(&format!(
                     "{} same result as before: what follows may stay cached",
                     self.steps.prefix(*step)
                 ));
             }
             EventKind::Failed { step, message } => self.failed(*step, message),
             EventKind::Warning { message } => {
-                say(&format!("{}: {message}", self.paint("1;33", "warning")))
+                self.say(&format!("{}: {message}", self.paint("1;33", "warning")))
             }
             EventKind::Image {
                 id,
@@ -121,7 +171,7 @@ impl Renderer for Plain {
                 ..
             } => self.image(self.steps.image(event.at_us, tags, id, *layers, *bytes)),
             EventKind::Resolved { .. } | EventKind::Transfer { ended: true, .. } => {
-                registry(&event.kind);
+                self.registry(&event.kind);
             }
             EventKind::Begun { .. }
             | EventKind::Transfer { .. }
@@ -136,57 +186,8 @@ impl Renderer for Plain {
         self.steps
             .follow(|step, line| lines.push((step, line.to_owned())));
         for (step, line) in lines {
-            print_line(&format!("{} | {line}", self.steps.prefix(step)));
+            self.sink
+                .line(&format!("{} | {line}", self.steps.prefix(step)));
         }
     }
-}
-
-/// What came from a registry or went to one.
-fn registry(kind: &EventKind) {
-    match kind {
-        EventKind::Resolved {
-            reference,
-            digest,
-            took_us,
-        } => say(&transfers::resolved(reference, digest, *took_us)),
-        EventKind::Transfer {
-            direction,
-            repository,
-            blob,
-            total,
-            took_us,
-            ..
-        } => say(&Transfer {
-            direction: *direction,
-            repository,
-            blob,
-            total: *total,
-            took_us: *took_us,
-        }
-        .line()),
-        _ => {}
-    }
-}
-
-fn source(title: &str, files: u64, digested: u64, took_us: u64) {
-    let read = if digested > 0 {
-        format!(", {} digested", units::bytes(digested))
-    } else {
-        String::new()
-    };
-    let files = units::counted(usize::try_from(files).unwrap_or(usize::MAX), "file");
-    say(&format!(
-        "{title}: {files}{read} in {}",
-        units::duration(took_us)
-    ));
-}
-
-/// A line of kiln's own; what it quotes may hold anything.
-fn say(line: &str) {
-    print_line(&printable(line, true));
-}
-
-fn print_line(line: &str) {
-    // A reader that went away must not end the build.
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

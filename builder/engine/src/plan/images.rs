@@ -67,6 +67,7 @@ pub(crate) fn inputs(options: &BuildOptions) -> Inputs {
     Inputs {
         build_args: options.build_args.clone(),
         target: options.target.clone(),
+        from: options.from.clone(),
         all_stages: false,
         build_platform: kiln_oci::Platform::host(),
         platform_is_given: options.platform_is_given,
@@ -78,6 +79,9 @@ pub(crate) fn inputs(options: &BuildOptions) -> Inputs {
             .map(|(name, source)| (name.clone(), named(source)))
             .collect(),
         labels: options.labels.clone(),
+        inherit_labels: options.inherit_labels,
+        unset_labels: options.unset_labels.clone(),
+        unset_env: options.unset_env.clone(),
         network: options.network,
         source_date_epoch: options.source_date_epoch,
         allow: options.allow.clone(),

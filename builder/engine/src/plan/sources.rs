@@ -74,11 +74,7 @@ fn context_output(
             Ok(Output::Tree(Arc::new(chain), tree.digest()))
         }
         ContextSource::Directory(root) => {
-            let ignore = options
-                .dockerfile
-                .ignore
-                .as_deref()
-                .filter(|_| named.is_none());
+            let ignore = options.ignore().filter(|_| named.is_none());
             let tree = context::directory(session, &title, root, ignore, &reach)?;
             Ok(Output::Tree(
                 Arc::new(tree.chain.clone()),

@@ -31,6 +31,9 @@ impl StageBuilder<'_> {
         self.base = self.output;
         self.image_env = ImageEnv::read(&self.config.env);
         self.config.on_build.clear();
+        if !self.world.inputs.inherit_labels {
+            self.config.labels.clear();
+        }
         if !self.image_env.contains("PATH") && self.platform.os != "windows" {
             self.image_env.set("PATH", DEFAULT_PATH);
         }

@@ -3,7 +3,7 @@
 use crate::diagnostics::{self, Source};
 use crate::environment;
 use crate::failure::{Failure, Kind};
-use crate::render::Progress;
+use crate::render::{Progress, Sink};
 use crate::signals;
 use kiln_engine::chain_of_causes;
 use kiln_engine::export::ExportError;
@@ -25,13 +25,18 @@ fn color() -> bool {
 }
 
 /// Shows findings that did not stop the build, after everything else.
-pub(super) fn warnings(options: &BuildOptions, warnings: &[Diagnostic], progress: Progress) {
+pub(super) fn warnings(
+    options: &BuildOptions,
+    warnings: &[Diagnostic],
+    progress: Progress,
+    sink: &Sink,
+) {
     if warnings.is_empty() || progress == Progress::Quiet || progress == Progress::Json {
         return;
     }
-    use std::io::Write;
-    let text = diagnostics::render(source(options), warnings, color());
-    let _ = writeln!(std::io::stderr().lock(), "\n{text}");
+    let color = sink.is_terminal() && !environment::no_color();
+    let text = diagnostics::render(source(options), warnings, color);
+    sink.line(&format!("\n{text}"));
 }
 
 /// What is wrong with a Dockerfile that was only read.

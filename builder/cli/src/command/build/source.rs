@@ -59,7 +59,8 @@ impl Source {
     fn dockerfile(&self, context: Option<&Path>) -> Result<DockerfileText, Failure> {
         let path = match (&self.file, context) {
             (Some(file), Some(context)) if file.as_os_str() != "-" => {
-                self.find_file(file, context)?
+                let missing = || format!("there is no Dockerfile {}", file.display());
+                find_file(file, context).ok_or_else(|| Failure::usage(missing()))?
             }
             (None, Some(context)) => default_dockerfile(context)?,
             _ => {
@@ -71,14 +72,11 @@ impl Source {
                 });
             }
         };
-        let text = read_text(&path, open_regular(&path)?)?;
+        let text = read_file(&path)?;
         let mut ignore_path = path.clone().into_os_string();
         ignore_path.push(".dockerignore");
         let ignore = match std::fs::metadata(&ignore_path) {
-            Ok(_) => Some(read_text(
-                Path::new(&ignore_path),
-                open_regular(Path::new(&ignore_path))?,
-            )?),
+            Ok(_) => Some(read_file(Path::new(&ignore_path))?),
             Err(_) => None,
         };
         Ok(DockerfileText {
@@ -87,22 +85,14 @@ impl Source {
             ignore,
         })
     }
+}
 
-    /// As docker does: relative to the current folder, else to the context.
-    fn find_file(&self, file: &Path, context: &Path) -> Result<PathBuf, Failure> {
-        if file.exists() {
-            return Ok(file.to_owned());
-        }
-        let inside = context.join(file);
-        if inside.exists() {
-            Ok(inside)
-        } else {
-            Err(Failure::usage(format!(
-                "there is no Dockerfile {}",
-                file.display()
-            )))
-        }
-    }
+/// As docker finds a Dockerfile: relative to the current folder, else to the context.
+pub fn find_file(file: &Path, context: &Path) -> Option<PathBuf> {
+    let inside = || Some(context.join(file)).filter(|inside| inside.exists());
+    Some(file.to_owned())
+        .filter(|file| file.exists())
+        .or_else(inside)
 }
 
 fn is_address(text: &str) -> bool {
@@ -173,6 +163,14 @@ fn default_dockerfile(context: &Path) -> Result<PathBuf, Failure> {
         ))
         .hint("name it with -f FILE")
     })
+}
+
+/// The text of a regular file.
+///
+/// # Errors
+/// When it is none, has too many bytes, or is not UTF-8.
+pub fn read_file(path: &Path) -> Result<String, Failure> {
+    read_text(path, open_regular(path)?)
 }
 
 /// Opens a regular file; never waits for a FIFO.

@@ -65,11 +65,9 @@ const NO_BUILDERS: Answer = Accept("there are no builders to choose from");
 const ATTESTATIONS: Answer = Off("kiln writes no attestations, so that equal builds have equal digests");
 const NAMESPACES: Answer = Refuse("every RUN has namespaces of its own; RUN --security=insecure lifts its confinement, with --allow security.insecure");
 const CAPABILITIES: Answer = Refuse("RUN has docker's capabilities; RUN --security=insecure has all, with --allow security.insecure");
-const UNSET: Answer = Refuse("set it to an empty value in the Dockerfile, or start from another base");
 const RESOLVER: Answer = Refuse("RUN resolves names as this machine does (/etc/resolv.conf); --add-host adds names");
 const ENCRYPTION: Answer = Refuse("kiln neither signs nor encrypts; do it to what `kiln save` writes");
 const PLATFORM: Answer = Refuse("use --platform OS/ARCH[/VARIANT]");
-const EPOCH: Answer = Refuse("set SOURCE_DATE_EPOCH, as a variable or with --build-arg SOURCE_DATE_EPOCH=SECONDS");
 const REGISTRY: Answer = Refuse("building does not talk to registries by kaniko's settings");
 const KANIKO_CACHE: Answer = Accept("the cache is kiln's own and is always used; --no-cache executes all");
 const OVERLAY: Answer = Accept("kiln sees what a step changed; nothing is compared");
@@ -104,22 +102,14 @@ const TABLE: &[Foreign] = &[
     of!("layers", Switch, Accept("every instruction that changes files makes one layer")),
     of!("format", Needed, Accept("images keep all fields of both formats; kiln save --format chooses how they are written")),
     of!("stdin", Switch, Refuse("RUN reads nothing; mount a file with RUN --mount")),
-    of!("timestamp", Needed, EPOCH),
-    of!("source-date-epoch", Needed, EPOCH),
-    of!("rewrite-timestamp", Switch, Accept("all times are rewritten where SOURCE_DATE_EPOCH is set")),
-    of!("omit-history", Switch, Off("the history is what tells where files come from")),
+    of!("rewrite-timestamp", Switch, Accept("all times are rewritten where there is a --source-date-epoch")),
+    of!("inherit-annotations", Switch, Off("the annotations of a base are never taken over")),
     of!("layer-label", Needed, Refuse("layers have no labels; --label names the image's")),
     of!("save-stages", Switch, Off("build a stage with --target and name it with -t")),
     of!("stage-labels", Switch, Off("build a stage with --target and name it with -t")),
     of!("cache-ttl", Needed, Refuse("execute anew with --no-cache or --no-cache-filter, or shrink the store with kiln prune")),
-    of!("ignorefile", Needed, Refuse("call it <Dockerfile>.dockerignore, beside the Dockerfile")),
-    of!("logfile", Needed, Refuse("redirect standard error: kiln build --progress plain … 2> FILE")),
     of!("logsplit", Switch, Off("--progress json names a log for every step")),
     short('v', of!("volume", Needed, Refuse("use RUN --mount with --build-context NAME=FOLDER, or a cache mount"))),
-    of!("unsetenv", Needed, UNSET),
-    of!("unsetlabel", Needed, UNSET),
-    of!("unsetannotation", Needed, UNSET),
-    of!("from", Needed, Refuse("use ARG in FROM with --build-arg, or --build-context NAME=docker-image://IMAGE")),
     of!("cpp-flag", Needed, Refuse("Dockerfiles are not preprocessed")),
     of!("source-policy-file", Needed, Refuse("pin images by digest: FROM NAME@sha256:…")),
     of!("env", Needed, Refuse("use ENV in the Dockerfile, with ARG for what changes")),
@@ -172,7 +162,6 @@ const TABLE: &[Foreign] = &[
     of!("snapshot-mode", Needed, OVERLAY),
     of!("use-new-run", Switch, OVERLAY),
     of!("single-snapshot", Switch, Off("every instruction that changes files makes one layer")),
-    of!("reproducible", Switch, EPOCH),
     of!("ignore-path", Needed, Refuse("what RUN must not keep belongs into RUN --mount=type=tmpfs or type=cache")),
     of!("ignore-var-run", Switch, Accept("a folder that stays empty is no change")),
     of!("custom-platform", Needed, PLATFORM),

@@ -1,0 +1,49 @@
+//! `--unsetenv`, `--unsetlabel`, `--unsetannotation`, `--inherit-labels`, `--omit-history`: what the image does not say, although its
+//! base, the Dockerfile or another flag says it. As in buildah; unaware of what RUN sees, which stays the same.
+
+use super::Flag;
+use crate::failure::Failure;
+use kiln_engine::annotations::Level;
+use kiln_engine::options::BuildOptions;
+
+#[derive(Debug, clap::Args)]
+pub struct LeaveOut {
+    /// Variable that the image does not set; RUN still sees it (may be repeated)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    unsetenv: Vec<String>,
+    /// Label that the image does not have (may be repeated)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    unsetlabel: Vec<String>,
+    /// Annotation that the image does not have; those of a base are never taken over (may be repeated)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    unsetannotation: Vec<String>,
+    /// Whether stages take over the labels of their base [default: true]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    inherit_labels: bool,
+    /// Write no history into the image
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    omit_history: bool,
+}
+
+impl Flag for LeaveOut {
+    /// Comes after the flags that set these.
+    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+        let given = [
+            ("--unsetenv", &self.unsetenv),
+            ("--unsetlabel", &self.unsetlabel),
+            ("--unsetannotation", &self.unsetannotation),
+        ];
+        for (flag, names) in given {
+            if let Some(wrong) = names.iter().find(|name| name.is_empty() || name.contains('=')) {
+                return Err(Failure::usage(format!("{flag} {wrong}: expected a name")));
+            }
+        }
+        options.unset_env = self.unsetenv.iter().cloned().collect();
+        options.unset_labels = self.unsetlabel.iter().cloned().collect();
+        options.inherit_labels = self.inherit_labels;
+        options.omit_history = self.omit_history;
+        let is_left = |level, key: &String| level != Level::Manifest || !self.unsetannotation.contains(key);
+        options.annotations.retain(|annotation| is_left(annotation.level, &annotation.key));
+        Ok(())
+    }
+}

@@ -1,0 +1,57 @@
+//! `--source-date-epoch`, `--timestamp`, `--reproducible`: one time for the whole image, as buildah and kaniko ask for it. All are
+//! `SOURCE_DATE_EPOCH`, and so an ARG of that name too; unlike buildah's `--timestamp`, times before it stay as they are.
+
+use super::Flag;
+use crate::failure::Failure;
+use kiln_engine::options::BuildOptions;
+
+/// The end of the year 9999: later times have no text.
+const LAST: i64 = 253_402_300_799;
+
+#[derive(Debug, clap::Args)]
+pub struct SourceDateEpoch {
+    /// All times in the image, as SOURCE_DATE_EPOCH says it in the environment or as a --build-arg
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(0..=LAST))]
+    source_date_epoch: Option<i64>,
+    /// The same, as buildah calls it
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(0..=LAST))]
+    timestamp: Option<i64>,
+    /// The same with 0 seconds, as kaniko calls it
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    reproducible: bool,
+}
+
+impl SourceDateEpoch {
+    /// What was given, under the flags' names; at most one of them.
+    fn given(&self) -> Result<Option<(&'static str, i64)>, Failure> {
+        let all = [
+            ("--source-date-epoch", self.source_date_epoch),
+            ("--timestamp", self.timestamp),
+            ("--reproducible", self.reproducible.then_some(0)),
+        ];
+        let mut given = all.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+        match (given.next(), given.next()) {
+            (Some((one, _)), Some((other, _))) => Err(conflict(one, other)),
+            (first, _) => Ok(first),
+        }
+    }
+}
+
+impl Flag for SourceDateEpoch {
+    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+        let Some((flag, seconds)) = self.given()? else {
+            return Ok(());
+        };
+        let argument = options.build_args.get("SOURCE_DATE_EPOCH");
+        if argument.is_some_and(|argument| argument.trim() != seconds.to_string()) {
+            return Err(conflict(flag, "--build-arg SOURCE_DATE_EPOCH"));
+        }
+        options.source_date_epoch = Some(seconds);
+        options.epoch_of_context = false;
+        Ok(())
+    }
+}
+
+fn conflict(one: &str, other: &str) -> Failure {
+    Failure::usage(format!("{one} and {other} both say the time of the image")).hint("give one of them")
+}

@@ -1,0 +1,257 @@
+//! Flags that buildah, podman and kaniko have and docker has not: each does what it does there, and counts for the cache where the
+//! image depends on it.
+
+use serde_json::json;
+
+use crate::support::{Space, plain_cases};
+
+plain_cases! {
+    one_time_for_the_whole_image,
+    an_ignorefile_replaces_the_contexts_own,
+    a_log_goes_to_a_file,
+    the_first_base_is_replaced,
+    what_is_left_out_is_not_in_the_image,
+    history_may_be_omitted,
+}
+
+const ALL: &str =
+    "FROM tools\nARG SOURCE_DATE_EPOCH\nCOPY word /\nRUN echo \"at $SOURCE_DATE_EPOCH\" > /at\n";
+
+fn one_time_for_the_whole_image(space: &Space) {
+    space.write("word", "word");
+    let build = |flags: &[&str]| {
+        space.build(ALL).args(flags).ok();
+        (space.id("app"), space.image("app"))
+    };
+    let (by_argument, image) = build(&["--build-arg", "SOURCE_DATE_EPOCH=1600000000"]);
+    assert_eq!(image.text("at"), "at 1600000000\n");
+    assert_eq!(image.entry("word").mtime, 1_600_000_000);
+    assert_eq!(image.config["created"], "2020-09-13T12:26:40Z");
+    for flag in ["--source-date-epoch", "--timestamp"] {
+        assert_eq!(build(&[flag, "1600000000"]).0, by_argument, "{flag}");
+    }
+    // The flag is nearer than the variable.
+    let environment = space.build(ALL).args(["--timestamp", "1600000000"]);
+    environment.env("SOURCE_DATE_EPOCH", "1500000000").ok();
+    assert_eq!(space.id("app"), by_argument);
+    let (_, image) = build(&["--reproducible"]);
+    assert_eq!(image.entry("word").mtime, 0);
+    assert_eq!(image.config["created"], "1970-01-01T00:00:00Z");
+    // Two times are one too many, unless they agree.
+    let argument = ["--build-arg", "SOURCE_DATE_EPOCH=1600000000"];
+    let agreed = space.build(ALL).args(argument);
+    agreed.args(["--timestamp", "1600000000"]).ok();
+    let refused = space.build(ALL).args(argument);
+    let refused = refused.args(["--timestamp=5"]).exits(2);
+    refused.says(&["--timestamp and --build-arg SOURCE_DATE_EPOCH both"]);
+    let both = ["--timestamp=5", "--source-date-epoch=5"];
+    space
+        .build(ALL)
+        .args(both)
+        .exits(2)
+        .says(&["--source-date-epoch and --timestamp both"]);
+    for wrong in ["soon", "-1", "300000000000"] {
+        space
+            .build(ALL)
+            .arg(format!("--timestamp={wrong}"))
+            .exits(2);
+    }
+}
+
+fn an_ignorefile_replaces_the_contexts_own(space: &Space) {
+    for file in ["a.txt", "b.log", "c.tmp"] {
+        space.write(file, file);
+    }
+    space.write(".dockerignore", "*.txt\n");
+    let text = "FROM scratch\nCOPY *.* /\n";
+    let outside = space.write_in("own", "elsewhere", "*.log\n.dockerignore\n");
+    let copied = |flag: &[&str]| {
+        space.build(text).args(flag).ok();
+        space.image("app").files.into_keys().collect::<Vec<_>>()
+    };
+    let with = |file: &str| copied(&["--ignorefile", file]);
+    assert_eq!(copied(&[]), [".dockerignore", "b.log", "c.tmp"]);
+    assert_eq!(with(outside.to_str().unwrap()), ["a.txt", "c.tmp"]);
+    // Also instead of the Dockerfile's own; in the context where the current folder has none of that name.
+    space.write("Dockerfile.dockerignore", "*\n");
+    space.write("ignored/here", "*.tmp\n.*\n*.dockerignore\n");
+    assert_eq!(with("ignored/here"), ["a.txt", "b.log"]);
+    let missing = space.build(text).args(["--ignorefile", "nowhere"]).exits(2);
+    missing.says(&["--ignorefile: there is no nowhere"]);
+    let piped = space.kiln(["build", "--ignorefile", "elsewhere", "-"]);
+    piped
+        .stdin("FROM scratch\n")
+        .exits(2)
+        .says(&["--ignorefile", "folders"]);
+}
+
+fn a_log_goes_to_a_file(space: &Space) {
+    let text = "FROM tools\nRUN echo in the log\n";
+    let log = space.own_folder("logs").join("log");
+    let read = || std::fs::read_to_string(&log).unwrap();
+    let build = |text: &str| space.build(text).arg("--logfile").arg(&log);
+    let built = build(text).ok();
+    assert_eq!((built.stderr.as_str(), built.stdout.as_str()), ("", ""));
+    assert!(
+        read().contains("| in the log\n") && read().contains("built docker.io/library/app:latest"),
+        "{}",
+        read()
+    );
+    assert!(!read().contains('\x1b'), "{}", read());
+    // It begins anew each time, and holds findings too.
+    let built = build("FROM tools\nRUN echo other\nMAINTAINER me\n").ok();
+    assert_eq!(built.stderr, "");
+    assert!(
+        !read().contains("in the log") && read().contains("MaintainerDeprecated"),
+        "{}",
+        read()
+    );
+    build(text).args(["--progress", "json"]).ok();
+    for line in read().lines() {
+        assert!(
+            serde_json::from_str::<serde_json::Value>(line).is_ok(),
+            "{line}"
+        );
+    }
+    // What fails is said where it can be seen.
+    let failed = build("FROM tools\nRUN echo before && false\n").exits(1);
+    failed.says(&["error", "Dockerfile:2"]);
+    assert!(read().contains("| before\n"), "{}", read());
+    let nowhere = space.build(text).args(["--logfile", "no/such/folder"]);
+    nowhere.exits(3).says(&["--logfile no/such/folder: "]);
+}
+
+fn the_first_base_is_replaced(space: &Space) {
+    space
+        .build("FROM scratch\nLABEL base=other\n")
+        .args(["-t", "other:1"])
+        .ok();
+    let text = "ARG WHICH=nowhere.invalid/none\nFROM $WHICH AS first\nLABEL kept=yes\nFROM scratch AS second\nLABEL second=yes\nFROM first\n";
+    let labels = |text: &str, flags: &[&str]| {
+        space.build(text).args(flags).ok();
+        space.image("app").setting("Labels").clone()
+    };
+    let expected = json!({"base": "other", "kept": "yes"});
+    assert_eq!(labels(text, &["--from", "other:1"]), expected);
+    assert_eq!(labels(text, &["--from=docker-image://other:1"]), expected);
+    // Named contexts and scratch are bases too; the name of the stage stays.
+    assert_eq!(labels(text, &["--from=scratch"]), json!({"kept": "yes"}));
+    let named = [
+        "--from=base",
+        "--build-context",
+        "base=docker-image://other:1",
+    ];
+    assert_eq!(labels(text, &named), expected);
+    let ran = space.build("FROM nowhere.invalid/none\nRUN echo ran\n");
+    assert_eq!(ran.arg("--from=tools").ok().output(), ["ran"]);
+    // A base that decides about the files decides about the cache.
+    let copy = "FROM nowhere.invalid/none\nCOPY word /\n";
+    space.write("word", "word");
+    space.write_in("one", "file", "one");
+    space.build(copy).arg("--from=scratch").ok();
+    let one = format!("one={}", space.path("one").display());
+    space
+        .build(copy)
+        .args(["--build-context", &one, "--from=one"])
+        .ok();
+    assert!(space.image("app").has("file"));
+    // It is said where it means nothing.
+    let unused = space
+        .build(text)
+        .args(["--from=other:1", "--target=second"]);
+    unused
+        .ok()
+        .says(&["warning", "--from other:1 has no effect"]);
+    let both = [
+        "--from=scratch",
+        "--build-context",
+        "first=docker-image://other:1",
+    ];
+    space
+        .build(text)
+        .args(both)
+        .exits(1)
+        .says(&["--from scratch and --build-context first"]);
+    space.build(text).arg("--from=").exits(2).says(&["--from"]);
+    let wrong = space.build(text).arg("--from=A:B:C").exits(1);
+    wrong.says(&["failed to parse stage name \"A:B:C\"", "Dockerfile:2"]);
+}
+
+fn what_is_left_out_is_not_in_the_image(space: &Space) {
+    let base = "FROM tools\nENV BASE=1 BOTH=1\nLABEL base=1 both=1\n";
+    space.build(base).args(["-t", "labelled"]).ok();
+    let text = "FROM labelled AS middle\nLABEL middle=1\nFROM middle\nENV OWN=1\nLABEL own=1 both=2\nRUN echo $OWN $BASE\n";
+    let build = |flags: &[&str]| {
+        let built = space
+            .build(text)
+            .args(["--label", "given=1"])
+            .args(flags)
+            .ok();
+        let image = space.image("app");
+        (
+            built,
+            image.setting("Env").to_string(),
+            image.setting("Labels").clone(),
+        )
+    };
+    let (_, env, labels) = build(&[]);
+    assert!(env.contains("OWN=1") && env.contains("BASE=1"), "{env}");
+    assert_eq!(
+        labels,
+        json!({"base": "1", "both": "2", "middle": "1", "own": "1", "given": "1"})
+    );
+    let (_, env, labels) = build(&[
+        "--unsetenv=BASE,OWN",
+        "--unsetlabel=base",
+        "--unsetlabel=given",
+    ]);
+    assert!(
+        !env.contains("OWN") && !env.contains("BASE") && env.contains("BOTH=1"),
+        "{env}"
+    );
+    assert_eq!(labels, json!({"both": "2", "middle": "1", "own": "1"}));
+    let (_, _, labels) = build(&["--inherit-labels=false"]);
+    assert_eq!(labels, json!({"both": "2", "own": "1", "given": "1"}));
+    // RUN sees what the image will not set.
+    let (built, ..) = build(&["--unsetenv=BASE", "--unsetenv=OWN", "--no-cache"]);
+    assert_eq!(built.output(), ["1 1"]);
+    let annotate = [
+        "--annotation",
+        "one=1",
+        "--annotation",
+        "two=2",
+        "--unsetannotation=one",
+    ];
+    build(&annotate);
+    assert_eq!(
+        space.image("app").manifest["annotations"],
+        json!({"two": "2"})
+    );
+    space
+        .build(text)
+        .arg("--unsetenv=A=B")
+        .exits(2)
+        .says(&["--unsetenv A=B: expected a name"]);
+    space.build(text).arg("--inherit-annotations=false").ok();
+}
+
+fn history_may_be_omitted(space: &Space) {
+    let text = "FROM scratch\nCOPY word /\nLABEL a=b\n";
+    space.write("word", "word");
+    space.build(text).ok();
+    let whole = space.id("app");
+    space.build(text).arg("--omit-history").ok();
+    let image = space.image("app");
+    assert!(image.config.get("history").is_none(), "{}", image.config);
+    assert_eq!(image.text("word"), "word");
+    assert_ne!(space.id("app"), whole);
+    // What is built on it has an entry for each layer, as docker demands.
+    space
+        .build("FROM app\nCOPY word /second\n")
+        .args(["-t", "child"])
+        .ok();
+    let history = space.image("child").config["history"].clone();
+    assert_eq!(history.as_array().unwrap().len(), 2, "{history}");
+    space.build(text).arg("--omit-history=false").ok();
+    assert_eq!(space.id("app"), whole);
+}
