@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
+use crate::support::archive::{described, listed};
 use crate::support::{Space, plain_cases};
 
 plain_cases! {
@@ -15,6 +16,7 @@ plain_cases! {
     one_file_may_tell_what_was_made,
     squashed_layers_hold_the_same,
     annotations_are_where_they_should_be,
+    archives_may_have_dockers_media_types,
 }
 
 const DOCKERFILE: &str =
@@ -211,4 +213,63 @@ fn annotations_are_where_they_should_be(space: &Space) {
         .args(["--annotation", "index:a=b"])
         .exits(2)
         .says(&["index"]);
+}
+
+fn archives_may_have_dockers_media_types(space: &Space) {
+    let out = prepare(space);
+    let build = |kind: &str, more: &str, flags: &[&str]| {
+        let path = out.join(kind.replace(',', "-"));
+        let output = format!(
+            "type={kind},dest={},oci-mediatypes=false{more}",
+            path.display()
+        );
+        space
+            .build(DOCKERFILE)
+            .args(["-o", &output])
+            .args(flags)
+            .ok();
+        let kept = fs::read(&path).unwrap();
+        space.load_in("second", &path);
+        kept
+    };
+    for kind in ["oci", "docker"] {
+        let archive = build(kind, ",compression=gzip", &[]);
+        let manifest = &listed(&archive)[0];
+        assert_eq!(
+            manifest["mediaType"],
+            "application/vnd.docker.distribution.manifest.v2+json"
+        );
+        let manifest = described(&archive, manifest);
+        assert_eq!(
+            manifest["config"]["mediaType"],
+            "application/vnd.docker.container.image.v1+json"
+        );
+        let layer = &manifest["layers"][0]["mediaType"];
+        assert_eq!(layer, "application/vnd.docker.image.rootfs.diff.tar.gzip");
+    }
+    let archive = build("oci", "", &["--platform=linux/amd64,linux/arm64"]);
+    let list = &listed(&archive)[0];
+    assert_eq!(
+        list["mediaType"],
+        "application/vnd.docker.distribution.manifest.list.v2+json"
+    );
+    let list = described(&archive, list);
+    for manifest in list["manifests"].as_array().unwrap() {
+        assert_eq!(
+            manifest["mediaType"],
+            "application/vnd.docker.distribution.manifest.v2+json"
+        );
+        assert_eq!(
+            described(&archive, manifest)["mediaType"],
+            manifest["mediaType"]
+        );
+    }
+    for lack in ["compression=zstd", "annotation.a=b"] {
+        let output = format!("type=oci,dest=x,oci-mediatypes=false,{lack}");
+        space
+            .build(DOCKERFILE)
+            .args(["-o", &output])
+            .exits(2)
+            .says(&["oci-mediatypes=false: docker"]);
+    }
 }

@@ -6,7 +6,9 @@
 use super::destination::{Destination, folder_of};
 use super::{Attributes, BuildResult, ExportError, Exporter, Kind};
 use crate::archive::{Blobs, compressed_manifest};
+use crate::remote::with_docker_types;
 use kiln_oci::archive::{self, Format, SaveImage, SaveIndex, Saving, Target};
+use kiln_oci::media_type::{DOCKER_MANIFEST, DOCKER_MANIFEST_LIST};
 use kiln_oci::{Descriptor, Index, LayerCompression, Manifest, Reference};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -43,6 +45,8 @@ struct Archive {
     names: Vec<Reference>,
     compression: Option<LayerCompression>,
     annotations: BTreeMap<String, String>,
+    /// Whether manifests have docker's media types instead of OCI's.
+    docker_types: bool,
     format: Format,
 }
 
@@ -59,23 +63,34 @@ impl Archive {
                 "a folder needs dest=FOLDER".to_owned(),
             ));
         }
-        if !attributes.flag("oci-mediatypes", true)? {
-            return Err(ExportError::Unsupported(
-                "oci-mediatypes=false: kiln writes OCI's media types, which docker reads"
-                    .to_owned(),
-            ));
-        }
+        let docker_types = !attributes.flag("oci-mediatypes", true)?;
         // Layers of bases are compressed alike whether this is given or not.
         attributes.flag("force-compression", false)?;
         attributes.flag("rewrite-timestamp", true)?;
-        Ok(Self {
+        let made = Self {
             destination,
             is_tar,
             names: super::store::names(attributes.take("name"))?,
             compression: attributes.compression()?,
             annotations,
+            docker_types,
             format,
-        })
+        };
+        match made.lack_of_docker_types().filter(|_| docker_types) {
+            None => Ok(made),
+            Some(lack) => Err(ExportError::Unsupported(format!(
+                "oci-mediatypes=false: {lack}"
+            ))),
+        }
+    }
+
+    /// What only OCI's media types can say.
+    fn lack_of_docker_types(&self) -> Option<&'static str> {
+        let is_zstd = matches!(self.compression, Some(LayerCompression::Zstd(_)));
+        let zstd = is_zstd.then_some("docker has no media type for layers in zstd");
+        let annotations =
+            (!self.annotations.is_empty()).then_some("docker's manifests have no annotations");
+        zstd.or(annotations)
     }
 
     fn saving(&self, result: &BuildResult<'_>) -> Result<Saving, ExportError> {
@@ -89,7 +104,7 @@ impl Archive {
             let manifest = compressed_manifest(&result.session.store, image, self.compression)?;
             images.push(SaveImage {
                 references: Vec::new(),
-                manifest: self.annotated(manifest),
+                manifest: self.typed(self.annotated(manifest)),
                 config: image.config.clone(),
             });
         }
@@ -103,10 +118,59 @@ impl Archive {
                 .for_each(|image| image.references = references.to_vec()),
             Some((_, bytes)) => saving
                 .indexes
-                .push(index(result, bytes, &images, references)),
+                .push(self.index(result, bytes, &images, references)),
         }
         saving.images = images;
         Ok(saving)
+    }
+
+    /// The index with the manifests as they are saved.
+    fn index(
+        &self,
+        result: &BuildResult<'_>,
+        bytes: &[u8],
+        images: &[SaveImage],
+        references: &[Reference],
+    ) -> SaveIndex {
+        let mut index = Index::parse(bytes).unwrap_or_else(|_| Index::of(Vec::new()));
+        for ((_, before), now) in result.images.iter().zip(images) {
+            for descriptor in &mut index.manifests {
+                if descriptor.digest == before.manifest_digest {
+                    let now = Descriptor::of(descriptor.media_type.clone(), &now.manifest);
+                    (descriptor.digest, descriptor.size) = (now.digest, now.size);
+                    if self.docker_types {
+                        DOCKER_MANIFEST.clone_into(&mut descriptor.media_type);
+                    }
+                }
+            }
+        }
+        if self.docker_types {
+            index.media_type = Some(DOCKER_MANIFEST_LIST.to_owned());
+        }
+        let manifests: Vec<_> = images
+            .iter()
+            .map(|image| kiln_oci::Digest::of(&image.manifest))
+            .collect();
+        let host = kiln_oci::Platform::host();
+        let preferred = result
+            .images
+            .iter()
+            .position(|(platform, _)| host.rank(platform).is_some());
+        SaveIndex {
+            references: references.to_vec(),
+            bytes: index.to_bytes(),
+            preferred: manifests[preferred.unwrap_or(0)],
+            manifests,
+            companions: Vec::new(),
+        }
+    }
+
+    fn typed(&self, manifest: Vec<u8>) -> Vec<u8> {
+        if self.docker_types {
+            with_docker_types(manifest)
+        } else {
+            manifest
+        }
     }
 
     /// The manifest with the annotations of this output.
@@ -118,40 +182,6 @@ impl Archive {
             }
             _ => bytes,
         }
-    }
-}
-
-/// The index with the manifests as they are saved.
-fn index(
-    result: &BuildResult<'_>,
-    bytes: &[u8],
-    images: &[SaveImage],
-    references: &[Reference],
-) -> SaveIndex {
-    let mut index = Index::parse(bytes).unwrap_or_else(|_| Index::of(Vec::new()));
-    for ((_, before), now) in result.images.iter().zip(images) {
-        for descriptor in &mut index.manifests {
-            if descriptor.digest == before.manifest_digest {
-                let now = Descriptor::of(descriptor.media_type.clone(), &now.manifest);
-                (descriptor.digest, descriptor.size) = (now.digest, now.size);
-            }
-        }
-    }
-    let manifests: Vec<_> = images
-        .iter()
-        .map(|image| kiln_oci::Digest::of(&image.manifest))
-        .collect();
-    let host = kiln_oci::Platform::host();
-    let preferred = result
-        .images
-        .iter()
-        .position(|(platform, _)| host.rank(platform).is_some());
-    SaveIndex {
-        references: references.to_vec(),
-        bytes: index.to_bytes(),
-        preferred: manifests[preferred.unwrap_or(0)],
-        manifests,
-        companions: Vec::new(),
     }
 }
 

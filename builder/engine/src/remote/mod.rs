@@ -20,6 +20,7 @@ use crate::event::Events;
 
 pub use fetch::RegistrySource;
 pub use pull::{Pulled, pull};
+pub(crate) use push::with_docker_types;
 pub use push::{Form, MediaTypes, PushOptions, Pushed, push};
 pub use registry::{FetchedManifest, Registry, RegistryError};
 

@@ -14,6 +14,7 @@ use crate::remote::platform::is_image;
 use crate::remote::registry::Registry;
 use crate::remote::{Remote, RemoteError};
 use derive::Derived;
+pub(crate) use derive::with_docker_types;
 
 /// Which media types manifests have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

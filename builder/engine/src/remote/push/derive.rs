@@ -111,6 +111,17 @@ pub(crate) fn derive(
     }
 }
 
+/// The manifest with docker's media types; its bytes stay as they are when it is none.
+pub fn with_docker_types(bytes: Vec<u8>) -> Vec<u8> {
+    match Manifest::parse(&bytes) {
+        Ok(mut manifest) => {
+            rename(&mut manifest, true);
+            manifest.to_bytes()
+        }
+        Err(_) => bytes,
+    }
+}
+
 /// Gives a manifest the media types of one family.
 fn rename(manifest: &mut Manifest, docker: bool) {
     let (own, config) = if docker {
