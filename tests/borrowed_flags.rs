@@ -3,7 +3,8 @@
 
 use serde_json::json;
 
-use crate::support::{Space, plain_cases};
+use crate::support::http::{Answer, Server};
+use crate::support::{Space, cases, plain_cases};
 
 plain_cases! {
     one_time_for_the_whole_image,
@@ -12,6 +13,15 @@ plain_cases! {
     the_first_base_is_replaced,
     what_is_left_out_is_not_in_the_image,
     history_may_be_omitted,
+    old_results_are_not_used,
+    registries_are_asked_again,
+    the_digest_goes_to_a_file,
+    names_may_be_archives,
+    volumes_are_checked,
+}
+
+cases! {
+    volumes_are_seen_by_every_run,
 }
 
 const ALL: &str =
@@ -254,4 +264,210 @@ fn history_may_be_omitted(space: &Space) {
     assert_eq!(history.as_array().unwrap().len(), 2, "{history}");
     space.build(text).arg("--omit-history=false").ok();
     assert_eq!(space.id("app"), whole);
+}
+
+fn old_results_are_not_used(space: &Space) {
+    // The time in the image is old, the result is not.
+    let text = "FROM tools\nRUN echo once > /a\nRUN echo twice > /b\n";
+    let build = |ttl: &str| {
+        let built = space
+            .build_json(text)
+            .args(["--timestamp=1000000000", "--cache-ttl", ttl]);
+        built.ok().events()
+    };
+    let all = ["RUN echo once > /a", "RUN echo twice > /b"];
+    assert_eq!(build("1h").ran(), all);
+    assert_eq!(build("336h").ran(), [""; 0]);
+    let id = space.id("app");
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    let anew = build("1s");
+    assert_eq!(anew.ran(), all);
+    let reasons: Vec<_> = anew
+        .of("started")
+        .map(|event| event["because"].clone())
+        .collect();
+    assert!(
+        reasons
+            .iter()
+            .all(|reason| reason == "its result is older than --cache-ttl"),
+        "{reasons:?}"
+    );
+    // What is equal to before is what it was, and is young again.
+    assert_eq!(space.id("app"), id);
+    assert_eq!(build("1h").ran(), [""; 0]);
+    assert_eq!(build("0").ran(), all);
+    for wrong in ["soon", "-1h", "5"] {
+        let refused = space
+            .build(text)
+            .arg(format!("--cache-ttl={wrong}"))
+            .exits(2);
+        refused.says(&["--cache-ttl", "a duration such as"]);
+    }
+}
+
+fn registries_are_asked_again(space: &Space) {
+    let server = Server::start();
+    server.set("/v2/", Answer::file(""));
+    server.set(
+        "/v2/base/manifests/1",
+        Answer::status("503 Service Unavailable"),
+    );
+    let host = server.url("").replace("http://", "");
+    let asked = |flags: &[&str]| {
+        let failed = space
+            .build(&format!("FROM {host}/base:1\n"))
+            .args(flags)
+            .exits(1);
+        failed.says(&["503"]);
+        let asked = server.asked();
+        asked
+            .iter()
+            .filter(|asked| asked.line.contains("manifests"))
+            .count()
+    };
+    assert_eq!(asked(&["--retry=0"]), 1);
+    assert_eq!(asked(&["--retry=3", "--retry-delay=10ms"]), 4);
+    for wrong in ["--retry=-1", "--retry-delay=soon", "--retry-delay=2h"] {
+        space.build("FROM scratch\n").arg(wrong).exits(2);
+    }
+}
+
+fn the_digest_goes_to_a_file(space: &Space) {
+    let (digest, metadata) = (
+        space.own_folder("made").join("digest"),
+        space.path("made/metadata"),
+    );
+    let built = space
+        .build("FROM scratch\nLABEL a=b\n")
+        .arg("--digest-file")
+        .arg(&digest);
+    built.arg("--metadata-file").arg(&metadata).ok();
+    let metadata = std::fs::read(metadata).unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata).unwrap();
+    let written = std::fs::read_to_string(digest).unwrap();
+    assert_eq!(metadata["containerimage.digest"], written);
+    assert_ne!(metadata["containerimage.config.digest"], written);
+}
+
+fn names_may_be_archives(space: &Space) {
+    let folder = space.own_folder("archives");
+    let place = |file: &str| folder.join(file).display().to_string();
+    let (oci, docker) = (place("oci.tar"), place("docker.tar"));
+    let built = space.build("FROM scratch\nLABEL a=b\n");
+    let named = built.arg(format!("--tag=oci-archive:{oci}"));
+    named
+        .arg("-t")
+        .arg(format!("docker-archive:{docker}:example.org/team/app:7"))
+        .ok();
+    let id = space.id("app");
+    for (archive, name) in [(&oci, "app:latest"), (&docker, "example.org/team/app:7")] {
+        let told = space.kiln(["verify", archive]).ok().stdout;
+        assert!(told.contains(name) && told.contains(&id), "{told}");
+    }
+    for wrong in ["oci-archive:", "docker-archive::name"] {
+        let refused = space.build("FROM scratch\n").args(["-t", wrong]).exits(2);
+        refused.says(&["the file is missing"]);
+    }
+    let refused = space
+        .build("FROM scratch\n")
+        .args(["-t", "docker://example.org/app"]);
+    refused.exits(2).says(&["docker://", "--push"]);
+    let wrong = space
+        .build("FROM scratch\n")
+        .args(["-t", "oci-archive:file:A:B"])
+        .exits(2);
+    wrong.says(&["oci-archive:file:A:B"]);
+}
+
+const VOLUME: &str = "FROM tools
+RUN cat /v/word > /first && (echo written > /v/more || echo refused) 2>/dev/null
+RUN ls /v > /second
+";
+
+fn volumes_are_seen_by_every_run(space: &Space) {
+    let folder = space.own_folder("volume");
+    let word = space.write_in("volume", "word", "one\n");
+    let more = folder.join("more");
+    let volume = |options: &str| format!("{}:/v{options}", folder.display());
+    let build = |options: &str| space.build(VOLUME).arg("-v").arg(volume(options)).ok();
+    let seen = || {
+        (
+            space.image("app").text("first"),
+            space.image("app").text("second"),
+        )
+    };
+    let built = build(":ro,Z");
+    assert_eq!(built.output(), ["refused"], "{built}");
+    assert_eq!(
+        (seen(), more.exists()),
+        (("one\n".to_owned(), "word\n".to_owned()), false)
+    );
+    // Another way to mount is another surrounding.
+    assert_eq!(build(":O").output(), [""; 0]);
+    assert_eq!((seen().1.as_str(), more.exists()), ("word\n", false));
+    assert_eq!(build("").output(), [""; 0]);
+    assert_eq!(seen().1, "more\nword\n");
+    assert_eq!(std::fs::read_to_string(&more).unwrap(), "written\n");
+    // Nothing of it is in the image, not even the folder.
+    let image = space.image("app");
+    assert!(
+        !image.has("v") && !image.has("v/word"),
+        "{:?}",
+        image.files.keys()
+    );
+    // What is in it decides nothing about the cache.
+    std::fs::write(word, "two\n").unwrap();
+    build("");
+    assert_eq!(seen().0, "one\n");
+    space
+        .build(VOLUME)
+        .arg("-v")
+        .arg(volume(""))
+        .arg("--no-cache")
+        .ok();
+    assert_eq!(seen().0, "two\n");
+    // A mount of the Dockerfile lies over it; one file may be mounted too.
+    let over =
+        "FROM tools\nRUN --mount=type=tmpfs,target=/v ls /v > /count\nRUN cat /one > /copied\n";
+    let one = format!("{}:/one:ro", folder.join("word").display());
+    space
+        .build(over)
+        .arg("-v")
+        .arg(volume(""))
+        .args(["-v", &one])
+        .ok();
+    assert_eq!(
+        (
+            space.image("app").text("count"),
+            space.image("app").text("copied")
+        ),
+        (String::new(), "two\n".to_owned())
+    );
+}
+
+fn volumes_are_checked(space: &Space) {
+    let folder = space.own_folder("volume").display().to_string();
+    let file = space
+        .write_in("volume", "word", "one")
+        .display()
+        .to_string();
+    let text = "FROM tools\nRUN echo never\n";
+    let refused = |volume: &str, why: &str| {
+        let refused = space.build(text).arg(format!("--volume={volume}")).exits(2);
+        refused.says(&["--volume", why]);
+    };
+    refused("cache:/v", "no named volumes");
+    refused("/v", "expected HOST:TARGET");
+    refused("/no/such/folder:/v", "/no/such/folder: ");
+    refused(&format!("{folder}:v"), "no absolute path");
+    refused(&format!("{folder}:/"), "no absolute path");
+    refused(&format!("{folder}:/a/../b"), "no absolute path");
+    refused(&format!("{folder}:/v:U"), "owner");
+    refused(&format!("{folder}:/v:rshared"), "private");
+    refused(&format!("{folder}:/v:wr"), "no option of a volume");
+    refused(&format!("{file}:/v:O"), "is no folder");
+    // A link of the image cannot lead the mount out of it.
+    let linked = "FROM tools\nRUN ln -s /../../../v /l && cat /l/word && ls -d /v\n";
+    let built = space.build(linked).arg("-v").arg(format!("{folder}:/v:ro"));
+    assert_eq!(built.ok().output(), ["one/v"]);
 }

@@ -53,8 +53,6 @@ fn others_are_refused_with_advice(space: &Space) {
         ("--provenance", "attestations"),
         ("--sbom=true", "attestations"),
         ("--attest=type=sbom", "attestations"),
-        ("--volume=/a:/b", "RUN --mount"),
-        ("-v /a:/b", "RUN --mount"),
         ("--cap-add=ALL", "--security=insecure"),
         ("--dns=1.1.1.1", "--add-host"),
         ("--device=/dev/null", "devices"),

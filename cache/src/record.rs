@@ -24,6 +24,8 @@ pub struct Record {
     pub tree: Digest,
     /// Time of the first execution, seconds since 1970; a cached result keeps it.
     pub created: i64,
+    /// Time of the latest execution, by the clock; whatever `created` says, which a `SOURCE_DATE_EPOCH` or an earlier equal result decides.
+    pub made: i64,
     /// Wall time of the execution in milliseconds: what removing the result would cost.
     pub cost_ms: u64,
     /// Line in the Dockerfile, from 1; 0 where there is none.
@@ -32,7 +34,7 @@ pub struct Record {
     pub title: String,
 }
 
-const COLUMNS: &str = "key, definition, inputs, diff_id, tree, created, cost_ms, line, title";
+const COLUMNS: &str = "key, definition, inputs, diff_id, tree, created, cost_ms, line, title, made";
 
 impl Store {
     /// The result of a key, pinned; a record whose layer is gone is a miss.
@@ -75,7 +77,7 @@ impl Store {
             what: "the inputs of a record".to_owned(),
         })?;
         let replace = format!(
-            "INSERT OR REPLACE INTO records ({COLUMNS}, used) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+            "INSERT OR REPLACE INTO records ({COLUMNS}, used) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
         );
         let cost = signed(record.cost_ms);
         self.database().write(|transaction| {
@@ -89,6 +91,7 @@ impl Store {
                 cost,
                 record.dockerfile_line,
                 &record.title,
+                record.made,
                 self.now(),
             );
             transaction.prepare_cached(&replace)?.execute(row)?;
@@ -176,5 +179,6 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Record> {
         cost_ms: unsigned(row.get(6)?),
         dockerfile_line: row.get(7)?,
         title: row.get(8)?,
+        made: row.get(9)?,
     })
 }

@@ -7,6 +7,7 @@
 use crate::failure::Failure;
 use clap::Args;
 use clap::builder::FalseyValueParser;
+use kiln_oci::registry::Patience;
 use kiln_sandbox::Disabled;
 use std::path::PathBuf;
 
@@ -42,6 +43,9 @@ pub struct Globals {
     /// Registry that may speak plain http or show any certificate (may be repeated)
     #[arg(long, global = true, value_name = "HOST[:PORT]", help_heading = HEADING)]
     pub insecure_registry: Vec<String>,
+    /// How registries are waited for; a command may change it.
+    #[arg(skip)]
+    pub patience: Patience,
 }
 
 impl Globals {

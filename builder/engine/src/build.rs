@@ -45,7 +45,8 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
     }
     let plan = plan::plan(session, options)?;
     announce(session, &plan);
-    let looked_up = !options.no_cache && options.no_cache_filter.is_empty();
+    let looked_up =
+        !options.no_cache && options.no_cache_filter.is_empty() && options.cache_ttl.is_none();
     let remembered = match memo_key(options, &plan) {
         Some(memo) if looked_up => session.store.memo_get(&memo)?,
         _ => None,

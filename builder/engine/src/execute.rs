@@ -302,7 +302,8 @@ impl<'a> Execution<'a> {
         if self.ignores_cache(node) {
             return Ok(None);
         }
-        let Some(record) = self.session.store.lookup(&key.digest)? else {
+        let record = self.session.store.lookup(&key.digest)?;
+        let Some(record) = record.filter(|record| !self.is_too_old(record)) else {
             return Ok(None);
         };
         let bytes = self.layer_bytes(record.diff_id.as_ref());
@@ -366,7 +367,7 @@ impl<'a> Execution<'a> {
     pub fn started(&self, node: &Node, key: Option<&Key>) {
         let because = key
             .filter(|_| !self.ignores_cache(node))
-            .and_then(|key| self.first_difference(node, key));
+            .and_then(|key| self.first_difference(node, key).or_else(|| self.age(key)));
         self.session.events.send(EventKind::Started {
             step: node.id.0,
             because,
@@ -397,6 +398,23 @@ impl<'a> Execution<'a> {
             .iter()
             .find(|input| !before.inputs.contains(input))?;
         Some(format!("{name} changed"))
+    }
+
+    /// Whether a result was made longer ago than `--cache-ttl` allows. Old stores do not know when; then its own time counts.
+    fn is_too_old(&self, record: &Record) -> bool {
+        let made = match record.made {
+            0 => record.created,
+            made => made,
+        };
+        let age = self.session.host.seconds().saturating_sub(made);
+        self.options.cache_ttl.is_some_and(|most| age > most)
+    }
+
+    /// Why the result of a key that is known is not used.
+    fn age(&self, key: &Key) -> Option<String> {
+        let record = self.session.store.lookup(&key.digest).ok()??;
+        self.is_too_old(&record)
+            .then(|| "its result is older than --cache-ttl".to_owned())
     }
 
     /// The time that a step's layer and history carry when it is executed now.
@@ -443,6 +461,7 @@ impl<'a> Execution<'a> {
             diff_id,
             tree,
             created,
+            made: self.session.host.seconds(),
             cost_ms,
             dockerfile_line: node.line,
             title: node.title.clone(),

@@ -92,6 +92,28 @@ pub enum Unread {
     File(String),
 }
 
+/// `--volume`: a folder or file of the machine in every RUN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Where it is, without links.
+    pub source: PathBuf,
+    /// Where RUN sees it: absolute, without `..`.
+    pub target: String,
+    /// What becomes of changes.
+    pub access: VolumeAccess,
+}
+
+/// What a RUN may do with a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VolumeAccess {
+    /// Change it.
+    Kept,
+    /// Read it.
+    ReadOnly,
+    /// Change what it sees; the next RUN sees the folder as it is.
+    Dropped,
+}
+
 /// One build.
 #[derive(Debug, Clone)]
 pub struct BuildOptions {
@@ -123,6 +145,8 @@ pub struct BuildOptions {
     pub no_cache: bool,
     /// `--no-cache-filter`: stages, by name or number, whose steps are executed whatever the cache holds.
     pub no_cache_filter: BTreeSet<String>,
+    /// `--cache-ttl`: seconds after which a result is no longer used.
+    pub cache_ttl: Option<i64>,
     /// `--network`.
     pub network: Network,
     /// `--allow`.
@@ -161,6 +185,8 @@ pub struct BuildOptions {
     pub outputs: Vec<Arc<dyn Exporter>>,
     /// `--ulimit`: name, soft and hard limit of every RUN; `u64::MAX` is unlimited.
     pub ulimits: Vec<(String, u64, u64)>,
+    /// `--volume`: what every RUN sees of the machine.
+    pub volumes: Vec<Volume>,
     /// What there is to say about the options: warnings at the begin of the build.
     pub notices: Vec<String>,
 }
@@ -178,6 +204,9 @@ impl BuildOptions {
         }
         if !self.ulimits.is_empty() {
             given.push(("--ulimit", format!("{:?}", self.ulimits)));
+        }
+        if !self.volumes.is_empty() {
+            given.push(("--volume", format!("{:?}", self.volumes)));
         }
         given
     }
@@ -224,6 +253,7 @@ impl BuildOptions {
             ssh: BTreeMap::new(),
             no_cache: false,
             no_cache_filter: BTreeSet::new(),
+            cache_ttl: None,
             network: Network::Default,
             allow: BTreeSet::new(),
             jobs: None,
@@ -243,6 +273,7 @@ impl BuildOptions {
             squash: false,
             outputs: Vec::new(),
             ulimits: Vec::new(),
+            volumes: Vec::new(),
             notices: Vec::new(),
         }
     }

@@ -3,9 +3,9 @@
 use crate::failure::StepError;
 use crate::output::{Live, Stack};
 use crate::session::Session;
-use kiln_cache::Upper;
+use kiln_cache::{Chain, Upper};
 use kiln_sandbox::{OverlaySpec, RootMount, mount_overlay};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A mounted root file system and the directory that takes its changes.
 #[derive(Debug)]
@@ -62,6 +62,28 @@ pub fn borrowed(session: &Session, stack: &Stack, writable: bool) -> Result<Root
     let spec = OverlaySpec {
         lowers: &view.lowers,
         upper: None,
+        rootless: session.rootless,
+    };
+    Ok(mount_overlay(&spec, session.disabled)?)
+}
+
+/// Mounts a folder of the machine writable, with changes that are thrown away.
+///
+/// # Errors
+/// When there is no place for changes or the kernel refuses.
+pub fn above_folder(session: &Session, folder: &Path) -> Result<RootMount, StepError> {
+    let upper = session.store.new_upper(&Chain::new(Vec::new()))?;
+    // the upper's mode is what is seen of the folder itself
+    let permissions = std::fs::metadata(folder).map(|meta| meta.permissions());
+    let set = permissions.and_then(|mode| std::fs::set_permissions(&upper.upper, mode));
+    set.map_err(|source| StepError::Io {
+        action: "mount",
+        path: folder.into(),
+        source,
+    })?;
+    let spec = OverlaySpec {
+        lowers: &[folder.to_owned()],
+        upper: Some((&upper.upper, &upper.work)),
         rootless: session.rootless,
     };
     Ok(mount_overlay(&spec, session.disabled)?)

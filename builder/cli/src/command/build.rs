@@ -47,6 +47,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         return method.run(&options, globals);
     }
     let flags = &arguments.flags;
+    let globals = &flags.retry.globals(globals);
     let (sink, progress) = flags.logfile.open(flags.show.progress())?;
     let (sender, receiver) = channel();
     let cancel = Cancel::default();

@@ -122,6 +122,7 @@ fn victim() {
             diff_id: Some(layer.diff_id()),
             tree,
             created: 0,
+            made: 6,
             cost_ms: 1,
             dockerfile_line: 1,
             title: String::new(),

@@ -33,6 +33,7 @@ fn record(store: &Store, name: &str, layer: &Layer, cost_ms: u64) -> Digest {
         diff_id: Some(layer.diff_id()),
         tree: layer.tree(),
         created: 1,
+        made: 6,
         cost_ms,
         dockerfile_line: 0,
         title: name.to_owned(),

@@ -18,6 +18,7 @@ fn record(name: &str, diff_id: Option<Digest>, created: i64) -> Record {
         diff_id,
         tree: Digest::of(b"tree"),
         created,
+        made: 6,
         cost_ms: 1234,
         dockerfile_line: 7,
         title: format!("RUN {name}"),

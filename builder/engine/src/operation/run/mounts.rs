@@ -5,6 +5,7 @@ use crate::agent::{Agent, AgentError, Forward};
 use crate::copy::{CopyError, shown};
 use crate::execute::Execution;
 use crate::failure::StepError;
+use crate::options::{Volume, VolumeAccess};
 use crate::output::{Output, Stack};
 use crate::rootfs;
 use kiln_cache::{CacheMount, Chain, Layer};
@@ -39,6 +40,10 @@ pub fn prepare(
     hostname: &str,
 ) -> Result<Prepared, StepError> {
     let mut prepared = Prepared::default();
+    // Before those of the Dockerfile, which cover them.
+    for volume in &execution.options.volumes {
+        prepared.volume(execution, volume)?;
+    }
     for mount in &run.mounts {
         prepared.add(execution, mount)?;
     }
@@ -117,6 +122,26 @@ impl Prepared {
             // Numbered: where the first one is, is said to the command.
             RunMount::Ssh { .. } => Ok(()),
         }
+    }
+
+    /// A folder of the machine itself. Changes that are dropped go into an upper above it.
+    fn volume(&mut self, execution: &Execution<'_>, volume: &Volume) -> Result<(), StepError> {
+        let path = String::new();
+        let kind = if volume.access == VolumeAccess::Dropped {
+            let root = rootfs::above_folder(execution.session, &volume.source)?;
+            self.roots.push(root);
+            let index = self.roots.len() - 1;
+            MountKind::Root { index, path }
+        } else {
+            let base = volume.source.clone();
+            MountKind::Bind { base, path }
+        };
+        self.mounts.push(Mount {
+            target: volume.target.clone(),
+            kind,
+            read_only: volume.access == VolumeAccess::ReadOnly,
+        });
+        Ok(())
     }
 
     /// A part of a stage, an image or a context. Never the folder itself: RUN must neither see what .dockerignore hides nor

@@ -60,7 +60,9 @@ flags! {
     from: From,
     label: Label,
     no_cache: NoCache,
+    cache_ttl: CacheTtl,
     pull: Pull,
+    retry: Retry,
     build_context: BuildContext,
     ignorefile: Ignorefile,
     secret: Secret,
@@ -70,6 +72,7 @@ flags! {
     add_host: AddHost,
     shm_size: ShmSize,
     ulimit: Ulimit,
+    volume: Volume,
     platform: Platform,
     show: Show,
     logfile: Logfile,
@@ -80,6 +83,7 @@ flags! {
     leave_out: LeaveOut,
     output: Output,
     metadata_file: MetadataFile,
+    digest_file: DigestFile,
     foreign: ForeignFlags,
 }
 

@@ -1,0 +1,25 @@
+//! `--digest-file`: the digest under which registries know the image, as kaniko writes it. `--iidfile` has docker's image ID instead.
+
+use super::Flag;
+use crate::failure::{Failure, Kind};
+use kiln_engine::Built;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub struct DigestFile {
+    /// Write the digest of the manifest, or of the index, to a file
+    #[arg(long, value_name = "FILE")]
+    digest_file: Option<PathBuf>,
+}
+
+impl Flag for DigestFile {
+    fn finished(&self, built: &Built) -> Result<(), Failure> {
+        let Some(file) = &self.digest_file else {
+            return Ok(());
+        };
+        std::fs::write(file, built.manifest.to_string()).map_err(|error| {
+            let message = format!("--digest-file {}: {error}", file.display());
+            Failure::new(Kind::Environment, message)
+        })
+    }
+}
