@@ -55,6 +55,8 @@ pub const ENTITLEMENT: &str = "DF0028";
 pub const LINT: &str = "DF0030";
 /// Several files of a `COPY` or `ADD` went to one path; found by whoever carries it out.
 pub const OVERWRITTEN: &str = "DF0032";
+/// A name of `--chown`, or `USER` at a `WORKDIR`, that the image does not have; found by whoever carries it out.
+pub const UNKNOWN_OWNER: &str = "DF0033";
 /// An option of `# check=` that is none.
 pub const CHECK_OPTION: &str = "DF0031";
 /// `# syntax=` names a frontend with a language of its own.

@@ -10,7 +10,7 @@ pub struct RunOp {
     /// The root file system, which the process changes.
     pub base: NodeId,
     /// What is executed. The shell form has `SHELL` in front already. A heredoc that is a
-    /// program by itself (`#!`) is `["/dev/pipes/NAME"]` with one entry in `heredocs`.
+    /// program by itself (`#!`) is the command `/dev/pipes/NAME`, with one entry in `heredocs`.
     pub argv: Vec<String>,
     /// The command for people, as written.
     pub command_display: String,

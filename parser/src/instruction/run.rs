@@ -126,22 +126,23 @@ impl Run {
         let written = self.command.words.join(" ");
         // The delimiter was read when the line was; an error now cannot be.
         let alone = heredoc::opening(&written).is_ok_and(|opening| opening.is_some());
-        let script = if alone {
-            first.text()
-        } else {
-            with_bodies(written, line)
-        };
-        if alone && script.starts_with("#!") {
-            let file = HeredocFile {
-                name: first.name.clone(),
-                content: script,
-                executable: true,
-            };
-            return (vec![format!("/dev/pipes/{}", first.name)], vec![file]);
-        }
         let mut argv = stage.shell();
-        argv.push(script);
-        (argv, Vec::new())
+        if !alone {
+            argv.push(with_bodies(written, line));
+            return (argv, Vec::new());
+        }
+        // As in BuildKit: an interpreter that is indented by tabs, which `<<-` drops, is none; SHELL starts the script.
+        if !first.content.starts_with("#!") {
+            argv.push(first.text());
+            return (argv, Vec::new());
+        }
+        argv.push(format!("/dev/pipes/{}", first.name));
+        let file = HeredocFile {
+            name: first.name.clone(),
+            content: first.text(),
+            executable: true,
+        };
+        (argv, vec![file])
     }
 
     fn check_entitlements(&self, line: &Line, stage: &StageBuilder<'_>) -> Result<(), Diagnostic> {

@@ -151,6 +151,11 @@ impl Transfer {
         }
         let mut inline = Vec::with_capacity(self.inline.len());
         for doc in &self.inline {
+            if !file_name(&doc.name).is_some_and(|name| !name.contains('/')) {
+                let message = format!("a heredoc cannot make the file {}", doc.name);
+                let help = "its name is that of a file: name folders in the destination";
+                return Err(line.error(code::SOURCE, message).with_help(help));
+            }
             let text = doc.text();
             let text = if doc.expand {
                 stage.expand_heredoc(&text, line)?
@@ -231,7 +236,10 @@ impl ExpandedTransfer {
     /// The operation with these sources and the heredocs, as `COPY` does it.
     pub(crate) fn into_op(self, stage: &StageBuilder<'_>, mut sources: Vec<CopySource>) -> CopyOp {
         let inline = self.inline.into_iter();
-        sources.extend(inline.map(|(name, content)| CopySource::Inline { name, content }));
+        sources.extend(inline.map(|(name, content)| CopySource::Inline {
+            name: file_name(&name).unwrap_or(name),
+            content,
+        }));
         let chmod = self.chmod.map(|(_, mode)| mode);
         CopyOp {
             base: stage.output,
@@ -247,6 +255,14 @@ impl ExpandedTransfer {
             is_add: false,
         }
     }
+}
+
+/// The path of a heredoc's file below an empty root, which has no folders.
+fn file_name(name: &str) -> Option<String> {
+    let path = path::clean(&format!("/{name}"));
+    path.strip_prefix('/')
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
 }
 
 /// Absolute and cleaned; a trailing slash, also of `.`, stays.

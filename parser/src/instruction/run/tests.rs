@@ -57,7 +57,7 @@ fn heredocs() {
     assert_eq!(run("RUN <<E\na\n$b\nE").argv, ["/bin/sh", "-c", "a\n$b\n"]);
     assert_eq!(run("RUN <<-E\n\ta\n\tE").argv[2], "a\n");
     let script = run("RUN <<E\n#!/bin/x\na\nE");
-    assert_eq!(script.argv, ["/dev/pipes/E"]);
+    assert_eq!(script.argv, ["/bin/sh", "-c", "/dev/pipes/E"]);
     assert_eq!(
         (
             script.heredocs[0].content.as_str(),
@@ -65,6 +65,8 @@ fn heredocs() {
         ),
         ("#!/bin/x\na\n", true)
     );
+    let indented = run("RUN <<-E\n\t#!/bin/x\n\tE");
+    assert_eq!(indented.argv, ["/bin/sh", "-c", "#!/bin/x\n"]);
     assert_eq!(
         run("RUN cat <<-E <<F\n\ta\nE\nb\nF").argv[2],
         "cat <<-E <<F\n\ta\nE\nb\nF"
