@@ -23,6 +23,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::descriptor::Descriptor;
 use crate::digest::{Digest, Hasher};
+use crate::document::MAX_DOCUMENT;
 use crate::reference::Reference;
 
 mod answer;
@@ -40,6 +41,7 @@ mod manifest;
 mod retry;
 mod session;
 mod settings;
+mod tags;
 mod token;
 mod transport;
 mod upload;
@@ -150,8 +152,32 @@ impl Client {
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<()> {
         let session = &self.0.session;
-        let endpoints = Endpoint::for_pull(reference, &session.settings);
+        let endpoints = session.places(reference);
         self.run(session.download(&endpoints, blob, part_file, progress))
+    }
+
+    /// A small blob of the repository of `reference`, checked; wrong content is fetched again.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for more bytes than a document has; [`Error`].
+    pub fn document(&self, reference: &Reference, blob: &Descriptor) -> Result<Vec<u8>> {
+        let limit = MAX_DOCUMENT as u64;
+        if blob.size > limit {
+            let url = blob.digest.to_string();
+            return Err(Error::TooLarge { url, limit });
+        }
+        let session = &self.0.session;
+        self.run(session.document(&session.places(reference), blob))
+    }
+
+    /// The tags of the repository of `reference`, in the order of the registry.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such repository; [`Error`] otherwise.
+    pub fn tags(&self, reference: &Reference) -> Result<Vec<String>> {
+        self.ask_places(reference, async |session, endpoint| {
+            session.tags(endpoint).await
+        })
     }
 
     /// Reads `blob` of the repository of `reference` without a file. The end is only reached when size
@@ -161,7 +187,7 @@ impl Client {
     /// # Errors
     /// None yet; the first `read` fails where the blob is missing.
     pub fn open_blob(&self, reference: &Reference, blob: &Descriptor) -> Result<BlobReader> {
-        let endpoints = Endpoint::for_pull(reference, &self.0.session.settings);
+        let endpoints = self.0.session.places(reference);
         let stream = BlobStream::new(endpoints, blob, Hasher::default(), 0);
         Ok(BlobReader::new(self.0.clone(), stream))
     }
@@ -252,14 +278,12 @@ impl Client {
         ask: impl AsyncFn(&Session, &Endpoint) -> Result<T>,
     ) -> Result<T> {
         let session = &self.0.session;
-        let endpoints = Endpoint::for_pull(reference, &session.settings);
+        let endpoints = session.places(reference);
         self.run(async {
             for endpoint in &endpoints {
                 match ask(session, endpoint).await {
                     Err(Error::Cancelled) => return Err(Error::Cancelled),
-                    Err(error) if endpoint.is_mirror => {
-                        tracing::debug!(%error, mirror = endpoint.host, "a mirror failed");
-                    }
+                    Err(error) if endpoint.is_mirror => session.leave_mirror(endpoint, &error),
                     end => return end,
                 }
             }

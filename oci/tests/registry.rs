@@ -16,6 +16,8 @@ mod blobs;
 mod login;
 #[path = "registry/manifests.rs"]
 mod manifests;
+#[path = "registry/mirrors.rs"]
+mod mirrors;
 #[path = "registry/real.rs"]
 mod real;
 #[path = "registry/uploads.rs"]

@@ -15,6 +15,11 @@ use std::time::Duration;
 
 use kiln_oci::Digest;
 
+#[path = "registry_wire.rs"]
+mod wire;
+
+use wire::{Answer, read_head, write_answer};
+
 /// What goes wrong.
 #[derive(Clone, Debug)]
 pub enum Fault {
@@ -28,6 +33,8 @@ pub enum Fault {
     Stall(usize),
     /// No answer at all.
     Silence,
+    /// The answer as it is, after a pause.
+    Late(Duration),
     /// The first byte of the body is another one.
     Corrupt,
     /// Another length is announced.
@@ -87,6 +94,9 @@ struct State {
     rules: Vec<Rule>,
     tokens: Vec<String>,
     issued: usize,
+    /// Blobs that are being sent, and the most of them so far.
+    sending: usize,
+    most: usize,
 }
 
 /// A running registry; it ends with the test's process.
@@ -96,39 +106,6 @@ pub struct Registry {
     pub host: String,
     guard: Guard,
     state: Arc<Mutex<State>>,
-}
-
-/// An answer, before faults.
-struct Answer {
-    status: u16,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn new(status: u16) -> Self {
-        Answer {
-            status,
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
-    }
-
-    fn header(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into()));
-        self
-    }
-
-    fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.body = body.into();
-        self
-    }
-
-    fn error(status: u16, code: &str, message: &str) -> Self {
-        Answer::new(status).body(format!(
-            r#"{{"errors":[{{"code":"{code}","message":"{message}"}}]}}"#
-        ))
-    }
 }
 
 impl Registry {
@@ -184,6 +161,11 @@ impl Registry {
         self.state().blobs.contains_key(&digest.to_string())
     }
 
+    /// What is there as `REPOSITORY/manifests/REFERENCE`.
+    pub fn manifest_of(&self, path: &str) -> Vec<u8> {
+        self.state().manifests[path].1.clone()
+    }
+
     /// Uploads that were begun and not finished.
     pub fn open_uploads(&self) -> usize {
         self.state().uploads.len()
@@ -200,6 +182,11 @@ impl Registry {
         seen.iter()
             .filter(|seen| seen.method == method && seen.path.contains(part))
             .count()
+    }
+
+    /// The most blobs that were sent at once.
+    pub fn most_at_once(&self) -> usize {
+        self.state().most
     }
 
     /// No token is valid any more.
@@ -240,7 +227,16 @@ impl Registry {
             Some(Fault::RefuseRange) if seen.headers.contains_key("range") => Answer::new(416),
             _ => self.answer(&seen),
         };
-        write_answer(&mut stream, &seen, answer, fault)
+        let is_blob = seen.method == "GET" && seen.path.contains("/blobs/");
+        let sending = usize::from(is_blob);
+        {
+            let mut state = self.state();
+            state.sending += sending;
+            state.most = state.most.max(state.sending);
+        }
+        let written = write_answer(&mut stream, &seen, answer, fault);
+        self.state().sending -= sending;
+        written
     }
 
     fn fault_for(&self, seen: &Seen) -> Option<Fault> {
@@ -273,6 +269,7 @@ impl Registry {
         match (seen.method.as_str(), path) {
             ("GET", "") => Answer::new(200).body("{}"),
             _ if path.contains("/blobs/uploads/") => self.upload(seen),
+            ("GET", _) if path.ends_with("/tags/list") => self.tags(seen, path),
             ("GET" | "HEAD", _) if path.contains("/blobs/") => self.blob(seen, path),
             ("GET" | "HEAD", _) => self.manifest(path),
             ("PUT", _) => {
@@ -350,6 +347,29 @@ impl Registry {
         }
     }
 
+    /// Two tags a page.
+    fn tags(&self, seen: &Seen, path: &str) -> Answer {
+        let repository = path.strip_suffix("/tags/list").unwrap();
+        let start = format!("{repository}/manifests/");
+        let last = seen.path.split_once("last=").map_or("", |(_, last)| last);
+        let state = self.state();
+        let tags = state
+            .manifests
+            .keys()
+            .filter_map(|key| key.strip_prefix(&start));
+        let mut tags = tags.filter(|tag| !tag.contains(':') && *tag > last);
+        let page: Vec<&str> = tags.by_ref().take(2).collect();
+        let answer = Answer::new(200).body(format!(r#"{{"name":"x","tags":{page:?}}}"#));
+        match (page.last(), tags.next()) {
+            (Some(last), Some(_)) => answer.header(
+                "Link",
+                format!(r#"</v2/{path}?n=2&last={last}>; rel="next""#),
+            ),
+            (None, _) => Answer::error(404, "NAME_UNKNOWN", "repository unknown"),
+            _ => answer,
+        }
+    }
+
     fn upload(&self, seen: &Seen) -> Answer {
         let id = upload_id(&seen.path).to_owned();
         let (place, query) = seen.path.split_once('?').unwrap_or((&seen.path, ""));
@@ -403,114 +423,10 @@ impl Registry {
     }
 }
 
-/// Longer than any test waits.
-const FOR_EVER: Duration = Duration::from_secs(60);
-
 /// `user:password`.
 const BASIC: &str = "Basic dXNlcjpwYXNzd29yZA==";
 
 fn upload_id(path: &str) -> &str {
     let path = path.split('?').next().unwrap();
     path.rsplit('/').next().unwrap()
-}
-
-/// The head of a request and the length of its body.
-fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<(Seen, usize)>> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        if stream.read(&mut byte)? == 0 {
-            return Ok(None);
-        }
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8(head).unwrap();
-    let mut lines = head.lines();
-    let mut words = lines.next().unwrap().split(' ');
-    let mut seen = Seen {
-        method: words.next().unwrap().into(),
-        path: words.next().unwrap().into(),
-        ..Seen::default()
-    };
-    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
-        seen.headers.insert(name.to_ascii_lowercase(), value.into());
-    }
-    // A proxy is asked for a whole address.
-    if let Some((_, address)) = seen.path.split_once("://") {
-        seen.path = address[address.find('/').unwrap()..].into();
-    }
-    let length = seen.headers.get("content-length");
-    let length = length.map_or(0, |length| length.parse().unwrap());
-    Ok(Some((seen, length)))
-}
-
-fn write_answer(
-    stream: &mut TcpStream,
-    seen: &Seen,
-    mut answer: Answer,
-    fault: Option<Fault>,
-) -> std::io::Result<()> {
-    let mut length = answer.body.len() as u64;
-    let (mut sent, mut after) = (usize::MAX, None);
-    match fault {
-        Some(Fault::Silence) => {
-            thread::sleep(FOR_EVER);
-            return Ok(());
-        }
-        Some(Fault::Answer(status, headers, body)) => {
-            answer = Answer::new(status).body(body);
-            answer.headers = headers.into_iter().map(|(k, v)| (k.into(), v)).collect();
-            length = answer.body.len() as u64;
-        }
-        Some(Fault::Redirect(status, to)) => {
-            answer = Answer::new(status).header("Location", to);
-            length = 0;
-        }
-        Some(Fault::Headers(number)) => {
-            let value = "x".repeat(1024);
-            answer
-                .headers
-                .extend((0..number).map(|n| (format!("X-{n}"), value.clone())));
-        }
-        Some(Fault::DigestHeader(digest)) => {
-            answer
-                .headers
-                .retain(|(name, _)| name != "Docker-Content-Digest");
-            answer = answer.header("Docker-Content-Digest", digest);
-        }
-        Some(Fault::Corrupt) => answer.body[0] ^= 1,
-        Some(Fault::Length(other)) => length = other,
-        Some(Fault::Truncate(bytes)) => sent = bytes,
-        Some(Fault::Stall(bytes)) => (sent, after) = (bytes, Some(FOR_EVER)),
-        Some(Fault::Drip(bytes, pause)) => (sent, after) = (bytes, Some(pause)),
-        _ => {}
-    }
-    write_head(stream, &answer, length)?;
-    if seen.method == "HEAD" {
-        return Ok(());
-    }
-    let (now, later) = answer.body.split_at(sent.min(answer.body.len()));
-    stream.write_all(now)?;
-    match after {
-        Some(FOR_EVER) => thread::sleep(FOR_EVER),
-        Some(pause) => {
-            for byte in later {
-                thread::sleep(pause);
-                stream.write_all(&[*byte])?;
-            }
-        }
-        None => {}
-    }
-    Ok(())
-}
-
-fn write_head(stream: &mut TcpStream, answer: &Answer, length: u64) -> std::io::Result<()> {
-    let mut head = format!("HTTP/1.1 {} X\r\nConnection: close\r\n", answer.status);
-    if answer.status != 204 {
-        head += &format!("Content-Length: {length}\r\n");
-    }
-    for (name, value) in &answer.headers {
-        head += &format!("{name}: {value}\r\n");
-    }
-    stream.write_all(format!("{head}\r\n").as_bytes())
 }

@@ -137,7 +137,7 @@ impl BlobStream {
         }
     }
 
-    fn endpoint(&self) -> &Endpoint {
+    pub(super) fn endpoint(&self) -> &Endpoint {
         &self.endpoints[self.place]
     }
 
@@ -148,20 +148,17 @@ impl BlobStream {
             self.failures = 0;
         }
         self.since_failure = 0;
-        let most = match self.endpoint().is_mirror {
-            true => 1,
-            false => session.settings.patience.retries,
-        };
-        let mut attempts = Attempts::after(session, self.failures, most);
+        let has_other = self.endpoint().is_mirror;
+        let mut attempts = Attempts::after(session, self.failures, has_other);
         self.failures += 1;
         match attempts.failed(error).await {
             Ok(()) => Ok(()),
             Err(Error::Cancelled) => Err(Error::Cancelled),
-            // Wrong content is not mended by another place: the beginning was given on already.
+            // Another place does not mend it: the beginning was given on already. Whoever asks begins anew, with `Places`.
             Err(error @ Error::Content { .. }) => Err(error),
             Err(error) if !self.endpoint().is_mirror => Err(error),
             Err(error) => {
-                tracing::debug!(%error, "a mirror failed");
+                session.leave_mirror(self.endpoint(), &error);
                 self.place += 1;
                 (self.failures, self.ranges) = (0, true);
                 Ok(())

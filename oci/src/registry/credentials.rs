@@ -68,7 +68,7 @@ pub struct Keychain {
     /// By registry; these win.
     pub given: BTreeMap<String, Credential>,
     /// Files of docker's or podman's; the first one that has a credential wins. Missing files are
-    /// no error.
+    /// no error, and one that cannot be used counts only where no other one has a credential.
     pub files: Vec<PathBuf>,
 }
 
@@ -118,12 +118,17 @@ impl Keychain {
         if let Some(given) = self.given.get(registry) {
             return Ok(Some(given.clone()));
         }
+        let mut problem = None;
         for path in &self.files {
-            if let Some(found) = file::find(path, registry, repository, cancel)? {
-                return Ok(Some(found));
+            match file::find(path, registry, repository, cancel) {
+                Ok(Some(found)) => return Ok(Some(found)),
+                Ok(None) => {}
+                Err(CredentialsError::Cancelled) => return Err(CredentialsError::Cancelled),
+                // Docker's helper may be missing where podman's file has all that is needed.
+                Err(error) => problem = problem.or(Some(error)),
             }
         }
-        Ok(None)
+        problem.map_or(Ok(None), Err)
     }
 }
 

@@ -1,4 +1,6 @@
-//! A blob into a file, continued from what the file holds. Unaware of where the file is kept.
+//! A whole blob, into a file that may hold its beginning, or into memory. Unaware of where the file is kept.
+//!
+//! Wrong content is fetched again from its first byte: from the next place where a mirror sent it, else once more.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,7 +13,7 @@ use super::session::Session;
 use crate::descriptor::Descriptor;
 use crate::digest::Hasher;
 
-/// How often a blob with wrong content is fetched from its first byte.
+/// How often a registry is asked for a blob of which it sends wrong content.
 const TRIES: usize = 2;
 /// Bytes that are read at once when a part file is digested.
 const PIECE: usize = 1 << 20;
@@ -34,10 +36,14 @@ impl Session {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(path).map_err(wrong)?;
-        for attempt in 1.. {
-            match self.fill(endpoints, blob, &mut file, path, progress).await {
-                Err(Error::Content { .. }) if attempt < TRIES => {
-                    // What the part file held may have been wrong.
+        let mut places = Places::new(endpoints);
+        loop {
+            match self
+                .fill(&mut places, blob, &mut file, path, progress)
+                .await
+            {
+                // What the part file held may have been wrong.
+                Err(Error::Content { .. }) if places.are_left() => {
                     file.set_len(0).map_err(wrong)?;
                 }
                 Err(error @ Error::Content { .. }) => {
@@ -47,12 +53,32 @@ impl Session {
                 end => return end,
             }
         }
-        Ok(())
+    }
+
+    /// Fetches a blob into memory; whoever asks has looked at its size.
+    pub(super) async fn document(
+        &self,
+        endpoints: &[Endpoint],
+        blob: &Descriptor,
+    ) -> Result<Vec<u8>> {
+        let mut places = Places::new(endpoints);
+        loop {
+            let mut stream = places.open(blob, Hasher::default(), 0);
+            match collect(self, &mut stream).await {
+                Err(error @ Error::Content { .. }) => {
+                    places.note_wrong(&stream, &error);
+                    if !places.are_left() {
+                        return Err(error);
+                    }
+                }
+                end => return end,
+            }
+        }
     }
 
     async fn fill(
         &self,
-        endpoints: &[Endpoint],
+        places: &mut Places,
         blob: &Descriptor,
         file: &mut File,
         path: &Path,
@@ -64,12 +90,18 @@ impl Session {
         };
         let (hasher, offset) = self.held(file, blob.size, &wrong)?;
         progress(offset);
-        let mut stream = BlobStream::new(endpoints.to_vec(), blob, hasher, offset);
-        while let Some(bytes) = stream.next(self).await? {
-            file.write_all(&bytes).map_err(wrong)?;
+        let mut stream = places.open(blob, hasher, offset);
+        loop {
+            match stream.next(self).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(bytes)) => file.write_all(&bytes).map_err(wrong)?,
+                Err(error) => {
+                    places.note_wrong(&stream, &error);
+                    return Err(error);
+                }
+            }
             progress(stream.offset());
         }
-        Ok(())
     }
 
     /// The digest so far and the length of what a part file holds; the file stands at its end.
@@ -98,4 +130,49 @@ impl Session {
             }
         }
     }
+}
+
+/// Who is still to be asked for a blob.
+struct Places {
+    endpoints: Vec<Endpoint>,
+    tries: usize,
+}
+
+impl Places {
+    fn new(endpoints: &[Endpoint]) -> Self {
+        Self {
+            endpoints: endpoints.to_vec(),
+            tries: TRIES,
+        }
+    }
+
+    fn open(&self, blob: &Descriptor, hasher: Hasher, offset: u64) -> BlobStream {
+        BlobStream::new(self.endpoints.clone(), blob, hasher, offset)
+    }
+
+    /// Who sent wrong content is not asked again: a mirror at once, the registry after some tries.
+    fn note_wrong(&mut self, stream: &BlobStream, error: &Error) {
+        if !matches!(error, Error::Content { .. }) {
+            return;
+        }
+        let from = stream.endpoint();
+        if from.is_mirror {
+            tracing::debug!(%error, mirror = from.host, "a mirror sends wrong content");
+            self.endpoints.retain(|endpoint| endpoint != from);
+        } else {
+            self.tries -= 1;
+        }
+    }
+
+    fn are_left(&self) -> bool {
+        self.tries > 0
+    }
+}
+
+async fn collect(session: &Session, stream: &mut BlobStream) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(more) = stream.next(session).await? {
+        bytes.extend_from_slice(&more);
+    }
+    Ok(bytes)
 }

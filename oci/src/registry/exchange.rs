@@ -114,11 +114,7 @@ impl Session {
         request: &Request<'_>,
         hoped: &[StatusCode],
     ) -> Result<Response> {
-        let mut attempts = match endpoint.is_mirror {
-            // Another place follows.
-            true => Attempts::at_most(self, 1),
-            false => Attempts::new(self),
-        };
+        let mut attempts = Attempts::new(self, endpoint.is_mirror);
         loop {
             match self.ask_once(endpoint, request, hoped).await {
                 Err(error) => attempts.failed(error).await?,

@@ -13,36 +13,34 @@ pub(super) struct Attempts<'s> {
     session: &'s Session,
     failed: u32,
     most: u32,
+    /// Whether another place can be asked instead of waiting for this one.
+    has_other: bool,
 }
 
 impl<'s> Attempts<'s> {
-    /// As many as the settings say.
-    pub(super) fn new(session: &'s Session) -> Self {
-        Self::at_most(session, session.settings.patience.retries)
+    /// As the settings say; once more only where another place can be asked, as behind a mirror.
+    pub(super) fn new(session: &'s Session, has_other: bool) -> Self {
+        Self::after(session, 0, has_other)
     }
 
-    /// Another number of attempts after the first.
-    pub(super) fn at_most(session: &'s Session, most: u32) -> Self {
-        Self {
-            session,
-            failed: 0,
-            most,
-        }
-    }
-
-    /// After `failed` failures, of `most`.
-    pub(super) fn after(session: &'s Session, failed: u32, most: u32) -> Self {
+    /// The same, after so many failures.
+    pub(super) fn after(session: &'s Session, failed: u32, has_other: bool) -> Self {
         Self {
             session,
             failed,
-            most,
+            most: match has_other {
+                true => 1,
+                false => session.settings.patience.retries,
+            },
+            has_other,
         }
     }
 
-    /// After a failure: returns when it is time to try again.
+    /// Waits until it is time for another attempt.
     ///
     /// # Errors
-    /// The failure itself, when another attempt is useless or was made often enough.
+    /// `error` itself, when another attempt makes no sense; [`Error::Busy`] when it asks for too long a
+    /// pause.
     pub(super) async fn failed(&mut self, error: Error) -> Result<()> {
         if !error.is_passing() || self.failed >= self.most {
             return Err(error);
@@ -54,6 +52,9 @@ impl<'s> Attempts<'s> {
             Error::Status { retry_after, .. } => retry_after,
             _ => None,
         };
+        if asked.is_some() && self.has_other {
+            return Err(error);
+        }
         let pause = asked.unwrap_or(own);
         if pause > patience.longest_retry_after {
             return Err(give_up(error, pause));

@@ -1,10 +1,10 @@
 //! What all requests of a client share, and how each of them waits: with a limit, and asking again
 //! and again whether to go on. Unaware of what is requested.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,9 +13,11 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::authorize::Authorizations;
+use super::endpoint::Endpoint;
 use super::error::{Error, Result};
 use super::settings::Settings;
 use super::transport::{Transports, explain, host_of, without_query};
+use crate::reference::Reference;
 
 /// How often a wait asks whether it is cancelled.
 const TICK: Duration = Duration::from_millis(50);
@@ -30,6 +32,8 @@ pub(super) struct Session {
     pub schemes: Mutex<BTreeMap<String, &'static str>>,
     /// A permit for each transfer of a blob.
     pub transfers: Semaphore,
+    /// Mirrors that could not be spoken to: they are not asked again.
+    unreachable: Mutex<BTreeSet<String>>,
 }
 
 impl Session {
@@ -40,6 +44,34 @@ impl Session {
             transports: Transports::default(),
             authorizations: Authorizations::default(),
             schemes: Mutex::default(),
+            unreachable: Mutex::default(),
+        }
+    }
+
+    /// Where a reference is pulled from, without mirrors that are known to be down.
+    pub(super) fn places(&self, reference: &Reference) -> Vec<Endpoint> {
+        let unreachable = self.unreachable.lock();
+        let unreachable = unreachable.unwrap_or_else(PoisonError::into_inner);
+        let mut places = Endpoint::for_pull(reference, &self.settings);
+        places.retain(|place| !place.is_mirror || !unreachable.contains(&place.host));
+        places
+    }
+
+    /// A mirror failed and another place is asked. One that does not answer at all is left alone from now on: each request would
+    /// wait for it anew.
+    pub(super) fn leave_mirror(&self, mirror: &Endpoint, error: &Error) {
+        tracing::debug!(%error, mirror = mirror.host, "a mirror failed");
+        let is_down = matches!(
+            error,
+            Error::Connect { .. }
+                | Error::Stalled { .. }
+                | Error::Untrusted { .. }
+                | Error::NotTls { .. }
+        );
+        if is_down {
+            let unreachable = self.unreachable.lock();
+            let mut unreachable = unreachable.unwrap_or_else(PoisonError::into_inner);
+            unreachable.insert(mirror.host.clone());
         }
     }
 

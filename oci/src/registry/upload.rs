@@ -128,8 +128,7 @@ impl Push<'_> {
             }
             // Some proxies hang up in place of an answer when a body is too large for them.
             self.in_pieces |= failures > 0 && matches!(error, Error::Broken { .. });
-            let patience = &self.session.settings.patience;
-            let mut attempts = Attempts::after(self.session, failures, patience.retries);
+            let mut attempts = Attempts::after(self.session, failures, false);
             failures += 1;
             attempts.failed(error).await?;
             self.recover().await?;

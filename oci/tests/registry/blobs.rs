@@ -186,6 +186,25 @@ fn a_reader_goes_on_after_breaks_and_fails_at_wrong_content() {
 }
 
 #[test]
+fn a_document_with_wrong_content_is_fetched_again() {
+    for (times, requests) in [(1, 2), (9, 2)] {
+        let case = Case::new(&[(times, Fault::Corrupt)]);
+        let read = client().document(&app(&case.registry), &case.blob);
+        assert_eq!(case.registry.count("GET", "/blobs/"), requests);
+        match read {
+            Ok(read) => assert!(times == 1 && read == case.content),
+            Err(error) => assert!(times == 9, "{error}"),
+        }
+    }
+    let huge = Descriptor {
+        size: u64::MAX / 2,
+        ..Case::new(&[]).blob
+    };
+    let error = client().document(&app(&open()), &huge).unwrap_err();
+    assert!(error.to_string().contains("larger than"), "{error}");
+}
+
+#[test]
 fn credentials_do_not_follow_a_redirect() {
     let (registry, elsewhere) = (Registry::start(Guard::Basic), open());
     let content = content(1000);

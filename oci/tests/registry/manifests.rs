@@ -337,3 +337,31 @@ fn a_pushed_manifest_is_what_was_pushed() {
         "{error}"
     );
 }
+
+#[test]
+fn tags_come_page_by_page() {
+    let registry = open();
+    for tag in ["a", "b", "c", "d", "e"] {
+        registry.put_manifest(&format!("app:{tag}"), OCI_MANIFEST, TEXT);
+    }
+    let tags = client().tags(&app(&registry)).unwrap();
+    assert_eq!(tags, ["a", "b", "c", "d", "e"]);
+    assert_eq!(registry.count("GET", "/tags/list"), 3);
+    let missing = Reference::parse(&format!("{}/missing", registry.host)).unwrap();
+    assert!(client().tags(&missing).unwrap_err().is_not_found());
+    let body = |text: &str| Fault::Answer(200, Vec::new(), text.as_bytes().to_vec());
+    let itself = Fault::Answer(
+        200,
+        vec![("Link", r#"</v2/app/tags/list>; rel="next""#.into())],
+        b"{}".to_vec(),
+    );
+    for (fault, says) in [
+        (body("<html>"), "no list of tags"),
+        (body(&"[".repeat(100_000)), "no list of tags"),
+        (itself, "followed by itself"),
+    ] {
+        registry.fault("GET", "/tags/list", 1, fault);
+        let error = client().tags(&app(&registry)).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}

@@ -47,6 +47,9 @@ pub(super) fn get(name: &str, server: &str, cancel: &Cancel) -> Result<Option<Cr
     };
     let answer: Answer =
         serde_json::from_slice(&output).map_err(|_| failed(name, "answered no credentials"))?;
+    if answer.username.is_empty() && answer.secret.is_empty() {
+        return Ok(None);
+    }
     let secret = Secret::new(answer.secret);
     Ok(Some(match answer.username.as_str() {
         TOKEN => Credential::IdentityToken(secret),
@@ -97,7 +100,7 @@ fn run(name: &str, verb: &str, input: &[u8], cancel: &Cancel) -> Result<Option<V
         return Err(failed(name, "is no name of a program"));
     }
     let mut child = start(name, verb)?;
-    let finished = talk(&mut child, input, cancel);
+    let finished = talk(&mut child, input, LONGEST, cancel);
     if !matches!(finished, Ok(Some(_))) {
         // Its end is not waited for otherwise; that it has ended already is fine.
         let _ = child.kill();
@@ -137,6 +140,7 @@ fn start(name: &str, verb: &str) -> Result<Child> {
 fn talk(
     child: &mut Child,
     input: &[u8],
+    longest: Duration,
     cancel: &Cancel,
 ) -> io::Result<Option<(bool, Vec<u8>, String)>> {
     if let Some(mut stdin) = child.stdin.take() {
@@ -145,7 +149,7 @@ fn talk(
     }
     let output = child.stdout.take().map(collect);
     let complaint = child.stderr.take().map(collect);
-    let end = Instant::now() + LONGEST;
+    let end = Instant::now() + longest;
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
@@ -172,4 +176,34 @@ fn collect(pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
         let _ = sender.send(text);
     });
     receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hanging() -> Child {
+        let mut command = Command::new("sleep");
+        let command = command.arg("60").stdin(Stdio::piped());
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_helper_that_hangs_is_not_waited_for() {
+        let never = Duration::from_secs(3600);
+        let stopped = Cancel::when(|| true);
+        for (longest, cancel) in [(Duration::ZERO, Cancel::default()), (never, stopped)] {
+            let begun = Instant::now();
+            let mut child = hanging();
+            let talked = talk(&mut child, b"registry.example", longest, &cancel);
+            assert_eq!(talked.unwrap(), None);
+            assert!(begun.elapsed() < Duration::from_secs(20));
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
 }
