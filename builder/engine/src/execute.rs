@@ -1,6 +1,7 @@
 //! Carries out a plan: every wanted step is looked up, else executed, in parallel. Unaware of what the operations do; what
 //! they share (keys, locks, records, early cutoff, events) is here.
 
+use crate::ahead::{self, Readers};
 use crate::cancel::Cancel;
 use crate::emulation;
 use crate::event::{EventKind, Outcome};
@@ -35,6 +36,8 @@ pub struct Execution<'a> {
     promises: Vec<Mutex<Option<Promise<Arc<Done>>>>>,
     pendings: Vec<Pending<Arc<Done>>>,
     failure: Mutex<Option<Box<StepFailure>>>,
+    /// The images whose layers are brought ahead.
+    readers: Readers,
     /// What steps find in the Dockerfile.
     pub findings: Findings,
 }
@@ -70,7 +73,8 @@ pub fn execute(
     options: &BuildOptions,
     plan: &Plan,
 ) -> Result<Executed, BuildError> {
-    let execution = Execution::new(session, options, plan);
+    let mut execution = Execution::new(session, options, plan);
+    execution.readers = ahead::readers(&execution)?;
     let tasks: Vec<Task> = plan
         .graph
         .nodes
@@ -125,16 +129,17 @@ impl<'a> Execution<'a> {
             promises,
             pendings,
             failure: Mutex::new(None),
+            readers: Readers::new(),
             findings: Findings::default(),
         }
     }
 
     fn task(&self, node: &Node) -> Task {
         let inputs = node.op.inputs().into_iter().map(|id| id.0).collect();
-        let lane = if matches!(node.op, Op::Run(_)) {
-            Lane::Process
-        } else {
-            Lane::Work
+        let lane = match node.op {
+            Op::Run(_) => Lane::Process,
+            Op::Image { .. } => Lane::Wait,
+            _ => Lane::Work,
         };
         Task {
             inputs,
@@ -154,7 +159,8 @@ impl<'a> Execution<'a> {
             ready.early();
         };
         let result = match &node.op {
-            Op::Scratch | Op::Image { .. } | Op::Context { .. } => return Ok(()),
+            Op::Image { .. } => return self.bring_ahead(node.id),
+            Op::Scratch | Op::Context { .. } => return Ok(()),
             _ if self.session.cancel.requested() => Err(StepError::Stopped),
             Op::Copy(copy) => operation::copy::execute(self, node, copy),
             Op::MakeDirectory { base, path, user } => {
@@ -169,6 +175,19 @@ impl<'a> Execution<'a> {
             }
             Err(error) => Err(self.fail(node, error)),
         }
+    }
+
+    /// Brings the layers of an image that is read for sure: they come side by side, and no step that waits for them keeps
+    /// another one from its lane. What goes wrong is the failure of the step that reads them.
+    fn bring_ahead(&self, image: NodeId) -> Result<(), Stopped> {
+        let Some(reader) = self.readers.get(&image.0) else {
+            return Ok(());
+        };
+        let brought = self.done(image).and_then(|done| {
+            let layers = &done.stack.layers;
+            Ok(self.session.store.bring_layers(layers)?)
+        });
+        brought.map_err(|error| self.fail(self.plan.graph.node(*reader), error))
     }
 
     fn deliver(&self, node: NodeId, done: Done) {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod ahead;
 pub mod annotations;
 pub mod archive;
 pub mod assemble;

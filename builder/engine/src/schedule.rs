@@ -2,7 +2,8 @@
 //!
 //! One thread per running node (n2's choice): a RUN's thread only waits for a child, so threads are cheap and the code
 //! stays straight. A node may be *ready early*: its users start while it still finishes (a RUN's layer is written while
-//! the next RUN runs). Nodes of [`Lane::Process`] are bounded by `--jobs`, those of [`Lane::Work`] by the cores.
+//! the next RUN runs). Nodes of [`Lane::Process`] are bounded by `--jobs`, those of [`Lane::Work`] by the cores, those of
+//! [`Lane::Wait`] not at all.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Sender, channel};
@@ -14,7 +15,12 @@ pub enum Lane {
     Work,
     /// Somebody else's process.
     Process,
+    /// Somebody else's answer: a network, which has bounds of its own.
+    Wait,
 }
+
+/// How many lanes there are.
+const LANES: usize = 3;
 
 /// How many nodes of a lane may run at once.
 #[derive(Debug, Clone, Copy)]
@@ -60,8 +66,8 @@ struct Coordinator<'t> {
     tasks: &'t [Task],
     waiting_for: Vec<usize>,
     users: Vec<Vec<usize>>,
-    ready: [VecDeque<usize>; 2],
-    running: [usize; 2],
+    ready: [VecDeque<usize>; LANES],
+    running: [usize; LANES],
     is_ready: Vec<bool>,
     limits: Limits,
     unfinished: usize,
@@ -130,7 +136,7 @@ impl<'t> Coordinator<'t> {
             waiting_for: vec![0; tasks.len()],
             users: vec![Vec::new(); tasks.len()],
             ready: Default::default(),
-            running: [0; 2],
+            running: [0; LANES],
             is_ready: vec![false; tasks.len()],
             limits,
             unfinished: 0,
@@ -153,7 +159,7 @@ impl<'t> Coordinator<'t> {
 
     /// The next node to start, within the limits.
     fn next(&mut self) -> Option<usize> {
-        for (lane, limit) in [self.limits.work, self.limits.process]
+        for (lane, limit) in [self.limits.work, self.limits.process, usize::MAX]
             .into_iter()
             .enumerate()
         {
@@ -274,6 +280,38 @@ mod tests {
         );
         assert_eq!(result, Ok(()));
         assert_eq!(most.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn who_waits_keeps_nobody_from_working() {
+        let tasks = [
+            task(&[], Lane::Wait),
+            task(&[], Lane::Wait),
+            task(&[], Lane::Work),
+            task(&[], Lane::Process),
+        ];
+        let limits = Limits {
+            work: 1,
+            process: 1,
+        };
+        // Each of them only goes on when all have begun.
+        let begun = AtomicUsize::new(0);
+        let result = run(
+            &tasks,
+            limits,
+            |_, _| {
+                begun.fetch_add(1, Ordering::SeqCst);
+                (0..2000)
+                    .any(|_| {
+                        std::thread::sleep(Duration::from_millis(5));
+                        begun.load(Ordering::SeqCst) == tasks.len()
+                    })
+                    .then_some(())
+                    .ok_or("somebody was kept waiting")
+            },
+            |_| {},
+        );
+        assert_eq!(result, Ok(()));
     }
 
     #[test]
