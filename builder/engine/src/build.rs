@@ -15,6 +15,7 @@ use kiln_cache::{KeyBuilder, MemoBundle};
 use kiln_oci::media_type::{OCI_INDEX, OCI_LAYER, OCI_MANIFEST};
 use kiln_oci::{Descriptor, Digest, ImageConfig, Index};
 use kiln_parser::diagnostic::Diagnostic;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 /// A finished build.
@@ -26,6 +27,8 @@ pub struct Built {
     pub manifest: Digest,
     /// What points to it, with the platform of an image.
     pub descriptor: Descriptor,
+    /// What points to it in a registry, where it was pushed.
+    pub pushed: Option<Descriptor>,
     /// Full names.
     pub names: Vec<String>,
     /// Findings that did not stop the build.
@@ -64,15 +67,16 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
     for tag in &options.tags {
         session.store.tag(tag, &manifest)?;
     }
-    let built = Built {
+    let mut built = Built {
         id,
         manifest,
         descriptor: descriptor(session, &manifest)?,
+        pushed: None,
         names: options.tags.iter().map(ToString::to_string).collect(),
         warnings: plan.warnings.into_iter().chain(found).collect(),
     };
     report(session, options, &built)?;
-    export(session, options, &built)?;
+    built.pushed = export(session, options, &built)?;
     Ok(built)
 }
 
@@ -88,10 +92,14 @@ fn descriptor(session: &Session, manifest: &Digest) -> Result<Descriptor, BuildE
     })
 }
 
-/// Takes the result to all its outputs.
-fn export(session: &Session, options: &BuildOptions, built: &Built) -> Result<(), BuildError> {
+/// Takes the result to all its outputs; what of it was pushed.
+fn export(
+    session: &Session,
+    options: &BuildOptions,
+    built: &Built,
+) -> Result<Option<Descriptor>, BuildError> {
     if options.outputs.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let mut images = Vec::new();
     for (platform, image) in session.store.images_of(&built.manifest)? {
@@ -103,11 +111,17 @@ fn export(session: &Session, options: &BuildOptions, built: &Built) -> Result<()
         images,
         index: index.map(|bytes| (built.manifest, bytes)),
         references: &options.tags,
+        pushed: RefCell::default(),
     };
     for output in &options.outputs {
         output.export(&result)?;
     }
-    Ok(())
+    let platform = || built.descriptor.platform.clone();
+    let pushed = result.pushed.into_inner();
+    Ok(pushed.map(|pushed| Descriptor {
+        platform: platform(),
+        ..pushed
+    }))
 }
 
 fn make(

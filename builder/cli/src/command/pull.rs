@@ -27,6 +27,9 @@ pub struct Arguments {
         hide_env = true
     )]
     progress: Progress,
+    /// Pull all tags of the repositories
+    #[arg(short, long)]
+    all_tags: bool,
     /// Print the names alone
     #[arg(short, long)]
     quiet: bool,
@@ -50,13 +53,39 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     } else {
         arguments.progress
     };
+    if arguments.all_tags
+        && let Some(named) = references
+            .iter()
+            .find(|r| r.tag.is_some() || r.digest.is_some())
+    {
+        let named = named.familiar();
+        return Err(Failure::usage(format!(
+            "{named}: --all-tags takes a name without a tag"
+        )));
+    }
     for reference in references {
         let pulled = transfer::shown(globals, progress, |remote, store| {
-            whole(remote, store, &reference, &platform)
+            let references = match arguments.all_tags {
+                true => tags(remote, &reference)?,
+                false => vec![reference],
+            };
+            let pull = |reference| whole(remote, store, reference, &platform);
+            references.iter().map(pull).collect::<Result<Vec<_>, _>>()
         })?;
-        report(&pulled, arguments.quiet);
+        for pulled in pulled {
+            report(&pulled, arguments.quiet);
+        }
     }
     Ok(())
+}
+
+/// The names of all tags of a repository.
+fn tags(remote: &Remote, repository: &Reference) -> Result<Vec<Reference>, RemoteError> {
+    let name = repository.name();
+    let tags = remote.tags(repository)?.into_iter();
+    // a tag is read as any other name: a registry may say what it likes
+    let named = tags.map(|tag| Ok(Reference::parse(&format!("{name}:{tag}"))?));
+    named.collect()
 }
 
 /// The image with all its layers, durable.

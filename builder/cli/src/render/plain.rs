@@ -6,8 +6,11 @@ use super::{Renderer, Sink};
 use crate::failure::printable;
 use crate::units;
 use kiln_engine::event::{Event, EventKind, Outcome};
+use std::collections::BTreeMap;
 
 const TITLE_WIDTH: usize = 200;
+/// A transfer that goes on is told of each time that so much has passed, in microseconds.
+const TRANSFER_TOLD_US: u64 = 5_000_000;
 
 /// Prints a line for each thing that happens.
 #[derive(Debug)]
@@ -15,6 +18,8 @@ pub struct Plain {
     steps: Steps,
     color: bool,
     sink: Sink,
+    /// How often each running transfer was told of.
+    transfers: BTreeMap<String, u64>,
 }
 
 impl Plain {
@@ -24,6 +29,7 @@ impl Plain {
             steps: Steps::default(),
             color,
             sink,
+            transfers: BTreeMap::new(),
         }
     }
 
@@ -84,8 +90,8 @@ impl Plain {
         }
     }
 
-    /// What came from a registry or went to one.
-    fn registry(&self, kind: &EventKind) {
+    /// What comes from a registry or goes to one: all that ended, and what takes long from time to time.
+    fn registry(&mut self, kind: &EventKind) {
         match kind {
             EventKind::Resolved {
                 reference,
@@ -96,21 +102,35 @@ impl Plain {
                 direction,
                 repository,
                 blob,
+                done,
                 total,
                 took_us,
-                ..
-            } => self.say(
-                &Transfer {
+                ended,
+            } => {
+                let transfer = Transfer {
                     direction: *direction,
                     repository,
                     blob,
                     total: *total,
                     took_us: *took_us,
+                };
+                if *ended {
+                    self.say(&transfer.line());
+                } else if self.is_due(blob, *took_us) {
+                    self.say(&transfer.state(*done));
                 }
-                .line(),
-            ),
+            }
             _ => {}
         }
+    }
+
+    /// Whether a transfer that goes on is told of now.
+    fn is_due(&mut self, blob: &str, took_us: u64) -> bool {
+        let times = took_us / TRANSFER_TOLD_US;
+        let told = self.transfers.entry(blob.to_owned()).or_default();
+        let is_due = times > *told;
+        *told = times.max(*told);
+        is_due
     }
 
     fn source(&self, title: &str, files: u64, digested: u64, took_us: u64) {
@@ -170,11 +190,10 @@ impl Renderer for Plain {
                 bytes,
                 ..
             } => self.image(self.steps.image(event.at_us, tags, id, *layers, *bytes)),
-            EventKind::Resolved { .. } | EventKind::Transfer { ended: true, .. } => {
+            EventKind::Resolved { .. } | EventKind::Transfer { .. } => {
                 self.registry(&event.kind);
             }
             EventKind::Begun { .. }
-            | EventKind::Transfer { .. }
             | EventKind::Planned { .. }
             | EventKind::Log { .. }
             | EventKind::Committed { .. } => {}

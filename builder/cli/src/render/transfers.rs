@@ -31,6 +31,12 @@ impl Transfer<'_> {
         format!("{verb} {} of {}", self.short(), self.repository)
     }
 
+    /// The same with how far it is: `pulling 0123456789ab of …: 3.1 MB of 7.2 MB`.
+    pub fn state(&self, done: u64) -> String {
+        let (done, total) = (units::bytes(done), units::bytes(self.total));
+        format!("{}: {done} of {total}", self.title())
+    }
+
     /// When all of it is there: `pulled 0123456789ab of docker.io/library/app: 3.1 MB in 0.4 s`.
     pub fn line(&self) -> String {
         let verb = match self.direction {

@@ -19,7 +19,8 @@ pub use error::ExportError;
 
 use crate::session::Session;
 use kiln_cache::StoredImage;
-use kiln_oci::{Digest, Platform, Reference};
+use kiln_oci::{Descriptor, Digest, Platform, Reference};
+use std::cell::RefCell;
 use std::fmt::Debug;
 
 /// Takes the result of a build somewhere.
@@ -42,6 +43,8 @@ pub struct BuildResult<'a> {
     pub index: Option<(Digest, Vec<u8>)>,
     /// Names of the build.
     pub references: &'a [Reference],
+    /// What registries have of it: the first that was pushed. Layers are compressed on the way, so it has another digest.
+    pub pushed: RefCell<Option<Descriptor>>,
 }
 
 /// A kind of exporter.

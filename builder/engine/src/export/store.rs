@@ -106,7 +106,10 @@ impl Exporter for Named {
                 to: to.clone(),
                 form,
             };
-            push(&result.session.remote, &result.session.store, &options).map_err(Box::new)?;
+            let pushed =
+                push(&result.session.remote, &result.session.store, &options).map_err(Box::new)?;
+            pushed.tell(&result.session.events);
+            result.pushed.borrow_mut().get_or_insert(pushed.descriptor);
         }
         Ok(())
     }

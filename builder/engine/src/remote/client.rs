@@ -1,9 +1,7 @@
 //! The client of registries as the engine sees it. Unaware of what is asked for.
 
-use std::io::{self, Read};
 use std::path::Path;
 
-use kiln_oci::document::MAX_DOCUMENT;
 use kiln_oci::registry::{Client, Error};
 use kiln_oci::{Descriptor, Digest, Reference};
 
@@ -14,16 +12,6 @@ impl From<Error> for RegistryError {
         Self {
             is_not_found: error.is_not_found(),
             hint: error.hint(),
-            source: error.into(),
-        }
-    }
-}
-
-impl From<io::Error> for RegistryError {
-    fn from(error: io::Error) -> Self {
-        Self {
-            is_not_found: false,
-            hint: None,
             source: error.into(),
         }
     }
@@ -48,17 +36,11 @@ impl Registry for Client {
     }
 
     fn document(&self, of: &Reference, blob: &Descriptor) -> Result<Vec<u8>, RegistryError> {
-        if blob.size > MAX_DOCUMENT as u64 {
-            let reason = format!(
-                "{} has {} bytes, more than {MAX_DOCUMENT}",
-                blob.digest, blob.size
-            );
-            return Err(io::Error::other(reason).into());
-        }
-        let mut bytes = Vec::new();
-        let mut reader = self.open_blob(of, blob)?.take(MAX_DOCUMENT as u64 + 1);
-        reader.read_to_end(&mut bytes)?;
-        Ok(bytes)
+        Ok(Client::document(self, of, blob)?)
+    }
+
+    fn tags(&self, of: &Reference) -> Result<Vec<String>, RegistryError> {
+        Ok(Client::tags(self, of)?)
     }
 
     fn download(

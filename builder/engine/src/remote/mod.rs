@@ -13,7 +13,7 @@ mod registry;
 use std::sync::Arc;
 
 use kiln_cache::{ImageError, Store, StoreError};
-use kiln_oci::{Digest, DocumentError, ReferenceError};
+use kiln_oci::{Digest, DocumentError, Reference, ReferenceError};
 
 use crate::cancel::Cancel;
 use crate::event::Events;
@@ -56,6 +56,14 @@ impl Remote {
     #[must_use]
     pub fn with_store(&self, store: &Store) -> Store {
         store.with_source(Arc::new(RegistrySource::new(self.clone())))
+    }
+
+    /// All tags of a repository, in the registry's order.
+    ///
+    /// # Errors
+    /// The registry does not answer or has no such repository.
+    pub fn tags(&self, repository: &Reference) -> Result<Vec<String>, RemoteError> {
+        Ok(self.registry()?.tags(repository)?)
     }
 
     fn registry(&self) -> Result<&dyn Registry, RemoteError> {

@@ -5,11 +5,15 @@
 //! remembered: a second push asks for the digest of the tag and is done.
 
 mod derive;
+mod pass_on;
 mod send;
+
+use std::time::Instant;
 
 use kiln_cache::Store;
 use kiln_oci::{Descriptor, Digest, Index, LayerCompression, Reference, media_type};
 
+use crate::event::{EventKind, Events};
 use crate::remote::platform::is_image;
 use crate::remote::registry::Registry;
 use crate::remote::{Remote, RemoteError};
@@ -69,6 +73,19 @@ pub struct Pushed {
     pub descriptor: Descriptor,
     /// The registry had it already under this name.
     pub is_unchanged: bool,
+    /// Microseconds that it took.
+    pub took_us: u64,
+}
+
+impl Pushed {
+    /// Says what the name means there.
+    pub(crate) fn tell(&self, events: &Events) {
+        events.send(EventKind::Resolved {
+            reference: self.reference.familiar(),
+            digest: self.descriptor.digest.to_string(),
+            took_us: self.took_us,
+        });
+    }
 }
 
 /// What all parts of one push share.
@@ -78,6 +95,7 @@ pub(crate) struct Push<'a> {
     pub(crate) store: &'a Store,
     pub(crate) to: Reference,
     pub(crate) form: Form,
+    begun: Instant,
 }
 
 /// Pushes an image, or an index with all of its images.
@@ -96,6 +114,7 @@ pub fn push(remote: &Remote, store: &Store, options: &PushOptions) -> Result<Pus
         store,
         to: options.to.clone().with_default_tag(),
         form: options.form,
+        begun: Instant::now(),
     };
     let named = store.find_named(&options.image)?;
     match store.index(&named)? {
@@ -131,7 +150,7 @@ impl Push<'_> {
         }
         let mut index = before.clone();
         for child in &mut index.manifests {
-            self.send_child(child)?;
+            self.send_child(named, child)?;
         }
         let derived = self.derived_index(bytes, &before, &index);
         self.send_manifest(&self.to, named, &derived)?;
@@ -174,12 +193,8 @@ impl Push<'_> {
     }
 
     /// Sends what an entry of an index names, by digest, and puts in place what it became.
-    fn send_child(&self, child: &mut Descriptor) -> Result<(), RemoteError> {
-        let by_digest = |digest| Reference {
-            digest: Some(digest),
-            tag: None,
-            ..self.to.clone()
-        };
+    fn send_child(&self, index: &Digest, child: &mut Descriptor) -> Result<(), RemoteError> {
+        let by_digest = |digest| by_digest(&self.to, digest);
         if let Ok(image) = self.store.image(&child.digest) {
             let derived = self.send_image(&image)?;
             let to = by_digest(derived.descriptor.digest);
@@ -188,7 +203,7 @@ impl Push<'_> {
             return Ok(());
         }
         let there = self.registry.manifest_digest(&by_digest(child.digest))?;
-        if there == Some(child.digest) {
+        if there == Some(child.digest) || self.pass_on(index, child)? {
             return Ok(());
         }
         Err(RemoteError::AbsentChild {
@@ -210,7 +225,16 @@ impl Push<'_> {
             reference: self.to.clone(),
             descriptor,
             is_unchanged,
+            took_us: u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX),
         }
+    }
+}
+
+fn by_digest(of: &Reference, digest: Digest) -> Reference {
+    Reference {
+        digest: Some(digest),
+        tag: None,
+        ..of.clone()
     }
 }
 

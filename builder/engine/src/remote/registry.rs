@@ -52,6 +52,12 @@ pub trait Registry: Debug + Send + Sync {
     /// It is not there, or does not come.
     fn document(&self, of: &Reference, blob: &Descriptor) -> Result<Vec<u8>, RegistryError>;
 
+    /// All tags of a repository.
+    ///
+    /// # Errors
+    /// There is no such repository, or the registry does not answer.
+    fn tags(&self, of: &Reference) -> Result<Vec<String>, RegistryError>;
+
     /// Writes a blob to a file, which may hold its beginning; `progress` is told how far it is, in bytes.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! `--metadata-file`: what was made, with BuildKit's keys. Those about BuildKit's own daemon are not there.
+//! `--metadata-file`: what was made, with BuildKit's keys. Those about BuildKit's own daemon are not there. Of a result that was
+//! pushed the digest is the registry's: scripts pull and sign by it.
 
 use super::Flag;
 use crate::failure::{Failure, Kind};
@@ -23,8 +24,9 @@ impl Flag for MetadataFile {
         if built.id != built.manifest {
             made.insert("containerimage.config.digest".to_owned(), json!(built.id));
         }
-        made.insert("containerimage.descriptor".to_owned(), json!(built.descriptor));
-        made.insert("containerimage.digest".to_owned(), json!(built.manifest));
+        let descriptor = built.pushed.as_ref().unwrap_or(&built.descriptor);
+        made.insert("containerimage.descriptor".to_owned(), json!(descriptor));
+        made.insert("containerimage.digest".to_owned(), json!(descriptor.digest));
         if !built.names.is_empty() {
             made.insert("image.name".to_owned(), json!(built.names.join(",")));
         }
