@@ -109,8 +109,9 @@ fn owners_by_name_come_from_the_image(space: &Space) {
     assert_eq!(owners, [(1234, 2345), (1234, 77), (0, 77)]);
     space
         .build("FROM scratch\nCOPY --chown=stranger passwd /\n")
-        .exits(1)
-        .says(&["stranger", "/etc/passwd"]);
+        .ok()
+        .says(&["stranger", "/etc/passwd", "root's"]);
+    assert_eq!(space.image("app").entry("passwd").uid, 0);
 }
 
 fn sources_keep_modes_times_and_links(space: &Space) {
@@ -127,7 +128,7 @@ fn sources_keep_modes_times_and_links(space: &Space) {
     symlink("file", space.context().join("tree/link")).unwrap();
     symlink("/outside/of/all", space.context().join("tree/broken")).unwrap();
     space
-        .build("FROM scratch\nCOPY tree /tree\nCOPY tree/link /followed\n")
+        .build("FROM scratch\nCOPY tree /tree\nCOPY tree/link /followed\nCOPY tree/file tree/twin /each/\n")
         .ok();
     let image = space.image("app");
     let file = image.entry("tree/file");
@@ -135,6 +136,11 @@ fn sources_keep_modes_times_and_links(space: &Space) {
     assert_eq!(
         image.entry("tree/twin").same_as.as_deref(),
         Some("tree/file")
+    );
+    assert_eq!(
+        image.entry("each/twin").same_as,
+        None,
+        "what is named by itself is copied by itself"
     );
     assert_eq!(
         image.entry("tree/link").kind,

@@ -43,6 +43,20 @@ pub struct Accounts {
     pub group: String,
 }
 
+/// Who owns a file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Names that are listed nowhere.
+    pub unknown: Vec<UserError>,
+}
+
+/// The one name that needs no file.
+const ROOT: &str = "root";
+
 struct PasswdLine<'a> {
     name: &'a str,
     uid: u32,
@@ -92,26 +106,31 @@ impl Accounts {
         })
     }
 
-    /// Resolves `--chown`: a user alone gives the group of the same number, as BuildKit does.
+    /// Resolves `--chown` and, for WORKDIR, `USER` as BuildKit does for files: a user alone gives the group of the same
+    /// number, `root` is 0 whatever the files say, and a name that is not listed counts as root's.
     ///
     /// # Errors
-    /// When a name is not listed or an id is out of range.
-    pub fn owner(&self, chown: &str) -> Result<(u32, u32), UserError> {
-        let (user, group) = split(chown);
-        let (uid, own_gid) = match user {
-            None => (0, 0),
-            Some(user) => match id(user)? {
-                Some(uid) => (uid, uid),
-                None => {
-                    let line = self
-                        .find_user(user)?
-                        .ok_or_else(|| UserError::NoSuchUser(user.to_owned()))?;
-                    (line.uid, line.gid)
-                }
-            },
-        };
-        let gid = group.map_or(Ok(own_gid), |group| self.gid(group))?;
-        Ok((uid, gid))
+    /// When an id is out of range.
+    pub fn owner(&self, spec: &str) -> Result<Owner, UserError> {
+        let (user, group) = split(spec);
+        let mut owner = Owner::default();
+        if let Some(user) = user {
+            let listed = self.users().find(|line| line.name == user);
+            match (owner_id(user)?, listed) {
+                (Some(uid), _) => (owner.uid, owner.gid) = (uid, uid),
+                (None, Some(line)) => (owner.uid, owner.gid) = (line.uid, line.gid),
+                (None, None) => owner.unknown.push(UserError::NoSuchUser(user.to_owned())),
+            }
+        }
+        if let Some(group) = group {
+            let listed = self.groups().find(|line| line.name == group);
+            match (owner_id(group)?, listed) {
+                (Some(gid), _) => owner.gid = gid,
+                (None, Some(line)) => owner.gid = line.gid,
+                (None, None) => owner.unknown.push(UserError::NoSuchGroup(group.to_owned())),
+            }
+        }
+        Ok(owner)
     }
 
     /// True when resolving `spec` needs the files: it holds a name.
@@ -124,19 +143,27 @@ impl Accounts {
             .any(|part| !part.bytes().all(|b| b.is_ascii_digit()))
     }
 
+    /// The same for [`Accounts::owner`], which knows root by itself.
+    #[must_use]
+    pub fn needed_for_owner(spec: &str) -> bool {
+        let (user, group) = split(spec);
+        let named = |part: &str| part != ROOT && Self::needed_for(part);
+        [user, group].into_iter().flatten().any(named)
+    }
+
+    /// A number is never a name, whoever is called so.
     fn find_user(&self, user: &str) -> Result<Option<PasswdLine<'_>>, UserError> {
         let number = id(user)?;
-        Ok(self
-            .users()
-            .find(|line| line.name == user || number == Some(line.uid)))
+        Ok(self.users().find(|line| match number {
+            Some(number) => line.uid == number,
+            None => line.name == user,
+        }))
     }
 
     fn gid(&self, group: &str) -> Result<u32, UserError> {
-        let number = id(group)?;
-        self.groups()
-            .find(|line| line.name == group)
-            .map(|line| line.gid)
-            .or(number)
+        let named = || self.groups().find(|line| line.name == group);
+        id(group)?
+            .or_else(|| named().map(|line| line.gid))
             .ok_or_else(|| UserError::NoSuchGroup(group.to_owned()))
     }
 
@@ -148,28 +175,25 @@ impl Accounts {
     }
 
     fn users(&self) -> impl Iterator<Item = PasswdLine<'_>> {
-        self.passwd.lines().filter_map(|line| {
-            let mut fields = line.trim().split(':');
+        entries(&self.passwd).filter_map(|line| {
+            let mut fields = line.split(':');
             let name = fields.next().filter(|name| !name.is_empty())?;
-            let uid = fields.nth(1)?.parse().ok()?;
-            let gid = fields.next()?.parse().ok()?;
             Some(PasswdLine {
                 name,
-                uid,
-                gid,
+                uid: number(fields.nth(1)),
+                gid: number(fields.next()),
                 home: fields.nth(1).unwrap_or(""),
             })
         })
     }
 
     fn groups(&self) -> impl Iterator<Item = GroupLine<'_>> {
-        self.group.lines().filter_map(|line| {
-            let mut fields = line.trim().split(':');
+        entries(&self.group).filter_map(|line| {
+            let mut fields = line.split(':');
             let name = fields.next().filter(|name| !name.is_empty())?;
-            let gid = fields.nth(1)?.parse().ok()?;
             Some(GroupLine {
                 name,
-                gid,
+                gid: number(fields.nth(1)),
                 members: fields.next().unwrap_or(""),
             })
         })
@@ -185,6 +209,25 @@ fn split(spec: &str) -> (Option<&str>, Option<&str>) {
         Some(user).filter(|u| !u.is_empty()),
         group.filter(|g| !g.is_empty()),
     )
+}
+
+/// The lines of a file, without comments.
+fn entries(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with('#'))
+}
+
+/// A field of a line: as runc reads it, what is missing or no number is 0.
+fn number(field: Option<&str>) -> u32 {
+    field
+        .and_then(|field| field.parse().ok())
+        .unwrap_or_default()
+}
+
+/// A number if `text` is one or root.
+fn owner_id(text: &str) -> Result<Option<u32>, UserError> {
+    if text == ROOT { Ok(Some(0)) } else { id(text) }
 }
 
 /// A number if `text` is one.
@@ -272,16 +315,46 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_no_names_and_odd_lines_count() {
+        let odd = Accounts {
+            passwd: "7:x:1:1::/seven:\nshort\nbad:x:no:9::/bad:\n".into(),
+            group: "7:x:1:\nbare\n".into(),
+        };
+        assert_eq!(odd.identity("7:7").unwrap().uid, 7);
+        assert_eq!(odd.identity("0:7").unwrap().gid, 7);
+        let short = odd.identity("short").unwrap();
+        assert_eq!((short.uid, short.gid), (0, 0));
+        let bad = odd.identity("bad:bare").unwrap();
+        assert_eq!((bad.uid, bad.gid, bad.home.as_str()), (0, 0, "/bad"));
+    }
+
+    fn owner(spec: &str) -> (u32, u32) {
+        let owner = accounts().owner(spec).unwrap();
+        assert_eq!(owner.unknown, [], "{spec}");
+        (owner.uid, owner.gid)
+    }
+
+    #[test]
     fn chown_of_a_number_takes_the_same_group_number() {
-        assert_eq!(accounts().owner("33").unwrap(), (33, 33));
-        assert_eq!(accounts().owner("1000").unwrap(), (1000, 1000));
-        assert_eq!(accounts().owner("app").unwrap(), (1000, 1001));
-        assert_eq!(accounts().owner(":staff").unwrap(), (0, 50));
-        assert_eq!(accounts().owner("5:wheel").unwrap(), (5, 10));
+        assert_eq!(owner("33"), (33, 33));
+        assert_eq!(owner("1000"), (1000, 1000));
+        assert_eq!(owner("app"), (1000, 1001));
+        assert_eq!(owner(":staff"), (0, 50));
+        assert_eq!(owner("5:wheel"), (5, 10));
         assert!(
             Accounts::needed_for("5:wheel")
                 && !Accounts::needed_for("5:6")
                 && !Accounts::needed_for("")
         );
+    }
+
+    #[test]
+    fn owners_that_no_file_names() {
+        let none = Accounts::default();
+        assert_eq!(none.owner("root:root").unwrap(), Owner::default());
+        assert!(!Accounts::needed_for_owner("root:0") && Accounts::needed_for_owner("root:app"));
+        let typo = none.owner("ap:sta").unwrap();
+        assert_eq!((typo.uid, typo.gid, typo.unknown.len()), (0, 0, 2));
+        assert_eq!(none.owner("33:sta").unwrap().gid, 33);
     }
 }

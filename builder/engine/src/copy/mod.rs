@@ -39,7 +39,7 @@ pub enum CopyError {
     /// Something that is not a directory would have to hold files.
     #[error("cannot copy to non-directory: /{0}")]
     NotADirectory(String),
-    /// `--chown` names somebody unknown.
+    /// `--chown` has an impossible number.
     #[error("--chown={chown}: {source}")]
     Owner {
         /// As written.

@@ -1,7 +1,7 @@
 //! Where picked files go: the entries that a COPY or ADD adds to its destination. Unaware of tars and of how files are read.
 //!
 //! Rules (BuildKit's copier): links in the destination are followed inside the root; missing parents are made 0755 and take
-//! `--chown` and `--chmod`; a directory merges into the destination and leaves its owner and mode alone, while directories
+//! `--chown` and an octal `--chmod`; a directory merges into the destination and leaves its owner and mode alone, while directories
 //! inside it look as in the source; a file never replaces a directory, a directory never replaces anything else; a file put
 //! on a directory goes inside under its name.
 
@@ -32,6 +32,8 @@ pub struct Placed<'a> {
     pub meta: Meta,
     /// What it is.
     pub content: Content<'a>,
+    /// Of the files of one source, those with the same number stay hard links of each other.
+    pub group: usize,
 }
 
 /// How the metadata of what is copied changes.
@@ -63,11 +65,9 @@ impl Changes<'_> {
 
     /// Metadata of a directory that is made on the way.
     fn of_made_directory(&self) -> Meta {
-        let mut meta = Meta::root(0o755, self.clamp(self.now));
+        let mode = self.chmod.map_or(0o755, Chmod::of_made_directory);
+        let mut meta = Meta::root(mode, self.clamp(self.now));
         (meta.uid, meta.gid) = self.owner.unwrap_or((0, 0));
-        if let Some(chmod) = self.chmod {
-            meta.mode = chmod.apply(meta.mode, true);
-        }
         meta
     }
 
@@ -93,6 +93,8 @@ pub struct Placement<'a> {
     changes: Changes<'a>,
     placed: BTreeMap<Vec<u8>, Placed<'a>>,
     overwritten: BTreeMap<Vec<u8>, Overwritten>,
+    /// What is being put belongs to this group.
+    group: usize,
 }
 
 /// Files that were put where another one of the same instruction was put before.
@@ -120,6 +122,7 @@ impl<'a> Placement<'a> {
             changes,
             placed: BTreeMap::new(),
             overwritten: BTreeMap::new(),
+            group: 0,
         }
     }
 
@@ -145,6 +148,7 @@ impl<'a> Placement<'a> {
         picked: &Picked<'a>,
         destination: &str,
     ) -> Result<(), CopyError> {
+        self.group = picked.group;
         let target = self.target(destination, picked)?;
         if let Some((relative, parents)) = &picked.below_pivot {
             self.put_parents(&target, relative, parents)?;
@@ -184,15 +188,24 @@ impl<'a> Placement<'a> {
             Placed {
                 meta,
                 content: Content::Inline(content),
+                group: self.group,
             },
         )
     }
 
-    /// The directory that `destination` means, made if it is missing: for what is unpacked there.
+    /// The directory that `destination` means, made if it is missing, for what is unpacked there. Archives say themselves
+    /// what modes their files have: `--chmod` touches neither these nor the directory.
     ///
     /// # Errors
     /// When something else is there.
-    pub fn directory(&mut self, destination: &str) -> Result<Vec<u8>, CopyError> {
+    pub fn unpack_directory(&mut self, destination: &str) -> Result<Vec<u8>, CopyError> {
+        let chmod = self.changes.chmod.take();
+        let target = self.directory(destination);
+        self.changes.chmod = chmod;
+        target
+    }
+
+    fn directory(&mut self, destination: &str) -> Result<Vec<u8>, CopyError> {
         let target = self.resolve(destination.trim_matches('/').as_bytes())?;
         self.make_directories(&target)?;
         Ok(target)
@@ -216,7 +229,11 @@ impl<'a> Placement<'a> {
             self.make_unpack_directories(&self.resolve(&target)?);
             return Ok(());
         }
-        let mut meta = self.changes.of_entry(entry);
+        let unpacked = Changes {
+            chmod: None,
+            ..self.changes
+        };
+        let mut meta = unpacked.of_entry(entry);
         // As docker unpacks: capabilities are kept, what users attached is not.
         meta.xattrs
             .retain(|(name, _)| **name == *b"security.capability");
@@ -228,7 +245,14 @@ impl<'a> Placement<'a> {
         } else {
             Content::Entry(source, entry, layer)
         };
-        self.placed.insert(target, Placed { meta, content });
+        self.placed.insert(
+            target,
+            Placed {
+                meta,
+                content,
+                group: self.group,
+            },
+        );
         Ok(())
     }
 
@@ -247,6 +271,7 @@ impl<'a> Placement<'a> {
                         Placed {
                             meta,
                             content: Content::Directory,
+                            group: self.group,
                         },
                     );
                 }
@@ -266,6 +291,7 @@ impl<'a> Placement<'a> {
                     Placed {
                         meta,
                         content: Content::Directory,
+                        group: self.group,
                     },
                 );
             }
@@ -309,7 +335,8 @@ impl<'a> Placement<'a> {
         Ok(target)
     }
 
-    /// `--parents`: the directories between the destination and the thing look as they do in the source.
+    /// `--parents`: the directories between the destination and the thing look as they do in the source. Those that were
+    /// there before take only the mode.
     fn put_parents(
         &mut self,
         target: &[u8],
@@ -324,22 +351,35 @@ impl<'a> Placement<'a> {
             .map(|(at, _)| root + at);
         for (end, found) in ends.zip(parents) {
             let path = &target[..end];
-            match self.see(path) {
-                Seen::Directory => {}
-                Seen::Nothing => {
-                    let meta = self.changes.of_entry(found.entry);
-                    self.placed.insert(
-                        path.to_vec(),
-                        Placed {
-                            meta,
-                            content: Content::Directory,
-                        },
-                    );
-                }
+            let meta = match self.see(path) {
+                Seen::Directory => match self.existing(path) {
+                    Some(there) => Meta {
+                        mode: found.entry.mode,
+                        ..there
+                    },
+                    None => continue,
+                },
+                Seen::Nothing => self.changes.of_entry(found.entry),
                 Seen::Link(_) | Seen::Other => return Err(CopyError::NotADirectory(shown(path))),
-            }
+            };
+            self.placed.insert(
+                path.to_vec(),
+                Placed {
+                    meta,
+                    content: Content::Directory,
+                    group: self.group,
+                },
+            );
         }
         Ok(())
+    }
+
+    /// What a directory that was there before looks like.
+    fn existing(&self, path: &[u8]) -> Option<Meta> {
+        if self.placed.contains_key(path) {
+            return None;
+        }
+        self.below.lookup(path).map(|found| found.entry.meta())
     }
 
     fn put_entry(
@@ -356,6 +396,7 @@ impl<'a> Placement<'a> {
                 Placed {
                     meta,
                     content: Content::Entry(source, entry, layer),
+                    group: self.group,
                 },
             );
         }
@@ -366,6 +407,7 @@ impl<'a> Placement<'a> {
                     Placed {
                         meta,
                         content: Content::Directory,
+                        group: self.group,
                     },
                 );
                 Ok(())

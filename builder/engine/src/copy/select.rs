@@ -18,6 +18,8 @@ pub struct Picked<'a> {
     pub below_pivot: Option<(Vec<u8>, Vec<Found<'a>>)>,
     /// The thing itself.
     pub root: Found<'a>,
+    /// What is copied together: hard links of files of one group stay, as BuildKit's copier knows none from an earlier start.
+    pub group: usize,
     /// What is below, sorted, by path relative to it; nothing when it is no directory.
     pub content: Vec<(Vec<u8>, Found<'a>)>,
 }
@@ -33,7 +35,7 @@ pub fn select<'a>(
     exclude: &[String],
 ) -> Result<Vec<Picked<'a>>, CopyError> {
     let excluded = Excluded::new(exclude)?;
-    let mut picked = Vec::new();
+    let mut picked: Vec<Picked<'a>> = Vec::new();
     for path in paths {
         if parents {
             select_with_parents(chain, path, &excluded, &mut picked)?;
@@ -47,6 +49,7 @@ pub fn select<'a>(
                     name,
                     below_pivot: None,
                     root: root.1,
+                    group: next_group(&picked),
                     content,
                 });
             }
@@ -55,45 +58,64 @@ pub fn select<'a>(
     Ok(picked)
 }
 
+fn next_group(picked: &[Picked<'_>]) -> usize {
+    picked.last().map_or(0, |last| last.group + 1)
+}
+
 type Named<'a> = (Vec<u8>, Found<'a>);
 
-/// The places that a pattern means: name and (resolved path, entry).
+/// The places that a pattern means: name and (resolved path, entry). Links are followed before the first wildcard and at the
+/// end, where one that leads nowhere is missing; what wildcards walk through are folders, never links to folders.
 fn expand<'a>(chain: &'a Chain, pattern: &str) -> Result<Vec<(Vec<u8>, Named<'a>)>, CopyError> {
-    let mut places: Vec<(Vec<u8>, Vec<u8>)> = vec![(Vec::new(), Vec::new())];
-    let mut wild = false;
-    for component in pattern.split('/').filter(|component| !component.is_empty()) {
+    let components: Vec<&str> = pattern
+        .split('/')
+        .filter(|component| !component.is_empty())
+        .collect();
+    let fixed = components
+        .iter()
+        .take_while(|component| !glob::has_wildcards(component))
+        .count();
+    let (fixed, wild) = components.split_at(fixed);
+    let start = fixed.join("/").into_bytes();
+    let mut places = vec![start];
+    if !wild.is_empty() {
+        places = vec![follow(chain, &places[0])?.0];
+    }
+    for component in wild {
         let mut next = Vec::new();
-        let is_wild = glob::has_wildcards(component);
-        wild |= is_wild;
-        for (_, folder) in &places {
-            if is_wild {
-                next.extend(
-                    matching(chain, folder, component)?
-                        .into_iter()
-                        .map(|name| (name.clone(), join(folder, &name))),
-                );
-            } else {
-                let name = component.as_bytes().to_vec();
-                next.push((name.clone(), join(folder, &name)));
-            }
+        for folder in &places {
+            next.extend(step(chain, folder, component)?);
         }
         places = next;
     }
-    let mut found = Vec::new();
-    for (name, place) in places {
-        let resolved = chain.resolve(&place, true)?;
-        match resolved.found {
-            Some(entry) => found.push((name, (resolved.path, entry))),
-            None if wild => {}
-            None => {
-                return Err(CopyError::NotFound {
-                    path: format!("/{pattern}"),
-                    hint: None,
-                });
-            }
-        }
+    let named = |place: Vec<u8>| Ok((base_name(&place).to_vec(), follow(chain, &place)?));
+    places.into_iter().map(named).collect()
+}
+
+/// What stands at a path, links followed.
+fn follow<'a>(chain: &'a Chain, path: &[u8]) -> Result<Named<'a>, CopyError> {
+    let resolved = chain.resolve(path, true)?;
+    match resolved.found {
+        Some(found) => Ok((resolved.path, found)),
+        None => Err(CopyError::NotFound {
+            path: format!("/{}", shown(path)),
+            hint: None,
+        }),
     }
-    Ok(found)
+}
+
+/// The entries of a folder that a component of a pattern means. A link is no folder here.
+fn step(chain: &Chain, folder: &[u8], component: &str) -> Result<Vec<Vec<u8>>, CopyError> {
+    let found = chain.lookup(folder);
+    if !found.is_some_and(|found| found.entry.is_directory()) {
+        return Ok(Vec::new());
+    }
+    if glob::has_wildcards(component) {
+        let names = matching(chain, folder, component)?;
+        return Ok(names.iter().map(|name| join(folder, name)).collect());
+    }
+    let path = join(folder, component.as_bytes());
+    Ok(chain.lookup(&path).map(|_| path).into_iter().collect())
 }
 
 /// Names in `folder` (links followed) that match one component of a pattern, sorted.
@@ -170,12 +192,15 @@ fn select_with_parents<'a>(
     let mut any = false;
     for pivot in &pivots {
         let mut matches = Vec::new();
+        let group = next_group(picked);
         descend(chain, pivot, &Vec::new(), &components, &mut matches)?;
         matches.sort();
         matches.dedup();
         for relative in matches {
             any = true;
-            pick_with_parents(chain, pivot, relative, excluded, picked)?;
+            if let Some(found) = pick_with_parents(chain, pivot, relative, excluded, group)? {
+                picked.push(found);
+            }
         }
     }
     if any || wild {
@@ -227,11 +252,11 @@ fn pick_with_parents<'a>(
     pivot: &[u8],
     relative: Vec<u8>,
     excluded: &Excluded,
-    picked: &mut Vec<Picked<'a>>,
-) -> Result<(), CopyError> {
+    group: usize,
+) -> Result<Option<Picked<'a>>, CopyError> {
     let resolved = chain.resolve(&join(pivot, &relative), false)?;
     let Some(root) = resolved.found else {
-        return Ok(());
+        return Ok(None);
     };
     let mut parents = Vec::new();
     for (at, _) in relative
@@ -246,16 +271,16 @@ fn pick_with_parents<'a>(
     let name = base_name(&relative).to_vec();
     let place = (resolved.path, root);
     if excluded.file(&relative, &place) {
-        return Ok(());
+        return Ok(None);
     }
     let content = contents(chain, &place, excluded, &relative);
-    picked.push(Picked {
+    Ok(Some(Picked {
         name,
         below_pivot: Some((relative, parents)),
         root,
+        group,
         content,
-    });
-    Ok(())
+    }))
 }
 
 /// `--exclude`, in the syntax of .dockerignore, relative to each source.

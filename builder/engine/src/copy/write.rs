@@ -15,8 +15,13 @@ pub fn write(
     placed: &BTreeMap<Vec<u8>, Placed<'_>>,
     sources: &[Chain],
 ) -> Result<Option<Layer>, CopyError> {
-    let mut first_names: HashMap<(usize, Option<usize>, u32), &[u8]> = HashMap::new();
-    for (path, Placed { meta, content }) in placed {
+    let mut first_names: HashMap<(usize, usize, Option<usize>, u32), &[u8]> = HashMap::new();
+    for (path, placed) in placed {
+        let Placed {
+            meta,
+            content,
+            group,
+        } = placed;
         match content {
             Content::Directory => writer.directory(path, meta)?,
             Content::Inline(content) => {
@@ -24,7 +29,7 @@ pub fn write(
             }
             Content::Entry(source, entry, layer) => {
                 if entry.links != 0 {
-                    match first_names.entry((*source, *layer, entry.links)) {
+                    match first_names.entry((*source, *group, *layer, entry.links)) {
                         Slot::Occupied(first) => {
                             writer.hardlink(path, first.get())?;
                             continue;

@@ -1,6 +1,6 @@
 //! `COPY` and `ADD`: the key covers what the sources hold (never their times), the result is one layer.
 
-use super::{accounts, renamed};
+use super::{accounts, renamed, tell_unknown};
 use crate::copy::place::{Changes, Overwritten, Placement};
 use crate::copy::select::{Picked, select};
 use crate::copy::write::write;
@@ -10,7 +10,7 @@ use crate::failure::StepError;
 use crate::output::{Done, Stack};
 use crate::source::fetch::Remote;
 use crate::source::fetch::error::redacted;
-use crate::users::Accounts;
+use crate::users::{Accounts, Owner};
 use kiln_cache::{Chain, Layer, StoreError, tree_digest};
 use kiln_parser::code;
 use kiln_parser::diagnostic::{Diagnostic, Phase};
@@ -63,6 +63,7 @@ fn only_file(chain: &Chain) -> Vec<Picked<'_>> {
         name: name.to_vec(),
         below_pivot: None,
         root,
+        group: 0,
         content: Vec::new(),
     });
     picked.collect()
@@ -86,14 +87,22 @@ fn explain(execution: &Execution<'_>, copy: &CopyOp, error: CopyError) -> CopyEr
     };
     let relative = path.trim_start_matches('/');
     // Only a hint is made of the answer, so a plain look is enough; `..` was clamped by the parser.
-    let is_left_out = copy
+    let seen = copy
         .sources
         .iter()
         .filter_map(folder)
-        .any(|folder| folder.join(relative).symlink_metadata().is_ok());
-    let hint = is_left_out
-        .then(|| "it is in the context's folder, but .dockerignore leaves it out".to_owned());
-    CopyError::NotFound { path, hint }
+        .find_map(|folder| folder.join(relative).symlink_metadata().ok());
+    let hint = seen.map(|seen| {
+        if seen.is_symlink() {
+            "it is a link, and what it leads to is not there or left out by .dockerignore"
+        } else {
+            "it is in the context's folder, but .dockerignore leaves it out"
+        }
+    });
+    CopyError::NotFound {
+        path,
+        hint: hint.map(str::to_owned),
+    }
 }
 
 /// Everything that decides about the layer. With `--link` the files below do not.
@@ -174,8 +183,11 @@ fn make(
         store.chain(&base.layers)?
     };
     let owner = owner(copy, || store.chain(&base.layers))?;
+    if let Some(owner) = &owner {
+        tell_unknown(execution, node, owner);
+    }
     let changes = Changes {
-        owner,
+        owner: owner.map(|owner| (owner.uid, owner.gid)),
         chmod: copy.chmod.as_ref(),
         now,
         latest: execution.plan.graph.source_date_epoch,
@@ -247,11 +259,11 @@ fn tell(
 fn owner(
     copy: &CopyOp,
     files: impl FnOnce() -> Result<Chain, StoreError>,
-) -> Result<Option<(u32, u32)>, StepError> {
+) -> Result<Option<Owner>, StepError> {
     let Some(chown) = &copy.chown else {
         return Ok(None);
     };
-    let names = if Accounts::needed_for(chown) {
+    let names = if Accounts::needed_for_owner(chown) {
         accounts(&files()?)?
     } else {
         Accounts::default()
@@ -301,7 +313,7 @@ fn put_archive<'a>(
     archive: &'a Chain,
     destination: &str,
 ) -> Result<(), StepError> {
-    let target = placement.directory(destination)?;
+    let target = placement.unpack_directory(destination)?;
     for (tree, _) in archive.layers() {
         for entry in tree.entries().iter().filter(|entry| !entry.path.is_empty()) {
             placement.unpack_entry(number, Some(0), entry, &join(&target, &entry.path))?;

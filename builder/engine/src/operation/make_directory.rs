@@ -1,6 +1,6 @@
 //! `WORKDIR`: a directory and its missing parents, 0755, owned by the current USER. When all are there, nothing changes.
 
-use super::accounts;
+use super::{accounts, tell_unknown};
 use crate::copy::place::{Changes, Placement};
 use crate::copy::write::write;
 use crate::execute::{Execution, finish};
@@ -13,7 +13,7 @@ use kiln_parser::graph::{Node, NodeId};
 /// Looks the step up or executes it.
 ///
 /// # Errors
-/// When USER is unknown, something else stands in the way, or the store fails.
+/// When USER is an impossible number, something else stands in the way, or the store fails.
 pub fn execute(
     execution: &Execution<'_>,
     node: &Node,
@@ -28,12 +28,13 @@ pub fn execute(
             .input("files below", base.stack.content),
     );
     execution.look_up_or_make(node, &base.stack, &key, |now| {
-        make(execution, &base.stack, path, user, now)
+        make(execution, node, &base.stack, path, user, now)
     })
 }
 
 fn make(
     execution: &Execution<'_>,
+    node: &Node,
     base: &Stack,
     path: &str,
     user: &str,
@@ -41,14 +42,16 @@ fn make(
 ) -> Result<Option<Layer>, StepError> {
     let store = &execution.session.store;
     let below = store.chain(&base.layers)?;
-    let names = if Accounts::needed_for(user) {
+    let names = if Accounts::needed_for_owner(user) {
         accounts(&below)?
     } else {
         Accounts::default()
     };
     // As for --chown, and unlike in RUN, a number alone is the group's too: BuildKit makes the folder so.
+    let owner = names.owner(user)?;
+    tell_unknown(execution, node, &owner);
     let changes = Changes {
-        owner: Some(names.owner(user)?),
+        owner: Some((owner.uid, owner.gid)),
         chmod: None,
         now,
         latest: execution.plan.graph.source_date_epoch,

@@ -4,14 +4,33 @@ pub mod copy;
 pub mod make_directory;
 pub mod run;
 
+use crate::execute::Execution;
 use crate::failure::StepError;
-use crate::users::Accounts;
+use crate::users::{Accounts, Owner};
 use kiln_cache::{Chain, Entry};
 use kiln_oci::Digest;
+use kiln_parser::code;
+use kiln_parser::diagnostic::{Diagnostic, Phase};
+use kiln_parser::graph::Node;
 use std::io::Read;
 
 /// A passwd or group file of more bytes is not read.
 const MAX_ACCOUNTS: u64 = 16 << 20;
+
+/// Warns of names that count as root's because nobody is called so: BuildKit takes them in silence.
+pub(crate) fn tell_unknown(execution: &Execution<'_>, node: &Node, owner: &Owner) {
+    for unknown in &owner.unknown {
+        let message = format!("{unknown}; the files are root's");
+        let warning =
+            Diagnostic::warning(code::UNKNOWN_OWNER, node.span.unwrap_or_default(), message);
+        execution.findings.add(Diagnostic {
+            line: node.line,
+            phase: Phase::Execute,
+            help: Some("add the name before, or write the number".to_owned()),
+            ..warning
+        });
+    }
+}
 
 /// `/etc/passwd` and `/etc/group` of a file system; links stay inside, what is no regular file counts as missing.
 ///
