@@ -54,7 +54,6 @@ pub fn client(globals: &Globals, cancel: &Cancel) -> Result<Client, Failure> {
         proxies: proxies(),
         cancel: registry::Cancel::when(move || cancel.requested()),
         patience: globals.patience.clone(),
-        ..Settings::default()
     }))
 }
 
