@@ -1,6 +1,8 @@
 //! Carries out a plan: every wanted step is looked up, else executed, in parallel. Unaware of what the operations do; what
 //! they share (keys, locks, records, early cutoff, events) is here.
 
+mod age;
+
 use crate::ahead::{self, Readers};
 use crate::cancel::Cancel;
 use crate::emulation;
@@ -417,23 +419,6 @@ impl<'a> Execution<'a> {
             .iter()
             .find(|input| !before.inputs.contains(input))?;
         Some(format!("{name} changed"))
-    }
-
-    /// Whether a result was made longer ago than `--cache-ttl` allows. Old stores do not know when; then its own time counts.
-    fn is_too_old(&self, record: &Record) -> bool {
-        let made = match record.made {
-            0 => record.created,
-            made => made,
-        };
-        let age = self.session.host.seconds().saturating_sub(made);
-        self.options.cache_ttl.is_some_and(|most| age > most)
-    }
-
-    /// Why the result of a key that is known is not used.
-    fn age(&self, key: &Key) -> Option<String> {
-        let record = self.session.store.lookup(&key.digest).ok()??;
-        self.is_too_old(&record)
-            .then(|| "its result is older than --cache-ttl".to_owned())
     }
 
     /// The time that a step's layer and history carry when it is executed now.
