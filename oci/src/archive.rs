@@ -29,10 +29,10 @@
 //! bytes.
 //!
 //! # What is read
-//! All of these, docker archives of every age since 1.10 (layers as `<id>/layer.tar`, symbolic and
-//! hard links), names with `./`, nested indexes, missing annotations, layers compressed with gzip,
-//! zstd, bzip2 or xz, and the whole compressed so; folders; what [`part_path`] says files were cut
-//! into. Two ways lead to the layers: [`receive`] hands each over once, whatever the input;
+//! All of these, docker archives of every age (layers as `<id>/layer.tar`, symbolic and hard links;
+//! before docker 1.10 without `manifest.json`), names with `./`, nested indexes, missing annotations,
+//! layers compressed with gzip, zstd, bzip2 or xz, and the whole compressed so; folders; what
+//! [`part_path`] says files were cut into. Two ways lead to the layers: [`receive`] hands each over once, whatever the input;
 //! [`load_for`] gives access at any place. The limits on hostile archives are constants of this
 //! module.
 
@@ -49,6 +49,7 @@ mod plan;
 mod receipt;
 mod receive;
 mod save;
+mod v1;
 mod volumes;
 
 pub use error::{LoadError, SaveError};

@@ -3,6 +3,7 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 /// The largest manifest, index or config that is read, in bytes. Registries refuse larger
 /// manifests (OCI distribution specification, "Pushing Manifests": 4 MiB at least).
@@ -35,6 +36,32 @@ pub enum DocumentError {
         /// The field.
         field: String,
     },
+    /// A field that differs from a known one by capitals only. Go's readers, docker's among them,
+    /// take it for that one.
+    #[error("{what} is malformed: docker would take {field:?} for {known:?}")]
+    Lookalike {
+        /// Which kind of document it is.
+        what: &'static str,
+        /// The field.
+        field: String,
+        /// The field that it looks like.
+        known: &'static str,
+    },
+}
+
+/// Refuses unknown fields that differ from a known one by capitals only.
+pub(crate) fn no_lookalikes(
+    what: &'static str,
+    unknown: &Map<String, Value>,
+    known: &[&'static str],
+) -> Result<(), DocumentError> {
+    for field in unknown.keys() {
+        if let Some(known) = known.iter().find(|known| known.eq_ignore_ascii_case(field)) {
+            let field = field.clone();
+            return Err(DocumentError::Lookalike { what, field, known });
+        }
+    }
+    Ok(())
 }
 
 /// Parses `bytes`, called `what` in errors.

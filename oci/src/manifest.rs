@@ -70,6 +70,8 @@ impl Manifest {
             .as_deref()
             .is_some_and(media_type::is_index);
         unambiguous("manifest", is_index, &manifest.rest, &["manifests"])?;
+        let below = manifest.layers.iter().chain([&manifest.config]);
+        no_lookalikes("manifest", &manifest.rest, below)?;
         Ok(manifest)
     }
 
@@ -135,6 +137,7 @@ impl Index {
             .as_deref()
             .is_some_and(media_type::is_manifest);
         unambiguous("index", is_manifest, &index.rest, &["config", "layers"])?;
+        no_lookalikes("index", &index.rest, index.manifests.iter())?;
         Ok(index)
     }
 
@@ -142,6 +145,21 @@ impl Index {
     pub fn to_bytes(&self) -> Vec<u8> {
         document::write(self)
     }
+}
+
+/// The fields that decide what a document says.
+const FIELDS: [&str; 5] = ["mediaType", "config", "layers", "manifests", "artifactType"];
+/// The same of a descriptor.
+const DESCRIPTOR: [&str; 4] = ["mediaType", "digest", "size", "platform"];
+
+/// Refuses what Go would read in another way (see [`DocumentError::Lookalike`]).
+fn no_lookalikes<'d>(
+    what: &'static str,
+    rest: &Map<String, Value>,
+    mut below: impl Iterator<Item = &'d Descriptor>,
+) -> Result<(), DocumentError> {
+    document::no_lookalikes(what, rest, &FIELDS)?;
+    below.try_for_each(|descriptor| document::no_lookalikes(what, &descriptor.rest, &DESCRIPTOR))
 }
 
 /// Refuses what could be read as two documents (CVE-2021-41190).
@@ -194,6 +212,26 @@ mod tests {
             assert!(matches!(refused, DocumentError::Ambiguous { .. }));
         }
         assert!(Index::parse(both.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn capitals_make_no_other_field() {
+        let config = serde_json::to_string(&Descriptor::of(media_type::OCI_CONFIG, b"{}")).unwrap();
+        let twice = config.replacen('{', r#"{"Digest":"sha256:evil","#, 1);
+        for document in [
+            format!(r#"{{"schemaVersion":2,"config":{config},"layers":[],"Layers":[{config}]}}"#),
+            format!(r#"{{"schemaVersion":2,"config":{config},"MANIFESTS":[]}}"#),
+            format!(r#"{{"schemaVersion":2,"config":{twice},"layers":[]}}"#),
+            format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{twice}]}}"#),
+        ] {
+            let refused = Manifest::parse(document.as_bytes()).unwrap_err();
+            assert!(
+                matches!(refused, DocumentError::Lookalike { .. }),
+                "{refused}"
+            );
+        }
+        let index = format!(r#"{{"schemaVersion":2,"manifests":[{twice}]}}"#);
+        assert!(Index::parse(index.as_bytes()).is_err());
     }
 
     #[test]

@@ -25,8 +25,10 @@ pub(super) struct DockerImage {
     pub(super) tags: Vec<String>,
     /// The image ID.
     pub(super) config_digest: Digest,
-    config: Vec<u8>,
-    layers: Vec<String>,
+    /// The config, verbatim.
+    pub(super) config: Vec<u8>,
+    /// The files of its layers, the lowest first.
+    pub(super) layers: Vec<String>,
 }
 
 /// One element of `manifest.json`.

@@ -17,6 +17,8 @@ pub(super) struct Documents<'a> {
     budget: u64,
     /// Compressed layers of docker archives by name: hashed once, however many images share them.
     pub(super) described: BTreeMap<String, Descriptor>,
+    /// Diff IDs of layers of archives that do not say them, by name: each is found once.
+    pub(super) diff_ids: BTreeMap<String, Digest>,
     /// Whether compressed layers of docker archives are hashed now, or later, by whoever takes
     /// them.
     pub(super) hashes_layers: bool,
@@ -29,6 +31,7 @@ impl<'a> Documents<'a> {
             members,
             budget: MAX_DOCUMENTS,
             described: BTreeMap::new(),
+            diff_ids: BTreeMap::new(),
             hashes_layers,
         }
     }

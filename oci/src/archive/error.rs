@@ -170,14 +170,12 @@ pub enum LoadError {
     /// Neither an OCI layout nor a docker archive.
     #[error("this is no image archive: it has neither index.json nor manifest.json")]
     NoImageArchive,
-    /// A docker archive from before manifest.json.
-    #[error(
-        "this archive is from docker 1.9 or older: load it into a newer docker and save it again"
-    )]
-    TooOld,
     /// There is no image in it.
-    #[error("the archive has no image")]
-    Empty,
+    #[error("the archive has no image{}", only(others))]
+    Empty {
+        /// Media types of what there is instead.
+        others: Vec<String>,
+    },
     /// A file that another one names is missing.
     #[error("{0:?} is missing from the archive")]
     Missing(String),
@@ -246,4 +244,22 @@ pub enum LoadError {
         /// Index of the layer.
         layer: usize,
     },
+}
+
+/// What there is instead of images, for a message.
+fn only(others: &[String]) -> String {
+    let named: Vec<_> = others
+        .iter()
+        .take(3)
+        .map(|kind| format!("{kind:?}"))
+        .collect();
+    let more = if others.len() > named.len() {
+        " and more"
+    } else {
+        ""
+    };
+    match named.is_empty() {
+        true => String::new(),
+        false => format!(", only {}{more}", named.join(", ")),
+    }
 }

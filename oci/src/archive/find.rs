@@ -5,7 +5,7 @@ use super::documents::Documents;
 use super::layout::{self, Candidate, Candidates};
 use super::load::{LoadedImage, LoadedIndex};
 use super::members::Blob;
-use super::{DOCKER_FILE, INDEX_FILE, LoadError, MAX_IMAGES, REPOSITORIES_FILE, Selection};
+use super::{DOCKER_FILE, INDEX_FILE, LoadError, MAX_IMAGES, Selection, v1};
 
 /// What an archive holds.
 #[derive(Debug, Default)]
@@ -38,31 +38,29 @@ pub(super) fn find(
     selection: &Selection,
 ) -> Result<Findings, LoadError> {
     let has = |name| documents.members.find(name).map(|blob| blob.is_some());
-    let (is_oci, is_docker, is_old) =
-        (has(INDEX_FILE)?, has(DOCKER_FILE)?, has(REPOSITORIES_FILE)?);
-    let entries = if is_docker {
-        docker::entries(documents)?
-    } else {
-        Vec::new()
+    let (is_oci, is_docker) = (has(INDEX_FILE)?, has(DOCKER_FILE)?);
+    let entries = match (is_oci, is_docker) {
+        (_, true) => docker::entries(documents)?,
+        (true, false) => Vec::new(),
+        (false, false) => v1::entries(documents)?,
     };
     let candidates = if is_oci {
         layout::candidates(documents, selection)?
     } else {
         Candidates::default()
     };
-    let findings = match (
-        is_oci || is_docker,
-        candidates.images.is_empty(),
-        entries.is_empty(),
-    ) {
-        (false, _, _) if is_old => return Err(LoadError::TooOld),
-        (false, _, _) => return Err(LoadError::NoImageArchive),
-        (true, true, true) => return Err(LoadError::Empty),
-        (true, true, false) => Findings {
+    let findings = match (candidates.images.is_empty(), entries.is_empty()) {
+        (true, true) if is_oci || is_docker => {
+            return Err(LoadError::Empty {
+                others: candidates.others.into_iter().collect(),
+            });
+        }
+        (true, true) => return Err(LoadError::NoImageArchive),
+        (true, false) => Findings {
             images: docker_images(documents, &entries)?,
             indexes: Vec::new(),
         },
-        (true, false, _) => Findings {
+        (false, _) => Findings {
             images: oci_images(documents, &candidates.images, &entries)?,
             indexes: candidates.indexes,
         },

@@ -1,6 +1,8 @@
 //! Finds the images of an OCI layout (OCI image specification, "Image Layout"): from `index.json`,
 //! through nested indexes, to one manifest per image. Unaware of docker's `manifest.json`.
 
+use std::collections::BTreeSet;
+
 use super::companions;
 use super::documents::{Documents, same_count, same_layer};
 use super::find::{Found, StoredLayer};
@@ -32,6 +34,8 @@ pub(super) struct Candidate {
 pub(super) struct Candidates {
     pub(super) images: Vec<Candidate>,
     pub(super) indexes: Vec<LoadedIndex>,
+    /// Media types of what is no image.
+    pub(super) others: BTreeSet<String>,
 }
 
 /// One manifest of the layout before it is chosen.
@@ -39,6 +43,19 @@ struct Choice {
     names: Vec<String>,
     is_in_index: bool,
     descriptor: Descriptor,
+    /// What it is, when that had to be seen before.
+    candidate: Option<Box<Candidate>>,
+}
+
+impl Choice {
+    fn alone(names: Vec<String>, descriptor: Descriptor) -> Self {
+        Self {
+            names,
+            is_in_index: false,
+            descriptor,
+            candidate: None,
+        }
+    }
 }
 
 /// The images of the layout, in the order of `index.json`. Where one name has several platforms
@@ -50,26 +67,22 @@ pub(super) fn candidates(
     let bytes = documents.read(INDEX_FILE, "index")?;
     let index = parse_index(INDEX_FILE.into(), &bytes)?;
     let mut choices: Vec<Choice> = Vec::new();
-    let mut indexes = Vec::new();
+    let (mut indexes, mut others) = (Vec::new(), BTreeSet::new());
     for descriptor in index.manifests {
+        if !is_manifest(&descriptor.media_type) && !is_index(&descriptor.media_type) {
+            others.insert(descriptor.media_type);
+            continue;
+        }
         let names = names(&descriptor);
         match selection {
             Selection::Whole { .. } if is_index(&descriptor.media_type) => {
                 let found = expand(documents, &descriptor, &names, MAX_INDEX_DEPTH)?;
-                choices.extend(found.images.into_iter().map(|descriptor| Choice {
-                    names: Vec::new(),
-                    is_in_index: true,
-                    descriptor,
-                }));
+                choices.extend(found.images);
                 indexes.extend(found.indexes);
             }
             _ => {
                 let chosen = descend(documents, descriptor, selection.preferred())?;
-                choices.extend(chosen.map(|descriptor| Choice {
-                    names,
-                    is_in_index: false,
-                    descriptor,
-                }));
+                choices.extend(chosen.map(|descriptor| Choice::alone(names, descriptor)));
             }
         }
         if choices.len() > MAX_IMAGES {
@@ -81,15 +94,30 @@ pub(super) fn candidates(
     }
     let mut images: Vec<Candidate> = Vec::new();
     for choice in one_platform_per_name(choices, selection.preferred()) {
-        images.extend(read(documents, choice)?);
+        let content = match choice.candidate {
+            Some(candidate) => Content::Image(candidate),
+            None => read(documents, &choice.descriptor)?,
+        };
+        match content {
+            Content::Image(image) => images.push(Candidate {
+                names: choice.names,
+                is_in_index: choice.is_in_index,
+                ..*image
+            }),
+            Content::Artifact(kind) => drop(others.insert(kind)),
+        }
     }
-    Ok(Candidates { images, indexes })
+    Ok(Candidates {
+        images,
+        indexes,
+        others,
+    })
 }
 
 /// What is below an index.
 #[derive(Default)]
 struct Expanded {
-    images: Vec<Descriptor>,
+    images: Vec<Choice>,
     /// The index itself comes last.
     indexes: Vec<LoadedIndex>,
 }
@@ -125,9 +153,17 @@ fn expand(
                 .extend(more.indexes.iter().flat_map(|index| &index.manifests));
             found.images.extend(more.images);
             found.indexes.extend(more.indexes);
-        } else {
+        } else if let Content::Image(candidate) = read(documents, &child)? {
             loaded.manifests.push(child.digest);
-            found.images.push(child);
+            found.images.push(Choice {
+                is_in_index: true,
+                candidate: Some(candidate),
+                ..Choice::alone(Vec::new(), child)
+            });
+        } else {
+            loaded
+                .companions
+                .push(companions::blobs(documents, &child)?);
         }
     }
     match absent.filter(|_| loaded.manifests.is_empty()) {
@@ -258,28 +294,41 @@ fn one_platform_per_name(choices: Vec<Choice>, platform: &Platform) -> Vec<Choic
         .collect()
 }
 
-/// Reads manifest and config; `None` for the manifest of an artifact.
-fn read(documents: &mut Documents<'_>, choice: Choice) -> Result<Option<Candidate>, LoadError> {
-    let bytes = documents.read_blob(&choice.descriptor, "manifest")?;
-    let name = blob_path(&choice.descriptor.digest);
+/// What a manifest is of.
+enum Content {
+    Image(Box<Candidate>),
+    /// Something else, of this type.
+    Artifact(String),
+}
+
+/// Reads manifest and config. An artifact says so, or has a config that is that of no image: the
+/// specification leaves its type to whoever made it.
+fn read(documents: &mut Documents<'_>, descriptor: &Descriptor) -> Result<Content, LoadError> {
+    let bytes = documents.read_blob(descriptor, "manifest")?;
+    let name = blob_path(&descriptor.digest);
     let manifest =
         Manifest::parse(&bytes).map_err(|source| LoadError::Document { name, source })?;
     let config_type = &manifest.config.media_type;
     if config_type == OCI_EMPTY || (manifest.artifact_type.is_some() && !is_config(config_type)) {
-        return Ok(None);
+        let kind = manifest.artifact_type.unwrap_or(OCI_EMPTY.into());
+        return Ok(Content::Artifact(kind));
     }
     let config = documents.read_blob(&manifest.config, "image config")?;
     let name = blob_path(&manifest.config.digest);
-    let config_parsed =
-        ImageConfig::parse(&config).map_err(|source| LoadError::Document { name, source })?;
-    Ok(Some(Candidate {
-        names: choice.names,
-        is_in_index: choice.is_in_index,
+    let parsed = ImageConfig::parse(&config);
+    let is_image = |parsed: &ImageConfig| !parsed.rootfs.diff_ids.is_empty();
+    if !is_config(config_type) && !parsed.as_ref().is_ok_and(is_image) {
+        return Ok(Content::Artifact(config_type.clone()));
+    }
+    let config_parsed = parsed.map_err(|source| LoadError::Document { name, source })?;
+    Ok(Content::Image(Box::new(Candidate {
+        names: Vec::new(),
+        is_in_index: false,
         bytes,
         manifest,
         config,
         config_parsed,
-    }))
+    })))
 }
 
 impl Candidate {

@@ -115,6 +115,11 @@ impl Members {
         is_kept || self.is_taken(&blob.name)
     }
 
+    /// All names, sorted.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
     fn index_tar(&mut self, volumes: &Volumes) -> Result<(), LoadError> {
         let mut entries = Entries::seeking(BufReader::with_capacity(4096, volumes.reader()));
         while let Some(entry) = entries.next_entry()? {

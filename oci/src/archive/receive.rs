@@ -280,6 +280,10 @@ fn streamed<R: Receiver>(
             }
         }
     }
+    // What is compressed is whole only when its last checksum was seen, and whoever writes into a
+    // pipe wants to get rid of everything.
+    let rest = std::io::copy(&mut entries.into_inner(), &mut std::io::sink());
+    rest.map_err(|e| told(e.into(), encoding))?;
     stream.know_what_comes(selection, receiver)?;
     finish(&stream.members, selection, receiver)
 }
@@ -324,7 +328,6 @@ impl Stream {
             Err(
                 LoadError::Missing(_)
                 | LoadError::NoImageArchive
-                | LoadError::TooOld
                 | LoadError::NotKept(_)
                 | LoadError::LayerCount { .. },
             ) => Findings::default(),

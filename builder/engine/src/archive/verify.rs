@@ -143,7 +143,7 @@ impl Receiver for Checker {
         incoming: &Incoming,
         content: &mut dyn Read,
     ) -> Result<Received, ArchiveError> {
-        let mut found = match read(content, incoming.size) {
+        let mut found = match read(content, incoming) {
             Ok(found) => found,
             Err(error) => {
                 let why = chain_of_causes(&error);
@@ -193,16 +193,20 @@ impl Receiver for Checker {
     }
 }
 
-/// Digests a layer's blob and what it unpacks to; the size of its tar.
-fn read(content: &mut dyn Read, size: u64) -> Result<(Received, u64), ArchiveError> {
+/// Digests a layer's blob and what it unpacks to; the size of its tar. As in the store, a blob that no media type can name counts
+/// by its tar, unless a manifest names it all the same.
+fn read(content: &mut dyn Read, incoming: &Incoming) -> Result<(Received, u64), ArchiveError> {
     let unreadable = |source: io::Error| ArchiveError::Load(source.into());
     let mut blob = HashingReader::new(content);
     let (encoding, decoded) = compression::auto(&mut blob).map_err(unreadable)?;
-    let index = index_tar(Limited::new(decoded, compression::most_expanded(size)))?;
+    let index = index_tar(Limited::new(
+        decoded,
+        compression::most_expanded(incoming.size),
+    ))?;
     io::copy(&mut blob, &mut io::sink()).map_err(unreadable)?;
     let (_, digest, size) = blob.finish();
     let received = match encoding {
-        Encoding::Bzip2 | Encoding::Xz => Received {
+        Encoding::Bzip2 | Encoding::Xz if incoming.digest.is_none() => Received {
             digest: index.diff_id,
             size: index.tar_size,
             diff_id: index.diff_id,

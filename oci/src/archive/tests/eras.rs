@@ -118,6 +118,64 @@ fn kaniko_and_crane_with_compressed_layers() {
     check_layers(&loaded, 0, &image);
 }
 
+/// Config and layer of one folder, from the lowest.
+const OLDEST: [(&str, &str); 3] = [
+    (
+        "a",
+        r##"{"id":"ID","created":"2015-10-01T00:00:00.5Z","container_config":{"Cmd":["/bin/sh","-c","#(nop) ADD file:x in /"]},"docker_version":"1.9.1","config":{"Env":null},"architecture":"amd64","os":"linux","Size":4}"##,
+    ),
+    (
+        "b",
+        r##"{"id":"ID","parent":"PARENT","created":"2015-10-02T00:00:00Z","author":"A <a@b>","container_config":{"Cmd":["/bin/sh","-c","#(nop) ENV A=1"]},"docker_version":"1.9.1","config":{"Env":["A=1"]},"architecture":"amd64","os":"linux"}"##,
+    ),
+    (
+        "c",
+        r#"{"id":"ID","parent":"PARENT","created":"2015-10-03T00:00:00Z","container":"c0","container_config":{"Cmd":["/bin/sh","-c","echo 1 \u003e /x && true"]},"docker_version":"1.9.1","config":{"Env":["A=1"],"Cmd":["sh"]},"architecture":"amd64","os":"linux","Size":3}"#,
+    ),
+];
+
+fn oldest(tars: &[Vec<u8>; 3]) -> Tar {
+    let mut below = String::new();
+    OLDEST
+        .iter()
+        .zip(tars)
+        .fold(Tar::default(), |tar, ((letter, json), layer)| {
+            let id = letter.repeat(64);
+            let json = json.replace("ID", &id).replace("PARENT", &below);
+            below.clone_from(&id);
+            tar.file(&format!("{id}/VERSION"), "1.0")
+                .file(&format!("{id}/json"), json)
+                .file(&format!("{id}/layer.tar"), layer)
+        })
+}
+
+/// The image ID is the one that docker 20.10 gives this archive.
+#[test]
+fn docker_1_9_with_a_config_for_each_layer() {
+    let tars = [layer("base"), Tar::default().end(), layer("top")];
+    let top = "c".repeat(64);
+    let tags = format!(r#"{{"app":{{"v1":"{top}"}},"reg.io/other":{{"v2":"{top}"}}}}"#);
+    let loaded = load_bytes(&oldest(&tars).file(REPOSITORIES_FILE, tags).end());
+    let expected = ["docker.io/library/app:v1", "reg.io/other:v2"];
+    assert_eq!(names(&loaded, 0), expected);
+    let image = &loaded.images[0];
+    let id = "sha256:b5a69a4218780a0febce592caf4a6131217aab652f5f1adf1528352ba92dc1f8";
+    assert_eq!(Digest::of(&image.config).to_string(), id);
+    let diff_ids: Vec<_> = tars.iter().map(|tar| Digest::of(tar)).collect();
+    assert_eq!(image.config_parsed.rootfs.diff_ids, diff_ids);
+    assert_eq!(image.layers.len(), 3);
+    // docker save ID wrote no names
+    let nameless = load_bytes(&oldest(&tars).end());
+    assert_eq!(nameless.images.len(), 1);
+    assert_eq!(nameless.images[0].config, image.config);
+    assert!(nameless.images[0].references.is_empty());
+    // a name for a layer below is an image of its own
+    let lower = format!(r#"{{"app":{{"v0":"{}"}}}}"#, "a".repeat(64));
+    let two = load_bytes(&oldest(&tars).file(REPOSITORIES_FILE, lower).end());
+    let counts: Vec<_> = two.images.iter().map(|image| image.layers.len()).collect();
+    assert_eq!(counts, [1, 3]);
+}
+
 #[test]
 fn docker_25_0_0_with_its_layers_only_in_manifest_json() {
     let image = Image::plain(&["base"]);
@@ -279,9 +337,40 @@ fn artifacts_are_no_images() {
     let tar = oci(&index).blob(&artifact).blob(b"{}");
     assert!(matches!(
         try_load(&oci(&index_of(&[])).end()),
-        Err(LoadError::Empty)
+        Err(LoadError::Empty { .. })
     ));
     assert_eq!(load_bytes(&tar.image(&image).end()).images.len(), 1);
+}
+
+/// Before artifacts had a type of their own, their config had one.
+#[test]
+fn what_has_another_config_is_no_image() {
+    let image = Image::plain(&["one"]);
+    let config = br#"{"name":"chart","rootfs":7}"#;
+    let chart_type = "application/vnd.cncf.helm.config.v1+json";
+    let chart = Manifest::for_layers(Descriptor::of(chart_type, config), vec![]).to_bytes();
+    let chart_descriptor = Descriptor::of(crate::media_type::OCI_MANIFEST, &chart);
+    let with = |descriptors: &[Descriptor]| oci(&index_of(descriptors)).blob(&chart).blob(config);
+    let both = with(&[chart_descriptor.clone(), image.descriptor()]);
+    assert_eq!(load_bytes(&both.image(&image).end()).images.len(), 1);
+    let foreign = Descriptor::of("application/x-other", b"x");
+    for (descriptors, kind) in [
+        (&[chart_descriptor][..], chart_type),
+        (&[foreign], "application/x-other"),
+    ] {
+        let refused = try_load(&with(descriptors).end()).unwrap_err().to_string();
+        assert_eq!(refused, format!("the archive has no image, only {kind:?}"));
+    }
+    // an unknown type for what is an image all the same
+    let mut manifest = Manifest::parse(&image.manifest).unwrap();
+    manifest.config.media_type = "application/octet-stream".into();
+    let odd = manifest.to_bytes();
+    let index = index_of(&[Descriptor::of(crate::media_type::OCI_MANIFEST, &odd)]);
+    let tar = oci(&index)
+        .blob(&odd)
+        .blob(&image.config)
+        .blob(&image.blobs[0]);
+    check_layers(&load_bytes(&tar.end()), 0, &image);
 }
 
 #[test]

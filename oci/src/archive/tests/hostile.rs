@@ -249,11 +249,11 @@ fn what_is_no_archive_is_told_apart() {
     ));
     assert!(matches!(
         refusal(Tar::default().file(REPOSITORIES_FILE, "{}")),
-        LoadError::TooOld
+        LoadError::NoImageArchive
     ));
     assert!(matches!(
         refusal(Tar::default().file(DOCKER_FILE, "[]")),
-        LoadError::Empty
+        LoadError::Empty { .. }
     ));
     assert!(matches!(try_load(&[b'x'; 2000]), Err(LoadError::Tar(_))));
     assert!(matches!(try_load(b""), Err(LoadError::NoImageArchive)));
@@ -276,6 +276,50 @@ fn cut_off_archives_are_refused() {
 }
 
 #[test]
+fn compressed_archives_are_read_to_their_last_checksum() {
+    let tar = valid().1.end();
+    for compression in [Compression::Gzip, Compression::Zstd] {
+        let whole = compress(&tar, compression);
+        assert!(stream(&whole, &amd64()).is_ok());
+        for cut in [1, 4] {
+            let refused = stream(&whole[..whole.len() - cut], &amd64());
+            assert!(
+                matches!(refused, Err(LoadError::Decompress { .. })),
+                "{cut}"
+            );
+        }
+    }
+}
+
+#[test]
+fn layers_of_the_oldest_archives_do_not_go_in_circles() {
+    let folder = |tar: Tar, id: &str, parent: &str| {
+        tar.file(
+            &format!("{id}/json"),
+            format!(r#"{{"id":"{id}","parent":"{parent}"}}"#),
+        )
+        .file(&format!("{id}/layer.tar"), layer(id))
+    };
+    let named = |id: &str| format!(r#"{{"app":{{"v1":"{id}"}}}}"#);
+    let circle = || folder(folder(Tar::default(), "a", "b"), "b", "a");
+    let names = circle().file(REPOSITORIES_FILE, named("a"));
+    assert!(matches!(refusal(names), LoadError::TooLarge { .. }));
+    assert!(matches!(refusal(circle()), LoadError::NoImageArchive));
+    for (tar, id) in [
+        (folder(Tar::default(), "a", "none"), "a"),
+        (folder(Tar::default(), "a", ""), "../a"),
+        (folder(Tar::default(), "a", ""), "b"),
+    ] {
+        let refused = refusal(tar.file(REPOSITORIES_FILE, named(id)));
+        assert!(matches!(refused, LoadError::Missing(_)), "{refused}");
+    }
+    let text = Tar::default()
+        .file("a/json", "{")
+        .file("a/layer.tar", layer("a"));
+    assert!(matches!(refusal(text), LoadError::Document { .. }));
+}
+
+#[test]
 fn layers_in_other_encodings_are_refused() {
     let image = Image::plain(&["one"]);
     let mut xz = Vec::new();
@@ -290,6 +334,49 @@ fn layers_in_other_encodings_are_refused() {
         refusal(docker.file("l.tar", &xz)),
         LoadError::LayerEncoding { .. }
     ));
+}
+
+/// What a damaged archive gives, read once and at any place: what it held before, or nothing. Names
+/// have no digest.
+#[track_caller]
+fn same_or_nothing(tar: &[u8], images: &[LoadedImage], what: &str) {
+    let both = [
+        try_load(tar).map(|loaded| loaded.images),
+        stream(tar, &amd64()).map(|contents| contents.images),
+    ];
+    for found in both.into_iter().flatten() {
+        let nameless = found.into_iter().map(|image| LoadedImage {
+            references: Vec::new(),
+            unreadable_references: Vec::new(),
+            // A bit of its header may say that a layer is not there; whoever loads refuses that.
+            layers: image
+                .layers
+                .into_iter()
+                .map(|layer| LoadedLayer {
+                    present: true,
+                    ..layer
+                })
+                .collect(),
+            ..image
+        });
+        assert!(nameless.eq(images.iter().cloned()), "{what}");
+    }
+}
+
+/// Every byte with one bit flipped, and every length.
+#[test]
+fn each_damage_is_refused_or_harmless() {
+    let image = Image::new(&[("one", Compression::Gzip), ("two", Compression::None)]);
+    let tar = oci(&index_of(&[image.descriptor()])).image(&image).end();
+    let images = load_bytes(&tar).images;
+    for at in 0..tar.len() {
+        let mut damaged = tar.clone();
+        damaged[at] ^= 1 << (at % 8);
+        same_or_nothing(&damaged, &images, &format!("a bit of byte {at}"));
+        if at % 64 == 0 {
+            same_or_nothing(&tar[..at], &images, &format!("cut off at {at}"));
+        }
+    }
 }
 
 proptest! {
