@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Arguments of `kiln load`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The archive, the first part of a split one, or a folder with an OCI layout [default: standard input]
+    /// The archive, the first part of a split one, or a folder with an OCI layout; `-` for standard input [default: -]
     #[arg(short, long, value_name = "FILE")]
     input: Option<PathBuf>,
     /// Only images for this platform
@@ -35,6 +35,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         .transpose()
         .map_err(|error| Failure::usage(format!("--platform: {error}")))?;
     let input = match &arguments.input {
+        Some(path) if path.as_os_str() == "-" => standard_input(),
         Some(path) => Input::File(path),
         None if std::io::stdin().is_terminal() => {
             return Err(Failure::usage("an archive is not read from a terminal")
@@ -46,6 +47,10 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let loaded = archive::load(&store, input, &LoadOptions { platform }, |taken| {
         if !arguments.quiet {
             report(taken);
+        }
+        for name in &taken.unreadable {
+            let id = taken.id;
+            table::warning(&format!("{name:?} is no image name: {id} goes without it"));
         }
     });
     match (loaded, &arguments.input) {

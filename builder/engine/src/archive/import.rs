@@ -73,6 +73,7 @@ pub fn import(
         id,
         manifest,
         references: reference.into_iter().cloned().collect(),
+        unreadable: Vec::new(),
     })
 }
 

@@ -65,6 +65,9 @@ pub fn load(
 /// early is wanted again when the load is repeated.
 fn is_refusal(error: &ArchiveError) -> bool {
     match error {
+        ArchiveError::Load(LoadError::Decompress { source, .. }) => {
+            source.kind() != io::ErrorKind::UnexpectedEof
+        }
         ArchiveError::Load(error) => !matches!(
             error,
             LoadError::Open { .. }
@@ -280,7 +283,9 @@ impl Intake<'_> {
             if image.references.is_empty() && contents.indexes.iter().any(is_in) {
                 continue;
             }
-            each(&self.name(Digest::of(&image.config), manifest, &image.references)?);
+            let mut taken = self.name(Digest::of(&image.config), manifest, &image.references)?;
+            taken.unreadable.clone_from(&image.unreadable_references);
+            each(&taken);
         }
         for index in &contents.indexes {
             let digest = self.store.put_index(&index.bytes)?;
@@ -295,7 +300,9 @@ impl Intake<'_> {
             let best = best.map(|image| image.manifest_digest);
             let best = best.or(index.manifests.first().copied());
             if let Some(id) = best.and_then(|best| ids.get(&best)) {
-                each(&self.name(*id, digest, &index.references)?);
+                let mut taken = self.name(*id, digest, &index.references)?;
+                taken.unreadable.clone_from(&index.unreadable_references);
+                each(&taken);
             }
         }
         Ok(contents.images.clone())
@@ -315,6 +322,7 @@ impl Intake<'_> {
             id,
             manifest,
             references: references.to_vec(),
+            unreadable: Vec::new(),
         })
     }
 

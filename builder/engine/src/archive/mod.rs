@@ -118,6 +118,8 @@ pub struct Taken {
     pub manifest: Digest,
     /// Its names; empty for an image without any.
     pub references: Vec<Reference>,
+    /// What stands where names should be and is none, as written.
+    pub unreadable: Vec<String>,
 }
 
 /// A list of layers for a message, the first few by name.
