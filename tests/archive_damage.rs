@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::hostile::listing;
+use kiln_oci::{Digest, ImageConfig, LayerCompression, Platform};
+
+use crate::support::hostile::{listing, tar_of};
 use crate::support::mode::skip;
+use crate::support::tar::{Layers, Tar};
 use crate::support::{Space, plain_cases};
 
 plain_cases! {
@@ -14,6 +17,9 @@ plain_cases! {
     an_interrupted_load_reads_only_what_is_missing,
     a_refused_archive_leaves_nothing,
     a_disk_without_room_is_seen_before,
+    archives_cut_off_or_with_a_wrong_bit,
+    layers_that_no_media_type_names_are_sound,
+    names_that_are_none_are_told,
 }
 
 fn verify_tells_what_is_in_archives(space: &Space) {
@@ -230,4 +236,73 @@ fn a_disk_without_room_is_seen_before(space: &Space) {
     load().exits(3).says(&["no space left", "at least 8"]);
     assert!(listing(&space.path("disk/store/blobs")).is_empty());
     drop(disk);
+}
+
+/// What is loaded of a damaged archive is what was saved, or nothing, and the store is as before.
+fn archives_cut_off_or_with_a_wrong_bit(space: &Space) {
+    let image = Layers::new(&[tar_of("one"), tar_of("two")], LayerCompression::Gzip(6));
+    let archive = image.archive();
+    let id = Digest::of(&image.config).to_string();
+    space.kiln(["images"]).ok();
+    let before = listing(&space.store());
+    let path = space.own().join("damaged.tar");
+    let cuts = (0..archive.len())
+        .step_by(512)
+        .map(|at| archive[..at].to_vec());
+    // spread over headers, documents and layers; every byte is tried where no process is needed
+    let flips = (0..archive.len()).step_by(211).map(|at| {
+        let mut damaged = archive.clone();
+        damaged[at] ^= 1 << (at % 8);
+        damaged
+    });
+    for (number, damaged) in cuts.chain(flips).enumerate() {
+        let ended = if number % 2 == 0 {
+            fs::write(&path, &damaged).unwrap();
+            space.kiln(["load", "-i"]).arg(&path).run()
+        } else {
+            space.kiln(["load"]).stdin(damaged).run()
+        };
+        ended.never_says(&["panicked"]);
+        if ended.status.success() {
+            let found = space.kiln(["images", "-a", "-q", "--no-trunc"]).ok();
+            assert_eq!(found.stdout, format!("{id}\n"), "{number}: {ended}");
+            space.kiln(["prune", "-a", "-f"]).ok();
+        } else {
+            assert_eq!(ended.status.code(), Some(1), "{number}: {ended}");
+            assert!(ended.stderr.starts_with("error: "), "{number}: {ended}");
+            if ended.stderr.contains("cut off") {
+                // whole layers that came before stay for the next time
+                space.kiln(["prune", "-a", "-f"]).ok();
+            }
+        }
+        assert_eq!(listing(&space.store()), before, "{number}: {ended}");
+    }
+    space.is_clean();
+}
+
+/// A manifest may name a blob that is compressed with xz: it is kept as it came, and `verify` says the same as `load`.
+fn layers_that_no_media_type_names_are_sound(space: &Space) {
+    let tar = tar_of("one");
+    let mut xz = Vec::new();
+    let mut reader = liblzma::bufread::XzEncoder::new(&tar[..], 1);
+    std::io::Read::read_to_end(&mut reader, &mut xz).unwrap();
+    let mut config = ImageConfig::new(&Platform::host());
+    config.rootfs.diff_ids = vec![Digest::of(&tar)];
+    let image = Layers::of_blobs(&config, vec![xz], LayerCompression::Gzip(6));
+    let path = space.write_in("own", "xz.tar", image.archive());
+    space.kiln(["verify"]).arg(&path).ok();
+    space.kiln(["load", "-i"]).arg(&path).ok();
+    let again = space.save(&["evil"], "again.tar");
+    assert!(fs::read(again).unwrap() == image.archive());
+}
+
+fn names_that_are_none_are_told(space: &Space) {
+    let config = ImageConfig::new(&Platform::host()).to_bytes();
+    let manifest = br#"[{"Config":"config.json","RepoTags":["Not A Name","app:v1"],"Layers":[]}]"#;
+    let archive = Tar::default()
+        .file("manifest.json", manifest)
+        .file("config.json", config);
+    let loaded = space.kiln(["load", "-i", "-"]).stdin(archive.end()).ok();
+    assert_eq!(loaded.stdout, "Loaded image: app:v1\n");
+    loaded.says(&["warning", "\"Not A Name\" is no image name"]);
 }

@@ -13,6 +13,8 @@ plain_cases! {
     the_whole_is_compressed_on_request,
     a_layout_in_a_folder,
     a_split_archive_is_joined_again,
+    a_delta_and_a_compressed_archive_are_split_too,
+    a_dash_is_the_standard_output,
     a_delta_leaves_out_its_base,
     arguments_that_make_no_sense,
 }
@@ -174,10 +176,57 @@ fn a_split_archive_is_joined_again(space: &Space) {
     damaged[5000] ^= 1;
     fs::write(part(2), damaged).unwrap();
     refused(&["cut.tar.002", "damaged"]);
-    // A shorter archive under the same name takes the parts of the longer one with it.
+    // A shorter archive under the same name takes the parts of the longer one with it, and a whole one.
+    fs::write(&path, "something else").unwrap();
+    space.give(&path);
     space.save(&["--split", "1MB", "app"], "cut.tar");
-    assert!(part(1).exists() && !part(2).exists());
+    assert!(part(1).exists() && !part(2).exists() && !path.exists());
     space.kiln(["verify"]).arg(&path).ok();
+}
+
+fn a_delta_and_a_compressed_archive_are_split_too(space: &Space) {
+    let id = space.poem();
+    space.kiln(["tag", "app", "base:v1"]).ok();
+    space.write("two", "three fish\n".repeat(4000));
+    space
+        .build("FROM base:v1\nCOPY two /three\n")
+        .args(["-t", "child"])
+        .ok();
+    let child = space.id("child");
+    assert_ne!(child, id);
+    for (name, arguments) in [
+        ("delta", &["--base", "base:v1", "child"][..]),
+        ("zstd", &["--compress", "zstd", "child"]),
+        ("gzip", &["--compress", "gzip", "child"]),
+    ] {
+        let whole = fs::read(space.save(arguments, "whole.tar")).unwrap();
+        let size = (whole.len() / 3).to_string();
+        let path = space.save(&[&["--split", &size], arguments].concat(), name);
+        assert!(space.own().join(format!("{name}.003")).exists());
+        space.kiln(["verify"]).arg(&path).ok();
+        let store = format!("store-{name}");
+        if name == "delta" {
+            let base = space.save(&["base:v1"], "base.tar");
+            let refused = space.in_store(&store, &["load", "-i"]).arg(&path).exits(1);
+            refused.says(&["leaves out 2 layers"]);
+            space.load_in(&store, &base);
+        }
+        space.load_in(&store, &path);
+        let inspected = space.in_store(&store, &["inspect", "-f", "{{.Id}}", "child"]);
+        assert_eq!(inspected.ok().stdout, format!("{child}\n"));
+    }
+}
+
+/// As in `export`, `-` is the standard output; parts need a name.
+fn a_dash_is_the_standard_output(space: &Space) {
+    space.poem();
+    let whole = fs::read(space.save(&["app"], "whole.tar")).unwrap();
+    assert!(space.kiln(["save", "-o", "-", "app"]).stdout() == whole);
+    for arguments in [&["--split", "1MB"][..], &["--format", "oci-dir"]] {
+        let refused = space.kiln(["save", "-o", "-", "app"]).args(arguments);
+        refused.exits(2).says(&["-o F"]);
+    }
+    assert!(!space.own().join("-").exists() && !space.own().join("-.001").exists());
 }
 
 /// Into an empty store: refused without writing anything, then taken.

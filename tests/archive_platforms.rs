@@ -22,6 +22,7 @@ plain_cases! {
     lists_and_looks_at_an_index,
     names_of_an_index_come_and_go,
     attestations_travel_with_their_index,
+    artifacts_travel_with_their_index,
     attestations_that_are_damaged_or_absent,
 }
 
@@ -444,6 +445,28 @@ fn attestations_travel_with_their_index(space: &Space) {
             let left = listing(&space.own().join(store).join("blobs"));
             assert!(left.is_empty(), "{left:?}");
         }
+    }
+}
+
+/// What is in an index without being an image stays there, so that the index keeps its digest.
+fn artifacts_travel_with_their_index(space: &Space) {
+    let (descriptor, image) = image(&format!("linux/{}", host()), "beside");
+    let chart = br#"{"name":"chart"}"#.to_vec();
+    let typed = Descriptor::of("application/vnd.cncf.helm.config.v1+json", &chart);
+    let plain = Descriptor::of(kiln_oci::media_type::OCI_EMPTY, &chart);
+    for (number, config) in [typed, plain].into_iter().enumerate() {
+        let artifact = Manifest::for_layers(config, vec![]).to_bytes();
+        let beside = Descriptor::of(OCI_MANIFEST, &artifact);
+        let index = Index::of(vec![beside, descriptor.clone()]).to_bytes();
+        let documents: [&[u8]; 4] = [&image.manifest, &image.config, &artifact, &chart];
+        let archive = layout(&index, &documents, &[&image.blobs[0]]);
+        let path = space.write_in("own", "artifact.tar", &archive);
+        let store = format!("store-{number}");
+        space.load_in(&store, &path);
+        let saved = space.in_store(&store, &["save", "app"]).stdout();
+        assert_eq!(digest(&saved), Digest::of(&index).to_string());
+        let ids = space.in_store(&store, &["images", "-a", "-q"]).ok().stdout;
+        assert_eq!(ids.lines().count(), 1);
     }
 }
 

@@ -129,6 +129,10 @@ pub fn parts<T>(
             break;
         }
     }
+    // And one that was not split: `load` would take it instead of the parts.
+    if path.is_file() {
+        std::fs::remove_file(path).map_err(&failed)?;
+    }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     file(&sums_path(path), |out| {
         out.write_all(sums.to_text(&name).as_bytes())

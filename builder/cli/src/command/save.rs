@@ -10,7 +10,7 @@ use kiln_engine::archive::{self, SaveOptions, Saved};
 use kiln_oci::archive::{Format, Target};
 use kiln_oci::{LayerCompression, Platform};
 use std::io::{BufWriter, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum FormatArgument {
@@ -36,7 +36,7 @@ pub struct Arguments {
     /// Image names or IDs
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<String>,
-    /// File to write, or folder for oci-dir [default: standard output, if it is no terminal]
+    /// File to write, or folder for oci-dir; `-` for standard output, if it is no terminal [default: -]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Layout of the archive
@@ -95,10 +95,16 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Where to, unless it is standard output.
+fn file(arguments: &Arguments) -> Option<&Path> {
+    let output = arguments.output.as_deref();
+    output.filter(|path| path.as_os_str() != "-")
+}
+
 fn check(arguments: &Arguments) -> Result<(), Failure> {
     let is_folder = arguments.format == FormatArgument::OciDir;
     let is_docker = arguments.format == FormatArgument::DockerArchive;
-    let has_output = arguments.output.is_some();
+    let has_output = file(arguments).is_some();
     let wrong = [
         (is_folder && !has_output, "a folder needs -o FOLDER"),
         (
@@ -163,7 +169,7 @@ fn write(store: &Store, arguments: &Arguments, options: &SaveOptions) -> Result<
             Ok(archive::save(store, images, Target::Tar(out), options)?)
         })
     };
-    let Some(path) = &arguments.output else {
+    let Some(path) = file(arguments) else {
         if std::io::stdout().is_terminal() {
             return Err(Failure::usage("an archive is not written to a terminal")
                 .hint("name a file with -o FILE, or use a pipe"));
