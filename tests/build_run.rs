@@ -197,7 +197,13 @@ fn the_environment_is_the_images(space: &Space) {
     lines.sort_unstable();
     assert_eq!(
         lines,
-        ["HOME=/", "MINE=1", "PATH=/usr/bin:/bin", "SEEN=arg"],
+        [
+            "HOME=/",
+            "HOSTNAME=kiln",
+            "MINE=1",
+            "PATH=/usr/bin:/bin",
+            "SEEN=arg"
+        ],
         "{built}"
     );
 }

@@ -12,6 +12,7 @@ plain_cases! {
     archives_are_unpacked_only_on_demand,
     credentials_go_to_their_host_alone,
     failures_show_the_line,
+    offline_names_all_that_is_missing,
 }
 
 /// 2015-10-21T07:28:00Z
@@ -163,4 +164,18 @@ fn failures_show_the_line(space: &Space) {
         .exits(1);
     failed.says(&["Dockerfile:2", "cannot fetch", "refused"]);
     space.is_clean();
+}
+
+/// All at once, each with its line, and before anything runs.
+fn offline_names_all_that_is_missing(space: &Space) {
+    let text = "FROM scratch\nADD http://127.0.0.1:1/a /a\nADD http://127.0.0.1:1/b.git#main /b\n";
+    let refused = space.build(text).arg("--offline").exits(1);
+    refused.says(&[
+        "http://127.0.0.1:1/a is needed, and the network must not be used",
+        "Dockerfile:2",
+        "http://127.0.0.1:1/b.git",
+        "Dockerfile:3",
+        "sources are missing",
+        "without --offline",
+    ]);
 }

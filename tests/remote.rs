@@ -174,7 +174,7 @@ fn offline_asks_nothing_and_names_all_that_is_missing(space: &Space) {
         "FROM {host}/a AS a\nFROM {host}/b\nCOPY --from=a / /\nCOPY --from={host}/c / /c\n"
     );
     let failed = build(space, &text).args(["--offline"]).exits(1);
-    for name in ["a", "b"] {
+    for name in ["a", "b", "c"] {
         let missing = format!("there is no image {host}/{name} in the store");
         assert!(failed.stderr.contains(&missing), "{failed}");
     }

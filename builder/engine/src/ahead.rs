@@ -21,6 +21,7 @@ pub type Readers = BTreeMap<usize, NodeId>;
 /// When the store fails.
 pub fn readers(execution: &Execution<'_>) -> Result<Readers, StoreError> {
     let plan = execution.plan;
+    let images = images(&plan.graph);
     let mut readers = Readers::new();
     for node in plan
         .graph
@@ -28,13 +29,13 @@ pub fn readers(execution: &Execution<'_>) -> Result<Readers, StoreError> {
         .iter()
         .filter(|node| plan.wanted[node.id.0])
     {
-        let below = below(&node.op).filter(|below| image_of(&plan.graph, *below).is_some());
+        let below = below(&node.op).filter(|below| images[below.0].is_some());
         let below = match below {
             Some(below) if is_executed(execution, node)? => Some(below),
             _ => None,
         };
         for read in read_for_key(&node.op).into_iter().chain(below) {
-            if let Some(image) = image_of(&plan.graph, read) {
+            if let Some(image) = images[read.0] {
                 readers.entry(image.0).or_insert(node.id);
             }
         }
@@ -82,15 +83,18 @@ fn below(op: &Op) -> Option<NodeId> {
     }
 }
 
-/// The image at the bottom of a file system.
-fn image_of(graph: &StageGraph, mut node: NodeId) -> Option<NodeId> {
-    loop {
-        node = match &graph.node(node).op {
-            Op::Image { .. } => return Some(node),
-            Op::Scratch | Op::Context { .. } => return None,
-            Op::Copy(copy) => copy.base,
-            Op::Run(run) => run.base,
-            Op::MakeDirectory { base, .. } => *base,
-        };
+/// By node the image at the bottom of its file system. What a node stands on comes before it.
+fn images(graph: &StageGraph) -> Vec<Option<NodeId>> {
+    let mut images: Vec<Option<NodeId>> = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        let below = |base: NodeId| images.get(base.0).copied().flatten();
+        images.push(match &node.op {
+            Op::Image { .. } => Some(node.id),
+            Op::Scratch | Op::Context { .. } => None,
+            Op::Copy(copy) => below(copy.base),
+            Op::Run(run) => below(run.base),
+            Op::MakeDirectory { base, .. } => below(*base),
+        });
     }
+    images
 }

@@ -21,6 +21,9 @@ pub enum BuildError {
     /// Images that the store does not hold.
     #[error("{} not in the store", if .0.len() == 1 { "an image is" } else { "images are" })]
     MissingImages(Vec<MissingImage>),
+    /// Addresses and repositories that only the network has, which must not be used.
+    #[error("sources are not in the store")]
+    MissingSources(Vec<MissingSource>),
     /// A step failed.
     #[error("{}", .0.title)]
     Step(Box<StepFailure>),
@@ -72,6 +75,15 @@ pub struct MissingImage {
     pub problem: Option<String>,
     /// What a person can do about it.
     pub hint: Option<String>,
+}
+
+/// A source of `ADD` that is not there.
+#[derive(Debug)]
+pub struct MissingSource {
+    /// Why not.
+    pub error: FetchError,
+    /// The place that asks.
+    pub span: Option<Span>,
 }
 
 /// A step that failed.

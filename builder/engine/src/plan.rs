@@ -7,7 +7,7 @@ mod sources;
 
 use crate::check;
 use crate::event::EventKind;
-use crate::failure::BuildError;
+use crate::failure::{BuildError, MissingSource};
 use crate::options::{BuildOptions, ContextSource};
 use crate::output::Output;
 use crate::platforms::{self, Target};
@@ -121,6 +121,9 @@ pub fn plan(session: &Session, options: &BuildOptions) -> Result<Plan, BuildErro
     let fetches = Fetches::default();
     let access = Access::of(session, options);
     fetches.look(access, keys::wanted_remotes(&graph, &wanted));
+    if session.offline {
+        refuse_missing(access, &graph, &wanted, &fetches)?;
+    }
     let derived = keys::derived(&graph, &definitions, &digests, &fetches);
     Ok(Plan {
         graph,
@@ -209,6 +212,31 @@ fn warn_of_unknown_filters(session: &Session, options: &BuildOptions, graph: &St
             ));
         }
     }
+}
+
+/// Without the network a build with a source that is not there cannot end well: all of them are told before anything runs.
+fn refuse_missing(
+    access: Access<'_>,
+    graph: &StageGraph,
+    wanted: &[bool],
+    fetches: &Fetches,
+) -> Result<(), BuildError> {
+    let nodes = graph.nodes.iter().filter(|node| wanted[node.id.0]);
+    let of_node = |node| {
+        keys::remotes(node)
+            .into_iter()
+            .map(move |remote| (node, remote))
+    };
+    let missing = nodes.flat_map(of_node).filter_map(|(node, remote)| {
+        let error = fetches.get(access, &remote).err()?;
+        let span = node.span;
+        Some(MissingSource { error, span })
+    });
+    let missing: Vec<_> = missing.collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(BuildError::MissingSources(missing))
 }
 
 /// `--from` is about the first stage, which the target may not need.

@@ -15,6 +15,7 @@ mod load;
 mod login;
 mod logout;
 mod man;
+mod progress;
 mod prune;
 mod pull;
 mod push;

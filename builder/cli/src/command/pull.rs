@@ -1,8 +1,8 @@
 //! `kiln pull`: images from registries.
 
+use crate::command::progress::Shown;
 use crate::environment::Globals;
 use crate::failure::Failure;
-use crate::render::Progress;
 use crate::{table, transfer};
 use clap::Args;
 use kiln_cache::Store;
@@ -18,21 +18,11 @@ pub struct Arguments {
     /// What the image is for, such as linux/arm64 [default: this machine]
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<String>,
-    /// How progress is shown
-    #[arg(
-        long,
-        value_enum,
-        default_value = "auto",
-        env = "KILN_PROGRESS",
-        hide_env = true
-    )]
-    progress: Progress,
     /// Pull all tags of the repositories
     #[arg(short, long)]
     all_tags: bool,
-    /// Print the names alone
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 /// Pulls.
@@ -48,11 +38,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         Reference::parse(name).map_err(|error| Failure::usage(format!("{name}: {error}")))
     });
     let references = references.collect::<Result<Vec<_>, _>>()?;
-    let progress = if arguments.quiet {
-        Progress::Quiet
-    } else {
-        arguments.progress
-    };
+    let progress = arguments.shown.progress();
     if arguments.all_tags
         && let Some(named) = references
             .iter()
@@ -73,7 +59,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
             references.iter().map(pull).collect::<Result<Vec<_>, _>>()
         })?;
         for pulled in pulled {
-            report(&pulled, arguments.quiet);
+            report(&pulled, arguments.shown.quiet);
         }
     }
     Ok(())

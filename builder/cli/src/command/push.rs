@@ -1,8 +1,8 @@
 //! `kiln push`: images to registries.
 
+use crate::command::progress::Shown;
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
-use crate::render::Progress;
 use crate::{session, table, transfer};
 use clap::{Args, ValueEnum};
 use kiln_engine::remote::{Form, MediaTypes, PushOptions, Pushed, push};
@@ -45,18 +45,8 @@ pub struct Arguments {
     /// Write digest, size and media type to a file, as JSON
     #[arg(long, value_name = "FILE", conflicts_with = "all_tags")]
     metadata_file: Option<PathBuf>,
-    /// How progress is shown
-    #[arg(
-        long,
-        value_enum,
-        default_value = "auto",
-        env = "KILN_PROGRESS",
-        hide_env = true
-    )]
-    progress: Progress,
-    /// Print the name alone
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 /// Pushes.
@@ -64,11 +54,7 @@ pub struct Arguments {
 /// # Errors
 /// When the image is not there, or the registry refuses it.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let progress = if arguments.quiet {
-        Progress::Quiet
-    } else {
-        arguments.progress
-    };
+    let progress = arguments.shown.progress();
     for options in arguments.what(globals)? {
         let pushed = transfer::shown(globals, progress, |remote, store| {
             push(remote, store, &options)
@@ -118,7 +104,7 @@ impl Arguments {
             });
             write(file, &format!("{document:#}\n"))?;
         }
-        if self.quiet {
+        if self.shown.quiet {
             table::line(&pushed.reference.to_string());
             return Ok(());
         }

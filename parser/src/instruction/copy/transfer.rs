@@ -151,7 +151,7 @@ impl Transfer {
         }
         let mut inline = Vec::with_capacity(self.inline.len());
         for doc in &self.inline {
-            if !file_name(&doc.name).is_some_and(|name| !name.contains('/')) {
+            if file_name(&doc.name).is_none_or(|name| name.contains('/')) {
                 let message = format!("a heredoc cannot make the file {}", doc.name);
                 let help = "its name is that of a file: name folders in the destination";
                 return Err(line.error(code::SOURCE, message).with_help(help));

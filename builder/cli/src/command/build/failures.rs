@@ -7,7 +7,7 @@ use crate::render::{Progress, Sink};
 use crate::signals;
 use kiln_engine::chain_of_causes;
 use kiln_engine::export::ExportError;
-use kiln_engine::failure::{BuildError, MissingImage, StepError, StepFailure};
+use kiln_engine::failure::{BuildError, MissingImage, MissingSource, StepError, StepFailure};
 use kiln_engine::options::BuildOptions;
 use kiln_engine::source::fetch::error::FetchError;
 use kiln_parser::diagnostic::{Diagnostic, Severity};
@@ -64,6 +64,7 @@ pub(super) fn failure(
     match error {
         BuildError::Dockerfile(diagnostics) => wrong(options, &diagnostics),
         BuildError::MissingImages(images) => missing_images(options, &images),
+        BuildError::MissingSources(sources) => missing_sources(options, &sources),
         BuildError::Step(failure) => step_failure(options, &failure),
         BuildError::Cancelled => Failure::new(
             watch.kind(),
@@ -105,6 +106,21 @@ fn fetch_failure(error: &FetchError) -> Failure {
     }
 }
 
+fn missing_sources(options: &BuildOptions, sources: &[MissingSource]) -> Failure {
+    let points = sources.iter().map(|missing| {
+        let message = chain_of_causes(&missing.error);
+        let span = missing.span.unwrap_or_default();
+        diagnostics::point(source(options), &message, span, "", &[], color())
+    });
+    let details = points.collect::<Vec<_>>().join("\n\n");
+    let hints: BTreeSet<String> = sources
+        .iter()
+        .filter_map(|missing| missing.error.hint())
+        .collect();
+    let failure = Failure::new(Kind::Build, "sources are missing").details(details);
+    hints.into_iter().fold(failure, Failure::hint)
+}
+
 fn missing_images(options: &BuildOptions, images: &[MissingImage]) -> Failure {
     let mut details = Vec::new();
     for image in images {
@@ -124,7 +140,12 @@ fn missing_images(options: &BuildOptions, images: &[MissingImage]) -> Failure {
     let name = images
         .first()
         .map_or("NAME", |image| image.reference.as_str());
-    let plain = name.split([':', '@']).next().unwrap_or(name);
+    // a port's colon is followed by a slash
+    let end = name.find('@').unwrap_or(name.len());
+    let base = name[..end].rfind('/').map_or(0, |slash| slash + 1);
+    let plain = name[base..end]
+        .find(':')
+        .map_or(&name[..end], |colon| &name[..base + colon]);
     let message = if images.len() == 1 {
         "a base image is missing"
     } else {

@@ -2,6 +2,7 @@
 
 use super::Flag;
 use crate::failure::{Failure, Kind};
+use crate::command::progress::Shown;
 use crate::render::Progress;
 use crate::table;
 use kiln_engine::Built;
@@ -9,18 +10,8 @@ use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 pub struct Show {
-    /// How progress is shown
-    #[arg(
-        long,
-        value_enum,
-        default_value = "auto",
-        env = "KILN_PROGRESS",
-        hide_env = true
-    )]
-    progress: Progress,
-    /// Print the image ID and nothing else
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    shown: Shown,
     /// Write the image ID to a file
     #[arg(long, value_name = "FILE")]
     iidfile: Option<PathBuf>,
@@ -29,11 +20,7 @@ pub struct Show {
 impl Show {
     /// The renderer that was asked for.
     pub fn progress(&self) -> Progress {
-        if self.quiet {
-            Progress::Quiet
-        } else {
-            self.progress
-        }
+        self.shown.progress()
     }
 }
 
@@ -47,7 +34,7 @@ impl Flag for Show {
                 )
             })?;
         }
-        if self.quiet {
+        if self.shown.quiet {
             table::line(&built.id.to_string());
         }
         Ok(())
