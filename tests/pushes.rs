@@ -11,6 +11,7 @@ use crate::support::{Kiln, Space, plain_cases};
 plain_cases! {
     a_build_tells_what_the_registry_has,
     an_index_goes_on_with_all_that_it_names,
+    one_platform_of_several_goes_out_alone,
     all_tags_are_pulled,
 }
 
@@ -122,6 +123,21 @@ fn an_index_goes_on_with_all_that_it_names(space: &Space) {
     let elsewhere = format!("{}/copy:v1", three.host);
     let failed = space.kiln(["push", &name, &elsewhere]).exits(1);
     failed.says(&["the index lists an image for linux/arm64"]);
+}
+
+fn one_platform_of_several_goes_out_alone(space: &Space) {
+    let registry = Registry::start(Guard::Open);
+    space.two_platforms();
+    let to = format!("{}/app:arm", registry.host);
+    let push = |platform: &str| space.kiln(["push", "--platform", platform, "app", &to]);
+    push("linux/arm64").ok();
+    let sent = registry.manifest_of("app/manifests/arm");
+    let sent: Value = serde_json::from_slice(&sent).unwrap();
+    assert!(sent["manifests"].is_null(), "{sent}");
+    space.in_store("other", &["pull", "-q", &to]).ok();
+    let is_for = ["inspect", "-f", "{{.Architecture}}", &to];
+    assert_eq!(space.in_store("other", &is_for).ok().stdout, "arm64\n");
+    push("linux/s390x").exits(1).says(&["linux/s390x"]);
 }
 
 fn all_tags_are_pulled(space: &Space) {

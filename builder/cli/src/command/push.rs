@@ -6,7 +6,7 @@ use crate::failure::{Failure, Kind};
 use crate::{session, table, transfer};
 use clap::{Args, ValueEnum};
 use kiln_engine::remote::{Form, MediaTypes, PushOptions, Pushed, push};
-use kiln_oci::{LayerCompression, Reference};
+use kiln_oci::{LayerCompression, Platform, Reference};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -27,6 +27,9 @@ pub struct Arguments {
     /// Where to [default: the image's own name]
     #[arg(value_name = "DESTINATION", conflicts_with = "all_tags")]
     destination: Option<String>,
+    /// Push the image for this platform alone [default: all of them with their index]
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
     /// Push all tags of the repository IMAGE
     #[arg(short, long)]
     all_tags: bool,
@@ -80,15 +83,22 @@ impl Arguments {
             Reference::parse(name).map_err(|error| Failure::usage(format!("{name}: {error}")))
         };
         if self.all_tags {
-            return all_tags(globals, &parse(&self.image)?, form);
+            let tags = all_tags(globals, &parse(&self.image)?)?;
+            let options = |to: Reference| self.options(to.to_string(), to, form);
+            return Ok(tags.into_iter().map(options).collect());
         }
         let to = parse(self.destination.as_deref().unwrap_or(&self.image))
             .map_err(|failure| failure.hint("say where to: kiln push IMAGE DESTINATION"))?;
-        Ok(vec![PushOptions {
-            image: self.image.clone(),
+        Ok(vec![self.options(self.image.clone(), to, form)])
+    }
+
+    fn options(&self, image: String, to: Reference, form: Form) -> PushOptions {
+        PushOptions {
+            image,
+            platform: self.platform.clone(),
             to,
             form,
-        }])
+        }
     }
 
     fn report(&self, pushed: &Pushed) -> Result<(), Failure> {
@@ -123,7 +133,7 @@ impl Arguments {
     }
 }
 
-fn all_tags(globals: &Globals, of: &Reference, form: Form) -> Result<Vec<PushOptions>, Failure> {
+fn all_tags(globals: &Globals, of: &Reference) -> Result<Vec<Reference>, Failure> {
     let images = session::reading(globals)?.images()?;
     let mut tags: Vec<Reference> = images
         .into_iter()
@@ -138,12 +148,7 @@ fn all_tags(globals: &Globals, of: &Reference, form: Form) -> Result<Vec<PushOpt
             format!("the store has no tag of {}", of.familiar_name()),
         ));
     }
-    let options = |to: Reference| PushOptions {
-        image: to.to_string(),
-        to,
-        form,
-    };
-    Ok(tags.into_iter().map(options).collect())
+    Ok(tags)
 }
 
 fn write(file: &Path, text: &str) -> Result<(), Failure> {

@@ -103,6 +103,7 @@ impl Exporter for Named {
         for to in names {
             let options = PushOptions {
                 image: named.to_string(),
+                platform: None,
                 to: to.clone(),
                 form,
             };

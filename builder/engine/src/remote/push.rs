@@ -11,7 +11,7 @@ mod send;
 use std::time::Instant;
 
 use kiln_cache::Store;
-use kiln_oci::{Descriptor, Digest, Index, LayerCompression, Reference, media_type};
+use kiln_oci::{Descriptor, Digest, Index, LayerCompression, Platform, Reference, media_type};
 
 use crate::event::{EventKind, Events};
 use crate::remote::platform::is_image;
@@ -58,6 +58,8 @@ impl Default for Form {
 pub struct PushOptions {
     /// The name, id or digest of the image or index in the store.
     pub image: String,
+    /// The image of several that goes out, alone; none for all of them with their index.
+    pub platform: Option<Platform>,
     /// Where to.
     pub to: Reference,
     /// In which form.
@@ -116,7 +118,14 @@ pub fn push(remote: &Remote, store: &Store, options: &PushOptions) -> Result<Pus
         form: options.form,
         begun: Instant::now(),
     };
-    let named = store.find_named(&options.image)?;
+    let named = match &options.platform {
+        None => store.find_named(&options.image)?,
+        Some(platform) => {
+            store
+                .find_image_for(&options.image, platform)?
+                .manifest_digest
+        }
+    };
     match store.index(&named)? {
         Some(bytes) => push.index(&named, &bytes),
         None => push.image(&named),
