@@ -122,7 +122,7 @@ fn words_are_expanded_by_the_rules(space: &Space) {
 fn a_frontend_with_its_own_language_is_told(space: &Space) {
     let foreign = "# syntax=example.com/mopy:1\n# check=error=true\nFROM scratch\nLABEL a=1\n";
     let built = space.build(foreign).ok();
-    built.says(&["warning[DF0033]", "example.com/mopy:1", "Dockerfile:1"]);
+    built.says(&["warning[DF0034]", "example.com/mopy:1", "Dockerfile:1"]);
     let own = foreign.replace("example.com/mopy", "docker/dockerfile");
-    space.build(&own).ok().never_says(&["DF0033"]);
+    space.build(&own).ok().never_says(&["DF0034"]);
 }

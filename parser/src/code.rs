@@ -60,4 +60,19 @@ pub const UNKNOWN_OWNER: &str = "DF0033";
 /// An option of `# check=` that is none.
 pub const CHECK_OPTION: &str = "DF0031";
 /// `# syntax=` names a frontend with a language of its own.
-pub const FRONTEND: &str = "DF0033";
+pub const FRONTEND: &str = "DF0034";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_code_is_one_of_its_kind() {
+        let source = include_str!("code.rs");
+        let codes = source.lines().filter(|line| line.starts_with("pub const "));
+        let codes: Vec<&str> = codes.filter_map(|line| line.split('"').nth(1)).collect();
+        let different: BTreeSet<&str> = codes.iter().copied().collect();
+        assert!(codes.len() > 20);
+        assert_eq!(codes.len(), different.len());
+    }
+}
