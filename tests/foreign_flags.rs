@@ -26,7 +26,6 @@ fn harmless_flags_are_warned_about(space: &Space) {
         "--builder=x",
         "-D",
         "--layers=false",
-        "--cache-from=type=registry,ref=x",
         "--security-opt=seccomp=unconfined",
         "--snapshot-mode=redo",
         "--cache=true",

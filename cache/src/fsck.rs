@@ -149,7 +149,9 @@ impl Store {
         findings.extend(
             records
                 .into_iter()
-                .filter(|(_, diff_id)| !whole.contains(diff_id))
+                .filter(|(_, diff_id)| {
+                    !whole.contains(diff_id) && !rows.fetchable.contains(diff_id)
+                })
                 .map(|(key, _)| Finding::DanglingRecord(key)),
         );
         let has = |digest: &Digest| whole.contains(digest);

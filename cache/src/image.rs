@@ -111,7 +111,10 @@ impl Store {
         self.pin(&named.collect::<Vec<Digest>>())?;
         for &(_, digest, _) in &layers {
             // the tar can be made from the blob
-            if !self.has_blob(&digest)? && !self.has_origin(&digest)? {
+            if !self.has_blob(&digest)?
+                && !self.has_origin(&digest)?
+                && !self.is_offered(&digest)?
+            {
                 return Err(StoreError::Missing { digest }.into());
             }
         }

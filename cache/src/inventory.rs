@@ -73,7 +73,7 @@ pub(crate) struct Rows {
     pub(crate) layers: BTreeMap<Digest, LayerRow>,
     pub(crate) views: BTreeMap<(String, Digest), ViewRow>,
     pub(crate) images: BTreeMap<Digest, ImageRow>,
-    /// Blobs that a repository holds.
+    /// Blobs that a repository holds, and tars that can be made from them.
     pub(crate) fetchable: BTreeSet<Digest>,
     pub(crate) indexes: BTreeMap<Digest, IndexRow>,
     /// What living processes hold.
@@ -201,8 +201,11 @@ impl Rows {
         let held = read_held(connection)?;
         rows.images = read_images(connection, &held)?;
         rows.indexes = read_indexes(connection, &held)?;
-        let mut origins =
-            connection.prepare("SELECT DISTINCT digest FROM origins WHERE digest = there")?;
+        // what a shared cache offers can be had as a tar
+        let mut origins = connection.prepare(
+            "SELECT digest FROM origins WHERE digest = there UNION \
+             SELECT diff_id FROM offered JOIN origins ON digest = blob AND there = blob",
+        )?;
         rows.fetchable = origins
             .query_map([], |row| digest(row, 0))?
             .collect::<rusqlite::Result<_>>()?;

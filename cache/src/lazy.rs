@@ -50,6 +50,11 @@ pub trait BlobSource: Debug + Send + Sync {
         grown: &(dyn Fn() + Sync),
     ) -> Result<(), BringError>;
 
+    /// Whether what a place (one of [`RemoteBlob::repositories`]) offers can be had now.
+    fn reaches(&self, _place: &str) -> bool {
+        true
+    }
+
     /// Whether to stop waiting for others.
     fn is_cancelled(&self) -> bool;
 }

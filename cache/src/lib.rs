@@ -58,6 +58,7 @@ pub mod memo;
 pub mod path;
 pub mod prune;
 pub mod record;
+pub mod shared;
 pub mod store;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -85,6 +86,7 @@ pub use lazy::{BlobSource, RemoteBlob};
 pub use memo::MemoBundle;
 pub use prune::{PruneOptions, PruneReport};
 pub use record::Record;
+pub use shared::{SharedCache, SharedLayer, SharedMemo};
 pub use store::{KeyLock, OpenOptions, Store};
 pub use tree::{Tree, tree_digest};
 pub use view::{Upper, View};

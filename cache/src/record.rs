@@ -1,16 +1,17 @@
 //! Records: key -> result of one operation.
 //!
-//! A record is found by its key only while its layer is in the store. Unaware of how keys are made.
+//! A record is found by its key only while its layer is in the store, or offered by a shared cache. Unaware of how keys are made.
 
 use kiln_oci::Digest;
-use rusqlite::{OptionalExtension, Row, params_from_iter};
+use rusqlite::{OptionalExtension, Row, Transaction, params_from_iter};
+use serde::{Deserialize, Serialize};
 
 use crate::store::database::{digest, optional_digest, signed, unsigned};
 use crate::store::used::Thing;
 use crate::{Store, StoreError};
 
 /// What an operation made, and what it cost.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Digest of the operation and of its inputs' content.
     pub key: Digest,
@@ -57,14 +58,14 @@ impl Store {
         Ok(Some(record))
     }
 
-    /// Whether the record's layer is here, and from now on stays.
+    /// Whether the record's layer is here, and from now on stays, or is offered by a place that can be reached.
     fn holds(&self, record: &Record) -> Result<bool, StoreError> {
         let Some(diff_id) = record.diff_id else {
             return Ok(true);
         };
         self.pin(&[diff_id])?;
         self.touch(Thing::Layer, &diff_id);
-        self.has_blob(&diff_id)
+        Ok(self.has_blob(&diff_id)? || self.is_offered(&diff_id)?)
     }
 
     /// Writes a record; one with the same key is replaced.
@@ -72,36 +73,27 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub fn record(&self, record: &Record) -> Result<(), StoreError> {
+        self.record_all(std::iter::once(record))
+    }
+
+    /// Writes records, all or none.
+    pub(crate) fn record_all<'a>(
+        &self,
+        records: impl IntoIterator<Item = &'a Record>,
+    ) -> Result<(), StoreError> {
         self.writable()?;
-        let inputs = serde_json::to_string(&record.inputs).map_err(|_| StoreError::Damaged {
-            what: "the inputs of a record".to_owned(),
-        })?;
-        let replace = format!(
-            "INSERT OR REPLACE INTO records ({COLUMNS}, used) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
-        );
-        let cost = signed(record.cost_ms);
+        let now = self.now();
+        let mut rows = Vec::new();
+        for record in records {
+            let inputs = serde_json::to_string(&record.inputs);
+            let inputs = inputs.map_err(|_| StoreError::Damaged {
+                what: "the inputs of a record".to_owned(),
+            })?;
+            rows.push((record, inputs));
+        }
         self.database().write(|transaction| {
-            let row = (
-                record.key.as_bytes(),
-                record.definition.as_bytes(),
-                &inputs,
-                record.diff_id.map(|diff_id| *diff_id.as_bytes()),
-                record.tree.as_bytes(),
-                record.created,
-                cost,
-                record.dockerfile_line,
-                &record.title,
-                record.made,
-                self.now(),
-            );
-            transaction.prepare_cached(&replace)?.execute(row)?;
-            if let Some(diff_id) = record.diff_id {
-                let update = "UPDATE layers SET cost_ms = max(cost_ms, ?1) WHERE diff_id = ?2";
-                transaction
-                    .prepare_cached(update)?
-                    .execute((cost, diff_id.as_bytes()))?;
-            }
-            Ok(())
+            rows.iter()
+                .try_for_each(|(record, inputs)| insert(transaction, record, inputs, now))
         })
     }
 
@@ -162,6 +154,39 @@ impl Store {
             rows.collect()
         })
     }
+}
+
+fn insert(
+    transaction: &Transaction<'_>,
+    record: &Record,
+    inputs: &str,
+    now: i64,
+) -> rusqlite::Result<()> {
+    let replace = format!(
+        "INSERT OR REPLACE INTO records ({COLUMNS}, used) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+    );
+    let cost = signed(record.cost_ms);
+    let row = (
+        record.key.as_bytes(),
+        record.definition.as_bytes(),
+        inputs,
+        record.diff_id.map(|diff_id| *diff_id.as_bytes()),
+        record.tree.as_bytes(),
+        record.created,
+        cost,
+        record.dockerfile_line,
+        &record.title,
+        record.made,
+        now,
+    );
+    transaction.prepare_cached(&replace)?.execute(row)?;
+    if let Some(diff_id) = record.diff_id {
+        let update = "UPDATE layers SET cost_ms = max(cost_ms, ?1) WHERE diff_id = ?2";
+        transaction
+            .prepare_cached(update)?
+            .execute((cost, diff_id.as_bytes()))?;
+    }
+    Ok(())
 }
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Record> {

@@ -3,15 +3,17 @@
 
 use crate::annotations;
 use crate::assemble::{assemble, without_history};
-use crate::event::{EVENT_VERSION, EventKind, Outcome};
+use crate::event::{EVENT_VERSION, EventKind};
 use crate::execute::{Executed, execute};
 use crate::export::BuildResult;
 use crate::failure::BuildError;
+use crate::memo;
 use crate::options::BuildOptions;
 use crate::plan::{self, Plan, announce};
 use crate::session::Session;
+use crate::shared;
 use crate::squash::squash;
-use kiln_cache::{KeyBuilder, MemoBundle};
+use kiln_cache::{MemoBundle, StoreError};
 use kiln_oci::media_type::{OCI_INDEX, OCI_LAYER, OCI_MANIFEST};
 use kiln_oci::{Descriptor, Digest, ImageConfig, Index};
 use kiln_parser::diagnostic::Diagnostic;
@@ -46,27 +48,30 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
     for notice in &options.notices {
         session.events.warn(notice.clone());
     }
+    let joined = shared::joined(session, &options.cache_from);
+    let session = if options.cache_from.is_empty() {
+        session
+    } else {
+        &joined
+    };
     let plan = plan::plan(session, options)?;
     announce(session, &plan);
-    let looked_up =
-        !options.no_cache && options.no_cache_filter.is_empty() && options.cache_ttl.is_none();
-    let remembered = match memo_key(options, &plan) {
-        Some(memo) if looked_up => session.store.memo_get(&memo)?,
-        _ => None,
+    let (bundle, found) = match memo::recall(session, options, &plan)? {
+        Some(bundle) => (bundle, Vec::new()),
+        None => make_at_last(session, options, &plan)?,
     };
-    let (manifest, id, found) = match remembered {
-        Some(bundle) => {
-            cached_steps(session, &plan);
-            (bundle.manifest, bundle.config, Vec::new())
-        }
-        None => make(session, options, &plan)?,
-    };
+    let MemoBundle {
+        manifest,
+        config: id,
+        ..
+    } = bundle;
     if session.cancel.requested() {
         return Err(BuildError::Cancelled);
     }
     for tag in &options.tags {
         session.store.tag(tag, &manifest)?;
     }
+    let key = memo::key(options, &plan);
     let mut built = Built {
         id,
         manifest,
@@ -77,6 +82,7 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
     };
     report(session, options, &built)?;
     built.pushed = export(session, options, &built)?;
+    shared::export(session, &options.cache_to, key, &bundle)?;
     Ok(built)
 }
 
@@ -124,18 +130,35 @@ fn export(
     }))
 }
 
+/// A layer that a shared cache promised and does not have costs another attempt, without it.
+fn make_at_last(
+    session: &Session,
+    options: &BuildOptions,
+    plan: &Plan,
+) -> Result<(MemoBundle, Vec<Diagnostic>), BuildError> {
+    loop {
+        let outcome = make(session, options, plan);
+        let is_lost = |error: &BuildError| shared::forget_lost(session, error);
+        if !outcome.as_ref().is_err_and(is_lost) {
+            return outcome;
+        }
+        session.cancel.begin_again();
+    }
+}
+
 fn make(
     session: &Session,
     options: &BuildOptions,
     plan: &Plan,
-) -> Result<(Digest, Digest, Vec<Diagnostic>), BuildError> {
+) -> Result<(MemoBundle, Vec<Diagnostic>), BuildError> {
     let Executed { results, warnings } = execute(session, options, plan)?;
     let now = session.host.seconds();
     let describe = |layer: &Digest| match plan.described.get(layer) {
         Some(described) => Ok(described.clone()),
         None => {
-            let index = session.store.layer_index(layer)?;
-            Ok(Descriptor::new(OCI_LAYER, *layer, index.tar_size))
+            let missing = || StoreError::Missing { digest: *layer };
+            let size = session.store.layer_size(layer)?.ok_or_else(missing)?;
+            Ok(Descriptor::new(OCI_LAYER, *layer, size))
         }
     };
     let epoch = plan.graph.source_date_epoch;
@@ -174,10 +197,11 @@ fn make(
         scope: String::new(),
         created: now,
     };
-    if let Some(memo) = memo_key(options, plan) {
-        session.store.memo_put(&memo, &bundle)?;
+    shared::bring_home(session, &manifest)?;
+    if let Some(key) = memo::key(options, plan) {
+        session.store.memo_put(&key, &bundle)?;
     }
-    Ok((manifest, config, warnings))
+    Ok((bundle, warnings))
 }
 
 /// The image, or an index of all; with it the image ID.
@@ -198,62 +222,15 @@ fn result(
     }
 }
 
-/// Everything that decides about the image; none while something has to be fetched first.
-fn memo_key(options: &BuildOptions, plan: &Plan) -> Option<Digest> {
-    // Plain data of our own: serialising it cannot fail.
-    let text = |value: Result<Vec<u8>, serde_json::Error>| value.unwrap_or_default();
-    let mut key = KeyBuilder::new("memo")
-        .bytes("index", &[u8::from(options.makes_index())])
-        .bytes("squash", &[u8::from(options.squash)])
-        .bytes("omit-history", &[u8::from(options.omit_history)])
-        .bytes(
-            "annotations",
-            format!("{:?}", options.annotations).as_bytes(),
-        );
-    for (flag, value) in options.surroundings() {
-        key = key.bytes(flag, value.as_bytes());
-    }
-    for target in &plan.targets {
-        let stage = &plan.graph.stages[target.stage];
-        // Epoch and ids are part of every definition, and so of the files.
-        key = key
-            .input("files", plan.made_from(stage.output)?)
-            .bytes("config", &text(serde_json::to_vec(&stage.config)))
-            .bytes("base", &text(serde_json::to_vec(&stage.base_image)))
-            .bytes(
-                "author",
-                format!(
-                    "{:?} {} {}",
-                    stage.author, stage.platform, stage.image_platform
-                )
-                .as_bytes(),
-            )
-            .bytes("history", &text(serde_json::to_vec(&stage.history)));
-    }
-    Some(key.finish().0)
-}
-
-/// The memo answers for every step.
-fn cached_steps(session: &Session, plan: &Plan) {
-    for step in plan::steps(plan) {
-        session.events.send(EventKind::Finished {
-            step: step.step,
-            outcome: Outcome::Cached,
-            took_us: 0,
-            bytes: None,
-        });
-    }
-}
-
 fn report(session: &Session, options: &BuildOptions, built: &Built) -> Result<(), BuildError> {
     let mut layers = BTreeSet::new();
     for (_, image) in session.store.images_of(&built.manifest)? {
         layers.extend(session.store.image(&image)?.diff_ids);
     }
-    let sizes = layers
-        .iter()
-        .filter_map(|id| session.store.blob_path(id).metadata().ok());
-    let bytes = sizes.map(|meta| meta.len()).sum();
+    let mut bytes = 0;
+    for layer in &layers {
+        bytes += session.store.layer_size(layer)?.unwrap_or(0);
+    }
     session.events.send(EventKind::Image {
         id: built.id.to_string(),
         digest: built.manifest.to_string(),

@@ -3,7 +3,7 @@
 //! The first request stops steps and lets commits drain; the second one kills. Whoever runs a process registers how to
 //! kill it, so that a request reaches children that are blocked in the kernel.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How urgently the build should end.
@@ -22,6 +22,8 @@ type Killer = Box<dyn Fn() + Send + Sync>;
 #[derive(Default)]
 struct Inner {
     level: AtomicU8,
+    /// A step has failed.
+    failed: AtomicBool,
     next: AtomicU64,
     killers: Mutex<Vec<(u64, Killer)>>,
 }
@@ -41,10 +43,16 @@ impl Cancel {
     #[must_use]
     pub fn urgency(&self) -> Urgency {
         match self.0.level.load(Ordering::SeqCst) {
-            0 => Urgency::Continue,
-            1 => Urgency::Stop,
+            0 if !self.0.failed.load(Ordering::SeqCst) => Urgency::Continue,
+            0 | 1 => Urgency::Stop,
             _ => Urgency::Kill,
         }
+    }
+
+    /// True once a signal asked to stop, whatever failed.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.0.level.load(Ordering::SeqCst) > 0
     }
 
     /// True once anything was requested.
@@ -62,8 +70,13 @@ impl Cancel {
 
     /// Stops the other steps after one has failed; never lowers what a signal asked for.
     pub fn stop(&self) {
-        self.0.level.fetch_max(1, Ordering::SeqCst);
+        self.0.failed.store(true, Ordering::SeqCst);
         self.kill_registered();
+    }
+
+    /// Another attempt begins: what [`Cancel::stop`] said does not count any more, what a signal asked for does.
+    pub fn begin_again(&self) {
+        self.0.failed.store(false, Ordering::SeqCst);
     }
 
     /// Registers how to kill a running process for as long as the guard lives. If a request was made already, `kill` is
@@ -123,6 +136,18 @@ mod tests {
         cancel.request();
         cancel.stop();
         assert_eq!(cancel.urgency(), Urgency::Kill);
+    }
+
+    #[test]
+    fn another_attempt_forgets_failures_and_no_signal() {
+        let cancel = Cancel::default();
+        cancel.stop();
+        assert!(cancel.requested() && !cancel.is_interrupted());
+        cancel.begin_again();
+        assert!(!cancel.requested());
+        cancel.request();
+        cancel.begin_again();
+        assert!(cancel.requested() && cancel.is_interrupted());
     }
 
     #[test]

@@ -114,6 +114,26 @@ pub enum EventKind {
         /// Microseconds since it began.
         took_us: u64,
     },
+    /// A cache of `--cache-from` was read.
+    CacheRead {
+        /// Where it is.
+        place: String,
+        /// Results in it; none when there is no cache yet.
+        records: Option<usize>,
+        /// Microseconds it took.
+        took_us: u64,
+    },
+    /// A cache of `--cache-to` was written.
+    CacheWritten {
+        /// Where it is.
+        place: String,
+        /// Results in it.
+        records: usize,
+        /// Bytes of layers that it lacked.
+        sent: u64,
+        /// Microseconds it took.
+        took_us: u64,
+    },
     /// A step is being executed.
     Started {
         /// The step.

@@ -59,6 +59,15 @@ pub enum BuildError {
     /// The image is built and in the store, but could not be brought where it should go too.
     #[error("the image is built, but not written to its output")]
     Export(#[from] crate::export::ExportError),
+    /// The image is built and at its outputs, but the cache for others is not.
+    #[error("the image is built, but the cache {place} is not written")]
+    Cache {
+        /// Where it should be.
+        place: String,
+        /// Why not.
+        #[source]
+        source: crate::shared::PlaceError,
+    },
     /// The user asked to stop.
     #[error("stopped")]
     Cancelled,

@@ -3,6 +3,7 @@
 use crate::agent::AgentSource;
 use crate::annotations::Annotation;
 use crate::export::Exporter;
+use crate::shared::{CacheFrom, CacheTo};
 use kiln_oci::{Digest, Platform, Reference};
 use kiln_parser::graph::{GitSource, Network};
 use kiln_parser::inputs::Entitlement;
@@ -181,6 +182,10 @@ pub struct BuildOptions {
     pub omit_history: bool,
     /// `--squash`: one layer above the base.
     pub squash: bool,
+    /// `--cache-from`: whose results are taken, in this order.
+    pub cache_from: Vec<CacheFrom>,
+    /// `--cache-to`: who gets the results.
+    pub cache_to: Vec<CacheTo>,
     /// `--output`: where the result goes besides the store, in this order.
     pub outputs: Vec<Arc<dyn Exporter>>,
     /// `--ulimit`: name, soft and hard limit of every RUN; `u64::MAX` is unlimited.
@@ -271,6 +276,8 @@ impl BuildOptions {
             inherit_labels: true,
             omit_history: false,
             squash: false,
+            cache_from: Vec::new(),
+            cache_to: Vec::new(),
             outputs: Vec::new(),
             ulimits: Vec::new(),
             volumes: Vec::new(),

@@ -206,6 +206,7 @@ impl Store {
                         found: blob.digest,
                     });
                 }
+                self.check_offer(diff_id, blob.size)?;
                 let index = LayerIndex {
                     diff_id: *diff_id,
                     tar_size: blob.size,
@@ -238,6 +239,7 @@ impl Store {
                 found: unpacked.tar.digest,
             });
         }
+        self.check_offer(&diff_id, unpacked.tar.size)?;
         let index = LayerIndex {
             diff_id,
             tar_size: unpacked.tar.size,

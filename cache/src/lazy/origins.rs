@@ -55,7 +55,8 @@ impl Store {
 
     /// A blob of an image that some repository holds under the same digest.
     pub(crate) fn remote_blob(&self, blob: &Digest) -> Result<Option<RemoteBlob>, StoreError> {
-        let query = "SELECT max(size) FROM image_layers WHERE blob = ?1";
+        let query = "SELECT max(size) FROM (SELECT size FROM image_layers WHERE blob = ?1 \
+                     UNION ALL SELECT size FROM offered WHERE blob = ?1)";
         let size: Option<i64> = self.database().read(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             statement.query_row([blob.as_bytes()], |row| row.get(0))
@@ -102,7 +103,8 @@ impl Store {
     /// The blobs that hold a layer: as it came in, as images name it, as kiln compressed it.
     pub(crate) fn blobs_of_layer(&self, diff_id: &Digest) -> Result<Vec<Digest>, StoreError> {
         let query = "SELECT compressed FROM layers WHERE diff_id = ?1 AND compressed IS NOT NULL UNION \
-                     SELECT blob FROM image_layers WHERE diff_id = ?1 UNION SELECT digest FROM forms WHERE diff_id = ?1";
+                     SELECT blob FROM image_layers WHERE diff_id = ?1 UNION SELECT digest FROM forms WHERE diff_id = ?1 \
+                     UNION SELECT blob FROM offered WHERE diff_id = ?1";
         self.database().read(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let rows = statement.query_map([diff_id.as_bytes()], |row| digest(row, 0))?;
@@ -110,9 +112,10 @@ impl Store {
         })
     }
 
-    /// Whether images name a digest as the diff ID of a layer.
-    pub(crate) fn is_layer_of_image(&self, diff_id: &Digest) -> Result<bool, StoreError> {
-        let query = "SELECT 1 FROM image_layers WHERE diff_id = ?1 LIMIT 1";
+    /// Whether images or shared caches name a digest as the diff ID of a layer.
+    pub(crate) fn is_described_layer(&self, diff_id: &Digest) -> Result<bool, StoreError> {
+        let query = "SELECT 1 FROM image_layers WHERE diff_id = ?1 \
+                     UNION ALL SELECT 1 FROM offered WHERE diff_id = ?1 LIMIT 1";
         let found = self.database().read(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             statement

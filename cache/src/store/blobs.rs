@@ -53,7 +53,7 @@ impl Store {
     /// [`StoreError::Missing`], also when it was damaged and has been dropped; [`StoreError::Bring`] when it does not come.
     pub fn open_blob(&self, digest: &Digest) -> Result<File, StoreError> {
         if !self.verify_blob(digest)? {
-            if self.is_layer_of_image(digest)? {
+            if self.is_described_layer(digest)? {
                 self.bring_layers(&[*digest])?;
             } else {
                 self.bring_blob(digest)?;

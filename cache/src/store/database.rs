@@ -27,8 +27,8 @@ const BUSY: Duration = Duration::from_secs(60);
 /// is in a compression; `origins` which repositories hold a blob or manifest, and as what: `there` is another digest where a push
 /// compressed layers. `image_layers.size` is that of the blob. `tags.manifest` and `memos.manifest` may name an index; its children
 /// are images or indexes, here or not. `index_blobs` are what it has beside images, as far as it came along. `tags.tagged` is 0 for
-/// names of before there was the column, as is `records.made`.
-const SCHEMA: [&str; 6] = [
+/// names of before there was the column, as is `records.made`. `offered` describes layers that shared caches hold as blobs.
+const SCHEMA: [&str; 7] = [
     "
 CREATE TABLE blobs (
     digest BLOB PRIMARY KEY, size INTEGER NOT NULL, boot TEXT NOT NULL, synced INTEGER NOT NULL DEFAULT 0
@@ -83,6 +83,12 @@ CREATE TABLE index_blobs (digest BLOB NOT NULL, blob BLOB NOT NULL, PRIMARY KEY 
 ALTER TABLE tags ADD COLUMN tagged INTEGER NOT NULL DEFAULT 0;
 ",
     "ALTER TABLE records ADD COLUMN made INTEGER NOT NULL DEFAULT 0;",
+    "
+CREATE TABLE offered (
+    diff_id BLOB NOT NULL, blob BLOB NOT NULL, size INTEGER NOT NULL, tar_size INTEGER NOT NULL, PRIMARY KEY (diff_id, blob)
+) WITHOUT ROWID;
+CREATE INDEX offered_blobs ON offered (blob);
+",
 ];
 
 /// An open database; calls from several threads take turns, they last microseconds.

@@ -90,37 +90,12 @@ impl Plain {
         }
     }
 
-    /// What comes from a registry or goes to one: all that ended, and what takes long from time to time.
-    fn registry(&mut self, kind: &EventKind) {
-        match kind {
-            EventKind::Resolved {
-                reference,
-                digest,
-                took_us,
-            } => self.say(&transfers::resolved(reference, digest, *took_us)),
-            EventKind::Transfer {
-                direction,
-                repository,
-                blob,
-                done,
-                total,
-                took_us,
-                ended,
-            } => {
-                let transfer = Transfer {
-                    direction: *direction,
-                    repository,
-                    blob,
-                    total: *total,
-                    took_us: *took_us,
-                };
-                if *ended {
-                    self.say(&transfer.line());
-                } else if self.is_due(blob, *took_us) {
-                    self.say(&transfer.state(*done));
-                }
-            }
-            _ => {}
+    /// A transfer is told of when it has ended, and from time to time while it takes long.
+    fn transfer(&mut self, transfer: &Transfer<'_>) {
+        if transfer.ended {
+            self.say(&transfer.line());
+        } else if self.is_due(transfer.blob, transfer.took_us) {
+            self.say(&transfer.state());
         }
     }
 
@@ -155,6 +130,12 @@ impl Plain {
 impl Renderer for Plain {
     fn handle(&mut self, event: &Event) {
         self.steps.note(event);
+        if let Some(transfer) = Transfer::of(&event.kind) {
+            self.transfer(&transfer);
+        }
+        if let Some(line) = transfers::line(&event.kind) {
+            self.say(&line);
+        }
         match &event.kind {
             EventKind::Source {
                 title,
@@ -190,10 +171,11 @@ impl Renderer for Plain {
                 bytes,
                 ..
             } => self.image(self.steps.image(event.at_us, tags, id, *layers, *bytes)),
-            EventKind::Resolved { .. } | EventKind::Transfer { .. } => {
-                self.registry(&event.kind);
-            }
-            EventKind::Begun { .. }
+            EventKind::Resolved { .. }
+            | EventKind::Transfer { .. }
+            | EventKind::CacheRead { .. }
+            | EventKind::CacheWritten { .. }
+            | EventKind::Begun { .. }
             | EventKind::Planned { .. }
             | EventKind::Log { .. }
             | EventKind::Committed { .. } => {}

@@ -125,8 +125,8 @@ impl Terminal {
         }
     }
 
-    fn transfer(&mut self, transfer: &Transfer<'_>, done: u64, ended: bool) {
-        if ended {
+    fn transfer(&mut self, transfer: &Transfer<'_>) {
+        if transfer.ended {
             if let Some(bar) = self.transfers.remove(transfer.blob) {
                 bar.finish_and_clear();
                 self.screen.remove(&bar);
@@ -144,7 +144,7 @@ impl Terminal {
                 bar.set_message(clip(&printable(&transfer.title(), false), WIDTH));
                 bar
             });
-        bar.set_position(done);
+        bar.set_position(transfer.done);
     }
 
     fn image(&self, (name, lines): (String, [String; 3])) {
@@ -158,6 +158,12 @@ impl Terminal {
 impl Renderer for Terminal {
     fn handle(&mut self, event: &Event) {
         self.steps.note(event);
+        if let Some(transfer) = Transfer::of(&event.kind) {
+            self.transfer(&transfer);
+        }
+        if let Some(line) = transfers::line(&event.kind) {
+            self.say(line);
+        }
         match &event.kind {
             EventKind::Started { step, because } => self.start(*step, because.as_deref()),
             EventKind::Finished {
@@ -187,30 +193,11 @@ impl Renderer for Terminal {
                 bytes,
                 ..
             } => self.image(self.steps.image(event.at_us, tags, id, *layers, *bytes)),
-            EventKind::Resolved {
-                reference,
-                digest,
-                took_us,
-            } => self.say(transfers::resolved(reference, digest, *took_us)),
-            EventKind::Transfer {
-                direction,
-                repository,
-                blob,
-                done,
-                total,
-                ended,
-                took_us,
-            } => {
-                let transfer = Transfer {
-                    direction: *direction,
-                    repository,
-                    blob,
-                    total: *total,
-                    took_us: *took_us,
-                };
-                self.transfer(&transfer, *done, *ended);
-            }
-            EventKind::Source { .. }
+            EventKind::Resolved { .. }
+            | EventKind::Transfer { .. }
+            | EventKind::CacheRead { .. }
+            | EventKind::CacheWritten { .. }
+            | EventKind::Source { .. }
             | EventKind::Begun { .. }
             | EventKind::Planned { .. }
             | EventKind::Log { .. }

@@ -1,7 +1,7 @@
-//! What transfers from and to registries look like, for all renderers. Unaware of terminals.
+//! What comes from registries and shared caches or goes to them, as all renderers show it. Unaware of terminals.
 
 use crate::units;
-use kiln_engine::event::Direction;
+use kiln_engine::event::{Direction, EventKind};
 
 /// Characters of a digest's hexadecimal part that are shown.
 const SHORT: usize = 12;
@@ -15,13 +15,42 @@ pub struct Transfer<'a> {
     pub repository: &'a str,
     /// The blob's digest.
     pub blob: &'a str,
+    /// Bytes that are there.
+    pub done: u64,
     /// Bytes in all.
     pub total: u64,
+    /// All of it is there.
+    pub ended: bool,
     /// Microseconds since it began.
     pub took_us: u64,
 }
 
-impl Transfer<'_> {
+impl<'a> Transfer<'a> {
+    /// The transfer of an event that tells of one.
+    pub fn of(kind: &'a EventKind) -> Option<Self> {
+        let EventKind::Transfer {
+            direction,
+            repository,
+            blob,
+            done,
+            total,
+            ended,
+            took_us,
+        } = kind
+        else {
+            return None;
+        };
+        Some(Transfer {
+            direction: *direction,
+            repository,
+            blob,
+            done: *done,
+            total: *total,
+            ended: *ended,
+            took_us: *took_us,
+        })
+    }
+
     /// While it goes on: `pulling 0123456789ab`.
     pub fn title(&self) -> String {
         let verb = match self.direction {
@@ -32,8 +61,8 @@ impl Transfer<'_> {
     }
 
     /// The same with how far it is: `pulling 0123456789ab of …: 3.1 MB of 7.2 MB`.
-    pub fn state(&self, done: u64) -> String {
-        let (done, total) = (units::bytes(done), units::bytes(self.total));
+    pub fn state(&self) -> String {
+        let (done, total) = (units::bytes(self.done), units::bytes(self.total));
         format!("{}: {done} of {total}", self.title())
     }
 
@@ -58,7 +87,41 @@ impl Transfer<'_> {
     }
 }
 
-/// What a name means: `app:v1 is sha256:…`.
-pub fn resolved(reference: &str, digest: &str, took_us: u64) -> String {
-    format!("{reference} is {digest} ({})", units::duration(took_us))
+/// One line about what a registry or a shared cache said; none for other events.
+pub fn line(kind: &EventKind) -> Option<String> {
+    let (text, took_us) = match kind {
+        EventKind::Resolved {
+            reference,
+            digest,
+            took_us,
+        } => (format!("{reference} is {digest}"), took_us),
+        EventKind::CacheRead {
+            place,
+            records,
+            took_us,
+        } => {
+            let text = match records {
+                Some(records) => {
+                    format!("cache {place} has {}", units::counted(*records, "result"))
+                }
+                None => format!("cache {place} is not there yet"),
+            };
+            (text, took_us)
+        }
+        EventKind::CacheWritten {
+            place,
+            records,
+            sent,
+            took_us,
+        } => {
+            let sent = match sent {
+                0 => "nothing new".to_owned(),
+                sent => format!("{} sent", units::bytes(*sent)),
+            };
+            let records = units::counted(*records, "result");
+            (format!("cache {place} holds {records}, {sent}"), took_us)
+        }
+        _ => return None,
+    };
+    Some(format!("{text} ({})", units::duration(*took_us)))
 }

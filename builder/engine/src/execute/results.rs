@@ -199,8 +199,7 @@ impl Execution<'_> {
     }
 
     fn layer_bytes(&self, diff_id: Option<&Digest>) -> u64 {
-        diff_id
-            .and_then(|id| self.session.store.blob_path(id).metadata().ok())
-            .map_or(0, |meta| meta.len())
+        let size = diff_id.map(|id| self.session.store.layer_size(id));
+        size.and_then(Result::ok).flatten().unwrap_or(0)
     }
 }

@@ -18,26 +18,30 @@ impl Attributes {
     }
 
     /// Takes the value of a key; an empty one is none.
-    pub(super) fn take(&mut self, key: &str) -> Option<String> {
+    pub(crate) fn take(&mut self, key: &str) -> Option<String> {
         self.0.remove(key).filter(|value| !value.is_empty())
     }
 
     /// Takes a truth value, as Go reads them.
-    pub(super) fn flag(&mut self, key: &str, default: bool) -> Result<bool, ExportError> {
+    pub(crate) fn flag(&mut self, key: &str, default: bool) -> Result<bool, ExportError> {
         match self.take(key).as_deref() {
             None => Ok(default),
             Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
             Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
-            Some(value) => Err(wrong(key, value, "expected true or false")),
+            Some(value) => Err(ExportError::value(key, value, "expected true or false")),
         }
     }
 
     /// Takes `compression` and `compression-level`.
-    pub(super) fn compression(&mut self) -> Result<Option<LayerCompression>, ExportError> {
+    pub(crate) fn compression(&mut self) -> Result<Option<LayerCompression>, ExportError> {
         let Some(mut text) = self.take("compression") else {
             return match self.take("compression-level") {
                 None => Ok(None),
-                Some(level) => Err(wrong("compression-level", &level, "it needs compression=…")),
+                Some(level) => Err(ExportError::value(
+                    "compression-level",
+                    &level,
+                    "it needs compression=…",
+                )),
             };
         };
         if text == "uncompressed" {
@@ -48,7 +52,7 @@ impl Attributes {
         }
         let parsed = text.parse().map(Some);
         parsed.map_err(|error: kiln_oci::compression::LayerCompressionError| {
-            wrong("compression", &text, &error.to_string())
+            ExportError::value("compression", &text, &error.to_string())
         })
     }
 
@@ -68,26 +72,30 @@ impl Attributes {
 
     /// Refuses keys that a kind does not know.
     pub(super) fn check(&self, kind: &Kind) -> Result<(), ExportError> {
-        let is_known = |key: &str| {
-            let annotation = kind.keys.contains(&ANNOTATION)
-                && (key.starts_with("annotation.") || key.starts_with("annotation-manifest."));
-            kind.keys.contains(&key) || annotation
+        let has_annotations = kind.keys.contains(&ANNOTATION);
+        let is_annotation = |key: &String| {
+            key.starts_with("annotation.") || key.starts_with("annotation-manifest.")
         };
-        match self.0.keys().find(|key| !is_known(key)) {
-            None => Ok(()),
-            Some(key) => Err(ExportError::unknown(
-                format!("key of type {}", kind.name),
-                key,
-                kind.keys.iter().copied(),
-            )),
-        }
+        let named = self
+            .0
+            .keys()
+            .filter(|key| !(has_annotations && is_annotation(key)));
+        known(named, &format!("key of type {}", kind.name), kind.keys)
+    }
+
+    /// Refuses all keys but these; `what` says what they are keys of.
+    pub(crate) fn only(&self, what: &str, keys: &[&str]) -> Result<(), ExportError> {
+        known(self.0.keys(), what, keys)
     }
 }
 
-fn wrong(key: &str, value: &str, problem: &str) -> ExportError {
-    ExportError::Value {
-        key: key.to_owned(),
-        value: value.to_owned(),
-        problem: problem.to_owned(),
+fn known<'a>(
+    mut given: impl Iterator<Item = &'a String>,
+    what: &str,
+    keys: &[&str],
+) -> Result<(), ExportError> {
+    match given.find(|key| !keys.contains(&key.as_str())) {
+        None => Ok(()),
+        Some(key) => Err(ExportError::unknown(what, key, keys.iter().copied())),
     }
 }

@@ -94,7 +94,7 @@ pub enum ExportError {
 
 impl ExportError {
     /// For a name that is not among `known`.
-    pub(super) fn unknown<'a>(
+    pub(crate) fn unknown<'a>(
         what: impl Into<String>,
         name: &str,
         known: impl Iterator<Item = &'a str>,
@@ -103,6 +103,15 @@ impl ExportError {
             what: what.into(),
             name: name.to_owned(),
             suggestion: suggest::nearest(name, known).map(str::to_owned),
+        }
+    }
+
+    /// For a value that means nothing.
+    pub(crate) fn value(key: &str, value: &str, problem: &str) -> Self {
+        Self::Value {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            problem: problem.to_owned(),
         }
     }
 

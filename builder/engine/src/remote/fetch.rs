@@ -45,7 +45,10 @@ impl BlobSource for RegistrySource {
                 )
                 .into());
             };
-            let reference = Reference::parse(repository)?;
+            // a shared cache that is in no registry and that this build does not name
+            let Ok(reference) = Reference::parse(repository) else {
+                continue;
+            };
             // a registry knows blobs by digest and size alone
             let descriptor = Descriptor::new("application/octet-stream", blob.digest, blob.size);
             let transfer = Transfer::start(
@@ -68,6 +71,10 @@ impl BlobSource for RegistrySource {
             }
         }
         Err(last)
+    }
+
+    fn reaches(&self, place: &str) -> bool {
+        !self.remote.is_offline() && Reference::parse(place).is_ok()
     }
 
     fn is_cancelled(&self) -> bool {

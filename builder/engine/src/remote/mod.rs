@@ -19,6 +19,7 @@ use crate::cancel::Cancel;
 use crate::event::Events;
 
 pub use fetch::RegistrySource;
+pub(crate) use fetch::Transfer;
 pub use pull::{Pulled, pull};
 pub(crate) use push::with_docker_types;
 pub use push::{Form, MediaTypes, PushOptions, Pushed, push};
@@ -66,7 +67,11 @@ impl Remote {
         Ok(self.registry()?.tags(repository)?)
     }
 
-    fn registry(&self) -> Result<&dyn Registry, RemoteError> {
+    /// Who speaks to registries.
+    ///
+    /// # Errors
+    /// Nobody: the network is not to be used.
+    pub(crate) fn registry(&self) -> Result<&dyn Registry, RemoteError> {
         self.registry.as_deref().ok_or(RemoteError::Offline)
     }
 }

@@ -9,6 +9,7 @@ use kiln_engine::chain_of_causes;
 use kiln_engine::export::ExportError;
 use kiln_engine::failure::{BuildError, MissingImage, MissingSource, StepError, StepFailure};
 use kiln_engine::options::BuildOptions;
+use kiln_engine::shared::PlaceError;
 use kiln_engine::source::fetch::error::FetchError;
 use kiln_parser::diagnostic::{Diagnostic, Severity};
 use std::collections::BTreeSet;
@@ -73,6 +74,7 @@ pub(super) fn failure(
         BuildError::Store(error) => error.into(),
         BuildError::Image(error) => error.into(),
         BuildError::Export(error) => export_failure(&error),
+        BuildError::Cache { place, source } => cache_failure(&place, &source),
         BuildError::Fetch(error) => fetch_failure(&error),
         other => Failure::new(Kind::Build, chain_of_causes(&other)),
     }
@@ -96,6 +98,21 @@ fn export_failure(error: &ExportError) -> Failure {
         format!("the output was not written: {text}"),
     );
     failure.hint("the image itself is built and in the store")
+}
+
+/// The image is there; a pipeline may still want to know that the next one will be slow.
+fn cache_failure(place: &str, error: &PlaceError) -> Failure {
+    let text = chain_of_causes(error);
+    let failure = Failure::new(
+        Kind::Environment,
+        format!("the cache {place} was not written: {text}"),
+    );
+    let failure = match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    };
+    failure
+        .hint("the image itself is built and in the store; ignore-error=true makes this a warning")
 }
 
 fn fetch_failure(error: &FetchError) -> Failure {

@@ -61,15 +61,27 @@ impl Push<'_> {
         }
         let blob = match wanted(layer, self.form) {
             None => layer.clone(),
-            Some(compression) => self.store.compressed_layer(diff_id, compression)?,
+            Some(compression) => match self.store.remembered_form(diff_id, compression)? {
+                // what the other side has is neither made nor brought here
+                Some(known) if self.has_or_takes(&known)? => {
+                    self.store.add_origin(&self.to.name(), &[known.digest])?;
+                    return Ok(known);
+                }
+                _ => self.store.compressed_layer(diff_id, compression)?,
+            },
         };
         self.send_blob(&blob)?;
         Ok(blob)
     }
 
+    /// Whether the repository has the blob, or may take it from another one.
+    fn has_or_takes(&self, blob: &Descriptor) -> Result<bool, RemoteError> {
+        Ok(self.registry.has_blob(&self.to, blob)? || self.mount(blob)?)
+    }
+
     /// Sends a blob, unless the repository has it or may take it from another one.
     fn send_blob(&self, blob: &Descriptor) -> Result<(), RemoteError> {
-        if !self.registry.has_blob(&self.to, blob)? && !self.mount(blob)? {
+        if !self.has_or_takes(blob)? {
             // an error of the store is told as such, not as one of a reader
             drop(self.store.open_blob(&blob.digest)?);
             let events = &self.remote.events;

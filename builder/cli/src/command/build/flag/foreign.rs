@@ -60,7 +60,6 @@ const fn short(short: char, flag: Foreign) -> Foreign {
 
 const NOTHING_LEFT: Answer = Accept("kiln leaves no containers behind");
 const CGROUPS: Answer = Accept("kiln sets no such limit; start it in a cgroup: systemd-run --scope -p MemoryMax=2G -p CPUQuota=200% kiln build …");
-const OWN_CACHE: Answer = Accept("the cache is the store; keep its folder between builds (--store, KILN_STORE)");
 const NO_BUILDERS: Answer = Accept("there are no builders to choose from");
 const ATTESTATIONS: Answer = Off("kiln writes no attestations, so that equal builds have equal digests");
 const NAMESPACES: Answer = Refuse("every RUN has namespaces of its own; RUN --security=insecure lifts its confinement, with --allow security.insecure");
@@ -92,8 +91,6 @@ const TABLE: &[Foreign] = &[
     of!("cgroup-parent", Needed, CGROUPS),
     of!("builder", Needed, NO_BUILDERS),
     short('D', of!("debug", Switch, Accept("KILN_LOG=debug shows what kiln does"))),
-    of!("cache-from", Needed, OWN_CACHE),
-    of!("cache-to", Needed, OWN_CACHE),
     of!("attest", Needed, ATTESTATIONS),
     of!("provenance", Switch, ATTESTATIONS),
     of!("sbom", Switch, ATTESTATIONS),
@@ -150,7 +147,6 @@ const TABLE: &[Foreign] = &[
     of!("tar-path", Needed, Refuse("kiln save -o FILE writes an archive")),
     of!("oci-layout-path", Needed, Refuse("kiln save --format oci-archive writes a layout")),
     of!("cache", Switch, KANIKO_CACHE),
-    of!("cache-repo", Needed, KANIKO_CACHE),
     of!("cache-dir", Needed, KANIKO_CACHE),
     of!("cache-copy-layers", Switch, KANIKO_CACHE),
     of!("cache-run-layers", Switch, KANIKO_CACHE),

@@ -61,6 +61,7 @@ flags! {
     label: Label,
     no_cache: NoCache,
     cache_ttl: CacheTtl,
+    shared_cache: SharedCache,
     pull: Pull,
     retry: Retry,
     build_context: BuildContext,

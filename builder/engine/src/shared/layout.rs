@@ -1,0 +1,280 @@
+//! `type=local,dest=FOLDER` and `src=FOLDER`: a cache in a folder, which is an OCI layout (OCI image specification, "Image Layout"), so
+//! that tools for registries can copy it. Unaware of what blobs hold.
+//!
+//! Files appear whole: written beside their place, then renamed. What the cache of this tag had before and nothing names any more is
+//! removed, so the folder does not grow from build to build; what others put there stays. Writers take turns by a lock on `oci-layout`.
+
+use super::{Kind, OpenBlob, Place, PlaceError, Use, format};
+use crate::export::{Attributes, ExportError};
+use crate::remote::Remote;
+use kiln_oci::media_type::OCI_MANIFEST;
+use kiln_oci::{Descriptor, Digest, Index};
+use rustix::fs::{FlockOperation, flock};
+use std::collections::BTreeSet;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub(super) const KIND: Kind = Kind {
+    name: "local",
+    from: &["src", "digest", "tag"],
+    to: &["dest", "tag"],
+    make: |attributes, used| Ok(Arc::new(Layout::of(attributes, used)?)),
+};
+
+/// The tag, as the specification has it.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+const MARK: &str = "oci-layout";
+const MARK_TEXT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+/// Larger documents are none.
+const MAX_DOCUMENT: u64 = 32 << 20;
+/// How much is copied at once.
+const PIECE: usize = 256 << 10;
+
+#[derive(Debug)]
+struct Layout {
+    folder: PathBuf,
+    tag: String,
+    /// The very manifest, whatever its tag.
+    digest: Option<Digest>,
+}
+
+impl Layout {
+    fn of(attributes: &mut Attributes, used: Use) -> Result<Self, ExportError> {
+        let key = match used {
+            Use::From => "src",
+            Use::To => "dest",
+        };
+        let Some(folder) = attributes.take(key) else {
+            let text = format!("a local cache needs its folder: {key}=…");
+            return Err(ExportError::Unsupported(text));
+        };
+        let digest = attributes.take("digest").map(|text| {
+            let parsed = text.parse();
+            parsed.map_err(|_| ExportError::value("digest", &text, "expected sha256:…"))
+        });
+        let folder = std::path::absolute(&folder).unwrap_or_else(|_| folder.into());
+        Ok(Self {
+            folder,
+            tag: attributes
+                .take("tag")
+                .unwrap_or_else(|| "latest".to_owned()),
+            digest: digest.transpose()?,
+        })
+    }
+
+    fn index(&self) -> Result<Index, PlaceError> {
+        let path = self.folder.join("index.json");
+        match read(&path) {
+            Ok(bytes) => {
+                Index::parse(&bytes).map_err(|error| PlaceError::Malformed(error.to_string()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Index::of(Vec::new())),
+            Err(source) => Err(PlaceError::io("read", path)(source)),
+        }
+    }
+
+    fn is_meant(&self, entry: &Descriptor) -> bool {
+        match &self.digest {
+            Some(digest) => entry.digest == *digest,
+            None => entry.annotation(REF_NAME) == Some(&self.tag),
+        }
+    }
+
+    fn blob(&self, digest: &Digest) -> PathBuf {
+        self.folder.join("blobs/sha256").join(digest.hex())
+    }
+
+    fn checked(&self, digest: &Digest) -> Result<Vec<u8>, PlaceError> {
+        let path = self.blob(digest);
+        let bytes = read(&path).map_err(PlaceError::io("read", path))?;
+        if Digest::of(&bytes) != *digest {
+            return Err(PlaceError::Damaged(*digest));
+        }
+        Ok(bytes)
+    }
+
+    /// Makes the folder a layout, if it is none, and waits until no other process writes it.
+    fn lock(&self) -> Result<File, PlaceError> {
+        let (blobs, mark) = (self.folder.join("blobs/sha256"), self.folder.join(MARK));
+        fs::create_dir_all(&blobs).map_err(PlaceError::io("make", blobs))?;
+        if !mark.exists() {
+            write(&mark, &mut &*MARK_TEXT)?;
+        }
+        let opened = File::open(&mark).map_err(PlaceError::io("open", &mark))?;
+        let locked = flock(&opened, FlockOperation::LockExclusive);
+        locked.map_err(|error| PlaceError::io("lock", mark)(error.into()))?;
+        Ok(opened)
+    }
+
+    /// Removes what only a replaced cache had.
+    fn clean(&self, replaced: &[Descriptor], kept: &Index) -> Result<(), PlaceError> {
+        let mut named = BTreeSet::new();
+        for entry in &kept.manifests {
+            self.name_all(entry, &mut named, 0);
+        }
+        for entry in replaced {
+            let Ok(manifest) = self.checked(&entry.digest) else {
+                continue;
+            };
+            let blobs = format::blobs(&manifest);
+            let own = if blobs.is_empty() {
+                None
+            } else {
+                Some(entry.digest)
+            };
+            let digests = blobs.into_iter().map(|blob| blob.digest).chain(own);
+            for digest in digests.filter(|digest| !named.contains(digest)) {
+                let path = self.blob(&digest);
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(PlaceError::io("remove", path)(error));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every digest that is written in a document of the layout, or in one that it names. More than it needs does no harm.
+    fn name_all(&self, entry: &Descriptor, named: &mut BTreeSet<Digest>, depth: usize) {
+        const MAX_DEPTH: usize = 4;
+        if !named.insert(entry.digest) || depth > MAX_DEPTH {
+            return;
+        }
+        let Ok(bytes) = self.checked(&entry.digest) else {
+            return;
+        };
+        if let Ok(index) = Index::parse(&bytes) {
+            let below = index.manifests.iter();
+            below.for_each(|below| self.name_all(below, named, depth + 1));
+        }
+        if let Ok(manifest) = kiln_oci::Manifest::parse(&bytes) {
+            named.extend(
+                manifest
+                    .layers
+                    .iter()
+                    .chain([&manifest.config])
+                    .map(|blob| blob.digest),
+            );
+        }
+    }
+}
+
+impl Place for Layout {
+    fn name(&self) -> String {
+        self.folder.display().to_string()
+    }
+
+    fn origin(&self) -> String {
+        format!("oci-layout://{}", self.folder.display())
+    }
+
+    fn is_near(&self) -> bool {
+        true
+    }
+
+    fn manifest(&self, _: &Remote) -> Result<Option<Vec<u8>>, PlaceError> {
+        let index = self.index()?;
+        let entry = index.manifests.iter().find(|entry| self.is_meant(entry));
+        entry.map(|entry| self.checked(&entry.digest)).transpose()
+    }
+
+    fn document(&self, _: &Remote, blob: &Descriptor) -> Result<Vec<u8>, PlaceError> {
+        self.checked(&blob.digest)
+    }
+
+    fn has(&self, _: &Remote, blob: &Descriptor, _: &[String]) -> Result<bool, PlaceError> {
+        let found = self.blob(&blob.digest).symlink_metadata();
+        Ok(found.is_ok_and(|found| found.is_file() && found.len() == blob.size))
+    }
+
+    fn fetch(
+        &self,
+        ways: &Remote,
+        blob: &Descriptor,
+        part: &Path,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<(), PlaceError> {
+        let path = self.blob(&blob.digest);
+        let mut from = open(&path).map_err(PlaceError::io("read", &path))?;
+        let mut to = File::create(part).map_err(PlaceError::io("write", part))?;
+        let (mut piece, mut done) = (vec![0; PIECE], 0);
+        loop {
+            if ways.cancel.requested() {
+                return Err(PlaceError::Cancelled);
+            }
+            let count = from
+                .read(&mut piece)
+                .map_err(PlaceError::io("read", &path))?;
+            if count == 0 {
+                return Ok(());
+            }
+            to.write_all(&piece[..count])
+                .map_err(PlaceError::io("write", part))?;
+            done += count as u64;
+            progress(done);
+        }
+    }
+
+    fn send(&self, _: &Remote, blob: &Descriptor, open: OpenBlob<'_>) -> Result<(), PlaceError> {
+        let path = self.blob(&blob.digest);
+        let folder = self.folder.join("blobs/sha256");
+        fs::create_dir_all(&folder).map_err(PlaceError::io("make", folder))?;
+        let mut bytes = open().map_err(PlaceError::io("read", "a layer of the store"))?;
+        write(&path, &mut bytes)
+    }
+
+    fn publish(&self, ways: &Remote, manifest: &[u8]) -> Result<(), PlaceError> {
+        let _lock = self.lock()?;
+        let mut entry = Descriptor::of(OCI_MANIFEST, manifest);
+        let annotations = [(REF_NAME.to_owned(), self.tag.clone())];
+        entry.annotations = annotations.into();
+        self.send(ways, &entry, &|| {
+            Ok(Box::new(io::Cursor::new(manifest.to_vec())))
+        })?;
+        let mut index = self.index()?;
+        let (replaced, mut kept): (Vec<_>, Vec<_>) = index
+            .manifests
+            .into_iter()
+            .partition(|entry| self.is_meant(entry));
+        kept.push(entry);
+        index.manifests = kept;
+        write(&self.folder.join("index.json"), &mut &*index.to_bytes())?;
+        self.clean(&replaced, &index)
+    }
+}
+
+/// A whole file that is no FIFO or device.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_DOCUMENT {
+        return Err(io::Error::other("it is too large"));
+    }
+    Ok(bytes)
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    File::open(path)
+}
+
+/// Beside the target, then renamed: whoever reads the name sees the whole or what was there before.
+fn write(path: &Path, bytes: &mut dyn Read) -> Result<(), PlaceError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let temporary = tempfile::Builder::new()
+        .prefix(".kiln-cache")
+        .permissions(Permissions::from_mode(0o644))
+        .tempfile_in(folder);
+    let mut temporary = temporary.map_err(PlaceError::io("make a file in", folder))?;
+    io::copy(bytes, &mut temporary).map_err(PlaceError::io("write", path))?;
+    let persisted = temporary.persist(path);
+    persisted.map_err(|error| PlaceError::io("write", path)(error.error))?;
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! Results that travel between machines: a [`SharedCache`] holds the records of a build, and says which blobs hold their layers. A
+//! store that is offered one finds those results as its own; the layers come when something needs them ([`crate::lazy`]).
+//!
+//! Unaware of where caches are kept and how their bytes come. A place is a text that a [`BlobSource`](crate::BlobSource) understands:
+//! `registry/path`, or what the engine calls a folder.
+//!
+//! # Format
+//!
+//! JSON: `version`, `keys` ([`KEY_VERSION`](crate::KEY_VERSION)), `layers`, `records`, `memos`. A cache of other versions holds
+//! nothing that could be found, and counts as empty. Documents of images are texts, because their bytes decide about their digests.
+
+mod gather;
+mod offer;
+#[cfg(test)]
+mod tests;
+
+pub use offer::Offered;
+
+use std::collections::BTreeSet;
+
+use kiln_oci::Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::{KEY_VERSION, MemoBundle, Record};
+
+/// Version of the format; it goes up when a field changes its meaning.
+const VERSION: u32 = 1;
+
+/// What one build made, for others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedCache {
+    version: u32,
+    keys: u64,
+    /// The layers of the records, sorted by diff ID.
+    pub layers: Vec<SharedLayer>,
+    /// Results of steps, sorted by key.
+    pub records: Vec<Record>,
+    /// Whole builds.
+    pub memos: Vec<SharedMemo>,
+}
+
+/// A layer, and the blob that holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedLayer {
+    /// Digest of its tar.
+    pub diff_id: Digest,
+    /// Bytes of its tar.
+    pub tar_size: u64,
+    /// The blob.
+    pub blob: Digest,
+    /// Bytes of the blob.
+    pub size: u64,
+    /// How the blob is compressed: `none`, `gzip:6`, `zstd:3`.
+    pub compression: String,
+}
+
+/// The outcome of a build, found again by a digest of all that went into it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedMemo {
+    /// That digest.
+    pub key: Digest,
+    /// The outcome.
+    pub bundle: MemoBundle,
+    /// Manifest and config of each image.
+    pub images: Vec<(String, String)>,
+    /// The index of the images, where the outcome is one.
+    pub index: Option<String>,
+}
+
+/// Which results of a build a cache gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Those whose layers are in the image, and those without a layer.
+    #[default]
+    Min,
+    /// All.
+    Max,
+}
+
+impl SharedCache {
+    pub(crate) fn new(
+        layers: Vec<SharedLayer>,
+        records: Vec<Record>,
+        memos: Vec<SharedMemo>,
+    ) -> Self {
+        Self {
+            version: VERSION,
+            keys: KEY_VERSION,
+            layers,
+            records,
+            memos,
+        }
+    }
+
+    /// Reads one; `None` for one that another version of kiln wrote.
+    ///
+    /// # Errors
+    /// It is no such document.
+    pub fn parse(bytes: &[u8]) -> Result<Option<Self>, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Versions {
+            version: u32,
+            keys: u64,
+        }
+        let Versions { version, keys } = serde_json::from_slice(bytes)?;
+        if (version, keys) != (VERSION, KEY_VERSION) {
+            return Ok(None);
+        }
+        serde_json::from_slice(bytes).map(Some)
+    }
+
+    /// The same bytes for equal caches.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // plain data with texts as keys: serialising it cannot fail
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Whether these results are all here: writing them would only take others away.
+    #[must_use]
+    pub fn covers(&self, records: &[Record], memo: Option<&SharedMemo>) -> bool {
+        let result = |record: &Record| (record.key, record.diff_id, record.tree);
+        let own: BTreeSet<_> = self.records.iter().map(result).collect();
+        let has_memo = |memo: &SharedMemo| self.memos.contains(memo);
+        records.iter().all(|record| own.contains(&result(record))) && memo.is_none_or(has_memo)
+    }
+
+    /// Forgets layers that cannot be had, and what was made with them.
+    pub fn retain_layers(&mut self, is_there: impl Fn(&SharedLayer) -> bool) {
+        self.layers.retain(is_there);
+        let left: BTreeSet<Digest> = self.layers.iter().map(|layer| layer.diff_id).collect();
+        let is_whole = |record: &Record| record.diff_id.is_none_or(|id| left.contains(&id));
+        self.records.retain(is_whole);
+    }
+}

@@ -1,0 +1,279 @@
+//! Results of one store are found in another, and their layers come when they are needed.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use kiln_oci::{Descriptor, Digest, ImageConfig, LayerCompression, Manifest, Platform, media_type};
+use tempfile::TempDir;
+
+use super::{Mode, SharedCache};
+use crate::lazy::BringError;
+use crate::tests::{item, store, tar};
+use crate::{
+    BlobSource, KeyBuilder, MemoBundle, PruneOptions, Record, RemoteBlob, Store, StoreError,
+};
+use kiln_oci::tarfile::Kind;
+
+const PLACE: &str = "folder:/cache";
+
+/// A place with blobs, which can be out of reach.
+#[derive(Debug, Default)]
+struct Place {
+    blobs: BTreeMap<Digest, Vec<u8>>,
+    is_away: bool,
+}
+
+impl BlobSource for Place {
+    fn bring(
+        &self,
+        blob: &RemoteBlob,
+        part: &Path,
+        grown: &(dyn Fn() + Sync),
+    ) -> Result<(), BringError> {
+        assert_eq!(blob.repositories, [PLACE]);
+        std::fs::write(part, self.blobs.get(&blob.digest).ok_or("nothing there")?)?;
+        grown();
+        Ok(())
+    }
+
+    fn reaches(&self, place: &str) -> bool {
+        place == PLACE && !self.is_away
+    }
+
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
+
+fn key(name: &str) -> Digest {
+    KeyBuilder::new("test")
+        .bytes("name", name.as_bytes())
+        .finish()
+        .0
+}
+
+fn record(name: &str, diff_id: Option<Digest>) -> Record {
+    Record {
+        key: key(name),
+        definition: key("definition"),
+        inputs: vec![("files below".to_owned(), key("below"))],
+        diff_id,
+        tree: key(name),
+        created: 7,
+        made: 8,
+        cost_ms: 9,
+        dockerfile_line: 1,
+        title: name.to_owned(),
+    }
+}
+
+/// A store with an image of one layer, another layer, and a record of each; what it shares.
+struct Maker {
+    _dir: TempDir,
+    store: Store,
+    layers: [Digest; 2],
+    bundle: MemoBundle,
+}
+
+fn maker() -> Maker {
+    let (dir, store) = store();
+    let mut layers = Vec::new();
+    for name in ["in-image", "of-a-stage"] {
+        let tar = tar(&[item(name, Kind::File, "content")]);
+        let diff_id = Digest::of(&tar);
+        store
+            .ingest_layer(&mut &tar[..], &diff_id, tar.len() as u64, &diff_id)
+            .unwrap();
+        store.record(&record(name, Some(diff_id))).unwrap();
+        layers.push(diff_id);
+    }
+    store.record(&record("nothing", None)).unwrap();
+    let mut config = ImageConfig::new(&Platform::host());
+    config.rootfs.diff_ids = vec![layers[0]];
+    let config = config.to_bytes();
+    let size = store.layer_size(&layers[0]).unwrap().unwrap();
+    let descriptors = vec![Descriptor::new(media_type::OCI_LAYER, layers[0], size)];
+    let manifest =
+        Manifest::for_layers(Descriptor::of(media_type::OCI_CONFIG, &config), descriptors);
+    let (manifest, config) = store.put_image(&manifest.to_bytes(), &config).unwrap();
+    let records = ["in-image", "of-a-stage", "nothing", "forgotten"]
+        .map(key)
+        .to_vec();
+    let bundle = MemoBundle {
+        manifest,
+        config,
+        records,
+        scope: String::new(),
+        created: 7,
+    };
+    Maker {
+        _dir: dir,
+        store,
+        layers: [layers[0], layers[1]],
+        bundle,
+    }
+}
+
+impl Maker {
+    fn share(&self, mode: Mode, place: &mut Place) -> SharedCache {
+        let records = self.store.records_to_share(&self.bundle, mode).unwrap();
+        let compression = LayerCompression::gzip();
+        let mut blobs = Vec::new();
+        for diff_id in records.iter().filter_map(|record| record.diff_id) {
+            let blob = self.store.compressed_layer(&diff_id, compression).unwrap();
+            let mut bytes = Vec::new();
+            self.store
+                .open_blob(&blob.digest)
+                .unwrap()
+                .read_to_end(&mut bytes)
+                .unwrap();
+            place.blobs.insert(blob.digest, bytes);
+            blobs.push((diff_id, blob));
+        }
+        let memo = self.store.memo_to_share(key("memo"), &self.bundle).unwrap();
+        self.store
+            .shared_cache(records, &blobs, compression, memo.into_iter().collect())
+            .unwrap()
+    }
+}
+
+#[test]
+fn results_are_found_elsewhere_and_layers_come_when_they_are_needed() {
+    let (maker, mut place) = (maker(), Place::default());
+    let shared = maker.share(Mode::Max, &mut place);
+    let shared = SharedCache::parse(&shared.to_bytes()).unwrap().unwrap();
+    let (_dir, store) = store();
+    let store = store.with_source(Arc::new(place));
+    let offered = store.offer(PLACE, &shared).unwrap();
+    assert_eq!((offered.new, offered.records), (3, 3));
+    assert_eq!(
+        store.offer(PLACE, &shared).unwrap().new,
+        2,
+        "two layers are still not here"
+    );
+    for name in ["in-image", "of-a-stage", "nothing"] {
+        let (there, here) = (maker.store.lookup(&key(name)), store.lookup(&key(name)));
+        assert_eq!(there.unwrap(), here.unwrap());
+    }
+    assert!(store.memo_get(&key("memo")).unwrap().is_none());
+    store.offer_images(&shared.memos[0]).unwrap();
+    store
+        .memo_put(&key("memo"), &shared.memos[0].bundle)
+        .unwrap();
+    assert_eq!(store.memo_get(&key("memo")).unwrap().unwrap(), maker.bundle);
+    assert!(!store.has_blob(&maker.layers[0]).unwrap());
+    let known = store
+        .remembered_form(&maker.layers[0], LayerCompression::gzip())
+        .unwrap();
+    assert_eq!(
+        known.unwrap().digest,
+        shared
+            .layers
+            .iter()
+            .find(|layer| layer.diff_id == maker.layers[0])
+            .unwrap()
+            .blob
+    );
+    assert!(store.layer(&maker.layers[0]).is_ok() && store.has_blob(&maker.layers[0]).unwrap());
+    assert_eq!(store.fsck(false).unwrap(), []);
+}
+
+#[test]
+fn the_least_cache_has_the_layers_of_the_image() {
+    let (maker, mut place) = (maker(), Place::default());
+    let least = maker.share(Mode::Min, &mut place);
+    let titles: Vec<&str> = least
+        .records
+        .iter()
+        .map(|record| record.title.as_str())
+        .collect();
+    assert!(titles.len() == 2 && titles.contains(&"in-image") && titles.contains(&"nothing"));
+    assert_eq!(least.layers.len(), 1);
+    let most = maker.share(Mode::Max, &mut place);
+    assert!(most.covers(&least.records, None) && !least.covers(&most.records, None));
+    assert!(least.covers(&[], most.memos.first()));
+}
+
+#[test]
+fn what_is_out_of_reach_is_a_miss() {
+    let (maker, mut place) = (maker(), Place::default());
+    let shared = maker.share(Mode::Max, &mut place);
+    let (_dir, store) = store();
+    let away = store.with_source(Arc::new(Place {
+        is_away: true,
+        ..Place::default()
+    }));
+    away.offer(PLACE, &shared).unwrap();
+    assert_eq!(away.lookup(&key("in-image")).unwrap(), None);
+    assert!(away.lookup(&key("nothing")).unwrap().is_some());
+    assert!(away.offer_images(&shared.memos[0]).is_err());
+    // a place that does not have what it says
+    let empty = store.with_source(Arc::new(Place::default()));
+    assert!(empty.lookup(&key("in-image")).unwrap().is_some());
+    assert!(matches!(
+        empty.layer(&maker.layers[0]),
+        Err(StoreError::Bring { .. })
+    ));
+    assert!(empty.forget_offer(&maker.layers[0]).unwrap());
+    assert_eq!(empty.lookup(&key("in-image")).unwrap(), None);
+    assert!(!empty.forget_offer(&maker.layers[0]).unwrap());
+}
+
+#[test]
+fn a_layer_of_another_size_than_was_said_is_refused() {
+    let (maker, mut place) = (maker(), Place::default());
+    let mut shared = maker.share(Mode::Min, &mut place);
+    shared.layers[0].tar_size += 512;
+    let (_dir, store) = store();
+    let store = store.with_source(Arc::new(place));
+    store.offer(PLACE, &shared).unwrap();
+    assert!(matches!(
+        store.layer(&maker.layers[0]),
+        Err(StoreError::SizeMismatch { .. })
+    ));
+}
+
+#[test]
+fn a_prune_keeps_what_images_are_made_of() {
+    let (maker, mut place) = (maker(), Place::default());
+    let shared = maker.share(Mode::Max, &mut place);
+    let (_dir, store) = store();
+    let store = store.with_source(Arc::new(place));
+    store.offer(PLACE, &shared).unwrap();
+    store.offer_images(&shared.memos[0]).unwrap();
+    let bundle = &shared.memos[0].bundle;
+    store
+        .tag(
+            &kiln_oci::Reference::parse("app").unwrap(),
+            &bundle.manifest,
+        )
+        .unwrap();
+    store
+        .prune(PruneOptions {
+            cache: true,
+            ..PruneOptions::default()
+        })
+        .unwrap();
+    assert_eq!(store.lookup(&key("of-a-stage")).unwrap(), None);
+    assert!(store.layer(&maker.layers[1]).is_err());
+    assert!(store.layer(&maker.layers[0]).is_ok());
+}
+
+#[test]
+fn caches_of_other_versions_are_none() {
+    let text =
+        String::from_utf8(SharedCache::new(Vec::new(), Vec::new(), Vec::new()).to_bytes()).unwrap();
+    assert!(SharedCache::parse(text.as_bytes()).unwrap().is_some());
+    for (from, to) in [
+        ("\"version\":1", "\"version\":2"),
+        ("\"keys\":", "\"keys\":1"),
+    ] {
+        assert_eq!(
+            SharedCache::parse(text.replace(from, to).as_bytes()).unwrap(),
+            None
+        );
+    }
+    assert!(SharedCache::parse(b"{}").is_err());
+}
