@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use crate::support::bucket::{Bucket, KEY, SECRET};
 use crate::support::registry::{Fault, Guard, Registry};
 use crate::support::{Finished, Kiln, Space, cases, plain_cases};
 
@@ -27,6 +28,8 @@ plain_cases! {
     no_network_no_cache,
     errors_may_be_warnings,
     words_that_mean_nothing,
+    object_storage_holds_caches,
+    keys_of_storage_are_told_to_nobody,
 }
 
 const STAGES: &str = "FROM tools AS made\nRUN echo made > /made; echo more > /more\nCOPY word /word\nFROM scratch\nCOPY --from=made /made /made\n";
@@ -515,4 +518,88 @@ fn words_that_mean_nothing(space: &Space) {
         .exits(2);
         refused.says(&[flag, why]);
     }
+}
+
+const COPIES: &str =
+    "FROM scratch AS first\nCOPY word /\nFROM scratch\nCOPY --from=first word /again\n";
+
+fn in_bucket(bucket: &Bucket, more: &str) -> Vec<String> {
+    let endpoint = &bucket.endpoint;
+    let place = format!(
+        "type=s3,bucket=ci,endpoint_url={endpoint},use_path_style=true,prefix=kiln/,name=main"
+    );
+    let from = ["--cache-from".to_owned(), place.clone()];
+    let to = ["--cache-to".to_owned(), format!("{place},mode=max{more}")];
+    [from, to].concat()
+}
+
+fn with_key(space: &Space, machine: &str, flags: &[String]) -> Kiln {
+    space.write("word", "word");
+    let build = on(space, machine, COPIES, flags);
+    build
+        .env("AWS_ACCESS_KEY_ID", KEY)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET)
+}
+
+fn object_storage_holds_caches(space: &Space) {
+    let bucket = Bucket::start();
+    let flags = |more: &str| in_bucket(&bucket, more);
+    let build = |machine: &str, flags: &[String]| with_key(space, machine, flags);
+    bucket.fault("PUT", 503);
+    let first = build("one", &flags("")).ok();
+    first.says(&["is not there yet", "holds 2 results"]);
+    let paths: Vec<String> = bucket.objects().into_keys().collect();
+    assert_eq!(paths.len(), 5, "{paths:?}");
+    assert!(paths.contains(&"/ci/kiln/manifests/main".to_owned()));
+    let blobs = paths
+        .iter()
+        .filter(|path| path.starts_with("/ci/kiln/blobs/sha256"));
+    assert_eq!(blobs.count(), 4);
+    bucket.asked();
+    let second = build("two", &flags("")).ok();
+    assert_eq!(counts(&second), (0, 2), "{second}");
+    second.says(&["nothing new"]);
+    assert_eq!(id_on(space, "one"), id_on(space, "two"));
+    let asked = bucket.asked();
+    let of = |method: &str| {
+        asked
+            .iter()
+            .filter(|asked| asked.starts_with(method))
+            .count()
+    };
+    // to read: manifest, records, the image's layer, which is taken home; to write: both again, and a look at each layer
+    assert_eq!((of("GET"), of("HEAD"), of("PUT")), (5, 2, 0), "{asked:?}");
+    // What the bucket's own rules removed is put there again.
+    let layer = bucket
+        .objects()
+        .into_iter()
+        .find(|(path, bytes)| path.contains("blobs") && bytes.starts_with(&[0x1f, 0x8b]));
+    bucket.remove(&layer.unwrap().0);
+    build("one", &flags("")).ok().never_says(&["nothing new"]);
+    assert_eq!(bucket.objects().len(), 5);
+}
+
+fn keys_of_storage_are_told_to_nobody(space: &Space) {
+    let bucket = Bucket::start();
+    let flags = |more: &str| in_bucket(&bucket, more);
+    let build = |machine: &str, flags: &[String]| with_key(space, machine, flags);
+    // The wrong key: no cache, and nobody is told the secret.
+    let mut given = flags(",ignore-error=true");
+    given.iter_mut().for_each(|flag| {
+        if flag.starts_with("type") {
+            flag.push_str(",access_key_id=other,secret_access_key=hush-hush")
+        }
+    });
+    let failed = build("three", &given).ok();
+    failed.says(&["is not used", "was not written", "SignatureDoesNotMatch"]);
+    failed.never_says(&["hush-hush", SECRET, "X-Amz"]);
+    given[1].push_str(",mode=max");
+    build("three", &given).exits(2).never_says(&["hush-hush"]);
+    let without = on(space, "four", COPIES, &flags(""));
+    without.exits(2).says(&["AWS_ACCESS_KEY_ID"]);
+    let mut offline = flags(",ignore-error=true");
+    offline.push("--offline".to_owned());
+    build("four", &offline)
+        .ok()
+        .says(&["the network is not used"]);
 }

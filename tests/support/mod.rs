@@ -2,6 +2,7 @@
 //! Unaware of what the cases are about.
 
 pub mod archive;
+pub mod bucket;
 pub mod disk;
 pub mod events;
 pub mod golden;

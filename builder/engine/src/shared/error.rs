@@ -25,6 +25,14 @@ pub enum PlaceError {
         #[source]
         source: std::io::Error,
     },
+    /// An object could not be read or written.
+    #[error("{key}: {why}")]
+    Object {
+        /// The object.
+        key: String,
+        /// What was said, or what broke.
+        why: String,
+    },
     /// A blob has other bytes than its digest says.
     #[error("{0} has other bytes than its name says")]
     Damaged(Digest),

@@ -6,7 +6,7 @@ use super::{CacheTo, Place, PlaceError, format};
 use crate::event::EventKind;
 use crate::failure::BuildError;
 use crate::session::Session;
-use kiln_cache::{MemoBundle, SharedMemo};
+use kiln_cache::{MemoBundle, SharedCache, SharedMemo};
 use kiln_oci::media_type::OCI_EMPTY;
 use kiln_oci::{Descriptor, Digest};
 use std::io::{self, Cursor, Read};
@@ -111,15 +111,33 @@ impl Writer<'_> {
         memo: Option<&SharedMemo>,
     ) -> Result<bool, PlaceError> {
         match read(self.place, &self.session.remote) {
-            Ok(found) => Ok(found.is_some_and(|found| found.covers(records, memo))),
+            Ok(Some(found)) => Ok(found.covers(records, memo) && self.is_whole(&found)?),
+            Ok(None) => Ok(false),
             Err(PlaceError::Other(what)) if what.starts_with("an image") => {
                 Err(PlaceError::IsImage)
             }
-            Err(PlaceError::Other(_) | PlaceError::Malformed(_) | PlaceError::Damaged(_)) => {
-                Ok(false)
-            }
+            Err(
+                PlaceError::Other(_)
+                | PlaceError::Malformed(_)
+                | PlaceError::Damaged(_)
+                | PlaceError::Object { .. },
+            ) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether all layers are there. A registry keeps what a manifest names; other places may have rules that remove what is old.
+    fn is_whole(&self, cache: &SharedCache) -> Result<bool, PlaceError> {
+        if self.place.lasts() || self.place.is_near() {
+            return Ok(true);
+        }
+        for layer in &cache.layers {
+            let blob = Descriptor::new("", layer.blob, layer.size);
+            if !self.place.has(&self.session.remote, &blob, &[])? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Sends what is lacking; the blobs, in the order of the layers, and how many bytes went.

@@ -13,6 +13,7 @@ mod format;
 mod import;
 mod layout;
 mod registry;
+mod s3;
 mod source;
 
 pub use error::PlaceError;
@@ -141,7 +142,7 @@ struct Kind {
 type Make = fn(&mut Attributes, Use) -> Result<Arc<dyn Place>, ExportError>;
 
 /// All of them, by name.
-const KINDS: [Kind; 2] = [layout::KIND, registry::KIND];
+const KINDS: [Kind; 3] = [layout::KIND, registry::KIND, s3::KIND];
 
 /// What BuildKit has and kiln has not, with what to use instead.
 const FOREIGN: [(&str, &str); 3] = [

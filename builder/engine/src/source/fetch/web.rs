@@ -381,7 +381,7 @@ fn refused(request: &Request, status: StatusCode, headers: &HeaderMap) -> Failed
 }
 
 /// The causes of an error without the address, which reqwest may show with credentials.
-fn reason(error: &reqwest::Error) -> String {
+pub(crate) fn reason(error: &reqwest::Error) -> String {
     let mut causes = Vec::new();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -420,7 +420,7 @@ pub(crate) fn interruptible<T: Send + 'static>(
     }
 }
 
-fn wait(cancel: &Cancel, pause: Duration) -> Result<(), FetchError> {
+pub(crate) fn wait(cancel: &Cancel, pause: Duration) -> Result<(), FetchError> {
     let until = std::time::Instant::now() + pause;
     while std::time::Instant::now() < until {
         if cancel.requested() {

@@ -2,6 +2,7 @@
 //! caches know stands in `kiln_engine::shared`.
 
 use super::Flag;
+use crate::environment;
 use crate::failure::Failure;
 use kiln_engine::export::{Attributes, ExportError};
 use kiln_engine::options::BuildOptions;
@@ -10,10 +11,10 @@ use kiln_parser::csv;
 
 #[derive(Debug, clap::Args)]
 pub struct SharedCache {
-    /// Cache whose results are used: NAME in a registry, or type=registry|local,ref=NAME|src=FOLDER,… (may be repeated)
+    /// Cache whose results are used: NAME in a registry, or type=registry|local|s3,ref=NAME|src=FOLDER|bucket=NAME,… (may be repeated)
     #[arg(long, value_name = "CACHE")]
     cache_from: Vec<String>,
-    /// Cache that gets the results, mode=max all of them: NAME in a registry, or type=registry|local,ref=NAME|dest=FOLDER,mode=min|max,…
+    /// Cache that gets the results, mode=max all of them: NAME in a registry, or type=registry|local|s3,ref=NAME|dest=FOLDER|bucket=NAME,mode=min|max,…
     /// (may be repeated)
     #[arg(long, value_name = "CACHE")]
     cache_to: Vec<String>,
@@ -21,6 +22,17 @@ pub struct SharedCache {
     #[arg(long, value_name = "NAME")]
     cache_repo: Vec<String>,
 }
+
+/// What a cache in S3 takes from the environment where the flag does not say it, as docker does.
+const OF_ENVIRONMENT: [(&str, &str); 7] = [
+    ("access_key_id", "AWS_ACCESS_KEY_ID"),
+    ("secret_access_key", "AWS_SECRET_ACCESS_KEY"),
+    ("session_token", "AWS_SESSION_TOKEN"),
+    ("region", "AWS_REGION"),
+    ("region", "AWS_DEFAULT_REGION"),
+    ("bucket", "AWS_BUCKET"),
+    ("endpoint_url", "AWS_ENDPOINT_URL"),
+];
 
 /// One cache as the command line has it.
 type Pairs = Vec<(String, String)>;
@@ -59,12 +71,13 @@ fn each(
     options: &mut BuildOptions,
     make: impl Fn(Pairs, &mut BuildOptions) -> Result<(), ExportError>,
 ) -> Result<(), Failure> {
-    let wrong = |why: String| Failure::usage(format!("{flag} {text}: {why}"));
+    let shown = without_secrets(text);
+    let wrong = |why: String| Failure::usage(format!("{flag} {shown}: {why}"));
     for pairs in caches(text).map_err(wrong)? {
         let kind = pairs.iter().find(|(key, _)| key == "type");
         match kind.and_then(|(_, kind)| foreign(kind)) {
             Some(instead) => {
-                let notice = format!("{flag} {text} has no effect: {instead}");
+                let notice = format!("{flag} {shown} has no effect: {instead}");
                 options.notices.push(notice);
             }
             None => make(pairs, options).map_err(|error| wrong(error.to_string()))?,
@@ -84,8 +97,35 @@ fn caches(text: &str) -> Result<Vec<Pairs>, String> {
         Some((key, value)) => Ok(pair(&key.trim().to_lowercase(), value)),
         None => Err(format!("{field} is not KEY=VALUE")),
     };
-    let pairs: Result<Pairs, String> = fields.iter().map(split).collect();
-    Ok(vec![pairs?])
+    let mut pairs = fields.iter().map(split).collect::<Result<Pairs, String>>()?;
+    if pairs.contains(&pair("type", "s3")) {
+        add_environment(&mut pairs);
+    }
+    Ok(vec![pairs])
+}
+
+/// The key is one thing: all of it comes from the flag, or all of it from the environment.
+fn add_environment(pairs: &mut Pairs) {
+    let has = |pairs: &Pairs, key: &str| pairs.iter().any(|(given, _)| given == key);
+    let has_key = has(pairs, "access_key_id");
+    for (key, variable) in OF_ENVIRONMENT {
+        let is_of_key = matches!(key, "secret_access_key" | "session_token");
+        if has(pairs, key) || (is_of_key && has_key) {
+            continue;
+        }
+        if let Some(value) = environment::variable(variable).filter(|value| !value.is_empty()) {
+            pairs.push(pair(key, &value));
+        }
+    }
+}
+
+/// For messages.
+fn without_secrets(text: &str) -> String {
+    let shown = text.split(',').map(|field| match field.split_once('=') {
+        Some((key, _)) if key.contains("secret") || key.contains("token") => format!("{key}=…"),
+        _ => field.to_owned(),
+    });
+    shown.collect::<Vec<_>>().join(",")
 }
 
 fn pair(key: &str, value: &str) -> (String, String) {
