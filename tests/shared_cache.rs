@@ -236,6 +236,15 @@ fn a_push_takes_layers_from_the_cache(space: &Space) {
         1,
         "the records"
     );
+    // one that knows the layer from a folder has to send it
+    on(space, "one", text, &to_folder(space, "")).ok();
+    let other = Registry::start(Guard::Open);
+    let mut flags = from_folder(space);
+    flags.extend([
+        "-o".to_owned(),
+        format!("type=registry,name={}/app", other.host),
+    ]);
+    on(space, "three", text, &flags).ok();
     let manifest: Value =
         serde_json::from_slice(&registry.manifest_of("app/manifests/v1")).unwrap();
     assert_eq!(

@@ -110,7 +110,10 @@ impl Push<'_> {
     fn mount(&self, blob: &Descriptor) -> Result<bool, RemoteError> {
         let here = self.to.name();
         for (repository, there) in self.store.origins(&blob.digest)? {
-            let from = Reference::parse(&repository)?;
+            // a shared cache may be in no registry
+            let Ok(from) = Reference::parse(&repository) else {
+                continue;
+            };
             let may =
                 there == blob.digest && repository != here && from.registry == self.to.registry;
             if may && self.registry.mount_blob(&self.to, &from, &blob.digest)? {
