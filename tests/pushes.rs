@@ -13,6 +13,7 @@ plain_cases! {
     an_index_goes_on_with_all_that_it_names,
     one_platform_of_several_goes_out_alone,
     all_tags_are_pulled,
+    machines_push_without_a_name,
 }
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -164,4 +165,29 @@ fn all_tags_are_pulled(space: &Space) {
         .kiln(["pull", "-a", &missing])
         .exits(1)
         .says(&["is not in"]);
+}
+
+/// As pipelines do that build each platform on a machine of its own, and name the index at the end.
+fn machines_push_without_a_name(space: &Space) {
+    let registry = Registry::start(Guard::Open);
+    let made = space.own().join("made.json");
+    let output = format!(
+        "type=image,name={}/app,push-by-digest=true,name-canonical=true,push=true",
+        registry.host
+    );
+    let built = build(space).args(["-o", &output, "--metadata-file"]);
+    let built = built.arg(&made).ok();
+    let made: Value = serde_json::from_slice(&fs::read(made).unwrap()).unwrap();
+    let digest = made["containerimage.digest"].as_str().unwrap();
+    built.says(&[&format!("{}/app@{digest}", registry.host)]);
+    let sent = registry.manifest_of(&format!("app/manifests/{digest}"));
+    assert_eq!(Digest::of(&sent).to_string(), digest);
+    let puts = registry.count("PUT", "/manifests/");
+    assert_eq!((puts, registry.count("PUT", "/manifests/latest")), (1, 0));
+    // Once more: it is there.
+    build(space).args(["-o", &output]).ok();
+    assert_eq!(registry.count("PUT", "/manifests/"), 1);
+    let tagged = output.replace("/app,", "/app:v1,");
+    let refused = build(space).args(["-o", &tagged]).exits(2);
+    refused.says(&["pushes without a tag"]);
 }

@@ -94,6 +94,7 @@ impl Arguments {
 
     fn options(&self, image: String, to: Reference, form: Form) -> PushOptions {
         PushOptions {
+            by_digest: false,
             image,
             platform: self.platform.clone(),
             to,

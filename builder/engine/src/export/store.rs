@@ -5,15 +5,18 @@ use super::{Attributes, BuildResult, ExportError, Exporter, Kind};
 use crate::remote::{Form, MediaTypes, PushOptions, push};
 use kiln_oci::Reference;
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 11] = [
     "compression",
     "compression-level",
     "force-compression",
     "name",
+    "name-canonical",
     "oci-mediatypes",
     "push",
+    "push-by-digest",
     "rewrite-timestamp",
     "store",
+    "unpack",
 ];
 
 /// `type=image`: another name, and with `push=true` a push.
@@ -51,14 +54,18 @@ struct Named {
     names: Vec<Reference>,
     /// In which form it is pushed, if it is.
     push: Option<Form>,
+    /// It is pushed without a name: whoever joins the images of several machines to an index names that.
+    by_digest: bool,
 }
 
 impl Named {
     fn of(mut attributes: Attributes, push: bool) -> Result<Box<dyn Exporter>, ExportError> {
         let push = attributes.flag("push", push)?;
-        for key in ["store", "rewrite-timestamp"] {
+        // the store finds an image by its digest anyway, and unpacks what a RUN needs
+        for key in ["name-canonical", "store", "rewrite-timestamp", "unpack"] {
             attributes.flag(key, true)?;
         }
+        let by_digest = attributes.flag("push-by-digest", false)?;
         let form = Form {
             force: attributes.flag("force-compression", false)?,
             media_types: if attributes.flag("oci-mediatypes", true)? {
@@ -70,9 +77,22 @@ impl Named {
                 .compression()?
                 .unwrap_or(Form::default().compression),
         };
-        let names = names(attributes.take("name"))?;
+        let text = attributes.take("name");
+        let given = text.clone().filter(|_| by_digest);
+        if let Some(tagged) = given
+            .iter()
+            .flat_map(|text| text.split(','))
+            .find(|name| is_tagged(name))
+        {
+            let problem = "push-by-digest=true pushes without a tag: leave it out";
+            return Err(ExportError::value("name", tagged, problem));
+        }
         let push = push.then_some(form);
-        Ok(Box::new(Self { names, push }))
+        Ok(Box::new(Self {
+            names: names(text)?,
+            push,
+            by_digest,
+        }))
     }
 }
 
@@ -85,7 +105,7 @@ impl Exporter for Named {
             .index
             .as_ref()
             .map_or(first.manifest_digest, |(digest, _)| *digest);
-        for name in &self.names {
+        for name in self.names.iter().filter(|_| !self.by_digest) {
             result.session.store.tag(name, &named)?;
         }
         let Some(form) = self.push else {
@@ -105,6 +125,7 @@ impl Exporter for Named {
                 image: named.to_string(),
                 platform: None,
                 to: to.clone(),
+                by_digest: self.by_digest,
                 form,
             };
             let pushed =
@@ -114,6 +135,11 @@ impl Exporter for Named {
         }
         Ok(())
     }
+}
+
+fn is_tagged(name: &str) -> bool {
+    let parsed = Reference::parse(name.trim());
+    parsed.is_ok_and(|name| name.tag.is_some() || name.digest.is_some())
 }
 
 /// The references of `name=`, between commas.

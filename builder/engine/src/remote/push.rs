@@ -62,6 +62,8 @@ pub struct PushOptions {
     pub platform: Option<Platform>,
     /// Where to.
     pub to: Reference,
+    /// Only by digest: no tag there is touched, that of `to` does not count.
+    pub by_digest: bool,
     /// In which form.
     pub form: Form,
 }
@@ -97,6 +99,7 @@ pub(crate) struct Push<'a> {
     pub(crate) store: &'a Store,
     pub(crate) to: Reference,
     pub(crate) form: Form,
+    by_digest: bool,
     begun: Instant,
 }
 
@@ -116,6 +119,7 @@ pub fn push(remote: &Remote, store: &Store, options: &PushOptions) -> Result<Pus
         store,
         to: options.to.clone().with_default_tag(),
         form: options.form,
+        by_digest: options.by_digest,
         begun: Instant::now(),
     };
     let named = match &options.platform {
@@ -141,7 +145,7 @@ impl Push<'_> {
             return Ok(self.pushed(known.descriptor, true));
         }
         let derived = self.send_image(&image)?;
-        self.send_manifest(&self.to, manifest, &derived)?;
+        self.send_manifest(&self.name_of(&derived.descriptor), manifest, &derived)?;
         Ok(self.pushed(derived.descriptor, false))
     }
 
@@ -162,7 +166,7 @@ impl Push<'_> {
             self.send_child(named, child)?;
         }
         let derived = self.derived_index(bytes, &before, &index);
-        self.send_manifest(&self.to, named, &derived)?;
+        self.send_manifest(&self.name_of(&derived.descriptor), named, &derived)?;
         Ok(self.pushed(derived.descriptor, false))
     }
 
@@ -226,12 +230,21 @@ impl Push<'_> {
 
     /// Whether the registry has just this under the name.
     fn is_there(&self, known: &Descriptor) -> Result<bool, RemoteError> {
-        Ok(self.registry.manifest_digest(&self.to)? == Some(known.digest))
+        let name = self.name_of(known);
+        Ok(self.registry.manifest_digest(&name)? == Some(known.digest))
+    }
+
+    /// What the manifest or index is to be called there.
+    fn name_of(&self, top: &Descriptor) -> Reference {
+        match self.by_digest {
+            true => by_digest(&self.to, top.digest),
+            false => self.to.clone(),
+        }
     }
 
     fn pushed(&self, descriptor: Descriptor, is_unchanged: bool) -> Pushed {
         Pushed {
-            reference: self.to.clone(),
+            reference: self.name_of(&descriptor),
             descriptor,
             is_unchanged,
             took_us: u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX),
