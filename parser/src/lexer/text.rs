@@ -10,7 +10,9 @@ use crate::steps;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Text<'s> {
     joined: Cow<'s, str>,
-    /// (offset in `joined`, offset in the source) where each physical line starts.
+    /// Where the first physical line starts in the source.
+    start: usize,
+    /// (offset in `joined`, offset in the source) where each further physical line starts.
     pieces: Vec<(usize, usize)>,
 }
 
@@ -19,7 +21,8 @@ impl<'s> Text<'s> {
     pub(crate) fn whole(text: &'s str, start: usize) -> Self {
         Text {
             joined: Cow::Borrowed(text),
-            pieces: vec![(0, start)],
+            start,
+            pieces: Vec::new(),
         }
     }
 
@@ -40,12 +43,11 @@ impl<'s> Text<'s> {
 
     /// The source offset of a byte of the text (or of its end).
     pub(crate) fn offset(&self, at: usize) -> usize {
-        steps::look_at(self.pieces.len().ilog2() as usize);
+        steps::look_at(self.pieces.len().checked_ilog2().unwrap_or(0) as usize);
         let after = self.pieces.partition_point(|&(joined, _)| joined <= at);
-        match self.pieces.get(after.saturating_sub(1)) {
-            Some(&(joined, source)) => source + (at - joined),
-            None => at,
-        }
+        let piece = after.checked_sub(1).and_then(|last| self.pieces.get(last));
+        let (joined, source) = piece.copied().unwrap_or((0, self.start));
+        source + (at - joined)
     }
 
     /// The source bytes of a range of the text.

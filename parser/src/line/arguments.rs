@@ -39,21 +39,24 @@ pub(super) fn read(
     escape: char,
 ) -> Result<Arguments, Diagnostic> {
     steps::look_at(rest.len());
-    let words = |slices: Vec<&str>| plain(text, slices);
     Ok(match form {
         _ if rest.is_empty() && form == Form::Pairs => Arguments::Pairs(Vec::new()),
         _ if rest.is_empty() => Arguments::default(),
-        Form::Text | Form::Trigger => words(vec![rest]),
-        Form::List => words(list(rest)),
-        Form::Quoted => words(quoted(rest, escape)),
-        Form::JsonOrText => json(text, rest)?.unwrap_or_else(|| words(vec![rest])),
-        Form::JsonOrList => json(text, rest)?.unwrap_or_else(|| words(list(rest))),
+        Form::Text | Form::Trigger => one(text, rest),
+        Form::List => plain(text, list(rest)),
+        Form::Quoted => plain(text, quoted(rest, escape)),
+        Form::JsonOrText => json(text, rest)?.unwrap_or_else(|| one(text, rest)),
+        Form::JsonOrList => json(text, rest)?.unwrap_or_else(|| plain(text, list(rest))),
         Form::Pairs => Arguments::Pairs(pairs(text, name, rest, escape)?),
         Form::Health => health(text, rest)?,
     })
 }
 
-fn plain(text: &Text<'_>, slices: Vec<&str>) -> Arguments {
+fn one(text: &Text<'_>, slice: &str) -> Arguments {
+    plain(text, std::iter::once(slice))
+}
+
+fn plain<'t>(text: &Text<'_>, slices: impl IntoIterator<Item = &'t str>) -> Arguments {
     let words = slices.into_iter().map(|slice| Word {
         text: slice.to_owned(),
         span: text.span_of(slice),
@@ -64,10 +67,8 @@ fn plain(text: &Text<'_>, slices: Vec<&str>) -> Arguments {
     }
 }
 
-fn list(rest: &str) -> Vec<&str> {
-    rest.split(is_blank)
-        .filter(|word| !word.is_empty())
-        .collect()
+fn list(rest: &str) -> impl Iterator<Item = &str> {
+    rest.split(is_blank).filter(|word| !word.is_empty())
 }
 
 /// `None` if the text is no JSON array: it is meant for a shell then.
@@ -155,7 +156,7 @@ fn health(text: &Text<'_>, rest: &str) -> Result<Arguments, Diagnostic> {
     };
     let arguments = match command {
         "" => Arguments::default(),
-        command => json(text, command)?.unwrap_or_else(|| plain(text, vec![command])),
+        command => json(text, command)?.unwrap_or_else(|| one(text, command)),
     };
     Ok(match arguments {
         Arguments::Words { mut words, json } => {

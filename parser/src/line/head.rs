@@ -65,7 +65,8 @@ fn flags(mut rest: &str) -> (&str, Vec<Flag<'_>>) {
 /// One flag up to the next blank: its text and its length as written. The escape is `\` here,
 /// whatever the directive says, and works in both quotes.
 fn flag(input: &str) -> (String, usize) {
-    let mut text = String::new();
+    // most flags are as long as they are written
+    let mut text = String::with_capacity(input.find(is_blank).unwrap_or(input.len()));
     let mut quote = None;
     let mut chars = input.char_indices();
     while let Some((at, ch)) = chars.next() {
