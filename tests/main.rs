@@ -65,5 +65,6 @@ mod run_ssh;
 mod run_surroundings;
 mod shared_cache;
 mod signals;
+mod source_policy;
 mod together;
 mod verbs;

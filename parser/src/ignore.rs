@@ -15,6 +15,7 @@ mod regexp;
 mod tests;
 
 use pattern::Pattern;
+pub use regexp::compile as go_regex;
 
 use crate::glob;
 use crate::path;

@@ -2,7 +2,7 @@
 //!
 //! `KILN_STORE`, `KILN_DISABLE`, `KILN_LOG`, `KILN_OFFLINE`, `NO_COLOR`, `SOURCE_DATE_EPOCH`, `PATH`, `HOME`, `XDG_DATA_HOME`,
 //! proxies and certificate authorities (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, …), where credentials are, and what
-//! `--build-arg NAME` and `--secret env=` name.
+//! `--build-arg NAME` and `--secret env=` name, and the source policy of `EXPERIMENTAL_BUILDKIT_SOURCE_POLICY`.
 
 use crate::failure::Failure;
 use clap::Args;

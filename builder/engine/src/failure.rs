@@ -2,6 +2,7 @@
 
 use crate::agent::AgentError;
 use crate::copy::CopyError;
+use crate::policy::Refusal;
 use crate::source::fetch::error::FetchError;
 use crate::source::host_tools::HostToolsError;
 use crate::users::UserError;
@@ -24,6 +25,9 @@ pub enum BuildError {
     /// Addresses and repositories that only the network has, which must not be used.
     #[error("sources are not in the store")]
     MissingSources(Vec<MissingSource>),
+    /// A source policy forbids what the build needs.
+    #[error("sources are refused")]
+    Refused(Vec<RefusedSource>),
     /// A step failed.
     #[error("{}", .0.title)]
     Step(Box<StepFailure>),
@@ -92,6 +96,15 @@ pub struct MissingSource {
     /// Why not.
     pub error: FetchError,
     /// The place that asks.
+    pub span: Option<Span>,
+}
+
+/// A source that a policy forbids, or cannot be used as a policy wants.
+#[derive(Debug)]
+pub struct RefusedSource {
+    /// Why.
+    pub refusal: Refusal,
+    /// The place that asks; none on the command line.
     pub span: Option<Span>,
 }
 

@@ -28,6 +28,7 @@ pub mod output;
 pub mod pending;
 pub mod plan;
 pub mod platforms;
+pub mod policy;
 pub mod remote;
 pub mod rootfs;
 pub mod schedule;

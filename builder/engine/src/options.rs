@@ -4,6 +4,7 @@ use crate::agent::AgentSource;
 use crate::annotations::Annotation;
 use crate::export::Exporter;
 use crate::shared::{CacheFrom, CacheTo};
+use crate::policy::Policy;
 use kiln_oci::{Digest, Platform, Reference};
 use kiln_parser::graph::{GitSource, Network};
 use kiln_parser::inputs::Entitlement;
@@ -60,7 +61,12 @@ pub enum ContextSource {
     /// Another stage.
     Stage(String),
     /// A file by http(s), called `context`. As the main context: a Dockerfile, or an archive with all files.
-    File(String),
+    File {
+        /// The address.
+        url: String,
+        /// What its content must be, as `algorithm:hex`.
+        checksum: Option<String>,
+    },
     /// A git repository.
     Git(GitSource),
     /// A tar, perhaps compressed.
@@ -90,7 +96,12 @@ pub enum Unread {
     /// In the main context, under this name or a usual one.
     InContext(Option<String>),
     /// At an address.
-    File(String),
+    File {
+        /// The address.
+        url: String,
+        /// What its content must be, as `algorithm:hex`.
+        checksum: Option<String>,
+    },
 }
 
 /// `--volume`: a folder or file of the machine in every RUN.
@@ -190,6 +201,8 @@ pub struct BuildOptions {
     pub outputs: Vec<Arc<dyn Exporter>>,
     /// `--ulimit`: name, soft and hard limit of every RUN; `u64::MAX` is unlimited.
     pub ulimits: Vec<(String, u64, u64)>,
+    /// `--source-policy-file`: what may be taken from outside.
+    pub policies: Vec<Policy>,
     /// `--volume`: what every RUN sees of the machine.
     pub volumes: Vec<Volume>,
     /// What there is to say about the options: warnings at the begin of the build.
@@ -280,6 +293,7 @@ impl BuildOptions {
             cache_to: Vec::new(),
             outputs: Vec::new(),
             ulimits: Vec::new(),
+            policies: Vec::new(),
             volumes: Vec::new(),
             notices: Vec::new(),
         }

@@ -30,7 +30,8 @@ const POSIX: &[(&str, &str)] = &[
 
 /// Compiles Go's syntax. None if Go could not, and for `\p{…}`, `\Q…\E`, `\B` and `\C`, which
 /// no pattern has any use for.
-pub(super) fn compile(source: &str) -> Option<Regex> {
+#[must_use]
+pub fn compile(source: &str) -> Option<Regex> {
     let mut translated = String::with_capacity(source.len());
     let mut chars = source.chars().peekable();
     while let Some(ch) = chars.next() {

@@ -6,6 +6,7 @@ use crate::emulation;
 use crate::failure::{BuildError, MissingImage};
 use crate::options::{BuildOptions, ContextSource};
 use crate::platforms::Target;
+use crate::policy::apply as policy;
 use crate::session::Session;
 use crate::source::image;
 use kiln_cache::StoredImage;
@@ -42,13 +43,17 @@ pub(super) fn evaluate(
             match kiln_parser::evaluate(&parsed.dockerfile, &inputs, &bases)
                 .map_err(BuildError::Dockerfile)?
             {
-                Evaluation::Graph(graph) => break *graph,
+                Evaluation::Graph(mut graph) => {
+                    let wanted = wanted_of(&graph);
+                    policy::graph(options, &mut graph, &wanted)?;
+                    break *graph;
+                }
                 Evaluation::Needs(requests) => {
-                    resolve(session, &requests, options.pull, &mut bases, &mut images)?;
+                    resolve(session, options, &requests, &mut bases, &mut images)?;
                 }
             }
         };
-        let missing = graph_images(session, &graph, &mut images, options.pull);
+        let missing = graph_images(session, options, &graph, &mut images)?;
         if !missing.is_empty() {
             return Err(BuildError::MissingImages(missing));
         }
@@ -91,13 +96,14 @@ pub(crate) fn inputs(options: &BuildOptions) -> Inputs {
 /// Finds the requested images; all that are missing are reported at once.
 fn resolve(
     session: &Session,
+    options: &BuildOptions,
     requests: &[ImageRequest],
-    refresh: bool,
     bases: &mut Bases,
     images: &mut Images,
 ) -> Result<(), BuildError> {
     let mut missing = Vec::new();
-    let found = image::find(session, requests, refresh);
+    let used = policy::images(options, requests)?;
+    let found = image::find(session, &used, options.pull);
     for (request, found) in requests.iter().zip(found) {
         match found {
             Ok((image, config)) => {
@@ -117,16 +123,12 @@ fn resolve(
 /// Images that only lend files have no configuration to be asked for; those that the target needs are found here.
 fn graph_images(
     session: &Session,
+    options: &BuildOptions,
     graph: &StageGraph,
     images: &mut Images,
-    refresh: bool,
-) -> Vec<MissingImage> {
+) -> Result<Vec<MissingImage>, BuildError> {
     let mut requests: Vec<ImageRequest> = Vec::new();
-    let target = Target {
-        platform: graph.target_stage().platform.clone(),
-        stage: graph.target,
-    };
-    let wanted = wanted(graph, &[target]);
+    let wanted = wanted_of(graph);
     for node in graph.nodes.iter().filter(|node| wanted[node.id.0]) {
         if let Op::Image {
             reference,
@@ -143,7 +145,8 @@ fn graph_images(
         }
     }
     let mut missing = Vec::new();
-    let found = image::find(session, &requests, refresh);
+    let used = policy::images(options, &requests)?;
+    let found = image::find(session, &used, options.pull);
     for (request, found) in requests.into_iter().zip(found) {
         match found {
             Ok((image, _)) => {
@@ -152,7 +155,16 @@ fn graph_images(
             Err(image) => missing.push(image),
         }
     }
-    missing
+    Ok(missing)
+}
+
+/// What the target of one platform needs.
+fn wanted_of(graph: &StageGraph) -> Vec<bool> {
+    let target = Target {
+        platform: graph.target_stage().platform.clone(),
+        stage: graph.target,
+    };
+    wanted(graph, &[target])
 }
 
 /// Layers as manifests describe them, with OCI's media types.

@@ -11,6 +11,7 @@ use super::oci_layout;
 use super::unpack::unpack;
 use crate::failure::BuildError;
 use crate::options::{BuildOptions, ContextSource, DockerfileText, Unread};
+use crate::policy::apply as policy;
 use crate::session::Session;
 use kiln_cache::{Chain, Fetched, KeyBuilder, Store};
 use kiln_oci::{Digest, Platform};
@@ -35,6 +36,7 @@ pub fn open(
     options: &mut BuildOptions,
     stream: impl Read + Send + 'static,
 ) -> Result<(), BuildError> {
+    policy::contexts(options)?;
     let fetches = Fetches::default();
     let mut opened = open_context(session, &fetches, options, stream)?;
     if let Some(alone) = opened.dockerfile.take() {
@@ -49,8 +51,9 @@ pub fn open(
             let layer = opened.layer.flatten();
             options.dockerfile = dockerfile(&session.store, layer, name.as_deref(), &opened.name)?;
         }
-        Some(Unread::File(url)) => {
-            let layer = file(Access::of(session, options), &fetches, &url)?.layer;
+        Some(Unread::File { url, checksum }) => {
+            let access = Access::of(session, options);
+            let layer = file(access, &fetches, &url, checksum)?.layer;
             let mut read = dockerfile(&session.store, layer, Some(FILE_NAME), &url)?;
             read.name = redacted(&url);
             options.dockerfile = read;
@@ -84,8 +87,8 @@ fn open_context(
     let access = Access::of(session, options);
     match &options.context {
         ContextSource::Stream => open_stream(session, stream),
-        ContextSource::File(url) => {
-            let file = file(access, fetches, url)?;
+        ContextSource::File { url, checksum } => {
+            let file = file(access, fetches, url, checksum.clone())?;
             open_file(&session.store, &file, url)
         }
         ContextSource::Git(source) => {
@@ -116,11 +119,16 @@ fn open_context(
     }
 }
 
-fn file(access: Access<'_>, fetches: &Fetches, url: &str) -> Result<Fetched, BuildError> {
+fn file(
+    access: Access<'_>,
+    fetches: &Fetches,
+    url: &str,
+    checksum: Option<String>,
+) -> Result<Fetched, BuildError> {
     let source = FileSource {
         url: url.to_owned(),
         name: FILE_NAME.to_owned(),
-        checksum: None,
+        checksum,
     };
     Ok(fetches.get(access, &Remote::File(source))?)
 }
@@ -315,7 +323,9 @@ pub fn layer(
     };
     match source {
         ContextSource::Layer(layer) => Ok(*layer),
-        ContextSource::File(url) => Ok(file(access, &fetches, url)?.layer),
+        ContextSource::File { url, checksum } => {
+            Ok(file(access, &fetches, url, checksum.clone())?.layer)
+        }
         ContextSource::Git(git) => Ok(fetches.get(access, &Remote::Git(git.clone()))?.layer),
         ContextSource::Archive(path) => {
             let opened = File::open(path).map_err(|error| wrong(&error.to_string()))?;

@@ -7,7 +7,9 @@ use crate::render::{Progress, Sink};
 use crate::signals;
 use kiln_engine::chain_of_causes;
 use kiln_engine::export::ExportError;
-use kiln_engine::failure::{BuildError, MissingImage, MissingSource, StepError, StepFailure};
+use kiln_engine::failure::{
+    BuildError, MissingImage, MissingSource, RefusedSource, StepError, StepFailure,
+};
 use kiln_engine::options::BuildOptions;
 use kiln_engine::shared::PlaceError;
 use kiln_engine::source::fetch::error::FetchError;
@@ -66,6 +68,7 @@ pub(super) fn failure(
         BuildError::Dockerfile(diagnostics) => wrong(options, &diagnostics),
         BuildError::MissingImages(images) => missing_images(options, &images),
         BuildError::MissingSources(sources) => missing_sources(options, &sources),
+        BuildError::Refused(sources) => refused_sources(options, &sources),
         BuildError::Step(failure) => step_failure(options, &failure),
         BuildError::Cancelled => Failure::new(
             watch.kind(),
@@ -136,6 +139,19 @@ fn missing_sources(options: &BuildOptions, sources: &[MissingSource]) -> Failure
         .collect();
     let failure = Failure::new(Kind::Build, "sources are missing").details(details);
     hints.into_iter().fold(failure, Failure::hint)
+}
+
+fn refused_sources(options: &BuildOptions, sources: &[RefusedSource]) -> Failure {
+    let points = sources.iter().map(|refused| match refused.span {
+        Some(span) => {
+            let message = refused.refusal.to_string();
+            diagnostics::point(source(options), &message, span, "", &[], color())
+        }
+        None => refused.refusal.to_string(),
+    });
+    let details = points.collect::<Vec<_>>().join("\n\n");
+    let message = "the source policy refuses what the build takes from outside";
+    Failure::new(Kind::Build, message).details(details)
 }
 
 fn missing_images(options: &BuildOptions, images: &[MissingImage]) -> Failure {

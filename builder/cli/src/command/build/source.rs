@@ -50,7 +50,10 @@ impl Source {
                 "standard input cannot be both the context and the Dockerfile",
             )),
             (Some("-"), _) => Ok(None),
-            (Some(url), _) if is_address(url) => Ok(Some(Unread::File(url.to_owned()))),
+            (Some(url), _) if is_address(url) => Ok(Some(Unread::File {
+                url: url.to_owned(),
+                checksum: None,
+            })),
             (_, ContextSource::Directory(_)) => Ok(None),
             (file, _) => Ok(Some(Unread::InContext(file.map(str::to_owned)))),
         }
@@ -110,7 +113,10 @@ pub fn outside(text: &str) -> Result<Option<ContextSource>, Failure> {
         let git = git.map_err(|error| Failure::usage(format!("{text}: {error}")))?;
         return Ok(Some(ContextSource::Git(git)));
     }
-    Ok(is_address(text).then(|| ContextSource::File(text.to_owned())))
+    Ok(is_address(text).then(|| ContextSource::File {
+        url: text.to_owned(),
+        checksum: None,
+    }))
 }
 
 fn context(path: &Path) -> Result<ContextSource, Failure> {

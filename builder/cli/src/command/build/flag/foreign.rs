@@ -106,7 +106,6 @@ const TABLE: &[Foreign] = &[
     of!("stage-labels", Switch, Off("build a stage with --target and name it with -t")),
     of!("logsplit", Switch, Off("--progress json names a log for every step")),
     of!("cpp-flag", Needed, Refuse("Dockerfiles are not preprocessed")),
-    of!("source-policy-file", Needed, Refuse("pin images by digest: FROM NAME@sha256:…")),
     of!("env", Needed, Refuse("use ENV in the Dockerfile, with ARG for what changes")),
     of!("manifest", Needed, Refuse("name the image with -t")),
     of!("arch", Needed, PLATFORM),

@@ -66,6 +66,7 @@ flags! {
     retry: Retry,
     build_context: BuildContext,
     ignorefile: Ignorefile,
+    source_policy: SourcePolicy,
     secret: Secret,
     ssh: Ssh,
     allow: Allow,

@@ -1,0 +1,162 @@
+//! Asks the policies about all that a build takes from outside: base images and images that lend files, what `ADD` fetches, contexts
+//! and Dockerfiles by address. What is converted stands in the place of what it was before anything is planned, so that keys are made
+//! of it. Folders and archives of the machine are no business of policies. Unaware of how rules decide.
+
+use super::{Converted, Refusal, Source, evaluate};
+use crate::failure::{BuildError, RefusedSource};
+use crate::options::{BuildOptions, ContextSource, Unread};
+use kiln_parser::graph::{CopySource, Op, StageGraph};
+use kiln_parser::inputs::ImageRequest;
+
+/// The images that are used instead of those that are asked for, in the same order.
+///
+/// # Errors
+/// All that are refused.
+pub(crate) fn images(
+    options: &BuildOptions,
+    requests: &[ImageRequest],
+) -> Result<Vec<ImageRequest>, BuildError> {
+    let mut refused = Vec::new();
+    let mut used = Vec::new();
+    for request in requests {
+        match image(options, &request.reference) {
+            Ok(reference) => used.push(ImageRequest {
+                reference,
+                ..request.clone()
+            }),
+            Err(refusal) => refused.push(RefusedSource {
+                refusal,
+                span: Some(request.span),
+            }),
+        }
+    }
+    all_or(refused, used)
+}
+
+fn image(options: &BuildOptions, reference: &str) -> Result<String, Refusal> {
+    let is_layout = |source: &ContextSource| *source == ContextSource::Image(reference.to_owned());
+    let is_layout = reference.starts_with("sha256:") && options.contexts.values().any(is_layout);
+    let source = if is_layout {
+        Source::layout(reference)
+    } else {
+        Source::image(reference)
+    };
+    let converted = convert(options, &source, Source::into_image)?;
+    Ok(converted.unwrap_or_else(|| reference.to_owned()))
+}
+
+/// Changes what `ADD` fetches.
+///
+/// # Errors
+/// All that are refused.
+pub(crate) fn graph(
+    options: &BuildOptions,
+    graph: &mut StageGraph,
+    wanted: &[bool],
+) -> Result<(), BuildError> {
+    let mut refused = Vec::new();
+    for node in graph.nodes.iter_mut().filter(|node| wanted[node.id.0]) {
+        let Op::Copy(copy) = &mut node.op else {
+            continue;
+        };
+        for source in &mut copy.sources {
+            if let Err(refusal) = copied(options, source) {
+                refused.push(RefusedSource {
+                    refusal,
+                    span: node.span,
+                });
+            }
+        }
+    }
+    all_or(refused, ())
+}
+
+fn copied(options: &BuildOptions, source: &mut CopySource) -> Result<(), Refusal> {
+    match source {
+        CopySource::Url { url, checksum, .. } => file(options, url, checksum),
+        CopySource::Git(git) => {
+            let converted = convert(options, &Source::git(git), |made| made.into_git(git))?;
+            converted.into_iter().for_each(|made| *git = made);
+            Ok(())
+        }
+        CopySource::Files { .. } | CopySource::Inline { .. } => Ok(()),
+    }
+}
+
+fn file(
+    options: &BuildOptions,
+    url: &mut String,
+    checksum: &mut Option<String>,
+) -> Result<(), Refusal> {
+    let source = Source::file(url, checksum.as_deref());
+    if let Some(made) = convert(options, &source, |made| made.into_file(url))? {
+        (*url, *checksum) = made;
+    }
+    Ok(())
+}
+
+/// Changes contexts and the Dockerfile where they come from outside.
+///
+/// # Errors
+/// All that are refused.
+pub(crate) fn contexts(options: &mut BuildOptions) -> Result<(), BuildError> {
+    if options.policies.is_empty() {
+        return Ok(());
+    }
+    let asked = options.clone();
+    let mut refused = Vec::new();
+    let mut keep = |outcome: Result<(), Refusal>| {
+        let refused_now = outcome.err().map(|refusal| RefusedSource {
+            refusal,
+            span: None,
+        });
+        refused.extend(refused_now);
+    };
+    let main = std::iter::once(&mut options.context);
+    for context in main.chain(options.contexts.values_mut()) {
+        keep(context_source(&asked, context));
+    }
+    if let Some(Unread::File { url, checksum }) = &mut options.unread {
+        keep(file(&asked, url, checksum));
+    }
+    all_or(refused, ())
+}
+
+fn context_source(options: &BuildOptions, context: &mut ContextSource) -> Result<(), Refusal> {
+    match context {
+        ContextSource::File { url, checksum } => file(options, url, checksum),
+        ContextSource::Git(git) => {
+            let converted = convert(options, &Source::git(git), |made| made.into_git(git))?;
+            converted.into_iter().for_each(|made| *git = made);
+            Ok(())
+        }
+        // images are asked about when a stage names them
+        _ => Ok(()),
+    }
+}
+
+/// What the policies make of a source, in the form that its user needs; nothing when it stays.
+fn convert<T>(
+    options: &BuildOptions,
+    source: &Source,
+    form: impl FnOnce(Source) -> Result<T, String>,
+) -> Result<Option<T>, Refusal> {
+    let Some(Converted { source: made, rule }) = evaluate(&options.policies, source)? else {
+        return Ok(None);
+    };
+    let unusable = |problem| Refusal::Unusable {
+        identifier: source.identifier.clone(),
+        made: made.identifier.clone(),
+        rule,
+        problem,
+    };
+    form(made.clone()).map(Some).map_err(unusable)
+}
+
+fn all_or<T>(refused: Vec<RefusedSource>, value: T) -> Result<T, BuildError> {
+    if refused.is_empty() {
+        Ok(value)
+    } else {
+        Err(BuildError::Refused(refused))
+    }
+}
