@@ -78,7 +78,6 @@ fn what_switches_off_is_silent(space: &Space) {
         "--provenance=false",
         "--sbom=false",
         "--attest=type=provenance,disabled=true",
-        "--save-stages=false",
     ] {
         space
             .build(TEXT)

@@ -63,6 +63,7 @@ mod run_rights;
 mod run_secrets;
 mod run_ssh;
 mod run_surroundings;
+mod saved_stages;
 mod shared_cache;
 mod signals;
 mod source_policy;

@@ -106,6 +106,8 @@ pub struct Stage {
     pub output: NodeId,
     /// The file system it started from.
     pub base: NodeId,
+    /// What its `FROM` means.
+    pub from: StageBase,
     /// The platform it is built for.
     pub platform: Platform,
     /// The platform that an image of it names (see [`crate::inputs::Inputs::platform_is_given`]).
@@ -124,6 +126,20 @@ pub struct Stage {
     pub arguments: Vec<DeclaredArgument>,
     /// 1-based line of its `FROM`.
     pub line: u32,
+}
+
+/// What a stage begins with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StageBase {
+    /// Nothing.
+    Scratch,
+    /// What the stage of this number ended with.
+    Stage(usize),
+    /// An image, by its reference as written, variables expanded.
+    Image(String),
+    /// A named context.
+    Context(String),
 }
 
 /// An argument that an `ARG` of a stage declares.

@@ -83,12 +83,23 @@ pub fn assemble(
 /// # Errors
 /// When it is no image.
 pub fn without_history(image: Image) -> Result<Image, StoreError> {
+    with_config(image, |config| config.history.clear())
+}
+
+/// The same image with another config.
+///
+/// # Errors
+/// When it is no image.
+pub fn with_config(
+    image: Image,
+    change: impl FnOnce(&mut ImageConfig),
+) -> Result<Image, StoreError> {
     let malformed = |problem: String| StoreError::Damaged { what: problem };
     let mut config =
         ImageConfig::parse(&image.config).map_err(|error| malformed(error.to_string()))?;
     let mut manifest =
         Manifest::parse(&image.manifest).map_err(|error| malformed(error.to_string()))?;
-    config.history.clear();
+    change(&mut config);
     let config = config.to_bytes();
     manifest.config = Descriptor::of(manifest.config.media_type, &config);
     Ok(Image {

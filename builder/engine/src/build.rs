@@ -13,6 +13,7 @@ use crate::plan::{self, Plan, announce};
 use crate::session::Session;
 use crate::shared;
 use crate::squash::squash;
+use crate::stages;
 use kiln_cache::{MemoBundle, StoreError};
 use kiln_oci::media_type::{OCI_INDEX, OCI_LAYER, OCI_MANIFEST};
 use kiln_oci::{Descriptor, Digest, ImageConfig, Index};
@@ -162,9 +163,11 @@ fn make(
         }
     };
     let epoch = plan.graph.source_date_epoch;
+    let kept = stages::keep(session, options, plan, &results, describe)?;
     let mut images = Vec::new();
     for target in &plan.targets {
         let mut image = assemble(plan, target.stage, &results, now, epoch, describe)?;
+        image = kept.labelled(options, plan, target.stage, image)?;
         if options.squash {
             let base = plan.graph.stages[target.stage].base_image.as_ref();
             let base = base.map_or(0, |base| base.rootfs.diff_ids.len());

@@ -182,6 +182,15 @@ pub enum EventKind {
         /// The text.
         message: String,
     },
+    /// A stage is in the store, as an image without a name.
+    StageKept {
+        /// The stage's name, else its number.
+        stage: String,
+        /// Image ID.
+        id: String,
+        /// Manifest digest.
+        digest: String,
+    },
     /// The image is in the store.
     Image {
         /// Image ID: the config digest.

@@ -36,6 +36,7 @@ pub mod session;
 pub mod shared;
 pub mod source;
 pub mod squash;
+pub(crate) mod stages;
 pub mod users;
 
 pub use build::{Built, build};

@@ -22,7 +22,8 @@ pub(crate) fn recall(
 ) -> Result<Option<MemoBundle>, BuildError> {
     let is_wanted =
         !options.no_cache && options.no_cache_filter.is_empty() && options.cache_ttl.is_none();
-    let key = key(options, plan).filter(|_| is_wanted);
+    // a memo says nothing of stages
+    let key = key(options, plan).filter(|_| is_wanted && !options.save_stages);
     let mut found = match &key {
         Some(key) => session.store.memo_get(key)?,
         None => None,
@@ -36,8 +37,11 @@ pub(crate) fn recall(
     Ok(found)
 }
 
-/// Everything that decides about the image; none while something has to be fetched first.
+/// Everything that decides about the image; none while something has to be fetched first, and where labels tell of stages.
 pub(crate) fn key(options: &BuildOptions, plan: &Plan) -> Option<Digest> {
+    if options.stage_labels {
+        return None;
+    }
     // Plain data of our own: serialising it cannot fail.
     let text = |value: Result<Vec<u8>, serde_json::Error>| value.unwrap_or_default();
     let mut key = KeyBuilder::new("memo")

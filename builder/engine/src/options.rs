@@ -3,8 +3,8 @@
 use crate::agent::AgentSource;
 use crate::annotations::Annotation;
 use crate::export::Exporter;
-use crate::shared::{CacheFrom, CacheTo};
 use crate::policy::Policy;
+use crate::shared::{CacheFrom, CacheTo};
 use kiln_oci::{Digest, Platform, Reference};
 use kiln_parser::graph::{GitSource, Network};
 use kiln_parser::inputs::Entitlement;
@@ -191,6 +191,12 @@ pub struct BuildOptions {
     pub inherit_labels: bool,
     /// `--omit-history`: the image says nothing of how it was made.
     pub omit_history: bool,
+    /// `--save-stages`: stages that the target needs stay as images.
+    pub save_stages: bool,
+    /// `--stage-labels`: all images say which stage they are.
+    pub stage_labels: bool,
+    /// `--layer-label`: of the stages that stay.
+    pub layer_labels: BTreeMap<String, String>,
     /// `--squash`: one layer above the base.
     pub squash: bool,
     /// `--cache-from`: whose results are taken, in this order.
@@ -288,6 +294,9 @@ impl BuildOptions {
             unset_labels: BTreeSet::new(),
             inherit_labels: true,
             omit_history: false,
+            save_stages: false,
+            stage_labels: false,
+            layer_labels: BTreeMap::new(),
             squash: false,
             cache_from: Vec::new(),
             cache_to: Vec::new(),

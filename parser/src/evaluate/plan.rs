@@ -10,6 +10,7 @@ use super::world::World;
 use crate::ast::StageAst;
 use crate::code;
 use crate::diagnostic::{Diagnostic, Phase};
+pub(super) use crate::graph::StageBase as Base;
 use crate::inputs::NamedContext;
 use crate::instruction::Instruction;
 use crate::line::{Line, Word};
@@ -17,15 +18,6 @@ use crate::lint::evaluated;
 use crate::source::Span;
 use crate::suggest;
 use crate::words::{self, Expansion, NoVariables, Style};
-
-/// What a stage begins with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Base {
-    Scratch,
-    Stage(usize),
-    Image(String),
-    Context(String),
-}
 
 /// One stage and what it needs.
 #[derive(Clone, Debug)]

@@ -186,6 +186,7 @@ impl<'e> StageBuilder<'e> {
                 name: ast.from.name.clone(),
                 output: self.output,
                 base: self.base,
+                from: self.plan.stages[self.index].base.clone(),
                 platform: self.platform,
                 image_platform,
                 config: self.config,

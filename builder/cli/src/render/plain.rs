@@ -164,6 +164,9 @@ impl Renderer for Plain {
             EventKind::Warning { message } => {
                 self.say(&format!("{}: {message}", self.paint("1;33", "warning")))
             }
+            EventKind::StageKept { stage, id, .. } => {
+                self.say(&format!("kept stage {stage} as {id}"))
+            }
             EventKind::Image {
                 id,
                 tags,

@@ -186,6 +186,12 @@ impl Renderer for Terminal {
             EventKind::Warning { message } => {
                 self.say(format!("{}: {message}", self.paint("1;33", "warning")))
             }
+            EventKind::StageKept { stage, id, .. } => {
+                self.say(format!(
+                    "{}   stage {stage} as {id}",
+                    self.paint("32", "kept")
+                ));
+            }
             EventKind::Image {
                 id,
                 tags,

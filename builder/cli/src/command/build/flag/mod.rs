@@ -83,6 +83,7 @@ flags! {
     load: Load,
     annotation: Annotation,
     leave_out: LeaveOut,
+    save_stages: SaveStages,
     output: Output,
     metadata_file: MetadataFile,
     digest_file: DigestFile,

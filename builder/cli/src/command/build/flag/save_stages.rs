@@ -1,0 +1,34 @@
+//! `--save-stages`, `--stage-labels`, `--layer-label`: the stages before the last one stay as images, as in buildah. Unaware of stages.
+
+use super::{Flag, pairs};
+use crate::failure::Failure;
+use kiln_engine::options::BuildOptions;
+
+#[derive(Debug, clap::Args)]
+pub struct SaveStages {
+    /// Keep the stages that the target needs as images without a name; progress tells their IDs
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    save_stages: bool,
+    /// Label them and the image with io.buildah.stage.name and io.buildah.stage.base; needs --save-stages
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    stage_labels: bool,
+    /// Label of the images that --save-stages keeps (may be repeated)
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    layer_label: Vec<String>,
+}
+
+impl Flag for SaveStages {
+    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+        if self.stage_labels && !self.save_stages {
+            return Err(Failure::usage("--stage-labels needs --save-stages"));
+        }
+        if !self.save_stages && !self.layer_label.is_empty() {
+            let why = "there are no intermediate images; --save-stages makes some";
+            options.notices.push(format!("--layer-label has no effect: {why}"));
+        }
+        options.save_stages = self.save_stages;
+        options.stage_labels = self.stage_labels;
+        options.layer_labels = pairs("--layer-label", &self.layer_label, |_| Some(String::new()))?;
+        Ok(())
+    }
+}
