@@ -39,6 +39,9 @@ pub struct StepInfo {
     pub title: String,
     /// Its first line in the Dockerfile, from 1; 0 when it has none.
     pub line: u32,
+    /// What it is for, where several platforms are built.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<String>,
 }
 
 /// How a step came to its result.

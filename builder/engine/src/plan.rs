@@ -165,6 +165,7 @@ pub fn announce(session: &Session, plan: &Plan) {
 #[must_use]
 pub fn steps(plan: &Plan) -> Vec<crate::event::StepInfo> {
     let is_step = |node: &&Node| plan.wanted[node.id.0] && !plan.sources.contains_key(&node.id.0);
+    let platforms = Platforms::of_plan(plan);
     let mut counts: BTreeMap<Option<usize>, usize> = BTreeMap::new();
     let mut steps = Vec::new();
     for node in plan.graph.nodes.iter().filter(is_step) {
@@ -179,6 +180,7 @@ pub fn steps(plan: &Plan) -> Vec<crate::event::StepInfo> {
                 of: 0,
                 title: node.title.clone(),
                 line: node.line,
+                platforms: platforms.of(node.id),
             },
         ));
     }
@@ -189,6 +191,25 @@ pub fn steps(plan: &Plan) -> Vec<crate::event::StepInfo> {
             ..step
         })
         .collect()
+}
+
+/// Which steps are for which platforms; empty where there is only one.
+struct Platforms(Vec<(String, Vec<bool>)>);
+
+impl Platforms {
+    fn of_plan(plan: &Plan) -> Self {
+        let targets = plan.targets.iter().filter(|_| plan.targets.len() > 1);
+        let wanted = |target: &Target| {
+            let wanted = wanted(&plan.graph, std::slice::from_ref(target));
+            (target.platform.to_string(), wanted)
+        };
+        Platforms(targets.map(wanted).collect())
+    }
+
+    fn of(&self, node: NodeId) -> Vec<String> {
+        let platforms = self.0.iter().filter(|(_, wanted)| wanted[node.0]);
+        platforms.map(|(platform, _)| platform.clone()).collect()
+    }
 }
 
 /// Whether a person means this stage: its name in any case, its number, or what progress calls it.

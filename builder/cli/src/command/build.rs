@@ -48,13 +48,13 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     }
     let flags = &arguments.flags;
     let globals = &flags.retry.globals(globals);
-    let (sink, progress) = flags.logfile.open(flags.show.progress())?;
+    let log = flags.logfile.open(flags.show.progress(), &options)?;
     let (sender, receiver) = channel();
     let cancel = Cancel::default();
     let events = Events::new(build_id(), sender);
     let session = session::open(globals, events, cancel.clone())?;
     let watch = signals::Watch::start(&cancel);
-    let mut renderer = render::open(progress, environment::no_color(), sink.clone());
+    let mut renderer = log.renderer(environment::no_color());
     let renderer = std::thread::spawn(move || render::drive(&mut *renderer, &receiver));
     let result =
         open(&session, &mut options, std::io::stdin()).and_then(|()| build(&session, &options));
@@ -64,9 +64,9 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     // The renderer ends when the last sender is gone; if it panicked, the build is still what counts.
     let _ = renderer.join();
     let built = result.map_err(|error| failures::failure(&options, error, &watch))?;
-    failures::warnings(&options, &built.warnings, progress, &sink);
+    failures::warnings(&options, &built.warnings, log.progress, &log.sink);
     flags.finished(&built)?;
-    flags.logfile.check(&sink)?;
+    flags.logfile.check(&log)?;
     if let Err(error) = store.settle() {
         // The image is built and named; what was left undone is done by the next command.
         tracing::warn!("the store was not tidied up: {}", chain_of_causes(&error));

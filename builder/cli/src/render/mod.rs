@@ -6,6 +6,7 @@ mod follow;
 mod json;
 mod plain;
 mod sink;
+mod split;
 mod steps;
 mod terminal;
 mod transfers;
@@ -16,6 +17,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 pub use sink::Sink;
+pub use split::Split;
 
 /// `--progress`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -38,6 +40,8 @@ pub enum Progress {
 pub trait Renderer: Send {
     /// Takes one event.
     fn handle(&mut self, event: &Event);
+    /// Takes what an event says without showing it.
+    fn note(&mut self, _event: &Event) {}
     /// Called about 20 times a second, and after each batch of events.
     fn tick(&mut self) {}
     /// The build has ended, well or not; nothing follows.

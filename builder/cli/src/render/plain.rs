@@ -128,6 +128,15 @@ impl Plain {
 }
 
 impl Renderer for Plain {
+    fn note(&mut self, event: &Event) {
+        if matches!(
+            event.kind,
+            EventKind::Finished { .. } | EventKind::Committed { .. }
+        ) {
+            self.steps.note(event);
+        }
+    }
+
     fn handle(&mut self, event: &Event) {
         self.steps.note(event);
         if let Some(transfer) = Transfer::of(&event.kind) {

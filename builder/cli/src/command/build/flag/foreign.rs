@@ -101,7 +101,6 @@ const TABLE: &[Foreign] = &[
     of!("stdin", Switch, Refuse("RUN reads nothing; mount a file with RUN --mount")),
     of!("rewrite-timestamp", Switch, Accept("all times are rewritten where there is a --source-date-epoch")),
     of!("inherit-annotations", Switch, Off("the annotations of a base are never taken over")),
-    of!("logsplit", Switch, Off("--progress json names a log for every step")),
     of!("cpp-flag", Needed, Refuse("Dockerfiles are not preprocessed")),
     of!("env", Needed, Refuse("use ENV in the Dockerfile, with ARG for what changes")),
     of!("manifest", Needed, Refuse("name the image with -t")),
