@@ -49,6 +49,7 @@ mod language;
 mod layers;
 mod logins;
 mod maintenance;
+mod logs;
 mod messages;
 mod outputs;
 mod platforms;
