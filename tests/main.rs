@@ -70,3 +70,4 @@ mod signals;
 mod source_policy;
 mod together;
 mod verbs;
+mod stdin;

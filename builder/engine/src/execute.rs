@@ -86,7 +86,11 @@ pub fn execute(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let limits = Limits {
         work: cores,
-        process: options.jobs.unwrap_or(usize::MAX),
+        // what one command has read no other one reads
+        process: match options.stdin {
+            Some(_) => 1,
+            None => options.jobs.unwrap_or(usize::MAX),
+        },
     };
     let cancel: &Cancel = &session.cancel;
     let result = schedule::run(

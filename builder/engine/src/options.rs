@@ -9,6 +9,7 @@ use kiln_oci::{Digest, Platform, Reference};
 use kiln_parser::graph::{GitSource, Network};
 use kiln_parser::inputs::Entitlement;
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -217,6 +218,8 @@ pub struct BuildOptions {
 
 impl BuildOptions {
     /// What every RUN can notice of the options, under the flags' names; nothing for flags that were not given.
+    /// `--stdin`: what RUN reads, one after the other.
+    pub stdin: Option<Arc<OwnedFd>>,
     #[must_use]
     pub fn surroundings(&self) -> Vec<(&'static str, String)> {
         let mut given = Vec::new();
@@ -308,3 +311,4 @@ impl BuildOptions {
         }
     }
 }
+            stdin: None,

@@ -42,6 +42,12 @@ impl Source {
         Ok(options)
     }
 
+    /// Whether the Dockerfile or the context comes from standard input.
+    pub fn reads_stdin(&self) -> bool {
+        let is_stdin = |path: &Path| path.as_os_str() == "-";
+        is_stdin(&self.context) || self.file.as_deref().is_some_and(is_stdin)
+    }
+
     /// Where the Dockerfile is, if it cannot be read here.
     fn unread(&self, context: &ContextSource) -> Result<Option<Unread>, Failure> {
         let file = self.file.as_deref().and_then(Path::to_str);

@@ -38,7 +38,7 @@ pub fn run(
         source,
     })?;
     let stdio = Stdio {
-        stdin: Stdin::Null,
+        stdin: stdin(execution)?,
         stdout: output,
         stderr: duplicate,
     };
@@ -71,6 +71,19 @@ pub fn run(
             log,
         })
     }
+}
+
+/// Nothing, or what kiln itself may read.
+fn stdin(execution: &Execution<'_>) -> Result<Stdin, StepError> {
+    let Some(stdin) = &execution.options.stdin else {
+        return Ok(Stdin::Null);
+    };
+    let failed = |source| StepError::Io {
+        action: "duplicate",
+        path: "standard input".into(),
+        source,
+    };
+    stdin.try_clone().map(Stdin::Fd).map_err(failed)
 }
 
 /// What the sandbox is asked for.

@@ -98,7 +98,6 @@ const TABLE: &[Foreign] = &[
     // buildah build, podman build
     of!("layers", Switch, Accept("every instruction that changes files makes one layer")),
     of!("format", Needed, Accept("images keep all fields of both formats; kiln save --format chooses how they are written")),
-    of!("stdin", Switch, Refuse("RUN reads nothing; mount a file with RUN --mount")),
     of!("rewrite-timestamp", Switch, Accept("all times are rewritten where there is a --source-date-epoch")),
     of!("inherit-annotations", Switch, Off("the annotations of a base are never taken over")),
     of!("cpp-flag", Needed, Refuse("Dockerfiles are not preprocessed")),

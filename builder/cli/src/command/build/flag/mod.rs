@@ -77,6 +77,7 @@ flags! {
     volume: Volume,
     platform: Platform,
     show: Show,
+    stdin: Stdin,
     logfile: Logfile,
     jobs: Jobs,
     call: Call,
