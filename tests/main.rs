@@ -54,6 +54,7 @@ mod messages;
 mod outputs;
 mod platforms;
 mod pushes;
+mod preprocessed;
 mod readme;
 mod remote;
 mod remote_layers;

@@ -12,6 +12,7 @@ use clap::Args;
 use flag::{Flag, Flags};
 use kiln_engine::cancel::Cancel;
 use kiln_engine::event::Events;
+use kiln_engine::failure::BuildError;
 use kiln_engine::options::BuildOptions;
 use kiln_engine::source::open::open;
 use kiln_engine::{build, chain_of_causes};
@@ -44,7 +45,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let method = arguments.flags.call.method()?;
     let mut options = arguments.options()?;
     if let Some(method) = method {
-        open_quietly(&mut options, globals)?;
+        open_quietly(&mut options, &arguments.flags, globals)?;
         return method.run(&options, globals);
     }
     let flags = &arguments.flags;
@@ -57,8 +58,9 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let watch = signals::Watch::start(&cancel);
     let mut renderer = log.renderer(environment::no_color());
     let renderer = std::thread::spawn(move || render::drive(&mut *renderer, &receiver));
-    let result =
-        open(&session, &mut options, std::io::stdin()).and_then(|()| build(&session, &options));
+    let result = open(&session, &mut options, std::io::stdin())
+        .and_then(|()| preprocess(&mut options, flags))
+        .and_then(|()| build(&session, &options));
     // with its way to registries the store would go on sending events
     let store = session.store.without_source();
     drop(session);
@@ -76,7 +78,11 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
 }
 
 /// Opens what is outside for a command that only looks at the Dockerfile.
-fn open_quietly(options: &mut BuildOptions, globals: &Globals) -> Result<(), Failure> {
+fn open_quietly(
+    options: &mut BuildOptions,
+    flags: &Flags,
+    globals: &Globals,
+) -> Result<(), Failure> {
     if options.unread.is_none() {
         return Ok(());
     }
@@ -84,7 +90,18 @@ fn open_quietly(options: &mut BuildOptions, globals: &Globals) -> Result<(), Fai
     let session = session::open(globals, Events::ignored(), cancel.clone())?;
     let watch = signals::Watch::start(&cancel);
     open(&session, options, std::io::stdin())
+        .and_then(|()| preprocess(options, flags))
         .map_err(|error| failures::failure(options, error, &watch))
+}
+
+/// A Dockerfile that came from outside is preprocessed when it is there.
+fn preprocess(options: &mut BuildOptions, flags: &Flags) -> Result<(), BuildError> {
+    let path = options.dockerfile.name.clone().into();
+    let preprocessed = flags.cpp_flag.preprocess(options);
+    preprocessed.map_err(|error| BuildError::File {
+        path,
+        message: error.to_string(),
+    })
 }
 
 fn build_id() -> String {

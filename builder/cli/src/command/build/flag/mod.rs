@@ -67,6 +67,7 @@ flags! {
     build_context: BuildContext,
     ignorefile: Ignorefile,
     source_policy: SourcePolicy,
+    cpp_flag: CppFlag,
     secret: Secret,
     ssh: Ssh,
     allow: Allow,

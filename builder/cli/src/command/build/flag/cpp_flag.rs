@@ -1,0 +1,127 @@
+//! A Dockerfile whose name ends in `.in` goes through the host's C preprocessor first, as in buildah; `--cpp-flag` and
+//! `BUILDAH_CPPFLAGS` give it flags. What is said of the Dockerfile later is about the text that came out. Unaware of instructions.
+
+use super::Flag;
+use crate::environment;
+use crate::failure::{Failure, Kind};
+use kiln_engine::options::BuildOptions;
+use kiln_parser::words::{NoVariables, Style, WordError, expand_words};
+use std::io::{self, Write};
+use std::process::{Command, Output, Stdio};
+
+/// Such files are preprocessed.
+const ENDING: &str = ".in";
+/// What it is called afterwards.
+const DONE: &str = " (preprocessed)";
+/// What cpp says of a comment of a Dockerfile, which it takes for a directive and leaves out.
+const COMMENT: &str = "invalid preprocessing directive";
+
+/// What to do without a preprocessor.
+const HINT: &str = "a name that ends in .in asks for the C preprocessor: install the package cpp, or rename the file";
+
+/// Why a Dockerfile is not preprocessed.
+#[derive(Debug, thiserror::Error)]
+pub enum CppError {
+    #[error("cpp cannot be started: {0}")]
+    Start(io::Error),
+    #[error("BUILDAH_CPPFLAGS: {0}")]
+    Variable(WordError),
+    #[error("it cannot be preprocessed:\n{0}")]
+    Text(String),
+    #[error("cpp gives no UTF-8 text")]
+    NoText,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct CppFlag {
+    /// Flag of cpp, which reads Dockerfiles whose name ends in .in, such as -DDEBUG (may be repeated)
+    #[arg(long, value_name = "FLAG", allow_hyphen_values = true)]
+    cpp_flag: Vec<String>,
+}
+
+impl CppFlag {
+    /// Preprocesses the Dockerfile, if its name asks for it and it was not done yet.
+    ///
+    /// # Errors
+    /// When there is no cpp, or it finds an error.
+    pub fn preprocess(&self, options: &mut BuildOptions) -> Result<(), CppError> {
+        if !options.dockerfile.name.ends_with(ENDING) {
+            return Ok(());
+        }
+        let output = run(&self.flags()?, options).map_err(CppError::Start)?;
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() && !are_comments(&complaints) {
+            return Err(CppError::Text(complaints.trim_end().to_owned()));
+        }
+        options.dockerfile.text = String::from_utf8(output.stdout).map_err(|_| CppError::NoText)?;
+        options.dockerfile.name += DONE;
+        Ok(())
+    }
+
+    /// Those of the variable come first, so that the command line can undo them.
+    fn flags(&self) -> Result<Vec<String>, CppError> {
+        let variable = environment::variable("BUILDAH_CPPFLAGS").unwrap_or_default();
+        let words = expand_words(&variable, Style::new('\\'), &NoVariables);
+        let (mut flags, _) = words.map_err(CppError::Variable)?;
+        flags.extend(self.cpp_flag.iter().cloned());
+        Ok(flags)
+    }
+}
+
+impl CppError {
+    /// As a failure of the Dockerfile of this name.
+    fn of(self, name: &str) -> Failure {
+        let kind = match self {
+            CppError::Start(_) => Kind::Environment,
+            CppError::Variable(_) => Kind::Usage,
+            CppError::Text(_) | CppError::NoText => Kind::Build,
+        };
+        let failure = Failure::new(kind, format!("{name}: {self}"));
+        match self {
+            CppError::Start(_) => failure.hint(HINT),
+            _ => failure,
+        }
+    }
+}
+
+/// buildah's arguments. Files that are included are looked for in the context.
+fn run(flags: &[String], options: &BuildOptions) -> io::Result<Output> {
+    let mut command = Command::new("cpp");
+    command.arg("-E");
+    if let Some(folder) = options.context.folder() {
+        command.arg("-iquote").arg(folder);
+    }
+    command.args(["-traditional", "-undef", "-"]).args(flags);
+    // its messages are read
+    command.env("LC_ALL", "C");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let stdin = child.stdin.take();
+    let text = &options.dockerfile.text;
+    std::thread::scope(|scope| {
+        // what it does not read it does not need
+        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(text.as_bytes())));
+        child.wait_with_output()
+    })
+}
+
+/// Whether all errors are about comments.
+fn are_comments(complaints: &str) -> bool {
+    let mut errors = complaints.lines().filter(|line| line.contains("error: ")).peekable();
+    errors.peek().is_some() && errors.all(|line| line.contains(COMMENT))
+}
+
+impl Flag for CppFlag {
+    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+        let is_asked = |name: &str| name.ends_with(ENDING) || name.ends_with(DONE);
+        if options.unread.is_some() {
+            return Ok(());
+        }
+        if !self.cpp_flag.is_empty() && !is_asked(&options.dockerfile.name) {
+            let why = "only Dockerfiles whose name ends in .in are preprocessed";
+            options.notices.push(format!("--cpp-flag has no effect: {why}"));
+        }
+        let name = options.dockerfile.name.clone();
+        self.preprocess(options).map_err(|error| error.of(&name))
+    }
+}
