@@ -55,7 +55,6 @@ fn others_are_refused_with_advice(space: &Space) {
         ("--cap-add=ALL", "--security=insecure"),
         ("--dns=1.1.1.1", "--add-host"),
         ("--device=/dev/null", "devices"),
-        ("--arch=arm64", "--platform"),
         ("--destination=x", "-t"),
         ("--dockerfile=x", "-f"),
         ("--policy=x", "policies"),

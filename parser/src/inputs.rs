@@ -30,6 +30,8 @@ pub struct Inputs {
     pub runnable: Vec<Platform>,
     /// `--build-context`: names (lower case) of stages or images that are replaced.
     pub contexts: BTreeMap<String, NamedContext>,
+    /// `--env`: what stages begin with that do not continue another one.
+    pub env: BTreeMap<String, String>,
     /// `--label`, applied last, to the target.
     pub labels: BTreeMap<String, String>,
     /// Whether stages take over the labels of their base.
@@ -59,6 +61,7 @@ impl Inputs {
             runnable: vec![platform.clone()],
             platform,
             contexts: BTreeMap::new(),
+            env: BTreeMap::new(),
             labels: BTreeMap::new(),
             inherit_labels: true,
             unset_labels: BTreeSet::new(),

@@ -7,6 +7,7 @@ use crate::event::{EVENT_VERSION, EventKind};
 use crate::execute::{Executed, execute};
 use crate::export::BuildResult;
 use crate::failure::BuildError;
+use crate::index;
 use crate::memo;
 use crate::options::BuildOptions;
 use crate::plan::{self, Plan, announce};
@@ -16,7 +17,7 @@ use crate::squash::squash;
 use crate::stages;
 use kiln_cache::{MemoBundle, StoreError};
 use kiln_oci::media_type::{OCI_INDEX, OCI_LAYER, OCI_MANIFEST};
-use kiln_oci::{Descriptor, Digest, ImageConfig, Index};
+use kiln_oci::{Descriptor, Digest, ImageConfig};
 use kiln_parser::diagnostic::Diagnostic;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -69,7 +70,7 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
     if session.cancel.requested() {
         return Err(BuildError::Cancelled);
     }
-    for tag in &options.tags {
+    for tag in options.tags.iter().chain(&options.manifest) {
         session.store.tag(tag, &manifest)?;
     }
     let key = memo::key(options, &plan);
@@ -78,13 +79,19 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
         manifest,
         descriptor: descriptor(session, &manifest)?,
         pushed: None,
-        names: options.tags.iter().map(ToString::to_string).collect(),
+        names: names(options),
         warnings: plan.warnings.into_iter().chain(found).collect(),
     };
     report(session, options, &built)?;
     built.pushed = export(session, options, &built)?;
     shared::export(session, &options.cache_to, key, &bundle)?;
     Ok(built)
+}
+
+/// All that the result is called.
+fn names(options: &BuildOptions) -> Vec<String> {
+    let names = options.tags.iter().chain(&options.manifest);
+    names.map(ToString::to_string).collect()
 }
 
 fn descriptor(session: &Session, manifest: &Digest) -> Result<Descriptor, BuildError> {
@@ -113,11 +120,17 @@ fn export(
         images.push((platform, session.store.image(&image)?));
     }
     let index = session.store.index(&built.manifest)?;
+    let references: Vec<_> = options
+        .tags
+        .iter()
+        .chain(&options.manifest)
+        .cloned()
+        .collect();
     let result = BuildResult {
         session,
         images,
         index: index.map(|bytes| (built.manifest, bytes)),
-        references: &options.tags,
+        references: &references,
         pushed: RefCell::default(),
     };
     for output in &options.outputs {
@@ -216,8 +229,8 @@ fn result(
     match &images[..] {
         [(manifest, config)] if !options.makes_index() => Ok((manifest.digest, *config)),
         _ => {
-            let manifests = images.into_iter().map(|(manifest, _)| manifest);
-            let mut index = Index::of(manifests.collect());
+            let made = images.into_iter().map(|(manifest, _)| manifest);
+            let mut index = index::with(session, options.manifest.as_ref(), made.collect())?;
             annotations::index(&mut index, &options.annotations);
             let digest = session.store.put_index(&index.to_bytes())?;
             Ok((digest, digest))
@@ -237,7 +250,7 @@ fn report(session: &Session, options: &BuildOptions, built: &Built) -> Result<()
     session.events.send(EventKind::Image {
         id: built.id.to_string(),
         digest: built.manifest.to_string(),
-        tags: options.tags.iter().map(ToString::to_string).collect(),
+        tags: names(options),
         layers: layers.len(),
         bytes,
     });

@@ -21,6 +21,7 @@ pub mod export;
 pub mod failure;
 pub mod findings;
 pub mod flatten;
+pub(crate) mod index;
 mod memo;
 pub mod operation;
 pub mod options;

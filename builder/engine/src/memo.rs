@@ -37,9 +37,10 @@ pub(crate) fn recall(
     Ok(found)
 }
 
-/// Everything that decides about the image; none while something has to be fetched first, and where labels tell of stages.
+/// Everything that decides about the image; none while something has to be fetched first, where labels tell of stages, and for an
+/// index that has other images too.
 pub(crate) fn key(options: &BuildOptions, plan: &Plan) -> Option<Digest> {
-    if options.stage_labels {
+    if options.stage_labels || options.manifest.is_some() {
         return None;
     }
     // Plain data of our own: serialising it cannot fail.

@@ -142,12 +142,16 @@ pub struct BuildOptions {
     pub contexts: BTreeMap<String, ContextSource>,
     /// Names for the image.
     pub tags: Vec<Reference>,
+    /// `--manifest`: the index that the images are put into.
+    pub manifest: Option<Reference>,
     /// `--build-arg`, values resolved.
     pub build_args: BTreeMap<String, String>,
     /// `--target`.
     pub target: Option<String>,
     /// `--from`: the base of the first stage.
     pub from: Option<String>,
+    /// `--env`: what every stage begins with.
+    pub env: BTreeMap<String, String>,
     /// `--label`.
     pub labels: BTreeMap<String, String>,
     /// `--secret`, contents read.
@@ -178,6 +182,8 @@ pub struct BuildOptions {
     pub epoch_of_context: bool,
     /// `--add-host`: name and address.
     pub extra_hosts: Vec<(String, String)>,
+    /// `--no-hosts`: RUN sees the `/etc/hosts` of its root.
+    pub no_hosts: bool,
     /// `--pull`: registries are asked whether names mean something newer.
     pub pull: bool,
     /// `--shm-size`, bytes.
@@ -212,19 +218,22 @@ pub struct BuildOptions {
     pub policies: Vec<Policy>,
     /// `--volume`: what every RUN sees of the machine.
     pub volumes: Vec<Volume>,
+    /// `--stdin`: what RUN reads, one after the other.
+    pub stdin: Option<Arc<OwnedFd>>,
     /// What there is to say about the options: warnings at the begin of the build.
     pub notices: Vec<String>,
 }
 
 impl BuildOptions {
     /// What every RUN can notice of the options, under the flags' names; nothing for flags that were not given.
-    /// `--stdin`: what RUN reads, one after the other.
-    pub stdin: Option<Arc<OwnedFd>>,
     #[must_use]
     pub fn surroundings(&self) -> Vec<(&'static str, String)> {
         let mut given = Vec::new();
         if !self.extra_hosts.is_empty() {
             given.push(("--add-host", format!("{:?}", self.extra_hosts)));
+        }
+        if self.no_hosts {
+            given.push(("--no-hosts", String::new()));
         }
         if let Some(size) = self.shm_size {
             given.push(("--shm-size", size.to_string()));
@@ -272,9 +281,11 @@ impl BuildOptions {
             ignore_file: None,
             contexts: BTreeMap::new(),
             tags: Vec::new(),
+            manifest: None,
             build_args: BTreeMap::new(),
             target: None,
             from: None,
+            env: BTreeMap::new(),
             labels: BTreeMap::new(),
             secrets: BTreeMap::new(),
             ssh: BTreeMap::new(),
@@ -290,6 +301,7 @@ impl BuildOptions {
             source_date_epoch: None,
             epoch_of_context: false,
             extra_hosts: Vec::new(),
+            no_hosts: false,
             pull: false,
             shm_size: None,
             annotations: Vec::new(),
@@ -307,8 +319,8 @@ impl BuildOptions {
             ulimits: Vec::new(),
             policies: Vec::new(),
             volumes: Vec::new(),
+            stdin: None,
             notices: Vec::new(),
         }
     }
 }
-            stdin: None,

@@ -30,8 +30,8 @@ pub struct Arguments {
 
 impl Arguments {
     fn options(&self) -> Result<BuildOptions, Failure> {
-        let mut options = self.source.read()?;
         self.flags.stdin.check(self.source.reads_stdin())?;
+        let mut options = self.source.read()?;
         self.flags.apply(&mut options)?;
         Ok(options)
     }

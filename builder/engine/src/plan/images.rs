@@ -83,6 +83,7 @@ pub(crate) fn inputs(options: &BuildOptions) -> Inputs {
             .iter()
             .map(|(name, source)| (name.clone(), named(source)))
             .collect(),
+        env: options.env.clone(),
         labels: options.labels.clone(),
         inherit_labels: options.inherit_labels,
         unset_labels: options.unset_labels.clone(),

@@ -40,6 +40,10 @@ impl StageBuilder<'_> {
         for (key, value) in self.image_env.entries() {
             self.env.set(key, value);
         }
+        let continues = matches!(self.plan.stages[self.index].base, Base::Stage(_));
+        for (key, value) in self.world.inputs.env.iter().filter(|_| !continues) {
+            self.set_env(key, value);
+        }
         if !self.config.working_dir.is_empty() {
             self.config.working_dir = crate::path::join("/", &self.config.working_dir);
         }

@@ -77,10 +77,11 @@ fn every_run(execution: &Execution<'_>, hostname: &str) -> Vec<Mount> {
         let _ = writeln!(hosts, "{address}\t{name}");
     }
     let resolv_conf = execution.session.host.resolv_conf.clone().into_bytes();
-    vec![
-        file("/etc/hosts".to_owned(), hosts.into_bytes(), 0o644),
-        file("/etc/resolv.conf".to_owned(), resolv_conf, 0o644),
-    ]
+    let mut files = vec![file("/etc/resolv.conf".to_owned(), resolv_conf, 0o644)];
+    if !execution.options.no_hosts {
+        files.push(file("/etc/hosts".to_owned(), hosts.into_bytes(), 0o644));
+    }
+    files
 }
 
 fn file(target: String, content: Vec<u8>, mode: u32) -> Mount {

@@ -1,4 +1,4 @@
-//! `--add-host`: entries of `/etc/hosts` in RUN.
+//! `--add-host`, `--no-hosts`: `/etc/hosts` in RUN.
 
 use super::Flag;
 use crate::failure::Failure;
@@ -9,11 +9,18 @@ pub struct AddHost {
     /// Entry of /etc/hosts in RUN, as HOST:ADDRESS
     #[arg(long, value_name = "HOST:ADDRESS")]
     add_host: Vec<String>,
+    /// Let RUN see the image's own /etc/hosts
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    no_hosts: bool,
 }
 
 impl Flag for AddHost {
     fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
         let entries = self.add_host.iter().map(|host| host_entry(host));
+        if self.no_hosts && !self.add_host.is_empty() {
+            return Err(Failure::usage("--add-host and --no-hosts contradict each other"));
+        }
+        options.no_hosts = self.no_hosts;
         options.extra_hosts = entries.collect::<Result<_, _>>()?;
         Ok(())
     }

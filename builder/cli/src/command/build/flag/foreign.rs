@@ -66,7 +66,6 @@ const NAMESPACES: Answer = Refuse("every RUN has namespaces of its own; RUN --se
 const CAPABILITIES: Answer = Refuse("RUN has docker's capabilities; RUN --security=insecure has all, with --allow security.insecure");
 const RESOLVER: Answer = Refuse("RUN resolves names as this machine does (/etc/resolv.conf); --add-host adds names");
 const ENCRYPTION: Answer = Refuse("kiln neither signs nor encrypts; do it to what `kiln save` writes");
-const PLATFORM: Answer = Refuse("use --platform OS/ARCH[/VARIANT]");
 const REGISTRY: Answer = Refuse("building does not talk to registries by kaniko's settings");
 const KANIKO_CACHE: Answer = Accept("the cache is kiln's own and is always used; --no-cache executes all");
 const OVERLAY: Answer = Accept("kiln sees what a step changed; nothing is compared");
@@ -113,8 +112,7 @@ const TABLE: &[Foreign] = &[
     of!("dns", Needed, RESOLVER),
     of!("dns-option", Needed, RESOLVER),
     of!("dns-search", Needed, RESOLVER),
-    of!("no-hosts", Switch, Off("RUN's /etc/hosts is never part of the image")),
-    of!("no-hostname", Switch, Off("RUN's host name is never part of the image")),
+    of!("no-hostname", Switch, Accept("RUN sees the image's own /etc/hostname")),
     of!("http-proxy", Switch, Accept("a proxy reaches RUN when it is given: --build-arg HTTP_PROXY")),
     of!("identity-label", Switch, Accept("kiln adds no label of its own")),
     of!("disable-compression", Switch, Accept("layers in the store are not compressed")),
@@ -145,7 +143,6 @@ const TABLE: &[Foreign] = &[
     of!("single-snapshot", Switch, Off("every instruction that changes files makes one layer")),
     of!("ignore-path", Needed, Refuse("what RUN must not keep belongs into RUN --mount=type=tmpfs or type=cache")),
     of!("ignore-var-run", Switch, Accept("a folder that stays empty is no change")),
-    of!("custom-platform", Needed, PLATFORM),
     of!("force", Switch, Accept("kiln may run anywhere")),
     of!("cleanup", Switch, NOTHING_LEFT),
     of!("registry-map", Needed, REGISTRY),

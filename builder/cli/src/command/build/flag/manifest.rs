@@ -1,0 +1,24 @@
+//! `--manifest`: the result goes into an index of that name, as in buildah: builds for other platforms add to it. Unaware of platforms.
+
+use super::Flag;
+use crate::catalog;
+use crate::failure::Failure;
+use kiln_engine::options::BuildOptions;
+
+#[derive(Debug, clap::Args)]
+pub struct Manifest {
+    /// Index that the image is put into, made where there is none; an image of the same platform that is in it is replaced
+    #[arg(long, value_name = "NAME")]
+    manifest: Option<String>,
+}
+
+impl Flag for Manifest {
+    /// Comes after the platforms, and before what only an index can have.
+    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+        if let Some(name) = &self.manifest {
+            options.manifest = Some(catalog::new_name(name)?);
+            options.always_index = true;
+        }
+        Ok(())
+    }
+}
