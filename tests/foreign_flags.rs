@@ -55,8 +55,7 @@ fn others_are_refused_with_advice(space: &Space) {
         ("--cap-add=ALL", "--security=insecure"),
         ("--dns=1.1.1.1", "--add-host"),
         ("--device=/dev/null", "devices"),
-        ("--destination=x", "-t"),
-        ("--dockerfile=x", "-f"),
+        ("--registry-certificate=x", "SSL_CERT_FILE"),
         ("--policy=x", "policies"),
     ];
     for (flag, advice) in flags {

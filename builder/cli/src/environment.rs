@@ -43,6 +43,12 @@ pub struct Globals {
     /// Registry that may speak plain http or show any certificate (may be repeated)
     #[arg(long, global = true, value_name = "HOST[:PORT]", help_heading = HEADING)]
     pub insecure_registry: Vec<String>,
+    /// What may be asked in place of a registry, before the mirrors of the configuration; a command may add some.
+    #[arg(skip)]
+    pub mirrors: Vec<(String, String)>,
+    /// Whatever is pulled from may be insecure; a command may say so.
+    #[arg(skip)]
+    pub insecure_pulls: bool,
     /// How registries are waited for; a command may change it.
     #[arg(skip)]
     pub patience: Patience,

@@ -10,7 +10,11 @@ use crate::failure::{Failure, Kind};
 use kiln_engine::cancel::Cancel;
 use kiln_engine::event::Events;
 use kiln_engine::remote::Remote;
-use kiln_oci::registry::{self, Certificates, Client, Configuration, Keychain, Proxies, Settings};
+use kiln_oci::registry::{
+    self, Certificates, Client, Configuration, Keychain, Mirror, Proxies, Settings,
+};
+use kiln_oci::{Reference, ReferenceError};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,10 +43,12 @@ pub fn client(globals: &Globals, cancel: &Cancel) -> Result<Client, Failure> {
     let configuration = configuration()?;
     let mut insecure = globals.insecure_registry.clone();
     insecure.extend(configuration.insecure);
+    let mirrors = mirrors(globals, &insecure, configuration.mirrors)?;
     let cancel = cancel.clone();
     Ok(Client::new(Settings {
         insecure,
-        mirrors: configuration.mirrors,
+        insecure_pulls: globals.insecure_pulls,
+        mirrors,
         keychain: Keychain {
             files: credential_files(),
             ..Keychain::default()
@@ -55,6 +61,27 @@ pub fn client(globals: &Globals, cancel: &Cancel) -> Result<Client, Failure> {
         cancel: registry::Cancel::when(move || cancel.requested()),
         patience: globals.patience.clone(),
     }))
+}
+
+/// Those of the command line, then those of the file.
+fn mirrors(
+    globals: &Globals,
+    insecure: &[String],
+    of_file: BTreeMap<String, Vec<Mirror>>,
+) -> Result<BTreeMap<String, Vec<Mirror>>, Failure> {
+    let mut mirrors: BTreeMap<String, Vec<Mirror>> = BTreeMap::new();
+    for (registry, written) in &globals.mirrors {
+        let mirror = Mirror::parse(written, insecure);
+        let mirror = mirror.map_err(|error| Failure::usage(error.to_string()))?;
+        let registry = Reference::parse(&format!("{registry}/image"));
+        let wrong = |error: ReferenceError| Failure::usage(format!("a mirror: {error}"));
+        let registry = registry.map_err(wrong)?.registry;
+        mirrors.entry(registry).or_default().push(mirror);
+    }
+    for (registry, of_file) in of_file {
+        mirrors.entry(registry).or_default().extend(of_file);
+    }
+    Ok(mirrors)
 }
 
 /// The file that `login` writes to and `logout` removes from.

@@ -99,7 +99,11 @@ impl Configuration {
 }
 
 impl Mirror {
-    fn parse(written: &str, insecure: &[String]) -> Result<Self, ConfigurationError> {
+    /// Reads a mirror as the file writes it. Plain http is for hosts of `insecure` only, and for loopback addresses.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(written: &str, insecure: &[String]) -> Result<Self, ConfigurationError> {
         let wrong = |reason| ConfigurationError::Mirror {
             mirror: written.into(),
             reason,

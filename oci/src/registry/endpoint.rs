@@ -59,7 +59,11 @@ impl Endpoint {
             }
         };
         let mirrors = mirrors.into_iter().flatten().map(mirror);
-        mirrors.chain([Self::origin(reference, settings)]).collect()
+        let mut all: Vec<Self> = mirrors.chain([Self::origin(reference, settings)]).collect();
+        for endpoint in all.iter_mut().filter(|_| settings.insecure_pulls) {
+            endpoint.security = Security::Any;
+        }
+        all
     }
 
     /// The registry that `reference` itself names.
@@ -151,6 +155,20 @@ mod tests {
         let endpoints = Endpoint::for_pull(&Reference::parse(reference).unwrap(), settings);
         let shown = |e: Endpoint| (e.host.clone(), e.security, e.repository);
         endpoints.into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn pulls_may_be_insecure_and_pushes_not() {
+        let settings = Settings {
+            insecure_pulls: true,
+            ..Settings::default()
+        };
+        assert_eq!(pull("lan/a", &settings)[0].1, Security::Any);
+        let reference = Reference::parse("lan/a").unwrap();
+        assert_eq!(
+            Endpoint::origin(&reference, &settings).security,
+            Security::Https
+        );
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct Settings {
     /// Registries, as `host` or `host:port`, that may speak plain http or show a certificate that
     /// cannot be checked. Loopback addresses may speak plain http without being named here.
     pub insecure: Vec<String>,
+    /// The same for whatever is pulled from.
+    pub insecure_pulls: bool,
     /// Registry to the mirrors that are asked before it, in this order, when something is pulled.
     pub mirrors: BTreeMap<String, Vec<Mirror>>,
     /// Where user names and passwords are found.

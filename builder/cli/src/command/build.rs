@@ -49,7 +49,8 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         return method.run(&options, globals);
     }
     let flags = &arguments.flags;
-    let globals = &flags.retry.globals(globals);
+    let globals = flags.retry.globals(globals);
+    let globals = &flags.registries.globals(&globals, &options)?;
     let log = flags.logfile.open(flags.show.progress(), &options)?;
     let (sender, receiver) = channel();
     let cancel = Cancel::default();

@@ -66,7 +66,6 @@ const NAMESPACES: Answer = Refuse("every RUN has namespaces of its own; RUN --se
 const CAPABILITIES: Answer = Refuse("RUN has docker's capabilities; RUN --security=insecure has all, with --allow security.insecure");
 const RESOLVER: Answer = Refuse("RUN resolves names as this machine does (/etc/resolv.conf); --add-host adds names");
 const ENCRYPTION: Answer = Refuse("kiln neither signs nor encrypts; do it to what `kiln save` writes");
-const REGISTRY: Answer = Refuse("building does not talk to registries by kaniko's settings");
 const KANIKO_CACHE: Answer = Accept("the cache is kiln's own and is always used; --no-cache executes all");
 const OVERLAY: Answer = Accept("kiln sees what a step changed; nothing is compared");
 
@@ -145,10 +144,7 @@ const TABLE: &[Foreign] = &[
     of!("ignore-var-run", Switch, Accept("a folder that stays empty is no change")),
     of!("force", Switch, Accept("kiln may run anywhere")),
     of!("cleanup", Switch, NOTHING_LEFT),
-    of!("registry-map", Needed, REGISTRY),
-    of!("skip-tls-verify", Switch, REGISTRY),
-    of!("skip-tls-verify-pull", Switch, REGISTRY),
-    of!("registry-certificate", Needed, REGISTRY),
+    of!("registry-certificate", Needed, Refuse("SSL_CERT_FILE names the authorities that are trusted")),
     of!("verbosity", Needed, Accept("KILN_LOG=debug shows what kiln does")),
 ];
 

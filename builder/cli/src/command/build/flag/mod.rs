@@ -65,6 +65,7 @@ flags! {
     shared_cache: SharedCache,
     pull: Pull,
     retry: Retry,
+    registries: Registries,
     build_context: BuildContext,
     ignorefile: Ignorefile,
     cpp_flag: CppFlag,

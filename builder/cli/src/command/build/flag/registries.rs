@@ -1,0 +1,58 @@
+//! How registries are reached, as kaniko says it for one build: without security, by way of mirrors. Unaware of requests.
+
+use super::Flag;
+use crate::environment::Globals;
+use crate::failure::Failure;
+use kiln_engine::options::BuildOptions;
+
+#[derive(Debug, clap::Args)]
+pub struct Registries {
+    /// Let registries of the image's own names speak plain http or show any certificate
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    insecure: bool,
+    /// The same as --insecure
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    skip_tls_verify: bool,
+    /// Let any registry that is pulled from speak plain http or show any certificate
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    insecure_pull: bool,
+    /// The same as --insecure-pull
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    skip_tls_verify_pull: bool,
+    /// The same as --insecure-registry (may be repeated)
+    #[arg(long, value_name = "HOST[:PORT]")]
+    skip_tls_verify_registry: Vec<String>,
+    /// Registry that is asked for images of docker.io before docker.io itself (may be repeated)
+    #[arg(long, value_name = "MIRROR")]
+    registry_mirror: Vec<String>,
+    /// The same for another registry, as REGISTRY=MIRROR;… (may be repeated)
+    #[arg(long, value_name = "REGISTRY=MIRROR")]
+    registry_map: Vec<String>,
+}
+
+impl Registries {
+    /// The globals with what these say.
+    ///
+    /// # Errors
+    /// When a mirror is for no registry.
+    pub fn globals(&self, globals: &Globals, options: &BuildOptions) -> Result<Globals, Failure> {
+        let mut globals = globals.clone();
+        let insecure = &mut globals.insecure_registry;
+        insecure.extend(self.skip_tls_verify_registry.iter().cloned());
+        if self.insecure || self.skip_tls_verify {
+            let names = options.tags.iter().chain(&options.manifest);
+            insecure.extend(names.map(|name| name.registry.clone()));
+        }
+        globals.insecure_pulls |= self.insecure_pull || self.skip_tls_verify_pull;
+        for text in self.registry_map.iter().flat_map(|map| map.split(';')) {
+            let wrong = || Failure::usage(format!("--registry-map {text}: expected REGISTRY=MIRROR"));
+            let (registry, mirror) = text.split_once('=').ok_or_else(wrong)?;
+            globals.mirrors.push((registry.trim().to_owned(), mirror.trim().to_owned()));
+        }
+        let of_hub = |mirror: &String| ("docker.io".to_owned(), mirror.clone());
+        globals.mirrors.extend(self.registry_mirror.iter().map(of_hub));
+        Ok(globals)
+    }
+}
+
+impl Flag for Registries {}
