@@ -44,6 +44,7 @@ mod ignore;
 mod images;
 mod import;
 mod inspect;
+mod kaniko_flags;
 mod kill_archives;
 mod kill_loop;
 mod language;

@@ -3,6 +3,7 @@
 mod call;
 mod failures;
 mod flag;
+mod kaniko_context;
 mod source;
 
 use crate::environment::{self, Globals};

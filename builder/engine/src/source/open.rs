@@ -111,6 +111,21 @@ fn open_context(
                 ..Opened::default()
             })
         }
+        ContextSource::Archive(path) => {
+            let name = path.display().to_string();
+            let wrong = |message: String| BuildError::File {
+                path: path.clone(),
+                message,
+            };
+            let opened = File::open(path).map_err(|error| wrong(error.to_string()))?;
+            let layer = unpack(&session.store, opened, &name)?;
+            let layer = layer.ok_or_else(|| wrong("is no archive".to_owned()))?;
+            Ok(Opened {
+                layer: Some(layer),
+                name,
+                ..Opened::default()
+            })
+        }
         ContextSource::Directory(folder) => Ok(Opened {
             name: folder.display().to_string(),
             ..Opened::default()

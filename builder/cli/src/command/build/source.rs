@@ -1,5 +1,6 @@
 //! What `kiln build` reads: the context that is named and the Dockerfile. Unaware of what is in them.
 
+use super::kaniko_context;
 use crate::failure::Failure;
 use crate::units;
 use kiln_engine::options::{BuildOptions, ContextSource, DockerfileText, Unread};
@@ -14,10 +15,13 @@ const MAX_DOCKERFILE: u64 = 16 << 20;
 pub struct Source {
     /// Files that COPY and ADD can use: a folder, a git repository, an address of an archive or a Dockerfile, or - for an
     /// archive or a Dockerfile on standard input
-    #[arg(value_name = "CONTEXT")]
-    context: PathBuf,
-    /// The Dockerfile: a file, an address, or - [default: Dockerfile or Containerfile in the context]
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(value_name = "CONTEXT", required_unless_present = "named_context")]
+    context: Option<PathBuf>,
+    /// The same, or as kaniko writes it: dir://FOLDER, tar://FILE, tar://stdin or git://HOST/PATH
+    #[arg(long = "context", value_name = "CONTEXT", conflicts_with = "context")]
+    named_context: Option<String>,
+    /// The Dockerfile: a file, an address, or - [default: Dockerfile or Containerfile in the context]; --dockerfile in kaniko
+    #[arg(short, long, value_name = "FILE", alias = "dockerfile")]
     file: Option<PathBuf>,
 }
 
@@ -27,7 +31,7 @@ impl Source {
     /// # Errors
     /// When a file or folder cannot be read.
     pub fn read(&self) -> Result<BuildOptions, Failure> {
-        let context = context(&self.context)?;
+        let context = self.context()?;
         let unread = self.unread(&context)?;
         let dockerfile = match (&unread, context.folder()) {
             (None, folder) => self.dockerfile(folder)?,
@@ -44,8 +48,24 @@ impl Source {
 
     /// Whether the Dockerfile or the context comes from standard input.
     pub fn reads_stdin(&self) -> bool {
-        let is_stdin = |path: &Path| path.as_os_str() == "-";
-        is_stdin(&self.context) || self.file.as_deref().is_some_and(is_stdin)
+        let named = self.named_context.as_deref();
+        let mut paths = self.context.iter().chain(&self.file);
+        paths.any(|path| path.as_os_str() == "-")
+            || named.is_some_and(|context| context == "-" || kaniko_context::is_stdin(context))
+    }
+
+    fn context(&self) -> Result<ContextSource, Failure> {
+        let named = self.named_context.as_deref();
+        match named.map(kaniko_context::context).transpose()?.flatten() {
+            Some(context) => Ok(context),
+            // clap has seen to it that there is one
+            None => context(
+                named
+                    .map(Path::new)
+                    .or(self.context.as_deref())
+                    .unwrap_or(Path::new(".")),
+            ),
+        }
     }
 
     /// Where the Dockerfile is, if it cannot be read here.

@@ -90,6 +90,7 @@ flags! {
     leave_out: LeaveOut,
     save_stages: SaveStages,
     output: Output,
+    kaniko: Kaniko,
     metadata_file: MetadataFile,
     digest_file: DigestFile,
     foreign: ForeignFlags,

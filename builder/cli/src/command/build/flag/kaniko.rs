@@ -1,0 +1,63 @@
+//! `--destination` and what else says in kaniko where the image goes: names that are pushed, archives, one layer. Unaware of how any of
+//! it is done.
+
+use super::Flag;
+use crate::catalog;
+use crate::failure::Failure;
+use kiln_engine::export::{Attributes, exporter};
+use kiln_engine::options::BuildOptions;
+use std::sync::Arc;
+
+#[derive(Debug, clap::Args)]
+pub struct Kaniko {
+    /// Name of the image, to which it is pushed too, as kaniko does; not with --no-push or --tar-path (may be repeated)
+    #[arg(short, long, value_name = "NAME")]
+    destination: Vec<String>,
+    /// Push to no --destination
+    #[arg(long, conflicts_with = "push", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    no_push: bool,
+    /// Write the image to an archive instead of pushing it, as --output type=docker,dest=FILE
+    #[arg(long, value_name = "FILE")]
+    tar_path: Option<String>,
+    /// Write the image to an OCI layout, as --output type=oci,tar=false,dest=DIR
+    #[arg(long, value_name = "DIR")]
+    oci_layout_path: Option<String>,
+    /// The same as --squash, as kaniko calls it
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    single_snapshot: bool,
+}
+
+impl Flag for Kaniko {
+    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+        options.squash |= self.single_snapshot;
+        if self.no_push && self.destination.is_empty() {
+            options.notices.push("--no-push has no effect: building never pushes".to_owned());
+        }
+        for name in &self.destination {
+            let name = catalog::new_name(name)?;
+            if !options.tags.contains(&name) {
+                options.tags.push(name);
+            }
+        }
+        if let Some(file) = &self.tar_path {
+            write(options, "--tar-path", &[("type", "docker"), ("dest", file)])?;
+        }
+        if let Some(folder) = &self.oci_layout_path {
+            let layout = [("type", "oci"), ("tar", "false"), ("dest", folder)];
+            write(options, "--oci-layout-path", &layout)?;
+        }
+        for name in self.destination.iter().filter(|_| !self.no_push && self.tar_path.is_none()) {
+            write(options, "--destination", &[("type", "registry"), ("name", name)])?;
+        }
+        Ok(())
+    }
+}
+
+/// One more output, for this flag.
+fn write(options: &mut BuildOptions, flag: &str, pairs: &[(&str, &str)]) -> Result<(), Failure> {
+    let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let made = exporter(Attributes::new(pairs));
+    let made = made.map_err(|error| Failure::usage(format!("{flag}: {error}")))?;
+    options.outputs.push(Arc::from(made));
+    Ok(())
+}
