@@ -4,6 +4,7 @@
 //! Rules (docker's and BuildKit's): what is an archive is told by its content; a Dockerfile alone is built without a
 //! context; .dockerignore means nothing in a context that was fetched; all its files are owned by root.
 
+use super::dockerfile::{dockerfile, text};
 use super::fetch::error::{FetchError, redacted};
 use super::fetch::web::interruptible;
 use super::fetch::{Access, Fetches, FileSource, Remote};
@@ -13,17 +14,13 @@ use crate::failure::BuildError;
 use crate::options::{BuildOptions, ContextSource, DockerfileText, Unread};
 use crate::policy::apply as policy;
 use crate::session::Session;
-use kiln_cache::{Chain, Fetched, KeyBuilder, Store};
+use kiln_cache::{Fetched, KeyBuilder, Store};
 use kiln_oci::{Digest, Platform};
 use kiln_parser::graph::GitSource;
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// A Dockerfile of more bytes is refused (the parser's own limit).
-const MAX_DOCKERFILE: u64 = 16 << 20;
-/// What Dockerfiles are called.
-const USUAL_NAMES: [&str; 2] = ["Dockerfile", "Containerfile"];
 /// What the file of an address is called in a context (BuildKit).
 pub const FILE_NAME: &str = "context";
 
@@ -238,74 +235,6 @@ fn unpacked(
         store.remember_fetched(&key, &held)?;
     }
     Ok(unpacked)
-}
-
-/// Reads a Dockerfile of a context's layer; links are followed inside of it.
-fn dockerfile(
-    store: &Store,
-    layer: Option<Digest>,
-    name: Option<&str>,
-    context: &str,
-) -> Result<DockerfileText, BuildError> {
-    let chain = store.chain(layer.as_slice())?;
-    let names = name.map_or_else(|| USUAL_NAMES.to_vec(), |name| vec![name]);
-    for name in &names {
-        if let Some(text) = read(&chain, name)? {
-            return Ok(text);
-        }
-    }
-    let message = match name {
-        Some(name) => format!("there is no file {name}"),
-        None => "there is neither a Dockerfile nor a Containerfile".to_owned(),
-    };
-    Err(BuildError::File {
-        path: context.into(),
-        message,
-    })
-}
-
-fn read(chain: &Chain, name: &str) -> Result<Option<DockerfileText>, BuildError> {
-    let path: Vec<&str> = name
-        .split('/')
-        .filter(|part| !matches!(*part, "" | "."))
-        .collect();
-    let wrong = |message: String| BuildError::File {
-        path: name.into(),
-        message,
-    };
-    let resolved = chain
-        .resolve(path.join("/").as_bytes(), true)
-        .map_err(|error| wrong(error.to_string()))?;
-    match resolved.found {
-        Some(found) if found.entry.is_file() => {
-            let content = chain.read(&found).map_err(FetchError::from)?;
-            text(content, name).map(Some)
-        }
-        Some(_) => Err(wrong("is no regular file".to_owned())),
-        None => Ok(None),
-    }
-}
-
-fn text(reader: impl Read, name: &str) -> Result<DockerfileText, BuildError> {
-    let wrong = |message: String| BuildError::File {
-        path: Path::new(name).to_owned(),
-        message,
-    };
-    let mut bytes = Vec::new();
-    let read = reader.take(MAX_DOCKERFILE + 1).read_to_end(&mut bytes);
-    read.map_err(|error| wrong(error.to_string()))?;
-    if bytes.len() as u64 > MAX_DOCKERFILE {
-        return Err(wrong(format!("has more than {MAX_DOCKERFILE} bytes")));
-    }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        wrong(format!("is neither an archive nor UTF-8 text: byte {at}"))
-    })?;
-    Ok(DockerfileText {
-        name: name.to_owned(),
-        text,
-        ignore: None,
-    })
 }
 
 fn set_epoch(options: &mut BuildOptions, opened: &Opened) -> Result<(), BuildError> {
