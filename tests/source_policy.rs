@@ -95,7 +95,7 @@ fn images_are_replaced_wherever_they_are_named(space: &Space) {
         "docker-image://docker.io/library/two:${1}",
     );
     // Nothing of what was built without the rule is taken for it.
-    assert_eq!(files(&[to_two.clone()]), ["two:1"; 3]);
+    assert_eq!(files(std::slice::from_ref(&to_two)), ["two:1"; 3]);
     let mirrored = convert(
         "docker-image://docker.io/*",
         "docker-image://mirror.invalid/${1}",
@@ -123,6 +123,16 @@ fn images_are_replaced_wherever_they_are_named(space: &Space) {
     build(space, text, &circle)
         .exits(1)
         .says(&["again and again"]);
+    let gone = convert(
+        "docker-image://docker.io/library/one:1",
+        "docker-image://gone.invalid/x",
+    );
+    let missing = build(space, text, &[gone]).arg("--offline");
+    let named = missing.args(["--build-context", "named=docker-image://two:1"]);
+    named.exits(1).says(&[
+        "gone.invalid/x:latest",
+        "a source policy puts it in the place of one:1",
+    ]);
     let other = convert(
         "docker-image://docker.io/library/one:1",
         "https://example.com/",

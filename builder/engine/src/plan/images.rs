@@ -111,7 +111,7 @@ fn resolve(
                 bases.insert(request, config);
                 images.insert((request.reference.clone(), request.platform.clone()), image);
             }
-            Err(image) => missing.push(image),
+            Err(image) => missing.push(told(image, &request.reference)),
         }
     }
     if missing.is_empty() {
@@ -153,7 +153,7 @@ fn graph_images(
             Ok((image, _)) => {
                 images.insert((request.reference, request.platform), image);
             }
-            Err(image) => missing.push(image),
+            Err(image) => missing.push(told(image, &request.reference)),
         }
     }
     Ok(missing)
@@ -166,6 +166,16 @@ fn wanted_of(graph: &StageGraph) -> Vec<bool> {
         stage: graph.target,
     };
     wanted(graph, &[target])
+}
+
+/// A policy may have put another image in the place of the one that the Dockerfile names.
+fn told(missing: MissingImage, asked: &str) -> MissingImage {
+    let is_other = missing.reference != asked;
+    let policy = is_other.then(|| format!("a source policy puts it in the place of {asked}"));
+    MissingImage {
+        hint: missing.hint.or(policy),
+        ..missing
+    }
 }
 
 /// Layers as manifests describe them, with OCI's media types.
