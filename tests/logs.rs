@@ -5,6 +5,7 @@ use crate::support::{Space, plain_cases};
 plain_cases! {
     a_log_goes_to_a_file,
     each_platform_may_have_a_log,
+    one_platform_may_have_a_log_of_its_own,
 }
 
 fn a_log_goes_to_a_file(space: &Space) {
@@ -98,15 +99,22 @@ fn each_platform_may_have_a_log(space: &Space) {
         "{common}"
     );
     assert!(common.contains("steps: "), "{common}");
-    // One platform has its file too, and JSON stays JSON.
-    build(&["--platform=linux/amd64", "--progress=json"]);
+}
+
+fn one_platform_may_have_a_log_of_its_own(space: &Space) {
+    let folder = space.own_folder("logs");
+    let text = "FROM scratch\nCOPY <<EOF /file\ntext\nEOF\n";
+    let build = space.build(text).arg("--logfile").arg(folder.join("log"));
+    let json = ["--logsplit", "--platform=linux/amd64", "--progress=json"];
+    build.args(json).ok();
     for name in ["log", "log_linux_amd64"] {
-        let parsed: Vec<serde_json::Value> = read(name)
+        let log = std::fs::read_to_string(folder.join(name)).unwrap();
+        let parsed: Vec<serde_json::Value> = log
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
         let is_step = |event: &serde_json::Value| event["event"] == "finished";
-        assert_eq!(parsed.iter().any(is_step), name != "log", "{parsed:?}");
+        assert_eq!(parsed.iter().any(is_step), name != "log", "{log}");
     }
     let alone = space.build(text).arg("--logsplit").ok();
     alone.says(&["--logsplit has no effect: there is no --logfile"]);

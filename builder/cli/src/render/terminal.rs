@@ -147,6 +147,18 @@ impl Terminal {
         bar.set_position(transfer.done);
     }
 
+    fn failed(&mut self, step: usize, message: &str) {
+        self.end(step);
+        let line = format!(
+            "{} {} {}",
+            self.paint("1;31", "failed"),
+            self.steps.prefix(step),
+            self.steps.title(step, WIDTH)
+        );
+        self.say(line);
+        self.say(format!("       {message}"));
+    }
+
     fn image(&self, (name, lines): (String, [String; 3])) {
         self.say(format!("{}  {name}", self.paint("1;32", "built")));
         for line in lines {
@@ -172,17 +184,7 @@ impl Renderer for Terminal {
                 took_us,
                 ..
             } => self.finished(*step, *outcome, *took_us),
-            EventKind::Failed { step, message } => {
-                self.end(*step);
-                let line = format!(
-                    "{} {} {}",
-                    self.paint("1;31", "failed"),
-                    self.steps.prefix(*step),
-                    self.steps.title(*step, WIDTH)
-                );
-                self.say(line);
-                self.say(format!("       {message}"));
-            }
+            EventKind::Failed { step, message } => self.failed(*step, message),
             EventKind::Warning { message } => {
                 self.say(format!("{}: {message}", self.paint("1;33", "warning")))
             }
