@@ -23,11 +23,13 @@ pub enum Feature {
     Procfs,
     /// A fresh sysfs for the network namespace. Without it a read-only bind of `/sys`.
     Sysfs,
+    /// Cgroups. Without them no run is limited.
+    Cgroups,
 }
 
 impl Feature {
     /// Each feature with its name and one line for a manual page.
-    pub const ALL: [(Self, &'static str, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str, &'static str); 7] = [
         (
             Self::Userns,
             "userns",
@@ -58,6 +60,11 @@ impl Feature {
             "sysfs",
             "a fresh /sys for each run (then a bind of the host's)",
         ),
+        (
+            Self::Cgroups,
+            "cgroups",
+            "cgroups (then limits have no effect)",
+        ),
     ];
 
     /// The name by which [`FromStr`] finds it.
@@ -78,7 +85,9 @@ impl fmt::Display for Feature {
 
 /// A name that is none of [`Feature::ALL`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("unknown feature {0:?}; known: userns, idrange, lowerdir-append, openat2, procfs, sysfs")]
+#[error(
+    "unknown feature {0:?}; known: userns, idrange, lowerdir-append, openat2, procfs, sysfs, cgroups"
+)]
 pub struct UnknownFeature(pub String);
 
 impl FromStr for Feature {

@@ -60,6 +60,18 @@ pub enum MountError {
     },
 }
 
+/// [`find_cgroup`](crate::find_cgroup): processors or memory nodes that there are not.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{limit} {wanted}: this machine offers {present}")]
+pub struct LimitError {
+    /// `cpuset-cpus` or `cpuset-mems`.
+    pub limit: &'static str,
+    /// What was asked for.
+    pub wanted: String,
+    /// What there is.
+    pub present: String,
+}
+
 /// The command could not be started. (A command that failed is an [`Exit`](crate::Exit).)
 #[derive(Debug, Error)]
 pub enum SpawnError {

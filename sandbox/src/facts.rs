@@ -96,7 +96,8 @@ pub fn cgroups() -> Check {
         Ok(0x0102_1994) => "version 1",
         _ => "none",
     };
-    Check::new("cgroups", Status::Ok, format!("{version}; not needed"))
+    let detail = format!("{version}; needed for limits only");
+    Check::new("cgroups", Status::Ok, detail)
 }
 
 /// The folder itself, or the first one above it that exists.

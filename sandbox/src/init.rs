@@ -10,10 +10,12 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{Signal, set_parent_process_death_signal, setsid};
 use rustix::stdio::dup2_stdin;
 use rustix::system::sethostname;
+use rustix::thread::UnshareFlags;
 
+use crate::cgroup::Cgroups;
 use crate::detached::NO_DEV;
 use crate::mounts::{self, Detached};
-use crate::supervisor::Report;
+use crate::supervisor::{Report, cgroup_failed};
 use crate::wire::Failure;
 use crate::{Network, RunSpec, exec, identity, rootfs, sys};
 
@@ -47,8 +49,8 @@ pub enum Source {
 }
 
 /// Runs the command, or says on `report` why not and ends.
-pub fn main(job: Job, report: &OwnedFd) -> ! {
-    let Err(failure) = start(job, report);
+pub fn main(job: Job, cgroups: &Cgroups, report: &OwnedFd) -> ! {
+    let Err(failure) = start(job, cgroups, report);
     say(report, &Report::Failed(failure));
     sys::exit_now(125)
 }
@@ -64,7 +66,11 @@ fn say(report: &OwnedFd, what: &Report) {
     }
 }
 
-fn start(job: Job, report: &OwnedFd) -> Result<std::convert::Infallible, Failure> {
+fn start(
+    job: Job,
+    cgroups: &Cgroups,
+    report: &OwnedFd,
+) -> Result<std::convert::Infallible, Failure> {
     let Job {
         spec,
         root,
@@ -74,11 +80,13 @@ fn start(job: Job, report: &OwnedFd) -> Result<std::convert::Infallible, Failure
         sources,
     } = job;
     die_with_supervisor()?;
+    cgroups.join().map_err(cgroup_failed("join the cgroup"))?;
+    sys::unshare(UnshareFlags::NEWCGROUP).map_err(Failure::of("unshare(cgroup namespace)"))?;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", private)
         .map_err(|errno| Failure::at("mount(MS_REC|MS_PRIVATE)", "/")(errno.into()))?;
     give_stdin(stdin)?;
-    let system = rootfs::System::open(&spec)?;
+    let system = rootfs::System::open(&spec, cgroups)?;
     if let Some(note) = system.note() {
         say(report, &Report::Note(note.to_owned()));
     }

@@ -14,6 +14,7 @@
 //! The crate is unaware of images, layers, Dockerfiles and the cache. It reads no environment variable, prints nothing
 //! (but what a failed exec says on the command's own stderr) and decides no policy: callers say what to mount and run.
 
+mod cgroup;
 mod detached;
 mod disabled;
 mod enter;
@@ -28,6 +29,7 @@ mod host_program;
 mod identity;
 mod idmap;
 mod init;
+mod limits;
 mod mount2;
 mod mounts;
 mod overlay;
@@ -47,12 +49,14 @@ mod tether;
 mod wire;
 mod workdir;
 
+pub use cgroup::{Cgroup, Found, Refused, check_limits, find_cgroup};
 pub use disabled::{Disabled, Feature, UnknownFeature};
 pub use enter::{EnterOptions, Entered, enter};
-pub use error::{EnterError, MountError, SpawnError};
+pub use error::{EnterError, LimitError, MountError, SpawnError};
 pub use host_program::host_program;
 pub use identity::is_limit;
 pub use idmap::{IdMap, IdRange};
+pub use limits::{Limits, Swap, numbers};
 pub use overlay::{MAX_LOWERS, OverlaySpec, RootMount, mount_overlay};
 pub use path::open_in_root;
 pub use probe::{Check, Status, probe};

@@ -8,11 +8,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{
-    FileType, Mode, OFlags, fstat, fstatfs, major, minor, mkdirat, open, openat, symlinkat,
-};
+use rustix::fs::{FileType, Mode, OFlags, fstat, major, minor, mkdirat, open, openat, symlinkat};
 use rustix::io::Errno;
 
+use crate::cgroup::Cgroups;
+use crate::cgroup::inside::Tree;
 use crate::detached::{self, DATA, NO_DEV, NO_EXEC, NO_SUID, READ_ONLY};
 use crate::path::open_in_root;
 use crate::supervisor::is_mapped;
@@ -73,15 +73,12 @@ const PROC_READ_ONLY: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 /// Below `/sys`: hidden.
 const SYS_MASKED: [&str; 2] = ["firmware", "devices/virtual/powercap"];
 
-/// `CGROUP2_SUPER_MAGIC`; its type differs between architectures.
-const CGROUP2_MAGIC: rustix::fs::FsWord = 0x6367_7270;
-
 /// `/proc`, `/sys` and `/dev`, mounted and not yet attached.
 #[derive(Debug)]
 pub struct System {
     proc: OwnedFd,
     sys: OwnedFd,
-    cgroup: Option<OwnedFd>,
+    cgroup: Option<Tree>,
     dev: OwnedFd,
     devices: Vec<(&'static str, OwnedFd)>,
     below_dev: Vec<(&'static str, OwnedFd)>,
@@ -90,10 +87,10 @@ pub struct System {
 
 impl System {
     /// Mounts them while the host's tree is still there: the kernel grants a fresh procfs in a user namespace only where one is visible.
-    pub fn open(spec: &RunSpec) -> Result<Self, Failure> {
+    pub fn open(spec: &RunSpec, cgroups: &Cgroups) -> Result<Self, Failure> {
         let (proc, note) = proc(spec)?;
         let sys = sys(spec)?;
-        let cgroup = cgroup(spec);
+        let cgroup = Tree::open(cgroups, spec.privileged);
         let dev = crate::mounts::tmpfs(Some(64 << 10), 0o755, NO_EXEC)?;
         if spec.privileged {
             // Where it is refused, devices that the command makes stay closed.
@@ -137,7 +134,10 @@ impl System {
         if let Some(cgroup) = &self.cgroup {
             let on = open_below(&self.sys, "fs/cgroup")
                 .map_err(Failure::at("open the mount point", "/sys/fs/cgroup"))?;
-            mount(cgroup, on, "/sys/fs/cgroup")?;
+            mount(&cgroup.top, on, "/sys/fs/cgroup")?;
+            cgroup
+                .attach_own()
+                .map_err(Failure::at("mount its own below", "/sys/fs/cgroup"))?;
         }
         mount(&self.dev, place("/dev")?, "/dev")?;
         for (name, what) in self.devices.iter().chain(&self.below_dev) {
@@ -205,23 +205,6 @@ fn sys(spec: &RunSpec) -> Result<OwnedFd, Failure> {
     }
     let copied = detached::copy_of_host("/sys", true, attributes);
     copied.map_err(Failure::of("bind /sys"))
-}
-
-/// The cgroup tree, from the run's own cgroup namespace on version 2, the host's on version 1. A machine without one, or that refuses,
-/// leaves `/sys/fs/cgroup` empty: nothing in a build needs it.
-fn cgroup(spec: &RunSpec) -> Option<OwnedFd> {
-    let attributes = DATA | if spec.privileged { DATA } else { READ_ONLY };
-    let host = open(
-        "/sys/fs/cgroup",
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .ok()?;
-    if fstatfs(&host).ok()?.f_type == CGROUP2_MAGIC {
-        detached::filesystem("cgroup2", &[], attributes).ok()
-    } else {
-        detached::copy(host, true, attributes).ok()
-    }
 }
 
 fn devices(privileged: bool) -> Result<Vec<(&'static str, OwnedFd)>, Failure> {

@@ -76,6 +76,8 @@ pub struct Exit {
     pub system_time: Duration,
     /// The largest resident set of one process, in KiB.
     pub max_rss_kib: u64,
+    /// Whether a process of it was killed because the memory of its cgroup ran out.
+    pub out_of_memory: bool,
 }
 
 /// Starts `spec` in `root`. May be called from any thread; the
@@ -204,6 +206,7 @@ impl Running {
                 user_us,
                 system_us,
                 max_rss_kib,
+                out_of_memory,
             },
             _,
         )) = answer
@@ -224,6 +227,7 @@ impl Running {
             user_time: Duration::from_micros(user_us),
             system_time: Duration::from_micros(system_us),
             max_rss_kib,
+            out_of_memory,
         })
     }
 

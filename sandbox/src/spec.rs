@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Disabled;
+use crate::{Cgroup, Disabled};
 
 /// One process to run in a root file system.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,6 +37,8 @@ pub struct RunSpec {
     pub shm_size: u64,
     /// Name as in `docker --ulimit` (`nofile`), soft and hard limit; `u64::MAX` is unlimited.
     pub rlimits: Vec<(String, u64, u64)>,
+    /// What limits it, as [`find_cgroup`](crate::find_cgroup) found it.
+    pub cgroup: Option<Cgroup>,
     /// The file mode creation mask.
     pub umask: u32,
     /// Features of the kernel that must not be used.
@@ -61,6 +63,7 @@ impl Default for RunSpec {
             privileged: false,
             shm_size: 64 << 20,
             rlimits: Vec::new(),
+            cgroup: None,
             umask: 0o022,
             disabled: Disabled::default(),
         }

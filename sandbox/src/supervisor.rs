@@ -8,7 +8,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -17,6 +17,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, pidfd_send_signal, setsid};
 use rustix::stdio::{dup2_stderr, dup2_stdout, stdin};
 
+use crate::cgroup::Cgroups;
 use crate::detached::{self, NO_DEV, NO_SUID, READ_ONLY};
 use crate::init::{self, Given, Job, Source};
 use crate::path::{is_folder, open_in_root};
@@ -57,17 +58,22 @@ fn supervise(socket: &OwnedFd) -> Result<(), Failure> {
         return Ok(());
     };
     let (job, stubs) = prepare(&request, fds)?;
+    let cgroups =
+        Cgroups::make(job.spec.cgroup.as_ref()).map_err(cgroup_failed("make the cgroup"))?;
     let (report, say) =
         pipe_with(PipeFlags::CLOEXEC).map_err(|errno| Failure::of("pipe")(errno.into()))?;
     match sys::fork_into(namespaces(&job.spec)).map_err(fork_failed)? {
         Fork::Child => {
             drop(report);
-            init::main(job, &say)
+            init::main(job, &cgroups, &say)
         }
         Fork::Parent(pid, pidfd) => {
             drop((job, say));
             match started(report) {
-                Ok(note) => watch(socket, &Reply::Started { note }, pid, &pidfd, stubs),
+                Ok(note) => {
+                    let started = Reply::Started { note };
+                    watch(socket, &started, pid, &pidfd, Left { stubs, cgroups })
+                }
                 Err(failure) => {
                     let _ = pidfd_send_signal(&pidfd, Signal::KILL);
                     let _ = sys::wait(pid);
@@ -90,12 +96,14 @@ fn fork_failed(error: io::Error) -> Failure {
     }
 }
 
+/// A failed step about a file or folder of a cgroup.
+pub fn cgroup_failed(step: &str) -> impl FnOnce((PathBuf, io::Error)) -> Failure {
+    move |(path, error)| Failure::at(step, &path.to_string_lossy())(error)
+}
+
+/// All but the cgroup namespace, whose root shall be the cgroup that the child joins.
 fn namespaces(spec: &RunSpec) -> libc::c_int {
-    let all = libc::CLONE_NEWNS
-        | libc::CLONE_NEWPID
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWCGROUP;
+    let all = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
     match spec.network {
         Network::Host => all,
         Network::None => all | libc::CLONE_NEWNET,
@@ -119,12 +127,18 @@ fn started(report: OwnedFd) -> Result<Option<String>, Failure> {
     Ok((!notes.is_empty()).then(|| notes.join("; ")))
 }
 
+/// What is taken away after the command.
+struct Left {
+    stubs: Stubs,
+    cgroups: Cgroups,
+}
+
 fn watch(
     socket: &OwnedFd,
     started: &Reply,
     pid: libc::pid_t,
     pidfd: &OwnedFd,
-    stubs: Stubs,
+    Left { stubs, cgroups }: Left,
 ) -> Result<(), Failure> {
     // A pipe that the command writes to must end with the command, not with this process.
     if let Ok(null) = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
@@ -134,10 +148,12 @@ fn watch(
     let _ = wire::send(socket, started, &[pidfd.as_fd()]);
     wait_or_kill(socket, pidfd);
     let ended = sys::wait(pid).map_err(Failure::of("wait4"))?;
+    let out_of_memory = cgroups.ran_out_of_memory();
+    drop(cgroups);
     stubs
         .remove()
         .map_err(Failure::of("remove the mount points"))?;
-    let _ = wire::send(socket, &reply(&ended), &[]);
+    let _ = wire::send(socket, &reply(&ended, out_of_memory), &[]);
     Ok(())
 }
 
@@ -163,7 +179,7 @@ fn wait_or_kill(socket: &OwnedFd, pidfd: &OwnedFd) {
     }
 }
 
-fn reply(Ended { status, usage }: &Ended) -> Reply {
+fn reply(Ended { status, usage }: &Ended, out_of_memory: bool) -> Reply {
     let micros =
         |time: libc::timeval| u64::try_from(time.tv_sec * 1_000_000 + time.tv_usec).unwrap_or(0);
     Reply::Ended {
@@ -171,6 +187,7 @@ fn reply(Ended { status, usage }: &Ended) -> Reply {
         user_us: micros(usage.ru_utime),
         system_us: micros(usage.ru_stime),
         max_rss_kib: u64::try_from(usage.ru_maxrss).unwrap_or(0),
+        out_of_memory,
     }
 }
 

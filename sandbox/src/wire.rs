@@ -44,6 +44,7 @@ pub enum Reply {
         user_us: u64,
         system_us: u64,
         max_rss_kib: u64,
+        out_of_memory: bool,
     },
 }
 

@@ -1,0 +1,277 @@
+//! Below which cgroup those of runs are made. Unaware of limits.
+//!
+//! Version 1: below the caller's own, in each hierarchy.
+//!
+//! Version 2 controls the children of a cgroup only while that cgroup holds no process itself (the root may). So, in this order:
+//! - the caller is in the root: there;
+//! - the caller is alone in its cgroup (a scope of `systemd-run`, a service, a container): it moves into a leaf of its own, and runs are
+//!   made beside that leaf, so that what limits the caller limits them as well;
+//! - others share the cgroup (the shell of a session): nothing of theirs is moved; runs are made beside it, in the cgroup above, unless
+//!   that would free them from a limit that the shared one has.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+
+use super::group::{self, CALLER};
+use super::hierarchy::Hierarchy;
+use super::{Version, why};
+
+const ADVICE: &str = "start kiln in a cgroup of its own: systemd-run --scope -p Delegate=yes kiln build …, with --user for an ordinary user";
+
+/// The folder, made where it is wished for by name; else the reason why there is none.
+pub fn of(hierarchy: &Hierarchy, wished: Option<&str>) -> Result<PathBuf, String> {
+    let Hierarchy {
+        version,
+        mount,
+        own,
+        ..
+    } = hierarchy;
+    if let Some(wished) = wished {
+        let folder = mount.join(expand(wished).trim_start_matches('/'));
+        make_all(mount, &folder, *version)
+            .map_err(|error| advised(*version, &why(&folder, &error)))?;
+        if *version == Version::Two {
+            may_move(own.as_deref().unwrap_or(mount), &folder)?;
+        }
+        return Ok(folder);
+    }
+    let outside = || {
+        format!(
+            "{} does not show kiln's own cgroup; {ADVICE}",
+            mount.display()
+        )
+    };
+    let own = own.clone().ok_or_else(outside)?;
+    match version {
+        Version::One => Ok(own),
+        Version::Two => unified(mount, own),
+    }
+}
+
+/// With what would help.
+pub fn advised(version: Version, why: &str) -> String {
+    match version {
+        Version::One => format!("{why}; cgroups of version 1 belong to root"),
+        Version::Two => format!("{why}; {ADVICE}"),
+    }
+}
+
+/// Gives a controller to the children of a folder of version 2, and for that to all above it.
+pub fn enable(mount: &Path, folder: &Path, controller: &str) -> Result<(), String> {
+    let below = folder.strip_prefix(mount).unwrap_or(Path::new(""));
+    let mut place = mount.to_owned();
+    let all = [PathBuf::new()]
+        .into_iter()
+        .chain(below.iter().map(PathBuf::from));
+    for part in all {
+        place.push(part);
+        if lists(&place.join("cgroup.subtree_control"), controller) {
+            continue;
+        }
+        if !lists(&place.join("cgroup.controllers"), controller) {
+            return Err(format!(
+                "{} has no controller {controller}; {ADVICE}",
+                place.display()
+            ));
+        }
+        group::write(
+            &place.join("cgroup.subtree_control"),
+            &format!("+{controller}"),
+        )
+        .map_err(|error| advised(Version::Two, &why(&place, &error)))?;
+    }
+    Ok(())
+}
+
+fn lists(file: &Path, word: &str) -> bool {
+    fs::read_to_string(file)
+        .is_ok_and(|text| text.split_ascii_whitespace().any(|other| other == word))
+}
+
+fn unified(mount: &Path, own: PathBuf) -> Result<PathBuf, String> {
+    let has_moved = own
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with(CALLER));
+    if let (true, Some(above)) = (has_moved, own.parent()) {
+        return Ok(above.to_owned());
+    }
+    // Only the root has no type.
+    if !own.join("cgroup.type").exists() {
+        return Ok(own);
+    }
+    let failed = |error: io::Error| advised(Version::Two, &why(&own, &error));
+    if is_alone(&own).map_err(failed)? {
+        let leaf = own.join(group::new_name(CALLER));
+        group::make(&leaf, Version::Two).map_err(failed)?;
+        group::write(&leaf.join("cgroup.procs"), "0").map_err(failed)?;
+        return Ok(own);
+    }
+    let above = own.parent().filter(|above| above.starts_with(mount));
+    let Some(above) = above else {
+        return Err(format!(
+            "other processes are in kiln's cgroup, and none is above it here; {ADVICE}"
+        ));
+    };
+    if is_limited(&own) {
+        return Err(format!(
+            "other processes are in kiln's cgroup, whose limits its RUNs would leave; {ADVICE}"
+        ));
+    }
+    may_move(&own, above)?;
+    Ok(above.to_owned())
+}
+
+fn is_alone(own: &Path) -> io::Result<bool> {
+    let processes = fs::read_to_string(own.join("cgroup.procs"))?;
+    let this = std::process::id().to_string();
+    Ok(processes.lines().all(|process| process == this))
+}
+
+fn is_limited(own: &Path) -> bool {
+    ["memory.max", "memory.high", "cpu.max"]
+        .iter()
+        .filter_map(|file| fs::read_to_string(own.join(file)).ok())
+        .any(|limit| !limit.starts_with("max"))
+}
+
+/// A process changes its cgroup only where its user may write the list of processes of the nearest cgroup that is above both.
+fn may_move(from: &Path, to: &Path) -> Result<(), String> {
+    let common = to
+        .ancestors()
+        .find(|above| from.starts_with(above))
+        .unwrap_or(to);
+    access(common.join("cgroup.procs"), Access::WRITE_OK)
+        .map_err(|errno| advised(Version::Two, &why(common, &errno.into())))
+}
+
+/// What systemd makes of the name of a slice: `a-b.slice` is in `a.slice`.
+fn expand(name: &str) -> String {
+    let Some(slice) = name
+        .strip_suffix(".slice")
+        .filter(|slice| !slice.contains('/'))
+    else {
+        return name.to_owned();
+    };
+    let ends = slice
+        .match_indices('-')
+        .map(|(end, _)| end)
+        .chain([slice.len()]);
+    let parts: Vec<String> = ends.map(|end| format!("{}.slice", &slice[..end])).collect();
+    parts.join("/")
+}
+
+fn make_all(mount: &Path, folder: &Path, version: Version) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent().filter(|above| above.starts_with(mount)) {
+        make_all(mount, above, version)?;
+    }
+    match group::make(folder, version) {
+        // Another build was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tree that looks like one of version 2: `slice/scope`, in which the processes are.
+    fn tree(processes: &str) -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let mount = tempfile::tempdir().unwrap();
+        let slice = mount.path().join("slice");
+        let scope = slice.join("scope");
+        fs::create_dir_all(&scope).unwrap();
+        for folder in [mount.path(), &slice, &scope] {
+            fs::write(folder.join("cgroup.controllers"), "cpu memory\n").unwrap();
+            fs::write(folder.join("cgroup.subtree_control"), "").unwrap();
+            fs::write(folder.join("cgroup.procs"), "").unwrap();
+        }
+        for folder in [&slice, &scope] {
+            fs::write(folder.join("cgroup.type"), "domain\n").unwrap();
+        }
+        fs::write(scope.join("cgroup.procs"), processes).unwrap();
+        (mount, slice, scope)
+    }
+
+    #[test]
+    fn the_root_may_hold_processes() {
+        let (mount, ..) = tree("");
+        let own = mount.path().to_owned();
+        assert_eq!(unified(mount.path(), own.clone()), Ok(own));
+    }
+
+    #[test]
+    fn who_is_not_alone_has_runs_beside() {
+        let (mount, slice, scope) = tree(&format!("1\n{}\n", std::process::id()));
+        assert_eq!(unified(mount.path(), scope.clone()), Ok(slice));
+        fs::write(scope.join("memory.max"), "max\n").unwrap();
+        fs::write(scope.join("cpu.max"), "50000 100000\n").unwrap();
+        let refused = unified(mount.path(), scope.clone()).unwrap_err();
+        assert!(
+            refused.contains("limits") && refused.contains("systemd-run"),
+            "{refused}"
+        );
+        let refused = unified(&scope, scope.clone()).unwrap_err();
+        assert!(refused.contains("none is above"), "{refused}");
+    }
+
+    #[test]
+    fn who_is_alone_moves_and_stays_where_it_was() {
+        let (mount, _, scope) = tree(&format!("{}\n", std::process::id()));
+        // The kernel would have made the file in the leaf: this far and no further goes the imitation.
+        assert!(unified(mount.path(), scope.clone()).is_err());
+        let leaf = fs::read_dir(&scope)
+            .unwrap()
+            .flatten()
+            .find(|entry| entry.path().is_dir());
+        let leaf = leaf.unwrap().path();
+        assert!(
+            leaf.file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .starts_with(CALLER)
+        );
+        assert_eq!(unified(mount.path(), leaf), Ok(scope));
+    }
+
+    #[test]
+    fn controllers_are_given_from_the_top() {
+        let (mount, slice, _) = tree("");
+        enable(mount.path(), &slice, "memory").unwrap();
+        for folder in [mount.path(), &slice] {
+            let given = fs::read_to_string(folder.join("cgroup.subtree_control")).unwrap();
+            assert_eq!(given, "+memory");
+        }
+        let refused = enable(mount.path(), &slice, "cpuset").unwrap_err();
+        assert!(refused.contains("has no controller cpuset"), "{refused}");
+    }
+
+    #[test]
+    fn slices_are_in_slices() {
+        assert_eq!(expand("a-b-c.slice"), "a.slice/a-b.slice/a-b-c.slice");
+        assert_eq!(expand("a.slice"), "a.slice");
+        assert_eq!(expand("/x/a-b.slice"), "/x/a-b.slice");
+        assert_eq!(expand("a-b"), "a-b");
+    }
+
+    #[test]
+    fn a_parent_is_made_with_all_above_it() {
+        let (mount, _, scope) = tree("");
+        let hierarchy = Hierarchy {
+            version: Version::One,
+            controllers: vec!["memory".to_owned()],
+            mount: mount.path().to_owned(),
+            own: Some(scope),
+        };
+        let made = of(&hierarchy, Some("/new/inner")).unwrap();
+        assert_eq!(made, mount.path().join("new/inner"));
+        assert!(made.is_dir());
+    }
+}
