@@ -19,10 +19,6 @@ fn harmless_flags_are_warned_about(space: &Space) {
         "--force-rm",
         "--compress",
         "--isolation=chroot",
-        "--memory=1g",
-        "-m 1g",
-        "--cpus 2",
-        "--cgroup-parent=x",
         "--builder=x",
         "-D",
         "--layers=false",
@@ -32,13 +28,11 @@ fn harmless_flags_are_warned_about(space: &Space) {
         "--cache",
         "--no-push",
         "--format=docker",
-        "--cpu-quota -1",
     ];
     for flag in flags {
         let built = space.build(TEXT).args(flag.split(' ')).ok();
         let name = flag.split([' ', '=']).next().unwrap();
         let name = match name {
-            "-m" => "--memory",
             "-D" => "--debug",
             name => name,
         };

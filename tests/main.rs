@@ -62,6 +62,7 @@ mod remote;
 mod remote_layers;
 mod rules;
 mod run_attacks;
+mod run_limits;
 mod run_mounts;
 mod run_rights;
 mod run_secrets;

@@ -3,6 +3,7 @@
 
 use crate::annotations;
 use crate::assemble::{assemble, without_history};
+use crate::confine::confine;
 use crate::event::{EVENT_VERSION, EventKind};
 use crate::execute::{Executed, execute};
 use crate::export::BuildResult;
@@ -19,6 +20,7 @@ use kiln_cache::{MemoBundle, StoreError};
 use kiln_oci::media_type::{OCI_INDEX, OCI_LAYER, OCI_MANIFEST};
 use kiln_oci::{Descriptor, Digest, ImageConfig};
 use kiln_parser::diagnostic::Diagnostic;
+use kiln_sandbox::Cgroup;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
@@ -56,11 +58,12 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
     } else {
         &joined
     };
+    let cgroup = confine(session, options)?;
     let plan = plan::plan(session, options)?;
     announce(session, &plan);
     let (bundle, found) = match memo::recall(session, options, &plan)? {
         Some(bundle) => (bundle, Vec::new()),
-        None => make_at_last(session, options, &plan)?,
+        None => make_at_last(session, options, &plan, cgroup.as_ref())?,
     };
     let MemoBundle {
         manifest,
@@ -149,9 +152,10 @@ fn make_at_last(
     session: &Session,
     options: &BuildOptions,
     plan: &Plan,
+    cgroup: Option<&Cgroup>,
 ) -> Result<(MemoBundle, Vec<Diagnostic>), BuildError> {
     loop {
-        let outcome = make(session, options, plan);
+        let outcome = make(session, options, plan, cgroup.cloned());
         let is_lost = |error: &BuildError| shared::forget_lost(session, error);
         if !outcome.as_ref().is_err_and(is_lost) {
             return outcome;
@@ -164,8 +168,9 @@ fn make(
     session: &Session,
     options: &BuildOptions,
     plan: &Plan,
+    cgroup: Option<Cgroup>,
 ) -> Result<(MemoBundle, Vec<Diagnostic>), BuildError> {
-    let Executed { results, warnings } = execute(session, options, plan)?;
+    let Executed { results, warnings } = execute(session, options, plan, cgroup)?;
     let now = session.host.seconds();
     let describe = |layer: &Digest| match plan.described.get(layer) {
         Some(described) => Ok(described.clone()),

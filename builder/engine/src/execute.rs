@@ -22,6 +22,7 @@ use kiln_cache::{Chain, Fetched, KeyBuilder};
 use kiln_oci::{Digest, ImageConfig};
 use kiln_parser::diagnostic::Diagnostic;
 use kiln_parser::graph::{Node, NodeId, Op, Stage};
+use kiln_sandbox::Cgroup;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -34,6 +35,8 @@ pub struct Execution<'a> {
     pub options: &'a BuildOptions,
     /// What has to be done.
     pub plan: &'a Plan,
+    /// What every RUN is put into.
+    pub cgroup: Option<Cgroup>,
     outputs: Vec<OnceLock<Output>>,
     promises: Vec<Mutex<Option<Promise<Arc<Done>>>>>,
     pendings: Vec<Pending<Arc<Done>>>,
@@ -74,8 +77,10 @@ pub fn execute(
     session: &Session,
     options: &BuildOptions,
     plan: &Plan,
+    cgroup: Option<Cgroup>,
 ) -> Result<Executed, BuildError> {
     let mut execution = Execution::new(session, options, plan);
+    execution.cgroup = cgroup;
     execution.readers = ahead::readers(&execution)?;
     let tasks: Vec<Task> = plan
         .graph
@@ -131,6 +136,7 @@ impl<'a> Execution<'a> {
             session,
             options,
             plan,
+            cgroup: None,
             outputs,
             promises,
             pendings,

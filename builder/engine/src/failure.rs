@@ -9,7 +9,7 @@ use crate::users::UserError;
 use kiln_cache::{CommitError, ContextError, ImageError, ReadError, ResolveError, StoreError};
 use kiln_parser::diagnostic::Diagnostic;
 use kiln_parser::source::Span;
-use kiln_sandbox::{MountError, SpawnError};
+use kiln_sandbox::{LimitError, MountError, SpawnError};
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -72,6 +72,9 @@ pub enum BuildError {
         #[source]
         source: crate::shared::PlaceError,
     },
+    /// A limit of RUN that means nothing on this machine.
+    #[error("--{0}")]
+    Limit(#[from] LimitError),
     /// The user asked to stop.
     #[error("stopped")]
     Cancelled,
@@ -131,12 +134,14 @@ pub struct StepFailure {
 #[derive(Debug, Error)]
 pub enum StepError {
     /// The command ended badly.
-    #[error("{}", ended(*code, *signal))]
+    #[error("{}", ended(*code, *signal, *exceeded))]
     Command {
         /// Exit code.
         code: Option<i32>,
         /// Signal that ended it.
         signal: Option<i32>,
+        /// The limit of memory, where a process was killed for it.
+        exceeded: Option<u64>,
         /// All its output.
         log: PathBuf,
     },
@@ -217,10 +222,47 @@ impl From<FetchError> for StepError {
     }
 }
 
-fn ended(code: Option<i32>, signal: Option<i32>) -> String {
-    match (code, signal) {
-        (_, Some(signal)) => format!("the command was ended by signal {signal}"),
-        (Some(code), None) => format!("the command ended with exit code {code}"),
-        (None, None) => "the command ended in an unknown way".to_owned(),
+fn ended(code: Option<i32>, signal: Option<i32>, exceeded: Option<u64>) -> String {
+    // A command that survived the end of one of its processes has a code of its own.
+    let survived = code.filter(|code| *code != 137);
+    match (code, signal, exceeded) {
+        (_, _, Some(limit)) => {
+            let killed = match survived {
+                None => "killed".to_owned(),
+                Some(code) => format!("a process was killed (exit code {code})"),
+            };
+            let limit = memory(limit);
+            format!("{killed}: it used more than the {limit} that --memory allows")
+        }
+        (_, Some(signal), None) => format!("the command was ended by signal {signal}"),
+        (Some(code), None, None) => format!("the command ended with exit code {code}"),
+        (None, None, None) => "the command ended in an unknown way".to_owned(),
+    }
+}
+
+/// As people give limits: `64 MiB`.
+fn memory(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let whole = units
+        .iter()
+        .find(|(power, _)| bytes.trailing_zeros() >= *power);
+    whole.map_or(format!("{bytes} bytes"), |(power, unit)| {
+        format!("{} {unit}", bytes >> power)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_killed_is_named() {
+        let told = |code, signal| ended(code, signal, Some(64 << 20));
+        let killed = "killed: it used more than the 64 MiB that --memory allows";
+        assert_eq!(told(Some(137), None), killed);
+        assert_eq!(told(None, Some(9)), killed);
+        assert!(told(Some(2), None).starts_with("a process was killed (exit code 2): it used"));
+        assert_eq!(memory(3 << 30), "3 GiB");
+        assert_eq!(memory((64 << 20) + 1), "67108865 bytes");
     }
 }

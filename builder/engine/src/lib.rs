@@ -13,6 +13,7 @@ pub mod assemble;
 pub mod build;
 pub mod cancel;
 pub mod check;
+pub mod confine;
 pub mod copy;
 pub mod emulation;
 pub mod event;

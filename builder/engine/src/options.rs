@@ -8,6 +8,7 @@ use crate::shared::{CacheFrom, CacheTo};
 use kiln_oci::{Digest, Platform, Reference};
 use kiln_parser::graph::{GitSource, Network};
 use kiln_parser::inputs::Entitlement;
+use kiln_sandbox::Limits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -216,6 +217,9 @@ pub struct BuildOptions {
     pub ulimits: Vec<(String, u64, u64)>,
     /// `--source-policy-file`: what may be taken from outside.
     pub policies: Vec<Policy>,
+    /// `--memory` and its family: what every RUN may use of the machine. No part of keys, as in docker: a limit decides whether a RUN
+    /// succeeds and how long it takes, not what it makes.
+    pub limits: Limits,
     /// `--volume`: what every RUN sees of the machine.
     pub volumes: Vec<Volume>,
     /// `--stdin`: what RUN reads, one after the other.
@@ -225,7 +229,7 @@ pub struct BuildOptions {
 }
 
 impl BuildOptions {
-    /// What every RUN can notice of the options, under the flags' names; nothing for flags that were not given.
+    /// What every RUN can notice of the options, under the flags' names; nothing for flags that were not given. Not the limits: see there.
     #[must_use]
     pub fn surroundings(&self) -> Vec<(&'static str, String)> {
         let mut given = Vec::new();
@@ -318,6 +322,7 @@ impl BuildOptions {
             outputs: Vec::new(),
             ulimits: Vec::new(),
             policies: Vec::new(),
+            limits: Limits::default(),
             volumes: Vec::new(),
             stdin: None,
             notices: Vec::new(),

@@ -5,7 +5,7 @@ use crate::failure::{Failure, Kind};
 use crate::table;
 use clap::Args;
 use kiln_engine::emulation;
-use kiln_sandbox::{Check, Status, probe};
+use kiln_sandbox::{Check, Status, check_limits, probe};
 
 /// Arguments of `kiln doctor`.
 #[derive(Debug, Args)]
@@ -17,6 +17,7 @@ pub struct Arguments {}
 /// When something that builds need is missing.
 pub fn run(_arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let mut checks = probe(&globals.store()?, globals.disabled()?);
+    checks.push(check_limits(globals.disabled()?));
     checks.push(processors());
     for check in &checks {
         let mark = match check.status {

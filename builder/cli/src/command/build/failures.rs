@@ -79,6 +79,7 @@ pub(super) fn failure(
         BuildError::Export(error) => export_failure(&error),
         BuildError::Cache { place, source } => cache_failure(&place, &source),
         BuildError::Fetch(error) => fetch_failure(&error),
+        error @ BuildError::Limit(_) => Failure::usage(chain_of_causes(&error)),
         other => Failure::new(Kind::Build, chain_of_causes(&other)),
     }
 }
@@ -213,6 +214,12 @@ fn step_failure(options: &BuildOptions, failure: &StepFailure) -> Failure {
             "127 means that the shell or program was not found: is it in the image, and in PATH?"
                 .to_owned(),
         );
+    }
+    if let StepError::Command {
+        exceeded: Some(_), ..
+    } = failure.error
+    {
+        help.push("give it more with --memory, or let it do less at once".to_owned());
     }
     if let StepError::Fetch(error) = &failure.error {
         help.extend(error.hint());

@@ -68,6 +68,11 @@ pub fn run(
         Err(StepError::Command {
             code: exit.code,
             signal: exit.signal,
+            exceeded: execution
+                .options
+                .limits
+                .memory
+                .filter(|_| exit.out_of_memory),
             log,
         })
     }
@@ -111,6 +116,7 @@ fn spec(
         privileged: run.security == Security::Insecure,
         shm_size: execution.options.shm_size.unwrap_or(SHM_SIZE),
         rlimits: execution.options.ulimits.clone(),
+        cgroup: execution.cgroup.clone(),
         umask: 0o022,
         disabled: execution.session.disabled,
     }

@@ -59,7 +59,6 @@ const fn short(short: char, flag: Foreign) -> Foreign {
 }
 
 const NOTHING_LEFT: Answer = Accept("kiln leaves no containers behind");
-const CGROUPS: Answer = Accept("kiln sets no such limit; start it in a cgroup: systemd-run --scope -p MemoryMax=2G -p CPUQuota=200% kiln build …");
 const NO_BUILDERS: Answer = Accept("there are no builders to choose from");
 const ATTESTATIONS: Answer = Off("kiln writes no attestations, so that equal builds have equal digests");
 const NAMESPACES: Answer = Refuse("every RUN has namespaces of its own; RUN --security=insecure lifts its confinement, with --allow security.insecure");
@@ -77,16 +76,6 @@ const TABLE: &[Foreign] = &[
     of!("compress", Switch, Accept("the context is read in place, nothing is sent")),
     of!("isolation", Needed, Accept("kiln always uses namespaces")),
     of!("security-opt", Needed, Accept("RUN is confined as docker does it; RUN --security=insecure lifts that")),
-    short('m', of!("memory", Needed, CGROUPS)),
-    of!("memory-swap", Needed, CGROUPS),
-    short('c', of!("cpu-shares", Needed, CGROUPS)),
-    of!("cpu-period", Needed, CGROUPS),
-    of!("cpu-quota", Needed, CGROUPS),
-    of!("cpuset-cpus", Needed, CGROUPS),
-    of!("cpuset-mems", Needed, CGROUPS),
-    of!("cpus", Needed, CGROUPS),
-    of!("resource", Needed, CGROUPS),
-    of!("cgroup-parent", Needed, CGROUPS),
     of!("builder", Needed, NO_BUILDERS),
     short('D', of!("debug", Switch, Accept("KILN_LOG=debug shows what kiln does"))),
     of!("attest", Needed, ATTESTATIONS),

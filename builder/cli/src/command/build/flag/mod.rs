@@ -77,6 +77,7 @@ flags! {
     add_host: AddHost,
     shm_size: ShmSize,
     ulimit: Ulimit,
+    resources: Resources,
     volume: Volume,
     stdin: Stdin,
     platform: Platform,
