@@ -11,8 +11,7 @@ use std::path::Path;
 use rustix::fs::{FileType, Mode, OFlags, fstat, major, minor, mkdirat, open, openat, symlinkat};
 use rustix::io::Errno;
 
-use crate::cgroup::Cgroups;
-use crate::cgroup::inside::Tree;
+use crate::cgroup::{Cgroups, Tree};
 use crate::detached::{self, DATA, NO_DEV, NO_EXEC, NO_SUID, READ_ONLY};
 use crate::path::open_in_root;
 use crate::supervisor::is_mapped;

@@ -61,13 +61,12 @@ pub fn advised(version: Version, why: &str) -> String {
 
 /// Gives a controller to the children of a folder of version 2, and for that to all above it.
 pub fn enable(mount: &Path, folder: &Path, controller: &str) -> Result<(), String> {
-    let below = folder.strip_prefix(mount).unwrap_or(Path::new(""));
-    let mut place = mount.to_owned();
-    let all = [PathBuf::new()]
+    let above: Vec<&Path> = folder.ancestors().collect();
+    for place in above
         .into_iter()
-        .chain(below.iter().map(PathBuf::from));
-    for part in all {
-        place.push(part);
+        .rev()
+        .filter(|place| place.starts_with(mount))
+    {
         if lists(&place.join("cgroup.subtree_control"), controller) {
             continue;
         }
@@ -81,7 +80,7 @@ pub fn enable(mount: &Path, folder: &Path, controller: &str) -> Result<(), Strin
             &place.join("cgroup.subtree_control"),
             &format!("+{controller}"),
         )
-        .map_err(|error| advised(Version::Two, &why(&place, &error)))?;
+        .map_err(|error| advised(Version::Two, &why(place, &error)))?;
     }
     Ok(())
 }
@@ -178,100 +177,4 @@ fn make_all(mount: &Path, folder: &Path, version: Version) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A tree that looks like one of version 2: `slice/scope`, in which the processes are.
-    fn tree(processes: &str) -> (tempfile::TempDir, PathBuf, PathBuf) {
-        let mount = tempfile::tempdir().unwrap();
-        let slice = mount.path().join("slice");
-        let scope = slice.join("scope");
-        fs::create_dir_all(&scope).unwrap();
-        for folder in [mount.path(), &slice, &scope] {
-            fs::write(folder.join("cgroup.controllers"), "cpu memory\n").unwrap();
-            fs::write(folder.join("cgroup.subtree_control"), "").unwrap();
-            fs::write(folder.join("cgroup.procs"), "").unwrap();
-        }
-        for folder in [&slice, &scope] {
-            fs::write(folder.join("cgroup.type"), "domain\n").unwrap();
-        }
-        fs::write(scope.join("cgroup.procs"), processes).unwrap();
-        (mount, slice, scope)
-    }
-
-    #[test]
-    fn the_root_may_hold_processes() {
-        let (mount, ..) = tree("");
-        let own = mount.path().to_owned();
-        assert_eq!(unified(mount.path(), own.clone()), Ok(own));
-    }
-
-    #[test]
-    fn who_is_not_alone_has_runs_beside() {
-        let (mount, slice, scope) = tree(&format!("1\n{}\n", std::process::id()));
-        assert_eq!(unified(mount.path(), scope.clone()), Ok(slice));
-        fs::write(scope.join("memory.max"), "max\n").unwrap();
-        fs::write(scope.join("cpu.max"), "50000 100000\n").unwrap();
-        let refused = unified(mount.path(), scope.clone()).unwrap_err();
-        assert!(
-            refused.contains("limits") && refused.contains("systemd-run"),
-            "{refused}"
-        );
-        let refused = unified(&scope, scope.clone()).unwrap_err();
-        assert!(refused.contains("none is above"), "{refused}");
-    }
-
-    #[test]
-    fn who_is_alone_moves_and_stays_where_it_was() {
-        let (mount, _, scope) = tree(&format!("{}\n", std::process::id()));
-        // The kernel would have made the file in the leaf: this far and no further goes the imitation.
-        assert!(unified(mount.path(), scope.clone()).is_err());
-        let leaf = fs::read_dir(&scope)
-            .unwrap()
-            .flatten()
-            .find(|entry| entry.path().is_dir());
-        let leaf = leaf.unwrap().path();
-        assert!(
-            leaf.file_name()
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .starts_with(CALLER)
-        );
-        assert_eq!(unified(mount.path(), leaf), Ok(scope));
-    }
-
-    #[test]
-    fn controllers_are_given_from_the_top() {
-        let (mount, slice, _) = tree("");
-        enable(mount.path(), &slice, "memory").unwrap();
-        for folder in [mount.path(), &slice] {
-            let given = fs::read_to_string(folder.join("cgroup.subtree_control")).unwrap();
-            assert_eq!(given, "+memory");
-        }
-        let refused = enable(mount.path(), &slice, "cpuset").unwrap_err();
-        assert!(refused.contains("has no controller cpuset"), "{refused}");
-    }
-
-    #[test]
-    fn slices_are_in_slices() {
-        assert_eq!(expand("a-b-c.slice"), "a.slice/a-b.slice/a-b-c.slice");
-        assert_eq!(expand("a.slice"), "a.slice");
-        assert_eq!(expand("/x/a-b.slice"), "/x/a-b.slice");
-        assert_eq!(expand("a-b"), "a-b");
-    }
-
-    #[test]
-    fn a_parent_is_made_with_all_above_it() {
-        let (mount, _, scope) = tree("");
-        let hierarchy = Hierarchy {
-            version: Version::One,
-            controllers: vec!["memory".to_owned()],
-            mount: mount.path().to_owned(),
-            own: Some(scope),
-        };
-        let made = of(&hierarchy, Some("/new/inner")).unwrap();
-        assert_eq!(made, mount.path().join("new/inner"));
-        assert!(made.is_dir());
-    }
-}
+mod tests;

@@ -176,8 +176,9 @@ fn parent(value: &str) -> Result<Option<String>, String> {
 }
 
 /// What does not go together.
-fn check(limits: &Limits) -> Result<(), String> {
+fn check(limits: &mut Limits) -> Result<(), String> {
     match (limits.memory, limits.memory_swap) {
+        (None, Some(Swap::Unlimited)) => limits.memory_swap = None,
         (None, Some(Swap::Total(_))) => {
             return Err("--memory-swap needs --memory, since it counts both".to_owned());
         }
@@ -201,7 +202,7 @@ mod tests {
         for (key, value) in given {
             set(&mut limits, key, value)?;
         }
-        check(&limits).map(|()| limits)
+        check(&mut limits).map(|()| limits)
     }
 
     #[test]
@@ -233,7 +234,7 @@ mod tests {
         let keys = ["memory", "memory-swap", "cpu-shares", "cpu-period", "cpu-quota", "cpus"];
         let none = limits(&keys.map(|key| (key, "0")));
         assert_eq!(none, Ok(Limits::default()));
-        let none = limits(&[("cpu-quota", "-1"), ("cpuset-cpus", ""), ("cgroup-parent", "/")]);
+        let none = limits(&[("cpu-quota", "-1"), ("memory-swap", "-1"), ("cpuset-cpus", ""), ("cgroup-parent", "/")]);
         assert_eq!(none, Ok(Limits::default()));
     }
 
