@@ -9,6 +9,7 @@ pub mod golden;
 pub mod hostile;
 pub mod http;
 pub mod image;
+pub mod machines;
 pub mod mode;
 pub mod process;
 pub mod processes;

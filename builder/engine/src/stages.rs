@@ -8,6 +8,7 @@ use crate::options::BuildOptions;
 use crate::output::Done;
 use crate::plan::Plan;
 use crate::session::Session;
+use crate::shared;
 use kiln_cache::StoreError;
 use kiln_oci::{Descriptor, Digest};
 use kiln_parser::graph::StageBase;
@@ -51,6 +52,7 @@ pub(crate) fn keep(
             image = without_history(image)?;
         }
         let (manifest, id) = session.store.put_image(&image.manifest, &image.config)?;
+        shared::bring_home(session, &manifest)?;
         session.events.send(EventKind::StageKept {
             stage: plan.stage_name(Some(position)),
             id: id.to_string(),

@@ -119,7 +119,6 @@ const TABLE: &[Foreign] = &[
     of!("cache-copy-layers", Switch, KANIKO_CACHE),
     of!("cache-run-layers", Switch, KANIKO_CACHE),
     of!("compressed-caching", Switch, KANIKO_CACHE),
-    of!("no-push-cache", Switch, KANIKO_CACHE),
     of!("snapshot-mode", Needed, OVERLAY),
     of!("use-new-run", Switch, OVERLAY),
     of!("ignore-path", Needed, Refuse("what RUN must not keep belongs into RUN --mount=type=tmpfs or type=cache")),

@@ -21,6 +21,9 @@ pub struct SharedCache {
     /// Both, with mode=max: a repository, as kaniko has it (may be repeated)
     #[arg(long, value_name = "NAME")]
     cache_repo: Vec<String>,
+    /// Write nothing to a --cache-repo
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    no_push_cache: Option<bool>,
 }
 
 /// What a cache in S3 takes from the environment where the flag does not say it, as docker does.
@@ -55,6 +58,9 @@ impl Flag for SharedCache {
             each("--cache-repo", name, options, |mut pairs, options| {
                 let from = Attributes::new(pairs.clone());
                 options.cache_from.push(cache_from(from)?);
+                if self.no_push_cache == Some(true) {
+                    return Ok(());
+                }
                 pairs.push(pair("mode", "max"));
                 options.cache_to.push(cache_to(Attributes::new(pairs))?);
                 Ok(())
