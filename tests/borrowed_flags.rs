@@ -59,6 +59,9 @@ fn one_time_for_the_whole_image(space: &Space) {
         .args(both)
         .exits(2)
         .says(&["--source-date-epoch and --timestamp both"]);
+    let late = ["--build-arg", "SOURCE_DATE_EPOCH=300000000000"];
+    let late = space.build(ALL).args(late).exits(2);
+    late.says(&["before the year 10000"]);
     for wrong in ["soon", "-1", "300000000000"] {
         space
             .build(ALL)

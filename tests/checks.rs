@@ -144,6 +144,11 @@ fn a_build_tells_what_the_rules_find(space: &Space) {
         "FROM scratch AS unused\nENV a b\nFROM scratch\nCOPY other word* /\nCOPY other /$WHERE\n";
     let built = space.build(text).ok();
     built.says(&["warning[UndefinedVar]: Usage of undefined variable '$WHERE'"]);
+    let events = space.build_json(text).ok().events();
+    let found = events.all.iter().find(|event| event["event"] == "finding");
+    let found = found.unwrap();
+    assert_eq!(found["rule"], "UndefinedVar");
+    assert_eq!(found["line"], 5);
     // Rules about single instructions are for what is built.
     built.never_says(&["LegacyKeyValueFormat"]);
     let failed = space.build("FROM scratch\nCOPY word /\n").exits(1);

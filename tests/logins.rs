@@ -190,6 +190,13 @@ fn files_are_found_where_docker_and_podman_keep_them(space: &Space) {
         pull.ok();
         fs::remove_file(path).unwrap();
     }
+    // as runners of pipelines give it
+    let given = pull(space, &registry, "team/app:v1").env("DOCKER_AUTH_CONFIG", &whole);
+    given.ok();
+    let broken = pull(space, &registry, "team/app:v1").env("DOCKER_AUTH_CONFIG", "{hush");
+    let broken = broken.exits(1);
+    broken.says(&["DOCKER_AUTH_CONFIG are malformed"]);
+    broken.never_says(&["hush"]);
     let part = format!(r#"{{"auths":{{"{host}/team":{{"auth":"{AUTH}"}}}}}}"#);
     config(space, &part);
     pull(space, &registry, "team/app:v1").ok();

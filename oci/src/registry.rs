@@ -258,6 +258,7 @@ impl Client {
         let mut settings = self.0.session.settings.clone();
         let given = [(registry.to_owned(), credential.clone())];
         settings.keychain = Keychain {
+            text: None,
             given: given.into(),
             files: Vec::new(),
         };

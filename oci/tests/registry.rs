@@ -56,6 +56,7 @@ pub fn client() -> Client {
 pub fn client_of(registry: &Registry, credential: Credential) -> Client {
     Client::new(Settings {
         keychain: Keychain {
+            text: None,
             given: [(registry.host.clone(), credential)].into(),
             files: Vec::new(),
         },

@@ -1,7 +1,7 @@
 //! How registries are reached: credentials, certificates, proxies and mirrors, from flags, files and the environment. Unaware of
 //! what is asked of registries.
 //!
-//! Credentials are looked for in `REGISTRY_AUTH_FILE`, else in docker's `config.json` (in `DOCKER_CONFIG`, else `~/.docker`) and
+//! Credentials are looked for in the variable `DOCKER_AUTH_CONFIG` (a text like docker's file), then in `REGISTRY_AUTH_FILE`, else in docker's `config.json` (in `DOCKER_CONFIG`, else `~/.docker`) and
 //! podman's `auth.json` (in `XDG_RUNTIME_DIR/containers`, else `~/.config/containers`). Mirrors are in the file that
 //! `KILN_REGISTRIES` names, else in `~/.config/kiln/registries.json`, else in `/etc/kiln/registries.json`.
 
@@ -11,7 +11,7 @@ use kiln_engine::cancel::Cancel;
 use kiln_engine::event::Events;
 use kiln_engine::remote::Remote;
 use kiln_oci::registry::{
-    self, Certificates, Client, Configuration, Keychain, Mirror, Proxies, Settings,
+    self, Certificates, Client, Configuration, Keychain, Mirror, Proxies, Secret, Settings,
 };
 use kiln_oci::{Reference, ReferenceError};
 use std::collections::BTreeMap;
@@ -50,6 +50,9 @@ pub fn client(globals: &Globals, cancel: &Cancel) -> Result<Client, Failure> {
         insecure_pulls: globals.insecure_pulls,
         mirrors,
         keychain: Keychain {
+            text: variable("DOCKER_AUTH_CONFIG")
+                .filter(|text| !text.trim().is_empty())
+                .map(Secret::new),
             files: credential_files(),
             ..Keychain::default()
         },

@@ -85,6 +85,13 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
         names: names(options),
         warnings: plan.warnings.into_iter().chain(found).collect(),
     };
+    for found in &built.warnings {
+        session.events.send(EventKind::Finding {
+            rule: found.code,
+            message: found.message.clone(),
+            line: found.line,
+        });
+    }
     report(session, options, &built)?;
     built.pushed = export(session, options, &built)?;
     shared::export(session, &options.cache_to, key, &bundle)?;

@@ -194,6 +194,15 @@ pub enum EventKind {
         /// Manifest digest.
         digest: String,
     },
+    /// Something that the Dockerfile rarely means. Text renderers leave it to whoever shows the lines.
+    Finding {
+        /// The rule, or a code such as `DF0033`.
+        rule: &'static str,
+        /// One sentence.
+        message: String,
+        /// The instruction's line in the Dockerfile, from 1; 0 for none.
+        line: u32,
+    },
     /// The image is in the store.
     Image {
         /// Image ID: the config digest.

@@ -67,6 +67,8 @@ pub enum Credential {
 pub struct Keychain {
     /// By registry; these win.
     pub given: BTreeMap<String, Credential>,
+    /// The text of such a file, from wherever; it comes before all files.
+    pub text: Option<Secret>,
     /// Files of docker's or podman's; the first one that has a credential wins. Missing files are
     /// no error, and one that cannot be used counts only where no other one has a credential.
     pub files: Vec<PathBuf>,
@@ -119,8 +121,12 @@ impl Keychain {
             return Ok(Some(given.clone()));
         }
         let mut problem = None;
-        for path in &self.files {
-            match file::find(path, registry, repository, cancel) {
+        let text = self.text.iter();
+        let texts = text.map(|text| file::find_in(text.expose(), registry, repository, cancel));
+        let files = self.files.iter();
+        let files = files.map(|path| file::find(path, registry, repository, cancel));
+        for found in texts.chain(files) {
+            match found {
                 Ok(Some(found)) => return Ok(Some(found)),
                 Ok(None) => {}
                 Err(CredentialsError::Cancelled) => return Err(CredentialsError::Cancelled),

@@ -92,6 +92,7 @@ impl Real {
     fn with(&self, credential: Credential) -> Settings {
         Settings {
             keychain: Keychain {
+                text: None,
                 given: [(self.host.clone(), credential)].into(),
                 files: Vec::new(),
             },

@@ -187,6 +187,7 @@ impl Renderer for Plain {
             | EventKind::Transfer { .. }
             | EventKind::CacheRead { .. }
             | EventKind::CacheWritten { .. }
+            | EventKind::Finding { .. }
             | EventKind::Begun { .. }
             | EventKind::Planned { .. }
             | EventKind::Log { .. }

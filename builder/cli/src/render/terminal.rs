@@ -206,6 +206,7 @@ impl Renderer for Terminal {
             | EventKind::CacheRead { .. }
             | EventKind::CacheWritten { .. }
             | EventKind::Source { .. }
+            | EventKind::Finding { .. }
             | EventKind::Begun { .. }
             | EventKind::Planned { .. }
             | EventKind::Log { .. }

@@ -38,13 +38,40 @@ pub(super) fn find(
     repository: &str,
     cancel: &Cancel,
 ) -> Result<Option<Credential>> {
-    let Some(document) = read(path)? else {
-        return Ok(None);
-    };
-    if let Some(name) = helper_of(&document, registry) {
+    match read(path)? {
+        Some(document) => search(&document, path, registry, repository, cancel),
+        None => Ok(None),
+    }
+}
+
+/// The same of a text that is no file.
+pub(super) fn find_in(
+    text: &str,
+    registry: &str,
+    repository: &str,
+    cancel: &Cancel,
+) -> Result<Option<Credential>> {
+    let name = Path::new("DOCKER_AUTH_CONFIG");
+    search(
+        &parse(text.as_bytes(), name)?,
+        name,
+        registry,
+        repository,
+        cancel,
+    )
+}
+
+fn search(
+    document: &Map<String, Value>,
+    path: &Path,
+    registry: &str,
+    repository: &str,
+    cancel: &Cancel,
+) -> Result<Option<Credential>> {
+    if let Some(name) = helper_of(document, registry) {
         return helper::get(name, server(registry), cancel);
     }
-    if let Some(entry) = entry(&document, registry, repository)
+    if let Some(entry) = entry(document, registry, repository)
         && let Some(credential) = credential(entry).map_err(|reason| malformed(path, reason))?
     {
         return Ok(Some(credential));
@@ -149,8 +176,12 @@ fn read(path: &Path) -> Result<Option<Map<String, Value>>> {
     if text.iter().all(u8::is_ascii_whitespace) {
         return Ok(Some(Map::new()));
     }
+    parse(&text, path).map(Some)
+}
+
+fn parse(text: &[u8], path: &Path) -> Result<Map<String, Value>> {
     // serde_json's messages may quote what they do not like.
-    serde_json::from_slice(&text).map(Some).map_err(|error| {
+    serde_json::from_slice(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         malformed(
             path,

@@ -1,5 +1,6 @@
 //! `--build-arg`, `--build-arg-file`: values of ARGs, and `SOURCE_DATE_EPOCH`, which may come from here or from the environment.
 
+use super::source_date_epoch::LAST;
 use super::{Flag, pairs};
 use crate::environment;
 use crate::failure::Failure;
@@ -58,9 +59,10 @@ fn lines(path: &Path) -> Result<Vec<String>, Failure> {
 }
 
 fn seconds(epoch: &str) -> Result<i64, Failure> {
-    epoch.trim().parse().map_err(|_| {
-        Failure::usage(format!(
-            "SOURCE_DATE_EPOCH: {epoch:?} is not a number of seconds"
-        ))
+    let seconds = epoch.trim().parse().ok();
+    let seconds = seconds.filter(|seconds| *seconds <= LAST);
+    seconds.ok_or_else(|| {
+        let what = "is not a number of seconds before the year 10000";
+        Failure::usage(format!("SOURCE_DATE_EPOCH: {epoch:?} {what}"))
     })
 }

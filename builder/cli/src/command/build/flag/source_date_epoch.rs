@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use kiln_engine::options::BuildOptions;
 
 /// The end of the year 9999: later times have no text.
-const LAST: i64 = 253_402_300_799;
+pub(super) const LAST: i64 = 253_402_300_799;
 
 #[derive(Debug, clap::Args)]
 pub struct SourceDateEpoch {
