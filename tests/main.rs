@@ -27,6 +27,7 @@ mod build_stages;
 mod buildah_flags;
 mod builds;
 mod cache;
+mod cache_damage;
 mod cache_places;
 mod checks;
 mod contexts;

@@ -14,7 +14,7 @@ mod offer;
 #[cfg(test)]
 mod tests;
 
-pub use offer::Offered;
+pub use offer::{Offer, Offered};
 
 use std::collections::BTreeSet;
 

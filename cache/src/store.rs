@@ -13,7 +13,7 @@ mod tests;
 mod trash;
 pub(crate) mod used;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -90,6 +90,10 @@ pub(crate) struct Inner {
     pub(crate) trusted: Mutex<HashSet<Digest>>,
     pub(crate) indexes: Mutex<HashMap<Digest, Arc<LayerIndex>>>,
     pub(crate) used: Mutex<Used>,
+    /// Layers that were to be brought and did not come.
+    pub(crate) lost: Mutex<BTreeSet<Digest>>,
+    /// Those of them that caches had offered.
+    pub(crate) forgotten: Mutex<BTreeSet<Digest>>,
 }
 
 impl Store {
@@ -113,6 +117,8 @@ impl Store {
             trusted: Mutex::default(),
             indexes: Mutex::default(),
             used: Mutex::default(),
+            lost: Mutex::default(),
+            forgotten: Mutex::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),

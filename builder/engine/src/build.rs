@@ -61,29 +61,47 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
     let cgroup = confine(session, options)?;
     let plan = plan::plan(session, options)?;
     announce(session, &plan);
-    let (bundle, found) = match memo::recall(session, options, &plan)? {
+    loop {
+        let outcome = attempt(session, options, &plan, cgroup.as_ref());
+        // what a shared cache promised and does not have costs another attempt, without it
+        let lost = shared::forget_lost(session);
+        match outcome {
+            Err(_) if !lost.is_empty() => session.cancel.begin_again(),
+            Err(error) => return Err(error),
+            Ok((built, bundle)) => {
+                let key = memo::key(options, &plan);
+                shared::export(session, &options.cache_to, key, &bundle)?;
+                return Ok(built);
+            }
+        }
+    }
+}
+
+/// Makes the image, gives it its names and takes it to all outputs.
+fn attempt(
+    session: &Session,
+    options: &BuildOptions,
+    plan: &Plan,
+    cgroup: Option<&Cgroup>,
+) -> Result<(Built, MemoBundle), BuildError> {
+    let (bundle, found) = match memo::recall(session, options, plan)? {
         Some(bundle) => (bundle, Vec::new()),
-        None => make_at_last(session, options, &plan, cgroup.as_ref())?,
+        None => make(session, options, plan, cgroup.cloned())?,
     };
-    let MemoBundle {
-        manifest,
-        config: id,
-        ..
-    } = bundle;
+    let manifest = bundle.manifest;
     if session.cancel.requested() {
         return Err(BuildError::Cancelled);
     }
     for tag in options.tags.iter().chain(&options.manifest) {
         session.store.tag(tag, &manifest)?;
     }
-    let key = memo::key(options, &plan);
     let mut built = Built {
-        id,
+        id: bundle.config,
         manifest,
         descriptor: descriptor(session, &manifest)?,
         pushed: None,
         names: names(options),
-        warnings: plan.warnings.into_iter().chain(found).collect(),
+        warnings: plan.warnings.iter().cloned().chain(found).collect(),
     };
     for found in &built.warnings {
         session.events.send(EventKind::Finding {
@@ -94,8 +112,7 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
     }
     report(session, options, &built)?;
     built.pushed = export(session, options, &built)?;
-    shared::export(session, &options.cache_to, key, &bundle)?;
-    Ok(built)
+    Ok((built, bundle))
 }
 
 /// All that the result is called.
@@ -154,23 +171,6 @@ fn export(
     }))
 }
 
-/// A layer that a shared cache promised and does not have costs another attempt, without it.
-fn make_at_last(
-    session: &Session,
-    options: &BuildOptions,
-    plan: &Plan,
-    cgroup: Option<&Cgroup>,
-) -> Result<(MemoBundle, Vec<Diagnostic>), BuildError> {
-    loop {
-        let outcome = make(session, options, plan, cgroup.cloned());
-        let is_lost = |error: &BuildError| shared::forget_lost(session, error);
-        if !outcome.as_ref().is_err_and(is_lost) {
-            return outcome;
-        }
-        session.cancel.begin_again();
-    }
-}
-
 fn make(
     session: &Session,
     options: &BuildOptions,
@@ -225,7 +225,7 @@ fn make(
         scope: String::new(),
         created: now,
     };
-    shared::bring_home(session, &manifest)?;
+    shared::secure(session, &manifest)?;
     if let Some(key) = memo::key(options, plan) {
         session.store.memo_put(&key, &bundle)?;
     }

@@ -132,8 +132,9 @@ pub enum EventKind {
         place: String,
         /// Results in it.
         records: usize,
-        /// Bytes of layers that it lacked.
-        sent: u64,
+        /// Bytes of layers that it lacked; absent when it had everything.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sent: Option<u64>,
         /// Microseconds it took.
         took_us: u64,
     },

@@ -11,7 +11,7 @@ use kiln_cache::{KeyBuilder, MemoBundle};
 use kiln_oci::Digest;
 
 /// The outcome of an equal build, if everything may come from the cache. Caches of others are read only when this store does not
-/// know it; what else they hold is known to the store from then on.
+/// know it, and once; what else they hold is known to the store from then on.
 ///
 /// # Errors
 /// The store fails.
@@ -28,7 +28,9 @@ pub(crate) fn recall(
         Some(key) => session.store.memo_get(key)?,
         None => None,
     };
-    if found.is_none() && !options.no_cache && !options.cache_from.is_empty() {
+    // an attempt before has read them
+    let is_first = session.store.forgotten().is_empty();
+    if found.is_none() && is_first && !options.no_cache && !options.cache_from.is_empty() {
         found = shared::import(session, &options.cache_from, key.as_ref())?;
     }
     if found.is_some() {

@@ -52,7 +52,7 @@ pub(crate) fn keep(
             image = without_history(image)?;
         }
         let (manifest, id) = session.store.put_image(&image.manifest, &image.config)?;
-        shared::bring_home(session, &manifest)?;
+        shared::secure(session, &manifest)?;
         session.events.send(EventKind::StageKept {
             stage: plan.stage_name(Some(position)),
             id: id.to_string(),

@@ -67,6 +67,25 @@ impl Store {
         Ok(row.map(|(digest, size)| described(compression.algorithm(), digest, unsigned(size))))
     }
 
+    /// The same, and of a layer that is not here also what a cache offers. What a store has itself is never told by others.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn known_form(
+        &self,
+        diff_id: &Digest,
+        compression: LayerCompression,
+    ) -> Result<Option<Descriptor>, StoreError> {
+        let form = self.remembered_form(diff_id, compression)?;
+        if form.is_some() || self.has_blob(diff_id)? {
+            return Ok(form);
+        }
+        let wanted = compression.to_string();
+        let offers = self.offers(diff_id)?.into_iter();
+        let offer = offers.into_iter().find(|offer| offer.compression == wanted);
+        Ok(offer.map(|offer| described(compression.algorithm(), offer.blob, offer.size)))
+    }
+
     fn present_form(
         &self,
         diff_id: &Digest,

@@ -106,7 +106,8 @@ impl Store {
             sink: self.sink("blob")?,
             failure: None,
         };
-        let unpacked = self.unpack_layer(&mut compressed, encoding, known.size);
+        let limit = most_expanded(known.size);
+        let unpacked = self.unpack_layer(&mut compressed, encoding, limit);
         compressed.check()?;
         let Unpacked { tree, tar } = unpacked?;
         let compressed = compressed.finish()?;
@@ -121,15 +122,14 @@ impl Store {
         self.publish_foreign(tree, &tar, known, Some(blob))
     }
 
-    /// Reads a compressed layer of `size` bytes to its end: the tar in a scratch file, and what it holds.
+    /// Reads a compressed layer to its end, of which no more than `limit` bytes may come: the tar in a scratch file, and what it holds.
     pub(crate) fn unpack_layer(
         &self,
         compressed: &mut impl Read,
         encoding: Encoding,
-        size: u64,
+        limit: u64,
     ) -> Result<Unpacked, StoreError> {
         let tar = self.sink("layer")?;
-        let limit = most_expanded(size);
         std::thread::scope(|scope| {
             let (chunks, incoming) = sync_channel(IN_FLIGHT);
             let parser = scope.spawn(move || {

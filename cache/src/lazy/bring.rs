@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use kiln_oci::compression::{Encoding, SNIFF, sniff};
+use kiln_oci::compression::{Encoding, SNIFF, most_expanded, sniff};
 use kiln_oci::{Digest, HashingReader};
 
 use crate::inventory::list;
@@ -77,8 +77,21 @@ impl Store {
             .map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    /// Brings in one layer: tar, index, and the blob that it came as.
+    /// Brings in one layer, and notes when it does not come.
     fn bring_layer(&self, diff_id: &Digest) -> Result<(), StoreError> {
+        let outcome = self.try_bring_layer(diff_id);
+        let is_stopped = self
+            .source
+            .as_ref()
+            .is_some_and(|source| source.is_cancelled());
+        if outcome.is_err() && !is_stopped {
+            self.lose(diff_id);
+        }
+        outcome
+    }
+
+    /// Tar, index, and the blob that it came as.
+    fn try_bring_layer(&self, diff_id: &Digest) -> Result<(), StoreError> {
         if self.inner.options.read_only {
             return Err(StoreError::Missing { digest: *diff_id });
         }
@@ -116,7 +129,7 @@ impl Store {
         let size = self.size_on_disk(blob)?.unwrap_or(0);
         let mut file = self.open_present(blob)?;
         let (encoding, mut reader) = sniffed(&mut file)?;
-        let unpacked = self.unpack_layer(&mut reader, encoding, size)?;
+        let unpacked = self.unpack_layer(&mut reader, encoding, most_expanded(size))?;
         self.keep_unpacked(unpacked, *diff_id, Some((*blob, size)))
     }
 
@@ -177,7 +190,10 @@ impl Store {
             let mut buffered = io::BufReader::with_capacity(256 << 10, &mut reader);
             PartContent::Tar(read_tree(&mut buffered)?)
         } else {
-            PartContent::Compressed(self.unpack_layer(&mut reader, encoding, blob.size)?)
+            let limit = self.offered_size(&blob.digest)?;
+            let most = most_expanded(blob.size);
+            let limit = limit.map_or(most, |limit| limit.min(most));
+            PartContent::Compressed(self.unpack_layer(&mut reader, encoding, limit)?)
         };
         drop(reader);
         let (_, found, size) = hashed.finish();

@@ -2,13 +2,27 @@
 //! Unaware of networks: a layer is offered as long as the store's [`BlobSource`](crate::BlobSource) reaches a place that has it.
 
 use std::collections::BTreeSet;
+use std::sync::PoisonError;
 
-use kiln_oci::{Digest, LayerCompression};
+use kiln_oci::Digest;
 use rusqlite::{OptionalExtension, Transaction};
 
 use super::{SharedCache, SharedLayer, SharedMemo};
-use crate::store::database::{optional_digest, signed, unsigned};
+use crate::store::database::{digest, optional_digest, signed, unsigned};
 use crate::{ImageError, Store, StoreError};
+
+/// A blob that a place offers for a layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Who offers it.
+    pub place: String,
+    /// The blob.
+    pub blob: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// How it is compressed, as [`SharedLayer::compression`].
+    pub compression: String,
+}
 
 /// What a cache held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,22 +96,19 @@ impl Store {
         Ok(size.map(unsigned))
     }
 
-    /// Of some layers those that are not here, and only offered by places that `lasts` does not vouch for.
+    /// Of some layers those that are not here, with the reachable places that offer them.
     ///
     /// # Errors
     /// The database fails.
     pub fn only_offered(
         &self,
         diff_ids: &[Digest],
-        lasts: impl Fn(&str) -> bool,
-    ) -> Result<Vec<Digest>, StoreError> {
+    ) -> Result<Vec<(Digest, Vec<Offer>)>, StoreError> {
         let mut found = Vec::new();
         for diff_id in diff_ids {
-            if !self.has_blob(diff_id)? {
-                let places = self.places_that_offer(diff_id)?;
-                if !places.is_empty() && !places.iter().any(|place| lasts(place)) {
-                    found.push(*diff_id);
-                }
+            let offers = self.offers(diff_id)?;
+            if !offers.is_empty() && !self.has_blob(diff_id)? {
+                found.push((*diff_id, offers));
             }
         }
         Ok(found)
@@ -105,21 +116,48 @@ impl Store {
 
     /// Whether the source reaches a place that offers the layer.
     pub(crate) fn is_offered(&self, diff_id: &Digest) -> Result<bool, StoreError> {
-        let Some(source) = &self.source else {
-            return Ok(false);
-        };
-        let places = self.places_that_offer(diff_id)?;
-        Ok(places.iter().any(|place| source.reaches(place)))
+        Ok(!self.offers(diff_id)?.is_empty())
     }
 
-    /// A layer of an offer that cannot be had is not offered any more, so that its result is a miss; whether there was one.
+    /// Says that a layer cannot be had, although it is offered.
+    pub fn lose(&self, diff_id: &Digest) {
+        let lost = self.inner.lost.lock();
+        lost.unwrap_or_else(PoisonError::into_inner)
+            .insert(*diff_id);
+    }
+
+    /// Layers that [`Store::forget_lost`] has told of in this process.
+    #[must_use]
+    pub fn forgotten(&self) -> BTreeSet<Digest> {
+        let forgotten = self.inner.forgotten.lock();
+        forgotten.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Offered layers that did not come are not offered any more, so that their results are misses; which they were.
     ///
     /// # Errors
     /// The database fails.
-    pub fn forget_offer(&self, layer_or_blob: &Digest) -> Result<bool, StoreError> {
-        let delete = "DELETE FROM offered WHERE blob = ?1 OR diff_id = ?1";
-        self.database()
-            .write(|transaction| Ok(transaction.execute(delete, [layer_or_blob.as_bytes()])? > 0))
+    pub fn forget_lost(&self) -> Result<Vec<Digest>, StoreError> {
+        let lost = self.inner.lost.lock();
+        let lost = std::mem::take(&mut *lost.unwrap_or_else(PoisonError::into_inner));
+        if lost.is_empty() {
+            return Ok(Vec::new());
+        }
+        let delete = "DELETE FROM offered WHERE diff_id = ?1";
+        let forgotten = self.database().write(|transaction| {
+            let mut forgotten = Vec::new();
+            for diff_id in lost {
+                if transaction.execute(delete, [diff_id.as_bytes()])? > 0 {
+                    forgotten.push(diff_id);
+                }
+            }
+            Ok(forgotten)
+        })?;
+        let known = self.inner.forgotten.lock();
+        known
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(&forgotten);
+        Ok(forgotten)
     }
 
     /// The size that a layer which came must have, as the offer said: images were made with it.
@@ -134,14 +172,39 @@ impl Store {
         }
     }
 
-    fn places_that_offer(&self, diff_id: &Digest) -> Result<Vec<String>, StoreError> {
-        let query = "SELECT DISTINCT repository FROM offered JOIN origins ON digest = blob AND there = blob \
-                     WHERE diff_id = ?1 ORDER BY repository";
-        self.database().read(|connection| {
+    /// What is offered of a layer by places that the source reaches, sorted.
+    pub(crate) fn offers(&self, diff_id: &Digest) -> Result<Vec<Offer>, StoreError> {
+        let Some(source) = &self.source else {
+            return Ok(Vec::new());
+        };
+        let query = "SELECT repository, blob, size, compression FROM offered JOIN origins ON digest = blob AND there = blob \
+                     WHERE diff_id = ?1 ORDER BY repository, blob";
+        let offers: Vec<Offer> = self.database().read(|connection| {
             let mut statement = connection.prepare_cached(query)?;
-            let rows = statement.query_map([diff_id.as_bytes()], |row| row.get(0))?;
+            let rows = statement.query_map([diff_id.as_bytes()], |row| {
+                Ok(Offer {
+                    place: row.get(0)?,
+                    blob: digest(row, 1)?,
+                    size: unsigned(row.get(2)?),
+                    compression: row.get(3)?,
+                })
+            })?;
             rows.collect()
-        })
+        })?;
+        let within_reach = offers
+            .into_iter()
+            .filter(|offer| source.reaches(&offer.place));
+        Ok(within_reach.collect())
+    }
+
+    /// The most bytes that a blob may unpack to, if caches said it.
+    pub(crate) fn offered_size(&self, blob: &Digest) -> Result<Option<u64>, StoreError> {
+        let query = "SELECT max(tar_size) FROM offered WHERE blob = ?1";
+        let size: Option<i64> = self.database().read(|connection| {
+            let mut statement = connection.prepare_cached(query)?;
+            statement.query_row([blob.as_bytes()], |row| row.get(0))
+        })?;
+        Ok(size.map(unsigned))
     }
 
     /// Whether the store has a result of this key with its layer.
@@ -166,17 +229,11 @@ fn describe(
     layer: &SharedLayer,
 ) -> rusqlite::Result<()> {
     let (diff_id, blob) = (layer.diff_id.as_bytes(), layer.blob.as_bytes());
-    let offer =
-        "INSERT OR REPLACE INTO offered (diff_id, blob, size, tar_size) VALUES (?1, ?2, ?3, ?4)";
-    let row = (diff_id, blob, signed(layer.size), signed(layer.tar_size));
+    let offer = "INSERT OR REPLACE INTO offered (diff_id, blob, size, tar_size, compression) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let sizes = (signed(layer.size), signed(layer.tar_size));
+    let row = (diff_id, blob, sizes.0, sizes.1, &layer.compression);
     transaction.prepare_cached(offer)?.execute(row)?;
     let origin = "INSERT OR REPLACE INTO origins (digest, repository, there) VALUES (?1, ?2, ?1)";
     transaction.prepare_cached(origin)?.execute((blob, place))?;
-    // what a push would compress it to, if it has that form
-    if layer.compression.parse::<LayerCompression>().is_ok() && layer.blob != layer.diff_id {
-        let form = "INSERT OR IGNORE INTO forms (diff_id, compression, digest, size) VALUES (?1, ?2, ?3, ?4)";
-        let row = (diff_id, &layer.compression, blob, signed(layer.size));
-        transaction.prepare_cached(form)?.execute(row)?;
-    }
     Ok(())
 }

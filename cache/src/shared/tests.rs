@@ -165,7 +165,7 @@ fn results_are_found_elsewhere_and_layers_come_when_they_are_needed() {
     assert_eq!(store.memo_get(&key("memo")).unwrap().unwrap(), maker.bundle);
     assert!(!store.has_blob(&maker.layers[0]).unwrap());
     let known = store
-        .remembered_form(&maker.layers[0], LayerCompression::gzip())
+        .known_form(&maker.layers[0], LayerCompression::gzip())
         .unwrap();
     assert_eq!(
         known.unwrap().digest,
@@ -216,9 +216,10 @@ fn what_is_out_of_reach_is_a_miss() {
         empty.layer(&maker.layers[0]),
         Err(StoreError::Bring { .. })
     ));
-    assert!(empty.forget_offer(&maker.layers[0]).unwrap());
+    assert_eq!(empty.forget_lost().unwrap(), [maker.layers[0]]);
     assert_eq!(empty.lookup(&key("in-image")).unwrap(), None);
-    assert!(!empty.forget_offer(&maker.layers[0]).unwrap());
+    assert_eq!(empty.forget_lost().unwrap(), []);
+    assert_eq!(empty.forgotten(), [maker.layers[0]].into());
 }
 
 #[test]
@@ -276,4 +277,67 @@ fn caches_of_other_versions_are_none() {
         );
     }
     assert!(SharedCache::parse(b"{}").is_err());
+}
+
+#[test]
+fn what_a_store_has_is_never_described_by_others() {
+    let (maker, mut place) = (maker(), Place::default());
+    let mut shared = maker.share(Mode::Min, &mut place);
+    let own = maker.store.layer(&maker.layers[0]).unwrap();
+    shared.layers[0].blob = Digest::of(b"evil");
+    let store = maker.store.with_source(Arc::new(place));
+    store.offer(PLACE, &shared).unwrap();
+    let known = store
+        .known_form(&own.diff_id(), LayerCompression::gzip())
+        .unwrap();
+    let made = store
+        .compressed_layer(&own.diff_id(), LayerCompression::gzip())
+        .unwrap();
+    assert_eq!(known.unwrap(), made);
+    let (_dir, other) = crate::tests::store();
+    let tar = tar(&[item("in-image", Kind::File, "content")]);
+    other
+        .ingest_layer(
+            &mut &tar[..],
+            &own.diff_id(),
+            tar.len() as u64,
+            &own.diff_id(),
+        )
+        .unwrap();
+    let other = other.with_source(Arc::new(Place::default()));
+    other.offer(PLACE, &shared).unwrap();
+    assert_eq!(
+        other
+            .known_form(&own.diff_id(), LayerCompression::gzip())
+            .unwrap(),
+        None
+    );
+}
+
+#[test]
+fn a_bomb_unpacks_to_what_was_said() {
+    let (maker, mut place) = (maker(), Place::default());
+    let mut shared = maker.share(Mode::Min, &mut place);
+    let tar = tar(&[
+        item("in-image", Kind::File, "x"),
+        item(
+            "zeros",
+            Kind::File,
+            Box::leak("0".repeat(1 << 20).into_boxed_str()),
+        ),
+    ]);
+    let mut encoder = LayerCompression::gzip().encoder(Vec::new(), 1).unwrap();
+    std::io::Write::write_all(&mut encoder, &tar).unwrap();
+    let blob = encoder.finish().unwrap();
+    shared.layers[0].blob = Digest::of(&blob);
+    shared.layers[0].size = blob.len() as u64;
+    place.blobs.insert(Digest::of(&blob), blob);
+    let (_dir, store) = store();
+    let store = store.with_source(Arc::new(place));
+    store.offer(PLACE, &shared).unwrap();
+    let refused = store.layer(&maker.layers[0]).unwrap_err();
+    assert!(
+        refused.to_string().contains("when it is decompressed"),
+        "{refused}"
+    );
 }

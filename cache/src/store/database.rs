@@ -85,7 +85,8 @@ ALTER TABLE tags ADD COLUMN tagged INTEGER NOT NULL DEFAULT 0;
     "ALTER TABLE records ADD COLUMN made INTEGER NOT NULL DEFAULT 0;",
     "
 CREATE TABLE offered (
-    diff_id BLOB NOT NULL, blob BLOB NOT NULL, size INTEGER NOT NULL, tar_size INTEGER NOT NULL, PRIMARY KEY (diff_id, blob)
+    diff_id BLOB NOT NULL, blob BLOB NOT NULL, size INTEGER NOT NULL, tar_size INTEGER NOT NULL, compression TEXT NOT NULL,
+    PRIMARY KEY (diff_id, blob)
 ) WITHOUT ROWID;
 CREATE INDEX offered_blobs ON offered (blob);
 ",

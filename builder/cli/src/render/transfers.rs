@@ -115,8 +115,8 @@ pub fn line(kind: &EventKind) -> Option<String> {
             took_us,
         } => {
             let sent = match sent {
-                0 => "nothing new".to_owned(),
-                sent => format!("{} sent", units::bytes(*sent)),
+                None => "nothing new".to_owned(),
+                Some(sent) => format!("{} sent", units::bytes(*sent)),
             };
             let records = units::counted(*records, "result");
             (format!("cache {place} holds {records}, {sent}"), took_us)

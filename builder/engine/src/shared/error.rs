@@ -70,6 +70,16 @@ impl PlaceError {
         }
     }
 
+    /// Whether something is wrong with what is there, so that it may be replaced, and not with the way to it.
+    pub(super) fn is_about_content(&self) -> bool {
+        match self {
+            Self::Other(_) | Self::Malformed(_) | Self::Damaged(_) | Self::Object { .. } => true,
+            Self::Registry(error) => error.is_not_found,
+            Self::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+
     /// What a person can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

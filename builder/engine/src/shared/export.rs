@@ -1,23 +1,23 @@
 //! Writing caches at the end of a build: records, the layers that the place lacks, then the name. A cache that has all of it already
 //! is left alone. Unaware of how the build came to its results.
 
-use super::import::{micros, read};
+use super::import::{forget_lost, micros, read};
 use super::{CacheTo, Place, PlaceError, format};
 use crate::event::EventKind;
 use crate::failure::BuildError;
 use crate::session::Session;
-use kiln_cache::{MemoBundle, SharedCache, SharedMemo};
+use kiln_cache::{MemoBundle, Record, SharedCache, SharedLayer, SharedMemo};
 use kiln_oci::media_type::OCI_EMPTY;
 use kiln_oci::{Descriptor, Digest};
 use std::io::{self, Cursor, Read};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 /// Layers that are compressed and sent at once.
 const AT_ONCE: usize = 4;
 
-/// Writes the outcome of a build to all places.
+/// Writes the outcome of a build (its key and what it used) to all places.
 ///
 /// # Errors
 /// One cannot be written, and its error is not to be ignored.
@@ -59,8 +59,8 @@ pub(crate) fn export(
 /// What was written.
 struct Written {
     records: usize,
-    /// Bytes of layers that the place lacked.
-    sent: u64,
+    /// Bytes of layers that the place lacked; none when it had everything.
+    sent: Option<u64>,
 }
 
 struct Writer<'a> {
@@ -70,7 +70,18 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// What cannot be had of other caches is left out.
     fn write(&self, key: Option<Digest>, bundle: &MemoBundle) -> Result<Written, PlaceError> {
+        let _turn = self.place.turn(&self.session.remote)?;
+        loop {
+            let written = self.try_write(key, bundle);
+            if written.is_ok() || forget_lost(self.session).is_empty() {
+                return written;
+            }
+        }
+    }
+
+    fn try_write(&self, key: Option<Digest>, bundle: &MemoBundle) -> Result<Written, PlaceError> {
         let store = &self.session.store;
         let records = store.records_to_share(bundle, self.to.mode)?;
         let memo = match key {
@@ -81,10 +92,11 @@ impl Writer<'_> {
         if self.is_there(&records, memo.as_ref())? {
             return Ok(Written {
                 records: count,
-                sent: 0,
+                sent: None,
             });
         }
         let mut layers: Vec<Digest> = records.iter().filter_map(|record| record.diff_id).collect();
+        layers.extend(store.layers_without_record(bundle)?);
         layers.sort_unstable();
         layers.dedup();
         let (blobs, sent) = self.send_layers(&layers)?;
@@ -100,44 +112,59 @@ impl Writer<'_> {
         self.place.publish(&self.session.remote, &manifest)?;
         Ok(Written {
             records: count,
-            sent,
+            sent: Some(sent),
         })
     }
 
-    /// Whether the place has all that would be written. An image under the name is never replaced.
-    fn is_there(
-        &self,
-        records: &[kiln_cache::Record],
-        memo: Option<&SharedMemo>,
-    ) -> Result<bool, PlaceError> {
+    /// Whether the place has all that would be written. An image under the name is never replaced; what cannot be read is.
+    fn is_there(&self, records: &[Record], memo: Option<&SharedMemo>) -> Result<bool, PlaceError> {
         match read(self.place, &self.session.remote) {
             Ok(Some(found)) => Ok(found.covers(records, memo) && self.is_whole(&found)?),
             Ok(None) => Ok(false),
             Err(PlaceError::Other(what)) if what.starts_with("an image") => {
                 Err(PlaceError::IsImage)
             }
-            Err(
-                PlaceError::Other(_)
-                | PlaceError::Malformed(_)
-                | PlaceError::Damaged(_)
-                | PlaceError::Object { .. },
-            ) => Ok(false),
+            Err(error) if error.is_about_content() => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Whether all layers are there. A registry keeps what a manifest names; other places may have rules that remove what is old.
+    /// Whether all layers are there, in the form that is wanted: somebody may have removed what is old, or it was lost.
     fn is_whole(&self, cache: &SharedCache) -> Result<bool, PlaceError> {
-        if self.place.lasts() || self.place.is_near() {
+        let (wanted, forgotten) = (
+            self.to.compression.to_string(),
+            self.session.store.forgotten(),
+        );
+        let is_sound = |layer: &SharedLayer| {
+            !forgotten.contains(&layer.diff_id) && (!self.to.force || layer.compression == wanted)
+        };
+        if !cache.layers.iter().all(is_sound) {
+            return Ok(false);
+        }
+        // a place that is near was looked at when it was read
+        if self.place.is_near() {
             return Ok(true);
         }
-        for layer in &cache.layers {
-            let blob = Descriptor::new("", layer.blob, layer.size);
-            if !self.place.has(&self.session.remote, &blob, &[])? {
-                return Ok(false);
+        let next = AtomicUsize::new(0);
+        let lacking = AtomicBool::new(false);
+        let look = || {
+            while let Some(layer) = cache.layers.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let blob = Descriptor::new("", layer.blob, layer.size);
+                if !self
+                    .place
+                    .has(&self.session.remote, &blob, &[])
+                    .unwrap_or(false)
+                {
+                    lacking.store(true, Ordering::Relaxed);
+                }
             }
-        }
-        Ok(true)
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..cache.layers.len().min(AT_ONCE) {
+                scope.spawn(look);
+            }
+        });
+        Ok(!lacking.into_inner())
     }
 
     /// Sends what is lacking; the blobs, in the order of the layers, and how many bytes went.
@@ -174,13 +201,16 @@ impl Writer<'_> {
     fn send_layer(&self, layer: &Digest) -> Result<(Descriptor, u64), PlaceError> {
         self.check_cancelled()?;
         let store = &self.session.store;
-        if let Some(known) = store.remembered_form(layer, self.to.compression)?
+        // what was lost there may look as if it were there
+        let is_doubtful = store.forgotten().contains(layer);
+        if let Some(known) = store.known_form(layer, self.to.compression)?
+            && !is_doubtful
             && self.has(&known)?
         {
             return Ok((known, 0));
         }
         let blob = store.compressed_layer(layer, self.to.compression)?;
-        let bytes = if self.has(&blob)? {
+        let bytes = if !is_doubtful && self.has(&blob)? {
             0
         } else {
             let open = || -> io::Result<Box<dyn Read + Send>> {

@@ -4,12 +4,18 @@
 use super::format::{self, Content};
 use super::{CacheFrom, Place, PlaceError};
 use crate::event::EventKind;
-use crate::failure::{BuildError, StepError};
+use crate::failure::BuildError;
 use crate::remote::Remote;
 use crate::session::Session;
-use kiln_cache::{ImageError, MemoBundle, SharedCache, SharedLayer, SharedMemo, StoreError};
-use kiln_oci::{Descriptor, Digest};
+use kiln_cache::shared::Offer;
+use kiln_cache::{MemoBundle, SharedCache, SharedLayer, SharedMemo, StoreError};
+use kiln_oci::{Descriptor, Digest, Reference};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+
+/// Layers that are asked for at once.
+const AT_ONCE: usize = 8;
 
 /// What came of reading a place.
 type Found = (Result<Option<SharedCache>, PlaceError>, u64);
@@ -39,24 +45,24 @@ pub(crate) fn import(
             .map(|found| found.unwrap_or_else(|_| broken()))
             .collect()
     });
+    let mut outcomes = Vec::new();
     for (cache, (found, took_us)) in caches.iter().zip(found) {
         let place = cache.place.as_ref();
         match found {
             Ok(found) => {
-                let cache = found.as_ref();
-                tell(session, place, cache, took_us);
-                if let Some(cache) = cache {
-                    session.store.offer(&place.origin(), cache)?;
-                    let known = cache.memos.iter().find(|known| Some(&known.key) == memo);
-                    if let Some(bundle) = known.and_then(|known| take(session, known)) {
-                        return Ok(Some(bundle));
-                    }
+                tell(session, place, found.as_ref(), took_us);
+                if let Some(cache) = found {
+                    session.store.offer(&place.origin(), &cache)?;
+                    let known = cache.memos.into_iter();
+                    outcomes.extend(known.filter(|known| Some(&known.key) == memo));
                 }
             }
+            Err(_) if session.cancel.requested() => {}
             Err(error) => warn(session, place, &error),
         }
     }
-    Ok(None)
+    // only now is everything offered that an outcome may need
+    Ok(outcomes.iter().find_map(|known| take(session, known)))
 }
 
 /// The cache of a place; `None` when there is nothing yet.
@@ -89,11 +95,12 @@ pub(super) fn read(place: &dyn Place, ways: &Remote) -> Result<Option<SharedCach
 /// Takes the outcome home; `None` when something that it needs cannot be had.
 fn take(session: &Session, memo: &SharedMemo) -> Option<MemoBundle> {
     let taken = session.store.offer_images(memo).map_err(BuildError::from);
-    let taken = taken.and_then(|()| bring_home(session, &memo.bundle.manifest));
+    let taken = taken.and_then(|()| secure(session, &memo.bundle.manifest));
     let taken = taken.and_then(|()| Ok(session.store.memo_put(&memo.key, &memo.bundle)?));
     match taken {
         Ok(()) => Some(memo.bundle.clone()),
         Err(error) => {
+            forget_lost(session);
             let causes = crate::chain_of_causes(&error);
             tracing::debug!("the outcome in the cache is not used: {causes}");
             None
@@ -101,48 +108,62 @@ fn take(session: &Session, memo: &SharedMemo) -> Option<MemoBundle> {
     }
 }
 
-/// Brings those layers of an outcome that only a place holds which later commands do not know.
+/// Makes sure of the layers of an outcome that are only offered: those of places that later commands do not know are brought, those
+/// of registries are asked for.
 ///
 /// # Errors
 /// One cannot be had.
-pub(crate) fn bring_home(session: &Session, outcome: &Digest) -> Result<(), BuildError> {
+pub(crate) fn secure(session: &Session, outcome: &Digest) -> Result<(), BuildError> {
     let store = &session.store;
     let mut layers = Vec::new();
     for (_, image) in store.images_of(outcome)? {
         layers.extend(store.image(&image)?.diff_ids);
     }
-    let is_repository = |place: &str| !place.contains("://");
-    let passing = store.only_offered(&layers, is_repository)?;
-    Ok(store.bring_layers(&passing)?)
+    let is_passing = |offers: &[Offer]| offers.iter().any(|offer| offer.place.contains("://"));
+    let offered = store.only_offered(&layers)?.into_iter();
+    let (passing, lasting): (Vec<_>, Vec<_>) = offered.partition(|(_, offers)| is_passing(offers));
+    let passing: Vec<Digest> = passing.into_iter().map(|(layer, _)| layer).collect();
+    store.bring_layers(&passing)?;
+    let (next, lost) = (AtomicUsize::new(0), Mutex::new(None));
+    let look = || {
+        while let Some((layer, offers)) = lasting.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if !offers.iter().any(|offer| is_there(session, offer)) {
+                store.lose(layer);
+                *lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(*layer);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..lasting.len().min(AT_ONCE) {
+            scope.spawn(look);
+        }
+    });
+    let lost = lost.into_inner().unwrap_or_else(PoisonError::into_inner);
+    lost.map_or(Ok(()), |digest| Err(StoreError::Missing { digest }.into()))
 }
 
-/// Whether a build failed for want of a layer that a cache has promised. It is not offered again: its step is executed.
-pub(crate) fn forget_lost(session: &Session, error: &BuildError) -> bool {
-    let error = match error {
-        BuildError::Store(error) | BuildError::Image(ImageError::Store(error)) => error,
-        BuildError::Step(step) => match &step.error {
-            StepError::Store(error) => error,
-            _ => return false,
-        },
-        _ => return false,
+fn is_there(session: &Session, offer: &Offer) -> bool {
+    let (Ok(registry), Ok(repository)) =
+        (session.remote.registry(), Reference::parse(&offer.place))
+    else {
+        return false;
     };
-    let lost = match error {
-        StoreError::Bring { digest, .. }
-        | StoreError::Missing { digest }
-        | StoreError::SizeMismatch { digest, .. }
-        | StoreError::DigestMismatch {
-            expected: digest, ..
-        } => digest,
-        _ => return false,
-    };
-    let is_lost = session.store.forget_offer(lost).unwrap_or(false);
-    if is_lost && !session.cancel.is_interrupted() {
-        let causes = crate::chain_of_causes(error);
+    let blob = Descriptor::new("", offer.blob, offer.size);
+    registry.has_blob(&repository, &blob).unwrap_or(false)
+}
+
+/// Layers that caches have promised and do not have. They are not offered again: what failed for want of them goes another way.
+pub(crate) fn forget_lost(session: &Session) -> Vec<Digest> {
+    let lost = session.store.forget_lost().unwrap_or_default();
+    if session.cancel.is_interrupted() {
+        return Vec::new();
+    }
+    for layer in &lost {
         let text =
-            format!("a layer of a shared cache cannot be had ({causes}); its step is executed");
+            format!("the layer {layer} of a shared cache cannot be had; its step is executed");
         session.events.warn(text);
     }
-    is_lost && !session.cancel.is_interrupted()
+    lost
 }
 
 fn tell(session: &Session, place: &dyn Place, cache: Option<&SharedCache>, took_us: u64) {

@@ -2,20 +2,22 @@
 //! that tools for registries can copy it. Unaware of what blobs hold.
 //!
 //! Files appear whole: written beside their place, then renamed. What the cache of this tag had before and nothing names any more is
-//! removed, so the folder does not grow from build to build; what others put there stays. Writers take turns by a lock on `oci-layout`.
+//! removed, and so is what a killed writer left; what others put there stays. Writers take turns by a lock on `oci-layout`.
 
-use super::{Kind, OpenBlob, Place, PlaceError, Use, format};
+use super::{Kind, OpenBlob, Place, PlaceError, Turn, Use, format};
 use crate::export::{Attributes, ExportError};
 use crate::remote::Remote;
 use kiln_oci::media_type::OCI_MANIFEST;
 use kiln_oci::{Descriptor, Digest, Index};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 pub(super) const KIND: Kind = Kind {
     name: "local",
@@ -28,6 +30,14 @@ pub(super) const KIND: Kind = Kind {
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const MARK: &str = "oci-layout";
 const MARK_TEXT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+/// What files are called while they are written.
+const TEMPORARY: &str = ".kiln-cache";
+/// Lists blobs that were written and are in no manifest yet, one hexadecimal digest a line.
+const UNPUBLISHED: &str = ".kiln-unpublished";
+/// After this time a person is told what a build waits for.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often a waiting build looks whether it may go on.
+const LOOK: Duration = Duration::from_millis(50);
 /// Larger documents are none.
 const MAX_DOCUMENT: u64 = 32 << 20;
 /// How much is copied at once.
@@ -96,25 +106,37 @@ impl Layout {
         Ok(bytes)
     }
 
-    /// Makes the folder a layout, if it is none, and waits until no other process writes it.
-    fn lock(&self) -> Result<File, PlaceError> {
-        let (blobs, mark) = (self.folder.join("blobs/sha256"), self.folder.join(MARK));
-        fs::create_dir_all(&blobs).map_err(PlaceError::io("make", blobs))?;
-        if !mark.exists() {
-            write(&mark, &mut &*MARK_TEXT)?;
+    /// Removes what a writer left behind that was killed: beginnings of files, and blobs that it gave no name.
+    fn sweep(&self, named: &BTreeSet<Digest>) -> Result<(), PlaceError> {
+        for folder in [self.folder.clone(), self.folder.join("blobs/sha256")] {
+            let entries = fs::read_dir(&folder).map_err(PlaceError::io("read", &folder))?;
+            for entry in entries.flatten() {
+                let name = entry.file_name();
+                if name.to_string_lossy().starts_with(TEMPORARY) {
+                    remove(&entry.path())?;
+                }
+            }
         }
-        let opened = File::open(&mark).map_err(PlaceError::io("open", &mark))?;
-        let locked = flock(&opened, FlockOperation::LockExclusive);
-        locked.map_err(|error| PlaceError::io("lock", mark)(error.into()))?;
-        Ok(opened)
+        let list = self.folder.join(UNPUBLISHED);
+        let text = fs::read_to_string(&list).unwrap_or_default();
+        let written = text.lines().filter_map(|line| Digest::from_hex(line).ok());
+        for digest in written.filter(|digest| !named.contains(digest)) {
+            remove(&self.blob(&digest))?;
+        }
+        remove(&list)
+    }
+
+    /// Every digest that the index and what it names need.
+    fn named(&self, index: &Index) -> BTreeSet<Digest> {
+        let mut named = BTreeSet::new();
+        for entry in &index.manifests {
+            self.name_all(entry, &mut named, 0);
+        }
+        named
     }
 
     /// Removes what only a replaced cache had.
-    fn clean(&self, replaced: &[Descriptor], kept: &Index) -> Result<(), PlaceError> {
-        let mut named = BTreeSet::new();
-        for entry in &kept.manifests {
-            self.name_all(entry, &mut named, 0);
-        }
+    fn clean(&self, replaced: &[Descriptor], named: &BTreeSet<Digest>) -> Result<(), PlaceError> {
         for entry in replaced {
             let Ok(manifest) = self.checked(&entry.digest) else {
                 continue;
@@ -127,13 +149,7 @@ impl Layout {
             };
             let digests = blobs.into_iter().map(|blob| blob.digest).chain(own);
             for digest in digests.filter(|digest| !named.contains(digest)) {
-                let path = self.blob(&digest);
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(PlaceError::io("remove", path)(error));
-                    }
-                    _ => {}
-                }
+                remove(&self.blob(&digest))?;
             }
         }
         Ok(())
@@ -175,6 +191,36 @@ impl Place for Layout {
 
     fn is_near(&self) -> bool {
         true
+    }
+
+    /// Makes the folder a layout, if it is none, and waits until no other process writes it.
+    fn turn(&self, ways: &Remote) -> Result<Option<Turn>, PlaceError> {
+        let (blobs, mark) = (self.folder.join("blobs/sha256"), self.folder.join(MARK));
+        fs::create_dir_all(&blobs).map_err(PlaceError::io("make", blobs))?;
+        if mark.symlink_metadata().is_err() {
+            write(&mark, &mut &*MARK_TEXT, false)?;
+        }
+        let opened = open(&mark).map_err(PlaceError::io("open", &mark))?;
+        let begun = Instant::now();
+        let mut is_told = false;
+        while let Err(error) = flock(&opened, FlockOperation::NonBlockingLockExclusive) {
+            if error != Errno::WOULDBLOCK {
+                return Err(PlaceError::io("lock", mark)(error.into()));
+            }
+            if ways.cancel.requested() {
+                return Err(PlaceError::Cancelled);
+            }
+            if !is_told && begun.elapsed() > PATIENCE {
+                is_told = true;
+                let name = self.name();
+                ways.events.warn(format!(
+                    "waiting for another process that writes the cache {name}"
+                ));
+            }
+            std::thread::sleep(LOOK);
+        }
+        self.sweep(&self.named(&self.index().unwrap_or_else(|_| Index::of(Vec::new()))))?;
+        Ok(Some(opened))
     }
 
     fn manifest(&self, _: &Remote) -> Result<Option<Vec<u8>>, PlaceError> {
@@ -222,29 +268,37 @@ impl Place for Layout {
 
     fn send(&self, _: &Remote, blob: &Descriptor, open: OpenBlob<'_>) -> Result<(), PlaceError> {
         let path = self.blob(&blob.digest);
-        let folder = self.folder.join("blobs/sha256");
-        fs::create_dir_all(&folder).map_err(PlaceError::io("make", folder))?;
         let mut bytes = open().map_err(PlaceError::io("read", "a layer of the store"))?;
-        write(&path, &mut bytes)
+        let list = self.folder.join(UNPUBLISHED);
+        let opened = File::options().create(true).append(true).open(&list);
+        let noted = opened.and_then(|mut list| writeln!(list, "{}", blob.digest.hex()));
+        noted.map_err(PlaceError::io("write", list))?;
+        write(&path, &mut bytes, false)
     }
 
     fn publish(&self, ways: &Remote, manifest: &[u8]) -> Result<(), PlaceError> {
-        let _lock = self.lock()?;
         let mut entry = Descriptor::of(OCI_MANIFEST, manifest);
         let annotations = [(REF_NAME.to_owned(), self.tag.clone())];
         entry.annotations = annotations.into();
         self.send(ways, &entry, &|| {
             Ok(Box::new(io::Cursor::new(manifest.to_vec())))
         })?;
-        let mut index = self.index()?;
+        // one that cannot be read names nothing
+        let mut index = self.index().unwrap_or_else(|_| Index::of(Vec::new()));
         let (replaced, mut kept): (Vec<_>, Vec<_>) = index
             .manifests
             .into_iter()
             .partition(|entry| self.is_meant(entry));
         kept.push(entry);
         index.manifests = kept;
-        write(&self.folder.join("index.json"), &mut &*index.to_bytes())?;
-        self.clean(&replaced, &index)
+        write(
+            &self.folder.join("index.json"),
+            &mut &*index.to_bytes(),
+            true,
+        )?;
+        let named = self.named(&index);
+        self.clean(&replaced, &named)?;
+        self.sweep(&named)
     }
 }
 
@@ -258,6 +312,15 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+fn remove(path: &Path) -> Result<(), PlaceError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(PlaceError::io("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn open(path: &Path) -> io::Result<File> {
     if !path.metadata()?.is_file() {
         return Err(io::Error::other("it is no regular file"));
@@ -266,14 +329,18 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Beside the target, then renamed: whoever reads the name sees the whole or what was there before.
-fn write(path: &Path, bytes: &mut dyn Read) -> Result<(), PlaceError> {
+fn write(path: &Path, bytes: &mut dyn Read, durably: bool) -> Result<(), PlaceError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let temporary = tempfile::Builder::new()
-        .prefix(".kiln-cache")
+        .prefix(TEMPORARY)
         .permissions(Permissions::from_mode(0o644))
         .tempfile_in(folder);
     let mut temporary = temporary.map_err(PlaceError::io("make a file in", folder))?;
     io::copy(bytes, &mut temporary).map_err(PlaceError::io("write", path))?;
+    if durably {
+        let synced = temporary.as_file().sync_all();
+        synced.map_err(PlaceError::io("sync", path))?;
+    }
     let persisted = temporary.persist(path);
     persisted.map_err(|error| PlaceError::io("write", path)(error.error))?;
     Ok(())

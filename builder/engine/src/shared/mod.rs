@@ -18,7 +18,7 @@ mod source;
 
 pub use error::PlaceError;
 pub(crate) use export::export;
-pub(crate) use import::{bring_home, forget_lost, import};
+pub(crate) use import::{forget_lost, import, secure};
 pub(crate) use source::joined;
 
 use crate::export::{Attributes, ExportError};
@@ -32,6 +32,9 @@ use std::sync::Arc;
 
 /// Opens a blob that is to be sent, from its start.
 pub type OpenBlob<'a> = &'a (dyn Fn() -> io::Result<Box<dyn Read + Send>> + Sync);
+
+/// The right to write: a locked file.
+pub type Turn = std::fs::File;
 
 /// Where a cache is.
 pub trait Place: Debug + Send + Sync {
@@ -49,6 +52,14 @@ pub trait Place: Debug + Send + Sync {
     /// Whether asking for a blob costs next to nothing.
     fn is_near(&self) -> bool {
         false
+    }
+
+    /// Waits until nobody else writes there, where writers could hinder each other. The turn ends with the value.
+    ///
+    /// # Errors
+    /// It cannot be written at all.
+    fn turn(&self, _ways: &Remote) -> Result<Option<Turn>, PlaceError> {
+        Ok(None)
     }
 
     /// What is there under the name: a manifest or index; `None` for nothing.
@@ -115,6 +126,8 @@ pub struct CacheTo {
     pub mode: Mode,
     /// In which form layers go there that did not come compressed.
     pub compression: LayerCompression,
+    /// Layers that are there in another form are replaced.
+    pub force: bool,
     /// What goes wrong is a warning.
     pub ignore_error: bool,
 }
@@ -201,11 +214,12 @@ pub fn cache_to(mut attributes: Attributes) -> Result<CacheTo, ExportError> {
         Some(other) => return Err(ExportError::value("mode", other, "expected min or max")),
     };
     // kiln's caches are always image manifests with OCI's types
-    for key in ["force-compression", "image-manifest", "oci-mediatypes"] {
+    for key in ["image-manifest", "oci-mediatypes"] {
         attributes.flag(key, true)?;
     }
     Ok(CacheTo {
         mode,
+        force: attributes.flag("force-compression", false)?,
         ignore_error: attributes.flag("ignore-error", false)?,
         compression: attributes
             .compression()?

@@ -1,6 +1,6 @@
 //! `type=registry,ref=NAME`: a cache under a name in a registry, beside the images or anywhere else. Unaware of the protocol.
 
-use super::{Kind, OpenBlob, Place, PlaceError};
+use super::{Kind, OpenBlob, Place, PlaceError, Use};
 use crate::event::Direction;
 use crate::export::{Attributes, ExportError};
 use crate::remote::{Remote, Transfer};
@@ -13,7 +13,7 @@ pub(super) const KIND: Kind = Kind {
     name: "registry",
     from: &["ref"],
     to: &["ref"],
-    make: |attributes, _| Ok(Arc::new(Registry::of(attributes)?)),
+    make: |attributes, used| Ok(Arc::new(Registry::of(attributes, used)?)),
 };
 
 #[derive(Debug)]
@@ -22,7 +22,7 @@ struct Registry {
 }
 
 impl Registry {
-    fn of(attributes: &mut Attributes) -> Result<Self, ExportError> {
+    fn of(attributes: &mut Attributes, used: Use) -> Result<Self, ExportError> {
         let Some(name) = attributes.take("ref") else {
             let text = "a cache in a registry needs its name: ref=…";
             return Err(ExportError::Unsupported(text.to_owned()));
@@ -30,9 +30,15 @@ impl Registry {
         let reference = Reference::parse(&name).map(Reference::with_default_tag);
         let wrong =
             |error: kiln_oci::ReferenceError| ExportError::value("ref", &name, &error.to_string());
-        Ok(Self {
-            reference: reference.map_err(wrong)?,
-        })
+        let reference = reference.map_err(wrong)?;
+        if used == Use::To && reference.digest.is_some() {
+            return Err(ExportError::value(
+                "ref",
+                &name,
+                "a cache is written under a tag",
+            ));
+        }
+        Ok(Self { reference })
     }
 }
 

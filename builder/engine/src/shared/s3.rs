@@ -86,6 +86,9 @@ impl S3 {
             .unwrap_or_else(|| "buildkit".to_owned());
         let names = names.split(';').filter(|name| !name.is_empty());
         let mut manifests: Vec<String> = names.map(|name| format!("{manifests}{name}")).collect();
+        if manifests.is_empty() {
+            return Err(ExportError::value("name", ";", "expected a name"));
+        }
         if used == Use::From {
             manifests.truncate(1);
         }

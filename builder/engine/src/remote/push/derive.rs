@@ -41,7 +41,7 @@ pub(crate) fn remembered(
         let form = match wanted(layer, push.form) {
             None => Some(layer.clone()),
             Some(LayerCompression::None) => Some(plain(push, layer, diff_id)?),
-            Some(compression) => push.store.remembered_form(diff_id, compression)?,
+            Some(compression) => push.store.known_form(diff_id, compression)?,
         };
         let Some(form) = form else { return Ok(None) };
         layers.push(form);

@@ -61,7 +61,7 @@ impl Push<'_> {
         }
         let blob = match wanted(layer, self.form) {
             None => layer.clone(),
-            Some(compression) => match self.store.remembered_form(diff_id, compression)? {
+            Some(compression) => match self.store.known_form(diff_id, compression)? {
                 // what the other side has is neither made nor brought here
                 Some(known) if self.has_or_takes(&known)? => {
                     self.store.add_origin(&self.to.name(), &[known.digest])?;
