@@ -46,7 +46,19 @@ fn destinations_are_pushed_to(space: &Space) {
     assert_eq!(pushes(&["-d", &one, "--no-push"]), 0);
     assert_eq!(pushes(&["-d", &one, "--no-push=false"]), 1);
     let archive = space.own().join("image.tar").display().to_string();
-    assert_eq!(pushes(&["-d", &one, "--tar-path", &archive]), 0);
+    assert_eq!(pushes(&["-d", &one, "--tar-path", &archive]), 1);
+    assert!(Path::new(&archive).is_file());
+    let alone = ["-d", &one, "--tar-path", &archive, "--no-push"];
+    assert_eq!(pushes(&alone), 0);
+    // Once is enough, however often it is said.
+    let told = |flags: &[&str]| {
+        let built = build(space).args(["-d", &one]).args(flags).ok();
+        let pushed = |line: &&str| line.contains("pushed") && line.contains("/one:v1");
+        built.stderr.lines().filter(pushed).count()
+    };
+    assert_eq!(told(&["-d", &one]), 1);
+    assert_eq!(told(&["--push"]), 1);
+    assert_eq!(told(&["-o", &format!("type=registry,name={one}")]), 1);
     let nothing = build(space).arg("--no-push").ok();
     nothing.says(&["warning", "--no-push has no effect"]);
     let both = build(space).args(["--no-push", "--push"]).exits(2);
@@ -57,7 +69,7 @@ fn destinations_are_pushed_to(space: &Space) {
 fn archives_and_layouts_are_written(space: &Space) {
     let (archive, layout) = (space.own().join("image.tar"), space.own().join("layout"));
     let built = build(space)
-        .args(["-d", "example.org/app:v1"])
+        .args(["-d", "example.org/app:v1", "--no-push"])
         .arg("--tar-path")
         .arg(&archive);
     built.arg("--oci-layout-path").arg(&layout).ok();

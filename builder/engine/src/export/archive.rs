@@ -199,6 +199,14 @@ impl Exporter for Archive {
                 .write(|out| Ok(archive::write(Target::Tar(out), &saving, &blobs, &|_| ())?)),
         }
     }
+
+    fn names(&self) -> Vec<Reference> {
+        self.names.clone()
+    }
+
+    fn is_stream(&self) -> bool {
+        self.destination == Some(Destination::Stdout)
+    }
 }
 
 /// Beside the target, then renamed. A folder that is there is replaced only when it is empty: somebody's files never go.

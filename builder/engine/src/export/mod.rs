@@ -30,6 +30,21 @@ pub trait Exporter: Debug + Send + Sync {
     /// # Errors
     /// What stopped it; nothing half-written is at the destination then, unless the error says so.
     fn export(&self, result: &BuildResult<'_>) -> Result<(), ExportError>;
+
+    /// What its own `name=` says; none where the names are those of the build.
+    fn names(&self) -> Vec<Reference> {
+        Vec::new()
+    }
+
+    /// Whether a registry gets the result under this name, which is one of the build or of its own.
+    fn pushes(&self, _name: &Reference) -> bool {
+        false
+    }
+
+    /// Whether it writes to the standard output.
+    fn is_stream(&self) -> bool {
+        false
+    }
 }
 
 /// What a build made.

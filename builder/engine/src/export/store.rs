@@ -135,6 +135,19 @@ impl Exporter for Named {
         }
         Ok(())
     }
+
+    fn names(&self) -> Vec<Reference> {
+        let mut names = self.names.clone();
+        for name in names.iter_mut().filter(|_| self.by_digest) {
+            name.tag = None;
+        }
+        names
+    }
+
+    fn pushes(&self, name: &Reference) -> bool {
+        let all = self.names.is_empty() && !self.by_digest;
+        self.push.is_some() && (all || self.names().contains(name))
+    }
 }
 
 fn is_tagged(name: &str) -> bool {

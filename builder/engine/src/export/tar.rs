@@ -45,4 +45,8 @@ impl Exporter for Tar {
             tarfile::write_end(out).map_err(ExportError::io("write", "the tar"))
         })
     }
+
+    fn is_stream(&self) -> bool {
+        self.destination == Destination::Stdout
+    }
 }

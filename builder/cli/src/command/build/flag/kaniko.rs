@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 #[derive(Debug, clap::Args)]
 pub struct Kaniko {
-    /// Name of the image, to which it is pushed too, as kaniko does; not with --no-push or --tar-path (may be repeated)
+    /// Name of the image, to which it is pushed too, as kaniko does; not with --no-push (may be repeated)
     #[arg(short, long, value_name = "NAME")]
     destination: Vec<String>,
-    /// Push to no --destination
+    /// Push to no --destination, for --tar-path alone
     #[arg(long, conflicts_with = "push", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
     no_push: bool,
-    /// Write the image to an archive instead of pushing it, as --output type=docker,dest=FILE
+    /// Write the image to an archive too, as --output type=docker,dest=FILE
     #[arg(long, value_name = "FILE")]
     tar_path: Option<String>,
     /// Write the image to an OCI layout, as --output type=oci,tar=false,dest=DIR
@@ -46,8 +46,12 @@ impl Flag for Kaniko {
             let layout = [("type", "oci"), ("tar", "false"), ("dest", folder)];
             write(options, "--oci-layout-path", &layout)?;
         }
-        for name in self.destination.iter().filter(|_| !self.no_push && self.tar_path.is_none()) {
-            write(options, "--destination", &[("type", "registry"), ("name", name)])?;
+        for name in self.destination.iter().filter(|_| !self.no_push) {
+            let parsed = catalog::new_name(name)?;
+            // once is enough, also for --push
+            if !options.outputs.iter().any(|output| output.pushes(&parsed)) {
+                write(options, "--destination", &[("type", "registry"), ("name", name)])?;
+            }
         }
         Ok(())
     }
