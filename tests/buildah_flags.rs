@@ -8,6 +8,7 @@ plain_cases! {
     a_platform_may_come_in_parts,
     variables_may_come_from_outside,
     builds_fill_one_index,
+    builds_at_once_fill_one_index,
 }
 
 cases! {
@@ -143,6 +144,25 @@ fn builds_fill_one_index(space: &Space) {
         .kiln(["build", "--manifest", "A:B:C"])
         .arg(space.context());
     wrong.exits(2).says(&["A:B:C"]);
+}
+
+fn builds_at_once_fill_one_index(space: &Space) {
+    let text = "FROM scratch\nARG TARGETARCH\nLABEL for=$TARGETARCH which=1\n";
+    space.write("Dockerfile", text);
+    let all = ["386", "amd64", "arm64", "ppc64le", "riscv64", "s390x"];
+    let build = |arch: &str| {
+        let build = space.kiln(["build", "--manifest", "list:1", "--arch", arch]);
+        build.arg(space.context()).spawn()
+    };
+    let running: Vec<_> = all.iter().map(|arch| build(arch)).collect();
+    for one in running {
+        let built = one.wait();
+        assert!(built.status.success(), "{built}");
+    }
+    let path = space.own().join("list");
+    let save = space.kiln(["save", "--format", "oci-dir", "-o"]);
+    save.arg(&path).arg("list:1").ok();
+    assert_eq!(index_members(&path), all.map(|arch| format!("{arch} 1")));
 }
 
 /// Architecture and label of all images of a layout's only index, sorted.

@@ -16,7 +16,7 @@ use crate::session::Session;
 use crate::shared;
 use crate::squash::squash;
 use crate::stages;
-use kiln_cache::{MemoBundle, StoreError};
+use kiln_cache::{KeyLock, MemoBundle, StoreError};
 use kiln_oci::media_type::{OCI_INDEX, OCI_LAYER, OCI_MANIFEST};
 use kiln_oci::{Descriptor, Digest, ImageConfig};
 use kiln_parser::diagnostic::Diagnostic;
@@ -84,8 +84,8 @@ fn attempt(
     plan: &Plan,
     cgroup: Option<&Cgroup>,
 ) -> Result<(Built, MemoBundle), BuildError> {
-    let (bundle, found) = match memo::recall(session, options, plan)? {
-        Some(bundle) => (bundle, Vec::new()),
+    let (bundle, found, turn) = match memo::recall(session, options, plan)? {
+        Some(bundle) => (bundle, Vec::new(), None),
         None => make(session, options, plan, cgroup.cloned())?,
     };
     let manifest = bundle.manifest;
@@ -95,6 +95,7 @@ fn attempt(
     for tag in options.tags.iter().chain(&options.manifest) {
         session.store.tag(tag, &manifest)?;
     }
+    drop(turn);
     let mut built = Built {
         id: bundle.config,
         manifest,
@@ -171,12 +172,15 @@ fn export(
     }))
 }
 
+/// What was built, what was found on the way, and with `--manifest` the right to name it.
+type Made = (MemoBundle, Vec<Diagnostic>, Option<KeyLock>);
+
 fn make(
     session: &Session,
     options: &BuildOptions,
     plan: &Plan,
     cgroup: Option<Cgroup>,
-) -> Result<(MemoBundle, Vec<Diagnostic>), BuildError> {
+) -> Result<Made, BuildError> {
     let Executed { results, warnings } = execute(session, options, plan, cgroup)?;
     let now = session.host.seconds();
     let describe = |layer: &Digest| match plan.described.get(layer) {
@@ -213,6 +217,7 @@ fn make(
         annotations::descriptor(&mut described, &options.annotations);
         images.push((described, config));
     }
+    let turn = index::turn(session, options.manifest.as_ref())?;
     let (manifest, config) = result(session, options, images)?;
     let records = results
         .values()
@@ -229,7 +234,7 @@ fn make(
     if let Some(key) = memo::key(options, plan) {
         session.store.memo_put(&key, &bundle)?;
     }
-    Ok((bundle, warnings))
+    Ok((bundle, warnings, turn))
 }
 
 /// The image, or an index of all; with it the image ID.

@@ -3,8 +3,22 @@
 
 use crate::failure::BuildError;
 use crate::session::Session;
-use kiln_cache::ImageError;
-use kiln_oci::{Descriptor, Index, Reference};
+use kiln_cache::{ImageError, KeyLock};
+use kiln_oci::{Descriptor, Digest, Index, Reference};
+
+/// Waits until this build may add to the index of this name: from reading it until it is named, nobody else does, so that builds at
+/// once lose none of their images.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) fn turn(
+    session: &Session,
+    name: Option<&Reference>,
+) -> Result<Option<KeyLock>, BuildError> {
+    let key = name.map(|name| Digest::of(format!("index {name}").as_bytes()));
+    let turn = key.map(|key| session.store.lock_key(&key)).transpose();
+    Ok(turn?)
+}
 
 /// An index of `made`; what an index of that name holds for other platforms stays.
 ///
