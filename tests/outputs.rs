@@ -97,10 +97,28 @@ fn archives_are_loaded_again(space: &Space) {
     let output = format!("type=oci,tar=false,\"dest={}\"", folder.display());
     space.build(DOCKERFILE).args(["-o", &output]).ok();
     assert!(folder.join("oci-layout").is_file() && folder.join("index.json").is_file());
-    // what is there is nobody's to replace
+    // a layout is replaced by the next, also behind a link; what else is there is nobody's to replace
+    let verified = || space.kiln(["verify"]).arg(&folder).ok().stdout;
+    let link = out.join("link");
+    symlink(&folder, &link).unwrap();
+    for (label, to) in [("n=1", &folder), ("n=2", &link)] {
+        let build = space.build(DOCKERFILE).args(["--label", label]);
+        build.arg("--oci-layout-path").arg(to).ok();
+        assert!(verified().contains(&space.id("app")), "{}", verified());
+        assert_eq!(
+            fs::read_dir(folder.join("blobs/sha256")).unwrap().count(),
+            4
+        );
+    }
+    assert!(link.is_symlink());
+    fs::write(folder.join("mine"), "mine").unwrap();
     let refused = space.build(DOCKERFILE).args(["-o", &output]).exits(3);
-    refused.says(&["layout"]);
-    assert!(folder.join("oci-layout").is_file());
+    refused.says(&["layout is not empty and no OCI layout"]);
+    assert!(folder.join("oci-layout").is_file() && folder.join("mine").is_file());
+    fs::remove_file(folder.join("oci-layout")).unwrap();
+    fs::remove_file(folder.join("mine")).unwrap();
+    let refused = space.build(DOCKERFILE).args(["-o", &output]).exits(3);
+    refused.says(&["no OCI layout"]);
     assert!(fs::read_dir(&out).unwrap().all(|entry| {
         !entry
             .unwrap()

@@ -10,8 +10,19 @@ use crate::remote::with_docker_types;
 use kiln_oci::archive::{self, Format, SaveImage, SaveIndex, Saving, Target};
 use kiln_oci::media_type::{DOCKER_MANIFEST, DOCKER_MANIFEST_LIST};
 use kiln_oci::{Descriptor, Index, LayerCompression, Manifest, Reference};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::collections::BTreeMap;
+use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::path::Path;
+
+/// What a layout may hold, with docker's own files where it is one for docker too.
+const LAYOUT: [&str; 5] = [
+    "blobs",
+    "index.json",
+    "manifest.json",
+    "oci-layout",
+    "repositories",
+];
 
 /// `type=oci`.
 pub(super) const OCI: Kind = Kind {
@@ -209,8 +220,12 @@ impl Exporter for Archive {
     }
 }
 
-/// Beside the target, then renamed. A folder that is there is replaced only when it is empty: somebody's files never go.
+/// Beside the target, then renamed. A folder that is there is replaced when it is empty or an OCI layout, in one step.
 fn folder(path: &Path, saving: &Saving, blobs: &Blobs<'_>) -> Result<(), ExportError> {
+    // what a link leads to is replaced, not the link
+    let real = std::fs::canonicalize(path);
+    let path = real.as_deref().unwrap_or(path);
+    let is_old = is_layout(path)?;
     let parent = folder_of(path);
     std::fs::create_dir_all(parent).map_err(ExportError::io("make", parent))?;
     let temporary = tempfile::Builder::new()
@@ -219,8 +234,38 @@ fn folder(path: &Path, saving: &Saving, blobs: &Blobs<'_>) -> Result<(), ExportE
         .tempdir_in(parent)
         .map_err(ExportError::io("make a folder in", parent))?;
     archive::write(Target::Directory(temporary.path()), saving, blobs, &|_| ())?;
+    if is_old {
+        let exchange = RenameFlags::EXCHANGE;
+        renameat_with(CWD, temporary.path(), CWD, path, exchange)
+            .map_err(|error| ExportError::io("replace", path)(error.into()))?;
+        // the old one has its name now
+        let removed = temporary.close();
+        return removed.map_err(ExportError::io("remove what was in", path));
+    }
     std::fs::rename(temporary.path(), path).map_err(ExportError::io("replace", path))?;
     // it has another name now
     let _ = temporary.keep();
     Ok(())
+}
+
+/// Whether a folder holds an OCI layout and nothing else; not when it is empty or missing. Any other is refused: somebody's files never
+/// go.
+fn is_layout(path: &Path) -> Result<bool, ExportError> {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Ok(false),
+        Err(error) => return Err(ExportError::io("read", path)(error)),
+    };
+    let mut is_empty = true;
+    for entry in entries {
+        let name = entry.map_err(ExportError::io("read", path))?.file_name();
+        if !LAYOUT.iter().any(|known| name == *known) {
+            return Err(ExportError::NoLayout { path: path.into() });
+        }
+        is_empty = false;
+    }
+    match is_empty || path.join("oci-layout").is_file() {
+        true => Ok(!is_empty),
+        false => Err(ExportError::NoLayout { path: path.into() }),
+    }
 }

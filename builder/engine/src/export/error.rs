@@ -44,6 +44,12 @@ pub enum ExportError {
     /// Something that this kind cannot hold, or kiln does not do.
     #[error("{0}")]
     Unsupported(String),
+    /// A folder with files that are no export's.
+    #[error("{path} is not empty and no OCI layout: it is not replaced")]
+    NoLayout {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The destination could not be written.
     #[error("cannot {action} {path}")]
     Io {
