@@ -53,7 +53,7 @@ fn destinations_are_pushed_to(space: &Space) {
     // Once is enough, however often it is said.
     let told = |flags: &[&str]| {
         let built = build(space).args(["-d", &one]).args(flags).ok();
-        let pushed = |line: &&str| line.contains("pushed") && line.contains("/one:v1");
+        let pushed = |line: &&str| line.contains("@sha256:") && line.contains("/one:v1");
         built.stderr.lines().filter(pushed).count()
     };
     assert_eq!(told(&["-d", &one]), 1);
@@ -83,6 +83,11 @@ fn archives_and_layouts_are_written(space: &Space) {
     assert!(layout.join("oci-layout").is_file());
     let text = told(&layout);
     assert!(text.contains(&id), "{text}");
+    // Standard output is for one, whatever flag wants it.
+    for other in ["--output=-", "--tag=oci-archive:-"] {
+        let both = build(space).args(["--tar-path", "-", other]).exits(2);
+        both.says(&["only one output can go to standard output"]);
+    }
     let nowhere = build(space).args(["--tar-path", "no/such/folder/image.tar"]);
     nowhere.exits(3).says(&["no/such/folder"]);
 }

@@ -34,6 +34,7 @@ impl Arguments {
         self.flags.stdin.check(self.source.reads_stdin())?;
         let mut options = self.source.read()?;
         self.flags.apply(&mut options)?;
+        self.flags.output.check(&options)?;
         Ok(options)
     }
 }

@@ -22,15 +22,23 @@ pub struct Output {
 impl Flag for Output {
     fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
         let push = self.push.then_some("type=registry");
-        let mut streams = 0;
         for text in self.output.iter().map(String::as_str).chain(push) {
             let wrong = |why: String| Failure::usage(format!("--output {text}: {why}"));
             let pairs = pairs(text).map_err(wrong)?;
-            streams += usize::from(pairs.contains(&("dest".to_owned(), "-".to_owned())));
             let made = exporter(Attributes::new(pairs)).map_err(|error| wrong(error.to_string()))?;
             options.outputs.push(Arc::from(made));
         }
-        match streams {
+        Ok(())
+    }
+}
+
+impl Output {
+    /// That standard output is free for an output that wants it, whichever flag says so.
+    ///
+    /// # Errors
+    /// When several want it, or it is a terminal.
+    pub fn check(&self, options: &BuildOptions) -> Result<(), Failure> {
+        match options.outputs.iter().filter(|output| output.is_stream()).count() {
             0 => Ok(()),
             1 if std::io::stdout().is_terminal() => {
                 Err(Failure::usage("a tar is not written to a terminal").hint("use a pipe, or dest=FILE"))
