@@ -173,6 +173,26 @@ fn registries_may_be_insecure(space: &Space) {
         push(&[flag]).ok();
     }
     push(&["--skip-tls-verify-registry", &host]).ok();
+    // Also where only an output or a cache names it.
+    for (flag, value) in [
+        (
+            "--output",
+            format!("type=image,push=true,name={host}/output"),
+        ),
+        (
+            "--output",
+            format!("type=registry,name={host}/digest,push-by-digest=true"),
+        ),
+        ("--cache-to", format!("type=registry,ref={host}/cache")),
+        ("--cache-repo", format!("{host}/repo")),
+    ] {
+        let named = || build(space).args([flag, &value, "--retry=0"]);
+        named().exits(3);
+        named().arg("--insecure").ok();
+    }
+    let from = ["--cache-from", &format!("{host}/cache"), "--retry=0"];
+    let found = build(space).args(from).arg("--insecure").ok();
+    found.never_says(&["warning"]);
     space.kiln(["rmi", &name]).ok();
     let text = format!("FROM scratch\nCOPY --from={name} /word /copied\n");
     let pull = |flags: &[&str]| space.build(&text).arg("--retry=0").args(flags);

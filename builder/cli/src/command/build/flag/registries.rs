@@ -4,10 +4,11 @@ use super::Flag;
 use crate::environment::Globals;
 use crate::failure::Failure;
 use kiln_engine::options::BuildOptions;
+use kiln_oci::Reference;
 
 #[derive(Debug, clap::Args)]
 pub struct Registries {
-    /// Let registries of the image's own names speak plain http or show any certificate
+    /// Let registries of the image's own names, of outputs and of caches speak plain http or show any certificate
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
     insecure: bool,
     /// The same as --insecure
@@ -40,8 +41,7 @@ impl Registries {
         let insecure = &mut globals.insecure_registry;
         insecure.extend(self.skip_tls_verify_registry.iter().cloned());
         if self.insecure || self.skip_tls_verify {
-            let names = options.tags.iter().chain(&options.manifest);
-            insecure.extend(names.map(|name| name.registry.clone()));
+            insecure.extend(named(options));
         }
         globals.insecure_pulls |= self.insecure_pull || self.skip_tls_verify_pull;
         for text in self.registry_map.iter().flat_map(|map| map.split(';')) {
@@ -56,3 +56,17 @@ impl Registries {
 }
 
 impl Flag for Registries {}
+
+/// The registries of all that the build names: the image, what outputs push, shared caches.
+fn named(options: &BuildOptions) -> Vec<String> {
+    let mut names: Vec<_> = options.tags.iter().chain(&options.manifest).cloned().collect();
+    for output in &options.outputs {
+        names.extend(output.names().into_iter().filter(|name| output.pushes(name)));
+    }
+    let from = options.cache_from.iter().map(|cache| &cache.place);
+    let places = from.chain(options.cache_to.iter().map(|cache| &cache.place));
+    // that of a cache elsewhere has a scheme
+    let origins = places.map(|place| place.origin()).filter(|origin| !origin.contains("://"));
+    names.extend(origins.filter_map(|origin| Reference::parse(&origin).ok()));
+    names.into_iter().map(|name| name.registry).collect()
+}
