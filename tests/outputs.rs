@@ -187,6 +187,24 @@ fn one_file_may_tell_what_was_made(space: &Space) {
         made["containerimage.descriptor"]["digest"],
         made["containerimage.digest"]
     );
+    // without a name of its own, that of the output
+    let build = space.kiln([
+        "build",
+        "-o",
+        "type=image,name=example.org/one:1,push=false",
+    ]);
+    let archive = format!("type=oci,dest={}", file.with_extension("tar").display());
+    let build = build.args(["-o", &format!("{archive},name=example.org/two")]);
+    build
+        .arg("--metadata-file")
+        .arg(&file)
+        .arg(space.context())
+        .ok();
+    let made: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert_eq!(
+        made["image.name"],
+        "example.org/one:1,example.org/two:latest"
+    );
 }
 
 fn squashed_layers_hold_the_same(space: &Space) {

@@ -16,7 +16,7 @@ use kiln_engine::event::Events;
 use kiln_engine::failure::BuildError;
 use kiln_engine::options::BuildOptions;
 use kiln_engine::source::open::open;
-use kiln_engine::{build, chain_of_causes};
+use kiln_engine::{Built, build, chain_of_causes};
 use source::Source;
 use std::sync::mpsc::channel;
 
@@ -69,7 +69,8 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     drop(session);
     // The renderer ends when the last sender is gone; if it panicked, the build is still what counts.
     let _ = renderer.join();
-    let built = result.map_err(|error| failures::failure(&options, error, &watch))?;
+    let mut built = result.map_err(|error| failures::failure(&options, error, &watch))?;
+    add_names(&mut built, &options);
     failures::warnings(&options, &built.warnings, log.progress, &log.sink);
     flags.finished(&built)?;
     flags.logfile.check(&log)?;
@@ -78,6 +79,16 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         tracing::warn!("the store was not tidied up: {}", chain_of_causes(&error));
     }
     Ok(())
+}
+
+/// Outputs may have names of their own.
+fn add_names(built: &mut Built, options: &BuildOptions) {
+    for name in options.outputs.iter().flat_map(|output| output.names()) {
+        let name = name.to_string();
+        if !built.names.contains(&name) {
+            built.names.push(name);
+        }
+    }
 }
 
 /// Opens what is outside for a command that only looks at the Dockerfile.
