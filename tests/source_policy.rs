@@ -13,6 +13,8 @@ plain_cases! {
     a_denied_image_shows_its_line,
     images_are_replaced_wherever_they_are_named,
     addresses_are_denied_moved_and_checked,
+    spellings_are_no_way_round,
+    backslashes_are_refused,
     repositories_are_denied_and_moved,
     contexts_from_outside_count,
     the_variable_counts_too,
@@ -177,6 +179,63 @@ fn addresses_are_denied_moved_and_checked(space: &Space) {
     denied
         .says(&["is denied by rule 1"])
         .never_says(&["denied by secret", "me:secret@127.0.0.1 is"]);
+}
+
+fn spellings_are_no_way_round(space: &Space) {
+    let server = Server::start();
+    server.set("/secret", Answer::file("secret"));
+    let allowed = server.url("/ok/*");
+    let rules = [rule("DENY", "*"), rule("ALLOW", &allowed)];
+    for path in ["/ok/../secret", "/ok/%2e%2e/secret"] {
+        let url = server.url(path);
+        let text = format!("FROM scratch\nADD {url} /x\n");
+        let denied = build(space, &text, &rules).exits(1);
+        denied.says(&[&server.url("/secret"), "is denied by rule 1"]);
+        let upper = url.replace("http:", "HTTP:").replace("/ok/../", "/");
+        let text = format!("FROM scratch\nADD {upper} /x\n");
+        let denied = [rule("DENY", &server.url("/secret"))];
+        build(space, &text, &denied).exits(1);
+    }
+    for path in ["/ok/..%2fsecret", "/ok/%2e%2e/git/one.git"] {
+        let text = format!("FROM scratch\nADD {} /x\n", server.url(path));
+        build(space, &text, &rules).exits(1);
+    }
+    assert!(server.asked().is_empty());
+}
+
+/// The client takes them for the end of the host, and others do not.
+fn backslashes_are_refused(space: &Space) {
+    let (server, other) = (Server::start(), Server::start());
+    server.set("/", Answer::file("FROM scratch\n"));
+    let host = |server: &Server| server.url("").replace("http://", "");
+    let url = format!("http://{}\\@{}/ok/o.txt", host(&server), host(&other));
+    let context = space.context().display().to_string();
+    space.write("Dockerfile", "FROM scratch\nCOPY --from=x context /\n");
+    let named = format!("x={url}");
+    for rules in [vec![], vec![rule("DENY", &server.url("/*"))]] {
+        for text in [
+            format!("FROM scratch\nARG U={url}\nADD $U /\n").replace('\\', "\\\\"),
+            format!(
+                "FROM scratch\nADD [\"{}\", \"/\"]\n",
+                url.replace('\\', "\\\\\\\\")
+            ),
+        ] {
+            let refused = build(space, &text, &rules).exits(1);
+            refused.says(&["an address holds no backslash"]);
+        }
+        space.write("Dockerfile", "FROM scratch\nCOPY --from=x context /\n");
+        for arguments in [
+            vec![url.as_str()],
+            vec!["-f", &url, &context],
+            vec!["--build-context", &named, &context],
+        ] {
+            policy(space, &rules);
+            let build = space.kiln(["build", "--source-policy-file", "policy.json"]);
+            let refused = build.args(&arguments).exits(1);
+            refused.says(&["an address holds no backslash"]);
+        }
+    }
+    assert!(server.asked().is_empty() && other.asked().is_empty());
 }
 
 fn repositories_are_denied_and_moved(space: &Space) {

@@ -5,7 +5,8 @@
 use super::{Converted, Refusal, Source, evaluate};
 use crate::failure::{BuildError, RefusedSource};
 use crate::options::{BuildOptions, ContextSource, Unread};
-use kiln_parser::graph::{CopySource, Op, StageGraph};
+use crate::source::fetch::address;
+use kiln_parser::graph::{CopySource, GitSource, Op, StageGraph};
 use kiln_parser::inputs::ImageRequest;
 
 /// The images that are used instead of those that are asked for, in the same order.
@@ -74,11 +75,7 @@ pub(crate) fn graph(
 fn copied(options: &BuildOptions, source: &mut CopySource) -> Result<(), Refusal> {
     match source {
         CopySource::Url { url, checksum, .. } => file(options, url, checksum),
-        CopySource::Git(git) => {
-            let converted = convert(options, &Source::git(git), |made| made.into_git(git))?;
-            converted.into_iter().for_each(|made| *git = made);
-            Ok(())
-        }
+        CopySource::Git(git) => repository(options, git),
         CopySource::Files { .. } | CopySource::Inline { .. } => Ok(()),
     }
 }
@@ -88,11 +85,33 @@ fn file(
     url: &mut String,
     checksum: &mut Option<String>,
 ) -> Result<(), Refusal> {
-    let source = Source::file(url, checksum.as_deref());
+    if options.policies.is_empty() {
+        return Ok(());
+    }
+    let source = Source::file(url, checksum.as_deref()).map_err(|problem| unclear(url, problem))?;
     if let Some(made) = convert(options, &source, |made| made.into_file(url))? {
         (*url, *checksum) = made;
     }
     Ok(())
+}
+
+fn repository(options: &BuildOptions, git: &mut GitSource) -> Result<(), Refusal> {
+    if options.policies.is_empty() {
+        return Ok(());
+    }
+    let remote = address::repository(&git.remote);
+    git.remote = remote.map_err(|problem| unclear(&git.remote, problem))?;
+    let converted = convert(options, &Source::git(git), |made| made.into_git(git))?;
+    converted.into_iter().for_each(|made| *git = made);
+    Ok(())
+}
+
+fn unclear(address: &str, problem: String) -> Refusal {
+    let identifier = address::redacted(address);
+    Refusal::Unclear {
+        identifier,
+        problem,
+    }
 }
 
 /// Changes contexts and the Dockerfile where they come from outside.
@@ -125,11 +144,7 @@ pub(crate) fn contexts(options: &mut BuildOptions) -> Result<(), BuildError> {
 fn context_source(options: &BuildOptions, context: &mut ContextSource) -> Result<(), Refusal> {
     match context {
         ContextSource::File { url, checksum } => file(options, url, checksum),
-        ContextSource::Git(git) => {
-            let converted = convert(options, &Source::git(git), |made| made.into_git(git))?;
-            converted.into_iter().for_each(|made| *git = made);
-            Ok(())
-        }
+        ContextSource::Git(git) => repository(options, git),
         // images are asked about when a stage names them
         _ => Ok(()),
     }

@@ -70,6 +70,14 @@ pub enum Refusal {
         /// The rule, for people.
         rule: String,
     },
+    /// Nobody can tell what it means.
+    #[error("{identifier}: {problem}")]
+    Unclear {
+        /// The source, without its credentials.
+        identifier: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// Rules convert it in a circle.
     #[error("{0} is converted again and again by the source policy")]
     Endless(String),

@@ -1,7 +1,7 @@
 //! What a build takes from outside, as rules see it: an identifier and attributes, under BuildKit's names; and back. Credentials of
 //! addresses are no part of it. Unaware of rules.
 
-use crate::source::fetch::error::redacted;
+use crate::source::fetch::address::{self, redacted};
 use kiln_oci::Reference;
 use kiln_parser::graph::GitSource;
 use std::collections::BTreeMap;
@@ -49,15 +49,16 @@ impl Source {
         Source::new(format!("{LAYOUT}{digest}"))
     }
 
-    /// A file by http(s).
-    pub(crate) fn file(url: &str, checksum: Option<&str>) -> Self {
-        Source::new(redacted(url)).with(FILE_CHECKSUM, checksum)
+    /// A file by http(s), in the one spelling of its address.
+    pub(crate) fn file(url: &str, checksum: Option<&str>) -> Result<Self, String> {
+        let identifier = address::identifier(url)?;
+        Ok(Source::new(identifier).with(FILE_CHECKSUM, checksum))
     }
 
-    /// A repository, whatever its protocol.
+    /// A repository, whatever its protocol; its address is one of [`address::repository`].
     pub(crate) fn git(git: &GitSource) -> Self {
         let address = Address::of(&git.remote);
-        let mut identifier = format!("{GIT}{}/{}", address.host, address.path);
+        let mut identifier = format!("{GIT}{}", address.place());
         let reference = git.reference.as_deref().unwrap_or_default();
         match &git.subdir {
             Some(folder) => identifier += &format!("#{reference}:{folder}"),
@@ -88,7 +89,8 @@ impl Source {
         if !is_web {
             return Err("a file stays a file (https://…)".to_owned());
         }
-        let address = if self.identifier == redacted(url) {
+        let is_same = address::identifier(url).is_ok_and(|same| same == self.identifier);
+        let address = if is_same {
             url.to_owned()
         } else {
             self.identifier
@@ -110,7 +112,7 @@ impl Source {
         let told = told.filter(|address| **address != redacted(&before.remote));
         let remote = match told {
             Some(address) => address.clone(),
-            None if place == format!("{}/{}", old.host, old.path) => before.remote.clone(),
+            None if place == old.place() => before.remote.clone(),
             None => old.elsewhere(place),
         };
         if GitSource::parse(&remote).is_none() {
@@ -172,6 +174,18 @@ impl<'a> Address<'a> {
             host,
             path,
         }
+    }
+
+    /// Host and path in one spelling: without the port that the protocol has anyway.
+    fn place(&self) -> String {
+        let host = self.host.to_ascii_lowercase();
+        let port = match self.scheme.to_ascii_lowercase().as_str() {
+            "ssh://" => ":22",
+            "git://" => ":9418",
+            _ => "",
+        };
+        let host = host.strip_suffix(port).unwrap_or(&host);
+        format!("{}/{}", host.trim_end_matches('.'), self.path)
     }
 
     /// The same protocol at another `host/path`. A password goes nowhere else; a user is a name.

@@ -129,7 +129,7 @@ fn attributes_are_compared_and_set() {
     let made = |given: Option<&str>| {
         let found = evaluate(
             &[policy(checksum)],
-            &Source::file("https://me:pw@example.com/a", given),
+            &Source::file("https://me:pw@example.com/a", given).unwrap(),
         );
         found.unwrap().map(|made| made.source)
     };
@@ -187,6 +187,9 @@ fn repositories_go_elsewhere() {
     let (_, made) = moved("ssh://git@h:22/a", "git://m/a");
     assert_eq!(made.unwrap().remote, "ssh://git@m/a");
     assert!(moved("https://h/a.git", "https://m/a").1.is_err());
+    // one spelling of hosts and ports
+    let (identifier, _) = moved("ssh://git@H:22/a", "git://m/a");
+    assert_eq!(identifier, "git://h/a");
     // another commit of the same repository keeps its password
     let (_, made) = moved("https://me:pw@h/a.git", "git://h/a.git#v1");
     assert_eq!(made.unwrap().remote, "https://me:pw@h/a.git");

@@ -6,6 +6,8 @@ use kiln_cache::{LayerError, ReadError, StoreError};
 use std::path::PathBuf;
 use thiserror::Error;
 
+pub use super::address::redacted;
+
 /// See the module.
 #[derive(Debug, Error)]
 pub enum FetchError {
@@ -185,29 +187,4 @@ fn web_host(url: &str) -> String {
         .ok()
         .and_then(|url| url.host_str().map(str::to_owned))
         .unwrap_or_else(|| "HOST".to_owned())
-}
-
-/// An address without user name and password.
-#[must_use]
-pub fn redacted(address: &str) -> String {
-    let Some((scheme, rest)) = address.split_once("://") else {
-        return address.to_owned();
-    };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
-        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
-        None => address.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn credentials_are_not_shown() {
-        assert_eq!(redacted("https://me:pw@h:1/a@b"), "https://h:1/a@b");
-        assert_eq!(redacted("https://h/a@b"), "https://h/a@b");
-        assert_eq!(redacted("git@h:a"), "git@h:a");
-    }
 }

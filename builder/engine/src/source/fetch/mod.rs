@@ -5,6 +5,7 @@
 //! costs one small request, and if it does, the memo of the whole build can answer. What has changed is fetched by the step
 //! that needs it, so that other steps run meanwhile. Within a build every source is fetched once.
 
+pub mod address;
 pub mod error;
 pub mod file;
 pub mod layer;

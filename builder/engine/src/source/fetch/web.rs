@@ -4,6 +4,7 @@
 //! `SSL_CERT_FILE` and `SSL_CERT_DIR`: reqwest and rustls read those themselves. Credentials never follow a redirect to
 //! another host (reqwest drops them), and none leads from https to http.
 
+use super::address;
 use super::error::{FetchError, redacted};
 use crate::cancel::Cancel;
 use kiln_oci::{Digest, Hasher};
@@ -73,10 +74,7 @@ impl Request {
             url: redacted(address),
             message,
         };
-        let url = Url::parse(address).map_err(|error| wrong(error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(wrong("is no http or https address".to_owned()));
-        }
+        let url = address::parse(address).map_err(wrong)?;
         let authorization = authorization
             .map(HeaderValue::from_str)
             .transpose()

@@ -38,7 +38,7 @@ fn check_remote(remote: &str) -> Result<(), &'static str> {
     if remote.len() > MAX_LENGTH
         || remote
             .chars()
-            .any(|ch| ch.is_control() || ch.is_whitespace())
+            .any(|ch| ch == '\\' || ch.is_control() || ch.is_whitespace())
     {
         return Err("is no address of a repository");
     }
@@ -149,6 +149,7 @@ mod tests {
             "https:///a.git",
             "https://h/a\n[core]",
             "fd::7/a",
+            "http://h\\@other/a.git",
         ] {
             assert!(check(&source(remote, None, None)).is_err(), "{remote}");
         }

@@ -3,7 +3,7 @@
 
 use super::secret;
 use crate::source::fetch::Access;
-use crate::source::fetch::error::redacted;
+use crate::source::fetch::address::{self, redacted};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
@@ -30,7 +30,8 @@ fn web(remote: &str) -> Option<(&str, &str, &str)> {
 /// Keys and values: user and password that stand in the address are put back where git uses it, and the token of a secret is a
 /// header for the source's host. With a token no redirect is followed: git would send it there too.
 pub(super) fn configuration(access: Access<'_>, remote: &str) -> Vec<(String, String)> {
-    let Some((scheme, authority, host)) = web(remote) else {
+    let remote = address::normal(remote);
+    let Some((scheme, authority, host)) = web(&remote) else {
         return Vec::new();
     };
     let mut configuration = Vec::new();
