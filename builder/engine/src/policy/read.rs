@@ -6,6 +6,7 @@ use super::{Action, Condition, Constraint, Policy, Rule};
 use kiln_parser::ignore::go_regex;
 use serde::de::{Deserializer, Unexpected, Visitor};
 use serde::{Deserialize, de};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -17,6 +18,9 @@ pub enum PolicyError {
     /// It is no JSON, or not of this form; the error names line and column.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+    /// An array in the place of an object.
+    #[error("{0} has to be an object, with {{ and }}")]
+    NoObject(&'static str),
     /// Made for another BuildKit.
     #[error("version {0} of source policies is unknown")]
     Version(i64),
@@ -168,6 +172,7 @@ impl Policy {
     /// When the text is none, or says something that kiln does not know.
     pub fn parse(name: &str, text: &str) -> Result<Self, PolicyError> {
         let read: PolicyText = serde_json::from_str(text)?;
+        check_objects(&serde_json::from_str(text)?).map_err(PolicyError::NoObject)?;
         if !(0..=1).contains(&read.version) {
             return Err(PolicyError::Version(read.version));
         }
@@ -183,6 +188,30 @@ impl Policy {
     }
 }
 
+/// serde takes an array for an object, whose fields it fills in their order.
+fn check_objects(policy: &Value) -> Result<(), &'static str> {
+    let of = |value: &Value, name: &str| value.get(name).cloned().unwrap_or_default();
+    let list = |value: Value| value.as_array().cloned().unwrap_or_default();
+    let is_wrong = |value: &Value| !(value.is_object() || value.is_null());
+    if !policy.is_object() {
+        return Err("a policy");
+    }
+    for rule in list(of(policy, "rules")) {
+        let selector = of(&rule, "selector");
+        let mut constraints = list(of(&selector, "constraints")).into_iter();
+        if is_wrong(&rule) {
+            return Err("a rule");
+        } else if is_wrong(&selector) {
+            return Err("a selector");
+        } else if is_wrong(&of(&rule, "updates")) {
+            return Err("updates");
+        } else if constraints.any(|constraint| is_wrong(&constraint)) {
+            return Err("a constraint");
+        }
+    }
+    Ok(())
+}
+
 fn rule(text: RuleText) -> Result<Rule, String> {
     let SelectorText {
         identifier,
@@ -194,6 +223,12 @@ fn rule(text: RuleText) -> Result<Rule, String> {
     }
     let updates = match (text.action, text.updates) {
         (Action::Convert, None) => return Err("CONVERT needs updates".to_owned()),
+        (Action::Convert, Some(updates))
+            if updates.identifier.is_empty()
+                && updates.attrs.as_ref().is_none_or(BTreeMap::is_empty) =>
+        {
+            return Err("CONVERT needs updates: an identifier or attrs".to_owned());
+        }
         (_, updates) => updates,
     };
     let (identifier_after, attributes) = match updates {

@@ -235,5 +235,20 @@ fn what_is_unknown_is_an_error() {
         &format!("{{\"rules\":[{}]}}", rule("CONVERT", "a", "")),
         "rule 1: CONVERT needs updates",
     );
+    wrong("[1,[]]", "a policy has to be an object");
+    wrong(
+        "{\"rules\":[[\"DENY\",{\"identifier\":\"a\"},null]]}",
+        "a rule has",
+    );
+    wrong(
+        "{\"rules\":[{\"selector\":[\"a\",0,[]]}]}",
+        "a selector has",
+    );
+    for updates in ["{}", "{\"attrs\":{}}"] {
+        let text = format!(
+            "{{\"rules\":[{{\"action\":\"CONVERT\",\"updates\":{updates},\"selector\":{{\"identifier\":\"a\"}}}}]}}"
+        );
+        wrong(&text, "an identifier or attrs");
+    }
     assert!(Policy::parse("p", "{\"rules\":null}").is_ok());
 }
