@@ -1,6 +1,6 @@
 //! Images: manifests and configs that are kept verbatim, and the names that point to them.
 
-mod find;
+pub(crate) mod find;
 mod index;
 pub(crate) mod sizes;
 #[cfg(test)]

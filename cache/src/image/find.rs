@@ -9,6 +9,15 @@ use crate::image::stored_name;
 use crate::store::database::digest;
 use crate::{ImageError, Store, StoreError, StoredImage};
 
+/// An image or index that is named by the start of a digest.
+#[derive(Debug, Clone)]
+pub struct MeantById {
+    /// The image's id; of an index its digest.
+    pub id: Digest,
+    /// Its names, and those of the indexes that list it.
+    pub names: Vec<Reference>,
+}
+
 impl Store {
     /// The image that a person names: a reference, or the start of a config, manifest or index digest, with or without `sha256:`.
     /// Of an index, the image for this machine, or the only one that the store has.
@@ -63,6 +72,29 @@ impl Store {
             });
         }
         self.find_prefix(name, prefix)
+    }
+
+    /// What a person names by an id rather than by a name, as [`Store::find_named`] understands it.
+    ///
+    /// # Errors
+    /// Several images, or the database fails.
+    pub fn meant_by_id(&self, name: &str) -> Result<Option<MeantById>, ImageError> {
+        if let Ok(reference) = Reference::parse(name)
+            && self.find_reference(&reference)?.is_some()
+        {
+            return Ok(None);
+        }
+        let manifest = match self.find_named(name) {
+            Ok(manifest) => manifest,
+            Err(ImageError::NotFound { .. } | ImageError::BadName { .. }) => return Ok(None),
+            Err(other) => return Err(other),
+        };
+        let images = self.images()?;
+        let image = images.iter().find(|image| image.manifest == manifest);
+        Ok(Some(MeantById {
+            id: image.map_or(manifest, |image| image.id),
+            names: self.names_of(&manifest)?,
+        }))
     }
 
     fn find_reference(&self, reference: &Reference) -> Result<Option<Digest>, StoreError> {

@@ -103,7 +103,7 @@ fn resolve(
     images: &mut Images,
 ) -> Result<(), BuildError> {
     let mut missing = Vec::new();
-    let used = policy::images(options, requests)?;
+    let used = policy::images(&session.store, options, requests)?;
     let found = image::find(session, &used, options.pull);
     for (request, found) in requests.iter().zip(found) {
         match found {
@@ -146,7 +146,7 @@ fn graph_images(
         }
     }
     let mut missing = Vec::new();
-    let used = policy::images(options, &requests)?;
+    let used = policy::images(&session.store, options, &requests)?;
     let found = image::find(session, &used, options.pull);
     for (request, found) in requests.into_iter().zip(found) {
         match found {

@@ -6,6 +6,7 @@ use super::{Converted, Refusal, Source, evaluate};
 use crate::failure::{BuildError, RefusedSource};
 use crate::options::{BuildOptions, ContextSource, Unread};
 use crate::source::fetch::address;
+use kiln_cache::Store;
 use kiln_parser::graph::{CopySource, GitSource, Op, StageGraph};
 use kiln_parser::inputs::ImageRequest;
 
@@ -14,13 +15,14 @@ use kiln_parser::inputs::ImageRequest;
 /// # Errors
 /// All that are refused.
 pub(crate) fn images(
+    store: &Store,
     options: &BuildOptions,
     requests: &[ImageRequest],
 ) -> Result<Vec<ImageRequest>, BuildError> {
     let mut refused = Vec::new();
     let mut used = Vec::new();
     for request in requests {
-        match image(options, &request.reference) {
+        match image(store, options, &request.reference) {
             Ok(reference) => used.push(ImageRequest {
                 reference,
                 ..request.clone()
@@ -34,13 +36,22 @@ pub(crate) fn images(
     all_or(refused, used)
 }
 
-fn image(options: &BuildOptions, reference: &str) -> Result<String, Refusal> {
+fn image(store: &Store, options: &BuildOptions, reference: &str) -> Result<String, Refusal> {
+    if options.policies.is_empty() {
+        return Ok(reference.to_owned());
+    }
     let is_layout = |source: &ContextSource| *source == ContextSource::Image(reference.to_owned());
     let is_layout = reference.starts_with("sha256:") && options.contexts.values().any(is_layout);
-    let source = if is_layout {
-        Source::layout(reference)
-    } else {
-        Source::image(reference)
+    let source = match store.meant_by_id(reference) {
+        _ if is_layout => Source::layout(reference),
+        Ok(Some(meant)) => {
+            // an ID is no way round what is said of a name
+            for name in &meant.names {
+                evaluate(&options.policies, &Source::image(&name.to_string()))?;
+            }
+            Source::image_by_id(&meant.id)
+        }
+        _ => Source::image(reference),
     };
     let converted = convert(options, &source, Source::into_image)?;
     Ok(converted.unwrap_or_else(|| reference.to_owned()))

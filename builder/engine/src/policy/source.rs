@@ -2,7 +2,7 @@
 //! addresses are no part of it. Unaware of rules.
 
 use crate::source::fetch::address::{self, redacted};
-use kiln_oci::Reference;
+use kiln_oci::{Digest, Reference};
 use kiln_parser::graph::GitSource;
 use std::collections::BTreeMap;
 
@@ -42,6 +42,11 @@ impl Source {
         let name = Reference::parse(reference).map(Reference::with_default_tag);
         let name = name.map_or_else(|_| reference.to_owned(), |name| name.to_string());
         Source::new(format!("{IMAGE}{name}"))
+    }
+
+    /// An image of the store that is named by its ID.
+    pub(crate) fn image_by_id(id: &Digest) -> Self {
+        Source::new(format!("{IMAGE}{id}"))
     }
 
     /// An image of an OCI layout that the command line names.
