@@ -1,6 +1,7 @@
 //! `--source-policy-file`: what a build may take from outside, and what it takes instead. The rules are BuildKit's.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use kiln_oci::Digest;
 use serde_json::{Value, json};
@@ -76,6 +77,16 @@ fn a_denied_image_shows_its_line(space: &Space) {
     build(space, &by_id, &[rule("DENY", ALL)])
         .exits(1)
         .says(&["is denied by rule 1"]);
+    // Nor is the start of one, which looks like a name of docker.io, or an ID where the name is denied.
+    let (id, library) = (space.id("one:1"), "docker-image://docker.io/library/*");
+    let short = id.trim_start_matches("sha256:")[..8].to_owned();
+    let by_start = format!("FROM {short}\n");
+    let rules = [rule("DENY", ALL), rule("ALLOW", library)];
+    let denied = build(space, &by_start, &rules).exits(1);
+    denied.says(&[&format!("docker-image://{id} is denied by rule 1")]);
+    let denied = build(space, &by_start, &[rule("DENY", one)]).exits(1);
+    denied.says(&["library/one:1 is denied by rule 1"]);
+    build(space, &by_start, &[rule("DENY", "docker-image://x/*")]).ok();
     // scratch and the host's programs come from nowhere.
     build(space, "FROM tools\nRUN echo ran\n", &[rule("DENY", "*")]).ok();
 }
@@ -355,6 +366,22 @@ fn wrong_policies_are_refused(space: &Space) {
         "{\"rules\":[{\"selector\":{\"identifier\":\"*\"}},{\"selector\":{\"identifier\":\"(\",\"matchType\":\"REGEX\"}}]}",
         &["rule 2: "],
     );
+    refused("[1,[]]", &["a policy has to be an object"]);
+    // A pipe is read as a file is.
+    let piped = space.build("FROM scratch\nADD http://127.0.0.1:1/a /\n");
+    let piped = piped.args(["--source-policy-file", "pipe"]);
+    let deny = json!({"rules": [rule("DENY", "*")]}).to_string();
+    let pipe = space
+        .write_in("own", "deny.json", "")
+        .with_file_name("pipe");
+    let made = Command::new("mkfifo")
+        .args(["-m", "666"])
+        .arg(&pipe)
+        .status();
+    assert!(made.unwrap().success());
+    let writer = std::thread::spawn(move || std::fs::write(pipe, deny));
+    piped.exits(1).says(&["rule 1 of pipe"]);
+    writer.join().unwrap().unwrap();
     let missing = space
         .build("FROM scratch\n")
         .args(["--source-policy-file", "nowhere.json"]);

@@ -205,6 +205,15 @@ pub fn read_file(path: &Path) -> Result<String, Failure> {
     read_text(path, open_regular(path)?)
 }
 
+/// The same, also of a pipe: `<(…)` of a shell.
+///
+/// # Errors
+/// When it cannot be read, is too long or no text.
+pub fn read_pipe(path: &Path) -> Result<String, Failure> {
+    let failed = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
+    read_text(path, std::fs::File::open(path).map_err(failed)?)
+}
+
 /// Opens a regular file; never waits for a FIFO.
 fn open_regular(path: &Path) -> Result<std::fs::File, Failure> {
     let failed = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));

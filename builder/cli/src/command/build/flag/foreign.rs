@@ -81,7 +81,7 @@ const TABLE: &[Foreign] = &[
     of!("attest", Needed, ATTESTATIONS),
     of!("provenance", Switch, ATTESTATIONS),
     of!("sbom", Switch, ATTESTATIONS),
-    of!("policy", Needed, Refuse("kiln has no policies")),
+    of!("policy", Needed, Refuse("kiln reads no policies in Rego; see --source-policy-file")),
     // buildah build, podman build
     of!("layers", Switch, Accept("every instruction that changes files makes one layer")),
     of!("format", Needed, Accept("images keep all fields of both formats; kiln save --format chooses how they are written")),

@@ -1,7 +1,7 @@
 //! `--source-policy-file`, as in buildah, and buildx's variable: what a build may take from outside. Unaware of what rules mean.
 
 use super::Flag;
-use crate::command::build::source::read_file;
+use crate::command::build::source::read_pipe;
 use crate::environment;
 use crate::failure::Failure;
 use kiln_engine::options::BuildOptions;
@@ -30,7 +30,7 @@ impl Flag for SourcePolicy {
             if !Path::new(file).exists() {
                 return Err(wrong("there is no such file".to_owned()));
             }
-            let text = read_file(Path::new(file))?;
+            let text = read_pipe(Path::new(file))?;
             let policy = Policy::parse(file, &text).map_err(|error| wrong(error.to_string()))?;
             options.policies.push(policy);
         }
