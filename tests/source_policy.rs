@@ -16,6 +16,7 @@ plain_cases! {
     addresses_are_denied_moved_and_checked,
     spellings_are_no_way_round,
     backslashes_are_refused,
+    redirects_are_judged,
     repositories_are_denied_and_moved,
     contexts_from_outside_count,
     the_variable_counts_too,
@@ -212,6 +213,19 @@ fn spellings_are_no_way_round(space: &Space) {
         build(space, &text, &rules).exits(1);
     }
     assert!(server.asked().is_empty());
+}
+
+fn redirects_are_judged(space: &Space) {
+    let server = Server::start();
+    server.set("/secret", Answer::file("secret"));
+    let secret = server.url("/secret");
+    let redirect = Answer::status("302 Found").header("Location", &secret);
+    server.set("/ok", redirect);
+    let text = format!("FROM scratch\nADD {} /x\n", server.url("/ok"));
+    let denied = build(space, &text, &[rule("DENY", &secret)]).exits(1);
+    denied.says(&["Dockerfile:2", "/secret is denied by rule 1"]);
+    assert_eq!(server.asked().len(), 1);
+    build(space, &text, &[rule("ALLOW", &secret)]).ok();
 }
 
 /// The client takes them for the end of the host, and others do not.

@@ -2,7 +2,7 @@
 //! and Dockerfiles by address. What is converted stands in the place of what it was before anything is planned, so that keys are made
 //! of it. Folders and archives of the machine are no business of policies. Unaware of how rules decide.
 
-use super::{Converted, Refusal, Source, evaluate};
+use super::{Converted, Policy, Refusal, Source, evaluate};
 use crate::failure::{BuildError, RefusedSource};
 use crate::options::{BuildOptions, ContextSource, Unread};
 use crate::source::fetch::address;
@@ -115,6 +115,19 @@ fn repository(options: &BuildOptions, git: &mut GitSource) -> Result<(), Refusal
     let converted = convert(options, &Source::git(git), |made| made.into_git(git))?;
     converted.into_iter().for_each(|made| *git = made);
     Ok(())
+}
+
+/// Whether a download may go on at another address.
+///
+/// # Errors
+/// When that is denied.
+pub(crate) fn redirect(policies: &[Policy], url: &reqwest::Url) -> Result<(), Refusal> {
+    if policies.is_empty() {
+        return Ok(());
+    }
+    let source = Source::file(url.as_str(), None);
+    let source = source.map_err(|problem| unclear(url.as_str(), problem))?;
+    evaluate(policies, &source).map(drop)
 }
 
 fn unclear(address: &str, problem: String) -> Refusal {

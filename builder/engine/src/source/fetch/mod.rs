@@ -14,6 +14,7 @@ pub mod web;
 use super::git;
 use crate::agent::AgentSource;
 use crate::options::BuildOptions;
+use crate::policy::Policy;
 use crate::session::Session;
 use error::FetchError;
 use kiln_cache::{Fetched, KeyBuilder};
@@ -82,6 +83,8 @@ pub struct Access<'a> {
     pub secrets: &'a BTreeMap<String, crate::options::Secret>,
     /// `--ssh default`: the agent that opens repositories by ssh.
     pub agent: Option<&'a AgentSource>,
+    /// What redirects may lead to.
+    pub policies: &'a [Policy],
 }
 
 impl<'a> Access<'a> {
@@ -92,6 +95,7 @@ impl<'a> Access<'a> {
             session,
             secrets: &options.secrets,
             agent: options.ssh.get(DEFAULT_AGENT),
+            policies: &options.policies,
         }
     }
 }
@@ -143,7 +147,9 @@ impl Fetches {
             return Ok(());
         }
         match remote {
-            Remote::File(source) => slot.fetched = file::known(access, || self.web(), source)?,
+            Remote::File(source) => {
+                slot.fetched = file::known(access, || self.web(access), source)?
+            }
             Remote::Git(source) => {
                 let commit = git::resolve(access, source)?;
                 slot.fetched = git::known(access, source, &commit)?;
@@ -164,7 +170,7 @@ impl Fetches {
             return Ok(fetched.clone());
         }
         let fetched = match remote {
-            Remote::File(source) => file::fetch(access, || self.web(), source)?,
+            Remote::File(source) => file::fetch(access, || self.web(access), source)?,
             Remote::Git(source) => {
                 let commit = match slot.commit.take() {
                     Some(commit) => commit,
@@ -202,11 +208,11 @@ impl Fetches {
     }
 
     /// The client, made for the first request.
-    fn web(&self) -> Result<&Web, FetchError> {
+    fn web(&self, access: Access<'_>) -> Result<&Web, FetchError> {
         if let Some(web) = self.web.get() {
             return Ok(web);
         }
-        let web = Web::new(Limits::default())?;
+        let web = Web::judged(Limits::default(), access.policies)?;
         Ok(self.web.get_or_init(|| web))
     }
 }

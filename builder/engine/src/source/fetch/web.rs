@@ -7,6 +7,7 @@
 use super::address;
 use super::error::{FetchError, redacted};
 use crate::cancel::Cancel;
+use crate::policy::{Policy, apply};
 use kiln_oci::{Digest, Hasher};
 use reqwest::blocking::{Client, Response};
 use reqwest::header::{
@@ -130,11 +131,19 @@ impl Web {
     /// # Errors
     /// When the system offers no TLS.
     pub fn new(limits: Limits) -> Result<Self, FetchError> {
+        Web::judged(limits, &[])
+    }
+
+    /// Makes a client that follows no redirect which a source policy denies.
+    ///
+    /// # Errors
+    /// When the system offers no TLS.
+    pub fn judged(limits: Limits, policies: &[Policy]) -> Result<Self, FetchError> {
         // Another part of the process may have chosen already: then that choice holds.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let made = builder(limits).build();
+        let made = builder(limits, policies).build();
         // Without any certificate authority http still works, and https says what is wrong.
-        let client = made.or_else(|_| builder(limits).tls_certs_only([]).build());
+        let client = made.or_else(|_| builder(limits, policies).tls_certs_only([]).build());
         let client = client.map_err(|error| FetchError::Tls(crate::chain_of_causes(&error)))?;
         Ok(Web { client, limits })
     }
@@ -289,8 +298,9 @@ impl From<FetchError> for Failed {
     }
 }
 
-fn builder(limits: Limits) -> reqwest::blocking::ClientBuilder {
-    let policy = redirect::Policy::custom(|attempt| {
+fn builder(limits: Limits, policies: &[Policy]) -> reqwest::blocking::ClientBuilder {
+    let policies = policies.to_vec();
+    let policy = redirect::Policy::custom(move |attempt| {
         let was_secure = attempt
             .previous()
             .last()
@@ -299,6 +309,8 @@ fn builder(limits: Limits) -> reqwest::blocking::ClientBuilder {
             attempt.error("too many redirects")
         } else if was_secure && attempt.url().scheme() != "https" {
             attempt.error("a redirect leads from https to http")
+        } else if let Err(refusal) = apply::redirect(&policies, attempt.url()) {
+            attempt.error(refusal)
         } else {
             attempt.follow()
         }
