@@ -96,7 +96,7 @@ pub fn parse(source: &str) -> Parsed {
         return reader.finish(Lexer::new(""), Vec::new());
     }
     let mut lexer = Lexer::new(source);
-    reader.expect(source);
+    reader.make_room(source);
     loop {
         if reader.lines.len() >= MAX_INSTRUCTIONS {
             reader.too_many();
@@ -160,7 +160,7 @@ impl Reader {
     }
 
     /// Makes room for what a file of this many lines usually holds: growing copies all that was read.
-    fn expect(&mut self, source: &str) {
+    fn make_room(&mut self, source: &str) {
         const MOST: usize = 1 << 16;
         let lines = source.bytes().filter(|byte| *byte == b'\n').take(MOST);
         self.lines.reserve(lines.count());
