@@ -66,6 +66,8 @@ const CAPABILITIES: Answer = Refuse("RUN has docker's capabilities; RUN --securi
 const RESOLVER: Answer = Refuse("RUN resolves names as this machine does (/etc/resolv.conf); --add-host adds names");
 const ENCRYPTION: Answer = Refuse("kiln neither signs nor encrypts; do it to what `kiln save` writes");
 const KANIKO_CACHE: Answer = Accept("the cache is kiln's own and is always used; --no-cache executes all");
+const RETRIES: Answer = Accept("--retry says it for all that registries are asked");
+const LAYERS: Answer = Refuse("use --output type=registry,compression=…");
 const OVERLAY: Answer = Accept("kiln sees what a step changed; nothing is compared");
 
 /// All of them.
@@ -111,6 +113,14 @@ const TABLE: &[Foreign] = &[
     of!("cw", Needed, ENCRYPTION),
     of!("sign-by", Needed, ENCRYPTION),
     of!("decryption-key", Needed, ENCRYPTION),
+    of!("tls-verify", Switch, Refuse("--insecure-registry HOST names a registry without a good certificate")),
+    of!("creds", Needed, Refuse("log in with kiln login")),
+    of!("authfile", Needed, Refuse("name the file in REGISTRY_AUTH_FILE")),
+    of!("cert-dir", Needed, Refuse("SSL_CERT_DIR names a folder of authorities that are trusted")),
+    of!("signature-policy", Needed, Refuse("kiln checks no signatures")),
+    of!("os-version", Needed, Refuse("use --platform OS/ARCH[/VARIANT]")),
+    of!("os-feature", Needed, Refuse("use --platform OS/ARCH[/VARIANT]")),
+    of!("blob-cache", Needed, Accept("the store keeps blobs")),
     of!("compat-volumes", Switch, Off("what is written below a VOLUME is kept, as BuildKit does")),
     of!("skip-unused-stages", Switch, Accept("stages that the target does not need are never built")),
     // kaniko
@@ -126,6 +136,23 @@ const TABLE: &[Foreign] = &[
     of!("force", Switch, Accept("kiln may run anywhere")),
     of!("cleanup", Switch, NOTHING_LEFT),
     of!("registry-certificate", Needed, Refuse("SSL_CERT_FILE names the authorities that are trusted")),
+    of!("image-name-with-digest-file", Needed, Refuse("--metadata-file writes names and digest")),
+    of!("image-name-tag-with-digest-file", Needed, Refuse("--metadata-file writes names and digest")),
+    of!("context-sub-path", Needed, Refuse("the context is the argument: kiln build FOLDER, or URL#BRANCH:FOLDER")),
+    of!("git", Needed, Refuse("a git context has its branch or commit in the address: URL#BRANCH")),
+    of!("push-retry", Needed, RETRIES),
+    of!("image-download-retry", Needed, RETRIES),
+    of!("image-fs-extract-retry", Needed, RETRIES),
+    of!("log-format", Needed, Accept("--progress chooses the form")),
+    of!("log-timestamp", Switch, Accept("--progress json has times")),
+    of!("skip-push-permission-check", Switch, Accept("kiln pushes without asking before")),
+    of!("skip-default-registry-fallback", Switch, Refuse("where no mirror answers, the registry itself is asked")),
+    of!("push-ignore-immutable-tag-errors", Switch, Refuse("a push that the registry refuses is an error")),
+    of!("kaniko-dir", Needed, Accept("everything is in the store (--store)")),
+    of!("credential-helpers", Needed, Refuse("docker's config.json names them")),
+    of!("registry-client-cert", Needed, Refuse("kiln shows registries no certificate of its own")),
+    of!("compression", Needed, LAYERS),
+    of!("compression-level", Needed, LAYERS),
     of!("verbosity", Needed, Accept("KILN_LOG=debug shows what kiln does")),
 ];
 
