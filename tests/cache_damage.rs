@@ -202,15 +202,18 @@ fn folders_are_locked_and_swept(space: &Space) {
             path
         });
     }
-    let mut other = Command::new("flock")
+    let lock = Command::new("flock")
+        .arg("-o")
         .arg(&mark)
-        .args(["sleep", "3"])
-        .spawn()
-        .unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    let built = build(space, "one", &to).ok();
-    built.says(&["waiting for another process"]);
+        .args(["sleep", "20"])
+        .spawn();
+    let mut other = lock.unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let mut waiting = build(space, "one", &to).spawn();
+    waiting.until("waiting for another process");
+    other.kill().unwrap();
     other.wait().unwrap();
+    assert!(waiting.wait().status.success());
     assert!(!inside.join(".kiln-cacheX").exists() && !inside.join(&orphan).exists());
     assert!(inside.join("cd".repeat(32)).exists());
     // what never answers
