@@ -14,7 +14,9 @@ fuzz_target!(|source: &str| {
     for line in &parsed.dockerfile.lines {
         inside(line.span);
         line.words().iter().for_each(|word| inside(word.span));
-        line.heredocs.iter().for_each(|heredoc| inside(heredoc.span));
+        line.heredocs
+            .iter()
+            .for_each(|heredoc| inside(heredoc.span));
     }
     parsed.errors.iter().for_each(|error| inside(error.span));
     let _ = debug::parse_json(source);

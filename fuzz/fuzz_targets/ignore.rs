@@ -22,7 +22,10 @@ fuzz_target!(|input: &str| {
                 return;
             };
             state = entered;
-            assert!(!matcher.can_prune(&path[..at], &state) || ignored, "{path:?} is pruned");
+            assert!(
+                !matcher.can_prune(&path[..at], &state) || ignored,
+                "{path:?} is pruned"
+            );
         }
         assert_eq!(matcher.ignored_in(&state, path), Ok(ignored));
     }

@@ -18,7 +18,9 @@ impl Flag for AddHost {
     fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
         let entries = self.add_host.iter().map(|host| host_entry(host));
         if self.no_hosts && !self.add_host.is_empty() {
-            return Err(Failure::usage("--add-host and --no-hosts contradict each other"));
+            return Err(Failure::usage(
+                "--add-host and --no-hosts contradict each other",
+            ));
         }
         options.no_hosts = self.no_hosts;
         options.extra_hosts = entries.collect::<Result<_, _>>()?;

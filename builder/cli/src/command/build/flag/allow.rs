@@ -29,8 +29,10 @@ impl Flag for Allow {
             });
             let Some((_, right)) = found else {
                 let names = RIGHTS.map(|(known, _)| known).join(", ");
-                return Err(Failure::usage(format!("--allow {name}: there is no such right"))
-                    .hint(format!("the rights are {names}")));
+                return Err(
+                    Failure::usage(format!("--allow {name}: there is no such right"))
+                        .hint(format!("the rights are {names}")),
+                );
             };
             options.allow.insert(*right);
         }

@@ -37,7 +37,9 @@ impl Flag for Annotation {
 fn parse(text: &str) -> Result<Vec<Parsed>, String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     let (levels, key) = match name.split_once(':') {
-        Some((levels, key)) if levels.split(',').all(|level| level_of(level).is_ok()) => (levels, key),
+        Some((levels, key)) if levels.split(',').all(|level| level_of(level).is_ok()) => {
+            (levels, key)
+        }
         Some((levels, _)) if levels.starts_with("index-descriptor") => {
             return Err("an index has no descriptor where kiln keeps it".to_owned());
         }
@@ -49,14 +51,22 @@ fn parse(text: &str) -> Result<Vec<Parsed>, String> {
     let parsed = levels.split(',').map(|level| {
         let (level, platform) = level_of(level)?;
         let (key, value) = (key.to_owned(), value.to_owned());
-        Ok(Parsed { level, platform, key, value })
+        Ok(Parsed {
+            level,
+            platform,
+            key,
+            value,
+        })
     });
     parsed.collect()
 }
 
 fn level_of(text: &str) -> Result<(Level, Option<Platform>), String> {
     let (name, platform) = match text.strip_suffix(']').and_then(|text| text.split_once('[')) {
-        Some((name, platform)) => (name, Some(Platform::parse(platform).map_err(|error| error.to_string())?)),
+        Some((name, platform)) => (
+            name,
+            Some(Platform::parse(platform).map_err(|error| error.to_string())?),
+        ),
         None => (text, None),
     };
     let level = match name {

@@ -24,7 +24,9 @@ impl Flag for BuildContext {
                     Failure::usage(format!("--build-context {argument}: expected NAME=SOURCE"))
                         .hint("for example --build-context tools=host-tools:sh,ls,cat")
                 })?;
-            options.contexts.insert(name.to_lowercase(), context_source(source)?);
+            options
+                .contexts
+                .insert(name.to_lowercase(), context_source(source)?);
         }
         Ok(())
     }

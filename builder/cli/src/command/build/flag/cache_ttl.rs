@@ -19,7 +19,8 @@ impl Flag for CacheTtl {
         };
         match seconds(text) {
             None => {
-                let wrong = format!("--cache-ttl {text}: expected a duration such as 336h, 30m or 90s");
+                let wrong =
+                    format!("--cache-ttl {text}: expected a duration such as 336h, 30m or 90s");
                 return Err(Failure::usage(wrong));
             }
             Some(0) => options.no_cache = true,

@@ -94,7 +94,10 @@ fn run(flags: &[String], options: &BuildOptions) -> io::Result<Output> {
     command.args(["-traditional", "-undef", "-"]).args(flags);
     // its messages are read
     command.env("LC_ALL", "C");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn()?;
     let stdin = child.stdin.take();
     let text = &options.dockerfile.text;
@@ -107,7 +110,10 @@ fn run(flags: &[String], options: &BuildOptions) -> io::Result<Output> {
 
 /// Whether all errors are about comments.
 fn are_comments(complaints: &str) -> bool {
-    let mut errors = complaints.lines().filter(|line| line.contains("error: ")).peekable();
+    let mut errors = complaints
+        .lines()
+        .filter(|line| line.contains("error: "))
+        .peekable();
     errors.peek().is_some() && errors.all(|line| line.contains(COMMENT))
 }
 
@@ -119,7 +125,9 @@ impl Flag for CppFlag {
         }
         if !self.cpp_flag.is_empty() && !is_asked(&options.dockerfile.name) {
             let why = "only Dockerfiles whose name ends in .in are preprocessed";
-            options.notices.push(format!("--cpp-flag has no effect: {why}"));
+            options
+                .notices
+                .push(format!("--cpp-flag has no effect: {why}"));
         }
         let name = options.dockerfile.name.clone();
         self.preprocess(options).map_err(|error| error.of(&name))

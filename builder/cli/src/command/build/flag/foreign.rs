@@ -60,12 +60,20 @@ const fn short(short: char, flag: Foreign) -> Foreign {
 
 const NOTHING_LEFT: Answer = Accept("kiln leaves no containers behind");
 const NO_BUILDERS: Answer = Accept("there are no builders to choose from");
-const ATTESTATIONS: Answer = Off("kiln writes no attestations, so that equal builds have equal digests");
-const NAMESPACES: Answer = Refuse("every RUN has namespaces of its own; RUN --security=insecure lifts its confinement, with --allow security.insecure");
-const CAPABILITIES: Answer = Refuse("RUN has docker's capabilities; RUN --security=insecure has all, with --allow security.insecure");
-const RESOLVER: Answer = Refuse("RUN resolves names as this machine does (/etc/resolv.conf); --add-host adds names");
-const ENCRYPTION: Answer = Refuse("kiln neither signs nor encrypts; do it to what `kiln save` writes");
-const KANIKO_CACHE: Answer = Accept("the cache is kiln's own and is always used; --no-cache executes all");
+const ATTESTATIONS: Answer =
+    Off("kiln writes no attestations, so that equal builds have equal digests");
+const NAMESPACES: Answer = Refuse(
+    "every RUN has namespaces of its own; RUN --security=insecure lifts its confinement, with --allow security.insecure",
+);
+const CAPABILITIES: Answer = Refuse(
+    "RUN has docker's capabilities; RUN --security=insecure has all, with --allow security.insecure",
+);
+const RESOLVER: Answer =
+    Refuse("RUN resolves names as this machine does (/etc/resolv.conf); --add-host adds names");
+const ENCRYPTION: Answer =
+    Refuse("kiln neither signs nor encrypts; do it to what `kiln save` writes");
+const KANIKO_CACHE: Answer =
+    Accept("the cache is kiln's own and is always used; --no-cache executes all");
 const RETRIES: Answer = Accept("--retry says it for all that registries are asked");
 const LAYERS: Answer = Refuse("use --output type=registry,compression=…");
 const OVERLAY: Answer = Accept("kiln sees what a step changed; nothing is compared");
@@ -75,20 +83,57 @@ const TABLE: &[Foreign] = &[
     // docker build, docker buildx build
     of!("rm", Switch, NOTHING_LEFT),
     of!("force-rm", Switch, NOTHING_LEFT),
-    of!("compress", Switch, Accept("the context is read in place, nothing is sent")),
+    of!(
+        "compress",
+        Switch,
+        Accept("the context is read in place, nothing is sent")
+    ),
     of!("isolation", Needed, Accept("kiln always uses namespaces")),
-    of!("security-opt", Needed, Accept("RUN is confined as docker does it; RUN --security=insecure lifts that")),
+    of!(
+        "security-opt",
+        Needed,
+        Accept("RUN is confined as docker does it; RUN --security=insecure lifts that")
+    ),
     of!("builder", Needed, NO_BUILDERS),
-    short('D', of!("debug", Switch, Accept("KILN_LOG=debug shows what kiln does"))),
+    short(
+        'D',
+        of!(
+            "debug",
+            Switch,
+            Accept("KILN_LOG=debug shows what kiln does")
+        ),
+    ),
     of!("attest", Needed, ATTESTATIONS),
     of!("provenance", Switch, ATTESTATIONS),
     of!("sbom", Switch, ATTESTATIONS),
-    of!("policy", Needed, Refuse("kiln reads no policies in Rego; see --source-policy-file")),
+    of!(
+        "policy",
+        Needed,
+        Refuse("kiln reads no policies in Rego; see --source-policy-file")
+    ),
     // buildah build, podman build
-    of!("layers", Switch, Accept("every instruction that changes files makes one layer")),
-    of!("format", Needed, Accept("images keep all fields of both formats; kiln save --format chooses how they are written")),
-    of!("rewrite-timestamp", Switch, Accept("all times are rewritten where there is a --source-date-epoch")),
-    of!("inherit-annotations", Switch, Off("the annotations of a base are never taken over")),
+    of!(
+        "layers",
+        Switch,
+        Accept("every instruction that changes files makes one layer")
+    ),
+    of!(
+        "format",
+        Needed,
+        Accept(
+            "images keep all fields of both formats; kiln save --format chooses how they are written"
+        )
+    ),
+    of!(
+        "rewrite-timestamp",
+        Switch,
+        Accept("all times are rewritten where there is a --source-date-epoch")
+    ),
+    of!(
+        "inherit-annotations",
+        Switch,
+        Off("the annotations of a base are never taken over")
+    ),
     of!("userns", Needed, NAMESPACES),
     of!("userns-uid-map", Needed, NAMESPACES),
     of!("userns-gid-map", Needed, NAMESPACES),
@@ -98,31 +143,87 @@ const TABLE: &[Foreign] = &[
     of!("pid", Needed, NAMESPACES),
     of!("cap-add", Needed, CAPABILITIES),
     of!("cap-drop", Needed, CAPABILITIES),
-    of!("device", Needed, Refuse("kiln gives RUN no devices of the host")),
+    of!(
+        "device",
+        Needed,
+        Refuse("kiln gives RUN no devices of the host")
+    ),
     of!("dns", Needed, RESOLVER),
     of!("dns-option", Needed, RESOLVER),
     of!("dns-search", Needed, RESOLVER),
-    of!("no-hostname", Switch, Accept("RUN sees the image's own /etc/hostname")),
-    of!("http-proxy", Switch, Accept("a proxy reaches RUN when it is given: --build-arg HTTP_PROXY")),
-    of!("identity-label", Switch, Accept("kiln adds no label of its own")),
-    of!("disable-compression", Switch, Accept("layers in the store are not compressed")),
-    of!("rusage", Switch, Accept("--progress json tells what steps took")),
+    of!(
+        "no-hostname",
+        Switch,
+        Accept("RUN sees the image's own /etc/hostname")
+    ),
+    of!(
+        "http-proxy",
+        Switch,
+        Accept("a proxy reaches RUN when it is given: --build-arg HTTP_PROXY")
+    ),
+    of!(
+        "identity-label",
+        Switch,
+        Accept("kiln adds no label of its own")
+    ),
+    of!(
+        "disable-compression",
+        Switch,
+        Accept("layers in the store are not compressed")
+    ),
+    of!(
+        "rusage",
+        Switch,
+        Accept("--progress json tells what steps took")
+    ),
     of!("runtime", Needed, Accept("kiln runs commands itself")),
     of!("runtime-flag", Needed, Accept("kiln runs commands itself")),
     of!("hooks-dir", Needed, Refuse("kiln runs no hooks")),
     of!("cw", Needed, ENCRYPTION),
     of!("sign-by", Needed, ENCRYPTION),
     of!("decryption-key", Needed, ENCRYPTION),
-    of!("tls-verify", Switch, Refuse("--insecure-registry HOST names a registry without a good certificate")),
+    of!(
+        "tls-verify",
+        Switch,
+        Refuse("--insecure-registry HOST names a registry without a good certificate")
+    ),
     of!("creds", Needed, Refuse("log in with kiln login")),
-    of!("authfile", Needed, Refuse("name the file in REGISTRY_AUTH_FILE")),
-    of!("cert-dir", Needed, Refuse("SSL_CERT_DIR names a folder of authorities that are trusted")),
-    of!("signature-policy", Needed, Refuse("kiln checks no signatures")),
-    of!("os-version", Needed, Refuse("use --platform OS/ARCH[/VARIANT]")),
-    of!("os-feature", Needed, Refuse("use --platform OS/ARCH[/VARIANT]")),
+    of!(
+        "authfile",
+        Needed,
+        Refuse("name the file in REGISTRY_AUTH_FILE")
+    ),
+    of!(
+        "cert-dir",
+        Needed,
+        Refuse("SSL_CERT_DIR names a folder of authorities that are trusted")
+    ),
+    of!(
+        "signature-policy",
+        Needed,
+        Refuse("kiln checks no signatures")
+    ),
+    of!(
+        "os-version",
+        Needed,
+        Refuse("use --platform OS/ARCH[/VARIANT]")
+    ),
+    of!(
+        "os-feature",
+        Needed,
+        Refuse("use --platform OS/ARCH[/VARIANT]")
+    ),
     of!("blob-cache", Needed, Accept("the store keeps blobs")),
-    of!("compat-volumes", Switch, Off("what is written below a VOLUME is kept, as BuildKit does")),
-    of!("skip-unused-stages", Switch, Accept("stages that the target does not need are never built")),
+    of!(
+        "compat-volumes",
+        Switch,
+        Off("what is written below a VOLUME is kept, as BuildKit does")
+    ),
+    of!(
+        "skip-unused-stages",
+        Switch,
+        Accept("stages that the target does not need are never built")
+    ),
     // kaniko
     of!("cache", Switch, KANIKO_CACHE),
     of!("cache-dir", Needed, KANIKO_CACHE),
@@ -131,29 +232,85 @@ const TABLE: &[Foreign] = &[
     of!("compressed-caching", Switch, KANIKO_CACHE),
     of!("snapshot-mode", Needed, OVERLAY),
     of!("use-new-run", Switch, OVERLAY),
-    of!("ignore-path", Needed, Refuse("what RUN must not keep belongs into RUN --mount=type=tmpfs or type=cache")),
-    of!("ignore-var-run", Switch, Accept("a folder that stays empty is no change")),
+    of!(
+        "ignore-path",
+        Needed,
+        Refuse("what RUN must not keep belongs into RUN --mount=type=tmpfs or type=cache")
+    ),
+    of!(
+        "ignore-var-run",
+        Switch,
+        Accept("a folder that stays empty is no change")
+    ),
     of!("force", Switch, Accept("kiln may run anywhere")),
     of!("cleanup", Switch, NOTHING_LEFT),
-    of!("registry-certificate", Needed, Refuse("SSL_CERT_FILE names the authorities that are trusted")),
-    of!("image-name-with-digest-file", Needed, Refuse("--metadata-file writes names and digest")),
-    of!("image-name-tag-with-digest-file", Needed, Refuse("--metadata-file writes names and digest")),
-    of!("context-sub-path", Needed, Refuse("the context is the argument: kiln build FOLDER, or URL#BRANCH:FOLDER")),
-    of!("git", Needed, Refuse("a git context has its branch or commit in the address: URL#BRANCH")),
+    of!(
+        "registry-certificate",
+        Needed,
+        Refuse("SSL_CERT_FILE names the authorities that are trusted")
+    ),
+    of!(
+        "image-name-with-digest-file",
+        Needed,
+        Refuse("--metadata-file writes names and digest")
+    ),
+    of!(
+        "image-name-tag-with-digest-file",
+        Needed,
+        Refuse("--metadata-file writes names and digest")
+    ),
+    of!(
+        "context-sub-path",
+        Needed,
+        Refuse("the context is the argument: kiln build FOLDER, or URL#BRANCH:FOLDER")
+    ),
+    of!(
+        "git",
+        Needed,
+        Refuse("a git context has its branch or commit in the address: URL#BRANCH")
+    ),
     of!("push-retry", Needed, RETRIES),
     of!("image-download-retry", Needed, RETRIES),
     of!("image-fs-extract-retry", Needed, RETRIES),
     of!("log-format", Needed, Accept("--progress chooses the form")),
     of!("log-timestamp", Switch, Accept("--progress json has times")),
-    of!("skip-push-permission-check", Switch, Accept("kiln pushes without asking before")),
-    of!("skip-default-registry-fallback", Switch, Refuse("where no mirror answers, the registry itself is asked")),
-    of!("push-ignore-immutable-tag-errors", Switch, Refuse("a push that the registry refuses is an error")),
-    of!("kaniko-dir", Needed, Accept("everything is in the store (--store)")),
-    of!("credential-helpers", Needed, Refuse("docker's config.json names them")),
-    of!("registry-client-cert", Needed, Refuse("kiln shows registries no certificate of its own")),
+    of!(
+        "skip-push-permission-check",
+        Switch,
+        Accept("kiln pushes without asking before")
+    ),
+    of!(
+        "skip-default-registry-fallback",
+        Switch,
+        Refuse("where no mirror answers, the registry itself is asked")
+    ),
+    of!(
+        "push-ignore-immutable-tag-errors",
+        Switch,
+        Refuse("a push that the registry refuses is an error")
+    ),
+    of!(
+        "kaniko-dir",
+        Needed,
+        Accept("everything is in the store (--store)")
+    ),
+    of!(
+        "credential-helpers",
+        Needed,
+        Refuse("docker's config.json names them")
+    ),
+    of!(
+        "registry-client-cert",
+        Needed,
+        Refuse("kiln shows registries no certificate of its own")
+    ),
     of!("compression", Needed, LAYERS),
     of!("compression-level", Needed, LAYERS),
-    of!("verbosity", Needed, Accept("KILN_LOG=debug shows what kiln does")),
+    of!(
+        "verbosity",
+        Needed,
+        Accept("KILN_LOG=debug shows what kiln does")
+    ),
 ];
 
 /// Spelling, answer and text of each, sorted: for the reference.
@@ -182,7 +339,9 @@ impl Flag for ForeignFlags {
         for (number, value) in &self.0 {
             let Foreign { name, answer, .. } = TABLE[*number];
             match answer {
-                Accept(why) => options.notices.push(format!("--{name} has no effect: {why}")),
+                Accept(why) => options
+                    .notices
+                    .push(format!("--{name} has no effect: {why}")),
                 Off(_) if is_off(value) => {}
                 Refuse(instead) | Off(instead) => {
                     return Err(Failure::usage(format!("--{name} is not supported")).hint(instead));

@@ -19,11 +19,14 @@ impl Flag for Ignorefile {
             return Ok(());
         };
         let Some(folder) = options.context.folder() else {
-            return Err(Failure::usage("--ignorefile is for contexts that are folders")
-                .hint("of a context that is fetched or piped all files count"));
+            return Err(
+                Failure::usage("--ignorefile is for contexts that are folders")
+                    .hint("of a context that is fetched or piped all files count"),
+            );
         };
-        let path = find_file(file, folder)
-            .ok_or_else(|| Failure::usage(format!("--ignorefile: there is no {}", file.display())))?;
+        let path = find_file(file, folder).ok_or_else(|| {
+            Failure::usage(format!("--ignorefile: there is no {}", file.display()))
+        })?;
         options.ignore_file = Some(read_file(&path)?);
         Ok(())
     }

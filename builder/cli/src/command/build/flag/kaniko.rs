@@ -31,7 +31,9 @@ impl Flag for Kaniko {
     fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
         options.squash |= self.single_snapshot;
         if self.no_push && self.destination.is_empty() {
-            options.notices.push("--no-push has no effect: building never pushes".to_owned());
+            options
+                .notices
+                .push("--no-push has no effect: building never pushes".to_owned());
         }
         for name in &self.destination {
             let name = catalog::new_name(name)?;
@@ -50,7 +52,11 @@ impl Flag for Kaniko {
             let parsed = catalog::new_name(name)?;
             // once is enough, also for --push
             if !options.outputs.iter().any(|output| output.pushes(&parsed)) {
-                write(options, "--destination", &[("type", "registry"), ("name", name)])?;
+                write(
+                    options,
+                    "--destination",
+                    &[("type", "registry"), ("name", name)],
+                )?;
             }
         }
         Ok(())
@@ -59,7 +65,9 @@ impl Flag for Kaniko {
 
 /// One more output, for this flag.
 fn write(options: &mut BuildOptions, flag: &str, pairs: &[(&str, &str)]) -> Result<(), Failure> {
-    let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let pairs = pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     let made = exporter(Attributes::new(pairs));
     let made = made.map_err(|error| Failure::usage(format!("{flag}: {error}")))?;
     options.outputs.push(Arc::from(made));

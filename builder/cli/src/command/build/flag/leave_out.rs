@@ -34,7 +34,10 @@ impl Flag for LeaveOut {
             ("--unsetannotation", &self.unsetannotation),
         ];
         for (flag, names) in given {
-            if let Some(wrong) = names.iter().find(|name| name.is_empty() || name.contains('=')) {
+            if let Some(wrong) = names
+                .iter()
+                .find(|name| name.is_empty() || name.contains('='))
+            {
                 return Err(Failure::usage(format!("{flag} {wrong}: expected a name")));
             }
         }
@@ -42,8 +45,11 @@ impl Flag for LeaveOut {
         options.unset_labels = self.unsetlabel.iter().cloned().collect();
         options.inherit_labels = self.inherit_labels;
         options.omit_history = self.omit_history;
-        let is_left = |level, key: &String| level != Level::Manifest || !self.unsetannotation.contains(key);
-        options.annotations.retain(|annotation| is_left(annotation.level, &annotation.key));
+        let is_left =
+            |level, key: &String| level != Level::Manifest || !self.unsetannotation.contains(key);
+        options
+            .annotations
+            .retain(|annotation| is_left(annotation.level, &annotation.key));
         Ok(())
     }
 }

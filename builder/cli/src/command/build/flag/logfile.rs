@@ -36,7 +36,11 @@ impl Logfile {
     /// When a file cannot be written.
     pub fn open(&self, progress: Progress, options: &BuildOptions) -> Result<Log, Failure> {
         let Some(path) = &self.logfile else {
-            return Ok(Log { sink: Sink::Stderr, progress, parts: Vec::new() });
+            return Ok(Log {
+                sink: Sink::Stderr,
+                progress,
+                parts: Vec::new(),
+            });
         };
         let mut parts = Vec::new();
         for platform in options.platforms.iter().filter(|_| self.logsplit) {
@@ -47,7 +51,11 @@ impl Logfile {
             Progress::Auto | Progress::Tty => Progress::Plain,
             other => other,
         };
-        Ok(Log { sink: create(path)?, progress, parts })
+        Ok(Log {
+            sink: create(path)?,
+            progress,
+            parts,
+        })
     }
 
     /// Whether all of the log was written.
@@ -59,8 +67,12 @@ impl Logfile {
         let parts = log.parts.iter().map(|(_, path, sink)| (path, sink));
         for (path, sink) in common.chain(parts) {
             if let Some(error) = sink.failure() {
-                let message = format!("--logfile {}: the log is not complete: {error}", path.display());
-                return Err(Failure::new(Kind::Environment, message).hint("the image itself is built and in the store"));
+                let message = format!(
+                    "--logfile {}: the log is not complete: {error}",
+                    path.display()
+                );
+                return Err(Failure::new(Kind::Environment, message)
+                    .hint("the image itself is built and in the store"));
             }
         }
         Ok(())
@@ -75,16 +87,27 @@ impl Log {
         if self.parts.is_empty() {
             return common;
         }
-        let parts = self.parts.iter().map(|(platform, _, sink)| (platform.clone(), open(sink)));
+        let parts = self
+            .parts
+            .iter()
+            .map(|(platform, _, sink)| (platform.clone(), open(sink)));
         Box::new(render::Split::new(common, parts.collect()))
     }
 }
 
 fn create(path: &Path) -> Result<Sink, Failure> {
     let mut how = OpenOptions::new();
-    let file = how.create(true).write(true).truncate(true).mode(0o600).open(path);
+    let file = how
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path);
     file.map(Sink::file).map_err(|error| {
-        Failure::new(Kind::Environment, format!("--logfile {}: {error}", path.display()))
+        Failure::new(
+            Kind::Environment,
+            format!("--logfile {}: {error}", path.display()),
+        )
     })
 }
 
@@ -93,7 +116,10 @@ fn part(path: &Path, platform: &Platform, all: &[Platform]) -> PathBuf {
     let name = |platform: &Platform| format!("_{}_{}", platform.os, platform.architecture);
     let mut file = path.as_os_str().to_owned();
     file.push(name(platform));
-    let same = all.iter().filter(|other| name(other) == name(platform)).count();
+    let same = all
+        .iter()
+        .filter(|other| name(other) == name(platform))
+        .count();
     if let Some(variant) = platform.variant.as_ref().filter(|_| same > 1) {
         file.push(format!("_{variant}"));
     }
@@ -103,7 +129,9 @@ fn part(path: &Path, platform: &Platform, all: &[Platform]) -> PathBuf {
 impl Flag for Logfile {
     fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
         if self.logsplit && self.logfile.is_none() {
-            options.notices.push("--logsplit has no effect: there is no --logfile".to_owned());
+            options
+                .notices
+                .push("--logsplit has no effect: there is no --logfile".to_owned());
         }
         Ok(())
     }

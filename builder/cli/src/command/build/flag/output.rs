@@ -25,7 +25,8 @@ impl Flag for Output {
         for text in self.output.iter().map(String::as_str).chain(push) {
             let wrong = |why: String| Failure::usage(format!("--output {text}: {why}"));
             let pairs = pairs(text).map_err(wrong)?;
-            let made = exporter(Attributes::new(pairs)).map_err(|error| wrong(error.to_string()))?;
+            let made =
+                exporter(Attributes::new(pairs)).map_err(|error| wrong(error.to_string()))?;
             options.outputs.push(Arc::from(made));
         }
         Ok(())
@@ -38,10 +39,16 @@ impl Output {
     /// # Errors
     /// When several want it, or it is a terminal.
     pub fn check(&self, options: &BuildOptions) -> Result<(), Failure> {
-        match options.outputs.iter().filter(|output| output.is_stream()).count() {
+        match options
+            .outputs
+            .iter()
+            .filter(|output| output.is_stream())
+            .count()
+        {
             0 => Ok(()),
             1 if std::io::stdout().is_terminal() => {
-                Err(Failure::usage("a tar is not written to a terminal").hint("use a pipe, or dest=FILE"))
+                Err(Failure::usage("a tar is not written to a terminal")
+                    .hint("use a pipe, or dest=FILE"))
             }
             1 => Ok(()),
             _ => Err(Failure::usage("only one output can go to standard output")),

@@ -10,7 +10,12 @@ use kiln_oci::Platform as Parsed;
 pub struct Platform {
     /// What the image is for, such as linux/amd64,linux/arm64, or local [default: this machine]; --custom-platform in kaniko (may be
     /// repeated)
-    #[arg(long, value_name = "PLATFORM", value_delimiter = ',', alias = "custom-platform")]
+    #[arg(
+        long,
+        value_name = "PLATFORM",
+        value_delimiter = ',',
+        alias = "custom-platform"
+    )]
     platform: Vec<String>,
     /// Operating system of the --platform [default: linux]
     #[arg(long, value_name = "OS", conflicts_with = "platform")]
@@ -57,7 +62,9 @@ impl Flag for Platform {
         options.always_index = options
             .build_args
             .get("BUILDKIT_MULTI_PLATFORM")
-            .is_some_and(|value| matches!(value.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True"));
+            .is_some_and(|value| {
+                matches!(value.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True")
+            });
         Ok(())
     }
 }

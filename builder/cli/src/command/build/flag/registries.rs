@@ -45,12 +45,17 @@ impl Registries {
         }
         globals.insecure_pulls |= self.insecure_pull || self.skip_tls_verify_pull;
         for text in self.registry_map.iter().flat_map(|map| map.split(';')) {
-            let wrong = || Failure::usage(format!("--registry-map {text}: expected REGISTRY=MIRROR"));
+            let wrong =
+                || Failure::usage(format!("--registry-map {text}: expected REGISTRY=MIRROR"));
             let (registry, mirror) = text.split_once('=').ok_or_else(wrong)?;
-            globals.mirrors.push((registry.trim().to_owned(), mirror.trim().to_owned()));
+            globals
+                .mirrors
+                .push((registry.trim().to_owned(), mirror.trim().to_owned()));
         }
         let of_hub = |mirror: &String| ("docker.io".to_owned(), mirror.clone());
-        globals.mirrors.extend(self.registry_mirror.iter().map(of_hub));
+        globals
+            .mirrors
+            .extend(self.registry_mirror.iter().map(of_hub));
         Ok(globals)
     }
 }
@@ -59,14 +64,26 @@ impl Flag for Registries {}
 
 /// The registries of all that the build names: the image, what outputs push, shared caches.
 fn named(options: &BuildOptions) -> Vec<String> {
-    let mut names: Vec<_> = options.tags.iter().chain(&options.manifest).cloned().collect();
+    let mut names: Vec<_> = options
+        .tags
+        .iter()
+        .chain(&options.manifest)
+        .cloned()
+        .collect();
     for output in &options.outputs {
-        names.extend(output.names().into_iter().filter(|name| output.pushes(name)));
+        names.extend(
+            output
+                .names()
+                .into_iter()
+                .filter(|name| output.pushes(name)),
+        );
     }
     let from = options.cache_from.iter().map(|cache| &cache.place);
     let places = from.chain(options.cache_to.iter().map(|cache| &cache.place));
     // that of a cache elsewhere has a scheme
-    let origins = places.map(|place| place.origin()).filter(|origin| !origin.contains("://"));
+    let origins = places
+        .map(|place| place.origin())
+        .filter(|origin| !origin.contains("://"));
     names.extend(origins.filter_map(|origin| Reference::parse(&origin).ok()));
     names.into_iter().map(|name| name.registry).collect()
 }

@@ -94,7 +94,10 @@ fn resource(limits: &mut Limits, argument: &str) -> Result<(), String> {
     }
     for (key, value) in pairs {
         if !KEYS.contains(&key) {
-            return Err(format!("there is no resource {key:?}; there are {}", KEYS.join(", ")));
+            return Err(format!(
+                "there is no resource {key:?}; there are {}",
+                KEYS.join(", ")
+            ));
         }
         set(limits, key, &value)?;
     }
@@ -183,12 +186,17 @@ fn check(limits: &mut Limits) -> Result<(), String> {
             return Err("--memory-swap needs --memory, since it counts both".to_owned());
         }
         (Some(memory), Some(Swap::Total(total))) if total < memory => {
-            return Err("--memory-swap counts memory and swap, so it cannot be less than --memory".to_owned());
+            return Err(
+                "--memory-swap counts memory and swap, so it cannot be less than --memory"
+                    .to_owned(),
+            );
         }
         _ => {}
     }
     if limits.cpus.is_some() && (limits.cpu_quota.is_some() || limits.cpu_period.is_some()) {
-        return Err("--cpus is a quota; it cannot be combined with --cpu-quota or --cpu-period".to_owned());
+        return Err(
+            "--cpus is a quota; it cannot be combined with --cpu-quota or --cpu-period".to_owned(),
+        );
     }
     Ok(())
 }
@@ -231,10 +239,22 @@ mod tests {
 
     #[test]
     fn zero_is_no_limit() {
-        let keys = ["memory", "memory-swap", "cpu-shares", "cpu-period", "cpu-quota", "cpus"];
+        let keys = [
+            "memory",
+            "memory-swap",
+            "cpu-shares",
+            "cpu-period",
+            "cpu-quota",
+            "cpus",
+        ];
         let none = limits(&keys.map(|key| (key, "0")));
         assert_eq!(none, Ok(Limits::default()));
-        let none = limits(&[("cpu-quota", "-1"), ("memory-swap", "-1"), ("cpuset-cpus", ""), ("cgroup-parent", "/")]);
+        let none = limits(&[
+            ("cpu-quota", "-1"),
+            ("memory-swap", "-1"),
+            ("cpuset-cpus", ""),
+            ("cgroup-parent", "/"),
+        ]);
         assert_eq!(none, Ok(Limits::default()));
     }
 

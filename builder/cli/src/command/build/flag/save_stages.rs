@@ -24,7 +24,9 @@ impl Flag for SaveStages {
         }
         if !self.save_stages && !self.layer_label.is_empty() {
             let why = "there are no intermediate images; --save-stages makes some";
-            options.notices.push(format!("--layer-label has no effect: {why}"));
+            options
+                .notices
+                .push(format!("--layer-label has no effect: {why}"));
         }
         options.save_stages = self.save_stages;
         options.stage_labels = self.stage_labels;

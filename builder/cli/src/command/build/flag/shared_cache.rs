@@ -103,7 +103,10 @@ fn caches(text: &str) -> Result<Vec<Pairs>, String> {
         Some((key, value)) => Ok(pair(&key.trim().to_lowercase(), value)),
         None => Err(format!("{field} is not KEY=VALUE")),
     };
-    let mut pairs = fields.iter().map(split).collect::<Result<Pairs, String>>()?;
+    let mut pairs = fields
+        .iter()
+        .map(split)
+        .collect::<Result<Pairs, String>>()?;
     if pairs.contains(&pair("type", "s3")) {
         add_environment(&mut pairs);
     }

@@ -1,8 +1,8 @@
 //! `--progress`, `--quiet`, `--iidfile`: what a build tells, and where.
 
 use super::Flag;
-use crate::failure::{Failure, Kind};
 use crate::command::progress::Shown;
+use crate::failure::{Failure, Kind};
 use crate::render::Progress;
 use crate::table;
 use kiln_engine::Built;

@@ -29,7 +29,9 @@ impl SourceDateEpoch {
             ("--timestamp", self.timestamp),
             ("--reproducible", self.reproducible.then_some(0)),
         ];
-        let mut given = all.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+        let mut given = all
+            .into_iter()
+            .filter_map(|(flag, value)| Some((flag, value?)));
         match (given.next(), given.next()) {
             (Some((one, _)), Some((other, _))) => Err(conflict(one, other)),
             (first, _) => Ok(first),
@@ -53,5 +55,6 @@ impl Flag for SourceDateEpoch {
 }
 
 fn conflict(one: &str, other: &str) -> Failure {
-    Failure::usage(format!("{one} and {other} both say the time of the image")).hint("give one of them")
+    Failure::usage(format!("{one} and {other} both say the time of the image"))
+        .hint("give one of them")
 }

@@ -18,13 +18,13 @@ pub struct Ssh {
 impl Flag for Ssh {
     fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
         for argument in &self.ssh {
-            let (id, paths) = argument
-                .split_once('=')
-                .unwrap_or((argument.as_str(), ""));
+            let (id, paths) = argument.split_once('=').unwrap_or((argument.as_str(), ""));
             let id = if id.is_empty() { "default" } else { id };
             let source = source(argument, paths)?;
             if options.ssh.insert(id.to_owned(), source).is_some() {
-                return Err(Failure::usage(format!("--ssh {argument}: {id} is given twice")));
+                return Err(Failure::usage(format!(
+                    "--ssh {argument}: {id} is given twice"
+                )));
             }
         }
         Ok(())
@@ -46,9 +46,8 @@ fn source(argument: &str, paths: &str) -> Result<AgentSource, Failure> {
     let (mut sockets, mut keys) = (Vec::new(), Vec::new());
     for path in &paths {
         if path.starts_with("raw=") {
-            return Err(wrong("raw sockets are not supported".to_owned()).hint(
-                "a step may list keys and have something signed; it is kept from all else",
-            ));
+            return Err(wrong("raw sockets are not supported".to_owned())
+                .hint("a step may list keys and have something signed; it is kept from all else"));
         }
         let failed = |error: std::io::Error| wrong(format!("{path}: {error}"));
         let kind = std::fs::metadata(path).map_err(failed)?.file_type();

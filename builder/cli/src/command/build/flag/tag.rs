@@ -13,7 +13,10 @@ const ARCHIVES: [(&str, &str); 2] = [("oci-archive:", "oci"), ("docker-archive:"
 const ELSEWHERE: [(&str, &str); 3] = [
     ("docker://", "to push it, give -t NAME and --push"),
     ("docker-daemon:", "pipe it: kiln save NAME | docker load"),
-    ("containers-storage:", "pipe it: kiln save NAME | podman load"),
+    (
+        "containers-storage:",
+        "pipe it: kiln save NAME | podman load",
+    ),
 ];
 
 #[derive(Debug, clap::Args)]
@@ -26,14 +29,18 @@ pub struct Tag {
 impl Flag for Tag {
     fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
         for tag in &self.tag {
-            let archive = |(word, kind): &(&str, &'static str)| Some((tag.strip_prefix(word)?, *kind));
+            let archive =
+                |(word, kind): &(&str, &'static str)| Some((tag.strip_prefix(word)?, *kind));
             if let Some((place, kind)) = ARCHIVES.iter().find_map(archive) {
                 let wrong = |error: String| Failure::usage(format!("--tag {tag}: {error}"));
                 let made = exporter(attributes(place, kind).map_err(wrong)?);
-                options.outputs.push(Arc::from(made.map_err(|error| wrong(error.to_string()))?));
+                options
+                    .outputs
+                    .push(Arc::from(made.map_err(|error| wrong(error.to_string()))?));
                 continue;
             }
-            if let Some((word, instead)) = ELSEWHERE.iter().find(|(word, _)| tag.starts_with(word)) {
+            if let Some((word, instead)) = ELSEWHERE.iter().find(|(word, _)| tag.starts_with(word))
+            {
                 let refused = format!("--tag {tag}: kiln does not write to {word}");
                 return Err(Failure::usage(refused).hint(*instead));
             }

@@ -54,13 +54,25 @@ mod tests {
     #[test]
     fn limits_are_dockers() {
         let is = |text: &str, name: &str, soft, hard| {
-            assert_eq!(limit(text).unwrap(), (name.to_owned(), soft, hard), "{text}");
+            assert_eq!(
+                limit(text).unwrap(),
+                (name.to_owned(), soft, hard),
+                "{text}"
+            );
         };
         is("nofile=1024:4096", "nofile", 1024, 4096);
         is("nproc=65535", "nproc", 65535, 65535);
         is("core=-1", "core", u64::MAX, u64::MAX);
         is("core=0:-1", "core", 0, u64::MAX);
-        for bad in ["nofile", "moon=1", "nofile=x", "nofile=2:1", "core=-1:0", "nofile=-2", "nofile="] {
+        for bad in [
+            "nofile",
+            "moon=1",
+            "nofile=x",
+            "nofile=2:1",
+            "core=-1:0",
+            "nofile=-2",
+            "nofile=",
+        ] {
             assert!(limit(bad).is_err(), "{bad}");
         }
     }

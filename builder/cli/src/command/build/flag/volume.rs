@@ -23,7 +23,9 @@ impl Flag for Volume {
                     hint => failure.hint(hint),
                 }
             })?;
-            options.volumes.retain(|other| other.target != volume.target);
+            options
+                .volumes
+                .retain(|other| other.target != volume.target);
             options.volumes.push(volume);
         }
         Ok(())
@@ -42,7 +44,10 @@ fn parse(text: &str) -> Result<Mounted, Wrong> {
     };
     if !host.starts_with(['/', '.']) {
         let hint = "a folder begins with / or ./; what RUN should keep between builds belongs into RUN --mount=type=cache";
-        return Err((format!("{host:?} is no path, and kiln has no named volumes"), hint));
+        return Err((
+            format!("{host:?} is no path, and kiln has no named volumes"),
+            hint,
+        ));
     }
     let source = std::fs::canonicalize(host).map_err(|error| (format!("{host}: {error}"), ""))?;
     let parts = target.split('/').filter(|part| !matches!(*part, "" | "."));
@@ -53,10 +58,17 @@ fn parse(text: &str) -> Result<Mounted, Wrong> {
     }
     let access = access(words)?;
     if access == VolumeAccess::Dropped && !source.is_dir() {
-        return Err((format!("{host} is no folder, so it cannot have the option O"), ""));
+        return Err((
+            format!("{host} is no folder, so it cannot have the option O"),
+            "",
+        ));
     }
     let target = format!("/{}", parts.join("/"));
-    Ok(Mounted { source, target, access })
+    Ok(Mounted {
+        source,
+        target,
+        access,
+    })
 }
 
 /// The last word that says something of writing counts. Labels of SELinux need no change: RUN keeps those of whoever builds.
@@ -70,12 +82,20 @@ fn access(words: &str) -> Result<VolumeAccess, Wrong> {
             "z" | "Z" | "private" | "rprivate" | "nosuid" | "nodev" | "rbind" => access,
             "U" => {
                 let hint = "chown the folder before, or in the RUN";
-                return Err(("kiln does not change the owner of files outside".to_owned(), hint));
+                return Err((
+                    "kiln does not change the owner of files outside".to_owned(),
+                    hint,
+                ));
             }
             "shared" | "rshared" | "slave" | "rslave" => {
                 return Err((format!("{word}: mounts of RUN are private"), ""));
             }
-            _ => return Err((format!("{word:?} is no option of a volume"), "options are ro, rw and O")),
+            _ => {
+                return Err((
+                    format!("{word:?} is no option of a volume"),
+                    "options are ro, rw and O",
+                ));
+            }
         };
     }
     Ok(access)
