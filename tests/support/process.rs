@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
@@ -135,10 +136,15 @@ impl Kiln {
     }
 }
 
+/// Where the binary under test is: `KILN_BIN` names another one, an older release for instance.
+pub fn binary_path() -> PathBuf {
+    std::env::var_os("KILN_BIN").map_or_else(|| env!("CARGO_BIN_EXE_kiln").into(), PathBuf::from)
+}
+
 /// The binary under test, open.
 fn binary() -> &'static File {
     static BINARY: OnceLock<File> = OnceLock::new();
-    BINARY.get_or_init(|| File::open(env!("CARGO_BIN_EXE_kiln")).unwrap())
+    BINARY.get_or_init(|| File::open(binary_path()).unwrap())
 }
 
 type Text = Arc<Mutex<Vec<u8>>>;

@@ -9,7 +9,7 @@ use std::process::Command;
 use super::disk::Disk;
 use super::image::Image;
 use super::mode::Mode;
-use super::process::Kiln;
+use super::process::{Kiln, binary_path};
 use super::users::Account;
 
 /// The host's programs that the base image `tools` is made of.
@@ -123,8 +123,10 @@ impl Space {
             fs::create_dir(&folder).unwrap();
             // Not by fs::copy: a process that another thread starts meanwhile inherits the file open for writing, and what is
             // being written cannot be executed.
-            let binary = env!("CARGO_BIN_EXE_kiln");
-            let copied = Command::new("cp").arg(binary).arg(&folder).status();
+            let copied = Command::new("cp")
+                .arg(binary_path())
+                .arg(folder.join("kiln"))
+                .status();
             assert!(copied.unwrap().success());
         }
         let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
