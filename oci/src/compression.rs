@@ -202,7 +202,7 @@ impl<W: Write> Encoder<'_, W> {
         Self(Kind::Plain(out))
     }
 
-    /// Gzip with `level` 0 to 9 on all cores: one member, without name and time.
+    /// Gzip with `level` 0 to 9 on all cores: members of one block each, without name and time.
     pub fn gzip(out: W, level: u32) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self::gzip_on(out, level, cores)

