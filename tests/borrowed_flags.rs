@@ -148,7 +148,11 @@ fn the_first_base_is_replaced(space: &Space) {
         .args(both)
         .exits(1)
         .says(&["--from scratch and --build-context first"]);
-    space.build(text).arg("--from=").exits(2).says(&["--from"]);
+    space
+        .build(text)
+        .arg("--from=docker://")
+        .exits(2)
+        .says(&["--from"]);
     let wrong = space.build(text).arg("--from=A:B:C").exits(1);
     wrong.says(&["failed to parse stage name \"A:B:C\"", "Dockerfile:2"]);
 }

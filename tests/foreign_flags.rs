@@ -43,7 +43,7 @@ fn harmless_flags_are_warned_about(space: &Space) {
 
 fn others_are_refused_with_advice(space: &Space) {
     let flags = [
-        ("--provenance", "attestations"),
+        ("--provenance=true", "attestations"),
         ("--sbom=true", "attestations"),
         ("--attest=type=sbom", "attestations"),
         ("--cap-add=ALL", "--security=insecure"),

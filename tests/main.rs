@@ -39,6 +39,7 @@ mod documents;
 mod fetch_files;
 mod fetch_git;
 mod fetch_ssh;
+mod flags;
 mod foreign_flags;
 mod hostile_archives;
 mod hostile_layers;

@@ -61,6 +61,8 @@ pub const UNKNOWN_OWNER: &str = "DF0033";
 pub const CHECK_OPTION: &str = "DF0031";
 /// `# syntax=` names a frontend with a language of its own.
 pub const FRONTEND: &str = "DF0034";
+/// A mount asks for another SELinux label.
+pub const RELABEL: &str = "DF0035";
 
 #[cfg(test)]
 mod tests {

@@ -5,8 +5,8 @@
 //! `--build-arg NAME` and `--secret env=` name, and the source policy of `EXPERIMENTAL_BUILDKIT_SOURCE_POLICY`.
 
 use crate::failure::Failure;
-use clap::Args;
 use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Args};
 use kiln_oci::registry::Patience;
 use kiln_sandbox::Disabled;
 use std::path::PathBuf;
@@ -38,11 +38,28 @@ pub struct Globals {
     )]
     pub disable: String,
     /// Do without the network: what is not in the store is missing
-    #[arg(long, global = true, env = "KILN_OFFLINE", value_parser = FalseyValueParser::new(), hide_env_values = true, help_heading = HEADING)]
+    #[arg(
+        long,
+        global = true,
+        env = "KILN_OFFLINE",
+        value_parser = FalseyValueParser::new(),
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true,
+        hide_env_values = true,
+        value_name = "BOOL",
+        help_heading = HEADING
+    )]
     pub offline: bool,
     /// Registry that may speak plain http or show any certificate (may be repeated)
     #[arg(long, global = true, value_name = "HOST[:PORT]", help_heading = HEADING)]
     pub insecure_registry: Vec<String>,
+    /// Whether registries must speak https and show a good certificate [default: true]
+    #[arg(long, global = true, action = ArgAction::SetFalse, help_heading = HEADING)]
+    pub tls_verify: bool,
     /// What may be asked in place of a registry, before the mirrors of the configuration; a command may add some.
     #[arg(skip)]
     pub mirrors: Vec<(String, String)>,

@@ -9,6 +9,7 @@ mod filter;
 mod listing;
 mod network;
 mod output;
+mod pflag;
 mod render;
 mod session;
 mod signals;
@@ -17,7 +18,7 @@ mod template;
 mod transfer;
 mod units;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use std::process::ExitCode;
 
 /// Builds images from Dockerfiles, without a daemon and without root.
@@ -48,20 +49,33 @@ fn main() -> ExitCode {
         defect.report();
         std::process::exit(failure::Kind::Internal as i32);
     }));
-    let arguments = match Arguments::try_parse() {
+    let arguments = match read() {
         Ok(arguments) => arguments,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() {
-                failure::USAGE
-            } else {
-                0
-            });
-        }
+        Err(code) => return code,
     };
     environment::start_tracing();
     match arguments.command.run(&arguments.globals) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// The command line; the exit code where it is wrong, or only asks for help.
+fn read() -> Result<Arguments, ExitCode> {
+    let mut command = Arguments::command();
+    let line = pflag::read(&command, std::env::args_os()).map_err(|failure| failure.report())?;
+    let read = match command.try_get_matches_from_mut(line) {
+        Ok(matches) => {
+            Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+        }
+        Err(error) => Err(error),
+    };
+    read.map_err(|error| {
+        let _ = error.print();
+        ExitCode::from(if error.use_stderr() {
+            failure::USAGE
+        } else {
+            0
+        })
+    })
 }

@@ -48,6 +48,7 @@ pub fn client(globals: &Globals, cancel: &Cancel) -> Result<Client, Failure> {
     Ok(Client::new(Settings {
         insecure,
         insecure_pulls: globals.insecure_pulls,
+        all_insecure: !globals.tls_verify,
         mirrors,
         keychain: Keychain {
             text: variable("DOCKER_AUTH_CONFIG")

@@ -14,7 +14,7 @@ use crate::options::BuildOptions;
 use crate::plan::{self, Plan, announce};
 use crate::session::Session;
 use crate::shared;
-use crate::squash::squash;
+use crate::squash::{Squash, squash};
 use crate::stages;
 use kiln_cache::{KeyLock, MemoBundle, StoreError};
 use kiln_oci::media_type::{OCI_INDEX, OCI_LAYER, OCI_MANIFEST};
@@ -197,8 +197,9 @@ fn make(
     for target in &plan.targets {
         let mut image = assemble(plan, target.stage, &results, now, epoch, describe)?;
         image = kept.labelled(options, plan, target.stage, image)?;
-        if options.squash {
+        if options.squash != Squash::Nothing {
             let base = plan.graph.stages[target.stage].base_image.as_ref();
+            let base = base.filter(|_| options.squash == Squash::Added);
             let base = base.map_or(0, |base| base.rootfs.diff_ids.len());
             image = squash(&session.store, image, base)?;
         }

@@ -49,7 +49,7 @@ pub(crate) fn key(options: &BuildOptions, plan: &Plan) -> Option<Digest> {
     let text = |value: Result<Vec<u8>, serde_json::Error>| value.unwrap_or_default();
     let mut key = KeyBuilder::new("memo")
         .bytes("index", &[u8::from(options.makes_index())])
-        .bytes("squash", &[u8::from(options.squash)])
+        .bytes("squash", &[options.squash as u8])
         .bytes("omit-history", &[u8::from(options.omit_history)])
         .bytes(
             "annotations",

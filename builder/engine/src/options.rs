@@ -5,6 +5,8 @@ use crate::annotations::Annotation;
 use crate::export::Exporter;
 use crate::policy::Policy;
 use crate::shared::{CacheFrom, CacheTo};
+use crate::source::image::Pull;
+use crate::squash::Squash;
 use kiln_oci::{Digest, Platform, Reference};
 use kiln_parser::graph::{GitSource, Network};
 use kiln_parser::inputs::Entitlement;
@@ -185,8 +187,8 @@ pub struct BuildOptions {
     pub extra_hosts: Vec<(String, String)>,
     /// `--no-hosts`: RUN sees the `/etc/hosts` of its root.
     pub no_hosts: bool,
-    /// `--pull`: registries are asked whether names mean something newer.
-    pub pull: bool,
+    /// `--pull`: whether registries are asked for base images.
+    pub pull: Pull,
     /// `--shm-size`, bytes.
     pub shm_size: Option<u64>,
     /// `--annotation`, in their order.
@@ -205,8 +207,8 @@ pub struct BuildOptions {
     pub stage_labels: bool,
     /// `--layer-label`: of the stages that stay.
     pub layer_labels: BTreeMap<String, String>,
-    /// `--squash`: one layer above the base.
-    pub squash: bool,
+    /// `--squash`, `--squash-all`: layers that become one.
+    pub squash: Squash,
     /// `--cache-from`: whose results are taken, in this order.
     pub cache_from: Vec<CacheFrom>,
     /// `--cache-to`: who gets the results.
@@ -306,7 +308,7 @@ impl BuildOptions {
             epoch_of_context: false,
             extra_hosts: Vec::new(),
             no_hosts: false,
-            pull: false,
+            pull: Pull::default(),
             shm_size: None,
             annotations: Vec::new(),
             unset_env: BTreeSet::new(),
@@ -316,7 +318,7 @@ impl BuildOptions {
             save_stages: false,
             stage_labels: false,
             layer_labels: BTreeMap::new(),
-            squash: false,
+            squash: Squash::default(),
             cache_from: Vec::new(),
             cache_to: Vec::new(),
             outputs: Vec::new(),

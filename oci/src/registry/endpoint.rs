@@ -124,7 +124,7 @@ fn join(prefix: &str, repository: &str) -> String {
 fn security(registry: &str, settings: &Settings) -> Security {
     let host = without_port(registry);
     let named = |name: &String| name == registry || name == host;
-    if settings.insecure.iter().any(named) {
+    if settings.all_insecure || settings.insecure.iter().any(named) {
         Security::Any
     } else if is_loopback(registry) {
         Security::Loopback

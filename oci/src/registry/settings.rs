@@ -19,6 +19,8 @@ pub struct Settings {
     pub insecure: Vec<String>,
     /// The same for whatever is pulled from.
     pub insecure_pulls: bool,
+    /// So may every registry: `--tls-verify=false`.
+    pub all_insecure: bool,
     /// Registry to the mirrors that are asked before it, in this order, when something is pulled.
     pub mirrors: BTreeMap<String, Vec<Mirror>>,
     /// Where user names and passwords are found.

@@ -104,6 +104,9 @@ impl Config {
     /// The error that `error=true` makes of warnings.
     pub fn violation(&self, dockerfile: &Dockerfile, found: &[Diagnostic]) -> Option<Diagnostic> {
         let counts = |warning: &&Diagnostic| {
+            if Rule::find(warning.code).is_none() {
+                return false;
+            }
             self.error || comment_above(dockerfile, warning).is_some_and(|own| own.error)
         };
         let mut counting = found.iter().filter(counts).peekable();

@@ -37,10 +37,7 @@ pub struct Arguments {
     #[arg(long)]
     no_trunc: bool,
     /// Sizes and ages for people; --human=false gives bytes and times
-    #[arg(
-        short = 'H', long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
-        default_value_t = true, default_missing_value = "true", value_name = "BOOL"
-    )]
+    #[arg(short = 'H', long, action = ArgAction::SetFalse)]
     human: bool,
     /// Only the IDs of images; steps before the last have none
     #[arg(short, long)]

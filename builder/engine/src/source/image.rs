@@ -18,18 +18,34 @@ const AT_ONCE: usize = 8;
 /// An image of the store with its config.
 pub type Base = (StoredImage, ImageConfig);
 
-/// Finds the images, in the order of the requests; those that the store lacks or has for another platform only are pulled, and
-/// with `refresh` registries are asked about all of them. An image for another platform that is in no index is better than none,
+/// Whether registries are asked for images that the Dockerfile names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pull {
+    /// For those that the store does not have.
+    #[default]
+    Missing,
+    /// For all.
+    Always,
+    /// For all; where they do not answer, what the store has will do.
+    Newer,
+    /// For none.
+    Never,
+}
+
+/// Finds the images, in the order of the requests. Those that the store lacks, or has for another platform only, are pulled; `when` says
+/// whether registries are asked about all of them, or about none. An image for another platform that is in no index is better than none,
 /// as in BuildKit; the rule `InvalidBaseImagePlatform` tells of it.
 pub fn find(
     session: &Session,
     requests: &[ImageRequest],
-    refresh: bool,
+    when: Pull,
 ) -> Vec<Result<Base, MissingImage>> {
-    let here: Vec<_> = requests
-        .iter()
-        .map(|request| in_store(session, request))
-        .collect();
+    let here = requests.iter().map(|request| in_store(session, request));
+    if when == Pull::Never {
+        return here.map(|found| found.map_err(unasked)).collect();
+    }
+    let here: Vec<_> = here.collect();
+    let refresh = matches!(when, Pull::Always | Pull::Newer);
     let mut wanted: BTreeMap<(&str, String), &ImageRequest> = BTreeMap::new();
     for (request, found) in requests.iter().zip(&here) {
         // an ID, as of an image from a layout, is no name that a registry knows
@@ -47,7 +63,7 @@ pub fn find(
         match (pulled.get(&key), here) {
             (None, here) => here,
             (Some(None), _) => in_store(session, request),
-            (Some(Some(failure)), here) => without(session, request, failure, here),
+            (Some(Some(failure)), here) => without(session, request, when, failure, here),
         }
     };
     requests.iter().zip(here).map(outcome).collect()
@@ -101,11 +117,12 @@ fn pull_one(session: &Session, name: &str, platform: &Platform) -> Result<(), Re
 fn without(
     session: &Session,
     request: &ImageRequest,
+    when: Pull,
     failure: &PullFailure,
     here: Result<Base, MissingImage>,
 ) -> Result<Base, MissingImage> {
     match here {
-        Ok(base) if failure.is_not_found || !fits(request, &base) => {
+        Ok(base) if failure.is_not_found || when == Pull::Newer || !fits(request, &base) => {
             session.events.warn(format!(
                 "{}: {}; what the store has is used",
                 request.reference,
@@ -135,6 +152,16 @@ fn without(
                 ..missing
             })
         }
+    }
+}
+
+/// What is not here, and no registry may be asked for.
+fn unasked(missing: MissingImage) -> MissingImage {
+    let problem = "the store does not have it, and --pull=never asks no registry";
+    MissingImage {
+        hint: Some(format!("pull it before: kiln pull {}", missing.reference)),
+        problem: missing.problem.or_else(|| Some(problem.to_owned())),
+        ..missing
     }
 }
 

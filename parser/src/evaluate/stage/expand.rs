@@ -72,10 +72,15 @@ impl StageBuilder<'_> {
 
     /// A warning of a rule about what is being applied.
     pub(crate) fn warn(&mut self, rule: &Rule, span: Span, message: String) {
+        self.note(rule.name, span, message);
+    }
+
+    /// Warns of what breaks no rule.
+    pub(crate) fn note(&mut self, code: &'static str, span: Span, message: String) {
         if self.warnings.len() >= MAX_WARNINGS {
             return;
         }
-        let warning = rule.warning(span, message);
+        let warning = Diagnostic::warning(code, span, message);
         self.warnings.push(Diagnostic {
             phase: Phase::Evaluate,
             ..warning

@@ -80,6 +80,10 @@ const ID: Key = key(&["id", "source", "src"], "its name on the command line");
 const REQUIRED: Key = key(&["required"], "fail if it is not given; `false`");
 const UID: Key = key(&["uid"], "owner; 0");
 const GID: Key = key(&["gid"], "group; 0");
+const RELABEL: Key = key(
+    &["z", "relabel"],
+    "podman's change of an SELinux label: no label is changed, with a warning",
+);
 
 impl MountType {
     /// Whether a key means something.
@@ -177,6 +181,10 @@ impl MountSpec {
         stage: &mut StageBuilder<'_>,
     ) -> Result<RunMount, Diagnostic> {
         let kind = fields.kind;
+        if fields.relabels {
+            let message = "the option z of a mount has no effect: kiln changes no SELinux labels";
+            stage.note(code::RELABEL, self.flag.span, message.to_owned());
+        }
         let target = path::join(&stage.working_dir(), &fields.target);
         if kind.needs_target && target == "/" {
             let message = format!("invalid mount target {target:?}");

@@ -1,6 +1,6 @@
 //! `type=bind`: a file or folder of another file system, for the time of the process.
 
-use super::{FROM, Key, MountType, SOURCE, TARGET, key};
+use super::{FROM, Key, MountType, RELABEL, SOURCE, TARGET, key};
 use crate::graph::RunMount;
 use crate::path;
 
@@ -23,10 +23,11 @@ pub(super) const TYPE: MountType = MountType {
     },
 };
 
-const KEYS: [Key; 5] = [
+const KEYS: [Key; 6] = [
     TARGET,
     FROM,
     SOURCE,
     key(&["rw", "readwrite"], "writable; `false`"),
     key(&["ro", "readonly"], "read-only; `true`"),
+    RELABEL,
 ];

@@ -1,6 +1,6 @@
 //! `type=cache`: a directory that is kept between builds.
 
-use super::{GID, Key, MountType, SOURCE, TARGET, UID, key};
+use super::{GID, Key, MountType, RELABEL, SOURCE, TARGET, UID, key};
 use crate::graph::RunMount;
 use crate::path;
 
@@ -27,7 +27,7 @@ pub(super) const TYPE: MountType = MountType {
     },
 };
 
-const KEYS: [Key; 10] = [
+const KEYS: [Key; 11] = [
     TARGET,
     key(&["id"], "its name: those of one name are one; the target"),
     key(
@@ -41,4 +41,5 @@ const KEYS: [Key; 10] = [
     GID,
     key(&["ro", "readonly"], "read-only; `false`"),
     key(&["rw", "readwrite"], "writable; `true`"),
+    RELABEL,
 ];

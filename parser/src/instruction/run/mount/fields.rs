@@ -36,6 +36,8 @@ pub(crate) struct Fields {
     pub(crate) uid: Option<u32>,
     pub(crate) gid: Option<u32>,
     pub(crate) env: Option<String>,
+    /// `z`, `Z` or `relabel`.
+    pub(crate) relabels: bool,
 }
 
 /// What is wrong, and what may have been meant.
@@ -70,6 +72,7 @@ impl Fields {
             uid: None,
             gid: None,
             env: None,
+            relabels: false,
         }
     }
 
@@ -82,6 +85,7 @@ impl Fields {
             match (key.as_str(), value.as_deref()) {
                 ("readonly" | "ro", value) => read_only = Some(flag(key, value)?),
                 ("readwrite" | "rw", value) => read_only = Some(!flag(key, value)?),
+                ("z", None) | ("relabel", Some("shared" | "private")) => read.relabels = true,
                 ("required", value) => {
                     read.only_where_known(key)?;
                     read.required = flag(key, value)?;
@@ -146,6 +150,9 @@ impl Fields {
 
     fn check(&self) -> Result<(), Problem> {
         let kind = self.kind;
+        if self.relabels && !kind.has("z") {
+            return Err(format!("unexpected key 'z' for mount type '{}'", kind.name).into());
+        }
         let owner = [("mode", self.mode), ("uid", self.uid), ("gid", self.gid)];
         let given = owner.iter().filter(|(_, value)| value.is_some());
         if let Some((key, _)) = given.clone().find(|(key, _)| !kind.has(key)) {
@@ -266,6 +273,8 @@ mod tests {
         assert!(!read("type=cache,target=/x").unwrap().read_only);
         assert!(read("type=cache,target=/x,ro=1").unwrap().read_only);
         assert!(read("type=secret,id=x,required").unwrap().required);
+        assert!(read("z,type=cache,target=/x").unwrap().relabels);
+        assert!(read("target=/x,relabel=shared").unwrap().relabels);
     }
 
     #[test]
@@ -286,6 +295,9 @@ mod tests {
             "ro=maybe",
             "target",
             "foo=1",
+            "type=tmpfs,z",
+            "z=1",
+            "relabel=maybe",
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }

@@ -8,7 +8,7 @@ mod targets;
 
 use crate::environment::{self, Globals};
 use crate::failure::{Failure, printable};
-use crate::{session, table};
+use crate::{pflag, session, table};
 use kiln_cache::Store;
 use kiln_engine::options::BuildOptions;
 use std::io::{IsTerminal, Write};
@@ -53,11 +53,20 @@ impl Method {
     /// # Errors
     /// When the method or its format is unknown.
     pub fn of(call: Option<&str>, check: Option<&str>) -> Result<Option<Self>, Failure> {
+        // what there is without a question
+        let call = call.filter(|call| *call != "build");
         let (flag, text) = match (call, check) {
-            (Some(call), _) => ("--call", call.to_owned()),
-            (None, Some("false")) | (None, None) => return Ok(None),
-            (None, Some("" | "true")) => ("--check", "check".to_owned()),
-            (None, Some(options)) => ("--check", format!("check,{options}")),
+            (Some(call), None) => ("--call", call.to_owned()),
+            (None, None) => return Ok(None),
+            (call, Some(check)) => match pflag::boolean(check) {
+                Some(false) => return Method::of(call, None),
+                _ if call.is_some() => {
+                    return Err(Failure::usage("--call and --check are two questions")
+                        .hint("give one of them"));
+                }
+                Some(true) => ("--check", "check".to_owned()),
+                None => ("--check", format!("check,{check}")),
+            },
         };
         let (name, options) = text.split_once(',').unwrap_or((&text, ""));
         let (mut format, mut ignores_warnings) = (Format::Text, false);
@@ -150,7 +159,8 @@ mod tests {
         assert_eq!(format(None, Some("false")), None);
         assert_eq!(format(Some("check"), None), Some(Format::Text));
         assert_eq!(format(Some("lint,format=json"), None), Some(Format::Json));
-        assert_eq!(format(None, Some("")), Some(Format::Text));
+        assert_eq!(format(None, Some("1")), Some(Format::Text));
+        assert_eq!(format(Some("check"), Some("f")), Some(Format::Text));
         assert_eq!(format(None, Some("format=json")), Some(Format::Json));
         let ignores = |check| Method::of(None, check).unwrap().unwrap().ignores_warnings;
         assert!(ignores(Some("ignorestatus=true")) && !ignores(Some("true")));
@@ -159,6 +169,7 @@ mod tests {
             (Some("x"), None),
             (Some("check,format=xml"), None),
             (None, Some("format=xml")),
+            (Some("outline"), Some("true")),
         ] {
             assert!(Method::of(call, check).is_err(), "{call:?} {check:?}");
         }

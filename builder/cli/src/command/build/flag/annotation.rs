@@ -1,9 +1,10 @@
-//! `--annotation` and `--squash`: what the manifest says, and how many layers it has.
+//! `--annotation`, `--squash` and `--squash-all`: what the manifest says, and how many layers it has.
 
 use super::Flag;
 use crate::failure::Failure;
 use kiln_engine::annotations::{Annotation as Parsed, Level};
 use kiln_engine::options::BuildOptions;
+use kiln_engine::squash::Squash;
 use kiln_oci::Platform;
 
 #[derive(Debug, clap::Args)]
@@ -14,11 +15,18 @@ pub struct Annotation {
     /// Make one layer of all that the build adds to its base
     #[arg(long)]
     squash: bool,
+    /// Make one layer of all that the image has, its base too
+    #[arg(long)]
+    squash_all: bool,
 }
 
 impl Flag for Annotation {
     fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
-        options.squash = self.squash;
+        options.squash = match (self.squash_all, self.squash) {
+            (true, _) => Squash::All,
+            (false, true) => Squash::Added,
+            (false, false) => Squash::Nothing,
+        };
         for text in &self.annotation {
             let wrong = |why: String| Failure::usage(format!("--annotation {text}: {why}"));
             for annotation in parse(text).map_err(wrong)? {

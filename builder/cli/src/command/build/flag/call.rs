@@ -7,7 +7,7 @@ use crate::failure::Failure;
 #[derive(Debug, clap::Args)]
 pub struct Call {
     /// Say what the Dockerfile asks for instead of building it: check, outline or targets, with ,format=json for machines
-    #[arg(long, value_name = "METHOD")]
+    #[arg(long, value_name = "METHOD", alias = "print")]
     call: Option<String>,
     /// Check the Dockerfile instead of building it, short for --call=check
     #[arg(
@@ -15,8 +15,7 @@ pub struct Call {
         value_name = "OPTIONS",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = "",
-        conflicts_with = "call"
+        default_missing_value = "true"
     )]
     check: Option<String>,
 }

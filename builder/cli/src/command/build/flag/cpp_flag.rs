@@ -35,7 +35,7 @@ pub enum CppError {
 #[derive(Debug, clap::Args)]
 pub struct CppFlag {
     /// Flag of cpp, which reads Dockerfiles whose name ends in .in, such as -DDEBUG (may be repeated)
-    #[arg(long, value_name = "FLAG", allow_hyphen_values = true)]
+    #[arg(long, value_name = "FLAG")]
     cpp_flag: Vec<String>,
 }
 

@@ -6,6 +6,7 @@ use crate::catalog;
 use crate::failure::Failure;
 use kiln_engine::export::{Attributes, exporter};
 use kiln_engine::options::BuildOptions;
+use kiln_engine::squash::Squash;
 use std::sync::Arc;
 
 #[derive(Debug, clap::Args)]
@@ -14,7 +15,7 @@ pub struct Kaniko {
     #[arg(short, long, value_name = "NAME")]
     destination: Vec<String>,
     /// Push to no --destination, for --tar-path alone
-    #[arg(long, conflicts_with = "push", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    #[arg(long, conflicts_with = "push")]
     no_push: bool,
     /// Write the image to an archive too, as --output type=docker,dest=FILE
     #[arg(long, value_name = "FILE")]
@@ -23,13 +24,15 @@ pub struct Kaniko {
     #[arg(long, value_name = "DIR")]
     oci_layout_path: Option<String>,
     /// The same as --squash, as kaniko calls it
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    #[arg(long)]
     single_snapshot: bool,
 }
 
 impl Flag for Kaniko {
     fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
-        options.squash |= self.single_snapshot;
+        if self.single_snapshot && options.squash == Squash::Nothing {
+            options.squash = Squash::Added;
+        }
         if self.no_push && self.destination.is_empty() {
             options
                 .notices

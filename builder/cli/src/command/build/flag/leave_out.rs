@@ -18,10 +18,10 @@ pub struct LeaveOut {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     unsetannotation: Vec<String>,
     /// Whether stages take over the labels of their base [default: true]
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    #[arg(long, action = clap::ArgAction::SetFalse)]
     inherit_labels: bool,
     /// Write no history into the image
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    #[arg(long)]
     omit_history: bool,
 }
 

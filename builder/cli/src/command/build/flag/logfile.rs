@@ -16,7 +16,7 @@ pub struct Logfile {
     #[arg(long, value_name = "FILE")]
     logfile: Option<PathBuf>,
     /// Write what steps do to FILE_OS_ARCH for each platform, and only the rest to the --logfile FILE
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    #[arg(long)]
     logsplit: bool,
 }
 

@@ -5,26 +5,34 @@ use crate::failure::Failure;
 use kiln_engine::options::BuildOptions;
 use kiln_parser::graph;
 
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Choice {
-    Default,
-    None,
-    Host,
-}
+/// Networks of their own that reach what the machine reaches, in the words of docker, buildah and podman.
+const REACH_THE_SAME: [&str; 4] = ["bridge", "private", "slirp4netns", "pasta"];
 
 #[derive(Debug, clap::Args)]
 pub struct Network {
-    /// Network of RUN
-    #[arg(long, value_enum, default_value = "default")]
-    network: Choice,
+    /// Network of RUN: default, which is this machine's, none or host
+    #[arg(long, value_name = "NETWORK", alias = "net")]
+    network: Option<String>,
 }
 
 impl Flag for Network {
     fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
-        options.network = match self.network {
-            Choice::Default => graph::Network::Default,
-            Choice::None => graph::Network::None,
-            Choice::Host => graph::Network::Host,
+        let name = self.network.as_deref().unwrap_or("default");
+        let kind = name.split_once(':').map_or(name, |(kind, _)| kind);
+        options.network = match name {
+            "default" => graph::Network::Default,
+            "none" => graph::Network::None,
+            "host" => graph::Network::Host,
+            _ if REACH_THE_SAME.contains(&kind) => {
+                let why = "RUN uses the network of this machine";
+                let notice = format!("--network {name} has no effect: {why}");
+                options.notices.push(notice);
+                graph::Network::Default
+            }
+            _ => {
+                let wrong = format!("--network {name}: kiln has no networks of its own");
+                return Err(Failure::usage(wrong).hint("write default, none or host"));
+            }
         };
         Ok(())
     }

@@ -12,6 +12,10 @@ const HEAD: &str = "\
 
 Made from the flags' own tables (`builder/cli/src/command/build/flag/`); `UPDATE_GOLDEN=1 cargo test build_flags_page` writes it anew.
 
+They are read by pflag's rules, as docker reads its own. A flag without a value is a switch: `--push=false` is off, `--push=true` on, and so are
+`0`, `f`, `1`, `t` and their like. Of a flag that counts once the last counts, and an empty value (`--target ''`) is none; a flag that may be
+repeated skips empty values too, unless they would be names (`--tag`, `--build-arg`, `--label`, `--platform`, …).
+
 | flag | what it does |
 | --- | --- |
 ";

@@ -9,16 +9,16 @@ use kiln_oci::Reference;
 #[derive(Debug, clap::Args)]
 pub struct Registries {
     /// Let registries of the image's own names, of outputs and of caches speak plain http or show any certificate
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    #[arg(long)]
     insecure: bool,
     /// The same as --insecure
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    #[arg(long)]
     skip_tls_verify: bool,
     /// Let any registry that is pulled from speak plain http or show any certificate
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    #[arg(long)]
     insecure_pull: bool,
     /// The same as --insecure-pull
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    #[arg(long)]
     skip_tls_verify_pull: bool,
     /// The same as --insecure-registry (may be repeated)
     #[arg(long, value_name = "HOST[:PORT]")]

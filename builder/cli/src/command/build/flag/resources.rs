@@ -23,22 +23,22 @@ const KEYS: [&str; 7] = [
 #[derive(Debug, clap::Args)]
 pub struct Resources {
     /// Memory of each RUN, such as 512m. Of this family, what this user cannot limit on this machine has no effect, with a warning
-    #[arg(short, long, value_name = "BYTES", allow_hyphen_values = true)]
+    #[arg(short, long, value_name = "BYTES")]
     memory: Option<String>,
     /// Memory and swap of each RUN together, -1 for all swap [default: twice the memory]
-    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
+    #[arg(long, value_name = "BYTES")]
     memory_swap: Option<String>,
     /// Weight of each RUN among all that want the processors; others have 1024
-    #[arg(short, long, value_name = "NUMBER", allow_hyphen_values = true)]
+    #[arg(short, long, value_name = "NUMBER")]
     cpu_shares: Option<String>,
     /// Microseconds after which the quota is renewed [default: 100000]
-    #[arg(long, value_name = "MICROSECONDS", allow_hyphen_values = true)]
+    #[arg(long, value_name = "MICROSECONDS")]
     cpu_period: Option<String>,
     /// Microseconds of processor time that each RUN has in a period, -1 for no limit
-    #[arg(long, value_name = "MICROSECONDS", allow_hyphen_values = true)]
+    #[arg(long, value_name = "MICROSECONDS")]
     cpu_quota: Option<String>,
     /// Processors that each RUN may keep busy, such as 1.5
-    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER")]
     cpus: Option<String>,
     /// Processors that RUN may use, such as 0-1,3
     #[arg(long, value_name = "LIST")]

@@ -7,10 +7,10 @@ use kiln_engine::options::BuildOptions;
 #[derive(Debug, clap::Args)]
 pub struct SaveStages {
     /// Keep the stages that the target needs as images without a name; progress tells their IDs
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    #[arg(long)]
     save_stages: bool,
     /// Label them and the image with io.buildah.stage.name and io.buildah.stage.base; needs --save-stages
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    #[arg(long)]
     stage_labels: bool,
     /// Label of the images that --save-stages keeps (may be repeated)
     #[arg(long, value_name = "NAME[=VALUE]")]

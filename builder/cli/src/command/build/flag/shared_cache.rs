@@ -22,8 +22,8 @@ pub struct SharedCache {
     #[arg(long, value_name = "NAME")]
     cache_repo: Vec<String>,
     /// Write nothing to a --cache-repo
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    no_push_cache: Option<bool>,
+    #[arg(long)]
+    no_push_cache: bool,
 }
 
 /// What a cache in S3 takes from the environment where the flag does not say it, as docker does.
@@ -58,7 +58,7 @@ impl Flag for SharedCache {
             each("--cache-repo", name, options, |mut pairs, options| {
                 let from = Attributes::new(pairs.clone());
                 options.cache_from.push(cache_from(from)?);
-                if self.no_push_cache == Some(true) {
+                if self.no_push_cache {
                     return Ok(());
                 }
                 pairs.push(pair("mode", "max"));

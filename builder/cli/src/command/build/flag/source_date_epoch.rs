@@ -17,7 +17,7 @@ pub struct SourceDateEpoch {
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(0..=LAST))]
     timestamp: Option<i64>,
     /// The same with 0 seconds, as kaniko calls it
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    #[arg(long)]
     reproducible: bool,
 }
 

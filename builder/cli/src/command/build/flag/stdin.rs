@@ -10,7 +10,7 @@ use std::sync::Arc;
 #[derive(Debug, clap::Args)]
 pub struct Stdin {
     /// Let RUN read kiln's standard input; one RUN at a time then, and what it reads decides nothing about the cache
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    #[arg(long)]
     stdin: bool,
 }
 

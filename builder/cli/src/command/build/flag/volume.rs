@@ -23,6 +23,11 @@ impl Flag for Volume {
                     hint => failure.hint(hint),
                 }
             })?;
+            if let Some(label) = relabelling(text) {
+                let why = "RUN keeps the SELinux label of whoever builds";
+                let notice = format!("--volume {text}: {label} has no effect: {why}");
+                options.notices.push(notice);
+            }
             options
                 .volumes
                 .retain(|other| other.target != volume.target);
@@ -30,6 +35,12 @@ impl Flag for Volume {
         }
         Ok(())
     }
+}
+
+/// `z` or `Z` among the options.
+fn relabelling(text: &str) -> Option<&str> {
+    let words = text.splitn(3, ':').nth(2)?;
+    words.split(',').find(|word| matches!(*word, "z" | "Z"))
 }
 
 /// What is wrong, and what to do.
@@ -71,7 +82,7 @@ fn parse(text: &str) -> Result<Mounted, Wrong> {
     })
 }
 
-/// The last word that says something of writing counts. Labels of SELinux need no change: RUN keeps those of whoever builds.
+/// The last word that says something of writing counts.
 fn access(words: &str) -> Result<VolumeAccess, Wrong> {
     let mut access = VolumeAccess::Kept;
     for word in words.split(',').filter(|word| !word.is_empty()) {
