@@ -24,9 +24,10 @@ the shape that `docker buildx build --check` has.
 ```
 
 at the top of the file leaves rules out (`skip=all`: all), makes errors of what is left (`error=true`; a build then stops before
-it runs anything) or asks for more (`experimental=all`). The same in a comment directly above an instruction counts for that
-instruction; `--build-arg BUILDKIT_DOCKERFILE_CHECK=…` replaces what the top of the file says. Nothing is downloaded for a check:
-variables of a base image that is not in the store are not missed.
+it runs anything) or asks for more (`experimental=all`). `skip` and `experimental` in a comment directly above an instruction count
+for what is asked of that instruction; `--build-arg BUILDKIT_DOCKERFILE_CHECK=…` replaces what the top of the file says. A Dockerfile
+that has an error, and a build that fails, are told what was found before. Nothing is downloaded for a check: variables of a base
+image that is not in the store are not missed.
 
 Made from the parser's own table (`parser/src/lint.rs`); `UPDATE_GOLDEN=1 cargo test documents` writes it anew.
 

@@ -52,6 +52,7 @@ mod kill_archives;
 mod kill_loop;
 mod language;
 mod layers;
+mod lint_rules;
 mod logins;
 mod logs;
 mod maintenance;

@@ -29,9 +29,9 @@ fuzz_target!(|source: &str| {
         config.config.on_build = vec!["COPY --from=a b /$FROM_BASE".to_owned()];
         (request.reference.len() % 2 == 0).then_some(config)
     };
-    let inputs = Inputs::new(platform);
-    let ignore = Matcher::new(["a*", "**/b"]).unwrap_or_default();
-    let report = check::check(source, &inputs, &ignore, &mut find);
+    let mut inputs = Inputs::new(platform);
+    inputs.ignore = Matcher::new(["a*", "**/b"]).unwrap_or_default();
+    let report = check::check(source, &inputs, &mut find);
     for found in report.errors.iter().chain(&report.warnings) {
         inside(found.span);
     }

@@ -8,8 +8,7 @@ use crate::ast::{Dockerfile, parse};
 use crate::diagnostic::Diagnostic;
 use crate::evaluate::evaluate_with;
 use crate::graph::StageGraph;
-use crate::ignore::Matcher;
-use crate::inputs::{Bases, Evaluation, ImageRequest, Inputs};
+use crate::inputs::{Bases, Entitlement, Evaluation, ImageRequest, Inputs};
 use crate::lint::{self, Config};
 
 /// What a check found.
@@ -17,7 +16,7 @@ use crate::lint::{self, Config};
 pub struct Report {
     /// What would stop the build.
     pub errors: Vec<Diagnostic>,
-    /// What the rules found, in the order of its places. Empty if the text has errors.
+    /// What the rules found, in the order of its places; up to the first error, if there is one.
     pub warnings: Vec<Diagnostic>,
     /// Images of which nothing is known: variables that they may set are not missed.
     pub unknown_images: Vec<ImageRequest>,
@@ -25,36 +24,42 @@ pub struct Report {
     pub violation: Option<Diagnostic>,
 }
 
-/// Checks a Dockerfile. `find` gives the configuration of an image, if it has one; `ignore` is the
-/// main context's `.dockerignore`.
+/// Checks a Dockerfile. `find` gives the configuration of an image, if it has one.
 pub fn check(
     source: &str,
     inputs: &Inputs,
-    ignore: &Matcher,
     find: &mut dyn FnMut(&ImageRequest) -> Option<ImageConfig>,
 ) -> Report {
     let parsed = parse(source);
-    if parsed.has_errors() {
-        return Report {
-            errors: parsed.errors,
-            ..Report::default()
-        };
-    }
-    let inputs = Inputs {
-        all_stages: inputs.target.is_none(),
-        ..inputs.clone()
-    };
     let mut report = Report::default();
-    match graph(&parsed.dockerfile, &inputs, find, &mut report) {
-        Ok(graph) => report.judge(&parsed.dockerfile, &inputs, ignore, graph),
-        Err(errors) => {
-            if report.warnings.is_empty() {
-                // It may be that no stage was looked at; the text can be in any case.
-                let config = Config::of(&parsed.dockerfile, &inputs.build_args).unwrap_or_default();
-                report.warnings = lint::check(&parsed.dockerfile, &config, None);
-            }
-            report.errors = errors;
+    let graph = if parsed.has_errors() {
+        match lint::before_errors(&parsed, &inputs.build_args) {
+            Ok(warnings) => report.warnings = warnings,
+            Err(error) => report.errors.push(error),
         }
+        Err(parsed.errors)
+    } else {
+        let inputs = Inputs {
+            all_stages: inputs.target.is_none(),
+            // What a build must be granted is asked when it is carried out.
+            allow: [
+                Entitlement::NetworkHost,
+                Entitlement::SecurityInsecure,
+                Entitlement::Device,
+            ]
+            .into(),
+            ..inputs.clone()
+        };
+        graph(&parsed.dockerfile, &inputs, find, &mut report)
+    };
+    match graph {
+        Ok(graph) => {
+            // It was read before, while the stages were evaluated.
+            let config = Config::of(&parsed.dockerfile, &inputs.build_args).unwrap_or_default();
+            report.warnings = graph.warnings;
+            report.violation = config.violation(&report.warnings);
+        }
+        Err(errors) => report.errors.extend(errors),
     }
     report
 }
@@ -96,32 +101,20 @@ impl Report {
             self.unknown_images.push(request);
         }
     }
-
-    fn judge(
-        &mut self,
-        dockerfile: &Dockerfile,
-        inputs: &Inputs,
-        ignore: &Matcher,
-        graph: StageGraph,
-    ) {
-        // It was read before, while the stages were evaluated.
-        let config = Config::of(dockerfile, &inputs.build_args).unwrap_or_default();
-        let mut ignored = lint::ignored_sources(dockerfile, &graph, ignore, &config);
-        self.warnings = graph.warnings;
-        self.warnings.append(&mut ignored);
-        self.warnings.sort_by_key(|warning| warning.span);
-        self.violation = config.violation(dockerfile, &self.warnings);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ignore::Matcher;
     use crate::tests::{build_arg, no_arguments};
 
     fn report(source: &str, inputs: &Inputs) -> Report {
-        let ignore = Matcher::new(["ignored"]).unwrap();
-        check(source, inputs, &ignore, &mut |_| None)
+        let inputs = Inputs {
+            ignore: Matcher::new(["ignored"]).unwrap(),
+            ..inputs.clone()
+        };
+        check(source, &inputs, &mut |_| None)
     }
 
     fn codes(found: &[Diagnostic]) -> Vec<(&'static str, u32)> {
@@ -157,13 +150,24 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_said_of_values_that_unknown_bases_may_set() {
+        let values = "WORKDIR $HOME\nVOLUME $DATA\nEXPOSE $PORT/TCP\nSTOPSIGNAL $SIGNAL\nCOPY $DATA/ignored /\n\
+            RUN --mount=target=$TARGET true\nENV A=${B?}\n";
+        let found = report(&format!("FROM x\n{values}"), &no_arguments());
+        assert_eq!((&found.errors[..], &found.warnings[..]), (&[][..], &[][..]));
+        let found = report("FROM x\nARG PORT\nEXPOSE $PORT\n", &no_arguments());
+        assert_eq!(found.errors.len(), 1);
+        let found = report(&format!("FROM scratch\n{values}"), &no_arguments());
+        assert_eq!(found.errors.len(), 1);
+    }
+
+    #[test]
     fn what_bases_say_counts() {
         let mut config = ImageConfig::new(&no_arguments().build_platform);
         config.config.env = vec!["FOO=1".to_owned()];
         config.config.on_build = vec!["RUN $UNKNOWN".to_owned(), "LABEL b=$BAR".to_owned()];
         let mut find = |_: &ImageRequest| Some(config.clone());
-        let ignore = Matcher::default();
-        let found = check("FROM x\nLABEL a=$FOO", &no_arguments(), &ignore, &mut find);
+        let found = check("FROM x\nLABEL a=$FOO", &no_arguments(), &mut find);
         assert_eq!(codes(&found.warnings), [("UndefinedVar", 1)]);
         assert!(found.warnings[0].message.contains("$BAR"));
     }
@@ -175,9 +179,19 @@ mod tests {
         assert_eq!(codes(&found.errors).len(), 1);
         let names: Vec<_> = found.warnings.iter().map(|found| found.code).collect();
         assert_eq!(names, ["JSONArgsRecommended", "LegacyKeyValueFormat"]);
-        let found = report("FROM $X\nENV a b", &no_arguments());
-        assert_eq!(codes(&found.warnings), [("LegacyKeyValueFormat", 2)]);
-        assert!(!report("FROM x\nFOO", &no_arguments()).errors.is_empty());
+        let found = report("FROM $X AS A\nENV a b", &no_arguments());
+        let names: Vec<_> = found.warnings.iter().map(|found| found.code).collect();
+        assert_eq!(
+            names,
+            [
+                "InvalidDefaultArgInFrom",
+                "UndefinedArgInFrom",
+                "StageNameCasing"
+            ]
+        );
+        let found = report("FROM x AS A\nFOO", &no_arguments());
+        assert_eq!(codes(&found.warnings), [("StageNameCasing", 1)]);
+        assert_eq!(codes(&found.errors).len(), 1);
     }
 
     #[test]

@@ -72,11 +72,6 @@ impl Diagnostic {
         }
     }
 
-    /// Where the rule behind a warning is explained.
-    pub fn url(&self) -> Option<String> {
-        crate::lint::Rule::find(self.code).map(crate::lint::Rule::url)
-    }
-
     /// Adds what to write beside the marked bytes.
     #[must_use]
     pub fn with_label(mut self, label: impl Into<String>) -> Self {

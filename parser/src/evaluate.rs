@@ -4,6 +4,7 @@
 //! it cannot fetch. It asks for all that it knows it needs with [`Evaluation::Needs`] and is
 //! called again; triggers may bring more. Only stages that the target can reach count.
 
+mod base;
 mod environment;
 mod globals;
 pub(crate) mod go;
@@ -22,7 +23,7 @@ use crate::ast::Dockerfile;
 use crate::diagnostic::Diagnostic;
 use crate::graph::StageGraph;
 use crate::inputs::{Bases, Evaluation, ImageRequest, Inputs};
-use crate::lint;
+use crate::lint::{self, evaluated};
 
 use nodes::Nodes;
 use plan::{Base, Plan};
@@ -42,22 +43,31 @@ pub fn evaluate(
     evaluate_with(dockerfile, inputs, bases, &mut Vec::new())
 }
 
-/// The same; when there are errors, what rules found before them is in `warnings`.
-pub(crate) fn evaluate_with(
+/// The same; when there are errors, `warnings` is what rules found before the first of them.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_with(
     dockerfile: &Dockerfile,
     inputs: &Inputs,
     bases: &Bases,
     warnings: &mut Vec<Diagnostic>,
 ) -> Result<Evaluation, Vec<Diagnostic>> {
-    evaluate_rounds(dockerfile, inputs, bases, warnings).map_err(|mut errors| {
-        place(dockerfile, &mut errors);
-        errors
-    })
+    let mut evaluated = evaluate_rounds(dockerfile, inputs, bases, warnings);
+    let missing = warnings.iter_mut().filter(|warning| warning.line == 0);
+    place(dockerfile, missing);
+    warnings.sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
+    match &mut evaluated {
+        Ok(Evaluation::Graph(graph)) => graph.warnings = std::mem::take(warnings),
+        Ok(Evaluation::Needs(_)) => {}
+        Err(errors) => place(dockerfile, errors.iter_mut()),
+    }
+    evaluated
 }
 
 /// Fills in the lines of diagnostics that know their span only.
-fn place(dockerfile: &Dockerfile, found: &mut [Diagnostic]) {
-    for found in found.iter_mut().filter(|found| found.span.end > 0) {
+fn place<'d>(dockerfile: &Dockerfile, found: impl Iterator<Item = &'d mut Diagnostic>) {
+    for found in found.filter(|found| found.span.end > 0) {
         let after = dockerfile
             .lines
             .partition_point(|line| line.span.start <= found.span.start);
@@ -75,8 +85,12 @@ fn evaluate_rounds(
     warnings: &mut Vec<Diagnostic>,
 ) -> Result<Evaluation, Vec<Diagnostic>> {
     let lint = lint::Config::of(dockerfile, &inputs.build_args).map_err(|error| vec![error])?;
-    let world = World::new(dockerfile, inputs, bases)?;
-    let mut plan = Plan::new(&world)?;
+    *warnings = lint::check(dockerfile, &lint, None);
+    if let Ok(defaults) = globals::evaluate(dockerfile, inputs, &BTreeMap::new()) {
+        warnings.extend(evaluated::default_bases(dockerfile, &defaults, &lint));
+    }
+    let world = World::new(dockerfile, inputs, bases, lint)?;
+    let mut plan = Plan::new(&world, warnings)?;
     let target = plan.target(&world).map_err(|error| vec![error])?;
     loop {
         let reachable = plan.reachable(&world, target);
@@ -84,18 +98,12 @@ fn evaluate_rounds(
         if needs.iter().any(|request| request.needs_config) {
             return Ok(Evaluation::Needs(needs));
         }
-        // Triggers may refer to stages and images that nothing else refers to.
-        if !plan.add_triggers(&world, &reachable)? {
+        // Triggers may refer to stages and images that nothing else refers to. Those of stages that only a check looks at are
+        // left alone, as BuildKit leaves them.
+        if !plan.add_triggers(&world, &plan.needed(target))? {
+            warnings.extend(base::warnings(&world, &plan, &reachable));
             let built = build(&world, &plan, &reachable, target, warnings);
-            warnings.extend(plan.stages.iter().flat_map(|stage| stage.warnings.clone()));
-            place(dockerfile, warnings);
-            lint.retain(dockerfile, warnings);
-            warnings.append(&mut lint::check(dockerfile, &lint, Some(&reachable)));
-            warnings
-                .sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
-            let mut graph = built?;
-            graph.warnings = std::mem::take(warnings);
-            return Ok(Evaluation::Graph(Box::new(graph)));
+            return built.map(|graph| Evaluation::Graph(Box::new(graph)));
         }
     }
 }
@@ -160,7 +168,13 @@ fn build(
             continue;
         }
         let stage = StageBuilder::new(world, plan, &mut nodes, &done, index, position);
-        match stage.build(warnings) {
+        let mut found = Vec::new();
+        let built = stage.build(&mut found);
+        // What stands behind the first error is only looked at for more errors.
+        if errors.is_empty() {
+            warnings.append(&mut found);
+        }
+        match built {
             Ok(finished) => done[index] = Some(finished),
             Err(error) => errors.push(error),
         }

@@ -131,6 +131,13 @@ impl Matcher {
         self.patterns.iter().any(|pattern| pattern.exclusion)
     }
 
+    /// Whether some pattern leaves out all that is in the root.
+    pub(crate) fn ignores_all(&self) -> bool {
+        let all = |pattern: &Pattern| matches!(pattern.text.as_str(), "*" | "**" | "**/*");
+        let mut patterns = self.patterns.iter();
+        patterns.any(|pattern| !pattern.exclusion && all(pattern))
+    }
+
     /// The state of the root, in which a walk begins.
     pub fn root(&self) -> State {
         State::default()

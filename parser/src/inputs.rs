@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::graph::{Network, StageGraph};
+use crate::ignore::Matcher;
 use crate::source::Span;
 use kiln_oci::{ImageConfig, Platform};
 
@@ -46,6 +47,8 @@ pub struct Inputs {
     pub source_date_epoch: Option<i64>,
     /// Entitlements granted with `--allow`.
     pub allow: BTreeSet<Entitlement>,
+    /// The main context's `.dockerignore`, for the rule about files that it leaves out.
+    pub ignore: Matcher,
 }
 
 impl Inputs {
@@ -69,6 +72,7 @@ impl Inputs {
             network: Network::Default,
             source_date_epoch: None,
             allow: BTreeSet::new(),
+            ignore: Matcher::default(),
         }
     }
 }

@@ -27,7 +27,16 @@ pub(crate) struct LogicalLine<'s> {
     /// Comment lines directly above, without `#`.
     pub comments: Vec<&'s str>,
     /// The first empty line inside it.
-    pub empty_continuation: Option<Span>,
+    pub empty_continuation: Option<EmptyContinuation>,
+}
+
+/// An empty line inside a logical one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EmptyContinuation {
+    /// The first of them.
+    pub span: Span,
+    /// 1-based last line of the logical line, without heredocs.
+    pub last: u32,
 }
 
 /// A cursor over the source.
@@ -152,14 +161,15 @@ impl<'s> Lexer<'s> {
         Ok(())
     }
 
-    fn logical(&mut self, text: Text<'s>, empty_continuation: Option<Span>) -> LogicalLine<'s> {
+    fn logical(&mut self, text: Text<'s>, empty: Option<Span>) -> LogicalLine<'s> {
+        let last = self.line;
         LogicalLine {
             span: Span::new(text.offset(0), self.end().max(text.offset(0))),
             text,
             first: self.line,
             last: self.line,
             comments: std::mem::take(&mut self.comments),
-            empty_continuation,
+            empty_continuation: empty.map(|span| EmptyContinuation { span, last }),
         }
     }
 

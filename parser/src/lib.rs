@@ -41,8 +41,8 @@ mod tests;
 
 pub use ast::{Dockerfile, MAX_SOURCE, MAX_STAGES, Parsed, parse};
 pub use diagnostic::{Diagnostic, Phase, Severity};
-pub use evaluate::evaluate;
 pub use evaluate::outline::{self, outline};
+pub use evaluate::{evaluate, evaluate_with};
 pub use graph::StageGraph;
 pub use inputs::{Bases, Evaluation, ImageRequest, Inputs, NamedContext};
 pub use lexer::Directive;

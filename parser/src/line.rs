@@ -8,7 +8,7 @@ use crate::code;
 use crate::diagnostic::{Diagnostic, Phase};
 use crate::heredoc::{self, Heredoc};
 use crate::instruction;
-use crate::lexer::{Lexer, LogicalLine, Text};
+use crate::lexer::{EmptyContinuation, Lexer, LogicalLine, Text};
 use crate::source::Span;
 
 pub(crate) use arguments::Form;
@@ -37,8 +37,8 @@ pub struct Line {
     pub first: u32,
     /// 1-based line of the end, heredocs included.
     pub last: u32,
-    /// The first empty line inside it.
-    pub empty_continuation: Option<Span>,
+    /// The first empty line inside it, if there is one.
+    pub empty_continuation: Option<EmptyContinuation>,
 }
 
 /// A piece of text and its place.

@@ -2,8 +2,11 @@
 //! that looks at the text only: write `lint/x.rs` and add its line to [`RULES`]. Rules that
 //! need values are asked while a stage is evaluated; their texts stand in `lint/evaluated.rs`.
 //!
-//! `# check=skip=A,B;error=true` steers them for the file, and so does the same text in a
-//! comment directly above an instruction, for that instruction.
+//! A Dockerfile that has an error is told what the rules found before it: [`When`] says how far
+//! the reading must have come for a rule to be asked.
+//!
+//! `# check=skip=A,B;error=true` steers them for the file, and a comment directly above an
+//! instruction does so for what is asked of that instruction alone.
 
 mod config;
 mod consistent_instruction_casing;
@@ -11,47 +14,55 @@ mod duplicate_stage_name;
 pub(crate) mod evaluated;
 mod from_as_casing;
 mod invalid_definition_description;
-mod legacy_key_value_format;
+pub(crate) mod legacy_key_value_format;
 mod maintainer_deprecated;
-mod multiple_instructions_disallowed;
+pub(crate) mod multiple_instructions_disallowed;
 mod no_empty_continuation;
 mod reserved_stage_name;
-mod secrets_used_in_arg_or_env;
+pub(crate) mod secrets_used_in_arg_or_env;
 mod stage_name_casing;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::ast::{Dockerfile, StageAst};
-use crate::diagnostic::Diagnostic;
+use crate::ast::{Dockerfile, Parsed};
+use crate::diagnostic::{Diagnostic, Phase};
+use crate::line::Line;
 use crate::source::Span;
 
 pub use config::Config;
-pub use evaluated::ignored_sources;
+
+/// The name of the rule about images for another platform.
+pub const INVALID_BASE_IMAGE_PLATFORM: &str = evaluated::INVALID_BASE_IMAGE_PLATFORM.name;
 
 /// A rule.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
     /// PascalCase: the code of its warnings.
     pub name: &'static str,
-    /// The last part of the address where it is explained.
+    /// The last part of the address where it is explained; empty if it is nowhere.
     slug: &'static str,
     /// What it demands.
     pub description: &'static str,
     /// Only if asked for: `# check=experimental=…`.
     pub experimental: bool,
-    /// Where it counts.
-    scope: Scope,
+    /// When it is asked.
+    when: When,
     /// None for rules that need values.
     check: Option<fn(&Dockerfile, &mut Findings)>,
 }
 
-/// Where a rule about the text counts.
+/// How far the reading has come when a rule is asked; in BuildKit's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scope {
-    /// In the whole file.
-    File,
-    /// In stages that are built: like BuildKit, which asks while it evaluates them.
-    Stage,
+enum When {
+    /// The lines are split.
+    Lines,
+    /// One instruction is read; those behind the first broken one are not.
+    Instruction,
+    /// All instructions are read.
+    Stages,
+    /// A stage is evaluated.
+    Values,
 }
 
 /// All rules.
@@ -81,9 +92,12 @@ pub const RULES: &[Rule] = &[
 ];
 
 impl Rule {
-    /// Where the rule is explained.
+    /// Where the rule is explained; empty if it is nowhere.
     pub fn url(&self) -> String {
-        format!("https://docs.docker.com/go/dockerfile/rule/{}/", self.slug)
+        match self.slug {
+            "" => String::new(),
+            slug => format!("https://docs.docker.com/go/dockerfile/rule/{slug}/"),
+        }
     }
 
     /// The rule of a name.
@@ -109,8 +123,12 @@ pub fn reference() -> String {
         };
         let (name, url) = (rule.name, rule.url());
         let description = rule.description.replace('|', "\\|").replace('<', "\\<");
+        let name = match url.as_str() {
+            "" => name.to_owned(),
+            url => format!("[{name}]({url})"),
+        };
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "| [{name}]({url}){mark} | {description} |");
+        let _ = writeln!(text, "| {name}{mark} | {description} |");
     }
     text
 }
@@ -123,58 +141,92 @@ const MAX_FINDINGS: usize = 1_000;
 struct Findings(Vec<Diagnostic>);
 
 impl Findings {
-    fn add(&mut self, rule: &Rule, line: &crate::line::Line, span: Span, message: String) {
-        if self.0.len() >= MAX_FINDINGS {
-            return;
+    fn push(&mut self, warning: Diagnostic) {
+        if self.0.len() < MAX_FINDINGS {
+            self.0.push(warning);
         }
+    }
+
+    fn add(&mut self, rule: &Rule, line: &Line, span: Span, message: String) {
         let warning = rule.warning(span, message);
-        self.0.push(Diagnostic {
+        self.push(Diagnostic {
             line: line.first,
             ..warning
         });
     }
 }
 
-/// Runs the rules that look at the text only. `built` are the numbers of the stages that are
-/// built, in order; None is all. Warnings come in the order of their places.
+/// Runs the rules that look at the text only. `broken` is the line of the first instruction that
+/// could not be read. Warnings come in the order of their places.
 pub(crate) fn check(
     dockerfile: &Dockerfile,
     config: &Config,
-    built: Option<&[usize]>,
+    broken: Option<u32>,
 ) -> Vec<Diagnostic> {
     let mut findings = Findings::default();
     for rule in RULES {
-        if let Some(check) = rule.check {
-            let before = findings.0.len();
-            check(dockerfile, &mut findings);
-            if let (Scope::Stage, Some(built)) = (rule.scope, built) {
-                let own = findings.0.split_off(before);
-                let counts = |found: &Diagnostic| is_built(dockerfile, built, found);
-                findings.0.extend(own.into_iter().filter(counts));
-            }
+        let Some(check) = rule.check.filter(|_| rule.when.is_reached(broken)) else {
+            continue;
+        };
+        let before = findings.0.len();
+        check(dockerfile, &mut findings);
+        if rule.when == When::Instruction {
+            let own = findings.0.split_off(before);
+            let counts = |found: &Diagnostic| {
+                broken.is_none_or(|broken| found.line <= broken)
+                    && config.asks(rule, comments(dockerfile, found.line))
+            };
+            findings.0.extend(own.into_iter().filter(counts));
+        } else if !config.asks(rule, &[]) {
+            findings.0.truncate(before);
         }
     }
     let mut found = findings.0;
-    config.retain(dockerfile, &mut found);
     found.sort_by_key(|warning| warning.span);
     found
 }
 
-/// Whether a finding is in one of these stages.
-fn is_built(dockerfile: &Dockerfile, built: &[usize], found: &Diagnostic) -> bool {
-    let begins = |stage: &StageAst| dockerfile.lines[stage.line].first;
-    let after = dockerfile
-        .stages
-        .partition_point(|stage| begins(stage) <= found.line);
-    after
-        .checked_sub(1)
-        .is_some_and(|stage| built.binary_search(&stage).is_ok())
+/// What rules find in a text that is no good Dockerfile: nothing if its lines cannot be split.
+///
+/// # Errors
+/// A `# check=` that cannot be read.
+pub fn before_errors(
+    parsed: &Parsed,
+    build_args: &BTreeMap<String, String>,
+) -> Result<Vec<Diagnostic>, Diagnostic> {
+    let config = Config::of(&parsed.dockerfile, build_args)?;
+    let is_syntax = |error: &Diagnostic| error.phase == Phase::Syntax;
+    let broken = parsed.errors.iter().map(|error| error.line).min();
+    Ok(match broken {
+        Some(_) if parsed.errors.iter().any(is_syntax) => Vec::new(),
+        broken => check(&parsed.dockerfile, &config, broken),
+    })
+}
+
+impl When {
+    fn is_reached(self, broken: Option<u32>) -> bool {
+        broken.is_none() || matches!(self, When::Lines | When::Instruction)
+    }
+}
+
+/// All `FROM`s, also those that have errors.
+fn from_lines(dockerfile: &Dockerfile) -> impl Iterator<Item = &Line> {
+    let lines = dockerfile.lines.iter();
+    lines.filter(|line| line.name.text.eq_ignore_ascii_case("FROM"))
+}
+
+/// The comments directly above the instruction that begins at a line.
+fn comments(dockerfile: &Dockerfile, line: u32) -> &[String] {
+    let lines = &dockerfile.lines;
+    match lines.binary_search_by_key(&line, |line| line.first) {
+        Ok(at) => &lines[at].comments,
+        Err(_) => &[],
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     /// What is found in a text.
     fn found(source: &str) -> Vec<Diagnostic> {
@@ -193,16 +245,20 @@ mod tests {
     }
 
     #[test]
-    fn rules_about_stages_count_where_something_is_built() {
-        let source = "FROM x AS a\nENV a b\nMAINTAINER m\nFROM y\nENV c d";
+    fn an_error_leaves_the_rules_that_were_asked_before_it() {
+        let source = "from x AS A\nMAINTAINER\nMAINTAINER n\nFROM y AS A\nRUN a \\\n\n b";
         let parsed = crate::parse(source);
-        let lines = |built: Option<&[usize]>| {
-            let found = check(&parsed.dockerfile, &Config::default(), built);
-            found.iter().map(|found| found.line).collect::<Vec<_>>()
-        };
-        assert_eq!(lines(None), [2, 3, 5]);
-        assert_eq!(lines(Some(&[1])), [3, 5]);
-        assert_eq!(lines(Some(&[0])), [2, 3]);
+        let found = before_errors(&parsed, &BTreeMap::new()).unwrap();
+        let codes: Vec<_> = found.iter().map(|found| (found.code, found.line)).collect();
+        let expected = [
+            ("FromAsCasing", 1),
+            ("StageNameCasing", 1),
+            ("MaintainerDeprecated", 2),
+            ("NoEmptyContinuation", 7),
+        ];
+        assert_eq!(codes, expected);
+        let parsed = crate::parse("FROM x AS A\nRUN <<E\n");
+        assert_eq!(before_errors(&parsed, &BTreeMap::new()), Ok(Vec::new()));
     }
 
     #[test]
@@ -221,14 +277,11 @@ mod tests {
 
     #[test]
     fn warnings_come_in_order_with_their_lines() {
-        let found: Vec<_> = found("from x AS a\nENV a b\nMAINTAINER m")
+        let found: Vec<_> = found("from x AS a\nRUN a\nMAINTAINER m")
             .iter()
             .map(|found| (found.code, found.line))
             .collect();
         assert_eq!(found[0], ("ConsistentInstructionCasing", 1));
-        assert!(
-            found.contains(&("LegacyKeyValueFormat", 2))
-                && found.contains(&("MaintainerDeprecated", 3))
-        );
+        assert_eq!(found[2], ("MaintainerDeprecated", 3));
     }
 }

@@ -3,18 +3,21 @@
 /// Longer words are never near anything: keeps hostile input cheap.
 const MAX_LENGTH: usize = 64;
 
-/// The candidate that is at most a third of the word away; the first one of equals.
+/// The furthest that a candidate may be away: as far as BuildKit looks.
+const FURTHEST: usize = 2;
+
+/// The nearest candidate, the first one of equals. None if the word itself is one of them: then something else is wrong with it.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.is_empty() || word.len() > MAX_LENGTH {
         return None;
     }
-    let allowed = word.chars().count().div_ceil(3).max(1);
     let near = candidates
         .into_iter()
         .filter(|candidate| candidate.len() <= MAX_LENGTH)
         .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|&(distance, _)| distance <= allowed);
+        .filter(|&(distance, _)| distance <= FURTHEST);
     near.min_by_key(|&(distance, _)| distance)
+        .filter(|&(distance, _)| distance > 0)
         .map(|(_, candidate)| candidate)
 }
 
@@ -40,9 +43,11 @@ mod tests {
     #[test]
     fn near_and_far() {
         let names = ["RUN", "ARG", "ENTRYPOINT"];
-        assert_eq!(nearest("RNU", names), None);
+        assert_eq!(nearest("RNU", names), Some("RUN"));
+        assert_eq!(nearest("RUN", names), None);
         assert_eq!(nearest("RUM", names), Some("RUN"));
-        assert_eq!(nearest("ENTRIPONT", names), Some("ENTRYPOINT"));
+        assert_eq!(nearest("ENTRIPOINT", names), Some("ENTRYPOINT"));
+        assert_eq!(nearest("ENTRIPONTE", names), None);
         assert_eq!(nearest("", names), None);
         assert_eq!(distance("kitten", "sitting"), 3);
     }

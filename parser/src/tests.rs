@@ -37,6 +37,14 @@ pub(crate) fn target(source: &str) -> Stage {
     evaluated(source, no_arguments()).target_stage().clone()
 }
 
+/// The rules and messages of what is found in a Dockerfile that needs no images and no inputs.
+pub(crate) fn warnings(source: &str) -> Vec<(&'static str, String)> {
+    let found = evaluated(source, no_arguments()).warnings.into_iter();
+    found
+        .map(|warning| (warning.code, warning.message))
+        .collect()
+}
+
 /// What is wrong with a Dockerfile before evaluation.
 pub(crate) fn messages(source: &str) -> Vec<String> {
     parse(source)

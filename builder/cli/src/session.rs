@@ -39,6 +39,7 @@ pub fn open(globals: &Globals, events: Events, cancel: Cancel) -> Result<Session
     Ok(Session {
         store: remote.with_store(&store),
         events,
+        findings: Arc::default(),
         cancel,
         ids: entered.ids,
         rootless: entered.rootless,

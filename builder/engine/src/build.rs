@@ -5,7 +5,7 @@ use crate::annotations;
 use crate::assemble::{assemble, without_history};
 use crate::confine::confine;
 use crate::event::{EVENT_VERSION, EventKind};
-use crate::execute::{Executed, execute};
+use crate::execute::execute;
 use crate::export::BuildResult;
 use crate::failure::BuildError;
 use crate::index;
@@ -19,7 +19,6 @@ use crate::stages;
 use kiln_cache::{KeyLock, MemoBundle, StoreError};
 use kiln_oci::media_type::{OCI_INDEX, OCI_LAYER, OCI_MANIFEST};
 use kiln_oci::{Descriptor, Digest, ImageConfig};
-use kiln_parser::diagnostic::Diagnostic;
 use kiln_sandbox::Cgroup;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -37,14 +36,12 @@ pub struct Built {
     pub pushed: Option<Descriptor>,
     /// Full names.
     pub names: Vec<String>,
-    /// Findings that did not stop the build.
-    pub warnings: Vec<Diagnostic>,
 }
 
 /// Builds an image and gives it its names.
 ///
 /// # Errors
-/// See [`BuildError`]. The store is as before then, but for results of steps that succeeded.
+/// See [`BuildError`]. What was found in the Dockerfile is in the session in any case. The store is as before then, but for results of steps that succeeded.
 pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildError> {
     session.events.send(EventKind::Begun {
         version: EVENT_VERSION,
@@ -84,8 +81,8 @@ fn attempt(
     plan: &Plan,
     cgroup: Option<&Cgroup>,
 ) -> Result<(Built, MemoBundle), BuildError> {
-    let (bundle, found, turn) = match memo::recall(session, options, plan)? {
-        Some(bundle) => (bundle, Vec::new(), None),
+    let (bundle, turn) = match memo::recall(session, options, plan)? {
+        Some(bundle) => (bundle, None),
         None => make(session, options, plan, cgroup.cloned())?,
     };
     let manifest = bundle.manifest;
@@ -102,15 +99,7 @@ fn attempt(
         descriptor: descriptor(session, &manifest)?,
         pushed: None,
         names: names(options),
-        warnings: plan.warnings.iter().cloned().chain(found).collect(),
     };
-    for found in &built.warnings {
-        session.events.send(EventKind::Finding {
-            rule: found.code,
-            message: found.message.clone(),
-            line: found.line,
-        });
-    }
     report(session, options, &built)?;
     built.pushed = export(session, options, &built)?;
     Ok((built, bundle))
@@ -172,8 +161,8 @@ fn export(
     }))
 }
 
-/// What was built, what was found on the way, and with `--manifest` the right to name it.
-type Made = (MemoBundle, Vec<Diagnostic>, Option<KeyLock>);
+/// What was built, and with `--manifest` the right to name it.
+type Made = (MemoBundle, Option<KeyLock>);
 
 fn make(
     session: &Session,
@@ -181,7 +170,7 @@ fn make(
     plan: &Plan,
     cgroup: Option<Cgroup>,
 ) -> Result<Made, BuildError> {
-    let Executed { results, warnings } = execute(session, options, plan, cgroup)?;
+    let results = execute(session, options, plan, cgroup)?;
     let now = session.host.seconds();
     let describe = |layer: &Digest| match plan.described.get(layer) {
         Some(described) => Ok(described.clone()),
@@ -235,7 +224,7 @@ fn make(
     if let Some(key) = memo::key(options, plan) {
         session.store.memo_put(&key, &bundle)?;
     }
-    Ok((bundle, warnings, turn))
+    Ok((bundle, turn))
 }
 
 /// The image, or an index of all; with it the image ID.

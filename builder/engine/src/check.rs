@@ -4,14 +4,14 @@
 use crate::failure::BuildError;
 use crate::options::BuildOptions;
 use crate::plan;
+use crate::session::Session;
 use crate::source::context;
 use kiln_cache::Store;
 use kiln_oci::ImageConfig;
 use kiln_parser::check::Report;
 use kiln_parser::diagnostic::Diagnostic;
-use kiln_parser::graph::{Op, StageGraph};
 use kiln_parser::ignore::Matcher;
-use kiln_parser::inputs::ImageRequest;
+use kiln_parser::inputs::{ImageRequest, Inputs};
 use kiln_parser::outline::Outline;
 use kiln_parser::targets::Target;
 use kiln_parser::{Dockerfile, frontend, lint};
@@ -21,10 +21,13 @@ use kiln_parser::{Dockerfile, frontend, lint};
 /// # Errors
 /// When the .dockerignore cannot be read. What is wrong with the Dockerfile is in the report.
 pub fn check(store: Option<&Store>, options: &BuildOptions) -> Result<Report, BuildError> {
-    let ignore = ignore(options)?;
+    let inputs = Inputs {
+        ignore: ignore(options)?,
+        ..plan::inputs(options)
+    };
     let mut find = |request: &ImageRequest| find(store?, request);
-    let (text, inputs) = (&options.dockerfile.text, plan::inputs(options));
-    Ok(kiln_parser::check::check(text, &inputs, &ignore, &mut find))
+    let text = &options.dockerfile.text;
+    Ok(kiln_parser::check::check(text, &inputs, &mut find))
 }
 
 /// What the target of a build takes from outside.
@@ -54,7 +57,23 @@ fn parse(options: &BuildOptions) -> Result<Dockerfile, BuildError> {
     Ok(parsed.dockerfile)
 }
 
-fn ignore(options: &BuildOptions) -> Result<Matcher, BuildError> {
+/// The Dockerfile of a build. What rules find before an error in it is told.
+pub(crate) fn parse_and_tell(
+    session: &Session,
+    options: &BuildOptions,
+) -> Result<Dockerfile, BuildError> {
+    let parsed = kiln_parser::parse(&options.dockerfile.text);
+    if !parsed.has_errors() {
+        return Ok(parsed.dockerfile);
+    }
+    let found = lint::before_errors(&parsed, &options.build_args);
+    let warnings = found.map_err(|error| BuildError::Dockerfile(vec![error]))?;
+    session.found_by_rules(warnings);
+    Err(BuildError::Dockerfile(parsed.errors))
+}
+
+/// The main context's `.dockerignore`.
+pub(crate) fn ignore(options: &BuildOptions) -> Result<Matcher, BuildError> {
     match options.context.folder() {
         Some(folder) => context::matcher(folder, options.ignore()),
         // What was fetched knows no .dockerignore.
@@ -68,33 +87,26 @@ fn find(store: &Store, request: &ImageRequest) -> Option<ImageConfig> {
     ImageConfig::parse(&image.config).ok()
 }
 
-/// What rules find in a build that is about to start.
+/// Tells what rules find in a build that is about to start, or that fails before.
 ///
 /// # Errors
-/// When the Dockerfile wants its warnings to be errors and there are some; the .dockerignore cannot be read.
-pub(crate) fn warnings(
+/// When the Dockerfile wants its warnings to be errors and there are some. That it has an error is told instead.
+pub(crate) fn judge(
+    session: &Session,
     options: &BuildOptions,
     dockerfile: &Dockerfile,
-    graph: &StageGraph,
-) -> Result<Vec<Diagnostic>, BuildError> {
+    mut warnings: Vec<Diagnostic>,
+    is_good: bool,
+) -> Result<(), BuildError> {
     let wrong = |error| BuildError::Dockerfile(vec![error]);
-    let config = lint::Config::of(dockerfile, &options.build_args).map_err(wrong)?;
-    let mut warnings = graph.warnings.clone();
-    let reads_context =
-        |node: &kiln_parser::graph::Node| matches!(node.op, Op::Context { name: None });
-    if graph.nodes.iter().any(reads_context) {
-        let ignore = ignore(options)?;
-        warnings.extend(lint::ignored_sources(dockerfile, graph, &ignore, &config));
-    }
-    match config.violation(dockerfile, &warnings) {
-        Some(violation) => {
-            warnings.push(violation);
-            Err(BuildError::Dockerfile(warnings))
-        }
-        None => {
-            // no rule that could be broken: `error=true` does not count it
-            warnings.extend(frontend::foreign(dockerfile));
-            Ok(warnings)
-        }
-    }
+    let violation = if is_good {
+        let config = lint::Config::of(dockerfile, &options.build_args).map_err(wrong)?;
+        config.violation(&warnings)
+    } else {
+        None
+    };
+    // no rule that could be broken: `error=true` does not count it
+    warnings.extend(frontend::foreign(dockerfile));
+    session.found_by_rules(warnings);
+    violation.map_or(Ok(()), |violation| Err(wrong(violation)))
 }

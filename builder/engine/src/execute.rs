@@ -9,7 +9,6 @@ use crate::cancel::Cancel;
 use crate::emulation;
 use crate::event::EventKind;
 use crate::failure::{BuildError, StepError, StepFailure};
-use crate::findings::Findings;
 use crate::operation;
 use crate::options::BuildOptions;
 use crate::output::{Done, Live, Output};
@@ -20,7 +19,6 @@ use crate::session::Session;
 use crate::source::fetch::{Access, Remote};
 use kiln_cache::{Chain, Fetched, KeyBuilder};
 use kiln_oci::{Digest, ImageConfig};
-use kiln_parser::diagnostic::Diagnostic;
 use kiln_parser::graph::{Node, NodeId, Op, Stage};
 use kiln_sandbox::Cgroup;
 use std::collections::BTreeMap;
@@ -43,8 +41,6 @@ pub struct Execution<'a> {
     failure: Mutex<Option<Box<StepFailure>>>,
     /// The images whose layers are brought ahead.
     readers: Readers,
-    /// What steps find in the Dockerfile.
-    pub findings: Findings,
 }
 
 /// A step that did not end well; the reason is kept in the [`Execution`].
@@ -60,14 +56,8 @@ pub struct Key {
     pub inputs: Vec<(String, Digest)>,
 }
 
-/// What came of a plan.
-#[derive(Debug)]
-pub struct Executed {
-    /// The results of all steps, by node.
-    pub results: BTreeMap<usize, Arc<Done>>,
-    /// What steps that ran had to say about their instruction.
-    pub warnings: Vec<Diagnostic>,
-}
+/// The results of all steps, by node.
+pub type Results = BTreeMap<usize, Arc<Done>>;
 
 /// Executes the plan.
 ///
@@ -78,7 +68,7 @@ pub fn execute(
     options: &BuildOptions,
     plan: &Plan,
     cgroup: Option<Cgroup>,
-) -> Result<Executed, BuildError> {
+) -> Result<Results, BuildError> {
     let mut execution = Execution::new(session, options, plan);
     execution.cgroup = cgroup;
     execution.readers = ahead::readers(&execution)?;
@@ -106,10 +96,7 @@ pub fn execute(
     );
     match result {
         Ok(()) if cancel.requested() => Err(BuildError::Cancelled),
-        Ok(()) => Ok(Executed {
-            results: execution.results(),
-            warnings: execution.findings.take(),
-        }),
+        Ok(()) => Ok(execution.results()),
         Err(Stopped) => {
             let failure = execution.failure.into_inner();
             let failure = failure.unwrap_or_else(PoisonError::into_inner);
@@ -142,7 +129,6 @@ impl<'a> Execution<'a> {
             pendings,
             failure: Mutex::new(None),
             readers: Readers::new(),
-            findings: Findings::default(),
         }
     }
 

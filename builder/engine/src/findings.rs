@@ -1,25 +1,46 @@
-//! What shows in a Dockerfile only while it is carried out: warnings that steps have, collected from all threads. Unaware of steps.
+//! What is found in a Dockerfile and does not stop its build: by rules before it begins, by steps while they are carried out, on
+//! all threads. It is kept, so that it is told also when the build fails later. Unaware of steps.
 
 use kiln_parser::diagnostic::Diagnostic;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Warnings of one build.
 #[derive(Debug, Default)]
-pub struct Findings(Mutex<Vec<Diagnostic>>);
+pub struct Findings(Mutex<Found>);
+
+#[derive(Debug, Default)]
+struct Found {
+    by_rules: Vec<Diagnostic>,
+    by_steps: Vec<Diagnostic>,
+}
 
 impl Findings {
-    /// Adds one.
-    pub fn add(&self, warning: Diagnostic) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.push(warning);
+    fn lock(&self) -> MutexGuard<'_, Found> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All of them in the order of the Dockerfile, each once: the same step may have run for several platforms.
-    pub fn take(&self) -> Vec<Diagnostic> {
-        let mut all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        all.sort_by(|a, b| (a.span, &a.message).cmp(&(b.span, &b.message)));
-        all.dedup();
-        all
+    /// Adds what rules found, in the order in which it is to be told.
+    pub fn by_rules(&self, warnings: Vec<Diagnostic>) {
+        self.lock().by_rules.extend(warnings);
+    }
+
+    /// Adds what a step found. False if it is known: the same step may have run for several platforms.
+    pub fn by_step(&self, warning: &Diagnostic) -> bool {
+        let mut found = self.lock();
+        let is_new = !found.by_steps.contains(warning);
+        if is_new {
+            found.by_steps.push(warning.clone());
+        }
+        is_new
+    }
+
+    /// All of them; what steps found in the order of the Dockerfile.
+    #[must_use]
+    pub fn all(&self) -> Vec<Diagnostic> {
+        let found = self.lock();
+        let mut by_steps = found.by_steps.clone();
+        by_steps.sort_by(|a, b| (a.span, &a.message).cmp(&(b.span, &b.message)));
+        found.by_rules.iter().cloned().chain(by_steps).collect()
     }
 }
 
@@ -29,19 +50,22 @@ mod tests {
     use kiln_parser::source::Span;
 
     #[test]
-    fn they_come_in_order_and_once() {
+    fn what_steps_find_comes_in_order_and_once() {
         let findings = Findings::default();
-        for (start, message) in [(5, "b"), (1, "x"), (5, "a"), (5, "b")] {
+        let found = |start: usize, message: &str| {
             let span = Span {
                 start,
                 end: start + 1,
             };
-            findings.add(Diagnostic::warning("DF0000", span, message));
-        }
-        let messages = |found: Vec<Diagnostic>| -> Vec<String> {
-            found.into_iter().map(|found| found.message).collect()
+            Diagnostic::warning("DF0000", span, message)
         };
-        assert_eq!(messages(findings.take()), ["x", "a", "b"]);
-        assert!(findings.take().is_empty());
+        for (start, message) in [(5, "b"), (1, "x"), (5, "a")] {
+            assert!(findings.by_step(&found(start, message)));
+        }
+        assert!(!findings.by_step(&found(5, "b")));
+        findings.by_rules(vec![found(9, "r"), found(9, "r")]);
+        let all = findings.all().into_iter();
+        let messages: Vec<String> = all.map(|found| found.message).collect();
+        assert_eq!(messages, ["r", "r", "x", "a", "b"]);
     }
 }

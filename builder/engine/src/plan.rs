@@ -5,7 +5,6 @@ mod images;
 mod keys;
 mod sources;
 
-use crate::check;
 use crate::event::EventKind;
 use crate::failure::{BuildError, MissingSource};
 use crate::options::{BuildOptions, ContextSource};
@@ -15,7 +14,6 @@ use crate::session::Session;
 use crate::source::fetch::{Access, Fetches};
 pub(crate) use images::inputs;
 use kiln_oci::{Descriptor, Digest};
-use kiln_parser::diagnostic::Diagnostic;
 use kiln_parser::graph::{Node, NodeId, Op, Stage, StageGraph};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -37,8 +35,6 @@ pub struct Plan {
     pub definitions: Vec<Digest>,
     /// Per node: digest of everything that it is made from, known before anything runs.
     pub derived: Vec<Digest>,
-    /// Findings of parser and evaluation that do not stop the build.
-    pub warnings: Vec<Diagnostic>,
     /// What comes from outside the machine.
     pub fetches: Fetches,
     /// Per node: digest of the content of contexts and images.
@@ -101,9 +97,8 @@ impl Plan {
 /// # Errors
 /// When the Dockerfile is wrong, a base image is missing or a context cannot be read.
 pub fn plan(session: &Session, options: &BuildOptions) -> Result<Plan, BuildError> {
-    let (dockerfile, graphs, images) = images::evaluate(session, options)?;
+    let (graphs, images) = images::evaluate(session, options)?;
     let (graph, targets) = platforms::merge(graphs);
-    let warnings = check::warnings(options, &dockerfile, &graph)?;
     for name in &graph.unused_build_args {
         session
             .events
@@ -133,7 +128,6 @@ pub fn plan(session: &Session, options: &BuildOptions) -> Result<Plan, BuildErro
         described: images::described(&images),
         definitions,
         derived,
-        warnings,
         fetches,
         contents: digests,
     })

@@ -71,11 +71,6 @@ impl Merged {
         }
         let stages = graph.stages.into_iter().map(|stage| moved(stage, &places));
         self.graph.stages.extend(stages);
-        for warning in graph.warnings {
-            if !self.graph.warnings.contains(&warning) {
-                self.graph.warnings.push(warning);
-            }
-        }
         if std::mem::take(&mut self.is_first) {
             self.graph.unused_build_args = graph.unused_build_args;
             self.graph.source_date_epoch = graph.source_date_epoch;

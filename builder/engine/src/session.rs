@@ -3,9 +3,11 @@
 
 use crate::agent::Agents;
 use crate::cancel::Cancel;
-use crate::event::Events;
+use crate::event::{EventKind, Events};
+use crate::findings::Findings;
 use crate::remote::Remote;
 use kiln_cache::Store;
+use kiln_parser::diagnostic::Diagnostic;
 use kiln_sandbox::{Disabled, IdMap};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,6 +52,8 @@ pub struct Session {
     pub store: Store,
     /// Where events go.
     pub events: Events,
+    /// What was found in the Dockerfile.
+    pub findings: Arc<Findings>,
     /// What stops a build.
     pub cancel: Cancel,
     /// Which ids files can have.
@@ -66,4 +70,27 @@ pub struct Session {
     pub remote: Remote,
     /// The host.
     pub host: Host,
+}
+
+impl Session {
+    /// Keeps what rules found, and tells it.
+    pub(crate) fn found_by_rules(&self, warnings: Vec<Diagnostic>) {
+        warnings.iter().for_each(|warning| self.tell(warning));
+        self.findings.by_rules(warnings);
+    }
+
+    /// Keeps what a step found, and tells it.
+    pub(crate) fn found_by_step(&self, warning: &Diagnostic) {
+        if self.findings.by_step(warning) {
+            self.tell(warning);
+        }
+    }
+
+    fn tell(&self, found: &Diagnostic) {
+        self.events.send(EventKind::Finding {
+            rule: found.code,
+            message: found.message.clone(),
+            line: found.line,
+        });
+    }
 }

@@ -10,7 +10,7 @@ pub(crate) fn quote_list(words: &[String]) -> String {
 }
 
 /// `"a\n"`: `%q` of a string.
-fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for ch in text.chars() {

@@ -12,6 +12,7 @@ use crate::diagnostic::Diagnostic;
 use crate::graph::{Node, Op, RunMount, Stage, StageGraph};
 use crate::inputs::{Bases, ImageRequest, Inputs};
 use crate::line::Line;
+use crate::lint::Config;
 use crate::source::Span;
 use crate::words::{self, Expansion, Style};
 
@@ -67,7 +68,7 @@ pub fn outline(
 ) -> Result<Outline, Vec<Diagnostic>> {
     let graph = check::graph(dockerfile, inputs, find, &mut Report::default())?;
     let bases = Bases::default();
-    let world = World::new(dockerfile, inputs, &bases)?;
+    let world = World::new(dockerfile, inputs, &bases, Config::default())?;
     let mut outline = Outline {
         arguments: arguments(&world, &graph),
         ..Outline::default()

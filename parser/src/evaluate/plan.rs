@@ -1,5 +1,6 @@
 //! Which stage needs which: bases, `--from`, triggers. Nothing is built here.
 
+mod from;
 mod triggers;
 
 use std::collections::HashMap;
@@ -14,10 +15,11 @@ pub(super) use crate::graph::StageBase as Base;
 use crate::inputs::NamedContext;
 use crate::instruction::Instruction;
 use crate::line::{Line, Word};
-use crate::lint::evaluated;
 use crate::source::Span;
 use crate::suggest;
-use crate::words::{self, Expansion, NoVariables, Style};
+use crate::words::{self, NoVariables, Style};
+
+use from::base_error;
 
 /// One stage and what it needs.
 #[derive(Clone, Debug)]
@@ -32,8 +34,8 @@ pub(super) struct StagePlan {
     pub(super) uses: Vec<usize>,
     /// Images that it copies from or mounts.
     pub(super) images: Vec<(String, Span)>,
-    /// What rules say about the `FROM`.
-    pub(super) warnings: Vec<Diagnostic>,
+    /// The base is what a named context says, not what is written.
+    pub(super) is_context: bool,
     /// The base's `ONBUILD` instructions, once they are known.
     triggers: Option<Vec<(Line, Instruction)>>,
 }
@@ -67,16 +69,21 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(world: &World<'_>) -> Result<Self, Vec<Diagnostic>> {
+    /// What rules find in `FROM`s before the first error goes to `warnings`.
+    pub(super) fn new(
+        world: &World<'_>,
+        warnings: &mut Vec<Diagnostic>,
+    ) -> Result<Self, Vec<Diagnostic>> {
         let dockerfile = world.dockerfile;
         let mut plan = Plan {
             stages: Vec::new(),
             names: HashMap::new(),
         };
+        let heads = from::read_all(world, warnings)?;
         let mut errors = Vec::new();
-        for (index, ast) in dockerfile.stages.iter().enumerate() {
+        for (index, (ast, head)) in dockerfile.stages.iter().zip(heads).enumerate() {
             let given = world.inputs.from.as_deref().filter(|_| index == 0);
-            match plan.stage(world, ast, given) {
+            match plan.stage(world, ast, head, given) {
                 Ok(stage) => plan.stages.push(stage),
                 Err(error) => errors.push(error),
             }
@@ -107,14 +114,10 @@ impl Plan {
         &self,
         world: &World<'_>,
         ast: &StageAst,
+        head: from::Head,
         given: Option<&str>,
     ) -> Result<StagePlan, Diagnostic> {
         let line = &world.dockerfile.lines[ast.line];
-        let mut warnings = Vec::new();
-        let platform = match &ast.from.platform {
-            Some(word) => parse_platform(world, ast, word, &mut warnings)?,
-            None => world.inputs.platform.clone(),
-        };
         let own_context = ast
             .from
             .name
@@ -131,24 +134,22 @@ impl Plan {
             }
             (Some((name, context)), None) => self.context_base(line, name, context)?,
             (None, Some(given)) => self.named_base(world, line, image, given.to_owned())?,
-            (None, None) => {
-                let text = base_name(world, line, image, &mut warnings)?;
-                self.named_base(world, line, image, text)?
-            }
+            (None, None) => self.named_base(world, line, image, head.image.clone())?,
         };
         let platform = match base {
             // The empty file system has no platform of its own.
             Base::Scratch => world.inputs.platform.clone(),
-            _ => platform,
+            _ => head.platform,
         };
+        let is_written = |base: &Base| matches!(base, Base::Image(image) if *image == head.image);
         Ok(StagePlan {
+            is_context: replaced || (given.is_none() && !is_written(&base)),
             base,
             platform,
             span: line.span,
             replaced,
             uses: Vec::new(),
             images: Vec::new(),
-            warnings,
             triggers: None,
         })
     }
@@ -322,11 +323,16 @@ impl Plan {
         Err(error)
     }
 
-    /// The target and all that it needs, in Dockerfile order.
+    /// What is looked at, in Dockerfile order: all stages for a check, else what the target needs.
     pub(super) fn reachable(&self, world: &World<'_>, target: usize) -> Vec<usize> {
         if world.inputs.all_stages {
             return (0..self.stages.len()).collect();
         }
+        self.needed(target)
+    }
+
+    /// The target and all that it needs, in Dockerfile order.
+    pub(super) fn needed(&self, target: usize) -> Vec<usize> {
         let mut seen = vec![false; self.stages.len()];
         let mut open = vec![target];
         while let Some(index) = open.pop() {
@@ -338,88 +344,4 @@ impl Plan {
         }
         (0..seen.len()).filter(|&index| seen[index]).collect()
     }
-}
-
-/// The name of a base as it is written, expanded.
-fn base_name(
-    world: &World<'_>,
-    line: &Line,
-    image: &Word,
-    warnings: &mut Vec<Diagnostic>,
-) -> Result<String, Diagnostic> {
-    let expansion = expand(world, image)?;
-    warnings.extend(undeclared(world, &expansion, image.span));
-    let style = Style::new(world.dockerfile.escape);
-    if let Some(defaults) = &world.defaults
-        && let Ok(default) = words::expand(&image.text, style, defaults)
-    {
-        warnings.extend(evaluated::default_base(
-            &image.text,
-            &default.text,
-            image.span,
-        ));
-    }
-    if expansion.text.is_empty() {
-        let message = format!("base name ({}) should not be blank", image.text);
-        return Err(base_error(line, image, message));
-    }
-    Ok(expansion.text)
-}
-
-fn base_error(line: &Line, image: &Word, message: String) -> Diagnostic {
-    Diagnostic {
-        span: image.span,
-        phase: Phase::Evaluate,
-        ..line.error(code::BASE, message)
-    }
-}
-
-fn expand(world: &World<'_>, word: &Word) -> Result<Expansion, Diagnostic> {
-    let style = Style::new(world.dockerfile.escape);
-    words::expand(&word.text, style, &world.globals).map_err(|why| {
-        let message = format!("failed to process {:?}: {why}", word.text);
-        Diagnostic::error(code::EXPANSION, Phase::Evaluate, word.span, message)
-    })
-}
-
-fn undeclared(world: &World<'_>, expansion: &Expansion, span: Span) -> Vec<Diagnostic> {
-    let declared = world
-        .dockerfile
-        .globals
-        .iter()
-        .flat_map(|global| &global.arg.arguments);
-    let declared = declared.map(|argument| argument.name.as_str());
-    let known = declared.chain(world.globals.keys().map(String::as_str));
-    evaluated::undefined_in_from(&expansion.unset, known, span)
-}
-
-fn parse_platform(
-    world: &World<'_>,
-    ast: &StageAst,
-    word: &Word,
-    warnings: &mut Vec<Diagnostic>,
-) -> Result<Platform, Diagnostic> {
-    let expansion = expand(world, word)?;
-    let text = &expansion.text;
-    warnings.extend(undeclared(world, &expansion, word.span));
-    warnings.extend(evaluated::platform_flag(
-        word,
-        &expansion,
-        world
-            .globals
-            .get("TARGETPLATFORM")
-            .map_or("", String::as_str),
-        ast.from.name.as_deref().unwrap_or_default(),
-    ));
-    let message = match Platform::parse(text) {
-        Ok(platform) => return Ok(platform),
-        Err(_) if text.is_empty() => format!("empty platform value from expression {}", word.text),
-        Err(why) => format!("failed to parse platform {}: {why}", word.text),
-    };
-    Err(Diagnostic::error(
-        code::PLATFORM,
-        Phase::Evaluate,
-        word.span,
-        message,
-    ))
 }

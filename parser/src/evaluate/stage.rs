@@ -2,7 +2,9 @@
 
 mod begin;
 mod expand;
+mod warn;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use kiln_oci::{ImageConfig, Platform, RuntimeConfig};
@@ -67,8 +69,14 @@ pub(crate) struct StageBuilder<'e> {
     weight: usize,
     history: Vec<HistoryStep>,
     warnings: Vec<Diagnostic>,
+    /// Where instructions stand that count once a stage, by their name.
+    used: BTreeMap<&'static str, Span>,
     /// The line that is being applied; of `FROM` for triggers.
     line: u32,
+    /// The comments directly above it.
+    comments: &'e [String],
+    /// It uses variables of which nobody knows whether the base sets them: nothing can be said about its values.
+    is_guess: bool,
     is_trigger: bool,
 }
 
@@ -91,10 +99,6 @@ impl<'e> StageBuilder<'e> {
         self.is_trigger = true;
         for (line, instruction) in plan.triggers(self.index) {
             let applied = self.apply(line, instruction);
-            // Places in a trigger's text are no places in the Dockerfile.
-            self.warnings
-                .iter_mut()
-                .for_each(|warning| warning.span = from);
             applied.map_err(|error| Diagnostic {
                 span: from,
                 ..error
@@ -142,14 +146,20 @@ impl<'e> StageBuilder<'e> {
             weight: 0,
             history: Vec::new(),
             warnings: Vec::new(),
+            used: BTreeMap::new(),
             line,
+            comments: &[],
+            is_guess: false,
             is_trigger: false,
         }
     }
 
-    fn apply(&mut self, line: &Line, instruction: &Instruction) -> Result<(), Diagnostic> {
+    fn apply(&mut self, line: &'e Line, instruction: &Instruction) -> Result<(), Diagnostic> {
         self.line = line.first;
+        self.comments = &line.comments;
+        self.is_guess = false;
         let applied = instruction.apply(line, self);
+        let applied = if self.is_guess { Ok(()) } else { applied };
         applied.map_err(|error| Diagnostic {
             phase: Phase::Evaluate,
             ..error
@@ -300,11 +310,7 @@ impl<'e> StageBuilder<'e> {
             value: value.clone(),
             description: line.description_of(&argument.name),
             is_imported,
-            span: if self.is_trigger {
-                self.plan.stages[self.index].span
-            } else {
-                line.span
-            },
+            span: self.place(line.span),
         });
         Ok(value)
     }
@@ -340,11 +346,17 @@ impl<'e> StageBuilder<'e> {
         if !self.config.shell.is_empty() {
             return self.config.shell.clone();
         }
-        let default: &[&str] = match self.platform.os.as_str() {
-            "windows" => &["cmd", "/S", "/C"],
-            _ => &["/bin/sh", "-c"],
+        let default: &[&str] = if self.is_windows() {
+            &["cmd", "/S", "/C"]
+        } else {
+            &["/bin/sh", "-c"]
         };
         default.iter().map(|&word| word.to_owned()).collect()
+    }
+
+    /// Whether the stage is for windows.
+    pub(crate) fn is_windows(&self) -> bool {
+        self.platform.os == "windows"
     }
 
     /// Absolute.

@@ -11,6 +11,7 @@ use crate::code;
 use crate::diagnostic::{Diagnostic, Phase};
 use crate::inputs::{Bases, Inputs, NamedContext};
 use crate::instruction::{Instruction, MountFields};
+use crate::lint::Config;
 use crate::path;
 use crate::source::Span;
 
@@ -31,8 +32,8 @@ pub(crate) struct World<'e> {
     pub(crate) bases: &'e Bases,
     /// Platform arguments and `ARG`s before the first `FROM`, with the command line's values.
     pub(crate) globals: BTreeMap<String, String>,
-    /// The same without the command line; None if a default cannot be expanded.
-    pub(super) defaults: Option<BTreeMap<String, String>>,
+    /// Which rules are asked.
+    pub(super) lint: Config,
     /// `--build-arg`, and `SOURCE_DATE_EPOCH` if it was given otherwise.
     arguments: BTreeMap<String, String>,
     /// Named contexts by their normalised name.
@@ -44,6 +45,7 @@ impl<'e> World<'e> {
         dockerfile: &'e Dockerfile,
         inputs: &'e Inputs,
         bases: &'e Bases,
+        lint: Config,
     ) -> Result<Self, Vec<Diagnostic>> {
         let mut arguments = inputs.build_args.clone();
         if let Some(epoch) = inputs.source_date_epoch {
@@ -60,7 +62,7 @@ impl<'e> World<'e> {
             inputs,
             bases,
             globals: globals::evaluate(dockerfile, inputs, &arguments)?,
-            defaults: globals::evaluate(dockerfile, inputs, &BTreeMap::new()).ok(),
+            lint,
             arguments,
             contexts: contexts.collect(),
         })

@@ -10,7 +10,7 @@ use super::{IgnoreError, regexp};
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
     /// Cleaned, without `!`.
-    text: String,
+    pub(super) text: String,
     /// `!`
     pub(super) exclusion: bool,
     test: Test,

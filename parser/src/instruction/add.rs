@@ -111,6 +111,7 @@ impl Add {
                 checksum: checksum.map(str::to_owned),
             });
         }
+        source.warn_if_ignored("Add", stage);
         let pattern = path::relative_to_root(text);
         let paths = vec![SourcePath {
             pattern,

@@ -5,6 +5,7 @@ use crate::code;
 use crate::diagnostic::Diagnostic;
 use crate::evaluate::StageBuilder;
 use crate::line::{Form, Line, Word};
+use crate::lint::secrets_used_in_arg_or_env;
 use crate::redact;
 
 /// `ARG name[=default] …`
@@ -43,6 +44,7 @@ impl Meaning for Arg {
     fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
         let mut history = Vec::with_capacity(self.arguments.len());
         for argument in &self.arguments {
+            secrets_used_in_arg_or_env::look_at(line, Self::NAME, &argument.name, stage);
             let value = stage.declare(line, argument)?;
             history.push(match value {
                 Some(value) => format!("{}={}", argument.name, redact::credentials(&value)),

@@ -5,6 +5,7 @@ use crate::diagnostic::Diagnostic;
 use crate::evaluate::{StageBuilder, go};
 use crate::flags;
 use crate::line::{Form, Line};
+use crate::lint::multiple_instructions_disallowed;
 
 /// `CMD ["executable", "argument"]` or `CMD command`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,7 @@ impl Meaning for Cmd {
     }
 
     fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+        multiple_instructions_disallowed::look_at(line, Self::NAME, stage);
         super::recommend_json(line, &self.command, stage);
         let argv = self.command.argv(&stage.shell());
         stage.record(format!("CMD {}", go::quote_list(&argv)));

@@ -79,7 +79,12 @@ impl Meaning for Copy {
             let paths = paths.collect();
             let from = match &self.from {
                 Some(from) => stage.source(&from.text, from.span)?,
-                None => stage.context(line.head_span()),
+                None => {
+                    for source in &expanded.sources {
+                        source.warn_if_ignored("Copy", stage);
+                    }
+                    stage.context(line.head_span())
+                }
             };
             sources.push(CopySource::Files { from, paths });
         }

@@ -5,6 +5,7 @@ use crate::diagnostic::Diagnostic;
 use crate::evaluate::{StageBuilder, go};
 use crate::flags;
 use crate::line::{Form, Line};
+use crate::lint::multiple_instructions_disallowed;
 
 /// `ENTRYPOINT ["executable", "argument"]` or `ENTRYPOINT command`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,7 @@ impl Meaning for Entrypoint {
     }
 
     fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+        multiple_instructions_disallowed::look_at(line, Self::NAME, stage);
         super::recommend_json(line, &self.command, stage);
         let argv = self.command.argv(&stage.shell());
         stage.record(format!("ENTRYPOINT {}", go::quote_list(&argv)));

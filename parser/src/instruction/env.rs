@@ -8,6 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::evaluate::StageBuilder;
 use crate::flags;
 use crate::line::{Arguments, Form, Line, Pair};
+use crate::lint::{legacy_key_value_format, secrets_used_in_arg_or_env};
 
 /// `ENV key=value …`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,9 +31,12 @@ impl Meaning for Env {
         })
     }
 
-    fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+    fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
         let mut history = "ENV".to_owned();
-        for (key, value) in expand(&self.pairs, stage)? {
+        let expanded = expand(&self.pairs, stage)?;
+        for (pair, (key, value)) in self.pairs.iter().zip(expanded) {
+            legacy_key_value_format::look_at(line, pair, stage);
+            secrets_used_in_arg_or_env::look_at(line, Self::NAME, &key, stage);
             // Writing to a String cannot fail.
             let _ = write!(history, " {key}={value}");
             stage.set_env(&key, &value);

@@ -64,18 +64,20 @@ impl Meaning for Expose {
     }
 }
 
+/// Only what has a port and a protocol is looked at.
 fn warn(spec: &str, word: &Word, stage: &mut StageBuilder<'_>) {
-    if spec.contains(':') {
+    let (before, port) = spec.rsplit_once(':').unwrap_or(("", spec));
+    let protocol = port.split_once('/').map_or("", |(_, protocol)| protocol);
+    if protocol != protocol.to_lowercase() {
+        let message =
+            format!("Defined protocol '{spec}' in EXPOSE instruction should be lowercase");
+        stage.warn_of_value(&evaluated::EXPOSE_PROTO_CASING, word.span, message);
+    }
+    if !before.is_empty() {
         let message = format!(
             "EXPOSE instruction should not define an IP address or host-port mapping, found '{spec}'"
         );
-        stage.warn(&evaluated::EXPOSE_INVALID_FORMAT, word.span, message);
-    }
-    let protocol = spec.split_once('/').map_or("", |(_, protocol)| protocol);
-    if protocol != protocol.to_lowercase() {
-        let message =
-            format!("Defined protocol '{protocol}' in EXPOSE instruction should be lowercase");
-        stage.warn(&evaluated::EXPOSE_PROTO_CASING, word.span, message);
+        stage.warn_of_value(&evaluated::EXPOSE_INVALID_FORMAT, word.span, message);
     }
 }
 

@@ -8,6 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::evaluate::StageBuilder;
 use crate::flags::{self, FlagSpec, Flags};
 use crate::line::{Form, Line};
+use crate::lint::multiple_instructions_disallowed;
 
 /// Docker's shortest duration, in nanoseconds.
 const MINIMUM: i64 = 1_000_000;
@@ -72,7 +73,8 @@ impl Meaning for HealthCheck {
         Ok(HealthCheck { check })
     }
 
-    fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+    fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+        multiple_instructions_disallowed::look_at(line, Self::NAME, stage);
         let check = &self.check;
         stage.record(format!(
             "HEALTHCHECK {{Test:[{}] Interval:{} Timeout:{} StartPeriod:{} StartInterval:{} Retries:{}}}",

@@ -7,6 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::evaluate::StageBuilder;
 use crate::flags;
 use crate::line::{Form, Line, Pair};
+use crate::lint::legacy_key_value_format;
 
 /// `LABEL key=value …`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,9 +29,11 @@ impl Meaning for Label {
         })
     }
 
-    fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+    fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
         let mut history = "LABEL".to_owned();
-        for (key, value) in env::expand(&self.pairs, stage)? {
+        let expanded = env::expand(&self.pairs, stage)?;
+        for (pair, (key, value)) in self.pairs.iter().zip(expanded) {
+            legacy_key_value_format::look_at(line, pair, stage);
             // Writing to a String cannot fail.
             let _ = write!(history, " {key}={value}");
             stage.config.labels.insert(key, value);

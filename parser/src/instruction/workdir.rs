@@ -2,7 +2,7 @@
 
 use super::{Meaning, exactly_one};
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::StageBuilder;
+use crate::evaluate::{StageBuilder, go};
 use crate::flags;
 use crate::graph::Op;
 use crate::line::{Form, Line, Word};
@@ -31,11 +31,12 @@ impl Meaning for Workdir {
 
     fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
         let written = stage.expand(&self.path)?;
-        if !stage.workdir_is_set && !written.starts_with('/') {
+        if !stage.workdir_is_set && !is_absolute(&written, stage) {
             let message = format!(
-                "Relative workdir {written:?} can have unexpected results if the base image changes"
+                "Relative workdir {} can have unexpected results if the base image changes",
+                go::quote(&written)
             );
-            stage.warn(&evaluated::WORKDIR_RELATIVE_PATH, line.span, message);
+            stage.warn_of_value(&evaluated::WORKDIR_RELATIVE_PATH, line.span, message);
         }
         stage.workdir_is_set = true;
         let path = path::join(&stage.config.working_dir, &written);
@@ -49,6 +50,15 @@ impl Meaning for Workdir {
         let base = stage.output;
         stage.change(line, Op::MakeDirectory { base, path, user }, history);
         Ok(())
+    }
+}
+
+/// On windows also with a drive and with backslashes.
+fn is_absolute(path: &str, stage: &StageBuilder<'_>) -> bool {
+    let on_drive = path.split_once(':').filter(|(drive, _)| drive.len() == 1);
+    match on_drive.map_or(path, |(_, below)| below) {
+        below if stage.is_windows() => below.starts_with(['/', '\\']),
+        _ => path.starts_with('/'),
     }
 }
 

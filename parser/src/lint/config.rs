@@ -84,31 +84,23 @@ impl Config {
         Ok(config)
     }
 
-    /// Drops warnings of rules that are skipped, or experimental and not asked for.
-    pub(crate) fn retain(&self, dockerfile: &Dockerfile, found: &mut Vec<Diagnostic>) {
-        found.retain(|warning| {
-            let own = comment_above(dockerfile, warning).unwrap_or_default();
-            let is_experimental = Rule::find(warning.code).is_some_and(|rule| rule.experimental);
-            // `skip=all` does not touch what somebody asked for by name.
-            let holds = |choice: fn(&Config) -> &Choice| {
-                choice(self).holds(warning.code) || choice(&own).holds(warning.code)
-            };
-            if is_experimental {
-                holds(|config| &config.experimental)
-            } else {
-                !holds(|config| &config.skip)
-            }
-        });
+    /// Whether a rule is asked, where these comments stand directly above what it is asked of.
+    pub(crate) fn asks(&self, rule: &Rule, comments: &[String]) -> bool {
+        let own = own(comments).unwrap_or_default();
+        let holds = |choice: fn(&Config) -> &Choice| {
+            choice(self).holds(rule.name) || choice(&own).holds(rule.name)
+        };
+        // `skip=all` does not touch what somebody asked for by name.
+        if rule.experimental {
+            holds(|config| &config.experimental)
+        } else {
+            !holds(|config| &config.skip)
+        }
     }
 
     /// The error that `error=true` makes of warnings.
-    pub fn violation(&self, dockerfile: &Dockerfile, found: &[Diagnostic]) -> Option<Diagnostic> {
-        let counts = |warning: &&Diagnostic| {
-            if Rule::find(warning.code).is_none() {
-                return false;
-            }
-            self.error || comment_above(dockerfile, warning).is_some_and(|own| own.error)
-        };
+    pub fn violation(&self, found: &[Diagnostic]) -> Option<Diagnostic> {
+        let counts = |warning: &&Diagnostic| self.error && Rule::find(warning.code).is_some();
         let mut counting = found.iter().filter(counts).peekable();
         let first = counting.peek()?.span;
         let rules: BTreeSet<&str> = counting.map(|warning| warning.code).collect();
@@ -120,14 +112,11 @@ impl Config {
     }
 }
 
-/// `# check=…` in the comments directly above the instruction of a warning. One that cannot be
-/// read is a comment like others.
-fn comment_above(dockerfile: &Dockerfile, warning: &Diagnostic) -> Option<Config> {
-    let lines = &dockerfile.lines;
-    let at = lines.binary_search_by_key(&warning.line, |line| line.first);
-    let mut comments = lines[at.ok()?].comments.iter();
+/// `# check=…` in comments. One that cannot be read is a comment like others; what stands behind a blank says why.
+fn own(comments: &[String]) -> Option<Config> {
+    let mut comments = comments.iter();
     let options = comments.find_map(|comment| comment.strip_prefix("check="))?;
-    Config::parse(options).ok()
+    Config::parse(options.split(' ').next()?).ok()
 }
 
 #[cfg(test)]
@@ -141,20 +130,23 @@ mod tests {
 
     #[test]
     fn rules_can_be_skipped() {
-        let source = "FROM x\nENV a b\nMAINTAINER m";
-        assert_eq!(
-            names(source),
-            ["LegacyKeyValueFormat", "MaintainerDeprecated"]
-        );
+        let source = "FROM x AS A\nMAINTAINER m";
+        assert_eq!(names(source), ["StageNameCasing", "MaintainerDeprecated"]);
         let skip = |what: &str| names(&format!("# check=skip={what};error=true\n{source}"));
-        assert_eq!(skip("LegacyKeyValueFormat, X"), ["MaintainerDeprecated"]);
+        assert_eq!(skip("StageNameCasing, X"), ["MaintainerDeprecated"]);
         assert!(skip("all").is_empty());
     }
 
     #[test]
     fn a_comment_speaks_for_its_instruction() {
-        let source = "FROM x\n# check=skip=LegacyKeyValueFormat\nENV a b\nENV c d";
+        let source = "FROM x\n# check=skip=MaintainerDeprecated\nMAINTAINER m\nMAINTAINER n";
         assert_eq!(names(source).len(), 1);
+    }
+
+    #[test]
+    fn what_is_asked_of_the_file_is_skipped_for_the_file_only() {
+        let source = "FROM x AS a\n# check=skip=all\nFROM x AS a\n# check=skip=all\nRUN a \\\n\n b";
+        assert_eq!(names(source), ["DuplicateStageName", "NoEmptyContinuation"]);
     }
 
     #[test]
@@ -178,30 +170,17 @@ mod tests {
 
     #[test]
     fn a_build_argument_replaces_the_directive() {
-        let parsed = crate::parse("# check=skip=all\nFROM x\nENV a b");
+        let parsed = crate::parse("# check=skip=all\nFROM x\nMAINTAINER m");
         let arguments = [(BUILD_ARGUMENT.to_owned(), "error=true".to_owned())];
         let config = Config::of(&parsed.dockerfile, &arguments.into()).unwrap();
         let found = crate::lint::check(&parsed.dockerfile, &config, None);
         assert_eq!(found.len(), 1);
-        let error = config.violation(&parsed.dockerfile, &found).unwrap();
+        let error = config.violation(&found).unwrap();
         assert_eq!(
             error.message,
-            "lint violation found for rules: LegacyKeyValueFormat"
+            "lint violation found for rules: MaintainerDeprecated"
         );
-        assert_eq!(
-            Config::default().violation(&parsed.dockerfile, &found),
-            None
-        );
-    }
-
-    #[test]
-    fn a_comment_makes_errors_of_its_instruction_only() {
-        let source = "FROM x\n# check=error=true\nENV a b\nMAINTAINER m";
-        let parsed = crate::parse(source);
-        let config = Config::default();
-        let found = crate::lint::check(&parsed.dockerfile, &config, None);
-        let error = config.violation(&parsed.dockerfile, &found).unwrap();
-        assert!(error.message.ends_with("rules: LegacyKeyValueFormat"));
+        assert_eq!(Config::default().violation(&found), None);
     }
 
     #[test]

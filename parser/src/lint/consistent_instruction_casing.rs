@@ -1,6 +1,6 @@
 //! All names of instructions in one case, that of the majority.
 
-use super::{Findings, Rule, Scope};
+use super::{Findings, Rule, When};
 use crate::ast::Dockerfile;
 use crate::line::Line;
 
@@ -9,7 +9,7 @@ pub(super) const RULE: Rule = Rule {
     slug: "consistent-instruction-casing",
     description: "All commands within the Dockerfile should use the same casing (either upper or lower)",
     experimental: false,
-    scope: Scope::File,
+    when: When::Stages,
     check: Some(check),
 };
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Findings, Rule, Scope};
+use super::{Findings, Rule, When};
 use crate::ast::Dockerfile;
 
 pub(super) const RULE: Rule = Rule {
@@ -10,7 +10,7 @@ pub(super) const RULE: Rule = Rule {
     slug: "duplicate-stage-name",
     description: "Stage names should be unique",
     experimental: false,
-    scope: Scope::File,
+    when: When::Stages,
     check: Some(check),
 };
 

@@ -1,17 +1,19 @@
 //! Rules that need values: evaluation asks them. Here are their names and texts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_oci::{Platform, Reference};
 
-use super::{Config, Rule, Scope};
+use super::{Config, Rule, When};
+use crate::ast::Dockerfile;
 use crate::diagnostic::{Diagnostic, Phase};
-use crate::graph::{CopySource, Op, StageGraph};
+use crate::evaluate::go;
 use crate::ignore::Matcher;
 use crate::line::Word;
+use crate::path;
 use crate::source::Span;
 use crate::suggest;
-use crate::words::Expansion;
+use crate::words::{self, Expansion, Style};
 
 macro_rules! rules {
     ($($constant:ident, $name:literal, $slug:literal, $description:literal;)*) => {
@@ -20,7 +22,7 @@ macro_rules! rules {
             slug: $slug,
             description: $description,
             experimental: false,
-            scope: Scope::Stage,
+            when: When::Values,
             check: None,
         };)*
     };
@@ -37,7 +39,7 @@ rules! {
         "FROM command must use declared ARGs";
     INVALID_DEFAULT_ARG_IN_FROM, "InvalidDefaultArgInFrom", "invalid-default-arg-in-from",
         "Default value for global ARG results in an empty or invalid base image name";
-    INVALID_BASE_IMAGE_PLATFORM, "InvalidBaseImagePlatform", "invalid-base-image-platform",
+    INVALID_BASE_IMAGE_PLATFORM, "InvalidBaseImagePlatform", "",
         "Base image platform does not match expected target platform";
     REDUNDANT_TARGET_PLATFORM, "RedundantTargetPlatform", "redundant-target-platform",
         "Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this is the default behavior";
@@ -51,18 +53,11 @@ rules! {
         "Attempting to Copy file that is excluded by .dockerignore";
 }
 
-/// A variable that no `ARG` and no `ENV` sets.
-pub(crate) fn undefined_var<'a>(
-    name: &str,
-    known: impl Iterator<Item = &'a str>,
-    span: Span,
-) -> Diagnostic {
+/// What to say of a variable that no `ARG` and no `ENV` sets. `known` have a value.
+pub(crate) fn undefined_var<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let near = suggest::nearest(name, known).map(|near| format!(" (did you mean ${near}?)"));
-    let message = format!(
-        "Usage of undefined variable '${name}'{}",
-        near.unwrap_or_default()
-    );
-    evaluated(&UNDEFINED_VAR, span, message)
+    let near = near.unwrap_or_default();
+    format!("Usage of undefined variable '${name}'{near}")
 }
 
 /// Variables of `FROM` that no global `ARG` declares.
@@ -96,7 +91,10 @@ pub(crate) fn platform_flag(
     if expansion.used.is_empty() && expansion.unset.is_empty() {
         let platform = Platform::parse(result).ok()?;
         let named = stage.contains(&platform.os) || stage.contains(&platform.architecture);
-        let message = format!("FROM --platform flag should not use constant value {result:?}");
+        let message = format!(
+            "FROM --platform flag should not use constant value {}",
+            go::quote(result)
+        );
         return (!named)
             .then(|| evaluated(&FROM_PLATFORM_FLAG_CONST_DISALLOWED, flag.span, message));
     }
@@ -111,13 +109,27 @@ pub(crate) fn platform_flag(
         .then(|| evaluated(&REDUNDANT_TARGET_PLATFORM, flag.span, message))
 }
 
-/// A base that is none when no `--build-arg` is given.
-pub(crate) fn default_base(written: &str, result: &str, span: Span) -> Option<Diagnostic> {
-    let message =
-        format!("Default value for ARG {written} results in empty or invalid base image name");
-    Reference::parse(result)
-        .is_err()
-        .then(|| evaluated(&INVALID_DEFAULT_ARG_IN_FROM, span, message))
+/// Bases that are none when no `--build-arg` is given. `defaults` are the global variables then.
+pub(crate) fn default_bases(
+    dockerfile: &Dockerfile,
+    defaults: &BTreeMap<String, String>,
+    config: &Config,
+) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let images = dockerfile.stages.iter().map(|stage| &stage.from.image);
+    for image in images.filter(|_| config.asks(&INVALID_DEFAULT_ARG_IN_FROM, &[])) {
+        let Ok(base) = words::expand(&image.text, Style::new(dockerfile.escape), defaults) else {
+            break;
+        };
+        if Reference::parse(&base.text).is_err() {
+            let written = &image.text;
+            let message = format!(
+                "Default value for ARG {written} results in empty or invalid base image name"
+            );
+            found.push(evaluated(&INVALID_DEFAULT_ARG_IN_FROM, image.span, message));
+        }
+    }
+    found
 }
 
 /// An image for another platform than was asked for.
@@ -133,53 +145,21 @@ pub(crate) fn base_platform(
     let message = format!(
         "Base image {image} was pulled with platform {:?}, expected {:?} for current build",
         actual.normalized().to_string(),
-        expected.to_string()
+        expected.normalized().to_string()
     );
     (!same && !silent).then(|| evaluated(&INVALID_BASE_IMAGE_PLATFORM, span, message))
 }
 
-/// `CopyIgnoredFile`: sources of the main context that its `.dockerignore` leaves out. With `!`
-/// patterns nothing can be said.
-pub fn ignored_sources(
-    dockerfile: &crate::Dockerfile,
-    graph: &StageGraph,
-    ignore: &Matcher,
-    config: &Config,
-) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
-    if ignore.has_exclusions() {
-        return found;
-    }
-    for node in &graph.nodes {
-        let Op::Copy(copy) = &node.op else {
-            continue;
-        };
-        for source in &copy.sources {
-            let CopySource::Files { from, paths } = source else {
-                continue;
-            };
-            if !matches!(graph.node(*from).op, Op::Context { name: None }) {
-                continue;
-            }
-            for path in paths.iter().filter(|path| !path.pattern.is_empty()) {
-                if ignore.ignored(&path.pattern).unwrap_or(false) {
-                    let verb = if copy.is_add { "Add" } else { "Copy" };
-                    let message = format!(
-                        "Attempting to {verb} file {:?} that is excluded by .dockerignore",
-                        path.pattern
-                    );
-                    let warning =
-                        evaluated(&COPY_IGNORED_FILE, node.span.unwrap_or_default(), message);
-                    found.push(Diagnostic {
-                        line: node.line,
-                        ..warning
-                    });
-                }
-            }
-        }
-    }
-    config.retain(dockerfile, &mut found);
-    found
+/// What to say of a source of the main context that its `.dockerignore` leaves out. With `!` patterns nothing can be said.
+pub(crate) fn ignored_source(verb: &str, source: &str, ignore: &Matcher) -> Option<String> {
+    let source = path::clean(source);
+    // The root is no path that a pattern leaves out, unless it leaves out all that is in it.
+    let is_root = matches!(source.as_str(), "." | "/");
+    let counts = !ignore.has_exclusions() && (!is_root || ignore.ignores_all());
+    let is_ignored = counts && ignore.ignored(&source).unwrap_or(false);
+    let source = go::quote(&source);
+    is_ignored
+        .then(|| format!("Attempting to {verb} file {source} that is excluded by .dockerignore"))
 }
 
 fn evaluated(rule: &Rule, span: Span, message: String) -> Diagnostic {
@@ -192,14 +172,7 @@ fn evaluated(rule: &Rule, span: Span, message: String) -> Diagnostic {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::{build_arg, evaluated as graph, no_arguments};
-
-    fn warnings(source: &str) -> Vec<(&'static str, String)> {
-        let found = graph(source, no_arguments()).warnings.into_iter();
-        found
-            .map(|warning| (warning.code, warning.message))
-            .collect()
-    }
+    use crate::tests::{build_arg, evaluated as graph, warnings};
 
     #[test]
     fn shell_forms_of_commands() {
@@ -277,17 +250,30 @@ mod tests {
 
     #[test]
     fn sources_that_are_ignored() {
-        let source = "FROM scratch\nCOPY a b/c . /x/\nADD d /x/\n";
-        let parsed = crate::parse(source);
-        let graph = graph(source, no_arguments());
-        let found = |patterns: &[&str]| {
+        let found = |patterns: &[&str], source: &str| {
             let matcher = Matcher::new(patterns).unwrap();
-            ignored_sources(&parsed.dockerfile, &graph, &matcher, &Config::default())
-                .into_iter()
-                .map(|found| found.line)
-                .collect::<Vec<_>>()
+            ignored_source("Copy", source, &matcher)
         };
-        assert_eq!(found(&["b", "d"]), [2, 3]);
-        assert!(found(&["b", "!c"]).is_empty());
+        let message = |source: &str| {
+            Some(format!(
+                "Attempting to Copy file {source:?} that is excluded by .dockerignore"
+            ))
+        };
+        assert_eq!(found(&["b", "d"], "b/c"), message("b/c"));
+        assert_eq!(found(&["b", "d"], "./d/"), message("d"));
+        assert_eq!(found(&["b", "d"], "a"), None);
+        assert_eq!(found(&["b", "!c"], "b"), None);
+    }
+
+    #[test]
+    fn the_root_is_ignored_only_with_all_that_is_in_it() {
+        for pattern in ["*", "**", "**/*"] {
+            let matcher = Matcher::new([pattern]).unwrap();
+            assert!(ignored_source("Add", "./", &matcher).is_some(), "{pattern}");
+        }
+        for pattern in [".*", "a", "*.txt", "?"] {
+            let matcher = Matcher::new([pattern]).unwrap();
+            assert_eq!(ignored_source("Add", ".", &matcher), None, "{pattern}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! `FROM x as y`: both keywords in the same case.
 
-use super::{Findings, Rule, Scope};
+use super::{Findings, Rule, When, from_lines};
 use crate::ast::Dockerfile;
 
 pub(super) const RULE: Rule = Rule {
@@ -8,23 +8,23 @@ pub(super) const RULE: Rule = Rule {
     slug: "from-as-casing",
     description: "The 'as' keyword should match the case of the 'from' keyword",
     experimental: false,
-    scope: Scope::File,
+    when: When::Instruction,
     check: Some(check),
 };
 
 fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
-    for stage in &dockerfile.stages {
-        let line = &dockerfile.lines[stage.line];
+    for line in from_lines(dockerfile) {
         let from = &line.name.text;
-        let [_, keyword, _] = line.words() else {
+        let [_, keyword, _, ..] = line.words() else {
             continue;
         };
-        let expected = if from.chars().all(char::is_lowercase) {
-            "as"
+        let matches = if *from == from.to_lowercase() {
+            keyword.text == keyword.text.to_lowercase()
         } else {
-            "AS"
+            // A name in mixed case has a rule of its own.
+            *from != from.to_uppercase() || keyword.text == keyword.text.to_uppercase()
         };
-        if keyword.text != expected {
+        if !matches {
             let message = format!(
                 "'{}' and '{from}' keywords' casing do not match",
                 keyword.text
@@ -45,5 +45,18 @@ mod tests {
             warnings("FROM x as a")[0].1,
             "'as' and 'FROM' keywords' casing do not match"
         );
+        assert_eq!(
+            warnings("from x As a")[0].1,
+            "'As' and 'from' keywords' casing do not match"
+        );
+    }
+
+    #[test]
+    fn a_name_in_mixed_case_matches_any() {
+        for keyword in ["as", "AS", "aS"] {
+            let found = warnings(&format!("From x {keyword} a"));
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert_eq!(found[0].0, "ConsistentInstructionCasing");
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! A comment directly above an argument or stage describes it: `# name what it is`.
 
-use super::{Findings, Rule, Scope};
+use super::{Findings, Rule, When};
 use crate::ast::Dockerfile;
-use crate::instruction::Argument;
+use crate::instruction::{Arg, Argument, Instruction};
 use crate::line::Line;
 
 pub(super) const RULE: Rule = Rule {
@@ -12,18 +12,26 @@ pub(super) const RULE: Rule = Rule {
         <description>`. If this is not intended to be a description comment, add an empty line or comment \
         between the instruction and the comment.",
     experimental: true,
-    scope: Scope::File,
+    when: When::Instruction,
     check: Some(check),
 };
 
 fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
+    let mut arguments = |line: usize, arg: &Arg| {
+        let names: Vec<&str> = arg.arguments.iter().map(name).collect();
+        describe(&dockerfile.lines[line], "ARG", &names, findings);
+    };
+    for global in &dockerfile.globals {
+        arguments(global.line, &global.arg);
+    }
+    for statement in dockerfile.stages.iter().flat_map(|stage| &stage.statements) {
+        if let Instruction::Arg(arg) = &statement.instruction {
+            arguments(statement.line, arg);
+        }
+    }
     for stage in &dockerfile.stages {
         let names: Vec<&str> = stage.from.name.as_deref().into_iter().collect();
         describe(&dockerfile.lines[stage.line], "FROM", &names, findings);
-    }
-    for global in &dockerfile.globals {
-        let names: Vec<&str> = global.arg.arguments.iter().map(name).collect();
-        describe(&dockerfile.lines[global.line], "ARG", &names, findings);
     }
 }
 
@@ -57,6 +65,13 @@ mod tests {
         assert_eq!(
             found[0].1,
             "Comment for FROM should follow the format: `# a <description>`"
+        );
+        let source = "# check=experimental=all\nFROM x\n# no\nARG A B\n# B what\nARG A B";
+        let found = warnings(source);
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            found[0].1,
+            "Comment for ARG should follow the format: `# <arg_key> <description>`"
         );
     }
 }

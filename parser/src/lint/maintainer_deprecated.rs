@@ -1,6 +1,6 @@
 //! `MAINTAINER`.
 
-use super::{Findings, Rule, Scope};
+use super::{Findings, Rule, When};
 use crate::ast::Dockerfile;
 
 pub(super) const RULE: Rule = Rule {
@@ -8,7 +8,7 @@ pub(super) const RULE: Rule = Rule {
     slug: "maintainer-deprecated",
     description: "The MAINTAINER instruction is deprecated, use a label instead to define an image author",
     experimental: false,
-    scope: Scope::File,
+    when: When::Instruction,
     check: Some(check),
 };
 

@@ -1,7 +1,7 @@
 //! `CMD`, `ENTRYPOINT` and `HEALTHCHECK` count once a stage: all but the last are for nothing.
 
-use super::{Findings, Rule, Scope};
-use crate::ast::Dockerfile;
+use super::{Rule, When};
+use crate::evaluate::StageBuilder;
 use crate::line::Line;
 
 pub(super) const RULE: Rule = Rule {
@@ -9,43 +9,30 @@ pub(super) const RULE: Rule = Rule {
     slug: "multiple-instructions-disallowed",
     description: "Multiple instructions of the same type should not be used in the same stage",
     experimental: false,
-    scope: Scope::Stage,
-    check: Some(check),
+    when: When::Values,
+    check: None,
 };
 
-fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
-    for stage in &dockerfile.stages {
-        let lines = stage
-            .statements
-            .iter()
-            .map(|statement| &dockerfile.lines[statement.line]);
-        for name in ["CMD", "ENTRYPOINT", "HEALTHCHECK"] {
-            let same = lines
-                .clone()
-                .filter(|line| line.name.text.eq_ignore_ascii_case(name));
-            let mut same: Vec<&Line> = same.collect();
-            same.pop();
-            for line in same {
-                let message = format!(
-                    "Multiple {} instructions should not be used in the same stage because only the \
-                     last one will be used",
-                    line.name.text
-                );
-                findings.add(&RULE, line, line.span, message);
-            }
-        }
+/// Looks at an instruction that counts once, of which `kind` is the name in upper case. The one before it is for nothing.
+pub(crate) fn look_at(line: &Line, kind: &'static str, stage: &mut StageBuilder<'_>) {
+    if let Some(before) = stage.use_once(kind, line.span) {
+        let message = format!(
+            "Multiple {} instructions should not be used in the same stage because only the last one will be used",
+            line.name.text
+        );
+        stage.warn(&RULE, before, message);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::lint::tests::warnings;
+    use crate::tests::warnings;
 
     #[test]
     fn stages_count_alone() {
-        assert!(warnings("FROM x\nCMD [\"a\"]\nFROM x\nCMD [\"b\"]").is_empty());
+        assert!(warnings("FROM scratch\nCMD [\"a\"]\nFROM scratch\nCMD [\"b\"]").is_empty());
         assert_eq!(
-            warnings("FROM x\nCMD [\"a\"]\nHEALTHCHECK NONE\nCMD [\"b\"]\nCMD [\"c\"]").len(),
+            warnings("FROM scratch\nCMD [\"a\"]\nHEALTHCHECK NONE\nCMD [\"b\"]\nCMD [\"c\"]").len(),
             2
         );
     }

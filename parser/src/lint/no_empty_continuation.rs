@@ -1,6 +1,7 @@
-//! An empty line inside a continued instruction.
+//! An empty line inside a continued instruction. The mark is there; the line that is told is the instruction's last one, as
+//! BuildKit counts.
 
-use super::{Findings, Rule, Scope};
+use super::{Findings, Rule, When};
 use crate::ast::Dockerfile;
 
 pub(super) const RULE: Rule = Rule {
@@ -8,14 +9,16 @@ pub(super) const RULE: Rule = Rule {
     slug: "no-empty-continuation",
     description: "Empty continuation lines will become errors in a future release",
     experimental: false,
-    scope: Scope::File,
+    when: When::Lines,
     check: Some(check),
 };
 
 fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
     for line in &dockerfile.lines {
-        if let Some(span) = line.empty_continuation {
-            findings.add(&RULE, line, span, "Empty continuation line".to_owned());
+        if let Some(empty) = line.empty_continuation {
+            let mut found = RULE.warning(empty.span, "Empty continuation line");
+            found.line = empty.last;
+            findings.push(found);
         }
     }
 }

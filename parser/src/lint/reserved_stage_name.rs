@@ -1,6 +1,6 @@
 //! Stages that hide what a word means.
 
-use super::{Findings, Rule, Scope};
+use super::{Findings, Rule, When};
 use crate::ast::Dockerfile;
 
 pub(super) const RULE: Rule = Rule {
@@ -8,7 +8,7 @@ pub(super) const RULE: Rule = Rule {
     slug: "reserved-stage-name",
     description: "Reserved words should not be used as stage names",
     experimental: false,
-    scope: Scope::File,
+    when: When::Stages,
     check: Some(check),
 };
 

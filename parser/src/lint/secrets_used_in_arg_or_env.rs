@@ -1,16 +1,16 @@
 //! Names that sound like secrets: `ARG` and `ENV` stay in the image's history.
 
-use super::{Findings, Rule, Scope};
-use crate::ast::Dockerfile;
-use crate::instruction::Instruction;
+use super::{Rule, When};
+use crate::evaluate::{StageBuilder, go};
+use crate::line::Line;
 
 pub(super) const RULE: Rule = Rule {
     name: "SecretsUsedInArgOrEnv",
     slug: "secrets-used-in-arg-or-env",
     description: "Sensitive data should not be used in the ARG or ENV commands",
     experimental: false,
-    scope: Scope::Stage,
-    check: Some(check),
+    when: When::Values,
+    check: None,
 };
 
 /// Words between underscores that make a name suspicious.
@@ -30,28 +30,13 @@ const SECRET: [&str; 10] = [
 /// Words that make it harmless again.
 const HARMLESS: [&str; 3] = ["public", "file", "version"];
 
-fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
-    for statement in dockerfile.stages.iter().flat_map(|stage| &stage.statements) {
-        let line = &dockerfile.lines[statement.line];
-        let (kind, names): (_, Vec<&str>) = match &statement.instruction {
-            Instruction::Arg(arg) => (
-                "ARG",
-                arg.arguments
-                    .iter()
-                    .map(|argument| argument.name.as_str())
-                    .collect(),
-            ),
-            Instruction::Env(env) => (
-                "ENV",
-                env.pairs.iter().map(|pair| pair.key.as_str()).collect(),
-            ),
-            _ => continue,
-        };
-        for name in names.into_iter().filter(|name| is_secret(name)) {
-            let message =
-                format!("Do not use ARG or ENV instructions for sensitive data ({kind} {name:?})");
-            findings.add(&RULE, line, line.span, message);
-        }
+/// Looks at the name of a variable; `kind` is `ARG` or `ENV`.
+pub(crate) fn look_at(line: &Line, kind: &str, name: &str, stage: &mut StageBuilder<'_>) {
+    if is_secret(name) {
+        let name = go::quote(name);
+        let message =
+            format!("Do not use ARG or ENV instructions for sensitive data ({kind} {name})");
+        stage.warn(&RULE, line.span, message);
     }
 }
 
@@ -66,14 +51,14 @@ fn is_secret(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lint::tests::warnings;
+    use crate::tests::warnings;
 
     #[test]
     fn words_of_names() {
         assert!(is_secret("GITHUB_TOKEN") && is_secret("api_Key") && is_secret("AUTH"));
         assert!(!is_secret("MONKEY") && !is_secret("PUBLIC_KEY") && !is_secret("TOKENS"));
         assert_eq!(
-            warnings("FROM x\nARG A PASSWORD=1\nENV DB_SECRET=x").len(),
+            warnings("FROM scratch\nARG A PASSWORD=1\nENV DB_SECRET=x").len(),
             2
         );
     }

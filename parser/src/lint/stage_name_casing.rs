@@ -1,6 +1,6 @@
 //! `FROM x AS Name`: names of stages are lower case, whatever is written.
 
-use super::{Findings, Rule, Scope};
+use super::{Findings, Rule, When, from_lines};
 use crate::ast::Dockerfile;
 
 pub(super) const RULE: Rule = Rule {
@@ -8,13 +8,12 @@ pub(super) const RULE: Rule = Rule {
     slug: "stage-name-casing",
     description: "Stage names should be lowercase",
     experimental: false,
-    scope: Scope::File,
+    when: When::Instruction,
     check: Some(check),
 };
 
 fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
-    for stage in &dockerfile.stages {
-        let line = &dockerfile.lines[stage.line];
+    for line in from_lines(dockerfile) {
         if let [_, _, name] = line.words()
             && name.text != name.text.to_lowercase()
         {

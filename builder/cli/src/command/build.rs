@@ -64,14 +64,15 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let result = open(&session, &mut options, std::io::stdin())
         .and_then(|()| preprocess(&mut options, flags))
         .and_then(|()| build(&session, &options));
+    let findings = session.findings.clone();
     // with its way to registries the store would go on sending events
     let store = session.store.without_source();
     drop(session);
     // The renderer ends when the last sender is gone; if it panicked, the build is still what counts.
     let _ = renderer.join();
+    failures::warnings(&options, &findings.all(), log.progress, &log.sink);
     let mut built = result.map_err(|error| failures::failure(&options, error, &watch))?;
     add_names(&mut built, &options);
-    failures::warnings(&options, &built.warnings, log.progress, &log.sink);
     flags.finished(&built)?;
     flags.logfile.check(&log)?;
     if let Err(error) = store.settle() {

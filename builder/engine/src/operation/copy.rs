@@ -243,7 +243,7 @@ fn tell(
             shown(path)
         ),
     );
-    execution.findings.add(Diagnostic {
+    execution.session.found_by_step(&Diagnostic {
         line: node.line,
         phase: Phase::Execute,
         help: (!copy.destination.ends_with('/')).then(|| {

@@ -23,7 +23,7 @@ pub(crate) fn tell_unknown(execution: &Execution<'_>, node: &Node, owner: &Owner
         let message = format!("{unknown}; the files are root's");
         let warning =
             Diagnostic::warning(code::UNKNOWN_OWNER, node.span.unwrap_or_default(), message);
-        execution.findings.add(Diagnostic {
+        execution.session.found_by_step(&Diagnostic {
             line: node.line,
             phase: Phase::Execute,
             help: Some("add the name before, or write the number".to_owned()),

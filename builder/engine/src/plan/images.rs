@@ -2,6 +2,7 @@
 //! files, and of contexts.
 
 use super::wanted;
+use crate::check;
 use crate::emulation;
 use crate::failure::{BuildError, MissingImage};
 use crate::options::{BuildOptions, ContextSource};
@@ -11,10 +12,12 @@ use crate::session::Session;
 use crate::source::image;
 use kiln_cache::StoredImage;
 use kiln_oci::{Compression, Descriptor, Digest, Manifest, Platform};
-use kiln_parser::Dockerfile;
+use kiln_parser::diagnostic::Diagnostic;
 use kiln_parser::graph::{Node, NodeId, Op, StageGraph};
+use kiln_parser::ignore::Matcher;
 use kiln_parser::inputs::{Bases, Evaluation, ImageRequest, Inputs, NamedContext};
 use kiln_parser::source::Span;
+use kiln_parser::{Dockerfile, lint};
 use std::collections::BTreeMap;
 
 /// One for each platform that is built.
@@ -23,43 +26,91 @@ pub(super) type Graphs = Vec<(Platform, StageGraph)>;
 /// By reference and platform.
 pub(super) type Images = BTreeMap<(String, Platform), StoredImage>;
 
-/// Parses, and evaluates for each platform until every base image is known.
+/// Parses, and evaluates for each platform until every base image is known. Rules are told of for the first one, as BuildKit
+/// does it: what they find is nearly always the same.
 pub(super) fn evaluate(
     session: &Session,
     options: &BuildOptions,
-) -> Result<(Dockerfile, Graphs, Images), BuildError> {
-    let parsed = kiln_parser::parse(&options.dockerfile.text);
-    if parsed.has_errors() {
-        return Err(BuildError::Dockerfile(parsed.errors));
-    }
+) -> Result<(Graphs, Images), BuildError> {
+    let dockerfile = check::parse_and_tell(session, options)?;
+    let ignore = check::ignore(options)?;
     let (mut bases, mut images) = (Bases::default(), Images::new());
-    let mut graphs = Vec::new();
+    let mut graphs = Graphs::new();
     for platform in &options.platforms {
         let inputs = Inputs {
             platform: platform.clone(),
+            ignore: ignore.clone(),
             ..inputs(options)
         };
-        let graph = loop {
-            match kiln_parser::evaluate(&parsed.dockerfile, &inputs, &bases)
-                .map_err(BuildError::Dockerfile)?
-            {
-                Evaluation::Graph(mut graph) => {
-                    let wanted = wanted_of(&graph);
-                    policy::graph(options, &mut graph, &wanted)?;
-                    break *graph;
-                }
-                Evaluation::Needs(requests) => {
-                    resolve(session, options, &requests, &mut bases, &mut images)?;
-                }
-            }
+        let mut warnings = Vec::new();
+        let rounds = Rounds {
+            session,
+            options,
+            dockerfile: &dockerfile,
+            inputs: &inputs,
         };
+        let evaluated = rounds.evaluate(&mut bases, &mut images, &mut warnings);
+        if graphs.is_empty() {
+            check::judge(session, options, &dockerfile, warnings, evaluated.is_ok())?;
+        } else {
+            tell_platforms(session, &warnings);
+        }
+        let graph = evaluated?;
         let missing = graph_images(session, options, &graph, &mut images)?;
         if !missing.is_empty() {
             return Err(BuildError::MissingImages(missing));
         }
         graphs.push((platform.clone(), graph));
     }
-    Ok((parsed.dockerfile, graphs, images))
+    Ok((graphs, images))
+}
+
+/// That a base is for another platform is worth a line for each platform.
+fn tell_platforms(session: &Session, warnings: &[Diagnostic]) {
+    let mut found = warnings.iter();
+    while let Some(found) = found.find(|found| found.code == lint::INVALID_BASE_IMAGE_PLATFORM) {
+        session.events.warn(found.message.clone());
+    }
+}
+
+/// The evaluation for one platform.
+struct Rounds<'r> {
+    session: &'r Session,
+    options: &'r BuildOptions,
+    dockerfile: &'r Dockerfile,
+    inputs: &'r Inputs,
+}
+
+impl Rounds<'_> {
+    /// What rules find goes to `warnings`, also when this fails.
+    fn evaluate(
+        &self,
+        bases: &mut Bases,
+        images: &mut Images,
+        warnings: &mut Vec<Diagnostic>,
+    ) -> Result<StageGraph, BuildError> {
+        let &Rounds {
+            session,
+            options,
+            dockerfile,
+            inputs,
+        } = self;
+        loop {
+            match kiln_parser::evaluate_with(dockerfile, inputs, bases, warnings)
+                .map_err(BuildError::Dockerfile)?
+            {
+                Evaluation::Graph(mut graph) => {
+                    *warnings = std::mem::take(&mut graph.warnings);
+                    let wanted = wanted_of(&graph);
+                    policy::graph(options, &mut graph, &wanted)?;
+                    return Ok(*graph);
+                }
+                Evaluation::Needs(requests) => {
+                    resolve(session, options, &requests, bases, images)?;
+                }
+            }
+        }
+    }
 }
 
 /// What the parser needs of the options, for the first platform.
@@ -91,6 +142,7 @@ pub(crate) fn inputs(options: &BuildOptions) -> Inputs {
         network: options.network,
         source_date_epoch: options.source_date_epoch,
         allow: options.allow.clone(),
+        ignore: Matcher::default(),
     }
 }
 

@@ -3,11 +3,11 @@
 use kiln_oci::{ImageConfig, Platform, RuntimeConfig};
 
 use super::StageBuilder;
+use crate::evaluate::base;
 use crate::evaluate::environment::ImageEnv;
 use crate::evaluate::nodes::Origin;
 use crate::evaluate::plan::Base;
 use crate::graph::{CopyOp, CopySource, NodeId, Op, SourcePath, Unpack};
-use crate::lint::evaluated;
 use crate::source::Span;
 
 /// The `PATH` of images that have none.
@@ -77,19 +77,11 @@ impl StageBuilder<'_> {
             self.base_image = Some(config.clone());
             self.spend(config.to_bytes().len());
         }
-        let has_layers = config.is_none_or(|config| {
-            !config.rootfs.diff_ids.is_empty()
-                || config.history.iter().any(|step| !step.empty_layer)
-        });
-        let actual = config.map(ImageConfig::platform);
-        if let Some(actual) = &actual {
-            self.take_platform(actual);
+        let has_layers = config.is_none_or(base::has_layers);
+        if let Some(actual) = config.map(ImageConfig::platform) {
+            self.platform = base::platform(self.world, self.plan, self.index, &actual);
         }
         self.output = if has_layers {
-            let from = self.base_span();
-            let warning =
-                |actual| evaluated::base_platform(reference, &self.platform, &actual, from);
-            self.warnings.extend(actual.and_then(warning));
             self.base_source(Op::Image {
                 reference: reference.to_owned(),
                 platform: asked,
@@ -97,23 +89,6 @@ impl StageBuilder<'_> {
         } else {
             self.base_source(Op::Scratch)
         };
-    }
-
-    /// Nobody named a platform, and the base is for another one that runs here: it is that of the stage (BuildKit's
-    /// `autoDetectPlatform`).
-    fn take_platform(&mut self, base: &Platform) {
-        let inputs = self.world.inputs;
-        let from = &self.world.dockerfile.stages[self.index].from;
-        if inputs.platform_is_given || from.platform.is_some() {
-            return;
-        }
-        let is_same =
-            |other: &&Platform| (&other.os, &other.architecture) == (&base.os, &base.architecture);
-        if !is_same(&&self.platform)
-            && let Some(other) = inputs.runnable.iter().find(is_same)
-        {
-            self.platform = other.clone();
-        }
     }
 
     /// What an image of this stage says that it is for: what the user named, else what its base says. Where both are of one
@@ -184,12 +159,7 @@ impl StageBuilder<'_> {
             Op::Context { name: Some(name) } => format!("load context {name}"),
             _ => "FROM scratch".to_owned(),
         };
-        let span = if self.is_trigger {
-            self.base_span()
-        } else {
-            span
-        };
-        self.titled_source(op, span, title)
+        self.titled_source(op, self.place(span), title)
     }
 
     fn titled_source(&mut self, op: Op, span: Span, title: String) -> NodeId {

@@ -10,6 +10,7 @@ use crate::flags::{self, FlagSpec, Flags};
 use crate::graph::{CopyOp, CopySource, Unpack};
 use crate::heredoc::{self, Heredoc};
 use crate::line::{Line, Word};
+use crate::lint::evaluated;
 use crate::path;
 use crate::redact;
 use crate::source::Span;
@@ -58,6 +59,16 @@ pub struct Transfer {
 pub(crate) struct Expanded {
     pub text: String,
     pub span: Span,
+}
+
+impl Expanded {
+    /// Warns of a source of the main context that its `.dockerignore` leaves out.
+    pub(crate) fn warn_if_ignored(&self, verb: &str, stage: &mut StageBuilder<'_>) {
+        let ignore = &stage.world.inputs.ignore;
+        if let Some(message) = evaluated::ignored_source(verb, &self.text, ignore) {
+            stage.warn_of_value(&evaluated::COPY_IGNORED_FILE, self.span, message);
+        }
+    }
 }
 
 /// A transfer after expansion.

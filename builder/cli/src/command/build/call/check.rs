@@ -8,7 +8,7 @@ use crate::diagnostics;
 use crate::failure::{Failure, Kind};
 use kiln_engine::{chain_of_causes, check};
 use kiln_parser::check::Report;
-use kiln_parser::diagnostic::Diagnostic;
+use kiln_parser::diagnostic::{Diagnostic, Phase};
 use kiln_parser::lint::Rule;
 use serde_json::{Value, json};
 
@@ -97,8 +97,11 @@ fn as_json(call: &Call<'_>, report: &Report) -> Value {
     let error = report.errors.first().or(report.violation.as_ref());
     if let Some(error) = error {
         answer["buildError"] = json!({
-            "message": error.message,
-            "location": places.of_span(error.span),
+            "message": message(error),
+            "location": match error.line {
+                0 => places.of_span(error.span),
+                line => places.of_line(line),
+            },
         });
     }
     answer
@@ -111,6 +114,18 @@ fn warning(places: &Places<'_>, found: &Diagnostic) -> Value {
         "description": rule.map_or("", |rule| rule.description),
         "url": rule.map_or(String::new(), Rule::url),
         "detail": found.message,
-        "location": places.of_span(found.span),
+        "location": places.of_line(found.line),
     })
+}
+
+/// An error in BuildKit's words.
+fn message(error: &Diagnostic) -> String {
+    let near = error.help.as_deref();
+    let near = near.filter(|help| help.starts_with("did you mean"));
+    let near = near.map_or(String::new(), |near| format!(" ({near})"));
+    let place = match error.phase {
+        Phase::Semantic => format!("dockerfile parse error on line {}: ", error.line),
+        _ => String::new(),
+    };
+    format!("{place}{}{near}", error.message)
 }

@@ -34,17 +34,28 @@ impl<'a> Places<'a> {
             .instructions
             .partition_point(|&(begins, _)| begins <= first);
         let own = after.checked_sub(1).map(|at| self.instructions[at]);
-        let (start, end) = match own {
-            Some(own) if last <= own.1 => own,
-            _ => (first, last),
-        };
-        json!({"ranges": [{"start": {"line": start}, "end": {"line": end}}]})
+        match own {
+            Some(own) if last <= own.1 => range(own),
+            _ => range((first, last)),
+        }
+    }
+
+    /// The instruction that begins at a line; the line, if none does.
+    pub(super) fn of_line(&self, line: u32) -> Value {
+        let at = self
+            .instructions
+            .binary_search_by_key(&line, |&(begins, _)| begins);
+        range(at.map_or((line, line), |at| self.instructions[at]))
     }
 
     /// The text, as it stands in `sources`.
     pub(super) fn source(&self) -> String {
         STANDARD.encode(self.text)
     }
+}
+
+fn range((start, end): (u32, u32)) -> Value {
+    json!({"ranges": [{"start": {"line": start}, "end": {"line": end}}]})
 }
 
 #[cfg(test)]
