@@ -14,6 +14,7 @@
 
 mod support;
 
+mod accepted;
 mod archive_damage;
 mod archive_lazy;
 mod archive_options;
