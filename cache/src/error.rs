@@ -32,6 +32,22 @@ pub enum StoreError {
         /// SQLite's error.
         source: rusqlite::Error,
     },
+    /// The database is damaged, empty or gone. What it described may still be there.
+    #[error("the store's database {} cannot be read: {problem}. {blobs} blobs of images and layers are still there", path.display())]
+    DatabaseLost {
+        /// The database file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// Files that it described.
+        blobs: usize,
+    },
+    /// Other processes use the store, and what was asked for needs it alone.
+    #[error("the store {} is in use by other processes", path.display())]
+    InUse {
+        /// The store.
+        path: PathBuf,
+    },
     /// The folder holds something else than a store.
     #[error("{} is not empty and is no kiln store", path.display())]
     NotAStore {

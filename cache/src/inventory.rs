@@ -2,32 +2,16 @@
 //!
 //! Read by prune, df and fsck. Judges nothing.
 
+mod files;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::DirEntry;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use kiln_oci::Digest;
 use rusqlite::Connection;
 
 use crate::store::database::{digest, optional_digest, unsigned};
-use crate::{Store, StoreError};
 
-/// Files of the store under their final names.
-#[derive(Debug, Default)]
-pub(crate) struct Files {
-    /// Blobs and their sizes.
-    pub(crate) blobs: BTreeMap<Digest, u64>,
-    /// Indexes of layers and their sizes.
-    pub(crate) indexes: BTreeMap<Digest, u64>,
-    /// Views of all id maps.
-    pub(crate) views: BTreeMap<(String, Digest), PathBuf>,
-    /// Stat indexes: path, size, last change in seconds since 1970.
-    pub(crate) contexts: Vec<(PathBuf, u64, i64)>,
-    /// What has no name that kiln gives.
-    pub(crate) unknown: Vec<PathBuf>,
-}
+pub(crate) use files::{Files, list};
 
 /// A row of the table `layers`.
 #[derive(Clone, Debug)]
@@ -41,9 +25,11 @@ pub(crate) struct LayerRow {
 }
 
 /// A row of the table `views`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ViewRow {
     pub(crate) size: u64,
+    /// The boot that made it.
+    pub(crate) boot: String,
     pub(crate) used: i64,
 }
 
@@ -187,13 +173,15 @@ impl Rows {
         })?;
         rows.layers = found.collect::<rusqlite::Result<_>>()?;
         rows.read_forms(connection)?;
-        let mut views = connection.prepare("SELECT id_map, diff_id, size, used FROM views")?;
+        let mut views =
+            connection.prepare("SELECT id_map, diff_id, size, boot, used FROM views")?;
         let found = views.query_map([], |row| {
             Ok((
                 (row.get(0)?, digest(row, 1)?),
                 ViewRow {
                     size: unsigned(row.get(2)?),
-                    used: row.get(3)?,
+                    boot: row.get(3)?,
+                    used: row.get(4)?,
                 },
             ))
         })?;
@@ -290,74 +278,4 @@ fn read_images(
         }
     }
     Ok(images)
-}
-
-impl Store {
-    /// Lists the files of the store.
-    pub(crate) fn files(&self) -> Result<Files, StoreError> {
-        let mut files = Files::default();
-        for shard in list(&self.root().join("blobs/sha256"))? {
-            for blob in list(&shard.path())? {
-                match name_digest(&blob, "") {
-                    Some(digest) => drop(files.blobs.insert(digest, size(&blob)?)),
-                    None => files.unknown.push(blob.path()),
-                }
-            }
-        }
-        for index in list(&self.root().join("layers"))? {
-            match name_digest(&index, ".idx") {
-                Some(digest) => drop(files.indexes.insert(digest, size(&index)?)),
-                None => files.unknown.push(index.path()),
-            }
-        }
-        for map in list(&self.root().join("views"))? {
-            let id_map = map.file_name().to_string_lossy().into_owned();
-            for view in list(&map.path())? {
-                match name_digest(&view, "") {
-                    Some(digest) => drop(files.views.insert((id_map.clone(), digest), view.path())),
-                    None => files.unknown.push(view.path()),
-                }
-            }
-        }
-        for context in list(&self.root().join("contexts"))? {
-            let stat = context
-                .metadata()
-                .map_err(|source| StoreError::io("look at", &context.path(), source))?;
-            let changed = stat
-                .modified()
-                .ok()
-                .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-                .unwrap_or_default();
-            files.contexts.push((
-                context.path(),
-                stat.len(),
-                i64::try_from(changed.as_secs()).unwrap_or(0),
-            ));
-        }
-        files.contexts.sort();
-        Ok(files)
-    }
-}
-
-/// Entries of a folder; what vanishes meanwhile was not there.
-pub(crate) fn list(folder: &Path) -> Result<Vec<DirEntry>, StoreError> {
-    let failed = |source| StoreError::io("read", folder, source);
-    match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(failed(error)),
-        Ok(entries) => entries.collect::<io::Result<_>>().map_err(failed),
-    }
-}
-
-fn name_digest(entry: &DirEntry, suffix: &str) -> Option<Digest> {
-    let name = entry.file_name();
-    Digest::from_hex(name.to_str()?.strip_suffix(suffix)?).ok()
-}
-
-fn size(entry: &DirEntry) -> Result<u64, StoreError> {
-    match entry.metadata() {
-        Ok(stat) => Ok(stat.len()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        Err(source) => Err(StoreError::io("look at", &entry.path(), source)),
-    }
 }

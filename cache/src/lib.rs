@@ -57,6 +57,7 @@ mod listing;
 pub mod memo;
 pub mod path;
 pub mod prune;
+pub mod rebuild;
 pub mod record;
 pub mod shared;
 pub mod store;

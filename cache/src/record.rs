@@ -65,7 +65,8 @@ impl Store {
         };
         self.pin(&[diff_id])?;
         self.touch(Thing::Layer, &diff_id);
-        Ok(self.has_blob(&diff_id)? || self.is_offered(&diff_id)?)
+        // what a power cut has torn is no result
+        Ok(self.verify_blob(&diff_id)? || self.is_offered(&diff_id)?)
     }
 
     /// Writes a record; one with the same key is replaced.

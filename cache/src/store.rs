@@ -7,6 +7,7 @@ pub(crate) mod database;
 pub(crate) mod layers;
 pub(crate) mod lease;
 pub(crate) mod lock;
+pub(crate) mod open;
 pub(crate) mod sink;
 #[cfg(test)]
 mod tests;
@@ -14,9 +15,7 @@ mod trash;
 pub(crate) mod used;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -29,29 +28,6 @@ use crate::store::used::Used;
 use crate::{BlobSource, LayerIndex, StoreError};
 
 pub use crate::store::lock::KeyLock;
-
-/// The first line of the version file.
-const VERSION: &str = "kiln store 1\n";
-/// What a store's folder may hold while it is being made; anything else is somebody's data.
-const FOLDERS: [&str; 8] = [
-    "blobs/sha256",
-    "layers",
-    "views",
-    "contexts",
-    "mounts",
-    "locks",
-    "leases",
-    "trash",
-];
-/// File systems whose locks do not reach other machines, or not reliably (linux/magic.h, smb2).
-const NETWORK: [(u64, &str); 6] = [
-    (0x6969, "NFS"),
-    (0x517b, "SMB"),
-    (0xff53_4d42, "CIFS"),
-    (0xfe53_4d42, "SMB"),
-    (0x5346_414f, "AFS"),
-    (0x0102_1997, "9p"),
-];
 
 /// How to open a store. Everything that the environment knows is given here.
 #[derive(Clone, Debug)]
@@ -102,14 +78,11 @@ impl Store {
     /// # Errors
     /// The folder is not a store, of another version or owner, or on a file system without reliable locks.
     pub fn open(options: OpenOptions) -> Result<Self, StoreError> {
-        let root = options.root.clone();
-        match check_version(&root) {
-            Err(StoreError::NotAStore { .. }) if !options.read_only => make(&root)?,
-            outcome => outcome?,
-        }
-        check_owner(&root)?;
-        check_filesystem(&root)?;
-        let database = Database::open(&root.join("kiln.db"), options.read_only)?;
+        let stat = open::prepare(&options.root, options.read_only)?;
+        let database = Database::open(&options.root.join(open::DATABASE), options.read_only)?;
+        // a store that was copied, or is on a disk that was taken out, was not written by this boot where it is now
+        let boot_id = format!("{}-{:x}", options.boot_id, stat.dev());
+        let options = OpenOptions { boot_id, ..options };
         let inner = Inner {
             options,
             database,
@@ -192,96 +165,5 @@ impl Drop for Inner {
         if std::fs::remove_dir(&lease.dir).is_err() {
             let _ = std::fs::rename(&lease.dir, self.options.root.join("trash").join(&lease.id));
         }
-    }
-}
-
-/// `NotAStore` when there is nothing yet, or something else.
-fn check_version(root: &Path) -> Result<(), StoreError> {
-    let path = root.join("version");
-    match std::fs::read_to_string(&path) {
-        Ok(text) if text == VERSION => Ok(()),
-        Ok(text) => Err(StoreError::Version {
-            path: root.to_owned(),
-            found: crate::path::display(text.trim().as_bytes()),
-            known: VERSION.trim(),
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::NotAStore {
-            path: root.to_owned(),
-        }),
-        Err(source) => Err(StoreError::io("read", &path, source)),
-    }
-}
-
-/// Makes the folders and the database; the version file comes last. Processes that try at once take turns.
-fn make(root: &Path) -> Result<(), StoreError> {
-    let failed = |path: &Path, source| StoreError::io("make", path, source);
-    folder(root).map_err(|source| failed(root, source))?;
-    check_filesystem(root)?;
-    check_owner(root)?;
-    let turn = File::open(root)
-        .and_then(|directory| directory.lock().map(|()| directory))
-        .map_err(|source| failed(root, source))?;
-    match check_version(root) {
-        Err(StoreError::NotAStore { .. }) => {}
-        outcome => return outcome,
-    }
-    for entry in std::fs::read_dir(root).map_err(|source| failed(root, source))? {
-        let name = entry.map_err(|source| failed(root, source))?.file_name();
-        let ours = |known: &str| known.split('/').next().is_some_and(|first| name == first);
-        let ours = FOLDERS.iter().any(|known| ours(known))
-            || name.to_string_lossy().starts_with("kiln.db")
-            || name == "version.new";
-        if !ours {
-            return Err(StoreError::NotAStore {
-                path: root.to_owned(),
-            });
-        }
-    }
-    for name in FOLDERS {
-        let path = root.join(name);
-        folder(&path).map_err(|source| failed(&path, source))?;
-    }
-    Database::open(&root.join("kiln.db"), false)?;
-    let (new, version) = (root.join("version.new"), root.join("version"));
-    std::fs::write(&new, VERSION)
-        .and_then(|()| std::fs::rename(&new, &version))
-        .map_err(|source| failed(&version, source))?;
-    drop(turn);
-    Ok(())
-}
-
-fn folder(path: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-}
-
-fn check_owner(root: &Path) -> Result<(), StoreError> {
-    let owner = std::fs::metadata(root)
-        .map_err(|source| StoreError::io("look at", root, source))?
-        .uid();
-    let uid = rustix::process::geteuid().as_raw();
-    if owner != uid {
-        return Err(StoreError::Owner {
-            path: root.to_owned(),
-            owner,
-            uid,
-        });
-    }
-    Ok(())
-}
-
-fn check_filesystem(root: &Path) -> Result<(), StoreError> {
-    let stat =
-        rustix::fs::statfs(root).map_err(|errno| StoreError::io("look at", root, errno.into()))?;
-    // the field is signed or 32 bits wide on some architectures
-    let magic = u64::try_from(i128::from(stat.f_type) & 0xffff_ffff).unwrap_or(0);
-    match NETWORK.iter().find(|(known, _)| *known == magic) {
-        Some((_, filesystem)) => Err(StoreError::NetworkFilesystem {
-            path: root.to_owned(),
-            filesystem,
-        }),
-        None => Ok(()),
     }
 }

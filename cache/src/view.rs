@@ -13,7 +13,6 @@ use kiln_oci::Digest;
 use rusqlite::OptionalExtension;
 
 use crate::beneath::open_root;
-use crate::store::blobs::rename_into;
 use crate::store::database::signed;
 use crate::store::lock::lock_file;
 use crate::store::used::Thing;
@@ -179,8 +178,7 @@ impl Store {
     fn install_view(&self, made: &Path, diff_id: &Digest, size: u64) -> Result<(), StoreError> {
         let path = self.view_path(diff_id);
         self.to_trash(&path)?;
-        rename_into(made, &path)
-            .map_err(|source| StoreError::io("make the view", &path, source))?;
+        self.put_in_place(made, &path)?;
         let options = &self.inner.options;
         let upsert = "INSERT INTO views (id_map, diff_id, size, boot, used) VALUES (?1, ?2, ?3, ?4, ?5) \
                       ON CONFLICT DO UPDATE SET size = ?3, boot = ?4, used = ?5";

@@ -167,6 +167,10 @@ impl From<StoreError> for Failure {
             StoreError::Version { .. } => {
                 failure.hint("use the kiln that made it, or another folder with --store DIR")
             }
+            StoreError::DatabaseLost { .. } => failure.hint(
+                "`kiln fsck --repair` makes a new database of what is left: images come back by ID; names, and results of steps, are lost",
+            ),
+            StoreError::InUse { .. } => failure.hint("wait until other kilns have ended"),
             StoreError::Missing { .. } | StoreError::Damaged { .. } => failure
                 .hint("`kiln fsck --repair` drops what is damaged; the next build makes it again"),
             _ => failure,

@@ -44,6 +44,29 @@ pub fn file<T>(
     Ok(written)
 }
 
+/// Writes a small file about a result. It is whole, and on the disk before anybody is told; one that says the same already only gets
+/// a new time, so that a build that changed nothing waits for no disk. What a link leads to, what is no file (a pipe), and what
+/// cannot be replaced (a mount) is written in place.
+///
+/// # Errors
+/// It cannot be written.
+pub fn report(path: &Path, text: &str) -> io::Result<()> {
+    let is_replaceable = path.symlink_metadata().map_or(true, |stat| stat.is_file());
+    if !is_replaceable {
+        return std::fs::write(path, text);
+    }
+    if std::fs::read(path).is_ok_and(|old| old == text.as_bytes()) {
+        let old = File::options().write(true).open(path)?;
+        return old.set_modified(std::time::SystemTime::now());
+    }
+    let replaced = temporary(path).and_then(|mut new| {
+        new.write_all(text.as_bytes())?;
+        new.persist(path, 0o666 & !umask())?;
+        sync_folder(path)
+    });
+    replaced.or_else(|_| std::fs::write(path, text))
+}
+
 /// Makes a folder that must not be there, or be empty, by filling one beside it and renaming that.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use crate::environment::{self, Globals};
 use crate::failure::Failure;
 use crate::network;
-use kiln_cache::{OpenOptions, Store};
+use kiln_cache::{OpenOptions, Store, StoreError};
 use kiln_engine::cancel::Cancel;
 use kiln_engine::event::Events;
 use kiln_engine::remote::Remote;
@@ -17,11 +17,24 @@ use std::time::SystemTime;
 /// # Errors
 /// When the namespaces cannot be entered or the store cannot be opened.
 pub fn open(globals: &Globals, events: Events, cancel: Cancel) -> Result<Session, Failure> {
+    open_by(globals, events, cancel, Store::open)
+}
+
+/// The same with another way to open the store.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_by(
+    globals: &Globals,
+    events: Events,
+    cancel: Cancel,
+    open_store: impl FnOnce(OpenOptions) -> Result<Store, StoreError>,
+) -> Result<Session, Failure> {
     let remote = network::remote(globals, &events, &cancel)?;
     let disabled = globals.disabled()?;
     let root = globals.store()?;
     let entered = enter(EnterOptions { disabled })?;
-    let store = Store::open(OpenOptions {
+    let store = open_store(OpenOptions {
         rootless: entered.rootless,
         single_id: entered.ids.is_single(),
         ..options(root, entered.ids.key())

@@ -288,7 +288,13 @@ fn a_lost_index_is_found_and_dropped() {
     std::fs::remove_file(store.blob_path(&index)).unwrap();
     assert_eq!(
         store.fsck(true).unwrap(),
-        [crate::fsck::Finding::BrokenImage(index)]
+        [
+            crate::fsck::Finding::MissingBlob(index),
+            crate::fsck::Finding::BrokenImage(
+                index,
+                vec![reference("app").with_default_tag().to_string()]
+            ),
+        ]
     );
     assert!(store.fsck(false).unwrap().is_empty());
     assert!(store.images().unwrap()[0].references.is_empty());

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::{AtFlags, FileType, Stat, major, minor, readlinkat, statat};
 
@@ -53,6 +54,12 @@ impl UpperDir {
         let root = beneath::open_root(path)
             .map_err(|source| read_error("open", path.as_os_str().as_encoded_bytes(), source))?;
         Ok(Self { root, last: None })
+    }
+
+    /// Whether a directory with this state is the one that was opened.
+    pub(crate) fn is_at(&self, stat: &std::fs::Metadata) -> bool {
+        let opened = rustix::fs::fstat(&self.root);
+        opened.is_ok_and(|opened| (opened.st_dev, opened.st_ino) == (stat.dev(), stat.ino()))
     }
 
     /// Everything in it, sorted by path; the root first.

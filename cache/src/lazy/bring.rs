@@ -297,8 +297,6 @@ impl Store {
     /// The file that a blob is downloaded to, once nobody else does.
     fn part(&self, digest: &Digest) -> Result<Part, StoreError> {
         let folder = self.parts();
-        std::fs::create_dir_all(&folder)
-            .map_err(|source| StoreError::io("make", &folder, source))?;
         let turn = self.turn(&Digest::of(format!("part {digest}").as_bytes()))?;
         Ok(Part {
             path: folder.join(digest.hex()),

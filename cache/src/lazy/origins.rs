@@ -86,14 +86,14 @@ impl Store {
 
     /// Whether something that an image needs is here or can be brought: manifest, config, a layer's blob or tar.
     pub(crate) fn is_within_reach(&self, digest: &Digest) -> Result<bool, StoreError> {
-        if self.has_blob(digest)? {
+        if self.verify_blob(digest)? {
             return Ok(true);
         }
         if self.remote_blob(digest)?.is_some() {
             return Ok(true);
         }
         for blob in self.blobs_of_layer(digest)? {
-            if blob != *digest && (self.has_blob(&blob)? || self.remote_blob(&blob)?.is_some()) {
+            if blob != *digest && (self.verify_blob(&blob)? || self.remote_blob(&blob)?.is_some()) {
                 return Ok(true);
             }
         }

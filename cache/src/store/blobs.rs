@@ -122,7 +122,7 @@ impl Store {
         }
         let failed = |source| StoreError::io("store", &target, source);
         std::fs::set_permissions(&finished.path, Permissions::from_mode(0o444)).map_err(failed)?;
-        rename_into(&finished.path, &target).map_err(failed)?;
+        self.put_in_place(&finished.path, &target)?;
         let upsert = "INSERT INTO blobs (digest, size, boot, synced) VALUES (?1, ?2, ?3, 0) \
                       ON CONFLICT DO UPDATE SET size = ?2, boot = ?3, synced = 0";
         let row = (
@@ -152,8 +152,8 @@ impl Store {
         if whole {
             self.trust(*digest);
         } else if !self.inner.options.read_only {
-            self.to_trash(&self.blob_path(digest))?;
             self.forget_blob(digest)?;
+            self.to_trash(&self.blob_path(digest))?;
         }
         Ok(whole)
     }
@@ -251,19 +251,6 @@ pub(crate) fn check_blob(
         });
     }
     Ok(())
-}
-
-/// Renames, and makes the folder of the target first where it is missing.
-pub(crate) fn rename_into(from: &Path, to: &Path) -> io::Result<()> {
-    match std::fs::rename(from, to) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if let Some(folder) = to.parent() {
-                std::fs::create_dir_all(folder)?;
-            }
-            std::fs::rename(from, to)
-        }
-        outcome => outcome,
-    }
 }
 
 /// sha256 of a file.

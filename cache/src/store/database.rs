@@ -16,7 +16,10 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, TransactionBehavior};
 
 use crate::StoreError;
+use crate::store::open::private;
 
+/// What this kiln understands, for whoever meets a newer schema.
+const KNOWN_SCHEMA: &str = "an older one";
 /// How long a writer waits for another process's transaction; those take milliseconds.
 const BUSY: Duration = Duration::from_secs(60);
 
@@ -102,26 +105,75 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Opens the database and makes its tables if they are not there. The caller holds the lock of a store being made.
+    /// Opens a database, and takes the steps of the schema that it lacks.
     pub(crate) fn open(path: &Path, read_only: bool) -> Result<Self, StoreError> {
-        let failed = |source| failure(path, source);
-        let connection = connect(path, read_only).map_err(failed)?;
-        let database = Self {
+        let database = Self::connected(path, read_only)?;
+        match database.version()? {
+            0 => Err(lost(path, "it is empty".to_owned())),
+            version if version == SCHEMA.len() => Ok(database),
+            version if version < SCHEMA.len() && !read_only => {
+                database.upgrade().map(|()| database)
+            }
+            version => Err(StoreError::Version {
+                path: path.to_owned(),
+                found: format!("schema {version}"),
+                known: KNOWN_SCHEMA,
+            }),
+        }
+    }
+
+    /// Makes the database of a store that is being made, durably; one that is there stays. The caller has the turn. One that is
+    /// lost is made anew only where nothing is left that it could have described.
+    pub(crate) fn make(path: &Path) -> Result<(), StoreError> {
+        let is_lost =
+            |error: &StoreError| matches!(error, StoreError::DatabaseLost { blobs: 0, .. });
+        match Self::open(path, false) {
+            Err(error) if is_lost(&error) => {}
+            outcome => return outcome.map(drop),
+        }
+        Self::make_anew(path)
+    }
+
+    /// Makes an empty one, durably, whatever there was.
+    pub(crate) fn make_anew(path: &Path) -> Result<(), StoreError> {
+        for end in ["-wal", "-shm", "-journal"] {
+            // of a database that is no more
+            let _ = std::fs::remove_file(beside(path, end));
+        }
+        private(path).map_err(|source| StoreError::io("make", path, source))?;
+        let database = Self::connected(path, false)?;
+        database.upgrade()?;
+        // closing it empties its log, with all syncs
+        drop(database);
+        let synced = std::fs::File::open(path).and_then(|file| file.sync_all());
+        synced.map_err(|source| StoreError::io("sync", path, source))
+    }
+
+    fn connected(path: &Path, read_only: bool) -> Result<Self, StoreError> {
+        let connection = connect(path, read_only).map_err(|source| failure(path, source))?;
+        Ok(Self {
             connection: Mutex::new(connection),
             path: path.to_owned(),
             wrote: AtomicBool::new(false),
-        };
-        let version = database.read(|connection| {
+        })
+    }
+
+    /// How many steps of the schema it has taken.
+    fn version(&self) -> Result<usize, StoreError> {
+        let version = self.read(|connection| {
             connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
         })?;
-        match usize::try_from(version) {
-            Ok(version) if version == SCHEMA.len() => Ok(database),
-            Ok(version) if version < SCHEMA.len() && !read_only => {
-                database.upgrade().map(|()| database)
-            }
-            _ => Err(StoreError::Damaged {
-                what: format!("its schema, version {version}"),
-            }),
+        Ok(usize::try_from(version).unwrap_or(usize::MAX))
+    }
+
+    /// Looks at every page and every index of the database.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        let verdict: String = self.read(|connection| {
+            connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+        })?;
+        match verdict.as_str() {
+            "ok" => Ok(()),
+            _ => Err(lost(&self.path, verdict)),
         }
     }
 
@@ -193,7 +245,8 @@ impl Database {
             .map_err(|source| self.failed(source))
     }
 
-    /// A transaction whose body also does what can fail outside SQLite.
+    /// A transaction whose body also does what can fail outside SQLite. Durable on return: these decide what is removed, and a
+    /// reference must be gone for good before the thing is.
     pub(crate) fn write_with<T>(
         &self,
         body: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
@@ -203,11 +256,34 @@ impl Database {
             .connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        let set = |connection: &Connection, level: &str| {
+            let set = connection.pragma_update(None, "synchronous", level);
+            set.map_err(|source| self.failed(source))
+        };
+        set(&connection, "FULL")?;
+        let outcome = self.transact_with(&mut connection, body);
+        set(&connection, "NORMAL")?;
+        outcome
+    }
+
+    fn transact_with<T>(
+        &self,
+        connection: &mut Connection,
+        body: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
         let transaction = begun.map_err(|source| self.failed(source))?;
         let value = body(&transaction)?;
         transaction.commit().map_err(|source| self.failed(source))?;
         Ok(value)
+    }
+
+    /// Reads several things as of one moment.
+    pub(crate) fn snapshot<T>(
+        &self,
+        body: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.read(|connection| body(&*connection.unchecked_transaction()?))
     }
 
     /// Closing the last connection empties the log into the database, which takes two syncs: not worth it when nothing but
@@ -233,11 +309,34 @@ fn failure(path: &Path, source: rusqlite::Error) -> StoreError {
             path: path.parent().unwrap_or(&path).to_owned(),
         },
         Some(ErrorCode::DiskFull) => StoreError::NoSpace { path },
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            lost(&path, source.to_string())
+        }
+        Some(ErrorCode::CannotOpen) if !path.is_file() => lost(&path, "it is not there".to_owned()),
         Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) if is_nearly_full(&path) => {
             StoreError::NoSpace { path }
         }
         _ => StoreError::Database { path, source },
     }
+}
+
+/// A database that cannot be read, and what is left without it.
+fn lost(path: &Path, problem: String) -> StoreError {
+    let blobs = path.with_file_name("blobs/sha256");
+    let shards = std::fs::read_dir(blobs).into_iter().flatten().flatten();
+    let blobs = shards.flat_map(|shard| std::fs::read_dir(shard.path()).into_iter().flatten());
+    StoreError::DatabaseLost {
+        path: path.to_owned(),
+        problem,
+        blobs: blobs.count(),
+    }
+}
+
+/// The name of a file that SQLite keeps beside a database.
+pub(crate) fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
 }
 
 /// Whether there is less room than SQLite needs for a page of its shared memory and some of its log.
@@ -264,7 +363,7 @@ fn connect(path: &Path, read_only: bool) -> rusqlite::Result<Connection> {
         let flags = flags | OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
         return Connection::open_with_flags(immutable_uri(path), flags);
     }
-    let flags = flags | OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let flags = flags | OpenFlags::SQLITE_OPEN_READ_WRITE;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;

@@ -7,7 +7,6 @@ use kiln_oci::Digest;
 use rusqlite::OptionalExtension;
 
 use crate::layer::codec;
-use crate::store::blobs::rename_into;
 use crate::store::database::{optional_digest, signed, unsigned};
 use crate::store::sink::Finished;
 use crate::store::used::Thing;
@@ -74,12 +73,14 @@ impl Store {
         bytes: &[u8],
     ) -> Result<(), StoreError> {
         let scratch = self.lease()?.scratch("file");
-        let written = std::fs::write(&scratch, bytes).and_then(|()| rename_into(&scratch, target));
-        written.map_err(|source| {
+        let written = std::fs::write(&scratch, bytes);
+        let written = written.map_err(|source| StoreError::io("write", target, source));
+        let placed = written.and_then(|()| self.put_in_place(&scratch, target));
+        if placed.is_err() {
             // the lease's scratch goes as a whole if this fails
             let _ = std::fs::remove_file(&scratch);
-            StoreError::io("write", target, source)
-        })
+        }
+        placed
     }
 
     /// A layer whose tar is whole; it is pinned for the life of this process. One that is only described is brought first.

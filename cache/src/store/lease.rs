@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kiln_oci::Digest;
 use rusqlite::Transaction;
 
+use crate::inventory::list;
 use crate::store::lock::{LockedFile, is_locked, lock_file};
 use crate::{Store, StoreError};
 
@@ -82,6 +83,8 @@ impl Store {
             return Ok(lease.clone());
         }
         let leases = self.leases();
+        // whatever is missing of a store that somebody has tidied up
+        crate::store::open::folders(self.root())?;
         self.collect_dead_leases()?;
         let lease = Lease::take(&leases)
             .map_err(|source| StoreError::io("make a lease in", &leases, source))?;
@@ -118,15 +121,9 @@ impl Store {
 
     /// Names of all leases, living or dead, sorted.
     pub(crate) fn lease_ids(&self) -> Result<Vec<String>, StoreError> {
-        let leases = self.leases();
-        let failed = |source| StoreError::io("read", &leases, source);
         let mut ids = std::collections::BTreeSet::new();
-        for entry in std::fs::read_dir(&leases).map_err(failed)? {
-            let name = entry
-                .map_err(failed)?
-                .file_name()
-                .to_string_lossy()
-                .into_owned();
+        for entry in list(&self.leases())? {
+            let name = entry.file_name().to_string_lossy().into_owned();
             ids.insert(name.strip_suffix(".lock").unwrap_or(&name).to_owned());
         }
         Ok(ids.into_iter().collect())

@@ -28,12 +28,14 @@ impl Drop for LockedFile {
 /// Locks the file at `path`, which is made if it does not exist. Waits if `wait`, else `None` when somebody else holds it.
 pub(crate) fn lock_file(path: &Path, wait: bool) -> io::Result<Option<LockedFile>> {
     loop {
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(path)?;
+        let file = match open(path) {
+            // no lock of ours: it is nobody's
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                std::fs::remove_dir_all(path)?;
+                continue;
+            }
+            opened => opened?,
+        };
         if wait {
             file.lock()?;
         } else if let Err(error) = file.try_lock() {
@@ -49,6 +51,12 @@ pub(crate) fn lock_file(path: &Path, wait: bool) -> io::Result<Option<LockedFile
             }));
         }
     }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    let options = options.create(true).truncate(false).read(true).write(true);
+    options.open(path)
 }
 
 /// Whether somebody holds the lock at `path`, without making it.

@@ -38,6 +38,24 @@ impl Store {
         }
     }
 
+    /// Renames to a final name. A folder that is missing on the way is made; what stands there and cannot be replaced by a rename (a
+    /// folder in the place of a file, a file in the place of a folder) goes to the trash.
+    pub(crate) fn put_in_place(&self, from: &Path, to: &Path) -> Result<(), StoreError> {
+        let failed = |source| StoreError::io("store", to, source);
+        let folder = to.parent().unwrap_or(to);
+        let in_the_way = match std::fs::rename(from, to).map_err(|error| (error.kind(), error)) {
+            Ok(()) => return Ok(()),
+            Err((io::ErrorKind::NotFound, _)) => None,
+            Err((io::ErrorKind::IsADirectory | io::ErrorKind::DirectoryNotEmpty, _)) => Some(to),
+            Err((io::ErrorKind::NotADirectory, _)) if folder.is_dir() => Some(to),
+            Err((io::ErrorKind::NotADirectory, _)) => Some(folder),
+            Err((_, error)) => return Err(failed(error)),
+        };
+        in_the_way.map_or(Ok(()), |path| self.to_trash(path))?;
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        std::fs::rename(from, to).map_err(failed)
+    }
+
     /// Empties the trash. Several processes may do it at once.
     pub(crate) fn empty_trash(&self) -> Result<(), StoreError> {
         let path = self.trash();

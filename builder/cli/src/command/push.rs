@@ -153,6 +153,6 @@ fn all_tags(globals: &Globals, of: &Reference) -> Result<Vec<Reference>, Failure
 }
 
 fn write(file: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(file, text)
+    crate::output::report(file, text)
         .map_err(|error| Failure::new(Kind::Environment, format!("{}: {error}", file.display())))
 }

@@ -245,7 +245,8 @@ fn folder(path: &Path, saving: &Saving, blobs: &Blobs<'_>) -> Result<(), ExportE
     std::fs::rename(temporary.path(), path).map_err(ExportError::io("replace", path))?;
     // it has another name now
     let _ = temporary.keep();
-    Ok(())
+    let synced = std::fs::File::open(parent).and_then(|folder| folder.sync_all());
+    synced.map_err(ExportError::io("sync", parent))
 }
 
 /// Whether a folder holds an OCI layout and nothing else; not when it is empty or missing. Any other is refused: somebody's files never

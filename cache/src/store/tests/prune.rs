@@ -1,11 +1,10 @@
-//! Prune, df and fsck.
+//! Prune and df.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kiln_oci::{Digest, Reference};
 
-use crate::fsck::Finding;
 use crate::image::tests::put;
 use crate::tests::{NOW, file, options, store, write_layer};
 use crate::{Chain, Layer, OpenOptions, Record, Store};
@@ -146,37 +145,4 @@ fn within_the_budget_nothing_goes() {
     drop(store);
     let report = reopen(dir.path()).prune(Some(10_000_000)).unwrap();
     assert_eq!((report.freed, report.layers), (0, 0));
-}
-
-#[test]
-fn damage_is_found_and_mended() {
-    let (dir, store) = store();
-    let (good, torn, indexless) = (
-        layer(&store, "good"),
-        layer(&store, "torn"),
-        layer(&store, "indexless"),
-    );
-    let image = put(&store, &[&good, &torn]);
-    store
-        .tag(&Reference::parse("app").unwrap(), &image)
-        .unwrap();
-    let key = record(&store, "run", &torn, 5);
-    drop(store);
-    std::fs::remove_file(&torn.tar).unwrap();
-    std::fs::write(&torn.tar, "rubbish").unwrap();
-    let store = reopen(dir.path());
-    std::fs::write(store.index_path(&indexless.diff_id()), "rubbish").unwrap();
-    std::fs::write(store.root().join("layers/stray"), "").unwrap();
-    let findings = store.fsck(true).unwrap();
-    let mut expected = [
-        Finding::CorruptBlob(torn.diff_id()),
-        Finding::MissingBlob(torn.diff_id()),
-        Finding::BadIndex(indexless.diff_id()),
-        Finding::Unknown(store.root().join("layers/stray")),
-        Finding::DanglingRecord(key),
-        Finding::BrokenImage(image),
-    ];
-    expected.sort();
-    assert_eq!(findings, expected);
-    assert_eq!(store.fsck(false).unwrap(), []);
 }

@@ -2,6 +2,7 @@
 
 use super::Flag;
 use crate::failure::{Failure, Kind};
+use crate::output;
 use kiln_engine::Built;
 use std::path::PathBuf;
 
@@ -17,7 +18,7 @@ impl Flag for DigestFile {
         let Some(file) = &self.digest_file else {
             return Ok(());
         };
-        std::fs::write(file, built.manifest.to_string()).map_err(|error| {
+        output::report(file, &built.manifest.to_string()).map_err(|error| {
             let message = format!("--digest-file {}: {error}", file.display());
             Failure::new(Kind::Environment, message)
         })

@@ -3,6 +3,7 @@
 
 use super::Flag;
 use crate::failure::{Failure, Kind};
+use crate::output;
 use kiln_engine::Built;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -31,7 +32,7 @@ impl Flag for MetadataFile {
             made.insert("image.name".to_owned(), json!(built.names.join(",")));
         }
         let text = format!("{:#}\n", Value::Object(made));
-        std::fs::write(file, text).map_err(|error| {
+        output::report(file, &text).map_err(|error| {
             let message = format!("--metadata-file {}: {error}", file.display());
             Failure::new(Kind::Environment, message)
         })

@@ -3,6 +3,7 @@
 use super::Flag;
 use crate::command::progress::Shown;
 use crate::failure::{Failure, Kind};
+use crate::output;
 use crate::render::Progress;
 use crate::table;
 use kiln_engine::Built;
@@ -27,7 +28,7 @@ impl Show {
 impl Flag for Show {
     fn finished(&self, built: &Built) -> Result<(), Failure> {
         if let Some(file) = &self.iidfile {
-            std::fs::write(file, built.id.to_string()).map_err(|error| {
+            output::report(file, &built.id.to_string()).map_err(|error| {
                 Failure::new(
                     Kind::Environment,
                     format!("--iidfile {}: {error}", file.display()),

@@ -1,0 +1,70 @@
+//! Whether a view shows what its layer says.
+//!
+//! A view may hold more: one that was a RUN's upper also has what overlayfs copied up and nobody changed. Owners are as the id
+//! map has them and times are no part of what a step depends on; neither is compared.
+
+use std::io::{self, Read};
+
+use crate::layer::upper::{UpperDir, UpperEntry, UpperKind};
+use crate::{CommitError, ContentDigest, ContentHasher, Entry, EntryKind, Tree};
+
+/// What cannot be read for lack of rights, because the view was made for another id map, is taken as it should be.
+pub(super) fn is_like(view: &mut UpperDir, tree: &Tree) -> bool {
+    is_denied(view.walk()).map_or_else(
+        |denied| denied,
+        |found| tree.entries().iter().all(|entry| has(view, &found, entry)),
+    )
+}
+
+/// The value, else whether the reason for which there is none is a lack of rights.
+fn is_denied<T>(outcome: Result<T, CommitError>) -> Result<T, bool> {
+    outcome.map_err(|error| {
+        matches!(error, CommitError::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    })
+}
+
+fn has(view: &mut UpperDir, found: &[UpperEntry], entry: &Entry) -> bool {
+    let is_device = matches!(entry.kind, EntryKind::Char { .. } | EntryKind::Block { .. });
+    let Ok(at) = found.binary_search_by(|other| other.path.cmp(&entry.path)) else {
+        // some views cannot hold devices
+        return is_device;
+    };
+    let found = &found[at];
+    let has_a_mode = !matches!(entry.kind, EntryKind::Whiteout | EntryKind::Symlink { .. });
+    (!has_a_mode || found.mode == entry.mode) && is_same(view, found, &entry.kind)
+}
+
+fn is_same(view: &mut UpperDir, found: &UpperEntry, kind: &EntryKind) -> bool {
+    match (&found.kind, kind) {
+        (UpperKind::Directory { opaque: shown, .. }, EntryKind::Directory { opaque }) => {
+            *shown || !opaque
+        }
+        (UpperKind::File { size: shown }, EntryKind::File { size, content, .. }) => {
+            shown == size
+                && is_denied(content_of(view, &found.path))
+                    .map_or_else(|denied| denied, |shown| shown == *content)
+        }
+        (UpperKind::Symlink { target: shown }, EntryKind::Symlink { target }) => {
+            **shown == **target
+        }
+        (UpperKind::Char { major: a, minor: b }, EntryKind::Char { major, minor })
+        | (UpperKind::Block { major: a, minor: b }, EntryKind::Block { major, minor }) => {
+            (a, b) == (major, minor)
+        }
+        (UpperKind::Fifo, EntryKind::Fifo) | (UpperKind::Whiteout, EntryKind::Whiteout) => true,
+        _ => false,
+    }
+}
+
+fn content_of(view: &mut UpperDir, path: &[u8]) -> Result<ContentDigest, CommitError> {
+    let (mut file, _) = view.open_file(path)?;
+    let mut hasher = ContentHasher::new();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        let read = file.read(&mut buffer);
+        match read.map_err(|source| crate::layer::upper::read_error("read", path, source))? {
+            0 => return Ok(hasher.finish()),
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! A store whose database is lost gets a new one of what is left: manifests and configs tell which images there were.
+//!
+//! Names were in the database alone, and so were the results of steps; the images come back by ID. The old database is kept
+//! beside the new one, for whoever wants to look into it.
+
+use std::path::{Path, PathBuf};
+
+use kiln_oci::{Digest, Index, Manifest};
+
+use crate::store::database::{Database, beside};
+use crate::store::lock::is_locked;
+use crate::store::open::{self, DATABASE};
+use crate::{CompressedBlob, ImageError, OpenOptions, Store, StoreError};
+
+/// Larger blobs are no manifests.
+const MAX_DOCUMENT: u64 = 4 << 20;
+
+/// What a rebuild found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// IDs of the images that are back, sorted.
+    pub images: Vec<Digest>,
+    /// Digests of the indexes that are back, sorted.
+    pub indexes: Vec<Digest>,
+    /// Where the old database is now, if there was one.
+    pub old: Option<PathBuf>,
+}
+
+impl Store {
+    /// Opens a store; if its database cannot be read, with a new one that is made of the blobs. Nobody else may use the store then.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; [`StoreError::InUse`].
+    pub fn open_or_rebuild(options: OpenOptions) -> Result<(Self, Option<Rebuilt>), StoreError> {
+        let opened = Self::open(options.clone());
+        match opened.and_then(|store| store.database().check().map(|()| store)) {
+            Err(StoreError::DatabaseLost { .. }) if !options.read_only => {}
+            outcome => return outcome.map(|store| (store, None)),
+        }
+        let old = renew(&options.root)?;
+        let store = Self::open(options)?;
+        let rebuilt = Rebuilt {
+            old,
+            ..store.gather()?
+        };
+        Ok((store, Some(rebuilt)))
+    }
+
+    /// Makes rows of what the blobs say.
+    fn gather(&self) -> Result<Rebuilt, StoreError> {
+        let mut rebuilt = Rebuilt::default();
+        let (mut manifests, mut indexes) = (Vec::new(), Vec::new());
+        for (digest, size) in self.files()?.blobs {
+            // damaged ones go to the trash
+            if !self.verify_blob(&digest)? || size > MAX_DOCUMENT {
+                continue;
+            }
+            let path = self.blob_path(&digest);
+            let bytes = std::fs::read(&path);
+            let bytes = bytes.map_err(|source| StoreError::io("read", &path, source))?;
+            if let Ok(manifest) = Manifest::parse(&bytes) {
+                manifests.push((bytes, manifest));
+            } else if Index::parse(&bytes).is_ok() {
+                indexes.push((digest, bytes));
+            }
+        }
+        for (bytes, manifest) in manifests {
+            rebuilt.images.extend(self.put_again(&bytes, &manifest)?);
+        }
+        for (digest, bytes) in indexes {
+            if found(self.put_index(&bytes))?.is_some() {
+                rebuilt.indexes.push(digest);
+            }
+        }
+        rebuilt.images.sort();
+        rebuilt.images.dedup();
+        Ok(rebuilt)
+    }
+
+    /// The ID of an image that is still whole.
+    fn put_again(&self, bytes: &[u8], manifest: &Manifest) -> Result<Option<Digest>, StoreError> {
+        let config_digest = manifest.config.digest;
+        if !self.verify_blob(&config_digest)? {
+            return Ok(None);
+        }
+        let path = self.blob_path(&config_digest);
+        let config = std::fs::read(&path);
+        let config = config.map_err(|source| StoreError::io("read", &path, source))?;
+        let Some((image, id)) = found(self.put_image(bytes, &config))? else {
+            return Ok(None);
+        };
+        let diff_ids = found(self.image(&image))?.map(|image| image.diff_ids);
+        for (diff_id, layer) in diff_ids.iter().flatten().zip(&manifest.layers) {
+            if !self.verify_blob(diff_id)? {
+                // it is unpacked when something needs it
+                continue;
+            }
+            let compressed = CompressedBlob {
+                digest: layer.digest,
+                size: layer.size,
+            };
+            let compressed = Some(compressed).filter(|blob| blob.digest != *diff_id);
+            self.remember_layer(&*self.layer_index(diff_id)?, compressed)?;
+        }
+        Ok(Some(id))
+    }
+}
+
+/// An image that cannot be understood or lacks something is none.
+fn found<T>(outcome: Result<T, ImageError>) -> Result<Option<T>, StoreError> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(ImageError::Store(StoreError::Missing { .. })) => Ok(None),
+        Err(ImageError::Store(error)) => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Puts a new database in the place of the one that is lost.
+fn renew(root: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let _turn = open::turn(root)?;
+    let database = root.join(DATABASE);
+    match Database::open(&database, false).and_then(|database| database.check()) {
+        Err(StoreError::DatabaseLost { .. }) => {}
+        // somebody was faster
+        outcome => return outcome.map(|()| None),
+    }
+    refuse_company(root)?;
+    let old = root.join("kiln.db.old");
+    let mut kept = None;
+    for end in ["", "-wal", "-shm", "-journal"] {
+        let (from, to) = (beside(&database, end), beside(&old, end));
+        let is_worth_it = from.metadata().is_ok_and(|stat| stat.len() > 0);
+        if from.symlink_metadata().is_err() {
+            continue;
+        }
+        std::fs::rename(&from, &to).map_err(|source| StoreError::io("move", &from, source))?;
+        if is_worth_it && end.is_empty() {
+            kept = Some(to);
+        }
+    }
+    Database::make_anew(&database)?;
+    open::fill(root)?;
+    Ok(kept)
+}
+
+/// Whoever has the old database open would go on writing to it.
+fn refuse_company(root: &Path) -> Result<(), StoreError> {
+    for lease in crate::inventory::list(&root.join("leases"))? {
+        let path = lease.path();
+        let is_held = is_locked(&path);
+        if is_held.map_err(|source| StoreError::io("lock", &path, source))? {
+            return Err(StoreError::InUse {
+                path: root.to_owned(),
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,332 @@
+//! `fsck --repair` in a loop beside builds, `load`, `prune`, `tag` and `rmi`: it tells of nothing and takes nothing. And what it
+//! finds when something is wrong: altered views, folders in the place of files, a database that cannot be read, torn files.
+//!
+//! `KILN_NIGHTLY=1` lets the first case run for a minute.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::support::{Kiln, Space, plain_cases};
+
+plain_cases! {
+    everybody_at_once,
+    an_altered_view_is_found,
+    blobs_that_became_folders,
+    a_database_that_cannot_be_read,
+    torn_files_of_the_store_hurt_nobody,
+    a_store_in_an_open_folder_is_closed,
+}
+
+const TEXT: &str = "FROM scratch AS first
+ARG N
+COPY files /files-$N
+FROM scratch
+ARG N
+COPY --from=first / /
+COPY files/0 /last-$N
+";
+
+fn write_files(space: &Space) {
+    for number in 0..20 {
+        space.write(
+            &format!("files/{number}"),
+            format!("{number}\n").repeat(3000),
+        );
+    }
+    space.write("Dockerfile", TEXT);
+}
+
+fn build(space: &Space, name: &str, number: u64) -> Kiln {
+    let argument = format!("N={number}");
+    let arguments = ["build", "-q", "-t", name, "--build-arg", &argument];
+    space.kiln(arguments).arg(space.context())
+}
+
+/// Whoever is told to stop stops; the first failure stops all.
+struct Stop<'a> {
+    stopped: &'a AtomicBool,
+    until: Instant,
+}
+
+impl Stop<'_> {
+    fn is_now(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst) || Instant::now() > self.until
+    }
+}
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::SeqCst);
+    }
+}
+
+fn everybody_at_once(space: &Space) {
+    let seconds = if std::env::var_os("KILN_NIGHTLY").is_some() {
+        60
+    } else {
+        10
+    };
+    write_files(space);
+    build(space, "loaded", 1000).ok();
+    let archive = space.own().join("loaded.tar");
+    space.kiln(["save", "-o"]).arg(&archive).arg("loaded").ok();
+    let stopped = AtomicBool::new(false);
+    let stop = || Stop {
+        stopped: &stopped,
+        until: Instant::now() + Duration::from_secs(seconds),
+    };
+    std::thread::scope(|scope| {
+        for builder in 0..3u64 {
+            let stop = stop();
+            scope.spawn(move || builds(space, builder, &stop));
+        }
+        scope.spawn(|| {
+            let stop = stop();
+            while !stop.is_now() {
+                space.kiln(["rmi", "loaded"]).run();
+                space.kiln(["load", "-q", "-i"]).arg(&archive).ok();
+                is_there(space, "loaded");
+            }
+        });
+        scope.spawn(|| {
+            let stop = stop();
+            while !stop.is_now() {
+                space.kiln(["prune"]).ok();
+            }
+        });
+        for repair in [true, false] {
+            let stop = stop();
+            scope.spawn(move || {
+                while !stop.is_now() {
+                    checks(space, repair);
+                }
+            });
+        }
+    });
+    space.is_clean();
+}
+
+fn builds(space: &Space, builder: u64, stop: &Stop<'_>) {
+    for round in 0.. {
+        if stop.is_now() {
+            return;
+        }
+        let name = format!("app-{builder}:{}", round % 3);
+        // others make the same now and then
+        build(space, &name, round / 2 + 100 * (builder / 2)).ok();
+        is_there(space, &name);
+        let other = format!("tagged-{builder}");
+        space.kiln(["tag", &name, &other]).ok();
+        is_there(space, &other);
+        if round % 3 == 2 {
+            space.kiln(["rmi", &other]).ok();
+        }
+    }
+}
+
+#[track_caller]
+fn is_there(space: &Space, name: &str) {
+    space.kiln(["save", "-o", "/dev/null", name]).ok();
+}
+
+#[track_caller]
+fn checks(space: &Space, repair: bool) {
+    let flag = repair.then_some("--repair");
+    let checked = space.kiln(["fsck"]).args(flag).ok();
+    assert_eq!(checked.stdout, "clean\n", "{checked}");
+}
+
+fn below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            match entry.file_type().unwrap().is_dir() {
+                true => folders.push(entry.path()),
+                false => found.push(entry.path()),
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Finds so many things, mends them, and finds nothing more.
+#[track_caller]
+fn is_mended(space: &Space, words: &[&str]) {
+    let found = space.kiln(["fsck"]).exits(3);
+    for word in words {
+        assert!(found.stdout.contains(word), "{word}: {found}");
+    }
+    found.says(&["fsck --repair"]);
+    let repaired = space.kiln(["fsck", "--repair"]).ok();
+    assert!(repaired.stdout.contains("repaired"), "{repaired}");
+    space.is_clean();
+}
+
+fn an_altered_view_is_found(space: &Space) {
+    let text = "FROM tools\nRUN echo one > /one && mkdir /folder && echo two > /folder/two\n";
+    space.build(text).args(["-t", "base"]).ok();
+    let child = || {
+        let text = "FROM base\nRUN cat /one /folder/two > /both\n";
+        space.build(text).arg("--no-cache").ok();
+        assert_eq!(space.image("app").text("both"), "one\ntwo\n");
+        space.is_clean();
+    };
+    child();
+    let changes: [fn(&Path); 3] = [
+        |path| fs::remove_file(path).unwrap(),
+        |path| fs::write(path, "eno\n").unwrap(),
+        |path| {
+            fs::remove_file(path).unwrap();
+            fs::create_dir(path).unwrap();
+        },
+    ];
+    for change in changes {
+        let views = below(&space.store().join("views"));
+        let one = views.iter().find(|path| path.ends_with("one"));
+        change(one.unwrap());
+        is_mended(space, &["view ", "layer"]);
+        child();
+    }
+}
+
+fn blobs_that_became_folders(space: &Space) {
+    write_files(space);
+    build(space, "app", 1).ok();
+    let blobs = below(&space.store().join("blobs"));
+    for blob in &blobs {
+        fs::remove_file(blob).unwrap();
+        fs::create_dir(blob).unwrap();
+        space.give(blob);
+    }
+    is_mended(space, &["regular file", "app:latest", "is not there"]);
+    build(space, "app", 1).ok();
+    is_there(space, "app");
+    // nor does it need a repair
+    for blob in below(&space.store().join("blobs")) {
+        fs::remove_file(&blob).unwrap();
+        fs::create_dir(&blob).unwrap();
+        space.give(&blob);
+    }
+    build(space, "app", 1).ok();
+    is_there(space, "app");
+}
+
+fn a_database_that_cannot_be_read(space: &Space) {
+    write_files(space);
+    let cut = |path: &Path| {
+        let length = fs::metadata(path).unwrap().len();
+        fs::File::options()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .set_len(length / 3 + 7)
+            .unwrap();
+    };
+    let ruins: [&dyn Fn(&Path); 4] = [
+        &|path| fs::write(path, "").unwrap(),
+        &|path| fs::write(path, vec![0x5a; 50_000]).unwrap(),
+        &|path| fs::remove_file(path).unwrap(),
+        &cut,
+    ];
+    for ruin in ruins {
+        build(space, "app", 1).ok();
+        build(space, "other", 2).ok();
+        let (app, other) = (space.id("app"), space.id("other"));
+        ruin(&space.store().join("kiln.db"));
+        let refused = space.kiln(["fsck"]).exits(3);
+        refused.says(&[
+            "kiln.db",
+            "cannot be read",
+            "still there",
+            "fsck --repair",
+            "names",
+        ]);
+        space.kiln(["images"]).run().never_says(&["panicked"]);
+        let repaired = space.kiln(["fsck", "--repair"]).ok();
+        for id in [&app, &other] {
+            assert!(repaired.stdout.contains(&**id), "{repaired}");
+            is_there(space, id);
+        }
+        assert!(repaired.stdout.contains("names"), "{repaired}");
+        space.is_clean();
+        space.kiln(["tag", &app, "again"]).ok();
+        is_there(space, "again");
+        build(space, "app", 1).ok();
+        assert_eq!(space.id("app").len(), app.len());
+        space.remove_store();
+    }
+}
+
+fn torn_files_of_the_store_hurt_nobody(space: &Space) {
+    let text = "FROM tools\nCOPY files /files\nRUN cat /files/0 > /zero\n";
+    write_files(space);
+    let first = space
+        .build(text)
+        .env("SOURCE_DATE_EPOCH", "1600000000")
+        .arg("-q")
+        .ok();
+    let store = space.store();
+    for content in [&b""[..], b"rubbish", &[0; 4096]] {
+        for folder in ["layers", "contexts"] {
+            below(&store.join(folder))
+                .iter()
+                .for_each(|file| fs::write(file, content).unwrap());
+        }
+        for name in [
+            "version.new",
+            "version",
+            "leases/1-2.lock",
+            "leases/3-4",
+            "locks/x",
+            "parts/y",
+            "kiln.db-shm",
+        ] {
+            fs::write(store.join(name), content).unwrap();
+            space.give(&store.join(name));
+        }
+        space.is_clean();
+        let again = space
+            .build(text)
+            .env("SOURCE_DATE_EPOCH", "1600000000")
+            .arg("-q")
+            .ok();
+        assert_eq!(again.stdout, first.stdout);
+        let anew = space
+            .build(text)
+            .env("SOURCE_DATE_EPOCH", "1600000000")
+            .args(["-q", "--no-cache"])
+            .ok();
+        assert_eq!(anew.stdout, first.stdout);
+        space.is_clean();
+    }
+}
+
+fn a_store_in_an_open_folder_is_closed(space: &Space) {
+    use std::os::unix::fs::PermissionsExt;
+    let open =
+        |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    fs::create_dir(space.store()).unwrap();
+    space.give(&space.store());
+    open(&space.store(), 0o755);
+    write_files(space);
+    let is_closed = || {
+        for entry in fs::read_dir(space.store()).unwrap() {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{:?} has mode {mode:o}", entry.path());
+        }
+    };
+    build(space, "app", 1).ok();
+    is_closed();
+    // as an older kiln left it
+    open(&space.store().join("kiln.db"), 0o644);
+    open(&space.store().join("version"), 0o644);
+    open(&space.store().join("parts"), 0o755);
+    build(space, "app", 1).ok();
+    is_closed();
+}
