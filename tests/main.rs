@@ -59,6 +59,7 @@ mod logins;
 mod logs;
 mod maintenance;
 mod messages;
+mod names;
 mod outputs;
 mod platforms;
 mod power_cut;

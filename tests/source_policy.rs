@@ -80,7 +80,7 @@ fn a_denied_image_shows_its_line(space: &Space) {
         .says(&["is denied by rule 1"]);
     // Nor is the start of one, which looks like a name of docker.io, or an ID where the name is denied.
     let (id, library) = (space.id("one:1"), "docker-image://docker.io/library/*");
-    let short = id.trim_start_matches("sha256:")[..8].to_owned();
+    let short = id.trim_start_matches("sha256:")[..12].to_owned();
     let by_start = format!("FROM {short}\n");
     let rules = [rule("DENY", ALL), rule("ALLOW", library)];
     let denied = build(space, &by_start, &rules).exits(1);

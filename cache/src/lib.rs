@@ -76,7 +76,7 @@ pub use error::{
     CommitError, ContextError, ImageError, LayerError, ReadError, ResolveError, StoreError,
 };
 pub use fetched::Fetched;
-pub use image::find::MeantById;
+pub use image::find::{ID_DIGITS, MeantById, is_whole_id};
 pub use image::sizes::LayerSize;
 pub use image::{ImageSummary, StoredImage};
 pub use key::{KEY_VERSION, KeyBuilder};

@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Kind};
 use jiff::Timestamp;
-use kiln_cache::{ImageError, ImageSummary, Store, StoredImage};
+use kiln_cache::{ID_DIGITS, ImageError, ImageSummary, Store, StoredImage};
 use kiln_oci::{Digest, ImageConfig, Platform, Reference};
 use kiln_parser::suggest::nearest;
 use std::cmp::Reverse;
@@ -164,6 +164,11 @@ fn not_found(store: &Store, name: &str, error: &ImageError) -> Failure {
         .collect();
     if !tags.is_empty() {
         return failure.hint(format!("there is {}", tags.join(", ")));
+    }
+    let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    if name.len() < ID_DIGITS && name.bytes().all(is_digit) {
+        let what = "digits of an ID are needed; `kiln images` lists what there is";
+        return failure.hint(format!("at least {ID_DIGITS} {what}"));
     }
     let names: Vec<String> = known
         .iter()

@@ -1,6 +1,8 @@
 //! The image that a person means: a name, or the start of an id.
 //!
-//! A name wins over an id, as in docker. Where a name means several platforms, the one that fits is taken.
+//! A name wins over an id, as in docker. What is too short to be an id is only ever a name: a Dockerfile that says `b` means
+//! the image of that name, here or in a registry, whatever ids the store has. Where a name means several platforms, the one
+//! that fits is taken.
 
 use kiln_oci::{Digest, Platform, Reference};
 use rusqlite::OptionalExtension;
@@ -8,6 +10,13 @@ use rusqlite::OptionalExtension;
 use crate::image::stored_name;
 use crate::store::database::digest;
 use crate::{ImageError, Store, StoreError, StoredImage};
+
+/// Hex digits that may be an id on the command line, where people type the start of what a list shows.
+pub const ID_DIGITS: usize = 4;
+/// Hex digits that may be an id in a Dockerfile: as many as lists show.
+const ID_DIGITS_IN_DOCKERFILE: usize = 12;
+/// Hex digits of a whole id.
+const WHOLE: usize = 64;
 
 /// An image or index that is named by the start of a digest.
 #[derive(Debug, Clone)]
@@ -18,17 +27,34 @@ pub struct MeantById {
     pub names: Vec<Reference>,
 }
 
+/// Whether a name can be nothing but an id, which no registry knows: it is a whole one, with or without its algorithm.
+#[must_use]
+pub fn is_whole_id(name: &str) -> bool {
+    hex_digits(name).is_some_and(|digits| digits.len() == WHOLE)
+}
+
+/// The digits of what may be an id.
+fn hex_digits(name: &str) -> Option<&str> {
+    let digits = name.strip_prefix("sha256:").unwrap_or(name);
+    let is_hex = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    (digits.len() <= WHOLE && digits.bytes().all(is_hex)).then_some(digits)
+}
+
 impl Store {
-    /// The image that a person names: a reference, or the start of a config, manifest or index digest, with or without `sha256:`.
-    /// Of an index, the image for this machine, or the only one that the store has.
+    /// The image that a person names: a reference, or the start of a config, manifest or index digest, with or without `sha256:`
+    /// and of at least [`ID_DIGITS`] digits. Of an index, the image for this machine, or the only one that the store has.
     ///
     /// # Errors
     /// None or several.
     pub fn find_image(&self, name: &str) -> Result<StoredImage, ImageError> {
-        let found = self.find_named(name)?;
-        match self.choose(name, &found, &Platform::host()) {
-            Err(error @ ImageError::NoPlatform { .. }) => match &self.images_of(&found)?[..] {
-                [(_, only)] => self.image_of(&found, only),
+        self.choose_any(name, &self.find_named(name)?)
+    }
+
+    /// Of an index, the image for this machine, or the only one that the store has.
+    fn choose_any(&self, name: &str, found: &Digest) -> Result<StoredImage, ImageError> {
+        match self.choose(name, found, &Platform::host()) {
+            Err(error @ ImageError::NoPlatform { .. }) => match &self.images_of(found)?[..] {
+                [(_, only)] => self.image_of(found, only),
                 _ => Err(error),
             },
             outcome => outcome,
@@ -52,29 +78,42 @@ impl Store {
     /// # Errors
     /// None or several.
     pub fn find_named(&self, name: &str) -> Result<Digest, ImageError> {
+        self.find_digest(name, ID_DIGITS)
+    }
+
+    /// The image that a Dockerfile names, or a context of it, for `platform`; without one as [`Store::find_image`] chooses. An id
+    /// is a whole one or has at least twelve digits.
+    ///
+    /// # Errors
+    /// As for [`Store::find_image_for`].
+    pub fn find_base(
+        &self,
+        name: &str,
+        platform: Option<&Platform>,
+    ) -> Result<StoredImage, ImageError> {
+        let found = self.find_digest(name, ID_DIGITS_IN_DOCKERFILE)?;
+        match platform {
+            Some(platform) => self.choose(name, &found, platform),
+            None => self.choose_any(name, &found),
+        }
+    }
+
+    fn find_digest(&self, name: &str, least: usize) -> Result<Digest, ImageError> {
         let reference = Reference::parse(name);
         if let Ok(reference) = &reference
             && let Some(manifest) = self.find_reference(reference)?
         {
             return Ok(manifest);
         }
-        let prefix = name.strip_prefix("sha256:").unwrap_or(name);
-        let is_hex = (1..=64).contains(&prefix.len())
-            && prefix
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if !is_hex {
-            let name = name.to_owned();
-            return Err(if reference.is_ok() {
-                ImageError::NotFound { name }
-            } else {
-                ImageError::BadName { name }
-            });
+        let may_be_id = |digits: &&str| digits.len() >= least;
+        match hex_digits(name).filter(may_be_id) {
+            Some(prefix) => self.find_prefix(name, prefix),
+            None if reference.is_ok() => Err(ImageError::NotFound { name: name.into() }),
+            None => Err(ImageError::BadName { name: name.into() }),
         }
-        self.find_prefix(name, prefix)
     }
 
-    /// What a person names by an id rather than by a name, as [`Store::find_named`] understands it.
+    /// What a Dockerfile names by an id rather than by a name, as [`Store::find_base`] understands it.
     ///
     /// # Errors
     /// Several images, or the database fails.
@@ -84,7 +123,7 @@ impl Store {
         {
             return Ok(None);
         }
-        let manifest = match self.find_named(name) {
+        let manifest = match self.find_digest(name, ID_DIGITS_IN_DOCKERFILE) {
             Ok(manifest) => manifest,
             Err(ImageError::NotFound { .. } | ImageError::BadName { .. }) => return Ok(None),
             Err(other) => return Err(other),

@@ -3,13 +3,16 @@
 use kiln_oci::{Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Reference, media_type};
 
 use crate::tests::{file, options, store, write_layer};
-use crate::{Chain, ImageError, Layer, MemoBundle, Store, StoreError};
+use crate::{Chain, ID_DIGITS, ImageError, Layer, MemoBundle, Store, StoreError, is_whole_id};
 
 /// Puts an image of kiln's own layers.
 pub(crate) fn put(store: &Store, layers: &[&Layer]) -> Digest {
-    let mut config = ImageConfig::new(&Platform::host());
-    config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id()).collect();
-    let config = config.to_bytes();
+    put_by(store, layers, None)
+}
+
+/// The same, of an author: another config, and so another id.
+fn put_by(store: &Store, layers: &[&Layer], author: Option<String>) -> Digest {
+    let config = config(layers, author);
     let descriptor = |media_type: &str, digest, size| Descriptor::new(media_type, digest, size);
     let layers = layers
         .iter()
@@ -26,6 +29,13 @@ pub(crate) fn put(store: &Store, layers: &[&Layer]) -> Digest {
     let (manifest, id) = store.put_image(&manifest.to_bytes(), &config).unwrap();
     assert_eq!(id, Digest::of(&config));
     manifest
+}
+
+fn config(layers: &[&Layer], author: Option<String>) -> Vec<u8> {
+    let mut config = ImageConfig::new(&Platform::host());
+    config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id()).collect();
+    config.author = author;
+    config.to_bytes()
 }
 
 fn layer(store: &Store, name: &str) -> Layer {
@@ -95,17 +105,50 @@ fn an_image_is_found_by_name_and_id() {
 #[test]
 fn the_start_of_two_ids_is_ambiguous() {
     let (_dir, store) = store();
+    let layer = layer(&store, "a");
     let mut starts = std::collections::BTreeMap::new();
-    let shared = (0..).find_map(|number: u32| {
-        let image = put(&store, &[&layer(&store, &number.to_string())]);
-        let id = store.image(&image).unwrap().config_digest.hex();
-        starts
-            .insert(id[..1].to_owned(), id.clone())
-            .map(|_| id[..1].to_owned())
+    let alike = (0..).find_map(|number: u32| {
+        let id = Digest::of(&config(&[&layer], Some(number.to_string()))).hex();
+        let start = id[..ID_DIGITS].to_owned();
+        let other = starts.insert(start.clone(), number)?;
+        Some((start, [other, number]))
     });
+    let (shared, authors) = alike.unwrap();
+    for author in authors {
+        put_by(&store, &[&layer], Some(author.to_string()));
+    }
     assert!(
-        matches!(store.find_image(&shared.unwrap()), Err(ImageError::Ambiguous { candidates, .. }) if candidates.len() == 2)
+        matches!(store.find_image(&shared), Err(ImageError::Ambiguous { candidates, .. }) if candidates.len() == 2)
     );
+}
+
+#[test]
+fn what_is_too_short_for_an_id_is_only_a_name() {
+    let (_dir, store) = store();
+    let manifest = put(&store, &[&layer(&store, "a")]);
+    let id = store.image(&manifest).unwrap().config_digest.hex();
+    let is_found = |name: &str, least: usize| match least {
+        12 => store.find_base(name, None).is_ok(),
+        _ => store.find_image(name).is_ok(),
+    };
+    for whole in [id.clone(), manifest.hex()] {
+        for digits in [1, 3, 4, 11, 12, 63, 64] {
+            for name in [
+                whole[..digits].to_owned(),
+                format!("sha256:{}", &whole[..digits]),
+            ] {
+                assert_eq!(is_found(&name, 12), digits >= 12, "{name}");
+                assert_eq!(is_found(&name, 4), digits >= 4, "{name}");
+                let by_id = store.meant_by_id(&name).unwrap();
+                assert_eq!(by_id.is_some(), digits >= 12, "{name}");
+                assert_eq!(is_whole_id(&name), digits == 64, "{name}");
+            }
+        }
+    }
+    let named = put(&store, &[&layer(&store, "b")]);
+    store.tag(&reference(&id[..12]), &named).unwrap();
+    let found = store.find_base(&id[..12], None).unwrap();
+    assert_eq!(found.manifest_digest, named, "a name comes first");
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod triggers;
 
 use std::collections::HashMap;
 
-use kiln_oci::{Platform, Reference};
+use kiln_oci::{Platform, Reference, ReferenceError};
 
 use super::world::World;
 use crate::ast::StageAst;
@@ -172,7 +172,7 @@ impl Plan {
         if let Some((name, context)) = world.context(&text) {
             return self.context_base(line, name, context);
         }
-        if let Err(why) = Reference::parse(&text) {
+        if let Err(why) = check_image(&text) {
             let message = format!("failed to parse stage name {text:?}: {why}");
             let mut error = base_error(line, image, message);
             let names = world
@@ -234,8 +234,8 @@ impl Plan {
                     || format!("context {name} names stage {stage}, which does not exist");
                 index.map(Base::Stage).ok_or_else(missing)
             }
-            None => match Reference::parse(from) {
-                Ok(_) => Ok(Base::Image(from.to_owned())),
+            None => match check_image(from) {
+                Ok(()) => Ok(Base::Image(from.to_owned())),
                 Err(why) => Err(format!("failed to parse stage name {from:?}: {why}")),
             },
         }
@@ -343,5 +343,13 @@ impl Plan {
             open.extend(stage.needs());
         }
         (0..seen.len()).filter(|&index| seen[index]).collect()
+    }
+}
+
+/// Whether a text can name an image: as a reference, or by a whole ID.
+fn check_image(text: &str) -> Result<(), ReferenceError> {
+    match Reference::parse(text) {
+        Ok(_) | Err(ReferenceError::ImageId(_)) => Ok(()),
+        Err(other) => Err(other),
     }
 }

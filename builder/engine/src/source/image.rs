@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use kiln_cache::{ImageError, StoredImage};
+use kiln_cache::{ImageError, StoredImage, is_whole_id};
 use kiln_oci::{ImageConfig, Platform, Reference};
 use kiln_parser::inputs::ImageRequest;
 
@@ -48,8 +48,9 @@ pub fn find(
     let refresh = matches!(when, Pull::Always | Pull::Newer);
     let mut wanted: BTreeMap<(&str, String), &ImageRequest> = BTreeMap::new();
     for (request, found) in requests.iter().zip(&here) {
-        // an ID, as of an image from a layout, is no name that a registry knows
-        let is_id = request.reference.starts_with("sha256:");
+        // what is named by its ID, as an image from a layout, is no name that a registry knows
+        let is_id = is_whole_id(&request.reference)
+            || found.is_ok() && is_named_by_id(session, &request.reference);
         if !is_id && (refresh || !found.as_ref().is_ok_and(|base| fits(request, base))) {
             wanted.insert((&request.reference, request.platform.to_string()), request);
         }
@@ -67,6 +68,12 @@ pub fn find(
         }
     };
     requests.iter().zip(here).map(outcome).collect()
+}
+
+/// Whether the image of the store has this ID, rather than this name.
+fn is_named_by_id(session: &Session, reference: &str) -> bool {
+    let meant = session.store.meant_by_id(reference);
+    meant.is_ok_and(|meant| meant.is_some())
 }
 
 /// Why an image could not be pulled, in words.
@@ -178,7 +185,7 @@ fn in_store(session: &Session, request: &ImageRequest) -> Result<Base, MissingIm
     let missing = |problem| missing(request, problem);
     let image = session
         .store
-        .find_image_for(&request.reference, &request.platform)
+        .find_base(&request.reference, Some(&request.platform))
         .map_err(|error| match error {
             ImageError::NotFound { .. } => missing(None),
             other => missing(Some(crate::chain_of_causes(&other))),
