@@ -3,7 +3,10 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use kiln_oci::tarfile::Kind as TarKind;
+
 use crate::support::image::Entry;
+use crate::support::tar::Tar;
 use crate::support::{Kind, Space, cases};
 
 cases! {
@@ -17,6 +20,7 @@ cases! {
     link_copies_do_not_look_at_the_base,
     text_in_the_dockerfile_becomes_files,
     archives_are_unpacked_by_add,
+    an_archive_may_begin_without_a_name,
     working_folders_are_made,
     files_that_overwrite_each_other_are_told,
 }
@@ -270,6 +274,43 @@ fn archives_are_unpacked_by_add(space: &Space) {
         .build("FROM scratch\nADD data.bin /x/\n")
         .run()
         .never_says(&["panicked"]);
+}
+
+/// As Go reads tars, an entry without a name is the root; docker's unpacking passes over it, whatever it is.
+fn an_archive_may_begin_without_a_name(space: &Space) {
+    for kind in [TarKind::Directory, TarKind::File, TarKind::Symlink] {
+        let first = match kind {
+            TarKind::File => Tar::default().file("x", "lost"),
+            _ => Tar::default().entry("x", kind, if kind == TarKind::Symlink { "y" } else { "" }),
+        };
+        space.write("data", nameless(first).file("f", "kept").end());
+        space
+            .build("FROM scratch\nADD data /in/\nADD --unpack=false data /as/\n")
+            .ok();
+        let image = space.image("app");
+        assert_eq!(image.below("in"), ["in/f"], "{kind:?}");
+        assert_eq!(image.text("in/f"), "kept");
+        let root = image.entry("in");
+        assert_eq!((root.mode, image.below("as")), (0o755, vec!["as/data"]));
+    }
+    // What only looks like it stays a file.
+    let mut broken = nameless(Tar::default().file("x", "")).end();
+    broken[300] ^= 1;
+    for (name, bytes) in [("broken", broken), ("zeros", vec![0; 1024])] {
+        space.write("data", bytes);
+        space.build("FROM scratch\nADD data /in/\n").ok();
+        assert_eq!(space.image("app").below("in"), ["in/data"], "{name}");
+    }
+}
+
+/// The tar without the name of its first entry.
+fn nameless(mut tar: Tar) -> Tar {
+    let header = &mut tar.0[..512];
+    header[0] = 0;
+    header[148..156].fill(b' ');
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    tar
 }
 
 fn working_folders_are_made(space: &Space) {

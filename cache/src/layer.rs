@@ -21,7 +21,7 @@ use crate::{Origin, Tree};
 
 pub use commit::{CommitOptions, CommittedUpper};
 pub use ingest::ForeignLayer;
-pub use read::index_tar;
+pub use read::{OutsideLink, index_archive, index_tar};
 pub use write::LayerWriter;
 
 /// What a layer's tar holds.

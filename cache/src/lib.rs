@@ -82,7 +82,7 @@ pub use image::{ImageSummary, StoredImage};
 pub use key::{KEY_VERSION, KeyBuilder};
 pub use layer::{
     CommitOptions, CommittedUpper, CompressedBlob, ForeignLayer, Layer, LayerIndex, LayerWriter,
-    index_tar,
+    OutsideLink, index_archive, index_tar,
 };
 pub use lazy::{BlobSource, RemoteBlob};
 pub use memo::MemoBundle;

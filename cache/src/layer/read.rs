@@ -12,6 +12,10 @@
 //!   docker, podman and containerd refuse it on overlayfs. Those that copy whole layers (vfs, native) take it: nobody can count on it.
 //! - Character device 0:0 is overlayfs's own whiteout and is skipped: nothing outside may make one in a view.
 
+mod archive;
+
+pub use archive::{OutsideLink, index_archive};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read};
 use std::ops::Bound;
@@ -23,6 +27,7 @@ use crate::entry::keeps_xattr;
 use crate::path::{MAX_NAME, MAX_PATH, clean, components, display, is_within, join, name, parent};
 use crate::store::sink::read_full;
 use crate::{ContentDigest, ContentHasher, Entry, EntryKind, LayerError, LayerIndex, Meta, Tree};
+use archive::OutsideLinks;
 
 /// More entries than any layer that could be unpacked in a day.
 const MAX_ENTRIES: u64 = 16_000_000;
@@ -52,6 +57,11 @@ pub fn index_tar(reader: impl Read) -> Result<LayerIndex, LayerError> {
 /// Reads the entries of a tar, and all bytes up to the end of the reader.
 pub(crate) fn read_tree(reader: &mut impl Read) -> Result<Tree, LayerError> {
     let mut draft = Draft::default();
+    read_into(&mut draft, reader)?;
+    draft.finish()
+}
+
+fn read_into(draft: &mut Draft, reader: &mut impl Read) -> Result<(), LayerError> {
     let mut buffer = vec![0; 64 << 10];
     let mut entries = Entries::new(&mut *reader);
     while let Some(entry) = entries.next_entry().map_err(LayerError::Tar)? {
@@ -63,8 +73,9 @@ pub(crate) fn read_tree(reader: &mut impl Read) -> Result<Tree, LayerError> {
         draft.add(entry, content)?;
     }
     drop(entries);
-    io::copy(reader, &mut io::sink()).map_err(read_failed)?;
-    draft.finish()
+    io::copy(reader, &mut io::sink())
+        .map(drop)
+        .map_err(read_failed)
 }
 
 fn digest_content(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<ContentDigest> {
@@ -90,6 +101,8 @@ struct Draft {
     opaques: BTreeSet<Box<[u8]>>,
     /// Hard links whose target has not come yet, in order.
     pending: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Of an archive that is unpacked onto other files: hard links to these.
+    outside: Option<OutsideLinks>,
     has_symlinks: bool,
     link_groups: u32,
     count: u64,
@@ -101,6 +114,9 @@ impl Draft {
     fn add(&mut self, entry: TarEntry, content: ContentDigest) -> Result<(), LayerError> {
         self.count(&entry.path)?;
         let path = self.place(&entry.path)?;
+        if path.is_empty() && self.outside.is_some() {
+            return Ok(());
+        }
         let base = name(&path);
         if path
             .split(|&byte| byte == b'/')
@@ -121,9 +137,13 @@ impl Draft {
         }
         if entry.kind == Kind::HardLink {
             let target = self.place(&entry.link)?;
-            if !self.link(&path, &target)? {
-                self.pending.push((path, target));
+            if self.link(&path, &target)? {
+                return Ok(());
             }
+            if self.outside.is_some() {
+                return self.link_outside(&path, &target, entry);
+            }
+            self.pending.push((path, target));
             return Ok(());
         }
         if entry.kind == Kind::CharDevice && entry.device == (0, 0) {
@@ -238,6 +258,9 @@ impl Draft {
         if old.is_some_and(Entry::is_directory) && !entry.is_directory() {
             self.remove_below(&entry.path.clone());
         }
+        if let Some(outside) = &mut self.outside {
+            outside.remove(&entry.path);
+        }
         self.has_symlinks |= matches!(entry.kind, EntryKind::Symlink { .. });
         self.entries.insert(entry.path.clone(), entry);
         Ok(())
@@ -274,6 +297,9 @@ impl Draft {
         gone.iter().for_each(|path| {
             self.entries.remove(path);
         });
+        if let Some(outside) = &mut self.outside {
+            outside.retain(|other, _| !is_within(other, path));
+        }
     }
 
     fn imply(&mut self, directory: &[u8]) -> Result<(), LayerError> {

@@ -131,7 +131,7 @@ impl<R: Read> Entries<R> {
         } else {
             Vec::new()
         };
-        let path = without_closing_slashes(path);
+        let path = cleaned(path);
         check_names(kind, &path, &link, at)?;
         let size = records.size.map_or_else(|| block.size(), Ok)?;
         // As for Go, other entries have no content, whatever their size field says.
@@ -197,20 +197,18 @@ fn one_source(
     }
 }
 
-fn without_closing_slashes(mut path: Vec<u8>) -> Vec<u8> {
+/// Without closing slashes. An empty name is the root, as Go's `filepath.Clean` makes it.
+fn cleaned(mut path: Vec<u8>) -> Vec<u8> {
     while path.len() > 1 && path.ends_with(b"/") {
         path.pop();
+    }
+    if path.is_empty() {
+        path.push(b'.');
     }
     path
 }
 
 fn check_names(kind: Kind, path: &[u8], link: &[u8], offset: u64) -> Result<(), TarError> {
-    if path.is_empty() {
-        return Err(TarError::Missing {
-            what: "path",
-            offset,
-        });
-    }
     if kind.is_link() && link.is_empty() {
         return Err(TarError::Missing {
             what: "link target",

@@ -319,11 +319,18 @@ fn exotic_entries_are_refused() {
 }
 
 #[test]
-fn entries_need_names() {
-    assert!(matches!(
-        refusal(&[&gnu(b"", b'0', b"")]),
-        TarError::Missing { what: "path", .. }
-    ));
+fn an_empty_name_is_the_root() {
+    let tar = [gnu(b"", b'5', b""), gnu(b"", b'0', b"content")].concat();
+    let mut entries = Entries::new(tar.as_slice());
+    for kind in [Kind::Directory, Kind::File] {
+        let entry = entries.next_entry().unwrap().unwrap();
+        assert_eq!((entry.path.as_slice(), entry.kind), (&b"."[..], kind));
+    }
+    assert!(entries.next_entry().unwrap().is_none());
+}
+
+#[test]
+fn links_need_targets_and_names_have_an_end() {
     assert!(matches!(
         refusal(&[&gnu(b"l", b'2', b"")]),
         TarError::Missing {

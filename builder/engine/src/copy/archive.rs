@@ -1,8 +1,8 @@
-//! `ADD` of local archives: whether a file is one, and its entries as a chain. Told by content, never by name: an archive is
+//! `ADD` of local archives: whether a file is one, its entries as a chain, and the hard links that lead out of it. Told by content, never by name: an archive is
 //! what decompresses (plain, gzip, bzip2, xz, zstd) to a tar. Unaware of where the entries go.
 
 use super::{CopyError, shown};
-use kiln_cache::{Chain, Found, Origin, index_tar};
+use kiln_cache::{Chain, Found, Origin, OutsideLink, index_archive};
 use kiln_oci::compression;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -10,6 +10,15 @@ use std::sync::Arc;
 
 /// A tar header's size; the magic stands at 257 in it.
 const BLOCK: usize = 512;
+
+/// What an archive holds.
+#[derive(Debug)]
+pub struct Archive {
+    /// Its entries.
+    pub files: Chain,
+    /// Hard links to what was there before it.
+    pub links: Vec<OutsideLink>,
+}
 
 /// The entries of the regular file `found`, or `None` when it is no archive. The uncompressed tar is kept in `scratch` for as
 /// long as that exists.
@@ -20,7 +29,7 @@ pub fn unpack(
     chain: &Chain,
     found: &Found<'_>,
     scratch: &Path,
-) -> Result<Option<Chain>, CopyError> {
+) -> Result<Option<Archive>, CopyError> {
     if !found.entry.is_file() {
         return Ok(None);
     }
@@ -35,7 +44,7 @@ pub fn unpack_stream(
     reader: impl Read,
     path: String,
     scratch: &Path,
-) -> Result<Option<Chain>, CopyError> {
+) -> Result<Option<Archive>, CopyError> {
     let damaged = |error: &dyn std::fmt::Display| CopyError::Archive {
         path: path.clone(),
         message: error.to_string(),
@@ -64,19 +73,25 @@ pub fn unpack_stream(
     spooled
         .and_then(|_| tar.seek(SeekFrom::Start(0)))
         .map_err(|error| damaged(&error))?;
-    let index = index_tar(std::io::BufReader::with_capacity(1 << 20, tar.as_file()))
-        .map_err(|error| damaged(&error))?;
+    let (index, links) = index_archive(tar.as_file()).map_err(|error| damaged(&error))?;
     // The scratch folder's owner removes it with the folder.
     let (_, path) = tar.keep().map_err(|error| damaged(&error))?;
-    Ok(Some(Chain::new(vec![(
-        index.tree.clone(),
-        Origin::Tar(Arc::new(path)),
-    )])))
+    let files = Chain::new(vec![(index.tree.clone(), Origin::Tar(Arc::new(path)))]);
+    Ok(Some(Archive { files, links }))
 }
 
-/// A tar header: its checksum is right. The magic is not asked for, old archives have none.
+/// The error of a hard link to what is nowhere, in the archive that messages call `path`.
+pub fn dangling(path: &str, link: &OutsideLink) -> CopyError {
+    let (from, to) = (shown(&link.path), shown(&link.target));
+    CopyError::Archive {
+        path: path.to_owned(),
+        message: format!("{from} is a hard link to {to}, which is no file here"),
+    }
+}
+
+/// A tar header: its checksum is right. The magic is not asked for, old archives have none; nor is a name.
 fn is_tar(block: &[u8]) -> bool {
-    if block.len() < BLOCK || block[0] == 0 {
+    if block.len() < BLOCK {
         return false;
     }
     let Some(stored) = octal(&block[148..156]) else {

@@ -6,10 +6,11 @@
 //! on a directory goes inside under its name.
 
 mod resolve;
+mod unpack;
 
 use super::select::Picked;
 use super::{CopyError, base_name, join, parent, shown};
-use kiln_cache::{Chain, Entry, EntryKind, Meta};
+use kiln_cache::{Chain, Entry, EntryKind, Found, Meta};
 use kiln_parser::chmod::Chmod;
 use resolve::Seen;
 use std::collections::BTreeMap;
@@ -23,6 +24,27 @@ pub enum Content<'a> {
     Entry(usize, &'a Entry, Option<usize>),
     /// A file with this content.
     Inline(&'a [u8]),
+    /// Another name of the file that the destination has at this path.
+    Below(Found<'a>, Vec<u8>),
+}
+
+impl Content<'_> {
+    /// The entry that is copied, if it is one.
+    fn entry(&self) -> Option<&Entry> {
+        match self {
+            Content::Entry(_, entry, _) | Content::Below(Found { entry, .. }, _) => Some(entry),
+            Content::Directory | Content::Inline(_) => None,
+        }
+    }
+
+    fn is_directory(&self) -> bool {
+        matches!(self, Content::Directory) || self.entry().is_some_and(Entry::is_directory)
+    }
+
+    fn is_symlink(&self) -> bool {
+        let is_link = |entry: &Entry| matches!(entry.kind, EntryKind::Symlink { .. });
+        self.entry().is_some_and(is_link)
+    }
 }
 
 /// An added path.
@@ -185,67 +207,10 @@ impl<'a> Placement<'a> {
         )
     }
 
-    /// The directory that `destination` means, made if it is missing, for what is unpacked there. Archives say themselves
-    /// what modes their files have: `--chmod` touches neither these nor the directory.
-    ///
-    /// # Errors
-    /// When something else is there.
-    pub fn unpack_directory(&mut self, destination: &str) -> Result<Vec<u8>, CopyError> {
-        let chmod = self.changes.chmod.take();
-        let target = self.directory(destination);
-        self.changes.chmod = chmod;
-        target
-    }
-
     fn directory(&mut self, destination: &str) -> Result<Vec<u8>, CopyError> {
         let target = self.resolve(destination.trim_matches('/').as_bytes())?;
         self.make_directories(&target)?;
         Ok(target)
-    }
-
-    /// Puts an entry of an archive at `path`, whose parents may be links; whatever was there gives way.
-    ///
-    /// # Errors
-    /// When links go in circles.
-    pub fn unpack_entry(
-        &mut self,
-        source: usize,
-        layer: Option<usize>,
-        entry: &'a Entry,
-        path: &[u8],
-    ) -> Result<(), CopyError> {
-        let folder = self.resolve(parent(path))?;
-        self.make_unpack_directories(&folder);
-        let target = join(&folder, base_name(path));
-        if *entry == Entry::implied_directory(&entry.path) {
-            self.make_unpack_directories(&self.resolve(&target)?);
-            return Ok(());
-        }
-        let unpacked = Changes {
-            chmod: None,
-            ..self.changes
-        };
-        let mut meta = unpacked.of_entry(entry);
-        // As docker unpacks: capabilities are kept, what users attached is not.
-        meta.xattrs
-            .retain(|(name, _)| **name == *b"security.capability");
-        if !entry.is_directory() {
-            self.drop_below(&target);
-        }
-        let content = if entry.is_directory() {
-            Content::Directory
-        } else {
-            Content::Entry(source, entry, layer)
-        };
-        self.placed.insert(
-            target,
-            Placed {
-                meta,
-                content,
-                group: self.group,
-            },
-        );
-        Ok(())
     }
 
     /// Makes directories up to and including `path` (resolved), 0755 with `--chown`.
@@ -271,37 +236,6 @@ impl<'a> Placement<'a> {
             }
         }
         Ok(())
-    }
-
-    /// Directories that an archive implies: root's, whatever `--chown` says.
-    fn make_unpack_directories(&mut self, path: &[u8]) {
-        for prefix in prefixes(path) {
-            if !matches!(self.see(prefix), Seen::Directory) {
-                let meta = Meta::root(0o755, self.changes.clamp(self.changes.now));
-                self.placed.insert(
-                    prefix.to_vec(),
-                    Placed {
-                        meta,
-                        content: Content::Directory,
-                        group: self.group,
-                    },
-                );
-            }
-        }
-    }
-
-    fn drop_below(&mut self, path: &[u8]) {
-        let start = join(path, b"/");
-        let below: Vec<Vec<u8>> = self
-            .placed
-            .range(start.clone()..)
-            .map(|(p, _)| p)
-            .take_while(|p| p.starts_with(&start))
-            .cloned()
-            .collect();
-        for path in below {
-            self.placed.remove(&path);
-        }
     }
 
     /// The resolved path at which a picked thing itself goes.
@@ -333,7 +267,7 @@ impl<'a> Placement<'a> {
         &mut self,
         target: &[u8],
         relative: &[u8],
-        parents: &[kiln_cache::Found<'a>],
+        parents: &[Found<'a>],
     ) -> Result<(), CopyError> {
         let root = target.len() - relative.len();
         let ends = relative

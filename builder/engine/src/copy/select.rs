@@ -196,11 +196,13 @@ fn select_with_parents<'a>(
         descend(chain, pivot, &Vec::new(), &components, &mut matches)?;
         matches.sort();
         matches.dedup();
+        any |= !matches.is_empty();
+        let before = picked.len();
         for relative in matches {
-            any = true;
-            if let Some(found) = pick_with_parents(chain, pivot, relative, excluded, group)? {
-                picked.push(found);
-            }
+            picked.extend(pick_with_parents(chain, pivot, relative, excluded, group)?);
+        }
+        if picked.len() == before {
+            picked.extend(empty_pivot(chain, pivot, group));
         }
     }
     if any || wild {
@@ -213,7 +215,19 @@ fn select_with_parents<'a>(
     }
 }
 
-/// Paths below `pivot` that match the components; `**` stands for any number of directories.
+/// What is copied with `--parents` is the pivot, reduced to what matches: without any match still a directory.
+fn empty_pivot<'a>(chain: &'a Chain, pivot: &[u8], group: usize) -> Option<Picked<'a>> {
+    let root = chain.lookup(pivot)?;
+    root.entry.is_directory().then(|| Picked {
+        name: Vec::new(),
+        below_pivot: Some((Vec::new(), Vec::new())),
+        root,
+        group,
+        content: Vec::new(),
+    })
+}
+
+/// Paths below `pivot` that match the components; `**` stands for any number of directories, at the end for all that is inside.
 fn descend(
     chain: &Chain,
     pivot: &[u8],
@@ -228,13 +242,17 @@ fn descend(
         return Ok(());
     };
     if *first == "**" {
+        let children = chain.children(&chain.resolve(&join(pivot, at), false)?.path);
+        if rest.is_empty() {
+            matches.extend(children.iter().map(|(name, _)| join(at, name)));
+            return Ok(());
+        }
         descend(chain, pivot, at, rest, matches)?;
-        for (name, found) in chain.children(&chain.resolve(&join(pivot, at), false)?.path) {
-            if found.entry.is_directory() {
-                descend(chain, pivot, &join(at, name), components, matches)?;
-            } else if rest.is_empty() {
-                matches.push(join(at, name));
-            }
+        let folders = children
+            .iter()
+            .filter(|(_, found)| found.entry.is_directory());
+        for (name, _) in folders {
+            descend(chain, pivot, &join(at, name), components, matches)?;
         }
         return Ok(());
     }

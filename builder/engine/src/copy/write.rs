@@ -6,7 +6,7 @@ use kiln_cache::{Chain, Found, Layer, LayerWriter};
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap};
 
-/// Writes `placed` with the contents of `sources`; `None` when there is nothing to write.
+/// Writes `placed` with the contents of `sources` and of the destination `below`; `None` when there is nothing to write.
 ///
 /// # Errors
 /// When a source cannot be read (any more) or the layer cannot be written.
@@ -14,8 +14,10 @@ pub fn write(
     mut writer: LayerWriter,
     placed: &BTreeMap<Vec<u8>, Placed<'_>>,
     sources: &[Chain],
+    below: &Chain,
 ) -> Result<Option<Layer>, CopyError> {
     let mut first_names: HashMap<(usize, usize, Option<usize>, u32), &[u8]> = HashMap::new();
+    let mut renamed: HashMap<&[u8], &[u8]> = HashMap::new();
     for (path, placed) in placed {
         let Placed {
             meta,
@@ -27,6 +29,13 @@ pub fn write(
             Content::Inline(content) => {
                 writer.file(path, meta, content.len() as u64, &mut &content[..])?;
             }
+            Content::Below(found, name) => match renamed.entry(name) {
+                Slot::Occupied(first) => writer.hardlink(path, first.get())?,
+                Slot::Vacant(slot) => {
+                    slot.insert(path);
+                    writer.copy(path, meta, below, found)?;
+                }
+            },
             Content::Entry(source, entry, layer) => {
                 if entry.links != 0 {
                     match first_names.entry((*source, *group, *layer, entry.links)) {

@@ -12,10 +12,11 @@ use crate::output::{Done, Stack};
 use crate::source::fetch::Remote;
 use crate::source::fetch::error::redacted;
 use crate::users::{Accounts, Owner};
-use kiln_cache::{Chain, Layer, StoreError, tree_digest};
+use kiln_cache::{Chain, Layer, OutsideLink, StoreError, tree_digest};
 use kiln_parser::code;
 use kiln_parser::diagnostic::{Diagnostic, Phase};
 use kiln_parser::graph::{CopyOp, CopySource, Node, SourcePath, Unpack};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Looks the step up or executes it.
@@ -198,20 +199,23 @@ fn make(
     } else {
         Some(store.scratch_dir("add")?)
     };
-    let (sources, unpacked) = unpack(copy, sources, picked, scratch.as_deref())?;
+    let Unpacked {
+        sources,
+        places,
+        links,
+    } = unpack(copy, sources, picked, scratch.as_deref())?;
     let mut placement = Placement::new(&below, changes);
     for (number, source) in copy.sources.iter().enumerate() {
         if let CopySource::Inline { name, content } = source {
             placement.put_inline(name, content.as_bytes(), &copy.destination)?;
         }
         for (at, picked) in picked[number].iter().enumerate() {
-            match unpacked[number][at] {
-                Some(archive) => put_archive(
-                    &mut placement,
-                    archive,
-                    &sources[archive],
-                    &copy.destination,
-                )?,
+            match places[number][at] {
+                Some(archive) => {
+                    let target = placement.unpack_directory(&copy.destination)?;
+                    put_links(&mut placement, &picked.name, &links[&archive], &target)?;
+                    put_archive(&mut placement, archive, &sources[archive], &target)?;
+                }
                 None => placement.put(number, picked, &copy.destination)?,
             }
         }
@@ -219,7 +223,12 @@ fn make(
     for (path, overwritten) in placement.overwritten() {
         tell(execution, node, copy, path, overwritten);
     }
-    let layer = write(store.layer_writer(&below)?, &placement.finish(), &sources)?;
+    let layer = write(
+        store.layer_writer(&below)?,
+        &placement.finish(),
+        &sources,
+        &below,
+    )?;
     if let Some(scratch) = scratch {
         store.discard(&scratch)?;
     }
@@ -276,18 +285,27 @@ fn owner(
     Ok(Some(owner))
 }
 
-/// Which source (in the list that is returned) holds the content of each picked archive.
-type Unpacked = Vec<Vec<Option<usize>>>;
+/// The sources with the archives among the picked files.
+struct Unpacked {
+    /// All sources; an archive is one of its own.
+    sources: Vec<Chain>,
+    /// Which of them holds the content of each picked archive.
+    places: Vec<Vec<Option<usize>>>,
+    /// What each archive says of files that it does not hold.
+    links: BTreeMap<usize, Vec<OutsideLink>>,
+}
 
-/// The sources, with the archives among the picked files added as sources of their own.
 fn unpack(
     copy: &CopyOp,
     sources: &[Chain],
     picked: &[Vec<Picked<'_>>],
     scratch: Option<&Path>,
-) -> Result<(Vec<Chain>, Unpacked), StepError> {
-    let mut all = sources.to_vec();
-    let mut unpacked = Vec::new();
+) -> Result<Unpacked, StepError> {
+    let mut unpacked = Unpacked {
+        sources: sources.to_vec(),
+        places: Vec::new(),
+        links: BTreeMap::new(),
+    };
     for ((chain, picked), source) in sources.iter().zip(picked).zip(&copy.sources) {
         let mut places = Vec::new();
         // What was fetched is unpacked only where the Dockerfile says so.
@@ -298,26 +316,42 @@ fn unpack(
                 None => None,
             };
             places.push(archive.map(|archive| {
-                all.push(archive);
-                all.len() - 1
+                let number = unpacked.sources.len();
+                unpacked.sources.push(archive.files);
+                unpacked.links.insert(number, archive.links);
+                number
             }));
         }
-        unpacked.push(places);
+        unpacked.places.push(places);
     }
-    Ok((all, unpacked))
+    Ok(unpacked)
 }
 
-/// Puts the entries of an archive below the destination, which is a directory then.
+/// Hard links to what was there before come first: what the archive holds under the same names counts from then on.
+fn put_links(
+    placement: &mut Placement<'_>,
+    name: &[u8],
+    links: &[OutsideLink],
+    target: &[u8],
+) -> Result<(), StepError> {
+    for link in links {
+        if !placement.unpack_link(target, link)? {
+            return Err(archive::dangling(&shown(name), link).into());
+        }
+    }
+    Ok(())
+}
+
+/// Puts the entries of an archive below the directory `target`.
 fn put_archive<'a>(
     placement: &mut Placement<'a>,
     number: usize,
     archive: &'a Chain,
-    destination: &str,
+    target: &[u8],
 ) -> Result<(), StepError> {
-    let target = placement.unpack_directory(destination)?;
     for (tree, _) in archive.layers() {
         for entry in tree.entries().iter().filter(|entry| !entry.path.is_empty()) {
-            placement.unpack_entry(number, Some(0), entry, &join(&target, &entry.path))?;
+            placement.unpack_entry(number, Some(0), entry, &join(target, &entry.path))?;
         }
     }
     Ok(())

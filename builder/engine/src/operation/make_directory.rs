@@ -63,5 +63,6 @@ fn make(
         store.layer_writer(&below)?,
         &placement.finish(),
         &[],
+        &below,
     )?)
 }

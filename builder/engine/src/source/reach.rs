@@ -10,6 +10,8 @@ use kiln_parser::graph::{CopySource, NodeId, Op, RunMount, StageGraph};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reach {
     patterns: Vec<Vec<String>>,
+    /// Folders that are looked at themselves, whatever in them is named: where `--parents` begins.
+    pivots: Vec<Vec<String>>,
 }
 
 impl Reach {
@@ -26,6 +28,7 @@ impl Reach {
                         {
                             for path in paths {
                                 reach.add(&format!("{}/{}", path.pivot, path.pattern));
+                                reach.pivots.push(components(&path.pivot));
                             }
                         }
                     }
@@ -54,16 +57,15 @@ impl Reach {
     pub fn all() -> Self {
         Reach {
             patterns: vec![Vec::new()],
+            pivots: Vec::new(),
         }
     }
 
     fn add(&mut self, pattern: &str) {
-        let components = pattern.split('/').filter(|c| !c.is_empty());
+        let mut components = components(pattern);
         // What `**` may match is everything from there on.
-        let components: Vec<String> = components
-            .take_while(|c| *c != "**")
-            .map(str::to_owned)
-            .collect();
+        let fixed = components.iter().take_while(|c| *c != "**").count();
+        components.truncate(fixed);
         if !self.patterns.contains(&components) {
             self.patterns.push(components);
         }
@@ -74,6 +76,13 @@ impl Reach {
     pub fn decide(&self, path: &[u8], is_directory: bool) -> Decision {
         let path = String::from_utf8_lossy(path);
         let components: Vec<&str> = path.split('/').filter(|c| !c.is_empty()).collect();
+        let is_pivot = |pivot: &Vec<String>| {
+            let mut pairs = pivot.iter().zip(&components);
+            pivot.len() == components.len() && pairs.all(|(pattern, name)| matches(pattern, name))
+        };
+        if self.pivots.iter().any(is_pivot) {
+            return Decision::Keep;
+        }
         let mut decision = Decision::Prune;
         for pattern in &self.patterns {
             if !pattern
@@ -105,6 +114,11 @@ impl Reach {
                     .all(|(pattern, name)| matches(pattern, name))
         })
     }
+}
+
+fn components(path: &str) -> Vec<String> {
+    let components = path.split('/').filter(|c| !c.is_empty());
+    components.map(str::to_owned).collect()
 }
 
 fn matches(pattern: &str, name: &str) -> bool {
@@ -145,6 +159,16 @@ mod tests {
             ),
             (Decision::Keep, Decision::Keep, Decision::Prune)
         );
+    }
+
+    #[test]
+    fn a_pivot_is_looked_at_itself() {
+        let mut reach = reach(&["d*/no*/x"]);
+        reach.pivots.push(components("d*"));
+        assert_eq!(reach.decide(b"dir", true), Decision::Keep);
+        assert_eq!(reach.decide(b"dir/yes", true), Decision::Prune);
+        assert_eq!(reach.decide(b"dir/no", true), Decision::Skip);
+        assert_eq!(reach.decide(b"other", true), Decision::Prune);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::fetch::error::FetchError;
 use super::fetch::layer;
-use crate::copy::archive::unpack_stream;
+use crate::copy::archive::{Archive, dangling, unpack_stream};
 use kiln_cache::Store;
 use kiln_oci::Digest;
 use std::io::Read;
@@ -19,10 +19,17 @@ pub fn unpack(
     name: &str,
 ) -> Result<Option<Option<Digest>>, FetchError> {
     let scratch = store.scratch_dir("archive")?;
-    let files = unpack_stream(reader, name.to_owned(), &scratch);
-    let made = files.map_err(FetchError::from).and_then(|files| {
-        let of = |files| layer::of_tree(store, &files, b"", |entry| (entry.mode, entry.mtime));
-        files.map(of).transpose()
+    let archive = unpack_stream(reader, name.to_owned(), &scratch);
+    let made = archive.map_err(FetchError::from).and_then(|archive| {
+        let of = |archive: Archive| {
+            if let Some(link) = archive.links.first() {
+                return Err(dangling(name, link).into());
+            }
+            layer::of_tree(store, &archive.files, b"", |entry| {
+                (entry.mode, entry.mtime)
+            })
+        };
+        archive.map(of).transpose()
     });
     store.discard(&scratch)?;
     made

@@ -2,7 +2,7 @@
 
 use super::{Content, Placement};
 use crate::copy::{CopyError, join, parent, shown};
-use kiln_cache::{Entry, EntryKind};
+use kiln_cache::{Entry, EntryKind, Found};
 
 /// Symbolic links followed in one path, as in the kernel.
 const MAX_LINKS: usize = 40;
@@ -24,7 +24,9 @@ impl Placement<'_> {
         if let Some(placed) = self.placed.get(path) {
             return match &placed.content {
                 Content::Directory => Seen::Directory,
-                Content::Entry(_, entry, _) => see_entry(entry),
+                Content::Entry(_, entry, _) | Content::Below(Found { entry, .. }, _) => {
+                    see_entry(entry)
+                }
                 Content::Inline(_) => Seen::Other,
             };
         }
