@@ -109,7 +109,7 @@ impl<'e> World<'e> {
         Some((given.cloned().unwrap_or(name), context))
     }
 
-    /// `KEY=value` of the proxies that were given, both cases, in a fixed order.
+    /// `KEY=value` of the proxies that were given, both cases, in a fixed order. An empty one is none.
     pub(crate) fn proxy_env(&self) -> Vec<String> {
         let mut list = Vec::new();
         for name in PROXIES {
@@ -118,7 +118,7 @@ impl<'e> World<'e> {
                 .iter()
                 .filter(|(key, _)| key.eq_ignore_ascii_case(name));
             // Of several spellings the last in order counts.
-            if let Some((_, value)) = given.next_back() {
+            if let Some((_, value)) = given.next_back().filter(|(_, value)| !value.is_empty()) {
                 list.push(format!("{name}={value}"));
                 list.push(format!("{}={value}", name.to_ascii_lowercase()));
             }

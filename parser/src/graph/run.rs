@@ -100,12 +100,12 @@ pub enum RunMount {
         from: Option<NodeId>,
         /// Path in `from`; `/` is its root.
         source: String,
-        /// Mode of a new cache directory.
-        mode: u32,
-        /// Owner of a new cache directory.
-        uid: u32,
-        /// Group of a new cache directory.
-        gid: u32,
+        /// Mode of a new cache directory; None is that of `source`.
+        mode: Option<u32>,
+        /// Owner of a new cache directory; None is that of `source`.
+        uid: Option<u32>,
+        /// Group of a new cache directory; None is that of `source`.
+        gid: Option<u32>,
         /// Read-only.
         ro: bool,
     },

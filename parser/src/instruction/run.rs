@@ -82,6 +82,10 @@ impl Meaning for Run {
     }
 
     fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+        if self.command.exec && self.command.words.is_empty() {
+            let error = line.error(code::ARGUMENTS, "RUN requires at least one argument");
+            return Err(error.with_help("[] names no program"));
+        }
         let mut mounts = Vec::with_capacity(self.mounts.len());
         for spec in &self.mounts {
             mounts.push(spec.resolve(line, stage)?);
@@ -131,15 +135,16 @@ impl Run {
             argv.push(with_bodies(written, line));
             return (argv, Vec::new());
         }
-        // As in BuildKit: an interpreter that is indented by tabs, which `<<-` drops, is none; SHELL starts the script.
-        if !first.content.starts_with("#!") {
-            argv.push(first.text());
+        // What counts is the script as it will be read, without the tabs that `<<-` drops.
+        let script = first.text();
+        if !script.starts_with("#!") {
+            argv.push(script);
             return (argv, Vec::new());
         }
         argv.push(format!("/dev/pipes/{}", first.name));
         let file = HeredocFile {
             name: first.name.clone(),
-            content: first.text(),
+            content: script,
             executable: true,
         };
         (argv, vec![file])

@@ -66,11 +66,51 @@ fn heredocs() {
         ("#!/bin/x\na\n", true)
     );
     let indented = run("RUN <<-E\n\t#!/bin/x\n\tE");
-    assert_eq!(indented.argv, ["/bin/sh", "-c", "#!/bin/x\n"]);
+    assert_eq!(indented.argv, ["/bin/sh", "-c", "/dev/pipes/E"]);
+    assert_eq!(indented.heredocs[0].content, "#!/bin/x\n");
+    for shell in ["RUN <<E\n\t#!/bin/x\nE", "RUN <<-E\n #!/bin/x\nE"] {
+        assert_eq!(run(shell).heredocs, [], "{shell}");
+    }
     assert_eq!(
         run("RUN cat <<-E <<F\n\ta\nE\nb\nF").argv[2],
         "cat <<-E <<F\n\ta\nE\nb\nF"
     );
+}
+
+#[test]
+fn a_command_is_needed() {
+    for source in [
+        "FROM scratch\nRUN []",
+        "FROM scratch\nRUN --network=none [ ]",
+        "FROM scratch AS a\nONBUILD RUN []\nFROM a",
+    ] {
+        let messages = evaluation_messages(source);
+        assert_eq!(messages, ["RUN requires at least one argument"], "{source}");
+    }
+    assert_eq!(run("RUN [\"\"]").argv, [""]);
+}
+
+#[test]
+fn proxies_that_are_empty_are_none() {
+    let given = [("http_proxy", ""), ("HTTP_PROXY", "p"), ("no_proxy", "n")];
+    let given = given.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut inputs = no_arguments();
+    inputs.build_args = given.into();
+    let graph = evaluated("FROM scratch\nRUN x", inputs);
+    assert_eq!(last(&graph).proxy_env.0, ["NO_PROXY=n", "no_proxy=n"]);
+}
+
+#[test]
+fn a_cache_that_begins_with_files_looks_as_they_do() {
+    let owner =
+        |mount: &str| match &run(&format!("RUN --mount=type=cache,target=/c{mount} x")).mounts[0] {
+            RunMount::Cache { mode, uid, gid, .. } => (*mode, *uid, *gid),
+            other => panic!("{other:?}"),
+        };
+    assert_eq!(owner(""), (Some(0o755), Some(0), Some(0)));
+    assert_eq!(owner(",uid=7"), (Some(0o755), Some(7), Some(0)));
+    assert_eq!(owner(",from=scratch"), (None, None, None));
+    assert_eq!(owner(",from=scratch,mode=0700"), (Some(0o700), None, None));
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use super::mounts::subtree_layer;
 use crate::execute::Execution;
 use crate::failure::StepError;
-use kiln_cache::{CacheMount, CacheSharing, CacheStart, KeyBuilder};
+use kiln_cache::{CacheMount, CacheSharing, CacheStart, Chain, KeyBuilder, Meta};
 use kiln_oci::Digest;
 use kiln_parser::graph::{RunMount, RunOp, Sharing};
 use kiln_sandbox::{Mount, MountKind};
@@ -80,13 +80,23 @@ fn collect(
     else {
         return Ok(());
     };
-    let layer = match from {
-        Some(from) => subtree_layer(execution, &execution.files(*from)?, source, true)?.0,
-        None => None,
+    let (layer, root) = match from {
+        Some(from) => begin_with(execution, &execution.files(*from)?, source)?,
+        None => (None, None),
+    };
+    let root = root.unwrap_or_else(|| Meta::root(0o755, 0));
+    let start = CacheStart {
+        mode: mode.unwrap_or(root.mode),
+        uid: uid.unwrap_or(root.uid),
+        gid: gid.unwrap_or(root.gid),
+        layer,
     };
     let mut identity = KeyBuilder::new("cache-mount")
         .bytes("id", id.as_bytes())
-        .bytes("owner", format!("{mode:o} {uid} {gid}").as_bytes());
+        .bytes(
+            "owner",
+            format!("{:o} {} {}", start.mode, start.uid, start.gid).as_bytes(),
+        );
     if let Some(layer) = &layer {
         identity = identity.input("start", *layer);
     }
@@ -94,12 +104,6 @@ fn collect(
         Sharing::Shared => CacheSharing::Shared,
         Sharing::Private => CacheSharing::Private,
         Sharing::Locked => CacheSharing::Locked,
-    };
-    let start = CacheStart {
-        mode: *mode,
-        uid: *uid,
-        gid: *gid,
-        layer,
     };
     let wanted = wanted.entry(identity.finish().0).or_insert(Wanted {
         sharing,
@@ -110,4 +114,16 @@ fn collect(
     wanted.sharing = wanted.sharing.max(sharing);
     wanted.places.push((target.clone(), *ro));
     Ok(())
+}
+
+/// The files that a directory starts with, and what the directory itself looks like there.
+fn begin_with(
+    execution: &Execution<'_>,
+    files: &Chain,
+    source: &str,
+) -> Result<(Option<Digest>, Option<Meta>), StepError> {
+    let (layer, _) = subtree_layer(execution, files, source, true)?;
+    let root = files.resolve(source.as_bytes(), true)?.found;
+    let root = root.filter(|root| root.entry.is_directory());
+    Ok((layer, root.map(|root| root.entry.meta())))
 }

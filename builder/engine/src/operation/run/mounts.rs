@@ -199,11 +199,12 @@ impl Prepared {
             return Ok(());
         };
         let Some(content) = execution.options.secrets.get(id) else {
-            return if *required {
-                Err(StepError::MissingSecret(id.clone()))
-            } else {
-                Ok(())
-            };
+            if *required {
+                return Err(StepError::MissingSecret(id.clone()));
+            }
+            // As in BuildKit: a variable that was promised is there, whatever it would have been without.
+            self.env.extend(env.iter().map(|env| format!("{env}=")));
+            return Ok(());
         };
         if let Some(env) = env {
             let value = std::str::from_utf8(content).ok();

@@ -122,7 +122,7 @@ fn spec(
     }
 }
 
-/// The image's variables and the arguments in scope, then what is missing: PATH, HOME, HOSTNAME, proxies, secrets.
+/// The image's variables and the arguments in scope; proxies and secrets, which beat them; then what is missing: PATH, HOME, HOSTNAME.
 fn environment(
     run: &RunOp,
     identity: &Identity,
@@ -130,25 +130,20 @@ fn environment(
     secrets: &[String],
 ) -> Vec<String> {
     let mut env = run.env.clone();
+    for variable in run.proxy_env.0.iter().chain(secrets) {
+        env.retain(|other| name(other) != name(variable));
+        env.push(variable.clone());
+    }
+    // As runc has it: a HOME that is empty is none.
+    env.retain(|variable| variable != "HOME=");
     let home = format!("HOME={}", identity.home);
     let hostname = format!("HOSTNAME={hostname}");
-    for default in [DEFAULT_PATH.to_owned(), home, hostname]
-        .into_iter()
-        .chain(run.proxy_env.0.iter().cloned())
-    {
-        if !has(&env, &default) {
+    for default in [DEFAULT_PATH.to_owned(), home, hostname] {
+        if !env.iter().any(|other| name(other) == name(&default)) {
             env.push(default);
         }
     }
-    for secret in secrets {
-        env.retain(|variable| name(variable) != name(secret));
-        env.push(secret.clone());
-    }
     env
-}
-
-fn has(env: &[String], variable: &str) -> bool {
-    env.iter().any(|other| name(other) == name(variable))
 }
 
 fn name(variable: &str) -> &str {

@@ -1,6 +1,6 @@
 //! `type=cache`: a directory that is kept between builds.
 
-use super::{GID, Key, MountType, RELABEL, SOURCE, TARGET, UID, key};
+use super::{Key, MountType, RELABEL, SOURCE, TARGET, key};
 use crate::graph::RunMount;
 use crate::path;
 
@@ -13,15 +13,18 @@ pub(super) const TYPE: MountType = MountType {
     needs_target: true,
     check: |_| Ok(()),
     resolve: |spec, fields, target, stage| {
+        let from = spec.from(&fields, stage)?;
+        // What begins with other files looks as they do, where nothing is said.
+        let said = |value: Option<u32>, usual| value.or(from.is_none().then_some(usual));
         Ok(RunMount::Cache {
             id: stage.world.cache_id(&fields),
             target,
             sharing: fields.sharing.unwrap_or_default(),
-            from: spec.from(&fields, stage)?,
+            from,
             source: path::clean(&format!("/{}", fields.source)),
-            mode: fields.mode.unwrap_or(0o755),
-            uid: fields.uid.unwrap_or(0),
-            gid: fields.gid.unwrap_or(0),
+            mode: said(fields.mode, 0o755),
+            uid: said(fields.uid, 0),
+            gid: said(fields.gid, 0),
             ro: fields.read_only,
         })
     },
@@ -36,9 +39,12 @@ const KEYS: [Key; 11] = [
     ),
     key(&["from"], "what a new one begins with; nothing"),
     SOURCE,
-    key(&["mode"], "mode of a new one, octal; `0755`"),
-    UID,
-    GID,
+    key(
+        &["mode"],
+        "mode of a new one, octal; `0755`, or that of `source`",
+    ),
+    key(&["uid"], "owner; 0, or that of `source`"),
+    key(&["gid"], "group; 0, or that of `source`"),
     key(&["ro", "readonly"], "read-only; `false`"),
     key(&["rw", "readwrite"], "writable; `true`"),
     RELABEL,
