@@ -32,6 +32,18 @@ pub fn join(base: &str, path: &str) -> String {
     clean(&format!("/{base}/{path}"))
 }
 
+/// The absolute path that `path` means in the directory `base`, as `WORKDIR` stores it: what is absolute stays as it is written.
+pub fn written(base: &str, path: &str) -> String {
+    match (
+        path.starts_with('/'),
+        path.is_empty() && base.starts_with('/'),
+    ) {
+        (true, _) => path.to_owned(),
+        (_, true) => base.to_owned(),
+        _ => join(base, path),
+    }
+}
+
 /// Below the root whatever it says, without the leading slash; `""` is the root.
 pub fn relative_to_root(path: &str) -> String {
     let mut rooted = clean(&format!("/{path}"));

@@ -156,8 +156,9 @@ fn range(text: &str) -> Option<(u16, u16)> {
     (first <= last).then_some((first, last))
 }
 
+/// As Go reads a number: a sign may stand before it.
 fn port(input: &str) -> IResult<&str, u16> {
-    map_res(digit1, str::parse).parse(input)
+    map_res(preceded(opt(char('+')), digit1), str::parse).parse(input)
 }
 
 #[cfg(test)]
@@ -169,6 +170,9 @@ mod tests {
     fn specifications() {
         assert_eq!(parse("80"), Ok((80, 80, "tcp")));
         assert_eq!(parse("8000-8002/UDP"), Ok((8000, 8002, "udp")));
+        assert_eq!(parse("+80/udp"), Ok((80, 80, "udp")));
+        assert_eq!(parse("+8000-+8002"), Ok((8000, 8002, "tcp")));
+        assert_eq!(parse("+8080:+0080"), Ok((80, 80, "tcp")));
         assert_eq!(parse("8080:80"), Ok((80, 80, "tcp")));
         assert_eq!(parse("127.0.0.1::80/sctp"), Ok((80, 80, "sctp")));
         assert_eq!(parse("[::1]:8000-8001:80-81"), Ok((80, 81, "tcp")));
@@ -180,7 +184,11 @@ mod tests {
             "81-80",
             "80-",
             "a",
-            "+80",
+            "++80",
+            "-80",
+            "+",
+            "80-+",
+            "0x50",
             "x:1:2",
             "1-3:80-81",
             "80:",

@@ -39,9 +39,10 @@ impl Meaning for Workdir {
             stage.warn_of_value(&evaluated::WORKDIR_RELATIVE_PATH, line.span, message);
         }
         stage.workdir_is_set = true;
-        let path = path::join(&stage.config.working_dir, &written);
-        let history = format!("WORKDIR {path}");
-        stage.config.working_dir = path.clone();
+        let stored = path::written(&stage.config.working_dir, &written);
+        let history = format!("WORKDIR {stored}");
+        let path = path::clean(&stored);
+        stage.config.working_dir = stored;
         if path == "/" {
             stage.record(history);
             return Ok(());
@@ -65,7 +66,35 @@ fn is_absolute(path: &str, stage: &StageBuilder<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::graph::Op;
-    use crate::tests::{evaluated, no_arguments};
+    use crate::tests::{evaluated, no_arguments, target};
+
+    #[test]
+    fn absolute_paths_are_stored_as_written() {
+        let graph = evaluated(
+            "FROM scratch\nWORKDIR /a/../b/\nENV D=/c//./d/\nWORKDIR $D",
+            no_arguments(),
+        );
+        let stage = graph.target_stage();
+        assert_eq!(stage.config.working_dir, "/c//./d/");
+        let written: Vec<_> = stage.history.iter().map(|step| &*step.created_by).collect();
+        assert_eq!(
+            written,
+            ["WORKDIR /a/../b/", "ENV D=/c//./d/", "WORKDIR /c//./d/"]
+        );
+        let made = graph.nodes.iter().filter_map(|node| match &node.op {
+            Op::MakeDirectory { path, .. } => Some(path.as_str()),
+            _ => None,
+        });
+        assert_eq!(made.collect::<Vec<_>>(), ["/b", "/c/d"]);
+    }
+
+    #[test]
+    fn what_follows_is_relative_to_what_was_meant() {
+        let stage = target("FROM scratch\nWORKDIR /a/../b/\nWORKDIR ./c/../d/\nWORKDIR $NONE");
+        assert_eq!(stage.config.working_dir, "/b/d");
+        let stage = target("FROM scratch\nWORKDIR $NONE");
+        assert_eq!(stage.config.working_dir, "/");
+    }
 
     #[test]
     fn relative_paths_join_and_users_own() {

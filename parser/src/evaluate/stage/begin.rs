@@ -45,7 +45,7 @@ impl StageBuilder<'_> {
             self.set_env(key, value);
         }
         if !self.config.working_dir.is_empty() {
-            self.config.working_dir = crate::path::join("/", &self.config.working_dir);
+            self.config.working_dir = crate::path::written("/", &self.config.working_dir);
         }
     }
 
