@@ -10,7 +10,7 @@ use crate::source::Span;
 use crate::steps;
 
 pub use directive::Directive;
-pub(crate) use directive::declared;
+pub(crate) use directive::{declared, setting};
 pub(crate) use text::Text;
 
 /// Lines with continuations joined.

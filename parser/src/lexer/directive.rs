@@ -1,9 +1,9 @@
 //! Parser directives: `# name = value` at the very top of a Dockerfile.
 
-use nom::bytes::complete::{tag, take_while};
+use nom::bytes::complete::take_while;
 use nom::character::complete::{char, satisfy};
 use nom::combinator::recognize;
-use nom::sequence::{delimited, preceded, terminated};
+use nom::sequence::{delimited, terminated};
 use nom::{IResult, Parser};
 
 use crate::source::Span;
@@ -99,26 +99,26 @@ pub(crate) fn declared(source: &str) -> Vec<Directive> {
 }
 
 fn parse(line: &str) -> Option<(String, &str)> {
-    let (value, name) = name(line).ok()?;
+    let text = line.strip_prefix('#')?;
+    setting(text.trim_start_matches(char::is_whitespace))
+}
+
+/// `name = value` with a name that has a meaning, from the text of a comment.
+pub(crate) fn setting(text: &str) -> Option<(String, &str)> {
+    let (value, name) = name(text).ok()?;
     let value = value.trim_matches(is_blank);
     let name = name.to_ascii_lowercase();
     (!value.is_empty() && KNOWN.contains(&name.as_str())).then_some((name, value))
 }
 
-/// `# name =`
+/// `name =`
 fn name(input: &str) -> IResult<&str, &str> {
     let word = recognize((
         satisfy(|ch| ch.is_ascii_alphabetic()),
         take_while(|ch: char| ch.is_ascii_alphanumeric()),
     ));
-    preceded(
-        (tag("#"), take_while(char::is_whitespace)),
-        terminated(
-            word,
-            delimited(take_while(is_blank), char('='), take_while(is_blank)),
-        ),
-    )
-    .parse(input)
+    let equals = delimited(take_while(is_blank), char('='), take_while(is_blank));
+    terminated(word, equals).parse(input)
 }
 
 fn is_blank(ch: char) -> bool {

@@ -6,6 +6,7 @@ use crate::ast::Dockerfile;
 use crate::code;
 use crate::diagnostic::{Diagnostic, Phase};
 use crate::evaluate::go;
+use crate::lexer;
 use crate::source::Span;
 
 use super::Rule;
@@ -56,7 +57,7 @@ impl Config {
         let directive = directives.find(|directive| directive.name == "check");
         let (text, span) = match (build_args.get(BUILD_ARGUMENT), directive) {
             (Some(text), _) => (text.as_str(), Span::default()),
-            (None, Some(directive)) => (directive.value.as_str(), directive.span),
+            (None, Some(directive)) => (up_to_blank(&directive.value), directive.span),
             (None, None) => return Ok(Config::default()),
         };
         Config::parse(text).map_err(|option| {
@@ -112,11 +113,19 @@ impl Config {
     }
 }
 
-/// `# check=…` in comments. One that cannot be read is a comment like others; what stands behind a blank says why.
+/// `# check=…` in comments, written as a directive is. One that cannot be read is a comment like others. Only rules are skipped or
+/// asked for there; `error=true` is about the whole file.
 fn own(comments: &[String]) -> Option<Config> {
-    let mut comments = comments.iter();
-    let options = comments.find_map(|comment| comment.strip_prefix("check="))?;
-    Config::parse(options.split(' ').next()?).ok()
+    let mut settings = comments
+        .iter()
+        .filter_map(|comment| lexer::setting(comment));
+    let (_, options) = settings.find(|(name, _)| name == "check")?;
+    Config::parse(up_to_blank(options)).ok()
+}
+
+/// What stands behind the first blank says why, for people.
+fn up_to_blank(value: &str) -> &str {
+    value.split(' ').next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -181,6 +190,43 @@ mod tests {
             "lint violation found for rules: MaintainerDeprecated"
         );
         assert_eq!(Config::default().violation(&found), None);
+    }
+
+    #[test]
+    fn the_value_ends_at_the_first_blank() {
+        let source = "FROM x AS A\nMAINTAINER m";
+        let found = |value: &str| names(&format!("# check={value}\n{source}"));
+        let only = ["MaintainerDeprecated"];
+        assert_eq!(found("skip=StageNameCasing because it is old"), only);
+        assert_eq!(found("skip=StageNameCasing, MaintainerDeprecated"), only);
+        assert!(found("skip=all error=maybe").is_empty());
+        let parsed = crate::parse(&format!("# check=error=true; skip=all\n{source}"));
+        let of = |arguments: BTreeMap<_, _>| Config::of(&parsed.dockerfile, &arguments);
+        assert!(
+            of(BTreeMap::new()).is_err(),
+            "an option is missing behind ;"
+        );
+        let argument = (BUILD_ARGUMENT.to_owned(), "skip=A, B; error=1".to_owned());
+        let config = of([argument].into()).unwrap();
+        assert!(config.error && config.skip.holds("B"));
+    }
+
+    #[test]
+    fn comments_are_written_as_directives_are() {
+        let of = |comment: &str| names(&format!("FROM x\n{comment}\nMAINTAINER m"));
+        assert!(of("# check=skip=MaintainerDeprecated until 2027").is_empty());
+        assert!(of("#  Check = skip=all").is_empty());
+        assert!(of("# check=skip=maybe\n# check=skip=all").len() == 1);
+        assert_eq!(of("# see check=skip=all").len(), 1);
+    }
+
+    #[test]
+    fn errors_are_about_the_whole_file() {
+        let source = "FROM x\n# check=error=true\nMAINTAINER m";
+        let parsed = crate::parse(source);
+        let config = Config::of(&parsed.dockerfile, &BTreeMap::new()).unwrap();
+        let found = crate::lint::check(&parsed.dockerfile, &config, None);
+        assert_eq!((found.len(), config.violation(&found)), (1, None));
     }
 
     #[test]
