@@ -36,6 +36,7 @@ mod copy;
 mod credentials;
 mod debug;
 mod disk_full;
+mod dockerfiles;
 mod documents;
 mod fetch_files;
 mod fetch_git;

@@ -49,6 +49,11 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
     for notice in &options.notices {
         session.events.warn(notice.clone());
     }
+    if options.dockerfile.is_repaired {
+        let name = &options.dockerfile.name;
+        let what = "bytes that are no UTF-8, which are read as U+FFFD";
+        session.events.warn(format!("{name} has {what}"));
+    }
     let joined = shared::joined(session, &options.cache_from);
     let session = if options.cache_from.is_empty() {
         session

@@ -25,6 +25,36 @@ pub struct DockerfileText {
     pub text: String,
     /// Text of `<Dockerfile>.dockerignore`, which replaces the context's own.
     pub ignore: Option<String>,
+    /// Whether some of its bytes were no UTF-8 and were replaced.
+    pub is_repaired: bool,
+}
+
+impl DockerfileText {
+    /// Of the bytes of a file, which messages call `name`.
+    #[must_use]
+    pub fn of_bytes(name: String, bytes: Vec<u8>) -> Self {
+        let (text, is_repaired) = match String::from_utf8(bytes) {
+            Ok(text) => (text, false),
+            Err(error) => (repaired(error.as_bytes()), true),
+        };
+        DockerfileText {
+            name,
+            text,
+            ignore: None,
+            is_repaired,
+        }
+    }
+}
+
+/// Text with U+FFFD in the place of each byte that is no UTF-8: what becomes of them in the documents that BuildKit writes.
+#[must_use]
+pub fn repaired(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
+    text
 }
 
 /// What `--secret` gives: the content, which no message, event or debug output ever shows.

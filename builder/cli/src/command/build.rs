@@ -44,6 +44,7 @@ impl Arguments {
 /// # Errors
 /// With what went wrong, where, and what to do.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+    arguments.flags.begins()?;
     let method = arguments.flags.call.method()?;
     let mut options = arguments.options()?;
     if let Some(method) = method {

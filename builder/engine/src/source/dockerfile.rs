@@ -6,12 +6,21 @@ use crate::options::DockerfileText;
 use kiln_cache::{Chain, Store};
 use kiln_oci::Digest;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A Dockerfile of more bytes is refused (the parser's own limit).
 const MAX_DOCKERFILE: u64 = 16 << 20;
-/// What Dockerfiles are called.
-const USUAL_NAMES: [&str; 2] = ["Dockerfile", "Containerfile"];
+/// What Dockerfiles are called; what comes first counts.
+pub const USUAL_NAMES: [&str; 3] = ["Dockerfile", LOWER_CASE, "Containerfile"];
+/// What docker takes too where there is no `Dockerfile`.
+const LOWER_CASE: &str = "dockerfile";
+
+/// The other name under which docker looks for a Dockerfile that is not there.
+#[must_use]
+pub fn other_case(path: &Path) -> Option<PathBuf> {
+    let is_usual = path.file_name()? == USUAL_NAMES[0];
+    is_usual.then(|| path.with_file_name(LOWER_CASE))
+}
 
 /// Reads a Dockerfile of a context's layer; links are followed inside of it.
 pub(super) fn dockerfile(
@@ -21,7 +30,13 @@ pub(super) fn dockerfile(
     context: &str,
 ) -> Result<DockerfileText, BuildError> {
     let chain = store.chain(layer.as_slice())?;
-    let names = name.map_or_else(|| USUAL_NAMES.to_vec(), |name| vec![name]);
+    let names: Vec<String> = match name {
+        None => USUAL_NAMES.map(str::to_owned).into(),
+        Some(name) => {
+            let other = other_case(Path::new(name)).map(|path| path.display().to_string());
+            std::iter::once(name.to_owned()).chain(other).collect()
+        }
+    };
     for name in &names {
         if let Some(text) = read(&chain, name)? {
             return Ok(text);
@@ -71,13 +86,9 @@ pub(super) fn text(reader: impl Read, name: &str) -> Result<DockerfileText, Buil
     if bytes.len() as u64 > MAX_DOCKERFILE {
         return Err(wrong(format!("has more than {MAX_DOCKERFILE} bytes")));
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        wrong(format!("is neither an archive nor UTF-8 text: byte {at}"))
-    })?;
-    Ok(DockerfileText {
-        name: name.to_owned(),
-        text,
-        ignore: None,
-    })
+    // No Dockerfile holds a NUL byte: it is something else, such as an archive of a kind that nobody reads.
+    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
+        return Err(wrong(format!("is neither an archive nor text: byte {at}")));
+    }
+    Ok(DockerfileText::of_bytes(name.to_owned(), bytes))
 }

@@ -2,7 +2,7 @@
 
 pub mod advice;
 pub mod context;
-pub(crate) mod dockerfile;
+pub mod dockerfile;
 pub mod fetch;
 pub mod git;
 pub mod host_tools;

@@ -3,7 +3,8 @@
 use super::kaniko_context;
 use crate::failure::Failure;
 use crate::units;
-use kiln_engine::options::{BuildOptions, ContextSource, DockerfileText, Unread};
+use kiln_engine::options::{BuildOptions, ContextSource, DockerfileText, Unread, repaired};
+use kiln_engine::source::dockerfile::{USUAL_NAMES, other_case};
 use kiln_parser::graph::GitSource;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ pub struct Source {
     /// The same, or as kaniko writes it: dir://FOLDER, tar://FILE, tar://stdin or git://HOST/PATH
     #[arg(long = "context", value_name = "CONTEXT", conflicts_with = "context")]
     named_context: Option<String>,
-    /// The Dockerfile: a file, an address, or - [default: Dockerfile or Containerfile in the context]; --dockerfile in kaniko
+    /// The Dockerfile: a file, an address, or - [default: Dockerfile, dockerfile or Containerfile in the context]; --dockerfile in kaniko
     #[arg(short, long, value_name = "FILE", alias = "dockerfile")]
     file: Option<PathBuf>,
 }
@@ -35,11 +36,7 @@ impl Source {
         let unread = self.unread(&context)?;
         let dockerfile = match (&unread, context.folder()) {
             (None, folder) => self.dockerfile(folder)?,
-            (Some(_), _) => DockerfileText {
-                name: "Dockerfile".to_owned(),
-                text: String::new(),
-                ignore: None,
-            },
+            (Some(_), _) => DockerfileText::of_bytes("Dockerfile".to_owned(), Vec::new()),
         };
         let mut options = BuildOptions::new(dockerfile, context);
         options.unread = unread;
@@ -89,19 +86,17 @@ impl Source {
         let path = match (&self.file, context) {
             (Some(file), Some(context)) if file.as_os_str() != "-" => {
                 let missing = || format!("there is no Dockerfile {}", file.display());
-                find_file(file, context).ok_or_else(|| Failure::usage(missing()))?
+                let other = || find_file(&other_case(file)?, context);
+                let found = find_file(file, context).or_else(other);
+                found.ok_or_else(|| Failure::usage(missing()))?
             }
             (None, Some(context)) => default_dockerfile(context)?,
             _ => {
-                let text = read_text(Path::new("-"), std::io::stdin())?;
-                return Ok(DockerfileText {
-                    name: "stdin".to_owned(),
-                    text,
-                    ignore: None,
-                });
+                let bytes = read_bytes(Path::new("-"), std::io::stdin())?;
+                return Ok(DockerfileText::of_bytes("stdin".to_owned(), bytes));
             }
         };
-        let text = read_file(&path)?;
+        let bytes = read_bytes(&path, open_regular(&path)?)?;
         let mut ignore_path = path.clone().into_os_string();
         ignore_path.push(".dockerignore");
         let ignore = match std::fs::metadata(&ignore_path) {
@@ -109,9 +104,8 @@ impl Source {
             Err(_) => None,
         };
         Ok(DockerfileText {
-            name: path.display().to_string(),
-            text,
             ignore,
+            ..DockerfileText::of_bytes(path.display().to_string(), bytes)
         })
     }
 }
@@ -184,7 +178,7 @@ pub fn context_folder(path: &Path) -> Result<PathBuf, Failure> {
 }
 
 fn default_dockerfile(context: &Path) -> Result<PathBuf, Failure> {
-    let candidates = ["Dockerfile", "Containerfile"].map(|name| context.join(name));
+    let candidates = USUAL_NAMES.map(|name| context.join(name));
     let found = candidates
         .into_iter()
         .find(|path| path.symlink_metadata().is_ok());
@@ -197,10 +191,10 @@ fn default_dockerfile(context: &Path) -> Result<PathBuf, Failure> {
     })
 }
 
-/// The text of a regular file.
+/// The text of a regular file; bytes that are no UTF-8 are replaced.
 ///
 /// # Errors
-/// When it is none, has too many bytes, or is not UTF-8.
+/// When it is none or has too many bytes.
 pub fn read_file(path: &Path) -> Result<String, Failure> {
     read_text(path, open_regular(path)?)
 }
@@ -208,7 +202,7 @@ pub fn read_file(path: &Path) -> Result<String, Failure> {
 /// The same, also of a pipe: `<(…)` of a shell.
 ///
 /// # Errors
-/// When it cannot be read, is too long or no text.
+/// When it cannot be read or is too long.
 pub fn read_pipe(path: &Path) -> Result<String, Failure> {
     let failed = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
     read_text(path, std::fs::File::open(path).map_err(failed)?)
@@ -228,6 +222,10 @@ fn open_regular(path: &Path) -> Result<std::fs::File, Failure> {
 }
 
 fn read_text(path: &Path, reader: impl Read) -> Result<String, Failure> {
+    read_bytes(path, reader).map(|bytes| repaired(&bytes))
+}
+
+fn read_bytes(path: &Path, reader: impl Read) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = reader.take(MAX_DOCKERFILE + 1).read_to_end(&mut bytes);
     read.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
@@ -238,11 +236,5 @@ fn read_text(path: &Path, reader: impl Read) -> Result<String, Failure> {
             units::bytes(MAX_DOCKERFILE)
         )));
     }
-    String::from_utf8(bytes).map_err(|error| {
-        Failure::usage(format!(
-            "{} is not UTF-8 text: byte {}",
-            path.display(),
-            error.utf8_error().valid_up_to()
-        ))
-    })
+    Ok(bytes)
 }

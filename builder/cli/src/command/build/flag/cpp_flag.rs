@@ -4,7 +4,7 @@
 use super::Flag;
 use crate::environment;
 use crate::failure::{Failure, Kind};
-use kiln_engine::options::BuildOptions;
+use kiln_engine::options::{BuildOptions, repaired};
 use kiln_parser::words::{NoVariables, Style, WordError, expand_words};
 use std::io::{self, Write};
 use std::process::{Command, Output, Stdio};
@@ -28,8 +28,6 @@ pub enum CppError {
     Variable(WordError),
     #[error("it cannot be preprocessed:\n{0}")]
     Text(String),
-    #[error("cpp gives no UTF-8 text")]
-    NoText,
 }
 
 #[derive(Debug, clap::Args)]
@@ -53,7 +51,7 @@ impl CppFlag {
         if !output.status.success() && !are_comments(&complaints) {
             return Err(CppError::Text(complaints.trim_end().to_owned()));
         }
-        options.dockerfile.text = String::from_utf8(output.stdout).map_err(|_| CppError::NoText)?;
+        options.dockerfile.text = repaired(&output.stdout);
         options.dockerfile.name += DONE;
         Ok(())
     }
@@ -74,7 +72,7 @@ impl CppError {
         let kind = match self {
             CppError::Start(_) => Kind::Environment,
             CppError::Variable(_) => Kind::Usage,
-            CppError::Text(_) | CppError::NoText => Kind::Build,
+            CppError::Text(_) => Kind::Build,
         };
         let failure = Failure::new(kind, format!("{name}: {self}"));
         match self {

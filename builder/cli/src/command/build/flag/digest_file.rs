@@ -1,6 +1,6 @@
 //! `--digest-file`: the digest under which registries know the image, as kaniko writes it. `--iidfile` has docker's image ID instead.
 
-use super::Flag;
+use super::{Flag, forget};
 use crate::failure::{Failure, Kind};
 use crate::output;
 use kiln_engine::Built;
@@ -14,6 +14,10 @@ pub struct DigestFile {
 }
 
 impl Flag for DigestFile {
+    fn begins(&self) -> Result<(), Failure> {
+        forget("--digest-file", self.digest_file.as_deref())
+    }
+
     fn finished(&self, built: &Built) -> Result<(), Failure> {
         let Some(file) = &self.digest_file else {
             return Ok(());

@@ -1,7 +1,7 @@
 //! `--metadata-file`: what was made, with BuildKit's keys. Those about BuildKit's own daemon are not there. Of a result that was
 //! pushed the digest is the registry's: scripts pull and sign by it.
 
-use super::Flag;
+use super::{Flag, forget};
 use crate::failure::{Failure, Kind};
 use crate::output;
 use kiln_engine::Built;
@@ -16,6 +16,10 @@ pub struct MetadataFile {
 }
 
 impl Flag for MetadataFile {
+    fn begins(&self) -> Result<(), Failure> {
+        forget("--metadata-file", self.metadata_file.as_deref())
+    }
+
     fn finished(&self, built: &Built) -> Result<(), Failure> {
         let Some(file) = &self.metadata_file else {
             return Ok(());

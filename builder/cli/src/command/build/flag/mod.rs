@@ -4,13 +4,22 @@
 #[cfg(test)]
 mod reference;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use kiln_engine::Built;
 use kiln_engine::options::BuildOptions;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// What a flag does. Flags that only show something do it when the build has finished.
 pub trait Flag {
+    /// Does its part before anything is read.
+    ///
+    /// # Errors
+    /// When what an older build left behind cannot be removed.
+    fn begins(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Changes what is asked of the build.
     ///
     /// # Errors
@@ -39,6 +48,11 @@ macro_rules! flags {
         }
 
         impl Flag for Flags {
+            fn begins(&self) -> Result<(), Failure> {
+                $(self.$module.begins()?;)*
+                Ok(())
+            }
+
             fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
                 $(self.$module.apply(options)?;)*
                 Ok(())
@@ -95,6 +109,19 @@ flags! {
     metadata_file: MetadataFile,
     digest_file: DigestFile,
     foreign: ForeignFlags,
+}
+
+/// A file that will say what was built goes before the build, as in docker: one that fails leaves nothing that tells of an older
+/// one. Pipes and devices stay.
+fn forget(flag: &str, file: Option<&Path>) -> Result<(), Failure> {
+    let is_file = |file: &&Path| file.symlink_metadata().is_ok_and(|found| found.is_file());
+    let Some(file) = file.filter(is_file) else {
+        return Ok(());
+    };
+    std::fs::remove_file(file).map_err(|error| {
+        let message = format!("{flag} {}: {error}", file.display());
+        Failure::new(Kind::Environment, message)
+    })
 }
 
 /// `NAME=VALUE`, or `NAME` with the value that `default` gives; a name without any value is left out.

@@ -1,6 +1,6 @@
 //! `--progress`, `--quiet`, `--iidfile`: what a build tells, and where.
 
-use super::Flag;
+use super::{Flag, forget};
 use crate::command::progress::Shown;
 use crate::failure::{Failure, Kind};
 use crate::output;
@@ -26,6 +26,10 @@ impl Show {
 }
 
 impl Flag for Show {
+    fn begins(&self) -> Result<(), Failure> {
+        forget("--iidfile", self.iidfile.as_deref())
+    }
+
     fn finished(&self, built: &Built) -> Result<(), Failure> {
         if let Some(file) = &self.iidfile {
             output::report(file, &built.id.to_string()).map_err(|error| {
