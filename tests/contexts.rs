@@ -243,9 +243,19 @@ fn the_context_gives_the_time(space: &Space) {
         .ok();
     let created = space.image("app").config["created"].clone();
     assert_eq!(created, "2015-10-21T07:28:00Z");
-    space.write("Dockerfile", text);
-    let failed = build(space).args(argument).arg(space.context()).exits(1);
-    failed.says(&["SOURCE_DATE_EPOCH=context needs"]);
+    // A folder has no time of its own; a tar has that of its newest file.
+    space.write(
+        "Dockerfile",
+        text.replace("$SOURCE_DATE_EPOCH", "${SOURCE_DATE_EPOCH-none}"),
+    );
+    let built = build(space).args(argument).arg(space.context()).ok();
+    assert_eq!(built.output(), ["none"]);
+    let piped = archive(&[("Dockerfile", text), ("a", "a")]);
+    let built = build(space).args(argument).arg("-").stdin(piped).ok();
+    assert_eq!(built.output(), ["1500000000"]);
+    // A Dockerfile alone is no archive.
+    build(space).args(argument).arg("-").stdin(text).ok();
+    assert_ne!(space.image("app").config["created"], "2017-07-14T02:40:00Z");
 }
 
 fn contexts_by_name(space: &Space) {

@@ -38,6 +38,7 @@ mod debug;
 mod disk_full;
 mod dockerfiles;
 mod documents;
+mod epoch;
 mod fetch_files;
 mod fetch_git;
 mod fetch_ssh;

@@ -6,6 +6,7 @@
 
 mod base;
 mod environment;
+pub mod epoch;
 mod globals;
 pub(crate) mod go;
 mod nodes;

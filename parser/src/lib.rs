@@ -41,6 +41,7 @@ mod tests;
 
 pub use ast::{Dockerfile, MAX_SOURCE, MAX_STAGES, Parsed, parse};
 pub use diagnostic::{Diagnostic, Phase, Severity};
+pub use evaluate::epoch::{EpochSource, epoch_source};
 pub use evaluate::outline::{self, outline};
 pub use evaluate::{evaluate, evaluate_with};
 pub use graph::StageGraph;

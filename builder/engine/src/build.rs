@@ -14,6 +14,7 @@ use crate::options::BuildOptions;
 use crate::plan::{self, Plan, announce};
 use crate::session::Session;
 use crate::shared;
+use crate::source::epoch;
 use crate::squash::{Squash, squash};
 use crate::stages;
 use kiln_cache::{KeyLock, MemoBundle, StoreError};
@@ -49,6 +50,8 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
     for notice in &options.notices {
         session.events.warn(notice.clone());
     }
+    let resolved = epoch::resolved(session, options)?;
+    let options = resolved.as_ref().unwrap_or(options);
     if options.dockerfile.is_repaired {
         let name = &options.dockerfile.name;
         let what = "bytes that are no UTF-8, which are read as U+FFFD";

@@ -211,8 +211,8 @@ pub struct BuildOptions {
     pub always_index: bool,
     /// `SOURCE_DATE_EPOCH`, from the environment or a build-arg.
     pub source_date_epoch: Option<i64>,
-    /// `SOURCE_DATE_EPOCH=context`: the time of the main context's commit, or of its last change.
-    pub epoch_of_context: bool,
+    /// The time of the main context's commit, of its last change, or of its newest file; none of a folder.
+    pub context_time: Option<i64>,
     /// `--add-host`: name and address.
     pub extra_hosts: Vec<(String, String)>,
     /// `--no-hosts`: RUN sees the `/etc/hosts` of its root.
@@ -335,7 +335,7 @@ impl BuildOptions {
             platform_is_given: false,
             always_index: false,
             source_date_epoch: None,
-            epoch_of_context: false,
+            context_time: None,
             extra_hosts: Vec::new(),
             no_hosts: false,
             pull: Pull::default(),

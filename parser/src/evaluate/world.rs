@@ -4,16 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_oci::Reference;
 
+use super::epoch::{self, Epoch};
 use super::globals;
 use super::plan::Plan;
 use crate::ast::Dockerfile;
-use crate::code;
-use crate::diagnostic::{Diagnostic, Phase};
+use crate::diagnostic::Diagnostic;
 use crate::inputs::{Bases, Inputs, NamedContext};
 use crate::instruction::{Instruction, MountFields};
 use crate::lint::Config;
 use crate::path;
-use crate::source::Span;
 
 /// Variables that processes see although no `ARG` declares them; both cases count.
 const PROXIES: &[&str] = &[
@@ -36,6 +35,8 @@ pub(crate) struct World<'e> {
     pub(super) lint: Config,
     /// `--build-arg`, and `SOURCE_DATE_EPOCH` if it was given otherwise.
     arguments: BTreeMap<String, String>,
+    /// What `SOURCE_DATE_EPOCH` says.
+    pub(super) epoch: Epoch,
     /// Named contexts by their normalised name.
     contexts: BTreeMap<String, &'e NamedContext>,
 }
@@ -50,20 +51,23 @@ impl<'e> World<'e> {
         let mut arguments = inputs.build_args.clone();
         if let Some(epoch) = inputs.source_date_epoch {
             arguments
-                .entry("SOURCE_DATE_EPOCH".to_owned())
+                .entry(epoch::NAME.to_owned())
                 .or_insert_with(|| epoch.to_string());
         }
         let contexts = inputs
             .contexts
             .iter()
             .map(|(name, context)| (context_name(name), context));
+        let mut globals = globals::evaluate(dockerfile, inputs, &arguments)?;
+        let epoch = epoch::settle(&mut arguments, &mut globals);
         Ok(World {
             dockerfile,
             inputs,
             bases,
-            globals: globals::evaluate(dockerfile, inputs, &arguments)?,
+            globals,
             lint,
             arguments,
+            epoch,
             contexts: contexts.collect(),
         })
     }
@@ -71,27 +75,6 @@ impl<'e> World<'e> {
     /// The value of a `--build-arg`.
     pub(crate) fn argument(&self, name: &str) -> Option<&str> {
         self.arguments.get(name).map(String::as_str)
-    }
-
-    /// `SOURCE_DATE_EPOCH` of the command line or of a global `ARG`; an empty one is none, and
-    /// so is `context`, which only the caller can resolve.
-    pub(super) fn epoch(&self) -> Result<Option<i64>, Diagnostic> {
-        const NAME: &str = "SOURCE_DATE_EPOCH";
-        let value = self
-            .argument(NAME)
-            .or(self.globals.get(NAME).map(String::as_str));
-        let Some(value) = value.filter(|value| !value.is_empty() && *value != "context") else {
-            return Ok(None);
-        };
-        value.parse().map(Some).map_err(|_| {
-            let globals = self.dockerfile.globals.iter().rev();
-            let mut globals = globals.flat_map(|global| global.arg.arguments.iter().rev());
-            let declared = globals.find(|argument| argument.name == NAME);
-            let default = declared.and_then(|argument| argument.default.as_ref());
-            let span = default.map_or(Span::default(), |default| default.span);
-            let message = format!("invalid SOURCE_DATE_EPOCH: {value}");
-            Diagnostic::error(code::VALUE, Phase::Evaluate, span, message)
-        })
     }
 
     /// The named context that replaces a stage or an image, with the name it was given.
@@ -161,7 +144,7 @@ impl<'e> World<'e> {
 }
 
 fn is_known(name: &str) -> bool {
-    name == "SOURCE_DATE_EPOCH"
+    name == epoch::NAME
         || name.starts_with("BUILDKIT_")
         || PROXIES.iter().any(|proxy| name.eq_ignore_ascii_case(proxy))
 }

@@ -83,6 +83,19 @@ pub(crate) fn graph(
     all_or(refused, ())
 }
 
+/// The same for one source that something else than `ADD` asks for.
+///
+/// # Errors
+/// When it is refused.
+pub(crate) fn source(options: &BuildOptions, source: &mut CopySource) -> Result<(), BuildError> {
+    let copied = copied(options, source);
+    let refused = copied.map_err(|refusal| RefusedSource {
+        refusal,
+        span: None,
+    });
+    all_or(refused.err().into_iter().collect(), ())
+}
+
 fn copied(options: &BuildOptions, source: &mut CopySource) -> Result<(), Refusal> {
     match source {
         CopySource::Url { url, checksum, .. } => file(options, url, checksum),

@@ -3,6 +3,7 @@
 pub mod advice;
 pub mod context;
 pub mod dockerfile;
+pub(crate) mod epoch;
 pub mod fetch;
 pub mod git;
 pub mod host_tools;

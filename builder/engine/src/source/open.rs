@@ -5,6 +5,7 @@
 //! context; .dockerignore means nothing in a context that was fetched; all its files are owned by root.
 
 use super::dockerfile::{dockerfile, text};
+use super::epoch;
 use super::fetch::error::{FetchError, redacted};
 use super::fetch::web::interruptible;
 use super::fetch::{Access, Fetches, FileSource, Remote};
@@ -56,8 +57,11 @@ pub fn open(
             options.dockerfile = read;
         }
     }
-    if options.epoch_of_context {
-        set_epoch(options, &opened)?;
+    options.context_time = opened.time;
+    if let (None, Some(layer)) = (opened.time, opened.archive)
+        && epoch::may_be_named(options)
+    {
+        options.context_time = epoch::newest(&session.store, layer)?;
     }
     open_layouts(session, options)
 }
@@ -67,6 +71,8 @@ pub fn open(
 struct Opened {
     /// Its files, if they are no longer where the options say.
     layer: Option<Option<Digest>>,
+    /// Its files, if they came in an archive.
+    archive: Option<Option<Digest>>,
     /// The Dockerfile, when that was all there was.
     dockerfile: Option<DockerfileText>,
     /// What messages call it.
@@ -119,6 +125,7 @@ fn open_context(
             let layer = layer.ok_or_else(|| wrong("is no archive".to_owned()))?;
             Ok(Opened {
                 layer: Some(layer),
+                archive: Some(layer),
                 name,
                 ..Opened::default()
             })
@@ -131,7 +138,8 @@ fn open_context(
     }
 }
 
-fn file(
+/// A file of an address, under the name that files of contexts have.
+pub(super) fn file(
     access: Access<'_>,
     fetches: &Fetches,
     url: &str,
@@ -170,6 +178,7 @@ fn open_stream(
     let opened = match unpack(store, read()?, name)? {
         Some(layer) => Opened {
             layer: Some(layer),
+            archive: Some(layer),
             ..Opened::default()
         },
         None => Opened {
@@ -196,6 +205,7 @@ fn open_file(store: &Store, file: &Fetched, url: &str) -> Result<Opened, BuildEr
     if let Some(layer) = unpacked(store, file, &name)? {
         return Ok(Opened {
             layer: Some(layer),
+            archive: Some(layer),
             ..opened
         });
     }
@@ -209,7 +219,7 @@ fn open_file(store: &Store, file: &Fetched, url: &str) -> Result<Opened, BuildEr
 }
 
 /// What is in a fetched archive; unpacked once.
-fn unpacked(
+pub(super) fn unpacked(
     store: &Store,
     file: &Fetched,
     name: &str,
@@ -235,20 +245,6 @@ fn unpacked(
         store.remember_fetched(&key, &held)?;
     }
     Ok(unpacked)
-}
-
-fn set_epoch(options: &mut BuildOptions, opened: &Opened) -> Result<(), BuildError> {
-    let Some(time) = opened.time else {
-        return Err(BuildError::File {
-            path: opened.name.clone().into(),
-            message: "SOURCE_DATE_EPOCH=context needs a context with a time of its own: a git repository, or an address whose server says when the file was changed".to_owned(),
-        });
-    };
-    options.source_date_epoch = Some(time);
-    if let Some(value) = options.build_args.get_mut("SOURCE_DATE_EPOCH") {
-        *value = time.to_string();
-    }
-    Ok(())
 }
 
 /// The files of a context that is neither a folder nor made of the host's programs, which messages call `title`.

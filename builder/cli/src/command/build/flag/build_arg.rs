@@ -8,6 +8,8 @@ use kiln_engine::options::BuildOptions;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+/// The argument that says the time of the image.
+const EPOCH: &str = "SOURCE_DATE_EPOCH";
 /// A file of arguments of more bytes is refused.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -30,15 +32,16 @@ impl Flag for BuildArg {
         }
         let given = pairs("--build-arg", &self.build_arg, environment::variable)?;
         options.build_args.extend(given);
-        let given = options.build_args.get("SOURCE_DATE_EPOCH").cloned();
-        let epoch = given
-            .or_else(|| environment::variable("SOURCE_DATE_EPOCH"))
-            .filter(|epoch| !epoch.is_empty());
-        options.epoch_of_context = epoch.as_deref() == Some("context");
-        options.source_date_epoch = epoch
-            .filter(|_| !options.epoch_of_context)
-            .map(|epoch| seconds(&epoch))
-            .transpose()?;
+        let given = options.build_args.get(EPOCH).cloned();
+        let epoch = given.or_else(|| environment::variable(EPOCH).filter(|text| !text.is_empty()));
+        let Some(epoch) = epoch else {
+            return Ok(());
+        };
+        options.source_date_epoch = seconds(&epoch)?;
+        if options.source_date_epoch.is_none() {
+            // it may name something that has a time, which only the Dockerfile tells
+            options.build_args.insert(EPOCH.to_owned(), epoch);
+        }
         Ok(())
     }
 }
@@ -58,11 +61,16 @@ fn lines(path: &Path) -> Result<Vec<String>, Failure> {
     Ok(said.map(str::to_owned).collect())
 }
 
-fn seconds(epoch: &str) -> Result<i64, Failure> {
-    let seconds = epoch.trim().parse().ok();
-    let seconds = seconds.filter(|seconds| *seconds <= LAST);
-    seconds.ok_or_else(|| {
+/// None of what is no number.
+fn seconds(epoch: &str) -> Result<Option<i64>, Failure> {
+    let text = epoch.trim();
+    let digits = text.trim_start_matches(['-', '+']);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(None);
+    }
+    let seconds = text.parse().ok().filter(|seconds| *seconds <= LAST);
+    seconds.map(Some).ok_or_else(|| {
         let what = "is not a number of seconds before the year 10000";
-        Failure::usage(format!("SOURCE_DATE_EPOCH: {epoch:?} {what}"))
+        Failure::usage(format!("{EPOCH}: {epoch:?} {what}"))
     })
 }

@@ -49,7 +49,6 @@ impl Flag for SourceDateEpoch {
             return Err(conflict(flag, "--build-arg SOURCE_DATE_EPOCH"));
         }
         options.source_date_epoch = Some(seconds);
-        options.epoch_of_context = false;
         Ok(())
     }
 }
