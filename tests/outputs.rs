@@ -17,6 +17,7 @@ plain_cases! {
     squashed_layers_hold_the_same,
     annotations_are_where_they_should_be,
     archives_may_have_dockers_media_types,
+    an_output_may_say_the_time,
 }
 
 const DOCKERFILE: &str =
@@ -308,4 +309,45 @@ fn archives_may_have_dockers_media_types(space: &Space) {
             .exits(2)
             .says(&["oci-mediatypes=false: docker"]);
     }
+}
+
+/// The time of the image, and in a folder or a tar of all files, those of the base too.
+fn an_output_may_say_the_time(space: &Space) {
+    let out = prepare(space).join("result");
+    space
+        .build("FROM scratch\nCOPY tool /tool\n")
+        .args(["-t", "base"])
+        .ok();
+    let text = "FROM base\nCOPY text /a/text\n";
+    let output = |output: &str| space.build(text).args(["-o", output]);
+    let local = format!("type=local,dest={}", out.display());
+    output(&format!("{local},source-date-epoch=1600000000")).ok();
+    for file in ["tool", "a", "a/text"] {
+        let found = fs::symlink_metadata(out.join(file)).unwrap();
+        assert_eq!(found.mtime(), 1_600_000_000, "{file}");
+    }
+    assert_eq!(space.image("app").config["created"], "2020-09-13T12:26:40Z");
+    let tar = space.own().join("out.tar");
+    let to_tar = format!("type=tar,dest={},source-date-epoch=7", tar.display());
+    output(&to_tar).ok();
+    let mut archive = tar::Archive::new(fs::File::open(&tar).unwrap());
+    let times = archive
+        .entries()
+        .unwrap()
+        .map(|entry| entry.unwrap().header().mtime().unwrap());
+    assert_eq!(times.collect::<Vec<_>>(), [7; 3]);
+    // Whoever says it, and to each output alike.
+    output(&local).env("SOURCE_DATE_EPOCH", "9").ok();
+    assert_eq!(fs::symlink_metadata(out.join("tool")).unwrap().mtime(), 9);
+    output("type=cacheonly,source-date-epoch=").ok();
+    output("type=image,source-date-epoch=7").ok();
+    assert_eq!(space.image("app").config["created"], "1970-01-01T00:00:07Z");
+    let refused = output(&to_tar)
+        .args(["-o", "type=image,source-date-epoch=8"])
+        .exits(2);
+    refused.says(&["both say the time"]);
+    output(&to_tar).env("SOURCE_DATE_EPOCH", "8").exits(2);
+    output("type=image,source-date-epoch=soon")
+        .exits(2)
+        .says(&["soon"]);
 }

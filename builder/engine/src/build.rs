@@ -109,7 +109,7 @@ fn attempt(
         names: names(options),
     };
     report(session, options, &built)?;
-    built.pushed = export(session, options, &built)?;
+    built.pushed = export(session, options, &built, plan.graph.source_date_epoch)?;
     Ok((built, bundle))
 }
 
@@ -136,6 +136,7 @@ fn export(
     session: &Session,
     options: &BuildOptions,
     built: &Built,
+    epoch: Option<i64>,
 ) -> Result<Option<Descriptor>, BuildError> {
     if options.outputs.is_empty() {
         return Ok(None);
@@ -156,6 +157,7 @@ fn export(
         images,
         index: index.map(|bytes| (built.manifest, bytes)),
         references: &references,
+        epoch,
         pushed: RefCell::default(),
     };
     for output in &options.outputs {

@@ -48,12 +48,13 @@ pub fn write_tar(chain: &Chain, out: &mut (impl Write + ?Sized)) -> Result<(), F
             }
             known
         });
-        write_entry(chain, &found, &found.entry.path, first.as_deref(), out)?;
+        let (path, mtime) = (&found.entry.path, found.entry.mtime);
+        write_entry(chain, &found, path, first.as_deref(), mtime, out)?;
     }
     write_end(out).map_err(FlattenError::Write)
 }
 
-/// Writes one file of a chain as `path`; as a hard link to `first` where that was written before and is the same inode.
+/// Writes one file of a chain as `path`, changed at `mtime`; as a hard link to `first` where that was written before and is the same inode.
 ///
 /// # Errors
 /// When its layer cannot be read, or `out` fails.
@@ -62,6 +63,7 @@ pub(crate) fn write_entry(
     found: &Found<'_>,
     path: &[u8],
     first: Option<&[u8]>,
+    mtime: i64,
     out: &mut (impl Write + ?Sized),
 ) -> Result<(), FlattenError> {
     let entry = found.entry;
@@ -85,7 +87,7 @@ pub(crate) fn write_entry(
         mode: entry.mode,
         uid: entry.uid,
         gid: entry.gid,
-        mtime: entry.mtime,
+        mtime,
         size,
         link,
         device,

@@ -14,6 +14,8 @@ pub(super) struct File<'a> {
     pub(super) found: Found<'a>,
     /// An earlier file that is the same inode.
     pub(super) first_name: Option<Vec<u8>>,
+    /// Its time: that of the build where it has one, also for files of a base, as BuildKit writes them.
+    pub(super) mtime: i64,
 }
 
 /// Takes `platform-split`: whether each platform has a folder of its own; `None` when only several have.
@@ -30,6 +32,7 @@ pub(super) fn each(
     mut each: impl FnMut(&Chain, &File<'_>) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
     let split = split.unwrap_or(result.index.is_some());
+    let time = |found: &Found<'_>| result.epoch.unwrap_or(found.entry.mtime);
     for (platform, image) in &result.images {
         let chain = result.session.store.chain(&image.diff_ids)?;
         let prefix = if split { folder(platform) } else { Vec::new() };
@@ -41,6 +44,7 @@ pub(super) fn each(
                     path,
                     found,
                     first_name: None,
+                    mtime: time(&found),
                 },
             )?;
         }
@@ -65,6 +69,7 @@ pub(super) fn each(
                     path,
                     found,
                     first_name,
+                    mtime: time(&found),
                 },
             )?;
         }

@@ -100,7 +100,7 @@ impl Folder<'_> {
             EntryKind::Directory { .. } => {
                 make_directory(&parent, name).map_err(failed)?;
                 self.directories
-                    .push((file.path.clone(), entry.mode, entry.mtime));
+                    .push((file.path.clone(), entry.mode, file.mtime));
                 return Ok(());
             }
             EntryKind::Char { .. }
@@ -117,7 +117,7 @@ impl Folder<'_> {
         let made = match (&file.first_name, &entry.kind) {
             (Some(first), _) => self.link(first, &parent).map_err(failed),
             (None, EntryKind::Symlink { target }) => {
-                symlink(&parent, target, entry.mtime).map_err(failed)
+                symlink(&parent, target, file.mtime).map_err(failed)
             }
             (None, _) => write(&parent, chain, file).map_err(failed),
         };
@@ -204,7 +204,7 @@ fn write(parent: &OwnedFd, chain: &Chain, file: &File<'_>) -> io::Result<()> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     rustix::fs::fchmod(&out, Mode::from_raw_mode(entry.mode & 0o777))?;
-    Ok(rustix::fs::futimens(&out, &times(entry.mtime))?)
+    Ok(rustix::fs::futimens(&out, &times(file.mtime))?)
 }
 
 fn times(seconds: i64) -> Timestamps {

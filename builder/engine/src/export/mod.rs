@@ -58,6 +58,8 @@ pub struct BuildResult<'a> {
     pub index: Option<(Digest, Vec<u8>)>,
     /// Names of the build.
     pub references: &'a [Reference],
+    /// `SOURCE_DATE_EPOCH`.
+    pub epoch: Option<i64>,
     /// What registries have of it: the first that was pushed. Layers are compressed on the way, so it has another digest.
     pub pushed: RefCell<Option<Descriptor>>,
 }

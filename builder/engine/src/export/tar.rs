@@ -39,6 +39,7 @@ impl Exporter for Tar {
                     &file.found,
                     &file.path,
                     first,
+                    file.mtime,
                     out,
                 )?)
             })?;

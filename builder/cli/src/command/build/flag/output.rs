@@ -1,12 +1,15 @@
 //! `--output` and `--push`: where the result goes besides the store. What the exporters know stands in `kiln_engine::export`.
 
-use super::Flag;
+use super::{Flag, source_date_epoch};
 use crate::failure::Failure;
 use kiln_engine::export::{Attributes, exporter};
 use kiln_engine::options::BuildOptions;
 use kiln_parser::csv;
 use std::io::IsTerminal;
 use std::sync::Arc;
+
+/// The key of all outputs that says the time of the image.
+const EPOCH: &str = "source-date-epoch";
 
 #[derive(Debug, clap::Args)]
 pub struct Output {
@@ -24,7 +27,11 @@ impl Flag for Output {
         let push = self.push.then_some("type=registry");
         for text in self.output.iter().map(String::as_str).chain(push) {
             let wrong = |why: String| Failure::usage(format!("--output {text}: {why}"));
-            let pairs = pairs(text).map_err(wrong)?;
+            let mut pairs = pairs(text).map_err(wrong)?;
+            if let Some(at) = pairs.iter().position(|(key, _)| key == EPOCH) {
+                let (_, time) = pairs.swap_remove(at);
+                source_date_epoch::of_output(&time, options)?;
+            }
             let made =
                 exporter(Attributes::new(pairs)).map_err(|error| wrong(error.to_string()))?;
             options.outputs.push(Arc::from(made));

@@ -53,6 +53,31 @@ impl Flag for SourceDateEpoch {
     }
 }
 
+/// What an output says of the time (`source-date-epoch=`), which is that of the whole image: all outputs show the same one. An empty
+/// text says nothing.
+///
+/// # Errors
+/// It is no time, or another one was given.
+pub(super) fn of_output(text: &str, options: &mut BuildOptions) -> Result<(), Failure> {
+    const KEY: &str = "source-date-epoch of --output";
+    if text.is_empty() {
+        return Ok(());
+    }
+    let seconds = text.parse().ok().filter(|seconds| *seconds <= LAST);
+    let what = || format!("{KEY}: {text:?} is not a number of seconds before the year 10000");
+    let seconds = seconds.ok_or_else(|| Failure::usage(what()))?;
+    let is_named = options.build_args.get("SOURCE_DATE_EPOCH");
+    let is_named = is_named.is_some_and(|argument| argument.trim().parse() != Ok(seconds));
+    match options.source_date_epoch {
+        Some(other) if other != seconds => Err(conflict(KEY, "SOURCE_DATE_EPOCH")),
+        None if is_named => Err(conflict(KEY, "--build-arg SOURCE_DATE_EPOCH")),
+        _ => {
+            options.source_date_epoch = Some(seconds);
+            Ok(())
+        }
+    }
+}
+
 fn conflict(one: &str, other: &str) -> Failure {
     Failure::usage(format!("{one} and {other} both say the time of the image"))
         .hint("give one of them")
