@@ -155,7 +155,7 @@ mod tests {
             RUN --mount=target=$TARGET true\nENV A=${B?}\n";
         let found = report(&format!("FROM x\n{values}"), &no_arguments());
         assert_eq!((&found.errors[..], &found.warnings[..]), (&[][..], &[][..]));
-        let found = report("FROM x\nARG PORT\nEXPOSE $PORT\n", &no_arguments());
+        let found = report("FROM x\nARG PORT\nEXPOSE $PORT/tcp\n", &no_arguments());
         assert_eq!(found.errors.len(), 1);
         let found = report(&format!("FROM scratch\n{values}"), &no_arguments());
         assert_eq!(found.errors.len(), 1);
