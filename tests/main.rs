@@ -63,6 +63,7 @@ mod maintenance;
 mod messages;
 mod names;
 mod outputs;
+mod places;
 mod platforms;
 mod power_cut;
 mod preprocessed;

@@ -188,7 +188,7 @@ impl Store {
         let Some(_lock) = try_lock(&path.with_extension("lock"), true)? else {
             return Ok(false);
         };
-        self.to_trash(path).map(|()| true)
+        self.try_to_trash(path)
     }
 }
 

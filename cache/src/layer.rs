@@ -4,6 +4,7 @@
 
 pub(crate) mod codec;
 pub(crate) mod commit;
+mod copied;
 mod forms;
 pub(crate) mod ingest;
 pub(crate) mod read;

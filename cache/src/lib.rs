@@ -91,4 +91,5 @@ pub use record::Record;
 pub use shared::{SharedCache, SharedLayer, SharedMemo};
 pub use store::{KeyLock, OpenOptions, Store};
 pub use tree::{Tree, tree_digest};
+pub use view::copy::CopiedTree;
 pub use view::{Upper, View};

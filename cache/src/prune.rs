@@ -121,12 +121,11 @@ impl Store {
                 !is_removed
             }
         };
-        if is_wanted {
+        if is_wanted || !self.try_to_trash(&doomed.path)? {
             report.freed = report.freed.saturating_sub(doomed.size);
             report.kept += doomed.size;
-            return Ok(());
         }
-        self.to_trash(&doomed.path)
+        Ok(())
     }
 }
 

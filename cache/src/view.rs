@@ -3,6 +3,8 @@
 //! A view is derived from a layer and may be thrown away while nobody holds it. It is not synced: one that another boot made is
 //! made anew, since nothing tells cheaply whether it survived a power cut whole.
 
+pub(crate) mod copy;
+mod target;
 mod unpack;
 
 use std::io;
@@ -16,7 +18,8 @@ use crate::beneath::open_root;
 use crate::store::database::signed;
 use crate::store::lock::lock_file;
 use crate::store::used::Thing;
-use crate::view::unpack::{Target, unpack};
+use crate::view::target::Target;
+use crate::view::unpack::unpack;
 use crate::{Chain, Store, StoreError};
 
 /// What can be stacked to a root file system.
@@ -69,7 +72,14 @@ impl Store {
     /// # Errors
     /// It cannot be made.
     pub fn new_upper(&self, below: &Chain) -> Result<Upper, StoreError> {
-        let dir = self.scratch_dir("upper")?;
+        self.upper_in(&self.scratch_dir("upper")?, below)
+    }
+
+    /// The same in an empty directory of the caller's.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn upper_in(&self, dir: &Path, below: &Chain) -> Result<Upper, StoreError> {
         let upper = Upper {
             upper: dir.join("upper"),
             work: dir.join("work"),
@@ -140,10 +150,11 @@ impl Store {
         unpack(&self.layer(diff_id)?, path, self.target()).map(|_| ())
     }
 
-    fn target(&self) -> Target {
+    pub(crate) fn target(&self) -> Target {
         Target {
             rootless: self.inner.options.rootless,
             keep_owners: self.inner.options.single_id,
+            is_lower: true,
         }
     }
 

@@ -25,11 +25,22 @@ pub enum Feature {
     Sysfs,
     /// Cgroups. Without them no run is limited.
     Cgroups,
+    /// Namespaces of all kinds. Without them nothing can be run.
+    Namespaces,
+    /// `sethostname` (refused by podman's default profile). Without it a run keeps the caller's host name.
+    Sethostname,
+    /// `pivot_root` (refused by docker's and containerd's profiles, impossible on an initramfs). Without it the new root is mounted
+    /// over the old one.
+    PivotRoot,
+    /// Upper folders where the caller has them. Without them as on a file system that cannot hold any.
+    OverlayUpper,
+    /// Upper folders in memory.
+    TmpfsUpper,
 }
 
 impl Feature {
     /// Each feature with its name and one line for a manual page.
-    pub const ALL: [(Self, &'static str, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str, &'static str); 12] = [
         (
             Self::Userns,
             "userns",
@@ -65,6 +76,31 @@ impl Feature {
             "cgroups",
             "cgroups (then limits have no effect)",
         ),
+        (
+            Self::Namespaces,
+            "namespaces",
+            "all namespaces (then only what runs nothing is built)",
+        ),
+        (
+            Self::Sethostname,
+            "sethostname",
+            "sethostname (then a run keeps the host's name)",
+        ),
+        (
+            Self::PivotRoot,
+            "pivot-root",
+            "pivot_root (then the root is mounted over the old one)",
+        ),
+        (
+            Self::OverlayUpper,
+            "overlay-upper",
+            "uppers in the store (then in memory)",
+        ),
+        (
+            Self::TmpfsUpper,
+            "tmpfs-upper",
+            "uppers in memory (then the tree is copied)",
+        ),
     ];
 
     /// The name by which [`FromStr`] finds it.
@@ -86,7 +122,8 @@ impl fmt::Display for Feature {
 /// A name that is none of [`Feature::ALL`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "unknown feature {0:?}; known: userns, idrange, lowerdir-append, openat2, procfs, sysfs, cgroups"
+    "unknown feature {0:?}; known: userns, idrange, lowerdir-append, openat2, procfs, sysfs, cgroups, namespaces, sethostname, \
+     pivot-root, overlay-upper, tmpfs-upper"
 )]
 pub struct UnknownFeature(pub String);
 

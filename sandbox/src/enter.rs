@@ -11,7 +11,8 @@ use rustix::thread::{UnshareFlags, set_thread_groups, set_thread_res_gid, set_th
 
 use crate::helper::{IdHelper, Mapped};
 use crate::sys;
-use crate::{Disabled, EnterError, Feature, IdMap, hint};
+use crate::trial::in_child;
+use crate::{Disabled, EnterError, Feature, IdMap};
 
 /// How to enter.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,11 +33,26 @@ pub struct Entered {
     pub note: Option<String>,
 }
 
+impl Entered {
+    /// What a process is that has entered nothing.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self {
+            ids: IdMap::Root,
+            rootless: false,
+            note: None,
+        }
+    }
+}
+
 /// Makes the process root of its own mounts. Call once, before the first thread.
 ///
 /// # Errors
-/// With the failing step and what the administrator can do. The process may have entered in part and should end.
+/// With the failing step. The process is then as it was, for all that needs no mounts: it can read and write files and start programs.
 pub fn enter(options: EnterOptions) -> Result<Entered, EnterError> {
+    if options.disabled.has(Feature::Namespaces) {
+        return Err(EnterError::Disabled("namespaces"));
+    }
     let threads = threads()?;
     if threads != 1 {
         return Err(EnterError::Threads(threads));
@@ -57,16 +73,16 @@ pub fn enter(options: EnterOptions) -> Result<Entered, EnterError> {
         }
     }
     if options.disabled.has(Feature::Userns) {
-        return Err(EnterError::Disabled);
+        return Err(EnterError::Disabled("user namespaces"));
     }
     enter_user_namespace(options.disabled)
 }
 
 fn enter_user_namespace(disabled: Disabled) -> Result<Entered, EnterError> {
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+    try_user_namespace(uid, gid)?;
     let (helper, mut note) = IdHelper::start(uid, gid, disabled)?;
-    sys::unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNS)
-        .map_err(|error| failed("unshare(user namespace, mount namespace)", error))?;
+    sys::unshare(USER_AND_MOUNTS).map_err(|error| failed(UNSHARE, error))?;
     let mut mapped = None;
     if let Some(helper) = helper {
         match helper.map()? {
@@ -88,12 +104,46 @@ fn enter_user_namespace(disabled: Disabled) -> Result<Entered, EnterError> {
     })
 }
 
+/// What a rootless build lives in.
+const USER_AND_MOUNTS: UnshareFlags = UnshareFlags::NEWUSER.union(UnshareFlags::NEWNS);
+const UNSHARE: &str = "unshare(user namespace, mount namespace)";
+pub const MAP: &str = "write uid_map";
+const KEEP_INSIDE: &str = "mount(/, MS_REC|MS_SLAVE)";
+
+/// Enters in a child first: where a security module allows the namespace and forbids what is done in it, as AppArmor does on Ubuntu,
+/// this process would be stuck in it without ids.
+fn try_user_namespace(uid: u32, gid: u32) -> Result<(), EnterError> {
+    let enter = || map_in_child(uid, gid).and_then(|()| keep_mounts_inside().map_err(cause));
+    let Err(error) = in_child(0, enter) else {
+        return Ok(());
+    };
+    match in_child(0, || sys::unshare(USER_AND_MOUNTS)) {
+        Err(error) => Err(failed(UNSHARE, error)),
+        Ok(()) => match in_child(0, || map_in_child(uid, gid)) {
+            Err(error) => Err(failed(MAP, error)),
+            Ok(()) => Err(failed(KEEP_INSIDE, error)),
+        },
+    }
+}
+
+fn map_in_child(uid: u32, gid: u32) -> io::Result<()> {
+    sys::unshare(USER_AND_MOUNTS)?;
+    map_one(uid, gid).map(drop).map_err(cause)
+}
+
+fn cause(error: EnterError) -> io::Error {
+    match error {
+        EnterError::Step { source, .. } => source,
+        _ => io::ErrorKind::Other.into(),
+    }
+}
+
 /// The map that every process may write for itself: one id, and no way to change groups any more.
 fn map_one(uid: u32, gid: u32) -> Result<IdMap, EnterError> {
     let write =
         |step, path: &str, text: String| fs::write(path, text).map_err(|error| failed(step, error));
     write("write setgroups", "/proc/self/setgroups", "deny".to_owned())?;
-    write("write uid_map", "/proc/self/uid_map", format!("0 {uid} 1"))?;
+    write(MAP, "/proc/self/uid_map", format!("0 {uid} 1"))?;
     write("write gid_map", "/proc/self/gid_map", format!("0 {gid} 1"))?;
     Ok(IdMap::Single { uid, gid })
 }
@@ -112,7 +162,7 @@ fn become_root(ids: &IdMap) -> Result<(), EnterError> {
 /// Nothing that is mounted from now on is seen outside. What the host mounts is still seen here (automounts).
 fn keep_mounts_inside() -> Result<(), EnterError> {
     let downstream = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
-    mount_change("/", downstream).map_err(|error| failed("mount(/, MS_REC|MS_SLAVE)", error.into()))
+    mount_change("/", downstream).map_err(|error| failed(KEEP_INSIDE, error.into()))
 }
 
 fn threads() -> Result<usize, EnterError> {
@@ -128,8 +178,7 @@ pub fn in_initial_user_namespace() -> bool {
 }
 
 fn failed(step: &'static str, source: io::Error) -> EnterError {
-    let hint = hint::user_namespaces(&source);
-    EnterError::Step { step, source, hint }
+    EnterError::Step { step, source }
 }
 
 #[cfg(test)]

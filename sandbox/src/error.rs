@@ -6,21 +6,24 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// [`enter`](crate::enter) failed; the process should end, since it may have entered in part.
+use rustix::process::geteuid;
+
+use crate::enter::MAP;
+use crate::hint;
+
+/// [`enter`](crate::enter) failed. The process can go on with everything but mounts and runs.
 #[derive(Debug, Error)]
 pub enum EnterError {
     /// The caller has threads already; namespaces are entered before the first one.
     #[error("namespaces can be entered only by a process with one thread; this one has {0}")]
     Threads(usize),
     /// A system call failed.
-    #[error("{step}: {source}{}", advice(hint))]
+    #[error("{step}: {source}")]
     Step {
         /// What was tried: `unshare(user namespace)`, `write uid_map`.
         step: &'static str,
         /// The answer of the kernel.
         source: io::Error,
-        /// What the administrator can do.
-        hint: Option<String>,
     },
     /// newuidmap or newgidmap failed after the other one had succeeded, so one id is no way out any more.
     #[error("{helper} failed: {message}; without the range (disable idrange) a build has one id")]
@@ -30,9 +33,22 @@ pub enum EnterError {
         /// What it said.
         message: String,
     },
-    /// User namespaces are needed and were disabled by the caller.
-    #[error("not root, and user namespaces are disabled: a build as this user is impossible")]
-    Disabled,
+    /// Namespaces are needed and were disabled by the caller.
+    #[error("{0} are disabled")]
+    Disabled(&'static str),
+}
+
+impl EnterError {
+    /// What can be done about it, a line for each who can.
+    #[must_use]
+    pub fn hints(&self) -> Vec<&'static str> {
+        match self {
+            Self::Step { step: MAP, .. } if geteuid().is_root() => vec![hint::ROOT],
+            Self::Step { source, .. } => hint::user_namespaces(source),
+            Self::Disabled(_) => hint::CONTAINERS.to_vec(),
+            Self::Threads(_) | Self::IdRange { .. } => Vec::new(),
+        }
+    }
 }
 
 /// [`mount_overlay`](crate::mount_overlay) failed.

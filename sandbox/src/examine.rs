@@ -8,14 +8,19 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use rustix::fs::{Mode, OFlags, fstat, openat, unlinkat};
+use rustix::io::Errno;
+use rustix::mount::{MountPropagationFlags, mount_change};
+use rustix::system::sethostname;
 
 use crate::facts::{cgroups, existing, file_system, id_helpers, kernel, switches};
 use crate::overlay::merge_detached;
 use crate::path::open_in_root;
-use crate::sys::{self, Fork};
+use crate::sys;
+use crate::trial::in_child;
 use crate::{
-    Check, Disabled, EnterError, EnterOptions, Feature, IdMap, OverlaySpec, Status, detached,
-    enter, mount_overlay, seccomp,
+    ChangesIn, Check, Disabled, EnterError, EnterOptions, Feature, IdMap, MemoryFolder,
+    OverlaySpec, Status, best_place, detached, enter, is_on_overlay, memory_for_changes,
+    mount_overlay, mounts, seccomp,
 };
 
 /// The whole life of the process: arguments are the store and the disabled features; checks go to stdout as JSON.
@@ -60,12 +65,11 @@ fn examine(store: &Path, disabled: Disabled) -> Vec<Check> {
 }
 
 fn no_namespaces(error: &EnterError) -> Check {
-    let check = Check::new("user namespaces", Status::Missing, error.to_string());
-    match error {
-        EnterError::Step {
-            hint: Some(hint), ..
-        } => check.with_fix(hint.clone()),
-        _ => check,
+    let refused = format!("{error}; builds without RUN work");
+    let check = Check::new("user namespaces", Status::Missing, refused);
+    match error.hints() {
+        hints if hints.is_empty() => check,
+        hints => check.with_fix(hints.join("\n")),
     }
 }
 
@@ -75,7 +79,10 @@ fn inside(store: &Path, rootless: bool, disabled: Disabled) -> Vec<Check> {
         paths(disabled),
         filter(),
         fresh_proc(disabled),
+        host_name(disabled),
+        change_of_root(disabled),
     ];
+    let rootless = rootless || is_on_overlay(store);
     let folder = existing(store).join(format!("probe-{}", std::process::id()));
     match make_layers(&folder) {
         Ok([lower, upper, work]) => {
@@ -85,7 +92,7 @@ fn inside(store: &Path, rootless: bool, disabled: Disabled) -> Vec<Check> {
                 upper: Some((&upper, &work)),
                 rootless,
             };
-            checks.push(overlay(&spec, disabled));
+            checks.push(changes(store, &spec, disabled));
             checks.push(append(&spec, disabled));
         }
         Err(error) => {
@@ -139,26 +146,6 @@ fn paths(disabled: Disabled) -> Check {
     }
 }
 
-/// Tries something that cannot be undone in a child with new namespaces of `flags`.
-fn in_child(flags: libc::c_int, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-    match sys::fork_into(flags)? {
-        Fork::Child => {
-            let errno = work()
-                .err()
-                .map_or(0, |error| error.raw_os_error().unwrap_or(libc::EIO));
-            sys::exit_now(errno)
-        }
-        Fork::Parent(pid, _) => {
-            let status = sys::wait(pid)?.status;
-            match (libc::WIFEXITED(status), libc::WEXITSTATUS(status)) {
-                (true, 0) => Ok(()),
-                (true, errno) => Err(io::Error::from_raw_os_error(errno)),
-                (false, _) => Err(io::Error::from_raw_os_error(libc::EINTR)),
-            }
-        }
-    }
-}
-
 fn filter() -> Check {
     match in_child(0, seccomp::load) {
         Ok(()) => Check::new("seccomp", Status::Ok, "the filter loads"),
@@ -203,9 +190,39 @@ fn make_layers(folder: &Path) -> io::Result<[PathBuf; 3]> {
     Ok(layers)
 }
 
+/// Where the changes of RUN go, the best place that works.
+fn changes(store: &Path, spec: &OverlaySpec<'_>, disabled: Disabled) -> Check {
+    let best = best_place(store, disabled);
+    let in_store = match best {
+        ChangesIn::Store => overlay(spec, disabled),
+        _ => Err(format!(
+            "{} holds no upper layers",
+            existing(store).display()
+        )),
+    };
+    let (detail, why) = match (in_store, best) {
+        (Ok(()), _) if spec.rootless => {
+            return Check::new("overlay", Status::Ok, "works with userxattr");
+        }
+        (Ok(()), _) => return Check::new("overlay", Status::Ok, "works"),
+        (Err(why), ChangesIn::Copy) => (COPIES.to_owned(), why),
+        (Err(why), _) => match overlay_in_memory(spec, disabled) {
+            Ok(()) => {
+                let most = memory_for_changes() >> 20;
+                (format!("RUN writes to memory (at most {most} MiB)"), why)
+            }
+            Err(memory) => (COPIES.to_owned(), format!("{why}; in memory: {memory}")),
+        },
+    };
+    Check::new("overlay", Status::Warn, format!("{why}: {detail}")).with_fix(
+        "put the store on a local disk (in a container: a volume), which is faster and larger",
+    )
+}
+
+const COPIES: &str = "RUN works on a copy of its tree, which is slow";
+
 /// Mounts, makes a file and removes a lower folder, which is what fails where an overlay is half allowed.
-fn overlay(spec: &OverlaySpec<'_>, disabled: Disabled) -> Check {
-    let name = "overlay";
+fn overlay(spec: &OverlaySpec<'_>, disabled: Disabled) -> Result<(), String> {
     let use_it = |mount: &crate::RootMount| -> io::Result<()> {
         let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
         let file = openat(mount, "made", flags, Mode::from_raw_mode(0o644))?;
@@ -219,14 +236,69 @@ fn overlay(spec: &OverlaySpec<'_>, disabled: Disabled) -> Check {
         )?;
         Ok(unlinkat(mount, "removed", rustix::fs::AtFlags::REMOVEDIR)?)
     };
-    match mount_overlay(spec, disabled) {
-        Err(error) => Check::new(name, Status::Missing, error.to_string())
-            .with_fix("modprobe overlay, and put the store on a local disk (in a container: a volume)"),
-        Ok(mount) => match use_it(&mount) {
-            Ok(()) => Check::new(name, Status::Ok, if spec.rootless { "works with userxattr" } else { "works" }),
-            Err(error) => Check::new(name, Status::Missing, format!("mounts, but cannot be used: {error}"))
-                .with_fix("put the store on a file system with user.* xattrs (ext4, xfs, btrfs; tmpfs from Linux 6.6)"),
-        },
+    let mount = mount_overlay(spec, disabled).map_err(|error| error.to_string())?;
+    use_it(&mount).map_err(|error| format!("an overlay mounts, but cannot be used: {error}"))
+}
+
+fn overlay_in_memory(spec: &OverlaySpec<'_>, disabled: Disabled) -> Result<(), String> {
+    let place = spec.upper.map_or(Path::new("/"), |(upper, _)| upper);
+    let folder = MemoryFolder::mount(place, memory_for_changes(), spec.rootless);
+    let folder = folder.map_err(|error| error.to_string())?;
+    let [upper, work] = ["upper", "work"].map(|name| folder.path().join(name));
+    for path in [&upper, &work] {
+        fs::create_dir(path).map_err(|error| error.to_string())?;
+    }
+    let spec = OverlaySpec {
+        upper: Some((&upper, &work)),
+        ..*spec
+    };
+    overlay(&spec, disabled)
+}
+
+fn host_name(disabled: Disabled) -> Check {
+    let name = "host name";
+    let keep = |why: &str| {
+        Check::new(
+            name,
+            Status::Warn,
+            format!("{why}: RUN sees the container's host name"),
+        )
+    };
+    if disabled.has(Feature::Sethostname) {
+        return keep("disabled");
+    }
+    match in_child(libc::CLONE_NEWUTS, || Ok(sethostname(b"kiln")?)) {
+        Ok(()) => Check::new(name, Status::Ok, "can be set"),
+        Err(error) => keep(&format!("sethostname is refused ({error})")),
+    }
+}
+
+/// Tries both ways in which a run leaves the caller's root.
+fn change_of_root(disabled: Disabled) -> Check {
+    let name = "change of root";
+    let private = || {
+        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+        mount_change("/", private)
+    };
+    let changed = in_child(libc::CLONE_NEWNS, || {
+        private()?;
+        let root = detached::filesystem("tmpfs", &[], detached::NO_DEV)?;
+        mounts::enter_root(&root, disabled).map_err(|failure| failure.cause())
+    });
+    let pivots = in_child(libc::CLONE_NEWNS, || {
+        private()?;
+        Ok(mounts::can_pivot(disabled)
+            .then_some(())
+            .ok_or(Errno::PERM)?)
+    });
+    match (pivots.is_ok(), changed) {
+        (true, Ok(())) => Check::new(name, Status::Ok, "pivot_root works"),
+        (false, Ok(())) => Check::new(
+            name,
+            Status::Ok,
+            "pivot_root is refused; the root is mounted over the old one",
+        ),
+        (_, Err(error)) => Check::new(name, Status::Missing, format!("refused: {error}")),
     }
 }
 

@@ -21,11 +21,7 @@ const FILE_SYSTEMS: [(FsWord, &str, Option<&str>); 10] = [
     (0xf2f5_2010, "f2fs", None),
     (0xca45_1a4e, "bcachefs", None),
     (0x2fc1_2fc1, "zfs", None),
-    (
-        0x794c_7630,
-        "overlay",
-        Some("an overlay cannot hold the upper layer of another one"),
-    ),
+    (0x794c_7630, "overlay", None),
     (
         0x6969,
         "NFS",
@@ -34,16 +30,22 @@ const FILE_SYSTEMS: [(FsWord, &str, Option<&str>); 10] = [
     (0x6573_5546, "FUSE", None),
 ];
 
-/// Its version.
-pub fn kernel() -> Check {
+/// The kernel's version, its first two numbers.
+pub fn version() -> (u32, u32) {
     let uname = uname();
     let release = uname.release().to_string_lossy();
     let mut numbers = release
         .split(['.', '-'])
         .map(|number| number.parse().unwrap_or(0));
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// Its version.
+pub fn kernel() -> Check {
+    let uname = uname();
+    let release = uname.release().to_string_lossy();
     let detail = format!("Linux {release} on {}", uname.machine().to_string_lossy());
-    if version >= OLDEST {
+    if version() >= OLDEST {
         return Check::new("kernel", Status::Ok, detail);
     }
     Check::new("kernel", Status::Missing, detail)

@@ -67,7 +67,6 @@ impl IdHelper {
                     .map_err(|source| EnterError::Step {
                         step: "fork the id helper",
                         source,
-                        hint: None,
                     })
             }
             Err(why) => Ok((None, Some(why))),
@@ -84,7 +83,6 @@ impl IdHelper {
             return Err(EnterError::Step {
                 step: "wait for the id helper",
                 source,
-                hint: None,
             });
         }
         match answer.split_once('\n') {

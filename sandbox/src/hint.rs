@@ -3,23 +3,26 @@
 use std::fs;
 use std::io;
 
+/// For containers, in the words of those who start them.
+pub const CONTAINERS: [&str; 3] = [
+    "docker: --security-opt seccomp=unconfined (where AppArmor is used, --security-opt apparmor=unconfined too), and a volume for the store",
+    "Kubernetes: hostUsers: false with the capability SYS_ADMIN, or seccompProfile of type Unconfined",
+    "in a chroot a user namespace is impossible",
+];
+
+/// Since Linux 5.12 root needs a capability to map itself; another user does not.
+pub const ROOT: &str = "root without the capability SETFCAP cannot map itself into a user namespace: add it, or run as another user (-u 1000)";
+
 /// Advice for a failed step of entering a user namespace, from the switches that distributions have.
-pub fn user_namespaces(error: &io::Error) -> Option<String> {
+pub fn user_namespaces(error: &io::Error) -> Vec<&'static str> {
     match error.raw_os_error() {
         Some(libc::ENOSYS | libc::EINVAL) => {
-            return Some("this kernel was built without user namespaces".to_owned());
+            return vec!["this kernel was built without user namespaces"];
         }
         Some(libc::EPERM | libc::EACCES | libc::ENOSPC | libc::EUSERS) => {}
-        _ => return None,
+        _ => return Vec::new(),
     }
-    let advice = switch().map_or_else(
-        || {
-            "in a container, allow namespaces: --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
-             (or --privileged); in a chroot a user namespace is impossible"
-        },
-        |(_, advice)| advice,
-    );
-    Some(advice.to_owned())
+    switch().map_or_else(|| CONTAINERS.to_vec(), |(_, advice)| vec![advice])
 }
 
 /// The first switch of the machine that forbids user namespaces, and how to turn it.

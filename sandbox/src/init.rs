@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{Signal, set_parent_process_death_signal, setsid};
@@ -17,7 +18,7 @@ use crate::detached::NO_DEV;
 use crate::mounts::{self, Detached};
 use crate::supervisor::{Report, cgroup_failed};
 use crate::wire::Failure;
-use crate::{Network, RunSpec, exec, identity, rootfs, sys};
+use crate::{Feature, Network, RunSpec, exec, identity, rootfs, sys};
 
 /// Everything that the child gets from the supervisor.
 #[derive(Debug)]
@@ -96,12 +97,11 @@ fn start(
         // Refused where the namespace may not: then devices stay closed.
         let _ = sys::clear_mount_attributes(&root, NO_DEV);
     }
-    mounts::enter_root(&root)?;
+    mounts::enter_root(&root, spec.disabled)?;
     system.attach(root.as_fd(), &spec)?;
     detached.attach(root.as_fd(), &spec)?;
     drop(root);
-    sethostname(spec.hostname.as_bytes())
-        .map_err(|errno| Failure::at("sethostname", &spec.hostname)(errno.into()))?;
+    set_host_name(&spec, report)?;
     if spec.network == Network::None {
         loopback_up().map_err(Failure::of("bring the loopback interface up"))?;
     }
@@ -115,6 +115,23 @@ fn start(
     sys::close_others_on_exec().map_err(Failure::of("close_range"))?;
     sys::reset_signals(&ignored);
     exec::exec(&spec)
+}
+
+/// Where it is refused, as podman's default profile does, the caller's name stays: it is a name, no protection.
+fn set_host_name(spec: &RunSpec, report: &OwnedFd) -> Result<(), Failure> {
+    let answer = if spec.disabled.has(Feature::Sethostname) {
+        Err(Errno::PERM)
+    } else {
+        sethostname(spec.hostname.as_bytes())
+    };
+    match answer {
+        Err(Errno::PERM | Errno::ACCESS) => {
+            let note = "this container forbids sethostname: RUN sees the container's host name";
+            say(report, &Report::Note(note.to_owned()));
+            Ok(())
+        }
+        answer => answer.map_err(|errno| Failure::at("sethostname", &spec.hostname)(errno.into())),
+    }
 }
 
 fn die_with_supervisor() -> Result<(), Failure> {

@@ -15,6 +15,7 @@
 //! (but what a failed exec says on the command's own stderr) and decides no policy: callers say what to mount and run.
 
 mod cgroup;
+mod changes;
 mod detached;
 mod disabled;
 mod enter;
@@ -30,6 +31,7 @@ mod identity;
 mod idmap;
 mod init;
 mod limits;
+mod memory;
 mod mount2;
 mod mounts;
 mod overlay;
@@ -46,10 +48,12 @@ mod subid;
 mod supervisor;
 mod sys;
 mod tether;
+mod trial;
 mod wire;
 mod workdir;
 
 pub use cgroup::{Cgroup, Found, Refused, check_limits, find_cgroup};
+pub use changes::{ChangesIn, best_place, is_on_overlay};
 pub use disabled::{Disabled, Feature, UnknownFeature};
 pub use enter::{EnterOptions, Entered, enter};
 pub use error::{EnterError, LimitError, MountError, SpawnError};
@@ -57,7 +61,8 @@ pub use host_program::host_program;
 pub use identity::is_limit;
 pub use idmap::{IdMap, IdRange};
 pub use limits::{Limits, Swap, numbers};
-pub use overlay::{MAX_LOWERS, OverlaySpec, RootMount, mount_overlay};
+pub use memory::{MemoryFolder, MemoryGauge, memory_for_changes};
+pub use overlay::{MAX_LOWERS, OverlaySpec, RootMount, mount_folder, mount_overlay};
 pub use path::open_in_root;
 pub use probe::{Check, Status, probe};
 pub use reexec::main_if_reexecuted;

@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, mkdirat, open, openat, statx};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, UnmountFlags, unmount};
-use rustix::process::{chdir, fchdir, pivot_root};
+use rustix::process::{chdir, chroot, fchdir, pivot_root};
 
 use crate::detached::{self, NO_DEV, NO_SUID, READ_ONLY};
 use crate::files::Files;
@@ -16,7 +16,7 @@ use crate::init::{Given, Source};
 use crate::path::open_without_foreign_links;
 use crate::supervisor::open_source;
 use crate::wire::Failure;
-use crate::{Mount, MountKind, RunSpec};
+use crate::{Disabled, Feature, Mount, MountKind, RunSpec};
 
 /// All mounts of the spec, open and not yet attached.
 #[derive(Debug)]
@@ -132,19 +132,43 @@ pub fn unmount_top(mount: &OwnedFd) -> io::Result<()> {
 }
 
 /// Makes `root` the root of the mount namespace and lets go of the host's tree.
-pub fn enter_root(root: &OwnedFd) -> Result<(), Failure> {
-    let of = |step: &'static str| move |errno: rustix::io::Errno| Failure::of(step)(errno.into());
+///
+/// Where pivot_root is refused (profiles of docker and containerd) or impossible (an initramfs), the root stays mounted over the old one,
+/// as after switch_root(8). No path leads below it: `..` in it finds no parent, since it is mounted on the root of the namespace.
+pub fn enter_root(root: &OwnedFd, disabled: Disabled) -> Result<(), Failure> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let old = open("/", flags, Mode::empty()).map_err(of("open the old root"))?;
     detached::attach_over_old_root(root).map_err(Failure::of("mount the root"))?;
     fchdir(root).map_err(of("fchdir to the root"))?;
-    pivot_root(".", ".").map_err(|errno| {
-        of("pivot_root")(errno).with_hint("it is impossible where the host's root is an initramfs")
-    })?;
-    fchdir(&old).map_err(of("fchdir to the old root"))?;
-    unmount(".", UnmountFlags::DETACH).map_err(of("unmount the old root"))?;
+    match pivot(disabled) {
+        Ok(()) => {
+            fchdir(&old).map_err(of("fchdir to the old root"))?;
+            unmount(".", UnmountFlags::DETACH).map_err(of("unmount the old root"))?;
+        }
+        Err(Errno::PERM | Errno::ACCESS | Errno::INVAL) => {
+            check_alone(root)?;
+            chroot(".").map_err(of("chroot to the root"))?;
+        }
+        Err(errno) => return Err(of("pivot_root")(errno)),
+    }
     chdir("/").map_err(of("chdir to the root"))?;
     check_alone(root)
+}
+
+fn pivot(disabled: Disabled) -> Result<(), Errno> {
+    if disabled.has(Feature::PivotRoot) {
+        return Err(Errno::PERM);
+    }
+    pivot_root(".", ".")
+}
+
+/// Whether pivot_root works, tried in a child: its answer on a root that is mounted nowhere is another one than a refusal.
+pub fn can_pivot(disabled: Disabled) -> bool {
+    !matches!(pivot(disabled), Err(Errno::PERM | Errno::ACCESS))
+}
+
+fn of(step: &'static str) -> impl FnOnce(Errno) -> Failure {
+    move |errno| Failure::of(step)(errno.into())
 }
 
 /// The old root was mounted over the new one's root folder, where an absolute path does not see it, but `..` does. This looks whether

@@ -112,6 +112,18 @@ pub fn mount_overlay(spec: &OverlaySpec<'_>, disabled: Disabled) -> Result<RootM
     }
 }
 
+/// Shows a folder that belongs to the caller alone, writable: all changes are made in it.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn mount_folder(folder: &Path) -> Result<RootMount, MountError> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let view = open_tree(CWD, folder, flags).map_err(at("open_tree", Some(folder)))?;
+    let set = sys::set_mount_attributes(&view, MountAttrFlags::MOUNT_ATTR_NODEV, false);
+    set.map_err(failed("mount_setattr", folder))?;
+    Ok(RootMount::new(view, Some(open_folder(folder)?)))
+}
+
 /// The options that an overlay has besides its folders.
 pub(crate) fn flags_and_values(
     upper: bool,

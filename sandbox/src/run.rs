@@ -54,7 +54,7 @@ pub struct Running {
     socket: OwnedFd,
     supervisor: Child,
     command: KillHandle,
-    note: Option<String>,
+    notes: Vec<String>,
 }
 
 /// Kills a [`Running`] from another thread, however often.
@@ -116,20 +116,22 @@ pub fn run(
     let spec = anonymous_file(spec).map_err(step("write the spec"))?;
     send_request(&socket, spec, root, &stdio.stdin, extra).map_err(step("send the request"))?;
     match wire::receive(&socket).map_err(step("receive the answer"))? {
-        Some((Reply::Started { note }, fds)) => match (fds.into_iter().next(), starting.0.take()) {
-            (Some(pidfd), Some(supervisor)) => {
-                let command = KillHandle {
-                    pidfd: Arc::new(pidfd),
-                };
-                Ok(Running {
-                    socket,
-                    supervisor,
-                    command,
-                    note,
-                })
+        Some((Reply::Started { notes }, fds)) => {
+            match (fds.into_iter().next(), starting.0.take()) {
+                (Some(pidfd), Some(supervisor)) => {
+                    let command = KillHandle {
+                        pidfd: Arc::new(pidfd),
+                    };
+                    Ok(Running {
+                        socket,
+                        supervisor,
+                        command,
+                        notes,
+                    })
+                }
+                _ => Err(SpawnError::Lost("its answer has no descriptor".to_owned())),
             }
-            _ => Err(SpawnError::Lost("its answer has no descriptor".to_owned())),
-        },
+        }
         Some((Reply::Failed(failure), _)) => Err(failure.into()),
         Some((Reply::Ended { .. }, _)) | None => Err(starting.lost()),
     }
@@ -239,8 +241,8 @@ impl Running {
 
     /// What is weaker inside than it should be (a `/proc` that shows the host's processes), for a person.
     #[must_use]
-    pub fn note(&self) -> Option<&str> {
-        self.note.as_deref()
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 }
 

@@ -70,8 +70,8 @@ fn supervise(socket: &OwnedFd) -> Result<(), Failure> {
         Fork::Parent(pid, pidfd) => {
             drop((job, say));
             match started(report) {
-                Ok(note) => {
-                    let started = Reply::Started { note };
+                Ok(notes) => {
+                    let started = Reply::Started { notes };
                     watch(socket, &started, pid, &pidfd, Left { stubs, cgroups })
                 }
                 Err(failure) => {
@@ -110,8 +110,8 @@ fn namespaces(spec: &RunSpec) -> libc::c_int {
     }
 }
 
-/// Reads what the child says until it executes the command (its end of the pipe closes). The notes, joined.
-fn started(report: OwnedFd) -> Result<Option<String>, Failure> {
+/// Reads what the child says until it executes the command (its end of the pipe closes).
+fn started(report: OwnedFd) -> Result<Vec<String>, Failure> {
     let mut text = String::new();
     File::from(report)
         .read_to_string(&mut text)
@@ -124,7 +124,7 @@ fn started(report: OwnedFd) -> Result<Option<String>, Failure> {
             Err(error) => return Err(Failure::of("understand the report")(error.into())),
         }
     }
-    Ok((!notes.is_empty()).then(|| notes.join("; ")))
+    Ok(notes)
 }
 
 /// What is taken away after the command.

@@ -36,7 +36,7 @@ pub struct Request {
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
     Started {
-        note: Option<String>,
+        notes: Vec<String>,
     },
     Failed(Failure),
     Ended {
@@ -79,6 +79,14 @@ impl Failure {
     /// A failed step about nothing in particular.
     pub fn of(step: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         Self::at(step, "")
+    }
+
+    /// What the kernel answered.
+    pub fn cause(&self) -> io::Error {
+        match self {
+            Self::Step { errno, .. } => io::Error::from_raw_os_error(*errno),
+            Self::Invalid(_) | Self::NoSuchId { .. } => io::ErrorKind::InvalidInput.into(),
+        }
     }
 
     /// With advice, where it is a step.
@@ -180,13 +188,13 @@ mod tests {
         send(
             &left,
             &Reply::Started {
-                note: Some("x".to_owned()),
+                notes: vec!["x".to_owned()],
             },
             &[null.as_fd(), left.as_fd()],
         )
         .unwrap();
         let (reply, fds) = receive::<Reply>(&right).unwrap().unwrap();
-        assert!(matches!(reply, Reply::Started { note: Some(note) } if note == "x"));
+        assert!(matches!(reply, Reply::Started { notes } if notes == ["x"]));
         assert_eq!(fds.len(), 2);
         drop((left, fds));
         assert!(

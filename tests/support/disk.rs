@@ -29,6 +29,31 @@ impl Disk {
         })
     }
 
+    /// Mounts an overlay whose folders are beside it, as a container's root is one.
+    ///
+    /// # Errors
+    /// Why that is impossible: only root mounts.
+    pub fn overlay(folder: &Path) -> Result<Self, String> {
+        let beside = |name: &str| folder.with_extension(name);
+        let parts = ["lower", "upper", "work"].map(beside);
+        for part in parts.iter().map(PathBuf::as_path).chain([folder]) {
+            fs::create_dir(part).unwrap();
+        }
+        let [lower, upper, work] = parts.map(|part| part.display().to_string());
+        let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+        let options = std::ffi::CString::new(options).unwrap();
+        mount("overlay", folder, "overlay", MountFlags::empty(), &*options)
+            .map_err(|error| format!("mount an overlay: {error}"))?;
+        Ok(Disk {
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
     /// Takes space until only this many bytes are free.
     pub fn leave(&self, bytes: u64) {
         let free = rustix::fs::statvfs(&self.folder).unwrap();

@@ -6,7 +6,6 @@ use kiln_cache::{ImageError, LayerError, StoreError};
 use kiln_engine::archive::ArchiveError;
 use kiln_engine::chain_of_causes;
 use kiln_oci::archive::SaveError;
-use kiln_sandbox::EnterError;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -232,13 +231,6 @@ impl From<ArchiveError> for Failure {
             }
             other => Failure::new(Kind::Build, chain_of_causes(&other)),
         }
-    }
-}
-
-impl From<EnterError> for Failure {
-    fn from(error: EnterError) -> Self {
-        Failure::new(Kind::Environment, chain_of_causes(&error))
-            .hint("`kiln doctor` tells what this machine lacks")
     }
 }
 

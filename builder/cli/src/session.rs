@@ -1,21 +1,22 @@
-//! Opens the store and, for commands that mount, enters the namespaces first. Unaware of what commands do.
+//! Opens the store and, for commands that mount, enters the namespaces first, where there are any. Unaware of what commands do.
 
 use crate::environment::{self, Globals};
 use crate::failure::Failure;
 use crate::network;
 use kiln_cache::{OpenOptions, Store, StoreError};
 use kiln_engine::cancel::Cancel;
+use kiln_engine::changes::ChangesPlace;
 use kiln_engine::event::Events;
 use kiln_engine::remote::Remote;
 use kiln_engine::session::{Host, Session};
-use kiln_sandbox::{EnterOptions, IdMap, enter};
+use kiln_sandbox::{EnterOptions, Entered, IdMap, best_place, enter, is_on_overlay};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// Opens a session that can mount and run. Must be called before any thread is started.
+/// Opens a session that can mount and run, where the machine allows it. Must be called before any thread is started.
 ///
 /// # Errors
-/// When the namespaces cannot be entered or the store cannot be opened.
+/// When the store cannot be opened.
 pub fn open(globals: &Globals, events: Events, cancel: Cancel) -> Result<Session, Failure> {
     open_by(globals, events, cancel, Store::open)
 }
@@ -33,9 +34,15 @@ pub fn open_by(
     let remote = network::remote(globals, &events, &cancel)?;
     let disabled = globals.disabled()?;
     let root = globals.store()?;
-    let entered = enter(EnterOptions { disabled })?;
+    let (entered, refused) = match enter(EnterOptions { disabled }) {
+        Ok(entered) => (entered, None),
+        Err(error) => (Entered::nothing(), Some(Arc::new(error))),
+    };
+    let best = best_place(&root, disabled);
+    // what another overlay keeps for itself is not to be had on one
+    let rootless = entered.rootless || is_on_overlay(&root);
     let store = open_store(OpenOptions {
-        rootless: entered.rootless,
+        rootless,
         single_id: entered.ids.is_single(),
         ..options(root, entered.ids.key())
     })?;
@@ -55,7 +62,9 @@ pub fn open_by(
         findings: Arc::default(),
         cancel,
         ids: entered.ids,
-        rootless: entered.rootless,
+        rootless,
+        refused,
+        changes: ChangesPlace::new(best),
         offline: globals.offline,
         disabled,
         agents: Arc::default(),

@@ -5,8 +5,10 @@
 //! that file at their own speed, so that a slow terminal never stalls a step and nothing is ever clipped.
 
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Version of the event stream; raised when a field changes its meaning.
@@ -186,6 +188,11 @@ pub enum EventKind {
         /// The text.
         message: String,
     },
+    /// How the machine makes steps run otherwise than they might; said once.
+    Note {
+        /// The text.
+        message: String,
+    },
     /// A stage is in the store, as an image without a name.
     StageKept {
         /// The stage's name, else its number.
@@ -225,6 +232,7 @@ pub struct Events {
     build: String,
     begun: Instant,
     sender: Option<Sender<Event>>,
+    noted: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Events {
@@ -235,6 +243,7 @@ impl Events {
             build,
             begun: Instant::now(),
             sender: Some(sender),
+            noted: Arc::default(),
         }
     }
 
@@ -245,6 +254,7 @@ impl Events {
             build: String::new(),
             begun: Instant::now(),
             sender: None,
+            noted: Arc::default(),
         }
     }
 
@@ -258,6 +268,15 @@ impl Events {
                 at_us,
                 kind,
             });
+        }
+    }
+
+    /// Sends a note, unless it was sent before.
+    pub fn note(&self, message: impl Into<String>) {
+        let message = message.into();
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.insert(message.clone()) {
+            self.send(EventKind::Note { message });
         }
     }
 

@@ -9,8 +9,9 @@ use crate::users::UserError;
 use kiln_cache::{CommitError, ContextError, ImageError, ReadError, ResolveError, StoreError};
 use kiln_parser::diagnostic::Diagnostic;
 use kiln_parser::source::Span;
-use kiln_sandbox::{LimitError, MountError, SpawnError};
+use kiln_sandbox::{EnterError, LimitError, MountError, SpawnError};
 use std::path::PathBuf;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// A build that did not end well.
@@ -151,6 +152,9 @@ pub enum StepError {
     /// USER or an owner is unknown.
     #[error(transparent)]
     User(#[from] UserError),
+    /// The machine, or the container that kiln is in, refuses namespaces.
+    #[error("RUN needs namespaces, and they are refused here")]
+    NoNamespaces(#[source] Arc<EnterError>),
     /// The root file system could not be mounted.
     #[error("the root file system cannot be mounted")]
     Mount(#[from] MountError),

@@ -12,6 +12,7 @@ pub mod archive;
 pub mod assemble;
 pub mod build;
 pub mod cancel;
+pub mod changes;
 pub mod check;
 pub mod confine;
 pub mod copy;

@@ -57,6 +57,12 @@ impl Plan {
         }
     }
 
+    /// The definition that a node has where there is one id.
+    #[must_use]
+    pub fn definition_with_one_id(&self, node: &Node) -> Digest {
+        keys::definition(&node.op, true, self.graph.source_date_epoch)
+    }
+
     /// Digest of everything that a node is made from, as far as it is known by now; none while something has to be fetched.
     #[must_use]
     pub fn made_from(&self, node: NodeId) -> Option<Digest> {

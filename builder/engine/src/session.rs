@@ -3,12 +3,13 @@
 
 use crate::agent::Agents;
 use crate::cancel::Cancel;
+use crate::changes::ChangesPlace;
 use crate::event::{EventKind, Events};
 use crate::findings::Findings;
 use crate::remote::Remote;
 use kiln_cache::Store;
 use kiln_parser::diagnostic::Diagnostic;
-use kiln_sandbox::{Disabled, IdMap};
+use kiln_sandbox::{Disabled, EnterError, IdMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -60,6 +61,10 @@ pub struct Session {
     pub ids: IdMap,
     /// The mounts are those of a user namespace: overlays need `userxattr`.
     pub rootless: bool,
+    /// Why there are no namespaces, where they are refused: nothing can be run then, and everything else can be done.
+    pub refused: Option<Arc<EnterError>>,
+    /// Where the changes of RUN go.
+    pub changes: ChangesPlace,
     /// The network must not be used.
     pub offline: bool,
     /// Features that are switched off.

@@ -60,16 +60,21 @@ impl Store {
     ) -> Result<CommittedUpper, CommitError> {
         let mut directory = UpperDir::open(upper)?;
         let entries = directory.walk()?;
-        let mut commit = Commit {
-            below,
-            options,
-            groups: link_groups(&entries),
-            cut: HashSet::new(),
-            level: None,
-        };
+        let commit = Commit::new(below, options, link_groups(&entries));
+        self.commit_entries(&mut directory, &entries, commit)
+    }
+
+    /// Writes what differs; `entries` are sorted by path.
+    pub(super) fn commit_entries(
+        &self,
+        directory: &mut UpperDir,
+        entries: &[UpperEntry],
+        mut commit: Commit<'_>,
+    ) -> Result<CommittedUpper, CommitError> {
+        let (below, options) = (commit.below, commit.options);
         let mut verdicts = entries
             .iter()
-            .map(|entry| commit.verdict(&mut directory, entry))
+            .map(|entry| commit.verdict(directory, entry))
             .collect::<Result<Vec<_>, _>>()?;
         let sockets = entries
             .iter()
@@ -81,7 +86,7 @@ impl Store {
                 adoptable,
             });
         }
-        settle(&entries, &mut verdicts);
+        settle(entries, &mut verdicts);
         let mut writer = self.layer_writer(below)?;
         let mut first_names = HashMap::new();
         for (entry, _) in entries
@@ -91,9 +96,9 @@ impl Store {
         {
             match first_names.get(&entry.inode).filter(|_| entry.many_names) {
                 Some(&first) => writer.hardlink(&entry.path, first)?,
-                None => commit.write(&mut directory, entry, &mut writer)?,
+                None => commit.write(directory, entry, &mut writer)?,
             }
-            if commit.groups.contains(&entry.inode) {
+            if commit.groups.contains(&entry.inode) || commit.intact.contains(&entry.inode) {
                 first_names.entry(entry.inode).or_insert(&*entry.path);
             }
         }
@@ -105,7 +110,7 @@ impl Store {
 }
 
 /// Inodes with several names in the upper.
-fn link_groups(entries: &[UpperEntry]) -> HashSet<(u64, u64)> {
+pub(super) fn link_groups(entries: &[UpperEntry]) -> HashSet<(u64, u64)> {
     let mut seen = HashSet::new();
     let linked = entries.iter().filter(|entry| {
         entry.many_names
@@ -142,10 +147,13 @@ fn settle(entries: &[UpperEntry], verdicts: &mut [Verdict]) {
     }
 }
 
-struct Commit<'a> {
+pub(super) struct Commit<'a> {
     below: &'a Chain,
     options: &'a CommitOptions,
+    /// Inodes with several names: all are written.
     groups: HashSet<(u64, u64)>,
+    /// Inodes whose names are those of one inode below: written when they differ otherwise.
+    intact: HashSet<(u64, u64)>,
     /// Opaque directories: nothing of below shows in them.
     cut: HashSet<Box<[u8]>>,
     /// The directory below that was looked at last.
@@ -153,6 +161,31 @@ struct Commit<'a> {
 }
 
 impl<'a> Commit<'a> {
+    pub(super) fn new(
+        below: &'a Chain,
+        options: &'a CommitOptions,
+        groups: HashSet<(u64, u64)>,
+    ) -> Self {
+        Self {
+            below,
+            options,
+            groups,
+            intact: HashSet::new(),
+            cut: HashSet::new(),
+            level: None,
+        }
+    }
+
+    pub(super) fn with_intact(self, intact: HashSet<(u64, u64)>) -> Self {
+        Self { intact, ..self }
+    }
+
+    /// Whether the entry and what is below have the same number of names, as far as that can be told.
+    fn has_same_names(&self, entry: &UpperEntry, below: &Entry) -> bool {
+        self.intact.contains(&entry.inode)
+            || (!self.groups.contains(&entry.inode) && below.links == 0)
+    }
+
     fn verdict(
         &mut self,
         upper: &mut UpperDir,
@@ -172,7 +205,7 @@ impl<'a> Commit<'a> {
             UpperKind::File { size } => {
                 let meta = self.meta(entry, Xattrs::new());
                 let Some(found) = below.filter(|found| {
-                    !self.groups.contains(&entry.inode) && like(found.entry, &meta)
+                    self.has_same_names(entry, found.entry) && like(found.entry, &meta)
                 }) else {
                     return Ok(Verdict::Keep);
                 };
@@ -184,7 +217,7 @@ impl<'a> Commit<'a> {
                 else {
                     return Ok(Verdict::Keep);
                 };
-                if size_below != *size || found.entry.links != 0 {
+                if size_below != *size {
                     return Ok(Verdict::Keep);
                 }
                 let (mut file, xattrs) = upper.open_file(&entry.path)?;
@@ -201,8 +234,7 @@ impl<'a> Commit<'a> {
                 let same = |found: Found<'_>| {
                     like(found.entry, &meta) && Some(&found.entry.kind) == plain_kind(kind).as_ref()
                 };
-                let alone = !self.groups.contains(&entry.inode)
-                    && below.is_some_and(|found| found.entry.links == 0);
+                let alone = below.is_some_and(|found| self.has_same_names(entry, found.entry));
                 Ok(if alone && below.is_some_and(same) {
                     Verdict::Drop
                 } else {
@@ -247,7 +279,8 @@ impl<'a> Commit<'a> {
         writer: &mut LayerWriter,
     ) -> Result<(), CommitError> {
         let path = &entry.path;
-        let meta = self.meta(entry, Xattrs::new());
+        let mut meta = self.meta(entry, Xattrs::new());
+        meta.mtime = meta.mtime.min(self.options.clamp_mtime.unwrap_or(i64::MAX));
         match &entry.kind {
             UpperKind::Directory { xattrs, .. } => {
                 writer.directory(
@@ -276,7 +309,7 @@ impl<'a> Commit<'a> {
         Ok(())
     }
 
-    /// Mode, owner and time as the layer will have them.
+    /// Mode and owner as the layer will have them, and the time as it is.
     fn meta(&mut self, entry: &UpperEntry, xattrs: Xattrs) -> Meta {
         let (uid, gid) = if self.options.single_id {
             self.found(&entry.path)
@@ -284,15 +317,11 @@ impl<'a> Commit<'a> {
         } else {
             (entry.uid, entry.gid)
         };
-        let mtime = self
-            .options
-            .clamp_mtime
-            .map_or(entry.mtime, |latest| entry.mtime.min(latest));
         Meta {
             mode: entry.mode,
             uid,
             gid,
-            mtime,
+            mtime: entry.mtime,
             xattrs,
         }
     }

@@ -41,6 +41,22 @@ pub(crate) enum UpperKind {
     Whiteout,
 }
 
+impl UpperEntry {
+    /// A deletion.
+    pub(crate) fn whiteout(path: &[u8]) -> Self {
+        Self {
+            path: path.into(),
+            kind: UpperKind::Whiteout,
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            mtime: 0,
+            inode: (0, 0),
+            many_names: false,
+        }
+    }
+}
+
 /// An upper that is being read.
 #[derive(Debug)]
 pub(crate) struct UpperDir {

@@ -4,6 +4,7 @@
 //! are opened up where they are in the way, and what lies deep is first renamed to the top of the trash: neither the stack nor
 //! the number of open files depends on what is removed.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -56,20 +57,42 @@ impl Store {
         std::fs::rename(from, to).map_err(failed)
     }
 
-    /// Empties the trash. Several processes may do it at once.
+    /// The same for what may hold files of user ids that this process does not have; false: it stays, for a process that has them.
+    pub(crate) fn try_to_trash(&self, path: &Path) -> Result<bool, StoreError> {
+        match self.to_trash(path) {
+            Ok(()) => Ok(true),
+            Err(StoreError::Io { source, .. })
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                // a directory that its own owner may not write to cannot be moved either
+                let _ = rustix::fs::chmod(path, Mode::RWXU);
+                Ok(self.to_trash(path).is_ok())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Empties the trash. Several processes may do it at once. What belongs to user ids that this process does not have stays for one
+    /// that has them.
     pub(crate) fn empty_trash(&self) -> Result<(), StoreError> {
         let path = self.trash();
         let failed = |source: io::Error| StoreError::io("empty", &path, source);
+        let mut foreign = HashSet::new();
         // emptying may move deep directories to the top: look again until there is nothing
         loop {
             let trash = open_root(&path).map_err(failed)?;
-            let found = names(trash.as_fd()).map_err(failed)?;
+            let mut found = names(trash.as_fd()).map_err(failed)?;
+            found.retain(|(name, _)| !foreign.contains(name));
             if found.is_empty() {
                 return Ok(());
             }
             for (name, kind) in found {
-                remove(trash.as_fd(), trash.as_fd(), &name, kind, 0)
-                    .map_err(|errno| failed(errno.into()))?;
+                match remove(trash.as_fd(), trash.as_fd(), &name, kind, 0) {
+                    Err(Errno::ACCESS | Errno::PERM) => {
+                        foreign.insert(name);
+                    }
+                    outcome => outcome.map_err(|errno| failed(errno.into()))?,
+                }
             }
         }
     }

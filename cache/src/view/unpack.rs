@@ -12,13 +12,14 @@ use std::path::Path;
 
 use rayon::prelude::*;
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod,
-    fchown, fsetxattr, futimens, linkat, makedev, mkdirat, mknodat, openat, symlinkat, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, Uid, XattrFlags, chownat, fsetxattr, linkat, makedev,
+    mkdirat, mknodat, openat, symlinkat, utimensat,
 };
 use rustix::io::Errno;
 
 use crate::beneath::{open_dir, open_root};
 use crate::path::{name, parent};
+use crate::view::target::{Target, times};
 use crate::{Entry, EntryKind, Layer, StoreError};
 
 /// Files that one thread makes before it takes the next batch.
@@ -28,53 +29,59 @@ const IN_KERNEL: u64 = 256 << 10;
 /// What a file takes on disk beside its content, about.
 const INODE: u64 = 256;
 
-/// Where a view is made.
+/// What is unpacked: an entry, and the number of the tar that holds its content.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Target {
-    /// Overlayfs will be mounted with `userxattr`.
-    pub(crate) rootless: bool,
-    /// There is one id: files keep the owner that they are made with.
-    pub(crate) keep_owners: bool,
+pub(crate) struct Piece<'a> {
+    pub(crate) entry: &'a Entry,
+    pub(crate) tar: usize,
 }
 
 /// Unpacks into the empty directory `path`; returns about how many bytes that takes on disk.
 pub(crate) fn unpack(layer: &Layer, path: &Path, target: Target) -> Result<u64, StoreError> {
-    let tar =
-        File::open(&layer.tar).map_err(|source| StoreError::io("open", &layer.tar, source))?;
-    let unpacked = open_root(path)
-        .and_then(|root| Unpack { root, tar, target }.all(layer.index.tree.entries()));
-    unpacked.map_err(|source| StoreError::io("unpack a layer to", path, source))?;
-    Ok(layer
-        .index
-        .tree
-        .entries()
-        .iter()
+    let entries = layer.index.tree.entries().iter();
+    let pieces: Vec<_> = entries.map(|entry| Piece { entry, tar: 0 }).collect();
+    unpack_pieces(&pieces, std::slice::from_ref(layer), path, target)?;
+    let entries = pieces.iter().map(|piece| piece.entry);
+    Ok(entries
         .map(|entry| INODE + entry.size().next_multiple_of(4096))
         .sum())
 }
 
+/// Unpacks entries of several layers, sorted by path, into the empty directory `path`.
+pub(crate) fn unpack_pieces(
+    pieces: &[Piece<'_>],
+    layers: &[Layer],
+    path: &Path,
+    target: Target,
+) -> Result<(), StoreError> {
+    let open = |layer: &Layer| {
+        File::open(&layer.tar).map_err(|source| StoreError::io("open", &layer.tar, source))
+    };
+    let tars = layers.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let unpacked = open_root(path).and_then(|root| Unpack { root, tars, target }.all(pieces));
+    unpacked.map_err(|source| StoreError::io("unpack a layer to", path, source))
+}
+
 struct Unpack {
     root: OwnedFd,
-    tar: File,
+    tars: Vec<File>,
     target: Target,
 }
 
 impl Unpack {
-    fn all(&self, entries: &[Entry]) -> io::Result<()> {
+    fn all(&self, pieces: &[Piece<'_>]) -> io::Result<()> {
         let mut parents = Parents::new(self);
-        for entry in entries
-            .iter()
-            .filter(|entry| entry.is_directory() && !entry.path.is_empty())
-        {
+        let entries = || pieces.iter().map(|piece| piece.entry);
+        for entry in entries().filter(|entry| entry.is_directory() && !entry.path.is_empty()) {
             mkdirat(parents.of(entry)?, name(&entry.path), Mode::RWXU)?;
         }
-        let (first_names, later_names) = first_of_groups(entries);
+        let (first_names, later_names) = first_of_groups(pieces);
         let batches = first_names.par_chunks(BATCH);
         batches.try_for_each(|batch| {
             let (mut parents, mut buffer) = (Parents::new(self), Vec::new());
             batch
                 .iter()
-                .try_for_each(|entry| self.make(parents.of(entry)?, entry, &mut buffer))
+                .try_for_each(|piece| self.make(parents.of(piece.entry)?, *piece, &mut buffer))
         })?;
         let mut targets = Parents::new(self);
         for (entry, first) in later_names {
@@ -87,36 +94,35 @@ impl Unpack {
             );
             absent_is_fine(linked, first)?;
         }
-        for entry in entries.iter().rev().filter(|entry| entry.is_directory()) {
+        for entry in entries().rev().filter(|entry| entry.is_directory()) {
             let directory = open_dir(self.root.as_fd(), &entry.path)?;
-            if entry.kind == (EntryKind::Directory { opaque: true }) {
-                let mark = if self.target.rootless {
-                    "user.overlay.opaque"
-                } else {
-                    "trusted.overlay.opaque"
-                };
-                fsetxattr(&directory, mark, b"y", XattrFlags::empty())?;
+            if self.target.is_lower && entry.kind == (EntryKind::Directory { opaque: true }) {
+                fsetxattr(&directory, self.target.opaque(), b"y", XattrFlags::empty())?;
             }
             self.target.apply(directory.as_fd(), entry)?;
         }
-        if entries.first().is_none_or(|first| !first.path.is_empty()) {
+        if entries().next().is_none_or(|first| !first.path.is_empty()) {
             self.target
                 .apply(self.root.as_fd(), &Entry::implied_directory(b""))?;
         }
         Ok(())
     }
 
-    fn make(&self, at: BorrowedFd<'_>, entry: &Entry, buffer: &mut Vec<u8>) -> io::Result<()> {
+    fn make(
+        &self,
+        at: BorrowedFd<'_>,
+        Piece { entry, tar }: Piece<'_>,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<()> {
         let base = name(&entry.path);
         match &entry.kind {
             EntryKind::Directory { .. } => Ok(()),
-            EntryKind::Whiteout => Ok(mknodat(
-                at,
-                base,
-                FileType::CharacterDevice,
-                Mode::empty(),
-                0,
-            )?),
+            EntryKind::Whiteout => {
+                match mknodat(at, base, FileType::CharacterDevice, Mode::empty(), 0) {
+                    Err(Errno::PERM) => self.whiteout_file(at, base),
+                    made => Ok(made?),
+                }
+            }
             EntryKind::File { size, offset, .. } => {
                 let flags = OFlags::CREATE
                     | OFlags::EXCL
@@ -124,7 +130,7 @@ impl Unpack {
                     | OFlags::NOFOLLOW
                     | OFlags::CLOEXEC;
                 let file = File::from(openat(at, base, flags, Mode::RUSR | Mode::WUSR)?);
-                self.copy(&file, *size, *offset, buffer)?;
+                self.copy(&file, (tar, *offset), *size, buffer)?;
                 self.target.apply(file.as_fd(), entry)
             }
             EntryKind::Symlink { target } => {
@@ -170,27 +176,33 @@ impl Unpack {
         )?)
     }
 
-    fn copy(&self, file: &File, size: u64, offset: u64, buffer: &mut Vec<u8>) -> io::Result<()> {
-        if size > IN_KERNEL {
-            return self.copy_in_kernel(file, size, offset);
-        }
-        buffer.resize(usize::try_from(size).unwrap_or(0), 0);
-        self.tar.read_exact_at(buffer, offset)?;
-        file.write_all_at(buffer, 0)
-    }
-
-    /// sendfile(2): twice as fast as copy_file_range here, and it takes any two file systems.
-    fn copy_in_kernel(&self, file: &File, size: u64, offset: u64) -> io::Result<()> {
-        let (mut at, end) = (offset, offset + size);
-        while at < end {
-            let most = usize::try_from(end - at).unwrap_or(usize::MAX).min(1 << 30);
-            match rustix::fs::sendfile(file, &self.tar, Some(&mut at), most) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
+    /// What hides a file where overlayfs is the store's own file system, which takes no device for it (Linux 6.7): an empty file with a
+    /// mark, in directories with a mark that there are such files.
+    fn whiteout_file(&self, at: BorrowedFd<'_>, base: &[u8]) -> io::Result<()> {
+        let flags =
+            OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(at, base, flags, Mode::RUSR | Mode::WUSR)?;
+        fsetxattr(&file, self.target.whiteout(), b"y", XattrFlags::empty())?;
+        for directory in [at, self.root.as_fd()] {
+            fsetxattr(directory, self.target.opaque(), b"x", XattrFlags::empty())?;
         }
         Ok(())
+    }
+
+    fn copy(
+        &self,
+        file: &File,
+        from: (usize, u64),
+        size: u64,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        let (tar, offset) = (&self.tars[from.0], from.1);
+        if size > IN_KERNEL {
+            return copy_in_kernel(tar, file, size, offset);
+        }
+        buffer.resize(usize::try_from(size).unwrap_or(0), 0);
+        tar.read_exact_at(buffer, offset)?;
+        file.write_all_at(buffer, 0)
     }
 
     /// Owner and time of what cannot be opened.
@@ -213,52 +225,31 @@ impl Unpack {
     }
 }
 
-impl Target {
-    /// Gives an open file or directory the entry's owner, mode, attributes and time, in the order that keeps them: chown(2) clears
-    /// setuid bits and capabilities.
-    pub(crate) fn apply(self, file: BorrowedFd<'_>, entry: &Entry) -> io::Result<()> {
-        if !self.keep_owners && (entry.uid, entry.gid) != (0, 0) {
-            fchown(
-                file,
-                Some(Uid::from_raw(entry.uid)),
-                Some(Gid::from_raw(entry.gid)),
-            )?;
+/// sendfile(2): twice as fast as copy_file_range here, and it takes any two file systems.
+fn copy_in_kernel(tar: &File, file: &File, size: u64, offset: u64) -> io::Result<()> {
+    let (mut at, end) = (offset, offset + size);
+    while at < end {
+        let most = usize::try_from(end - at).unwrap_or(usize::MAX).min(1 << 30);
+        match rustix::fs::sendfile(file, tar, Some(&mut at), most) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
         }
-        fchmod(file, Mode::from_raw_mode(entry.mode))?;
-        for (name, value) in &entry.xattrs {
-            match fsetxattr(file, &**name, value, XattrFlags::empty()) {
-                // a file system without them, or a namespace that may not give capabilities: the index still has them
-                Err(Errno::NOTSUP | Errno::PERM) => {
-                    tracing::warn!(path = %crate::path::display(&entry.path), "an extended attribute cannot be set here")
-                }
-                outcome => outcome?,
-            }
-        }
-        Ok(futimens(file, &times(entry.mtime))?)
     }
-}
-
-fn times(mtime: i64) -> Timestamps {
-    let time = Timespec {
-        tv_sec: mtime,
-        tv_nsec: 0,
-    };
-    Timestamps {
-        last_access: time,
-        last_modification: time,
-    }
+    Ok(())
 }
 
 /// What is made on its own, and further names with the entry that they are links of.
-fn first_of_groups(entries: &[Entry]) -> (Vec<&Entry>, Vec<(&Entry, &Entry)>) {
+fn first_of_groups<'a>(pieces: &[Piece<'a>]) -> (Vec<Piece<'a>>, Vec<(&'a Entry, &'a Entry)>) {
     let mut firsts = std::collections::HashMap::new();
-    let (mut made, mut links) = (Vec::with_capacity(entries.len()), Vec::new());
-    for entry in entries.iter().filter(|entry| !entry.is_directory()) {
-        match firsts.get(&entry.links).filter(|_| entry.links != 0) {
+    let (mut made, mut links) = (Vec::with_capacity(pieces.len()), Vec::new());
+    for piece in pieces.iter().filter(|piece| !piece.entry.is_directory()) {
+        let (entry, group) = (piece.entry, (piece.tar, piece.entry.links));
+        match firsts.get(&group).filter(|_| entry.links != 0) {
             Some(&first) => links.push((entry, first)),
             None => {
-                firsts.insert(entry.links, entry);
-                made.push(entry);
+                firsts.insert(group, entry);
+                made.push(*piece);
             }
         }
     }

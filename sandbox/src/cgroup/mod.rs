@@ -8,6 +8,7 @@ mod check;
 mod group;
 mod hierarchy;
 mod inside;
+mod memory;
 mod parent;
 mod run;
 mod search;
@@ -23,6 +24,7 @@ use search::Search;
 
 pub use check::check_limits;
 pub(crate) use inside::Tree;
+pub(crate) use memory::memory_limit;
 pub(crate) use run::Cgroups;
 
 /// Of the kernel's interface.

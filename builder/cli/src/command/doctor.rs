@@ -27,13 +27,15 @@ pub fn run(_arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         };
         table::line(&format!("{mark}  {}: {}", check.name, check.detail));
         if let Some(fix) = &check.fix {
-            table::line(&format!("         {fix}"));
+            for line in fix.lines() {
+                table::line(&format!("         {line}"));
+            }
         }
     }
     if checks.iter().any(|check| check.status == Status::Missing) {
         return Err(Failure::new(
             Kind::Environment,
-            "this machine cannot build yet",
+            "RUN does not work here yet",
         ));
     }
     Ok(())

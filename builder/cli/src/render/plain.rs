@@ -173,6 +173,9 @@ impl Renderer for Plain {
             EventKind::Warning { message } => {
                 self.say(&format!("{}: {message}", self.paint("1;33", "warning")))
             }
+            EventKind::Note { message } => {
+                self.say(&format!("{}: {message}", self.paint("1;36", "note")))
+            }
             EventKind::StageKept { stage, id, .. } => {
                 self.say(&format!("kept stage {stage} as {id}"))
             }

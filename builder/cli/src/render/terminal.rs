@@ -188,6 +188,9 @@ impl Renderer for Terminal {
             EventKind::Warning { message } => {
                 self.say(format!("{}: {message}", self.paint("1;33", "warning")))
             }
+            EventKind::Note { message } => {
+                self.say(format!("{}: {message}", self.paint("1;36", "note")))
+            }
             EventKind::StageKept { stage, id, .. } => {
                 self.say(format!(
                     "{}   stage {stage} as {id}",

@@ -3,6 +3,7 @@
 //! Users of this step start on its live upper while the layer is written. It starts on its own parent's live upper only when
 //! no record of the same operation exists: with one, the parent's digest is worth waiting for, because the step may be cached.
 
+mod attempt;
 mod caches;
 mod log;
 mod mounts;
@@ -12,9 +13,10 @@ use super::{accounts, subtree_digest};
 use crate::execute::{Execution, Key, finish};
 use crate::failure::StepError;
 use crate::output::{Done, Live, LiveUpper, Output};
-use crate::rootfs;
+use crate::rootfs::{Changes, Space};
 use crate::users::Identity;
-use kiln_cache::{Chain, CommitOptions};
+use attempt::Left;
+use kiln_cache::{Chain, CommitOptions, CommittedUpper, KeyBuilder};
 use kiln_parser::graph::{Node, RunMount, RunOp};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -33,7 +35,7 @@ pub fn execute(
 ) -> Result<Done, StepError> {
     look_for_devices(execution, run)?;
     let mut start = Start::choose(execution, node, run)?;
-    if let Some(done) = start.cached(execution, node)? {
+    if let Some(done) = start.cached(execution, node, run)? {
         return Ok(done);
     }
     let _lock = execution.lock(node)?;
@@ -41,8 +43,11 @@ pub fn execute(
         // While this waited, another build may have made the step.
         start = Start::choose(execution, node, run)?;
     }
-    if let Some(done) = start.cached(execution, node)? {
+    if let Some(done) = start.cached(execution, node, run)? {
         return Ok(done);
+    }
+    if let Some(refused) = &execution.session.refused {
+        return Err(StepError::NoNamespaces(refused.clone()));
     }
     let (below, key) = match start {
         Start::Live(live) => (live, None),
@@ -57,10 +62,16 @@ pub fn execute(
     execution.started(node, key.as_ref());
     let begun = (Instant::now(), execution.now());
     let identity = identity(execution, run, &below)?;
-    let root = rootfs::writable(execution.session, &below)?;
-    process::run(execution, node, run, &identity, root.mount)?;
+    let left = attempt::run(execution, node, run, &identity, &below)?;
     execution.ran(node, begun.0);
-    let upper = Arc::new(LiveUpper::new(root.upper));
+    let Left {
+        changes: Changes::Upper(upper),
+        space: Space::Store,
+    } = left
+    else {
+        return commit_apart(execution, node, run, key, &left, begun);
+    };
+    let upper = Arc::new(LiveUpper::new(upper));
     early(Live {
         base: below.base.clone(),
         uppers: below
@@ -90,10 +101,22 @@ impl Start {
         Ok(Start::Committed(key(execution, node, run)?, base))
     }
 
-    fn cached(&self, execution: &Execution<'_>, node: &Node) -> Result<Option<Done>, StepError> {
+    /// Where nothing can be run, a result counts whatever ids there were when it was made.
+    fn cached(
+        &self,
+        execution: &Execution<'_>,
+        node: &Node,
+        run: &RunOp,
+    ) -> Result<Option<Done>, StepError> {
         match self {
             Start::Live(_) => Ok(None),
-            Start::Committed(key, base) => execution.cached(node, &base.stack, key),
+            Start::Committed(key, base) => match execution.cached(node, &base.stack, key)? {
+                None if execution.session.refused.is_some() => {
+                    let key = key_with_one_id(execution, node, run)?;
+                    execution.cached(node, &base.stack, &key)
+                }
+                found => Ok(found),
+            },
         }
     }
 }
@@ -171,9 +194,17 @@ fn is_opaque(folder: &Path) -> bool {
 
 /// What decides about the result: the operation, the files below, the files that are mounted. Secrets never do.
 fn key(execution: &Execution<'_>, node: &Node, run: &RunOp) -> Result<Key, StepError> {
-    let mut key = execution
-        .key("run", node)
-        .input("files below", execution.done(run.base)?.stack.content);
+    key_of(execution, run, execution.key("run", node))
+}
+
+fn key_with_one_id(execution: &Execution<'_>, node: &Node, run: &RunOp) -> Result<Key, StepError> {
+    let definition = execution.plan.definition_with_one_id(node);
+    let key = KeyBuilder::new("run").input("instruction", definition);
+    key_of(execution, run, key)
+}
+
+fn key_of(execution: &Execution<'_>, run: &RunOp, key: KeyBuilder) -> Result<Key, StepError> {
+    let mut key = key.input("files below", execution.done(run.base)?.stack.content);
     for (flag, value) in execution.options.surroundings() {
         key = key.bytes(flag, value.as_bytes());
     }
@@ -218,21 +249,60 @@ fn commit(
     let store = &execution.session.store;
     let base = execution.done(run.base)?;
     let below = store.chain(&base.stack.layers)?;
-    let options = CommitOptions {
-        clamp_mtime: execution.plan.graph.source_date_epoch,
-        single_id: execution.session.ids.is_single(),
-    };
     let place = upper.place().clone();
-    let committed = store.commit_upper(&place, &below, &options)?;
-    let key = match key {
-        Some(key) => key,
-        None => self::key(execution, node, run)?,
-    };
-    let done = execution.settle(node, &base.stack, &key, committed.layer.as_ref(), begun)?;
+    let committed = store.commit_upper(&place, &below, &options(execution))?;
+    let done = settle(execution, node, run, key, &committed, begun)?;
     let made = committed.layer.as_ref().map(kiln_cache::Layer::diff_id);
     let kept = done.step.as_ref().and_then(|step| step.diff_id);
     if let Some(diff_id) = made.filter(|made| committed.adoptable && Some(*made) == kept) {
         upper.relocate(|upper| store.adopt_upper(upper, &diff_id))?;
     }
     Ok(done)
+}
+
+/// The same for what is nobody's lower: changes in memory, whose room is given back, and copies.
+fn commit_apart(
+    execution: &Execution<'_>,
+    node: &Node,
+    run: &RunOp,
+    key: Option<Key>,
+    left: &Left,
+    begun: (Instant, i64),
+) -> Result<Done, StepError> {
+    let store = &execution.session.store;
+    let below = store.chain(&execution.done(run.base)?.stack.layers)?;
+    let options = options(execution);
+    let committed = match &left.changes {
+        Changes::Upper(upper) => store.commit_upper(&upper.upper, &below, &options)?,
+        Changes::Copy(copy) => store.commit_copy(copy, &below, &options)?,
+    };
+    let done = settle(execution, node, run, key, &committed, begun)?;
+    if let Changes::Copy(copy) = &left.changes {
+        store.discard(&copy.path)?;
+    }
+    Ok(done)
+}
+
+fn options(execution: &Execution<'_>) -> CommitOptions {
+    CommitOptions {
+        clamp_mtime: execution.plan.graph.source_date_epoch,
+        single_id: execution.session.ids.is_single(),
+    }
+}
+
+/// Records the layer; a step that began on a live upper has its key only now.
+fn settle(
+    execution: &Execution<'_>,
+    node: &Node,
+    run: &RunOp,
+    key: Option<Key>,
+    committed: &CommittedUpper,
+    begun: (Instant, i64),
+) -> Result<Done, StepError> {
+    let base = execution.done(run.base)?;
+    let key = match key {
+        Some(key) => key,
+        None => self::key(execution, node, run)?,
+    };
+    execution.settle(node, &base.stack, &key, committed.layer.as_ref(), begun)
 }

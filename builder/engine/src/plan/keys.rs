@@ -28,13 +28,14 @@ pub(super) fn wanted_remotes(graph: &StageGraph, wanted: &[bool]) -> Vec<Remote>
 
 /// Digest of an operation without its inputs, but with what makes kiln carry it out differently: results are adopted from
 /// earlier ones of the same definition, and those must not have other times or owners.
-pub(super) fn definition(op: &Op, single_id: bool, epoch: Option<i64>) -> Digest {
+pub(crate) fn definition(op: &Op, single_id: bool, epoch: Option<i64>) -> Digest {
     // The parser's operations are plain data: serialising them cannot fail; if it ever did, nothing would be cached wrongly,
     // because the text of the error is no operation's text.
     let text =
         serde_json::to_vec(&op.definition()).unwrap_or_else(|error| error.to_string().into_bytes());
     let mut key = KeyBuilder::new("definition").bytes("operation", &text);
-    if single_id {
+    // Only a command sees which ids there are: all else is written from indexes.
+    if single_id && matches!(op, Op::Run(_)) {
         key = key.bytes("ids", b"single");
     }
     if let Some(epoch) = epoch {

@@ -221,6 +221,9 @@ fn step_failure(options: &BuildOptions, failure: &StepFailure) -> Failure {
     {
         help.push("give it more with --memory, or let it do less at once".to_owned());
     }
+    if let StepError::NoNamespaces(refused) = &failure.error {
+        help.extend(refused.hints().into_iter().map(str::to_owned));
+    }
     if let StepError::Fetch(error) = &failure.error {
         help.extend(error.hint());
     }
@@ -242,7 +245,10 @@ fn step_failure(options: &BuildOptions, failure: &StepFailure) -> Failure {
     }
     let environment = matches!(
         failure.error,
-        StepError::Mount(_) | StepError::Spawn(_) | StepError::Store(_)
+        StepError::NoNamespaces(_)
+            | StepError::Mount(_)
+            | StepError::Spawn(_)
+            | StepError::Store(_)
     );
     let failure = Failure::new(
         if environment {

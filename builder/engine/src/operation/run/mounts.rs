@@ -7,7 +7,7 @@ use crate::execute::Execution;
 use crate::failure::StepError;
 use crate::options::{Volume, VolumeAccess};
 use crate::output::{Output, Stack};
-use crate::rootfs;
+use crate::rootfs::{self, Space};
 use kiln_cache::{CacheMount, Chain, Layer};
 use kiln_oci::Digest;
 use kiln_parser::graph::{NodeId, RunMount, RunOp};
@@ -38,14 +38,15 @@ pub fn prepare(
     execution: &Execution<'_>,
     run: &RunOp,
     hostname: &str,
+    space: &Space,
 ) -> Result<Prepared, StepError> {
     let mut prepared = Prepared::default();
     // Before those of the Dockerfile, which cover them.
     for volume in &execution.options.volumes {
-        prepared.volume(execution, volume)?;
+        prepared.volume(execution, volume, space)?;
     }
     for mount in &run.mounts {
-        prepared.add(execution, mount)?;
+        prepared.add(execution, mount, space)?;
     }
     prepared.agents(execution, run)?;
     for cache in caches::open(execution, run)? {
@@ -98,14 +99,22 @@ fn file(target: String, content: Vec<u8>, mode: u32) -> Mount {
 }
 
 impl Prepared {
-    fn add(&mut self, execution: &Execution<'_>, mount: &RunMount) -> Result<(), StepError> {
+    fn add(
+        &mut self,
+        execution: &Execution<'_>,
+        mount: &RunMount,
+        space: &Space,
+    ) -> Result<(), StepError> {
         match mount {
             RunMount::Bind {
                 from,
                 source,
                 target,
                 rw,
-            } => self.bind(execution, *from, source, target, *rw),
+            } => {
+                let stack = self::stack(execution, *from, source)?;
+                self.bind(execution, stack, target, *rw, space)
+            }
             RunMount::Tmpfs { target, size } => {
                 self.mounts.push(Mount {
                     target: target.clone(),
@@ -126,10 +135,15 @@ impl Prepared {
     }
 
     /// A folder of the machine itself. Changes that are dropped go into an upper above it.
-    fn volume(&mut self, execution: &Execution<'_>, volume: &Volume) -> Result<(), StepError> {
+    fn volume(
+        &mut self,
+        execution: &Execution<'_>,
+        volume: &Volume,
+        space: &Space,
+    ) -> Result<(), StepError> {
         let path = String::new();
         let kind = if volume.access == VolumeAccess::Dropped {
-            let root = rootfs::above_folder(execution.session, &volume.source)?;
+            let root = rootfs::above_folder(execution.session, &volume.source, space)?;
             self.roots.push(root);
             let index = self.roots.len() - 1;
             MountKind::Root { index, path }
@@ -145,34 +159,16 @@ impl Prepared {
         Ok(())
     }
 
-    /// A part of a stage, an image or a context. Never the folder itself: RUN must neither see what .dockerignore hides nor
-    /// a file that changes while it is used.
     fn bind(
         &mut self,
         execution: &Execution<'_>,
-        from: NodeId,
-        source: &str,
+        (stack, path): (Stack, String),
         target: &str,
         rw: bool,
+        space: &Space,
     ) -> Result<(), StepError> {
-        let (stack, path) = match execution.output(from)? {
-            Output::Layers { .. } => {
-                let stack = execution.done(from)?.stack.clone();
-                let files = execution.session.store.chain(&stack.layers)?;
-                let resolved = files.resolve(source.as_bytes(), true)?;
-                if resolved.found.is_none() && !resolved.path.is_empty() {
-                    let path = source.to_owned();
-                    return Err(CopyError::NotFound { path, hint: None }.into());
-                }
-                (stack, shown(&resolved.path))
-            }
-            Output::Tree(chain, _) => {
-                let (layer, path) = subtree_layer(execution, chain, source, false)?;
-                (Stack::of_image(layer.as_slice()), path)
-            }
-        };
         self.roots
-            .push(rootfs::borrowed(execution.session, &stack, rw)?);
+            .push(rootfs::borrowed(execution.session, &stack, rw, space)?);
         let kind = MountKind::Root {
             index: self.roots.len() - 1,
             path,
@@ -273,6 +269,31 @@ impl Prepared {
             });
         }
         Ok(())
+    }
+}
+
+/// A part of a stage, an image or a context: layers, and the path in them. Never the folder itself: RUN must neither see what
+/// .dockerignore hides nor a file that changes while it is used.
+fn stack(
+    execution: &Execution<'_>,
+    from: NodeId,
+    source: &str,
+) -> Result<(Stack, String), StepError> {
+    match execution.output(from)? {
+        Output::Layers { .. } => {
+            let stack = execution.done(from)?.stack.clone();
+            let files = execution.session.store.chain(&stack.layers)?;
+            let resolved = files.resolve(source.as_bytes(), true)?;
+            if resolved.found.is_none() && !resolved.path.is_empty() {
+                let path = source.to_owned();
+                return Err(CopyError::NotFound { path, hint: None }.into());
+            }
+            Ok((stack, shown(&resolved.path)))
+        }
+        Output::Tree(chain, _) => {
+            let (layer, path) = subtree_layer(execution, chain, source, false)?;
+            Ok((Stack::of_image(layer.as_slice()), path))
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use super::{log, mounts};
 use crate::agent::Forward;
 use crate::execute::Execution;
 use crate::failure::StepError;
+use crate::rootfs::Space;
 use crate::users::Identity;
 use kiln_parser::graph::{Network, Node, RunOp, Security};
 use kiln_sandbox::{Extra, RootMount, RunSpec, Stdin, Stdio};
@@ -27,9 +28,10 @@ pub fn run(
     run: &RunOp,
     identity: &Identity,
     root: RootMount,
+    space: &Space,
 ) -> Result<(), StepError> {
     let hostname = run.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned());
-    let mut prepared = mounts::prepare(execution, run, &hostname)?;
+    let mut prepared = mounts::prepare(execution, run, &hostname, space)?;
     let spec = spec(execution, run, identity, hostname, &mut prepared);
     let (log, output) = log::start(execution, node)?;
     let duplicate = output.try_clone().map_err(|source| StepError::Io {
@@ -51,8 +53,8 @@ pub fn run(
     let running = kiln_sandbox::run(&root, &spec, stdio, extra)?;
     let serve = |(socket, agent)| Forward::start(socket, agent);
     let agents: Vec<Forward> = prepared.sockets.drain(..).map(serve).collect();
-    if let Some(note) = running.note() {
-        execution.session.events.warn(note);
+    for note in running.notes() {
+        execution.session.events.note(note);
     }
     let kill = running.kill_handle();
     let registered = execution.session.cancel.on_request(move || kill.kill());

@@ -1,0 +1,75 @@
+//! Copies of a whole chain, for RUN where nothing can be mounted over it: one tree on disk that belongs to one step. What the step
+//! changed in it is found by a walk (`layer/copied.rs`). Unaware of who runs in it.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use kiln_oci::Digest;
+use rustix::fs::{AtFlags, statat};
+
+use crate::beneath::{open_dir, open_root};
+use crate::path::{name, parent};
+use crate::view::unpack::{Piece, unpack_pieces};
+use crate::{Chain, Entry, EntryKind, Store, StoreError};
+
+/// A copy of a chain, in this process's scratch.
+#[derive(Clone, Debug)]
+pub struct CopiedTree {
+    /// Its root.
+    pub path: PathBuf,
+    /// Devices of the chain that this process may not make.
+    pub(crate) absent: HashSet<Box<[u8]>>,
+}
+
+impl Store {
+    /// Copies what shows of these layers, bottom first. Not to be called from a worker thread of rayon.
+    ///
+    /// # Errors
+    /// A layer is missing, or the disk is full.
+    pub fn copy_tree(&self, diff_ids: &[Digest]) -> Result<CopiedTree, StoreError> {
+        self.pin(diff_ids)?;
+        self.bring_layers(diff_ids)?;
+        let chain = self.chain(diff_ids)?;
+        let layers = diff_ids.iter().map(|diff_id| self.layer(diff_id));
+        let layers = layers.collect::<Result<Vec<_>, _>>()?;
+        let found = chain.walk(b"");
+        let pieces: Vec<_> = found
+            .iter()
+            .map(|found| Piece {
+                entry: found.entry,
+                tar: found.layer.unwrap_or(0),
+            })
+            .collect();
+        let path = self.scratch_dir("tree")?;
+        // what was opaque in a layer is merged: the marks mean nothing here
+        unpack_pieces(&pieces, &layers, &path, self.target().unmarked())?;
+        let absent = absent(&chain, &path)?;
+        Ok(CopiedTree { path, absent })
+    }
+}
+
+/// The devices that are not there.
+fn absent(chain: &Chain, path: &std::path::Path) -> Result<HashSet<Box<[u8]>>, StoreError> {
+    let failed = |source| StoreError::io("read", path, source);
+    let root = open_root(path).map_err(failed)?;
+    let mut absent = HashSet::new();
+    for found in chain.walk(b"") {
+        if !is_device(found.entry) {
+            continue;
+        }
+        let entry = &found.entry.path;
+        let folder = open_dir(
+            std::os::fd::AsFd::as_fd(&root),
+            parent(entry).unwrap_or_default(),
+        )
+        .map_err(failed)?;
+        if statat(&folder, name(entry), AtFlags::SYMLINK_NOFOLLOW).is_err() {
+            absent.insert(entry.clone());
+        }
+    }
+    Ok(absent)
+}
+
+fn is_device(entry: &Entry) -> bool {
+    matches!(entry.kind, EntryKind::Char { .. } | EntryKind::Block { .. })
+}

@@ -1,0 +1,41 @@
+//! Tries in a child what cannot be undone. Unaware of what is tried.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use crate::sys::{self, Fork};
+
+/// Does `work` in a child with new namespaces of `flags`; the caller has one thread.
+///
+/// The child says what came of it before it ends, and nobody waits for its end: the kernel takes milliseconds to take a mount namespace
+/// apart. So it is the child of a child that has ended, and no child of this process.
+pub fn in_child(flags: libc::c_int, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    let (answer, say) = pipe_with(PipeFlags::CLOEXEC)?;
+    match sys::fork_into(0)? {
+        Fork::Child => {
+            let done = match sys::fork_into(flags) {
+                Ok(Fork::Child) => work(),
+                Ok(Fork::Parent(..)) => sys::exit_now(0),
+                Err(error) => Err(error),
+            };
+            let errno = done
+                .err()
+                .map_or(0, |error| error.raw_os_error().unwrap_or(libc::EIO));
+            // When the caller is gone nobody wants to know.
+            let _ = File::from(say).write_all(&errno.to_ne_bytes());
+            sys::exit_now(0)
+        }
+        Fork::Parent(pid, _) => {
+            drop(say);
+            sys::wait(pid)?;
+            let mut errno = [0; 4];
+            File::from(answer).read_exact(&mut errno)?;
+            match i32::from_ne_bytes(errno) {
+                0 => Ok(()),
+                errno => Err(io::Error::from_raw_os_error(errno)),
+            }
+        }
+    }
+}
