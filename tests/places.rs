@@ -26,6 +26,7 @@ mod plain {
     plain_cases! {
         refused_namespaces_are_no_obstacle,
         the_host_name_may_stay,
+        a_store_that_cannot_be_made_says_where_else,
         a_root_over_the_old_one_has_no_way_back,
         a_step_that_fills_the_memory_runs_on_a_copy,
         doctor_tells_the_ways,
@@ -339,4 +340,11 @@ fn doctor_tells_the_ways(space: &Space) {
         let told = doctor(features).ok();
         assert!(told.stdout.contains(line), "{features}: {told}");
     }
+}
+
+/// As for a user without a home in a container.
+fn a_store_that_cannot_be_made_says_where_else(space: &Space) {
+    let built = space.build("FROM scratch\nLABEL a=b\n");
+    let refused = built.env("KILN_STORE", "/sys/kernel/store").exits(3);
+    refused.says(&["cannot make /sys/kernel/store", "KILN_STORE"]);
 }

@@ -6,7 +6,7 @@ use kiln_cache::{ImageError, LayerError, StoreError};
 use kiln_engine::archive::ArchiveError;
 use kiln_engine::chain_of_causes;
 use kiln_oci::archive::SaveError;
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 /// Exit code for wrong arguments.
@@ -170,6 +170,16 @@ impl From<StoreError> for Failure {
                 "`kiln fsck --repair` makes a new database of what is left: images come back by ID; names, and results of steps, are lost",
             ),
             StoreError::InUse { .. } => failure.hint("wait until other kilns have ended"),
+            StoreError::Io { source, .. }
+                if matches!(
+                    source.kind(),
+                    ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+                ) =>
+            {
+                failure.hint(
+                    "choose a folder that this user may write to with --store DIR or KILN_STORE",
+                )
+            }
             StoreError::Missing { .. } | StoreError::Damaged { .. } => failure
                 .hint("`kiln fsck --repair` drops what is damaged; the next build makes it again"),
             _ => failure,
