@@ -8,6 +8,7 @@ use crate::diagnostics;
 use crate::failure::{Failure, Kind};
 use kiln_engine::{chain_of_causes, check};
 use kiln_parser::check::Report;
+use kiln_parser::code;
 use kiln_parser::diagnostic::{Diagnostic, Phase};
 use kiln_parser::lint::Rule;
 use serde_json::{Value, json};
@@ -98,10 +99,7 @@ fn as_json(call: &Call<'_>, report: &Report) -> Value {
     if let Some(error) = error {
         answer["buildError"] = json!({
             "message": message(error),
-            "location": match error.line {
-                0 => places.of_span(error.span),
-                line => places.of_line(line),
-            },
+            "location": places.of_line(line(error)),
         });
     }
     answer
@@ -116,6 +114,12 @@ fn warning(places: &Places<'_>, found: &Diagnostic) -> Value {
         "detail": found.message,
         "location": places.of_line(found.line),
     })
+}
+
+/// The line of an error as BuildKit counts: those before it, where a directive is wrong.
+fn line(error: &Diagnostic) -> u32 {
+    let before = u32::from(error.code == code::DIRECTIVE);
+    error.line.saturating_sub(before)
 }
 
 /// An error in BuildKit's words.
