@@ -15,7 +15,6 @@ cases! {
     options_that_mean_nothing,
     a_machine_without_user_namespaces,
     an_unknown_feature_is_no_feature,
-    a_full_pipe_is_no_failure,
     hostile_names_are_shown_harmlessly,
 }
 
@@ -221,25 +220,6 @@ fn an_unknown_feature_is_no_feature(space: &Space) {
         .env("KILN_DISABLE", "magic")
         .exits(2)
         .says(&["magic", "openat2"]);
-}
-
-fn a_full_pipe_is_no_failure(space: &Space) {
-    space.build("FROM scratch\nLABEL a=b\n").ok();
-    // /dev/full stands for a reader that went away.
-    for command in ["images", "df", "fsck"] {
-        let mut kiln = space.kiln([command]);
-        let full = fs::File::options().write(true).open("/dev/full").unwrap();
-        let status = kiln.command().stdout(full).status().unwrap();
-        assert!(status.success(), "{command}");
-    }
-    let mut kiln = space.kiln(["save", "app"]);
-    let full = fs::File::options().write(true).open("/dev/full").unwrap();
-    let output = kiln.command().stdout(full).output().unwrap();
-    assert_eq!(
-        output.status.code(),
-        Some(3),
-        "an archive that nobody got is a failure"
-    );
 }
 
 fn hostile_names_are_shown_harmlessly(space: &Space) {

@@ -24,6 +24,9 @@ pub enum StoreError {
         /// What was being written.
         path: PathBuf,
     },
+    /// A thread cannot be started.
+    #[error("a thread cannot be started")]
+    Thread(#[source] io::Error),
     /// SQLite refused.
     #[error("the store's database failed: {}", path.display())]
     Database {
@@ -290,6 +293,9 @@ pub enum ContextError {
         /// Why.
         source: io::Error,
     },
+    /// A thread cannot be started.
+    #[error("a thread cannot be started")]
+    Thread(#[source] io::Error),
     /// A file did not hold still.
     #[error("{} keeps changing while it is read", path.display())]
     Unstable {

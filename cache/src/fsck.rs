@@ -12,6 +12,7 @@ mod judge;
 mod suspect;
 mod views;
 
+use crate::threads::start_pool;
 use std::path::PathBuf;
 
 use kiln_oci::Digest;
@@ -51,6 +52,7 @@ impl Store {
             self.lease()?;
         }
         self.database().check()?;
+        start_pool().map_err(StoreError::Thread)?;
         let suspects = self.suspects()?;
         let mut findings = if self.inner.options.read_only {
             let mut judge = Judge::new(self, self.read_snapshot()?);

@@ -63,6 +63,7 @@ pub mod shared;
 pub mod store;
 #[cfg(test)]
 pub(crate) mod tests;
+mod threads;
 pub mod tree;
 pub mod usage;
 pub mod view;
@@ -90,6 +91,7 @@ pub use prune::{PruneOptions, PruneReport};
 pub use record::Record;
 pub use shared::{SharedCache, SharedLayer, SharedMemo};
 pub use store::{KeyLock, OpenOptions, Store};
+pub use threads::{beside, on_threads};
 pub use tree::{Tree, tree_digest};
 pub use view::copy::CopiedTree;
 pub use view::{Upper, View};

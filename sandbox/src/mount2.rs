@@ -29,9 +29,16 @@ pub fn merge(
     rootless: bool,
 ) -> Result<OwnedFd, MountError> {
     thread::scope(|scope| {
-        let work = scope.spawn(|| mount_and_detach(lowers, upper, rootless));
-        work.join()
-            .unwrap_or_else(|_| Err(at("thread", None)(Errno::CANCELED)))
+        let work = || mount_and_detach(lowers, upper, rootless);
+        let work = thread::Builder::new().spawn_scoped(scope, work);
+        work.map_err(|source| MountError::Step {
+            step: "start a thread",
+            path: None,
+            source,
+            hint: None,
+        })?
+        .join()
+        .unwrap_or_else(|_| Err(at("thread", None)(Errno::CANCELED)))
     })
 }
 

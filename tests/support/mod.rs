@@ -19,6 +19,7 @@ pub mod repository;
 pub mod space;
 pub mod tar;
 pub mod traces;
+pub mod unread;
 pub mod users;
 
 pub use image::Kind;

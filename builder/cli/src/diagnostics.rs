@@ -1,8 +1,14 @@
 //! Findings in a Dockerfile with the line, a caret and a way out, drawn by annotate-snippets. Unaware of how they were found.
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use kiln_parser::diagnostic::{Diagnostic, Severity};
 use kiln_parser::source::Span;
+use std::ops::Range;
+
+/// Bytes of a long instruction that are marked.
+const LONGEST_CARET: usize = 100;
+/// No instruction has longer lines: it is shown as it is, and the terminal wraps it.
+const WIDEST: usize = kiln_parser::MAX_SOURCE;
 
 /// A Dockerfile of which parts are shown.
 #[derive(Debug, Clone, Copy)]
@@ -28,19 +34,18 @@ fn render_one(source: Source<'_>, diagnostic: &Diagnostic, color: bool) -> Strin
         Severity::Warning => Level::WARNING,
     };
     let help: Vec<String> = diagnostic.help.iter().cloned().collect();
+    let snippet = snippet(source, diagnostic.span, &diagnostic.label);
     draw(
-        source,
+        snippet,
         level
             .primary_title(diagnostic.message.as_str())
             .id(diagnostic.code),
-        diagnostic.span,
-        &diagnostic.label,
         &help,
-        color,
+        renderer(color),
     )
 }
 
-/// A place in the Dockerfile with a message of another origin: a failed step, a missing image.
+/// An instruction of the Dockerfile, shown with all its lines, with a message of another origin: a failed step, a missing image.
 pub fn point(
     source: Source<'_>,
     message: &str,
@@ -49,27 +54,25 @@ pub fn point(
     help: &[String],
     color: bool,
 ) -> String {
-    draw(
-        source,
-        Level::ERROR.primary_title(message),
-        span,
-        label,
-        help,
-        color,
-    )
+    let whole = within(source, span);
+    let end = source
+        .text
+        .floor_char_boundary(whole.end.min(whole.start + LONGEST_CARET));
+    let marked = Span { end, ..span };
+    let snippet = snippet(source, marked, label).annotation(AnnotationKind::Visible.span(whole));
+    let title = Level::ERROR.primary_title(message);
+    draw(snippet, title, help, renderer(color).term_width(WIDEST))
 }
 
-fn draw<'a>(
-    source: Source<'a>,
-    title: annotate_snippets::Title<'a>,
-    span: Span,
-    label: &'a str,
-    help: &'a [String],
-    color: bool,
-) -> String {
+/// A span may be of a text that was longer.
+fn within(source: Source<'_>, span: Span) -> Range<usize> {
     let end = span.end.min(source.text.len());
-    let start = span.start.min(end);
-    // A caret under one line: long instructions are marked by their first line.
+    span.start.min(end)..end
+}
+
+/// A caret under one line: what has several is marked by its first one.
+fn snippet<'a>(source: Source<'a>, span: Span, label: &'a str) -> Snippet<'a, Annotation<'a>> {
+    let Range { start, end } = within(source, span);
     let first_line_end = source.text[start..end]
         .find('\n')
         .map_or(end, |at| start + at);
@@ -79,17 +82,28 @@ fn draw<'a>(
     } else {
         annotation.label(label)
     };
-    let snippet = Snippet::source(source.text)
+    Snippet::source(source.text)
         .path(source.name)
-        .annotation(annotation);
+        .annotation(annotation)
+}
+
+fn draw<'a>(
+    snippet: Snippet<'a, Annotation<'a>>,
+    title: annotate_snippets::Title<'a>,
+    help: &'a [String],
+    renderer: Renderer,
+) -> String {
     let mut group: Group<'_> = title.element(snippet);
     for help in help {
         group = group.element(Level::HELP.message(help.as_str()));
     }
-    let renderer = if color {
+    renderer.render(&[group])
+}
+
+fn renderer(color: bool) -> Renderer {
+    if color {
         Renderer::styled()
     } else {
         Renderer::plain()
-    };
-    renderer.render(&[group])
+    }
 }

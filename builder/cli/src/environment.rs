@@ -1,6 +1,6 @@
 //! Everything that kiln reads from its environment, in one place; libraries get it as arguments.
 //!
-//! `KILN_STORE`, `KILN_DISABLE`, `KILN_LOG`, `KILN_OFFLINE`, `NO_COLOR`, `SOURCE_DATE_EPOCH`, `PATH`, `HOME`, `XDG_DATA_HOME`,
+//! `KILN_STORE`, `KILN_DISABLE`, `KILN_LOG`, `KILN_OFFLINE`, `NO_COLOR`, `TERM`, `BUILDKIT_STEP_LOG_MAX_SIZE`, `SOURCE_DATE_EPOCH`, `PATH`, `HOME`, `XDG_DATA_HOME`,
 //! proxies and certificate authorities (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, …), where credentials are, and what
 //! `--build-arg NAME` and `--secret env=` name, and the source policy of `EXPERIMENTAL_BUILDKIT_SOURCE_POLICY`.
 
@@ -133,9 +133,24 @@ pub fn network() -> Vec<(String, String)> {
     variables
 }
 
-/// Whether colour is unwanted (<https://no-color.org>).
+/// Bytes of a step's output that are kept where `BUILDKIT_STEP_LOG_MAX_SIZE` says nothing.
+const LOG_LIMIT: u64 = 64 << 20;
+
+/// Bytes of a step's output that are kept, by BuildKit's variable; -1 is no limit. As there, what is no number counts as nothing.
+pub fn log_limit() -> u64 {
+    let wish =
+        variable("BUILDKIT_STEP_LOG_MAX_SIZE").and_then(|text| text.trim().parse::<i64>().ok());
+    wish.map_or(LOG_LIMIT, |wish| u64::try_from(wish).unwrap_or(u64::MAX))
+}
+
+/// Whether colour is unwanted (<https://no-color.org>), or the terminal knows none.
 pub fn no_color() -> bool {
-    variable("NO_COLOR").is_some_and(|value| !value.is_empty())
+    variable("NO_COLOR").is_some_and(|value| !value.is_empty()) || is_dumb()
+}
+
+/// Whether terminals are only known to show lines: nobody says which one it is, or that it can do no more.
+pub fn is_dumb() -> bool {
+    variable("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
 }
 
 /// Logs for developers: `KILN_LOG=debug`, in the syntax of tracing's EnvFilter.

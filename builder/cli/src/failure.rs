@@ -6,6 +6,7 @@ use kiln_cache::{ImageError, LayerError, StoreError};
 use kiln_engine::archive::ArchiveError;
 use kiln_engine::chain_of_causes;
 use kiln_oci::archive::SaveError;
+use rustix::io::Errno;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -25,9 +26,14 @@ pub enum Kind {
     Internal = 4,
     /// Ended by SIGINT.
     Interrupted = 130,
+    /// The reader of a stream went away; as of programs that SIGPIPE ends.
+    BrokenPipe = 141,
     /// Ended by SIGTERM.
     Terminated = 143,
 }
+
+/// What helps where a thread or a process cannot be started.
+pub const MORE_THREADS: &str = "allow more processes and threads (ulimit -u, pids.max of the cgroup, docker's --pids-limit), or more memory (ulimit -v)";
 
 /// A failure, ready to be shown.
 #[derive(Debug)]
@@ -52,6 +58,40 @@ impl Failure {
     /// The arguments are wrong.
     pub fn usage(message: impl Into<String>) -> Self {
         Failure::new(Kind::Usage, message)
+    }
+
+    /// Whoever read standard output went away before the end of a stream: they know, and nothing is said.
+    pub fn broken_pipe() -> Self {
+        Failure::new(Kind::BrokenPipe, "")
+    }
+
+    /// kiln has panicked, or a library that knows no other way to say that it gets no thread (tokio, rayon).
+    pub fn panicked(text: &str) -> Self {
+        let texts = [
+            "spawn thread",
+            "spawn worker thread",
+            "ThreadPoolBuildError",
+        ];
+        if texts.iter().any(|known| text.contains(known)) {
+            let cause = text.split_once('\n').map_or(text, |(_, cause)| cause);
+            return Failure::thread(std::io::Error::other(cause.to_owned()));
+        }
+        Failure::new(Kind::Internal, format!("a defect of kiln: {text}"))
+    }
+
+    /// The same, where the machine allows no more: then nothing else is at fault.
+    pub fn of_limits(mut self) -> Self {
+        self.kind = Kind::Environment;
+        self.hint(MORE_THREADS)
+    }
+
+    /// A thread cannot be started: the machine, or a limit, allows no more.
+    pub fn thread(error: std::io::Error) -> Self {
+        Failure::new(
+            Kind::Environment,
+            format!("a thread cannot be started: {error}"),
+        )
+        .hint(MORE_THREADS)
     }
 
     /// One for several: all messages and hints, the kind of the first. `Ok` for none.
@@ -84,8 +124,18 @@ impl Failure {
         self
     }
 
-    /// Shows it on standard error; the exit code.
-    pub fn report(&self) -> ExitCode {
+    /// Who can do something about it.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The exit code.
+    pub fn code(&self) -> ExitCode {
+        ExitCode::from(self.kind as u8)
+    }
+
+    /// Shows it on standard error.
+    pub fn report(&self) {
         let color = std::io::stderr().is_terminal() && !environment::no_color();
         let (red, cyan, reset) = if color {
             ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m")
@@ -107,8 +157,22 @@ impl Failure {
             text.push_str(&format!("{cyan}hint{reset}: {}\n", printable(hint, false)));
         }
         let _ = std::io::stderr().write_all(text.as_bytes());
-        ExitCode::from(self.kind as u8)
     }
+}
+
+/// Whether the machine, or a limit, allowed no more processes, threads or memory.
+pub fn is_of_limits(error: &(dyn std::error::Error + 'static)) -> bool {
+    let limits = [Errno::AGAIN, Errno::NOMEM].map(Errno::raw_os_error);
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>();
+        let code = io.and_then(std::io::Error::raw_os_error);
+        if code.is_some_and(|code| limits.contains(&code)) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Names from outside may hold control bytes; a message never does. With `styled`, kiln's own colour sequences stay.

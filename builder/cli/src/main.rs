@@ -13,6 +13,7 @@ mod pflag;
 mod render;
 mod session;
 mod signals;
+mod stdout;
 mod table;
 mod template;
 mod transfer;
@@ -20,6 +21,7 @@ mod units;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 use std::process::ExitCode;
+use std::sync::mpsc::channel;
 
 /// Builds images from Dockerfiles, without a daemon and without root.
 #[derive(Debug, Parser)]
@@ -42,40 +44,71 @@ fn main() -> ExitCode {
         return code;
     }
     std::panic::set_hook(Box::new(|panic| {
-        let defect = failure::Failure::new(
-            failure::Kind::Internal,
-            format!("a defect of kiln: {panic}"),
-        );
-        defect.report();
-        std::process::exit(failure::Kind::Internal as i32);
+        let failure = failure::Failure::panicked(&panic.to_string());
+        failure.report();
+        std::process::exit(failure.kind() as i32);
     }));
     let arguments = match read() {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
     environment::start_tracing();
-    match arguments.command.run(&arguments.globals) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+    ended(
+        arguments
+            .command
+            .run(&arguments.globals)
+            .and_then(|()| stdout::check()),
+    )
+}
+
+/// `--help` or `--version`.
+fn print_help(help: &clap::Error) {
+    let text = help.render();
+    if stdout::is_terminal() && !environment::no_color() {
+        stdout::print(text.ansi().to_string().as_bytes());
+    } else {
+        stdout::print(text.to_string().as_bytes());
     }
 }
 
 /// The command line; the exit code where it is wrong, or only asks for help.
 fn read() -> Result<Arguments, ExitCode> {
     let mut command = Arguments::command();
-    let line = pflag::read(&command, std::env::args_os()).map_err(|failure| failure.report())?;
+    let line = pflag::read(&command, std::env::args_os()).map_err(|failure| ended(Err(failure)))?;
     let read = match command.try_get_matches_from_mut(line) {
         Ok(matches) => {
             Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
         }
         Err(error) => Err(error),
     };
-    read.map_err(|error| {
-        let _ = error.print();
-        ExitCode::from(if error.use_stderr() {
-            failure::USAGE
-        } else {
-            0
-        })
+    read.map_err(|answer| {
+        if answer.use_stderr() {
+            let _ = answer.print();
+            return ExitCode::from(failure::USAGE);
+        }
+        print_help(&answer);
+        ended(stdout::check())
     })
+}
+
+/// Tells what went wrong; the exit code. After a signal, nobody who does not read it keeps kiln from ending.
+fn ended(outcome: Result<(), failure::Failure>) -> ExitCode {
+    let Err(failure) = outcome else {
+        return ExitCode::SUCCESS;
+    };
+    let code = failure.code();
+    if signals::received().is_none() {
+        failure.report();
+        return code;
+    }
+    let (told, end) = channel();
+    let tell = move || {
+        failure.report();
+        // it may be too late
+        let _ = told.send(());
+    };
+    if std::thread::Builder::new().spawn(tell).is_ok() {
+        let _ = end.recv_timeout(signals::PATIENCE);
+    }
+    code
 }

@@ -54,6 +54,7 @@ pub fn open_by(
         search_path: environment::variable("PATH").unwrap_or_default(),
         home: environment::variable("HOME").map(Into::into),
         network: environment::network(),
+        log_limit: environment::log_limit(),
         now: SystemTime::now,
     };
     Ok(Session {

@@ -1,58 +1,83 @@
-//! SIGINT and SIGTERM as requests to stop: the first one stops steps and lets commits drain, the second one kills.
+//! SIGINT and SIGTERM as requests to stop: the first one stops steps and lets commits drain, the second one kills. While nothing is there
+//! to be stopped, the first one ends kiln at once, as it ends other programs.
 
-use crate::failure::Kind;
+use crate::failure::{Failure, Kind};
 use kiln_engine::cancel::{Cancel, Urgency};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::{Handle, Signals};
-use std::sync::Arc;
+use signal_hook::iterator::Signals;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// Signals are watched while this lives.
+/// How long somebody who does not read can keep a kiln from ending that was told to.
+pub const PATIENCE: Duration = Duration::from_millis(300);
+
+/// The last signal.
+static LAST: AtomicI32 = AtomicI32::new(0);
+/// What a signal stops.
+static WORK: Mutex<Option<Cancel>> = Mutex::new(None);
+/// Whether there is a thread that listens.
+static LISTENS: Mutex<bool> = Mutex::new(false);
+
+/// Signals stop work while this lives.
 #[derive(Debug)]
-pub struct Watch {
-    handle: Option<Handle>,
-    last: Arc<AtomicI32>,
-}
+pub struct Watch(());
 
 impl Watch {
     /// Starts watching, on a thread of its own.
-    pub fn start(cancel: &Cancel) -> Self {
-        let last = Arc::new(AtomicI32::new(0));
-        let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else {
-            return Watch { handle: None, last };
-        };
-        let handle = Some(signals.handle());
-        let (cancel, seen) = (cancel.clone(), last.clone());
-        std::thread::spawn(move || {
-            for signal in signals.forever() {
-                seen.store(signal, Ordering::SeqCst);
-                cancel.request();
-                if cancel.urgency() == Urgency::Kill {
-                    std::process::exit(kind(signal) as i32);
-                }
-            }
-        });
-        Watch { handle, last }
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start(cancel: &Cancel) -> Result<Self, Failure> {
+        *lock(&WORK) = Some(cancel.clone());
+        let watch = Watch(());
+        listen().map_err(Failure::thread)?;
+        Ok(watch)
     }
 
     /// What ended the build.
     pub fn kind(&self) -> Kind {
-        kind(self.last.load(Ordering::SeqCst))
-    }
-}
-
-fn kind(signal: i32) -> Kind {
-    if signal == SIGTERM {
-        Kind::Terminated
-    } else {
-        Kind::Interrupted
+        received().unwrap_or(Kind::Interrupted)
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if let Some(handle) = &self.handle {
-            handle.close();
-        }
+        *lock(&WORK) = None;
     }
+}
+
+/// What a signal asked for, if one came.
+pub fn received() -> Option<Kind> {
+    match LAST.load(Ordering::SeqCst) {
+        0 => None,
+        SIGTERM => Some(Kind::Terminated),
+        _ => Some(Kind::Interrupted),
+    }
+}
+
+fn listen() -> std::io::Result<()> {
+    let mut listens = lock(&LISTENS);
+    if !*listens {
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let thread = std::thread::Builder::new().name("signals".to_owned());
+        thread.spawn(move || signals.forever().for_each(heard))?;
+        *listens = true;
+    }
+    Ok(())
+}
+
+fn heard(signal: i32) {
+    LAST.store(signal, Ordering::SeqCst);
+    let work = lock(&WORK).clone();
+    if let Some(cancel) = &work {
+        cancel.request();
+    }
+    if work.is_none_or(|cancel| cancel.urgency() == Urgency::Kill) {
+        std::process::exit(received().unwrap_or(Kind::Interrupted) as i32);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,8 @@
 //! Columns for people, aligned as docker aligns them, and lines on standard output. Unaware of what is listed.
 
 use crate::failure::printable;
-use std::io::{IsTerminal, Write};
+use crate::stdout;
+use std::io::Write;
 
 /// Columns are at least so wide, the space between them included; docker's numbers.
 const NARROWEST: usize = 10;
@@ -9,18 +10,16 @@ const BETWEEN: usize = 3;
 
 /// Prints text to standard output. Control bytes reach pipes, never a terminal.
 pub fn print_text(text: &str) {
-    let mut out = std::io::stdout().lock();
-    // A reader that went away (`kiln images | head -1`) is no failure.
-    let _ = if out.is_terminal() {
-        out.write_all(printable(text, false).as_bytes())
+    if stdout::is_terminal() {
+        stdout::print(printable(text, false).as_bytes());
     } else {
-        out.write_all(text.as_bytes())
-    };
+        stdout::print(text.as_bytes());
+    }
 }
 
 /// Prints one line to standard output.
 pub fn line(line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    stdout::print(format!("{line}\n").as_bytes());
 }
 
 /// Lines whose cells end with tabs, as columns. What follows the last tab of a line belongs to none and is not padded.

@@ -2,14 +2,13 @@
 
 use crate::environment::{self, Globals};
 use crate::failure::{Failure, Kind};
-use crate::render::{self, Progress, Sink};
+use crate::render::{self, Background, Progress, Sink};
 use crate::{network, session, signals};
 use kiln_cache::Store;
 use kiln_engine::cancel::Cancel;
 use kiln_engine::chain_of_causes;
 use kiln_engine::event::Events;
 use kiln_engine::remote::{Remote, RemoteError};
-use std::sync::mpsc::channel;
 
 /// Does `work` with the way to registries and the store, and shows what comes and goes.
 ///
@@ -21,28 +20,25 @@ pub fn shown<T>(
     work: impl FnOnce(&Remote, &Store) -> Result<T, RemoteError>,
 ) -> Result<T, Failure> {
     let cancel = Cancel::default();
-    let (sender, receiver) = channel();
-    let remote = network::remote(
-        globals,
-        &Events::new("transfer".to_owned(), sender),
-        &cancel,
-    )?;
+    let (events, stream) = Events::new("transfer".to_owned());
+    let remote = network::remote(globals, &events, &cancel)?;
+    drop(events);
     let store = session::connected(globals, &remote)?;
-    let watch = signals::Watch::start(&cancel);
-    let renderer = std::thread::spawn(move || {
-        let mut renderer = render::open(progress, environment::no_color(), Sink::Stderr);
-        render::drive(&mut *renderer, &receiver);
-    });
+    let watch = signals::Watch::start(&cancel)?;
+    let sink = Sink::stderr();
+    let renderer = render::open(progress, environment::no_color(), sink.clone());
+    let shown = Background::start(renderer, stream, sink)?;
     let outcome = work(&remote, &store);
     // the renderer ends with the last sender of events
     drop((remote, store));
-    let _ = renderer.join();
-    outcome.map_err(|error| {
+    let shown = shown.finish();
+    let outcome = outcome.map_err(|error| {
         if cancel.requested() {
             return Failure::new(watch.kind(), "stopped; what came stays for the next time");
         }
         failure(error)
-    })
+    })?;
+    shown.map(|()| outcome)
 }
 
 /// A failure of a pull or push as people read it.

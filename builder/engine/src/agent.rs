@@ -223,7 +223,7 @@ impl Drop for KeyAgent {
 fn keep(mut command: Command) -> io::Result<(Sender<()>, JoinHandle<()>)> {
     let (end, ended) = channel::<()>();
     let (started, starting) = channel();
-    let keeper = std::thread::spawn(move || match command.spawn() {
+    let keeper = std::thread::Builder::new().spawn(move || match command.spawn() {
         Err(error) => drop(started.send(Err(error))),
         Ok(mut child) => {
             let _ = started.send(Ok(()));
@@ -232,7 +232,7 @@ fn keep(mut command: Command) -> io::Result<(Sender<()>, JoinHandle<()>)> {
             // It may have ended by itself; either way it must not stay a zombie.
             let _ = (child.kill(), child.wait());
         }
-    });
+    })?;
     match starting.recv() {
         Ok(Ok(())) => Ok((end, keeper)),
         Ok(Err(error)) => Err(error),

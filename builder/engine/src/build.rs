@@ -109,7 +109,13 @@ fn attempt(
         names: names(options),
     };
     report(session, options, &built)?;
-    built.pushed = export(session, options, &built, plan.graph.source_date_epoch)?;
+    let exported = export(session, options, &built, plan.graph.source_date_epoch);
+    built.pushed = exported.map_err(|error| {
+        if session.cancel.is_interrupted() {
+            return BuildError::Cancelled;
+        }
+        error
+    })?;
     Ok((built, bundle))
 }
 

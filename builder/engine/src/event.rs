@@ -2,14 +2,19 @@
 //!
 //! `--progress json` prints one [`Event`] a line; the shape is part of kiln's interface and carries [`EVENT_VERSION`].
 //! RUN output does not travel through the stream: it goes to a file that [`EventKind::Log`] names, and renderers follow
-//! that file at their own speed, so that a slow terminal never stalls a step and nothing is ever clipped.
+//! that file at their own speed, so that a slow terminal never stalls a step. The stream itself stays small although it never blocks
+//! either: what goes on for long ([`EventKind::Transfer`]) is left out while the reader is behind, and all else is said once a step.
 
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::mpsc::Sender;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// While so many events wait for the reader, transfers on their way are not told.
+const BEHIND: usize = 1000;
 
 /// Version of the event stream; raised when a field changes its meaning.
 pub const EVENT_VERSION: u32 = 1;
@@ -233,18 +238,30 @@ pub struct Events {
     begun: Instant,
     sender: Option<Sender<Event>>,
     noted: Arc<Mutex<BTreeSet<String>>>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// The events of a build, in order.
+#[derive(Debug)]
+pub struct Stream {
+    receiver: Receiver<Event>,
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Events {
-    /// Events of the build `build` go to `sender`.
+    /// Events of the build `build`, and where they arrive.
     #[must_use]
-    pub fn new(build: String, sender: Sender<Event>) -> Self {
-        Events {
+    pub fn new(build: String) -> (Self, Stream) {
+        let (sender, receiver) = channel();
+        let waiting = Arc::<AtomicUsize>::default();
+        let events = Events {
             build,
             begun: Instant::now(),
             sender: Some(sender),
             noted: Arc::default(),
-        }
+            waiting: waiting.clone(),
+        };
+        (events, Stream { receiver, waiting })
     }
 
     /// Nobody listens.
@@ -255,20 +272,27 @@ impl Events {
             begun: Instant::now(),
             sender: None,
             noted: Arc::default(),
+            waiting: Arc::default(),
         }
     }
 
     /// Sends one event.
     pub fn send(&self, kind: EventKind) {
-        if let Some(sender) = &self.sender {
-            let at_us = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-            // The renderer is gone only when the process is ending.
-            let _ = sender.send(Event {
-                build: self.build.clone(),
-                at_us,
-                kind,
-            });
+        let Some(sender) = &self.sender else {
+            return;
+        };
+        let goes_on = matches!(kind, EventKind::Transfer { ended: false, .. });
+        if goes_on && self.waiting.load(Ordering::Relaxed) >= BEHIND {
+            return;
         }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let at_us = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        // The renderer is gone only when the process is ending.
+        let _ = sender.send(Event {
+            build: self.build.clone(),
+            at_us,
+            kind,
+        });
     }
 
     /// Sends a note, unless it was sent before.
@@ -285,5 +309,55 @@ impl Events {
         self.send(EventKind::Warning {
             message: message.into(),
         });
+    }
+}
+
+impl Stream {
+    /// The next event, if it comes within `patience`.
+    ///
+    /// # Errors
+    /// None came, or none will: all senders are gone.
+    pub fn next(&self, patience: Duration) -> Result<Event, RecvTimeoutError> {
+        let event = self.receiver.recv_timeout(patience)?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Ok(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transfer(done: u64, ended: bool) -> EventKind {
+        EventKind::Transfer {
+            direction: Direction::Download,
+            repository: "example.org/app".to_owned(),
+            blob: "sha256:00".to_owned(),
+            done,
+            total: 1 << 40,
+            ended,
+            took_us: done,
+        }
+    }
+
+    #[test]
+    fn a_reader_that_has_stopped_costs_little_and_misses_no_end() {
+        let (events, stream) = Events::new("b".to_owned());
+        for done in 0..1_000_000 {
+            events.send(transfer(done, false));
+        }
+        events.send(transfer(1 << 40, true));
+        events.warn("last");
+        drop(events);
+        let told: Vec<Event> = std::iter::from_fn(|| stream.next(Duration::ZERO).ok()).collect();
+        assert_eq!(told.len(), BEHIND + 2);
+        let is_end = |event: &Event| matches!(event.kind, EventKind::Transfer { ended: true, .. });
+        assert!(is_end(&told[BEHIND]));
+        // who reads again is told again
+        let (events, stream) = Events::new("b".to_owned());
+        for done in 0..3 * BEHIND as u64 {
+            events.send(transfer(done, false));
+            assert!(stream.next(Duration::ZERO).is_ok());
+        }
     }
 }

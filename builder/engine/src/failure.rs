@@ -184,6 +184,9 @@ pub enum StepError {
         #[source]
         source: std::io::Error,
     },
+    /// A thread that the step needs cannot be started.
+    #[error("a thread cannot be started")]
+    Thread(#[source] std::io::Error),
     /// A source outside the machine cannot be had.
     #[error(transparent)]
     Fetch(FetchError),
@@ -245,7 +248,7 @@ fn ended(code: Option<i32>, signal: Option<i32>, exceeded: Option<u64>) -> Strin
 }
 
 /// As people give limits: `64 MiB`.
-fn memory(bytes: u64) -> String {
+pub(crate) fn memory(bytes: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
     let whole = units
         .iter()

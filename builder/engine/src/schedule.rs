@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Sender, channel};
+use std::thread::Builder;
 
 /// What a node mostly uses, and so which bound counts for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,22 +92,21 @@ where
     let (sender, receiver) = channel();
     let mut coordinator = Coordinator::new(tasks, limits);
     let mut failure = None;
+    let perform = |node: usize, sender: &Sender<Message<E>>| {
+        let result = execute(node, &Ready { node, sender });
+        let _ = sender.send(Message::Finished(node, result));
+    };
     std::thread::scope(|scope| {
         loop {
             while failure.is_none()
                 && let Some(node) = coordinator.next()
             {
-                let (sender, execute) = (sender.clone(), &execute);
-                scope.spawn(move || {
-                    let result = execute(
-                        node,
-                        &Ready {
-                            node,
-                            sender: &sender,
-                        },
-                    );
-                    let _ = sender.send(Message::Finished(node, result));
-                });
+                let (sent, perform) = (sender.clone(), &perform);
+                let work = move || perform(node, &sent);
+                if Builder::new().spawn_scoped(scope, work).is_err() {
+                    // the machine allows no more threads: one after the other, then
+                    perform(node, &sender);
+                }
             }
             if coordinator.unfinished == 0 {
                 break;

@@ -25,6 +25,8 @@ pub struct Host {
     pub home: Option<PathBuf>,
     /// Variables that say how the network is to be used (proxies, certificate authorities), for programs that use it.
     pub network: Vec<(String, String)>,
+    /// Bytes of a step's output that are kept.
+    pub log_limit: u64,
     /// The clock.
     pub now: fn() -> SystemTime,
 }

@@ -3,6 +3,7 @@
 //! No crate's walker is used here: they stat by path, which costs 1.6 times as much on 100,000 files, and hand out paths that
 //! would have to be opened by string. What a thread finds is sorted later, so the outcome does not depend on their number.
 
+use crate::threads::start_pool;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -71,6 +72,7 @@ pub(crate) fn walk(
         index,
         found: Mutex::default(),
     };
+    start_pool().map_err(ContextError::Thread)?;
     rayon::scope(|scope| walk.enter(scope, Vec::new(), false));
     let mut found = walk
         .found

@@ -3,6 +3,7 @@
 //! Decompression happens on the caller's thread; parsing, file digests and the writing of the tar on a second, sha256 on two
 //! more: the slowest of them sets the pace.
 
+use crate::threads::beside;
 use std::io::{self, Cursor, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -130,30 +131,22 @@ impl Store {
         limit: u64,
     ) -> Result<Unpacked, StoreError> {
         let tar = self.sink("layer")?;
-        std::thread::scope(|scope| {
-            let (chunks, incoming) = sync_channel(IN_FLIGHT);
-            let parser = scope.spawn(move || {
-                write_tar(
-                    tar,
-                    &mut ChunkReader {
-                        incoming,
-                        chunk: Cursor::default(),
-                    },
-                )
-            });
-            let fed = feed(compressed, encoding, limit, &chunks);
-            drop(chunks);
-            let parsed = parser.join().unwrap_or_else(|_| {
-                Err(LayerError::Tar(io::Error::other("the parser failed").into()).into())
-            });
-            match fed {
-                Err(source) if source.kind() == io::ErrorKind::FileTooLarge => {
-                    Err(too_much(limit).into())
-                }
-                Err(source) => Err(LayerError::Tar(source.into()).into()),
-                Ok(()) => parsed.map(|(tree, tar)| Unpacked { tree, tar }),
+        let (chunks, incoming) = sync_channel(IN_FLIGHT);
+        let mut chunk_reader = ChunkReader {
+            incoming,
+            chunk: Cursor::default(),
+        };
+        let parse = move || write_tar(tar, &mut chunk_reader);
+        // the parser ends when the sender is gone
+        let feed = move || feed(compressed, encoding, limit, &chunks);
+        let (parsed, fed) = beside(parse, feed).map_err(StoreError::Thread)?;
+        match fed {
+            Err(source) if source.kind() == io::ErrorKind::FileTooLarge => {
+                Err(too_much(limit).into())
             }
-        })
+            Err(source) => Err(LayerError::Tar(source.into()).into()),
+            Ok(()) => parsed.map(|(tree, tar)| Unpacked { tree, tar }),
+        }
     }
 
     fn take_plain(&self, mut blob: impl Read, known: &ForeignLayer) -> Result<Layer, StoreError> {

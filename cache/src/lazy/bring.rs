@@ -4,6 +4,7 @@
 //! thread follows the file as it grows, decompresses it, writes the tar and its index, and digests both; at the end the part
 //! becomes the blob by a rename. A download that began anew in between is read once more from the file.
 
+use crate::threads::{beside, on_threads};
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -66,11 +67,7 @@ impl Store {
                 }
             }
         };
-        std::thread::scope(|scope| {
-            for _ in 0..missing.len().min(AT_ONCE) {
-                scope.spawn(work);
-            }
-        });
+        on_threads(missing.len().min(AT_ONCE), work);
         let first = first_error.into_inner();
         first
             .unwrap_or_else(|lock| lock.into_inner())
@@ -142,19 +139,16 @@ impl Store {
     ) -> Result<(), StoreError> {
         let part = self.part(&blob.digest)?;
         let growth = Growth::default();
-        let (brought, followed) = std::thread::scope(|scope| {
-            let follower = scope.spawn(|| {
-                let mut file =
-                    GrowingFile::new(&part.path, &growth).take(blob.size.saturating_add(1));
-                self.unpack_part(&mut file, blob)
-            });
+        let follow = || {
+            let mut file = GrowingFile::new(&part.path, &growth).take(blob.size.saturating_add(1));
+            self.unpack_part(&mut file, blob)
+        };
+        let bring = || {
             let brought = source.bring(blob, &part.path, &|| growth.grown());
             growth.end(brought.is_ok());
-            let followed = follower.join().unwrap_or_else(|_| {
-                Err(LayerError::Tar(io::Error::other("the reader failed").into()).into())
-            });
-            (brought, followed)
-        });
+            brought
+        };
+        let (followed, brought) = beside(follow, bring).map_err(StoreError::Thread)?;
         brought.map_err(|source| StoreError::Bring {
             digest: blob.digest,
             source,

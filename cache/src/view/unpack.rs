@@ -4,6 +4,7 @@
 //! Directories first, then files on all cores, then further names of inodes, and the metadata of directories last, when nothing
 //! is made in them any more. A device that may not be made here is left out; nothing else is.
 
+use crate::threads::start_pool;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -75,6 +76,7 @@ impl Unpack {
         for entry in entries().filter(|entry| entry.is_directory() && !entry.path.is_empty()) {
             mkdirat(parents.of(entry)?, name(&entry.path), Mode::RWXU)?;
         }
+        start_pool()?;
         let (first_names, later_names) = first_of_groups(pieces);
         let batches = first_names.par_chunks(BATCH);
         batches.try_for_each(|batch| {

@@ -8,7 +8,8 @@ mod source;
 
 use crate::environment::{self, Globals};
 use crate::failure::Failure;
-use crate::{render, session, signals};
+use crate::render::Background;
+use crate::{session, signals};
 use clap::Args;
 use flag::{Flag, Flags};
 use kiln_engine::cancel::Cancel;
@@ -18,7 +19,6 @@ use kiln_engine::options::BuildOptions;
 use kiln_engine::source::open::open;
 use kiln_engine::{Built, build, chain_of_causes};
 use source::Source;
-use std::sync::mpsc::channel;
 
 /// Arguments of `kiln build`.
 #[derive(Debug, Args)]
@@ -55,13 +55,12 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let globals = flags.retry.globals(globals);
     let globals = &flags.registries.globals(&globals, &options)?;
     let log = flags.logfile.open(flags.show.progress(), &options)?;
-    let (sender, receiver) = channel();
     let cancel = Cancel::default();
-    let events = Events::new(build_id(), sender);
+    let (events, stream) = Events::new(build_id());
     let session = session::open(globals, events, cancel.clone())?;
-    let watch = signals::Watch::start(&cancel);
-    let mut renderer = log.renderer(environment::no_color());
-    let renderer = std::thread::spawn(move || render::drive(&mut *renderer, &receiver));
+    let watch = signals::Watch::start(&cancel)?;
+    let renderer = log.renderer(environment::no_color());
+    let shown = Background::start(renderer, stream, log.sink.clone())?;
     let result = open(&session, &mut options, std::io::stdin())
         .and_then(|()| preprocess(&mut options, flags))
         .and_then(|()| build(&session, &options));
@@ -69,10 +68,15 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     // with its way to registries the store would go on sending events
     let store = session.store.without_source();
     drop(session);
-    // The renderer ends when the last sender is gone; if it panicked, the build is still what counts.
-    let _ = renderer.join();
-    failures::warnings(&options, &findings.all(), log.progress, &log.sink);
-    let mut built = result.map_err(|error| failures::failure(&options, error, &watch))?;
+    let shown = shown.finish();
+    let result = result.map_err(|error| failures::failure(&options, error, &watch));
+    // what is left is told; a signal ends that at once
+    drop(watch);
+    if shown.is_ok() {
+        failures::warnings(&options, &findings.all(), log.progress, &log.sink);
+    }
+    let mut built = result?;
+    shown?;
     add_names(&mut built, &options);
     flags.finished(&built)?;
     flags.logfile.check(&log)?;
@@ -104,7 +108,7 @@ fn open_quietly(
     }
     let cancel = Cancel::default();
     let session = session::open(globals, Events::ignored(), cancel.clone())?;
-    let watch = signals::Watch::start(&cancel);
+    let watch = signals::Watch::start(&cancel)?;
     open(&session, options, std::io::stdin())
         .and_then(|()| preprocess(options, flags))
         .map_err(|error| failures::failure(options, error, &watch))

@@ -2,6 +2,7 @@
 
 use crate::environment::Globals;
 use crate::failure::Failure;
+use crate::stdout;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
@@ -17,11 +18,13 @@ pub struct Arguments {
 /// # Errors
 /// Never.
 pub fn run(arguments: Arguments, _globals: &Globals) -> Result<(), Failure> {
+    let mut text = Vec::new();
     clap_complete::generate(
         arguments.shell,
         &mut crate::Arguments::command(),
         "kiln",
-        &mut std::io::stdout(),
+        &mut text,
     );
+    stdout::print(&text);
     Ok(())
 }

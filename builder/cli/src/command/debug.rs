@@ -2,7 +2,7 @@
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
-use crate::{table, units};
+use crate::{stdout, table, units};
 use clap::{Args, Subcommand};
 use std::fs::File;
 use std::io::{self, BufRead, Read};
@@ -104,6 +104,9 @@ fn lines(answer: impl Fn(&str) -> String) -> Result<(), Failure> {
         let line = String::from_utf8_lossy(&line);
         if !line.trim().is_empty() {
             table::line(&answer(&line));
+        }
+        if !stdout::is_open() {
+            return Ok(());
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
-use crate::{catalog, output, session};
+use crate::{catalog, output, session, stdout};
 use clap::Args;
 use kiln_engine::chain_of_causes;
 use kiln_engine::flatten::{FlattenError, write_tar};
 use kiln_oci::Platform;
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Arguments of `kiln export`.
@@ -40,14 +40,11 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     if let Some(path) = path {
         return output::file(path, write);
     }
-    if arguments.output.is_none() && std::io::stdout().is_terminal() {
+    if arguments.output.is_none() && stdout::is_terminal() {
         return Err(Failure::usage("a tar is not written to a terminal")
             .hint("name a file with -o FILE, or use a pipe"));
     }
-    let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
-    write(&mut out)?;
-    out.flush()
-        .map_err(|error| failure(FlattenError::Write(error)))
+    stdout::stream(write)
 }
 
 fn failure(error: FlattenError) -> Failure {

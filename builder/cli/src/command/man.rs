@@ -2,6 +2,7 @@
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
+use crate::stdout;
 use clap::{Args, CommandFactory};
 
 /// Arguments of `kiln man`.
@@ -11,9 +12,12 @@ pub struct Arguments {}
 /// Prints it in roff.
 ///
 /// # Errors
-/// When standard output fails.
+/// When it cannot be made.
 pub fn run(_arguments: Arguments, _globals: &Globals) -> Result<(), Failure> {
     let page = clap_mangen::Man::new(crate::Arguments::command());
-    page.render(&mut std::io::stdout())
-        .map_err(|error| Failure::new(Kind::Environment, error.to_string()))
+    let mut text = Vec::new();
+    page.render(&mut text)
+        .map_err(|error| Failure::new(Kind::Internal, error.to_string()))?;
+    stdout::print(&text);
+    Ok(())
 }

@@ -3,13 +3,13 @@
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
 use crate::units::{bytes, counted, parse_bytes};
-use crate::{catalog, output, session, table};
+use crate::{catalog, output, session, stdout, table};
 use clap::{Args, ValueEnum};
 use kiln_cache::Store;
 use kiln_engine::archive::{self, SaveOptions, Saved};
 use kiln_oci::archive::{Format, Target};
 use kiln_oci::{LayerCompression, Platform};
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -170,14 +170,11 @@ fn write(store: &Store, arguments: &Arguments, options: &SaveOptions) -> Result<
         })
     };
     let Some(path) = file(arguments) else {
-        if std::io::stdout().is_terminal() {
+        if stdout::is_terminal() {
             return Err(Failure::usage("an archive is not written to a terminal")
                 .hint("name a file with -o FILE, or use a pipe"));
         }
-        let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
-        let saved = archive(&mut out)?;
-        out.flush().map_err(unwritable)?;
-        return Ok(saved);
+        return stdout::stream(archive);
     };
     match arguments.split {
         _ if arguments.format == FormatArgument::OciDir => output::folder(path, |folder| {

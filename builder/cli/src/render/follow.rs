@@ -1,11 +1,14 @@
-//! Follows a step's log file and cuts it into lines. Unaware of how lines are shown.
+//! Follows a step's log file and cuts it into lines. What nobody has shown yet stays in the file: memory holds one line. Unaware of how
+//! lines are shown.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// A line longer than this is shown in pieces, so that a renderer's memory stays bounded.
 const LONGEST_LINE: usize = 64 * 1024;
+/// How much is read in one look, so that one step keeps no other waiting.
+const LOOK: usize = 1 << 20;
 
 /// Reads what has been added to a log since the last look.
 #[derive(Debug)]
@@ -23,15 +26,14 @@ impl Follower {
         }
     }
 
-    /// Calls `show` with each complete line that is new; with `end` also with an incomplete last one.
-    pub fn lines(&mut self, end: bool, mut show: impl FnMut(&str)) {
+    /// Calls `show` with complete lines that are new; whether there may be more at once.
+    pub fn look(&mut self, mut show: impl FnMut(&str)) -> bool {
         let mut buffer = vec![0; 32 * 1024];
-        while let Some(read) = self
-            .file
-            .as_mut()
-            .and_then(|file| file.read(&mut buffer).ok())
-            .filter(|&read| read > 0)
-        {
+        for _ in 0..LOOK / buffer.len() {
+            let read = self.file.as_mut().map(|file| file.read(&mut buffer));
+            let Some(Ok(read @ 1..)) = read else {
+                return false;
+            };
             for piece in buffer[..read].split_inclusive(|&byte| byte == b'\n') {
                 self.partial.extend_from_slice(piece);
                 if piece.ends_with(b"\n") || self.partial.len() >= LONGEST_LINE {
@@ -39,15 +41,35 @@ impl Follower {
                 }
             }
         }
-        if end && !self.partial.is_empty() {
+        true
+    }
+
+    /// Calls `show` with all that is left, an incomplete last line included.
+    pub fn end(mut self, mut show: impl FnMut(&str)) {
+        while self.look(&mut show) {}
+        if !self.partial.is_empty() {
             self.show_partial(&mut show);
         }
     }
 
+    /// Leaves out what is far from the end of the log, for who shows only that.
+    pub fn skip(&mut self) {
+        let Some(file) = &mut self.file else {
+            return;
+        };
+        let end = file.metadata().map_or(0, |metadata| metadata.len());
+        let near = end.saturating_sub(LONGEST_LINE as u64);
+        if file.stream_position().is_ok_and(|at| at < near)
+            && file.seek(SeekFrom::Start(near)).is_ok()
+        {
+            self.partial.clear();
+        }
+    }
+
     fn show_partial(&mut self, show: &mut impl FnMut(&str)) {
-        let line = std::mem::take(&mut self.partial);
-        let text = String::from_utf8_lossy(&line);
+        let text = String::from_utf8_lossy(&self.partial);
         show(text.trim_end_matches(['\n', '\r']));
+        self.partial.clear();
     }
 }
 
@@ -62,11 +84,28 @@ mod tests {
         let mut follower = Follower::open(file.path());
         let mut seen = Vec::new();
         file.write_all(b"one\ntw").unwrap();
-        follower.lines(false, |line| seen.push(line.to_owned()));
+        follower.look(|line| seen.push(line.to_owned()));
         file.write_all(b"o\r\n\nlast").unwrap();
-        follower.lines(false, |line| seen.push(line.to_owned()));
+        follower.look(|line| seen.push(line.to_owned()));
         assert_eq!(seen, ["one", "two", ""]);
-        follower.lines(true, |line| seen.push(line.to_owned()));
+        follower.end(|line| seen.push(line.to_owned()));
         assert_eq!(seen[3..], ["last"]);
+    }
+
+    #[test]
+    fn a_long_log_comes_in_several_looks_or_only_its_end() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let lines: String = (0..300_000).map(|line| format!("{line}\n")).collect();
+        file.write_all(lines.as_bytes()).unwrap();
+        let (mut follower, mut seen) = (Follower::open(file.path()), 0);
+        assert!(follower.look(|_| seen += 1));
+        assert!(0 < seen && seen < 300_000);
+        follower.end(|_| seen += 1);
+        assert_eq!(seen, 300_000);
+        let (mut follower, mut last) = (Follower::open(file.path()), Vec::new());
+        follower.skip();
+        follower.end(|line| last.push(line.to_owned()));
+        assert_eq!(last.last().unwrap(), "299999");
+        assert!(last.len() < 20_000);
     }
 }

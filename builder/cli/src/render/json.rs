@@ -22,4 +22,13 @@ impl Renderer for Json {
             self.sink.line(&line);
         }
     }
+
+    fn tick(&mut self) -> bool {
+        self.sink.flush();
+        false
+    }
+
+    fn finish(&mut self) {
+        self.sink.flush();
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! To add one: a file here and a line in [`open`].
 
+mod background;
 mod follow;
 mod json;
 mod plain;
@@ -11,13 +12,18 @@ mod steps;
 mod terminal;
 mod transfers;
 
+use crate::environment;
 use clap::ValueEnum;
-use kiln_engine::event::Event;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use kiln_engine::event::{Event, Stream};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
+pub use background::Background;
 pub use sink::Sink;
 pub use split::Split;
+
+/// How long a renderer waits for an event before it looks into logs.
+const TICK: Duration = Duration::from_millis(50);
 
 /// `--progress`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -42,8 +48,11 @@ pub trait Renderer: Send {
     fn handle(&mut self, event: &Event);
     /// Takes what an event says without showing it.
     fn note(&mut self, _event: &Event) {}
-    /// Called about 20 times a second, and after each batch of events.
-    fn tick(&mut self) {}
+    /// Called about 20 times a second, and after each batch of events: shows what is new in logs, and writes all that it has to show.
+    /// Whether there is more to show at once.
+    fn tick(&mut self) -> bool {
+        false
+    }
     /// The build has ended, well or not; nothing follows.
     fn finish(&mut self) {}
 }
@@ -54,35 +63,37 @@ impl Renderer for Quiet {
     fn handle(&mut self, _event: &Event) {}
 }
 
-/// The renderer that `progress` names, writing to `sink`; a live view is always on standard error. Colour is used on a
-/// terminal only, and never when `no_color` is set.
+/// The renderer that `progress` names, writing to `sink`; a live view is always on standard error, and where that cannot be drawn upon,
+/// there are lines instead. Colour is used on a terminal only, and never when `no_color` is set.
 pub fn open(progress: Progress, no_color: bool, sink: Sink) -> Box<dyn Renderer> {
     let terminal = sink.is_terminal();
+    let draws = terminal && !environment::is_dumb();
     match progress {
         Progress::Quiet => Box::new(Quiet),
         Progress::Json => Box::new(json::Json::new(sink)),
-        Progress::Tty => Box::new(terminal::Terminal::new(!no_color)),
-        Progress::Auto if terminal => Box::new(terminal::Terminal::new(!no_color)),
-        Progress::Plain | Progress::Auto => {
+        Progress::Tty | Progress::Auto if draws => Box::new(terminal::Terminal::new(!no_color)),
+        Progress::Plain | Progress::Auto | Progress::Tty => {
             Box::new(plain::Plain::new(terminal && !no_color, sink))
         }
     }
 }
 
 /// Feeds a renderer until the stream ends.
-pub fn drive(renderer: &mut dyn Renderer, events: &Receiver<Event>) {
+fn drive(renderer: &mut dyn Renderer, events: &Stream) {
+    let mut patience = Duration::ZERO;
     loop {
-        match events.recv_timeout(Duration::from_millis(50)) {
+        match events.next(patience) {
             Ok(event) => {
                 renderer.handle(&event);
-                while let Ok(event) = events.try_recv() {
+                while let Ok(event) = events.next(Duration::ZERO) {
                     renderer.handle(&event);
                 }
-                renderer.tick();
             }
-            Err(RecvTimeoutError::Timeout) => renderer.tick(),
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
+        let is_behind = renderer.tick();
+        patience = if is_behind { Duration::ZERO } else { TICK };
     }
     renderer.finish();
 }

@@ -18,6 +18,8 @@ pub struct Plain {
     steps: Steps,
     color: bool,
     sink: Sink,
+    /// What lines of steps begin with, while they have a log.
+    prefixes: BTreeMap<usize, String>,
     /// How often each running transfer was told of.
     transfers: BTreeMap<String, u64>,
 }
@@ -29,6 +31,7 @@ impl Plain {
             steps: Steps::default(),
             color,
             sink,
+            prefixes: BTreeMap::new(),
             transfers: BTreeMap::new(),
         }
     }
@@ -41,11 +44,17 @@ impl Plain {
         }
     }
 
+    /// The rest of a step's output.
+    fn end_log(&mut self, step: usize, prefix: &str) {
+        self.prefixes.remove(&step);
+        if let Some(log) = self.steps.take_log(step) {
+            log.end(|line| self.sink.pieces(&[prefix, " | ", line]));
+        }
+    }
+
     fn finished(&mut self, step: usize, outcome: Outcome, took_us: u64) {
         let prefix = self.steps.prefix(step);
-        let sink = &self.sink;
-        self.steps
-            .end_log(step, |line| sink.line(&format!("{prefix} | {line}")));
+        self.end_log(step, &prefix);
         let text = match outcome {
             Outcome::Cached => format!(
                 "{prefix} {} {}",
@@ -74,9 +83,7 @@ impl Plain {
 
     fn failed(&mut self, step: usize, message: &str) {
         let prefix = self.steps.prefix(step);
-        let sink = &self.sink;
-        self.steps
-            .end_log(step, |line| sink.line(&format!("{prefix} | {line}")));
+        self.end_log(step, &prefix);
         self.say(&format!(
             "{prefix} {}: {message}",
             self.paint("1;31", "failed")
@@ -152,6 +159,9 @@ impl Renderer for Plain {
                 bytes,
                 took_us,
             } => self.source(title, *items, *bytes, *took_us),
+            EventKind::Log { step, .. } => {
+                self.prefixes.insert(*step, self.steps.prefix(*step));
+            }
             EventKind::Started { step, because } => self.started(*step, because.as_deref()),
             EventKind::Finished {
                 step,
@@ -193,18 +203,26 @@ impl Renderer for Plain {
             | EventKind::Finding { .. }
             | EventKind::Begun { .. }
             | EventKind::Planned { .. }
-            | EventKind::Log { .. }
             | EventKind::Committed { .. } => {}
         }
     }
 
-    fn tick(&mut self) {
-        let mut lines = Vec::new();
-        self.steps
-            .follow(|step, line| lines.push((step, line.to_owned())));
-        for (step, line) in lines {
-            self.sink
-                .line(&format!("{} | {line}", self.steps.prefix(step)));
-        }
+    fn tick(&mut self) -> bool {
+        let Plain {
+            steps,
+            sink,
+            prefixes,
+            ..
+        } = self;
+        let is_behind = steps.follow(|step, line| {
+            let prefix = prefixes.get(&step).map_or("", String::as_str);
+            sink.pieces(&[prefix, " | ", line]);
+        });
+        self.sink.flush();
+        is_behind
+    }
+
+    fn finish(&mut self) {
+        self.sink.flush();
     }
 }

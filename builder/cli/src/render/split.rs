@@ -65,9 +65,12 @@ impl Renderer for Split {
         }
     }
 
-    fn tick(&mut self) {
-        self.common.tick();
-        self.parts.values_mut().for_each(|part| part.tick());
+    fn tick(&mut self) -> bool {
+        let mut is_behind = self.common.tick();
+        for part in self.parts.values_mut() {
+            is_behind |= part.tick();
+        }
+        is_behind
     }
 
     fn finish(&mut self) {

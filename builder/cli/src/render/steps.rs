@@ -57,18 +57,24 @@ impl Steps {
         clip(title, width)
     }
 
-    /// New lines of all logs; `show` gets the step and the line.
-    pub fn follow(&mut self, mut show: impl FnMut(usize, &str)) {
+    /// New lines of all logs; `show` gets the step and the line. Whether there may be more at once.
+    pub fn follow(&mut self, mut show: impl FnMut(usize, &str)) -> bool {
+        let mut is_behind = false;
         for (&step, log) in &mut self.logs {
-            log.lines(false, |line| show(step, line));
+            is_behind |= log.look(|line| show(step, line));
         }
+        is_behind
     }
 
-    /// The last lines of a step whose command has ended.
-    pub fn end_log(&mut self, step: usize, mut show: impl FnMut(&str)) {
-        if let Some(mut log) = self.logs.remove(&step) {
-            log.lines(true, &mut show);
-        }
+    /// The same, but of much that is new only the end.
+    pub fn follow_ends(&mut self, show: impl FnMut(usize, &str)) {
+        self.logs.values_mut().for_each(Follower::skip);
+        self.follow(show);
+    }
+
+    /// The log of a step whose command has ended, as far as it was not shown.
+    pub fn take_log(&mut self, step: usize) -> Option<Follower> {
+        self.logs.remove(&step)
     }
 
     /// What is said of a finished image: its name, then lines about it. `at_us` is when.

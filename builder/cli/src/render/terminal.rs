@@ -73,7 +73,6 @@ impl Terminal {
         let step_bar = self.screen.insert_after(&stage, ProgressBar::new_spinner());
         step_bar.set_style(style("  {spinner} {msg} {elapsed}"));
         step_bar.set_message(self.steps.title(step, WIDTH));
-        step_bar.enable_steady_tick(std::time::Duration::from_millis(120));
         let output = self
             .screen
             .insert_after(&step_bar, ProgressBar::new_spinner());
@@ -89,8 +88,7 @@ impl Terminal {
     }
 
     fn end(&mut self, step: usize) {
-        self.tick();
-        self.steps.end_log(step, |_| ());
+        self.steps.take_log(step);
         if let Some((bar, output)) = self.running.remove(&step) {
             output.finish_and_clear();
             bar.finish_and_clear();
@@ -217,19 +215,21 @@ impl Renderer for Terminal {
         }
     }
 
-    fn tick(&mut self) {
+    fn tick(&mut self) -> bool {
         let mut last = BTreeMap::new();
-        self.steps.follow(|step, line| {
+        self.steps.follow_ends(|step, line| {
             if !line.trim().is_empty() {
                 last.insert(step, clip(line, WIDTH));
             }
         });
-        for (step, line) in last {
-            if let Some((_, output)) = self.running.get(&step) {
+        for (step, (bar, output)) in &self.running {
+            bar.tick();
+            if let Some(line) = last.remove(step) {
                 output.set_message(line);
                 output.tick();
             }
         }
+        false
     }
 
     fn finish(&mut self) {

@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 
 /// `SSH_AGENT_FAILURE`.
 const FAILURE: u8 = 5;
@@ -45,19 +45,21 @@ impl Forward {
     }
 
     /// Serves the socket, which listens by now.
-    #[must_use]
-    pub fn start(socket: OwnedFd, agent: Agent) -> Self {
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start(socket: OwnedFd, agent: Agent) -> io::Result<Self> {
         let listener = Arc::new(UnixListener::from(socket));
         let connections = Arc::new(Connections::default());
         let acceptor = {
             let (listener, connections) = (listener.clone(), connections.clone());
-            std::thread::spawn(move || accept(&listener, &agent, &connections))
+            Builder::new().spawn(move || accept(&listener, &agent, &connections))?
         };
-        Forward {
+        Ok(Forward {
             listener,
             connections,
             acceptor: Some(acceptor),
-        }
+        })
     }
 }
 
@@ -82,11 +84,13 @@ fn accept(listener: &UnixListener, agent: &Agent, connections: &Connections) {
                 Err(_) => return,
             };
             number += 1;
-            scope.spawn(move || {
+            let serve = move || {
                 // A connection that breaks is RUN's or the agent's business; both see its end.
                 let _ = connect(number, &client, agent, connections);
                 connections.leave(number);
-            });
+            };
+            // without a thread for it, it is closed
+            let _ = Builder::new().spawn_scoped(scope, serve);
         }
     });
 }
@@ -202,7 +206,7 @@ mod tests {
     fn forward(agent: Agent) -> (tempfile::TempDir, Forward) {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join("s")).unwrap();
-        (folder, Forward::start(listener.into(), agent))
+        (folder, Forward::start(listener.into(), agent).unwrap())
     }
 
     #[test]

@@ -206,8 +206,9 @@ impl Exporter for Archive {
         let blobs = Blobs(&result.session.store);
         match destination {
             Destination::File(path) if !self.is_tar => folder(path, &saving, &blobs),
-            _ => destination
-                .write(|out| Ok(archive::write(Target::Tar(out), &saving, &blobs, &|_| ())?)),
+            _ => destination.write(&result.session.cancel, |out| {
+                Ok(archive::write(Target::Tar(out), &saving, &blobs, &|_| ())?)
+            }),
         }
     }
 

@@ -1,8 +1,11 @@
 //! The file or stream that an exporter writes to. A file appears whole and durable, or not at all. Unaware of what is written.
 
 use super::ExportError;
+use super::handover::Handover;
+use crate::cancel::Cancel;
 use std::fs::{File, Permissions};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -27,27 +30,41 @@ impl Destination {
         }
     }
 
-    /// Writes what `write` writes.
+    /// Writes what `write` writes. Whoever is at the other end of a pipe may let it wait; `cancel` ends that.
     pub(super) fn write(
         &self,
+        cancel: &Cancel,
         write: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>,
     ) -> Result<(), ExportError> {
         match self {
-            Self::Stdout => stream(std::io::stdout().lock(), Path::new("-"), write),
+            Self::Stdout => {
+                let out = Handover::new(cancel, standard_output);
+                stream(out, Path::new("standard output"), write)
+            }
             Self::File(path) if path.exists() && !path.is_file() && !path.is_dir() => {
-                let opened = File::options().write(true).open(path);
-                stream(opened.map_err(ExportError::io("open", path))?, path, write)
+                let opened = path.clone();
+                let open = move || File::options().write(true).open(opened);
+                stream(Handover::new(cancel, open), path, write)
             }
             Self::File(path) => file(path, write),
         }
     }
 }
 
+/// By its descriptor: the standard library's buffer takes some failures for success.
+fn standard_output() -> io::Result<File> {
+    if kiln_sandbox::stdout_was_closed() {
+        return Err(io::Error::other("standard output is closed"));
+    }
+    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
+}
+
 fn stream(
-    out: impl Write,
+    out: io::Result<Handover<'_>>,
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
+    let out = out.map_err(ExportError::io("start a thread for", path))?;
     let mut out = BufWriter::with_capacity(BUFFER, out);
     write(&mut out)?;
     out.flush().map_err(ExportError::io("write", path))

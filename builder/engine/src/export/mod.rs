@@ -10,6 +10,7 @@ mod attributes;
 mod destination;
 mod error;
 mod files;
+mod handover;
 mod local;
 mod store;
 mod tar;

@@ -31,7 +31,7 @@ struct Tar {
 
 impl Exporter for Tar {
     fn export(&self, result: &BuildResult<'_>) -> Result<(), ExportError> {
-        self.destination.write(|out| {
+        self.destination.write(&result.session.cancel, |out| {
             files::each(result, self.split, |chain, file| {
                 let first = file.first_name.as_deref();
                 Ok(flatten::write_entry(

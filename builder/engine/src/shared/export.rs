@@ -6,7 +6,7 @@ use super::{CacheTo, Place, PlaceError, format};
 use crate::event::EventKind;
 use crate::failure::BuildError;
 use crate::session::Session;
-use kiln_cache::{MemoBundle, Record, SharedCache, SharedLayer, SharedMemo};
+use kiln_cache::{MemoBundle, Record, SharedCache, SharedLayer, SharedMemo, on_threads};
 use kiln_oci::media_type::OCI_EMPTY;
 use kiln_oci::{Descriptor, Digest};
 use std::io::{self, Cursor, Read};
@@ -159,11 +159,7 @@ impl Writer<'_> {
                 }
             }
         };
-        std::thread::scope(|scope| {
-            for _ in 0..cache.layers.len().min(AT_ONCE) {
-                scope.spawn(look);
-            }
-        });
+        on_threads(cache.layers.len().min(AT_ONCE), look);
         Ok(!lacking.into_inner())
     }
 
@@ -183,11 +179,7 @@ impl Writer<'_> {
                 }
             }
         };
-        std::thread::scope(|scope| {
-            for _ in 0..layers.len().min(AT_ONCE) {
-                scope.spawn(work);
-            }
-        });
+        on_threads(layers.len().min(AT_ONCE), work);
         if let Some(error) = lock(&failure).take() {
             return Err(error);
         }

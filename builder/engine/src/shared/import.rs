@@ -8,8 +8,9 @@ use crate::failure::BuildError;
 use crate::remote::Remote;
 use crate::session::Session;
 use kiln_cache::shared::Offer;
-use kiln_cache::{MemoBundle, SharedCache, SharedLayer, SharedMemo, StoreError};
+use kiln_cache::{MemoBundle, SharedCache, SharedLayer, SharedMemo, StoreError, on_threads};
 use kiln_oci::{Descriptor, Digest, Reference};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -20,6 +21,27 @@ const AT_ONCE: usize = 8;
 /// What came of reading a place.
 type Found = (Result<Option<SharedCache>, PlaceError>, u64);
 
+/// Reads all places at once.
+fn read_all(session: &Session, caches: &[CacheFrom]) -> Vec<Found> {
+    let next = AtomicUsize::new(0);
+    let found: Mutex<BTreeMap<usize, Found>> = Mutex::default();
+    on_threads(caches.len(), || {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(cache) = caches.get(number) else {
+                return;
+            };
+            let begun = Instant::now();
+            let read = read(cache.place.as_ref(), &session.remote);
+            let read = (read, micros(begun));
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            found.insert(number, read);
+        }
+    });
+    let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    found.into_values().collect()
+}
+
 /// Offers the results of all caches to the store, in their order. The outcome of the build of this key, if one has it.
 ///
 /// # Errors
@@ -29,24 +51,8 @@ pub(crate) fn import(
     caches: &[CacheFrom],
     memo: Option<&Digest>,
 ) -> Result<Option<MemoBundle>, BuildError> {
-    let found: Vec<Found> = std::thread::scope(|scope| {
-        let readers = caches.iter().map(|cache| {
-            let ways = &session.remote;
-            scope.spawn(move || {
-                let begun = Instant::now();
-                let found = read(cache.place.as_ref(), ways);
-                (found, micros(begun))
-            })
-        });
-        let readers: Vec<_> = readers.collect();
-        let broken = || (Err(PlaceError::Other("nothing that can be read")), 0);
-        let joined = readers.into_iter().map(|reader| reader.join());
-        joined
-            .map(|found| found.unwrap_or_else(|_| broken()))
-            .collect()
-    });
     let mut outcomes = Vec::new();
-    for (cache, (found, took_us)) in caches.iter().zip(found) {
+    for (cache, (found, took_us)) in caches.iter().zip(read_all(session, caches)) {
         let place = cache.place.as_ref();
         match found {
             Ok(found) => {
@@ -133,11 +139,7 @@ pub(crate) fn secure(session: &Session, outcome: &Digest) -> Result<(), BuildErr
             }
         }
     };
-    std::thread::scope(|scope| {
-        for _ in 0..lasting.len().min(AT_ONCE) {
-            scope.spawn(look);
-        }
-    });
+    on_threads(lasting.len().min(AT_ONCE), look);
     let lost = lost.into_inner().unwrap_or_else(PoisonError::into_inner);
     lost.map_or(Ok(()), |digest| Err(StoreError::Missing { digest }.into()))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use kiln_cache::{ImageError, StoredImage, is_whole_id};
+use kiln_cache::{ImageError, StoredImage, is_whole_id, on_threads};
 use kiln_oci::{ImageConfig, Platform, Reference};
 use kiln_parser::inputs::ImageRequest;
 
@@ -105,11 +105,7 @@ fn pull_all(
             outcomes.insert(key, failure);
         }
     };
-    std::thread::scope(|scope| {
-        for _ in 0..wanted.len().min(AT_ONCE) {
-            scope.spawn(work);
-        }
-    });
+    on_threads(wanted.len().min(AT_ONCE), work);
     outcomes
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner)

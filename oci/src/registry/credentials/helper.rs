@@ -147,8 +147,8 @@ fn talk(
         // A helper that does not read is told by its answer, not by this pipe.
         let _ = stdin.write_all(input);
     }
-    let output = child.stdout.take().map(collect);
-    let complaint = child.stderr.take().map(collect);
+    let output = child.stdout.take().map(collect).transpose()?;
+    let complaint = child.stderr.take().map(collect).transpose()?;
     let end = Instant::now() + longest;
     let status = loop {
         if let Some(status) = child.try_wait()? {
@@ -167,15 +167,15 @@ fn talk(
     Ok(Some((status.success(), text(output), complaint)))
 }
 
-fn collect(pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+fn collect(pipe: impl Read + Send + 'static) -> io::Result<Receiver<Vec<u8>>> {
     let (sender, receiver) = channel();
-    thread::spawn(move || {
+    thread::Builder::new().spawn(move || {
         let mut text = Vec::new();
         // What could be read counts; nobody may wait for it any more.
         let _ = pipe.take(MOST).read_to_end(&mut text);
         let _ = sender.send(text);
-    });
-    receiver
+    })?;
+    Ok(receiver)
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use crate::diagnostics::{self, Source};
 use crate::environment;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, is_of_limits};
 use crate::render::{Progress, Sink};
 use crate::signals;
+use crate::units;
 use kiln_engine::chain_of_causes;
 use kiln_engine::export::ExportError;
 use kiln_engine::failure::{
@@ -18,10 +19,10 @@ use std::collections::BTreeSet;
 use std::io::{IsTerminal, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// Bytes of a failed step's output that are shown again with the error.
-const TAIL: u64 = 4096;
-/// Lines of it.
-const TAIL_LINES: usize = 20;
+/// Bytes of a failed step's output that are shown again with the error, at most.
+const TAIL: u64 = 1 << 20;
+/// Lines of it, as in BuildKit.
+const TAIL_LINES: usize = 200;
 
 fn color() -> bool {
     std::io::stderr().is_terminal() && !environment::no_color()
@@ -40,6 +41,7 @@ pub(super) fn warnings(
     let color = sink.is_terminal() && !environment::no_color();
     let text = diagnostics::render(source(options), warnings, color);
     sink.line(&format!("\n{text}"));
+    sink.flush();
 }
 
 /// What is wrong with a Dockerfile that was only read.
@@ -64,6 +66,20 @@ pub(super) fn failure(
     error: BuildError,
     watch: &signals::Watch,
 ) -> Failure {
+    let cause: &(dyn std::error::Error + 'static) = match &error {
+        BuildError::Step(failure) => &failure.error,
+        other => other,
+    };
+    let is_of_limits = is_of_limits(cause);
+    let failure = told(options, error, watch);
+    if is_of_limits {
+        failure.of_limits()
+    } else {
+        failure
+    }
+}
+
+fn told(options: &BuildOptions, error: BuildError, watch: &signals::Watch) -> Failure {
     match error {
         BuildError::Dockerfile(diagnostics) => wrong(options, &diagnostics),
         BuildError::MissingImages(images) => missing_images(options, &images),
@@ -76,6 +92,7 @@ pub(super) fn failure(
         ),
         BuildError::Store(error) => error.into(),
         BuildError::Image(error) => error.into(),
+        BuildError::Export(error) if lost_its_reader(options, &error) => Failure::broken_pipe(),
         BuildError::Export(error) => export_failure(&error),
         BuildError::Cache { place, source } => cache_failure(&place, &source),
         BuildError::Fetch(error) => fetch_failure(&error),
@@ -92,6 +109,21 @@ fn wrong(options: &BuildOptions, diagnostics: &[Diagnostic]) -> Failure {
     };
     let details = diagnostics::render(source(options), diagnostics, color());
     Failure::new(Kind::Build, message).details(details)
+}
+
+/// Whether an output to a pipe ended because nobody reads it any more.
+fn lost_its_reader(options: &BuildOptions, error: &ExportError) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    let streams = options.outputs.iter().any(|output| output.is_stream())
+        && !matches!(error, ExportError::Push(_));
+    while let Some(error) = cause.filter(|_| streams) {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// The disk or the destination is at fault, not the Dockerfile.
@@ -282,12 +314,15 @@ fn tail(log: &Path) -> String {
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().collect();
     let shown = &lines[lines.len().saturating_sub(TAIL_LINES)..];
-    format!(
-        "last output:\n{}\n\n",
-        shown
-            .iter()
-            .map(|line| format!("  {line}"))
-            .collect::<Vec<_>>()
-            .join("\n")
-    )
+    let is_whole = shown.len() == lines.len() && length <= TAIL;
+    let mut tail = match (is_whole, shown.len()) {
+        (true, _) => "last output:\n".to_owned(),
+        (false, count) => format!("last output ({}):\n", units::counted(count, "line")),
+    };
+    for line in shown {
+        // what is written again and again (a bar of progress) is seen as it was at last
+        let last = line.rsplit('\r').find(|part| !part.is_empty());
+        tail.push_str(&format!("  {}\n", last.unwrap_or_default()));
+    }
+    tail + "\n"
 }

@@ -1,22 +1,28 @@
-//! A step's output: every byte goes to a file, at the command's own speed; whoever wants to show it follows the file.
-//! Unaware of renderers. The file is in the process's scratch and goes with it.
+//! A step's output: it goes to a file, at the command's own speed; whoever wants to show it follows the file. A command that never ends
+//! to talk must not fill the disk, so a log has a limit; what says why a command failed is mostly at the end of its output, so the log of
+//! a longer one ends with its last bytes. Unaware of renderers. The file is in the process's scratch and goes with it.
 
 use crate::event::EventKind;
 use crate::execute::Execution;
-use crate::failure::StepError;
+use crate::failure::{StepError, memory};
 use kiln_parser::graph::Node;
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
+
+/// How much is read at once: what a pipe holds.
+const CHUNK: usize = 64 << 10;
+/// Bytes from the end of an output that is longer than its log may be.
+const TAIL: usize = 64 << 10;
 
 /// A log that is being written.
 #[derive(Debug)]
 pub struct Log {
     /// The file.
     pub path: PathBuf,
-    pump: JoinHandle<std::io::Result<()>>,
+    pump: JoinHandle<io::Result<()>>,
 }
 
 /// Starts a log; the command writes to the file descriptor that is returned.
@@ -24,21 +30,22 @@ pub struct Log {
 /// A pipe and not the file itself: `echo > /dev/stdout` must not truncate the log.
 ///
 /// # Errors
-/// When the file or the pipe cannot be made.
+/// When the file, the pipe or the thread between them cannot be made.
 pub fn start(execution: &Execution<'_>, node: &Node) -> Result<(Log, OwnedFd), StepError> {
     let folder = execution.session.store.scratch_dir("log")?;
     let path = folder.join(format!("step-{}.log", node.id.0));
-    let failed = |source: std::io::Error| StepError::Io {
+    let failed = |source: io::Error| StepError::Io {
         action: "write",
         path: path.clone(),
         source,
     };
-    let mut file = File::create(&path).map_err(failed)?;
-    let (mut reader, writer) = std::io::pipe().map_err(failed)?;
-    let pump = std::thread::spawn(move || {
-        std::io::copy(&mut reader, &mut file)?;
-        file.flush()
-    });
+    let file = File::create(&path).map_err(failed)?;
+    let (reader, writer) = io::pipe().map_err(failed)?;
+    let limit = execution.session.host.log_limit;
+    let thread = std::thread::Builder::new().name("log".to_owned());
+    let pump = thread
+        .spawn(move || pump(reader, Limited::new(file, limit)))
+        .map_err(StepError::Thread)?;
     execution.session.events.send(EventKind::Log {
         step: node.id.0,
         path: path.clone(),
@@ -61,5 +68,122 @@ impl Log {
             // A pump that panicked has lost output, but not the step.
             Ok(Ok(())) | Err(_) => Ok(self.path),
         }
+    }
+}
+
+fn pump(mut reader: impl Read, mut log: Limited<impl Write>) -> io::Result<()> {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match reader.read(&mut chunk) {
+            Ok(0) => return log.end(),
+            Ok(read) => log.take(&chunk[..read])?,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A log of bounded length.
+struct Limited<W> {
+    out: W,
+    limit: u64,
+    /// Bytes that it may still take.
+    left: u64,
+    ends_line: bool,
+    /// The last bytes of what it did not take, and how many they are in all.
+    tail: Vec<u8>,
+    beyond: u64,
+}
+
+impl<W: Write> Limited<W> {
+    fn new(out: W, limit: u64) -> Self {
+        Limited {
+            out,
+            limit,
+            left: limit,
+            ends_line: true,
+            tail: Vec::new(),
+            beyond: 0,
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let within = usize::try_from(self.left).map_or(bytes.len(), |left| bytes.len().min(left));
+        let (taken, rest) = bytes.split_at(within);
+        self.out.write_all(taken)?;
+        self.left -= within as u64;
+        if let Some(last) = taken.last() {
+            self.ends_line = *last == b'\n';
+        }
+        if rest.is_empty() {
+            return Ok(());
+        }
+        if self.beyond == 0 {
+            let limit = memory(self.limit);
+            self.note(&format!("the log limit of {limit} is reached; the end of it follows when the command has ended"))?;
+        }
+        self.beyond += rest.len() as u64;
+        self.tail.extend_from_slice(rest);
+        if self.tail.len() > 2 * TAIL {
+            self.tail.drain(..self.tail.len() - TAIL);
+        }
+        Ok(())
+    }
+
+    /// Adds the end of what was too long.
+    fn end(&mut self) -> io::Result<()> {
+        let tail = std::mem::take(&mut self.tail);
+        let mut shown = &tail[tail.len().saturating_sub(TAIL)..];
+        if (shown.len() as u64) < self.beyond {
+            // from the begin of a line, if it has one
+            let line = shown.iter().position(|byte| *byte == b'\n');
+            shown = &shown[line.map_or(0, |end| end + 1)..];
+            let left_out = self.beyond - shown.len() as u64;
+            self.note(&format!("{left_out} bytes are left out here"))?;
+        }
+        self.out.write_all(shown)?;
+        self.out.flush()
+    }
+
+    /// A line of kiln's own.
+    fn note(&mut self, text: &str) -> io::Result<()> {
+        let start = if self.ends_line { "" } else { "\n" };
+        self.ends_line = true;
+        writeln!(self.out, "{start}[output clipped: {text}]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn logged(output: &[u8], limit: u64) -> String {
+        let mut log = Vec::new();
+        pump(output, Limited::new(&mut log, limit)).unwrap();
+        String::from_utf8(log).unwrap()
+    }
+
+    #[test]
+    fn what_fits_is_kept_as_it_is() {
+        assert_eq!(logged(b"one\ntwo", 7), "one\ntwo");
+        assert_eq!(logged(b"", 0), "");
+    }
+
+    #[test]
+    fn more_is_said_and_the_end_is_kept() {
+        let note = "[output clipped: the log limit of 5 bytes is reached; the end of it follows when the command has ended]\n";
+        assert_eq!(logged(b"one\ntwo\n", 5), format!("one\nt\n{note}wo\n"));
+        let lines: String = (0..100_000).map(|line| format!("line {line}\n")).collect();
+        let log = logged(lines.as_bytes(), 5);
+        let (head, end) = log.split_once(note).unwrap();
+        assert_eq!(head, "line \n");
+        let (left_out, end) = end.split_once(" bytes are left out here]\n").unwrap();
+        let left_out: usize = left_out
+            .trim_start_matches("[output clipped: ")
+            .parse()
+            .unwrap();
+        assert_eq!(5 + left_out + end.len(), lines.len());
+        assert!(end.starts_with("line ") && end.ends_with("line 99999\n"));
+        assert!(end.len() > TAIL / 2 && log.len() < 2 * TAIL);
     }
 }

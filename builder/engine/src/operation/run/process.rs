@@ -51,8 +51,9 @@ pub fn run(
         sockets: &sockets,
     };
     let running = kiln_sandbox::run(&root, &spec, stdio, extra)?;
-    let serve = |(socket, agent)| Forward::start(socket, agent);
-    let agents: Vec<Forward> = prepared.sockets.drain(..).map(serve).collect();
+    let serve = |(socket, agent)| Forward::start(socket, agent).map_err(StepError::Thread);
+    let agents = prepared.sockets.drain(..).map(serve);
+    let agents = agents.collect::<Result<Vec<Forward>, _>>()?;
     for note in running.notes() {
         execution.session.events.note(note);
     }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kiln_cache::StoredImage;
+use kiln_cache::{StoredImage, on_threads};
 use kiln_oci::{Descriptor, Digest, Reference};
 
 use super::Push;
@@ -41,11 +41,7 @@ impl Push<'_> {
                 }
             }
         };
-        std::thread::scope(|scope| {
-            for _ in 0..manifest.layers.len().min(AT_ONCE) {
-                scope.spawn(work);
-            }
-        });
+        on_threads(manifest.layers.len().min(AT_ONCE), work);
         if let Some(error) = lock(&failure).take() {
             return Err(error);
         }

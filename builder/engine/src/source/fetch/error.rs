@@ -80,6 +80,18 @@ pub enum FetchError {
     /// git cannot be started.
     #[error("git cannot be started: {0}")]
     NoGit(String),
+    /// A program of this machine cannot be started.
+    #[error("{program} cannot be started")]
+    Start {
+        /// What it is.
+        program: &'static str,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A thread cannot be started.
+    #[error("a thread cannot be started")]
+    Thread(#[source] std::io::Error),
     /// git failed.
     #[error("git {action} of {url} failed: {message}")]
     Git {

@@ -17,7 +17,7 @@ use crate::options::BuildOptions;
 use crate::policy::Policy;
 use crate::session::Session;
 use error::FetchError;
-use kiln_cache::{Fetched, KeyBuilder};
+use kiln_cache::{Fetched, KeyBuilder, on_threads};
 use kiln_oci::Digest;
 use kiln_parser::graph::{CopyOp, CopySource, GitSource};
 use std::collections::{BTreeMap, HashMap};
@@ -133,11 +133,7 @@ impl Fetches {
             .unwrap_or_else(PoisonError::into_inner)
             .len()
             .min(AT_ONCE);
-        std::thread::scope(|scope| {
-            for _ in 0..count {
-                scope.spawn(work);
-            }
-        });
+        on_threads(count, work);
     }
 
     fn look_at(&self, access: Access<'_>, remote: &Remote) -> Result<(), FetchError> {

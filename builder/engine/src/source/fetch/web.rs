@@ -414,10 +414,12 @@ pub(crate) fn interruptible<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, FetchError> {
     let (sender, receiver) = channel();
-    std::thread::spawn(move || {
+    let work = move || {
         // Nobody listens any more when the build was stopped.
         let _ = sender.send(work());
-    });
+    };
+    let thread = std::thread::Builder::new().spawn(work);
+    thread.map_err(FetchError::Thread)?;
     loop {
         match receiver.recv_timeout(TICK) {
             Ok(done) => return Ok(done),

@@ -151,10 +151,13 @@ impl<'a> Git<'a> {
             .process_group(0);
         self.surround(&mut command);
         kiln_sandbox::die_with_parent(&mut command);
-        let mut child = command
-            .spawn()
-            .map_err(|error| FetchError::NoGit(error.to_string()))?;
-        let (output, messages) = (collect(child.stdout.take()), collect(child.stderr.take()));
+        let mut child = command.spawn().map_err(not_started)?;
+        let collected = collect(child.stdout.take())
+            .and_then(|output| Ok((output, collect(child.stderr.take())?)));
+        let (output, messages) = collected.map_err(|error| {
+            kill(&mut child);
+            FetchError::Thread(error)
+        })?;
         let succeeded = self.watch(&mut child)?;
         let (output, messages) = (text(output), text(messages));
         if succeeded {
@@ -171,9 +174,7 @@ impl<'a> Git<'a> {
     fn watch(&self, child: &mut Child) -> Result<bool, FetchError> {
         let begun = Instant::now();
         loop {
-            let waited = child
-                .try_wait()
-                .map_err(|error| FetchError::NoGit(error.to_string()))?;
+            let waited = child.try_wait().map_err(not_started)?;
             if let Some(status) = waited {
                 return Ok(status.success());
             }
@@ -265,8 +266,15 @@ fn kill(child: &mut Child) {
     let _ = child.wait();
 }
 
-fn collect(stream: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
+fn not_started(source: std::io::Error) -> FetchError {
+    FetchError::Start {
+        program: "git",
+        source,
+    }
+}
+
+fn collect(stream: Option<impl Read + Send + 'static>) -> std::io::Result<JoinHandle<Vec<u8>>> {
+    std::thread::Builder::new().spawn(move || {
         let mut bytes = Vec::new();
         if let Some(mut stream) = stream {
             // What is cut off or unreadable is missing from a message, or from a list that is then found to be wrong.

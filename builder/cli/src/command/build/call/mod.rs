@@ -8,10 +8,9 @@ mod targets;
 
 use crate::environment::{self, Globals};
 use crate::failure::{Failure, printable};
-use crate::{pflag, session, table};
+use crate::{pflag, session, stdout, table};
 use kiln_cache::Store;
 use kiln_engine::options::BuildOptions;
-use std::io::{IsTerminal, Write};
 
 /// What answers a call.
 type Answer = fn(&Call<'_>) -> Result<(), Failure>;
@@ -120,13 +119,12 @@ impl Method {
 
 /// Whether text on standard output has colours.
 fn color() -> bool {
-    std::io::stdout().is_terminal() && !environment::no_color()
+    stdout::is_terminal() && !environment::no_color()
 }
 
-/// Prints to standard output. A reader that went away is no failure.
+/// Prints to standard output.
 fn say(text: &str) {
-    let text = printable(text, color());
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    stdout::print(printable(text, color()).as_bytes());
 }
 
 /// Columns; a line is not padded behind its last cell that is not empty.

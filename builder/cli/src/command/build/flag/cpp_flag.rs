@@ -99,11 +99,10 @@ fn run(flags: &[String], options: &BuildOptions) -> io::Result<Output> {
     let mut child = command.spawn()?;
     let stdin = child.stdin.take();
     let text = &options.dockerfile.text;
-    std::thread::scope(|scope| {
-        // what it does not read it does not need
-        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(text.as_bytes())));
-        child.wait_with_output()
-    })
+    // what it does not read it does not need
+    let write = move || stdin.map(|mut stdin| stdin.write_all(text.as_bytes()));
+    let (_, output) = kiln_cache::beside(write, || child.wait_with_output())?;
+    output
 }
 
 /// Whether all errors are about comments.

@@ -37,7 +37,7 @@ impl Logfile {
     pub fn open(&self, progress: Progress, options: &BuildOptions) -> Result<Log, Failure> {
         let Some(path) = &self.logfile else {
             return Ok(Log {
-                sink: Sink::Stderr,
+                sink: Sink::stderr(),
                 progress,
                 parts: Vec::new(),
             });

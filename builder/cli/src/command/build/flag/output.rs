@@ -2,10 +2,10 @@
 
 use super::{Flag, source_date_epoch};
 use crate::failure::Failure;
+use crate::stdout;
 use kiln_engine::export::{Attributes, exporter};
 use kiln_engine::options::BuildOptions;
 use kiln_parser::csv;
-use std::io::IsTerminal;
 use std::sync::Arc;
 
 /// The key of all outputs that says the time of the image.
@@ -53,10 +53,8 @@ impl Output {
             .count()
         {
             0 => Ok(()),
-            1 if std::io::stdout().is_terminal() => {
-                Err(Failure::usage("a tar is not written to a terminal")
-                    .hint("use a pipe, or dest=FILE"))
-            }
+            1 if stdout::is_terminal() => Err(Failure::usage("a tar is not written to a terminal")
+                .hint("use a pipe, or dest=FILE")),
             1 => Ok(()),
             _ => Err(Failure::usage("only one output can go to standard output")),
         }

@@ -1,0 +1,89 @@
+//! Work on several threads, where the machine may allow no more of them: with fewer it takes longer, and only what needs one more is an
+//! error. Unaware of the work.
+
+use std::io;
+use std::sync::Mutex;
+use std::thread::{Builder, ScopedJoinHandle};
+
+/// Does `work` on as many as `most` threads at once, or on as many as can be had; the caller's is one of them. Whoever does the work takes
+/// pieces of it until none are left.
+pub fn on_threads(most: usize, work: impl Fn() + Sync) {
+    std::thread::scope(|scope| {
+        for _ in 1..most {
+            if Builder::new().spawn_scoped(scope, &work).is_err() {
+                break;
+            }
+        }
+        work();
+    });
+}
+
+/// Does `other` on a thread of its own beside `own`, which get on with each other's help: one alone would wait for ever.
+///
+/// # Errors
+/// The thread cannot be started, or its work panicked.
+pub fn beside<A: Send, B>(
+    other: impl FnOnce() -> A + Send,
+    own: impl FnOnce() -> B,
+) -> io::Result<(A, B)> {
+    std::thread::scope(|scope| {
+        let other = Builder::new().spawn_scoped(scope, other)?;
+        let own = own();
+        Ok((joined(other)?, own))
+    })
+}
+
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> io::Result<T> {
+    let panicked = |_| io::Error::other("a thread failed");
+    thread.join().map_err(panicked)
+}
+
+/// Starts the threads that work on bytes in parallel, unless they are there. rayon starts them by itself, but panics when it cannot.
+///
+/// # Errors
+/// They cannot be started.
+pub(crate) fn start_pool() -> io::Result<()> {
+    static IS_STARTED: Mutex<bool> = Mutex::new(false);
+    let mut is_started = IS_STARTED.lock().unwrap_or_else(|lock| lock.into_inner());
+    if !*is_started {
+        let pool = rayon::ThreadPoolBuilder::new().build_global();
+        pool.map_err(io::Error::other)?;
+        *is_started = true;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn all_of_the_work_is_done_also_by_one() {
+        for most in [0, 1, 5] {
+            let next = AtomicUsize::new(0);
+            let done = Mutex::new(Vec::new());
+            on_threads(most, || {
+                while let Some(piece) =
+                    Some(next.fetch_add(1, Ordering::Relaxed)).filter(|n| *n < 9)
+                {
+                    done.lock().unwrap().push(piece);
+                }
+            });
+            let mut done = done.into_inner().unwrap();
+            done.sort_unstable();
+            assert_eq!(done, (0..9).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn two_sides_help_each_other() {
+        let (give, take) = std::sync::mpsc::sync_channel(0);
+        let (sum, ()) = beside(
+            move || take.iter().sum::<u32>(),
+            move || (0..5).for_each(|number| give.send(number).unwrap()),
+        )
+        .unwrap();
+        assert_eq!(sum, 10);
+    }
+}
