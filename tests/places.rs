@@ -19,7 +19,8 @@ cases! {
 mod plain {
     use super::{
         a_root_over_the_old_one_has_no_way_back, a_step_that_fills_the_memory_runs_on_a_copy,
-        doctor_tells_the_ways, refused_namespaces_are_no_obstacle, the_host_name_may_stay,
+        a_store_that_cannot_be_made_says_where_else, doctor_tells_the_ways,
+        refused_namespaces_are_no_obstacle, the_host_name_may_stay,
     };
     use crate::support::plain_cases;
 
