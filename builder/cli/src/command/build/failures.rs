@@ -231,12 +231,8 @@ fn missing_images(options: &BuildOptions, images: &[MissingImage]) -> Failure {
         .hint(format!("or from this machine's programs: --build-context {plain}=host-tools:sh,ls,cat"))
 }
 
-fn step_failure(options: &BuildOptions, failure: &StepFailure) -> Failure {
-    let message = format!(
-        "{} failed: {}",
-        failure.title.split_whitespace().next().unwrap_or("step"),
-        chain_of_causes(&failure.error)
-    );
+/// What can be done about a step that failed.
+fn help(failure: &StepFailure) -> Vec<String> {
     let mut help: Vec<String> = failure.emulation.iter().cloned().collect();
     if let StepError::Command {
         code: Some(127), ..
@@ -259,6 +255,16 @@ fn step_failure(options: &BuildOptions, failure: &StepFailure) -> Failure {
     if let StepError::Fetch(error) = &failure.error {
         help.extend(error.hint());
     }
+    help
+}
+
+fn step_failure(options: &BuildOptions, failure: &StepFailure) -> Failure {
+    let message = format!(
+        "{} failed: {}",
+        failure.title.split_whitespace().next().unwrap_or("step"),
+        chain_of_causes(&failure.error)
+    );
+    let help = help(failure);
     let mut details = String::new();
     if let StepError::Command { log, .. } = &failure.error {
         details = tail(log);
