@@ -2,12 +2,18 @@
 
 use kiln_oci::Digest;
 
+use kiln_oci::LayerCompression;
+
 use crate::support::http::{Answer, Server};
+use crate::support::tar::compressed;
 use crate::support::{Kind, Space, plain_cases};
 
 plain_cases! {
     a_fetched_file_looks_as_docker_makes_it,
     an_unchanged_file_is_not_fetched_again,
+    a_file_without_a_tag_is_known_by_its_time,
+    dates_come_in_three_forms,
+    compression_of_the_way_is_undone,
     a_checksum_needs_no_network_twice,
     archives_are_unpacked_only_on_demand,
     credentials_go_to_their_host_alone,
@@ -52,9 +58,6 @@ fn an_unchanged_file_is_not_fetched_again(space: &Space) {
     );
     let first = space.build(&text).ok();
     assert_eq!(first.output(), ["one"]);
-    let lines = |server: &Server| -> Vec<String> {
-        server.asked().into_iter().map(|asked| asked.line).collect()
-    };
     assert_eq!(lines(&server), ["GET /file"]);
     let id = space.id("app");
     let second = space.build(&text).ok();
@@ -75,6 +78,112 @@ fn an_unchanged_file_is_not_fetched_again(space: &Space) {
         assert_eq!(space.build(&text).ok().output().len(), 0);
     }
     assert_eq!(lines(&server).last().unwrap(), "GET /file");
+}
+
+fn lines(server: &Server) -> Vec<String> {
+    server.asked().into_iter().map(|asked| asked.line).collect()
+}
+
+fn a_file_without_a_tag_is_known_by_its_time(space: &Space) {
+    let server = Server::start();
+    let dated = |date: &str, body: &str| Answer::file(body).header("Last-Modified", date);
+    let text = format!("FROM scratch\nADD {} /file\n", server.url("/file"));
+    let build = || {
+        space.build(&text).ok();
+        (lines(&server), space.image("app").text("file"))
+    };
+    server.set("/file", dated(MODIFIED.0, "one"));
+    assert_eq!(build(), (vec!["GET /file".to_owned()], "one".to_owned()));
+    assert_eq!(build(), (vec!["HEAD /file".to_owned()], "one".to_owned()));
+    space.build(&text).ok();
+    let asked = server.asked().remove(0);
+    assert_eq!(asked.headers["if-modified-since"], MODIFIED.0);
+    let both = vec!["HEAD /file".to_owned(), "GET /file".to_owned()];
+    server.set("/file", dated("Wed, 21 Oct 2015 07:28:01 GMT", "two"));
+    assert_eq!(build(), (both, "two".to_owned()));
+    // A time that is as young as the answer tells nothing: the file may change again within its second.
+    let young = "Wednesday, 21-Oct-15 07:28:02 GMT";
+    let answer = |body: &str| dated(young, body).header("Date", young);
+    server.set("/file", answer("three"));
+    build();
+    server.set("/file", answer("four"));
+    assert_eq!(build(), (vec!["GET /file".to_owned()], "four".to_owned()));
+}
+
+fn dates_come_in_three_forms(space: &Space) {
+    let server = Server::start();
+    let forms = [
+        (MODIFIED.0, MODIFIED.1),
+        ("Wednesday, 21-Oct-15 07:28:00 GMT", MODIFIED.1),
+        ("Wed Oct 21 07:28:00 2015", MODIFIED.1),
+        ("Sun Nov  6 08:49:37 1994", 784_111_777),
+        ("yesterday", 0),
+        ("2015-10-21T07:28:00Z", 0),
+    ];
+    let mut text = "FROM scratch\n".to_owned();
+    for (number, (date, _)) in forms.iter().enumerate() {
+        let path = format!("/{number}");
+        server.set(&path, Answer::file("x").header("Last-Modified", date));
+        text += &format!("ADD {} /\n", server.url(&path));
+    }
+    space.build(&text).ok();
+    let image = space.image("app");
+    for (number, (date, time)) in forms.iter().enumerate() {
+        assert_eq!(image.entry(&number.to_string()).mtime, *time, "{date}");
+    }
+}
+
+/// As Go's client does, which asks for gzip and undoes nothing else; what the file itself is stays.
+fn compression_of_the_way_is_undone(space: &Space) {
+    let server = Server::start();
+    let gzip = |bytes: &[u8]| compressed(bytes, LayerCompression::Gzip(6));
+    let encoded =
+        |body: Vec<u8>, encoding: &str| Answer::file(body).header("Content-Encoding", encoding);
+    server.set("/text", encoded(gzip(b"text"), "gzip"));
+    server.set("/twice.gz", encoded(gzip(&gzip(b"text")), "GZip"));
+    server.set("/plain.gz", Answer::file(gzip(b"text")));
+    server.set("/other", encoded(gzip(b"text"), "x-gzip"));
+    server.set("/empty", encoded(Vec::new(), "gzip"));
+    let url = |path: &str| server.url(path);
+    let sum = Digest::of(b"text");
+    let text = format!(
+        "FROM scratch\nADD {} {} {} {} {} /\nADD --checksum={sum} {} /sum\n",
+        url("/text"),
+        url("/twice.gz"),
+        url("/plain.gz"),
+        url("/other"),
+        url("/empty"),
+        url("/text")
+    );
+    space.build(&text).ok();
+    let asked = server.asked();
+    assert!(
+        asked
+            .iter()
+            .all(|asked| asked.headers["accept-encoding"] == "gzip")
+    );
+    let image = space.image("app");
+    assert_eq!(
+        (image.text("text"), image.text("sum")),
+        ("text".to_owned(), "text".to_owned())
+    );
+    for name in ["twice.gz", "plain.gz", "other"] {
+        assert_eq!(image.entry(name).kind, Kind::File(gzip(b"text")), "{name}");
+    }
+    assert_eq!(image.text("empty"), "");
+    // contexts and Dockerfiles come the same way
+    let dockerfile = b"FROM scratch\nLABEL came=compressed\n";
+    server.set("/Dockerfile", encoded(gzip(dockerfile), "gzip"));
+    space.kiln(["build", "-t", "app", &url("/Dockerfile")]).ok();
+    assert_eq!(space.image("app").setting("Labels")["came"], "compressed");
+    // one that is cut off is no file
+    let mut cut = gzip(&[b'x'; 1000]);
+    cut.truncate(12);
+    server.set("/cut", encoded(cut, "gzip"));
+    let failed = space
+        .build(&format!("FROM scratch\nADD {} /\n", url("/cut")))
+        .exits(1);
+    failed.says(&["Dockerfile:2", "cannot fetch"]);
 }
 
 fn a_checksum_needs_no_network_twice(space: &Space) {

@@ -22,6 +22,9 @@ pub struct Fetched {
     /// The `ETag` of a file, to ask whether it has changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
+    /// The `Last-Modified` of a file without an `ETag`, as it came, where it tells versions apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<String>,
     /// When the other side says that it was last changed, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified: Option<i64>,

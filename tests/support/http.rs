@@ -59,6 +59,7 @@ pub struct Asked {
 struct State {
     answers: Mutex<BTreeMap<String, Answer>>,
     repositories: Mutex<Option<PathBuf>>,
+    files: Mutex<Option<PathBuf>>,
     asked: Mutex<Vec<Asked>>,
     over: AtomicBool,
 }
@@ -95,7 +96,7 @@ impl Server {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// Sets what a path answers. A file with an `ETag` is not sent to who has it.
+    /// Sets what a path answers. A file with an `ETag`, or else a `Last-Modified`, is not sent to who has it.
     pub fn set(&self, path: &str, answer: Answer) {
         let mut answers = self.state.answers.lock().unwrap();
         answers.insert(path.to_owned(), answer);
@@ -104,6 +105,11 @@ impl Server {
     /// Serves the bare repositories below `folder`, under `/git/`.
     pub fn serve_repositories(&self, folder: &Path) {
         *self.state.repositories.lock().unwrap() = Some(folder.to_owned());
+    }
+
+    /// Serves the files below `folder` as they are, under `/files/`.
+    pub fn serve_files(&self, folder: &Path) {
+        *self.state.files.lock().unwrap() = Some(folder.to_owned());
     }
 
     /// What it was asked since the last time.
@@ -150,6 +156,7 @@ fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let answer = match (path.strip_prefix("/git"), repositories) {
         (Some(path), Some(folder)) => backend(&folder, method, path, query, &headers, &body)?,
+        _ if path.starts_with("/files/") => file(state, path),
         _ => answer(state, path, &headers),
     };
     write!(stream, "HTTP/1.1 {}\r\n", answer.status)?;
@@ -172,13 +179,28 @@ fn answer(state: &State, path: &str, headers: &BTreeMap<String, String>) -> Answ
     let Some(answer) = answers.get(path) else {
         return Answer::status("404 Not Found");
     };
-    let etag = answer.headers.iter().find(|(name, _)| name == "ETag");
+    let of = |name: &str| answer.headers.iter().find(|(own, _)| own == name);
+    let etag = of("ETag");
     if let (Some((_, etag)), Some(held)) = (etag, headers.get("if-none-match"))
         && held == etag
     {
         return Answer::status("304 Not Modified").header("ETag", etag);
     }
+    if let (None, Some((_, date)), Some(held)) =
+        (etag, of("Last-Modified"), headers.get("if-modified-since"))
+        && held == date
+    {
+        return Answer::status("304 Not Modified");
+    }
     answer.clone()
+}
+
+fn file(state: &State, path: &str) -> Answer {
+    let folder = state.files.lock().unwrap().clone().unwrap();
+    match std::fs::read(folder.join(path.trim_start_matches("/files/"))) {
+        Ok(content) => Answer::file(content),
+        Err(_) => Answer::status("404 Not Found"),
+    }
 }
 
 /// git's own server, as CGI.

@@ -111,9 +111,10 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// How the network is to be used: proxies and certificate authorities, for programs that kiln starts.
-pub fn network() -> Vec<(String, String)> {
-    let proxies = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"];
+/// How the network is to be used: proxies and certificate authorities, for programs that kiln starts. `direct` is what they
+/// reach without a proxy.
+pub fn network(direct: &str) -> Vec<(String, String)> {
+    let proxies = ["http_proxy", "https_proxy", "all_proxy"];
     let names = proxies
         .iter()
         .flat_map(|name| [(*name).to_owned(), name.to_uppercase()]);
@@ -121,6 +122,9 @@ pub fn network() -> Vec<(String, String)> {
         .chain(["SSL_CERT_FILE".to_owned(), "SSL_CERT_DIR".to_owned()])
         .filter_map(|name| variable(&name).map(|value| (name, value)))
         .collect();
+    for name in ["no_proxy", "NO_PROXY"] {
+        variables.push((name.to_owned(), direct.to_owned()));
+    }
     // git has names of its own for them.
     for (ours, gits) in [
         ("SSL_CERT_FILE", "GIT_SSL_CAINFO"),

@@ -53,8 +53,8 @@ pub fn open_by(
         resolv_conf: environment::resolv_conf(),
         search_path: environment::variable("PATH").unwrap_or_default(),
         home: environment::variable("HOME").map(Into::into),
-        network: environment::network(),
         log_limit: environment::log_limit(),
+        network: environment::network(&remote.proxies.direct()),
         now: SystemTime::now,
     };
     Ok(Session {

@@ -13,6 +13,9 @@ use reqwest::{Certificate, NoProxy, Proxy, Url, redirect};
 use super::error::{Error, Result};
 use super::settings::{Certificates, Patience, Proxies, Settings};
 
+/// This machine, in the ways that clients know: curl reads networks only since 7.86.
+const LOOPBACK: &str = "localhost,127.0.0.1,127.0.0.0/8,::1";
+
 /// Headers in an answer; hyper limits their bytes, to some 400 kB.
 const MOST_HEADERS: usize = 100;
 
@@ -71,7 +74,7 @@ fn build(trust: Trust, settings: &Settings) -> Result<reqwest::Client> {
         .connect_timeout(connect)
         .pool_max_idle_per_host(settings.patience.transfers)
         .no_proxy();
-    for proxy in proxies(&settings.proxies)? {
+    for proxy in settings.proxies.all()? {
         builder = builder.proxy(proxy);
     }
     builder = match trust {
@@ -85,27 +88,40 @@ fn build(trust: Trust, settings: &Settings) -> Result<reqwest::Client> {
     })
 }
 
-fn proxies(proxies: &Proxies) -> Result<Vec<Proxy>> {
-    let wrong = |what| {
-        move |error: reqwest::Error| Error::Setting {
-            what,
-            // The address may hold a password.
-            reason: innermost(&error.without_url()),
+impl Proxies {
+    /// What is never reached through a proxy, whatever is set: this machine, then what [`Proxies::no_proxy`] says.
+    pub fn direct(&self) -> String {
+        match self.no_proxy.as_deref().map(str::trim) {
+            None | Some("") => LOOPBACK.into(),
+            Some("*") => "*".into(),
+            Some(hosts) => format!("{LOOPBACK},{hosts}"),
         }
-    };
-    let direct = match &proxies.no_proxy {
-        Some(hosts) => format!("localhost,127.0.0.0/8,::1,{hosts}"),
-        None => "localhost,127.0.0.0/8,::1".into(),
-    };
-    let mut found = Vec::new();
-    if let Some(address) = proxies.http.as_ref().filter(|address| !address.is_empty()) {
-        found.push(Proxy::http(address).map_err(wrong("the proxy in HTTP_PROXY"))?);
     }
-    if let Some(address) = proxies.https.as_ref().filter(|address| !address.is_empty()) {
-        found.push(Proxy::https(address).map_err(wrong("the proxy in HTTPS_PROXY"))?);
+
+    /// For a client that otherwise uses none: all HTTP of kiln goes through these.
+    ///
+    /// # Errors
+    /// When an address of a proxy is none.
+    pub fn all(&self) -> Result<Vec<Proxy>> {
+        let wrong = |what| {
+            move |error: reqwest::Error| Error::Setting {
+                what,
+                // The address may hold a password.
+                reason: innermost(&error.without_url()),
+            }
+        };
+        let set = |address: &Option<String>| address.clone().filter(|address| !address.is_empty());
+        let mut found = Vec::new();
+        if let Some(address) = set(&self.http) {
+            found.push(Proxy::http(address).map_err(wrong("the proxy in HTTP_PROXY"))?);
+        }
+        if let Some(address) = set(&self.https) {
+            found.push(Proxy::https(address).map_err(wrong("the proxy in HTTPS_PROXY"))?);
+        }
+        let direct = NoProxy::from_string(&self.direct());
+        let direct = |proxy: Proxy| proxy.no_proxy(direct.clone());
+        Ok(found.into_iter().map(direct).collect())
     }
-    let direct = |proxy: Proxy| proxy.no_proxy(NoProxy::from_string(&direct));
-    Ok(found.into_iter().map(direct).collect())
 }
 
 /// The certificates that replace the system's; `None` when none do.

@@ -13,6 +13,7 @@ mod registry;
 use std::sync::Arc;
 
 use kiln_cache::{ImageError, Store, StoreError};
+use kiln_oci::registry::Proxies;
 use kiln_oci::{Digest, DocumentError, Reference, ReferenceError};
 
 use crate::cancel::Cancel;
@@ -34,6 +35,8 @@ pub struct Remote {
     pub events: Events,
     /// What stops transfers.
     pub cancel: Cancel,
+    /// Through whom all else is asked that speaks http: files, object storage.
+    pub proxies: Proxies,
 }
 
 impl Remote {
@@ -44,6 +47,7 @@ impl Remote {
             registry: None,
             events: Events::ignored(),
             cancel: Cancel::default(),
+            proxies: Proxies::default(),
         }
     }
 

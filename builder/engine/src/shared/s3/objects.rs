@@ -5,7 +5,7 @@ use crate::remote::Remote;
 use crate::shared::{OpenBlob, PlaceError};
 use crate::source::fetch::web::{interruptible, reason, wait};
 use reqwest::StatusCode;
-use reqwest::blocking::{Body, Client, Response};
+use reqwest::blocking::{Body, Client, ClientBuilder, Response};
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -108,7 +108,7 @@ impl Objects {
             .head_object(Some(&self.credentials), key)
             .sign(SIGNED);
         self.tries(ways, || {
-            let request = self.client(key)?.head(url.clone());
+            let request = self.client(ways, key)?.head(url.clone());
             let answer = self.send(ways, key, request)?;
             match answer.status() {
                 StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => Ok(None),
@@ -176,7 +176,7 @@ impl Objects {
                 error: PlaceError::io("read", "a layer of the store")(source),
                 passes: false,
             })?;
-            let request = self.client(key)?.put(url.clone()).timeout(time);
+            let request = self.client(ways, key)?.put(url.clone()).timeout(time);
             let answer = self.send(ways, key, request.body(Body::sized(body, size)))?;
             match answer.status().is_success() {
                 true => Ok(()),
@@ -190,7 +190,7 @@ impl Objects {
             .bucket
             .get_object(Some(&self.credentials), key)
             .sign(SIGNED);
-        let answer = self.send(ways, key, self.client(key)?.get(url))?;
+        let answer = self.send(ways, key, self.client(ways, key)?.get(url))?;
         match answer.status() {
             StatusCode::NOT_FOUND => Ok(None),
             status if status.is_success() => Ok(Some(answer)),
@@ -209,15 +209,18 @@ impl Objects {
         sent.map_err(|error| broken(key, &reason(&error)))
     }
 
-    fn client(&self, key: &str) -> Result<&Client, Failed> {
+    fn client(&self, ways: &Remote, key: &str) -> Result<&Client, Failed> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let proxies = ways.proxies.all();
+        let proxies = proxies.map_err(|error| refused(key, crate::chain_of_causes(&error)))?;
         let builder = || {
             let builder = Client::builder().user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")));
             let builder = builder.redirect(reqwest::redirect::Policy::none());
-            builder.connect_timeout(CONNECT).timeout(STALL)
+            let builder = builder.connect_timeout(CONNECT).timeout(STALL).no_proxy();
+            proxies.iter().cloned().fold(builder, ClientBuilder::proxy)
         };
         // Without any certificate authority http still works, and https says what is wrong.
         let made = builder()

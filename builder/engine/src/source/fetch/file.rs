@@ -3,7 +3,7 @@
 //! Unaware of what the files are for.
 
 use super::error::{FetchError, redacted};
-use super::web::{Downloaded, Request, Web};
+use super::web::{Downloaded, Request, Validator, Web};
 use super::{Access, FileSource, layer, secret};
 use crate::event::EventKind;
 use kiln_cache::{Fetched, KeyBuilder};
@@ -29,11 +29,11 @@ pub fn known<'w>(
     let Some(held) = store.fetched(&address_key(source))? else {
         return Ok(None);
     };
-    let Some(etag) = held.etag.as_deref().filter(|_| !access.session.offline) else {
+    let Some(validator) = Validator::of(&held).filter(|_| !access.session.offline) else {
         return Ok(None);
     };
     let request = request(access, source)?;
-    let unchanged = web()?.is_unchanged(&access.session.cancel, &request, etag)?;
+    let unchanged = web()?.is_unchanged(&access.session.cancel, &request, &validator)?;
     Ok(unchanged.then_some(held))
 }
 
@@ -62,15 +62,15 @@ pub fn fetch<'w>(
         });
     }
     // What is asked for by checksum is not what was there before.
-    let etag = held
+    let validator = held
         .as_ref()
         .filter(|_| source.checksum.is_none())
-        .and_then(|held| held.etag.as_deref());
+        .and_then(Validator::of);
     let begun = Instant::now();
     let scratch = store.scratch_dir("download")?;
     let file = scratch.join("file");
     let request = request(access, source)?;
-    let downloaded = web()?.download(&access.session.cancel, &request, etag, &file);
+    let downloaded = web()?.download(&access.session.cancel, &request, validator.as_ref(), &file);
     let fetched = match downloaded {
         Ok(Some(downloaded)) => keep(access, source, &file, downloaded, begun),
         // Only what is held was asked about.
@@ -93,9 +93,15 @@ fn keep(
         check(source, expected, file, &downloaded.sha256)?;
     }
     let modified = downloaded.modified.unwrap_or(0);
+    // What changed within the second in which it was sent may change again and keep its time (RFC 9110, 8.8.2.2).
+    let sent = downloaded
+        .date
+        .unwrap_or_else(|| access.session.host.seconds());
+    let tells = downloaded.etag.is_none() && downloaded.modified.is_some_and(|time| time < sent);
     let fetched = Fetched {
         layer: layer::of_file(store, &source.name, file, modified)?,
         version: downloaded.sha256.to_string(),
+        last_modified: downloaded.last_modified.filter(|_| tells),
         etag: downloaded.etag,
         modified: downloaded.modified,
     };

@@ -208,7 +208,11 @@ impl Fetches {
         if let Some(web) = self.web.get() {
             return Ok(web);
         }
-        let web = Web::judged(Limits::default(), access.policies)?;
+        let web = Web::judged(
+            Limits::default(),
+            &access.session.remote.proxies,
+            access.policies,
+        )?;
         Ok(self.web.get_or_init(|| web))
     }
 }

@@ -1,22 +1,24 @@
 //! The http client: makes it, asks, downloads into a file. Bounded in time, size and tries; unaware of stores and layers.
 //!
-//! Proxies come from the usual variables (`HTTPS_PROXY`, `NO_PROXY`, …) and certificate authorities from the system, or from
-//! `SSL_CERT_FILE` and `SSL_CERT_DIR`: reqwest and rustls read those themselves. Credentials never follow a redirect to
-//! another host (reqwest drops them), and none leads from https to http.
+//! Certificate authorities come from the system, or from `SSL_CERT_FILE` and `SSL_CERT_DIR`: rustls reads those itself.
+//! Credentials never follow a redirect to another host (reqwest drops them), and none leads from https to http.
+
+mod answer;
+mod date;
 
 use super::address;
 use super::error::{FetchError, redacted};
 use crate::cancel::Cancel;
 use crate::policy::{Policy, apply};
-use kiln_oci::{Digest, Hasher};
-use reqwest::blocking::{Client, Response};
+use answer::{Failed, broken, header, refused};
+use kiln_cache::Fetched;
+use kiln_oci::Digest;
+use kiln_oci::registry::Proxies;
+use reqwest::blocking::{Client, ClientBuilder, Response};
 use reqwest::header::{
-    AUTHORIZATION, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, LAST_MODIFIED,
-    RETRY_AFTER,
+    ACCEPT_ENCODING, AUTHORIZATION, ETAG, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
 };
 use reqwest::{Method, StatusCode, Url, redirect};
-use std::fs::File;
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
@@ -25,8 +27,9 @@ use std::time::Duration;
 const MAX_REDIRECTS: usize = 10;
 /// How often a waiting build looks whether it was stopped.
 const TICK: Duration = Duration::from_millis(50);
-/// An `ETag` that is longer is no use.
-const MAX_ETAG: usize = 1024;
+/// What may be undone on the way: Go's client, and so BuildKit, asks for this and no other. Servers that compress on demand show
+/// another `ETag` to those who do not ask for it.
+const ENCODING: HeaderValue = HeaderValue::from_static("gzip");
 
 /// What is allowed.
 #[derive(Debug, Clone, Copy)]
@@ -107,8 +110,30 @@ pub struct Downloaded {
     pub size: u64,
     /// `ETag`.
     pub etag: Option<String>,
+    /// `Last-Modified` as it came.
+    pub last_modified: Option<String>,
     /// `Last-Modified`, in seconds since 1970.
     pub modified: Option<i64>,
+    /// `Date`, in seconds since 1970.
+    pub date: Option<i64>,
+}
+
+/// What tells the version that is held from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Validator {
+    /// Its `ETag`.
+    Tag(String),
+    /// Its `Last-Modified`.
+    Since(String),
+}
+
+impl Validator {
+    /// That of a file in the store, if it has any.
+    #[must_use]
+    pub fn of(held: &Fetched) -> Option<Self> {
+        let tag = held.etag.clone().map(Validator::Tag);
+        tag.or_else(|| held.last_modified.clone().map(Validator::Since))
+    }
 }
 
 /// A client.
@@ -118,37 +143,41 @@ pub struct Web {
     limits: Limits,
 }
 
-/// Why a try failed, and whether another may not.
-struct Failed {
-    error: FetchError,
-    /// `Some` for failures that pass; the pause that the server asks for.
-    again: Option<Option<Duration>>,
-}
-
 impl Web {
     /// Makes a client.
     ///
     /// # Errors
     /// When the system offers no TLS.
     pub fn new(limits: Limits) -> Result<Self, FetchError> {
-        Web::judged(limits, &[])
+        Web::judged(limits, &Proxies::default(), &[])
     }
 
     /// Makes a client that follows no redirect which a source policy denies.
     ///
     /// # Errors
-    /// When the system offers no TLS.
-    pub fn judged(limits: Limits, policies: &[Policy]) -> Result<Self, FetchError> {
+    /// When the system offers no TLS, or a proxy is none.
+    pub fn judged(
+        limits: Limits,
+        proxies: &Proxies,
+        policies: &[Policy],
+    ) -> Result<Self, FetchError> {
         // Another part of the process may have chosen already: then that choice holds.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let made = builder(limits, policies).build();
+        let proxies = proxies
+            .all()
+            .map_err(|error| FetchError::Tls(crate::chain_of_causes(&error)))?;
+        let builder = || {
+            let builder = builder(limits, policies).no_proxy();
+            proxies.iter().cloned().fold(builder, ClientBuilder::proxy)
+        };
+        let made = builder().build();
         // Without any certificate authority http still works, and https says what is wrong.
-        let client = made.or_else(|_| builder(limits, policies).tls_certs_only([]).build());
+        let client = made.or_else(|_| builder().tls_certs_only([]).build());
         let client = client.map_err(|error| FetchError::Tls(crate::chain_of_causes(&error)))?;
         Ok(Web { client, limits })
     }
 
-    /// Whether the other side still has the version `etag`: one request without content. Not being told means no.
+    /// Whether the other side still has the version that is held: one request without content. Not being told means no.
     ///
     /// # Errors
     /// When the build is stopped.
@@ -156,25 +185,26 @@ impl Web {
         &self,
         cancel: &Cancel,
         request: &Request,
-        etag: &str,
+        held: &Validator,
     ) -> Result<bool, FetchError> {
-        let (web, request, etag) = (self.clone(), request.clone(), etag.to_owned());
+        let (web, request, held) = (self.clone(), request.clone(), held.clone());
         interruptible(cancel, move || {
-            let Ok(answer) = web.send(Method::HEAD, &request, Some(&etag)) else {
+            let Ok(answer) = web.send(Method::HEAD, &request, Some(&held)) else {
                 return false;
             };
-            let told = header(answer.headers(), ETAG);
-            match (answer.status(), told) {
-                (StatusCode::NOT_MODIFIED, None) => true,
-                (StatusCode::NOT_MODIFIED | StatusCode::OK, Some(told)) => {
-                    strong(&told) == strong(&etag)
+            let told = header(answer.headers(), &ETAG);
+            match (answer.status(), told, &held) {
+                (StatusCode::NOT_MODIFIED, None, _) => true,
+                (StatusCode::NOT_MODIFIED, Some(_), Validator::Since(_)) => true,
+                (StatusCode::NOT_MODIFIED | StatusCode::OK, Some(told), Validator::Tag(held)) => {
+                    strong(&told) == strong(held)
                 }
                 _ => false,
             }
         })
     }
 
-    /// Downloads into the file `into`, which is made anew for each try. `None` when the other side still has `etag`.
+    /// Downloads into the file `into`, which is made anew for each try. `None` when the other side still has what is held.
     ///
     /// # Errors
     /// When it cannot be had in the number of tries.
@@ -182,16 +212,16 @@ impl Web {
         &self,
         cancel: &Cancel,
         request: &Request,
-        etag: Option<&str>,
+        held: Option<&Validator>,
         into: &Path,
     ) -> Result<Option<Downloaded>, FetchError> {
         let mut pause = self.limits.pause;
         let mut tries = 1;
         loop {
             let (web, request, stop) = (self.clone(), request.clone(), cancel.clone());
-            let (etag, into): (Option<String>, PathBuf) = (etag.map(str::to_owned), into.into());
+            let (held, into): (Option<Validator>, PathBuf) = (held.cloned(), into.into());
             let tried = interruptible(cancel, move || {
-                web.try_download(&stop, &request, etag.as_deref(), &into)
+                web.try_download(&stop, &request, held.as_ref(), &into)
             })?;
             match tried {
                 Ok(done) => return Ok(done),
@@ -214,15 +244,18 @@ impl Web {
         &self,
         method: Method,
         request: &Request,
-        etag: Option<&str>,
+        held: Option<&Validator>,
     ) -> Result<Response, reqwest::Error> {
         let mut builder = self.client.request(method, request.url.clone());
+        builder = builder.header(ACCEPT_ENCODING, ENCODING);
         if let Some(authorization) = &request.authorization {
             builder = builder.header(AUTHORIZATION, authorization.clone());
         }
-        if let Some(etag) = etag {
-            builder = builder.header(IF_NONE_MATCH, etag);
-        }
+        let builder = match held {
+            Some(Validator::Tag(etag)) => builder.header(IF_NONE_MATCH, etag),
+            Some(Validator::Since(date)) => builder.header(IF_MODIFIED_SINCE, date),
+            None => builder,
+        };
         builder.send()
     }
 
@@ -230,71 +263,20 @@ impl Web {
         &self,
         cancel: &Cancel,
         request: &Request,
-        etag: Option<&str>,
+        held: Option<&Validator>,
         into: &Path,
     ) -> Result<Option<Downloaded>, Failed> {
         let answer = self
-            .send(Method::GET, request, etag)
+            .send(Method::GET, request, held)
             .map_err(|error| broken(request, &error))?;
         let status = answer.status();
-        if status == StatusCode::NOT_MODIFIED && etag.is_some() {
+        if status == StatusCode::NOT_MODIFIED && held.is_some() {
             return Ok(None);
         }
         if !status.is_success() {
             return Err(refused(request, status, answer.headers()));
         }
-        self.receive(cancel, request, answer, into).map(Some)
-    }
-
-    fn receive(
-        &self,
-        cancel: &Cancel,
-        request: &Request,
-        mut answer: Response,
-        into: &Path,
-    ) -> Result<Downloaded, Failed> {
-        let headers = answer.headers().clone();
-        if answer.content_length().unwrap_or(0) > self.limits.size {
-            return Err(self.too_large(request));
-        }
-        let mut file = File::create(into).map_err(|error| io("make", into, error))?;
-        let mut hasher = Hasher::new();
-        let (mut size, mut buffer) = (0_u64, vec![0; 256 << 10]);
-        loop {
-            if cancel.requested() {
-                return Err(FetchError::Stopped.into());
-            }
-            let count = answer
-                .read(&mut buffer)
-                .map_err(|error| cut_off(request, size, &error))?;
-            if count == 0 {
-                break;
-            }
-            size += count as u64;
-            if size > self.limits.size {
-                return Err(self.too_large(request));
-            }
-            hasher.update(&buffer[..count]);
-            file.write_all(&buffer[..count])
-                .map_err(|error| io("write", into, error))?;
-        }
-        Ok(Downloaded {
-            sha256: hasher.finish(),
-            size,
-            etag: header(&headers, ETAG),
-            modified: header(&headers, LAST_MODIFIED).and_then(|date| seconds(&date)),
-        })
-    }
-
-    fn too_large(&self, request: &Request) -> Failed {
-        let (url, limit) = (request.shown(), self.limits.size);
-        FetchError::TooLarge { url, limit }.into()
-    }
-}
-
-impl From<FetchError> for Failed {
-    fn from(error: FetchError) -> Self {
-        Failed { error, again: None }
+        answer::receive(cancel, request, answer, self.limits.size, into).map(Some)
     }
 }
 
@@ -323,71 +305,9 @@ fn builder(limits: Limits, policies: &[Policy]) -> reqwest::blocking::ClientBuil
         .timeout(limits.stall)
 }
 
-fn header(headers: &HeaderMap, name: HeaderName) -> Option<String> {
-    let text = headers.get(name)?.to_str().ok()?;
-    Some(text.to_owned()).filter(|text| !text.is_empty() && text.len() <= MAX_ETAG)
-}
-
 /// An `ETag` without the mark of weak ones: what changed is what counts.
 fn strong(etag: &str) -> &str {
     etag.strip_prefix("W/").unwrap_or(etag)
-}
-
-/// An http date in seconds since 1970.
-fn seconds(date: &str) -> Option<i64> {
-    let parsed = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date);
-    parsed.ok().map(jiff::Timestamp::as_second)
-}
-
-fn io(action: &'static str, path: &Path, source: std::io::Error) -> Failed {
-    let path = path.to_owned();
-    FetchError::Io {
-        action,
-        path,
-        source,
-    }
-    .into()
-}
-
-/// No answer: what a redirect or the address itself caused will not change, a connection may.
-fn broken(request: &Request, error: &reqwest::Error) -> Failed {
-    let passes = !(error.is_redirect() || error.is_builder());
-    Failed {
-        error: FetchError::Connection {
-            url: request.shown(),
-            reason: reason(error),
-        },
-        again: passes.then_some(None),
-    }
-}
-
-fn cut_off(request: &Request, size: u64, error: &std::io::Error) -> Failed {
-    Failed {
-        error: FetchError::Connection {
-            url: request.shown(),
-            reason: format!(
-                "the connection broke after {size} bytes: {}",
-                crate::chain_of_causes(error)
-            ),
-        },
-        again: Some(None),
-    }
-}
-
-fn refused(request: &Request, status: StatusCode, headers: &HeaderMap) -> Failed {
-    let asked = header(headers, RETRY_AFTER).and_then(|seconds| seconds.parse().ok());
-    let passes = status.is_server_error()
-        || matches!(
-            status,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
-        );
-    Failed {
-        error: FetchError::Status {
-            url: request.shown(),
-            status: status.to_string(),
-        },
-        again: passes.then_some(asked.map(Duration::from_secs)),
-    }
 }
 
 /// The causes of an error without the address, which reqwest may show with credentials.
