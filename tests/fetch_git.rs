@@ -339,7 +339,6 @@ fn nothing_becomes_an_option_of_git(space: &Space) {
         format!("{url}?branch={run}"),
         format!("{url}?tag=-x"),
         format!("{url}#main:{run}"),
-        format!("{url}#main:../../.."),
         format!("{url}#main:.git"),
         format!("{url}#main:refs/heads/x"),
         format!("ssh://-oProxyCommand=touch${{IFS}}{}/x", mark.display()),
@@ -387,7 +386,7 @@ fn hostile_repositories_stay_inside(space: &Space) {
     let link = |path: &str| image.entry(path).kind.clone();
     assert_eq!(link("out"), Kind::Symlink("/etc".to_owned()));
     assert_eq!(link("up"), Kind::Symlink("../../..".to_owned()));
-    for folder in ["out", "up", "self", "out/../etc", "up/etc"] {
+    for folder in ["out", "up", "self", "x/../out", "up/etc"] {
         let failed = space
             .build(&format!("FROM scratch\nADD {url}#:{folder} /\n"))
             .exits(1);

@@ -41,17 +41,30 @@ pub struct Repository<'a> {
 impl<'a> Repository<'a> {
     /// An empty repository, with a folder to work in.
     pub fn new(space: &'a Space, name: &'a str) -> Self {
+        Self::of_format(space, name, "sha1")
+    }
+
+    /// The same, whose ids are made by `sha1` or `sha256`.
+    pub fn of_format(space: &'a Space, name: &'a str, format: &str) -> Self {
+        let format = format!("--object-format={format}");
         let bare = space.path(&format!("repositories/{name}.git"));
         std::fs::create_dir_all(&bare).unwrap();
-        git(&bare, &["init", "-q", "--bare", "-b", "main"]);
+        git(&bare, &["init", "-q", "--bare", "-b", "main", &format]);
         git(
             &bare,
             &["config", "uploadpack.allowReachableSHA1InWant", "true"],
         );
         let work = space.path(&format!("work-{name}"));
         std::fs::create_dir(&work).unwrap();
-        git(&work, &["init", "-q", "-b", "main"]);
+        git(&work, &["init", "-q", "-b", "main", &format]);
         Repository { space, name }
+    }
+
+    /// Lets servers that know nothing of git offer it, as plain files.
+    pub fn publish_as_files(&self) {
+        self.publish();
+        let bare = self.space.path(&format!("repositories/{}.git", self.name));
+        git(&bare, &["update-server-info"]);
     }
 
     /// The folder to work in.

@@ -23,9 +23,7 @@ pub(super) fn check(source: &GitSource) -> Result<(), FetchError> {
     if let Some(reference) = &source.reference {
         check_reference(reference).map_err(wrong)?;
     }
-    if let Some(folder) = &source.subdir {
-        check_folder(folder).map_err(wrong)?;
-    }
+    check_folder(&folder(source)).map_err(wrong)?;
     match &source.checksum {
         Some(checksum) if !super::is_hex(checksum) || checksum.len() > 64 => {
             Err(wrong("its checksum is no commit id"))
@@ -92,9 +90,23 @@ fn check_reference(reference: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// The folder of the repository that is asked for, as a clean path: what `..` leaves is decided by the name alone, before any link
+/// is looked at, and nothing is above the repository.
+pub(super) fn folder(source: &GitSource) -> String {
+    let mut parts = Vec::new();
+    for part in source.subdir.as_deref().unwrap_or_default().split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
 fn check_folder(folder: &str) -> Result<(), &'static str> {
-    if folder.chars().any(char::is_control) || folder.split('/').any(|part| part == "..") {
-        return Err("its folder leads out of the repository");
+    if folder.chars().any(char::is_control) {
+        return Err("its folder holds control characters");
     }
     if folder
         .split('/')
@@ -131,6 +143,22 @@ mod tests {
             "ssh://[::1]:22/a",
         ] {
             check(&source(remote, Some("feature/x-1.2@y"), Some("a/./b"))).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_folder_is_a_clean_path_below_the_repository() {
+        for (written, clean) in [
+            ("", ""),
+            ("/a/./b//", "a/b"),
+            ("a/../b", "b"),
+            ("a/b/../../c/..", ""),
+            ("..", ""),
+            ("../../etc", "etc"),
+            ("a..b/..c", "a..b/..c"),
+        ] {
+            let source = source("https://h/a.git", None, Some(written));
+            assert_eq!(folder(&source), clean, "{written}");
         }
     }
 
@@ -172,7 +200,7 @@ mod tests {
                 "{reference}"
             );
         }
-        for folder in ["..", "../..", "a/../..", ".git", "a/.GIT/hooks"] {
+        for folder in [".git", "a/.GIT/hooks", "../.git", "a\nb"] {
             assert!(
                 check(&source("https://h/a.git", None, Some(folder))).is_err(),
                 "{folder}"

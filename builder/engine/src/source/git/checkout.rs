@@ -1,7 +1,8 @@
 //! From a commit to a layer: fetched as shallowly as the remote allows, checked out in a scratch folder, scanned, written in
 //! canonical form. Links are never followed: the folder that is asked for must be a folder itself. Unaware of processes.
 
-use super::command::{Git, remote};
+use super::address::folder;
+use super::command::{Git, io, remote};
 use super::{Commit, layer as layers};
 use crate::source::fetch::Access;
 use crate::source::fetch::error::{FetchError, redacted};
@@ -53,16 +54,7 @@ pub(super) fn check_out(
         &["checkout", "--quiet", "--force", "--detach", &id],
     )?;
     if source.submodules && git.work().join(".gitmodules").symlink_metadata().is_ok() {
-        let arguments = [
-            "submodule",
-            "update",
-            "--quiet",
-            "--init",
-            "--recursive",
-            "--force",
-            "--depth=1",
-        ];
-        git.ask("submodule update", &arguments)?;
+        submodules(git)?;
     }
     let time = git.ask(
         "show",
@@ -78,6 +70,30 @@ pub(super) fn check_out(
         commit: id,
         time: time.trim().parse().unwrap_or(0),
     })
+}
+
+/// Depth one; where a remote knows no depth (plain files over http) or does not give the very commit, all of it.
+fn submodules(git: &Git<'_>) -> Result<(), FetchError> {
+    let update = |depth: &[&str]| {
+        let update = ["submodule", "update", "--quiet", "--init", "--recursive"];
+        git.ask(
+            "submodule update",
+            &[&update[..], &["--force"], depth].concat(),
+        )
+    };
+    match update(&["--depth=1"]) {
+        Ok(_) => return Ok(()),
+        Err(FetchError::Stopped) => return Err(FetchError::Stopped),
+        Err(_) => {}
+    }
+    // what has come would stay shallow
+    let modules = git.work().join(".git/modules");
+    if modules.exists() {
+        std::fs::remove_dir_all(&modules).map_err(|error| io("remove", &modules, error))?;
+    }
+    let arguments = ["submodule", "--quiet", "deinit", "--force", "--all"];
+    git.ask("submodule deinit", &arguments)?;
+    update(&[]).map(drop)
 }
 
 /// Depth one by name or id; where the remote does not give single commits, all branches and tags.
@@ -133,7 +149,7 @@ pub(super) fn layer(
     source: &GitSource,
     done: &CheckedOut,
 ) -> Result<(Option<Digest>, Files), FetchError> {
-    let folder = folder(source.subdir.as_deref().unwrap_or_default());
+    let folder = folder(source);
     let keeps_git = source.keep_git_dir && folder.is_empty();
     if keeps_git {
         tidy(git, source)?;
@@ -184,14 +200,6 @@ fn count(files: &ContextTree, folder: &[u8]) -> Files {
 fn describe(entry: &Entry, time: i64) -> (u32, i64) {
     let is_executable = entry.is_directory() || entry.mode & 0o100 != 0;
     (if is_executable { 0o755 } else { 0o644 }, time)
-}
-
-/// A folder of the repository as a clean path.
-fn folder(written: &str) -> String {
-    let parts = written
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".");
-    parts.collect::<Vec<_>>().join("/")
 }
 
 /// Leaves in `.git` what the same commit has everywhere: an index without times and inodes, the address without credentials,

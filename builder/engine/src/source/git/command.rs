@@ -3,7 +3,7 @@
 //! arguments, which other users can see. Credentials are in git's environment alone, bound to the host of the source.
 //! Unaware of what is fetched.
 
-use super::{credentials, ssh};
+use super::{Format, credentials, ssh};
 use crate::agent::Agent;
 use crate::source::fetch::Access;
 use crate::source::fetch::error::{FetchError, redacted};
@@ -83,7 +83,11 @@ impl<'a> Git<'a> {
     ///
     /// # Errors
     /// When there is no git, or the store has no room.
-    pub(super) fn start(access: Access<'a>, source: &'a GitSource) -> Result<Self, FetchError> {
+    pub(super) fn start(
+        access: Access<'a>,
+        source: &'a GitSource,
+        format: Format,
+    ) -> Result<Self, FetchError> {
         let program = find(&access.session.host.search_path)?;
         let folder = access.session.store.scratch_dir("git")?;
         let agent = ssh::agent(access, source)?;
@@ -94,11 +98,11 @@ impl<'a> Git<'a> {
             source,
             agent,
         };
-        git.prepare()?;
+        git.prepare(format)?;
         Ok(git)
     }
 
-    fn prepare(&self) -> Result<(), FetchError> {
+    fn prepare(&self, format: Format) -> Result<(), FetchError> {
         let home = self.folder.join("home");
         std::fs::create_dir(&home).map_err(|error| io("make", &home, error))?;
         let configuration = home.join("gitconfig");
@@ -108,14 +112,11 @@ impl<'a> Git<'a> {
         ssh::prepare(&home, own, self.agent.as_ref())?;
         let work = self.work();
         std::fs::create_dir(&work).map_err(|error| io("make", &work, error))?;
-        let is_sha256 = self
-            .source
-            .reference
-            .as_ref()
-            .is_some_and(|reference| reference.len() == 64 && super::is_hex(reference));
-        let format = if is_sha256 { "sha256" } else { "sha1" };
-        let format = format!("--object-format={format}");
-        self.ask("init", &["init", "--quiet", "--template=", &format])?;
+        let format = match format {
+            Format::Sha1 => "--object-format=sha1",
+            Format::Sha256 => "--object-format=sha256",
+        };
+        self.ask("init", &["init", "--quiet", "--template=", format])?;
         self.append_configuration(&remote(&credentials::bare(&self.source.remote)))
     }
 

@@ -25,11 +25,39 @@ pub struct Commit {
     pub id: String,
     /// The full name under which the remote offers it, if it is a branch or a tag.
     pub name: Option<String>,
+    /// How the repository makes ids.
+    pub format: Format,
+}
+
+/// How a repository makes the ids of its objects; a fetch works between repositories of one format only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Ids have 40 hex digits.
+    Sha1,
+    /// Ids have 64.
+    Sha256,
+}
+
+impl Format {
+    fn of(id: &str) -> Self {
+        match id.len() {
+            64 => Format::Sha256,
+            _ => Format::Sha1,
+        }
+    }
 }
 
 impl Commit {
+    fn new(id: &str, name: Option<String>) -> Self {
+        Commit {
+            id: id.to_owned(),
+            name,
+            format: Format::of(id),
+        }
+    }
+
     fn is_whole(&self) -> bool {
-        matches!(self.id.len(), 40 | 64)
+        is_id(&self.id)
     }
 }
 
@@ -41,20 +69,18 @@ pub fn resolve(access: Access<'_>, source: &GitSource) -> Result<Commit, FetchEr
     let url = redacted(&source.remote);
     address::check(source)?;
     let reference = source.reference.as_deref().unwrap_or("HEAD");
-    if is_hex(reference) && matches!(reference.len(), 40 | 64) {
-        let commit = Commit {
-            id: reference.to_owned(),
-            name: None,
-        };
+    if is_id(reference) {
+        let commit = Commit::new(reference, None);
         check_commit(source, &commit, None)?;
         return Ok(commit);
     }
     if access.session.offline {
         return Err(FetchError::Offline { url, held: None });
     }
-    let git = Git::start(access, source)?;
+    // a list can be had of both formats; HEAD is asked for because it tells which
+    let git = Git::start(access, source, Format::Sha1)?;
     let names = candidates(reference);
-    let mut arguments = vec!["ls-remote", "origin"];
+    let mut arguments = vec!["ls-remote", "origin", "HEAD"];
     arguments.extend(names.iter().map(String::as_str));
     let listed = git.ask("ls-remote", &arguments)?;
     git.finish()?;
@@ -63,17 +89,18 @@ pub fn resolve(access: Access<'_>, source: &GitSource) -> Result<Commit, FetchEr
     for name in names.iter().filter(|name| !name.ends_with("^{}")) {
         let Some((id, _)) = find(name) else { continue };
         let peeled = find(&format!("{name}^{{}}")).map(|(id, _)| id);
-        let commit = Commit {
-            id: peeled.unwrap_or(id).clone(),
-            name: Some(name.clone()).filter(|name| name != "HEAD"),
-        };
+        let name = Some(name.clone()).filter(|name| name != "HEAD");
+        let commit = Commit::new(peeled.unwrap_or(id), name);
         check_commit(source, &commit, Some(id))?;
         return Ok(commit);
     }
     if is_hex(reference) && reference.len() >= 7 {
+        let format = listed
+            .first()
+            .map_or(Format::Sha1, |(id, _)| Format::of(id));
         return Ok(Commit {
-            id: reference.to_owned(),
-            name: None,
+            format,
+            ..Commit::new(reference, None)
         });
     }
     Err(FetchError::NoReference {
@@ -104,10 +131,14 @@ fn candidates(reference: &str) -> Vec<String> {
 fn parse(listed: &str) -> Vec<(String, String)> {
     let line = |line: &str| {
         let (id, name) = line.split_once('\t')?;
-        let is_id = is_hex(id) && matches!(id.len(), 40 | 64);
-        is_id.then(|| (id.to_owned(), name.to_owned()))
+        is_id(id).then(|| (id.to_owned(), name.to_owned()))
     };
     listed.lines().filter_map(line).collect()
+}
+
+/// Whether a text is the whole id of an object.
+fn is_id(text: &str) -> bool {
+    is_hex(text) && matches!(text.len(), 40 | 64)
 }
 
 fn is_hex(text: &str) -> bool {
@@ -163,13 +194,10 @@ pub fn fetch(
         return Err(FetchError::Offline { url, held: None });
     }
     let begun = Instant::now();
-    let git = Git::start(access, source)?;
+    let git = Git::start(access, source, commit.format)?;
     let checked_out = checkout::check_out(&git, source, commit);
     let made = checked_out.and_then(|done| {
-        let commit = Commit {
-            id: done.commit.clone(),
-            name: commit.name.clone(),
-        };
+        let commit = Commit::new(&done.commit, commit.name.clone());
         if commit.name.is_none() {
             check_commit(source, &commit, None)?;
         }
@@ -182,6 +210,7 @@ pub fn fetch(
         layer,
         version: commit.id.clone(),
         etag: None,
+        last_modified: None,
         modified: Some(time),
     };
     access
@@ -209,10 +238,7 @@ fn key(source: &GitSource, commit: &Commit) -> Digest {
         .bytes("remote", redacted(&source.remote).as_bytes())
         .bytes("commit", commit.id.as_bytes())
         .bytes("name", name.unwrap_or_default().as_bytes())
-        .bytes(
-            "folder",
-            source.subdir.as_deref().unwrap_or_default().as_bytes(),
-        )
+        .bytes("folder", address::folder(source).as_bytes())
         .bytes("keep .git", &[u8::from(source.keep_git_dir)])
         .bytes("submodules", &[u8::from(source.submodules)])
         .finish()
