@@ -162,7 +162,7 @@ fn what_means_nothing_is_a_usage_error(space: &Space) {
             "type=oci,dest=x,compression=gzip,compression-level=99",
             "99",
         ),
-        ("type=oci", "dest"),
+        ("type=local", "dest"),
         ("type=local,dest=-", "tar"),
         ("dest=x", "type"),
     ] {

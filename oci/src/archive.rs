@@ -10,11 +10,11 @@
 //! oci-layout                {"imageLayoutVersion":"1.0.0"}
 //! index.json                an OCI index with one descriptor per reference, annotated with
 //!                           io.containerd.image.name = docker.io/library/app:v1 and
-//!                           org.opencontainers.image.ref.name = v1; an untagged image has one
-//!                           descriptor without annotations
-//! manifest.json             [{"Config":"blobs/sha256/<hex>","RepoTags":["docker.io/library/app:v1"],
+//!                           org.opencontainers.image.ref.name = v1, and the platform; an untagged
+//!                           image has one descriptor without annotations
+//! manifest.json             [{"Config":"blobs/sha256/<hex>","RepoTags":["app:v1"],
 //!                             "Layers":["blobs/sha256/<hex>",…]},…]
-//! repositories              {"docker.io/library/app":{"v1":"<hex of the top layer>"}}
+//! repositories              {"app":{"v1":"<hex of the top layer>"}}
 //! kiln-delta.json           in a delta only: what it leaves out (see [`Receipt`])
 //! blobs/, blobs/sha256/     indexes, manifests and configs by digest, then layers as the manifests
 //!                           name them, by digest
@@ -22,9 +22,9 @@
 //!
 //! An image of several platforms is one descriptor of its index; `manifest.json` names one of them.
 //!
-//! Tags in `manifest.json` are fully qualified: podman would read bare ones as `localhost/…`.
 //! [`Format::OciArchive`] has no `manifest.json` and `repositories`. [`Format::DockerArchive`] has
-//! only these, and `<config hex>.json` and `<diff ID hex>.tar`, layers uncompressed. Entries are
+//! only these, and `<config hex>.json` and `<diff ID hex>.tar`, layers uncompressed; its tags are
+//! fully qualified, because podman would read bare ones as `localhost/…`. Entries are
 //! owned by 0:0, have time 0 and canonical headers ([`crate::tarfile`]): equal arguments give equal
 //! bytes.
 //!

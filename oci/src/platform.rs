@@ -257,9 +257,13 @@ impl FromStr for Platform {
     }
 }
 
+/// As [`Platform::parse`] reads it, which containerd calls `FormatAll`: with the version of the operating system.
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
+        match &self.os_version {
+            Some(version) => write!(f, "{}({version})/{}", self.os, self.architecture)?,
+            None => write!(f, "{}/{}", self.os, self.architecture)?,
+        }
         self.variant
             .as_ref()
             .map_or(Ok(()), |variant| write!(f, "/{variant}"))
@@ -297,6 +301,8 @@ mod tests {
             );
         }
         assert_eq!(Platform::parse("linux").unwrap(), Platform::host());
+        let windows = Platform::parse("windows(10.0.1)/amd64").unwrap();
+        assert_eq!(windows.to_string(), "windows(10.0.1)/amd64");
         assert_eq!(
             Platform::parse("windows(10.0.1)/amd64")
                 .unwrap()

@@ -19,7 +19,7 @@ use crate::squash::{Squash, squash};
 use crate::stages;
 use kiln_cache::{KeyLock, MemoBundle, StoreError};
 use kiln_oci::media_type::{OCI_INDEX, OCI_LAYER, OCI_MANIFEST};
-use kiln_oci::{Descriptor, Digest, ImageConfig};
+use kiln_oci::{Descriptor, Digest, ImageConfig, Reference};
 use kiln_sandbox::Cgroup;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -97,8 +97,8 @@ fn attempt(
     if session.cancel.requested() {
         return Err(BuildError::Cancelled);
     }
-    for tag in options.tags.iter().chain(&options.manifest) {
-        session.store.tag(tag, &manifest)?;
+    for name in names(options).iter().filter(|name| name.tag.is_some()) {
+        session.store.tag(name, &manifest)?;
     }
     drop(turn);
     let mut built = Built {
@@ -106,7 +106,7 @@ fn attempt(
         manifest,
         descriptor: descriptor(session, &manifest)?,
         pushed: None,
-        names: names(options),
+        names: shown(options),
     };
     report(session, options, &built)?;
     let exported = export(session, options, &built, plan.graph.source_date_epoch);
@@ -119,10 +119,21 @@ fn attempt(
     Ok((built, bundle))
 }
 
-/// All that the result is called.
-fn names(options: &BuildOptions) -> Vec<String> {
-    let names = options.tags.iter().chain(&options.manifest);
-    names.map(ToString::to_string).collect()
+/// All that the result is called, once each: its own names, then those that outputs give it.
+fn names(options: &BuildOptions) -> Vec<Reference> {
+    let own = options.tags.iter().chain(&options.manifest).cloned();
+    let outputs = options.outputs.iter().flat_map(|output| output.names());
+    let mut names = Vec::new();
+    for name in own.chain(outputs) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn shown(options: &BuildOptions) -> Vec<String> {
+    names(options).iter().map(ToString::to_string).collect()
 }
 
 fn descriptor(session: &Session, manifest: &Digest) -> Result<Descriptor, BuildError> {
@@ -273,7 +284,7 @@ fn report(session: &Session, options: &BuildOptions, built: &Built) -> Result<()
     session.events.send(EventKind::Image {
         id: built.id.to_string(),
         digest: built.manifest.to_string(),
-        tags: names(options),
+        tags: shown(options),
         layers: layers.len(),
         bytes,
     });

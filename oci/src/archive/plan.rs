@@ -18,6 +18,7 @@ use crate::digest::{Digest, HashingReader};
 use crate::document;
 use crate::manifest::{Index, Manifest};
 use crate::media_type;
+use crate::platform::Platform;
 use crate::reference::Reference;
 
 /// One entry of the archive.
@@ -53,6 +54,8 @@ struct Image<'a> {
     references: Vec<Reference>,
     manifest: Manifest,
     diff_ids: Vec<Digest>,
+    /// What its config says that it is for; none where it does not say.
+    platform: Option<Platform>,
     /// The index that it is part of has its names.
     is_in_index: bool,
     /// It stands for that index in `manifest.json`, under these names.
@@ -162,10 +165,9 @@ fn parse(source: &SaveImage, image: Digest) -> Result<Image<'_>, SaveError> {
             actual,
         });
     }
-    let diff_ids = ImageConfig::parse(&source.config)
-        .map_err(malformed)?
-        .rootfs
-        .diff_ids;
+    let config = ImageConfig::parse(&source.config).map_err(malformed)?;
+    let platform = config.platform();
+    let diff_ids = config.rootfs.diff_ids;
     if diff_ids.len() != manifest.layers.len() {
         return Err(SaveError::LayerCount {
             image,
@@ -179,6 +181,7 @@ fn parse(source: &SaveImage, image: Digest) -> Result<Image<'_>, SaveError> {
         references: Vec::new(),
         manifest,
         diff_ids,
+        platform: Some(platform).filter(|platform| !platform.architecture.is_empty()),
         is_in_index: false,
         preferred_for: Vec::new(),
     })
@@ -193,7 +196,10 @@ fn index(images: &[Image<'_>], saving: &Saving) -> Index {
             .media_type
             .as_deref()
             .unwrap_or(media_type::OCI_MANIFEST);
-        let bare = Descriptor::of(media_type, &image.source.manifest);
+        let bare = Descriptor {
+            platform: image.platform.clone(),
+            ..Descriptor::of(media_type, &image.source.manifest)
+        };
         named(&bare, &image.references)
     });
     let indexes = saving.indexes.iter().flat_map(|index| {
@@ -228,20 +234,25 @@ fn tagged(reference: &Reference) -> Reference {
     reference.clone().with_default_tag()
 }
 
-/// Repository and tag of each reference that has one: `manifest.json` cannot say digests.
-fn repository_tags(image: &Image<'_>) -> Vec<(String, String)> {
+/// Repository and tag of each reference that has one: `manifest.json` cannot say digests. Docker's names are short; where nothing
+/// else in the archive says what they are short for, podman would read them as `localhost/…`.
+fn repository_tags(image: &Image<'_>, format: Format) -> Vec<(String, String)> {
+    let name = |reference: &Reference| match format {
+        Format::DockerArchive => reference.name(),
+        _ => reference.familiar_name(),
+    };
     let tags = image
         .references
         .iter()
         .chain(&image.preferred_for)
         .map(tagged);
-    tags.filter_map(|reference| Some((reference.name(), reference.tag?)))
+    tags.filter_map(|reference| Some((name(&reference), reference.tag?)))
         .collect()
 }
 
 fn docker_entry(image: &Image<'_>, format: Format) -> DockerEntry {
     let config = image.manifest.config.digest;
-    let tags: Vec<_> = repository_tags(image)
+    let tags: Vec<_> = repository_tags(image, format)
         .iter()
         .map(|(name, tag)| format!("{name}:{tag}"))
         .collect();
@@ -277,7 +288,7 @@ fn repositories<'a>(
             _ => image.manifest.layers.last().map(|layer| layer.digest),
         };
         let top = top.unwrap_or(image.manifest.config.digest).hex();
-        for (name, tag) in repository_tags(image) {
+        for (name, tag) in repository_tags(image, format) {
             repositories
                 .entry(name)
                 .or_default()

@@ -64,11 +64,11 @@ struct Archive {
 impl Archive {
     fn new(mut attributes: Attributes, format: Format) -> Result<Self, ExportError> {
         let annotations = attributes.annotations();
-        let destination = attributes.take("dest").map(Destination::parse);
-        if destination.is_none() && format == Format::OciArchive {
-            return Err(ExportError::NoDestination { kind: "oci" });
-        }
         let is_tar = attributes.flag("tar", true)?;
+        let destination = match (attributes.take("dest"), format) {
+            (None, Format::Hybrid) if is_tar => None,
+            (destination, _) => Some(Destination::of(destination)),
+        };
         if !is_tar && destination == Some(Destination::Stdout) {
             return Err(ExportError::Unsupported(
                 "a folder needs dest=FOLDER".to_owned(),

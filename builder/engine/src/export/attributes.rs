@@ -24,10 +24,15 @@ impl Attributes {
 
     /// Takes a truth value, as Go reads them.
     pub(crate) fn flag(&mut self, key: &str, default: bool) -> Result<bool, ExportError> {
+        Ok(self.choice(key)?.unwrap_or(default))
+    }
+
+    /// Takes a truth value that may be left open.
+    pub(crate) fn choice(&mut self, key: &str) -> Result<Option<bool>, ExportError> {
         match self.take(key).as_deref() {
-            None => Ok(default),
-            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
-            Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
+            None => Ok(None),
+            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(Some(true)),
+            Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(Some(false)),
             Some(value) => Err(ExportError::value(key, value, "expected true or false")),
         }
     }

@@ -17,16 +17,16 @@ const BUFFER: usize = 1 << 20;
 pub(super) enum Destination {
     /// A file; a pipe or device is written as it is.
     File(PathBuf),
-    /// `-`: the standard output, which the caller has kept free for it.
+    /// The standard output, which the caller has kept free for it.
     Stdout,
 }
 
 impl Destination {
-    /// What `dest=` says.
-    pub(super) fn parse(text: String) -> Self {
-        match text.as_str() {
-            "-" => Self::Stdout,
-            _ => Self::File(text.into()),
+    /// What `dest=` says; the standard output where there is none.
+    pub(super) fn of(text: Option<String>) -> Self {
+        match text {
+            Some(path) if path != "-" => Self::File(path.into()),
+            _ => Self::Stdout,
         }
     }
 

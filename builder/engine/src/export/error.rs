@@ -41,6 +41,18 @@ pub enum ExportError {
         /// The type.
         kind: &'static str,
     },
+    /// Two platforms have the same file, and no folders of their own.
+    #[error(
+        "{path} is in the result for {first} and in that for {second}, and platform-split=false gives them one place"
+    )]
+    Overwrites {
+        /// The file.
+        path: String,
+        /// The platform whose file it is.
+        first: String,
+        /// The platform that has it too.
+        second: String,
+    },
     /// Something that this kind cannot hold, or kiln does not do.
     #[error("{0}")]
     Unsupported(String),

@@ -1,7 +1,7 @@
 //! The files of a result: the merged tree of each image, with a folder for each platform where there are several. Nothing is
 //! mounted. Unaware of where the files go.
 
-use super::{Attributes, BuildResult, ExportError};
+use super::{BuildResult, ExportError};
 use kiln_cache::{Chain, Found};
 use kiln_oci::Platform;
 use std::collections::HashMap;
@@ -18,14 +18,8 @@ pub(super) struct File<'a> {
     pub(super) mtime: i64,
 }
 
-/// Takes `platform-split`: whether each platform has a folder of its own; `None` when only several have.
-pub(super) fn split(attributes: &mut Attributes) -> Result<Option<bool>, ExportError> {
-    let several = attributes.flag("platform-split", true)?;
-    // told apart from the default: what is said counts for one platform too
-    Ok((!several).then_some(false))
-}
-
-/// Hands all files of the result to `each`, parents first.
+/// Hands all files of the result to `each`, parents first. `split` is `platform-split`: whether each platform has a folder of its
+/// own; where it is left open, only several have.
 pub(super) fn each(
     result: &BuildResult<'_>,
     split: Option<bool>,
@@ -33,6 +27,9 @@ pub(super) fn each(
 ) -> Result<(), ExportError> {
     let split = split.unwrap_or(result.index.is_some());
     let time = |found: &Found<'_>| result.epoch.unwrap_or(found.entry.mtime);
+    if !split {
+        refuse_overwriting(result)?;
+    }
     for (platform, image) in &result.images {
         let chain = result.session.store.chain(&image.diff_ids)?;
         let prefix = if split { folder(platform) } else { Vec::new() };
@@ -77,7 +74,31 @@ pub(super) fn each(
     Ok(())
 }
 
-/// `linux_arm_v7`, as BuildKit calls it.
+/// Platforms that share a place must not have the same file: which one stayed would be chance.
+fn refuse_overwriting(result: &BuildResult<'_>) -> Result<(), ExportError> {
+    if result.images.len() < 2 {
+        return Ok(());
+    }
+    let mut owners: HashMap<Box<[u8]>, &Platform> = HashMap::new();
+    for (platform, image) in &result.images {
+        let chain = result.session.store.chain(&image.diff_ids)?;
+        for found in chain.walk(b"") {
+            if found.entry.is_directory() {
+                continue;
+            }
+            if let Some(first) = owners.insert(found.entry.path.clone(), platform) {
+                return Err(ExportError::Overwrites {
+                    path: String::from_utf8_lossy(&found.entry.path).into_owned(),
+                    first: first.to_string(),
+                    second: platform.to_string(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `linux_arm_v7`, `windows(10.0.17763.5820)_amd64`, as BuildKit calls it.
 fn folder(platform: &Platform) -> Vec<u8> {
     platform.to_string().replace('/', "_").into_bytes()
 }

@@ -2,13 +2,16 @@
 //!
 //! Owners, extended attributes, and the set-user-ID and set-group-ID bits stay behind, devices and pipes too: nothing that an image
 //! says gives anybody rights on this machine. No link below the destination is followed: a link that stands where the result has a
-//! folder is replaced by the folder. Other files of the destination stay. Each file appears whole.
+//! folder is replaced by the folder. Other files of the destination stay, but for `mode=delete`, which removes them last. Each file
+//! appears whole.
 
 use super::files::{self, File};
+use super::others;
 use super::{BuildResult, ExportError, Exporter, Kind};
 use kiln_cache::{Chain, EntryKind, beneath};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -17,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// `type=local`.
 pub(super) const KIND: Kind = Kind {
     name: "local",
-    keys: &["dest", "platform-split", "rewrite-timestamp"],
+    keys: &["dest", "mode", "platform-split", "rewrite-timestamp"],
     make: |mut attributes| {
         let destination = attributes
             .take("dest")
@@ -28,10 +31,16 @@ pub(super) const KIND: Kind = Kind {
             ));
         }
         attributes.flag("rewrite-timestamp", true)?;
-        let split = files::split(&mut attributes)?;
+        let split = attributes.choice("platform-split")?;
+        let deletes = match attributes.take("mode").as_deref() {
+            None | Some("copy") => false,
+            Some("delete") => true,
+            Some(mode) => return Err(ExportError::value("mode", mode, "expected copy or delete")),
+        };
         Ok(Box::new(Local {
             destination: destination.into(),
             split,
+            deletes,
         }))
     },
 };
@@ -40,9 +49,15 @@ pub(super) const KIND: Kind = Kind {
 struct Local {
     destination: PathBuf,
     split: Option<bool>,
+    /// What the result does not have goes.
+    deletes: bool,
 }
 
 impl Exporter for Local {
+    fn deletes_in(&self) -> Option<&Path> {
+        self.deletes.then_some(&*self.destination)
+    }
+
     fn export(&self, result: &BuildResult<'_>) -> Result<(), ExportError> {
         let path = &self.destination;
         std::fs::create_dir_all(path).map_err(ExportError::io("make", path))?;
@@ -51,10 +66,12 @@ impl Exporter for Local {
             path,
             root,
             directories: Vec::new(),
+            names: self.deletes.then(BTreeSet::new),
             written: 0,
             left_out: 0,
         };
-        let written = files::each(result, self.split, |chain, file| folder.put(chain, file));
+        let written = files::each(result, self.split, |chain, file| folder.put(chain, file))
+            .and_then(|()| folder.delete_others());
         match written.and_then(|()| folder.finish()) {
             Err(error) if folder.written > 0 => Err(ExportError::Partly {
                 path: path.clone(),
@@ -82,6 +99,8 @@ struct Folder<'a> {
     root: OwnedFd,
     /// Folders of the result with their mode and time, which they get last: they may not be writable then.
     directories: Vec<(Vec<u8>, u32, i64)>,
+    /// All paths of the result that are there, where all others are to go.
+    names: Option<BTreeSet<Vec<u8>>>,
     written: u64,
     left_out: u64,
 }
@@ -101,6 +120,7 @@ impl Folder<'_> {
                 make_directory(&parent, name).map_err(failed)?;
                 self.directories
                     .push((file.path.clone(), entry.mode, file.mtime));
+                self.keep(&file.path);
                 return Ok(());
             }
             EntryKind::Char { .. }
@@ -122,13 +142,39 @@ impl Folder<'_> {
             (None, _) => write(&parent, chain, file).map_err(failed),
         };
         let placed = made.and_then(|()| {
-            let renamed = rustix::fs::renameat(&parent, TEMPORARY, &parent, name);
+            let rename = || rustix::fs::renameat(&parent, TEMPORARY, &parent, name);
+            let renamed = match rename() {
+                Err(Errno::ISDIR) if self.names.is_some() => {
+                    others::remove_folder(parent.as_fd(), name).map_err(failed)?;
+                    rename()
+                }
+                renamed => renamed,
+            };
             renamed.map_err(|error| failed(error.into()))
         });
         // also after a rename onto another name of the same file, which leaves both names
         let _ = rustix::fs::unlinkat(&parent, TEMPORARY, AtFlags::empty());
         self.written += u64::from(placed.is_ok());
+        self.keep(&file.path);
         placed
+    }
+
+    fn keep(&mut self, path: &[u8]) {
+        if let Some(names) = &mut self.names {
+            names.insert(path.to_vec());
+        }
+    }
+
+    /// Removes what the result does not have, with `mode=delete`.
+    fn delete_others(&self) -> Result<(), ExportError> {
+        let Some(names) = &self.names else {
+            return Ok(());
+        };
+        let removed = others::remove(self.root.as_fd(), &mut Vec::new(), names);
+        removed.map_err(ExportError::io(
+            "remove what the result does not have from",
+            self.path,
+        ))
     }
 
     fn link(&self, first: &[u8], parent: &OwnedFd) -> io::Result<()> {

@@ -12,6 +12,7 @@ mod error;
 mod files;
 mod handover;
 mod local;
+mod others;
 mod store;
 mod tar;
 
@@ -23,6 +24,7 @@ use kiln_cache::StoredImage;
 use kiln_oci::{Descriptor, Digest, Platform, Reference};
 use std::cell::RefCell;
 use std::fmt::Debug;
+use std::path::Path;
 
 /// Takes the result of a build somewhere.
 pub trait Exporter: Debug + Send + Sync {
@@ -32,7 +34,8 @@ pub trait Exporter: Debug + Send + Sync {
     /// What stopped it; nothing half-written is at the destination then, unless the error says so.
     fn export(&self, result: &BuildResult<'_>) -> Result<(), ExportError>;
 
-    /// What its own `name=` says; none where the names are those of the build.
+    /// What its own `name=` says; none where the names are those of the build. Those with a tag are names of the image in the store
+    /// too.
     fn names(&self) -> Vec<Reference> {
         Vec::new()
     }
@@ -40,6 +43,11 @@ pub trait Exporter: Debug + Send + Sync {
     /// Whether a registry gets the result under this name, which is one of the build or of its own.
     fn pushes(&self, _name: &Reference) -> bool {
         false
+    }
+
+    /// The folder in which it removes what the result does not have.
+    fn deletes_in(&self) -> Option<&Path> {
+        None
     }
 
     /// Whether it writes to the standard output.

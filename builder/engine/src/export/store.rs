@@ -105,9 +105,6 @@ impl Exporter for Named {
             .index
             .as_ref()
             .map_or(first.manifest_digest, |(digest, _)| *digest);
-        for name in self.names.iter().filter(|_| !self.by_digest) {
-            result.session.store.tag(name, &named)?;
-        }
         let Some(form) = self.push else {
             return Ok(());
         };

@@ -12,13 +12,11 @@ pub(super) const KIND: Kind = Kind {
     name: "tar",
     keys: &["dest", "platform-split", "rewrite-timestamp"],
     make: |mut attributes| {
-        let destination = attributes
-            .take("dest")
-            .ok_or(ExportError::NoDestination { kind: "tar" })?;
+        let destination = Destination::of(attributes.take("dest"));
         attributes.flag("rewrite-timestamp", true)?;
         Ok(Box::new(Tar {
-            destination: Destination::parse(destination),
-            split: files::split(&mut attributes)?,
+            destination,
+            split: attributes.choice("platform-split")?,
         }))
     },
 };

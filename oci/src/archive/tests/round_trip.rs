@@ -62,14 +62,12 @@ fn the_documents_are_as_documented() {
     let (config, top) = (Digest::of(&image.config), Digest::of(&image.blobs[0]));
     let expected = image.docker_entry(
         &blob_path(&config),
-        r#"["docker.io/library/app:latest","ghcr.io/o/x:v1"]"#,
+        r#"["app:latest","ghcr.io/o/x:v1"]"#,
         &[blob_path(&top)],
     );
     assert!(text.contains(&format!("[{expected}]\0")));
     let top = top.hex();
-    let repositories = format!(
-        r#"{{"docker.io/library/app":{{"latest":"{top}"}},"ghcr.io/o/x":{{"v1":"{top}"}}}}"#
-    );
+    let repositories = format!(r#"{{"app":{{"latest":"{top}"}},"ghcr.io/o/x":{{"v1":"{top}"}}}}"#);
     assert!(text.contains(&repositories));
     let annotations = r#""annotations":{"io.containerd.image.name":"ghcr.io/o/x:v1","org.opencontainers.image.ref.name":"v1"}"#;
     assert!(text.contains(annotations));

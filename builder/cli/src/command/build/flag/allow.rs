@@ -13,7 +13,7 @@ const RIGHTS: [(&str, Entitlement); 3] = [
 ];
 
 /// Rights of `docker buildx bake`, which asks for them where a file names things: here the command line does.
-const NAMED_BY_THE_CALLER: [&str; 8] = [
+const NAMED_BY_THE_CALLER: [&str; 7] = [
     "fs",
     "fs.read",
     "fs.write",
@@ -21,14 +21,25 @@ const NAMED_BY_THE_CALLER: [&str; 8] = [
     "image.load",
     "image.push",
     "ssh",
-    "buildx.local.delete",
 ];
+
+/// buildx's right to delete anywhere, which is not about RUN.
+const DELETE: &str = "buildx.local.delete";
 
 #[derive(Debug, clap::Args)]
 pub struct Allow {
-    /// Grant RUN a right: security.insecure, network.host or device
+    /// Grant RUN a right: security.insecure, network.host or device; buildx.local.delete lets --output type=local,mode=delete delete
+    /// outside of the current folder
     #[arg(long, value_name = "RIGHT")]
     allow: Vec<String>,
+}
+
+impl Allow {
+    /// Whether an output may delete files outside of the current folder.
+    pub fn deletes(&self) -> bool {
+        let mut names = self.allow.iter().flat_map(|text| text.split(','));
+        names.any(|name| name == DELETE)
+    }
 }
 
 impl Flag for Allow {
@@ -40,7 +51,7 @@ impl Flag for Allow {
                 options.notices.push(notice);
                 continue;
             }
-            for name in text.split(',') {
+            for name in text.split(',').filter(|name| *name != DELETE) {
                 options.allow.insert(right(name)?);
             }
         }
@@ -57,7 +68,7 @@ fn right(name: &str) -> Result<Entitlement, Failure> {
     let is_named = |known: &str| known == name || (known == "device" && kind(name) == "device");
     let found = RIGHTS.iter().find(|(known, _)| is_named(known));
     found.map(|(_, right)| *right).ok_or_else(|| {
-        let names = RIGHTS.map(|(known, _)| known).join(", ");
+        let names = RIGHTS.map(|(known, _)| known).join(", ") + ", " + DELETE;
         Failure::usage(format!("--allow {name}: there is no such right"))
             .hint(format!("the rights are {names}"))
     })

@@ -6,6 +6,7 @@ use crate::stdout;
 use kiln_engine::export::{Attributes, exporter};
 use kiln_engine::options::BuildOptions;
 use kiln_parser::csv;
+use std::path::{Component, Path};
 use std::sync::Arc;
 
 /// The key of all outputs that says the time of the image.
@@ -41,11 +42,20 @@ impl Flag for Output {
 }
 
 impl Output {
-    /// That standard output is free for an output that wants it, whichever flag says so.
+    /// That standard output is free for an output that wants it, whichever flag says so, and that nothing is deleted where it was
+    /// not allowed.
     ///
     /// # Errors
-    /// When several want it, or it is a terminal.
-    pub fn check(&self, options: &BuildOptions) -> Result<(), Failure> {
+    /// When several want it, or it is a terminal; when a folder to be deleted in is outside of the current one.
+    pub fn check(&self, options: &BuildOptions, may_delete: bool) -> Result<(), Failure> {
+        for folder in options.outputs.iter().filter_map(|out| out.deletes_in()) {
+            if !may_delete && !is_below_current(folder) {
+                let message = format!("mode=delete would delete files in {}", folder.display());
+                return Err(Failure::usage(message).hint(
+                    "that is allowed below the current folder, elsewhere with --allow buildx.local.delete",
+                ));
+            }
+        }
         match options
             .outputs
             .iter()
@@ -53,11 +63,31 @@ impl Output {
             .count()
         {
             0 => Ok(()),
-            1 if stdout::is_terminal() => Err(Failure::usage("a tar is not written to a terminal")
-                .hint("use a pipe, or dest=FILE")),
+            1 if stdout::is_terminal() => {
+                Err(Failure::usage("an output is not written to a terminal")
+                    .hint("use a pipe, or dest=FILE"))
+            }
             1 => Ok(()),
             _ => Err(Failure::usage("only one output can go to standard output")),
         }
+    }
+}
+
+/// Whether a folder, links resolved as far as it is there, is below the current one.
+fn is_below_current(folder: &Path) -> bool {
+    let real = |path: &Path| {
+        let path = std::path::absolute(path).ok()?;
+        let there = path.ancestors().find_map(|part| {
+            let rest = path.strip_prefix(part).ok()?;
+            Some((std::fs::canonicalize(part).ok()?, rest))
+        });
+        let (there, rest) = there?;
+        let plain = !rest.components().any(|part| part == Component::ParentDir);
+        plain.then(|| there.join(rest))
+    };
+    match (real(folder), real(Path::new("."))) {
+        (Some(folder), Some(current)) => folder != current && folder.starts_with(current),
+        _ => false,
     }
 }
 
