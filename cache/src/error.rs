@@ -181,6 +181,12 @@ pub enum LayerError {
         /// The start of the name, escaped.
         path: String,
     },
+    /// A name, or the target of a hard link, with more `..` than folders before them.
+    #[error("the layer holds a name that leads out of it: {path}")]
+    Outside {
+        /// The start of the name, escaped.
+        path: String,
+    },
     /// More entries or bytes of names than any sane layer has.
     #[error("the layer holds more than {limit} {what}")]
     TooMuch {

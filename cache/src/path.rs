@@ -68,6 +68,27 @@ pub fn clean(path: &[u8]) -> Vec<u8> {
     out.join(&b'/')
 }
 
+/// Whether a path has a component `..`.
+#[must_use]
+pub fn climbs(path: &[u8]) -> bool {
+    components(path).any(|component| component == b"..")
+}
+
+/// Whether `..` leads out of the root at some point, were there no symlinks.
+#[must_use]
+pub fn leaves(path: &[u8]) -> bool {
+    let mut depth = 0_usize;
+    components(path).any(|component| {
+        match component {
+            b"." => {}
+            b".." if depth == 0 => return true,
+            b".." => depth -= 1,
+            _ => depth += 1,
+        }
+        false
+    })
+}
+
 /// Bytes of a path for a message: control bytes and what is not UTF-8 are escaped.
 #[must_use]
 pub fn display(path: &[u8]) -> String {
@@ -119,6 +140,26 @@ mod tests {
             ("..a", "..a"),
         ] {
             assert_eq!(clean(dirty.as_bytes()), clean_path.as_bytes(), "{dirty}");
+        }
+    }
+
+    #[test]
+    fn leaving_is_told_from_climbing() {
+        for (path, climbing, leaving) in [
+            ("a/../b", true, false),
+            ("../b", true, true),
+            ("/../b", true, true),
+            ("a/../../a/b", true, true),
+            ("./a/./..", true, false),
+            ("..a/b..", false, false),
+            ("/a/b", false, false),
+        ] {
+            let bytes = path.as_bytes();
+            assert_eq!(
+                (climbs(bytes), leaves(bytes)),
+                (climbing, leaving),
+                "{path}"
+            );
         }
     }
 

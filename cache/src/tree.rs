@@ -12,6 +12,8 @@ use crate::{Entry, EntryKind};
 pub struct Tree {
     digest: Digest,
     entries: Vec<Entry>,
+    /// See [`Tree::climbing`].
+    climbing: Option<Box<str>>,
 }
 
 impl Tree {
@@ -23,12 +25,28 @@ impl Tree {
         Self {
             digest: tree_digest(&entries),
             entries,
+            climbing: None,
         }
     }
 
     /// Takes entries that are sorted and complete, with their digest: for decoders that have checked both.
     pub(crate) fn from_parts(digest: Digest, entries: Vec<Entry>) -> Self {
-        Self { digest, entries }
+        Self {
+            digest,
+            entries,
+            climbing: None,
+        }
+    }
+
+    /// The same, read from a tar that had such a name.
+    pub(crate) fn with_climbing(self, climbing: Option<Box<str>>) -> Self {
+        Self { climbing, ..self }
+    }
+
+    /// A name with `..` in it, for a message, if this was read from a tar that has one just now: an index does not say.
+    #[must_use]
+    pub fn climbing(&self) -> Option<&str> {
+        self.climbing.as_deref()
     }
 
     /// Digest of everything but times; see [`tree_digest`].

@@ -4,7 +4,8 @@
 //! counts is what unpacking them in order would give:
 //!
 //! - The last entry of a path wins; a directory given twice keeps its content, anything else replaces what was there.
-//! - `..` and absolute paths stay inside; a parent that is a symbolic link of the same layer is followed.
+//! - Absolute paths are below the root. `..` may go back what the same name went, and no further: a name that climbs over the root is
+//!   refused, as docker refuses it. A parent that is a symbolic link of the same layer is followed, and stays inside.
 //! - Parents that nobody describes are 0755, root's, from 1970.
 //! - `.wh.x` hides `x` of lower layers and `.wh..wh..opq` all that they have in its directory, wherever in the tar they stand; an
 //!   entry beats a whiteout of its own layer, and a directory that has one is opaque. Other `.wh..wh.` names (AUFS's own) are skipped.
@@ -24,7 +25,9 @@ use kiln_oci::HashingReader;
 use kiln_oci::tarfile::{Entries, Entry as TarEntry, Kind};
 
 use crate::entry::keeps_xattr;
-use crate::path::{MAX_NAME, MAX_PATH, clean, components, display, is_within, join, name, parent};
+use crate::path::{
+    MAX_NAME, MAX_PATH, clean, climbs, components, display, is_within, join, leaves, name, parent,
+};
 use crate::store::sink::read_full;
 use crate::{ContentDigest, ContentHasher, Entry, EntryKind, LayerError, LayerIndex, Meta, Tree};
 use archive::OutsideLinks;
@@ -103,6 +106,8 @@ struct Draft {
     pending: Vec<(Vec<u8>, Vec<u8>)>,
     /// Of an archive that is unpacked onto other files: hard links to these.
     outside: Option<OutsideLinks>,
+    /// The first name with `..` in it.
+    climbing: Option<Box<str>>,
     has_symlinks: bool,
     link_groups: u32,
     count: u64,
@@ -113,6 +118,7 @@ struct Draft {
 impl Draft {
     fn add(&mut self, entry: TarEntry, content: ContentDigest) -> Result<(), LayerError> {
         self.count(&entry.path)?;
+        self.climb(&entry.path)?;
         let path = self.place(&entry.path)?;
         if path.is_empty() && self.outside.is_some() {
             return Ok(());
@@ -136,6 +142,7 @@ impl Draft {
             return Ok(());
         }
         if entry.kind == Kind::HardLink {
+            self.climb(&entry.link)?;
             let target = self.place(&entry.link)?;
             if self.link(&path, &target)? {
                 return Ok(());
@@ -167,6 +174,19 @@ impl Draft {
                 path: display(&path[..path.len().min(128)]),
             });
         }
+        Ok(())
+    }
+
+    /// Refuses a name that leads out of the layer, and remembers one that only looks so.
+    fn climb(&mut self, stored: &[u8]) -> Result<(), LayerError> {
+        if !climbs(stored) {
+            return Ok(());
+        }
+        let path = display(&stored[..stored.len().min(128)]);
+        if leaves(stored) {
+            return Err(LayerError::Outside { path });
+        }
+        self.climbing.get_or_insert_with(|| path.into());
         Ok(())
     }
 
@@ -355,9 +375,9 @@ impl Draft {
                 entry.kind = EntryKind::Directory { opaque: true };
             }
         }
-        let mut entries: Vec<Entry> = self.entries.into_values().collect();
+        let mut entries: Vec<Entry> = std::mem::take(&mut self.entries).into_values().collect();
         forget_single_links(&mut entries);
-        Ok(Tree::new(entries))
+        Ok(Tree::new(entries).with_climbing(self.climbing))
     }
 }
 

@@ -102,18 +102,22 @@ pub(super) fn image(
     same_count(entry.config_digest, entry.layers.len(), diff_ids.len())?;
     let (mut layers, mut blobs, mut descriptors) = (Vec::new(), Vec::new(), Vec::new());
     for (name, diff_id) in entry.layers.iter().zip(diff_ids) {
-        let blob = documents
-            .members
-            .find(name)?
-            .ok_or_else(|| LoadError::Missing(name.clone()))?;
-        let (descriptor, is_described) = describe(name, &blob, *diff_id, documents)?;
+        let blob = documents.members.find(name)?;
+        let blob = blob.filter(|blob| blob.size > 0 || *diff_id == Digest::of(b""));
+        let (descriptor, stored) = match blob {
+            Some(blob) => {
+                let (descriptor, is_described) = describe(name, &blob, *diff_id, documents)?;
+                (descriptor, Some(StoredLayer { blob, is_described }))
+            }
+            None => (absent(name, *diff_id, documents)?, None),
+        };
         descriptors.push(descriptor.clone());
         layers.push(LoadedLayer {
             descriptor,
             diff_id: *diff_id,
-            present: true,
+            present: stored.is_some(),
         });
-        blobs.push(Some(StoredLayer { blob, is_described }));
+        blobs.push(stored);
     }
     let config = Descriptor::of(OCI_CONFIG, &entry.config);
     let manifest = Manifest::for_layers(config, descriptors).to_bytes();
@@ -122,6 +126,23 @@ pub(super) fn image(
         image,
         layers: blobs,
     })
+}
+
+/// Describes a layer of which the archive has no file, or an empty one in its place: docker reads none of a layer that it has, and so
+/// pack writes none. Before the receiver was asked for it, its digest is only its diff ID.
+fn absent(
+    name: &str,
+    diff_id: Digest,
+    documents: &mut Documents<'_>,
+) -> Result<Descriptor, LoadError> {
+    documents.absent.insert(diff_id);
+    match documents.members.held(&diff_id) {
+        None => Ok(Descriptor::new(OCI_LAYER, diff_id, 0)),
+        Some(held) => {
+            let media_type = media_type(name, held.encoding)?;
+            Ok(Descriptor::new(media_type, held.digest, held.size))
+        }
+    }
 }
 
 /// Describes the file of a layer, and says whether its digest is known. That of a plain one is its

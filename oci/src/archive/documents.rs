@@ -1,7 +1,7 @@
 //! The small files of an archive: manifests, indexes and configs, read within limits and verified.
 //! Unaware of how they refer to each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use super::members::{Blob, Members};
@@ -17,6 +17,8 @@ pub(super) struct Documents<'a> {
     budget: u64,
     /// Compressed layers of docker archives by name: hashed once, however many images share them.
     pub(super) described: BTreeMap<String, Descriptor>,
+    /// Diff IDs of layers that docker archives name and do not have.
+    pub(super) absent: BTreeSet<Digest>,
     /// Diff IDs of layers of archives that do not say them, by name: each is found once.
     pub(super) diff_ids: BTreeMap<String, Digest>,
     /// Whether compressed layers of docker archives are hashed now, or later, by whoever takes
@@ -31,6 +33,7 @@ impl<'a> Documents<'a> {
             members,
             budget: MAX_DOCUMENTS,
             described: BTreeMap::new(),
+            absent: BTreeSet::new(),
             diff_ids: BTreeMap::new(),
             hashes_layers,
         }

@@ -12,6 +12,7 @@ use super::input::Source;
 use super::receive::Received;
 use super::volumes::Volumes;
 use super::{LoadError, MAX_ENTRIES, MAX_LINKS, MAX_NAMES};
+use crate::digest::Digest;
 use crate::tarfile::{Entries, Entry, Kind};
 
 /// How deep directories are searched: `blobs/sha256/<hex>` and `<id>/layer.tar` are all there is.
@@ -25,6 +26,8 @@ pub(super) struct Members {
     passed: BTreeMap<String, Vec<u8>>,
     /// Layers that were taken, by name.
     received: BTreeMap<String, Received>,
+    /// Layers that the receiver has although the archive does not, by diff ID.
+    held: BTreeMap<Digest, Received>,
     /// Other blobs that were taken, by name.
     taken: BTreeSet<String>,
     files: BTreeMap<String, Member>,
@@ -97,6 +100,16 @@ impl Members {
     /// The layer that was taken from a file.
     pub(super) fn received(&self, blob: &Blob) -> Option<&Received> {
         self.received.get(&blob.name)
+    }
+
+    /// Remembers a layer that the receiver has.
+    pub(super) fn hold(&mut self, received: Received) {
+        self.held.insert(received.diff_id, received);
+    }
+
+    /// The layer that the receiver has, by its diff ID.
+    pub(super) fn held(&self, diff_id: &Digest) -> Option<&Received> {
+        self.held.get(diff_id)
     }
 
     /// Remembers another blob that was taken.
@@ -268,12 +281,11 @@ fn member(entry: &Entry, name: &str) -> Result<Option<Member>, &'static str> {
 }
 
 /// The normal form of `name` as seen from the directory `base`: components between single slashes.
-/// `..` is for links and may not leave the archive.
+/// An absolute one is seen from the root of the archive, as docker does it. `..` is for links and
+/// may not leave the archive.
 fn resolve(base: &str, name: &[u8], is_link: bool) -> Result<String, &'static str> {
     let name = std::str::from_utf8(name).map_err(|_| "its name is not UTF-8")?;
-    if name.starts_with('/') {
-        return Err("absolute names are not allowed");
-    }
+    let base = if name.starts_with('/') { "" } else { base };
     let mut parts: Vec<&str> = base.split('/').filter(|part| !part.is_empty()).collect();
     for part in name.split('/').filter(|part| !matches!(*part, "" | ".")) {
         match part {
@@ -334,7 +346,9 @@ mod tests {
             resolve("a", b"b/../../../x/a", true),
             Err("the link leaves the archive")
         );
-        for bad in [&b"../x"[..], b"a/../b", b"/x", b"\xff"] {
+        assert_eq!(resolve("", b"//x.tar", false), Ok("x.tar".into()));
+        assert_eq!(resolve("a/b", b"/c/x", true), Ok("c/x".into()));
+        for bad in [&b"../x"[..], b"a/../b", b"/../x", b"\xff"] {
             assert!(resolve("", bad, false).is_err());
         }
     }

@@ -8,7 +8,7 @@
 //! wrote them for ten years, every file that looks like a layer is handed over with what its name
 //! says, and compared with the documents at the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufReader, ErrorKind, Read};
 
 use super::companions;
@@ -84,6 +84,14 @@ pub trait Receiver {
         content: &mut dyn Read,
     ) -> Result<Received, Self::Error>;
 
+    /// A layer that the receiver has already, where the archive names it and does not have it.
+    ///
+    /// # Errors
+    /// Why it cannot say.
+    fn held(&mut self, _diff_id: &Digest) -> Result<Option<Received>, Self::Error> {
+        Ok(None)
+    }
+
     /// Takes a blob that an index needs beside images ([`LoadedIndex::companions`]), verifying it.
     ///
     /// # Errors
@@ -130,6 +138,7 @@ fn sought<R: Receiver>(
     let mut documents = Documents::new(&members, false);
     let findings = find(&mut documents, selection)?;
     let receipt = Receipt::find(&mut documents)?;
+    let absent = documents.absent;
     let wanted = wanted(&findings);
     receiver.announce(&announcement(&wanted, &findings, receipt))?;
     for (stored, incoming) in wanted {
@@ -138,7 +147,22 @@ fn sought<R: Receiver>(
         drop(content);
         members.receive(stored.blob.name().into(), received);
     }
+    ask_for(&absent, &mut members, receiver)?;
     finish(&members, selection, receiver)
+}
+
+/// Asks the receiver for layers that the archive names and does not have.
+fn ask_for<R: Receiver>(
+    absent: &BTreeSet<Digest>,
+    members: &mut Members,
+    receiver: &mut R,
+) -> Result<(), R::Error> {
+    for diff_id in absent {
+        if let Some(held) = receiver.held(diff_id)? {
+            members.hold(held);
+        }
+    }
+    Ok(())
 }
 
 /// What all this makes; hands over what was kept for it.
@@ -285,6 +309,10 @@ fn streamed<R: Receiver>(
     let rest = std::io::copy(&mut entries.into_inner(), &mut std::io::sink());
     rest.map_err(|e| told(e.into(), encoding))?;
     stream.know_what_comes(selection, receiver)?;
+    let mut documents = Documents::new(&stream.members, true);
+    find(&mut documents, selection)?;
+    let absent = documents.absent;
+    ask_for(&absent, &mut stream.members, receiver)?;
     finish(&stream.members, selection, receiver)
 }
 

@@ -54,7 +54,14 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         }
     });
     match (loaded, &arguments.input) {
-        (Ok(_), _) => Ok(()),
+        (Ok(came), _) => {
+            for (layer, name) in came.climbing {
+                table::warning(&format!(
+                    "the layer {layer} has a file {name:?}: docker takes it, other tools may refuse the image for its `..`"
+                ));
+            }
+            Ok(())
+        }
         (Err(error), Some(path)) => Err(blamed(error, path)),
         (Err(error), None) => Err(error.into()),
     }

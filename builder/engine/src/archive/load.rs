@@ -22,6 +22,15 @@ pub struct LoadOptions {
     pub platform: Option<Platform>,
 }
 
+/// What came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadSummary {
+    /// How many images.
+    pub images: usize,
+    /// Layers with a name that has `..` in it and stays inside: docker takes them, not everybody does.
+    pub climbing: Vec<(Digest, String)>,
+}
+
 /// Takes in all images of an archive; `each` is told of every one as soon as it is there.
 ///
 /// # Errors
@@ -31,7 +40,7 @@ pub fn load(
     input: Input<'_>,
     options: &LoadOptions,
     mut each: impl FnMut(&Taken),
-) -> Result<usize, ArchiveError> {
+) -> Result<LoadSummary, ArchiveError> {
     let selection = Selection::Whole {
         host: Platform::host(),
         only: options.platform.clone(),
@@ -40,6 +49,7 @@ pub fn load(
         store,
         fresh: Vec::new(),
         companions: Vec::new(),
+        climbing: Vec::new(),
     };
     let outcome = archive::receive(input, &selection, &mut intake)
         .and_then(|contents| intake.publish(&contents, &mut each));
@@ -48,7 +58,10 @@ pub fn load(
             let used = used(&images);
             intake.fresh.retain(|layer| !used.contains(layer));
             intake.withdraw()?;
-            Ok(images.len())
+            Ok(LoadSummary {
+                images: images.len(),
+                climbing: intake.climbing,
+            })
         }
         Err(error) => {
             if is_refusal(&error) {
@@ -98,6 +111,8 @@ struct Intake<'a> {
     fresh: Vec<Digest>,
     /// Blobs of indexes that were not there before.
     companions: Vec<Digest>,
+    /// Layers with a name that has `..` in it.
+    climbing: Vec<(Digest, String)>,
 }
 
 impl Receiver for Intake<'_> {
@@ -106,7 +121,7 @@ impl Receiver for Intake<'_> {
     fn announce(&mut self, announcement: &Announcement) -> Result<(), ArchiveError> {
         let mut missing = Vec::new();
         for layer in &announcement.absent {
-            if !self.has(&layer.descriptor.digest, &layer.diff_id)? {
+            if !self.has_left_out(layer)? {
                 missing.push(layer.descriptor.digest);
             }
         }
@@ -139,7 +154,17 @@ impl Receiver for Intake<'_> {
         if is_new {
             self.fresh.push(layer.diff_id());
         }
-        received(self.store, &layer, incoming)
+        if let Some(name) = layer.index.tree.climbing() {
+            self.climbing.push((layer.diff_id(), name.to_owned()));
+        }
+        received(self.store, &layer, incoming.digest)
+    }
+
+    fn held(&mut self, diff_id: &Digest) -> Result<Option<Received>, ArchiveError> {
+        match self.left_out(diff_id)? {
+            Some(layer) => received(self.store, &layer, None).map(Some),
+            None => Ok(None),
+        }
     }
 
     fn companion(&mut self, blob: &Descriptor, content: &mut dyn Read) -> Result<(), ArchiveError> {
@@ -198,7 +223,11 @@ fn archive_ended(name: &str, failure: io::Error) -> LoadError {
 }
 
 /// What a manifest may name: the blob as it came, else the tar.
-fn received(store: &Store, layer: &Layer, incoming: &Incoming) -> Result<Received, ArchiveError> {
+fn received(
+    store: &Store,
+    layer: &Layer,
+    expected: Option<Digest>,
+) -> Result<Received, ArchiveError> {
     let diff_id = layer.diff_id();
     let plain = Received {
         digest: diff_id,
@@ -208,7 +237,7 @@ fn received(store: &Store, layer: &Layer, incoming: &Incoming) -> Result<Receive
     };
     let Some(blob) = layer
         .compressed
-        .filter(|_| incoming.digest.is_none_or(|digest| digest != diff_id))
+        .filter(|_| expected.is_none_or(|digest| digest != diff_id))
     else {
         return Ok(plain);
     };
@@ -233,6 +262,22 @@ impl Intake<'_> {
     fn has(&self, blob: &Digest, diff_id: &Digest) -> Result<bool, StoreError> {
         self.store.pin(&[*blob, *diff_id])?;
         Ok(self.store.has_blob(blob)? && self.store.has_blob(diff_id)?)
+    }
+
+    /// The layer that the archive leaves out, if the store has it. What it only knows from a registry is brought.
+    fn left_out(&self, diff_id: &Digest) -> Result<Option<Layer>, StoreError> {
+        match self.store.layer(diff_id) {
+            Err(StoreError::Missing { .. }) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    /// Whether the store has what the archive leaves out; docker archives know nothing but diff IDs.
+    fn has_left_out(&self, layer: &archive::LoadedLayer) -> Result<bool, StoreError> {
+        match layer.descriptor.digest == layer.diff_id {
+            true => Ok(self.left_out(&layer.diff_id)?.is_some()),
+            false => self.has(&layer.descriptor.digest, &layer.diff_id),
+        }
     }
 
     /// A compressed layer takes its own size and, for its tar, at least as much again.
@@ -334,7 +379,7 @@ impl Intake<'_> {
     ) -> Result<(), ArchiveError> {
         let mut missing = BTreeSet::new();
         for layer in absent {
-            if !self.has(&layer.descriptor.digest, &layer.diff_id)? {
+            if !self.has_left_out(layer)? {
                 missing.insert(layer.descriptor.digest);
             }
         }

@@ -11,7 +11,7 @@ mod save;
 mod verify;
 
 pub use import::{ImportOptions, ImportSource, import};
-pub use load::{LoadOptions, load};
+pub use load::{LoadOptions, LoadSummary, load};
 pub(crate) use save::{Blobs, manifest as compressed_manifest};
 pub use save::{SaveOptions, Saved, save};
 pub use verify::{CheckedImage, CheckedLayer, Verified, verify};
