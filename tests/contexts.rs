@@ -17,6 +17,7 @@ plain_cases! {
     a_repository_is_the_context,
     the_context_gives_the_time,
     contexts_by_name,
+    images_are_contexts_with_and_without_slashes,
     images_of_oci_layouts_are_bases,
     layouts_may_have_several_platforms,
     hostile_archives_stay_inside,
@@ -302,6 +303,39 @@ fn contexts_by_name(space: &Space) {
         .arg(format!("--build-context=x={}", broken.display()))
         .exits(1);
     failed.says(&["neither a folder nor an archive"]);
+}
+
+fn images_are_contexts_with_and_without_slashes(space: &Space) {
+    space
+        .build("FROM tools\nENV OWN=yes\nRUN echo base > /base\n")
+        .args(["-t", "base:1"])
+        .ok();
+    let text = "FROM alpine AS one\nFROM scratch\nCOPY --from=one /base /one\nCOPY --from=files /base /two\n";
+    for form in ["docker-image://", "docker-image:"] {
+        let contexts =
+            ["alpine", "files"].map(|name| format!("--build-context={name}={form}base:1"));
+        space.build(text).args(contexts).ok();
+        assert_eq!(
+            space.image("app").text("one"),
+            space.image("app").text("two")
+        );
+        // an image that is named scratch is none
+        let empty = format!("--build-context=alpine={form}scratch");
+        space
+            .build("FROM alpine\nCOPY Dockerfile /\n")
+            .args([&empty])
+            .ok();
+        let image = space.image("app");
+        assert_eq!(image.files.keys().collect::<Vec<_>>(), ["Dockerfile"]);
+        assert!(
+            image.setting("Env").is_null() || !image.setting("Env").to_string().contains("OWN")
+        );
+        let failed = space
+            .build("FROM scratch\nCOPY --from=alpine /x /\n")
+            .args([&empty])
+            .exits(1);
+        failed.says(&["Dockerfile:2", "/x"]);
+    }
 }
 
 fn images_of_oci_layouts_are_bases(space: &Space) {

@@ -42,6 +42,8 @@ pub struct CacheStart {
     pub uid: u32,
     /// Its group.
     pub gid: u32,
+    /// What it held before goes: it starts anew.
+    pub emptied: bool,
     /// A layer whose content it starts with.
     pub layer: Option<Digest>,
 }
@@ -103,7 +105,12 @@ impl Store {
         let mut number = 0;
         loop {
             let path = folder.join(format!("{}-{number}", identity.hex()));
-            if let Some(lock) = lock(&path.with_extension("lock"), sharing)? {
+            let is_free = !start.emptied || !path.is_dir() || self.remove_cache_mount(&path)?;
+            let held = match is_free {
+                true => lock(&path.with_extension("lock"), sharing)?,
+                false => None,
+            };
+            if let Some(lock) = held {
                 self.start_cache(&path, start)?;
                 // a use that is not noted only makes it look older
                 let _ = lock.set_modified((self.inner.options.now)());
@@ -238,6 +245,7 @@ mod tests {
         mode: 0o751,
         uid: 0,
         gid: 0,
+        emptied: false,
         layer: None,
     };
 

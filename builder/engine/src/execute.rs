@@ -9,7 +9,7 @@ use crate::cancel::Cancel;
 use crate::emulation;
 use crate::event::EventKind;
 use crate::failure::{BuildError, StepError, StepFailure};
-use crate::operation;
+use crate::operation::{self, run::Emptied};
 use crate::options::BuildOptions;
 use crate::output::{Done, Live, Output};
 use crate::pending::{Pending, Promise, pending};
@@ -19,9 +19,9 @@ use crate::session::Session;
 use crate::source::fetch::{Access, Remote};
 use kiln_cache::{Chain, Fetched, KeyBuilder};
 use kiln_oci::{Digest, ImageConfig};
-use kiln_parser::graph::{Node, NodeId, Op, Stage};
+use kiln_parser::graph::{Node, NodeId, Op, Stage, StageBase, StageGraph};
 use kiln_sandbox::Cgroup;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The state of one execution, shared by all steps.
@@ -41,6 +41,10 @@ pub struct Execution<'a> {
     failure: Mutex<Option<Box<StepFailure>>>,
     /// The images whose layers are brought ahead.
     readers: Readers,
+    /// Cache mounts that begin empty.
+    pub emptied: Emptied,
+    /// Steps of the stages that `--no-cache-filter` names; those that stages share are the filtered one's too.
+    filtered: BTreeSet<NodeId>,
 }
 
 /// A step that did not end well; the reason is kept in the [`Execution`].
@@ -129,6 +133,8 @@ impl<'a> Execution<'a> {
             pendings,
             failure: Mutex::new(None),
             readers: Readers::new(),
+            emptied: Emptied::default(),
+            filtered: filtered(&plan.graph, &options.no_cache_filter),
         }
     }
 
@@ -295,14 +301,7 @@ impl<'a> Execution<'a> {
     /// Whether a step is executed even if its result is known.
     #[must_use]
     pub fn ignores_cache(&self, node: &Node) -> bool {
-        let stage = node
-            .stage
-            .and_then(|stage| self.plan.graph.stages.get(stage));
-        let filtered = |stage: &Stage| {
-            let is_it = |name: &String| stage_is_called(stage, name);
-            self.options.no_cache_filter.iter().any(is_it)
-        };
-        self.options.no_cache || stage.is_some_and(filtered)
+        self.options.no_cache || self.filtered.contains(&node.id)
     }
 
     /// A key that begins as all keys of steps do.
@@ -310,6 +309,22 @@ impl<'a> Execution<'a> {
     pub fn key(&self, domain: &str, node: &Node) -> KeyBuilder {
         KeyBuilder::new(domain).input("instruction", self.plan.definitions[node.id.0])
     }
+}
+
+/// The own steps of the stages with these names, without those of the stages that they are based on.
+fn filtered(graph: &StageGraph, names: &BTreeSet<String>) -> BTreeSet<NodeId> {
+    let is_named = |stage: &&Stage| names.iter().any(|name| stage_is_called(stage, name));
+    let own = |stage: &Stage| {
+        let is_base = |other: &&Stage| {
+            stage.from == StageBase::Stage(other.index) && other.output == stage.base
+        };
+        let inherited = graph.stages.iter().find(is_base);
+        let inherited = inherited.map_or(0, |base| base.history.len());
+        let own = stage.history.get(inherited..).unwrap_or_default();
+        own.iter().filter_map(|step| step.node).collect::<Vec<_>>()
+    };
+    let stages = graph.stages.iter().filter(is_named);
+    stages.flat_map(own).collect()
 }
 
 /// Finishes a key.

@@ -179,9 +179,17 @@ impl Globals {
             for argument in &global.arg.arguments {
                 let name = argument.name.clone();
                 let default = argument.default.as_ref();
+                // a value from the command line makes nothing of the default
+                let default = default.filter(|_| !world.inputs.build_args.contains_key(&name));
                 let mut used =
                     default.map_or(BTreeSet::new(), |text| expand(world, &text.text).used);
-                used.remove(&name);
+                // what adds to itself stands on what it was made of before
+                if used.remove(&name)
+                    && let Some((_, before)) = globals.get(&name)
+                {
+                    let before: &BTreeSet<String> = before;
+                    used.extend(before.iter().cloned());
+                }
                 let told = OutlineArgument {
                     description: line.description_of(&name),
                     value: world.globals.get(&name).cloned().unwrap_or_default(),
@@ -245,6 +253,19 @@ mod tests {
         assert_eq!(found.arguments[3].description, "of detail");
         let found = of(SOURCE, &build_arg("TAG", "b"));
         assert!(values(&found).contains(&("TAG", "b")));
+    }
+
+    #[test]
+    fn what_only_a_default_uses_is_told() {
+        let source = "ARG C=1\nARG A=$C\nARG A=${A}2\nARG B=$A\nFROM scratch\nARG B\n";
+        let found = of(source, &no_arguments());
+        assert_eq!(values(&found), [("C", "1"), ("A", "12"), ("B", "12")]);
+        // what is given needs no default
+        let found = of(source, &build_arg("B", "x"));
+        assert_eq!(values(&found), [("B", "x")]);
+        let source = "ARG A=1\nARG B=$A\nFROM $B\n";
+        let found = of(source, &build_arg("B", "scratch"));
+        assert_eq!(values(&found), [("B", "scratch")]);
     }
 
     #[test]

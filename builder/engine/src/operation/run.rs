@@ -5,6 +5,7 @@
 
 mod attempt;
 mod caches;
+pub use caches::Emptied;
 mod log;
 mod mounts;
 mod process;

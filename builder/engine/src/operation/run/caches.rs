@@ -8,9 +8,10 @@ use crate::execute::Execution;
 use crate::failure::StepError;
 use kiln_cache::{CacheMount, CacheSharing, CacheStart, Chain, KeyBuilder, Meta};
 use kiln_oci::Digest;
-use kiln_parser::graph::{RunMount, RunOp, Sharing};
+use kiln_parser::graph::{Node, RunMount, RunOp, Sharing};
 use kiln_sandbox::{Mount, MountKind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A directory that is held, and where it is seen.
 #[derive(Debug)]
@@ -30,11 +31,27 @@ struct Wanted {
     places: Vec<(String, bool)>,
 }
 
+/// The directories that were emptied in this build: each is once.
+#[derive(Debug, Default)]
+pub struct Emptied(Mutex<BTreeSet<Digest>>);
+
+impl Emptied {
+    /// The right to empty this one, which is given once; nobody else opens it before it was used.
+    fn turn(&self, identity: Digest) -> Option<MutexGuard<'_, BTreeSet<Digest>>> {
+        let mut emptied = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        emptied.insert(identity).then_some(emptied)
+    }
+}
+
 /// Opens the cache directories of a RUN.
 ///
 /// # Errors
 /// When a source is missing, the store fails, or the build is stopped while it waits.
-pub fn open(execution: &Execution<'_>, run: &RunOp) -> Result<Vec<OpenCache>, StepError> {
+pub fn open(
+    execution: &Execution<'_>,
+    node: &Node,
+    run: &RunOp,
+) -> Result<Vec<OpenCache>, StepError> {
     let mut wanted: BTreeMap<Digest, Wanted> = BTreeMap::new();
     for mount in &run.mounts {
         collect(execution, mount, &mut wanted)?;
@@ -42,9 +59,15 @@ pub fn open(execution: &Execution<'_>, run: &RunOp) -> Result<Vec<OpenCache>, St
     let store = &execution.session.store;
     let stopped = || execution.session.cancel.requested();
     let mut opened = Vec::new();
-    for (identity, wanted) in wanted {
+    for (identity, mut wanted) in wanted {
+        // a step that takes nothing from the cache begins with empty ones; other steps of the build find what it leaves
+        let ignores_cache = execution.ignores_cache(node);
+        let turn = ignores_cache.then(|| execution.emptied.turn(identity));
+        let turn = turn.flatten();
+        wanted.start.emptied = turn.is_some();
         let held = store.cache_mount(&identity, wanted.sharing, &wanted.start, &stopped)?;
         let held = held.ok_or(StepError::Stopped)?;
+        drop(turn);
         held.set_title(&wanted.title);
         let mounts = wanted.places.into_iter().map(|(target, read_only)| Mount {
             target,
@@ -89,6 +112,7 @@ fn collect(
         mode: mode.unwrap_or(root.mode),
         uid: uid.unwrap_or(root.uid),
         gid: gid.unwrap_or(root.gid),
+        emptied: false,
         layer,
     };
     let mut identity = KeyBuilder::new("cache-mount")

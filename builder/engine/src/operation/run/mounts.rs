@@ -10,7 +10,7 @@ use crate::output::{Output, Stack};
 use crate::rootfs::{self, Space};
 use kiln_cache::{CacheMount, Chain, Layer};
 use kiln_oci::Digest;
-use kiln_parser::graph::{NodeId, RunMount, RunOp};
+use kiln_parser::graph::{Node, NodeId, RunMount, RunOp};
 use kiln_sandbox::{Mount, MountKind, RootMount};
 use std::fmt::Write;
 use std::os::fd::OwnedFd;
@@ -36,6 +36,7 @@ pub struct Prepared {
 /// When a source is missing, a required secret was not given, or the store fails.
 pub fn prepare(
     execution: &Execution<'_>,
+    node: &Node,
     run: &RunOp,
     hostname: &str,
     space: &Space,
@@ -49,7 +50,7 @@ pub fn prepare(
         prepared.add(execution, mount, space)?;
     }
     prepared.agents(execution, run)?;
-    for cache in caches::open(execution, run)? {
+    for cache in caches::open(execution, node, run)? {
         prepared.mounts.extend(cache.mounts);
         prepared.caches.push(cache.held);
     }

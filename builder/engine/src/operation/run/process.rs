@@ -31,7 +31,7 @@ pub fn run(
     space: &Space,
 ) -> Result<(), StepError> {
     let hostname = run.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned());
-    let mut prepared = mounts::prepare(execution, run, &hostname, space)?;
+    let mut prepared = mounts::prepare(execution, node, run, &hostname, space)?;
     let spec = spec(execution, run, identity, hostname, &mut prepared);
     let (log, output) = log::start(execution, node)?;
     let duplicate = output.try_clone().map_err(|source| StepError::Io {

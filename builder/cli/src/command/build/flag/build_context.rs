@@ -43,8 +43,12 @@ fn context_source(source: &str) -> Result<ContextSource, Failure> {
                 .collect(),
         ));
     }
-    if let Some(image) = source.strip_prefix("docker-image://") {
-        return Ok(ContextSource::Image(image.to_owned()));
+    // BuildKit reads it with and without slashes
+    if let Some(image) = source.strip_prefix("docker-image:") {
+        return Ok(match image.strip_prefix("//").unwrap_or(image) {
+            "scratch" => ContextSource::Layer(None),
+            image => ContextSource::Image(image.to_owned()),
+        });
     }
     if let Some(stage) = source.strip_prefix("target:") {
         return Ok(ContextSource::Stage(stage.to_owned()));
