@@ -101,6 +101,7 @@ mod tests {
             layer: Some(layer),
             version: Digest::of(b"hi").to_string(),
             etag: Some("\"1\"".to_owned()),
+            last_modified: None,
             modified: Some(7),
         };
         store.remember_fetched(&key, &fetched).unwrap();

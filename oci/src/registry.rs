@@ -51,7 +51,7 @@ pub use blob::BlobReader;
 pub use configuration::{Configuration, ConfigurationError, Mirror};
 pub use credentials::{Credential, CredentialsError, Keychain, Secret};
 pub use error::Error;
-pub use settings::{Cancel, Certificates, Patience, Proxies, Settings};
+pub use settings::{Cancel, Certificates, Patience, Proxies, Settings, Told};
 
 use blob::BlobStream;
 use endpoint::Endpoint;

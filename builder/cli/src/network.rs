@@ -11,7 +11,7 @@ use kiln_engine::cancel::Cancel;
 use kiln_engine::event::Events;
 use kiln_engine::remote::Remote;
 use kiln_oci::registry::{
-    self, Certificates, Client, Configuration, Keychain, Mirror, Proxies, Secret, Settings,
+    self, Certificates, Client, Configuration, Keychain, Mirror, Proxies, Secret, Settings, Told,
 };
 use kiln_oci::{Reference, ReferenceError};
 use std::collections::BTreeMap;
@@ -26,20 +26,23 @@ pub fn remote(globals: &Globals, events: &Events, cancel: &Cancel) -> Result<Rem
     let registry: Option<Arc<dyn kiln_engine::remote::Registry>> = if globals.offline {
         None
     } else {
-        Some(Arc::new(client(globals, cancel)?))
+        let events = events.clone();
+        let tell = move |text| events.warn(text);
+        Some(Arc::new(client(globals, cancel, Told::by(tell))?))
     };
     Ok(Remote {
         registry,
         events: events.clone(),
         cancel: cancel.clone(),
+        proxies: proxies(),
     })
 }
 
-/// The client of registries; nothing is asked yet.
+/// The client of registries; nothing is asked yet. `told` hears what does not end a call.
 ///
 /// # Errors
 /// When the file of mirrors cannot be used.
-pub fn client(globals: &Globals, cancel: &Cancel) -> Result<Client, Failure> {
+pub fn client(globals: &Globals, cancel: &Cancel, told: Told) -> Result<Client, Failure> {
     let configuration = configuration()?;
     let mut insecure = globals.insecure_registry.clone();
     insecure.extend(configuration.insecure);
@@ -64,6 +67,7 @@ pub fn client(globals: &Globals, cancel: &Cancel) -> Result<Client, Failure> {
         proxies: proxies(),
         cancel: registry::Cancel::when(move || cancel.requested()),
         patience: globals.patience.clone(),
+        told,
     }))
 }
 
@@ -104,12 +108,10 @@ pub fn credential_files() -> Vec<PathBuf> {
     if let Some(file) = path("REGISTRY_AUTH_FILE") {
         return vec![file];
     }
-    let home = path("HOME").filter(|home| home.is_absolute());
     let below = |folder: Option<PathBuf>, name: &str| folder.map(|folder| folder.join(name));
-    let docker = path("DOCKER_CONFIG").or_else(|| below(home.clone(), ".docker"));
-    let config = path("XDG_CONFIG_HOME").or_else(|| below(home, ".config"));
+    let config = path("XDG_CONFIG_HOME").or_else(|| below(home(), ".config"));
     [
-        below(docker, "config.json"),
+        docker_config(),
         below(path("XDG_RUNTIME_DIR"), "containers/auth.json"),
         below(config, "containers/auth.json"),
     ]
@@ -118,14 +120,23 @@ pub fn credential_files() -> Vec<PathBuf> {
     .collect()
 }
 
+/// Docker's `config.json`, whether it is there or not.
+pub fn docker_config() -> Option<PathBuf> {
+    let folder = path("DOCKER_CONFIG").or_else(|| Some(home()?.join(".docker")));
+    folder.map(|folder| folder.join("config.json"))
+}
+
+fn home() -> Option<PathBuf> {
+    path("HOME").filter(|home| home.is_absolute())
+}
+
 fn configuration() -> Result<Configuration, Failure> {
     if let Some(named) = path("KILN_REGISTRIES") {
         let missing =
             || Failure::usage(format!("KILN_REGISTRIES: there is no {}", named.display()));
         return read(&named)?.ok_or_else(missing);
     }
-    let home = || path("HOME").map(|home| home.join(".config"));
-    let own = path("XDG_CONFIG_HOME").or_else(home);
+    let own = path("XDG_CONFIG_HOME").or_else(|| path("HOME").map(|home| home.join(".config")));
     for folder in own.into_iter().chain([PathBuf::from("/etc")]) {
         if let Some(found) = read(&folder.join("kiln/registries.json"))? {
             return Ok(found);

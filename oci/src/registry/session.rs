@@ -34,6 +34,8 @@ pub(super) struct Session {
     pub transfers: Semaphore,
     /// Mirrors that could not be spoken to: they are not asked again.
     unreachable: Mutex<BTreeSet<String>>,
+    /// Mirrors of which somebody was told that they failed.
+    told_of: Mutex<BTreeSet<String>>,
 }
 
 impl Session {
@@ -45,6 +47,7 @@ impl Session {
             authorizations: Authorizations::default(),
             schemes: Mutex::default(),
             unreachable: Mutex::default(),
+            told_of: Mutex::default(),
         }
     }
 
@@ -57,10 +60,17 @@ impl Session {
         places
     }
 
-    /// A mirror failed and another place is asked. One that does not answer at all is left alone from now on: each request would
-    /// wait for it anew.
+    /// A mirror failed and another place is asked: somebody is told, once for each mirror, unless it only has not got it. One that
+    /// does not answer at all is left alone from now on: each request would wait for it anew.
     pub(super) fn leave_mirror(&self, mirror: &Endpoint, error: &Error) {
         tracing::debug!(%error, mirror = mirror.host, "a mirror failed");
+        let told = self.told_of.lock();
+        let mut told = told.unwrap_or_else(PoisonError::into_inner);
+        if !matches!(error, Error::NotFound { .. }) && told.insert(mirror.host.clone()) {
+            let text = format!("the mirror {} is passed over: {error}", mirror.host);
+            self.settings.told.of(text);
+        }
+        drop(told);
         let is_down = matches!(
             error,
             Error::Connect { .. }

@@ -34,6 +34,35 @@ pub struct Settings {
     /// Asked several times a second; once it says yes, every call ends with
     /// [`Error::Cancelled`](super::Error::Cancelled).
     pub cancel: Cancel,
+    /// Hears what does not end a call, but matters to whoever set this up.
+    pub told: Told,
+}
+
+/// Somebody who hears what happens, in words.
+#[derive(Clone)]
+pub struct Told(Arc<dyn Fn(String) + Send + Sync>);
+
+impl Told {
+    /// Calls `tell` with each text.
+    pub fn by(tell: impl Fn(String) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+
+    pub(super) fn of(&self, text: String) {
+        (self.0)(text);
+    }
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self::by(drop)
+    }
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Told")
+    }
 }
 
 /// Which certificate authorities are trusted. Both empty: those of the system.

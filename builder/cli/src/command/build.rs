@@ -8,8 +8,8 @@ mod source;
 
 use crate::environment::{self, Globals};
 use crate::failure::Failure;
-use crate::render::Background;
-use crate::{session, signals};
+use crate::render::{Background, Progress};
+use crate::{session, signals, table};
 use clap::Args;
 use flag::{Flag, Flags};
 use kiln_engine::cancel::Cancel;
@@ -17,7 +17,7 @@ use kiln_engine::event::Events;
 use kiln_engine::failure::BuildError;
 use kiln_engine::options::BuildOptions;
 use kiln_engine::source::open::open;
-use kiln_engine::{Built, build, chain_of_causes};
+use kiln_engine::{build, chain_of_causes};
 use source::Source;
 
 /// Arguments of `kiln build`.
@@ -34,7 +34,9 @@ impl Arguments {
         self.flags.stdin.check(self.source.reads_stdin())?;
         let mut options = self.source.read()?;
         self.flags.apply(&mut options)?;
-        self.flags.output.check(&options)?;
+        self.flags
+            .output
+            .check(&options, self.flags.allow.deletes())?;
         Ok(options)
     }
 }
@@ -55,6 +57,13 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let globals = flags.retry.globals(globals);
     let globals = &flags.registries.globals(&globals, &options)?;
     let log = flags.logfile.open(flags.show.progress(), &options)?;
+    if log.progress == Progress::Quiet {
+        // what somebody asked for and does not get is no progress
+        options
+            .notices
+            .drain(..)
+            .for_each(|notice| table::warning(&notice));
+    }
     let cancel = Cancel::default();
     let (events, stream) = Events::new(build_id());
     let session = session::open(globals, events, cancel.clone())?;
@@ -75,9 +84,8 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     if shown.is_ok() {
         failures::warnings(&options, &findings.all(), log.progress, &log.sink);
     }
-    let mut built = result?;
+    let built = result?;
     shown?;
-    add_names(&mut built, &options);
     flags.finished(&built)?;
     flags.logfile.check(&log)?;
     if let Err(error) = store.settle() {
@@ -85,16 +93,6 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         tracing::warn!("the store was not tidied up: {}", chain_of_causes(&error));
     }
     Ok(())
-}
-
-/// Outputs may have names of their own.
-fn add_names(built: &mut Built, options: &BuildOptions) {
-    for name in options.outputs.iter().flat_map(|output| output.names()) {
-        let name = name.to_string();
-        if !built.names.contains(&name) {
-            built.names.push(name);
-        }
-    }
 }
 
 /// Opens what is outside for a command that only looks at the Dockerfile.

@@ -6,7 +6,7 @@ use crate::{network, table};
 use clap::Args;
 use kiln_engine::cancel::Cancel;
 use kiln_engine::chain_of_causes;
-use kiln_oci::registry::{self, Credential, Secret, credentials};
+use kiln_oci::registry::{self, Credential, Secret, Told, credentials};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use std::io::{BufRead, IsTerminal, Read, Write};
 
@@ -55,7 +55,7 @@ pub fn run(mut arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         password: Secret::new(password),
     };
     let cancel = Cancel::default();
-    network::client(globals, &cancel)?
+    network::client(globals, &cancel, Told::default())?
         .log_in(&registry, &credential)
         .map_err(|error| {
             let hint = error.hint();

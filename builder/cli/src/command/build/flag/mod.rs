@@ -69,6 +69,7 @@ macro_rules! flags {
 flags! {
     tag: Tag,
     build_arg: BuildArg,
+    http_proxy: HttpProxy,
     source_date_epoch: SourceDateEpoch,
     target: Target,
     from: From,

@@ -122,11 +122,6 @@ pub(super) const TABLE: &[Foreign] = &[
         Accept("RUN sees the image's own /etc/hostname")
     ),
     of!(
-        "http-proxy",
-        Switch,
-        Accept("a proxy reaches RUN when it is given: --build-arg HTTP_PROXY")
-    ),
-    of!(
         "identity-label",
         Switch,
         Accept("kiln adds no label of its own")
