@@ -59,6 +59,7 @@ mod kill_archives;
 mod kill_loop;
 mod language;
 mod layers;
+mod links;
 mod lint_rules;
 mod logins;
 mod logs;

@@ -6,16 +6,17 @@
 //! Their content is never part of a layer or key, and may be thrown away at any time while nobody holds the lock. Unaware of
 //! what an identity is made of.
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirEntry, File, TryLockError};
 use std::io::Read;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use kiln_oci::Digest;
-use rustix::fs::{Gid, Mode, Uid};
+use rustix::fs::{Gid, Mode, OFlags, Uid};
 
+use crate::store::folders::is_link;
 use crate::usage::measured;
 use crate::{Store, StoreError};
 
@@ -102,6 +103,9 @@ impl Store {
         let folder = self.cache_mounts_folder();
         std::fs::create_dir_all(&folder)
             .map_err(|source| StoreError::io("make", &folder, source))?;
+        if is_link(&folder) {
+            return Err(StoreError::Link { path: folder });
+        }
         let mut number = 0;
         loop {
             let path = folder.join(format!("{}-{number}", identity.hex()));
@@ -134,7 +138,9 @@ impl Store {
 
     /// Makes the directory unless it exists; whole when it appears.
     fn start_cache(&self, path: &Path, start: &CacheStart) -> Result<(), StoreError> {
-        if path.is_dir() {
+        if is_link(path) {
+            self.to_trash(path)?;
+        } else if path.is_dir() {
             return Ok(());
         }
         let scratch = self.scratch_dir("cache-mount")?;
@@ -161,9 +167,10 @@ impl Store {
     pub(crate) fn cache_mounts(&self) -> Vec<PathBuf> {
         let folders = |path: &Path| {
             let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+            let is_folder = |entry: &DirEntry| entry.file_type().is_ok_and(|found| found.is_dir());
             let mut folders: Vec<PathBuf> = entries
+                .filter(is_folder)
                 .map(|entry| entry.path())
-                .filter(|path| path.is_dir())
                 .collect();
             folders.sort();
             folders
@@ -230,6 +237,7 @@ fn try_lock(path: &Path, exclusive: bool) -> Result<Option<File>, StoreError> {
 fn open(path: &Path) -> Result<File, StoreError> {
     let mut options = File::options();
     let options = options.create(true).truncate(false).write(true);
+    let options = options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
     options
         .open(path)
         .map_err(|source| StoreError::io("open", path, source))

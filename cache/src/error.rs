@@ -85,6 +85,12 @@ pub enum StoreError {
         /// Its name, such as NFS.
         filesystem: &'static str,
     },
+    /// A folder or file of the store leads elsewhere.
+    #[error("{} is a symbolic link, and kiln writes and deletes through none in a store", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
     /// It was opened only for reading, or is on a file system that is mounted so.
     #[error("the store {} can only be read", path.display())]
     ReadOnly {

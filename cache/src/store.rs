@@ -4,6 +4,7 @@
 
 pub(crate) mod blobs;
 pub(crate) mod database;
+pub(crate) mod folders;
 pub(crate) mod layers;
 pub(crate) mod lease;
 pub(crate) mod lock;

@@ -227,6 +227,9 @@ impl From<StoreError> for Failure {
             | StoreError::NetworkFilesystem { .. } => {
                 failure.hint("choose another folder with --store DIR or KILN_STORE")
             }
+            StoreError::Link { .. } => {
+                failure.hint("let --store DIR name the folder that it leads to, or remove the link")
+            }
             StoreError::Version { .. } => {
                 failure.hint("use the kiln that made it, or another folder with --store DIR")
             }

@@ -19,6 +19,7 @@ use crate::layer::ingest::Unpacked;
 use crate::layer::read::read_tree;
 use crate::lazy::growing::{GrowingFile, Growth};
 use crate::lazy::{BlobSource, RemoteBlob};
+use crate::store::folders::is_link;
 use crate::store::sink::{Finished, read_full};
 use crate::{CompressedBlob, KeyLock, LayerError, LayerIndex, Store, StoreError};
 
@@ -292,10 +293,11 @@ impl Store {
     fn part(&self, digest: &Digest) -> Result<Part, StoreError> {
         let folder = self.parts();
         let turn = self.turn(&Digest::of(format!("part {digest}").as_bytes()))?;
-        Ok(Part {
-            path: folder.join(digest.hex()),
-            _turn: turn,
-        })
+        let path = folder.join(digest.hex());
+        if is_link(&path) {
+            self.to_trash(&path)?;
+        }
+        Ok(Part { path, _turn: turn })
     }
 
     /// Where downloads grow.

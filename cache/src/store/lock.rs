@@ -4,10 +4,11 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use kiln_oci::Digest;
+use rustix::fs::OFlags;
 
 use crate::{Store, StoreError};
 
@@ -56,6 +57,7 @@ pub(crate) fn lock_file(path: &Path, wait: bool) -> io::Result<Option<LockedFile
 fn open(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     let options = options.create(true).truncate(false).read(true).write(true);
+    let options = options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
     options.open(path)
 }
 

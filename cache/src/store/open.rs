@@ -22,7 +22,7 @@ const MAGIC: &str = "kiln store ";
 /// The database's file.
 pub(crate) const DATABASE: &str = "kiln.db";
 /// The store's folders.
-const FOLDERS: [&str; 9] = [
+pub(super) const FOLDERS: [&str; 9] = [
     "blobs/sha256",
     "layers",
     "views",
@@ -55,6 +55,7 @@ pub(super) fn prepare(root: &Path, read_only: bool) -> Result<Metadata, StoreErr
     }
     let stat = check_owner(root)?;
     check_filesystem(root)?;
+    super::folders::check(root)?;
     if !read_only {
         close_to_others(root)?;
     }
@@ -99,6 +100,7 @@ fn make(root: &Path) -> Result<(), StoreError> {
         outcome => return outcome,
     }
     refuse_others(root)?;
+    super::folders::check(root)?;
     fill(root)
 }
 

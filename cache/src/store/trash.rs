@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use crate::beneath::open_root;
 use crate::listing::names;
+use crate::store::folders::check_parent;
 use crate::store::lease::random;
 use crate::{Store, StoreError};
 
@@ -33,6 +34,7 @@ impl Store {
             random().map_err(failed)?,
             random().map_err(failed)?
         ));
+        check_parent(path).map_err(failed)?;
         match std::fs::rename(path, target) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
             _ => Ok(()),
@@ -44,6 +46,7 @@ impl Store {
     pub(crate) fn put_in_place(&self, from: &Path, to: &Path) -> Result<(), StoreError> {
         let failed = |source| StoreError::io("store", to, source);
         let folder = to.parent().unwrap_or(to);
+        check_parent(to).map_err(failed)?;
         let in_the_way = match std::fs::rename(from, to).map_err(|error| (error.kind(), error)) {
             Ok(()) => return Ok(()),
             Err((io::ErrorKind::NotFound, _)) => None,

@@ -33,6 +33,9 @@ pub enum PlaceError {
         /// What was said, or what broke.
         why: String,
     },
+    /// A part of a cache's folder leads elsewhere.
+    #[error("{} is a symbolic link, and kiln writes and deletes through none", .0.display())]
+    Link(PathBuf),
     /// A blob has other bytes than its digest says.
     #[error("{0} has other bytes than its name says")]
     Damaged(Digest),
@@ -86,6 +89,7 @@ impl PlaceError {
         match self {
             Self::Remote(error) => error.hint(),
             Self::Registry(error) => error.hint.clone(),
+            Self::Link(_) => Some("name the folder that it leads to, or remove the link".to_owned()),
             _ => None,
         }
     }

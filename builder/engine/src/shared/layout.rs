@@ -1,20 +1,23 @@
 //! `type=local,dest=FOLDER` and `src=FOLDER`: a cache in a folder, which is an OCI layout (OCI image specification, "Image Layout"), so
 //! that tools for registries can copy it. Unaware of what blobs hold.
 //!
-//! Files appear whole: written beside their place, then renamed. What the cache of this tag had before and nothing names any more is
-//! removed, and so is what a killed writer left; what others put there stays. Writers take turns by a lock on `oci-layout`.
+//! Files appear whole: written beside their place, then renamed, through no symbolic link ([`folder`]). What the cache of this tag had
+//! before and nothing names any more is removed, and so is what a killed writer left; what others put there stays. Writers take turns
+//! by a lock on `oci-layout`.
+
+mod folder;
 
 use super::{Kind, OpenBlob, Place, PlaceError, Turn, Use, format};
 use crate::export::{Attributes, ExportError};
 use crate::remote::Remote;
+use folder::{BLOBS, Folder};
 use kiln_oci::media_type::OCI_MANIFEST;
 use kiln_oci::{Descriptor, Digest, Index};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,8 +33,7 @@ pub(super) const KIND: Kind = Kind {
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const MARK: &str = "oci-layout";
 const MARK_TEXT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
-/// What files are called while they are written.
-const TEMPORARY: &str = ".kiln-cache";
+const INDEX: &str = "index.json";
 /// Lists blobs that were written and are in no manifest yet, one hexadecimal digest a line.
 const UNPUBLISHED: &str = ".kiln-unpublished";
 /// After this time a person is told what a build waits for.
@@ -76,7 +78,7 @@ impl Layout {
     }
 
     fn index(&self) -> Result<Index, PlaceError> {
-        let path = self.folder.join("index.json");
+        let path = self.folder.join(INDEX);
         match read(&path) {
             Ok(bytes) => {
                 Index::parse(&bytes).map_err(|error| PlaceError::Malformed(error.to_string()))
@@ -93,8 +95,16 @@ impl Layout {
         }
     }
 
+    fn inside(&self) -> Folder<'_> {
+        Folder(&self.folder)
+    }
+
     fn blob(&self, digest: &Digest) -> PathBuf {
-        self.folder.join("blobs/sha256").join(digest.hex())
+        self.folder.join(BLOBS).join(digest.hex())
+    }
+
+    fn remove_blob(&self, digest: &Digest) -> Result<(), PlaceError> {
+        self.inside().remove(BLOBS, &digest.hex())
     }
 
     fn checked(&self, digest: &Digest) -> Result<Vec<u8>, PlaceError> {
@@ -108,22 +118,14 @@ impl Layout {
 
     /// Removes what a writer left behind that was killed: beginnings of files, and blobs that it gave no name.
     fn sweep(&self, named: &BTreeSet<Digest>) -> Result<(), PlaceError> {
-        for folder in [self.folder.clone(), self.folder.join("blobs/sha256")] {
-            let entries = fs::read_dir(&folder).map_err(PlaceError::io("read", &folder))?;
-            for entry in entries.flatten() {
-                let name = entry.file_name();
-                if name.to_string_lossy().starts_with(TEMPORARY) {
-                    remove(&entry.path())?;
-                }
-            }
-        }
+        self.inside().sweep()?;
         let list = self.folder.join(UNPUBLISHED);
         let text = fs::read_to_string(&list).unwrap_or_default();
         let written = text.lines().filter_map(|line| Digest::from_hex(line).ok());
         for digest in written.filter(|digest| !named.contains(digest)) {
-            remove(&self.blob(&digest))?;
+            self.remove_blob(&digest)?;
         }
-        remove(&list)
+        self.inside().remove("", UNPUBLISHED)
     }
 
     /// Every digest that the index and what it names need.
@@ -149,7 +151,7 @@ impl Layout {
             };
             let digests = blobs.into_iter().map(|blob| blob.digest).chain(own);
             for digest in digests.filter(|digest| !named.contains(digest)) {
-                remove(&self.blob(&digest))?;
+                self.remove_blob(&digest)?;
             }
         }
         Ok(())
@@ -195,12 +197,12 @@ impl Place for Layout {
 
     /// Makes the folder a layout, if it is none, and waits until no other process writes it.
     fn turn(&self, ways: &Remote) -> Result<Option<Turn>, PlaceError> {
-        let (blobs, mark) = (self.folder.join("blobs/sha256"), self.folder.join(MARK));
-        fs::create_dir_all(&blobs).map_err(PlaceError::io("make", blobs))?;
+        let (inside, mark) = (self.inside(), self.folder.join(MARK));
+        inside.make(&[MARK, INDEX, UNPUBLISHED])?;
         if mark.symlink_metadata().is_err() {
-            write(&mark, &mut &*MARK_TEXT, false)?;
+            inside.write("", MARK, &mut &*MARK_TEXT, false)?;
         }
-        let opened = open(&mark).map_err(PlaceError::io("open", &mark))?;
+        let opened = inside.file(MARK)?;
         let begun = Instant::now();
         let mut is_told = false;
         while let Err(error) = flock(&opened, FlockOperation::NonBlockingLockExclusive) {
@@ -267,13 +269,10 @@ impl Place for Layout {
     }
 
     fn send(&self, _: &Remote, blob: &Descriptor, open: OpenBlob<'_>) -> Result<(), PlaceError> {
-        let path = self.blob(&blob.digest);
         let mut bytes = open().map_err(PlaceError::io("read", "a layer of the store"))?;
-        let list = self.folder.join(UNPUBLISHED);
-        let opened = File::options().create(true).append(true).open(&list);
-        let noted = opened.and_then(|mut list| writeln!(list, "{}", blob.digest.hex()));
-        noted.map_err(PlaceError::io("write", list))?;
-        write(&path, &mut bytes, false)
+        let name = blob.digest.hex();
+        self.inside().append(UNPUBLISHED, &name)?;
+        self.inside().write(BLOBS, &name, &mut bytes, false)
     }
 
     fn publish(&self, ways: &Remote, manifest: &[u8]) -> Result<(), PlaceError> {
@@ -291,11 +290,8 @@ impl Place for Layout {
             .partition(|entry| self.is_meant(entry));
         kept.push(entry);
         index.manifests = kept;
-        write(
-            &self.folder.join("index.json"),
-            &mut &*index.to_bytes(),
-            true,
-        )?;
+        self.inside()
+            .write("", INDEX, &mut &*index.to_bytes(), true)?;
         let named = self.named(&index);
         self.clean(&replaced, &named)?;
         self.sweep(&named)
@@ -312,36 +308,9 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn remove(path: &Path) -> Result<(), PlaceError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(PlaceError::io("remove", path)(error))
-        }
-        _ => Ok(()),
-    }
-}
-
 fn open(path: &Path) -> io::Result<File> {
     if !path.metadata()?.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
     File::open(path)
-}
-
-/// Beside the target, then renamed: whoever reads the name sees the whole or what was there before.
-fn write(path: &Path, bytes: &mut dyn Read, durably: bool) -> Result<(), PlaceError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let temporary = tempfile::Builder::new()
-        .prefix(TEMPORARY)
-        .permissions(Permissions::from_mode(0o644))
-        .tempfile_in(folder);
-    let mut temporary = temporary.map_err(PlaceError::io("make a file in", folder))?;
-    io::copy(bytes, &mut temporary).map_err(PlaceError::io("write", path))?;
-    if durably {
-        let synced = temporary.as_file().sync_all();
-        synced.map_err(PlaceError::io("sync", path))?;
-    }
-    let persisted = temporary.persist(path);
-    persisted.map_err(|error| PlaceError::io("write", path)(error.error))?;
-    Ok(())
 }

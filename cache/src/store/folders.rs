@@ -1,0 +1,52 @@
+//! The folders of a store are its own: kiln writes and deletes in them, and whoever else could put a symbolic link into a store (one
+//! that was restored from somewhere, for instance) would choose where. The few on top are looked at when the store is opened, those
+//! below them when something gets a name in them or loses one. Unaware of what they hold.
+
+use std::io;
+use std::path::Path;
+
+use crate::StoreError;
+
+/// What stands on top of a store beside [`super::open::FOLDERS`].
+const FILES: [&str; 6] = [
+    "blobs",
+    "version",
+    "version.new",
+    "kiln.db",
+    "kiln.db-wal",
+    "kiln.db-shm",
+];
+
+/// Refuses a store of which a part is a link.
+pub(super) fn check(root: &Path) -> Result<(), StoreError> {
+    for name in FILES.iter().chain(&super::open::FOLDERS) {
+        let path = root.join(name);
+        if is_link(&path) {
+            return Err(StoreError::Link { path });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to change names in a folder that is reached by a link.
+///
+/// # Errors
+/// It is one.
+pub(crate) fn check_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if is_link(folder) => {
+            let text = format!(
+                "{} is a symbolic link, and kiln writes and deletes through none in a store",
+                folder.display()
+            );
+            Err(io::Error::other(text))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a link stands there.
+pub(crate) fn is_link(path: &Path) -> bool {
+    path.symlink_metadata()
+        .is_ok_and(|found| found.is_symlink())
+}
