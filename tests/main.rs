@@ -32,6 +32,7 @@ mod cache;
 mod cache_damage;
 mod cache_places;
 mod checks;
+mod claims;
 mod contexts;
 mod copy;
 mod credentials;

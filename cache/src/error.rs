@@ -111,6 +111,12 @@ pub enum StoreError {
         /// Why.
         source: crate::lazy::BringError,
     },
+    /// A layer that came holds other files than the record of a shared cache says.
+    #[error("{digest} holds other files than a shared cache said")]
+    Disproved {
+        /// The layer.
+        digest: Digest,
+    },
     /// The work was cancelled while another process did it.
     #[error("stopped")]
     Stopped,

@@ -189,10 +189,10 @@ impl Rows {
         let held = read_held(connection)?;
         rows.images = read_images(connection, &held)?;
         rows.indexes = read_indexes(connection, &held)?;
-        // what a shared cache offers can be had as a tar
+        // what is bound to images can be had as a tar
         let mut origins = connection.prepare(
             "SELECT digest FROM origins WHERE digest = there UNION \
-             SELECT diff_id FROM offered JOIN origins ON digest = blob AND there = blob",
+             SELECT diff_id FROM offered WHERE cache = ''",
         )?;
         rows.fetchable = origins
             .query_map([], |row| digest(row, 0))?

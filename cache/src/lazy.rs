@@ -64,8 +64,8 @@ impl Store {
     #[must_use]
     pub fn with_source(&self, source: Arc<dyn BlobSource>) -> Self {
         Self {
-            inner: self.inner.clone(),
             source: Some(source),
+            ..self.clone()
         }
     }
 
@@ -73,8 +73,8 @@ impl Store {
     #[must_use]
     pub fn without_source(&self) -> Self {
         Self {
-            inner: self.inner.clone(),
             source: None,
+            ..self.clone()
         }
     }
 }

@@ -89,7 +89,7 @@ pub use lazy::{BlobSource, RemoteBlob};
 pub use memo::MemoBundle;
 pub use prune::{PruneOptions, PruneReport};
 pub use record::Record;
-pub use shared::{SharedCache, SharedLayer, SharedMemo};
+pub use shared::{Caches, SharedCache, SharedLayer, SharedMemo};
 pub use store::{KeyLock, OpenOptions, Store};
 pub use threads::{beside, on_threads};
 pub use tree::{Tree, tree_digest};

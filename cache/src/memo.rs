@@ -1,11 +1,12 @@
 //! Memos: the whole outcome of a build under one key, so that a build that changed nothing is one look-up.
 //!
-//! Stored as JSON in the table `memos`, because bundles travel to other machines later.
+//! Stored as JSON in the table `memos`, because bundles travel to other machines. A memo of this store names an image that this store
+//! assembled; it counts only for builds that name the caches that the image rests on ([`crate::shared`]).
 
 use kiln_oci::Digest;
-use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize};
 
+use crate::shared::Caches;
 use crate::store::used::Thing;
 use crate::{Store, StoreError};
 
@@ -16,12 +17,15 @@ pub struct MemoBundle {
     pub manifest: Digest,
     /// The image's config: its id. Of an index, that of the first image.
     pub config: Digest,
-    /// Keys of the records that the build used, in the order of its operations.
+    /// Keys of the records that the build used, in an order that whoever makes the key of the memo knows too.
     pub records: Vec<Digest>,
     /// Name of the scope, such as a branch, under which caches share it.
     pub scope: String,
     /// Seconds since 1970.
     pub created: i64,
+    /// The shared caches that it rests on, as [`crate::Record::caches`].
+    #[serde(skip)]
+    pub caches: Caches,
 }
 
 impl Store {
@@ -30,27 +34,28 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub fn memo_get(&self, key: &Digest) -> Result<Option<MemoBundle>, StoreError> {
-        let query = "SELECT bundle FROM memos WHERE key = ?1";
-        let text: Option<String> = self.database().read(|connection| {
-            connection
-                .prepare_cached(query)?
-                .query_row([key.as_bytes()], |row| row.get(0))
-                .optional()
+        let query = "SELECT bundle, caches FROM memos WHERE key = ?1";
+        let mut found: Vec<(String, Caches)> = self.database().read(|connection| {
+            let mut statement = connection.prepare_cached(query)?;
+            let rows =
+                statement.query_map([key.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect()
         })?;
-        // one that cannot be read was written by another version: a miss
-        let Some(bundle) = text.and_then(|text| serde_json::from_str::<MemoBundle>(&text).ok())
-        else {
-            return Ok(None);
-        };
-        if !self.pin_whole(&bundle.manifest)? {
-            return Ok(None);
+        found.retain(|(_, caches)| self.counts(caches));
+        found.sort_by_cached_key(|(_, caches)| self.rank(caches));
+        for (text, caches) in found {
+            // one that cannot be read was written by another version: a miss
+            let Ok(bundle) = serde_json::from_str::<MemoBundle>(&text) else {
+                continue;
+            };
+            if self.pin_whole(&bundle.manifest)? {
+                self.touch(Thing::Memo, key);
+                let records = bundle.records.iter();
+                records.for_each(|record| self.touch(Thing::Record, record));
+                return Ok(Some(MemoBundle { caches, ..bundle }));
+            }
         }
-        self.touch(Thing::Memo, key);
-        bundle
-            .records
-            .iter()
-            .for_each(|record| self.touch(Thing::Record, record));
-        Ok(Some(bundle))
+        Ok(None)
     }
 
     /// Writes a memo.
@@ -62,9 +67,9 @@ impl Store {
         let text = serde_json::to_string(bundle).map_err(|_| StoreError::Damaged {
             what: "a memo".to_owned(),
         })?;
-        let replace =
-            "INSERT OR REPLACE INTO memos (key, manifest, bundle, used) VALUES (?1, ?2, ?3, ?4)";
-        let row = (key.as_bytes(), bundle.manifest.as_bytes(), text, self.now());
+        let replace = "INSERT OR REPLACE INTO memos (key, caches, manifest, bundle, used) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let manifest = bundle.manifest.as_bytes();
+        let row = (key.as_bytes(), &bundle.caches, manifest, text, self.now());
         self.database()
             .read(|connection| connection.prepare_cached(replace)?.execute(row).map(drop))
     }

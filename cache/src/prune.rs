@@ -315,7 +315,7 @@ impl Prune<'_> {
         let origins = "DELETE FROM origins WHERE digest NOT IN (SELECT blob FROM image_layers UNION SELECT config FROM images \
                        UNION SELECT manifest FROM images UNION SELECT manifest FROM tags UNION SELECT digest FROM indexes \
                        UNION SELECT child FROM index_children UNION SELECT digest FROM forms UNION SELECT blob FROM offered)";
-        let offered = "DELETE FROM offered WHERE diff_id NOT IN (SELECT diff_id FROM image_layers)";
+        let offered = "DELETE FROM offered WHERE cache <> '' OR diff_id NOT IN (SELECT diff_id FROM image_layers)";
         let forms = "DELETE FROM forms WHERE diff_id NOT IN (SELECT diff_id FROM layers)";
         let failed = |source| self.store.database().failed(source);
         self.transaction.execute(fetched, []).map_err(failed)?;

@@ -1,11 +1,13 @@
 //! Records: key -> result of one operation.
 //!
-//! A record is found by its key only while its layer is in the store, or offered by a shared cache. Unaware of how keys are made.
+//! A record is found by its key only while its layer is in the store, or offered by a shared cache, and only by a build that names all
+//! caches that it rests on ([`crate::shared`]). Unaware of how keys are made.
 
 use kiln_oci::Digest;
-use rusqlite::{OptionalExtension, Row, Transaction, params_from_iter};
+use rusqlite::{Row, Transaction, params_from_iter};
 use serde::{Deserialize, Serialize};
 
+use crate::shared::Caches;
 use crate::store::database::{digest, optional_digest, signed, unsigned};
 use crate::store::used::Thing;
 use crate::{Store, StoreError};
@@ -33,29 +35,35 @@ pub struct Record {
     pub dockerfile_line: u32,
     /// What a person reads: `RUN make`.
     pub title: String,
+    /// The shared caches that it rests on: one said it, or the operation read what one had said. They mean nothing elsewhere.
+    #[serde(skip)]
+    pub caches: Caches,
 }
 
-const COLUMNS: &str = "key, definition, inputs, diff_id, tree, created, cost_ms, line, title, made";
+const COLUMNS: &str = "key, definition, inputs, records.diff_id, records.tree, created, records.cost_ms, line, title, made, caches";
+
+/// What a layer holds is known since it is here; a record that says something else never counts.
+const NOT_REFUTED: &str = "FROM records LEFT JOIN layers ON layers.diff_id = records.diff_id \
+                           WHERE (layers.tree IS NULL OR layers.tree = records.tree)";
 
 impl Store {
-    /// The result of a key, pinned; a record whose layer is gone is a miss.
+    /// The result of a key, pinned; a record whose layer is gone is a miss. What this store made itself comes before what caches say,
+    /// and those in the order in which the build names them.
     ///
     /// # Errors
     /// The database fails.
     pub fn lookup(&self, key: &Digest) -> Result<Option<Record>, StoreError> {
-        let query = format!("SELECT {COLUMNS} FROM records WHERE key = ?1");
-        let row = self.database().read(|connection| {
-            let mut statement = connection.prepare_cached(&query)?;
-            statement.query_row([key.as_bytes()], from_row).optional()
-        })?;
-        let Some(record) = row else {
-            return Ok(None);
-        };
-        if !self.holds(&record)? {
-            return Ok(None);
+        let query = format!("SELECT {COLUMNS} {NOT_REFUTED} AND key = ?1");
+        let mut found = self.select(&query, &[key])?;
+        found.sort_by_cached_key(|record| self.rank(&record.caches));
+        for record in found {
+            if self.holds(&record)? {
+                self.believe(&record)?;
+                self.touch(Thing::Record, key);
+                return Ok(Some(record));
+            }
         }
-        self.touch(Thing::Record, key);
-        Ok(Some(record))
+        Ok(None)
     }
 
     /// Whether the record's layer is here, and from now on stays, or is offered by a place that can be reached.
@@ -69,7 +77,7 @@ impl Store {
         Ok(self.verify_blob(&diff_id)? || self.is_offered(&diff_id)?)
     }
 
-    /// Writes a record; one with the same key is replaced.
+    /// Writes a record; one with the same key that rests on the same caches is replaced.
     ///
     /// # Errors
     /// The database fails.
@@ -98,53 +106,32 @@ impl Store {
         })
     }
 
-    /// Whether any record has this definition: if not, no key of it can hit.
+    /// Whether any record that counts has this definition: if not, no key of it can hit.
     ///
     /// # Errors
     /// The database fails.
     pub fn has_definition(&self, definition: &Digest) -> Result<bool, StoreError> {
-        let query = "SELECT EXISTS (SELECT 1 FROM records WHERE definition = ?1)";
-        self.database().read(|connection| {
-            connection
-                .prepare_cached(query)?
-                .query_row([definition.as_bytes()], |row| row.get(0))
-        })
+        let query = "SELECT DISTINCT caches FROM records WHERE definition = ?1";
+        let caches: Vec<Caches> = self.database().read(|connection| {
+            let mut statement = connection.prepare_cached(query)?;
+            let rows = statement.query_map([definition.as_bytes()], |row| row.get(0))?;
+            rows.collect()
+        })?;
+        Ok(caches.iter().any(|caches| self.counts(caches)))
     }
 
-    /// The layer of an earlier result of the same operation with the same tree, still in the store: the new one can be dropped.
-    /// The earliest, by time and then by key.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn result_with_tree(
-        &self,
-        definition: &Digest,
-        tree: &Digest,
-    ) -> Result<Option<Digest>, StoreError> {
-        let query = format!(
-            "SELECT {COLUMNS} FROM records WHERE definition = ?1 AND tree = ?2 AND diff_id IS NOT NULL ORDER BY created, key"
-        );
-        for record in self.select(&query, &[definition, tree])? {
-            if self.holds(&record)? {
-                return Ok(record.diff_id);
-            }
-        }
-        Ok(None)
-    }
-
-    /// All records of an operation, the latest first: why did it miss?
+    /// All records of an operation that count, the latest first: why did it miss?
     ///
     /// # Errors
     /// The database fails.
     pub fn records_of_definition(&self, definition: &Digest) -> Result<Vec<Record>, StoreError> {
-        self.select(
-            &format!(
-                "SELECT {COLUMNS} FROM records WHERE definition = ?1 ORDER BY created DESC, key"
-            ),
-            &[definition],
-        )
+        let query = format!(
+            "SELECT {COLUMNS} {NOT_REFUTED} AND definition = ?1 ORDER BY created DESC, key, caches"
+        );
+        self.select(&query, &[definition])
     }
 
+    /// Those that count.
     fn select(&self, query: &str, digests: &[&Digest]) -> Result<Vec<Record>, StoreError> {
         self.database().read(|connection| {
             let mut statement = connection.prepare_cached(query)?;
@@ -152,7 +139,11 @@ impl Store {
                 params_from_iter(digests.iter().map(|digest| *digest.as_bytes())),
                 from_row,
             )?;
-            rows.collect()
+            let counts = |row: &rusqlite::Result<Record>| {
+                row.as_ref()
+                    .map_or(true, |record| self.counts(&record.caches))
+            };
+            rows.filter(counts).collect()
         })
     }
 }
@@ -163,9 +154,8 @@ fn insert(
     inputs: &str,
     now: i64,
 ) -> rusqlite::Result<()> {
-    let replace = format!(
-        "INSERT OR REPLACE INTO records ({COLUMNS}, used) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
-    );
+    let replace = "INSERT OR REPLACE INTO records (key, definition, inputs, diff_id, tree, created, cost_ms, line, title, made, caches, \
+                   used) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
     let cost = signed(record.cost_ms);
     let row = (
         record.key.as_bytes(),
@@ -178,10 +168,12 @@ fn insert(
         record.dockerfile_line,
         &record.title,
         record.made,
+        &record.caches,
         now,
     );
-    transaction.prepare_cached(&replace)?.execute(row)?;
-    if let Some(diff_id) = record.diff_id {
+    transaction.prepare_cached(replace)?.execute(row)?;
+    // what others say that it cost them decides nothing
+    if let Some(diff_id) = record.diff_id.filter(|_| record.caches.is_empty()) {
         let update = "UPDATE layers SET cost_ms = max(cost_ms, ?1) WHERE diff_id = ?2";
         transaction
             .prepare_cached(update)?
@@ -206,5 +198,6 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Record> {
         dockerfile_line: row.get(7)?,
         title: row.get(8)?,
         made: row.get(9)?,
+        caches: row.get(10)?,
     })
 }

@@ -1,19 +1,38 @@
 //! Results that travel between machines: a [`SharedCache`] holds the records of a build, and says which blobs hold their layers. A
-//! store that is offered one finds those results as its own; the layers come when something needs them ([`crate::lazy`]).
+//! store that is offered one finds those results while a build names that cache; the layers come when something needs them
+//! ([`crate::lazy`]).
 //!
 //! Unaware of where caches are kept and how their bytes come. A place is a text that a [`BlobSource`](crate::BlobSource) understands:
-//! `registry/path`, or what the engine calls a folder.
+//! `registry/path`, or what the engine calls a folder. A cache has a name of its own, since one place may hold several.
+//!
+//! # Claims are not facts
+//!
+//! Whoever can write to a cache can write anything into it, so all that it says is a claim ([`Caches`] of records and memos, the
+//! column `cache` of `offered`), and counts only for a build that names the cache. What is executed on top of a claimed layer rests on the
+//! cache as well. What this store makes of nothing but its own is a fact, beside the claim. What can be checked when:
+//!
+//! - **when the cache is read**: a result without a layer is one without files; a layer is described by the same cache; one that the store
+//!   has holds the files that the record says. A record that fails is not taken.
+//! - **when a layer comes** ([`claims`]): its tar has the digest that names it, and the size and the files that were claimed. Every file
+//!   of a layer is read through its index, which this store makes then, so no step runs on, or copies from, what was not checked. A
+//!   record that fails is dropped, and the build begins again without it.
+//! - **never**: that the step would make these files here. Who names a cache trusts it for that, in this build.
 //!
 //! # Format
 //!
 //! JSON: `version`, `keys` ([`KEY_VERSION`](crate::KEY_VERSION)), `layers`, `records`, `memos`. A cache of other versions holds
 //! nothing that could be found, and counts as empty. Documents of images are texts, because their bytes decide about their digests.
 
+mod caches;
+mod claims;
 mod gather;
 mod offer;
 #[cfg(test)]
 mod tests;
 
+pub use caches::Caches;
+pub(crate) use claims::Believed;
+pub use claims::Loss;
 pub use offer::{Offer, Offered};
 
 use std::collections::BTreeSet;
@@ -59,11 +78,13 @@ pub struct SharedLayer {
 pub struct SharedMemo {
     /// That digest.
     pub key: Digest,
-    /// The outcome.
+    /// The outcome. A build elsewhere takes from it which results its steps had, and makes the image itself.
     pub bundle: MemoBundle,
-    /// Manifest and config of each image.
+    /// Manifest and config of each image, for people and tools that look into a cache; a build believes nothing of them.
+    #[serde(default)]
     pub images: Vec<(String, String)>,
-    /// The index of the images, where the outcome is one.
+    /// The index of the images, where the outcome is one; as they.
+    #[serde(default)]
     pub index: Option<String>,
 }
 

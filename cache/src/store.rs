@@ -15,7 +15,7 @@ mod tests;
 mod trash;
 pub(crate) mod used;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +23,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use kiln_oci::Digest;
 
+use crate::shared::{Believed, Loss};
 use crate::store::database::Database;
 use crate::store::lease::Lease;
 use crate::store::used::Used;
@@ -55,6 +56,8 @@ pub struct Store {
     pub(crate) inner: Arc<Inner>,
     /// Where blobs come from that are not here.
     pub(crate) source: Option<Arc<dyn BlobSource>>,
+    /// The shared caches that the build names.
+    pub(crate) named: Arc<[String]>,
 }
 
 /// What all clones share. Dropping the last one ends the process's lease.
@@ -68,9 +71,11 @@ pub(crate) struct Inner {
     pub(crate) indexes: Mutex<HashMap<Digest, Arc<LayerIndex>>>,
     pub(crate) used: Mutex<Used>,
     /// Layers that were to be brought and did not come.
-    pub(crate) lost: Mutex<BTreeSet<Digest>>,
+    pub(crate) lost: Mutex<BTreeMap<Digest, Loss>>,
     /// Those of them that caches had offered.
     pub(crate) forgotten: Mutex<BTreeSet<Digest>>,
+    /// What caches said of layers that were not here when a build counted on it.
+    pub(crate) believed: Mutex<Believed>,
 }
 
 impl Store {
@@ -93,10 +98,12 @@ impl Store {
             used: Mutex::default(),
             lost: Mutex::default(),
             forgotten: Mutex::default(),
+            believed: Mutex::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
             source: None,
+            named: Arc::default(),
         })
     }
 

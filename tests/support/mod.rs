@@ -11,6 +11,7 @@ pub mod http;
 pub mod image;
 pub mod machines;
 pub mod mode;
+pub mod poison;
 pub mod power;
 pub mod process;
 pub mod processes;

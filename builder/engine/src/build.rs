@@ -5,11 +5,11 @@ use crate::annotations;
 use crate::assemble::{assemble, without_history};
 use crate::confine::confine;
 use crate::event::{EVENT_VERSION, EventKind};
-use crate::execute::execute;
+use crate::execute::{Executed, execute};
 use crate::export::BuildResult;
 use crate::failure::BuildError;
 use crate::index;
-use crate::memo;
+use crate::memo::{self, Recalled};
 use crate::options::BuildOptions;
 use crate::plan::{self, Plan, announce};
 use crate::session::Session;
@@ -17,7 +17,7 @@ use crate::shared;
 use crate::source::epoch;
 use crate::squash::{Squash, squash};
 use crate::stages;
-use kiln_cache::{KeyLock, MemoBundle, StoreError};
+use kiln_cache::{Caches, KeyLock, MemoBundle, StoreError};
 use kiln_oci::media_type::{OCI_INDEX, OCI_LAYER, OCI_MANIFEST};
 use kiln_oci::{Descriptor, Digest, ImageConfig, Reference};
 use kiln_sandbox::Cgroup;
@@ -71,11 +71,11 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
         // what a shared cache promised and does not have costs another attempt, without it
         let lost = shared::forget_lost(session);
         match outcome {
-            Err(_) if !lost.is_empty() => session.cancel.begin_again(),
+            Err(_) if lost => session.cancel.begin_again(),
             Err(error) => return Err(error),
             Ok((built, bundle)) => {
                 let key = memo::key(options, &plan);
-                shared::export(session, &options.cache_to, key, &bundle)?;
+                shared::export(session, options, key, &bundle)?;
                 return Ok(built);
             }
         }
@@ -89,9 +89,12 @@ fn attempt(
     plan: &Plan,
     cgroup: Option<&Cgroup>,
 ) -> Result<(Built, MemoBundle), BuildError> {
-    let (bundle, turn) = match memo::recall(session, options, plan)? {
-        Some(bundle) => (bundle, None),
-        None => make(session, options, plan, cgroup.cloned())?,
+    let (bundle, turn) = match recall(session, options, plan)? {
+        Some(made) => made,
+        None => {
+            let executed = execute(session, options, plan, cgroup.cloned())?;
+            make(session, options, plan, executed)?
+        }
     };
     let manifest = bundle.manifest;
     if session.cancel.requested() {
@@ -191,14 +194,44 @@ fn export(
 /// What was built, and with `--manifest` the right to name it.
 type Made = (MemoBundle, Option<KeyLock>);
 
+/// The whole build without executing anything. A shared cache that says what it cannot give is no reason to fail.
+fn recall(
+    session: &Session,
+    options: &BuildOptions,
+    plan: &Plan,
+) -> Result<Option<Made>, BuildError> {
+    let outcomes = match memo::recall(session, options, plan)? {
+        Recalled::Image(bundle) => return Ok(Some((bundle, None))),
+        Recalled::Claims(outcomes) => outcomes,
+    };
+    for outcome in outcomes {
+        let Some(results) = memo::results(session, plan, outcome)? else {
+            continue;
+        };
+        match make(session, options, plan, results) {
+            Ok(made) => {
+                memo::cached_steps(session, plan);
+                return Ok(Some(made));
+            }
+            Err(error) => {
+                shared::forget_lost(session);
+                let causes = crate::chain_of_causes(&error);
+                tracing::debug!("the outcome in the cache is not used: {causes}");
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Makes the image of what the steps gave.
 fn make(
     session: &Session,
     options: &BuildOptions,
     plan: &Plan,
-    cgroup: Option<Cgroup>,
+    executed: Executed,
 ) -> Result<Made, BuildError> {
-    let results = execute(session, options, plan, cgroup)?;
-    let now = session.host.seconds();
+    let results = executed.results;
+    let now = executed.now.unwrap_or_else(|| session.host.seconds());
     let describe = |layer: &Digest| match plan.described.get(layer) {
         Some(described) => Ok(described.clone()),
         None => {
@@ -236,16 +269,14 @@ fn make(
     }
     let turn = index::turn(session, options.manifest.as_ref())?;
     let (manifest, config) = result(session, options, images)?;
-    let records = results
-        .values()
-        .filter_map(|done| done.step.as_ref().map(|step| step.key))
-        .collect();
+    let rested_on = results.values().map(|done| &done.stack.caches);
     let bundle = MemoBundle {
         manifest,
         config,
-        records,
+        records: executed.records,
         scope: String::new(),
         created: now,
+        caches: rested_on.fold(Caches::default(), Caches::with),
     };
     shared::secure(session, &manifest)?;
     if let Some(key) = memo::key(options, plan) {

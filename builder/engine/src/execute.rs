@@ -63,6 +63,17 @@ pub struct Key {
 /// The results of all steps, by node.
 pub type Results = BTreeMap<usize, Arc<Done>>;
 
+/// What came of a plan.
+#[derive(Debug)]
+pub struct Executed {
+    /// The results of all steps, by node; of one that was recalled, of those at least that the images are made of.
+    pub results: Results,
+    /// The keys of all steps, in the order of [`Plan::steps_by_origin`].
+    pub records: Vec<Digest>,
+    /// When it was made, if that was before.
+    pub now: Option<i64>,
+}
+
 /// Executes the plan.
 ///
 /// # Errors
@@ -72,7 +83,7 @@ pub fn execute(
     options: &BuildOptions,
     plan: &Plan,
     cgroup: Option<Cgroup>,
-) -> Result<Results, BuildError> {
+) -> Result<Executed, BuildError> {
     let mut execution = Execution::new(session, options, plan);
     execution.cgroup = cgroup;
     execution.readers = ahead::readers(&execution)?;
@@ -100,7 +111,15 @@ pub fn execute(
     );
     match result {
         Ok(()) if cancel.requested() => Err(BuildError::Cancelled),
-        Ok(()) => Ok(execution.results()),
+        Ok(()) => {
+            let results = execution.results();
+            let key = |step: NodeId| Some(results.get(&step.0)?.step.as_ref()?.key);
+            Ok(Executed {
+                records: plan.steps_by_origin().into_iter().filter_map(key).collect(),
+                results,
+                now: None,
+            })
+        }
         Err(Stopped) => {
             let failure = execution.failure.into_inner();
             let failure = failure.unwrap_or_else(PoisonError::into_inner);

@@ -1,17 +1,33 @@
-//! The whole build as one look-up: its key, and its outcome from this store or from a shared cache. Unaware of how a build is
-//! executed.
+//! The whole build as one look-up: its key, and its outcome from this store or from a shared cache. Of what a cache says only the
+//! results of the steps are taken: the image is assembled from them and from the Dockerfile, as if the steps had been looked up one by
+//! one. Unaware of how a build is executed.
 
 use crate::event::{EventKind, Outcome};
+use crate::execute::Executed;
 use crate::failure::BuildError;
 use crate::options::BuildOptions;
+use crate::output::{Done, Output, StepResult};
 use crate::plan::{self, Plan};
 use crate::session::Session;
 use crate::shared;
-use kiln_cache::{KeyBuilder, MemoBundle};
+use crate::squash::Squash;
+use kiln_cache::{Caches, KeyBuilder, MemoBundle, StoreError};
 use kiln_oci::Digest;
+use kiln_parser::graph::{NodeId, Op};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What is known of an equal build.
+#[derive(Debug)]
+pub(crate) enum Recalled {
+    /// Its image, which this store has assembled.
+    Image(MemoBundle),
+    /// What shared caches say of it, the first that was named first; nothing, perhaps.
+    Claims(Vec<shared::Outcome>),
+}
 
 /// The outcome of an equal build, if everything may come from the cache. Caches of others are read only when this store does not
-/// know it, and once; what else they hold is known to the store from then on.
+/// know it, and once; what else they hold is known to this build from then on.
 ///
 /// # Errors
 /// The store fails.
@@ -19,24 +35,100 @@ pub(crate) fn recall(
     session: &Session,
     options: &BuildOptions,
     plan: &Plan,
-) -> Result<Option<MemoBundle>, BuildError> {
+) -> Result<Recalled, BuildError> {
     let is_wanted =
         !options.no_cache && options.no_cache_filter.is_empty() && options.cache_ttl.is_none();
     // a memo says nothing of stages
     let key = key(options, plan).filter(|_| is_wanted && !options.save_stages);
-    let mut found = match &key {
-        Some(key) => session.store.memo_get(key)?,
-        None => None,
-    };
+    if let Some(key) = &key
+        && let Some(bundle) = session.store.memo_get(key)?
+    {
+        cached_steps(session, plan);
+        return Ok(Recalled::Image(bundle));
+    }
     // an attempt before has read them
     let is_first = session.store.forgotten().is_empty();
-    if found.is_none() && is_first && !options.no_cache && !options.cache_from.is_empty() {
-        found = shared::import(session, &options.cache_from, key.as_ref())?;
+    if !is_first || options.no_cache || options.cache_from.is_empty() {
+        return Ok(Recalled::Claims(Vec::new()));
     }
-    if found.is_some() {
-        cached_steps(session, plan);
+    let mut outcomes = shared::import(session, &options.cache_from, key.as_ref())?;
+    outcomes.retain(|_| options.squash == Squash::Nothing);
+    Ok(Recalled::Claims(outcomes))
+}
+
+/// What the steps gave, as far as the images are made of it; `None` if that is not all there.
+///
+/// # Errors
+/// The store fails.
+pub(crate) fn results(
+    session: &Session,
+    plan: &Plan,
+    outcome: shared::Outcome,
+) -> Result<Option<Executed>, StoreError> {
+    let steps = plan.steps_by_origin();
+    let records = outcome.bundle.records;
+    if steps.len() != records.len() {
+        return Ok(None);
     }
-    Ok(found)
+    let keys = steps.iter().map(|step| step.0).zip(records.iter().copied());
+    let keys: BTreeMap<usize, Digest> = keys.collect();
+    let mut results: BTreeMap<usize, Arc<Done>> = BTreeMap::new();
+    for node in &plan.graph.nodes {
+        let number = node.id.0;
+        let below = below(&node.op).and_then(|below| results.get(&below.0));
+        let done = match (plan.sources.get(&number), below, keys.get(&number)) {
+            (Some(Output::Layers { done, .. }), _, _) => done.now(),
+            (None, Some(below), Some(key)) => {
+                claimed(session, plan, number, below, key, &outcome.caches)?
+            }
+            _ => None,
+        };
+        results.extend(done.map(|done| (number, done)));
+    }
+    let outputs = plan.targets.iter().map(|target| target.stage);
+    let mut outputs = outputs.map(|stage| plan.graph.stages[stage].output);
+    let is_whole = outputs.all(|output| results.contains_key(&output.0));
+    Ok(is_whole.then_some(Executed {
+        results,
+        records,
+        now: Some(outcome.bundle.created),
+    }))
+}
+
+/// What a cache says of one step: looked up as for any build that names the cache, and a result of the very instruction. That it is the
+/// result of this step, and not of another one with the same instruction, is said by the cache too.
+fn claimed(
+    session: &Session,
+    plan: &Plan,
+    node: usize,
+    below: &Done,
+    key: &Digest,
+    caches: &Caches,
+) -> Result<Option<Arc<Done>>, StoreError> {
+    let record = session.store.lookup(key)?;
+    let record = record.filter(|record| record.definition == plan.definitions[node]);
+    Ok(record.map(|record| {
+        let caches = record.caches.with(caches);
+        Arc::new(Done {
+            stack: below.stack.with(record.diff_id, record.tree, &caches),
+            step: Some(StepResult {
+                key: *key,
+                diff_id: record.diff_id,
+                created: record.created,
+                outcome: Outcome::Cached,
+            }),
+        })
+    }))
+}
+
+/// What a step's layer goes onto.
+fn below(op: &Op) -> Option<NodeId> {
+    match op {
+        Op::Run(run) => Some(run.base),
+        Op::Copy(copy) => Some(copy.base),
+        Op::MakeDirectory { base, .. } => Some(*base),
+        Op::Scratch | Op::Image { .. } | Op::Context { .. } => None,
+    }
 }
 
 /// Everything that decides about the image; none while something has to be fetched first, where labels tell of stages, and for an
@@ -79,7 +171,7 @@ pub(crate) fn key(options: &BuildOptions, plan: &Plan) -> Option<Digest> {
 }
 
 /// The memo answers for every step.
-fn cached_steps(session: &Session, plan: &Plan) {
+pub(crate) fn cached_steps(session: &Session, plan: &Plan) {
     for step in plan::steps(plan) {
         session.events.send(EventKind::Finished {
             step: step.step,

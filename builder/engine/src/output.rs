@@ -3,7 +3,7 @@
 
 use crate::event::Outcome;
 use crate::pending::Pending;
-use kiln_cache::{Chain, KeyBuilder, Upper};
+use kiln_cache::{Caches, Chain, KeyBuilder, Upper};
 use kiln_oci::Digest;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,8 @@ pub struct Stack {
     pub layers: Vec<Digest>,
     /// Digest of the content, for keys.
     pub content: Digest,
+    /// The shared caches that the files rest on; no part of any key.
+    pub caches: Caches,
 }
 
 impl Stack {
@@ -36,14 +38,19 @@ impl Stack {
         Stack {
             layers: diff_ids.to_vec(),
             content: key.finish().0,
+            caches: Caches::default(),
         }
     }
 
-    /// The same with a step's layer on top, or unchanged for a step that made none.
+    /// The same with a step's layer on top, or with the same files for a step that made none. `caches` are those that its result rests on.
     #[must_use]
-    pub fn with(&self, diff_id: Option<Digest>, tree: Digest) -> Self {
+    pub fn with(&self, diff_id: Option<Digest>, tree: Digest, caches: &Caches) -> Self {
+        let caches = self.caches.clone().with(caches);
         let Some(diff_id) = diff_id else {
-            return self.clone();
+            return Stack {
+                caches,
+                ..self.clone()
+            };
         };
         let mut layers = self.layers.clone();
         layers.push(diff_id);
@@ -51,7 +58,11 @@ impl Stack {
             .input("below", self.content)
             .input("tree", tree)
             .finish();
-        Stack { layers, content }
+        Stack {
+            layers,
+            content,
+            caches,
+        }
     }
 }
 
@@ -149,16 +160,22 @@ mod tests {
     #[test]
     fn content_follows_trees_of_steps_and_diff_ids_of_images() {
         let (a, b, tree) = (Digest::of(b"a"), Digest::of(b"b"), Digest::of(b"tree"));
-        let base = Stack::of_image(&[a]);
+        let (base, own) = (Stack::of_image(&[a]), Caches::default());
+        let content = |diff_id, tree| base.with(diff_id, tree, &own).content;
         assert_ne!(base.content, Stack::of_image(&[b]).content);
+        assert_eq!(content(Some(a), tree), content(Some(b), tree));
+        assert_ne!(content(Some(a), tree), content(Some(a), a));
+        assert_eq!(base.with(None, tree, &own), base);
+    }
+
+    #[test]
+    fn what_stands_on_a_claim_rests_on_its_cache() {
+        let (a, tree, cache) = (Digest::of(b"a"), Digest::of(b"tree"), Caches::one("cache"));
+        let claimed = Stack::of_image(&[a]).with(None, tree, &cache);
+        assert_eq!(claimed.content, Stack::of_image(&[a]).content);
         assert_eq!(
-            base.with(Some(a), tree).content,
-            base.with(Some(b), tree).content
+            claimed.with(Some(a), tree, &Caches::default()).caches,
+            cache
         );
-        assert_ne!(
-            base.with(Some(a), tree).content,
-            base.with(Some(a), a).content
-        );
-        assert_eq!(base.with(None, tree), base);
     }
 }

@@ -70,15 +70,26 @@ impl Plan {
         let is_known = wanted
             .flat_map(keys::remotes)
             .all(|remote| self.fetches.content(&remote).is_some());
-        let derived = || {
-            keys::derived(
-                &self.graph,
-                &self.definitions,
-                &self.contents,
-                &self.fetches,
-            )
-        };
-        is_known.then(|| derived()[node.0])
+        is_known.then(|| self.derived_by_now()[node.0])
+    }
+
+    fn derived_by_now(&self) -> Vec<Digest> {
+        keys::derived(
+            &self.graph,
+            &self.definitions,
+            &self.contents,
+            &self.fetches,
+        )
+    }
+
+    /// The wanted steps, sorted by what they are made from: the same for every Dockerfile that says the same in another order.
+    #[must_use]
+    pub fn steps_by_origin(&self) -> Vec<NodeId> {
+        let derived = self.derived_by_now();
+        let is_step = |node: &usize| self.wanted[*node] && !self.sources.contains_key(node);
+        let mut steps: Vec<usize> = (0..self.graph.nodes.len()).filter(is_step).collect();
+        steps.sort_by_key(|step| (derived[*step], *step));
+        steps.into_iter().map(NodeId).collect()
     }
 
     /// The folder behind a build context; none for anything else.

@@ -206,6 +206,7 @@ fn a_memo_lives_as_long_as_its_image() {
         records: vec![Digest::of(b"r")],
         scope: "main".to_owned(),
         created: 3,
+        caches: crate::Caches::default(),
     };
     let key = Digest::of(b"memo");
     store.memo_put(&key, &memo).unwrap();

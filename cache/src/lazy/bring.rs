@@ -41,9 +41,14 @@ impl Store {
     /// Brings in the layers of which the store has no tar, several at once.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] for a layer that nobody has; [`StoreError::Bring`] for one that does not come. The first of them in
-    /// the order given.
+    /// [`StoreError::Missing`] for a layer that nobody has; [`StoreError::Bring`] for one that does not come, the first of them in
+    /// the order given. [`StoreError::Disproved`] for one that came and is not what was said.
     pub fn bring_layers(&self, diff_ids: &[Digest]) -> Result<(), StoreError> {
+        self.bring_missing(diff_ids)?;
+        self.check_claims(diff_ids)
+    }
+
+    fn bring_missing(&self, diff_ids: &[Digest]) -> Result<(), StoreError> {
         self.pin(diff_ids)?;
         let mut missing: Vec<Digest> = Vec::new();
         for diff_id in diff_ids {

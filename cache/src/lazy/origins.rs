@@ -1,5 +1,7 @@
 //! Which repositories hold a blob or manifest, as far as this store has seen.
 
+use std::collections::BTreeSet;
+
 use kiln_oci::Digest;
 use rusqlite::OptionalExtension;
 
@@ -44,23 +46,30 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub fn origins(&self, of: &Digest) -> Result<Vec<(String, Digest)>, StoreError> {
-        let query = "SELECT repository, there FROM origins WHERE digest = ?1 ORDER BY repository";
-        self.database().read(|connection| {
+        let query = "SELECT repository, there FROM origins WHERE digest = ?1";
+        let mut found: BTreeSet<(String, Digest)> = self.database().read(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let rows =
                 statement.query_map([of.as_bytes()], |row| Ok((row.get(0)?, digest(row, 1)?)))?;
             rows.collect()
-        })
+        })?;
+        found.extend(
+            self.offered_as(of)?
+                .into_iter()
+                .map(|offer| (offer.place, *of)),
+        );
+        Ok(found.into_iter().collect())
     }
 
     /// A blob of an image that some repository holds under the same digest.
     pub(crate) fn remote_blob(&self, blob: &Digest) -> Result<Option<RemoteBlob>, StoreError> {
-        let query = "SELECT max(size) FROM (SELECT size FROM image_layers WHERE blob = ?1 \
-                     UNION ALL SELECT size FROM offered WHERE blob = ?1)";
+        let query = "SELECT max(size) FROM image_layers WHERE blob = ?1";
         let size: Option<i64> = self.database().read(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             statement.query_row([blob.as_bytes()], |row| row.get(0))
         })?;
+        let offered = self.offered_as(blob)?.into_iter().map(|offer| offer.size);
+        let size = offered.chain(size.map(unsigned)).max();
         let Some(size) = size else { return Ok(None) };
         let repositories: Vec<String> = self
             .origins(blob)?
@@ -70,7 +79,7 @@ impl Store {
             .collect();
         Ok((!repositories.is_empty()).then_some(RemoteBlob {
             digest: *blob,
-            size: unsigned(size),
+            size,
             repositories,
         }))
     }
@@ -103,25 +112,25 @@ impl Store {
     /// The blobs that hold a layer: as it came in, as images name it, as kiln compressed it.
     pub(crate) fn blobs_of_layer(&self, diff_id: &Digest) -> Result<Vec<Digest>, StoreError> {
         let query = "SELECT compressed FROM layers WHERE diff_id = ?1 AND compressed IS NOT NULL UNION \
-                     SELECT blob FROM image_layers WHERE diff_id = ?1 UNION SELECT digest FROM forms WHERE diff_id = ?1 \
-                     UNION SELECT blob FROM offered WHERE diff_id = ?1";
-        self.database().read(|connection| {
+                     SELECT blob FROM image_layers WHERE diff_id = ?1 UNION SELECT digest FROM forms WHERE diff_id = ?1";
+        let mut blobs: BTreeSet<Digest> = self.database().read(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let rows = statement.query_map([diff_id.as_bytes()], |row| digest(row, 0))?;
             rows.collect()
-        })
+        })?;
+        blobs.extend(self.offered_for(diff_id)?.iter().map(|offer| offer.blob));
+        Ok(blobs.into_iter().collect())
     }
 
     /// Whether images or shared caches name a digest as the diff ID of a layer.
     pub(crate) fn is_described_layer(&self, diff_id: &Digest) -> Result<bool, StoreError> {
-        let query = "SELECT 1 FROM image_layers WHERE diff_id = ?1 \
-                     UNION ALL SELECT 1 FROM offered WHERE diff_id = ?1 LIMIT 1";
+        let query = "SELECT 1 FROM image_layers WHERE diff_id = ?1 LIMIT 1";
         let found = self.database().read(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             statement
                 .query_row([diff_id.as_bytes()], |_| Ok(()))
                 .optional()
         })?;
-        Ok(found.is_some())
+        Ok(found.is_some() || !self.offered_for(diff_id)?.is_empty())
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use kiln_oci::{Descriptor, Digest, LayerCompression, Manifest};
+use kiln_oci::{Descriptor, Digest, LayerCompression};
 
-use super::{Mode, SharedCache, SharedLayer, SharedMemo};
+use super::{Caches, Mode, SharedCache, SharedLayer, SharedMemo};
 use crate::{ImageError, MemoBundle, Record, Store, StoreError};
 
 impl Store {
@@ -33,31 +33,6 @@ impl Store {
         Ok(records)
     }
 
-    /// Layers of the outcome that no step made, such as squashed ones: plain tars without any record.
-    ///
-    /// # Errors
-    /// The store lost the image.
-    pub fn layers_without_record(&self, bundle: &MemoBundle) -> Result<Vec<Digest>, ImageError> {
-        let query = "SELECT EXISTS (SELECT 1 FROM records WHERE diff_id = ?1)";
-        let has_record = |layer: &Digest| {
-            self.database().read(|connection| {
-                let mut statement = connection.prepare_cached(query)?;
-                statement.query_row([layer.as_bytes()], |row| row.get::<_, bool>(0))
-            })
-        };
-        let mut found = Vec::new();
-        for (_, image) in self.images_of(&bundle.manifest)? {
-            let image = self.image(&image)?;
-            let named = Manifest::parse(&image.manifest).map_or(Vec::new(), |found| found.layers);
-            for (layer, diff_id) in named.iter().zip(&image.diff_ids) {
-                if layer.digest == *diff_id && !has_record(diff_id)? {
-                    found.push(*diff_id);
-                }
-            }
-        }
-        Ok(found)
-    }
-
     /// The outcome with the documents of its images; `None` when one of them is no text.
     ///
     /// # Errors
@@ -82,7 +57,11 @@ impl Store {
         let index = self.index(&bundle.manifest)?.map(String::from_utf8);
         Ok(index.transpose().ok().map(|index| SharedMemo {
             key,
-            bundle: bundle.clone(),
+            // what it rests on here means nothing elsewhere
+            bundle: MemoBundle {
+                caches: Caches::default(),
+                ..bundle.clone()
+            },
             images,
             index,
         }))

@@ -1,18 +1,22 @@
-//! A store is offered results of others: records that it lacks become its own, their layers are described in the table `offered`.
-//! Unaware of networks: a layer is offered as long as the store's [`BlobSource`](crate::BlobSource) reaches a place that has it.
+//! A store is offered results of others: their records are kept as claims beside its own, their layers are described in the table
+//! `offered`. Unaware of networks: a layer is offered as long as the store's [`BlobSource`](crate::BlobSource) reaches a place that has
+//! it.
+//!
+//! What a cache offers counts for builds that name the cache. A blob that an image of this store needs is bound to the store: the image
+//! was made by a build that named the cache, and later commands need not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 
 use kiln_oci::Digest;
 use rusqlite::{OptionalExtension, Transaction};
 
-use super::{SharedCache, SharedLayer, SharedMemo};
+use super::{Caches, Loss, SharedCache, SharedLayer};
 use crate::store::database::{digest, optional_digest, signed, unsigned};
-use crate::{ImageError, Store, StoreError};
+use crate::{Record, Store, StoreError, Tree};
 
 /// A blob that a place offers for a layer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Offer {
     /// Who offers it.
     pub place: String,
@@ -20,7 +24,11 @@ pub struct Offer {
     pub blob: Digest,
     /// Its size in bytes.
     pub size: u64,
-    /// How it is compressed, as [`SharedLayer::compression`].
+    /// The layer.
+    pub diff_id: Digest,
+    /// Bytes of the layer's tar.
+    pub tar_size: u64,
+    /// How the blob is compressed, as [`SharedLayer::compression`].
     pub compression: String,
 }
 
@@ -34,51 +42,69 @@ pub struct Offered {
 }
 
 impl Store {
-    /// Takes the records of a cache, and remembers that `place` holds their layers. A result whose layer the store has stays as it is.
+    /// Takes what the cache of this name says, and remembers that `place` holds the layers. A result whose layer the store has stays as
+    /// it is; one that cannot be true is not taken.
     ///
     /// # Errors
     /// The store is read-only, or the database fails.
-    pub fn offer(&self, place: &str, cache: &SharedCache) -> Result<Offered, StoreError> {
+    pub fn offer(
+        &self,
+        name: &str,
+        place: &str,
+        cache: &SharedCache,
+    ) -> Result<Offered, StoreError> {
         self.writable()?;
         let described: BTreeSet<Digest> = cache.layers.iter().map(|layer| layer.diff_id).collect();
+        let caches = Caches::one(name);
         let mut lacking = Vec::new();
         for record in &cache.records {
-            // a layer that nobody describes cannot be had
-            let is_whole = record.diff_id.is_none_or(|id| described.contains(&id));
-            if is_whole && !self.has_result(&record.key)? {
-                lacking.push(record);
+            if self.can_be_true(record, &described)? && !self.has_result(&record.key, &caches)? {
+                lacking.push(Record {
+                    caches: caches.clone(),
+                    ..record.clone()
+                });
             }
         }
         self.database().write(|transaction| {
-            let layers = cache.layers.iter();
-            layers
-                .clone()
-                .try_for_each(|layer| describe(transaction, place, layer))
+            let mut layers = cache.layers.iter();
+            layers.try_for_each(|layer| {
+                describe(transaction, name, &Offer::of(layer, place.to_owned()))
+            })
         })?;
-        self.record_all(lacking.iter().copied())?;
+        self.record_all(&lacking)?;
         Ok(Offered {
             new: lacking.len(),
             records: cache.records.len(),
         })
     }
 
-    /// Takes the images of a whole outcome, if all that they need is here or can be brought. It is found by its key once the caller
-    /// has put the memo, after bringing what will not be there later.
+    /// What can be said of a claim before its layer comes.
+    fn can_be_true(
+        &self,
+        record: &Record,
+        described: &BTreeSet<Digest>,
+    ) -> Result<bool, StoreError> {
+        let Some(diff_id) = record.diff_id else {
+            return Ok(record.tree == Tree::new(Vec::new()).digest());
+        };
+        // a layer that nobody describes cannot be had
+        if !described.contains(&diff_id) {
+            return Ok(false);
+        }
+        let known = self.known_tree(&diff_id)?;
+        Ok(known.is_none_or(|tree| tree == record.tree))
+    }
+
+    /// The blobs of an image's layers that only these places have: they count for every command from now on.
     ///
     /// # Errors
-    /// The documents are not what they should be, a layer cannot be had, or the database fails.
-    pub fn offer_images(&self, memo: &SharedMemo) -> Result<(), ImageError> {
-        for (manifest, config) in &memo.images {
-            self.put_image(manifest.as_bytes(), config.as_bytes())?;
-        }
-        if let Some(index) = &memo.index {
-            self.put_index(index.as_bytes())?;
-        }
-        if !self.pin_whole(&memo.bundle.manifest)? {
-            let digest = memo.bundle.manifest;
-            return Err(StoreError::Missing { digest }.into());
-        }
-        Ok(())
+    /// The database fails.
+    pub fn bind(&self, offers: &[Offer]) -> Result<(), StoreError> {
+        self.writable()?;
+        self.database().write(|transaction| {
+            let mut offers = offers.iter();
+            offers.try_for_each(|offer| describe(transaction, BOUND, offer))
+        })
     }
 
     /// Bytes of a layer's tar, whether it is here or only described; `None` for one that the store does not know.
@@ -86,14 +112,19 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub fn layer_size(&self, diff_id: &Digest) -> Result<Option<u64>, StoreError> {
-        let query = "SELECT tar_size FROM layers WHERE diff_id = ?1 \
-                     UNION ALL SELECT tar_size FROM offered WHERE diff_id = ?1 LIMIT 1";
+        let query = "SELECT tar_size FROM layers WHERE diff_id = ?1";
         let size: Option<i64> = self.database().read(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let size = statement.query_row([diff_id.as_bytes()], |row| row.get(0));
             size.optional()
         })?;
-        Ok(size.map(unsigned))
+        match size {
+            Some(size) => Ok(Some(unsigned(size))),
+            None => {
+                let offered = self.offered_for(diff_id)?;
+                Ok(offered.first().map(|offer| offer.tar_size))
+            }
+        }
     }
 
     /// Of some layers those that are not here, with the reachable places that offer them.
@@ -123,7 +154,8 @@ impl Store {
     pub fn lose(&self, diff_id: &Digest) {
         let lost = self.inner.lost.lock();
         lost.unwrap_or_else(PoisonError::into_inner)
-            .insert(*diff_id);
+            .entry(*diff_id)
+            .or_insert(Loss::Absent);
     }
 
     /// Layers that [`Store::forget_lost`] has told of in this process.
@@ -133,42 +165,45 @@ impl Store {
         forgotten.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Offered layers that did not come are not offered any more, so that their results are misses; which they were.
+    /// Offered layers that did not come, or were others, are not offered any more, so that their results are misses; which they were.
     ///
     /// # Errors
     /// The database fails.
-    pub fn forget_lost(&self) -> Result<Vec<Digest>, StoreError> {
+    pub fn forget_lost(&self) -> Result<BTreeMap<Digest, Loss>, StoreError> {
         let lost = self.inner.lost.lock();
         let lost = std::mem::take(&mut *lost.unwrap_or_else(PoisonError::into_inner));
         if lost.is_empty() {
-            return Ok(Vec::new());
+            return Ok(lost);
         }
-        let delete = "DELETE FROM offered WHERE diff_id = ?1";
-        let forgotten = self.database().write(|transaction| {
-            let mut forgotten = Vec::new();
-            for diff_id in lost {
-                if transaction.execute(delete, [diff_id.as_bytes()])? > 0 {
-                    forgotten.push(diff_id);
+        let delete = "DELETE FROM offered WHERE diff_id = ?1 AND cache <> ?2";
+        let lost = self.database().write(|transaction| {
+            let mut offered = BTreeMap::new();
+            for (diff_id, loss) in lost {
+                let deleted = transaction.execute(delete, (diff_id.as_bytes(), BOUND))?;
+                if deleted > 0 || loss == Loss::Disproved {
+                    offered.insert(diff_id, loss);
                 }
             }
-            Ok(forgotten)
+            Ok(offered)
         })?;
+        self.stop_believing(lost.keys());
         let known = self.inner.forgotten.lock();
         known
             .unwrap_or_else(PoisonError::into_inner)
-            .extend(&forgotten);
-        Ok(forgotten)
+            .extend(lost.keys());
+        Ok(lost)
     }
 
     /// The size that a layer which came must have, as the offer said: images were made with it.
     pub(crate) fn check_offer(&self, diff_id: &Digest, tar_size: u64) -> Result<(), StoreError> {
-        match self.layer_size(diff_id)? {
-            Some(expected) if expected != tar_size => Err(StoreError::SizeMismatch {
+        let offered = self.offered_for(diff_id)?;
+        match offered.iter().find(|offer| offer.tar_size != tar_size) {
+            Some(offer) => Err(StoreError::SizeMismatch {
                 digest: *diff_id,
-                expected,
+                expected: offer.tar_size,
                 found: tar_size,
             }),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
@@ -177,63 +212,95 @@ impl Store {
         let Some(source) = &self.source else {
             return Ok(Vec::new());
         };
-        let query = "SELECT repository, blob, size, compression FROM offered JOIN origins ON digest = blob AND there = blob \
-                     WHERE diff_id = ?1 ORDER BY repository, blob";
-        let offers: Vec<Offer> = self.database().read(|connection| {
-            let mut statement = connection.prepare_cached(query)?;
-            let rows = statement.query_map([diff_id.as_bytes()], |row| {
-                Ok(Offer {
-                    place: row.get(0)?,
-                    blob: digest(row, 1)?,
-                    size: unsigned(row.get(2)?),
-                    compression: row.get(3)?,
-                })
-            })?;
-            rows.collect()
-        })?;
-        let within_reach = offers
-            .into_iter()
-            .filter(|offer| source.reaches(&offer.place));
-        Ok(within_reach.collect())
+        let mut offers = self.offered_for(diff_id)?;
+        offers.retain(|offer| source.reaches(&offer.place));
+        Ok(offers)
     }
 
     /// The most bytes that a blob may unpack to, if caches said it.
     pub(crate) fn offered_size(&self, blob: &Digest) -> Result<Option<u64>, StoreError> {
-        let query = "SELECT max(tar_size) FROM offered WHERE blob = ?1";
-        let size: Option<i64> = self.database().read(|connection| {
-            let mut statement = connection.prepare_cached(query)?;
-            statement.query_row([blob.as_bytes()], |row| row.get(0))
-        })?;
-        Ok(size.map(unsigned))
+        let offered = self.offered_as(blob)?;
+        Ok(offered.iter().map(|offer| offer.tar_size).max())
     }
 
-    /// Whether the store has a result of this key with its layer.
-    fn has_result(&self, key: &Digest) -> Result<bool, StoreError> {
-        let query = "SELECT diff_id FROM records WHERE key = ?1";
-        let found: Option<Option<Digest>> = self.database().read(|connection| {
+    /// What counts of what is offered for a layer, sorted by place and blob.
+    pub(crate) fn offered_for(&self, diff_id: &Digest) -> Result<Vec<Offer>, StoreError> {
+        self.offered("SELECT * FROM offered WHERE diff_id = ?1", diff_id)
+    }
+
+    /// The same by the blob.
+    pub(crate) fn offered_as(&self, blob: &Digest) -> Result<Vec<Offer>, StoreError> {
+        self.offered("SELECT * FROM offered WHERE blob = ?1", blob)
+    }
+
+    fn offered(&self, query: &str, about: &Digest) -> Result<Vec<Offer>, StoreError> {
+        let rows: Vec<(String, Offer)> = self.database().read(|connection| {
             let mut statement = connection.prepare_cached(query)?;
-            let row = statement.query_row([key.as_bytes()], |row| optional_digest(row, 0));
-            row.optional()
+            let rows = statement.query_map([about.as_bytes()], |row| {
+                let offer = Offer {
+                    place: row.get("place")?,
+                    blob: digest(row, row.as_ref().column_index("blob")?)?,
+                    size: unsigned(row.get("size")?),
+                    diff_id: digest(row, row.as_ref().column_index("diff_id")?)?,
+                    tar_size: unsigned(row.get("tar_size")?),
+                    compression: row.get("compression")?,
+                };
+                Ok((row.get("cache")?, offer))
+            })?;
+            rows.collect()
         })?;
-        match found {
-            None => Ok(false),
-            Some(None) => Ok(true),
-            Some(Some(diff_id)) => self.has_blob(&diff_id),
+        let counts = |cache: &String| cache == BOUND || self.named.contains(cache);
+        let counting = rows.into_iter().filter(|(cache, _)| counts(cache));
+        let offers: BTreeSet<Offer> = counting.map(|(_, offer)| offer).collect();
+        Ok(offers.into_iter().collect())
+    }
+
+    /// Whether the store has a result of this key, its own or said by this cache, with its layer.
+    fn has_result(&self, key: &Digest, caches: &Caches) -> Result<bool, StoreError> {
+        let query = "SELECT diff_id FROM records WHERE key = ?1 AND (caches = '' OR caches = ?2)";
+        let found: Vec<Option<Digest>> = self.database().read(|connection| {
+            let mut statement = connection.prepare_cached(query)?;
+            let rows =
+                statement.query_map((key.as_bytes(), caches), |row| optional_digest(row, 0))?;
+            rows.collect()
+        })?;
+        for diff_id in found {
+            match diff_id {
+                Some(diff_id) if !self.has_blob(&diff_id)? => {}
+                _ => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// The name under which no cache can be: what is bound to the store.
+const BOUND: &str = "";
+
+impl Offer {
+    fn of(layer: &SharedLayer, place: String) -> Self {
+        Self {
+            place,
+            blob: layer.blob,
+            size: layer.size,
+            diff_id: layer.diff_id,
+            tar_size: layer.tar_size,
+            compression: layer.compression.clone(),
         }
     }
 }
 
-fn describe(
-    transaction: &Transaction<'_>,
-    place: &str,
-    layer: &SharedLayer,
-) -> rusqlite::Result<()> {
-    let (diff_id, blob) = (layer.diff_id.as_bytes(), layer.blob.as_bytes());
-    let offer = "INSERT OR REPLACE INTO offered (diff_id, blob, size, tar_size, compression) VALUES (?1, ?2, ?3, ?4, ?5)";
-    let sizes = (signed(layer.size), signed(layer.tar_size));
-    let row = (diff_id, blob, sizes.0, sizes.1, &layer.compression);
-    transaction.prepare_cached(offer)?.execute(row)?;
-    let origin = "INSERT OR REPLACE INTO origins (digest, repository, there) VALUES (?1, ?2, ?1)";
-    transaction.prepare_cached(origin)?.execute((blob, place))?;
-    Ok(())
+fn describe(transaction: &Transaction<'_>, cache: &str, offer: &Offer) -> rusqlite::Result<()> {
+    let insert = "INSERT OR REPLACE INTO offered (diff_id, blob, cache, place, size, tar_size, compression) \
+                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let row = (
+        offer.diff_id.as_bytes(),
+        offer.blob.as_bytes(),
+        cache,
+        &offer.place,
+        signed(offer.size),
+        signed(offer.tar_size),
+        &offer.compression,
+    );
+    transaction.prepare_cached(insert)?.execute(row).map(drop)
 }

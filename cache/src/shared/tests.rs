@@ -8,15 +8,18 @@ use std::sync::Arc;
 use kiln_oci::{Descriptor, Digest, ImageConfig, LayerCompression, Manifest, Platform, media_type};
 use tempfile::TempDir;
 
-use super::{Mode, SharedCache};
+use super::{Loss, Mode, SharedCache, SharedMemo};
 use crate::lazy::BringError;
 use crate::tests::{item, store, tar};
 use crate::{
-    BlobSource, KeyBuilder, MemoBundle, PruneOptions, Record, RemoteBlob, Store, StoreError,
+    BlobSource, Caches, KeyBuilder, Layer, MemoBundle, PruneOptions, Record, RemoteBlob, Store,
+    StoreError, Tree,
 };
 use kiln_oci::tarfile::Kind;
 
 const PLACE: &str = "folder:/cache";
+/// What the cache there is called.
+const NAME: &str = "folder:/cache:latest";
 
 /// A place with blobs, which can be out of reach.
 #[derive(Debug, Default)]
@@ -54,18 +57,19 @@ fn key(name: &str) -> Digest {
         .0
 }
 
-fn record(name: &str, diff_id: Option<Digest>) -> Record {
+fn record(name: &str, layer: Option<&Layer>) -> Record {
     Record {
         key: key(name),
         definition: key("definition"),
         inputs: vec![("files below".to_owned(), key("below"))],
-        diff_id,
-        tree: key(name),
+        diff_id: layer.map(Layer::diff_id),
+        tree: layer.map_or_else(|| Tree::new(Vec::new()).digest(), Layer::tree),
         created: 7,
         made: 8,
         cost_ms: 9,
         dockerfile_line: 1,
         title: name.to_owned(),
+        caches: Caches::default(),
     }
 }
 
@@ -86,7 +90,8 @@ fn maker() -> Maker {
         store
             .ingest_layer(&mut &tar[..], &diff_id, tar.len() as u64, &diff_id)
             .unwrap();
-        store.record(&record(name, Some(diff_id))).unwrap();
+        let layer = store.layer(&diff_id).unwrap();
+        store.record(&record(name, Some(&layer))).unwrap();
         layers.push(diff_id);
     }
     store.record(&record("nothing", None)).unwrap();
@@ -107,6 +112,7 @@ fn maker() -> Maker {
         records,
         scope: String::new(),
         created: 7,
+        caches: Caches::default(),
     };
     Maker {
         _dir: dir,
@@ -114,6 +120,18 @@ fn maker() -> Maker {
         layers: [layers[0], layers[1]],
         bundle,
     }
+}
+
+/// The store in a build that names the cache.
+fn naming(store: &Store, place: Place) -> Store {
+    store.with_source(Arc::new(place)).naming([NAME.to_owned()])
+}
+
+fn put_image(store: &Store, memo: &SharedMemo) {
+    let (manifest, config) = &memo.images[0];
+    store
+        .put_image(manifest.as_bytes(), config.as_bytes())
+        .unwrap();
 }
 
 impl Maker {
@@ -145,24 +163,22 @@ fn results_are_found_elsewhere_and_layers_come_when_they_are_needed() {
     let shared = maker.share(Mode::Max, &mut place);
     let shared = SharedCache::parse(&shared.to_bytes()).unwrap().unwrap();
     let (_dir, store) = store();
-    let store = store.with_source(Arc::new(place));
-    let offered = store.offer(PLACE, &shared).unwrap();
+    let store = naming(&store, place);
+    let offered = store.offer(NAME, PLACE, &shared).unwrap();
     assert_eq!((offered.new, offered.records), (3, 3));
     assert_eq!(
-        store.offer(PLACE, &shared).unwrap().new,
+        store.offer(NAME, PLACE, &shared).unwrap().new,
         2,
         "two layers are still not here"
     );
     for name in ["in-image", "of-a-stage", "nothing"] {
         let (there, here) = (maker.store.lookup(&key(name)), store.lookup(&key(name)));
-        assert_eq!(there.unwrap(), here.unwrap());
+        let (there, here) = (there.unwrap().unwrap(), here.unwrap().unwrap());
+        let caches = Caches::one(NAME);
+        assert_eq!(Record { caches, ..there }, here);
     }
     assert!(store.memo_get(&key("memo")).unwrap().is_none());
-    store.offer_images(&shared.memos[0]).unwrap();
-    store
-        .memo_put(&key("memo"), &shared.memos[0].bundle)
-        .unwrap();
-    assert_eq!(store.memo_get(&key("memo")).unwrap().unwrap(), maker.bundle);
+    put_image(&store, &shared.memos[0]);
     assert!(!store.has_blob(&maker.layers[0]).unwrap());
     let known = store
         .known_form(&maker.layers[0], LayerCompression::gzip())
@@ -201,24 +217,30 @@ fn what_is_out_of_reach_is_a_miss() {
     let (maker, mut place) = (maker(), Place::default());
     let shared = maker.share(Mode::Max, &mut place);
     let (_dir, store) = store();
-    let away = store.with_source(Arc::new(Place {
-        is_away: true,
-        ..Place::default()
-    }));
-    away.offer(PLACE, &shared).unwrap();
+    let away = naming(
+        &store,
+        Place {
+            is_away: true,
+            ..Place::default()
+        },
+    );
+    away.offer(NAME, PLACE, &shared).unwrap();
     assert_eq!(away.lookup(&key("in-image")).unwrap(), None);
     assert!(away.lookup(&key("nothing")).unwrap().is_some());
-    assert!(away.offer_images(&shared.memos[0]).is_err());
+    let (manifest, config) = &shared.memos[0].images[0];
+    let put = away.put_image(manifest.as_bytes(), config.as_bytes());
+    assert!(put.is_err());
     // a place that does not have what it says
-    let empty = store.with_source(Arc::new(Place::default()));
+    let empty = naming(&store, Place::default());
     assert!(empty.lookup(&key("in-image")).unwrap().is_some());
     assert!(matches!(
         empty.layer(&maker.layers[0]),
         Err(StoreError::Bring { .. })
     ));
-    assert_eq!(empty.forget_lost().unwrap(), [maker.layers[0]]);
+    let lost = BTreeMap::from([(maker.layers[0], Loss::Absent)]);
+    assert_eq!(empty.forget_lost().unwrap(), lost);
     assert_eq!(empty.lookup(&key("in-image")).unwrap(), None);
-    assert_eq!(empty.forget_lost().unwrap(), []);
+    assert!(empty.forget_lost().unwrap().is_empty());
     assert_eq!(empty.forgotten(), [maker.layers[0]].into());
 }
 
@@ -228,8 +250,8 @@ fn a_layer_of_another_size_than_was_said_is_refused() {
     let mut shared = maker.share(Mode::Min, &mut place);
     shared.layers[0].tar_size += 512;
     let (_dir, store) = store();
-    let store = store.with_source(Arc::new(place));
-    store.offer(PLACE, &shared).unwrap();
+    let store = naming(&store, place);
+    store.offer(NAME, PLACE, &shared).unwrap();
     assert!(matches!(
         store.layer(&maker.layers[0]),
         Err(StoreError::SizeMismatch { .. })
@@ -241,9 +263,11 @@ fn a_prune_keeps_what_images_are_made_of() {
     let (maker, mut place) = (maker(), Place::default());
     let shared = maker.share(Mode::Max, &mut place);
     let (_dir, store) = store();
-    let store = store.with_source(Arc::new(place));
-    store.offer(PLACE, &shared).unwrap();
-    store.offer_images(&shared.memos[0]).unwrap();
+    let store = naming(&store, place);
+    store.offer(NAME, PLACE, &shared).unwrap();
+    put_image(&store, &shared.memos[0]);
+    let layers = store.only_offered(&maker.layers[..1]).unwrap();
+    store.bind(&layers[0].1).unwrap();
     let bundle = &shared.memos[0].bundle;
     store
         .tag(
@@ -285,8 +309,8 @@ fn what_a_store_has_is_never_described_by_others() {
     let mut shared = maker.share(Mode::Min, &mut place);
     let own = maker.store.layer(&maker.layers[0]).unwrap();
     shared.layers[0].blob = Digest::of(b"evil");
-    let store = maker.store.with_source(Arc::new(place));
-    store.offer(PLACE, &shared).unwrap();
+    let store = naming(&maker.store, place);
+    store.offer(NAME, PLACE, &shared).unwrap();
     let known = store
         .known_form(&own.diff_id(), LayerCompression::gzip())
         .unwrap();
@@ -304,8 +328,8 @@ fn what_a_store_has_is_never_described_by_others() {
             &own.diff_id(),
         )
         .unwrap();
-    let other = other.with_source(Arc::new(Place::default()));
-    other.offer(PLACE, &shared).unwrap();
+    let other = naming(&other, Place::default());
+    other.offer(NAME, PLACE, &shared).unwrap();
     assert_eq!(
         other
             .known_form(&own.diff_id(), LayerCompression::gzip())
@@ -333,11 +357,113 @@ fn a_bomb_unpacks_to_what_was_said() {
     shared.layers[0].size = blob.len() as u64;
     place.blobs.insert(Digest::of(&blob), blob);
     let (_dir, store) = store();
-    let store = store.with_source(Arc::new(place));
-    store.offer(PLACE, &shared).unwrap();
+    let store = naming(&store, place);
+    store.offer(NAME, PLACE, &shared).unwrap();
     let refused = store.layer(&maker.layers[0]).unwrap_err();
     assert!(
         refused.to_string().contains("when it is decompressed"),
         "{refused}"
     );
+}
+
+/// What a build that does not name the cache finds of it.
+fn without(store: &Store) -> Store {
+    store.naming([])
+}
+
+#[test]
+fn what_a_cache_says_counts_only_where_it_is_named() {
+    let (maker, mut place) = (maker(), Place::default());
+    let shared = maker.share(Mode::Max, &mut place);
+    let (_dir, store) = store();
+    let store = naming(&store, place);
+    store.offer(NAME, PLACE, &shared).unwrap();
+    let (layer, other) = (maker.layers[0], without(&store));
+    for name in ["in-image", "of-a-stage", "nothing"] {
+        assert!(store.lookup(&key(name)).unwrap().is_some());
+        assert_eq!(other.lookup(&key(name)).unwrap(), None, "{name}");
+    }
+    assert!(!other.has_definition(&key("definition")).unwrap());
+    assert_eq!(other.records_of_definition(&key("definition")).unwrap(), []);
+    assert!(other.layer(&layer).is_err() && other.layer_size(&layer).unwrap().is_none());
+    assert!(other.origins(&shared.layers[0].blob).unwrap().is_empty());
+    // another cache, even in the same place, is another one
+    let namesake = store.naming([format!("{NAME}2")]);
+    assert_eq!(namesake.lookup(&key("nothing")).unwrap(), None);
+    // a memo rests on what its image does
+    let bundle = MemoBundle {
+        caches: Caches::one(NAME),
+        ..maker.bundle.clone()
+    };
+    put_image(&store, &shared.memos[0]);
+    store.memo_put(&key("memo"), &bundle).unwrap();
+    assert_eq!(store.memo_get(&key("memo")).unwrap(), Some(bundle));
+    assert_eq!(other.memo_get(&key("memo")).unwrap(), None);
+    // what this store makes itself stands beside the claim, for all builds
+    let made = maker.store.lookup(&key("nothing")).unwrap().unwrap();
+    store.record(&made).unwrap();
+    for store in [&store, &other] {
+        assert_eq!(store.lookup(&key("nothing")).unwrap().as_ref(), Some(&made));
+    }
+    assert_eq!(store.offer(NAME, PLACE, &shared).unwrap().new, 2);
+}
+
+#[test]
+fn what_cannot_be_true_is_not_taken() {
+    let (maker, mut place) = (maker(), Place::default());
+    let mut shared = maker.share(Mode::Max, &mut place);
+    let (_dir, store) = store();
+    let store = naming(&store, place);
+    let layer = maker.store.layer(&maker.layers[1]).unwrap().tree();
+    for record in &mut shared.records {
+        match &*record.title {
+            // files without a layer
+            "nothing" => record.tree = layer,
+            // a layer that the cache does not describe
+            "of-a-stage" => record.diff_id = Some(key("of nobody")),
+            _ => {}
+        }
+    }
+    assert_eq!(store.offer(NAME, PLACE, &shared).unwrap().new, 1);
+    assert_eq!(store.lookup(&key("nothing")).unwrap(), None);
+    assert_eq!(store.lookup(&key("of-a-stage")).unwrap(), None);
+    // the layer is here already, and holds something else
+    let (_dir, other) = crate::tests::store();
+    let tar = tar(&[item("in-image", Kind::File, "content")]);
+    let diff_id = maker.layers[0];
+    other
+        .ingest_layer(&mut &tar[..], &diff_id, tar.len() as u64, &diff_id)
+        .unwrap();
+    let other = naming(&other, Place::default());
+    shared
+        .records
+        .iter_mut()
+        .for_each(|record| record.tree = layer);
+    assert_eq!(other.offer(NAME, PLACE, &shared).unwrap().new, 0);
+}
+
+#[test]
+fn a_layer_that_comes_has_the_last_word() {
+    let (maker, mut place) = (maker(), Place::default());
+    let mut shared = maker.share(Mode::Max, &mut place);
+    let (_dir, store) = store();
+    let store = naming(&store, place);
+    let is_it = |record: &&mut Record| record.title == "in-image";
+    let record = shared.records.iter_mut().find(is_it).unwrap();
+    record.tree = key("another tree");
+    store.offer(NAME, PLACE, &shared).unwrap();
+    let layer = maker.layers[0];
+    // nobody counts on it yet
+    assert!(store.layer(&maker.layers[1]).is_ok());
+    assert!(store.lookup(&key("in-image")).unwrap().is_some());
+    for _ in 0..2 {
+        let refused = store.layer(&layer);
+        assert!(matches!(refused, Err(StoreError::Disproved { digest }) if digest == layer));
+    }
+    let lost = BTreeMap::from([(layer, Loss::Disproved)]);
+    assert_eq!(store.forget_lost().unwrap(), lost);
+    assert_eq!(store.lookup(&key("in-image")).unwrap(), None);
+    // the layer itself is what its name says
+    assert!(store.layer(&layer).is_ok());
+    assert_eq!(store.offer(NAME, PLACE, &shared).unwrap().new, 0);
 }

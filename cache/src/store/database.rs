@@ -30,8 +30,10 @@ const BUSY: Duration = Duration::from_secs(60);
 /// is in a compression; `origins` which repositories hold a blob or manifest, and as what: `there` is another digest where a push
 /// compressed layers. `image_layers.size` is that of the blob. `tags.manifest` and `memos.manifest` may name an index; its children
 /// are images or indexes, here or not. `index_blobs` are what it has beside images, as far as it came along. `tags.tagged` is 0 for
-/// names of before there was the column, as is `records.made`. `offered` describes layers that shared caches hold as blobs.
-const SCHEMA: [&str; 7] = [
+/// names of before there was the column, as is `records.made`. `offered` describes layers that shared caches hold as blobs; `cache` is
+/// the one that said it, empty for what an image of this store needs. `caches` are those that a result rests on, empty for this store's
+/// own. Results of before there was the column cannot be told from claims, and are found by no key of today: they go.
+const SCHEMA: [&str; 8] = [
     "
 CREATE TABLE blobs (
     digest BLOB PRIMARY KEY, size INTEGER NOT NULL, boot TEXT NOT NULL, synced INTEGER NOT NULL DEFAULT 0
@@ -91,6 +93,30 @@ CREATE TABLE offered (
     diff_id BLOB NOT NULL, blob BLOB NOT NULL, size INTEGER NOT NULL, tar_size INTEGER NOT NULL, compression TEXT NOT NULL,
     PRIMARY KEY (diff_id, blob)
 ) WITHOUT ROWID;
+CREATE INDEX offered_blobs ON offered (blob);
+",
+    "
+DROP TABLE records;
+CREATE TABLE records (
+    key BLOB NOT NULL, caches TEXT NOT NULL, definition BLOB NOT NULL, diff_id BLOB, tree BLOB NOT NULL, created INTEGER NOT NULL,
+    made INTEGER NOT NULL, cost_ms INTEGER NOT NULL, line INTEGER NOT NULL, title TEXT NOT NULL, inputs TEXT NOT NULL,
+    used INTEGER NOT NULL, PRIMARY KEY (key, caches)
+) WITHOUT ROWID;
+CREATE INDEX records_by_definition ON records (definition, tree);
+CREATE INDEX records_by_layer ON records (diff_id);
+DROP TABLE memos;
+CREATE TABLE memos (
+    key BLOB NOT NULL, caches TEXT NOT NULL, manifest BLOB NOT NULL, bundle TEXT NOT NULL, used INTEGER NOT NULL,
+    PRIMARY KEY (key, caches)
+) WITHOUT ROWID;
+ALTER TABLE offered RENAME TO offered_before;
+CREATE TABLE offered (
+    diff_id BLOB NOT NULL, blob BLOB NOT NULL, cache TEXT NOT NULL, place TEXT NOT NULL, size INTEGER NOT NULL, tar_size INTEGER NOT NULL,
+    compression TEXT NOT NULL, PRIMARY KEY (diff_id, blob, cache, place)
+) WITHOUT ROWID;
+INSERT INTO offered SELECT diff_id, blob, '', repository, size, tar_size, compression FROM offered_before
+    JOIN origins ON digest = blob AND there = blob WHERE diff_id IN (SELECT diff_id FROM image_layers);
+DROP TABLE offered_before;
 CREATE INDEX offered_blobs ON offered (blob);
 ",
 ];
@@ -437,5 +463,34 @@ mod tests {
             .unwrap();
         drop(newer);
         assert!(Database::open(&path, false).is_err());
+    }
+
+    #[test]
+    fn what_images_need_of_caches_outlives_what_caches_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kiln.db");
+        let old = Connection::open(&path).unwrap();
+        SCHEMA[..7]
+            .iter()
+            .for_each(|step| old.execute_batch(step).unwrap());
+        old.execute_batch(
+            "INSERT INTO image_layers (manifest, position, diff_id, blob, size) VALUES (x'00', 0, x'01', x'01', 5);
+             INSERT INTO offered VALUES (x'01', x'02', 3, 5, 'gzip:6'), (x'03', x'04', 3, 5, 'gzip:6');
+             INSERT INTO origins VALUES (x'02', 'r.test/cache', x'02'), (x'04', 'r.test/cache', x'04');
+             INSERT INTO records VALUES (x'05', x'06', x'03', x'07', 1, 1, 1, 'RUN', '[]', 1, 1);
+             INSERT INTO memos VALUES (x'05', x'00', '', 1);
+             PRAGMA user_version = 7;",
+        )
+        .unwrap();
+        drop(old);
+        let database = Database::open(&path, false).unwrap();
+        let query = "SELECT group_concat(hex(diff_id) || place || cache), (SELECT count(*) FROM records), (SELECT count(*) FROM memos) \
+                     FROM offered";
+        let found: (String, i64, i64) = database
+            .read(|connection| {
+                connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            })
+            .unwrap();
+        assert_eq!(found, ("01r.test/cache".to_owned(), 0, 0));
     }
 }

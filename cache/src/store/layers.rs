@@ -153,6 +153,7 @@ impl Store {
         self.write_index(&index)?;
         let path = self.publish(tar)?;
         self.remember_layer(&index, compressed)?;
+        self.drop_false_records(&index.diff_id, &index.tree.digest())?;
         let index = Arc::new(index);
         self.inner
             .indexes

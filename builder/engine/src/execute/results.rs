@@ -4,8 +4,8 @@
 use super::{Execution, Key};
 use crate::event::{EventKind, Outcome};
 use crate::failure::StepError;
-use crate::output::{Done, Stack, StepResult};
-use kiln_cache::{KeyLock, Layer, Record, Tree};
+use crate::output::{Done, Output, Stack, StepResult};
+use kiln_cache::{Caches, KeyLock, Layer, Record, Tree};
 use kiln_oci::Digest;
 use kiln_parser::graph::Node;
 use std::time::Instant;
@@ -39,7 +39,7 @@ impl Execution<'_> {
             took_us: record.cost_ms.saturating_mul(1000),
             bytes: Some(bytes),
         });
-        let stack = base.with(record.diff_id, record.tree);
+        let stack = base.with(record.diff_id, record.tree, &record.caches);
         Ok(Some(Done {
             stack,
             step: Some(StepResult {
@@ -136,7 +136,8 @@ impl Execution<'_> {
     }
 
     /// Records an executed step. A result that equals an earlier one of the same operation in everything but times adopts
-    /// that layer (early cutoff), so that what follows stays cached.
+    /// that layer (early cutoff), so that what follows stays cached; an earlier one that rests on other shared caches is not looked at,
+    /// so that a step which was executed here without any is this store's own.
     ///
     /// # Errors
     /// When the store fails.
@@ -151,10 +152,14 @@ impl Execution<'_> {
         let store = &self.session.store;
         let definition = self.plan.definitions[node.id.0];
         let tree = layer.map_or_else(|| Tree::new(Vec::new()).digest(), Layer::tree);
-        let earlier = store
-            .records_of_definition(&definition)?
-            .into_iter()
-            .filter(|record| record.tree == tree && times(&record.inputs) == times(&key.inputs));
+        let caches = self.rests_on(node)?;
+        let is_equal = |record: &Record| {
+            record.tree == tree
+                && times(&record.inputs) == times(&key.inputs)
+                && record.caches.is_subset(&caches)
+        };
+        let earlier = store.records_of_definition(&definition)?;
+        let earlier = earlier.into_iter().filter(is_equal);
         let earlier = earlier.min_by_key(|record| (record.created, record.key));
         let (outcome, diff_id, created) = match earlier {
             Some(record) if self.still_there(&record) => {
@@ -174,6 +179,7 @@ impl Execution<'_> {
             cost_ms,
             dockerfile_line: node.line,
             title: node.title.clone(),
+            caches: caches.clone(),
         })?;
         let bytes = self.layer_bytes(diff_id.as_ref());
         self.session.events.send(EventKind::Committed {
@@ -182,7 +188,7 @@ impl Execution<'_> {
             outcome,
         });
         Ok(Done {
-            stack: base.with(diff_id, tree),
+            stack: base.with(diff_id, tree, &caches),
             step: Some(StepResult {
                 key: key.digest,
                 diff_id,
@@ -192,10 +198,23 @@ impl Execution<'_> {
         })
     }
 
+    /// The shared caches that the inputs of a step rest on, and so what is made of them.
+    fn rests_on(&self, node: &Node) -> Result<Caches, StepError> {
+        let mut caches = Caches::default();
+        for input in node.op.inputs() {
+            if let Output::Layers { .. } = self.output(input)? {
+                caches = caches.with(&self.done(input)?.stack.caches);
+            }
+        }
+        Ok(caches)
+    }
+
+    /// Whether the layer of an earlier result can be had, and is what the record says.
     fn still_there(&self, record: &Record) -> bool {
-        record
-            .diff_id
-            .is_none_or(|diff_id| self.session.store.layer(&diff_id).is_ok())
+        record.diff_id.is_none_or(|diff_id| {
+            let layer = self.session.store.layer(&diff_id);
+            layer.is_ok_and(|layer| layer.tree() == record.tree)
+        })
     }
 
     fn layer_bytes(&self, diff_id: Option<&Digest>) -> u64 {

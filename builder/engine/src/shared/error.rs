@@ -89,7 +89,9 @@ impl PlaceError {
         match self {
             Self::Remote(error) => error.hint(),
             Self::Registry(error) => error.hint.clone(),
-            Self::Link(_) => Some("name the folder that it leads to, or remove the link".to_owned()),
+            Self::Link(_) => {
+                Some("name the folder that it leads to, or remove the link".to_owned())
+            }
             _ => None,
         }
     }

@@ -5,7 +5,10 @@ use super::import::{forget_lost, micros, read};
 use super::{CacheTo, Place, PlaceError, format};
 use crate::event::EventKind;
 use crate::failure::BuildError;
+use crate::options::BuildOptions;
 use crate::session::Session;
+use crate::squash::Squash;
+use kiln_cache::shared::Mode;
 use kiln_cache::{MemoBundle, Record, SharedCache, SharedLayer, SharedMemo, on_threads};
 use kiln_oci::media_type::OCI_EMPTY;
 use kiln_oci::{Descriptor, Digest};
@@ -17,22 +20,23 @@ use std::time::Instant;
 /// Layers that are compressed and sent at once.
 const AT_ONCE: usize = 4;
 
-/// Writes the outcome of a build (its key and what it used) to all places.
+/// Writes the outcome of a build (its key and what it used) to all places that it names.
 ///
 /// # Errors
 /// One cannot be written, and its error is not to be ignored.
 pub(crate) fn export(
     session: &Session,
-    places: &[CacheTo],
+    options: &BuildOptions,
     key: Option<Digest>,
     bundle: &MemoBundle,
 ) -> Result<(), BuildError> {
-    for to in places {
+    for to in &options.cache_to {
         let begun = Instant::now();
         let writer = Writer {
             session,
             to,
             place: to.place.as_ref(),
+            is_squashed: options.squash != Squash::Nothing,
         };
         match writer.write(key, bundle) {
             Ok(written) => session.events.send(EventKind::CacheWritten {
@@ -67,6 +71,7 @@ struct Writer<'a> {
     session: &'a Session,
     to: &'a CacheTo,
     place: &'a dyn Place,
+    is_squashed: bool,
 }
 
 impl Writer<'_> {
@@ -75,7 +80,7 @@ impl Writer<'_> {
         let _turn = self.place.turn(&self.session.remote)?;
         loop {
             let written = self.try_write(key, bundle);
-            if written.is_ok() || forget_lost(self.session).is_empty() {
+            if written.is_ok() || !forget_lost(self.session) {
                 return written;
             }
         }
@@ -83,8 +88,14 @@ impl Writer<'_> {
 
     fn try_write(&self, key: Option<Digest>, bundle: &MemoBundle) -> Result<Written, PlaceError> {
         let store = &self.session.store;
-        let records = store.records_to_share(bundle, self.to.mode)?;
-        let memo = match key {
+        // a squashed image is made of the layers of its steps, of which it has none
+        let mode = if self.is_squashed {
+            Mode::Max
+        } else {
+            self.to.mode
+        };
+        let records = store.records_to_share(bundle, mode)?;
+        let memo = match key.filter(|_| !self.is_squashed) {
             Some(key) => store.memo_to_share(key, bundle)?,
             None => None,
         };
@@ -96,7 +107,6 @@ impl Writer<'_> {
             });
         }
         let mut layers: Vec<Digest> = records.iter().filter_map(|record| record.diff_id).collect();
-        layers.extend(store.layers_without_record(bundle)?);
         layers.sort_unstable();
         layers.dedup();
         let (blobs, sent) = self.send_layers(&layers)?;

@@ -7,8 +7,8 @@ use crate::event::EventKind;
 use crate::failure::BuildError;
 use crate::remote::Remote;
 use crate::session::Session;
-use kiln_cache::shared::Offer;
-use kiln_cache::{MemoBundle, SharedCache, SharedLayer, SharedMemo, StoreError, on_threads};
+use kiln_cache::shared::{Loss, Offer};
+use kiln_cache::{Caches, MemoBundle, SharedCache, SharedLayer, StoreError, on_threads};
 use kiln_oci::{Descriptor, Digest, Reference};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -42,7 +42,16 @@ fn read_all(session: &Session, caches: &[CacheFrom]) -> Vec<Found> {
     found.into_values().collect()
 }
 
-/// Offers the results of all caches to the store, in their order. The outcome of the build of this key, if one has it.
+/// What a cache says that a build came to.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// Which results its steps had, in the order of [`crate::plan::Plan::steps_by_origin`].
+    pub bundle: MemoBundle,
+    /// Who says so.
+    pub caches: Caches,
+}
+
+/// Offers the results of all caches to the store, in their order. What they say of the build of this key.
 ///
 /// # Errors
 /// The store fails.
@@ -50,7 +59,7 @@ pub(crate) fn import(
     session: &Session,
     caches: &[CacheFrom],
     memo: Option<&Digest>,
-) -> Result<Option<MemoBundle>, BuildError> {
+) -> Result<Vec<Outcome>, BuildError> {
     let mut outcomes = Vec::new();
     for (cache, (found, took_us)) in caches.iter().zip(read_all(session, caches)) {
         let place = cache.place.as_ref();
@@ -58,17 +67,21 @@ pub(crate) fn import(
             Ok(found) => {
                 tell(session, place, found.as_ref(), took_us);
                 if let Some(cache) = found {
-                    session.store.offer(&place.origin(), &cache)?;
+                    let (name, origin) = (place.identity(), place.origin());
+                    session.store.offer(&name, &origin, &cache)?;
                     let known = cache.memos.into_iter();
-                    outcomes.extend(known.filter(|known| Some(&known.key) == memo));
+                    let known = known.filter(|known| Some(&known.key) == memo);
+                    outcomes.extend(known.map(|known| Outcome {
+                        bundle: known.bundle,
+                        caches: Caches::one(&name),
+                    }));
                 }
             }
             Err(_) if session.cancel.requested() => {}
             Err(error) => warn(session, place, &error),
         }
     }
-    // only now is everything offered that an outcome may need
-    Ok(outcomes.iter().find_map(|known| take(session, known)))
+    Ok(outcomes)
 }
 
 /// The cache of a place; `None` when there is nothing yet.
@@ -98,27 +111,11 @@ pub(super) fn read(place: &dyn Place, ways: &Remote) -> Result<Option<SharedCach
     Ok(Some(cache))
 }
 
-/// Takes the outcome home; `None` when something that it needs cannot be had.
-fn take(session: &Session, memo: &SharedMemo) -> Option<MemoBundle> {
-    let taken = session.store.offer_images(memo).map_err(BuildError::from);
-    let taken = taken.and_then(|()| secure(session, &memo.bundle.manifest));
-    let taken = taken.and_then(|()| Ok(session.store.memo_put(&memo.key, &memo.bundle)?));
-    match taken {
-        Ok(()) => Some(memo.bundle.clone()),
-        Err(error) => {
-            forget_lost(session);
-            let causes = crate::chain_of_causes(&error);
-            tracing::debug!("the outcome in the cache is not used: {causes}");
-            None
-        }
-    }
-}
-
 /// Makes sure of the layers of an outcome that are only offered: those of places that later commands do not know are brought, those
-/// of registries are asked for.
+/// of registries are asked for, and stay bound to the store.
 ///
 /// # Errors
-/// One cannot be had.
+/// One cannot be had, or is not what was said.
 pub(crate) fn secure(session: &Session, outcome: &Digest) -> Result<(), BuildError> {
     let store = &session.store;
     let mut layers = Vec::new();
@@ -130,16 +127,31 @@ pub(crate) fn secure(session: &Session, outcome: &Digest) -> Result<(), BuildErr
     let (passing, lasting): (Vec<_>, Vec<_>) = offered.partition(|(_, offers)| is_passing(offers));
     let passing: Vec<Digest> = passing.into_iter().map(|(layer, _)| layer).collect();
     store.bring_layers(&passing)?;
-    let (next, lost) = (AtomicUsize::new(0), Mutex::new(None));
+    store.check_claims(&layers)?;
+    let (next, lost, bound) = (
+        AtomicUsize::new(0),
+        Mutex::new(None),
+        Mutex::new(Vec::new()),
+    );
     let look = || {
         while let Some((layer, offers)) = lasting.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if !offers.iter().any(|offer| is_there(session, offer)) {
-                store.lose(layer);
-                *lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(*layer);
+            match offers.iter().find(|offer| is_there(session, offer)) {
+                Some(offer) => bound
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(offer.clone()),
+                None => {
+                    store.lose(layer);
+                    *lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(*layer);
+                }
             }
         }
     };
     on_threads(lasting.len().min(AT_ONCE), look);
+    let bound = bound.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !bound.is_empty() {
+        store.bind(&bound)?;
+    }
     let lost = lost.into_inner().unwrap_or_else(PoisonError::into_inner);
     lost.map_or(Ok(()), |digest| Err(StoreError::Missing { digest }.into()))
 }
@@ -154,18 +166,23 @@ fn is_there(session: &Session, offer: &Offer) -> bool {
     registry.has_blob(&repository, &blob).unwrap_or(false)
 }
 
-/// Layers that caches have promised and do not have. They are not offered again: what failed for want of them goes another way.
-pub(crate) fn forget_lost(session: &Session) -> Vec<Digest> {
+/// Whether caches have promised layers that they do not have, or that are not what they said. They are not offered again: what failed
+/// for want of them goes another way.
+pub(crate) fn forget_lost(session: &Session) -> bool {
     let lost = session.store.forget_lost().unwrap_or_default();
     if session.cancel.is_interrupted() {
-        return Vec::new();
+        return false;
     }
-    for layer in &lost {
-        let text =
-            format!("the layer {layer} of a shared cache cannot be had; its step is executed");
-        session.events.warn(text);
+    for (layer, loss) in &lost {
+        let what = match loss {
+            Loss::Absent => "cannot be had",
+            Loss::Disproved => "holds other files than its record says",
+        };
+        session.events.warn(format!(
+            "the layer {layer} of a shared cache {what}; its step is executed"
+        ));
     }
-    lost
+    !lost.is_empty()
 }
 
 fn tell(session: &Session, place: &dyn Place, cache: Option<&SharedCache>, took_us: u64) {

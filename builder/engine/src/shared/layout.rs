@@ -191,6 +191,14 @@ impl Place for Layout {
         format!("oci-layout://{}", self.folder.display())
     }
 
+    fn identity(&self) -> String {
+        let name = match &self.digest {
+            Some(digest) => format!("@{digest}"),
+            None => format!(":{}", self.tag),
+        };
+        self.origin() + &name
+    }
+
     fn is_near(&self) -> bool {
         true
     }

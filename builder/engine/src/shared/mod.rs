@@ -18,7 +18,7 @@ mod source;
 
 pub use error::PlaceError;
 pub(crate) use export::export;
-pub(crate) use import::{forget_lost, import, secure};
+pub(crate) use import::{Outcome, forget_lost, import, secure};
 pub(crate) use source::joined;
 
 use crate::export::{Attributes, ExportError};
@@ -43,6 +43,9 @@ pub trait Place: Debug + Send + Sync {
 
     /// What the store calls whoever holds its blobs: a repository, or an address that only builds that name it understand.
     fn origin(&self) -> String;
+
+    /// What the store calls the cache, to tell what it said from what others did: no two caches have one.
+    fn identity(&self) -> String;
 
     /// Whether blobs can be had later too, without this place being named: a build need not take all layers of its image home.
     fn lasts(&self) -> bool {

@@ -51,6 +51,10 @@ impl Place for Registry {
         self.reference.name()
     }
 
+    fn identity(&self) -> String {
+        self.reference.to_string()
+    }
+
     fn lasts(&self) -> bool {
         true
     }

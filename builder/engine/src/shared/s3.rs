@@ -155,6 +155,11 @@ impl Place for S3 {
         )
     }
 
+    fn identity(&self) -> String {
+        let manifest = self.manifests.first().map_or("", String::as_str);
+        format!("{} {} {manifest}", self.address, self.blobs)
+    }
+
     fn manifest(&self, ways: &Remote) -> Result<Option<Vec<u8>>, PlaceError> {
         online(ways)?;
         let Some(key) = self.manifests.first() else {

@@ -17,7 +17,7 @@ struct CacheSource {
     registries: RegistrySource,
 }
 
-/// The session, whose store now brings layers from these caches too.
+/// The session, whose store now brings layers from these caches too, and counts what they say.
 pub(crate) fn joined(session: &Session, caches: &[CacheFrom]) -> Session {
     let places = caches.iter().map(|cache| cache.place.clone());
     let source = CacheSource {
@@ -26,7 +26,10 @@ pub(crate) fn joined(session: &Session, caches: &[CacheFrom]) -> Session {
         registries: RegistrySource::new(session.remote.clone()),
     };
     Session {
-        store: session.store.with_source(Arc::new(source)),
+        store: session
+            .store
+            .with_source(Arc::new(source))
+            .naming(caches.iter().map(|cache| cache.place.identity())),
         ..session.clone()
     }
 }

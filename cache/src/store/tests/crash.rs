@@ -7,7 +7,7 @@ use std::time::Duration;
 use kiln_oci::Digest;
 
 use crate::tests::{directory, file, is_root, options, write_layer};
-use crate::{Chain, CommitError, CommitOptions, LayerError, Record, Store, StoreError};
+use crate::{Caches, Chain, CommitError, CommitOptions, LayerError, Record, Store, StoreError};
 
 /// Set in the process that is to be killed: the store that it works on.
 const VICTIM: &str = "KILN_TEST_VICTIM";
@@ -126,6 +126,7 @@ fn victim() {
             cost_ms: 1,
             dockerfile_line: 1,
             title: String::new(),
+            caches: Caches::default(),
         };
         store.record(&record).unwrap();
         store.view(&[layer.diff_id()]).unwrap();

@@ -8,7 +8,7 @@ use kiln_oci::{Digest, Reference};
 use crate::fsck::Finding;
 use crate::image::tests::put;
 use crate::tests::{directory, file, options, store, write_layer};
-use crate::{Chain, Layer, OpenOptions, Record, Store, StoreError};
+use crate::{Caches, Chain, Layer, OpenOptions, Record, Store, StoreError};
 
 fn layer(store: &Store, name: &str) -> Layer {
     let files = vec![
@@ -47,6 +47,7 @@ fn record(store: &Store, layer: &Layer) -> Digest {
         cost_ms: 1,
         dockerfile_line: 1,
         title: String::new(),
+        caches: Caches::default(),
     };
     store.record(&record).unwrap();
     key

@@ -7,7 +7,7 @@ use kiln_oci::{Digest, Reference};
 
 use crate::image::tests::put;
 use crate::tests::{NOW, file, options, store, write_layer};
-use crate::{Chain, Layer, OpenOptions, Record, Store};
+use crate::{Caches, Chain, Layer, OpenOptions, Record, Store};
 
 fn layer(store: &Store, name: &str) -> Layer {
     let content = name.repeat(200_000 / name.len());
@@ -36,6 +36,7 @@ fn record(store: &Store, name: &str, layer: &Layer, cost_ms: u64) -> Digest {
         cost_ms,
         dockerfile_line: 0,
         title: name.to_owned(),
+        caches: Caches::default(),
     };
     store.record(&record).unwrap();
     key

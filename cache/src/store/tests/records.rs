@@ -5,9 +5,9 @@ use std::time::Duration;
 use kiln_oci::Digest;
 
 use crate::tests::{file, options, store, write_layer};
-use crate::{Chain, KeyBuilder, Record, Store};
+use crate::{Caches, Chain, KeyBuilder, Layer, Record, Store, Tree};
 
-fn record(name: &str, diff_id: Option<Digest>, created: i64) -> Record {
+fn record(name: &str, layer: Option<&Layer>, created: i64) -> Record {
     let (key, inputs) = KeyBuilder::new("run")
         .bytes("name", name.as_bytes())
         .finish();
@@ -15,13 +15,14 @@ fn record(name: &str, diff_id: Option<Digest>, created: i64) -> Record {
         key,
         definition: Digest::of(b"definition"),
         inputs,
-        diff_id,
-        tree: Digest::of(b"tree"),
+        diff_id: layer.map(Layer::diff_id),
+        tree: layer.map_or_else(|| Tree::new(Vec::new()).digest(), Layer::tree),
         created,
         made: 6,
         cost_ms: 1234,
         dockerfile_line: 7,
         title: format!("RUN {name}"),
+        caches: Caches::default(),
     }
 }
 
@@ -34,7 +35,7 @@ fn a_record_comes_back_as_it_went_in() {
         &vec![file("a", "1", 0o644)],
     )
     .unwrap();
-    let (made, empty) = (record("a", Some(layer.diff_id()), 5), record("b", None, 9));
+    let (made, empty) = (record("a", Some(&layer), 5), record("b", None, 9));
     store.record(&made).unwrap();
     store.record(&empty).unwrap();
     assert_eq!(store.lookup(&made.key).unwrap().as_ref(), Some(&made));
@@ -48,16 +49,13 @@ fn a_record_comes_back_as_it_went_in() {
         store.records_of_definition(&made.definition).unwrap(),
         [empty, made.clone()]
     );
-    assert_eq!(
-        store
-            .result_with_tree(&made.definition, &made.tree)
-            .unwrap(),
-        made.diff_id
-    );
-    assert_eq!(
-        store.result_with_tree(&made.definition, &made.key).unwrap(),
-        None
-    );
+    // what the layer does not hold is no result
+    let other = Record {
+        tree: Digest::of(b"another tree"),
+        ..made
+    };
+    store.record(&other).unwrap();
+    assert_eq!(store.lookup(&other.key).unwrap(), None);
 }
 
 #[test]
@@ -69,18 +67,12 @@ fn a_record_without_its_layer_is_a_miss() {
         &vec![file("a", "1", 0o644)],
     )
     .unwrap();
-    let made = record("a", Some(layer.diff_id()), 5);
+    let made = record("a", Some(&layer), 5);
     store.record(&made).unwrap();
     drop(store);
     std::fs::remove_file(&layer.tar).unwrap();
     let store = Store::open(options(&dir.path().join("store"))).unwrap();
     assert_eq!(store.lookup(&made.key).unwrap(), None);
-    assert_eq!(
-        store
-            .result_with_tree(&made.definition, &made.tree)
-            .unwrap(),
-        None
-    );
 }
 
 #[test]
