@@ -70,6 +70,7 @@ mod names;
 mod no_cache;
 mod outputs;
 mod outputs_places;
+mod owners;
 mod places;
 mod platforms;
 mod power_cut;

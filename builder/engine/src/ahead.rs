@@ -3,13 +3,13 @@
 //!
 //! What `COPY --from` and mounts read is part of their key, so it is needed whatever the cache holds. What is below a step is needed
 //! only where the step is executed: for sure when there is no record of its operation. With one it may be cached; then its base
-//! comes when it turns out to be needed. Metadata and `COPY --link` with numeric ids read nothing of their base. `WORKDIR` does:
-//! whether it makes a layer depends on which folders are there.
+//! comes when it turns out to be needed. Metadata and `COPY --link` with numeric ids read nothing of their base; `--link` with a name
+//! reads it for its key, and `WORKDIR` reads it: whether it makes a layer depends on which folders are there.
 
 use crate::execute::Execution;
 use crate::users::Accounts;
 use kiln_cache::StoreError;
-use kiln_parser::graph::{CopySource, Node, NodeId, Op, RunMount, StageGraph};
+use kiln_parser::graph::{CopyOp, CopySource, Node, NodeId, Op, RunMount, StageGraph};
 use std::collections::BTreeMap;
 
 /// By the node of an image: the first step that reads its files.
@@ -56,7 +56,8 @@ fn read_for_key(op: &Op) -> Vec<NodeId> {
                 CopySource::Files { from, .. } => Some(*from),
                 _ => None,
             };
-            copy.sources.iter().filter_map(from).collect()
+            let names = (copy.link && asks_for_names(copy)).then_some(copy.base);
+            copy.sources.iter().filter_map(from).chain(names).collect()
         }
         Op::Run(run) => {
             let from = |mount: &RunMount| match mount {
@@ -70,15 +71,18 @@ fn read_for_key(op: &Op) -> Vec<NodeId> {
     }
 }
 
+/// Whether the files below are asked who a name is.
+fn asks_for_names(copy: &CopyOp) -> bool {
+    let chown = copy.chown.as_deref();
+    chown.is_some_and(Accounts::needed_for_owner)
+}
+
 /// The file system below a step, if the step looks into it when it is executed.
 fn below(op: &Op) -> Option<NodeId> {
     match op {
         Op::Run(run) => Some(run.base),
         Op::MakeDirectory { base, .. } => Some(*base),
-        Op::Copy(copy) => {
-            let asks_for_names = copy.chown.as_deref().is_some_and(Accounts::needed_for);
-            (!copy.link || asks_for_names).then_some(copy.base)
-        }
+        Op::Copy(copy) => (!copy.link).then_some(copy.base),
         Op::Scratch | Op::Image { .. } | Op::Context { .. } => None,
     }
 }

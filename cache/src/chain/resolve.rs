@@ -13,6 +13,20 @@ impl Chain {
     /// # Errors
     /// More than 40 links, as in the kernel.
     pub fn resolve(&self, path: &[u8], follow_last: bool) -> Result<Resolved<'_>, ResolveError> {
+        self.resolve_by(path, follow_last, &mut |_| ())
+    }
+
+    /// The same, and tells every path that it looks at on its way, links and what they lead to: a change anywhere else leads nowhere
+    /// else.
+    ///
+    /// # Errors
+    /// As [`Chain::resolve`].
+    pub fn resolve_by(
+        &self,
+        path: &[u8],
+        follow_last: bool,
+        look: &mut dyn FnMut(&[u8]),
+    ) -> Result<Resolved<'_>, ResolveError> {
         let mut done: Vec<u8> = Vec::new();
         // components still to go, the next one last
         let mut todo: Vec<Box<[u8]>> = reversed(path);
@@ -23,6 +37,7 @@ impl Chain {
                 b".." => done.truncate(parent(&done).unwrap_or_default().len()),
                 name => {
                     let next = join(&done, name);
+                    look(&next);
                     let follow = follow_last || !todo.is_empty();
                     let Some(target) = self.link_at(&next).filter(|_| follow) else {
                         done = next;

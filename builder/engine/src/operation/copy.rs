@@ -1,6 +1,8 @@
 //! `COPY` and `ADD`: the key covers what the sources hold (never their times), the result is one layer.
 
-use super::{accounts, renamed, tell_unknown};
+mod owner;
+
+use super::renamed;
 use crate::copy::place::{Changes, Overwritten, Placement};
 use crate::copy::select::{Picked, select};
 use crate::copy::write::write;
@@ -11,8 +13,8 @@ use crate::failure::StepError;
 use crate::output::{Done, Stack};
 use crate::source::fetch::Remote;
 use crate::source::fetch::error::redacted;
-use crate::users::{Accounts, Owner};
-use kiln_cache::{Chain, Layer, OutsideLink, StoreError, tree_digest};
+use crate::users::Owner;
+use kiln_cache::{Chain, Layer, OutsideLink, tree_digest};
 use kiln_parser::code;
 use kiln_parser::diagnostic::{Diagnostic, Phase};
 use kiln_parser::graph::{CopyOp, CopySource, Node, SourcePath, Unpack};
@@ -27,10 +29,25 @@ pub fn execute(execution: &Execution<'_>, node: &Node, copy: &CopyOp) -> Result<
     let base = execution.done(copy.base)?;
     let sources = open(execution, copy)?;
     let picked = pick(copy, &sources).map_err(|error| explain(execution, copy, error))?;
-    let key = key(execution, node, copy, &base.stack, &picked);
+    let inputs = Inputs {
+        base: &base.stack,
+        sources: &sources,
+        picked: &picked,
+        owner: owner::for_key(execution, copy, &base.stack)?,
+    };
+    let key = key(execution, node, copy, &inputs);
     execution.look_up_or_make(node, &base.stack, &key, |now| {
-        make(execution, node, copy, &base.stack, &sources, &picked, now)
+        make(execution, node, copy, inputs, now)
     })
+}
+
+/// What the key covers, and what the layer is made of.
+struct Inputs<'a> {
+    base: &'a Stack,
+    sources: &'a [Chain],
+    picked: &'a [Vec<Picked<'a>>],
+    /// Where [`owner::for_key`] tells.
+    owner: Option<Owner>,
 }
 
 /// The files of each source; heredocs have none.
@@ -107,16 +124,10 @@ fn explain(execution: &Execution<'_>, copy: &CopyOp, error: CopyError) -> CopyEr
     }
 }
 
-/// Everything that decides about the layer. With `--link` the files below do not.
-fn key(
-    execution: &Execution<'_>,
-    node: &Node,
-    copy: &CopyOp,
-    base: &Stack,
-    picked: &[Vec<Picked<'_>>],
-) -> Key {
+/// Everything that decides about the layer. With `--link` the files below do not, but for the owner whom they know by name.
+fn key(execution: &Execution<'_>, node: &Node, copy: &CopyOp, inputs: &Inputs<'_>) -> Key {
     let mut key = execution.key("copy", node);
-    for (source, picked) in copy.sources.iter().zip(picked) {
+    for (source, picked) in copy.sources.iter().zip(inputs.picked) {
         let mut entries = Vec::new();
         for (number, picked) in picked.iter().enumerate() {
             let root = join(number.to_string().as_bytes(), &picked.name);
@@ -141,8 +152,11 @@ fn key(
             key = key.bytes(&name, &file.root.entry.mtime.to_le_bytes());
         }
     }
+    if let Some(owner) = &inputs.owner {
+        key = key.bytes("owner", format!("{}:{}", owner.uid, owner.gid).as_bytes());
+    }
     if !copy.link {
-        key = key.input("files below", base.content);
+        key = key.input("files below", inputs.base.content);
     }
     finish(key)
 }
@@ -172,24 +186,20 @@ fn make(
     execution: &Execution<'_>,
     node: &Node,
     copy: &CopyOp,
-    base: &Stack,
-    sources: &[Chain],
-    picked: &[Vec<Picked<'_>>],
+    inputs: Inputs<'_>,
     now: i64,
 ) -> Result<Option<Layer>, StepError> {
     let store = &execution.session.store;
+    let (base, picked) = (inputs.base, inputs.picked);
     // the base is looked into only where that decides something: its layers may still be in a registry
     let below = if copy.link {
         Chain::new(Vec::new())
     } else {
         store.chain(&base.layers)?
     };
-    let owner = owner(copy, || store.chain(&base.layers))?;
-    if let Some(owner) = &owner {
-        tell_unknown(execution, node, owner);
-    }
+    let owner = owner::told(execution, node, copy, inputs.owner, base)?;
     let changes = Changes {
-        owner: owner.map(|owner| (owner.uid, owner.gid)),
+        owner,
         chmod: copy.chmod.as_ref(),
         now,
         latest: execution.plan.graph.source_date_epoch,
@@ -203,7 +213,7 @@ fn make(
         sources,
         places,
         links,
-    } = unpack(copy, sources, picked, scratch.as_deref())?;
+    } = unpack(copy, inputs.sources, picked, scratch.as_deref())?;
     let mut placement = Placement::new(&below, changes);
     for (number, source) in copy.sources.iter().enumerate() {
         if let CopySource::Inline { name, content } = source {
@@ -263,26 +273,6 @@ fn tell(
         }),
         ..warning
     });
-}
-
-/// `--chown` by number, or by the names of the image itself.
-fn owner(
-    copy: &CopyOp,
-    files: impl FnOnce() -> Result<Chain, StoreError>,
-) -> Result<Option<Owner>, StepError> {
-    let Some(chown) = &copy.chown else {
-        return Ok(None);
-    };
-    let names = if Accounts::needed_for_owner(chown) {
-        accounts(&files()?)?
-    } else {
-        Accounts::default()
-    };
-    let owner = names.owner(chown).map_err(|source| CopyError::Owner {
-        chown: chown.clone(),
-        source,
-    })?;
-    Ok(Some(owner))
 }
 
 /// The sources with the archives among the picked files.

@@ -32,14 +32,18 @@ pub(crate) fn tell_unknown(execution: &Execution<'_>, node: &Node, owner: &Owner
     }
 }
 
+/// Where users and groups are listed.
+const ACCOUNTS: [&str; 2] = ["etc/passwd", "etc/group"];
+
 /// `/etc/passwd` and `/etc/group` of a file system; links stay inside, what is no regular file counts as missing.
 ///
 /// # Errors
 /// When a file is there and cannot be read.
 pub(crate) fn accounts(files: &Chain) -> Result<Accounts, StepError> {
+    let [passwd, group] = ACCOUNTS;
     Ok(Accounts {
-        passwd: text(files, "etc/passwd")?,
-        group: text(files, "etc/group")?,
+        passwd: text(files, passwd)?,
+        group: text(files, group)?,
     })
 }
 

@@ -6,6 +6,7 @@
 mod attempt;
 mod caches;
 pub use caches::Emptied;
+mod live;
 mod log;
 mod mounts;
 mod process;
@@ -13,14 +14,12 @@ mod process;
 use super::{accounts, subtree_digest};
 use crate::execute::{Execution, Key, finish};
 use crate::failure::StepError;
-use crate::output::{Done, Live, LiveUpper, Output};
+use crate::output::{Done, Live, LiveUpper};
 use crate::rootfs::{Changes, Space};
 use crate::users::Identity;
 use attempt::Left;
 use kiln_cache::{Chain, CommitOptions, CommittedUpper, KeyBuilder};
 use kiln_parser::graph::{Node, RunMount, RunOp};
-use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -95,7 +94,7 @@ enum Start {
 
 impl Start {
     fn choose(execution: &Execution<'_>, node: &Node, run: &RunOp) -> Result<Self, StepError> {
-        if let Some(live) = live_base(execution, node, run)? {
+        if let Some(live) = live::base(execution, node, run)? {
             return Ok(Start::Live(live));
         }
         let base = execution.done(run.base)?;
@@ -137,62 +136,6 @@ fn look_for_devices(execution: &Execution<'_>, run: &RunOp) -> Result<(), StepEr
     Ok(())
 }
 
-/// The parent's uppers, if it is worth starting on them: the parent is not committed yet, this operation was never recorded,
-/// and the account files are those of the committed base.
-fn live_base(
-    execution: &Execution<'_>,
-    node: &Node,
-    run: &RunOp,
-) -> Result<Option<Arc<Live>>, StepError> {
-    let Output::Layers {
-        live: Some(live),
-        done,
-    } = execution.output(run.base)?
-    else {
-        return Ok(None);
-    };
-    if done.now().is_some()
-        || live
-            .uppers
-            .iter()
-            .any(|upper| changes_accounts(&upper.place()))
-    {
-        return Ok(None);
-    }
-    if !execution.ignores_cache(node)
-        && execution
-            .session
-            .store
-            .has_definition(&execution.plan.definitions[node.id.0])?
-    {
-        return Ok(None);
-    }
-    Ok(Some(live.clone()))
-}
-
-/// Whether users and groups may have changed in an upper: then the next step waits for its index.
-fn changes_accounts(upper: &Path) -> bool {
-    let etc = upper.join("etc");
-    match etc.symlink_metadata() {
-        Err(_) => false,
-        // Replaced or deleted as a whole.
-        Ok(meta) if !meta.is_dir() || meta.file_type().is_char_device() => true,
-        Ok(_) => {
-            ["passwd", "group"]
-                .iter()
-                .any(|name| etc.join(name).symlink_metadata().is_ok())
-                || is_opaque(&etc)
-        }
-    }
-}
-
-fn is_opaque(folder: &Path) -> bool {
-    let mut value = [0_u8; 8];
-    ["trusted.overlay.opaque", "user.overlay.opaque"]
-        .iter()
-        .any(|name| rustix::fs::lgetxattr(folder, *name, &mut value[..]).is_ok())
-}
-
 /// What decides about the result: the operation, the files below, the files that are mounted. Secrets never do.
 fn key(execution: &Execution<'_>, node: &Node, run: &RunOp) -> Result<Key, StepError> {
     key_of(execution, run, execution.key("run", node))
@@ -232,7 +175,7 @@ fn key_of(execution: &Execution<'_>, run: &RunOp, key: KeyBuilder) -> Result<Key
     Ok(finish(key))
 }
 
-/// Who runs the command. Names are looked up in the committed base: [`live_base`] made sure that no upper changes them.
+/// Who runs the command. Names are looked up in the committed base: [`live::base`] made sure that no upper changes them.
 fn identity(execution: &Execution<'_>, run: &RunOp, below: &Live) -> Result<Identity, StepError> {
     let files: Chain = execution.session.store.chain(&below.base.layers)?;
     Ok(accounts(&files)?.identity(&run.user)?)
