@@ -165,7 +165,8 @@ fn an_error_that_nobody_reads_can_be_stopped(space: &Space) {
     eventually("the step goes on", || with_argument(&nap).is_empty());
     assert!(unread.runs());
     unread.signal(Signal::INT);
-    assert_eq!(unread.ends(), Some(130));
+    // it may have come before kiln had done all but to say what failed
+    assert!(matches!(unread.ends(), Some(1 | 130)));
 }
 
 /// What a build of one step says of what the step writes.

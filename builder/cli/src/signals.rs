@@ -35,6 +35,16 @@ impl Watch {
         Ok(watch)
     }
 
+    /// The work is done: what is left is told, which a signal ends at once.
+    ///
+    /// # Errors
+    /// A signal came while there was work. Nobody can tell whether it was meant for what is left, which may take as long as a reader likes.
+    pub fn end(self) -> Result<(), Failure> {
+        drop(self);
+        let stopped = |kind| Failure::new(kind, "stopped; what was finished stays");
+        received().map(stopped).map_or(Ok(()), Err)
+    }
+
     /// What ended the build.
     pub fn kind(&self) -> Kind {
         received().unwrap_or(Kind::Interrupted)

@@ -38,7 +38,8 @@ pub fn shown<T>(
         }
         failure(error)
     })?;
-    shown.map(|()| outcome)
+    shown.and(watch.end())?;
+    Ok(outcome)
 }
 
 /// A failure of a pull or push as people read it.

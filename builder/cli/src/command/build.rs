@@ -79,13 +79,12 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     drop(session);
     let shown = shown.finish();
     let result = result.map_err(|error| failures::failure(&options, error, &watch));
-    // what is left is told; a signal ends that at once
-    drop(watch);
-    if shown.is_ok() {
+    let ended = watch.end();
+    if shown.is_ok() && ended.is_ok() {
         failures::warnings(&options, &findings.all(), log.progress, &log.sink);
     }
     let built = result?;
-    shown?;
+    shown.and(ended)?;
     flags.finished(&built)?;
     flags.logfile.check(&log)?;
     if let Err(error) = store.settle() {
