@@ -5,7 +5,8 @@
 //!
 //! - The last entry of a path wins; a directory given twice keeps its content, anything else replaces what was there.
 //! - Absolute paths are below the root. `..` may go back what the same name went, and no further: a name that climbs over the root is
-//!   refused, as docker refuses it. A parent that is a symbolic link of the same layer is followed, and stays inside.
+//!   refused, as docker refuses it; only in an archive that ADD unpacks it stays inside. A parent that is a symbolic link of the same
+//!   layer is followed, and stays inside.
 //! - Parents that nobody describes are 0755, root's, from 1970.
 //! - `.wh.x` hides `x` of lower layers and `.wh..wh..opq` all that they have in its directory, wherever in the tar they stand; an
 //!   entry beats a whiteout of its own layer, and a directory that has one is opaque. Other `.wh..wh.` names (AUFS's own) are skipped.
@@ -177,9 +178,10 @@ impl Draft {
         Ok(())
     }
 
-    /// Refuses a name that leads out of the layer, and remembers one that only looks so.
+    /// Refuses a name that leads out of the layer, and remembers one that only looks so. ADD unpacks an archive as from the root of a
+    /// file system, where `..` is the root itself.
     fn climb(&mut self, stored: &[u8]) -> Result<(), LayerError> {
-        if !climbs(stored) {
+        if self.outside.is_some() || !climbs(stored) {
             return Ok(());
         }
         let path = display(&stored[..stored.len().min(128)]);

@@ -377,7 +377,10 @@ fn named(name: &str, span: &Span) -> Result<Operand, TemplateError> {
         return Err(error(format!("{name} cannot stand here")));
     }
     let unknown = error(format!("there is no function {name}"));
-    Err(match nearest(name, function::names()) {
+    // All functions are lower case: a capital is a field that lacks its point.
+    let is_field = name.starts_with(char::is_uppercase);
+    let near = nearest(name, function::names()).filter(|_| !is_field);
+    Err(match near {
         Some(near) => unknown.help(format!("did you mean {near}?")),
         None => unknown.help(format!("fields begin with a point: .{name}")),
     })
