@@ -89,7 +89,12 @@ const CHANGES: [(&str, &str, &str); 13] = [
         "{{json .Config.Volumes}}",
         r#"{"/a":{},"/b":{}}"#,
     ),
-    ("WORKDIR /srv/x/../y", "{{.Config.WorkingDir}}", "/srv/y"),
+    // an absolute one as it is written, as docker keeps it
+    (
+        "WORKDIR /srv/x/../y",
+        "{{.Config.WorkingDir}}",
+        "/srv/x/../y",
+    ),
 ];
 
 fn changes_are_those_of_docker(space: &Space) {
