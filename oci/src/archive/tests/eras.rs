@@ -469,11 +469,13 @@ fn a_directory_is_read_where_it_is() {
         0,
         &image,
     );
+    // What leads out is refused; what is absolute begins at the archive's root, where this file is not.
     let outside = tempfile::NamedTempFile::new().unwrap();
-    std::fs::remove_file(root.path().join(INDEX_FILE)).unwrap();
-    std::os::unix::fs::symlink(outside.path(), root.path().join(INDEX_FILE)).unwrap();
-    assert!(matches!(
-        load(Input::File(root.path()), "/nonexistent".as_ref()),
-        Err(LoadError::Entry { .. })
-    ));
+    std::fs::write(outside.path(), index_of(&[image.descriptor()])).unwrap();
+    for link in [Path::new("../../etc/passwd"), outside.path()] {
+        std::fs::remove_file(root.path().join(INDEX_FILE)).unwrap();
+        std::os::unix::fs::symlink(link, root.path().join(INDEX_FILE)).unwrap();
+        let loaded = load(Input::File(root.path()), "/nonexistent".as_ref());
+        assert!(loaded.is_err(), "{}", link.display());
+    }
 }
