@@ -472,7 +472,7 @@ fn a_directory_is_read_where_it_is() {
     // What leads out is refused; what is absolute begins at the archive's root, where this file is not.
     let outside = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(outside.path(), index_of(&[image.descriptor()])).unwrap();
-    for link in [Path::new("../../etc/passwd"), outside.path()] {
+    for link in [std::path::Path::new("../../etc/passwd"), outside.path()] {
         std::fs::remove_file(root.path().join(INDEX_FILE)).unwrap();
         std::os::unix::fs::symlink(link, root.path().join(INDEX_FILE)).unwrap();
         let loaded = load(Input::File(root.path()), "/nonexistent".as_ref());
