@@ -472,10 +472,12 @@ fn a_directory_is_read_where_it_is() {
     // What leads out is refused; what is absolute begins at the archive's root, where this file is not.
     let outside = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(outside.path(), index_of(&[image.descriptor()])).unwrap();
-    for link in [std::path::Path::new("../../etc/passwd"), outside.path()] {
+    let through = |link: &std::path::Path| {
         std::fs::remove_file(root.path().join(INDEX_FILE)).unwrap();
         std::os::unix::fs::symlink(link, root.path().join(INDEX_FILE)).unwrap();
-        let loaded = load(Input::File(root.path()), "/nonexistent".as_ref());
-        assert!(loaded.is_err(), "{}", link.display());
-    }
+        load(Input::File(root.path()), "/nonexistent".as_ref())
+    };
+    let outwards = through("../../etc/passwd".as_ref());
+    assert!(matches!(outwards, Err(LoadError::Entry { .. })));
+    assert!(through(outside.path()).is_err());
 }
