@@ -7,9 +7,9 @@
 
 use crate::environment::{Globals, variable};
 use crate::failure::{Failure, Kind};
-use kiln_engine::cancel::Cancel;
 use kiln_engine::event::Events;
-use kiln_engine::remote::Remote;
+use kiln_engine::event::cancel::Cancel;
+use kiln_engine::transfer::remote::Remote;
 use kiln_oci::registry::{
     self, Certificates, Client, Configuration, Keychain, Mirror, Proxies, Secret, Settings, Told,
 };
@@ -23,7 +23,7 @@ use std::sync::Arc;
 /// # Errors
 /// When the file of mirrors cannot be used.
 pub fn remote(globals: &Globals, events: &Events, cancel: &Cancel) -> Result<Remote, Failure> {
-    let registry: Option<Arc<dyn kiln_engine::remote::Registry>> = if globals.offline {
+    let registry: Option<Arc<dyn kiln_engine::transfer::remote::Registry>> = if globals.offline {
         None
     } else {
         let events = events.clone();

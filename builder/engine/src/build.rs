@@ -1,22 +1,22 @@
 //! One build from options to a tagged image: plan, look the whole up in the memo, else execute, assemble, store. Unaware of
 //! the command line.
 
-use crate::annotations;
-use crate::assemble::{assemble, without_history};
-use crate::confine::confine;
 use crate::event::{EVENT_VERSION, EventKind};
+use crate::exchange;
+use crate::execute::memo::{self, Recalled};
 use crate::execute::{Executed, execute};
-use crate::export::BuildResult;
 use crate::failure::BuildError;
-use crate::index;
-use crate::memo::{self, Recalled};
-use crate::options::BuildOptions;
+use crate::host::confine::confine;
+use crate::image::assemble::{assemble, without_history};
+use crate::image::export::BuildResult;
+use crate::image::index;
+use crate::image::squash::{Squash, squash};
+use crate::image::stages;
 use crate::plan::{self, Plan, announce};
+use crate::request::annotations;
+use crate::request::options::BuildOptions;
 use crate::session::Session;
-use crate::shared;
 use crate::source::epoch;
-use crate::squash::{Squash, squash};
-use crate::stages;
 use kiln_cache::{Caches, KeyLock, MemoBundle, StoreError};
 use kiln_oci::media_type::{OCI_INDEX, OCI_LAYER, OCI_MANIFEST};
 use kiln_oci::{Descriptor, Digest, ImageConfig, Reference};
@@ -57,7 +57,7 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
         let what = "bytes that are no UTF-8, which are read as U+FFFD";
         session.events.warn(format!("{name} has {what}"));
     }
-    let joined = shared::joined(session, &options.cache_from);
+    let joined = exchange::joined(session, &options.cache_from);
     let session = if options.cache_from.is_empty() {
         session
     } else {
@@ -69,13 +69,13 @@ pub fn build(session: &Session, options: &BuildOptions) -> Result<Built, BuildEr
     loop {
         let outcome = attempt(session, options, &plan, cgroup.as_ref());
         // what a shared cache promised and does not have costs another attempt, without it
-        let lost = shared::forget_lost(session);
+        let lost = exchange::forget_lost(session);
         match outcome {
             Err(_) if lost => session.cancel.begin_again(),
             Err(error) => return Err(error),
             Ok((built, bundle)) => {
                 let key = memo::key(options, &plan);
-                shared::export(session, options, key, &bundle)?;
+                exchange::export(session, options, key, &bundle)?;
                 return Ok(built);
             }
         }
@@ -214,7 +214,7 @@ fn recall(
                 return Ok(Some(made));
             }
             Err(error) => {
-                shared::forget_lost(session);
+                exchange::forget_lost(session);
                 let causes = crate::chain_of_causes(&error);
                 tracing::debug!("the outcome in the cache is not used: {causes}");
             }
@@ -278,7 +278,7 @@ fn make(
         created: now,
         caches: rested_on.fold(Caches::default(), Caches::with),
     };
-    shared::secure(session, &manifest)?;
+    exchange::secure(session, &manifest)?;
     if let Some(key) = memo::key(options, plan) {
         session.store.memo_put(&key, &bundle)?;
     }

@@ -5,6 +5,9 @@
 //! that file at their own speed, so that a slow terminal never stalls a step. The stream itself stays small although it never blocks
 //! either: what goes on for long ([`EventKind::Transfer`]) is left out while the reader is behind, and all else is said once a step.
 
+pub mod cancel;
+pub mod findings;
+
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -2,25 +2,32 @@
 //! they share (outputs, keys, failures) is here, their results in `results`.
 
 mod age;
+pub mod ahead;
+pub mod copy;
+pub(crate) mod memo;
+pub mod operation;
 pub mod results;
+pub mod rootfs;
+pub mod schedule;
+pub mod users;
 
-use crate::ahead::{self, Readers};
-use crate::cancel::Cancel;
-use crate::emulation;
 use crate::event::EventKind;
+use crate::event::cancel::Cancel;
 use crate::failure::{BuildError, StepError, StepFailure};
-use crate::operation::{self, run::Emptied};
-use crate::options::BuildOptions;
-use crate::output::{Done, Live, Output};
-use crate::pending::{Pending, Promise, pending};
+use crate::host::emulation;
+use crate::plan::output::{Done, Live, Output};
+use crate::plan::pending::{Pending, Promise, pending};
 use crate::plan::{Plan, stage_is_called};
-use crate::schedule::{self, Lane, Limits, Ready, Task};
+use crate::request::options::BuildOptions;
 use crate::session::Session;
 use crate::source::fetch::{Access, Remote};
+use ahead::Readers;
 use kiln_cache::{Chain, Fetched, KeyBuilder};
 use kiln_oci::{Digest, ImageConfig};
 use kiln_parser::graph::{Node, NodeId, Op, Stage, StageBase, StageGraph};
 use kiln_sandbox::Cgroup;
+use operation::run::Emptied;
+use schedule::{Lane, Limits, Ready, Task};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 

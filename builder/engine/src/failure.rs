@@ -1,11 +1,11 @@
 //! Why a build failed, by kind. The command line adds hints and exit codes; nothing here is ever printed by the engine.
 
-use crate::agent::AgentError;
-use crate::copy::CopyError;
-use crate::policy::Refusal;
+use crate::execute::copy::CopyError;
+use crate::execute::users::UserError;
+use crate::host::agent::AgentError;
+use crate::request::policy::Refusal;
 use crate::source::fetch::error::FetchError;
 use crate::source::host_tools::HostToolsError;
-use crate::users::UserError;
 use kiln_cache::{CommitError, ContextError, ImageError, ReadError, ResolveError, StoreError};
 use kiln_parser::diagnostic::Diagnostic;
 use kiln_parser::source::Span;
@@ -63,7 +63,7 @@ pub enum BuildError {
     Image(#[from] ImageError),
     /// The image is built and in the store, but could not be brought where it should go too.
     #[error("the image is built, but not written to its output")]
-    Export(#[from] crate::export::ExportError),
+    Export(#[from] crate::image::export::ExportError),
     /// The image is built and at its outputs, but the cache for others is not.
     #[error("the image is built, but the cache {place} is not written")]
     Cache {
@@ -71,7 +71,7 @@ pub enum BuildError {
         place: String,
         /// Why not.
         #[source]
-        source: crate::shared::PlaceError,
+        source: crate::exchange::PlaceError,
     },
     /// A limit of RUN that means nothing on this machine.
     #[error("--{0}")]

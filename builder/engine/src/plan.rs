@@ -1,20 +1,24 @@
 //! From text to what has to be done: parse, resolve base images, evaluate, drop what the target does not need, read the
 //! contexts. Unaware of how steps are executed and of the cache's records.
 
+pub mod check;
 mod images;
 mod keys;
+pub mod output;
+pub mod pending;
+pub mod platforms;
 mod sources;
 
 use crate::event::EventKind;
 use crate::failure::{BuildError, MissingSource};
-use crate::options::{BuildOptions, ContextSource};
-use crate::output::Output;
-use crate::platforms::{self, Target};
+use crate::plan::output::Output;
+use crate::request::options::{BuildOptions, ContextSource};
 use crate::session::Session;
 use crate::source::fetch::{Access, Fetches};
 pub(crate) use images::inputs;
 use kiln_oci::{Descriptor, Digest};
 use kiln_parser::graph::{Node, NodeId, Op, Stage, StageGraph};
+use platforms::Target;
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -1,12 +1,12 @@
 //! What a build works with: the store, the stream of events, the token that stops it, and what the host is like. Fields and
 //! accessors only; functions take the narrowest part of it.
 
-use crate::agent::Agents;
-use crate::cancel::Cancel;
-use crate::changes::ChangesPlace;
+use crate::event::cancel::Cancel;
+use crate::event::findings::Findings;
 use crate::event::{EventKind, Events};
-use crate::findings::Findings;
-use crate::remote::Remote;
+use crate::host::agent::Agents;
+use crate::host::changes::ChangesPlace;
+use crate::transfer::remote::Remote;
 use kiln_cache::Store;
 use kiln_parser::diagnostic::Diagnostic;
 use kiln_sandbox::{Disabled, EnterError, IdMap};

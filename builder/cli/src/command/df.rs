@@ -10,8 +10,8 @@ use crate::{session, units};
 use clap::Args;
 use kiln_cache::Store;
 use kiln_cache::usage::Class;
-use kiln_engine::cancel::Cancel;
 use kiln_engine::event::Events;
+use kiln_engine::event::cancel::Cancel;
 
 const HEADERS: [Header; 5] = [
     ("Active", "ACTIVE"),

@@ -5,7 +5,7 @@ use crate::failure::{Failure, Kind};
 use crate::{catalog, output, session, stdout};
 use clap::Args;
 use kiln_engine::chain_of_causes;
-use kiln_engine::flatten::{FlattenError, write_tar};
+use kiln_engine::image::flatten::{FlattenError, write_tar};
 use kiln_oci::Platform;
 use std::io::Write;
 use std::path::PathBuf;

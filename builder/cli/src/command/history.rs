@@ -91,7 +91,7 @@ fn row(step: &Step, id: Option<&Digest>, now: i64, arguments: &Arguments) -> Val
     let created = step.created.as_deref().and_then(catalog::seconds);
     let values = [
         step.comment.clone(),
-        created.map_or_else(String::new, kiln_engine::assemble::rfc3339),
+        created.map_or_else(String::new, kiln_engine::image::assemble::rfc3339),
         instruction(&step.created_by, arguments.no_trunc),
         created.map_or_else(|| "N/A".to_owned(), |time| units::ago(now - time)),
         id.map_or_else(|| "<missing>".to_owned(), digest),

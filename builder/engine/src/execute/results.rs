@@ -4,7 +4,7 @@
 use super::{Execution, Key};
 use crate::event::{EventKind, Outcome};
 use crate::failure::StepError;
-use crate::output::{Done, Output, Stack, StepResult};
+use crate::plan::output::{Done, Output, Stack, StepResult};
 use kiln_cache::{Caches, KeyLock, Layer, Record, Tree};
 use kiln_oci::Digest;
 use kiln_parser::graph::Node;

@@ -2,12 +2,12 @@
 //! files, and of contexts.
 
 use super::wanted;
-use crate::check;
-use crate::emulation;
 use crate::failure::{BuildError, MissingImage};
-use crate::options::{BuildOptions, ContextSource};
-use crate::platforms::Target;
-use crate::policy::apply as policy;
+use crate::host::emulation;
+use crate::plan::check;
+use crate::plan::platforms::Target;
+use crate::request::options::{BuildOptions, ContextSource};
+use crate::request::policy::apply as policy;
 use crate::session::Session;
 use crate::source::image;
 use kiln_cache::StoredImage;

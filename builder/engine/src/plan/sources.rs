@@ -2,8 +2,8 @@
 
 use super::images::Images;
 use crate::failure::BuildError;
-use crate::options::{BuildOptions, ContextSource};
-use crate::output::{Output, Stack};
+use crate::plan::output::{Output, Stack};
+use crate::request::options::{BuildOptions, ContextSource};
 use crate::session::Session;
 use crate::source::fetch::Access;
 use crate::source::reach::Reach;

@@ -1,7 +1,7 @@
 //! Advice about a build context: what git ignores and a COPY takes along all the same. Reads the folder's .gitignore; unaware
 //! of how contexts are scanned. Never part of what is built: advice is only ever said.
 
-use crate::copy::shown;
+use crate::execute::copy::shown;
 use ignore::gitignore::Gitignore;
 use kiln_cache::Tree;
 use std::collections::BTreeMap;

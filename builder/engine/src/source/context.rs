@@ -3,8 +3,8 @@
 
 use super::host_tools::{self, HostTools};
 use super::reach::Reach;
-use crate::copy::parent;
 use crate::event::EventKind;
+use crate::execute::copy::parent;
 use crate::failure::BuildError;
 use crate::session::Session;
 use kiln_cache::context::{ContextTree, Decision, ScanOptions, scan};

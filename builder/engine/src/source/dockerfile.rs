@@ -2,7 +2,7 @@
 
 use super::fetch::error::FetchError;
 use crate::failure::BuildError;
-use crate::options::DockerfileText;
+use crate::request::options::DockerfileText;
 use kiln_cache::{Chain, Store};
 use kiln_oci::Digest;
 use std::io::Read;

@@ -4,9 +4,9 @@
 use super::fetch::{Access, Fetches, Remote};
 use super::open::{file, unpacked};
 use crate::failure::BuildError;
-use crate::options::{BuildOptions, ContextSource};
 use crate::plan;
-use crate::policy::apply as policy;
+use crate::request::options::{BuildOptions, ContextSource};
+use crate::request::policy::apply as policy;
 use crate::session::Session;
 use kiln_cache::Store;
 use kiln_oci::Digest;

@@ -9,8 +9,8 @@ use kiln_oci::{ImageConfig, Platform, Reference};
 use kiln_parser::inputs::ImageRequest;
 
 use crate::failure::MissingImage;
-use crate::remote::{RemoteError, pull};
 use crate::session::Session;
+use crate::transfer::remote::{RemoteError, pull};
 
 /// Registries that are asked at once.
 const AT_ONCE: usize = 8;

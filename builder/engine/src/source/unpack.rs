@@ -3,7 +3,7 @@
 
 use super::fetch::error::FetchError;
 use super::fetch::layer;
-use crate::copy::archive::{Archive, dangling, unpack_stream};
+use crate::execute::copy::archive::{Archive, dangling, unpack_stream};
 use kiln_cache::Store;
 use kiln_oci::Digest;
 use std::io::Read;

@@ -7,12 +7,12 @@ use crate::render::{Progress, Sink};
 use crate::signals;
 use crate::units;
 use kiln_engine::chain_of_causes;
-use kiln_engine::export::ExportError;
+use kiln_engine::exchange::PlaceError;
 use kiln_engine::failure::{
     BuildError, MissingImage, MissingSource, RefusedSource, StepError, StepFailure,
 };
-use kiln_engine::options::BuildOptions;
-use kiln_engine::shared::PlaceError;
+use kiln_engine::image::export::ExportError;
+use kiln_engine::request::options::BuildOptions;
 use kiln_engine::source::fetch::error::FetchError;
 use kiln_parser::diagnostic::{Diagnostic, Severity};
 use std::collections::BTreeSet;

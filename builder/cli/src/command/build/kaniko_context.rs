@@ -2,7 +2,7 @@
 
 use super::source::{context_folder, outside};
 use crate::failure::Failure;
-use kiln_engine::options::ContextSource;
+use kiln_engine::request::options::ContextSource;
 use std::path::Path;
 
 /// Where kaniko finds contexts and kiln does not.

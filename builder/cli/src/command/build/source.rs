@@ -3,7 +3,9 @@
 use super::kaniko_context;
 use crate::failure::Failure;
 use crate::units;
-use kiln_engine::options::{BuildOptions, ContextSource, DockerfileText, Unread, repaired};
+use kiln_engine::request::options::{
+    BuildOptions, ContextSource, DockerfileText, Unread, repaired,
+};
 use kiln_engine::source::dockerfile::{USUAL_NAMES, other_case};
 use kiln_parser::graph::GitSource;
 use std::io::Read;

@@ -1,7 +1,7 @@
 //! Why something outside cannot be had. Addresses are shown without their credentials. Unaware of Dockerfiles.
 
-use crate::agent::AgentError;
-use crate::copy::CopyError;
+use crate::execute::copy::CopyError;
+use crate::host::agent::AgentError;
 use kiln_cache::{LayerError, ReadError, StoreError};
 use std::path::PathBuf;
 use thiserror::Error;

@@ -8,8 +8,8 @@ mod date;
 
 use super::address;
 use super::error::{FetchError, redacted};
-use crate::cancel::Cancel;
-use crate::policy::{Policy, apply};
+use crate::event::cancel::Cancel;
+use crate::request::policy::{Policy, apply};
 use answer::{Failed, broken, header, refused};
 use kiln_cache::Fetched;
 use kiln_oci::Digest;

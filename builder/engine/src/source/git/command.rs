@@ -4,7 +4,7 @@
 //! Unaware of what is fetched.
 
 use super::{Format, credentials, ssh};
-use crate::agent::Agent;
+use crate::host::agent::Agent;
 use crate::source::fetch::Access;
 use crate::source::fetch::error::{FetchError, redacted};
 use kiln_parser::graph::GitSource;

@@ -2,7 +2,7 @@
 //! user's but the hosts that he knows. Unaware of git's own surroundings.
 
 use super::command::io;
-use crate::agent::Agent;
+use crate::host::agent::Agent;
 use crate::source::fetch::Access;
 use crate::source::fetch::error::FetchError;
 use kiln_parser::graph::GitSource;

@@ -2,7 +2,7 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::options::BuildOptions;
+use kiln_engine::request::options::BuildOptions;
 use kiln_parser::csv;
 use std::net::{IpAddr, Ipv4Addr};
 

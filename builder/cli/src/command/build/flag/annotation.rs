@@ -2,9 +2,9 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::annotations::{Annotation as Parsed, Level};
-use kiln_engine::options::BuildOptions;
-use kiln_engine::squash::Squash;
+use kiln_engine::image::squash::Squash;
+use kiln_engine::request::annotations::{Annotation as Parsed, Level};
+use kiln_engine::request::options::BuildOptions;
 use kiln_oci::Platform;
 
 #[derive(Debug, clap::Args)]

@@ -4,7 +4,7 @@ use super::source_date_epoch::LAST;
 use super::{Flag, pairs};
 use crate::environment;
 use crate::failure::Failure;
-use kiln_engine::options::BuildOptions;
+use kiln_engine::request::options::BuildOptions;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 

@@ -3,7 +3,7 @@
 use super::Flag;
 use crate::command::build::source::{context_folder, outside};
 use crate::failure::Failure;
-use kiln_engine::options::{BuildOptions, ContextSource};
+use kiln_engine::request::options::{BuildOptions, ContextSource};
 use std::path::Path;
 
 #[derive(Debug, clap::Args)]

@@ -3,7 +3,7 @@
 use super::Flag;
 use crate::failure::Failure;
 use jiff::SignedDuration;
-use kiln_engine::options::BuildOptions;
+use kiln_engine::request::options::BuildOptions;
 
 #[derive(Debug, clap::Args)]
 pub struct CacheTtl {

@@ -4,7 +4,7 @@
 use super::Flag;
 use crate::environment;
 use crate::failure::{Failure, Kind};
-use kiln_engine::options::{BuildOptions, repaired};
+use kiln_engine::request::options::{BuildOptions, repaired};
 use kiln_parser::words::{NoVariables, Style, WordError, expand_words};
 use std::io::{self, Write};
 use std::process::{Command, Output, Stdio};

@@ -3,7 +3,7 @@
 use super::{Flag, pairs};
 use crate::environment;
 use crate::failure::Failure;
-use kiln_engine::options::BuildOptions;
+use kiln_engine::request::options::BuildOptions;
 
 #[derive(Debug, clap::Args)]
 pub struct Env {

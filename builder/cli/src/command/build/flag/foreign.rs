@@ -9,7 +9,7 @@ use super::Flag;
 use crate::failure::Failure;
 use crate::pflag;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use kiln_engine::options::BuildOptions;
+use kiln_engine::request::options::BuildOptions;
 use table::TABLE;
 
 /// What becomes of a flag.

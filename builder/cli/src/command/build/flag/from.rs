@@ -2,7 +2,7 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::options::BuildOptions;
+use kiln_engine::request::options::BuildOptions;
 
 #[derive(Debug, clap::Args)]
 pub struct From {

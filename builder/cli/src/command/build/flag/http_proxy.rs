@@ -5,7 +5,7 @@ use super::Flag;
 use crate::environment::variable;
 use crate::failure::Failure;
 use crate::network;
-use kiln_engine::options::BuildOptions;
+use kiln_engine::request::options::BuildOptions;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;

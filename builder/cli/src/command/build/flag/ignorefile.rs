@@ -3,7 +3,7 @@
 use super::Flag;
 use crate::command::build::source::{find_file, read_file};
 use crate::failure::Failure;
-use kiln_engine::options::BuildOptions;
+use kiln_engine::request::options::BuildOptions;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]

@@ -4,9 +4,9 @@
 use super::Flag;
 use crate::catalog;
 use crate::failure::Failure;
-use kiln_engine::export::{Attributes, exporter};
-use kiln_engine::options::BuildOptions;
-use kiln_engine::squash::Squash;
+use kiln_engine::image::export::{Attributes, exporter};
+use kiln_engine::image::squash::Squash;
+use kiln_engine::request::options::BuildOptions;
 use std::sync::Arc;
 
 #[derive(Debug, clap::Args)]

@@ -3,8 +3,8 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::annotations::Level;
-use kiln_engine::options::BuildOptions;
+use kiln_engine::request::annotations::Level;
+use kiln_engine::request::options::BuildOptions;
 
 #[derive(Debug, clap::Args)]
 pub struct LeaveOut {

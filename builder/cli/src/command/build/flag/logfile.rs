@@ -4,7 +4,7 @@
 use super::Flag;
 use crate::failure::{Failure, Kind};
 use crate::render::{self, Progress, Renderer, Sink};
-use kiln_engine::options::BuildOptions;
+use kiln_engine::request::options::BuildOptions;
 use kiln_oci::Platform;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;

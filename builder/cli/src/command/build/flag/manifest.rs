@@ -3,7 +3,7 @@
 use super::Flag;
 use crate::catalog;
 use crate::failure::Failure;
-use kiln_engine::options::BuildOptions;
+use kiln_engine::request::options::BuildOptions;
 
 #[derive(Debug, clap::Args)]
 pub struct Manifest {

@@ -2,7 +2,7 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::options::BuildOptions;
+use kiln_engine::request::options::BuildOptions;
 use kiln_parser::graph;
 
 /// Networks of their own that reach what the machine reaches, in the words of docker, buildah and podman.

@@ -1,10 +1,10 @@
-//! `--output` and `--push`: where the result goes besides the store. What the exporters know stands in `kiln_engine::export`.
+//! `--output` and `--push`: where the result goes besides the store. What the exporters know stands in `kiln_engine::image::export`.
 
 use super::{Flag, source_date_epoch};
 use crate::failure::Failure;
 use crate::stdout;
-use kiln_engine::export::{Attributes, exporter};
-use kiln_engine::options::BuildOptions;
+use kiln_engine::image::export::{Attributes, exporter};
+use kiln_engine::request::options::BuildOptions;
 use kiln_parser::csv;
 use std::path::{Component, Path};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::options::BuildOptions;
+use kiln_engine::request::options::BuildOptions;
 use kiln_oci::Platform as Parsed;
 
 #[derive(Debug, clap::Args)]

@@ -3,7 +3,7 @@
 use super::Flag;
 use crate::failure::Failure;
 use crate::pflag;
-use kiln_engine::options::BuildOptions;
+use kiln_engine::request::options::BuildOptions;
 use kiln_engine::source::image::Pull as When;
 
 /// All words, as buildah has them.

@@ -3,7 +3,7 @@
 use super::Flag;
 use crate::environment::Globals;
 use crate::failure::Failure;
-use kiln_engine::options::BuildOptions;
+use kiln_engine::request::options::BuildOptions;
 use kiln_oci::Reference;
 
 #[derive(Debug, clap::Args)]

@@ -4,7 +4,7 @@
 use super::Flag;
 use crate::failure::Failure;
 use crate::units;
-use kiln_engine::options::BuildOptions;
+use kiln_engine::request::options::BuildOptions;
 use kiln_sandbox::{Limits, Swap, numbers};
 
 /// Docker's least: with less nothing starts.

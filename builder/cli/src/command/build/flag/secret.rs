@@ -3,7 +3,7 @@
 use super::Flag;
 use crate::environment;
 use crate::failure::Failure;
-use kiln_engine::options::{BuildOptions, Secret as Content};
+use kiln_engine::request::options::{BuildOptions, Secret as Content};
 use std::io::Read;
 
 /// BuildKit's limit.

@@ -1,12 +1,12 @@
 //! `--cache-from` and `--cache-to`: caches that builds on several machines share; `--cache-repo`, as kaniko calls both. What the kinds of
-//! caches know stands in `kiln_engine::shared`.
+//! caches know stands in `kiln_engine::exchange`.
 
 use super::Flag;
 use crate::environment;
 use crate::failure::Failure;
-use kiln_engine::export::{Attributes, ExportError};
-use kiln_engine::options::BuildOptions;
-use kiln_engine::shared::{cache_from, cache_to, foreign};
+use kiln_engine::exchange::{cache_from, cache_to, foreign};
+use kiln_engine::image::export::{Attributes, ExportError};
+use kiln_engine::request::options::BuildOptions;
 use kiln_parser::csv;
 
 #[derive(Debug, clap::Args)]

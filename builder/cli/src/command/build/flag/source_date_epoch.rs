@@ -3,7 +3,7 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::options::BuildOptions;
+use kiln_engine::request::options::BuildOptions;
 
 /// The end of the year 9999: later times have no text.
 pub(super) const LAST: i64 = 253_402_300_799;

@@ -4,8 +4,8 @@ use super::Flag;
 use crate::command::build::source::read_pipe;
 use crate::environment;
 use crate::failure::Failure;
-use kiln_engine::options::BuildOptions;
-use kiln_engine::policy::Policy;
+use kiln_engine::request::options::BuildOptions;
+use kiln_engine::request::policy::Policy;
 use std::path::Path;
 
 /// Where buildx reads the name of a file.

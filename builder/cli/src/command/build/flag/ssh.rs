@@ -3,8 +3,8 @@
 use super::Flag;
 use crate::environment;
 use crate::failure::Failure;
-use kiln_engine::agent::AgentSource;
-use kiln_engine::options::BuildOptions;
+use kiln_engine::host::agent::AgentSource;
+use kiln_engine::request::options::BuildOptions;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 

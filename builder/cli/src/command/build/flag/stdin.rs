@@ -3,7 +3,7 @@
 
 use super::Flag;
 use crate::failure::{Failure, Kind};
-use kiln_engine::options::BuildOptions;
+use kiln_engine::request::options::BuildOptions;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 

@@ -3,8 +3,8 @@
 use super::Flag;
 use crate::catalog;
 use crate::failure::Failure;
-use kiln_engine::export::{Attributes, exporter};
-use kiln_engine::options::BuildOptions;
+use kiln_engine::image::export::{Attributes, exporter};
+use kiln_engine::request::options::BuildOptions;
 use std::sync::Arc;
 
 /// Transports that are outputs: buildah's word, and the `type=`.

@@ -3,7 +3,7 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::options::{BuildOptions, Volume as Mounted, VolumeAccess};
+use kiln_engine::request::options::{BuildOptions, Volume as Mounted, VolumeAccess};
 
 #[derive(Debug, clap::Args)]
 pub struct Volume {

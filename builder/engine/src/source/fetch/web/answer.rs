@@ -3,7 +3,7 @@
 
 use super::super::error::FetchError;
 use super::{Downloaded, Request, date, reason};
-use crate::cancel::Cancel;
+use crate::event::cancel::Cancel;
 use kiln_oci::Hasher;
 use kiln_oci::compression::{self, Encoding};
 use reqwest::StatusCode;

@@ -1,0 +1,98 @@
+//! Why a place could not be read or written.
+
+use crate::transfer::remote::{RegistryError, RemoteError};
+use kiln_cache::{ImageError, StoreError};
+use kiln_oci::Digest;
+use std::path::PathBuf;
+
+/// Why a shared cache could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// The network is not to be used, or the registry's name cannot be one.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// The registry said no, or could not be reached.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A file could not be read or written.
+    #[error("cannot {action} {path}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// An object could not be read or written.
+    #[error("{key}: {why}")]
+    Object {
+        /// The object.
+        key: String,
+        /// What was said, or what broke.
+        why: String,
+    },
+    /// A part of a cache's folder leads elsewhere.
+    #[error("{} is a symbolic link, and kiln writes and deletes through none", .0.display())]
+    Link(PathBuf),
+    /// A blob has other bytes than its digest says.
+    #[error("{0} has other bytes than its name says")]
+    Damaged(Digest),
+    /// What is there is no cache that this kiln understands.
+    #[error("there is {0}")]
+    Other(&'static str),
+    /// Something else is there under the name that a cache should get.
+    #[error("it is the name of an image, which a cache would replace: take another name or tag")]
+    IsImage,
+    /// The manifest or the records cannot be understood.
+    #[error("it cannot be understood: {0}")]
+    Malformed(String),
+    /// The image is not in the store.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The user asked to stop.
+    #[error("stopped")]
+    Cancelled,
+}
+
+impl PlaceError {
+    /// For `map_err` of what is done with a path.
+    pub(super) fn io(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+
+    /// Whether something is wrong with what is there, so that it may be replaced, and not with the way to it.
+    pub(super) fn is_about_content(&self) -> bool {
+        match self {
+            Self::Other(_) | Self::Malformed(_) | Self::Damaged(_) | Self::Object { .. } => true,
+            Self::Registry(error) => error.is_not_found,
+            Self::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Remote(error) => error.hint(),
+            Self::Registry(error) => error.hint.clone(),
+            Self::Link(_) => {
+                Some("name the folder that it leads to, or remove the link".to_owned())
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Which base images a build reads for sure, so that their layers come at once, side by side, before the steps that need them.
+//! Unaware of where layers come from.
+//!
+//! What `COPY --from` and mounts read is part of their key, so it is needed whatever the cache holds. What is below a step is needed
+//! only where the step is executed: for sure when there is no record of its operation. With one it may be cached; then its base
+//! comes when it turns out to be needed. Metadata and `COPY --link` with numeric ids read nothing of their base; `--link` with a name
+//! reads it for its key, and `WORKDIR` reads it: whether it makes a layer depends on which folders are there.
+
+use crate::execute::Execution;
+use crate::execute::users::Accounts;
+use kiln_cache::StoreError;
+use kiln_parser::graph::{CopyOp, CopySource, Node, NodeId, Op, RunMount, StageGraph};
+use std::collections::BTreeMap;
+
+/// By the node of an image: the first step that reads its files.
+pub type Readers = BTreeMap<usize, NodeId>;
+
+/// The images that are read for sure.
+///
+/// # Errors
+/// When the store fails.
+pub fn readers(execution: &Execution<'_>) -> Result<Readers, StoreError> {
+    let plan = execution.plan;
+    let images = images(&plan.graph);
+    let mut readers = Readers::new();
+    for node in plan
+        .graph
+        .nodes
+        .iter()
+        .filter(|node| plan.wanted[node.id.0])
+    {
+        let below = below(&node.op).filter(|below| images[below.0].is_some());
+        let below = match below {
+            Some(below) if is_executed(execution, node)? => Some(below),
+            _ => None,
+        };
+        for read in read_for_key(&node.op).into_iter().chain(below) {
+            if let Some(image) = images[read.0] {
+                readers.entry(image.0).or_insert(node.id);
+            }
+        }
+    }
+    Ok(readers)
+}
+
+fn is_executed(execution: &Execution<'_>, node: &Node) -> Result<bool, StoreError> {
+    let definition = &execution.plan.definitions[node.id.0];
+    Ok(execution.ignores_cache(node) || !execution.session.store.has_definition(definition)?)
+}
+
+/// What has to be read to know the key.
+fn read_for_key(op: &Op) -> Vec<NodeId> {
+    match op {
+        Op::Copy(copy) => {
+            let from = |source: &CopySource| match source {
+                CopySource::Files { from, .. } => Some(*from),
+                _ => None,
+            };
+            let names = (copy.link && asks_for_names(copy)).then_some(copy.base);
+            copy.sources.iter().filter_map(from).chain(names).collect()
+        }
+        Op::Run(run) => {
+            let from = |mount: &RunMount| match mount {
+                RunMount::Bind { from, .. } => Some(*from),
+                RunMount::Cache { from, .. } => *from,
+                _ => None,
+            };
+            run.mounts.iter().filter_map(from).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether the files below are asked who a name is.
+fn asks_for_names(copy: &CopyOp) -> bool {
+    let chown = copy.chown.as_deref();
+    chown.is_some_and(Accounts::needed_for_owner)
+}
+
+/// The file system below a step, if the step looks into it when it is executed.
+fn below(op: &Op) -> Option<NodeId> {
+    match op {
+        Op::Run(run) => Some(run.base),
+        Op::MakeDirectory { base, .. } => Some(*base),
+        Op::Copy(copy) => (!copy.link).then_some(copy.base),
+        Op::Scratch | Op::Image { .. } | Op::Context { .. } => None,
+    }
+}
+
+/// By node the image at the bottom of its file system. What a node stands on comes before it.
+fn images(graph: &StageGraph) -> Vec<Option<NodeId>> {
+    let mut images: Vec<Option<NodeId>> = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        let below = |base: NodeId| images.get(base.0).copied().flatten();
+        images.push(match &node.op {
+            Op::Image { .. } => Some(node.id),
+            Op::Scratch | Op::Context { .. } => None,
+            Op::Copy(copy) => below(copy.base),
+            Op::Run(run) => below(run.base),
+            Op::MakeDirectory { base, .. } => below(*base),
+        });
+    }
+    images
+}

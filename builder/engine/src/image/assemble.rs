@@ -1,0 +1,197 @@
+//! From the results of steps to an image: config, history, manifest. Unaware of how steps were executed and of names.
+//!
+//! Nothing here reads the clock: every time is that of a step's first execution, so a cached rebuild repeats the image ID. An
+//! image without any step that makes a layer takes its base's time, else the time of the build that its memo remembers.
+
+use crate::plan::Plan;
+use crate::plan::output::Done;
+use jiff::Timestamp;
+use kiln_cache::StoreError;
+use kiln_oci::media_type::OCI_CONFIG;
+use kiln_oci::{Descriptor, Digest, History, ImageConfig, Manifest};
+use kiln_parser::graph::{HistoryStep, Stage};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// An image whose layers are in the store.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// The manifest's bytes.
+    pub manifest: Vec<u8>,
+    /// The config's bytes.
+    pub config: Vec<u8>,
+    /// Diff IDs, bottom first.
+    pub layers: Vec<Digest>,
+    /// Bytes of all layers' blobs.
+    pub bytes: u64,
+}
+
+/// Assembles one target of a plan: its `stage`. `now` is used only where no step and no base gives a time; `epoch` replaces all times.
+/// `describe` tells the blob that holds a layer.
+///
+/// # Errors
+/// When a layer is no longer in the store.
+pub fn assemble(
+    plan: &Plan,
+    stage: usize,
+    results: &BTreeMap<usize, Arc<Done>>,
+    now: i64,
+    epoch: Option<i64>,
+    describe: impl Fn(&Digest) -> Result<Descriptor, StoreError>,
+) -> Result<Image, StoreError> {
+    let stage = &plan.graph.stages[stage];
+    let layers = results
+        .get(&stage.output.0)
+        .map(|done| done.stack.layers.clone())
+        .unwrap_or_default();
+    let mut config = stage
+        .base_image
+        .clone()
+        .unwrap_or_else(|| ImageConfig::new(&stage.platform));
+    let (history, last) = history(
+        stage,
+        &config,
+        results,
+        layers.len(),
+        epoch.unwrap_or(now),
+        epoch,
+    );
+    config.set_platform(&stage.image_platform);
+    config.created = Some(last);
+    config.author.clone_from(&stage.author);
+    config.config = stage.config.clone();
+    config.rootfs.diff_ids.clone_from(&layers);
+    config.history = history;
+    let config = config.to_bytes();
+    let descriptors = layers
+        .iter()
+        .map(describe)
+        .collect::<Result<Vec<Descriptor>, _>>()?;
+    let bytes = descriptors.iter().map(|layer| layer.size).sum();
+    let manifest =
+        Manifest::for_layers(Descriptor::of(OCI_CONFIG, &config), descriptors).to_bytes();
+    Ok(Image {
+        manifest,
+        config,
+        layers,
+        bytes,
+    })
+}
+
+/// The same image, which does not say how it was made (`--omit-history`); that of its base goes too.
+///
+/// # Errors
+/// When it is no image.
+pub fn without_history(image: Image) -> Result<Image, StoreError> {
+    with_config(image, |config| config.history.clear())
+}
+
+/// The same image with another config.
+///
+/// # Errors
+/// When it is no image.
+pub fn with_config(
+    image: Image,
+    change: impl FnOnce(&mut ImageConfig),
+) -> Result<Image, StoreError> {
+    let malformed = |problem: String| StoreError::Damaged { what: problem };
+    let mut config =
+        ImageConfig::parse(&image.config).map_err(|error| malformed(error.to_string()))?;
+    let mut manifest =
+        Manifest::parse(&image.manifest).map_err(|error| malformed(error.to_string()))?;
+    change(&mut config);
+    let config = config.to_bytes();
+    manifest.config = Descriptor::of(manifest.config.media_type, &config);
+    Ok(Image {
+        manifest: manifest.to_bytes(),
+        config,
+        ..image
+    })
+}
+
+/// The base's history and an entry for each instruction; with it the time of the image.
+fn history(
+    stage: &Stage,
+    base: &ImageConfig,
+    results: &BTreeMap<usize, Arc<Done>>,
+    layers: usize,
+    now: i64,
+    epoch: Option<i64>,
+) -> (Vec<History>, String) {
+    let made = |step: &HistoryStep| {
+        step.node
+            .and_then(|node| results.get(&node.0)?.step.clone())
+    };
+    let mut last = base.created.clone().filter(|_| epoch.is_none());
+    let mut added = Vec::new();
+    for step in &stage.history {
+        let result = made(step);
+        if let Some(result) = &result {
+            last = Some(rfc3339(epoch.unwrap_or(result.created)));
+        }
+        added.push((
+            step,
+            result.is_none_or(|result| result.diff_id.is_none()),
+            last.clone(),
+        ));
+    }
+    // Until a step gives a time, entries have that of the first one that does.
+    let first = added
+        .iter()
+        .find_map(|(_, _, time)| time.clone())
+        .unwrap_or_else(|| rfc3339(now));
+    let added: Vec<History> = added
+        .into_iter()
+        .map(|(step, empty, time)| entry(step, empty, time.unwrap_or_else(|| first.clone())))
+        .collect();
+    let mut history = base.history.clone();
+    // docker refuses an image whose history does not account for each layer. Old bases have no history, and a stage that
+    // starts from a folder has a layer that no instruction made.
+    let accounted = history
+        .iter()
+        .chain(&added)
+        .filter(|entry| !entry.empty_layer)
+        .count();
+    for _ in accounted..layers {
+        let created_by = Some(format!(
+            "FROM {}",
+            stage.name.as_deref().unwrap_or("context")
+        ));
+        history.push(History {
+            created: Some(first.clone()),
+            created_by,
+            ..History::default()
+        });
+    }
+    history.extend(added);
+    (history, last.unwrap_or(first))
+}
+
+fn entry(step: &HistoryStep, empty_layer: bool, created: String) -> History {
+    History {
+        created: Some(created),
+        created_by: Some(step.created_by.clone()),
+        comment: Some(step.comment.clone()).filter(|comment| !comment.is_empty()),
+        empty_layer,
+        ..History::default()
+    }
+}
+
+/// Whole seconds, as `2026-11-23T22:00:00Z`.
+#[must_use]
+pub fn rfc3339(seconds: i64) -> String {
+    Timestamp::from_second(seconds)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_whole_seconds_in_utc() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(1_700_000_000), "2023-11-14T22:13:20Z");
+    }
+}

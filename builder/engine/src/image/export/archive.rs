@@ -1,0 +1,273 @@
+//! `type=oci` and `type=docker`: archives of the image, as a tar or a folder. Unaware of how archives are laid out.
+//!
+//! Layers are as the store has them, uncompressed where kiln made them, unless `compression` is given: whoever reads an archive
+//! next to a build rarely wants to wait for gzip. BuildKit compresses with gzip here.
+
+use super::destination::{Destination, folder_of};
+use super::{Attributes, BuildResult, ExportError, Exporter, Kind};
+use crate::transfer::archive::{Blobs, compressed_manifest};
+use crate::transfer::remote::with_docker_types;
+use kiln_oci::archive::{self, Format, SaveImage, SaveIndex, Saving, Target};
+use kiln_oci::media_type::{DOCKER_MANIFEST, DOCKER_MANIFEST_LIST};
+use kiln_oci::{Descriptor, Index, LayerCompression, Manifest, Reference};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use std::collections::BTreeMap;
+use std::io::ErrorKind::{NotADirectory, NotFound};
+use std::path::Path;
+
+/// What a layout may hold, with docker's own files where it is one for docker too.
+const LAYOUT: [&str; 5] = [
+    "blobs",
+    "index.json",
+    "manifest.json",
+    "oci-layout",
+    "repositories",
+];
+
+/// `type=oci`.
+pub(super) const OCI: Kind = Kind {
+    name: "oci",
+    keys: &[
+        "annotation",
+        "compression",
+        "compression-level",
+        "dest",
+        "force-compression",
+        "name",
+        "oci-mediatypes",
+        "rewrite-timestamp",
+        "tar",
+    ],
+    make: |attributes| Ok(Box::new(Archive::new(attributes, Format::OciArchive)?)),
+};
+
+/// `type=docker`: an archive that docker loads, which is an OCI layout too; without `dest` the image is in kiln's store, where a
+/// build puts it anyway.
+pub(super) const DOCKER: Kind = Kind {
+    name: "docker",
+    keys: OCI.keys,
+    make: |attributes| Ok(Box::new(Archive::new(attributes, Format::Hybrid)?)),
+};
+
+#[derive(Debug)]
+struct Archive {
+    destination: Option<Destination>,
+    is_tar: bool,
+    names: Vec<Reference>,
+    compression: Option<LayerCompression>,
+    annotations: BTreeMap<String, String>,
+    /// Whether manifests have docker's media types instead of OCI's.
+    docker_types: bool,
+    format: Format,
+}
+
+impl Archive {
+    fn new(mut attributes: Attributes, format: Format) -> Result<Self, ExportError> {
+        let annotations = attributes.annotations();
+        let is_tar = attributes.flag("tar", true)?;
+        let destination = match (attributes.take("dest"), format) {
+            (None, Format::Hybrid) if is_tar => None,
+            (destination, _) => Some(Destination::of(destination)),
+        };
+        if !is_tar && destination == Some(Destination::Stdout) {
+            return Err(ExportError::Unsupported(
+                "a folder needs dest=FOLDER".to_owned(),
+            ));
+        }
+        let docker_types = !attributes.flag("oci-mediatypes", true)?;
+        // Layers of bases are compressed alike whether this is given or not.
+        attributes.flag("force-compression", false)?;
+        attributes.flag("rewrite-timestamp", true)?;
+        let made = Self {
+            destination,
+            is_tar,
+            names: super::store::names(attributes.take("name"))?,
+            compression: attributes.compression()?,
+            annotations,
+            docker_types,
+            format,
+        };
+        match made.lack_of_docker_types().filter(|_| docker_types) {
+            None => Ok(made),
+            Some(lack) => Err(ExportError::Unsupported(format!(
+                "oci-mediatypes=false: {lack}"
+            ))),
+        }
+    }
+
+    /// What only OCI's media types can say.
+    fn lack_of_docker_types(&self) -> Option<&'static str> {
+        let is_zstd = matches!(self.compression, Some(LayerCompression::Zstd(_)));
+        let zstd = is_zstd.then_some("docker has no media type for layers in zstd");
+        let annotations =
+            (!self.annotations.is_empty()).then_some("docker's manifests have no annotations");
+        zstd.or(annotations)
+    }
+
+    fn saving(&self, result: &BuildResult<'_>) -> Result<Saving, ExportError> {
+        let references = if self.names.is_empty() {
+            result.references
+        } else {
+            &self.names
+        };
+        let mut images = Vec::new();
+        for (_, image) in &result.images {
+            let manifest = compressed_manifest(&result.session.store, image, self.compression)?;
+            images.push(SaveImage {
+                references: Vec::new(),
+                manifest: self.typed(self.annotated(manifest)),
+                config: image.config.clone(),
+            });
+        }
+        let mut saving = Saving {
+            format: self.format,
+            ..Saving::default()
+        };
+        match &result.index {
+            None => images
+                .iter_mut()
+                .for_each(|image| image.references = references.to_vec()),
+            Some((_, bytes)) => saving
+                .indexes
+                .push(self.index(result, bytes, &images, references)),
+        }
+        saving.images = images;
+        Ok(saving)
+    }
+
+    /// The index with the manifests as they are saved.
+    fn index(
+        &self,
+        result: &BuildResult<'_>,
+        bytes: &[u8],
+        images: &[SaveImage],
+        references: &[Reference],
+    ) -> SaveIndex {
+        let mut index = Index::parse(bytes).unwrap_or_else(|_| Index::of(Vec::new()));
+        for ((_, before), now) in result.images.iter().zip(images) {
+            for descriptor in &mut index.manifests {
+                if descriptor.digest == before.manifest_digest {
+                    let now = Descriptor::of(descriptor.media_type.clone(), &now.manifest);
+                    (descriptor.digest, descriptor.size) = (now.digest, now.size);
+                    if self.docker_types {
+                        DOCKER_MANIFEST.clone_into(&mut descriptor.media_type);
+                    }
+                }
+            }
+        }
+        if self.docker_types {
+            index.media_type = Some(DOCKER_MANIFEST_LIST.to_owned());
+        }
+        let manifests: Vec<_> = images
+            .iter()
+            .map(|image| kiln_oci::Digest::of(&image.manifest))
+            .collect();
+        let host = kiln_oci::Platform::host();
+        let preferred = result
+            .images
+            .iter()
+            .position(|(platform, _)| host.rank(platform).is_some());
+        SaveIndex {
+            references: references.to_vec(),
+            bytes: index.to_bytes(),
+            preferred: manifests[preferred.unwrap_or(0)],
+            manifests,
+            companions: Vec::new(),
+        }
+    }
+
+    fn typed(&self, manifest: Vec<u8>) -> Vec<u8> {
+        if self.docker_types {
+            with_docker_types(manifest)
+        } else {
+            manifest
+        }
+    }
+
+    /// The manifest with the annotations of this output.
+    fn annotated(&self, bytes: Vec<u8>) -> Vec<u8> {
+        match Manifest::parse(&bytes) {
+            Ok(mut manifest) if !self.annotations.is_empty() => {
+                manifest.annotations.extend(self.annotations.clone());
+                manifest.to_bytes()
+            }
+            _ => bytes,
+        }
+    }
+}
+
+impl Exporter for Archive {
+    fn export(&self, result: &BuildResult<'_>) -> Result<(), ExportError> {
+        let Some(destination) = &self.destination else {
+            return Ok(());
+        };
+        let saving = self.saving(result)?;
+        crate::transfer::archive::fetch::layers(&result.session.store, &saving)?;
+        let blobs = Blobs(&result.session.store);
+        match destination {
+            Destination::File(path) if !self.is_tar => folder(path, &saving, &blobs),
+            _ => destination.write(&result.session.cancel, |out| {
+                Ok(archive::write(Target::Tar(out), &saving, &blobs, &|_| ())?)
+            }),
+        }
+    }
+
+    fn names(&self) -> Vec<Reference> {
+        self.names.clone()
+    }
+
+    fn is_stream(&self) -> bool {
+        self.destination == Some(Destination::Stdout)
+    }
+}
+
+/// Beside the target, then renamed. A folder that is there is replaced when it is empty or an OCI layout, in one step.
+fn folder(path: &Path, saving: &Saving, blobs: &Blobs<'_>) -> Result<(), ExportError> {
+    // what a link leads to is replaced, not the link
+    let real = std::fs::canonicalize(path);
+    let path = real.as_deref().unwrap_or(path);
+    let is_old = is_layout(path)?;
+    let parent = folder_of(path);
+    std::fs::create_dir_all(parent).map_err(ExportError::io("make", parent))?;
+    let temporary = tempfile::Builder::new()
+        .prefix(".kiln-output")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .tempdir_in(parent)
+        .map_err(ExportError::io("make a folder in", parent))?;
+    archive::write(Target::Directory(temporary.path()), saving, blobs, &|_| ())?;
+    if is_old {
+        let exchange = RenameFlags::EXCHANGE;
+        renameat_with(CWD, temporary.path(), CWD, path, exchange)
+            .map_err(|error| ExportError::io("replace", path)(error.into()))?;
+        // the old one has its name now
+        let removed = temporary.close();
+        return removed.map_err(ExportError::io("remove what was in", path));
+    }
+    std::fs::rename(temporary.path(), path).map_err(ExportError::io("replace", path))?;
+    // it has another name now
+    let _ = temporary.keep();
+    let synced = std::fs::File::open(parent).and_then(|folder| folder.sync_all());
+    synced.map_err(ExportError::io("sync", parent))
+}
+
+/// Whether a folder holds an OCI layout and nothing else; not when it is empty or missing. Any other is refused: somebody's files never
+/// go.
+fn is_layout(path: &Path) -> Result<bool, ExportError> {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Ok(false),
+        Err(error) => return Err(ExportError::io("read", path)(error)),
+    };
+    let mut is_empty = true;
+    for entry in entries {
+        let name = entry.map_err(ExportError::io("read", path))?.file_name();
+        if !LAYOUT.iter().any(|known| name == *known) {
+            return Err(ExportError::NoLayout { path: path.into() });
+        }
+        is_empty = false;
+    }
+    match is_empty || path.join("oci-layout").is_file() {
+        true => Ok(!is_empty),
+        false => Err(ExportError::NoLayout { path: path.into() }),
+    }
+}

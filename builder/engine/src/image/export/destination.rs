@@ -1,0 +1,103 @@
+//! The file or stream that an exporter writes to. A file appears whole and durable, or not at all. Unaware of what is written.
+
+use super::ExportError;
+use super::handover::Handover;
+use crate::event::cancel::Cancel;
+use std::fs::{File, Permissions};
+use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// How much is written at once.
+const BUFFER: usize = 1 << 20;
+
+/// Where the bytes go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Destination {
+    /// A file; a pipe or device is written as it is.
+    File(PathBuf),
+    /// The standard output, which the caller has kept free for it.
+    Stdout,
+}
+
+impl Destination {
+    /// What `dest=` says; the standard output where there is none.
+    pub(super) fn of(text: Option<String>) -> Self {
+        match text {
+            Some(path) if path != "-" => Self::File(path.into()),
+            _ => Self::Stdout,
+        }
+    }
+
+    /// Writes what `write` writes. Whoever is at the other end of a pipe may let it wait; `cancel` ends that.
+    pub(super) fn write(
+        &self,
+        cancel: &Cancel,
+        write: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>,
+    ) -> Result<(), ExportError> {
+        match self {
+            Self::Stdout => {
+                let out = Handover::new(cancel, standard_output);
+                stream(out, Path::new("standard output"), write)
+            }
+            Self::File(path) if path.exists() && !path.is_file() && !path.is_dir() => {
+                let opened = path.clone();
+                let open = move || File::options().write(true).open(opened);
+                stream(Handover::new(cancel, open), path, write)
+            }
+            Self::File(path) => file(path, write),
+        }
+    }
+}
+
+/// By its descriptor: the standard library's buffer takes some failures for success.
+fn standard_output() -> io::Result<File> {
+    if kiln_sandbox::stdout_was_closed() {
+        return Err(io::Error::other("standard output is closed"));
+    }
+    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
+}
+
+fn stream(
+    out: io::Result<Handover<'_>>,
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    let out = out.map_err(ExportError::io("start a thread for", path))?;
+    let mut out = BufWriter::with_capacity(BUFFER, out);
+    write(&mut out)?;
+    out.flush().map_err(ExportError::io("write", path))
+}
+
+/// Beside the target, then renamed: whoever reads the name sees the whole or what was there before.
+fn file(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    let folder = folder_of(path);
+    let temporary = tempfile::Builder::new()
+        .prefix(".kiln-output")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .map_err(ExportError::io("make a file in", folder))?;
+    let mut out = BufWriter::with_capacity(BUFFER, temporary);
+    write(&mut out)?;
+    let failed = ExportError::io("write", path);
+    let temporary = match out.into_inner() {
+        Ok(temporary) => temporary,
+        Err(error) => return Err(failed(error.into_error())),
+    };
+    temporary.as_file().sync_all().map_err(failed)?;
+    let persisted = temporary.persist(path);
+    persisted.map_err(|error| ExportError::io("write", path)(error.error))?;
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(ExportError::io("sync", folder))
+}
+
+/// The folder that a path is in.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}

@@ -1,0 +1,126 @@
+//! `--save-stages`: the stages that the target needs stay in the store as images without a name, with the labels that buildah gives
+//! them. A stage that only names its base is that base and needs no image. Unaware of how stages are executed.
+
+use crate::event::EventKind;
+use crate::exchange;
+use crate::failure::BuildError;
+use crate::image::assemble::{Image, assemble, with_config, without_history};
+use crate::plan::Plan;
+use crate::plan::output::Done;
+use crate::request::options::BuildOptions;
+use crate::session::Session;
+use kiln_cache::StoreError;
+use kiln_oci::{Descriptor, Digest};
+use kiln_parser::graph::StageBase;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// buildah's labels: the stage's name, or its number; and what it is based on.
+const NAME: &str = "io.buildah.stage.name";
+const BASE: &str = "io.buildah.stage.base";
+
+/// The IDs of the stages that are kept, by their position in the graph.
+#[derive(Debug, Default)]
+pub(crate) struct Kept(BTreeMap<usize, Digest>);
+
+/// Keeps all stages but the targets, if that is asked for.
+///
+/// # Errors
+/// When an image cannot be stored.
+pub(crate) fn keep(
+    session: &Session,
+    options: &BuildOptions,
+    plan: &Plan,
+    results: &BTreeMap<usize, Arc<Done>>,
+    describe: impl Fn(&Digest) -> Result<Descriptor, StoreError> + Copy,
+) -> Result<Kept, BuildError> {
+    let mut kept = Kept::default();
+    if !options.save_stages {
+        return Ok(kept);
+    }
+    let (now, epoch) = (session.host.seconds(), plan.graph.source_date_epoch);
+    for (position, stage) in plan.graph.stages.iter().enumerate() {
+        let is_target = plan.targets.iter().any(|target| target.stage == position);
+        if is_target || !plan.wanted[stage.output.0] || adds_nothing(plan, position) {
+            continue;
+        }
+        let mut image = assemble(plan, position, results, now, epoch, describe)?;
+        image = kept.labelled(options, plan, position, image)?;
+        let given = options.layer_labels.clone();
+        image = with_config(image, |config| config.config.labels.extend(given))?;
+        if options.omit_history {
+            image = without_history(image)?;
+        }
+        let (manifest, id) = session.store.put_image(&image.manifest, &image.config)?;
+        exchange::secure(session, &manifest)?;
+        session.events.send(EventKind::StageKept {
+            stage: plan.stage_name(Some(position)),
+            id: id.to_string(),
+            digest: manifest.to_string(),
+        });
+        kept.0.insert(position, id);
+    }
+    Ok(kept)
+}
+
+impl Kept {
+    /// The image of a stage with buildah's labels, if they are asked for.
+    ///
+    /// # Errors
+    /// When it is no image.
+    pub(crate) fn labelled(
+        &self,
+        options: &BuildOptions,
+        plan: &Plan,
+        position: usize,
+        image: Image,
+    ) -> Result<Image, StoreError> {
+        if !options.stage_labels {
+            return Ok(image);
+        }
+        let stage = &plan.graph.stages[position];
+        let name = stage
+            .name
+            .clone()
+            .unwrap_or_else(|| stage.index.to_string());
+        let labels = [(NAME, name), (BASE, self.base(plan, position))];
+        let is_wanted = |(name, _): &(&str, String)| !options.unset_labels.contains(*name);
+        let labels = labels.into_iter().filter(is_wanted);
+        let labels = labels.map(|(name, value)| (name.to_owned(), value));
+        with_config(image, |config| config.config.labels.extend(labels))
+    }
+
+    /// The base as its FROM names it; the ID of a stage that is kept.
+    fn base(&self, plan: &Plan, position: usize) -> String {
+        match &plan.graph.stages[position].from {
+            StageBase::Scratch => "scratch".to_owned(),
+            StageBase::Image(name) | StageBase::Context(name) => name.clone(),
+            StageBase::Stage(_) => match parent(plan, position) {
+                Some(parent) => match self.0.get(&parent) {
+                    Some(id) => id.to_string(),
+                    None => self.base(plan, parent),
+                },
+                None => String::new(),
+            },
+        }
+    }
+}
+
+/// Where the stage is that a stage continues. Those of a platform stand together, so it is the nearest before.
+fn parent(plan: &Plan, position: usize) -> Option<usize> {
+    let stages = &plan.graph.stages;
+    match stages[position].from {
+        StageBase::Stage(index) => stages[..position]
+            .iter()
+            .rposition(|stage| stage.index == index),
+        _ => None,
+    }
+}
+
+/// Whether a stage has no instructions but its FROM.
+fn adds_nothing(plan: &Plan, position: usize) -> bool {
+    let steps = |position: usize| plan.graph.stages[position].history.len();
+    let before = parent(plan, position).map_or(0, steps);
+    let is_files = matches!(plan.graph.stages[position].from, StageBase::Context(_));
+    steps(position) == before && !is_files
+}

@@ -1,0 +1,112 @@
+//! What can be told about a build without building: findings, the target's outline, the targets. Reads the Dockerfile, the
+//! .dockerignore and, if there is a store, what it knows of base images; writes nothing, enters nothing, asks no network.
+
+use crate::failure::BuildError;
+use crate::plan;
+use crate::request::options::BuildOptions;
+use crate::session::Session;
+use crate::source::context;
+use kiln_cache::Store;
+use kiln_oci::ImageConfig;
+use kiln_parser::check::Report;
+use kiln_parser::diagnostic::Diagnostic;
+use kiln_parser::ignore::Matcher;
+use kiln_parser::inputs::{ImageRequest, Inputs};
+use kiln_parser::outline::Outline;
+use kiln_parser::targets::Target;
+use kiln_parser::{Dockerfile, frontend, lint};
+
+/// Checks the Dockerfile of a build.
+///
+/// # Errors
+/// When the .dockerignore cannot be read. What is wrong with the Dockerfile is in the report.
+pub fn check(store: Option<&Store>, options: &BuildOptions) -> Result<Report, BuildError> {
+    let inputs = Inputs {
+        ignore: ignore(options)?,
+        ..plan::inputs(options)
+    };
+    let mut find = |request: &ImageRequest| find(store?, request);
+    let text = &options.dockerfile.text;
+    Ok(kiln_parser::check::check(text, &inputs, &mut find))
+}
+
+/// What the target of a build takes from outside.
+///
+/// # Errors
+/// When the Dockerfile is wrong.
+pub fn outline(store: Option<&Store>, options: &BuildOptions) -> Result<Outline, BuildError> {
+    let dockerfile = parse(options)?;
+    let mut find = |request: &ImageRequest| find(store?, request);
+    kiln_parser::outline(&dockerfile, &plan::inputs(options), &mut find)
+        .map_err(BuildError::Dockerfile)
+}
+
+/// What can be built.
+///
+/// # Errors
+/// When the Dockerfile is wrong.
+pub fn targets(options: &BuildOptions) -> Result<Vec<Target>, BuildError> {
+    Ok(kiln_parser::targets::targets(&parse(options)?))
+}
+
+fn parse(options: &BuildOptions) -> Result<Dockerfile, BuildError> {
+    let parsed = kiln_parser::parse(&options.dockerfile.text);
+    if parsed.has_errors() {
+        return Err(BuildError::Dockerfile(parsed.errors));
+    }
+    Ok(parsed.dockerfile)
+}
+
+/// The Dockerfile of a build. What rules find before an error in it is told.
+pub(crate) fn parse_and_tell(
+    session: &Session,
+    options: &BuildOptions,
+) -> Result<Dockerfile, BuildError> {
+    let parsed = kiln_parser::parse(&options.dockerfile.text);
+    if !parsed.has_errors() {
+        return Ok(parsed.dockerfile);
+    }
+    let found = lint::before_errors(&parsed, &options.build_args);
+    let warnings = found.map_err(|error| BuildError::Dockerfile(vec![error]))?;
+    session.found_by_rules(warnings);
+    Err(BuildError::Dockerfile(parsed.errors))
+}
+
+/// The main context's `.dockerignore`.
+pub(crate) fn ignore(options: &BuildOptions) -> Result<Matcher, BuildError> {
+    match options.context.folder() {
+        Some(folder) => context::matcher(folder, options.ignore()),
+        // What was fetched knows no .dockerignore.
+        None => Ok(Matcher::default()),
+    }
+}
+
+/// An image's configuration, of whatever platform: one of another platform is a finding.
+fn find(store: &Store, request: &ImageRequest) -> Option<ImageConfig> {
+    let image = store.find_base(&request.reference, None).ok()?;
+    ImageConfig::parse(&image.config).ok()
+}
+
+/// Tells what rules find in a build that is about to start, or that fails before.
+///
+/// # Errors
+/// When the Dockerfile wants its warnings to be errors and there are some. That it has an error is told instead.
+pub(crate) fn judge(
+    session: &Session,
+    options: &BuildOptions,
+    dockerfile: &Dockerfile,
+    mut warnings: Vec<Diagnostic>,
+    is_good: bool,
+) -> Result<(), BuildError> {
+    let wrong = |error| BuildError::Dockerfile(vec![error]);
+    let violation = if is_good {
+        let config = lint::Config::of(dockerfile, &options.build_args).map_err(wrong)?;
+        config.violation(&warnings)
+    } else {
+        None
+    };
+    // no rule that could be broken: `error=true` does not count it
+    warnings.extend(frontend::foreign(dockerfile));
+    session.found_by_rules(warnings);
+    violation.map_or(Ok(()), |violation| Err(wrong(violation)))
+}

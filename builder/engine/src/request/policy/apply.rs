@@ -1,0 +1,214 @@
+//! Asks the policies about all that a build takes from outside: base images and images that lend files, what `ADD` fetches, contexts
+//! and Dockerfiles by address. What is converted stands in the place of what it was before anything is planned, so that keys are made
+//! of it. Folders and archives of the machine are no business of policies. Unaware of how rules decide.
+
+use super::{Converted, Policy, Refusal, Source, evaluate};
+use crate::failure::{BuildError, RefusedSource};
+use crate::request::options::{BuildOptions, ContextSource, Unread};
+use crate::source::fetch::address;
+use kiln_cache::Store;
+use kiln_parser::graph::{CopySource, GitSource, Op, StageGraph};
+use kiln_parser::inputs::ImageRequest;
+
+/// The images that are used instead of those that are asked for, in the same order.
+///
+/// # Errors
+/// All that are refused.
+pub(crate) fn images(
+    store: &Store,
+    options: &BuildOptions,
+    requests: &[ImageRequest],
+) -> Result<Vec<ImageRequest>, BuildError> {
+    let mut refused = Vec::new();
+    let mut used = Vec::new();
+    for request in requests {
+        match image(store, options, &request.reference) {
+            Ok(reference) => used.push(ImageRequest {
+                reference,
+                ..request.clone()
+            }),
+            Err(refusal) => refused.push(RefusedSource {
+                refusal,
+                span: Some(request.span),
+            }),
+        }
+    }
+    all_or(refused, used)
+}
+
+fn image(store: &Store, options: &BuildOptions, reference: &str) -> Result<String, Refusal> {
+    if options.policies.is_empty() {
+        return Ok(reference.to_owned());
+    }
+    let is_layout = |source: &ContextSource| *source == ContextSource::Image(reference.to_owned());
+    let is_layout = reference.starts_with("sha256:") && options.contexts.values().any(is_layout);
+    let source = match store.meant_by_id(reference) {
+        _ if is_layout => Source::layout(reference),
+        Ok(Some(meant)) => {
+            // an ID is no way round what is said of a name
+            for name in &meant.names {
+                evaluate(&options.policies, &Source::image(&name.to_string()))?;
+            }
+            Source::image_by_id(&meant.id)
+        }
+        _ => Source::image(reference),
+    };
+    let converted = convert(options, &source, Source::into_image)?;
+    Ok(converted.unwrap_or_else(|| reference.to_owned()))
+}
+
+/// Changes what `ADD` fetches.
+///
+/// # Errors
+/// All that are refused.
+pub(crate) fn graph(
+    options: &BuildOptions,
+    graph: &mut StageGraph,
+    wanted: &[bool],
+) -> Result<(), BuildError> {
+    let mut refused = Vec::new();
+    for node in graph.nodes.iter_mut().filter(|node| wanted[node.id.0]) {
+        let Op::Copy(copy) = &mut node.op else {
+            continue;
+        };
+        for source in &mut copy.sources {
+            if let Err(refusal) = copied(options, source) {
+                refused.push(RefusedSource {
+                    refusal,
+                    span: node.span,
+                });
+            }
+        }
+    }
+    all_or(refused, ())
+}
+
+/// The same for one source that something else than `ADD` asks for.
+///
+/// # Errors
+/// When it is refused.
+pub(crate) fn source(options: &BuildOptions, source: &mut CopySource) -> Result<(), BuildError> {
+    let copied = copied(options, source);
+    let refused = copied.map_err(|refusal| RefusedSource {
+        refusal,
+        span: None,
+    });
+    all_or(refused.err().into_iter().collect(), ())
+}
+
+fn copied(options: &BuildOptions, source: &mut CopySource) -> Result<(), Refusal> {
+    match source {
+        CopySource::Url { url, checksum, .. } => file(options, url, checksum),
+        CopySource::Git(git) => repository(options, git),
+        CopySource::Files { .. } | CopySource::Inline { .. } => Ok(()),
+    }
+}
+
+fn file(
+    options: &BuildOptions,
+    url: &mut String,
+    checksum: &mut Option<String>,
+) -> Result<(), Refusal> {
+    if options.policies.is_empty() {
+        return Ok(());
+    }
+    let source = Source::file(url, checksum.as_deref()).map_err(|problem| unclear(url, problem))?;
+    if let Some(made) = convert(options, &source, |made| made.into_file(url))? {
+        (*url, *checksum) = made;
+    }
+    Ok(())
+}
+
+fn repository(options: &BuildOptions, git: &mut GitSource) -> Result<(), Refusal> {
+    if options.policies.is_empty() {
+        return Ok(());
+    }
+    let remote = address::repository(&git.remote);
+    git.remote = remote.map_err(|problem| unclear(&git.remote, problem))?;
+    let converted = convert(options, &Source::git(git), |made| made.into_git(git))?;
+    converted.into_iter().for_each(|made| *git = made);
+    Ok(())
+}
+
+/// Whether a download may go on at another address.
+///
+/// # Errors
+/// When that is denied.
+pub(crate) fn redirect(policies: &[Policy], url: &reqwest::Url) -> Result<(), Refusal> {
+    if policies.is_empty() {
+        return Ok(());
+    }
+    let source = Source::file(url.as_str(), None);
+    let source = source.map_err(|problem| unclear(url.as_str(), problem))?;
+    evaluate(policies, &source).map(drop)
+}
+
+fn unclear(address: &str, problem: String) -> Refusal {
+    let identifier = address::redacted(address);
+    Refusal::Unclear {
+        identifier,
+        problem,
+    }
+}
+
+/// Changes contexts and the Dockerfile where they come from outside.
+///
+/// # Errors
+/// All that are refused.
+pub(crate) fn contexts(options: &mut BuildOptions) -> Result<(), BuildError> {
+    if options.policies.is_empty() {
+        return Ok(());
+    }
+    let asked = options.clone();
+    let mut refused = Vec::new();
+    let mut keep = |outcome: Result<(), Refusal>| {
+        let refused_now = outcome.err().map(|refusal| RefusedSource {
+            refusal,
+            span: None,
+        });
+        refused.extend(refused_now);
+    };
+    let main = std::iter::once(&mut options.context);
+    for context in main.chain(options.contexts.values_mut()) {
+        keep(context_source(&asked, context));
+    }
+    if let Some(Unread::File { url, checksum }) = &mut options.unread {
+        keep(file(&asked, url, checksum));
+    }
+    all_or(refused, ())
+}
+
+fn context_source(options: &BuildOptions, context: &mut ContextSource) -> Result<(), Refusal> {
+    match context {
+        ContextSource::File { url, checksum } => file(options, url, checksum),
+        ContextSource::Git(git) => repository(options, git),
+        // images are asked about when a stage names them
+        _ => Ok(()),
+    }
+}
+
+/// What the policies make of a source, in the form that its user needs; nothing when it stays.
+fn convert<T>(
+    options: &BuildOptions,
+    source: &Source,
+    form: impl FnOnce(Source) -> Result<T, String>,
+) -> Result<Option<T>, Refusal> {
+    let Some(Converted { source: made, rule }) = evaluate(&options.policies, source)? else {
+        return Ok(None);
+    };
+    let unusable = |problem| Refusal::Unusable {
+        identifier: source.identifier.clone(),
+        made: made.identifier.clone(),
+        rule,
+        problem,
+    };
+    form(made.clone()).map(Some).map_err(unusable)
+}
+
+fn all_or<T>(refused: Vec<RefusedSource>, value: T) -> Result<T, BuildError> {
+    if refused.is_empty() {
+        Ok(value)
+    } else {
+        Err(BuildError::Refused(refused))
+    }
+}

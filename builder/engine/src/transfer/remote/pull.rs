@@ -1,0 +1,181 @@
+//! Pulling: a reference becomes an image of the store, whose layers come later. Unaware of builds.
+
+use std::time::Instant;
+
+use kiln_cache::Store;
+use kiln_oci::{Descriptor, Digest, Index, Manifest, Platform, Reference, media_type};
+
+use crate::event::EventKind;
+use crate::transfer::remote::platform::choose;
+use crate::transfer::remote::registry::{FetchedManifest, Registry};
+use crate::transfer::remote::{Remote, RemoteError};
+
+/// Indexes in indexes that are followed.
+const MAX_DEPTH: usize = 3;
+
+/// An image that was pulled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulled {
+    /// The reference, with its tag.
+    pub reference: Reference,
+    /// What the registry calls it: digest of the index, or of the manifest where there is none.
+    pub digest: Digest,
+    /// Digest of the manifest for the platform.
+    pub manifest: Digest,
+    /// Whether the store had just that under this name.
+    pub is_unchanged: bool,
+}
+
+/// Asks the registry for an image and puts what it names for `platform` into the store, without layers. A name that the store
+/// knows is moved; when nothing has changed, this takes one small request.
+///
+/// # Errors
+/// The registry does not answer or has no such image, or none for the platform.
+pub fn pull(
+    remote: &Remote,
+    store: &Store,
+    reference: &Reference,
+    platform: &Platform,
+) -> Result<Pulled, RemoteError> {
+    let registry = remote.registry()?;
+    let reference = reference.clone().with_default_tag();
+    let begun = Instant::now();
+    if let Some(pulled) = unchanged(registry, store, &reference, platform)? {
+        tell(remote, &pulled, begun);
+        return Ok(pulled);
+    }
+    let top = registry.manifest(&reference)?;
+    let mut found = top.clone();
+    let mut kept = vec![top.digest];
+    for depth in 0.. {
+        if !is_index(&found) {
+            break;
+        }
+        if depth == MAX_DEPTH {
+            let reference = reference.familiar();
+            return Err(RemoteError::TooDeep { reference });
+        }
+        let child = child(store, &reference, platform, &found)?;
+        found = registry.manifest(&with_digest(&reference, child))?;
+        kept.push(child);
+    }
+    put(registry, store, &reference, &found, kept)?;
+    if reference.digest.is_none() {
+        store.tag(&reference, &top.digest)?;
+    }
+    let pulled = Pulled {
+        reference,
+        digest: top.digest,
+        manifest: found.digest,
+        is_unchanged: false,
+    };
+    tell(remote, &pulled, begun);
+    Ok(pulled)
+}
+
+fn tell(remote: &Remote, pulled: &Pulled, begun: Instant) {
+    remote.events.send(EventKind::Resolved {
+        reference: pulled.reference.familiar(),
+        digest: pulled.digest.to_string(),
+        took_us: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+    });
+}
+
+/// What the store has under this name, when the registry still says the same.
+fn unchanged(
+    registry: &dyn Registry,
+    store: &Store,
+    reference: &Reference,
+    platform: &Platform,
+) -> Result<Option<Pulled>, RemoteError> {
+    let name = reference.to_string();
+    let (Ok(known), Ok(image)) = (
+        store.find_named(&name),
+        store.find_image_for(&name, platform),
+    ) else {
+        return Ok(None);
+    };
+    // a digest names the same for ever
+    let is_same = reference.digest.is_some() || registry.manifest_digest(reference)? == Some(known);
+    Ok(is_same.then(|| Pulled {
+        reference: reference.clone(),
+        digest: known,
+        manifest: image.manifest_digest,
+        is_unchanged: true,
+    }))
+}
+
+fn is_index(found: &FetchedManifest) -> bool {
+    media_type::is_index(&found.media_type)
+}
+
+/// Keeps an index, verbatim, and says which of its images is the one.
+fn child(
+    store: &Store,
+    reference: &Reference,
+    platform: &Platform,
+    found: &FetchedManifest,
+) -> Result<Digest, RemoteError> {
+    let index = Index::parse(&found.bytes).map_err(|source| RemoteError::Document {
+        digest: found.digest,
+        source,
+    })?;
+    let child = choose(&index, platform).map_err(|available| RemoteError::NoPlatform {
+        reference: reference.familiar(),
+        wanted: platform.to_string(),
+        available,
+    })?;
+    store.put_index(&found.bytes)?;
+    Ok(child.digest)
+}
+
+fn with_digest(reference: &Reference, digest: Digest) -> Reference {
+    Reference {
+        digest: Some(digest),
+        ..reference.clone()
+    }
+}
+
+/// Puts manifest and config into the store, and where the layers are.
+fn put(
+    registry: &dyn Registry,
+    store: &Store,
+    reference: &Reference,
+    found: &FetchedManifest,
+    mut kept: Vec<Digest>,
+) -> Result<(), RemoteError> {
+    let manifest = Manifest::parse(&found.bytes).map_err(|source| RemoteError::Document {
+        digest: found.digest,
+        source,
+    })?;
+    let config = config(registry, store, reference, &manifest.config)?;
+    kept.push(manifest.config.digest);
+    kept.extend(manifest.layers.iter().map(|layer| layer.digest));
+    store.add_origin(&reference.name(), &kept)?;
+    store.put_image(&found.bytes, &config)?;
+    Ok(())
+}
+
+/// The config: the store's, if it has it.
+fn config(
+    registry: &dyn Registry,
+    store: &Store,
+    reference: &Reference,
+    config: &Descriptor,
+) -> Result<Vec<u8>, RemoteError> {
+    if store.has_blob(&config.digest)? {
+        let mut bytes = Vec::new();
+        let mut file = store.open_blob(&config.digest)?;
+        let read = std::io::Read::read_to_end(&mut file, &mut bytes);
+        if read.is_ok() && config.describes(&bytes) {
+            return Ok(bytes);
+        }
+    }
+    let bytes = registry.document(reference, config)?;
+    if !config.describes(&bytes) {
+        return Err(RemoteError::Config {
+            expected: config.digest,
+        });
+    }
+    Ok(bytes)
+}

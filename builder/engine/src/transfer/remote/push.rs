@@ -1,0 +1,268 @@
+//! Pushing: what the store calls by a name goes to a repository, as far as that lacks it.
+//!
+//! A layer that is an uncompressed tar is compressed on the way; one that came compressed stays as it is, so that what was pulled or
+//! loaded goes out with the digests that it came with. A manifest in which nothing changes is sent verbatim. What layers become is
+//! remembered: a second push asks for the digest of the tag and is done.
+
+mod derive;
+mod pass_on;
+mod send;
+
+use std::time::Instant;
+
+use kiln_cache::Store;
+use kiln_oci::{Descriptor, Digest, Index, LayerCompression, Platform, Reference, media_type};
+
+use crate::event::{EventKind, Events};
+use crate::transfer::remote::platform::is_image;
+use crate::transfer::remote::registry::Registry;
+use crate::transfer::remote::{Remote, RemoteError};
+use derive::Derived;
+pub(crate) use derive::with_docker_types;
+
+/// Which media types manifests have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MediaTypes {
+    /// Those that the image has; OCI's for what kiln built.
+    #[default]
+    Kept,
+    /// OCI's.
+    Oci,
+    /// Docker's, version 2, schema 2.
+    Docker,
+}
+
+/// In which form an image is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// What plain layers become.
+    pub compression: LayerCompression,
+    /// Layers that are compressed in another way are compressed anew.
+    pub force: bool,
+    /// Media types.
+    pub media_types: MediaTypes,
+}
+
+impl Default for Form {
+    fn default() -> Self {
+        Self {
+            compression: LayerCompression::gzip(),
+            force: false,
+            media_types: MediaTypes::Kept,
+        }
+    }
+}
+
+/// One push.
+#[derive(Clone, Debug)]
+pub struct PushOptions {
+    /// The name, id or digest of the image or index in the store.
+    pub image: String,
+    /// The image of several that goes out, alone; none for all of them with their index.
+    pub platform: Option<Platform>,
+    /// Where to.
+    pub to: Reference,
+    /// Only by digest: no tag there is touched, that of `to` does not count.
+    pub by_digest: bool,
+    /// In which form.
+    pub form: Form,
+}
+
+/// What was pushed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pushed {
+    /// The reference, with its tag.
+    pub reference: Reference,
+    /// Digest, size and media type of the manifest or index, as the registry has it.
+    pub descriptor: Descriptor,
+    /// The registry had it already under this name.
+    pub is_unchanged: bool,
+    /// Microseconds that it took.
+    pub took_us: u64,
+}
+
+impl Pushed {
+    /// Says what the name means there.
+    pub(crate) fn tell(&self, events: &Events) {
+        events.send(EventKind::Resolved {
+            reference: self.reference.familiar(),
+            digest: self.descriptor.digest.to_string(),
+            took_us: self.took_us,
+        });
+    }
+}
+
+/// What all parts of one push share.
+pub(crate) struct Push<'a> {
+    pub(crate) remote: &'a Remote,
+    pub(crate) registry: &'a dyn Registry,
+    pub(crate) store: &'a Store,
+    pub(crate) to: Reference,
+    pub(crate) form: Form,
+    by_digest: bool,
+    begun: Instant,
+}
+
+/// Pushes an image, or an index with all of its images.
+///
+/// # Errors
+/// There is no such image, or the registry refuses it. What was sent by then stays there, without a name.
+pub fn push(remote: &Remote, store: &Store, options: &PushOptions) -> Result<Pushed, RemoteError> {
+    if options.form.media_types == MediaTypes::Docker
+        && matches!(options.form.compression, LayerCompression::Zstd(_))
+    {
+        return Err(RemoteError::DockerZstd);
+    }
+    let push = Push {
+        remote,
+        registry: remote.registry()?,
+        store,
+        to: options.to.clone().with_default_tag(),
+        form: options.form,
+        by_digest: options.by_digest,
+        begun: Instant::now(),
+    };
+    let named = match &options.platform {
+        None => store.find_named(&options.image)?,
+        Some(platform) => {
+            store
+                .find_image_for(&options.image, platform)?
+                .manifest_digest
+        }
+    };
+    match store.index(&named)? {
+        Some(bytes) => push.index(&named, &bytes),
+        None => push.image(&named),
+    }
+}
+
+impl Push<'_> {
+    fn image(&self, manifest: &Digest) -> Result<Pushed, RemoteError> {
+        let image = self.store.image(manifest)?;
+        if let Some(known) = derive::remembered(self, &image)?
+            && self.is_there(&known.descriptor)?
+        {
+            return Ok(self.pushed(known.descriptor, true));
+        }
+        let derived = self.send_image(&image)?;
+        self.send_manifest(&self.name_of(&derived.descriptor), manifest, &derived)?;
+        Ok(self.pushed(derived.descriptor, false))
+    }
+
+    fn index(&self, named: &Digest, bytes: &[u8]) -> Result<Pushed, RemoteError> {
+        let mut index = parse(named, bytes)?;
+        let before = index.clone();
+        for child in index.manifests.iter_mut().filter(|child| is_image(child)) {
+            if let Some(known) = self.remembered_child(child)? {
+                known.replace(child);
+            }
+        }
+        let known = self.derived_index(bytes, &before, &index);
+        if self.is_there(&known.descriptor)? {
+            return Ok(self.pushed(known.descriptor, true));
+        }
+        let mut index = before.clone();
+        for child in &mut index.manifests {
+            self.send_child(named, child)?;
+        }
+        let derived = self.derived_index(bytes, &before, &index);
+        self.send_manifest(&self.name_of(&derived.descriptor), named, &derived)?;
+        Ok(self.pushed(derived.descriptor, false))
+    }
+
+    /// The index as it goes out: verbatim when none of its images changed.
+    fn derived_index(&self, bytes: &[u8], before: &Index, after: &Index) -> Derived {
+        let mut after = after.clone();
+        let wanted = match self.form.media_types {
+            MediaTypes::Kept => None,
+            MediaTypes::Oci => Some(media_type::OCI_INDEX),
+            MediaTypes::Docker => Some(media_type::DOCKER_MANIFEST_LIST),
+        };
+        let is = before
+            .media_type
+            .as_deref()
+            .unwrap_or(media_type::OCI_INDEX);
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != is) {
+            after.media_type = Some(wanted.to_owned());
+        }
+        let media_type = after.media_type.clone();
+        let media_type = media_type.unwrap_or_else(|| media_type::OCI_INDEX.to_owned());
+        let bytes = if after == *before {
+            bytes.to_vec()
+        } else {
+            after.to_bytes()
+        };
+        Derived {
+            descriptor: Descriptor::of(media_type, &bytes),
+            bytes,
+        }
+    }
+
+    fn remembered_child(&self, child: &Descriptor) -> Result<Option<Derived>, RemoteError> {
+        match self.store.image(&child.digest) {
+            Ok(image) => derive::remembered(self, &image),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Sends what an entry of an index names, by digest, and puts in place what it became.
+    fn send_child(&self, index: &Digest, child: &mut Descriptor) -> Result<(), RemoteError> {
+        let by_digest = |digest| by_digest(&self.to, digest);
+        if let Ok(image) = self.store.image(&child.digest) {
+            let derived = self.send_image(&image)?;
+            let to = by_digest(derived.descriptor.digest);
+            self.send_manifest(&to, &child.digest, &derived)?;
+            derived.replace(child);
+            return Ok(());
+        }
+        let there = self.registry.manifest_digest(&by_digest(child.digest))?;
+        if there == Some(child.digest) || self.pass_on(index, child)? {
+            return Ok(());
+        }
+        Err(RemoteError::AbsentChild {
+            digest: child.digest,
+            platform: child
+                .platform
+                .as_ref()
+                .map_or_else(|| "no platform".to_owned(), ToString::to_string),
+        })
+    }
+
+    /// Whether the registry has just this under the name.
+    fn is_there(&self, known: &Descriptor) -> Result<bool, RemoteError> {
+        let name = self.name_of(known);
+        Ok(self.registry.manifest_digest(&name)? == Some(known.digest))
+    }
+
+    /// What the manifest or index is to be called there.
+    fn name_of(&self, top: &Descriptor) -> Reference {
+        match self.by_digest {
+            true => by_digest(&self.to, top.digest),
+            false => self.to.clone(),
+        }
+    }
+
+    fn pushed(&self, descriptor: Descriptor, is_unchanged: bool) -> Pushed {
+        Pushed {
+            reference: self.name_of(&descriptor),
+            descriptor,
+            is_unchanged,
+            took_us: u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+fn by_digest(of: &Reference, digest: Digest) -> Reference {
+    Reference {
+        digest: Some(digest),
+        tag: None,
+        ..of.clone()
+    }
+}
+
+fn parse(digest: &Digest, bytes: &[u8]) -> Result<Index, RemoteError> {
+    Index::parse(bytes).map_err(|source| RemoteError::Document {
+        digest: *digest,
+        source,
+    })
+}
