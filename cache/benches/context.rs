@@ -78,7 +78,8 @@ fn copy_into_a_layer(bencher: Bencher) {
     let context = scanned(dir.path(), Some(&store));
     bencher.bench(|| {
         let mut writer = store
-            .layer_writer(&kiln_cache::Chain::new(Vec::new()))
+            .layers()
+            .writer(&kiln_cache::Chain::new(Vec::new()))
             .unwrap();
         for found in context.chain.walk(b"").iter().skip(1) {
             writer

@@ -16,7 +16,7 @@ fn main() {
 
 /// Files of 4 KiB in directories of 200.
 fn write(store: &Store, files: usize) -> Layer {
-    let mut writer = store.layer_writer(&Chain::new(Vec::new())).unwrap();
+    let mut writer = store.layers().writer(&Chain::new(Vec::new())).unwrap();
     let meta = Meta::root(0o644, 1_700_000_000);
     for number in 0..files {
         let path = format!(
@@ -45,7 +45,7 @@ fn decode_index_of_100k(bencher: Bencher) {
     let layer = write(&store(dir.path()), 100_000);
     bencher
         .with_inputs(|| store(dir.path()))
-        .bench_values(|store| store.layer_index(&layer.diff_id()).unwrap());
+        .bench_values(|store| store.layers().index(&layer.diff_id()).unwrap());
 }
 
 #[divan::bench(sample_count = 3)]
@@ -67,7 +67,7 @@ fn write_1_gib(bencher: Bencher) {
     std::fs::write(&source, vec![7; 1 << 30]).unwrap();
     let store = store(dir.path());
     bencher.bench_local(|| {
-        let mut writer = store.layer_writer(&Chain::new(Vec::new())).unwrap();
+        let mut writer = store.layers().writer(&Chain::new(Vec::new())).unwrap();
         let mut file = std::fs::File::open(&source).unwrap();
         writer
             .file(b"big", &Meta::root(0o644, 0), 1 << 30, &mut file)
@@ -93,7 +93,7 @@ fn unpack_10k(bencher: Bencher) {
     };
     bencher
         .with_inputs(fresh)
-        .bench_refs(|(_, store, layer)| store.view(&[layer.diff_id()]).unwrap());
+        .bench_refs(|(_, store, layer)| store.views().get(&[layer.diff_id()]).unwrap());
 }
 
 #[divan::bench(sample_count = 3)]
@@ -101,9 +101,10 @@ fn commit_50k(bencher: Bencher) {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
     let layer = write(&store, 50_000);
-    let view = store.view(&[layer.diff_id()]).unwrap();
+    let view = store.views().get(&[layer.diff_id()]).unwrap();
     bencher.bench(|| {
         store
+            .layers()
             .commit_upper(
                 &view.lowers[0],
                 &Chain::new(Vec::new()),

@@ -18,7 +18,7 @@ use rustix::fs::{Gid, Mode, OFlags, Uid};
 
 use crate::store::folders::is_link;
 use crate::usage::measured;
-use crate::{Store, StoreError};
+use crate::{CacheMounts, StoreError};
 
 /// Between two attempts to get a locked directory.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -87,20 +87,20 @@ pub struct CacheMountUsage {
 /// Bytes of the longest title.
 const MAX_TITLE: usize = 4096;
 
-impl Store {
+impl CacheMounts<'_> {
     /// The cache directory of an identity, made if there is none; none if `cancelled` says so while another process has it locked.
     ///
     /// # Errors
     /// It cannot be made or locked.
-    pub fn cache_mount(
+    pub fn open(
         &self,
         identity: &Digest,
         sharing: CacheSharing,
         start: &CacheStart,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Option<CacheMount>, StoreError> {
-        self.writable()?;
-        let folder = self.cache_mounts_folder();
+        self.store.writable()?;
+        let folder = self.folder();
         std::fs::create_dir_all(&folder)
             .map_err(|source| StoreError::io("make", &folder, source))?;
         if is_link(&folder) {
@@ -109,15 +109,15 @@ impl Store {
         let mut number = 0;
         loop {
             let path = folder.join(format!("{}-{number}", identity.hex()));
-            let is_free = !start.emptied || !path.is_dir() || self.remove_cache_mount(&path)?;
+            let is_free = !start.emptied || !path.is_dir() || self.remove(&path)?;
             let held = match is_free {
                 true => lock(&path.with_extension("lock"), sharing)?,
                 false => None,
             };
             if let Some(lock) = held {
-                self.start_cache(&path, start)?;
+                self.start(&path, start)?;
                 // a use that is not noted only makes it look older
-                let _ = lock.set_modified((self.inner.options.now)());
+                let _ = lock.set_modified((self.store.inner.options.now)());
                 return Ok(Some(CacheMount { path, lock }));
             }
             if sharing != CacheSharing::Locked {
@@ -131,25 +131,25 @@ impl Store {
         }
     }
 
-    fn cache_mounts_folder(&self) -> PathBuf {
-        let id_map = &self.inner.options.id_map_key;
-        self.root().join("mounts").join(id_map)
+    fn folder(&self) -> PathBuf {
+        let id_map = &self.store.inner.options.id_map_key;
+        self.store.root().join("mounts").join(id_map)
     }
 
     /// Makes the directory unless it exists; whole when it appears.
-    fn start_cache(&self, path: &Path, start: &CacheStart) -> Result<(), StoreError> {
+    fn start(&self, path: &Path, start: &CacheStart) -> Result<(), StoreError> {
         if is_link(path) {
-            self.to_trash(path)?;
+            self.store.trash().put(path)?;
         } else if path.is_dir() {
             return Ok(());
         }
-        let scratch = self.scratch_dir("cache-mount")?;
+        let scratch = self.store.scratch().dir("cache-mount")?;
         let failed = |source| StoreError::io("prepare", &scratch, source);
         if let Some(layer) = &start.layer {
-            self.unpack_into(layer, &scratch)?;
+            self.store.views().unpack_into(layer, &scratch)?;
         }
         let folder = File::open(&scratch).map_err(failed)?;
-        if !self.inner.options.single_id && (start.uid, start.gid) != (0, 0) {
+        if !self.store.inner.options.single_id && (start.uid, start.gid) != (0, 0) {
             let owner = (Uid::from_raw(start.uid), Gid::from_raw(start.gid));
             let changed = rustix::fs::fchown(folder.as_fd(), Some(owner.0), Some(owner.1));
             changed.map_err(|error| failed(error.into()))?;
@@ -158,13 +158,13 @@ impl Store {
         rustix::fs::fchmod(folder.as_fd(), mode).map_err(|error| failed(error.into()))?;
         match std::fs::rename(&scratch, path) {
             // Another one of those that share it was faster.
-            Err(_) if path.is_dir() => self.discard(&scratch),
+            Err(_) if path.is_dir() => self.store.scratch().discard(&scratch),
             renamed => renamed.map_err(|source| StoreError::io("rename", path, source)),
         }
     }
 
     /// All cache directories, of all id maps.
-    pub(crate) fn cache_mounts(&self) -> Vec<PathBuf> {
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
         let folders = |path: &Path| {
             let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
             let is_folder = |entry: &DirEntry| entry.file_type().is_ok_and(|found| found.is_dir());
@@ -175,13 +175,13 @@ impl Store {
             folders.sort();
             folders
         };
-        let id_maps = folders(&self.root().join("mounts"));
+        let id_maps = folders(&self.store.root().join("mounts"));
         id_maps.iter().flat_map(|path| folders(path)).collect()
     }
 
     /// All cache directories, of all id maps, sorted by path. What this process may not look at counts nothing.
     #[must_use]
-    pub fn cache_mount_usage(&self) -> Vec<CacheMountUsage> {
+    pub fn usage(&self) -> Vec<CacheMountUsage> {
         let usage = |path: PathBuf| {
             let lock = path.with_extension("lock");
             let mut title = Vec::new();
@@ -194,15 +194,15 @@ impl Store {
                 path,
             }
         };
-        self.cache_mounts().into_iter().map(usage).collect()
+        self.paths().into_iter().map(usage).collect()
     }
 
     /// Throws a cache directory away unless somebody uses it; whether it is gone.
-    pub(crate) fn remove_cache_mount(&self, path: &Path) -> Result<bool, StoreError> {
+    pub(crate) fn remove(&self, path: &Path) -> Result<bool, StoreError> {
         let Some(_lock) = try_lock(&path.with_extension("lock"), true)? else {
             return Ok(false);
         };
-        self.try_to_trash(path)
+        self.store.trash().try_put(path)
     }
 }
 
@@ -262,7 +262,9 @@ mod tests {
         let (_folder, store) = store();
         let identity = Digest::of(b"cache");
         let mount = |sharing| {
-            let mount = store.cache_mount(&identity, sharing, &START, &|| false);
+            let mount = store
+                .cache_mounts()
+                .open(&identity, sharing, &START, &|| false);
             mount.unwrap().unwrap()
         };
         let (one, two) = (mount(CacheSharing::Shared), mount(CacheSharing::Shared));
@@ -274,24 +276,30 @@ mod tests {
         drop((one, two, private));
         // The free one with the lowest number comes first, the other one is still there.
         assert!(path.join("kept").exists());
-        assert_eq!(store.cache_mounts().len(), 2);
+        assert_eq!(store.cache_mounts().paths().len(), 2);
     }
 
     #[test]
     fn prune_leaves_alone_what_is_used() {
         let (_folder, store) = store();
         let held = store
-            .cache_mount(&Digest::of(b"a"), CacheSharing::Locked, &START, &|| false)
+            .cache_mounts()
+            .open(&Digest::of(b"a"), CacheSharing::Locked, &START, &|| false)
             .unwrap()
             .unwrap();
         let mount = |name: &[u8]| {
             let identity = Digest::of(name);
-            store.cache_mount(&identity, CacheSharing::Locked, &START, &|| true)
+            store
+                .cache_mounts()
+                .open(&identity, CacheSharing::Locked, &START, &|| true)
         };
         assert!(mount(b"a").unwrap().is_none(), "who waits can give up");
         drop(mount(b"b"));
-        assert_eq!(store.prune(None).unwrap().cache_mounts, 1);
-        assert_eq!(store.cache_mounts(), std::slice::from_ref(&held.path));
+        assert_eq!(store.garbage().prune(None).unwrap().cache_mounts, 1);
+        assert_eq!(
+            store.cache_mounts().paths(),
+            std::slice::from_ref(&held.path)
+        );
     }
 
     #[test]
@@ -299,7 +307,8 @@ mod tests {
         let (_folder, store) = store();
         let mount = |name: &[u8]| {
             store
-                .cache_mount(&Digest::of(name), CacheSharing::Shared, &START, &|| false)
+                .cache_mounts()
+                .open(&Digest::of(name), CacheSharing::Shared, &START, &|| false)
                 .unwrap()
                 .unwrap()
         };
@@ -307,7 +316,7 @@ mod tests {
         first.set_title("a longer title");
         first.set_title("apt");
         std::fs::write(first.path.join("file"), [0; 1000]).unwrap();
-        let listed = store.cache_mount_usage();
+        let listed = store.cache_mounts().usage();
         let shown: Vec<_> = listed
             .iter()
             .map(|mount| (&*mount.title, mount.bytes, mount.used))
@@ -320,13 +329,17 @@ mod tests {
         let (_folder, store) = store();
         for name in [b"a", b"b"] {
             let mount = store
-                .cache_mount(&Digest::of(name), CacheSharing::Shared, &START, &|| false)
+                .cache_mounts()
+                .open(&Digest::of(name), CacheSharing::Shared, &START, &|| false)
                 .unwrap()
                 .unwrap();
             std::fs::write(mount.path.join("file"), vec![0; 500_000]).unwrap();
         }
-        assert_eq!(store.prune(Some(2_000_000)).unwrap().cache_mounts, 0);
-        let report = store.prune(Some(600_000)).unwrap();
+        assert_eq!(
+            store.garbage().prune(Some(2_000_000)).unwrap().cache_mounts,
+            0
+        );
+        let report = store.garbage().prune(Some(600_000)).unwrap();
         assert_eq!(
             (report.cache_mounts, report.freed, report.kept),
             (1, 500_000, 500_000)
@@ -335,12 +348,12 @@ mod tests {
             used_before: Some(NOW),
             ..PruneOptions::default()
         };
-        assert_eq!(store.prune(newer).unwrap().cache_mounts, 0);
+        assert_eq!(store.garbage().prune(newer).unwrap().cache_mounts, 0);
         let only_images = PruneOptions {
             cache: false,
             ..PruneOptions::default()
         };
-        assert_eq!(store.prune(only_images).unwrap().cache_mounts, 0);
-        assert_eq!(store.prune(None).unwrap().cache_mounts, 1);
+        assert_eq!(store.garbage().prune(only_images).unwrap().cache_mounts, 0);
+        assert_eq!(store.garbage().prune(None).unwrap().cache_mounts, 1);
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::database::optional_digest;
 use crate::store::used::Thing;
-use crate::{Store, StoreError};
+use crate::{Records, StoreError};
 
 /// What an address gave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,14 +30,14 @@ pub struct Fetched {
     pub modified: Option<i64>,
 }
 
-impl Store {
+impl Records<'_> {
     /// What is known under a key, if its layer is still in the store; it is pinned for the life of this process.
     ///
     /// # Errors
     /// The database fails.
     pub fn fetched(&self, key: &Digest) -> Result<Option<Fetched>, StoreError> {
         let query = "SELECT document, layer FROM fetched WHERE key = ?1";
-        let row: Option<(String, Option<Digest>)> = self.database().read(|connection| {
+        let row: Option<(String, Option<Digest>)> = self.store.db().query(|connection| {
             connection
                 .prepare_cached(query)?
                 .query_row([key.as_bytes()], |row| {
@@ -53,9 +53,9 @@ impl Store {
             return Ok(None);
         };
         if let Some(layer) = layer {
-            self.pin(&[layer])?;
-            self.touch(Thing::Layer, &layer);
-            if !self.has_blob(&layer)? {
+            self.store.leases().pin(&[layer])?;
+            self.store.touch(Thing::Layer, &layer);
+            if !self.store.blobs().has(&layer)? {
                 return Ok(None);
             }
         }
@@ -67,13 +67,13 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub fn remember_fetched(&self, key: &Digest, fetched: &Fetched) -> Result<(), StoreError> {
-        self.writable()?;
+        self.store.writable()?;
         let text = serde_json::to_string(fetched).map_err(|_| StoreError::Damaged {
             what: "what was fetched".to_owned(),
         })?;
         let layer = fetched.layer.map(|layer| *layer.as_bytes());
         let replace = "INSERT OR REPLACE INTO fetched (key, layer, document) VALUES (?1, ?2, ?3)";
-        self.database().read(|connection| {
+        self.store.db().query(|connection| {
             connection
                 .prepare_cached(replace)?
                 .execute((key.as_bytes(), layer, text))
@@ -85,14 +85,14 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Chain, Meta};
+    use crate::{Chain, Meta, Store};
 
     #[test]
     fn what_was_fetched_is_found_until_its_layer_goes() {
         let (folder, store) = crate::tests::store();
         let key = Digest::of(b"https://example.com/file");
-        assert_eq!(store.fetched(&key).unwrap(), None);
-        let mut writer = store.layer_writer(&Chain::new(Vec::new())).unwrap();
+        assert_eq!(store.records().fetched(&key).unwrap(), None);
+        let mut writer = store.layers().writer(&Chain::new(Vec::new())).unwrap();
         writer
             .file(b"file", &Meta::root(0o600, 7), 2, &mut &b"hi"[..])
             .unwrap();
@@ -104,11 +104,11 @@ mod tests {
             last_modified: None,
             modified: Some(7),
         };
-        store.remember_fetched(&key, &fetched).unwrap();
-        assert_eq!(store.fetched(&key).unwrap(), Some(fetched));
-        std::fs::remove_file(store.blob_path(&layer)).unwrap();
+        store.records().remember_fetched(&key, &fetched).unwrap();
+        assert_eq!(store.records().fetched(&key).unwrap(), Some(fetched));
+        std::fs::remove_file(store.blobs().path(&layer)).unwrap();
         drop(store);
         let store = Store::open(crate::tests::options(&folder.path().join("store"))).unwrap();
-        assert_eq!(store.fetched(&key).unwrap(), None);
+        assert_eq!(store.records().fetched(&key).unwrap(), None);
     }
 }

@@ -49,18 +49,18 @@ impl Store {
     pub fn fsck(&self, repair: bool) -> Result<Vec<Finding>, StoreError> {
         if repair {
             // repairs need scratch, and the lease cannot be taken inside the transaction
-            self.lease()?;
+            self.leases().own()?;
         }
-        self.database().check()?;
+        self.db().check()?;
         start_pool().map_err(StoreError::Thread)?;
         let suspects = self.suspects()?;
         let mut findings = if self.inner.options.read_only {
             let mut judge = Judge::new(self, self.read_snapshot()?);
             judge.findings(&suspects)?
         } else {
-            self.database().write_with(|transaction| {
+            self.db().write_with(|transaction| {
                 let snapshot = self.snapshot_in(transaction);
-                let snapshot = snapshot.map_err(|source| self.database().failed(source))?;
+                let snapshot = snapshot.map_err(|source| self.db().failed(source))?;
                 let mut judge = Judge::new(self, snapshot);
                 if repair {
                     judge.mend_in(transaction);

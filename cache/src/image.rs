@@ -7,16 +7,14 @@ pub(crate) mod sizes;
 pub(crate) mod tests;
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
 
 use kiln_oci::{Digest, ImageConfig, Manifest, Reference};
 use rusqlite::{OptionalExtension, Transaction};
 
 use crate::store::database::{digest, signed, unsigned};
 use crate::store::used::Thing;
-use crate::{ImageError, Store, StoreError};
+use crate::{ImageError, Images, StoreError};
 
 /// An image as it is in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,17 +57,13 @@ pub struct ImageSummary {
 /// Larger manifests and configs are refused, as everywhere.
 const MAX_DOCUMENT: u64 = 4 << 20;
 
-impl Store {
-    /// Puts an image whose layers are in the store, or in a repository that [`Store::add_origin`] was told of; returns manifest and
+impl Images<'_> {
+    /// Puts an image whose layers are in the store, or in a repository that [`crate::Origins::add`] was told of; returns manifest and
     /// config digest. Not durable before it is tagged.
     ///
     /// # Errors
     /// Manifest or config cannot be understood, or a layer is missing.
-    pub fn put_image(
-        &self,
-        manifest: &[u8],
-        config: &[u8],
-    ) -> Result<(Digest, Digest), ImageError> {
+    pub fn put(&self, manifest: &[u8], config: &[u8]) -> Result<(Digest, Digest), ImageError> {
         let (manifest_digest, config_digest) = (Digest::of(manifest), Digest::of(config));
         let malformed = |what, digest, problem: String| ImageError::Malformed {
             what,
@@ -108,20 +102,20 @@ impl Store {
             .map(|(diff_id, layer)| (*diff_id, layer.digest, layer.size))
             .collect();
         let named = layers.iter().flat_map(|layer| [layer.0, layer.1]);
-        self.pin(&named.collect::<Vec<Digest>>())?;
+        self.store.leases().pin(&named.collect::<Vec<Digest>>())?;
         for &(_, digest, _) in &layers {
             // the tar can be made from the blob
-            if !self.has_blob(&digest)?
-                && !self.has_origin(&digest)?
-                && !self.is_offered(&digest)?
+            if !self.store.blobs().has(&digest)?
+                && !self.store.origins().has(&digest)?
+                && !self.store.exchange().is_offered(&digest)?
             {
                 return Err(StoreError::Missing { digest }.into());
             }
         }
-        self.put_blob(&mut &*manifest, None)?;
-        self.put_blob(&mut &*config, None)?;
-        let now = self.now();
-        self.database().write(|transaction| {
+        self.store.blobs().put(&mut &*manifest, None)?;
+        self.store.blobs().put(&mut &*config, None)?;
+        let now = self.store.now();
+        self.store.db().write(|transaction| {
             insert(transaction, &manifest_digest, &config_digest, &layers, now)
         })?;
         Ok((manifest_digest, config_digest))
@@ -133,15 +127,15 @@ impl Store {
     /// # Errors
     /// There is no such image, or the disk fails.
     pub fn tag(&self, reference: &Reference, manifest: &Digest) -> Result<(), ImageError> {
-        self.writable()?;
-        if !self.pin_named(manifest)? {
+        self.store.writable()?;
+        if !self.store.indexes().pin_named(manifest)? {
             return Err(ImageError::NotFound {
                 name: manifest.to_string(),
             });
         }
         let mut blobs = BTreeSet::new();
-        for digest in self.blobs_of_named(manifest)? {
-            if self.has_blob(&digest)? {
+        for digest in self.store.indexes().blobs_of_named(manifest)? {
+            if self.store.blobs().has(&digest)? {
                 blobs.insert(digest);
             }
         }
@@ -149,9 +143,9 @@ impl Store {
         if self.is_durably_tagged(&name, manifest, &blobs)? {
             return Ok(());
         }
-        self.make_durable(&blobs)?;
-        let now = self.now();
-        self.database().write_durably(|transaction| {
+        self.store.blobs().make_durable(&blobs)?;
+        let now = self.store.now();
+        self.store.db().write_durably(|transaction| {
             let mut update =
                 transaction.prepare_cached("UPDATE blobs SET synced = 1 WHERE digest = ?1")?;
             blobs
@@ -174,7 +168,7 @@ impl Store {
         blobs: &BTreeSet<Digest>,
     ) -> Result<bool, StoreError> {
         let query = "SELECT manifest = ?2 FROM tags WHERE reference = ?1";
-        let same: Option<bool> = self.database().read(|connection| {
+        let same: Option<bool> = self.store.db().query(|connection| {
             let parameters = (name, manifest.as_bytes());
             connection
                 .query_row(query, parameters, |row| row.get(0))
@@ -184,43 +178,11 @@ impl Store {
             return Ok(false);
         }
         for digest in blobs {
-            if !self.is_durable(digest)? {
+            if !self.store.blobs().is_durable(digest)? {
                 return Ok(false);
             }
         }
         Ok(true)
-    }
-
-    /// Data, then directories; the reference comes after both.
-    fn make_durable(&self, blobs: &BTreeSet<Digest>) -> Result<(), StoreError> {
-        let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
-        for digest in blobs {
-            let path = self.blob_path(digest);
-            let file = self.open_present(digest)?;
-            if self.is_durable(digest)? {
-                continue;
-            }
-            file.sync_data()
-                .map_err(|source| StoreError::io("sync", &path, source))?;
-            // the shard and the folder that holds it
-            folders.extend(path.ancestors().skip(1).take(2).map(Into::into));
-        }
-        for folder in folders {
-            let synced = File::open(&folder).and_then(|folder| folder.sync_all());
-            synced.map_err(|source| StoreError::io("sync", &folder, source))?;
-        }
-        Ok(())
-    }
-
-    fn is_durable(&self, digest: &Digest) -> Result<bool, StoreError> {
-        let query = "SELECT synced FROM blobs WHERE digest = ?1";
-        let synced = self.database().read(|connection| {
-            connection
-                .prepare_cached(query)?
-                .query_row([digest.as_bytes()], |row| row.get(0))
-                .optional()
-        })?;
-        Ok(synced.unwrap_or(false))
     }
 
     /// Removes a name; `false` when there was none. Durable on return.
@@ -228,9 +190,9 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub fn untag(&self, reference: &Reference) -> Result<bool, StoreError> {
-        self.writable()?;
+        self.store.writable()?;
         let name = stored_name(reference);
-        self.database().write_durably(|transaction| {
+        self.store.db().write_durably(|transaction| {
             Ok(transaction.execute("DELETE FROM tags WHERE reference = ?1", [name])? > 0)
         })
     }
@@ -243,7 +205,7 @@ impl Store {
     pub fn last_tagged(&self, image: &StoredImage) -> Result<Option<i64>, StoreError> {
         let query = "SELECT max(tagged) FROM tags WHERE manifest IN (?1, ?2) AND tagged > 0";
         let index = image.index.unwrap_or(image.manifest_digest);
-        self.database().read(|connection| {
+        self.store.db().query(|connection| {
             let digests = (image.manifest_digest.as_bytes(), index.as_bytes());
             connection.query_row(query, digests, |row| row.get(0))
         })
@@ -253,9 +215,9 @@ impl Store {
     ///
     /// # Errors
     /// The database fails.
-    pub fn images(&self) -> Result<Vec<ImageSummary>, StoreError> {
+    pub fn list(&self) -> Result<Vec<ImageSummary>, StoreError> {
         let query = "SELECT manifest, config, stored FROM images ORDER BY stored DESC, manifest";
-        let rows: Vec<(Digest, Digest, i64)> = self.database().read(|connection| {
+        let rows: Vec<(Digest, Digest, i64)> = self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let rows = statement.query_map([], |row| {
                 Ok((digest(row, 0)?, digest(row, 1)?, row.get(2)?))
@@ -275,7 +237,7 @@ impl Store {
     ) -> Result<ImageSummary, StoreError> {
         let query = "SELECT l.diff_id, coalesce(s.tar_size, l.size) FROM image_layers l LEFT JOIN layers s ON s.diff_id = l.diff_id \
                      WHERE l.manifest = ?1 ORDER BY l.position";
-        let layers: Vec<(Digest, i64)> = self.database().read(|connection| {
+        let layers: Vec<(Digest, i64)> = self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let rows = statement.query_map([manifest.as_bytes()], |row| {
                 Ok((digest(row, 0)?, row.get(1)?))
@@ -288,7 +250,7 @@ impl Store {
             manifest,
             id,
             references: self.names_of(&manifest)?,
-            indexes: self.indexes_of(&manifest)?,
+            indexes: self.store.indexes().containing(&manifest)?,
             stored,
             size,
             diff_ids,
@@ -303,7 +265,7 @@ impl Store {
         let query = "WITH RECURSIVE named (digest) AS (VALUES (?1) UNION \
                      SELECT index_children.digest FROM index_children JOIN named ON index_children.child = named.digest) \
                      SELECT reference FROM tags WHERE manifest IN (SELECT digest FROM named) ORDER BY reference";
-        let names: Vec<String> = self.database().read(|connection| {
+        let names: Vec<String> = self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let rows = statement.query_map([manifest.as_bytes()], |row| row.get(0))?;
             rows.collect()
@@ -320,15 +282,15 @@ impl Store {
     ///
     /// # Errors
     /// There is none.
-    pub fn image(&self, manifest: &Digest) -> Result<StoredImage, ImageError> {
+    pub fn get(&self, manifest: &Digest) -> Result<StoredImage, ImageError> {
         let not_found = || ImageError::NotFound {
             name: manifest.to_string(),
         };
-        if !self.pin_image(manifest)? {
+        if !self.pin(manifest)? {
             return Err(not_found());
         }
         let query = "SELECT config FROM images WHERE manifest = ?1";
-        let config_digest = self.database().read(|connection| {
+        let config_digest = self.store.db().query(|connection| {
             connection
                 .prepare_cached(query)?
                 .query_row([manifest.as_bytes()], |row| digest(row, 0))
@@ -354,10 +316,12 @@ impl Store {
     fn document(&self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
         let mut bytes = Vec::new();
         let read = self
-            .open_blob(digest)?
+            .store
+            .blobs()
+            .open(digest)?
             .take(MAX_DOCUMENT)
             .read_to_end(&mut bytes);
-        read.map_err(|source| StoreError::io("read", &self.blob_path(digest), source))?;
+        read.map_err(|source| StoreError::io("read", &self.store.blobs().path(digest), source))?;
         Ok(bytes)
     }
 
@@ -365,9 +329,9 @@ impl Store {
     ///
     /// # Errors
     /// There is none, or the database fails.
-    pub fn remove_image(&self, manifest: &Digest) -> Result<(), ImageError> {
-        self.writable()?;
-        let removed = self.database().write_durably(|transaction| {
+    pub fn remove(&self, manifest: &Digest) -> Result<(), ImageError> {
+        self.store.writable()?;
+        let removed = self.store.db().write_durably(|transaction| {
             let children = index::children(transaction, manifest)?;
             let removed = delete(transaction, manifest)?;
             children
@@ -384,17 +348,17 @@ impl Store {
     }
 
     /// Pins all that an image needs and says whether all of it is here or can be brought.
-    pub(crate) fn pin_image(&self, manifest: &Digest) -> Result<bool, StoreError> {
-        let blobs = self.blobs_of_image(manifest)?;
+    pub(crate) fn pin(&self, manifest: &Digest) -> Result<bool, StoreError> {
+        let blobs = self.blobs_of(manifest)?;
         if blobs.is_empty() {
             return Ok(false);
         }
         let list: Vec<Digest> = blobs.iter().copied().collect();
-        self.pin(&list)?;
-        self.touch(Thing::Image, manifest);
+        self.store.leases().pin(&list)?;
+        self.store.touch(Thing::Image, manifest);
         for digest in &list {
-            self.touch(Thing::Layer, digest);
-            if !self.is_within_reach(digest)? {
+            self.store.touch(Thing::Layer, digest);
+            if !self.store.origins().is_within_reach(digest)? {
                 return Ok(false);
             }
         }
@@ -402,10 +366,10 @@ impl Store {
     }
 
     /// Manifest, config, layers as the manifest names them, and their tars. Empty when there is no such image.
-    pub(crate) fn blobs_of_image(&self, manifest: &Digest) -> Result<BTreeSet<Digest>, StoreError> {
+    pub(crate) fn blobs_of(&self, manifest: &Digest) -> Result<BTreeSet<Digest>, StoreError> {
         let query = "SELECT manifest FROM images WHERE manifest = ?1 UNION SELECT config FROM images WHERE manifest = ?1 \
                      UNION SELECT diff_id FROM image_layers WHERE manifest = ?1 UNION SELECT blob FROM image_layers WHERE manifest = ?1";
-        self.database().read(|connection| {
+        self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let rows = statement.query_map([manifest.as_bytes()], |row| digest(row, 0))?;
             rows.collect()

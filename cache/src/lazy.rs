@@ -1,9 +1,9 @@
 //! Layers that the store only knows by description: their bytes come when something needs them.
 //!
 //! An image from a registry is here as soon as its manifest and config are. Of each layer the store then knows diff ID, digest and
-//! size of the blob (table `image_layers`), and repositories that hold the blob (table `origins`). [`Store::layer`],
-//! [`Store::chain`], [`Store::view`], [`Store::open_blob`] and [`Store::compressed_layer`] bring in what they need; everything else,
-//! [`Store::layer_index`] above all, tells what is there. A layer whose tar is lost comes back from its compressed blob, else from
+//! size of the blob (table `image_layers`), and repositories that hold the blob (table `origins`). [`crate::Layers::get`],
+//! [`crate::Layers::chain`], [`crate::Views::get`], [`crate::Blobs::open`] and [`crate::Forms::compressed`] bring in what they need; everything else,
+//! [`crate::Layers::index`] above all, tells what is there. A layer whose tar is lost comes back from its compressed blob, else from
 //! a repository.
 //!
 //! Unaware of networks: whoever opens the store gives it a [`BlobSource`]. One thread of one process brings a blob in, others wait.

@@ -31,7 +31,7 @@
 //!
 //! Whatever appears under its final name is whole: it is written in a lease's scratch and renamed. Nothing is synced by
 //! file or step; what another boot wrote is digested once more before its first use. A tag is durable before
-//! [`Store::tag`] returns. Metadata whose blob is gone is a miss, never an error. Layers of images from registries come when
+//! [`Images::tag`] returns. Metadata whose blob is gone is a miss, never an error. Layers of images from registries come when
 //! they are needed ([`lazy`]).
 //!
 //! # Limitations
@@ -90,6 +90,11 @@ pub use memo::MemoBundle;
 pub use prune::{PruneOptions, PruneReport};
 pub use record::Record;
 pub use shared::{Caches, SharedCache, SharedLayer, SharedMemo};
+pub(crate) use store::facets::Trash;
+pub use store::facets::{
+    Blobs, CacheMounts, Exchange, Fetch, Forms, Garbage, Images, Indexes, Layers, Leases, Origins,
+    Records, Scratch, Views,
+};
 pub use store::{KeyLock, OpenOptions, Store};
 pub use threads::{beside, on_threads};
 pub use tree::{Tree, tree_digest};

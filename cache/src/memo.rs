@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::shared::Caches;
 use crate::store::used::Thing;
-use crate::{Store, StoreError};
+use crate::{Records, StoreError};
 
 /// What a build made, found again by a digest of all that went into it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,30 +28,30 @@ pub struct MemoBundle {
     pub caches: Caches,
 }
 
-impl Store {
+impl Records<'_> {
     /// A memo whose image is still whole, pinned.
     ///
     /// # Errors
     /// The database fails.
-    pub fn memo_get(&self, key: &Digest) -> Result<Option<MemoBundle>, StoreError> {
+    pub fn memo(&self, key: &Digest) -> Result<Option<MemoBundle>, StoreError> {
         let query = "SELECT bundle, caches FROM memos WHERE key = ?1";
-        let mut found: Vec<(String, Caches)> = self.database().read(|connection| {
+        let mut found: Vec<(String, Caches)> = self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let rows =
                 statement.query_map([key.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
             rows.collect()
         })?;
-        found.retain(|(_, caches)| self.counts(caches));
-        found.sort_by_cached_key(|(_, caches)| self.rank(caches));
+        found.retain(|(_, caches)| self.store.counts(caches));
+        found.sort_by_cached_key(|(_, caches)| self.store.rank(caches));
         for (text, caches) in found {
             // one that cannot be read was written by another version: a miss
             let Ok(bundle) = serde_json::from_str::<MemoBundle>(&text) else {
                 continue;
             };
-            if self.pin_whole(&bundle.manifest)? {
-                self.touch(Thing::Memo, key);
+            if self.store.indexes().pin_whole(&bundle.manifest)? {
+                self.store.touch(Thing::Memo, key);
                 let records = bundle.records.iter();
-                records.for_each(|record| self.touch(Thing::Record, record));
+                records.for_each(|record| self.store.touch(Thing::Record, record));
                 return Ok(Some(MemoBundle { caches, ..bundle }));
             }
         }
@@ -62,15 +62,22 @@ impl Store {
     ///
     /// # Errors
     /// The database fails.
-    pub fn memo_put(&self, key: &Digest, bundle: &MemoBundle) -> Result<(), StoreError> {
-        self.writable()?;
+    pub fn put_memo(&self, key: &Digest, bundle: &MemoBundle) -> Result<(), StoreError> {
+        self.store.writable()?;
         let text = serde_json::to_string(bundle).map_err(|_| StoreError::Damaged {
             what: "a memo".to_owned(),
         })?;
         let replace = "INSERT OR REPLACE INTO memos (key, caches, manifest, bundle, used) VALUES (?1, ?2, ?3, ?4, ?5)";
         let manifest = bundle.manifest.as_bytes();
-        let row = (key.as_bytes(), &bundle.caches, manifest, text, self.now());
-        self.database()
-            .read(|connection| connection.prepare_cached(replace)?.execute(row).map(drop))
+        let row = (
+            key.as_bytes(),
+            &bundle.caches,
+            manifest,
+            text,
+            self.store.now(),
+        );
+        self.store
+            .db()
+            .query(|connection| connection.prepare_cached(replace)?.execute(row).map(drop))
     }
 }

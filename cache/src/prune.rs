@@ -23,7 +23,7 @@ pub use options::{PruneOptions, PruneReport};
 
 use crate::cache_mount::CacheMountUsage;
 use crate::inventory::{Files, LayerRow, Rows};
-use crate::{Store, StoreError};
+use crate::{Garbage, Store, StoreError};
 
 /// Something that can be removed on its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +37,7 @@ enum Victim {
     Layer(Digest),
 }
 
-impl Store {
+impl Garbage<'_> {
     /// Removes what is worth least until the store holds at most so many bytes; without a budget, all that no tag and no living
     /// process needs. Removed files are in the trash until [`Store::settle`].
     ///
@@ -45,20 +45,20 @@ impl Store {
     /// The database or a rename fails.
     pub fn prune(&self, options: impl Into<PruneOptions>) -> Result<PruneReport, StoreError> {
         let options = options.into();
-        self.writable()?;
+        self.store.writable()?;
         // before the transaction: to measure folders takes long
-        let mounts = self.cache_mount_usage();
-        self.write_used()?;
-        self.collect_dead_leases()?;
-        let (mut report, doomed) = self.database().write_with(|transaction| {
+        let mounts = self.store.cache_mounts().usage();
+        self.store.write_used()?;
+        self.store.leases().collect_dead()?;
+        let (mut report, doomed) = self.store.db().write_with(|transaction| {
             let rows = self.rows(transaction)?;
             let prune = Prune {
-                store: self,
+                store: self.store,
                 transaction,
                 files: self.files()?,
                 kept: options
                     .kept(transaction, &rows)
-                    .map_err(|source| self.database().failed(source))?,
+                    .map_err(|source| self.store.db().failed(source))?,
                 mounts,
                 options,
                 rows,
@@ -68,14 +68,19 @@ impl Store {
             prune.run()
         })?;
         self.carry_out_all(&doomed, &mut report)?;
-        report.freed += self.prune_parts(options.cache && options.budget.is_none())?;
+        report.freed += self
+            .store
+            .fetch()
+            .prune_parts(options.cache && options.budget.is_none())?;
         // what this process remembers of them
-        self.inner
+        self.store
+            .inner
             .trusted
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
-        self.inner
+        self.store
+            .inner
             .indexes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -84,13 +89,13 @@ impl Store {
     }
 
     fn rows(&self, transaction: &Transaction<'_>) -> Result<Rows, StoreError> {
-        let living = self.living_leases()?;
-        Rows::read(transaction, &living).map_err(|source| self.database().failed(source))
+        let living = self.store.leases().living()?;
+        Rows::read(transaction, &living).map_err(|source| self.store.db().failed(source))
     }
 
     /// In a second transaction: a build may have come to want some of them since their rows went.
     fn carry_out_all(&self, doomed: &[Doomed], report: &mut PruneReport) -> Result<(), StoreError> {
-        self.database().write_with(|transaction| {
+        self.store.db().write_with(|transaction| {
             let rows = self.rows(transaction)?;
             let known = rows.known();
             doomed
@@ -116,12 +121,12 @@ impl Store {
             Victim::Form(digest) => rows.pinned.contains(digest),
             Victim::Context(_) => false,
             Victim::CacheMount(path) => {
-                let is_removed = self.remove_cache_mount(path)?;
+                let is_removed = self.store.cache_mounts().remove(path)?;
                 report.cache_mounts += u64::from(is_removed);
                 !is_removed
             }
         };
-        if is_wanted || !self.try_to_trash(&doomed.path)? {
+        if is_wanted || !self.store.trash().try_put(&doomed.path)? {
             report.freed = report.freed.saturating_sub(doomed.size);
             report.kept += doomed.size;
         }
@@ -211,7 +216,7 @@ impl Prune<'_> {
             }
             Victim::Form(digest) => {
                 if let Some(size) = self.files.blobs.get(&digest).copied() {
-                    let path = self.store.blob_path(&digest);
+                    let path = self.store.blobs().path(&digest);
                     self.doom(Victim::Form(digest), path, size);
                 }
                 self.forget_blob(&digest)
@@ -248,17 +253,17 @@ impl Prune<'_> {
         let blobs = std::iter::once(*diff_id).chain(compressed);
         let blobs = blobs.filter_map(|digest| {
             let size = *self.files.blobs.get(&digest)?;
-            Some((digest, self.store.blob_path(&digest), size))
+            Some((digest, self.store.blobs().path(&digest), size))
         });
         let size = self.files.indexes.get(diff_id);
-        let index = size.map(|size| (*diff_id, self.store.index_path(diff_id), *size));
+        let index = size.map(|size| (*diff_id, self.store.layers().index_path(diff_id), *size));
         blobs.chain(index).collect()
     }
 
     fn remove_view(&mut self, key: (String, Digest)) -> Result<(), StoreError> {
         let delete = "DELETE FROM views WHERE id_map = ?1 AND diff_id = ?2";
         let deleted = self.transaction.execute(delete, (&key.0, key.1.as_bytes()));
-        deleted.map_err(|source| self.store.database().failed(source))?;
+        deleted.map_err(|source| self.store.db().failed(source))?;
         let size = self.view_size(&key);
         if let Some(path) = self.files.views.remove(&key) {
             self.doom(Victim::View(key.0, key.1), path, size);
@@ -288,7 +293,11 @@ impl Prune<'_> {
             .try_for_each(|digest| self.remove_blob(digest))?;
         for digest in indexes {
             let size = self.files.indexes.remove(&digest).unwrap_or(0);
-            self.doom(Victim::Layer(digest), self.store.index_path(&digest), size);
+            self.doom(
+                Victim::Layer(digest),
+                self.store.layers().index_path(&digest),
+                size,
+            );
         }
         views
             .into_iter()
@@ -297,7 +306,11 @@ impl Prune<'_> {
 
     fn remove_blob(&mut self, digest: &Digest) -> Result<(), StoreError> {
         if let Some(size) = self.files.blobs.get(digest).copied() {
-            self.doom(Victim::Layer(*digest), self.store.blob_path(digest), size);
+            self.doom(
+                Victim::Layer(*digest),
+                self.store.blobs().path(digest),
+                size,
+            );
         }
         self.forget_blob(digest)
     }
@@ -317,7 +330,7 @@ impl Prune<'_> {
                        UNION SELECT child FROM index_children UNION SELECT digest FROM forms UNION SELECT blob FROM offered)";
         let offered = "DELETE FROM offered WHERE cache <> '' OR diff_id NOT IN (SELECT diff_id FROM image_layers)";
         let forms = "DELETE FROM forms WHERE diff_id NOT IN (SELECT diff_id FROM layers)";
-        let failed = |source| self.store.database().failed(source);
+        let failed = |source| self.store.db().failed(source);
         self.transaction.execute(fetched, []).map_err(failed)?;
         self.report.records = self.transaction.execute(records, []).map_err(failed)? as u64;
         self.transaction.execute(forms, []).map_err(failed)?;
@@ -339,6 +352,6 @@ impl Prune<'_> {
         let executed = prepared.and_then(|mut statement| statement.execute([digest.as_bytes()]));
         executed
             .map(drop)
-            .map_err(|source| self.store.database().failed(source))
+            .map_err(|source| self.store.db().failed(source))
     }
 }

@@ -33,7 +33,7 @@ impl Store {
     /// As [`Store::open`]; [`StoreError::InUse`].
     pub fn open_or_rebuild(options: OpenOptions) -> Result<(Self, Option<Rebuilt>), StoreError> {
         let opened = Self::open(options.clone());
-        match opened.and_then(|store| store.database().check().map(|()| store)) {
+        match opened.and_then(|store| store.db().check().map(|()| store)) {
             Err(StoreError::DatabaseLost { .. }) if !options.read_only => {}
             outcome => return outcome.map(|store| (store, None)),
         }
@@ -50,12 +50,12 @@ impl Store {
     fn gather(&self) -> Result<Rebuilt, StoreError> {
         let mut rebuilt = Rebuilt::default();
         let (mut manifests, mut indexes) = (Vec::new(), Vec::new());
-        for (digest, size) in self.files()?.blobs {
+        for (digest, size) in self.garbage().files()?.blobs {
             // damaged ones go to the trash
-            if !self.verify_blob(&digest)? || size > MAX_DOCUMENT {
+            if !self.blobs().verify(&digest)? || size > MAX_DOCUMENT {
                 continue;
             }
-            let path = self.blob_path(&digest);
+            let path = self.blobs().path(&digest);
             let bytes = std::fs::read(&path);
             let bytes = bytes.map_err(|source| StoreError::io("read", &path, source))?;
             if let Ok(manifest) = Manifest::parse(&bytes) {
@@ -68,7 +68,7 @@ impl Store {
             rebuilt.images.extend(self.put_again(&bytes, &manifest)?);
         }
         for (digest, bytes) in indexes {
-            if found(self.put_index(&bytes))?.is_some() {
+            if found(self.indexes().put(&bytes))?.is_some() {
                 rebuilt.indexes.push(digest);
             }
         }
@@ -80,18 +80,18 @@ impl Store {
     /// The ID of an image that is still whole.
     fn put_again(&self, bytes: &[u8], manifest: &Manifest) -> Result<Option<Digest>, StoreError> {
         let config_digest = manifest.config.digest;
-        if !self.verify_blob(&config_digest)? {
+        if !self.blobs().verify(&config_digest)? {
             return Ok(None);
         }
-        let path = self.blob_path(&config_digest);
+        let path = self.blobs().path(&config_digest);
         let config = std::fs::read(&path);
         let config = config.map_err(|source| StoreError::io("read", &path, source))?;
-        let Some((image, id)) = found(self.put_image(bytes, &config))? else {
+        let Some((image, id)) = found(self.images().put(bytes, &config))? else {
             return Ok(None);
         };
-        let diff_ids = found(self.image(&image))?.map(|image| image.diff_ids);
+        let diff_ids = found(self.images().get(&image))?.map(|image| image.diff_ids);
         for (diff_id, layer) in diff_ids.iter().flatten().zip(&manifest.layers) {
-            if !self.verify_blob(diff_id)? {
+            if !self.blobs().verify(diff_id)? {
                 // it is unpacked when something needs it
                 continue;
             }
@@ -100,7 +100,8 @@ impl Store {
                 size: layer.size,
             };
             let compressed = Some(compressed).filter(|blob| blob.digest != *diff_id);
-            self.remember_layer(&*self.layer_index(diff_id)?, compressed)?;
+            self.layers()
+                .remember(&*self.layers().index(diff_id)?, compressed)?;
         }
         Ok(Some(id))
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::shared::Caches;
 use crate::store::database::{digest, optional_digest, signed, unsigned};
 use crate::store::used::Thing;
-use crate::{Store, StoreError};
+use crate::{Records, StoreError};
 
 /// What an operation made, and what it cost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ const COLUMNS: &str = "key, definition, inputs, records.diff_id, records.tree, c
 const NOT_REFUTED: &str = "FROM records LEFT JOIN layers ON layers.diff_id = records.diff_id \
                            WHERE (layers.tree IS NULL OR layers.tree = records.tree)";
 
-impl Store {
+impl Records<'_> {
     /// The result of a key, pinned; a record whose layer is gone is a miss. What this store made itself comes before what caches say,
     /// and those in the order in which the build names them.
     ///
@@ -55,11 +55,11 @@ impl Store {
     pub fn lookup(&self, key: &Digest) -> Result<Option<Record>, StoreError> {
         let query = format!("SELECT {COLUMNS} {NOT_REFUTED} AND key = ?1");
         let mut found = self.select(&query, &[key])?;
-        found.sort_by_cached_key(|record| self.rank(&record.caches));
+        found.sort_by_cached_key(|record| self.store.rank(&record.caches));
         for record in found {
             if self.holds(&record)? {
-                self.believe(&record)?;
-                self.touch(Thing::Record, key);
+                self.store.exchange().believe(&record)?;
+                self.store.touch(Thing::Record, key);
                 return Ok(Some(record));
             }
         }
@@ -71,27 +71,27 @@ impl Store {
         let Some(diff_id) = record.diff_id else {
             return Ok(true);
         };
-        self.pin(&[diff_id])?;
-        self.touch(Thing::Layer, &diff_id);
+        self.store.leases().pin(&[diff_id])?;
+        self.store.touch(Thing::Layer, &diff_id);
         // what a power cut has torn is no result
-        Ok(self.verify_blob(&diff_id)? || self.is_offered(&diff_id)?)
+        Ok(self.store.blobs().verify(&diff_id)? || self.store.exchange().is_offered(&diff_id)?)
     }
 
     /// Writes a record; one with the same key that rests on the same caches is replaced.
     ///
     /// # Errors
     /// The database fails.
-    pub fn record(&self, record: &Record) -> Result<(), StoreError> {
-        self.record_all(std::iter::once(record))
+    pub fn put(&self, record: &Record) -> Result<(), StoreError> {
+        self.put_all(std::iter::once(record))
     }
 
     /// Writes records, all or none.
-    pub(crate) fn record_all<'a>(
+    pub(crate) fn put_all<'a>(
         &self,
         records: impl IntoIterator<Item = &'a Record>,
     ) -> Result<(), StoreError> {
-        self.writable()?;
-        let now = self.now();
+        self.store.writable()?;
+        let now = self.store.now();
         let mut rows = Vec::new();
         for record in records {
             let inputs = serde_json::to_string(&record.inputs);
@@ -100,7 +100,7 @@ impl Store {
             })?;
             rows.push((record, inputs));
         }
-        self.database().write(|transaction| {
+        self.store.db().write(|transaction| {
             rows.iter()
                 .try_for_each(|(record, inputs)| insert(transaction, record, inputs, now))
         })
@@ -112,19 +112,19 @@ impl Store {
     /// The database fails.
     pub fn has_definition(&self, definition: &Digest) -> Result<bool, StoreError> {
         let query = "SELECT DISTINCT caches FROM records WHERE definition = ?1";
-        let caches: Vec<Caches> = self.database().read(|connection| {
+        let caches: Vec<Caches> = self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let rows = statement.query_map([definition.as_bytes()], |row| row.get(0))?;
             rows.collect()
         })?;
-        Ok(caches.iter().any(|caches| self.counts(caches)))
+        Ok(caches.iter().any(|caches| self.store.counts(caches)))
     }
 
     /// All records of an operation that count, the latest first: why did it miss?
     ///
     /// # Errors
     /// The database fails.
-    pub fn records_of_definition(&self, definition: &Digest) -> Result<Vec<Record>, StoreError> {
+    pub fn of_definition(&self, definition: &Digest) -> Result<Vec<Record>, StoreError> {
         let query = format!(
             "SELECT {COLUMNS} {NOT_REFUTED} AND definition = ?1 ORDER BY created DESC, key, caches"
         );
@@ -133,7 +133,7 @@ impl Store {
 
     /// Those that count.
     fn select(&self, query: &str, digests: &[&Digest]) -> Result<Vec<Record>, StoreError> {
-        self.database().read(|connection| {
+        self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let rows = statement.query_map(
                 params_from_iter(digests.iter().map(|digest| *digest.as_bytes())),
@@ -141,7 +141,7 @@ impl Store {
             )?;
             let counts = |row: &rusqlite::Result<Record>| {
                 row.as_ref()
-                    .map_or(true, |record| self.counts(&record.caches))
+                    .map_or(true, |record| self.store.counts(&record.caches))
             };
             rows.filter(counts).collect()
         })

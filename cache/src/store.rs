@@ -4,11 +4,13 @@
 
 pub(crate) mod blobs;
 pub(crate) mod database;
+pub(crate) mod facets;
 pub(crate) mod folders;
 pub(crate) mod layers;
 pub(crate) mod lease;
 pub(crate) mod lock;
 pub(crate) mod open;
+mod scratch;
 pub(crate) mod sink;
 #[cfg(test)]
 mod tests;
@@ -113,7 +115,7 @@ impl Store {
         &self.inner.options.root
     }
 
-    pub(crate) fn database(&self) -> &Database {
+    pub(crate) fn db(&self) -> &Database {
         &self.inner.database
     }
 
@@ -138,7 +140,7 @@ impl Store {
     pub fn settle(&self) -> Result<(), StoreError> {
         self.writable()?;
         self.write_used()?;
-        self.empty_trash()
+        self.trash().empty()
     }
 }
 
@@ -169,7 +171,7 @@ impl Drop for Inner {
         let delete = "DELETE FROM pins WHERE lease = ?1";
         let _ = self
             .database
-            .read(|connection| connection.execute(delete, [&lease.id]).map(drop));
+            .query(|connection| connection.execute(delete, [&lease.id]).map(drop));
         if std::fs::remove_dir(&lease.dir).is_err() {
             let _ = std::fs::rename(&lease.dir, self.options.root.join("trash").join(&lease.id));
         }

@@ -95,7 +95,7 @@ pub(crate) type Described = Vec<(Entry, Vec<u8>)>;
 
 /// Writes the entries with a layer writer.
 pub(crate) fn write_layer(store: &Store, below: &Chain, described: &Described) -> Option<Layer> {
-    let mut writer = store.layer_writer(below).unwrap();
+    let mut writer = store.layers().writer(below).unwrap();
     let mut firsts: std::collections::HashMap<u32, Box<[u8]>> = std::collections::HashMap::new();
     for (entry, content) in described {
         match firsts.get(&entry.links).filter(|_| entry.links != 0) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use walkdir::WalkDir;
 
 use crate::inventory::Rows;
-use crate::{Store, StoreError};
+use crate::{Garbage, StoreError};
 
 /// Number and bytes of one class of things.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,16 +68,17 @@ impl Usage {
     }
 }
 
-impl Store {
+impl Garbage<'_> {
     /// What the store holds.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn df(&self) -> Result<Usage, StoreError> {
-        let living = self.living_leases()?;
+    pub fn usage(&self) -> Result<Usage, StoreError> {
+        let living = self.store.leases().living()?;
         let rows = self
-            .database()
-            .read(|connection| Rows::read(connection, &living))?;
+            .store
+            .db()
+            .query(|connection| Rows::read(connection, &living))?;
         let (files, kept) = (self.files()?, rows.kept());
         let compressed: std::collections::BTreeSet<_> =
             rows.layers.values().flat_map(|row| row.blobs()).collect();
@@ -105,7 +106,7 @@ impl Store {
             .for_each(|(_, size, _)| usage.contexts.add(*size, true));
         let query =
             "SELECT count(*), coalesce(sum(length(inputs) + length(title) + 128), 0) FROM records";
-        let (count, bytes): (i64, i64) = self.database().read(|connection| {
+        let (count, bytes): (i64, i64) = self.store.db().query(|connection| {
             connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))
         })?;
         usage.records = Class {
@@ -113,15 +114,15 @@ impl Store {
             bytes: bytes.unsigned_abs(),
             reclaimable: 0,
         };
-        for path in self.cache_mounts() {
+        for path in self.store.cache_mounts().paths() {
             usage.cache_mounts.add(measured(&path, true).bytes, true);
         }
-        usage.scratch = measured(&self.leases(), false);
-        let parts = measured(&self.parts(), true);
+        usage.scratch = measured(&self.store.leases().folder(), false);
+        let parts = measured(&self.store.fetch().parts(), true);
         usage.scratch.count += parts.count;
         usage.scratch.bytes += parts.bytes;
         usage.scratch.reclaimable += parts.reclaimable;
-        usage.trash = measured(&self.root().join("trash"), true);
+        usage.trash = measured(&self.store.root().join("trash"), true);
         Ok(usage)
     }
 }

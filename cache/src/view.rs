@@ -20,7 +20,7 @@ use crate::store::lock::lock_file;
 use crate::store::used::Thing;
 use crate::view::target::Target;
 use crate::view::unpack::unpack;
-use crate::{Chain, Store, StoreError};
+use crate::{Chain, StoreError, Views};
 
 /// What can be stacked to a root file system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,26 +39,26 @@ pub struct Upper {
     pub work: PathBuf,
 }
 
-impl Store {
+impl Views<'_> {
     /// The layers, bottom first, as directories that can be mounted; made on first use, pinned. Equal layers are there once.
     /// Not to be called from a worker thread of rayon.
     ///
     /// # Errors
     /// A layer is missing, or the disk is full.
-    pub fn view(&self, diff_ids: &[Digest]) -> Result<View, StoreError> {
-        self.pin(diff_ids)?;
+    pub fn get(&self, diff_ids: &[Digest]) -> Result<View, StoreError> {
+        self.store.leases().pin(diff_ids)?;
         let mut to_unpack = Vec::new();
         for diff_id in diff_ids {
-            if !self.is_sound_view(diff_id)? {
+            if !self.is_sound(diff_id)? {
                 to_unpack.push(*diff_id);
             }
         }
-        self.bring_layers(&to_unpack)?;
+        self.store.fetch().layers(&to_unpack)?;
         let mut lowers: Vec<PathBuf> = Vec::with_capacity(diff_ids.len());
         // One after the other: each is made on all cores, and a worker thread of rayon that waited for a view's lock could have the
         // thread that holds it below itself on its own stack.
         for diff_id in diff_ids.iter().rev() {
-            let lower = self.layer_view(diff_id)?;
+            let lower = self.of_layer(diff_id)?;
             // overlayfs refuses a lower that is given twice; the upper one of two equal layers already says all that both do
             if !lowers.contains(&lower) {
                 lowers.push(lower);
@@ -72,7 +72,7 @@ impl Store {
     /// # Errors
     /// It cannot be made.
     pub fn new_upper(&self, below: &Chain) -> Result<Upper, StoreError> {
-        self.upper_in(&self.scratch_dir("upper")?, below)
+        self.upper_in(&self.store.scratch().dir("upper")?, below)
     }
 
     /// The same in an empty directory of the caller's.
@@ -99,68 +99,70 @@ impl Store {
     ///
     /// # Errors
     /// The rename fails.
-    pub fn adopt_upper(&self, upper: &Upper, diff_id: &Digest) -> Result<PathBuf, StoreError> {
-        self.pin(&[*diff_id])?;
-        let path = self.view_path(diff_id);
-        let _turn = self.view_turn(diff_id)?;
-        if self.is_sound_view(diff_id)? {
-            self.to_trash(&upper.upper)?;
+    pub fn adopt(&self, upper: &Upper, diff_id: &Digest) -> Result<PathBuf, StoreError> {
+        self.store.leases().pin(&[*diff_id])?;
+        let path = self.path(diff_id);
+        let _turn = self.turn(diff_id)?;
+        if self.is_sound(diff_id)? {
+            self.store.trash().put(&upper.upper)?;
         } else {
-            let size = self.layer_index(diff_id)?.tar_size;
-            self.install_view(&upper.upper, diff_id, size)?;
+            let size = self.store.layers().index(diff_id)?.tar_size;
+            self.install(&upper.upper, diff_id, size)?;
         }
         if let Some(scratch) = upper.work.parent() {
-            self.to_trash(scratch)?;
+            self.store.trash().put(scratch)?;
         }
         Ok(path)
     }
 
-    pub(crate) fn view_path(&self, diff_id: &Digest) -> PathBuf {
-        self.root()
+    pub(crate) fn path(&self, diff_id: &Digest) -> PathBuf {
+        self.store
+            .root()
             .join("views")
-            .join(&self.inner.options.id_map_key)
+            .join(&self.store.inner.options.id_map_key)
             .join(diff_id.hex())
     }
 
-    fn layer_view(&self, diff_id: &Digest) -> Result<PathBuf, StoreError> {
-        let path = self.view_path(diff_id);
-        self.touch(Thing::View, diff_id);
-        if self.is_sound_view(diff_id)? {
-            self.touch(Thing::Layer, diff_id);
+    fn of_layer(&self, diff_id: &Digest) -> Result<PathBuf, StoreError> {
+        let path = self.path(diff_id);
+        self.store.touch(Thing::View, diff_id);
+        if self.is_sound(diff_id)? {
+            self.store.touch(Thing::Layer, diff_id);
             return Ok(path);
         }
-        self.writable()?;
-        let _turn = self.view_turn(diff_id)?;
-        if self.is_sound_view(diff_id)? {
+        self.store.writable()?;
+        let _turn = self.turn(diff_id)?;
+        if self.is_sound(diff_id)? {
             return Ok(path);
         }
-        let layer = self.layer(diff_id)?;
-        let scratch = self.scratch_dir("view")?;
+        let layer = self.store.layers().get(diff_id)?;
+        let scratch = self.store.scratch().dir("view")?;
         let made = unpack(&layer, &scratch, self.target());
-        let installed = made.and_then(|size| self.install_view(&scratch, diff_id, size));
+        let installed = made.and_then(|size| self.install(&scratch, diff_id, size));
         if installed.is_err() {
             // the error that is reported is the first one
-            let _ = self.to_trash(&scratch);
+            let _ = self.store.trash().put(&scratch);
         }
         installed.map(|()| path)
     }
 
     /// Unpacks a layer into an empty directory: a copy that nobody shares.
     pub(crate) fn unpack_into(&self, diff_id: &Digest, path: &Path) -> Result<(), StoreError> {
-        unpack(&self.layer(diff_id)?, path, self.target()).map(|_| ())
+        unpack(&self.store.layers().get(diff_id)?, path, self.target()).map(|_| ())
     }
 
     pub(crate) fn target(&self) -> Target {
         Target {
-            rootless: self.inner.options.rootless,
-            keep_owners: self.inner.options.single_id,
+            rootless: self.store.inner.options.rootless,
+            keep_owners: self.store.inner.options.single_id,
             is_lower: true,
         }
     }
 
     /// One process at a time makes a view or throws a stale one away.
-    fn view_turn(&self, diff_id: &Digest) -> Result<impl Drop + use<>, StoreError> {
+    fn turn(&self, diff_id: &Digest) -> Result<impl Drop + use<>, StoreError> {
         let path = self
+            .store
             .root()
             .join("locks")
             .join(format!("view-{}", diff_id.hex()));
@@ -170,10 +172,10 @@ impl Store {
     }
 
     /// Whether there is a view that this boot made.
-    fn is_sound_view(&self, diff_id: &Digest) -> Result<bool, StoreError> {
-        let options = &self.inner.options;
+    fn is_sound(&self, diff_id: &Digest) -> Result<bool, StoreError> {
+        let options = &self.store.inner.options;
         let query = "SELECT boot = ?3 FROM views WHERE id_map = ?1 AND diff_id = ?2";
-        let known: Option<bool> = self.database().read(|connection| {
+        let known: Option<bool> = self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             statement
                 .query_row(
@@ -182,15 +184,15 @@ impl Store {
                 )
                 .optional()
         })?;
-        Ok(known == Some(true) && self.view_path(diff_id).is_dir())
+        Ok(known == Some(true) && self.path(diff_id).is_dir())
     }
 
     /// Moves a finished directory to the view's name; what stood there is stale.
-    fn install_view(&self, made: &Path, diff_id: &Digest, size: u64) -> Result<(), StoreError> {
-        let path = self.view_path(diff_id);
-        self.to_trash(&path)?;
-        self.put_in_place(made, &path)?;
-        let options = &self.inner.options;
+    fn install(&self, made: &Path, diff_id: &Digest, size: u64) -> Result<(), StoreError> {
+        let path = self.path(diff_id);
+        self.store.trash().put(&path)?;
+        self.store.scratch().put_in_place(made, &path)?;
+        let options = &self.store.inner.options;
         let upsert = "INSERT INTO views (id_map, diff_id, size, boot, used) VALUES (?1, ?2, ?3, ?4, ?5) \
                       ON CONFLICT DO UPDATE SET size = ?3, boot = ?4, used = ?5";
         let row = (
@@ -198,9 +200,10 @@ impl Store {
             diff_id.as_bytes(),
             signed(size),
             &options.boot_id,
-            self.now(),
+            self.store.now(),
         );
-        self.database()
-            .read(|connection| connection.prepare_cached(upsert)?.execute(row).map(drop))
+        self.store
+            .db()
+            .query(|connection| connection.prepare_cached(upsert)?.execute(row).map(drop))
     }
 }

@@ -29,7 +29,8 @@ pub struct Listed {
 /// When the store cannot be read.
 pub fn all(store: &Store) -> Result<Vec<Listed>, Failure> {
     let mut images: Vec<Listed> = store
-        .images()?
+        .images()
+        .list()?
         .into_iter()
         .map(|image| listed(store, image))
         .collect();
@@ -68,7 +69,8 @@ fn one_for_each_name(images: &mut Vec<Listed>) {
 fn listed(store: &Store, image: ImageSummary) -> Listed {
     let mut bytes = Vec::new();
     let read = store
-        .open_blob(&image.id)
+        .blobs()
+        .open(&image.id)
         .is_ok_and(|blob| blob.take(MAX_CONFIG).read_to_end(&mut bytes).is_ok());
     let config = if read {
         ImageConfig::parse(&bytes).ok()
@@ -95,7 +97,8 @@ pub fn seconds(time: &str) -> Option<i64> {
 /// None or several; names that are near are told.
 pub fn find(store: &Store, name: &str) -> Result<StoredImage, Failure> {
     store
-        .find_image(name)
+        .images()
+        .find(name)
         .map_err(|error| explained(store, name, error))
 }
 
@@ -112,7 +115,8 @@ pub fn find_for(
         return find(store, name);
     };
     store
-        .find_image_for(name, platform)
+        .images()
+        .find_for(name, platform)
         .map_err(|error| explained(store, name, error))
 }
 
@@ -122,6 +126,7 @@ pub fn find_for(
 /// As for [`find`].
 pub fn named(store: &Store, name: &str) -> Result<Digest, Failure> {
     store
+        .images()
         .find_named(name)
         .map_err(|error| explained(store, name, error))
 }
@@ -153,7 +158,7 @@ fn explained(store: &Store, name: &str, error: ImageError) -> Failure {
 
 fn not_found(store: &Store, name: &str, error: &ImageError) -> Failure {
     let failure = Failure::new(Kind::Build, error.to_string());
-    let images = store.images().unwrap_or_default();
+    let images = store.images().list().unwrap_or_default();
     let known: Vec<&Reference> = images.iter().flat_map(|image| &image.references).collect();
     let wanted = Reference::parse(name).ok();
     let wanted = wanted.map(|wanted| wanted.name());

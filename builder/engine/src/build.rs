@@ -101,7 +101,7 @@ fn attempt(
         return Err(BuildError::Cancelled);
     }
     for name in names(options).iter().filter(|name| name.tag.is_some()) {
-        session.store.tag(name, &manifest)?;
+        session.store.images().tag(name, &manifest)?;
     }
     drop(turn);
     let mut built = Built {
@@ -140,10 +140,10 @@ fn shown(options: &BuildOptions) -> Vec<String> {
 }
 
 fn descriptor(session: &Session, manifest: &Digest) -> Result<Descriptor, BuildError> {
-    if let Some(index) = session.store.index(manifest)? {
+    if let Some(index) = session.store.indexes().get(manifest)? {
         return Ok(Descriptor::of(OCI_INDEX, &index));
     }
-    let image = session.store.image(manifest)?;
+    let image = session.store.images().get(manifest)?;
     let config = ImageConfig::parse(&image.config).ok();
     Ok(Descriptor {
         platform: config.map(|config| config.platform()),
@@ -162,10 +162,10 @@ fn export(
         return Ok(None);
     }
     let mut images = Vec::new();
-    for (platform, image) in session.store.images_of(&built.manifest)? {
-        images.push((platform, session.store.image(&image)?));
+    for (platform, image) in session.store.indexes().images_of(&built.manifest)? {
+        images.push((platform, session.store.images().get(&image)?));
     }
-    let index = session.store.index(&built.manifest)?;
+    let index = session.store.indexes().get(&built.manifest)?;
     let references: Vec<_> = options
         .tags
         .iter()
@@ -236,7 +236,11 @@ fn make(
         Some(described) => Ok(described.clone()),
         None => {
             let missing = || StoreError::Missing { digest: *layer };
-            let size = session.store.layer_size(layer)?.ok_or_else(missing)?;
+            let size = session
+                .store
+                .exchange()
+                .layer_size(layer)?
+                .ok_or_else(missing)?;
             Ok(Descriptor::new(OCI_LAYER, *layer, size))
         }
     };
@@ -257,7 +261,7 @@ fn make(
         }
         image.manifest =
             annotations::manifest(image.manifest, &options.annotations, &target.platform);
-        let (_, config) = session.store.put_image(&image.manifest, &image.config)?;
+        let (_, config) = session.store.images().put(&image.manifest, &image.config)?;
         let platform = ImageConfig::parse(&image.config)
             .map_or_else(|_| target.platform.clone(), |config| config.platform());
         let mut described = Descriptor {
@@ -280,7 +284,7 @@ fn make(
     };
     exchange::secure(session, &manifest)?;
     if let Some(key) = memo::key(options, plan) {
-        session.store.memo_put(&key, &bundle)?;
+        session.store.records().put_memo(&key, &bundle)?;
     }
     Ok((bundle, turn))
 }
@@ -297,7 +301,7 @@ fn result(
             let made = images.into_iter().map(|(manifest, _)| manifest);
             let mut index = index::with(session, options.manifest.as_ref(), made.collect())?;
             annotations::index(&mut index, &options.annotations);
-            let digest = session.store.put_index(&index.to_bytes())?;
+            let digest = session.store.indexes().put(&index.to_bytes())?;
             Ok((digest, digest))
         }
     }
@@ -305,12 +309,12 @@ fn result(
 
 fn report(session: &Session, options: &BuildOptions, built: &Built) -> Result<(), BuildError> {
     let mut layers = BTreeSet::new();
-    for (_, image) in session.store.images_of(&built.manifest)? {
-        layers.extend(session.store.image(&image)?.diff_ids);
+    for (_, image) in session.store.indexes().images_of(&built.manifest)? {
+        layers.extend(session.store.images().get(&image)?.diff_ids);
     }
     let mut bytes = 0;
     for layer in &layers {
-        bytes += session.store.layer_size(layer)?.unwrap_or(0);
+        bytes += session.store.exchange().layer_size(layer)?.unwrap_or(0);
     }
     session.events.send(EventKind::Image {
         id: built.id.to_string(),

@@ -215,7 +215,7 @@ impl<'a> Execution<'a> {
         };
         let brought = self.done(image).and_then(|done| {
             let layers = &done.stack.layers;
-            Ok(self.session.store.bring_layers(layers)?)
+            Ok(self.session.store.fetch().layers(layers)?)
         });
         brought.map_err(|error| self.fail(self.plan.graph.node(*reader), error))
     }
@@ -309,9 +309,11 @@ impl<'a> Execution<'a> {
     pub fn files(&self, node: NodeId) -> Result<Chain, StepError> {
         match self.output(node)? {
             Output::Tree(chain, _) => Ok(Chain::clone(chain)),
-            Output::Layers { .. } => {
-                Ok(self.session.store.chain(&self.done(node)?.stack.layers)?)
-            }
+            Output::Layers { .. } => Ok(self
+                .session
+                .store
+                .layers()
+                .chain(&self.done(node)?.stack.layers)?),
         }
     }
 

@@ -42,7 +42,7 @@ pub fn steps(store: &Store, image: &StoredImage) -> Result<Vec<Step>, HistoryErr
         .iter()
         .filter(|entry| !entry.empty_layer)
         .count();
-    let layers = store.layer_sizes(&image.manifest_digest)?;
+    let layers = store.images().layer_sizes(&image.manifest_digest)?;
     let missing = layers.len().saturating_sub(accounted);
     let mut layers = layers.into_iter();
     let unknown = History::default();

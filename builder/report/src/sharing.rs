@@ -23,7 +23,7 @@ pub struct Sizes {
 /// # Errors
 /// When the store fails.
 pub fn sizes(store: &Store) -> Result<BTreeMap<Digest, Sizes>, StoreError> {
-    let images = store.images()?;
+    let images = store.images().list()?;
     let mut owners: BTreeMap<Digest, BTreeSet<Digest>> = BTreeMap::new();
     for image in &images {
         for layer in &image.diff_ids {
@@ -37,7 +37,7 @@ pub fn sizes(store: &Store) -> Result<BTreeMap<Digest, Sizes>, StoreError> {
             ..Sizes::default()
         };
         let mut seen = BTreeSet::new();
-        for layer in store.layer_sizes(manifest)? {
+        for layer in store.images().layer_sizes(manifest)? {
             if !seen.insert(layer.diff_id) {
                 continue;
             }

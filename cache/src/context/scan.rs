@@ -93,7 +93,7 @@ fn save(store: &Store, path: &Path, index: &StatIndex, found: &mut Found, now: S
         return;
     }
     kept.extend(settled.filter_map(known));
-    if let Err(error) = store.write_file(path, &encode(kept)) {
+    if let Err(error) = store.scratch().write_file(path, &encode(kept)) {
         tracing::debug!(%error, "the context's stat index is not saved");
     }
 }

@@ -82,7 +82,7 @@ impl<'a> Judge<'a> {
     }
 
     fn blob(&mut self, digest: &Digest, read: &File) -> Result<Option<Finding>, StoreError> {
-        let path = self.store.blob_path(digest);
+        let path = self.store.blobs().path(digest);
         let Some(stat) = is_still(read, &path) else {
             return Ok(None);
         };
@@ -108,13 +108,13 @@ impl<'a> Judge<'a> {
     }
 
     fn index(&self, expected: &LayerIndex) -> Result<Option<Finding>, StoreError> {
-        let found = self.store.read_index(&expected.diff_id);
+        let found = self.store.layers().read_index(&expected.diff_id);
         let is_known = self.snapshot.rows.layers.contains_key(&expected.diff_id);
         if found.as_ref() == Some(expected) || !is_known || !self.has(&expected.diff_id) {
             return Ok(None);
         }
         if self.transaction.is_some() {
-            self.store.write_index(expected)?;
+            self.store.layers().write_index(expected)?;
         }
         // one that is missing or torn is none, and made when something reads it
         Ok(found.map(|_| Finding::BadIndex(expected.diff_id)))
@@ -156,7 +156,7 @@ impl<'a> Judge<'a> {
             is_held || !names.is_empty() || snapshot.blobs_of(named).iter().any(was_durable);
         if let Some(transaction) = self.transaction {
             let deleted = crate::image::delete(transaction, named);
-            deleted.map_err(|source| self.store.database().failed(source))?;
+            deleted.map_err(|source| self.store.db().failed(source))?;
         }
         Ok(is_told.then_some(Finding::BrokenImage(*named, names)))
     }
@@ -185,7 +185,7 @@ impl<'a> Judge<'a> {
     }
 
     fn has(&self, digest: &Digest) -> bool {
-        let path = self.store.blob_path(digest);
+        let path = self.store.blobs().path(digest);
         !self.corrupt.contains(digest) && path.symlink_metadata().is_ok_and(|stat| stat.is_file())
     }
 
@@ -202,7 +202,7 @@ impl<'a> Judge<'a> {
 
     fn discard(&self, path: &Path) -> Result<(), StoreError> {
         match self.transaction {
-            Some(_) => self.store.to_trash(path),
+            Some(_) => self.store.trash().put(path),
             None => Ok(()),
         }
     }
@@ -215,7 +215,7 @@ impl<'a> Judge<'a> {
         let executed = transaction.execute(statement, parameters);
         executed
             .map(drop)
-            .map_err(|source| self.store.database().failed(source))
+            .map_err(|source| self.store.db().failed(source))
     }
 }
 

@@ -81,7 +81,7 @@ impl Snapshot {
 
 impl Store {
     pub(super) fn read_snapshot(&self) -> Result<Snapshot, StoreError> {
-        self.database()
+        self.db()
             .snapshot(|connection| self.snapshot_in(connection))
     }
 
@@ -106,7 +106,7 @@ impl Store {
     /// Everything that looks wrong; blobs come before the images that need them.
     pub(super) fn suspects(&self) -> Result<Vec<Suspect>, StoreError> {
         let snapshot = self.read_snapshot()?;
-        let files = self.files()?;
+        let files = self.garbage().files()?;
         let mut suspects = Vec::new();
         suspects.extend(files.unknown.iter().cloned().map(Suspect::Unknown));
         suspects.extend(files.wrong_type.iter().cloned().map(Suspect::WrongType));
@@ -134,7 +134,7 @@ impl Store {
 
     fn corrupt_blobs(&self, files: &Files) -> Result<Vec<(Digest, File)>, StoreError> {
         let checked = files.blobs.par_iter().map(|(digest, _)| {
-            let path = self.blob_path(digest);
+            let path = self.blobs().path(digest);
             match File::open(&path).and_then(digested) {
                 Ok((found, file)) => Ok((found != *digest).then_some((*digest, file))),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -155,15 +155,15 @@ impl Store {
         let layers = snapshot.rows.layers.keys().chain(files.indexes.keys());
         let layers: BTreeSet<&Digest> = layers.filter(|layer| whole.contains(layer)).collect();
         let checked = layers.into_par_iter().map(|diff_id| {
-            let Ok(tar) = File::open(self.blob_path(diff_id)) else {
+            let Ok(tar) = File::open(self.blobs().path(diff_id)) else {
                 return Ok(Vec::new());
             };
             let Ok(index) = index_tar(tar) else {
                 // a blob that is no layer needs no index
-                return Ok(vec![Suspect::Unknown(self.index_path(diff_id))]);
+                return Ok(vec![Suspect::Unknown(self.layers().index_path(diff_id))]);
             };
             let mut suspects = self.suspect_views(&index, snapshot)?;
-            if self.read_index(diff_id).as_ref() != Some(&index) {
+            if self.layers().read_index(diff_id).as_ref() != Some(&index) {
                 suspects.push(Suspect::Index(index));
             }
             Ok(suspects)

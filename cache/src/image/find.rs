@@ -9,7 +9,7 @@ use rusqlite::OptionalExtension;
 
 use crate::image::stored_name;
 use crate::store::database::digest;
-use crate::{ImageError, Store, StoreError, StoredImage};
+use crate::{ImageError, Images, StoreError, StoredImage};
 
 /// Hex digits that may be an id on the command line, where people type the start of what a list shows.
 pub const ID_DIGITS: usize = 4;
@@ -40,37 +40,37 @@ fn hex_digits(name: &str) -> Option<&str> {
     (digits.len() <= WHOLE && digits.bytes().all(is_hex)).then_some(digits)
 }
 
-impl Store {
+impl Images<'_> {
     /// The image that a person names: a reference, or the start of a config, manifest or index digest, with or without `sha256:`
     /// and of at least [`ID_DIGITS`] digits. Of an index, the image for this machine, or the only one that the store has.
     ///
     /// # Errors
     /// None or several.
-    pub fn find_image(&self, name: &str) -> Result<StoredImage, ImageError> {
+    pub fn find(&self, name: &str) -> Result<StoredImage, ImageError> {
         self.choose_any(name, &self.find_named(name)?)
     }
 
     /// Of an index, the image for this machine, or the only one that the store has.
     fn choose_any(&self, name: &str, found: &Digest) -> Result<StoredImage, ImageError> {
-        match self.choose(name, found, &Platform::host()) {
-            Err(error @ ImageError::NoPlatform { .. }) => match &self.images_of(found)?[..] {
-                [(_, only)] => self.image_of(found, only),
-                _ => Err(error),
-            },
+        match self.store.indexes().choose(name, found, &Platform::host()) {
+            Err(error @ ImageError::NoPlatform { .. }) => {
+                match &self.store.indexes().images_of(found)?[..] {
+                    [(_, only)] => self.store.indexes().image_of(found, only),
+                    _ => Err(error),
+                }
+            }
             outcome => outcome,
         }
     }
 
-    /// As [`Store::find_image`], of an index the image for `platform`. An image that is in no index is found whatever it is for.
+    /// As [`Images::find`], of an index the image for `platform`. An image that is in no index is found whatever it is for.
     ///
     /// # Errors
     /// None or several, or none for the platform.
-    pub fn find_image_for(
-        &self,
-        name: &str,
-        platform: &Platform,
-    ) -> Result<StoredImage, ImageError> {
-        self.choose(name, &self.find_named(name)?, platform)
+    pub fn find_for(&self, name: &str, platform: &Platform) -> Result<StoredImage, ImageError> {
+        self.store
+            .indexes()
+            .choose(name, &self.find_named(name)?, platform)
     }
 
     /// The digest of the manifest or index that a person names.
@@ -81,11 +81,11 @@ impl Store {
         self.find_digest(name, ID_DIGITS)
     }
 
-    /// The image that a Dockerfile names, or a context of it, for `platform`; without one as [`Store::find_image`] chooses. An id
+    /// The image that a Dockerfile names, or a context of it, for `platform`; without one as [`Images::find`] chooses. An id
     /// is a whole one or has at least twelve digits.
     ///
     /// # Errors
-    /// As for [`Store::find_image_for`].
+    /// As for [`Images::find_for`].
     pub fn find_base(
         &self,
         name: &str,
@@ -93,7 +93,7 @@ impl Store {
     ) -> Result<StoredImage, ImageError> {
         let found = self.find_digest(name, ID_DIGITS_IN_DOCKERFILE)?;
         match platform {
-            Some(platform) => self.choose(name, &found, platform),
+            Some(platform) => self.store.indexes().choose(name, &found, platform),
             None => self.choose_any(name, &found),
         }
     }
@@ -113,7 +113,7 @@ impl Store {
         }
     }
 
-    /// What a Dockerfile names by an id rather than by a name, as [`Store::find_base`] understands it.
+    /// What a Dockerfile names by an id rather than by a name, as [`Images::find_base`] understands it.
     ///
     /// # Errors
     /// Several images, or the database fails.
@@ -128,7 +128,7 @@ impl Store {
             Err(ImageError::NotFound { .. } | ImageError::BadName { .. }) => return Ok(None),
             Err(other) => return Err(other),
         };
-        let images = self.images()?;
+        let images = self.list()?;
         let image = images.iter().find(|image| image.manifest == manifest);
         Ok(Some(MeantById {
             id: image.map_or(manifest, |image| image.id),
@@ -138,11 +138,13 @@ impl Store {
 
     fn find_reference(&self, reference: &Reference) -> Result<Option<Digest>, StoreError> {
         if let Some(manifest) = reference.digest {
-            return Ok((!self.blobs_of_named(&manifest)?.is_empty()).then_some(manifest));
+            return Ok(
+                (!self.store.indexes().blobs_of_named(&manifest)?.is_empty()).then_some(manifest),
+            );
         }
         let query = "SELECT manifest FROM tags WHERE reference = ?1";
         let name = stored_name(reference);
-        self.database().read(|connection| {
+        self.store.db().query(|connection| {
             connection
                 .prepare_cached(query)?
                 .query_row([name], |row| digest(row, 0))
@@ -152,7 +154,7 @@ impl Store {
 
     fn find_prefix(&self, name: &str, prefix: &str) -> Result<Digest, ImageError> {
         let fits = |digest: &Digest| digest.hex().starts_with(prefix);
-        let images = self.images()?;
+        let images = self.list()?;
         let mut fitting: Vec<_> = images
             .iter()
             .filter(|image| fits(&image.id) || fits(&image.manifest))
@@ -161,7 +163,7 @@ impl Store {
         fitting.sort_by_key(|image| (image.id, image.references.is_empty(), image.manifest));
         let mut candidates: Vec<Digest> = fitting.iter().map(|image| image.id).collect();
         candidates.dedup();
-        let indexes = self.indexes()?;
+        let indexes = self.store.indexes().list()?;
         let indexes: Vec<Digest> = indexes.into_iter().filter(fits).collect();
         match (fitting.first(), candidates.len(), &indexes[..]) {
             (Some(image), 1, []) => {

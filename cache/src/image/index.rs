@@ -7,18 +7,18 @@ use kiln_oci::{Digest, ImageConfig, Index, Platform};
 use rusqlite::{OptionalExtension, Transaction};
 
 use crate::store::database::digest;
-use crate::{ImageError, Store, StoreError, StoredImage};
+use crate::{ImageError, Indexes, StoreError, StoredImage};
 
-impl Store {
+impl Indexes<'_> {
     /// Puts an index, whose images may be here or not. Not durable before it is tagged.
     ///
     /// # Errors
     /// It cannot be understood, or the disk fails.
-    pub fn put_index(&self, bytes: &[u8]) -> Result<Digest, ImageError> {
+    pub fn put(&self, bytes: &[u8]) -> Result<Digest, ImageError> {
         let index = parse(bytes)?;
-        let digest = self.put_blob(&mut &*bytes, None)?;
-        let now = self.now();
-        self.database().write(|transaction| {
+        let digest = self.store.blobs().put(&mut &*bytes, None)?;
+        let now = self.store.now();
+        self.store.db().write(|transaction| {
             transaction.execute("INSERT OR IGNORE INTO indexes (digest, stored) VALUES (?1, ?2)", (digest.as_bytes(), now))?;
             let mut child = transaction
                 .prepare_cached("INSERT OR REPLACE INTO index_children (digest, position, child) VALUES (?1, ?2, ?3)")?;
@@ -35,14 +35,14 @@ impl Store {
     /// # Errors
     /// One of them is not here, or the database fails.
     pub fn attach(&self, index: &Digest, blobs: &[Digest]) -> Result<(), StoreError> {
-        self.pin(blobs)?;
+        self.store.leases().pin(blobs)?;
         for digest in blobs {
-            if !self.has_blob(digest)? {
+            if !self.store.blobs().has(digest)? {
                 return Err(StoreError::Missing { digest: *digest });
             }
         }
         let insert = "INSERT OR IGNORE INTO index_blobs (digest, blob) VALUES (?1, ?2)";
-        self.database().write(|transaction| {
+        self.store.db().write(|transaction| {
             let mut insert = transaction.prepare_cached(insert)?;
             blobs.iter().try_for_each(|blob| {
                 insert
@@ -52,7 +52,7 @@ impl Store {
         })
     }
 
-    /// What an index needs beside images so that it can go out as it is: indexes inside it, and what [`Store::attach`] was told of,
+    /// What an index needs beside images so that it can go out as it is: indexes inside it, and what [`Indexes::attach`] was told of,
     /// sorted. `None` when something that it lists is not here.
     ///
     /// # Errors
@@ -60,14 +60,14 @@ impl Store {
     pub fn companions(&self, index: &Digest) -> Result<Option<Vec<Digest>>, StoreError> {
         let mut companions = self.blobs_below(index)?;
         for child in self.below(index)? {
-            if self.is_index(&child)? {
+            if self.has(&child)? {
                 companions.insert(child);
-            } else if !companions.contains(&child) && !self.pin_image(&child)? {
+            } else if !companions.contains(&child) && !self.store.images().pin(&child)? {
                 return Ok(None);
             }
         }
         for blob in &companions {
-            if !self.has_blob(blob)? {
+            if !self.store.blobs().has(blob)? {
                 return Ok(None);
             }
         }
@@ -83,19 +83,19 @@ impl Store {
     ///
     /// # Errors
     /// The database fails, or its blob is gone.
-    pub fn index(&self, index: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        if !self.is_index(index)? {
+    pub fn get(&self, index: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        if !self.has(index)? {
             return Ok(None);
         }
-        self.document(index).map(Some)
+        self.store.images().document(index).map(Some)
     }
 
     /// Digests of all indexes, sorted.
     ///
     /// # Errors
     /// The database fails.
-    pub fn indexes(&self) -> Result<Vec<Digest>, StoreError> {
-        self.database().read(|connection| {
+    pub fn list(&self) -> Result<Vec<Digest>, StoreError> {
+        self.store.db().query(|connection| {
             let mut statement =
                 connection.prepare_cached("SELECT digest FROM indexes ORDER BY digest")?;
             statement.query_map([], |row| digest(row, 0))?.collect()
@@ -114,10 +114,10 @@ impl Store {
             if !seen.insert(named) {
                 continue;
             }
-            if let Some(bytes) = self.index(&named)? {
+            if let Some(bytes) = self.get(&named)? {
                 let children = parse(&bytes)?.manifests.into_iter().rev();
                 todo.extend(children.map(|child| (child.platform, child.digest)));
-            } else if self.pin_image(&named)? {
+            } else if self.store.images().pin(&named)? {
                 let platform = described.map_or_else(|| self.platform_of(&named), Ok)?;
                 images.push((platform, named));
             }
@@ -127,7 +127,7 @@ impl Store {
 
     /// What an image's config says that it is for.
     fn platform_of(&self, image: &Digest) -> Result<Platform, ImageError> {
-        let image = self.image(image)?;
+        let image = self.store.images().get(image)?;
         let config = ImageConfig::parse(&image.config).map_err(|error| ImageError::Malformed {
             what: "config",
             digest: image.config_digest,
@@ -143,8 +143,8 @@ impl Store {
         named: &Digest,
         platform: &Platform,
     ) -> Result<StoredImage, ImageError> {
-        if !self.is_index(named)? {
-            return self.image(named);
+        if !self.has(named)? {
+            return self.store.images().get(named);
         }
         let images = self.images_of(named)?;
         let ranked = images
@@ -170,22 +170,22 @@ impl Store {
         index: &Digest,
         image: &Digest,
     ) -> Result<StoredImage, ImageError> {
-        let image = self.image(image)?;
+        let image = self.store.images().get(image)?;
         let index = Some(*index).filter(|index| *index != image.manifest_digest);
         Ok(StoredImage { index, ..image })
     }
 
     /// Indexes that list an image or index, sorted.
-    pub(super) fn indexes_of(&self, child: &Digest) -> Result<Vec<Digest>, StoreError> {
+    pub(super) fn containing(&self, child: &Digest) -> Result<Vec<Digest>, StoreError> {
         self.digests(
             "SELECT DISTINCT digest FROM index_children WHERE child = ?1 ORDER BY digest",
             child,
         )
     }
 
-    fn is_index(&self, digest: &Digest) -> Result<bool, StoreError> {
+    fn has(&self, digest: &Digest) -> Result<bool, StoreError> {
         let query = "SELECT 1 FROM indexes WHERE digest = ?1";
-        let found: Option<i64> = self.database().read(|connection| {
+        let found: Option<i64> = self.store.db().query(|connection| {
             connection
                 .prepare_cached(query)?
                 .query_row([digest.as_bytes()], |row| row.get(0))
@@ -195,7 +195,7 @@ impl Store {
     }
 
     fn digests(&self, query: &str, of: &Digest) -> Result<Vec<Digest>, StoreError> {
-        self.database().read(|connection| {
+        self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             statement
                 .query_map([of.as_bytes()], |row| digest(row, 0))?
@@ -205,39 +205,39 @@ impl Store {
 
     /// Pins what a name needs and says whether it is here. Of an index only its own bytes must be.
     pub(crate) fn pin_named(&self, named: &Digest) -> Result<bool, StoreError> {
-        if !self.is_index(named)? {
-            return self.pin_image(named);
+        if !self.has(named)? {
+            return self.store.images().pin(named);
         }
-        self.pin(&[*named])?;
+        self.store.leases().pin(&[*named])?;
         for child in self.below(named)? {
-            self.pin_image(&child)?;
+            self.store.images().pin(&child)?;
         }
         let further: Vec<Digest> = self.blobs_below(named)?.into_iter().collect();
-        self.pin(&further)?;
-        self.has_blob(named)
+        self.store.leases().pin(&further)?;
+        self.store.blobs().has(named)
     }
 
-    /// As [`Store::pin_named`], and of an index all images must be here.
+    /// As [`Indexes::pin_named`], and of an index all images must be here.
     pub(crate) fn pin_whole(&self, named: &Digest) -> Result<bool, StoreError> {
         let mut is_whole = self.pin_named(named)?;
         for child in self.below(named)? {
-            is_whole = is_whole && (self.is_index(&child)? || self.pin_image(&child)?);
+            is_whole = is_whole && (self.has(&child)? || self.store.images().pin(&child)?);
         }
         Ok(is_whole)
     }
 
     /// The blobs of an image; of an index, with those of its images that are whole. Empty for what is neither.
     pub(crate) fn blobs_of_named(&self, named: &Digest) -> Result<BTreeSet<Digest>, StoreError> {
-        if !self.is_index(named)? {
-            return self.blobs_of_image(named);
+        if !self.has(named)? {
+            return self.store.images().blobs_of(named);
         }
         let mut blobs = self.blobs_below(named)?;
         blobs.insert(*named);
         for child in self.below(named)? {
-            if self.is_index(&child)? {
+            if self.has(&child)? {
                 blobs.insert(child);
-            } else if self.pin_image(&child)? {
-                blobs.extend(self.blobs_of_image(&child)?);
+            } else if self.store.images().pin(&child)? {
+                blobs.extend(self.store.images().blobs_of(&child)?);
             }
         }
         Ok(blobs)

@@ -3,7 +3,7 @@
 use kiln_oci::Digest;
 
 use crate::store::database::{digest, unsigned};
-use crate::{Store, StoreError};
+use crate::{Images, StoreError};
 
 /// The size of an image's layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct LayerSize {
     pub compressed: Option<u64>,
 }
 
-impl Store {
+impl Images<'_> {
     /// The sizes of an image's layers, the lowest first; empty when there is no such image.
     ///
     /// # Errors
@@ -27,7 +27,7 @@ impl Store {
                      CASE WHEN l.blob != l.diff_id AND l.size > 0 THEN l.size ELSE coalesce(s.compressed_size, \
                      (SELECT min(size) FROM forms f WHERE f.diff_id = l.diff_id AND f.digest != f.diff_id)) END \
                      FROM image_layers l LEFT JOIN layers s ON s.diff_id = l.diff_id WHERE l.manifest = ?1 ORDER BY l.position";
-        self.database().read(|connection| {
+        self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let rows = statement.query_map([manifest.as_bytes()], |row| {
                 Ok(LayerSize {

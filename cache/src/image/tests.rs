@@ -26,7 +26,7 @@ fn put_by(store: &Store, layers: &[&Layer], author: Option<String>) -> Digest {
         ),
         layers,
     );
-    let (manifest, id) = store.put_image(&manifest.to_bytes(), &config).unwrap();
+    let (manifest, id) = store.images().put(&manifest.to_bytes(), &config).unwrap();
     assert_eq!(id, Digest::of(&config));
     manifest
 }
@@ -56,11 +56,12 @@ fn an_image_is_found_by_name_and_id() {
     let (_dir, store) = store();
     let (a, b) = (layer(&store, "a"), layer(&store, "b"));
     let image = put(&store, &[&a, &b]);
-    store.tag(&reference("app"), &image).unwrap();
+    store.images().tag(&reference("app"), &image).unwrap();
     store
+        .images()
         .tag(&reference("localhost:5000/team/app:v2"), &image)
         .unwrap();
-    let stored = store.find_image("app:latest").unwrap();
+    let stored = store.images().find("app:latest").unwrap();
     assert_eq!(
         (stored.manifest_digest, stored.diff_ids.clone()),
         (image, vec![a.diff_id(), b.diff_id()])
@@ -82,20 +83,20 @@ fn an_image_is_found_by_name_and_id() {
         &image.to_string(),
     ] {
         assert_eq!(
-            store.find_image(name).unwrap().manifest_digest,
+            store.images().find(name).unwrap().manifest_digest,
             image,
             "{name}"
         );
     }
     assert!(matches!(
-        store.find_image("none"),
+        store.images().find("none"),
         Err(ImageError::NotFound { .. })
     ));
     assert!(matches!(
-        store.find_image("No Name"),
+        store.images().find("No Name"),
         Err(ImageError::BadName { .. })
     ));
-    let listed = store.images().unwrap();
+    let listed = store.images().list().unwrap();
     assert_eq!(
         (listed.len(), listed[0].id, listed[0].size),
         (1, id, a.index.tar_size + b.index.tar_size)
@@ -118,7 +119,7 @@ fn the_start_of_two_ids_is_ambiguous() {
         put_by(&store, &[&layer], Some(author.to_string()));
     }
     assert!(
-        matches!(store.find_image(&shared), Err(ImageError::Ambiguous { candidates, .. }) if candidates.len() == 2)
+        matches!(store.images().find(&shared), Err(ImageError::Ambiguous { candidates, .. }) if candidates.len() == 2)
     );
 }
 
@@ -126,10 +127,10 @@ fn the_start_of_two_ids_is_ambiguous() {
 fn what_is_too_short_for_an_id_is_only_a_name() {
     let (_dir, store) = store();
     let manifest = put(&store, &[&layer(&store, "a")]);
-    let id = store.image(&manifest).unwrap().config_digest.hex();
+    let id = store.images().get(&manifest).unwrap().config_digest.hex();
     let is_found = |name: &str, least: usize| match least {
-        12 => store.find_base(name, None).is_ok(),
-        _ => store.find_image(name).is_ok(),
+        12 => store.images().find_base(name, None).is_ok(),
+        _ => store.images().find(name).is_ok(),
     };
     for whole in [id.clone(), manifest.hex()] {
         for digits in [1, 3, 4, 11, 12, 63, 64] {
@@ -139,15 +140,15 @@ fn what_is_too_short_for_an_id_is_only_a_name() {
             ] {
                 assert_eq!(is_found(&name, 12), digits >= 12, "{name}");
                 assert_eq!(is_found(&name, 4), digits >= 4, "{name}");
-                let by_id = store.meant_by_id(&name).unwrap();
+                let by_id = store.images().meant_by_id(&name).unwrap();
                 assert_eq!(by_id.is_some(), digits >= 12, "{name}");
                 assert_eq!(is_whole_id(&name), digits == 64, "{name}");
             }
         }
     }
     let named = put(&store, &[&layer(&store, "b")]);
-    store.tag(&reference(&id[..12]), &named).unwrap();
-    let found = store.find_base(&id[..12], None).unwrap();
+    store.images().tag(&reference(&id[..12]), &named).unwrap();
+    let found = store.images().find_base(&id[..12], None).unwrap();
     assert_eq!(found.manifest_digest, named, "a name comes first");
 }
 
@@ -158,17 +159,20 @@ fn a_tag_moves_and_goes() {
         put(&store, &[&layer(&store, "1")]),
         put(&store, &[&layer(&store, "2")]),
     );
-    store.tag(&reference("app"), &one).unwrap();
-    store.tag(&reference("app:latest"), &two).unwrap();
-    assert_eq!(store.find_image("app").unwrap().manifest_digest, two);
-    assert!(store.image(&one).unwrap().references.is_empty());
-    assert!(store.untag(&reference("app")).unwrap() && !store.untag(&reference("app")).unwrap());
-    store.remove_image(&one).unwrap();
+    store.images().tag(&reference("app"), &one).unwrap();
+    store.images().tag(&reference("app:latest"), &two).unwrap();
+    assert_eq!(store.images().find("app").unwrap().manifest_digest, two);
+    assert!(store.images().get(&one).unwrap().references.is_empty());
+    assert!(
+        store.images().untag(&reference("app")).unwrap()
+            && !store.images().untag(&reference("app")).unwrap()
+    );
+    store.images().remove(&one).unwrap();
     assert!(matches!(
-        store.remove_image(&one),
+        store.images().remove(&one),
         Err(ImageError::NotFound { .. })
     ));
-    assert_eq!(store.images().unwrap().len(), 1);
+    assert_eq!(store.images().list().unwrap().len(), 1);
 }
 
 #[test]
@@ -181,15 +185,17 @@ fn an_image_without_its_layer_is_refused() {
         put(&store, &[&here, &elsewhere])
     }));
     assert!(outcome.is_err());
-    assert!(store.images().unwrap().is_empty());
-    let refused = store.tag(&reference("app"), &Digest::of(b"no image"));
+    assert!(store.images().list().unwrap().is_empty());
+    let refused = store
+        .images()
+        .tag(&reference("app"), &Digest::of(b"no image"));
     assert!(matches!(refused, Err(ImageError::NotFound { .. })));
     assert!(matches!(
-        store.put_image(b"{}", b"{}"),
+        store.images().put(b"{}", b"{}"),
         Err(ImageError::Malformed { .. })
     ));
     assert!(matches!(
-        store.layer(&elsewhere.diff_id()),
+        store.layers().get(&elsewhere.diff_id()),
         Err(StoreError::Missing { .. })
     ));
 }
@@ -199,7 +205,7 @@ fn a_memo_lives_as_long_as_its_image() {
     let (dir, store) = store();
     let layer = layer(&store, "a");
     let manifest = put(&store, &[&layer]);
-    let config = store.image(&manifest).unwrap().config_digest;
+    let config = store.images().get(&manifest).unwrap().config_digest;
     let memo = MemoBundle {
         manifest,
         config,
@@ -209,13 +215,13 @@ fn a_memo_lives_as_long_as_its_image() {
         caches: crate::Caches::default(),
     };
     let key = Digest::of(b"memo");
-    store.memo_put(&key, &memo).unwrap();
-    assert_eq!(store.memo_get(&key).unwrap(), Some(memo));
-    assert_eq!(store.memo_get(&config).unwrap(), None);
+    store.records().put_memo(&key, &memo).unwrap();
+    assert_eq!(store.records().memo(&key).unwrap(), Some(memo));
+    assert_eq!(store.records().memo(&config).unwrap(), None);
     drop(store);
     std::fs::remove_file(&layer.tar).unwrap();
     let store = Store::open(options(&dir.path().join("store"))).unwrap();
-    assert_eq!(store.memo_get(&key).unwrap(), None);
+    assert_eq!(store.records().memo(&key).unwrap(), None);
 }
 
 /// An index of images that may be here or not.
@@ -225,8 +231,11 @@ fn put_index(store: &Store, images: &[(&str, Digest)]) -> Digest {
         ..Descriptor::new(media_type::OCI_MANIFEST, *image, 1)
     };
     let index = Index::of(images.iter().map(describe).collect());
-    let digest = store.put_index(&index.to_bytes()).unwrap();
-    assert_eq!(store.index(&digest).unwrap(), Some(index.to_bytes()));
+    let digest = store.indexes().put(&index.to_bytes()).unwrap();
+    assert_eq!(
+        store.indexes().get(&digest).unwrap(),
+        Some(index.to_bytes())
+    );
     digest
 }
 
@@ -245,34 +254,37 @@ fn a_name_of_an_index_finds_the_image_for_the_platform() {
             (&host, here),
         ],
     );
-    store.tag(&reference("app"), &index).unwrap();
-    let found = store.find_image("app").unwrap();
+    store.images().tag(&reference("app"), &index).unwrap();
+    let found = store.images().find("app").unwrap();
     assert_eq!((found.manifest_digest, found.index), (here, Some(index)));
     assert_eq!(found.references, [reference("app:latest")]);
     let platform = |text| Platform::parse(text).unwrap();
     let found = store
-        .find_image_for("app", &platform("linux/mips64"))
+        .images()
+        .find_for("app", &platform("linux/mips64"))
         .unwrap();
     assert_eq!(found.manifest_digest, other);
     for gone in ["linux/s390x", "linux/riscv64"] {
-        let refused = store.find_image_for("app", &platform(gone));
+        let refused = store.images().find_for("app", &platform(gone));
         assert!(
             matches!(refused, Err(ImageError::NoPlatform { available, .. }) if available.contains("mips64"))
         );
     }
     assert_eq!(
-        store.find_image(&index.to_string()).unwrap().index,
+        store.images().find(&index.to_string()).unwrap().index,
         Some(index)
     );
     assert_eq!(
         store
-            .find_image(&index.hex()[..12])
+            .images()
+            .find(&index.hex()[..12])
             .unwrap()
             .manifest_digest,
         here
     );
-    assert_eq!(store.images().unwrap()[0].indexes, [index]);
+    assert_eq!(store.images().list().unwrap()[0].indexes, [index]);
     let images: Vec<Digest> = store
+        .indexes()
         .images_of(&index)
         .unwrap()
         .into_iter()
@@ -281,7 +293,7 @@ fn a_name_of_an_index_finds_the_image_for_the_platform() {
     assert_eq!(images, [other, here]);
     assert!(store.fsck(false).unwrap().is_empty());
     assert!(matches!(
-        store.put_index(b"[]"),
+        store.indexes().put(b"[]"),
         Err(ImageError::Malformed { .. })
     ));
 }
@@ -293,31 +305,33 @@ fn what_an_index_lists_lives_as_long_as_its_name() {
     let two = put(&store, &[&layer(&store, "2")]);
     let shared = put(&store, &[&layer(&store, "shared")]);
     let index = put_index(&store, &[("linux/amd64", one), ("linux/arm64", shared)]);
-    store.tag(&reference("app"), &index).unwrap();
-    store.tag(&reference("own"), &shared).unwrap();
+    store.images().tag(&reference("app"), &index).unwrap();
+    store.images().tag(&reference("own"), &shared).unwrap();
     put_index(&store, &[("linux/amd64", two)]);
     drop(store);
     // another process: nothing is pinned any more
     let store = Store::open(options(&dir.path().join("store"))).unwrap();
-    assert_eq!(store.prune(None).unwrap().images, 1);
-    assert_eq!(store.indexes().unwrap(), [index]);
+    assert_eq!(store.garbage().prune(None).unwrap().images, 1);
+    assert_eq!(store.indexes().list().unwrap(), [index]);
     assert_eq!(
         store
-            .find_image_for("app", &Platform::parse("amd64").unwrap())
+            .images()
+            .find_for("app", &Platform::parse("amd64").unwrap())
             .unwrap()
             .manifest_digest,
         one
     );
-    store.remove_image(&index).unwrap();
+    store.images().remove(&index).unwrap();
     let left: Vec<Digest> = store
         .images()
+        .list()
         .unwrap()
         .iter()
         .map(|image| image.manifest)
         .collect();
     assert_eq!(left, [shared]);
     assert!(matches!(
-        store.find_image("app"),
+        store.images().find("app"),
         Err(ImageError::NotFound { .. })
     ));
     assert!(store.fsck(false).unwrap().is_empty());
@@ -328,8 +342,8 @@ fn a_lost_index_is_found_and_dropped() {
     let (_dir, store) = store();
     let one = put(&store, &[&layer(&store, "1")]);
     let index = put_index(&store, &[("linux/amd64", one)]);
-    store.tag(&reference("app"), &index).unwrap();
-    std::fs::remove_file(store.blob_path(&index)).unwrap();
+    store.images().tag(&reference("app"), &index).unwrap();
+    std::fs::remove_file(store.blobs().path(&index)).unwrap();
     assert_eq!(
         store.fsck(true).unwrap(),
         [
@@ -341,5 +355,5 @@ fn a_lost_index_is_found_and_dropped() {
         ]
     );
     assert!(store.fsck(false).unwrap().is_empty());
-    assert!(store.images().unwrap()[0].references.is_empty());
+    assert!(store.images().list().unwrap()[0].references.is_empty());
 }

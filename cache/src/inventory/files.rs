@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use kiln_oci::Digest;
 
-use crate::{Store, StoreError};
+use crate::{Garbage, StoreError};
 
 /// Files of the store under their final names.
 #[derive(Debug, Default)]
@@ -27,24 +27,24 @@ pub(crate) struct Files {
     pub(crate) wrong_type: Vec<PathBuf>,
 }
 
-impl Store {
+impl Garbage<'_> {
     /// Lists the files of the store.
     pub(crate) fn files(&self) -> Result<Files, StoreError> {
         let mut files = Files::default();
-        for shard in files.folders(&self.root().join("blobs/sha256"))? {
+        for shard in files.folders(&self.store.root().join("blobs/sha256"))? {
             files.list_blobs(&shard)?;
         }
-        for index in list(&self.root().join("layers"))? {
+        for index in list(&self.store.root().join("layers"))? {
             match name_digest(&index, ".idx") {
                 Some(_) if !is_file(&index) => files.wrong_type.push(index.path()),
                 Some(digest) => drop(files.indexes.insert(digest, size(&index)?)),
                 None => files.unknown.push(index.path()),
             }
         }
-        for map in files.folders(&self.root().join("views"))? {
+        for map in files.folders(&self.store.root().join("views"))? {
             files.list_views(&map)?;
         }
-        for context in list(&self.root().join("contexts"))? {
+        for context in list(&self.store.root().join("contexts"))? {
             files.add_context(&context)?;
         }
         files.contexts.sort();

@@ -11,7 +11,7 @@ use crate::layer::upper::{UpperDir, UpperEntry, UpperKind, read_error};
 use crate::path::{name, parent};
 use crate::{
     Chain, CommitError, ContentDigest, ContentHasher, Entry, EntryKind, Found, Layer, LayerWriter,
-    Meta, Store, Xattrs,
+    Layers, Meta, Xattrs,
 };
 
 /// How an upper becomes a layer.
@@ -29,7 +29,7 @@ pub struct CommitOptions {
 pub struct CommittedUpper {
     /// The layer; `None` when the step changed nothing. Times of directories alone are nothing.
     pub layer: Option<Layer>,
-    /// Whether the upper shows exactly what the layer says, so that [`Store::adopt_upper`](crate::Store::adopt_upper) may make it the
+    /// Whether the upper shows exactly what the layer says, so that [`crate::Views::adopt`] may make it the
     /// layer's view. It does not when times were clamped or something was left out of the layer.
     pub adoptable: bool,
 }
@@ -47,7 +47,7 @@ enum Verdict {
     Keep,
 }
 
-impl Store {
+impl Layers<'_> {
     /// Makes a RUN's upper into a layer: one walk, what was below is known from `below`.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl Store {
             });
         }
         settle(entries, &mut verdicts);
-        let mut writer = self.layer_writer(below)?;
+        let mut writer = self.writer(below)?;
         let mut first_names = HashMap::new();
         for (entry, _) in entries
             .iter()

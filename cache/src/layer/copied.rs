@@ -7,13 +7,13 @@ use crate::layer::commit::{Commit, link_groups};
 use crate::layer::upper::{UpperDir, UpperEntry, UpperKind};
 use crate::path::parent;
 use crate::view::copy::CopiedTree;
-use crate::{Chain, CommitError, CommitOptions, CommittedUpper, Store};
+use crate::{Chain, CommitError, CommitOptions, CommittedUpper, Layers};
 
-impl Store {
+impl Layers<'_> {
     /// Makes a layer of what changed in a copy of `below`.
     ///
     /// # Errors
-    /// As [`Store::commit_upper`].
+    /// As [`Layers::commit_upper`].
     pub fn commit_copy(
         &self,
         copy: &CopiedTree,

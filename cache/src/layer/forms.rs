@@ -10,28 +10,28 @@ use rusqlite::OptionalExtension;
 
 use crate::store::database::{digest, signed, unsigned};
 use crate::store::sink::{Finished, Sink};
-use crate::{Store, StoreError};
+use crate::{Forms, StoreError};
 
-impl Store {
+impl Forms<'_> {
     /// Describes a blob of the store that holds the layer in this compression; it is made if it is not there, by one process, and
     /// pinned. A layer that came from outside in the same kind of compression keeps those bytes, whatever the level.
     ///
     /// # Errors
     /// [`StoreError::Missing`] when the store does not hold the layer; the disk is full.
-    pub fn compressed_layer(
+    pub fn compressed(
         &self,
         diff_id: &Digest,
         compression: LayerCompression,
     ) -> Result<Descriptor, StoreError> {
-        if let Some(form) = self.present_form(diff_id, compression)? {
+        if let Some(form) = self.present(diff_id, compression)? {
             return Ok(form);
         }
         let key = Digest::of(format!("compress {diff_id} {compression}").as_bytes());
-        let _turn = self.lock_key(&key)?;
-        if let Some(form) = self.present_form(diff_id, compression)? {
+        let _turn = self.store.leases().lock(&key)?;
+        if let Some(form) = self.present(diff_id, compression)? {
             return Ok(form);
         }
-        let layer = self.layer(diff_id)?;
+        let layer = self.store.layers().get(diff_id)?;
         let algorithm = compression.algorithm();
         if algorithm == Compression::None {
             return Ok(described(algorithm, *diff_id, layer.index.tar_size));
@@ -39,26 +39,26 @@ impl Store {
         if let Some(blob) = layer.compressed
             && self.algorithm_of(&blob.digest)? == Some(algorithm)
         {
-            self.remember_form(diff_id, compression, &blob.digest, blob.size)?;
+            self.remember(diff_id, compression, &blob.digest, blob.size)?;
             return Ok(described(algorithm, blob.digest, blob.size));
         }
         let made = self.compress(diff_id, compression)?;
-        self.publish(&made)?;
-        self.remember_form(diff_id, compression, &made.digest, made.size)?;
+        self.store.blobs().publish(&made)?;
+        self.remember(diff_id, compression, &made.digest, made.size)?;
         Ok(described(algorithm, made.digest, made.size))
     }
 
-    /// What [`Store::compressed_layer`] gave before, whether the blob is still there or not.
+    /// What [`Forms::compressed`] gave before, whether the blob is still there or not.
     ///
     /// # Errors
     /// The database fails.
-    pub fn remembered_form(
+    pub fn remembered(
         &self,
         diff_id: &Digest,
         compression: LayerCompression,
     ) -> Result<Option<Descriptor>, StoreError> {
         let query = "SELECT digest, size FROM forms WHERE diff_id = ?1 AND compression = ?2";
-        let row: Option<(Digest, i64)> = self.database().read(|connection| {
+        let row: Option<(Digest, i64)> = self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let key = (diff_id.as_bytes(), compression.to_string());
             let row = statement.query_row(key, |row| Ok((digest(row, 0)?, row.get(1)?)));
@@ -71,34 +71,34 @@ impl Store {
     ///
     /// # Errors
     /// The database fails.
-    pub fn known_form(
+    pub fn known(
         &self,
         diff_id: &Digest,
         compression: LayerCompression,
     ) -> Result<Option<Descriptor>, StoreError> {
-        let form = self.remembered_form(diff_id, compression)?;
-        if form.is_some() || self.has_blob(diff_id)? {
+        let form = self.remembered(diff_id, compression)?;
+        if form.is_some() || self.store.blobs().has(diff_id)? {
             return Ok(form);
         }
         let wanted = compression.to_string();
-        let offers = self.offers(diff_id)?.into_iter();
+        let offers = self.store.exchange().offers(diff_id)?.into_iter();
         let offer = offers.into_iter().find(|offer| offer.compression == wanted);
         Ok(offer.map(|offer| described(compression.algorithm(), offer.blob, offer.size)))
     }
 
-    fn present_form(
+    fn present(
         &self,
         diff_id: &Digest,
         compression: LayerCompression,
     ) -> Result<Option<Descriptor>, StoreError> {
-        let Some(form) = self.remembered_form(diff_id, compression)? else {
+        let Some(form) = self.remembered(diff_id, compression)? else {
             return Ok(None);
         };
-        self.pin(&[*diff_id, form.digest])?;
-        Ok(self.verify_blob(&form.digest)?.then_some(form))
+        self.store.leases().pin(&[*diff_id, form.digest])?;
+        Ok(self.store.blobs().verify(&form.digest)?.then_some(form))
     }
 
-    fn remember_form(
+    fn remember(
         &self,
         diff_id: &Digest,
         compression: LayerCompression,
@@ -112,18 +112,21 @@ impl Store {
             blob.as_bytes(),
             signed(size),
         );
-        self.database()
-            .read(|connection| connection.prepare_cached(replace)?.execute(row).map(drop))
+        self.store
+            .db()
+            .query(|connection| connection.prepare_cached(replace)?.execute(row).map(drop))
     }
 
     /// How a compressed blob begins.
     fn algorithm_of(&self, blob: &Digest) -> Result<Option<Compression>, StoreError> {
         let mut start = Vec::new();
         let read = self
-            .open_blob(blob)?
+            .store
+            .blobs()
+            .open(blob)?
             .take(SNIFF as u64)
             .read_to_end(&mut start);
-        read.map_err(|source| StoreError::io("read", &self.blob_path(blob), source))?;
+        read.map_err(|source| StoreError::io("read", &self.store.blobs().path(blob), source))?;
         Ok(match sniff(&start) {
             Encoding::Gzip => Some(Compression::Gzip),
             Encoding::Zstd => Some(Compression::Zstd),
@@ -136,8 +139,8 @@ impl Store {
         diff_id: &Digest,
         compression: LayerCompression,
     ) -> Result<Finished, StoreError> {
-        let mut tar = self.open_blob(diff_id)?;
-        let sink = self.sink("blob")?;
+        let mut tar = self.store.blobs().open(diff_id)?;
+        let sink = self.store.blobs().sink("blob")?;
         let path = sink.path().to_owned();
         let written = compress_into(&mut tar, sink, compression);
         written.map_err(|source| StoreError::io("write", &path, source))

@@ -15,26 +15,26 @@ use rusqlite::OptionalExtension;
 use crate::layer::read::read_tree;
 use crate::store::blobs::check_blob;
 use crate::store::sink::{Finished, Sink, read_full};
-use crate::{CompressedBlob, Layer, LayerError, LayerIndex, Store, StoreError, Tree};
+use crate::{CompressedBlob, Layer, LayerError, LayerIndex, Layers, StoreError, Tree};
 
 /// Decompressed bytes that change threads at once.
 const CHUNK: usize = 256 << 10;
 /// Chunks on their way.
 const IN_FLIGHT: usize = 8;
 
-impl Store {
+impl Layers<'_> {
     /// Takes in an uncompressed tar as a layer, verbatim (`ADD` of an archive, `import`).
     ///
     /// # Errors
     /// The tar is malformed, or the disk is full.
     pub fn import_tar(&self, tar: &mut dyn Read) -> Result<Layer, StoreError> {
-        let (tree, finished) = write_tar(self.sink("layer")?, tar)?;
+        let (tree, finished) = write_tar(self.store.blobs().sink("layer")?, tar)?;
         let index = LayerIndex {
             diff_id: finished.digest,
             tar_size: finished.size,
             tree: tree.into(),
         };
-        self.publish_layer(&finished, index, None)
+        self.publish(&finished, index, None)
     }
 
     /// Takes in a layer from outside in one pass: checks size and digest of the blob and the diff ID of what it unpacks to, keeps the
@@ -43,7 +43,7 @@ impl Store {
     ///
     /// # Errors
     /// Something does not match, the tar is malformed, or the disk is full.
-    pub fn ingest_layer(
+    pub fn ingest(
         &self,
         blob: &mut dyn Read,
         digest: &Digest,
@@ -55,15 +55,15 @@ impl Store {
             size,
             diff_id: Some(*diff_id),
         };
-        self.take_layer(blob, &known).map(|(layer, _)| layer)
+        self.take(blob, &known).map(|(layer, _)| layer)
     }
 
-    /// As [`Store::ingest_layer`], for a layer of which less may be known; says whether it is new to the store. A blob without a digest that is compressed in a way that no
+    /// As [`Layers::ingest`], for a layer of which less may be known; says whether it is new to the store. A blob without a digest that is compressed in a way that no
     /// manifest can name is not kept, only its tar.
     ///
     /// # Errors
     /// As there.
-    pub fn take_layer(
+    pub fn take(
         &self,
         blob: &mut dyn Read,
         known: &ForeignLayer,
@@ -71,10 +71,10 @@ impl Store {
         if let Some(layer) = self.held_foreign(known)? {
             return Ok((layer, false));
         }
-        self.read_layer(blob, known).map(|layer| (layer, true))
+        self.read(blob, known).map(|layer| (layer, true))
     }
 
-    fn read_layer(&self, blob: &mut dyn Read, known: &ForeignLayer) -> Result<Layer, StoreError> {
+    fn read(&self, blob: &mut dyn Read, known: &ForeignLayer) -> Result<Layer, StoreError> {
         let mut start = vec![0; SNIFF];
         let count = read_full(blob, &mut start).map_err(|source| LayerError::Tar(source.into()))?;
         start.truncate(count);
@@ -88,8 +88,10 @@ impl Store {
                 let limit = most_expanded(known.size);
                 let decoded =
                     decoder(blob, encoding).map_err(|source| LayerError::Tar(source.into()))?;
-                let (tree, tar) =
-                    write_tar(self.sink("layer")?, &mut Limited::new(decoded, limit))?;
+                let (tree, tar) = write_tar(
+                    self.store.blobs().sink("layer")?,
+                    &mut Limited::new(decoded, limit),
+                )?;
                 self.publish_foreign(tree, &tar, known, None)
             }
             _ => self.take_compressed(blob, encoding, known),
@@ -104,18 +106,18 @@ impl Store {
     ) -> Result<Layer, StoreError> {
         let mut compressed = Tee {
             reader: blob,
-            sink: self.sink("blob")?,
+            sink: self.store.blobs().sink("blob")?,
             failure: None,
         };
         let limit = most_expanded(known.size);
-        let unpacked = self.unpack_layer(&mut compressed, encoding, limit);
+        let unpacked = self.unpack(&mut compressed, encoding, limit);
         compressed.check()?;
         let Unpacked { tree, tar } = unpacked?;
         let compressed = compressed.finish()?;
         let digest = known.digest.unwrap_or(compressed.digest);
         check_blob(&compressed, compressed.size, digest, known.size)?;
         check_diff_id(&tar, known)?;
-        self.publish(&compressed)?;
+        self.store.blobs().publish(&compressed)?;
         let blob = CompressedBlob {
             digest,
             size: known.size,
@@ -124,13 +126,13 @@ impl Store {
     }
 
     /// Reads a compressed layer to its end, of which no more than `limit` bytes may come: the tar in a scratch file, and what it holds.
-    pub(crate) fn unpack_layer(
+    pub(crate) fn unpack(
         &self,
         compressed: &mut impl Read,
         encoding: Encoding,
         limit: u64,
     ) -> Result<Unpacked, StoreError> {
-        let tar = self.sink("layer")?;
+        let tar = self.store.blobs().sink("layer")?;
         let (chunks, incoming) = sync_channel(IN_FLIGHT);
         let mut chunk_reader = ChunkReader {
             incoming,
@@ -150,7 +152,7 @@ impl Store {
     }
 
     fn take_plain(&self, mut blob: impl Read, known: &ForeignLayer) -> Result<Layer, StoreError> {
-        let (tree, tar) = write_tar(self.sink("layer")?, &mut blob)?;
+        let (tree, tar) = write_tar(self.store.blobs().sink("layer")?, &mut blob)?;
         check_blob(
             &tar,
             tar.size,
@@ -173,37 +175,37 @@ impl Store {
             tar_size: tar.size,
             tree: tree.into(),
         };
-        self.publish_layer(tar, index, compressed)
+        self.publish(tar, index, compressed)
     }
 
     /// The layer, if the store holds what is known of it.
     fn held_foreign(&self, known: &ForeignLayer) -> Result<Option<Layer>, StoreError> {
         let diff_id = match (known.digest, known.diff_id) {
             (_, Some(diff_id)) => diff_id,
-            (Some(digest), None) => self.layer_of_blob(&digest)?.unwrap_or(digest),
+            (Some(digest), None) => self.of_blob(&digest)?.unwrap_or(digest),
             (None, None) => return Ok(None),
         };
         if let Some(digest) = known.digest {
-            return self.held_layer(&digest, &diff_id);
+            return self.held(&digest, &diff_id);
         }
         // One of this size stands for it: its manifest is made for what the store has.
-        self.pin(&[diff_id])?;
-        if !self.verify_blob(&diff_id)? {
+        self.store.leases().pin(&[diff_id])?;
+        if !self.store.blobs().verify(&diff_id)? {
             return Ok(None);
         }
-        let layer = self.layer(&diff_id)?;
+        let layer = self.get(&diff_id)?;
         let is_it = match &layer.compressed {
-            Some(blob) => blob.size == known.size && self.verify_blob(&blob.digest)?,
+            Some(blob) => blob.size == known.size && self.store.blobs().verify(&blob.digest)?,
             None => layer.index.tar_size == known.size,
         };
         Ok(is_it.then_some(layer))
     }
 
     /// The layer that a compressed blob unpacks to, as far as the store remembers.
-    fn layer_of_blob(&self, blob: &Digest) -> Result<Option<Digest>, StoreError> {
+    fn of_blob(&self, blob: &Digest) -> Result<Option<Digest>, StoreError> {
         let query = "SELECT diff_id FROM layers WHERE compressed = ?1 UNION SELECT diff_id FROM forms WHERE digest = ?1 \
                      ORDER BY diff_id LIMIT 1";
-        self.database().read(|connection| {
+        self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let row = statement.query_row([blob.as_bytes()], |row| {
                 crate::store::database::digest(row, 0)
@@ -212,22 +214,23 @@ impl Store {
         })
     }
 
-    fn held_layer(&self, digest: &Digest, diff_id: &Digest) -> Result<Option<Layer>, StoreError> {
-        self.pin(&[*digest, *diff_id])?;
-        let held = self.verify_blob(diff_id)? && (digest == diff_id || self.verify_blob(digest)?);
+    fn held(&self, digest: &Digest, diff_id: &Digest) -> Result<Option<Layer>, StoreError> {
+        self.store.leases().pin(&[*digest, *diff_id])?;
+        let held = self.store.blobs().verify(diff_id)?
+            && (digest == diff_id || self.store.blobs().verify(digest)?);
         if !held {
             return Ok(None);
         }
-        let layer = self.layer(diff_id)?;
+        let layer = self.get(diff_id)?;
         if digest != diff_id && layer.compressed.is_none_or(|blob| blob.digest != *digest) {
-            let size = self.size_on_disk(digest)?.unwrap_or(0);
+            let size = self.store.blobs().size_on_disk(digest)?.unwrap_or(0);
             let compressed = Some(CompressedBlob {
                 digest: *digest,
                 size,
             });
             // of several forms the first one counts as what came
             if layer.compressed.is_none() {
-                self.remember_layer(&layer.index, compressed)?;
+                self.remember(&layer.index, compressed)?;
             }
             return Ok(Some(Layer {
                 compressed,

@@ -40,7 +40,7 @@ impl LayerWriter {
         Ok(Self {
             store: store.clone(),
             below: below.clone(),
-            sink: store.sink("layer")?,
+            sink: store.blobs().sink("layer")?,
             entries: Vec::new(),
             directories: HashSet::new(),
             last: None,
@@ -301,7 +301,10 @@ impl LayerWriter {
             tar_size: finished.size,
             tree: tree.into(),
         };
-        self.store.publish_layer(&finished, index, None).map(Some)
+        self.store
+            .layers()
+            .publish(&finished, index, None)
+            .map(Some)
     }
 
     /// Checks the path and writes its missing parents.

@@ -21,7 +21,7 @@ use crate::lazy::growing::{GrowingFile, Growth};
 use crate::lazy::{BlobSource, RemoteBlob};
 use crate::store::folders::is_link;
 use crate::store::sink::{Finished, read_full};
-use crate::{CompressedBlob, KeyLock, LayerError, LayerIndex, Store, StoreError};
+use crate::{CompressedBlob, Fetch, KeyLock, LayerError, LayerIndex, StoreError};
 
 /// Layers that are brought at once.
 const AT_ONCE: usize = 4;
@@ -37,22 +37,22 @@ struct Part {
     _turn: KeyLock,
 }
 
-impl Store {
+impl Fetch<'_> {
     /// Brings in the layers of which the store has no tar, several at once.
     ///
     /// # Errors
     /// [`StoreError::Missing`] for a layer that nobody has; [`StoreError::Bring`] for one that does not come, the first of them in
     /// the order given. [`StoreError::Disproved`] for one that came and is not what was said.
-    pub fn bring_layers(&self, diff_ids: &[Digest]) -> Result<(), StoreError> {
+    pub fn layers(&self, diff_ids: &[Digest]) -> Result<(), StoreError> {
         self.bring_missing(diff_ids)?;
-        self.check_claims(diff_ids)
+        self.store.exchange().check_claims(diff_ids)
     }
 
     fn bring_missing(&self, diff_ids: &[Digest]) -> Result<(), StoreError> {
-        self.pin(diff_ids)?;
+        self.store.leases().pin(diff_ids)?;
         let mut missing: Vec<Digest> = Vec::new();
         for diff_id in diff_ids {
-            if !self.verify_blob(diff_id)? && !missing.contains(diff_id) {
+            if !self.store.blobs().verify(diff_id)? && !missing.contains(diff_id) {
                 missing.push(*diff_id);
             }
         }
@@ -84,30 +84,31 @@ impl Store {
     fn bring_layer(&self, diff_id: &Digest) -> Result<(), StoreError> {
         let outcome = self.try_bring_layer(diff_id);
         let is_stopped = self
+            .store
             .source
             .as_ref()
             .is_some_and(|source| source.is_cancelled());
         if outcome.is_err() && !is_stopped {
-            self.lose(diff_id);
+            self.store.exchange().lose(diff_id);
         }
         outcome
     }
 
     /// Tar, index, and the blob that it came as.
     fn try_bring_layer(&self, diff_id: &Digest) -> Result<(), StoreError> {
-        if self.inner.options.read_only {
+        if self.store.inner.options.read_only {
             return Err(StoreError::Missing { digest: *diff_id });
         }
         let key = Digest::of(format!("layer {diff_id}").as_bytes());
         let _turn = self.turn(&key)?;
-        if self.verify_blob(diff_id)? {
+        if self.store.blobs().verify(diff_id)? {
             return Ok(());
         }
         let mut last = StoreError::Missing { digest: *diff_id };
-        let blobs = self.blobs_of_layer(diff_id)?;
+        let blobs = self.store.origins().blobs_of_layer(diff_id)?;
         for blob in blobs.iter().filter(|blob| *blob != diff_id) {
-            self.pin(&[*blob])?;
-            if self.verify_blob(blob)? {
+            self.store.leases().pin(&[*blob])?;
+            if self.store.blobs().verify(blob)? {
                 match self.unpack_blob(blob, diff_id) {
                     Ok(()) => return Ok(()),
                     Err(error @ StoreError::NoSpace { .. }) => return Err(error),
@@ -116,7 +117,9 @@ impl Store {
             }
         }
         for blob in &blobs {
-            if let (Some(source), Some(blob)) = (&self.source, self.remote_blob(blob)?) {
+            if let (Some(source), Some(blob)) =
+                (&self.store.source, self.store.origins().remote_blob(blob)?)
+            {
                 match self.bring_and_unpack(source.as_ref(), &blob, diff_id) {
                     Ok(()) => return Ok(()),
                     Err(error @ StoreError::NoSpace { .. }) => return Err(error),
@@ -129,10 +132,13 @@ impl Store {
 
     /// Makes the tar anew from a compressed blob of the store.
     fn unpack_blob(&self, blob: &Digest, diff_id: &Digest) -> Result<(), StoreError> {
-        let size = self.size_on_disk(blob)?.unwrap_or(0);
-        let mut file = self.open_present(blob)?;
+        let size = self.store.blobs().size_on_disk(blob)?.unwrap_or(0);
+        let mut file = self.store.blobs().open_present(blob)?;
         let (encoding, mut reader) = sniffed(&mut file)?;
-        let unpacked = self.unpack_layer(&mut reader, encoding, most_expanded(size))?;
+        let unpacked = self
+            .store
+            .layers()
+            .unpack(&mut reader, encoding, most_expanded(size))?;
         self.keep_unpacked(unpacked, *diff_id, Some((*blob, size)))
     }
 
@@ -190,10 +196,10 @@ impl Store {
             let mut buffered = io::BufReader::with_capacity(256 << 10, &mut reader);
             PartContent::Tar(read_tree(&mut buffered)?)
         } else {
-            let limit = self.offered_size(&blob.digest)?;
+            let limit = self.store.exchange().offered_size(&blob.digest)?;
             let most = most_expanded(blob.size);
             let limit = limit.map_or(most, |limit| limit.min(most));
-            PartContent::Compressed(self.unpack_layer(&mut reader, encoding, limit)?)
+            PartContent::Compressed(self.store.layers().unpack(&mut reader, encoding, limit)?)
         };
         drop(reader);
         let (_, found, size) = hashed.finish();
@@ -222,13 +228,13 @@ impl Store {
                         found: blob.digest,
                     });
                 }
-                self.check_offer(diff_id, blob.size)?;
+                self.store.exchange().check_offer(diff_id, blob.size)?;
                 let index = LayerIndex {
                     diff_id: *diff_id,
                     tar_size: blob.size,
                     tree: tree.into(),
                 };
-                self.publish_layer(&part, index, None).map(drop)
+                self.store.layers().publish(&part, index, None).map(drop)
             }
             PartContent::Compressed(unpacked) => {
                 if unpacked.tar.digest != *diff_id {
@@ -237,7 +243,7 @@ impl Store {
                         found: unpacked.tar.digest,
                     });
                 }
-                self.publish(&part)?;
+                self.store.blobs().publish(&part)?;
                 self.keep_unpacked(unpacked, *diff_id, Some((blob.digest, blob.size)))
             }
         }
@@ -255,25 +261,33 @@ impl Store {
                 found: unpacked.tar.digest,
             });
         }
-        self.check_offer(&diff_id, unpacked.tar.size)?;
+        self.store
+            .exchange()
+            .check_offer(&diff_id, unpacked.tar.size)?;
         let index = LayerIndex {
             diff_id,
             tar_size: unpacked.tar.size,
             tree: unpacked.tree.into(),
         };
         let blob = blob.map(|(digest, size)| CompressedBlob { digest, size });
-        self.publish_layer(&unpacked.tar, index, blob).map(drop)
+        self.store
+            .layers()
+            .publish(&unpacked.tar, index, blob)
+            .map(drop)
     }
 
     /// Brings a blob without looking into it, for whoever passes it on.
-    pub(crate) fn bring_blob(&self, digest: &Digest) -> Result<(), StoreError> {
+    pub(crate) fn blob(&self, digest: &Digest) -> Result<(), StoreError> {
         let missing = StoreError::Missing { digest: *digest };
-        self.pin(&[*digest])?;
-        let (Some(source), Some(blob)) = (&self.source, self.remote_blob(digest)?) else {
+        self.store.leases().pin(&[*digest])?;
+        let (Some(source), Some(blob)) = (
+            &self.store.source,
+            self.store.origins().remote_blob(digest)?,
+        ) else {
             return Err(missing);
         };
         let part = self.part(digest)?;
-        if self.verify_blob(digest)? {
+        if self.store.blobs().verify(digest)? {
             return Ok(());
         }
         let brought = source.bring(&blob, &part.path, &|| {});
@@ -291,7 +305,7 @@ impl Store {
             size,
         };
         check(&blob, found, size)?;
-        self.publish(&finished).map(drop)
+        self.store.blobs().publish(&finished).map(drop)
     }
 
     /// The file that a blob is downloaded to, once nobody else does.
@@ -300,14 +314,14 @@ impl Store {
         let turn = self.turn(&Digest::of(format!("part {digest}").as_bytes()))?;
         let path = folder.join(digest.hex());
         if is_link(&path) {
-            self.to_trash(&path)?;
+            self.store.trash().put(&path)?;
         }
         Ok(Part { path, _turn: turn })
     }
 
     /// Where downloads grow.
     pub(crate) fn parts(&self) -> PathBuf {
-        self.root().join("parts")
+        self.store.root().join("parts")
     }
 
     /// Throws away downloads that broke off: all, or those that nobody went on with for a week. Returns their bytes.
@@ -319,21 +333,24 @@ impl Store {
             let age = stat.modified().ok().and_then(|at| at.elapsed().ok());
             let is_old = all || age.is_some_and(|age| age > FORGOTTEN);
             let key = format!("part sha256:{}", part.file_name().to_string_lossy());
-            if is_old && let Some(_turn) = self.try_lock_key(&Digest::of(key.as_bytes()))? {
-                self.to_trash(&path)?;
+            if is_old
+                && let Some(_turn) = self.store.leases().try_lock(&Digest::of(key.as_bytes()))?
+            {
+                self.store.trash().put(&path)?;
                 freed += stat.len();
             }
         }
         Ok(freed)
     }
 
-    /// As [`Store::lock_key`], but gives up when the work is cancelled.
+    /// As [`crate::Leases::lock`], but gives up when the work is cancelled.
     fn turn(&self, key: &Digest) -> Result<KeyLock, StoreError> {
         loop {
-            if let Some(turn) = self.try_lock_key(key)? {
+            if let Some(turn) = self.store.leases().try_lock(key)? {
                 return Ok(turn);
             }
             if self
+                .store
                 .source
                 .as_ref()
                 .is_some_and(|source| source.is_cancelled())

@@ -105,16 +105,17 @@ fn described(layers: &[&Remote]) -> (TempDir, Store, Arc<Registry>, Digest) {
     let config_descriptor = Descriptor::of(media_type::OCI_CONFIG, &config);
     let manifest = Manifest::for_layers(config_descriptor, descriptors.collect()).to_bytes();
     assert!(
-        store.put_image(&manifest, &config).is_err(),
+        store.images().put(&manifest, &config).is_err(),
         "nobody has the layers"
     );
     for layer in layers {
-        store.add_origin(REPOSITORY, &[layer.digest]).unwrap();
+        store.origins().add(REPOSITORY, &[layer.digest]).unwrap();
         let held = (layer.digest, layer.blob.clone());
         registry.blobs.lock().unwrap().push(held);
     }
-    let (manifest, _) = store.put_image(&manifest, &config).unwrap();
+    let (manifest, _) = store.images().put(&manifest, &config).unwrap();
     store
+        .images()
         .tag(&Reference::parse("app").unwrap(), &manifest)
         .unwrap();
     (dir, store, registry, manifest)
@@ -125,7 +126,7 @@ fn requests(registry: &Registry) -> usize {
 }
 
 fn unused_parts(store: &Store) -> usize {
-    std::fs::read_dir(store.parts()).map_or(0, Iterator::count)
+    std::fs::read_dir(store.fetch().parts()).map_or(0, Iterator::count)
 }
 
 #[test]
@@ -141,15 +142,15 @@ fn nothing_comes_before_it_is_needed_and_nothing_twice() {
         .map(|(kind, name)| remote(kind, name))
         .collect();
     let (dir, store, registry, _) = described(&layers.iter().collect::<Vec<_>>());
-    let image = store.find_image("app").unwrap();
+    let image = store.images().find("app").unwrap();
     assert!(
-        store.layer_index(&layers[0].diff_id).is_err(),
+        store.layers().index(&layers[0].diff_id).is_err(),
         "indexes bring nothing"
     );
-    assert_eq!(store.images().unwrap()[0].diff_ids.len(), 3);
+    assert_eq!(store.images().list().unwrap()[0].diff_ids.len(), 3);
     assert_eq!(store.fsck(false).unwrap(), []);
     assert_eq!(requests(&registry), 0);
-    let chain = store.chain(&image.diff_ids).unwrap();
+    let chain = store.layers().chain(&image.diff_ids).unwrap();
     for name in ["one", "two", "three"] {
         let found = chain.lookup(name.as_bytes()).unwrap();
         let mut content = String::new();
@@ -159,16 +160,16 @@ fn nothing_comes_before_it_is_needed_and_nothing_twice() {
     assert_eq!(requests(&registry), 3);
     let sum: usize = layers.iter().map(|layer| layer.blob.len()).sum();
     assert_eq!(registry.bytes.load(Ordering::SeqCst), sum);
-    store.chain(&image.diff_ids).unwrap();
+    store.layers().chain(&image.diff_ids).unwrap();
     for layer in &layers {
-        store.open_blob(&layer.digest).unwrap();
-        store.layer(&layer.diff_id).unwrap();
+        store.blobs().open(&layer.digest).unwrap();
+        store.layers().get(&layer.diff_id).unwrap();
     }
     assert_eq!((requests(&registry), unused_parts(&store)), (3, 0));
     assert_eq!(store.fsck(false).unwrap(), []);
     drop(store);
     let store = Store::open(options(&dir.path().join("store"))).unwrap();
-    store.chain(&image.diff_ids).unwrap();
+    store.layers().chain(&image.diff_ids).unwrap();
 }
 
 #[test]
@@ -177,7 +178,7 @@ fn many_threads_bring_a_layer_once() {
     let (_dir, store, registry, _) = described(&[&layer]);
     std::thread::scope(|scope| {
         for _ in 0..8 {
-            scope.spawn(|| store.layer(&layer.diff_id).unwrap());
+            scope.spawn(|| store.layers().get(&layer.diff_id).unwrap());
         }
     });
     assert_eq!(requests(&registry), 1);
@@ -188,14 +189,14 @@ fn a_broken_download_goes_on_in_the_next_process() {
     let layer = remote(LayerCompression::gzip(), "interrupted");
     let (dir, store, registry, _) = described(&[&layer]);
     *registry.breaks_after.lock().unwrap() = Some(50);
-    let error = store.layer(&layer.diff_id).unwrap_err();
+    let error = store.layers().get(&layer.diff_id).unwrap_err();
     assert!(matches!(error, StoreError::Bring { .. }), "{error}");
     assert!(error.to_string().contains("connection reset"));
     assert_eq!(unused_parts(&store), 1);
     drop(store);
     let store = Store::open(options(&dir.path().join("store"))).unwrap();
     let store = store.with_source(registry.clone());
-    store.layer(&layer.diff_id).unwrap();
+    store.layers().get(&layer.diff_id).unwrap();
     assert_eq!(registry.bytes.load(Ordering::SeqCst), layer.blob.len());
     assert_eq!(unused_parts(&store), 0);
 }
@@ -206,7 +207,7 @@ fn a_download_that_begins_anew_is_read_again() {
     let other = remote(LayerCompression::gzip(), "something else");
     let (_dir, store, registry, _) = described(&[&layer]);
     *registry.garbage_first.lock().unwrap() = Some(other.blob);
-    store.layer(&layer.diff_id).unwrap();
+    store.layers().get(&layer.diff_id).unwrap();
     assert_eq!(store.fsck(false).unwrap(), []);
 }
 
@@ -217,9 +218,9 @@ fn wrong_content_leaves_nothing() {
     for blob in [wrong.blob, b"no tar".to_vec(), Vec::new(), vec![7; 5000]] {
         let (_dir, store, registry, _) = described(&[&layer]);
         registry.blobs.lock().unwrap()[0].1 = blob;
-        store.layer(&layer.diff_id).unwrap_err();
-        assert!(!store.has_blob(&layer.diff_id).unwrap());
-        assert!(!store.has_blob(&layer.digest).unwrap());
+        store.layers().get(&layer.diff_id).unwrap_err();
+        assert!(!store.blobs().has(&layer.diff_id).unwrap());
+        assert!(!store.blobs().has(&layer.digest).unwrap());
         assert_eq!(unused_parts(&store), 0);
         assert_eq!(store.fsck(false).unwrap(), []);
     }
@@ -233,41 +234,46 @@ fn a_blob_whose_content_is_another_layer_is_refused() {
         ..remote(LayerCompression::gzip(), "lying")
     };
     let (_dir, store, _, _) = described(&[&layer, &lying]);
-    let error = store.chain(&[layer.diff_id, lying.diff_id]).unwrap_err();
+    let error = store
+        .layers()
+        .chain(&[layer.diff_id, lying.diff_id])
+        .unwrap_err();
     assert!(
         matches!(error, StoreError::DigestMismatch { .. }),
         "{error}"
     );
-    assert!(store.layer(&layer.diff_id).is_ok());
+    assert!(store.layers().get(&layer.diff_id).is_ok());
 }
 
 #[test]
 fn a_lost_tar_comes_back_from_its_blob_and_a_lost_blob_from_its_repository() {
     let layer = remote(LayerCompression::zstd(), "lost");
     let (dir, store, registry, _) = described(&[&layer]);
-    store.layer(&layer.diff_id).unwrap();
+    store.layers().get(&layer.diff_id).unwrap();
     let (tar, blob) = (
-        store.blob_path(&layer.diff_id),
-        store.blob_path(&layer.digest),
+        store.blobs().path(&layer.diff_id),
+        store.blobs().path(&layer.digest),
     );
     drop(store);
     let open = || Store::open(options(&dir.path().join("store"))).unwrap();
     std::fs::remove_file(&tar).unwrap();
-    open().layer(&layer.diff_id).unwrap();
+    open().layers().get(&layer.diff_id).unwrap();
     assert_eq!(requests(&registry), 1);
     std::fs::remove_file(&tar).unwrap();
     std::fs::remove_file(&blob).unwrap();
-    let missing = open().layer(&layer.diff_id).unwrap_err();
+    let missing = open().layers().get(&layer.diff_id).unwrap_err();
     assert!(matches!(missing, StoreError::Missing { .. }));
     open()
         .with_source(registry.clone())
-        .layer(&layer.diff_id)
+        .layers()
+        .get(&layer.diff_id)
         .unwrap();
     assert_eq!(requests(&registry), 2);
     std::fs::remove_file(&blob).unwrap();
     open()
         .with_source(registry.clone())
-        .open_blob(&layer.digest)
+        .blobs()
+        .open(&layer.digest)
         .unwrap();
     assert_eq!(requests(&registry), 3);
     assert!(blob.exists());
@@ -278,23 +284,29 @@ fn a_described_image_survives_prunes_as_any_other() {
     let layer = remote(LayerCompression::gzip(), "kept");
     let (dir, store, registry, manifest) = described(&[&layer]);
     *registry.breaks_after.lock().unwrap() = Some(20);
-    store.layer(&layer.diff_id).unwrap_err();
+    store.layers().get(&layer.diff_id).unwrap_err();
     drop(store);
     let open = || Store::open(options(&dir.path().join("store"))).unwrap();
-    assert_eq!(open().prune(Some(0)).unwrap().images, 0);
+    assert_eq!(open().garbage().prune(Some(0)).unwrap().images, 0);
     let store = open().with_source(registry.clone());
     assert_eq!(
         unused_parts(&store),
         1,
         "a fresh part outlives a prune with a budget"
     );
-    assert_eq!(store.find_image("app").unwrap().manifest_digest, manifest);
-    store.layer(&layer.diff_id).unwrap();
-    store.untag(&Reference::parse("app").unwrap()).unwrap();
+    assert_eq!(
+        store.images().find("app").unwrap().manifest_digest,
+        manifest
+    );
+    store.layers().get(&layer.diff_id).unwrap();
+    store
+        .images()
+        .untag(&Reference::parse("app").unwrap())
+        .unwrap();
     drop(store);
-    std::fs::write(open().parts().join("left"), b"x").unwrap();
-    assert_eq!(open().prune(None).unwrap().images, 1);
-    assert!(open().origins(&layer.digest).unwrap().is_empty());
+    std::fs::write(open().fetch().parts().join("left"), b"x").unwrap();
+    assert_eq!(open().garbage().prune(None).unwrap().images, 1);
+    assert!(open().origins().of(&layer.digest).unwrap().is_empty());
     assert_eq!(unused_parts(&open()), 0);
     assert_eq!(open().fsck(false).unwrap(), []);
 }

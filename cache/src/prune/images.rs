@@ -31,7 +31,7 @@ impl Prune<'_> {
         let mut blobs = BTreeSet::new();
         for manifest in doomed {
             let deleted = image::delete(self.transaction, &manifest);
-            deleted.map_err(|source| self.store.database().failed(source))?;
+            deleted.map_err(|source| self.store.db().failed(source))?;
             self.report.images += 1;
             let image = self.rows.images.remove(&manifest);
             blobs.extend(image.iter().flat_map(|image| image.blobs(manifest)));
@@ -58,7 +58,7 @@ impl Prune<'_> {
         let mut companions = BTreeSet::new();
         for index in doomed {
             let deleted = image::delete(self.transaction, &index);
-            deleted.map_err(|source| self.store.database().failed(source))?;
+            deleted.map_err(|source| self.store.db().failed(source))?;
             let row = self.rows.indexes.remove(&index);
             self.remove_blob(&index)?;
             companions.extend(row.into_iter().flat_map(|row| row.blobs));

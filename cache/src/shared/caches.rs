@@ -61,7 +61,7 @@ impl FromSql for Caches {
 }
 
 impl Store {
-    /// The same store for a build that names these caches, by which [`Store::offer`] knows them, the first of them first.
+    /// The same store for a build that names these caches, by which [`crate::Exchange::offer`] knows them, the first of them first.
     #[must_use]
     pub fn naming(&self, caches: impl IntoIterator<Item = String>) -> Self {
         Self {

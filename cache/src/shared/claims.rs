@@ -10,7 +10,7 @@ use kiln_oci::Digest;
 use rusqlite::OptionalExtension;
 
 use crate::store::database::digest;
-use crate::{Record, Store, StoreError};
+use crate::{Exchange, Record, StoreError};
 
 /// Why an offered layer is not offered any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +24,11 @@ pub enum Loss {
 /// By layer, the trees that claims say it has.
 pub(crate) type Believed = BTreeMap<Digest, Vec<Digest>>;
 
-impl Store {
+impl Exchange<'_> {
     /// Digest of what a layer holds, if it is or was here.
     pub(crate) fn known_tree(&self, diff_id: &Digest) -> Result<Option<Digest>, StoreError> {
         let query = "SELECT tree FROM layers WHERE diff_id = ?1";
-        self.database().read(|connection| {
+        self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let tree = statement.query_row([diff_id.as_bytes()], |row| digest(row, 0));
             tree.optional()
@@ -41,7 +41,7 @@ impl Store {
             return Ok(());
         };
         if self.known_tree(&diff_id)?.is_none() {
-            let believed = self.inner.believed.lock();
+            let believed = self.store.inner.believed.lock();
             let mut believed = believed.unwrap_or_else(PoisonError::into_inner);
             believed.entry(diff_id).or_default().push(record.tree);
         }
@@ -49,7 +49,7 @@ impl Store {
     }
 
     /// Compares those of the layers that are here with what this process was told of them. A claim that is wrong is dropped, and
-    /// the layer counts as lost until [`Store::forget_lost`]: nothing is made from it.
+    /// the layer counts as lost until [`Exchange::forget_lost`]: nothing is made from it.
     ///
     /// # Errors
     /// [`StoreError::Disproved`]; the database fails.
@@ -58,10 +58,10 @@ impl Store {
             let Some(trees) = self.believed(diff_id) else {
                 continue;
             };
-            if !self.has_blob(diff_id)? {
+            if !self.store.blobs().has(diff_id)? {
                 continue;
             }
-            let tree = self.layer_index(diff_id)?.tree.digest();
+            let tree = self.store.layers().index(diff_id)?.tree.digest();
             if trees.iter().any(|claimed| *claimed != tree) {
                 self.disprove(diff_id, &tree)?;
                 return Err(StoreError::Disproved { digest: *diff_id });
@@ -72,13 +72,13 @@ impl Store {
     }
 
     fn believed(&self, diff_id: &Digest) -> Option<Vec<Digest>> {
-        let believed = self.inner.believed.lock();
+        let believed = self.store.inner.believed.lock();
         let believed = believed.unwrap_or_else(PoisonError::into_inner);
         believed.get(diff_id).cloned()
     }
 
     pub(crate) fn stop_believing<'a>(&self, diff_ids: impl IntoIterator<Item = &'a Digest>) {
-        let believed = self.inner.believed.lock();
+        let believed = self.store.inner.believed.lock();
         let mut believed = believed.unwrap_or_else(PoisonError::into_inner);
         diff_ids.into_iter().for_each(|diff_id| {
             believed.remove(diff_id);
@@ -93,7 +93,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let query = "SELECT EXISTS (SELECT 1 FROM records WHERE diff_id = ?1 AND tree <> ?2 AND caches <> '')";
         let row = (diff_id.as_bytes(), tree.as_bytes());
-        let is_told = self.database().read(|connection| {
+        let is_told = self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             statement.query_row(row, |row| row.get::<_, bool>(0))
         })?;
@@ -101,7 +101,7 @@ impl Store {
             return Ok(());
         }
         let records = "DELETE FROM records WHERE diff_id = ?1 AND tree <> ?2 AND caches <> ''";
-        self.database().write(|transaction| {
+        self.store.db().write(|transaction| {
             transaction.execute(records, row)?;
             let memos = "DELETE FROM memos WHERE caches <> ''";
             transaction.execute(memos, []).map(drop)
@@ -110,7 +110,7 @@ impl Store {
 
     fn disprove(&self, diff_id: &Digest, tree: &Digest) -> Result<(), StoreError> {
         self.drop_false_records(diff_id, tree)?;
-        let lost = self.inner.lost.lock();
+        let lost = self.store.inner.lost.lock();
         lost.unwrap_or_else(PoisonError::into_inner)
             .insert(*diff_id, Loss::Disproved);
         Ok(())

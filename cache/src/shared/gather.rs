@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use kiln_oci::{Descriptor, Digest, LayerCompression};
 
 use super::{Caches, Mode, SharedCache, SharedLayer, SharedMemo};
-use crate::{ImageError, MemoBundle, Record, Store, StoreError};
+use crate::{Exchange, ImageError, MemoBundle, Record, StoreError};
 
-impl Store {
+impl Exchange<'_> {
     /// The records of an outcome as far as the store still has them, sorted by key and pinned with their layers.
     ///
     /// # Errors
@@ -18,8 +18,8 @@ impl Store {
         mode: Mode,
     ) -> Result<Vec<Record>, ImageError> {
         let mut in_image = BTreeSet::new();
-        for (_, image) in self.images_of(&bundle.manifest)? {
-            in_image.extend(self.image(&image)?.diff_ids);
+        for (_, image) in self.store.indexes().images_of(&bundle.manifest)? {
+            in_image.extend(self.store.images().get(&image)?.diff_ids);
         }
         let keys: BTreeSet<Digest> = bundle.records.iter().copied().collect();
         let mut records = Vec::new();
@@ -28,7 +28,7 @@ impl Store {
                 let of_image = record.diff_id.is_none_or(|layer| in_image.contains(&layer));
                 mode == Mode::Max || of_image
             };
-            records.extend(self.lookup(&key)?.filter(is_wanted));
+            records.extend(self.store.records().lookup(&key)?.filter(is_wanted));
         }
         Ok(records)
     }
@@ -43,8 +43,8 @@ impl Store {
         bundle: &MemoBundle,
     ) -> Result<Option<SharedMemo>, ImageError> {
         let mut images = Vec::new();
-        for (_, image) in self.images_of(&bundle.manifest)? {
-            let image = self.image(&image)?;
+        for (_, image) in self.store.indexes().images_of(&bundle.manifest)? {
+            let image = self.store.images().get(&image)?;
             let texts = (
                 String::from_utf8(image.manifest),
                 String::from_utf8(image.config),
@@ -54,7 +54,11 @@ impl Store {
             };
             images.push((manifest, config));
         }
-        let index = self.index(&bundle.manifest)?.map(String::from_utf8);
+        let index = self
+            .store
+            .indexes()
+            .get(&bundle.manifest)?
+            .map(String::from_utf8);
         Ok(index.transpose().ok().map(|index| SharedMemo {
             key,
             // what it rests on here means nothing elsewhere

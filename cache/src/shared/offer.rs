@@ -13,7 +13,7 @@ use rusqlite::{OptionalExtension, Transaction};
 
 use super::{Caches, Loss, SharedCache, SharedLayer};
 use crate::store::database::{digest, optional_digest, signed, unsigned};
-use crate::{Record, Store, StoreError, Tree};
+use crate::{Exchange, Record, StoreError, Tree};
 
 /// A blob that a place offers for a layer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +41,7 @@ pub struct Offered {
     pub records: usize,
 }
 
-impl Store {
+impl Exchange<'_> {
     /// Takes what the cache of this name says, and remembers that `place` holds the layers. A result whose layer the store has stays as
     /// it is; one that cannot be true is not taken.
     ///
@@ -53,7 +53,7 @@ impl Store {
         place: &str,
         cache: &SharedCache,
     ) -> Result<Offered, StoreError> {
-        self.writable()?;
+        self.store.writable()?;
         let described: BTreeSet<Digest> = cache.layers.iter().map(|layer| layer.diff_id).collect();
         let caches = Caches::one(name);
         let mut lacking = Vec::new();
@@ -65,13 +65,13 @@ impl Store {
                 });
             }
         }
-        self.database().write(|transaction| {
+        self.store.db().write(|transaction| {
             let mut layers = cache.layers.iter();
             layers.try_for_each(|layer| {
                 describe(transaction, name, &Offer::of(layer, place.to_owned()))
             })
         })?;
-        self.record_all(&lacking)?;
+        self.store.records().put_all(&lacking)?;
         Ok(Offered {
             new: lacking.len(),
             records: cache.records.len(),
@@ -100,8 +100,8 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub fn bind(&self, offers: &[Offer]) -> Result<(), StoreError> {
-        self.writable()?;
-        self.database().write(|transaction| {
+        self.store.writable()?;
+        self.store.db().write(|transaction| {
             let mut offers = offers.iter();
             offers.try_for_each(|offer| describe(transaction, BOUND, offer))
         })
@@ -113,7 +113,7 @@ impl Store {
     /// The database fails.
     pub fn layer_size(&self, diff_id: &Digest) -> Result<Option<u64>, StoreError> {
         let query = "SELECT tar_size FROM layers WHERE diff_id = ?1";
-        let size: Option<i64> = self.database().read(|connection| {
+        let size: Option<i64> = self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let size = statement.query_row([diff_id.as_bytes()], |row| row.get(0));
             size.optional()
@@ -138,7 +138,7 @@ impl Store {
         let mut found = Vec::new();
         for diff_id in diff_ids {
             let offers = self.offers(diff_id)?;
-            if !offers.is_empty() && !self.has_blob(diff_id)? {
+            if !offers.is_empty() && !self.store.blobs().has(diff_id)? {
                 found.push((*diff_id, offers));
             }
         }
@@ -152,16 +152,16 @@ impl Store {
 
     /// Says that a layer cannot be had, although it is offered.
     pub fn lose(&self, diff_id: &Digest) {
-        let lost = self.inner.lost.lock();
+        let lost = self.store.inner.lost.lock();
         lost.unwrap_or_else(PoisonError::into_inner)
             .entry(*diff_id)
             .or_insert(Loss::Absent);
     }
 
-    /// Layers that [`Store::forget_lost`] has told of in this process.
+    /// Layers that [`Exchange::forget_lost`] has told of in this process.
     #[must_use]
     pub fn forgotten(&self) -> BTreeSet<Digest> {
-        let forgotten = self.inner.forgotten.lock();
+        let forgotten = self.store.inner.forgotten.lock();
         forgotten.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -170,13 +170,13 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub fn forget_lost(&self) -> Result<BTreeMap<Digest, Loss>, StoreError> {
-        let lost = self.inner.lost.lock();
+        let lost = self.store.inner.lost.lock();
         let lost = std::mem::take(&mut *lost.unwrap_or_else(PoisonError::into_inner));
         if lost.is_empty() {
             return Ok(lost);
         }
         let delete = "DELETE FROM offered WHERE diff_id = ?1 AND cache <> ?2";
-        let lost = self.database().write(|transaction| {
+        let lost = self.store.db().write(|transaction| {
             let mut offered = BTreeMap::new();
             for (diff_id, loss) in lost {
                 let deleted = transaction.execute(delete, (diff_id.as_bytes(), BOUND))?;
@@ -187,7 +187,7 @@ impl Store {
             Ok(offered)
         })?;
         self.stop_believing(lost.keys());
-        let known = self.inner.forgotten.lock();
+        let known = self.store.inner.forgotten.lock();
         known
             .unwrap_or_else(PoisonError::into_inner)
             .extend(lost.keys());
@@ -209,7 +209,7 @@ impl Store {
 
     /// What is offered of a layer by places that the source reaches, sorted.
     pub(crate) fn offers(&self, diff_id: &Digest) -> Result<Vec<Offer>, StoreError> {
-        let Some(source) = &self.source else {
+        let Some(source) = &self.store.source else {
             return Ok(Vec::new());
         };
         let mut offers = self.offered_for(diff_id)?;
@@ -234,7 +234,7 @@ impl Store {
     }
 
     fn offered(&self, query: &str, about: &Digest) -> Result<Vec<Offer>, StoreError> {
-        let rows: Vec<(String, Offer)> = self.database().read(|connection| {
+        let rows: Vec<(String, Offer)> = self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let rows = statement.query_map([about.as_bytes()], |row| {
                 let offer = Offer {
@@ -249,7 +249,7 @@ impl Store {
             })?;
             rows.collect()
         })?;
-        let counts = |cache: &String| cache == BOUND || self.named.contains(cache);
+        let counts = |cache: &String| cache == BOUND || self.store.named.contains(cache);
         let counting = rows.into_iter().filter(|(cache, _)| counts(cache));
         let offers: BTreeSet<Offer> = counting.map(|(_, offer)| offer).collect();
         Ok(offers.into_iter().collect())
@@ -258,7 +258,7 @@ impl Store {
     /// Whether the store has a result of this key, its own or said by this cache, with its layer.
     fn has_result(&self, key: &Digest, caches: &Caches) -> Result<bool, StoreError> {
         let query = "SELECT diff_id FROM records WHERE key = ?1 AND (caches = '' OR caches = ?2)";
-        let found: Vec<Option<Digest>> = self.database().read(|connection| {
+        let found: Vec<Option<Digest>> = self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let rows =
                 statement.query_map((key.as_bytes(), caches), |row| optional_digest(row, 0))?;
@@ -266,7 +266,7 @@ impl Store {
         })?;
         for diff_id in found {
             match diff_id {
-                Some(diff_id) if !self.has_blob(&diff_id)? => {}
+                Some(diff_id) if !self.store.blobs().has(&diff_id)? => {}
                 _ => return Ok(true),
             }
         }

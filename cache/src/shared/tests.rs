@@ -88,21 +88,22 @@ fn maker() -> Maker {
         let tar = tar(&[item(name, Kind::File, "content")]);
         let diff_id = Digest::of(&tar);
         store
-            .ingest_layer(&mut &tar[..], &diff_id, tar.len() as u64, &diff_id)
+            .layers()
+            .ingest(&mut &tar[..], &diff_id, tar.len() as u64, &diff_id)
             .unwrap();
-        let layer = store.layer(&diff_id).unwrap();
-        store.record(&record(name, Some(&layer))).unwrap();
+        let layer = store.layers().get(&diff_id).unwrap();
+        store.records().put(&record(name, Some(&layer))).unwrap();
         layers.push(diff_id);
     }
-    store.record(&record("nothing", None)).unwrap();
+    store.records().put(&record("nothing", None)).unwrap();
     let mut config = ImageConfig::new(&Platform::host());
     config.rootfs.diff_ids = vec![layers[0]];
     let config = config.to_bytes();
-    let size = store.layer_size(&layers[0]).unwrap().unwrap();
+    let size = store.exchange().layer_size(&layers[0]).unwrap().unwrap();
     let descriptors = vec![Descriptor::new(media_type::OCI_LAYER, layers[0], size)];
     let manifest =
         Manifest::for_layers(Descriptor::of(media_type::OCI_CONFIG, &config), descriptors);
-    let (manifest, config) = store.put_image(&manifest.to_bytes(), &config).unwrap();
+    let (manifest, config) = store.images().put(&manifest.to_bytes(), &config).unwrap();
     let records = ["in-image", "of-a-stage", "nothing", "forgotten"]
         .map(key)
         .to_vec();
@@ -130,28 +131,43 @@ fn naming(store: &Store, place: Place) -> Store {
 fn put_image(store: &Store, memo: &SharedMemo) {
     let (manifest, config) = &memo.images[0];
     store
-        .put_image(manifest.as_bytes(), config.as_bytes())
+        .images()
+        .put(manifest.as_bytes(), config.as_bytes())
         .unwrap();
 }
 
 impl Maker {
     fn share(&self, mode: Mode, place: &mut Place) -> SharedCache {
-        let records = self.store.records_to_share(&self.bundle, mode).unwrap();
+        let records = self
+            .store
+            .exchange()
+            .records_to_share(&self.bundle, mode)
+            .unwrap();
         let compression = LayerCompression::gzip();
         let mut blobs = Vec::new();
         for diff_id in records.iter().filter_map(|record| record.diff_id) {
-            let blob = self.store.compressed_layer(&diff_id, compression).unwrap();
+            let blob = self
+                .store
+                .forms()
+                .compressed(&diff_id, compression)
+                .unwrap();
             let mut bytes = Vec::new();
             self.store
-                .open_blob(&blob.digest)
+                .blobs()
+                .open(&blob.digest)
                 .unwrap()
                 .read_to_end(&mut bytes)
                 .unwrap();
             place.blobs.insert(blob.digest, bytes);
             blobs.push((diff_id, blob));
         }
-        let memo = self.store.memo_to_share(key("memo"), &self.bundle).unwrap();
+        let memo = self
+            .store
+            .exchange()
+            .memo_to_share(key("memo"), &self.bundle)
+            .unwrap();
         self.store
+            .exchange()
             .shared_cache(records, &blobs, compression, memo.into_iter().collect())
             .unwrap()
     }
@@ -164,24 +180,28 @@ fn results_are_found_elsewhere_and_layers_come_when_they_are_needed() {
     let shared = SharedCache::parse(&shared.to_bytes()).unwrap().unwrap();
     let (_dir, store) = store();
     let store = naming(&store, place);
-    let offered = store.offer(NAME, PLACE, &shared).unwrap();
+    let offered = store.exchange().offer(NAME, PLACE, &shared).unwrap();
     assert_eq!((offered.new, offered.records), (3, 3));
     assert_eq!(
-        store.offer(NAME, PLACE, &shared).unwrap().new,
+        store.exchange().offer(NAME, PLACE, &shared).unwrap().new,
         2,
         "two layers are still not here"
     );
     for name in ["in-image", "of-a-stage", "nothing"] {
-        let (there, here) = (maker.store.lookup(&key(name)), store.lookup(&key(name)));
+        let (there, here) = (
+            maker.store.records().lookup(&key(name)),
+            store.records().lookup(&key(name)),
+        );
         let (there, here) = (there.unwrap().unwrap(), here.unwrap().unwrap());
         let caches = Caches::one(NAME);
         assert_eq!(Record { caches, ..there }, here);
     }
-    assert!(store.memo_get(&key("memo")).unwrap().is_none());
+    assert!(store.records().memo(&key("memo")).unwrap().is_none());
     put_image(&store, &shared.memos[0]);
-    assert!(!store.has_blob(&maker.layers[0]).unwrap());
+    assert!(!store.blobs().has(&maker.layers[0]).unwrap());
     let known = store
-        .known_form(&maker.layers[0], LayerCompression::gzip())
+        .forms()
+        .known(&maker.layers[0], LayerCompression::gzip())
         .unwrap();
     assert_eq!(
         known.unwrap().digest,
@@ -192,7 +212,10 @@ fn results_are_found_elsewhere_and_layers_come_when_they_are_needed() {
             .unwrap()
             .blob
     );
-    assert!(store.layer(&maker.layers[0]).is_ok() && store.has_blob(&maker.layers[0]).unwrap());
+    assert!(
+        store.layers().get(&maker.layers[0]).is_ok()
+            && store.blobs().has(&maker.layers[0]).unwrap()
+    );
     assert_eq!(store.fsck(false).unwrap(), []);
 }
 
@@ -224,24 +247,24 @@ fn what_is_out_of_reach_is_a_miss() {
             ..Place::default()
         },
     );
-    away.offer(NAME, PLACE, &shared).unwrap();
-    assert_eq!(away.lookup(&key("in-image")).unwrap(), None);
-    assert!(away.lookup(&key("nothing")).unwrap().is_some());
+    away.exchange().offer(NAME, PLACE, &shared).unwrap();
+    assert_eq!(away.records().lookup(&key("in-image")).unwrap(), None);
+    assert!(away.records().lookup(&key("nothing")).unwrap().is_some());
     let (manifest, config) = &shared.memos[0].images[0];
-    let put = away.put_image(manifest.as_bytes(), config.as_bytes());
+    let put = away.images().put(manifest.as_bytes(), config.as_bytes());
     assert!(put.is_err());
     // a place that does not have what it says
     let empty = naming(&store, Place::default());
-    assert!(empty.lookup(&key("in-image")).unwrap().is_some());
+    assert!(empty.records().lookup(&key("in-image")).unwrap().is_some());
     assert!(matches!(
-        empty.layer(&maker.layers[0]),
+        empty.layers().get(&maker.layers[0]),
         Err(StoreError::Bring { .. })
     ));
     let lost = BTreeMap::from([(maker.layers[0], Loss::Absent)]);
-    assert_eq!(empty.forget_lost().unwrap(), lost);
-    assert_eq!(empty.lookup(&key("in-image")).unwrap(), None);
-    assert!(empty.forget_lost().unwrap().is_empty());
-    assert_eq!(empty.forgotten(), [maker.layers[0]].into());
+    assert_eq!(empty.exchange().forget_lost().unwrap(), lost);
+    assert_eq!(empty.records().lookup(&key("in-image")).unwrap(), None);
+    assert!(empty.exchange().forget_lost().unwrap().is_empty());
+    assert_eq!(empty.exchange().forgotten(), [maker.layers[0]].into());
 }
 
 #[test]
@@ -251,9 +274,9 @@ fn a_layer_of_another_size_than_was_said_is_refused() {
     shared.layers[0].tar_size += 512;
     let (_dir, store) = store();
     let store = naming(&store, place);
-    store.offer(NAME, PLACE, &shared).unwrap();
+    store.exchange().offer(NAME, PLACE, &shared).unwrap();
     assert!(matches!(
-        store.layer(&maker.layers[0]),
+        store.layers().get(&maker.layers[0]),
         Err(StoreError::SizeMismatch { .. })
     ));
 }
@@ -264,26 +287,28 @@ fn a_prune_keeps_what_images_are_made_of() {
     let shared = maker.share(Mode::Max, &mut place);
     let (_dir, store) = store();
     let store = naming(&store, place);
-    store.offer(NAME, PLACE, &shared).unwrap();
+    store.exchange().offer(NAME, PLACE, &shared).unwrap();
     put_image(&store, &shared.memos[0]);
-    let layers = store.only_offered(&maker.layers[..1]).unwrap();
-    store.bind(&layers[0].1).unwrap();
+    let layers = store.exchange().only_offered(&maker.layers[..1]).unwrap();
+    store.exchange().bind(&layers[0].1).unwrap();
     let bundle = &shared.memos[0].bundle;
     store
+        .images()
         .tag(
             &kiln_oci::Reference::parse("app").unwrap(),
             &bundle.manifest,
         )
         .unwrap();
     store
+        .garbage()
         .prune(PruneOptions {
             cache: true,
             ..PruneOptions::default()
         })
         .unwrap();
-    assert_eq!(store.lookup(&key("of-a-stage")).unwrap(), None);
-    assert!(store.layer(&maker.layers[1]).is_err());
-    assert!(store.layer(&maker.layers[0]).is_ok());
+    assert_eq!(store.records().lookup(&key("of-a-stage")).unwrap(), None);
+    assert!(store.layers().get(&maker.layers[1]).is_err());
+    assert!(store.layers().get(&maker.layers[0]).is_ok());
 }
 
 #[test]
@@ -307,21 +332,24 @@ fn caches_of_other_versions_are_none() {
 fn what_a_store_has_is_never_described_by_others() {
     let (maker, mut place) = (maker(), Place::default());
     let mut shared = maker.share(Mode::Min, &mut place);
-    let own = maker.store.layer(&maker.layers[0]).unwrap();
+    let own = maker.store.layers().get(&maker.layers[0]).unwrap();
     shared.layers[0].blob = Digest::of(b"evil");
     let store = naming(&maker.store, place);
-    store.offer(NAME, PLACE, &shared).unwrap();
+    store.exchange().offer(NAME, PLACE, &shared).unwrap();
     let known = store
-        .known_form(&own.diff_id(), LayerCompression::gzip())
+        .forms()
+        .known(&own.diff_id(), LayerCompression::gzip())
         .unwrap();
     let made = store
-        .compressed_layer(&own.diff_id(), LayerCompression::gzip())
+        .forms()
+        .compressed(&own.diff_id(), LayerCompression::gzip())
         .unwrap();
     assert_eq!(known.unwrap(), made);
     let (_dir, other) = crate::tests::store();
     let tar = tar(&[item("in-image", Kind::File, "content")]);
     other
-        .ingest_layer(
+        .layers()
+        .ingest(
             &mut &tar[..],
             &own.diff_id(),
             tar.len() as u64,
@@ -329,10 +357,11 @@ fn what_a_store_has_is_never_described_by_others() {
         )
         .unwrap();
     let other = naming(&other, Place::default());
-    other.offer(NAME, PLACE, &shared).unwrap();
+    other.exchange().offer(NAME, PLACE, &shared).unwrap();
     assert_eq!(
         other
-            .known_form(&own.diff_id(), LayerCompression::gzip())
+            .forms()
+            .known(&own.diff_id(), LayerCompression::gzip())
             .unwrap(),
         None
     );
@@ -358,8 +387,8 @@ fn a_bomb_unpacks_to_what_was_said() {
     place.blobs.insert(Digest::of(&blob), blob);
     let (_dir, store) = store();
     let store = naming(&store, place);
-    store.offer(NAME, PLACE, &shared).unwrap();
-    let refused = store.layer(&maker.layers[0]).unwrap_err();
+    store.exchange().offer(NAME, PLACE, &shared).unwrap();
+    let refused = store.layers().get(&maker.layers[0]).unwrap_err();
     assert!(
         refused.to_string().contains("when it is decompressed"),
         "{refused}"
@@ -377,35 +406,55 @@ fn what_a_cache_says_counts_only_where_it_is_named() {
     let shared = maker.share(Mode::Max, &mut place);
     let (_dir, store) = store();
     let store = naming(&store, place);
-    store.offer(NAME, PLACE, &shared).unwrap();
+    store.exchange().offer(NAME, PLACE, &shared).unwrap();
     let (layer, other) = (maker.layers[0], without(&store));
     for name in ["in-image", "of-a-stage", "nothing"] {
-        assert!(store.lookup(&key(name)).unwrap().is_some());
-        assert_eq!(other.lookup(&key(name)).unwrap(), None, "{name}");
+        assert!(store.records().lookup(&key(name)).unwrap().is_some());
+        assert_eq!(other.records().lookup(&key(name)).unwrap(), None, "{name}");
     }
-    assert!(!other.has_definition(&key("definition")).unwrap());
-    assert_eq!(other.records_of_definition(&key("definition")).unwrap(), []);
-    assert!(other.layer(&layer).is_err() && other.layer_size(&layer).unwrap().is_none());
-    assert!(other.origins(&shared.layers[0].blob).unwrap().is_empty());
+    assert!(!other.records().has_definition(&key("definition")).unwrap());
+    assert_eq!(
+        other.records().of_definition(&key("definition")).unwrap(),
+        []
+    );
+    assert!(
+        other.layers().get(&layer).is_err()
+            && other.exchange().layer_size(&layer).unwrap().is_none()
+    );
+    assert!(
+        other
+            .origins()
+            .of(&shared.layers[0].blob)
+            .unwrap()
+            .is_empty()
+    );
     // another cache, even in the same place, is another one
     let namesake = store.naming([format!("{NAME}2")]);
-    assert_eq!(namesake.lookup(&key("nothing")).unwrap(), None);
+    assert_eq!(namesake.records().lookup(&key("nothing")).unwrap(), None);
     // a memo rests on what its image does
     let bundle = MemoBundle {
         caches: Caches::one(NAME),
         ..maker.bundle.clone()
     };
     put_image(&store, &shared.memos[0]);
-    store.memo_put(&key("memo"), &bundle).unwrap();
-    assert_eq!(store.memo_get(&key("memo")).unwrap(), Some(bundle));
-    assert_eq!(other.memo_get(&key("memo")).unwrap(), None);
+    store.records().put_memo(&key("memo"), &bundle).unwrap();
+    assert_eq!(store.records().memo(&key("memo")).unwrap(), Some(bundle));
+    assert_eq!(other.records().memo(&key("memo")).unwrap(), None);
     // what this store makes itself stands beside the claim, for all builds
-    let made = maker.store.lookup(&key("nothing")).unwrap().unwrap();
-    store.record(&made).unwrap();
+    let made = maker
+        .store
+        .records()
+        .lookup(&key("nothing"))
+        .unwrap()
+        .unwrap();
+    store.records().put(&made).unwrap();
     for store in [&store, &other] {
-        assert_eq!(store.lookup(&key("nothing")).unwrap().as_ref(), Some(&made));
+        assert_eq!(
+            store.records().lookup(&key("nothing")).unwrap().as_ref(),
+            Some(&made)
+        );
     }
-    assert_eq!(store.offer(NAME, PLACE, &shared).unwrap().new, 2);
+    assert_eq!(store.exchange().offer(NAME, PLACE, &shared).unwrap().new, 2);
 }
 
 #[test]
@@ -414,7 +463,7 @@ fn what_cannot_be_true_is_not_taken() {
     let mut shared = maker.share(Mode::Max, &mut place);
     let (_dir, store) = store();
     let store = naming(&store, place);
-    let layer = maker.store.layer(&maker.layers[1]).unwrap().tree();
+    let layer = maker.store.layers().get(&maker.layers[1]).unwrap().tree();
     for record in &mut shared.records {
         match &*record.title {
             // files without a layer
@@ -424,22 +473,23 @@ fn what_cannot_be_true_is_not_taken() {
             _ => {}
         }
     }
-    assert_eq!(store.offer(NAME, PLACE, &shared).unwrap().new, 1);
-    assert_eq!(store.lookup(&key("nothing")).unwrap(), None);
-    assert_eq!(store.lookup(&key("of-a-stage")).unwrap(), None);
+    assert_eq!(store.exchange().offer(NAME, PLACE, &shared).unwrap().new, 1);
+    assert_eq!(store.records().lookup(&key("nothing")).unwrap(), None);
+    assert_eq!(store.records().lookup(&key("of-a-stage")).unwrap(), None);
     // the layer is here already, and holds something else
     let (_dir, other) = crate::tests::store();
     let tar = tar(&[item("in-image", Kind::File, "content")]);
     let diff_id = maker.layers[0];
     other
-        .ingest_layer(&mut &tar[..], &diff_id, tar.len() as u64, &diff_id)
+        .layers()
+        .ingest(&mut &tar[..], &diff_id, tar.len() as u64, &diff_id)
         .unwrap();
     let other = naming(&other, Place::default());
     shared
         .records
         .iter_mut()
         .for_each(|record| record.tree = layer);
-    assert_eq!(other.offer(NAME, PLACE, &shared).unwrap().new, 0);
+    assert_eq!(other.exchange().offer(NAME, PLACE, &shared).unwrap().new, 0);
 }
 
 #[test]
@@ -451,19 +501,19 @@ fn a_layer_that_comes_has_the_last_word() {
     let is_it = |record: &&mut Record| record.title == "in-image";
     let record = shared.records.iter_mut().find(is_it).unwrap();
     record.tree = key("another tree");
-    store.offer(NAME, PLACE, &shared).unwrap();
+    store.exchange().offer(NAME, PLACE, &shared).unwrap();
     let layer = maker.layers[0];
     // nobody counts on it yet
-    assert!(store.layer(&maker.layers[1]).is_ok());
-    assert!(store.lookup(&key("in-image")).unwrap().is_some());
+    assert!(store.layers().get(&maker.layers[1]).is_ok());
+    assert!(store.records().lookup(&key("in-image")).unwrap().is_some());
     for _ in 0..2 {
-        let refused = store.layer(&layer);
+        let refused = store.layers().get(&layer);
         assert!(matches!(refused, Err(StoreError::Disproved { digest }) if digest == layer));
     }
     let lost = BTreeMap::from([(layer, Loss::Disproved)]);
-    assert_eq!(store.forget_lost().unwrap(), lost);
-    assert_eq!(store.lookup(&key("in-image")).unwrap(), None);
+    assert_eq!(store.exchange().forget_lost().unwrap(), lost);
+    assert_eq!(store.records().lookup(&key("in-image")).unwrap(), None);
     // the layer itself is what its name says
-    assert!(store.layer(&layer).is_ok());
-    assert_eq!(store.offer(NAME, PLACE, &shared).unwrap().new, 0);
+    assert!(store.layers().get(&layer).is_ok());
+    assert_eq!(store.exchange().offer(NAME, PLACE, &shared).unwrap().new, 0);
 }

@@ -3,6 +3,7 @@
 //! A blob is renamed into place whole, but not synced: after a power cut its name may stand over other bytes. So the database
 //! remembers which boot wrote a blob; one of another boot is digested once before its first use, and dropped if it is damaged.
 
+use std::collections::BTreeSet;
 use std::fs::{File, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +15,7 @@ use rusqlite::OptionalExtension;
 
 use crate::store::database::{signed, unsigned};
 use crate::store::sink::{Finished, Sink, read_full};
-use crate::{ContentHasher, Store, StoreError};
+use crate::{Blobs, ContentHasher, StoreError};
 
 /// What the database says about a blob.
 struct Known {
@@ -23,40 +24,42 @@ struct Known {
     sound: bool,
 }
 
-impl Store {
+impl Blobs<'_> {
     /// Where the blob is, if the store has it.
     #[must_use]
-    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
+    pub fn path(&self, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
-        self.root().join("blobs/sha256").join(&hex[..2]).join(hex)
+        self.store
+            .root()
+            .join("blobs/sha256")
+            .join(&hex[..2])
+            .join(hex)
     }
 
     /// Whether the store holds the blob with the size that it should have. Its content may not have been checked in this boot.
     ///
     /// # Errors
     /// The database fails.
-    pub fn has_blob(&self, digest: &Digest) -> Result<bool, StoreError> {
+    pub fn has(&self, digest: &Digest) -> Result<bool, StoreError> {
         if self.is_trusted(digest) {
             return Ok(true);
         }
         let Some(size) = self.size_on_disk(digest)? else {
             return Ok(false);
         };
-        Ok(self
-            .known_blob(digest)?
-            .is_none_or(|known| known.size == size))
+        Ok(self.known(digest)?.is_none_or(|known| known.size == size))
     }
 
     /// Opens a blob that is whole; one of an image that is not here is brought first.
     ///
     /// # Errors
     /// [`StoreError::Missing`], also when it was damaged and has been dropped; [`StoreError::Bring`] when it does not come.
-    pub fn open_blob(&self, digest: &Digest) -> Result<File, StoreError> {
-        if !self.verify_blob(digest)? {
-            if self.is_described_layer(digest)? {
-                self.bring_layers(&[*digest])?;
+    pub fn open(&self, digest: &Digest) -> Result<File, StoreError> {
+        if !self.verify(digest)? {
+            if self.store.origins().is_described_layer(digest)? {
+                self.store.fetch().layers(&[*digest])?;
             } else {
-                self.bring_blob(digest)?;
+                self.store.fetch().blob(digest)?;
             }
         }
         self.open_present(digest)
@@ -64,10 +67,10 @@ impl Store {
 
     /// Opens a blob that is here.
     pub(crate) fn open_present(&self, digest: &Digest) -> Result<File, StoreError> {
-        if !self.verify_blob(digest)? {
+        if !self.verify(digest)? {
             return Err(StoreError::Missing { digest: *digest });
         }
-        let path = self.blob_path(digest);
+        let path = self.path(digest);
         File::open(&path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => StoreError::Missing { digest: *digest },
             _ => StoreError::io("open", &path, source),
@@ -78,7 +81,7 @@ impl Store {
     ///
     /// # Errors
     /// The bytes are not what was expected, or cannot be written.
-    pub fn put_blob(
+    pub fn put(
         &self,
         reader: &mut dyn Read,
         expect: Option<(Digest, u64)>,
@@ -103,18 +106,18 @@ impl Store {
 
     /// A scratch file in this process's lease.
     pub(crate) fn sink(&self, prefix: &str) -> Result<Sink, StoreError> {
-        let path = self.lease()?.scratch(prefix);
+        let path = self.store.leases().own()?.scratch(prefix);
         Sink::create(path.clone()).map_err(|source| StoreError::io("make", &path, source))
     }
 
     /// Pins a finished scratch file's digest, then moves it to its name: no prune can take it in between. When the store has a
     /// sound blob of that name already, that one stays.
     pub(crate) fn publish(&self, finished: &Finished) -> Result<PathBuf, StoreError> {
-        let target = self.blob_path(&finished.digest);
-        self.pin(&[finished.digest])?;
+        let target = self.path(&finished.digest);
+        self.store.leases().pin(&[finished.digest])?;
         if self.size_on_disk(&finished.digest)? == Some(finished.size)
             && self
-                .known_blob(&finished.digest)?
+                .known(&finished.digest)?
                 .is_some_and(|known| known.sound)
         {
             self.trust(finished.digest);
@@ -122,60 +125,66 @@ impl Store {
         }
         let failed = |source| StoreError::io("store", &target, source);
         std::fs::set_permissions(&finished.path, Permissions::from_mode(0o444)).map_err(failed)?;
-        self.put_in_place(&finished.path, &target)?;
+        self.store.scratch().put_in_place(&finished.path, &target)?;
         let upsert = "INSERT INTO blobs (digest, size, boot, synced) VALUES (?1, ?2, ?3, 0) \
                       ON CONFLICT DO UPDATE SET size = ?2, boot = ?3, synced = 0";
         let row = (
             finished.digest.as_bytes(),
             signed(finished.size),
-            &self.inner.options.boot_id,
+            &self.store.inner.options.boot_id,
         );
-        self.database()
-            .read(|connection| connection.prepare_cached(upsert)?.execute(row).map(drop))?;
+        self.store
+            .db()
+            .query(|connection| connection.prepare_cached(upsert)?.execute(row).map(drop))?;
         self.trust(finished.digest);
         Ok(target)
     }
 
     /// Whether the blob is there and whole. What another boot wrote is digested, once.
-    pub(crate) fn verify_blob(&self, digest: &Digest) -> Result<bool, StoreError> {
+    pub(crate) fn verify(&self, digest: &Digest) -> Result<bool, StoreError> {
         if self.is_trusted(digest) {
             return Ok(true);
         }
         let Some(size) = self.size_on_disk(digest)? else {
             return Ok(false);
         };
-        let whole = match self.known_blob(digest)? {
+        let whole = match self.known(digest)? {
             Some(known) if known.size != size => false,
             Some(known) if known.sound => true,
-            _ => self.digest_blob(digest, size)?,
+            _ => self.digest(digest, size)?,
         };
         if whole {
             self.trust(*digest);
-        } else if !self.inner.options.read_only {
-            self.forget_blob(digest)?;
-            self.to_trash(&self.blob_path(digest))?;
+        } else if !self.store.inner.options.read_only {
+            self.forget(digest)?;
+            self.store.trash().put(&self.path(digest))?;
         }
         Ok(whole)
     }
 
     /// Digests a blob; when it is whole, this boot vouches for it.
-    fn digest_blob(&self, digest: &Digest, size: u64) -> Result<bool, StoreError> {
-        let path = self.blob_path(digest);
+    fn digest(&self, digest: &Digest, size: u64) -> Result<bool, StoreError> {
+        let path = self.path(digest);
         let found = digest_file(&path).map_err(|source| StoreError::io("read", &path, source))?;
-        if found == *digest && !self.inner.options.read_only {
+        if found == *digest && !self.store.inner.options.read_only {
             let upsert = "INSERT INTO blobs (digest, size, boot, synced) VALUES (?1, ?2, ?3, 0) ON CONFLICT DO UPDATE SET size = ?2, boot = ?3";
-            let row = (digest.as_bytes(), signed(size), &self.inner.options.boot_id);
-            self.database()
-                .read(|connection| connection.prepare_cached(upsert)?.execute(row).map(drop))?;
+            let row = (
+                digest.as_bytes(),
+                signed(size),
+                &self.store.inner.options.boot_id,
+            );
+            self.store
+                .db()
+                .query(|connection| connection.prepare_cached(upsert)?.execute(row).map(drop))?;
         }
         Ok(found == *digest)
     }
 
-    fn known_blob(&self, digest: &Digest) -> Result<Option<Known>, StoreError> {
+    fn known(&self, digest: &Digest) -> Result<Option<Known>, StoreError> {
         let query = "SELECT size, boot = ?2 OR synced FROM blobs WHERE digest = ?1";
-        self.database().read(|connection| {
+        self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
-            let row = (digest.as_bytes(), &self.inner.options.boot_id);
+            let row = (digest.as_bytes(), &self.store.inner.options.boot_id);
             statement
                 .query_row(row, |row| {
                     Ok(Known {
@@ -187,14 +196,15 @@ impl Store {
         })
     }
 
-    pub(crate) fn forget_blob(&self, digest: &Digest) -> Result<(), StoreError> {
-        self.inner
+    pub(crate) fn forget(&self, digest: &Digest) -> Result<(), StoreError> {
+        self.store
+            .inner
             .trusted
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(digest);
         let delete = "DELETE FROM blobs WHERE digest = ?1";
-        self.database().read(|connection| {
+        self.store.db().query(|connection| {
             connection
                 .prepare_cached(delete)?
                 .execute([digest.as_bytes()])
@@ -204,7 +214,7 @@ impl Store {
 
     /// The blob's size, if there is a file.
     pub(crate) fn size_on_disk(&self, digest: &Digest) -> Result<Option<u64>, StoreError> {
-        let path = self.blob_path(digest);
+        let path = self.path(digest);
         match std::fs::symlink_metadata(&path) {
             Ok(stat) if stat.is_file() => Ok(Some(stat.len())),
             Ok(_) => Ok(None),
@@ -214,7 +224,8 @@ impl Store {
     }
 
     fn is_trusted(&self, digest: &Digest) -> bool {
-        self.inner
+        self.store
+            .inner
             .trusted
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -222,11 +233,44 @@ impl Store {
     }
 
     fn trust(&self, digest: Digest) {
-        self.inner
+        self.store
+            .inner
             .trusted
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(digest);
+    }
+
+    /// Data, then directories; the reference comes after both.
+    pub(crate) fn make_durable(&self, blobs: &BTreeSet<Digest>) -> Result<(), StoreError> {
+        let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
+        for digest in blobs {
+            let path = self.path(digest);
+            let file = self.open_present(digest)?;
+            if self.is_durable(digest)? {
+                continue;
+            }
+            file.sync_data()
+                .map_err(|source| StoreError::io("sync", &path, source))?;
+            // the shard and the folder that holds it
+            folders.extend(path.ancestors().skip(1).take(2).map(Into::into));
+        }
+        for folder in folders {
+            let synced = File::open(&folder).and_then(|folder| folder.sync_all());
+            synced.map_err(|source| StoreError::io("sync", &folder, source))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_durable(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let query = "SELECT synced FROM blobs WHERE digest = ?1";
+        let synced = self.store.db().query(|connection| {
+            connection
+                .prepare_cached(query)?
+                .query_row([digest.as_bytes()], |row| row.get(0))
+                .optional()
+        })?;
+        Ok(synced.unwrap_or(false))
     }
 }
 

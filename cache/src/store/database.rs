@@ -186,7 +186,7 @@ impl Database {
 
     /// How many steps of the schema it has taken.
     fn version(&self) -> Result<usize, StoreError> {
-        let version = self.read(|connection| {
+        let version = self.query(|connection| {
             connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
         })?;
         Ok(usize::try_from(version).unwrap_or(usize::MAX))
@@ -194,7 +194,7 @@ impl Database {
 
     /// Looks at every page and every index of the database.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
-        let verdict: String = self.read(|connection| {
+        let verdict: String = self.query(|connection| {
             connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
         })?;
         match verdict.as_str() {
@@ -205,7 +205,7 @@ impl Database {
 
     /// Takes the steps that are missing; another process may do so at the same time.
     fn upgrade(&self) -> Result<(), StoreError> {
-        self.read(|connection| connection.pragma_update(None, "journal_mode", "WAL"))?;
+        self.query(|connection| connection.pragma_update(None, "journal_mode", "WAL"))?;
         self.write(|transaction| {
             let taken: i64 =
                 transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -218,7 +218,7 @@ impl Database {
     }
 
     /// Reads. Also for single statements that write and need no transaction of their own.
-    pub(crate) fn read<T>(
+    pub(crate) fn query<T>(
         &self,
         body: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
@@ -309,7 +309,7 @@ impl Database {
         &self,
         body: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        self.read(|connection| body(&*connection.unchecked_transaction()?))
+        self.query(|connection| body(&*connection.unchecked_transaction()?))
     }
 
     /// Closing the last connection empties the log into the database, which takes two syncs: not worth it when nothing but
@@ -318,7 +318,7 @@ impl Database {
         if !self.wrote.load(Ordering::Relaxed) {
             let spare = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
             // without it closing is only slower
-            let _ = self.read(|connection| connection.set_db_config(spare, true).map(drop));
+            let _ = self.query(|connection| connection.set_db_config(spare, true).map(drop));
         }
     }
 
@@ -451,7 +451,7 @@ mod tests {
             let database = Database::open(&path, false).unwrap();
             let query = "SELECT size, (SELECT count(*) FROM forms) FROM image_layers";
             let found: (i64, i64) = database
-                .read(|connection| {
+                .query(|connection| {
                     connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))
                 })
                 .unwrap();
@@ -487,7 +487,7 @@ mod tests {
         let query = "SELECT group_concat(hex(diff_id) || place || cache), (SELECT count(*) FROM records), (SELECT count(*) FROM memos) \
                      FROM offered";
         let found: (String, i64, i64) = database
-            .read(|connection| {
+            .query(|connection| {
                 connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             })
             .unwrap();

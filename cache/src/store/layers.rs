@@ -10,11 +10,12 @@ use crate::layer::codec;
 use crate::store::database::{optional_digest, signed, unsigned};
 use crate::store::sink::Finished;
 use crate::store::used::Thing;
-use crate::{Chain, CompressedBlob, Layer, LayerIndex, LayerWriter, Store, StoreError, index_tar};
+use crate::{Chain, CompressedBlob, Layer, LayerIndex, LayerWriter, Layers, StoreError, index_tar};
 
-impl Store {
+impl Layers<'_> {
     pub(crate) fn index_path(&self, diff_id: &Digest) -> PathBuf {
-        self.root()
+        self.store
+            .root()
             .join("layers")
             .join(format!("{}.idx", diff_id.hex()))
     }
@@ -23,8 +24,9 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Missing`] when the store does not hold the layer.
-    pub fn layer_index(&self, diff_id: &Digest) -> Result<Arc<LayerIndex>, StoreError> {
+    pub fn index(&self, diff_id: &Digest) -> Result<Arc<LayerIndex>, StoreError> {
         if let Some(index) = self
+            .store
             .inner
             .indexes
             .lock()
@@ -38,7 +40,8 @@ impl Store {
             None => self.rebuild_index(diff_id)?,
         };
         let index = Arc::new(index);
-        self.inner
+        self.store
+            .inner
             .indexes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -55,45 +58,30 @@ impl Store {
     }
 
     fn rebuild_index(&self, diff_id: &Digest) -> Result<LayerIndex, StoreError> {
-        let index = index_tar(self.open_present(diff_id)?)?;
-        if !self.inner.options.read_only {
+        let index = index_tar(self.store.blobs().open_present(diff_id)?)?;
+        if !self.store.inner.options.read_only {
             self.write_index(&index)?;
         }
         Ok(index)
     }
 
     pub(crate) fn write_index(&self, index: &LayerIndex) -> Result<(), StoreError> {
-        self.write_file(&self.index_path(&index.diff_id), &codec::encode(index))
-    }
-
-    /// Writes a small file under its final name, whole or not at all.
-    pub(crate) fn write_file(
-        &self,
-        target: &std::path::Path,
-        bytes: &[u8],
-    ) -> Result<(), StoreError> {
-        let scratch = self.lease()?.scratch("file");
-        let written = std::fs::write(&scratch, bytes);
-        let written = written.map_err(|source| StoreError::io("write", target, source));
-        let placed = written.and_then(|()| self.put_in_place(&scratch, target));
-        if placed.is_err() {
-            // the lease's scratch goes as a whole if this fails
-            let _ = std::fs::remove_file(&scratch);
-        }
-        placed
+        self.store
+            .scratch()
+            .write_file(&self.index_path(&index.diff_id), &codec::encode(index))
     }
 
     /// A layer whose tar is whole; it is pinned for the life of this process. One that is only described is brought first.
     ///
     /// # Errors
     /// [`StoreError::Missing`] when the store knows nothing of it, [`StoreError::Bring`] when it does not come.
-    pub fn layer(&self, diff_id: &Digest) -> Result<Layer, StoreError> {
-        self.bring_layers(&[*diff_id])?;
-        self.touch(Thing::Layer, diff_id);
-        let index = self.layer_index(diff_id)?;
+    pub fn get(&self, diff_id: &Digest) -> Result<Layer, StoreError> {
+        self.store.fetch().layers(&[*diff_id])?;
+        self.store.touch(Thing::Layer, diff_id);
+        let index = self.index(diff_id)?;
         Ok(Layer {
             index,
-            tar: self.blob_path(diff_id),
+            tar: self.store.blobs().path(diff_id),
             compressed: self.compressed_form(diff_id)?,
         })
     }
@@ -103,7 +91,7 @@ impl Store {
         diff_id: &Digest,
     ) -> Result<Option<CompressedBlob>, StoreError> {
         let query = "SELECT compressed, compressed_size FROM layers WHERE diff_id = ?1";
-        let row = self.database().read(|connection| {
+        let row = self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let row = statement.query_row([diff_id.as_bytes()], |row| {
                 Ok((optional_digest(row, 0)?, row.get::<_, Option<i64>>(1)?))
@@ -113,23 +101,23 @@ impl Store {
         let Some((Some(digest), size)) = row else {
             return Ok(None);
         };
-        self.pin(&[digest])?;
+        self.store.leases().pin(&[digest])?;
         let blob = CompressedBlob {
             digest,
             size: unsigned(size.unwrap_or(0)),
         };
-        Ok(self.has_blob(&digest)?.then_some(blob))
+        Ok(self.store.blobs().has(&digest)?.then_some(blob))
     }
 
     /// The layers of an image or stage, bottom first, as one chain. They are pinned; what is only described is brought.
     ///
     /// # Errors
-    /// As [`Store::layer`].
+    /// As [`Layers::get`].
     pub fn chain(&self, diff_ids: &[Digest]) -> Result<Chain, StoreError> {
-        self.bring_layers(diff_ids)?;
+        self.store.fetch().layers(diff_ids)?;
         let layers = diff_ids
             .iter()
-            .map(|diff_id| Ok(self.layer(diff_id)?.origin()));
+            .map(|diff_id| Ok(self.get(diff_id)?.origin()));
         layers.collect::<Result<_, StoreError>>().map(Chain::new)
     }
 
@@ -137,25 +125,28 @@ impl Store {
     ///
     /// # Errors
     /// The scratch file cannot be made.
-    pub fn layer_writer(&self, below: &Chain) -> Result<LayerWriter, StoreError> {
-        LayerWriter::new(self, below)
+    pub fn writer(&self, below: &Chain) -> Result<LayerWriter, StoreError> {
+        LayerWriter::new(self.store, below)
     }
 
     /// Gives a finished tar its name, with its index.
-    pub(crate) fn publish_layer(
+    pub(crate) fn publish(
         &self,
         tar: &Finished,
         index: LayerIndex,
         compressed: Option<CompressedBlob>,
     ) -> Result<Layer, StoreError> {
         // first of all, so that no prune takes the index for a leftover
-        self.pin(&[index.diff_id])?;
+        self.store.leases().pin(&[index.diff_id])?;
         self.write_index(&index)?;
-        let path = self.publish(tar)?;
-        self.remember_layer(&index, compressed)?;
-        self.drop_false_records(&index.diff_id, &index.tree.digest())?;
+        let path = self.store.blobs().publish(tar)?;
+        self.remember(&index, compressed)?;
+        self.store
+            .exchange()
+            .drop_false_records(&index.diff_id, &index.tree.digest())?;
         let index = Arc::new(index);
-        self.inner
+        self.store
+            .inner
             .indexes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -168,7 +159,7 @@ impl Store {
     }
 
     /// Writes a layer's row.
-    pub(crate) fn remember_layer(
+    pub(crate) fn remember(
         &self,
         index: &LayerIndex,
         compressed: Option<CompressedBlob>,
@@ -181,11 +172,12 @@ impl Store {
             signed(index.tar_size),
             compressed.map(|blob| *blob.digest.as_bytes()),
             compressed.map(|blob| signed(blob.size)),
-            self.now(),
+            self.store.now(),
         );
         let row = (row.0, row.1.as_bytes(), row.2, row.3, row.4, row.5);
-        self.database()
-            .read(|connection| connection.prepare_cached(upsert)?.execute(row).map(drop))?;
+        self.store
+            .db()
+            .query(|connection| connection.prepare_cached(upsert)?.execute(row).map(drop))?;
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use rusqlite::Transaction;
 
 use crate::inventory::list;
 use crate::store::lock::{LockedFile, is_locked, lock_file};
-use crate::{Store, StoreError};
+use crate::{Leases, StoreError};
 
 /// The lease of this process.
 #[derive(Debug)]
@@ -70,11 +70,12 @@ pub(crate) fn random() -> io::Result<u32> {
     Ok(u32::from_ne_bytes(bytes))
 }
 
-impl Store {
+impl Leases<'_> {
     /// This process's lease, taken on first use.
-    pub(crate) fn lease(&self) -> Result<Arc<Lease>, StoreError> {
-        self.writable()?;
+    pub(crate) fn own(&self) -> Result<Arc<Lease>, StoreError> {
+        self.store.writable()?;
         let mut slot = self
+            .store
             .inner
             .lease
             .lock()
@@ -82,28 +83,28 @@ impl Store {
         if let Some(lease) = &*slot {
             return Ok(lease.clone());
         }
-        let leases = self.leases();
+        let leases = self.folder();
         // whatever is missing of a store that somebody has tidied up
-        crate::store::open::folders(self.root())?;
-        self.collect_dead_leases()?;
+        crate::store::open::folders(self.store.root())?;
+        self.collect_dead()?;
         let lease = Lease::take(&leases)
             .map_err(|source| StoreError::io("make a lease in", &leases, source))?;
         Ok(slot.insert(Arc::new(lease)).clone())
     }
 
-    pub(crate) fn leases(&self) -> PathBuf {
-        self.root().join("leases")
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.store.root().join("leases")
     }
 
     /// Throws away what processes left behind that are gone.
-    pub(crate) fn collect_dead_leases(&self) -> Result<(), StoreError> {
-        for id in self.lease_ids()? {
-            let lock_path = self.leases().join(format!("{id}.lock"));
+    pub(crate) fn collect_dead(&self) -> Result<(), StoreError> {
+        for id in self.ids()? {
+            let lock_path = self.folder().join(format!("{id}.lock"));
             let failed = |source| StoreError::io("lock", &lock_path, source);
             let Some(_dead) = lock_file(&lock_path, false).map_err(failed)? else {
                 continue;
             };
-            self.to_trash(&self.leases().join(&id))?;
+            self.store.trash().put(&self.folder().join(&id))?;
             self.unpin(&id)?;
         }
         Ok(())
@@ -111,7 +112,7 @@ impl Store {
 
     pub(crate) fn unpin(&self, lease: &str) -> Result<(), StoreError> {
         let delete = "DELETE FROM pins WHERE lease = ?1";
-        self.database().read(|connection| {
+        self.store.db().query(|connection| {
             connection
                 .prepare_cached(delete)?
                 .execute([lease])
@@ -120,9 +121,9 @@ impl Store {
     }
 
     /// Names of all leases, living or dead, sorted.
-    pub(crate) fn lease_ids(&self) -> Result<Vec<String>, StoreError> {
+    pub(crate) fn ids(&self) -> Result<Vec<String>, StoreError> {
         let mut ids = std::collections::BTreeSet::new();
-        for entry in list(&self.leases())? {
+        for entry in list(&self.folder())? {
             let name = entry.file_name().to_string_lossy().into_owned();
             ids.insert(name.strip_suffix(".lock").unwrap_or(&name).to_owned());
         }
@@ -130,8 +131,9 @@ impl Store {
     }
 
     /// Names of the leases whose process lives.
-    pub(crate) fn living_leases(&self) -> Result<Vec<String>, StoreError> {
+    pub(crate) fn living(&self) -> Result<Vec<String>, StoreError> {
         let own = self
+            .store
             .inner
             .lease
             .lock()
@@ -139,8 +141,8 @@ impl Store {
             .as_ref()
             .map(|lease| lease.id.clone());
         let mut living = Vec::new();
-        for id in self.lease_ids()? {
-            let path = self.leases().join(format!("{id}.lock"));
+        for id in self.ids()? {
+            let path = self.folder().join(format!("{id}.lock"));
             if own.as_ref() == Some(&id)
                 || is_locked(&path).map_err(|source| StoreError::io("lock", &path, source))?
             {
@@ -156,10 +158,10 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub fn pin(&self, digests: &[Digest]) -> Result<(), StoreError> {
-        if self.inner.options.read_only {
+        if self.store.inner.options.read_only {
             return Ok(());
         }
-        let lease = self.lease()?;
+        let lease = self.own()?;
         let mut pinned = lease.pinned.lock().unwrap_or_else(PoisonError::into_inner);
         let new: Vec<Digest> = digests
             .iter()
@@ -167,7 +169,8 @@ impl Store {
             .copied()
             .collect();
         if !new.is_empty() {
-            self.database()
+            self.store
+                .db()
                 .write_lightly(|transaction| insert_pins(transaction, &lease.id, &new))?;
             pinned.extend(new);
         }
@@ -176,10 +179,10 @@ impl Store {
 
     /// Gives up this process's own pins on these.
     pub(crate) fn release(&self, digests: &[Digest]) -> Result<(), StoreError> {
-        let lease = self.lease()?;
+        let lease = self.own()?;
         let mut pinned = lease.pinned.lock().unwrap_or_else(PoisonError::into_inner);
         let delete = "DELETE FROM pins WHERE lease = ?1 AND digest = ?2";
-        self.database().write_lightly(|transaction| {
+        self.store.db().write_lightly(|transaction| {
             let mut statement = transaction.prepare_cached(delete)?;
             digests
                 .iter()
@@ -189,24 +192,6 @@ impl Store {
             pinned.remove(digest);
         });
         Ok(())
-    }
-
-    /// A new empty directory in this process's scratch, removed with it.
-    ///
-    /// # Errors
-    /// It cannot be made.
-    pub fn scratch_dir(&self, name: &str) -> Result<PathBuf, StoreError> {
-        let path = self.lease()?.scratch(name);
-        std::fs::create_dir(&path).map_err(|source| StoreError::io("make", &path, source))?;
-        Ok(path)
-    }
-
-    /// Throws a directory of this process's scratch away: a rename into the trash.
-    ///
-    /// # Errors
-    /// The rename fails.
-    pub fn discard(&self, scratch: &Path) -> Result<(), StoreError> {
-        self.to_trash(scratch)
     }
 }
 

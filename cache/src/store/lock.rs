@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use kiln_oci::Digest;
 use rustix::fs::OFlags;
 
-use crate::{Store, StoreError};
+use crate::{Leases, StoreError};
 
 /// A locked file; unlocked and removed when dropped.
 #[derive(Debug)]
@@ -89,30 +89,30 @@ pub struct KeyLock {
     _lock: Option<LockedFile>,
 }
 
-impl Store {
+impl Leases<'_> {
     /// Waits until this thread may make the result of `key`.
     ///
     /// # Errors
     /// The lock file cannot be made.
-    pub fn lock_key(&self, key: &Digest) -> Result<KeyLock, StoreError> {
+    pub fn lock(&self, key: &Digest) -> Result<KeyLock, StoreError> {
         Ok(KeyLock {
             _lock: self.locked(key, true)?,
         })
     }
 
-    /// As [`Self::lock_key`], but `None` when somebody else makes it now.
+    /// As [`Leases::lock`], but `None` when somebody else makes it now.
     ///
     /// # Errors
     /// The lock file cannot be made.
-    pub fn try_lock_key(&self, key: &Digest) -> Result<Option<KeyLock>, StoreError> {
+    pub fn try_lock(&self, key: &Digest) -> Result<Option<KeyLock>, StoreError> {
         Ok(self
             .locked(key, false)?
             .map(|lock| KeyLock { _lock: Some(lock) }))
     }
 
     fn locked(&self, key: &Digest, wait: bool) -> Result<Option<LockedFile>, StoreError> {
-        self.writable()?;
-        let path = self.root().join("locks").join(key.hex());
+        self.store.writable()?;
+        let path = self.store.root().join("locks").join(key.hex());
         lock_file(&path, wait).map_err(|source| StoreError::io("lock", &path, source))
     }
 }

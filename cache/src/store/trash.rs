@@ -16,20 +16,20 @@ use crate::beneath::open_root;
 use crate::listing::names;
 use crate::store::folders::check_parent;
 use crate::store::lease::random;
-use crate::{Store, StoreError};
+use crate::{StoreError, Trash};
 
 /// Deeper directories are moved to the top of the trash before they are emptied.
 const MAX_DEPTH: usize = 32;
 
-impl Store {
-    fn trash(&self) -> PathBuf {
-        self.root().join("trash")
+impl Trash<'_> {
+    fn folder(&self) -> PathBuf {
+        self.store.root().join("trash")
     }
 
     /// Moves `path` into the trash; nothing happens when it is not there.
-    pub(crate) fn to_trash(&self, path: &Path) -> Result<(), StoreError> {
+    pub(crate) fn put(&self, path: &Path) -> Result<(), StoreError> {
         let failed = |source| StoreError::io("move to the trash", path, source);
-        let target = self.trash().join(format!(
+        let target = self.folder().join(format!(
             "{:08x}{:08x}",
             random().map_err(failed)?,
             random().map_err(failed)?
@@ -41,35 +41,16 @@ impl Store {
         }
     }
 
-    /// Renames to a final name. A folder that is missing on the way is made; what stands there and cannot be replaced by a rename (a
-    /// folder in the place of a file, a file in the place of a folder) goes to the trash.
-    pub(crate) fn put_in_place(&self, from: &Path, to: &Path) -> Result<(), StoreError> {
-        let failed = |source| StoreError::io("store", to, source);
-        let folder = to.parent().unwrap_or(to);
-        check_parent(to).map_err(failed)?;
-        let in_the_way = match std::fs::rename(from, to).map_err(|error| (error.kind(), error)) {
-            Ok(()) => return Ok(()),
-            Err((io::ErrorKind::NotFound, _)) => None,
-            Err((io::ErrorKind::IsADirectory | io::ErrorKind::DirectoryNotEmpty, _)) => Some(to),
-            Err((io::ErrorKind::NotADirectory, _)) if folder.is_dir() => Some(to),
-            Err((io::ErrorKind::NotADirectory, _)) => Some(folder),
-            Err((_, error)) => return Err(failed(error)),
-        };
-        in_the_way.map_or(Ok(()), |path| self.to_trash(path))?;
-        std::fs::create_dir_all(folder).map_err(failed)?;
-        std::fs::rename(from, to).map_err(failed)
-    }
-
     /// The same for what may hold files of user ids that this process does not have; false: it stays, for a process that has them.
-    pub(crate) fn try_to_trash(&self, path: &Path) -> Result<bool, StoreError> {
-        match self.to_trash(path) {
+    pub(crate) fn try_put(&self, path: &Path) -> Result<bool, StoreError> {
+        match self.put(path) {
             Ok(()) => Ok(true),
             Err(StoreError::Io { source, .. })
                 if source.kind() == io::ErrorKind::PermissionDenied =>
             {
                 // a directory that its own owner may not write to cannot be moved either
                 let _ = rustix::fs::chmod(path, Mode::RWXU);
-                Ok(self.to_trash(path).is_ok())
+                Ok(self.put(path).is_ok())
             }
             Err(error) => Err(error),
         }
@@ -77,8 +58,8 @@ impl Store {
 
     /// Empties the trash. Several processes may do it at once. What belongs to user ids that this process does not have stays for one
     /// that has them.
-    pub(crate) fn empty_trash(&self) -> Result<(), StoreError> {
-        let path = self.trash();
+    pub(crate) fn empty(&self) -> Result<(), StoreError> {
+        let path = self.folder();
         let failed = |source: io::Error| StoreError::io("empty", &path, source);
         let mut foreign = HashSet::new();
         // emptying may move deep directories to the top: look again until there is nothing

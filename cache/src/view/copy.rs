@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, statat};
 use crate::beneath::{open_dir, open_root};
 use crate::path::{name, parent};
 use crate::view::unpack::{Piece, unpack_pieces};
-use crate::{Chain, Entry, EntryKind, Store, StoreError};
+use crate::{Chain, Entry, EntryKind, StoreError, Views};
 
 /// A copy of a chain, in this process's scratch.
 #[derive(Clone, Debug)]
@@ -21,16 +21,18 @@ pub struct CopiedTree {
     pub(crate) absent: HashSet<Box<[u8]>>,
 }
 
-impl Store {
+impl Views<'_> {
     /// Copies what shows of these layers, bottom first. Not to be called from a worker thread of rayon.
     ///
     /// # Errors
     /// A layer is missing, or the disk is full.
     pub fn copy_tree(&self, diff_ids: &[Digest]) -> Result<CopiedTree, StoreError> {
-        self.pin(diff_ids)?;
-        self.bring_layers(diff_ids)?;
-        let chain = self.chain(diff_ids)?;
-        let layers = diff_ids.iter().map(|diff_id| self.layer(diff_id));
+        self.store.leases().pin(diff_ids)?;
+        self.store.fetch().layers(diff_ids)?;
+        let chain = self.store.layers().chain(diff_ids)?;
+        let layers = diff_ids
+            .iter()
+            .map(|diff_id| self.store.layers().get(diff_id));
         let layers = layers.collect::<Result<Vec<_>, _>>()?;
         let found = chain.walk(b"");
         let pieces: Vec<_> = found
@@ -40,7 +42,7 @@ impl Store {
                 tar: found.layer.unwrap_or(0),
             })
             .collect();
-        let path = self.scratch_dir("tree")?;
+        let path = self.store.scratch().dir("tree")?;
         // what was opaque in a layer is merged: the marks mean nothing here
         unpack_pieces(&pieces, &layers, &path, self.target().unmarked())?;
         let absent = absent(&chain, &path)?;

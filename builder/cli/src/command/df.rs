@@ -49,7 +49,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
 
 /// A row for each class, and their sum.
 fn classes(store: &Store) -> Result<Vec<Value>, Failure> {
-    let usage = store.df()?;
+    let usage = store.garbage().usage()?;
     let classes = [
         ("layers", usage.layers),
         ("compressed layers", usage.compressed),

@@ -31,7 +31,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let store = session::reading(globals)?;
     let image = catalog::find_for(&store, &arguments.image, arguments.platform.as_ref())?;
-    let chain = store.chain(&image.diff_ids)?;
+    let chain = store.layers().chain(&image.diff_ids)?;
     let write = |out: &mut dyn Write| write_tar(&chain, out).map_err(failure);
     let path = arguments
         .output

@@ -135,7 +135,7 @@ fn shown_names<'a>(listed: &'a Listed, filters: &Filters) -> Vec<Option<&'a Refe
 fn row(store: &Store, listed: &Listed, name: Option<&Reference>, now: i64, whole: bool) -> Value {
     let image = &listed.image;
     // of several platforms, the digest that a registry knows them all by
-    let named = name.and_then(|name| store.find_named(&name.to_string()).ok());
+    let named = name.and_then(|name| store.images().find_named(&name.to_string()).ok());
     let none = || "<none>".to_owned();
     let absent = || "N/A".to_owned();
     let size = units::bytes(image.size);

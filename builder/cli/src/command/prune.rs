@@ -75,7 +75,7 @@ fn prune(scope: Scope, arguments: &Arguments, globals: &Globals) -> Result<(), F
     if scope != Scope::Cache && (takes_images || !filters.is_empty()) {
         removed = remove_images(&session.store, &filters, takes_images)?;
     }
-    let mut report = session.store.prune(PruneOptions {
+    let mut report = session.store.garbage().prune(PruneOptions {
         budget,
         images: scope != Scope::Cache && filters.is_empty(),
         cache: scope != Scope::Images && !filters.ask_for_labels(),

@@ -82,10 +82,10 @@ fn whole(
     platform: &Platform,
 ) -> Result<Pulled, RemoteError> {
     let pulled = pull(remote, store, reference, platform)?;
-    let image = store.image(&pulled.manifest)?;
-    store.bring_layers(&image.diff_ids)?;
+    let image = store.images().get(&pulled.manifest)?;
+    store.fetch().layers(&image.diff_ids)?;
     if pulled.reference.digest.is_none() {
-        store.tag(&pulled.reference, &pulled.digest)?;
+        store.images().tag(&pulled.reference, &pulled.digest)?;
     }
     Ok(pulled)
 }

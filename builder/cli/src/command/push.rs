@@ -135,7 +135,7 @@ impl Arguments {
 }
 
 fn all_tags(globals: &Globals, of: &Reference) -> Result<Vec<Reference>, Failure> {
-    let images = session::reading(globals)?.images()?;
+    let images = session::reading(globals)?.images().list()?;
     let mut tags: Vec<Reference> = images
         .into_iter()
         .flat_map(|image| image.references)

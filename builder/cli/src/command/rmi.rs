@@ -41,12 +41,15 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
 }
 
 fn is_absent(store: &Store, name: &str) -> bool {
-    matches!(store.find_named(name), Err(ImageError::NotFound { .. }))
+    matches!(
+        store.images().find_named(name),
+        Err(ImageError::NotFound { .. })
+    )
 }
 
 fn remove(store: &Store, name: &str, force: bool) -> Result<(), Failure> {
     let found = catalog::named(store, name)?;
-    let names = store.names_of(&found)?;
+    let names = store.images().names_of(&found)?;
     let named = Reference::parse(name).ok().map(Reference::with_default_tag);
     if let Some(named) = named.filter(|named| names.contains(named)) {
         untag(store, &named)?;
@@ -57,7 +60,7 @@ fn remove(store: &Store, name: &str, force: bool) -> Result<(), Failure> {
         };
     }
     // An image may have come with several manifests; its ID means all of them.
-    let images = store.images()?;
+    let images = store.images().list()?;
     let id = images.iter().find(|image| image.manifest == found);
     let same = |image: &&ImageSummary| id.is_some_and(|found| found.id == image.id);
     let same: Vec<&ImageSummary> = images.iter().filter(same).collect();
@@ -93,13 +96,13 @@ pub fn whole(store: &Store, image: &ImageSummary) -> Result<(), Failure> {
         return delete(store, &image.manifest);
     };
     for index in others {
-        store.remove_image(index)?;
+        store.images().remove(index)?;
     }
     delete(store, first)
 }
 
 fn untag(store: &Store, name: &Reference) -> Result<(), Failure> {
-    store.untag(name)?;
+    store.images().untag(name)?;
     table::line(&format!("Untagged: {}", name.familiar()));
     Ok(())
 }
@@ -108,9 +111,9 @@ fn untag(store: &Store, name: &Reference) -> Result<(), Failure> {
 fn delete(store: &Store, found: &Digest) -> Result<(), Failure> {
     let ids =
         |images: Vec<ImageSummary>| images.into_iter().map(|image| (image.manifest, image.id));
-    let before = ids(store.images()?);
-    store.remove_image(found)?;
-    let after: BTreeMap<Digest, Digest> = ids(store.images()?).collect();
+    let before = ids(store.images().list()?);
+    store.images().remove(found)?;
+    let after: BTreeMap<Digest, Digest> = ids(store.images().list()?).collect();
     for (_, id) in before.filter(|(manifest, _)| !after.contains_key(manifest)) {
         table::line(&format!("Deleted: {id}"));
     }

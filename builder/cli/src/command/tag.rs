@@ -24,5 +24,5 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let name = catalog::new_name(&arguments.name)?;
     let store = session::store(globals)?;
     let image = catalog::named(&store, &arguments.image)?;
-    Ok(store.tag(&name, &image)?)
+    Ok(store.images().tag(&name, &image)?)
 }

@@ -94,9 +94,9 @@ impl Writer<'_> {
         } else {
             self.to.mode
         };
-        let records = store.records_to_share(bundle, mode)?;
+        let records = store.exchange().records_to_share(bundle, mode)?;
         let memo = match key.filter(|_| !self.is_squashed) {
-            Some(key) => store.memo_to_share(key, bundle)?,
+            Some(key) => store.exchange().memo_to_share(key, bundle)?,
             None => None,
         };
         let count = records.len();
@@ -112,7 +112,9 @@ impl Writer<'_> {
         let (blobs, sent) = self.send_layers(&layers)?;
         let pairs: Vec<_> = layers.into_iter().zip(blobs.iter().cloned()).collect();
         let memos = memo.into_iter().collect();
-        let cache = store.shared_cache(records, &pairs, self.to.compression, memos)?;
+        let cache = store
+            .exchange()
+            .shared_cache(records, &pairs, self.to.compression, memos)?;
         let packed =
             format::pack(&cache).map_err(|error| PlaceError::Malformed(error.to_string()))?;
         self.send_small("", &packed)?;
@@ -143,7 +145,7 @@ impl Writer<'_> {
     fn is_whole(&self, cache: &SharedCache) -> Result<bool, PlaceError> {
         let (wanted, forgotten) = (
             self.to.compression.to_string(),
-            self.session.store.forgotten(),
+            self.session.store.exchange().forgotten(),
         );
         let is_sound = |layer: &SharedLayer| {
             !forgotten.contains(&layer.diff_id) && (!self.to.force || layer.compression == wanted)
@@ -204,19 +206,19 @@ impl Writer<'_> {
         self.check_cancelled()?;
         let store = &self.session.store;
         // what was lost there may look as if it were there
-        let is_doubtful = store.forgotten().contains(layer);
-        if let Some(known) = store.known_form(layer, self.to.compression)?
+        let is_doubtful = store.exchange().forgotten().contains(layer);
+        if let Some(known) = store.forms().known(layer, self.to.compression)?
             && !is_doubtful
             && self.has(&known)?
         {
             return Ok((known, 0));
         }
-        let blob = store.compressed_layer(layer, self.to.compression)?;
+        let blob = store.forms().compressed(layer, self.to.compression)?;
         let bytes = if !is_doubtful && self.has(&blob)? {
             0
         } else {
             let open = || -> io::Result<Box<dyn Read + Send>> {
-                let opened = store.open_blob(&blob.digest);
+                let opened = store.blobs().open(&blob.digest);
                 let opened =
                     opened.map_err(|error| io::Error::other(crate::chain_of_causes(&error)))?;
                 Ok(Box::new(opened))
@@ -225,13 +227,13 @@ impl Writer<'_> {
             blob.size
         };
         if self.place.lasts() {
-            store.add_origin(&self.place.origin(), &[blob.digest])?;
+            store.origins().add(&self.place.origin(), &[blob.digest])?;
         }
         Ok((blob, bytes))
     }
 
     fn has(&self, blob: &Descriptor) -> Result<bool, PlaceError> {
-        let origins = self.session.store.origins(&blob.digest)?;
+        let origins = self.session.store.origins().of(&blob.digest)?;
         let same = origins
             .into_iter()
             .filter(|(_, there)| *there == blob.digest);

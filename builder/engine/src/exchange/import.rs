@@ -68,7 +68,7 @@ pub(crate) fn import(
                 tell(session, place, found.as_ref(), took_us);
                 if let Some(cache) = found {
                     let (name, origin) = (place.identity(), place.origin());
-                    session.store.offer(&name, &origin, &cache)?;
+                    session.store.exchange().offer(&name, &origin, &cache)?;
                     let known = cache.memos.into_iter();
                     let known = known.filter(|known| Some(&known.key) == memo);
                     outcomes.extend(known.map(|known| Outcome {
@@ -119,15 +119,15 @@ pub(super) fn read(place: &dyn Place, ways: &Remote) -> Result<Option<SharedCach
 pub(crate) fn secure(session: &Session, outcome: &Digest) -> Result<(), BuildError> {
     let store = &session.store;
     let mut layers = Vec::new();
-    for (_, image) in store.images_of(outcome)? {
-        layers.extend(store.image(&image)?.diff_ids);
+    for (_, image) in store.indexes().images_of(outcome)? {
+        layers.extend(store.images().get(&image)?.diff_ids);
     }
     let is_passing = |offers: &[Offer]| offers.iter().any(|offer| offer.place.contains("://"));
-    let offered = store.only_offered(&layers)?.into_iter();
+    let offered = store.exchange().only_offered(&layers)?.into_iter();
     let (passing, lasting): (Vec<_>, Vec<_>) = offered.partition(|(_, offers)| is_passing(offers));
     let passing: Vec<Digest> = passing.into_iter().map(|(layer, _)| layer).collect();
-    store.bring_layers(&passing)?;
-    store.check_claims(&layers)?;
+    store.fetch().layers(&passing)?;
+    store.exchange().check_claims(&layers)?;
     let (next, lost, bound) = (
         AtomicUsize::new(0),
         Mutex::new(None),
@@ -141,7 +141,7 @@ pub(crate) fn secure(session: &Session, outcome: &Digest) -> Result<(), BuildErr
                     .unwrap_or_else(PoisonError::into_inner)
                     .push(offer.clone()),
                 None => {
-                    store.lose(layer);
+                    store.exchange().lose(layer);
                     *lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(*layer);
                 }
             }
@@ -150,7 +150,7 @@ pub(crate) fn secure(session: &Session, outcome: &Digest) -> Result<(), BuildErr
     on_threads(lasting.len().min(AT_ONCE), look);
     let bound = bound.into_inner().unwrap_or_else(PoisonError::into_inner);
     if !bound.is_empty() {
-        store.bind(&bound)?;
+        store.exchange().bind(&bound)?;
     }
     let lost = lost.into_inner().unwrap_or_else(PoisonError::into_inner);
     lost.map_or(Ok(()), |digest| Err(StoreError::Missing { digest }.into()))
@@ -169,7 +169,7 @@ fn is_there(session: &Session, offer: &Offer) -> bool {
 /// Whether caches have promised layers that they do not have, or that are not what they said. They are not offered again: what failed
 /// for want of them goes another way.
 pub(crate) fn forget_lost(session: &Session) -> bool {
-    let lost = session.store.forget_lost().unwrap_or_default();
+    let lost = session.store.exchange().forget_lost().unwrap_or_default();
     if session.cancel.is_interrupted() {
         return false;
     }

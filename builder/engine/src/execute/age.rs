@@ -16,7 +16,7 @@ impl Execution<'_> {
 
     /// Why the result of a key that is known is not used.
     pub(super) fn age(&self, key: &Key) -> Option<String> {
-        let record = self.session.store.lookup(&key.digest).ok()??;
+        let record = self.session.store.records().lookup(&key.digest).ok()??;
         self.is_too_old(&record)
             .then(|| "its result is older than --cache-ttl".to_owned())
     }

@@ -45,7 +45,12 @@ pub fn readers(execution: &Execution<'_>) -> Result<Readers, StoreError> {
 
 fn is_executed(execution: &Execution<'_>, node: &Node) -> Result<bool, StoreError> {
     let definition = &execution.plan.definitions[node.id.0];
-    Ok(execution.ignores_cache(node) || !execution.session.store.has_definition(definition)?)
+    Ok(execution.ignores_cache(node)
+        || !execution
+            .session
+            .store
+            .records()
+            .has_definition(definition)?)
 }
 
 /// What has to be read to know the key.

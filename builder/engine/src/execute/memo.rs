@@ -41,13 +41,13 @@ pub(crate) fn recall(
     // a memo says nothing of stages
     let key = key(options, plan).filter(|_| is_wanted && !options.save_stages);
     if let Some(key) = &key
-        && let Some(bundle) = session.store.memo_get(key)?
+        && let Some(bundle) = session.store.records().memo(key)?
     {
         cached_steps(session, plan);
         return Ok(Recalled::Image(bundle));
     }
     // an attempt before has read them
-    let is_first = session.store.forgotten().is_empty();
+    let is_first = session.store.exchange().forgotten().is_empty();
     if !is_first || options.no_cache || options.cache_from.is_empty() {
         return Ok(Recalled::Claims(Vec::new()));
     }
@@ -105,7 +105,7 @@ fn claimed(
     key: &Digest,
     caches: &Caches,
 ) -> Result<Option<Arc<Done>>, StoreError> {
-    let record = session.store.lookup(key)?;
+    let record = session.store.records().lookup(key)?;
     let record = record.filter(|record| record.definition == plan.definitions[node]);
     Ok(record.map(|record| {
         let caches = record.caches.with(caches);

@@ -28,7 +28,7 @@ impl Execution<'_> {
         if self.ignores_cache(node) {
             return Ok(None);
         }
-        let record = self.session.store.lookup(&key.digest)?;
+        let record = self.session.store.records().lookup(&key.digest)?;
         let Some(record) = record.filter(|record| !self.is_too_old(record)) else {
             return Ok(None);
         };
@@ -60,7 +60,10 @@ impl Execution<'_> {
             return Ok(None);
         }
         Ok(Some(
-            self.session.store.lock_key(&self.plan.derived[node.id.0])?,
+            self.session
+                .store
+                .leases()
+                .lock(&self.plan.derived[node.id.0])?,
         ))
     }
 
@@ -116,7 +119,8 @@ impl Execution<'_> {
         let records = self
             .session
             .store
-            .records_of_definition(&self.plan.definitions[node.id.0])
+            .records()
+            .of_definition(&self.plan.definitions[node.id.0])
             .ok()?;
         let before = records.first()?;
         let (name, _) = key
@@ -158,7 +162,7 @@ impl Execution<'_> {
                 && times(&record.inputs) == times(&key.inputs)
                 && record.caches.is_subset(&caches)
         };
-        let earlier = store.records_of_definition(&definition)?;
+        let earlier = store.records().of_definition(&definition)?;
         let earlier = earlier.into_iter().filter(is_equal);
         let earlier = earlier.min_by_key(|record| (record.created, record.key));
         let (outcome, diff_id, created) = match earlier {
@@ -168,7 +172,7 @@ impl Execution<'_> {
             _ => (Outcome::Ran, layer.map(Layer::diff_id), begun.1),
         };
         let cost_ms = u64::try_from(begun.0.elapsed().as_millis()).unwrap_or(u64::MAX);
-        store.record(&Record {
+        store.records().put(&Record {
             key: key.digest,
             definition,
             inputs: key.inputs.clone(),
@@ -212,13 +216,13 @@ impl Execution<'_> {
     /// Whether the layer of an earlier result can be had, and is what the record says.
     fn still_there(&self, record: &Record) -> bool {
         record.diff_id.is_none_or(|diff_id| {
-            let layer = self.session.store.layer(&diff_id);
+            let layer = self.session.store.layers().get(&diff_id);
             layer.is_ok_and(|layer| layer.tree() == record.tree)
         })
     }
 
     fn layer_bytes(&self, diff_id: Option<&Digest>) -> u64 {
-        let size = diff_id.map(|id| self.session.store.layer_size(id));
+        let size = diff_id.map(|id| self.session.store.exchange().layer_size(id));
         size.and_then(Result::ok).flatten().unwrap_or(0)
     }
 }

@@ -49,7 +49,7 @@ impl Space {
             ChangesIn::Store => Space::Store,
             ChangesIn::Copy => Space::Copy,
             ChangesIn::Memory => {
-                let path = session.store.scratch_dir("memory")?;
+                let path = session.store.scratch().dir("memory")?;
                 let size = memory_for_changes();
                 let folder = MemoryFolder::mount(&path, size, session.rootless);
                 Space::Memory(folder.map_err(|source| StepError::Io {
@@ -71,7 +71,7 @@ impl Space {
 
     fn upper(&self, session: &Session, below: &Chain) -> Result<Upper, StepError> {
         let Space::Memory(folder) = self else {
-            return Ok(session.store.new_upper(below)?);
+            return Ok(session.store.views().new_upper(below)?);
         };
         let taken = std::fs::read_dir(folder.path()).map_or(0, Iterator::count);
         let place = folder.path().join(taken.to_string());
@@ -80,7 +80,7 @@ impl Space {
             path: place.clone(),
             source,
         })?;
-        Ok(session.store.upper_in(&place, below)?)
+        Ok(session.store.views().upper_in(&place, below)?)
     }
 }
 
@@ -92,9 +92,9 @@ pub fn writable(session: &Session, base: &Live, space: &Space) -> Result<Rootfs,
     if let Space::Copy = space {
         return copied(session, &base.base);
     }
-    let below = session.store.chain(&base.base.layers)?;
+    let below = session.store.layers().chain(&base.base.layers)?;
     let upper = space.upper(session, &below)?;
-    let view = session.store.view(&base.base.layers)?;
+    let view = session.store.views().get(&base.base.layers)?;
     // The guards keep the uppers where they are until the kernel holds them.
     let places: Vec<_> = base
         .uppers
@@ -116,7 +116,7 @@ pub fn writable(session: &Session, base: &Live, space: &Space) -> Result<Rootfs,
 }
 
 fn copied(session: &Session, stack: &Stack) -> Result<Rootfs, StepError> {
-    let copy = session.store.copy_tree(&stack.layers)?;
+    let copy = session.store.views().copy_tree(&stack.layers)?;
     Ok(Rootfs {
         mount: mount_folder(&copy.path)?,
         changes: Changes::Copy(copy),
@@ -140,7 +140,7 @@ pub fn borrowed(
         };
         return Ok(self::writable(session, &live, space)?.mount);
     }
-    let view = session.store.view(&stack.layers)?;
+    let view = session.store.views().get(&stack.layers)?;
     let spec = OverlaySpec {
         lowers: &view.lowers,
         upper: None,

@@ -16,7 +16,7 @@ pub(crate) fn turn(
     name: Option<&Reference>,
 ) -> Result<Option<KeyLock>, BuildError> {
     let key = name.map(|name| Digest::of(format!("index {name}").as_bytes()));
-    let turn = key.map(|key| session.store.lock_key(&key)).transpose();
+    let turn = key.map(|key| session.store.leases().lock(&key)).transpose();
     Ok(turn?)
 }
 
@@ -40,12 +40,12 @@ pub(crate) fn with(
 
 /// The index of this name, if there is one.
 fn held(session: &Session, name: &Reference) -> Result<Option<Index>, BuildError> {
-    let digest = match session.store.find_named(&name.to_string()) {
+    let digest = match session.store.images().find_named(&name.to_string()) {
         Ok(digest) => digest,
         Err(ImageError::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let bytes = session.store.index(&digest)?;
+    let bytes = session.store.indexes().get(&digest)?;
     // one that cannot be read was refused before it came into the store
     Ok(bytes.and_then(|bytes| Index::parse(&bytes).ok()))
 }

@@ -81,8 +81,11 @@ fn layer(
     layers: &[Digest],
     base: usize,
 ) -> Result<Option<(Digest, u64)>, BuildError> {
-    let (below, all) = (store.chain(&layers[..base])?, store.chain(layers)?);
-    let mut writer = store.layer_writer(&below)?;
+    let (below, all) = (
+        store.layers().chain(&layers[..base])?,
+        store.layers().chain(layers)?,
+    );
+    let mut writer = store.layers().writer(&below)?;
     let mut first_names: HashMap<(usize, u32), Vec<u8>> = HashMap::new();
     let written = |error: LayerError| BuildError::Store(error.into());
     for (path, change) in changes(&below, &all, base) {

@@ -51,7 +51,7 @@ pub(crate) fn keep(
         if options.omit_history {
             image = without_history(image)?;
         }
-        let (manifest, id) = session.store.put_image(&image.manifest, &image.config)?;
+        let (manifest, id) = session.store.images().put(&image.manifest, &image.config)?;
         exchange::secure(session, &manifest)?;
         session.events.send(EventKind::StageKept {
             stage: plan.stage_name(Some(position)),

@@ -83,7 +83,7 @@ pub(crate) fn ignore(options: &BuildOptions) -> Result<Matcher, BuildError> {
 
 /// An image's configuration, of whatever platform: one of another platform is a finding.
 fn find(store: &Store, request: &ImageRequest) -> Option<ImageConfig> {
-    let image = store.find_base(&request.reference, None).ok()?;
+    let image = store.images().find_base(&request.reference, None).ok()?;
     ImageConfig::parse(&image.config).ok()
 }
 

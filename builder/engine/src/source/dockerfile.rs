@@ -29,7 +29,7 @@ pub(super) fn dockerfile(
     name: Option<&str>,
     context: &str,
 ) -> Result<DockerfileText, BuildError> {
-    let chain = store.chain(layer.as_slice())?;
+    let chain = store.layers().chain(layer.as_slice())?;
     let names: Vec<String> = match name {
         None => USUAL_NAMES.map(str::to_owned).into(),
         Some(name) => {

@@ -108,7 +108,7 @@ fn of_file(
 
 /// The time of the newest file of an archive that became a layer.
 pub(super) fn newest(store: &Store, layer: Option<Digest>) -> Result<Option<i64>, BuildError> {
-    let chain = store.chain(layer.as_slice())?;
+    let chain = store.layers().chain(layer.as_slice())?;
     let entries = chain.layers().iter().flat_map(|(tree, _)| tree.entries());
     let files = entries.filter(|entry| entry.is_file());
     Ok(files.map(|file| file.mtime).max())

@@ -177,7 +177,11 @@ pub fn known(
     if !commit.is_whole() {
         return Ok(None);
     }
-    Ok(access.session.store.fetched(&key(source, commit))?)
+    Ok(access
+        .session
+        .store
+        .records()
+        .fetched(&key(source, commit))?)
 }
 
 /// Fetches a commit and makes a layer of its files.
@@ -216,6 +220,7 @@ pub fn fetch(
     access
         .session
         .store
+        .records()
         .remember_fetched(&key(source, &commit), &fetched)?;
     access.session.events.send(EventKind::Source {
         title: format!("{} at {}", redacted(&source.remote), short(&commit.id)),

@@ -72,7 +72,7 @@ pub fn find(
 
 /// Whether the image of the store has this ID, rather than this name.
 fn is_named_by_id(session: &Session, reference: &str) -> bool {
-    let meant = session.store.meant_by_id(reference);
+    let meant = session.store.images().meant_by_id(reference);
     meant.is_ok_and(|meant| meant.is_some())
 }
 
@@ -181,6 +181,7 @@ fn in_store(session: &Session, request: &ImageRequest) -> Result<Base, MissingIm
     let missing = |problem| missing(request, problem);
     let image = session
         .store
+        .images()
         .find_base(&request.reference, Some(&request.platform))
         .map_err(|error| match error {
             ImageError::NotFound { .. } => missing(None),

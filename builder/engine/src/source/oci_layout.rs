@@ -52,7 +52,7 @@ pub fn take(
             let path = layout.blob(&Digest::of(&index));
             layout.wrong(path, crate::chain_of_causes(&error))
         };
-        store.put_index(&index).map_err(wrong)?;
+        store.indexes().put(&index).map_err(wrong)?;
     }
     Ok(top.digest)
 }
@@ -150,7 +150,7 @@ impl Layout<'_> {
 
     /// Puts an image into the store.
     fn put(&self, store: &Store, descriptor: &Descriptor) -> Result<(), FetchError> {
-        if store.image(&descriptor.digest).is_ok() {
+        if store.images().get(&descriptor.digest).is_ok() {
             return Ok(());
         }
         let bytes = self.document(descriptor)?;
@@ -163,9 +163,11 @@ impl Layout<'_> {
         }
         for (layer, diff_id) in manifest.layers.iter().zip(&parsed.rootfs.diff_ids) {
             let mut blob = self.open(&self.blob(&layer.digest))?;
-            store.ingest_layer(&mut blob, &layer.digest, layer.size, diff_id)?;
+            store
+                .layers()
+                .ingest(&mut blob, &layer.digest, layer.size, diff_id)?;
         }
-        let put = store.put_image(&bytes, &config);
+        let put = store.images().put(&bytes, &config);
         put.map_err(|error| wrong(crate::chain_of_causes(&error)))?;
         Ok(())
     }

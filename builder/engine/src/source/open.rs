@@ -159,7 +159,7 @@ fn open_stream(
     mut stream: impl Read + Send + 'static,
 ) -> Result<Opened, BuildError> {
     let (store, name) = (&session.store, "stdin");
-    let scratch = store.scratch_dir("stdin")?;
+    let scratch = store.scratch().dir("stdin")?;
     let path = scratch.join("content");
     let io = |action, source| {
         let path = PathBuf::from(name);
@@ -187,7 +187,7 @@ fn open_stream(
             ..Opened::default()
         },
     };
-    store.discard(&scratch)?;
+    store.scratch().discard(&scratch)?;
     Ok(Opened {
         name: name.to_owned(),
         ..opened
@@ -228,10 +228,10 @@ pub(super) fn unpacked(
         return Ok(None);
     };
     let key = KeyBuilder::new("unpacked").input("layer", layer).finish().0;
-    if let Some(held) = store.fetched(&key)? {
+    if let Some(held) = store.records().fetched(&key)? {
         return Ok(Some(held.layer));
     }
-    let chain = store.chain(&[layer])?;
+    let chain = store.layers().chain(&[layer])?;
     let Some(found) = chain.lookup(FILE_NAME.as_bytes()) else {
         return Ok(None);
     };
@@ -242,7 +242,7 @@ pub(super) fn unpacked(
             layer,
             ..file.clone()
         };
-        store.remember_fetched(&key, &held)?;
+        store.records().remember_fetched(&key, &held)?;
     }
     Ok(unpacked)
 }

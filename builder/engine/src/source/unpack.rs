@@ -18,7 +18,7 @@ pub fn unpack(
     reader: impl Read,
     name: &str,
 ) -> Result<Option<Option<Digest>>, FetchError> {
-    let scratch = store.scratch_dir("archive")?;
+    let scratch = store.scratch().dir("archive")?;
     let archive = unpack_stream(reader, name.to_owned(), &scratch);
     let made = archive.map_err(FetchError::from).and_then(|archive| {
         let of = |archive: Archive| {
@@ -31,6 +31,6 @@ pub fn unpack(
         };
         archive.map(of).transpose()
     });
-    store.discard(&scratch)?;
+    store.scratch().discard(&scratch)?;
     made
 }

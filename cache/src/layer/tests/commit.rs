@@ -20,8 +20,8 @@ struct Case {
 fn case(base: Described) -> Case {
     let (dir, store) = store();
     let layer = write_layer(&store, &Chain::new(Vec::new()), &base).unwrap();
-    let below = store.chain(&[layer.diff_id()]).unwrap();
-    let upper = store.new_upper(&below).unwrap().upper;
+    let below = store.layers().chain(&[layer.diff_id()]).unwrap();
+    let upper = store.views().new_upper(&below).unwrap().upper;
     Case {
         _dir: dir,
         store,
@@ -43,6 +43,7 @@ fn base() -> Described {
 impl Case {
     fn commit(&self, options: CommitOptions) -> CommittedUpper {
         self.store
+            .layers()
             .commit_upper(&self.upper, &self.below, &options)
             .unwrap()
     }
@@ -186,7 +187,8 @@ fn hard_links_are_one_inode() {
 
 fn store_view(case: &Case, layer: &crate::Layer) -> PathBuf {
     case.store
-        .view(&[layer.diff_id()])
+        .views()
+        .get(&[layer.diff_id()])
         .unwrap()
         .lowers
         .remove(0)
@@ -208,6 +210,7 @@ fn real_whiteout_names_are_explained() {
     case.write("d/.wh.x", "", 0o644);
     let error = case
         .store
+        .layers()
         .commit_upper(&case.upper, &case.below, &CommitOptions::default())
         .unwrap_err();
     assert!(
@@ -247,7 +250,7 @@ fn a_deep_tree_needs_no_stack() {
     let path: PathBuf = std::iter::repeat_n("a", 1500).collect();
     std::fs::create_dir_all(case.upper.join(&path)).unwrap();
     assert_eq!(case.paths().len(), 1500);
-    case.store.discard(&case.upper).unwrap();
+    case.store.scratch().discard(&case.upper).unwrap();
     case.store.settle().unwrap();
     assert_eq!(
         std::fs::read_dir(case.store.root().join("trash"))
@@ -266,7 +269,7 @@ fn an_adopted_upper_is_the_view() {
         upper: case.upper.clone(),
         work: case.upper.with_file_name("work"),
     };
-    let path = case.store.adopt_upper(&upper, &layer.diff_id()).unwrap();
+    let path = case.store.views().adopt(&upper, &layer.diff_id()).unwrap();
     assert_eq!(store_view(&case, &layer), path);
     assert_eq!(
         std::fs::read_to_string(path.join("new")).unwrap(),
@@ -289,9 +292,12 @@ fn equal_layers_are_one_lower() {
     let first = write_layer(&case.store, &Chain::new(Vec::new()), &base())
         .unwrap()
         .diff_id();
-    let view = case.store.view(&[first, above, first]).unwrap();
+    let view = case.store.views().get(&[first, above, first]).unwrap();
     assert_eq!(
         view.lowers,
-        [case.store.view_path(&first), case.store.view_path(&above)]
+        [
+            case.store.views().path(&first),
+            case.store.views().path(&above)
+        ]
     );
 }

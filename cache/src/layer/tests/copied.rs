@@ -28,8 +28,8 @@ fn base() -> Described {
 fn case() -> Case {
     let (dir, store) = store();
     let lower = write_layer(&store, &Chain::new(Vec::new()), &base()).unwrap();
-    let below = store.chain(&[lower.diff_id()]).unwrap();
-    let mut writer = store.layer_writer(&below).unwrap();
+    let below = store.layers().chain(&[lower.diff_id()]).unwrap();
+    let mut writer = store.layers().writer(&below).unwrap();
     let meta = Meta::root(0o644, 100);
     writer.file(b"a", &meta, 4, &mut &b"same"[..]).unwrap();
     writer.hardlink(b"b", b"a").unwrap();
@@ -39,8 +39,8 @@ fn case() -> Case {
     let upper = writer.finish().unwrap().unwrap();
     let layers = [lower.diff_id(), upper.diff_id()];
     Case {
-        below: store.chain(&layers).unwrap(),
-        copy: store.copy_tree(&layers).unwrap(),
+        below: store.layers().chain(&layers).unwrap(),
+        copy: store.views().copy_tree(&layers).unwrap(),
         store,
         _dir: dir,
     }
@@ -56,7 +56,10 @@ impl Case {
             single_id: true,
             ..CommitOptions::default()
         };
-        let committed = self.store.commit_copy(&self.copy, &self.below, &options);
+        let committed = self
+            .store
+            .layers()
+            .commit_copy(&self.copy, &self.below, &options);
         let layer = committed.unwrap().layer;
         layer.map(|layer| paths(&layer)).unwrap_or_default()
     }

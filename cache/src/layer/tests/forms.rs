@@ -13,7 +13,7 @@ fn layer(store: &Store) -> Layer {
 
 fn unpacked(store: &Store, digest: &Digest) -> Digest {
     let mut tar = Vec::new();
-    let blob = store.open_blob(digest).unwrap();
+    let blob = store.blobs().open(digest).unwrap();
     std::io::Read::read_to_end(&mut kiln_oci::compression::auto(blob).unwrap().1, &mut tar)
         .unwrap();
     Digest::of(&tar)
@@ -25,7 +25,8 @@ fn each_form_is_made_once_and_remembered() {
     let layer = layer(&store);
     let diff_id = layer.diff_id();
     let plain = store
-        .compressed_layer(&diff_id, LayerCompression::None)
+        .forms()
+        .compressed(&diff_id, LayerCompression::None)
         .unwrap();
     assert_eq!((plain.digest, plain.size), (diff_id, layer.index.tar_size));
     let mut forms = Vec::new();
@@ -34,27 +35,35 @@ fn each_form_is_made_once_and_remembered() {
         LayerCompression::Gzip(1),
         LayerCompression::zstd(),
     ] {
-        assert_eq!(store.remembered_form(&diff_id, compression).unwrap(), None);
-        let form = store.compressed_layer(&diff_id, compression).unwrap();
+        assert_eq!(
+            store.forms().remembered(&diff_id, compression).unwrap(),
+            None
+        );
+        let form = store.forms().compressed(&diff_id, compression).unwrap();
         assert_eq!(
             Compression::of_layer(&form.media_type),
             Some(compression.algorithm())
         );
         assert_eq!(unpacked(&store, &form.digest), diff_id);
         assert_eq!(
-            store.blob_path(&form.digest).metadata().unwrap().len(),
+            store.blobs().path(&form.digest).metadata().unwrap().len(),
             form.size
         );
         let made = store
-            .blob_path(&form.digest)
+            .blobs()
+            .path(&form.digest)
             .metadata()
             .unwrap()
             .modified()
             .unwrap();
-        assert_eq!(store.compressed_layer(&diff_id, compression).unwrap(), form);
+        assert_eq!(
+            store.forms().compressed(&diff_id, compression).unwrap(),
+            form
+        );
         assert_eq!(
             store
-                .blob_path(&form.digest)
+                .blobs()
+                .path(&form.digest)
                 .metadata()
                 .unwrap()
                 .modified()
@@ -63,13 +72,14 @@ fn each_form_is_made_once_and_remembered() {
         );
         forms.push(form);
     }
-    assert_eq!(store.df().unwrap().compressed.count, 3);
+    assert_eq!(store.garbage().usage().unwrap().compressed.count, 3);
     assert_eq!(store.fsck(false).unwrap(), []);
     drop(store);
     let store = Store::open(crate::tests::options(&dir.path().join("store"))).unwrap();
     assert_eq!(
         store
-            .compressed_layer(&diff_id, LayerCompression::zstd())
+            .forms()
+            .compressed(&diff_id, LayerCompression::zstd())
             .unwrap(),
         forms[2]
     );
@@ -82,33 +92,40 @@ fn a_prune_takes_forms_of_layers_that_stay_and_they_come_again_with_the_same_byt
     let diff_id = layer.diff_id();
     let image = crate::image::tests::put(&store, &[&layer]);
     store
+        .images()
         .tag(&kiln_oci::Reference::parse("app").unwrap(), &image)
         .unwrap();
     let form = store
-        .compressed_layer(&diff_id, LayerCompression::gzip())
+        .forms()
+        .compressed(&diff_id, LayerCompression::gzip())
         .unwrap();
     drop(store);
     let store = Store::open(crate::tests::options(&dir.path().join("store"))).unwrap();
-    assert_eq!(store.df().unwrap().compressed.reclaimable, form.size);
-    store.prune(None).unwrap();
-    assert!(store.has_blob(&diff_id).unwrap() && !store.has_blob(&form.digest).unwrap());
+    assert_eq!(
+        store.garbage().usage().unwrap().compressed.reclaimable,
+        form.size
+    );
+    store.garbage().prune(None).unwrap();
+    assert!(store.blobs().has(&diff_id).unwrap() && !store.blobs().has(&form.digest).unwrap());
     assert_eq!(store.fsck(false).unwrap(), []);
     assert_eq!(
         store
-            .remembered_form(&diff_id, LayerCompression::gzip())
+            .forms()
+            .remembered(&diff_id, LayerCompression::gzip())
             .unwrap()
             .as_ref(),
         Some(&form)
     );
     assert_eq!(
         store
-            .compressed_layer(&diff_id, LayerCompression::gzip())
+            .forms()
+            .compressed(&diff_id, LayerCompression::gzip())
             .unwrap(),
         form
     );
     // what this process pinned stays
-    store.prune(None).unwrap();
-    assert!(store.has_blob(&form.digest).unwrap());
+    store.garbage().prune(None).unwrap();
+    assert!(store.blobs().has(&form.digest).unwrap());
 }
 
 #[test]
@@ -124,14 +141,17 @@ fn a_layer_that_came_compressed_keeps_its_bytes() {
     let blob = encoder.finish().unwrap();
     let (digest, diff_id) = (Digest::of(&blob), Digest::of(&tar));
     store
-        .ingest_layer(&mut &blob[..], &digest, blob.len() as u64, &diff_id)
+        .layers()
+        .ingest(&mut &blob[..], &digest, blob.len() as u64, &diff_id)
         .unwrap();
     let gzip = store
-        .compressed_layer(&diff_id, LayerCompression::Gzip(9))
+        .forms()
+        .compressed(&diff_id, LayerCompression::Gzip(9))
         .unwrap();
     assert_eq!((gzip.digest, gzip.size), (digest, blob.len() as u64));
     let zstd = store
-        .compressed_layer(&diff_id, LayerCompression::zstd())
+        .forms()
+        .compressed(&diff_id, LayerCompression::zstd())
         .unwrap();
     assert_ne!(zstd.digest, digest);
     assert_eq!(unpacked(&store, &zstd.digest), diff_id);

@@ -197,13 +197,13 @@ proptest! {
         prop_assert_eq!(&index_tar(bytes.as_slice()).unwrap(), &*layer.index);
         prop_assert_eq!(&codec::decode(&codec::encode(&layer.index)).unwrap(), &*layer.index);
         // as a directory it is the same tree, and packs to the same bytes
-        let view = store.view(&[layer.diff_id()]).unwrap();
-        let again = store.commit_upper(&view.lowers[0], &empty, &CommitOptions::default()).unwrap();
+        let view = store.views().get(&[layer.diff_id()]).unwrap();
+        let again = store.layers().commit_upper(&view.lowers[0], &empty, &CommitOptions::default()).unwrap();
         prop_assert_eq!(again.layer.unwrap().diff_id(), layer.diff_id());
         // and nothing of it differs from itself
-        let chain = store.chain(&[layer.diff_id()]).unwrap();
+        let chain = store.layers().chain(&[layer.diff_id()]).unwrap();
         let unchanged: Vec<_> = written.iter().filter(|entry| entry.links == 0).collect();
-        let same = store.commit_upper(&view.lowers[0], &chain, &CommitOptions::default()).unwrap();
+        let same = store.layers().commit_upper(&view.lowers[0], &chain, &CommitOptions::default()).unwrap();
         prop_assert!(same.layer.is_none() || unchanged.len() < written.len());
         for found in chain.walk(b"").iter().filter(|found| found.entry.is_file()) {
             let mut content = Vec::new();
@@ -235,7 +235,7 @@ fn parents_come_from_below() {
         &vec![directory("etc", 0o700), file("etc/old", "", 0o600)],
     )
     .unwrap();
-    let chain = store.chain(&[below.diff_id()]).unwrap();
+    let chain = store.layers().chain(&[below.diff_id()]).unwrap();
     let above = write_layer(
         &store,
         &chain,
@@ -255,7 +255,7 @@ fn parents_come_from_below() {
 #[test]
 fn order_and_sizes_are_enforced() {
     let (_dir, store) = store();
-    let mut writer = store.layer_writer(&Chain::new(Vec::new())).unwrap();
+    let mut writer = store.layers().writer(&Chain::new(Vec::new())).unwrap();
     let meta = Meta::root(0o644, 0);
     writer.file(b"b", &meta, 1, &mut &b"1"[..]).unwrap();
     for path in ["a", "b", "../x", "x//y", "x/"] {
@@ -284,7 +284,8 @@ fn a_layer_without_entries_is_none() {
     let (_dir, store) = store();
     assert!(
         store
-            .layer_writer(&Chain::new(Vec::new()))
+            .layers()
+            .writer(&Chain::new(Vec::new()))
             .unwrap()
             .finish()
             .unwrap()

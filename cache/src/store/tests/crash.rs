@@ -60,9 +60,9 @@ fn a_full_disk_is_said_and_leaves_nothing_half_written() {
     )
     .unwrap();
     let big = vec![7u8; 8 << 20];
-    let error = store.put_blob(&mut big.as_slice(), None).unwrap_err();
+    let error = store.blobs().put(&mut big.as_slice(), None).unwrap_err();
     assert!(is_full(&error), "{error:?}");
-    let mut writer = store.layer_writer(&Chain::new(Vec::new())).unwrap();
+    let mut writer = store.layers().writer(&Chain::new(Vec::new())).unwrap();
     let written = writer.file(
         b"big",
         &crate::Meta::root(0o644, 0),
@@ -74,12 +74,17 @@ fn a_full_disk_is_said_and_leaves_nothing_half_written() {
     let mut tar = Vec::new();
     tar.extend_from_slice(&std::fs::read(&kept.tar).unwrap()[..512]);
     tar.resize(6 << 20, 0);
-    let error = store.import_tar(&mut tar.as_slice()).unwrap_err();
+    let error = store.layers().import_tar(&mut tar.as_slice()).unwrap_err();
     assert!(is_full(&error), "{error:?}");
-    let upper = store.new_upper(&Chain::new(Vec::new())).unwrap().upper;
+    let upper = store
+        .views()
+        .new_upper(&Chain::new(Vec::new()))
+        .unwrap()
+        .upper;
     std::fs::write(upper.join("x"), vec![1; 1 << 20]).unwrap();
     std::fs::write(upper.join("y"), vec![2; 700 << 10]).unwrap();
     let error = store
+        .layers()
         .commit_upper(&upper, &Chain::new(Vec::new()), &CommitOptions::default())
         .unwrap_err();
     assert!(
@@ -87,10 +92,13 @@ fn a_full_disk_is_said_and_leaves_nothing_half_written() {
             || matches!(&error, CommitError::Store(error) if is_full(error)),
         "{error:?}"
     );
-    store.discard(&upper).unwrap();
+    store.scratch().discard(&upper).unwrap();
     store.settle().unwrap();
     assert_eq!(store.fsck(false).unwrap(), []);
-    assert_eq!(store.layer(&kept.diff_id()).unwrap().index, kept.index);
+    assert_eq!(
+        store.layers().get(&kept.diff_id()).unwrap().index,
+        kept.index
+    );
 }
 
 /// Runs only in the process that gets killed: layers, records, views and prunes without end.
@@ -128,12 +136,13 @@ fn victim() {
             title: String::new(),
             caches: Caches::default(),
         };
-        store.record(&record).unwrap();
-        store.view(&[layer.diff_id()]).unwrap();
+        store.records().put(&record).unwrap();
+        store.views().get(&[layer.diff_id()]).unwrap();
         crate::image::tests::put(&store, &[&layer]);
         if round % 5 == 4 {
             let _ = Store::open(options(Path::new(&root)))
                 .unwrap()
+                .garbage()
                 .prune(Some(3_000_000))
                 .unwrap();
         }
@@ -174,14 +183,14 @@ fn a_killed_process_leaves_a_clean_store() {
             victim.wait().unwrap();
         }
         let store = Store::open(options(&root)).unwrap();
-        store.collect_dead_leases().unwrap();
+        store.leases().collect_dead().unwrap();
         assert_eq!(store.fsck(false).unwrap(), [], "round {round}");
-        worked += store.files().unwrap().blobs.len();
+        worked += store.garbage().files().unwrap().blobs.len();
     }
     assert!(worked > 0, "the victims never got to write anything");
     let store = Store::open(options(&root)).unwrap();
-    let report = store.prune(None).unwrap();
+    let report = store.garbage().prune(None).unwrap();
     assert_eq!(report.kept, 0, "{report:?}");
     store.settle().unwrap();
-    assert_eq!(store.df().unwrap().total(), 0);
+    assert_eq!(store.garbage().usage().unwrap().total(), 0);
 }

@@ -25,7 +25,10 @@ fn reopen(dir: &Path) -> Store {
 
 fn tag(store: &Store, name: &str, layers: &[&Layer]) -> Digest {
     let image = put(store, layers);
-    store.tag(&Reference::parse(name).unwrap(), &image).unwrap();
+    store
+        .images()
+        .tag(&Reference::parse(name).unwrap(), &image)
+        .unwrap();
     image
 }
 
@@ -49,7 +52,7 @@ fn record(store: &Store, layer: &Layer) -> Digest {
         title: String::new(),
         caches: Caches::default(),
     };
-    store.record(&record).unwrap();
+    store.records().put(&record).unwrap();
     key
 }
 
@@ -78,7 +81,7 @@ fn damage_is_found_and_mended() {
     std::fs::remove_file(&gone.tar).unwrap();
     let store = reopen(dir.path());
     // made again when something reads it: no damage
-    std::fs::write(store.index_path(&indexless.diff_id()), "rubbish").unwrap();
+    std::fs::write(store.layers().index_path(&indexless.diff_id()), "rubbish").unwrap();
     std::fs::write(store.root().join("layers/stray"), "").unwrap();
     std::fs::write(store.root().join("blobs/sha256/stray"), "").unwrap();
     // an index that is whole, of another layer
@@ -86,7 +89,7 @@ fn damage_is_found_and_mended() {
         diff_id: good.diff_id(),
         ..(*indexless.index).clone()
     });
-    std::fs::write(store.index_path(&good.diff_id()), false_index).unwrap();
+    std::fs::write(store.layers().index_path(&good.diff_id()), false_index).unwrap();
     let mut expected = [
         Finding::CorruptBlob(torn.diff_id()),
         Finding::MissingBlob(gone.diff_id()),
@@ -100,8 +103,8 @@ fn damage_is_found_and_mended() {
     assert_eq!(store.fsck(false).unwrap(), expected);
     assert_eq!(store.fsck(true).unwrap(), expected);
     assert_eq!(store.fsck(false).unwrap(), []);
-    assert!(store.images().unwrap().is_empty());
-    assert!(store.read_index(&good.diff_id()).is_some());
+    assert!(store.images().list().unwrap().is_empty());
+    assert!(store.layers().read_index(&good.diff_id()).is_some());
 }
 
 #[test]
@@ -109,7 +112,7 @@ fn folders_in_the_place_of_files_are_found_and_give_way() {
     let (dir, store) = store();
     let layer = layer(&store, "a");
     let image = tag(&store, "app", &[&layer]);
-    let index = store.index_path(&layer.diff_id());
+    let index = store.layers().index_path(&layer.diff_id());
     drop(store);
     let make_folder = |path: &Path| {
         std::fs::remove_file(path).unwrap();
@@ -131,7 +134,7 @@ fn folders_in_the_place_of_files_are_found_and_give_way() {
     // and without a repair they are in nobody's way
     assert_eq!(self::layer(&store, "a").diff_id(), layer.diff_id());
     assert_eq!(store.fsck(false).unwrap(), []);
-    make_folder(&store.index_path(&layer.diff_id()));
+    make_folder(&store.layers().index_path(&layer.diff_id()));
     assert_eq!(store.fsck(true).unwrap().len(), 1);
     assert_eq!(store.fsck(false).unwrap(), []);
 }
@@ -140,7 +143,12 @@ fn folders_in_the_place_of_files_are_found_and_give_way() {
 fn views_are_compared_with_their_layers() {
     let (dir, store) = store();
     let layer = layer(&store, "name");
-    let view = store.view(&[layer.diff_id()]).unwrap().lowers.remove(0);
+    let view = store
+        .views()
+        .get(&[layer.diff_id()])
+        .unwrap()
+        .lowers
+        .remove(0);
     assert_eq!(store.fsck(false).unwrap(), []);
     let bad = [Finding::BadView("test".to_owned(), layer.diff_id())];
     let changes: [&dyn Fn(&Path); 5] = [
@@ -160,7 +168,7 @@ fn views_are_compared_with_their_layers() {
         assert_eq!(store.fsck(false).unwrap(), bad);
         assert_eq!(store.fsck(true).unwrap(), bad);
         assert_eq!(store.fsck(false).unwrap(), []);
-        store.view(&[layer.diff_id()]).unwrap();
+        store.views().get(&[layer.diff_id()]).unwrap();
         assert_eq!(std::fs::read_to_string(view.join("z")).unwrap(), "name");
         assert_eq!(store.fsck(false).unwrap(), []);
     }
@@ -192,9 +200,9 @@ fn what_was_not_durable_is_no_damage() {
     .unwrap();
     assert_eq!(store.fsck(false).unwrap(), []);
     assert_eq!(store.fsck(true).unwrap(), []);
-    assert!(store.image(&loose).is_err());
-    assert_eq!(store.lookup(&key).unwrap(), None);
-    let left = store.files().unwrap().blobs;
+    assert!(store.images().get(&loose).is_err());
+    assert_eq!(store.records().lookup(&key).unwrap(), None);
+    let left = store.garbage().files().unwrap().blobs;
     assert!(
         [torn, cut, gone]
             .iter()
@@ -217,8 +225,8 @@ fn what_another_boot_left_torn_is_no_result() {
         ..options(&dir.path().join("store"))
     })
     .unwrap();
-    assert_eq!(store.lookup(&key).unwrap(), None);
-    assert!(store.image(&image).is_err());
+    assert_eq!(store.records().lookup(&key).unwrap(), None);
+    assert!(store.images().get(&image).is_err());
 }
 
 #[test]
@@ -244,7 +252,8 @@ fn a_version_file_that_a_power_cut_took_is_written_again() {
         assert!(Store::open(read_only).is_err());
         assert_eq!(
             reopen(dir.path())
-                .find_image("app")
+                .images()
+                .find("app")
                 .unwrap()
                 .manifest_digest,
             image
@@ -252,7 +261,7 @@ fn a_version_file_that_a_power_cut_took_is_written_again() {
         assert_eq!(std::fs::read_to_string(&version).unwrap(), "kiln store 1\n");
     }
     std::fs::remove_file(&version).unwrap();
-    assert!(reopen(dir.path()).find_image("app").is_ok());
+    assert!(reopen(dir.path()).images().find("app").is_ok());
     // beside somebody's files it says nothing
     std::fs::write(&version, "").unwrap();
     std::fs::write(dir.path().join("store/thesis.tex"), "").unwrap();
@@ -283,7 +292,7 @@ fn a_lost_database_is_named_and_made_anew_of_what_is_left() {
         let (dir, store) = store();
         let (one, two) = (layer(&store, "one"), layer(&store, "two"));
         let image = tag(&store, "app", &[&one, &two]);
-        let id = store.find_image("app").unwrap().config_digest;
+        let id = store.images().find("app").unwrap().config_digest;
         drop(store);
         ruin(&dir.path().join("store/kiln.db"));
         let options = options(&dir.path().join("store"));
@@ -295,12 +304,12 @@ fn a_lost_database_is_named_and_made_anew_of_what_is_left() {
         let (store, rebuilt) = Store::open_or_rebuild(options.clone()).unwrap();
         assert_eq!(rebuilt.unwrap().images, [id]);
         assert_eq!(store.fsck(true).unwrap(), []);
-        let found = store.find_image(&id.to_string()).unwrap();
+        let found = store.images().find(&id.to_string()).unwrap();
         assert_eq!(
             (found.manifest_digest, found.references),
             (image, Vec::new())
         );
-        assert!(store.view(&found.diff_ids).is_ok());
+        assert!(store.views().get(&found.diff_ids).is_ok());
         drop(store);
         assert_eq!(Store::open_or_rebuild(options).unwrap().1, None);
     }
@@ -376,7 +385,7 @@ fn what_somebody_tidied_up_is_made_again() {
     let store = reopen(dir.path());
     let layer = layer(&store, "a");
     std::fs::create_dir(root.join("locks").join(layer.diff_id().hex())).unwrap();
-    drop(store.lock_key(&layer.diff_id()).unwrap());
-    store.view(&[layer.diff_id()]).unwrap();
+    drop(store.leases().lock(&layer.diff_id()).unwrap());
+    store.views().get(&[layer.diff_id()]).unwrap();
     assert_eq!(store.fsck(false).unwrap(), []);
 }

@@ -31,10 +31,10 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn nothing_stays(store: &Store) {
-    assert!(store.files().unwrap().blobs.is_empty());
-    assert!(store.files().unwrap().indexes.is_empty());
+    assert!(store.garbage().files().unwrap().blobs.is_empty());
+    assert!(store.garbage().files().unwrap().indexes.is_empty());
     assert_eq!(
-        std::fs::read_dir(&store.lease().unwrap().dir)
+        std::fs::read_dir(&store.leases().own().unwrap().dir)
             .unwrap()
             .count(),
         0
@@ -46,7 +46,11 @@ fn every_encoding_gives_the_same_layer() {
     let plain = layer_tar();
     let diff_id = Digest::of(&plain);
     let (_dir, imported) = store();
-    let expected = imported.import_tar(&mut plain.as_slice()).unwrap().index;
+    let expected = imported
+        .layers()
+        .import_tar(&mut plain.as_slice())
+        .unwrap()
+        .index;
     for blob in [
         plain.clone(),
         gzip(&plain),
@@ -56,7 +60,8 @@ fn every_encoding_gives_the_same_layer() {
         let (_dir, store) = store();
         let digest = Digest::of(&blob);
         let layer = store
-            .ingest_layer(&mut blob.as_slice(), &digest, blob.len() as u64, &diff_id)
+            .layers()
+            .ingest(&mut blob.as_slice(), &digest, blob.len() as u64, &diff_id)
             .unwrap();
         assert_eq!(layer.index, expected);
         assert_eq!(
@@ -64,10 +69,11 @@ fn every_encoding_gives_the_same_layer() {
             (digest != diff_id).then_some(digest)
         );
         assert_eq!(std::fs::read(&layer.tar).unwrap(), plain);
-        assert!(store.has_blob(&digest).unwrap());
+        assert!(store.blobs().has(&digest).unwrap());
         // what is held is not read
         let again = store
-            .ingest_layer(&mut &b"nothing"[..], &digest, blob.len() as u64, &diff_id)
+            .layers()
+            .ingest(&mut &b"nothing"[..], &digest, blob.len() as u64, &diff_id)
             .unwrap();
         assert_eq!(
             (again.index, again.compressed),
@@ -83,8 +89,11 @@ fn what_does_not_match_leaves_nothing() {
         let (_dir, store) = store();
         let (digest, diff_id, size) = (Digest::of(&blob), Digest::of(&plain), blob.len() as u64);
         let wrong = Digest::of(b"wrong");
-        let ingest =
-            |digest, size, diff_id| store.ingest_layer(&mut blob.as_slice(), digest, size, diff_id);
+        let ingest = |digest, size, diff_id| {
+            store
+                .layers()
+                .ingest(&mut blob.as_slice(), digest, size, diff_id)
+        };
         assert!(matches!(
             ingest(&wrong, size, &diff_id),
             Err(StoreError::DigestMismatch { .. })
@@ -98,7 +107,9 @@ fn what_does_not_match_leaves_nothing() {
             ingest(&digest, size, &wrong),
             Err(StoreError::DigestMismatch { .. })
         ));
-        let cut = store.ingest_layer(&mut &blob[..blob.len() / 2], &digest, size, &diff_id);
+        let cut = store
+            .layers()
+            .ingest(&mut &blob[..blob.len() / 2], &digest, size, &diff_id);
         assert!(cut.is_err());
         nothing_stays(&store);
     }
@@ -109,7 +120,7 @@ fn a_compressed_blob_that_is_no_tar_is_an_error() {
     let (_dir, store) = store();
     let text = vec![b'x'; 3_000_000];
     let blob = gzip(&text);
-    let refused = store.ingest_layer(
+    let refused = store.layers().ingest(
         &mut blob.as_slice(),
         &Digest::of(&blob),
         blob.len() as u64,

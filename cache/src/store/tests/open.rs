@@ -10,12 +10,12 @@ use crate::{Chain, OpenOptions, Store, StoreError};
 #[test]
 fn a_store_is_made_and_opened_again() {
     let (dir, store) = store();
-    let digest = store.put_blob(&mut &b"hello"[..], None).unwrap();
+    let digest = store.blobs().put(&mut &b"hello"[..], None).unwrap();
     drop(store);
     let again = Store::open(options(&dir.path().join("store"))).unwrap();
-    assert!(again.has_blob(&digest).unwrap());
+    assert!(again.blobs().has(&digest).unwrap());
     assert_eq!(
-        std::fs::read_dir(again.leases()).unwrap().count(),
+        std::fs::read_dir(again.leases().folder()).unwrap().count(),
         0,
         "a process that ends leaves no lease"
     );
@@ -72,13 +72,16 @@ fn a_read_only_store_reads_and_writes_nothing() {
         ..options(&dir.path().join("store"))
     })
     .unwrap();
-    assert_eq!(reader.layer(&layer.diff_id()).unwrap().index, layer.index);
+    assert_eq!(
+        reader.layers().get(&layer.diff_id()).unwrap().index,
+        layer.index
+    );
     assert!(matches!(
-        reader.put_blob(&mut &b"x"[..], None),
+        reader.blobs().put(&mut &b"x"[..], None),
         Err(StoreError::ReadOnly { .. })
     ));
     assert!(matches!(
-        reader.prune(None),
+        reader.garbage().prune(None),
         Err(StoreError::ReadOnly { .. })
     ));
 }
@@ -93,23 +96,23 @@ fn eight_threads_open_one_new_store() {
             scope.spawn(move || {
                 let store = Store::open(options(root)).unwrap();
                 for round in 0..20u8 {
-                    store.put_blob(&mut &[number, round][..], None).unwrap();
-                    store.put_blob(&mut &b"shared"[..], None).unwrap();
+                    store.blobs().put(&mut &[number, round][..], None).unwrap();
+                    store.blobs().put(&mut &b"shared"[..], None).unwrap();
                 }
             });
         }
     });
     let store = Store::open(options(&root)).unwrap();
-    assert_eq!(store.files().unwrap().blobs.len(), 161);
+    assert_eq!(store.garbage().files().unwrap().blobs.len(), 161);
     assert_eq!(store.fsck(false).unwrap(), []);
 }
 
 #[test]
 fn what_another_boot_wrote_is_digested_before_its_first_use() {
     let (dir, store) = store();
-    let whole = store.put_blob(&mut &b"whole"[..], None).unwrap();
-    let torn = store.put_blob(&mut &b"torn"[..], None).unwrap();
-    let path = store.blob_path(&torn);
+    let whole = store.blobs().put(&mut &b"whole"[..], None).unwrap();
+    let torn = store.blobs().put(&mut &b"torn"[..], None).unwrap();
+    let path = store.blobs().path(&torn);
     drop(store);
     // what a power cut leaves: the right size, other bytes
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
@@ -124,19 +127,19 @@ fn what_another_boot_wrote_is_digested_before_its_first_use() {
         ..options(&dir.path().join("store"))
     })
     .unwrap();
-    assert!(store.open_blob(&whole).is_ok());
+    assert!(store.blobs().open(&whole).is_ok());
     assert!(matches!(
-        store.open_blob(&torn),
+        store.blobs().open(&torn),
         Err(StoreError::Missing { .. })
     ));
-    assert!(!store.has_blob(&torn).unwrap());
+    assert!(!store.blobs().has(&torn).unwrap());
 }
 
 #[test]
 fn a_cut_off_blob_is_a_miss() {
     let (dir, store) = store();
-    let digest = store.put_blob(&mut &b"hello"[..], None).unwrap();
-    let path = store.blob_path(&digest);
+    let digest = store.blobs().put(&mut &b"hello"[..], None).unwrap();
+    let path = store.blobs().path(&digest);
     drop(store);
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     std::fs::File::options()
@@ -148,7 +151,8 @@ fn a_cut_off_blob_is_a_miss() {
     assert!(
         !Store::open(options(&dir.path().join("store")))
             .unwrap()
-            .has_blob(&digest)
+            .blobs()
+            .has(&digest)
             .unwrap()
     );
 }
@@ -162,7 +166,7 @@ fn a_view_of_another_boot_is_made_anew() {
         &vec![file("a", "content", 0o644)],
     )
     .unwrap();
-    let view = store.view(&[layer.diff_id()]).unwrap();
+    let view = store.views().get(&[layer.diff_id()]).unwrap();
     std::fs::write(view.lowers[0].join("a"), "").unwrap();
     drop(store);
     let store = Store::open(OpenOptions {
@@ -170,7 +174,7 @@ fn a_view_of_another_boot_is_made_anew() {
         ..options(&dir.path().join("store"))
     })
     .unwrap();
-    let view = store.view(&[layer.diff_id()]).unwrap();
+    let view = store.views().get(&[layer.diff_id()]).unwrap();
     assert_eq!(
         std::fs::read_to_string(view.lowers[0].join("a")).unwrap(),
         "content"
@@ -186,18 +190,18 @@ fn a_damaged_index_is_made_anew() {
         &vec![directory("d", 0o700), file("d/a", "content", 0o644)],
     )
     .unwrap();
-    std::fs::write(store.index_path(&layer.diff_id()), "rubbish").unwrap();
+    std::fs::write(store.layers().index_path(&layer.diff_id()), "rubbish").unwrap();
     drop(store);
     let store = Store::open(options(&dir.path().join("store"))).unwrap();
-    assert_eq!(store.layer_index(&layer.diff_id()).unwrap(), layer.index);
-    assert!(store.read_index(&layer.diff_id()).is_some());
+    assert_eq!(store.layers().index(&layer.diff_id()).unwrap(), layer.index);
+    assert!(store.layers().read_index(&layer.diff_id()).is_some());
 }
 
 #[test]
 fn blobs_are_what_their_descriptor_says() {
     let (_dir, store) = store();
     let digest = Digest::of(b"hello");
-    let put = |bytes: &[u8], size| store.put_blob(&mut &*bytes, Some((digest, size)));
+    let put = |bytes: &[u8], size| store.blobs().put(&mut &*bytes, Some((digest, size)));
     assert!(matches!(
         put(b"hello!", 5),
         Err(StoreError::SizeMismatch { .. })
@@ -210,6 +214,6 @@ fn blobs_are_what_their_descriptor_says() {
         put(b"hallo", 5),
         Err(StoreError::DigestMismatch { .. })
     ));
-    assert!(!store.has_blob(&digest).unwrap());
+    assert!(!store.blobs().has(&digest).unwrap());
     assert_eq!(put(b"hello", 5).unwrap(), digest);
 }

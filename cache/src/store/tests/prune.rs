@@ -38,7 +38,7 @@ fn record(store: &Store, name: &str, layer: &Layer, cost_ms: u64) -> Digest {
         title: name.to_owned(),
         caches: Caches::default(),
     };
-    store.record(&record).unwrap();
+    store.records().put(&record).unwrap();
     key
 }
 
@@ -52,14 +52,18 @@ fn without_a_budget_only_named_images_and_pins_stay() {
     );
     let image = put(&store, &[&tagged]);
     store
+        .images()
         .tag(&Reference::parse("app:v1").unwrap(), &image)
         .unwrap();
     put(&store, &[&loose]);
     record(&store, "run", &unused, 5);
-    store.view(&[tagged.diff_id(), unused.diff_id()]).unwrap();
+    store
+        .views()
+        .get(&[tagged.diff_id(), unused.diff_id()])
+        .unwrap();
     drop(store);
     let store = reopen(dir.path());
-    let usage = store.df().unwrap();
+    let usage = store.garbage().usage().unwrap();
     assert_eq!(
         (
             usage.layers.count,
@@ -69,32 +73,35 @@ fn without_a_budget_only_named_images_and_pins_stay() {
         ),
         (3, 2, 2, 1)
     );
-    let report = store.prune(None).unwrap();
+    let report = store.garbage().prune(None).unwrap();
     assert_eq!(
         (report.layers, report.views, report.images, report.records),
         (2, 2, 1, 1)
     );
     assert!(
-        store.has_blob(&tagged.diff_id()).unwrap() && !store.has_blob(&loose.diff_id()).unwrap()
+        store.blobs().has(&tagged.diff_id()).unwrap()
+            && !store.blobs().has(&loose.diff_id()).unwrap()
     );
-    assert!(store.find_image("app:v1").is_ok());
+    assert!(store.images().find("app:v1").is_ok());
     assert_eq!(store.fsck(false).unwrap(), []);
-    assert!(store.df().unwrap().trash.bytes >= 400_000);
+    assert!(store.garbage().usage().unwrap().trash.bytes >= 400_000);
     store.settle().unwrap();
-    assert_eq!(store.df().unwrap().trash.bytes, 0);
-    assert!(usage.layers.reclaimable > 0 && store.df().unwrap().layers.reclaimable == 0);
+    assert_eq!(store.garbage().usage().unwrap().trash.bytes, 0);
+    assert!(
+        usage.layers.reclaimable > 0 && store.garbage().usage().unwrap().layers.reclaimable == 0
+    );
 }
 
 #[test]
 fn what_a_living_process_uses_stays() {
     let (dir, store) = store();
     let held = layer(&store, "held");
-    store.view(&[held.diff_id()]).unwrap();
+    store.views().get(&[held.diff_id()]).unwrap();
     let other = reopen(dir.path());
-    assert_eq!(other.prune(None).unwrap().layers, 0);
-    assert!(store.layer(&held.diff_id()).is_ok());
+    assert_eq!(other.garbage().prune(None).unwrap().layers, 0);
+    assert!(store.layers().get(&held.diff_id()).is_ok());
     drop(store);
-    let report = other.prune(None).unwrap();
+    let report = other.garbage().prune(None).unwrap();
     assert_eq!((report.layers, report.views, report.kept), (1, 1, 0));
 }
 
@@ -108,11 +115,11 @@ fn cheap_layers_go_first() {
     );
     drop(store);
     let store = reopen(dir.path());
-    let report = store.prune(Some(300_000)).unwrap();
+    let report = store.garbage().prune(Some(300_000)).unwrap();
     assert_eq!((report.layers, report.records), (1, 1));
     assert!(report.kept <= 300_000);
-    assert_eq!(store.lookup(&cheap_key).unwrap(), None);
-    assert!(store.lookup(&dear_key).unwrap().is_some());
+    assert_eq!(store.records().lookup(&cheap_key).unwrap(), None);
+    assert!(store.records().lookup(&dear_key).unwrap().is_some());
 }
 
 #[test]
@@ -128,15 +135,17 @@ fn what_was_not_used_for_long_goes_first() {
         ..options(&dir.path().join("store"))
     })
     .unwrap();
-    store.layer(&used.diff_id()).unwrap();
+    store.layers().get(&used.diff_id()).unwrap();
     drop(store);
     let store = Store::open(OpenOptions {
         now: later,
         ..options(&dir.path().join("store"))
     })
     .unwrap();
-    assert_eq!(store.prune(Some(300_000)).unwrap().layers, 1);
-    assert!(store.has_blob(&used.diff_id()).unwrap() && !store.has_blob(&old.diff_id()).unwrap());
+    assert_eq!(store.garbage().prune(Some(300_000)).unwrap().layers, 1);
+    assert!(
+        store.blobs().has(&used.diff_id()).unwrap() && !store.blobs().has(&old.diff_id()).unwrap()
+    );
 }
 
 #[test]
@@ -144,6 +153,9 @@ fn within_the_budget_nothing_goes() {
     let (dir, store) = store();
     layer(&store, "a");
     drop(store);
-    let report = reopen(dir.path()).prune(Some(10_000_000)).unwrap();
+    let report = reopen(dir.path())
+        .garbage()
+        .prune(Some(10_000_000))
+        .unwrap();
     assert_eq!((report.freed, report.layers), (0, 0));
 }

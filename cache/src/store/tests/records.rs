@@ -36,17 +36,23 @@ fn a_record_comes_back_as_it_went_in() {
     )
     .unwrap();
     let (made, empty) = (record("a", Some(&layer), 5), record("b", None, 9));
-    store.record(&made).unwrap();
-    store.record(&empty).unwrap();
-    assert_eq!(store.lookup(&made.key).unwrap().as_ref(), Some(&made));
-    assert_eq!(store.lookup(&empty.key).unwrap().as_ref(), Some(&empty));
-    assert_eq!(store.lookup(&Digest::of(b"other")).unwrap(), None);
-    assert!(
-        store.has_definition(&made.definition).unwrap()
-            && !store.has_definition(&made.key).unwrap()
+    store.records().put(&made).unwrap();
+    store.records().put(&empty).unwrap();
+    assert_eq!(
+        store.records().lookup(&made.key).unwrap().as_ref(),
+        Some(&made)
     );
     assert_eq!(
-        store.records_of_definition(&made.definition).unwrap(),
+        store.records().lookup(&empty.key).unwrap().as_ref(),
+        Some(&empty)
+    );
+    assert_eq!(store.records().lookup(&Digest::of(b"other")).unwrap(), None);
+    assert!(
+        store.records().has_definition(&made.definition).unwrap()
+            && !store.records().has_definition(&made.key).unwrap()
+    );
+    assert_eq!(
+        store.records().of_definition(&made.definition).unwrap(),
         [empty, made.clone()]
     );
     // what the layer does not hold is no result
@@ -54,8 +60,8 @@ fn a_record_comes_back_as_it_went_in() {
         tree: Digest::of(b"another tree"),
         ..made
     };
-    store.record(&other).unwrap();
-    assert_eq!(store.lookup(&other.key).unwrap(), None);
+    store.records().put(&other).unwrap();
+    assert_eq!(store.records().lookup(&other.key).unwrap(), None);
 }
 
 #[test]
@@ -68,11 +74,11 @@ fn a_record_without_its_layer_is_a_miss() {
     )
     .unwrap();
     let made = record("a", Some(&layer), 5);
-    store.record(&made).unwrap();
+    store.records().put(&made).unwrap();
     drop(store);
     std::fs::remove_file(&layer.tar).unwrap();
     let store = Store::open(options(&dir.path().join("store"))).unwrap();
-    assert_eq!(store.lookup(&made.key).unwrap(), None);
+    assert_eq!(store.records().lookup(&made.key).unwrap(), None);
 }
 
 #[test]
@@ -80,15 +86,16 @@ fn one_thread_at_a_time_holds_a_key() {
     let (dir, store) = store();
     let other = Store::open(options(&dir.path().join("store"))).unwrap();
     let key = Digest::of(b"key");
-    let held = store.lock_key(&key).unwrap();
-    assert!(other.try_lock_key(&key).unwrap().is_none());
+    let held = store.leases().lock(&key).unwrap();
+    assert!(other.leases().try_lock(&key).unwrap().is_none());
     assert!(
         other
-            .try_lock_key(&Digest::of(b"another"))
+            .leases()
+            .try_lock(&Digest::of(b"another"))
             .unwrap()
             .is_some()
     );
-    let waiting = std::thread::spawn(move || other.lock_key(&key).map(drop));
+    let waiting = std::thread::spawn(move || other.leases().lock(&key).map(drop));
     std::thread::sleep(Duration::from_millis(20));
     assert!(!waiting.is_finished());
     drop(held);
@@ -109,7 +116,7 @@ fn locks_exclude_under_contention() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..200 {
-                    let _lock = store.lock_key(&key).unwrap();
+                    let _lock = store.leases().lock(&key).unwrap();
                     assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
                     inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
                 }

@@ -112,7 +112,7 @@ fn exact(size: &Sizes) -> Value {
 }
 
 fn mounts(store: &Store, now: i64) -> Vec<Value> {
-    let usage = store.cache_mount_usage().into_iter();
+    let usage = store.cache_mounts().usage().into_iter();
     usage
         .map(|mount| {
             let name = mount.path.file_name().unwrap_or_default();

@@ -19,7 +19,7 @@ const NO_TIME: &str = "0001-01-01T00:00:00Z";
 pub fn of(store: &Store, image: &StoredImage) -> Result<Value, Failure> {
     let config = ImageConfig::parse(&image.config)
         .map_err(|error| Failure::new(Kind::Environment, error.to_string()))?;
-    let layers = store.layer_sizes(&image.manifest_digest)?;
+    let layers = store.images().layer_sizes(&image.manifest_digest)?;
     let size: u64 = layers.iter().map(|layer| layer.bytes).sum();
     let mut fields = names(store, image);
     fields.extend(origin(&config));
@@ -50,7 +50,7 @@ fn names(store: &Store, image: &StoredImage) -> Vec<Field> {
     let mut digests: Vec<String> = Vec::new();
     for name in &image.references {
         // of several platforms, the digest that a registry knows them all by
-        let named = store.find_named(&name.to_string());
+        let named = store.images().find_named(&name.to_string());
         let digest = named.unwrap_or(image.manifest_digest);
         digests.push(format!("{}@{digest}", name.familiar_name()));
     }
@@ -65,7 +65,7 @@ fn names(store: &Store, image: &StoredImage) -> Vec<Field> {
 
 /// When it got its last name, in UTC.
 fn metadata(store: &Store, image: &StoredImage) -> Result<Value, Failure> {
-    let tagged = store.last_tagged(image)?;
+    let tagged = store.images().last_tagged(image)?;
     let tagged = tagged.map_or_else(|| NO_TIME.to_owned(), rfc3339);
     Ok(Value::record([field("LastTagTime", tagged)]))
 }

@@ -59,7 +59,7 @@ fn open(execution: &Execution<'_>, copy: &CopyOp) -> Result<Vec<Chain>, StepErro
                 Some(remote) => execution.fetched(&remote)?.layer,
                 None => None,
             };
-            Ok(execution.session.store.chain(layer.as_slice())?)
+            Ok(execution.session.store.layers().chain(layer.as_slice())?)
         }
     };
     copy.sources.iter().map(files).collect()
@@ -195,7 +195,7 @@ fn make(
     let below = if copy.link {
         Chain::new(Vec::new())
     } else {
-        store.chain(&base.layers)?
+        store.layers().chain(&base.layers)?
     };
     let owner = owner::told(execution, node, copy, inputs.owner, base)?;
     let changes = Changes {
@@ -207,7 +207,7 @@ fn make(
     let scratch = if copy.unpack == Unpack::No {
         None
     } else {
-        Some(store.scratch_dir("add")?)
+        Some(store.scratch().dir("add")?)
     };
     let Unpacked {
         sources,
@@ -234,13 +234,13 @@ fn make(
         tell(execution, node, copy, path, overwritten);
     }
     let layer = write(
-        store.layer_writer(&below)?,
+        store.layers().writer(&below)?,
         &placement.finish(),
         &sources,
         &below,
     )?;
     if let Some(scratch) = scratch {
-        store.discard(&scratch)?;
+        store.scratch().discard(&scratch)?;
     }
     Ok(layer)
 }

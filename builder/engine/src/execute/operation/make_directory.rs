@@ -41,7 +41,7 @@ fn make(
     now: i64,
 ) -> Result<Option<Layer>, StepError> {
     let store = &execution.session.store;
-    let below = store.chain(&base.layers)?;
+    let below = store.layers().chain(&base.layers)?;
     let names = if Accounts::needed_for_owner(user) {
         accounts(&below)?
     } else {
@@ -60,7 +60,7 @@ fn make(
     let target = placement.resolve(path.as_bytes())?;
     placement.make_directories(&target)?;
     Ok(write(
-        store.layer_writer(&below)?,
+        store.layers().writer(&below)?,
         &placement.finish(),
         &[],
         &below,

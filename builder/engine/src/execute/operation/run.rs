@@ -177,7 +177,7 @@ fn key_of(execution: &Execution<'_>, run: &RunOp, key: KeyBuilder) -> Result<Key
 
 /// Who runs the command. Names are looked up in the committed base: [`live::base`] made sure that no upper changes them.
 fn identity(execution: &Execution<'_>, run: &RunOp, below: &Live) -> Result<Identity, StepError> {
-    let files: Chain = execution.session.store.chain(&below.base.layers)?;
+    let files: Chain = execution.session.store.layers().chain(&below.base.layers)?;
     Ok(accounts(&files)?.identity(&run.user)?)
 }
 
@@ -192,14 +192,16 @@ fn commit(
 ) -> Result<Done, StepError> {
     let store = &execution.session.store;
     let base = execution.done(run.base)?;
-    let below = store.chain(&base.stack.layers)?;
+    let below = store.layers().chain(&base.stack.layers)?;
     let place = upper.place().clone();
-    let committed = store.commit_upper(&place, &below, &options(execution))?;
+    let committed = store
+        .layers()
+        .commit_upper(&place, &below, &options(execution))?;
     let done = settle(execution, node, run, key, &committed, begun)?;
     let made = committed.layer.as_ref().map(kiln_cache::Layer::diff_id);
     let kept = done.step.as_ref().and_then(|step| step.diff_id);
     if let Some(diff_id) = made.filter(|made| committed.adoptable && Some(*made) == kept) {
-        upper.relocate(|upper| store.adopt_upper(upper, &diff_id))?;
+        upper.relocate(|upper| store.views().adopt(upper, &diff_id))?;
     }
     Ok(done)
 }
@@ -214,15 +216,19 @@ fn commit_apart(
     begun: (Instant, i64),
 ) -> Result<Done, StepError> {
     let store = &execution.session.store;
-    let below = store.chain(&execution.done(run.base)?.stack.layers)?;
+    let below = store
+        .layers()
+        .chain(&execution.done(run.base)?.stack.layers)?;
     let options = options(execution);
     let committed = match &left.changes {
-        Changes::Upper(upper) => store.commit_upper(&upper.upper, &below, &options)?,
-        Changes::Copy(copy) => store.commit_copy(copy, &below, &options)?,
+        Changes::Upper(upper) => store
+            .layers()
+            .commit_upper(&upper.upper, &below, &options)?,
+        Changes::Copy(copy) => store.layers().commit_copy(copy, &below, &options)?,
     };
     let done = settle(execution, node, run, key, &committed, begun)?;
     if let Changes::Copy(copy) = &left.changes {
-        store.discard(&copy.path)?;
+        store.scratch().discard(&copy.path)?;
     }
     Ok(done)
 }

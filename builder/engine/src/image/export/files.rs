@@ -31,7 +31,7 @@ pub(super) fn each(
         refuse_overwriting(result)?;
     }
     for (platform, image) in &result.images {
-        let chain = result.session.store.chain(&image.diff_ids)?;
+        let chain = result.session.store.layers().chain(&image.diff_ids)?;
         let prefix = if split { folder(platform) } else { Vec::new() };
         if !prefix.is_empty() {
             let (path, found) = (prefix.clone(), chain.root());
@@ -81,7 +81,7 @@ fn refuse_overwriting(result: &BuildResult<'_>) -> Result<(), ExportError> {
     }
     let mut owners: HashMap<Box<[u8]>, &Platform> = HashMap::new();
     for (platform, image) in &result.images {
-        let chain = result.session.store.chain(&image.diff_ids)?;
+        let chain = result.session.store.layers().chain(&image.diff_ids)?;
         for found in chain.walk(b"") {
             if found.entry.is_directory() {
                 continue;

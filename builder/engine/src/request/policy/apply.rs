@@ -42,7 +42,7 @@ fn image(store: &Store, options: &BuildOptions, reference: &str) -> Result<Strin
     }
     let is_layout = |source: &ContextSource| *source == ContextSource::Image(reference.to_owned());
     let is_layout = reference.starts_with("sha256:") && options.contexts.values().any(is_layout);
-    let source = match store.meant_by_id(reference) {
+    let source = match store.images().meant_by_id(reference) {
         _ if is_layout => Source::layout(reference),
         Ok(Some(meant)) => {
             // an ID is no way round what is said of a name

@@ -24,9 +24,11 @@ pub fn known<'w>(
 ) -> Result<Option<Fetched>, FetchError> {
     let store = &access.session.store;
     if let Some(checksum) = &source.checksum {
-        return Ok(store.fetched(&content_key(checksum, &source.name))?);
+        return Ok(store
+            .records()
+            .fetched(&content_key(checksum, &source.name))?);
     }
-    let Some(held) = store.fetched(&address_key(source))? else {
+    let Some(held) = store.records().fetched(&address_key(source))? else {
         return Ok(None);
     };
     let Some(validator) = Validator::of(&held).filter(|_| !access.session.offline) else {
@@ -48,13 +50,15 @@ pub fn fetch<'w>(
 ) -> Result<Fetched, FetchError> {
     let store = &access.session.store;
     let held = match &source.checksum {
-        Some(checksum) => store.fetched(&content_key(checksum, &source.name))?,
+        Some(checksum) => store
+            .records()
+            .fetched(&content_key(checksum, &source.name))?,
         None => None,
     };
     if let Some(held) = held {
         return Ok(held);
     }
-    let held = store.fetched(&address_key(source))?;
+    let held = store.records().fetched(&address_key(source))?;
     if access.session.offline {
         return Err(FetchError::Offline {
             url: redacted(&source.url),
@@ -67,7 +71,7 @@ pub fn fetch<'w>(
         .filter(|_| source.checksum.is_none())
         .and_then(Validator::of);
     let begun = Instant::now();
-    let scratch = store.scratch_dir("download")?;
+    let scratch = store.scratch().dir("download")?;
     let file = scratch.join("file");
     let request = request(access, source)?;
     let downloaded = web()?.download(&access.session.cancel, &request, validator.as_ref(), &file);
@@ -77,7 +81,7 @@ pub fn fetch<'w>(
         Ok(None) => held.ok_or(FetchError::Stopped),
         Err(error) => Err(error),
     };
-    store.discard(&scratch)?;
+    store.scratch().discard(&scratch)?;
     fetched
 }
 
@@ -105,10 +109,14 @@ fn keep(
         etag: downloaded.etag,
         modified: downloaded.modified,
     };
-    store.remember_fetched(&address_key(source), &fetched)?;
+    store
+        .records()
+        .remember_fetched(&address_key(source), &fetched)?;
     let by_sha256 = Some(fetched.version.clone());
     for checksum in by_sha256.iter().chain(&source.checksum) {
-        store.remember_fetched(&content_key(checksum, &source.name), &fetched)?;
+        store
+            .records()
+            .remember_fetched(&content_key(checksum, &source.name), &fetched)?;
     }
     access.session.events.send(EventKind::Source {
         title: redacted(&source.url),

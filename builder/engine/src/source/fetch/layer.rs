@@ -25,7 +25,7 @@ pub fn of_file(
     };
     let mut file = std::fs::File::open(content).map_err(read)?;
     let size = file.metadata().map_err(read)?.len();
-    let mut writer = store.layer_writer(&Chain::new(Vec::new()))?;
+    let mut writer = store.layers().writer(&Chain::new(Vec::new()))?;
     let meta = Meta::root(0o600, modified);
     writer.file(name.as_bytes(), &meta, size, &mut file as &mut dyn Read)?;
     Ok(writer.finish()?.map(|layer| layer.diff_id()))
@@ -42,7 +42,7 @@ pub fn of_tree(
     root: &[u8],
     describe: impl Fn(&Entry) -> (u32, i64),
 ) -> Result<Option<Digest>, FetchError> {
-    let mut writer = store.layer_writer(&Chain::new(Vec::new()))?;
+    let mut writer = store.layers().writer(&Chain::new(Vec::new()))?;
     let mut first_names: HashMap<(usize, u32), Vec<u8>> = HashMap::new();
     let skip = if root.is_empty() { 0 } else { root.len() + 1 };
     let below = files.walk(root);

@@ -89,7 +89,7 @@ impl<'a> Git<'a> {
         format: Format,
     ) -> Result<Self, FetchError> {
         let program = find(&access.session.host.search_path)?;
-        let folder = access.session.store.scratch_dir("git")?;
+        let folder = access.session.store.scratch().dir("git")?;
         let agent = ssh::agent(access, source)?;
         let git = Git {
             access,
@@ -133,7 +133,7 @@ impl<'a> Git<'a> {
 
     /// Throws the folder away.
     pub(super) fn finish(self) -> Result<(), FetchError> {
-        Ok(self.access.session.store.discard(&self.folder)?)
+        Ok(self.access.session.store.scratch().discard(&self.folder)?)
     }
 
     /// Runs git in the repository; what it printed.

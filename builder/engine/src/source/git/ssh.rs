@@ -30,7 +30,7 @@ pub(super) fn agent(access: Access<'_>, source: &GitSource) -> Result<Option<Age
         return Ok(None);
     };
     let session = access.session;
-    let folder = || session.store.scratch_dir("ssh");
+    let folder = || session.store.scratch().dir("ssh");
     let agent = session
         .agents
         .get(asked, &session.host.search_path, folder)?;

@@ -47,7 +47,7 @@ impl Base {
                 None => Self::archive(store, path),
             };
         }
-        let image = store.find_image(name)?;
+        let image = store.images().find(name)?;
         let saved = SaveImage {
             references: Vec::new(),
             manifest: manifest(store, &image, compression)?,
@@ -93,7 +93,7 @@ impl Base {
     }
 
     fn archive(store: &Store, path: &Path) -> Result<Self, ArchiveError> {
-        let scratch = store.scratch_dir("base")?;
+        let scratch = store.scratch().dir("base")?;
         let loaded = archive::load(Input::File(path), &scratch)?;
         let mut base = Self::default();
         for image in &loaded.images {
@@ -110,7 +110,7 @@ impl Base {
             base.names.push(path.display().to_string());
         }
         drop(loaded);
-        store.discard(&scratch)?;
+        store.scratch().discard(&scratch)?;
         Ok(base)
     }
 

@@ -37,10 +37,10 @@ pub(super) fn bring(store: &Store, wanted: &[(Digest, Digest)]) -> Result<(), Ar
         return Ok(());
     }
     let diff_ids: Vec<Digest> = missing.iter().map(|(diff_id, _)| *diff_id).collect();
-    let brought = store.bring_layers(&diff_ids).and_then(|()| {
+    let brought = store.fetch().layers(&diff_ids).and_then(|()| {
         // a tar that is here says nothing of the compressed blob
         let mut blobs = missing.iter().map(|(_, blob)| blob);
-        blobs.try_for_each(|blob| store.open_blob(blob).map(drop))
+        blobs.try_for_each(|blob| store.blobs().open(blob).map(drop))
     });
     match brought {
         Err(source @ (StoreError::Bring { .. } | StoreError::Missing { .. })) => {
@@ -58,8 +58,8 @@ pub(super) fn bring(store: &Store, wanted: &[(Digest, Digest)]) -> Result<(), Ar
 fn absent(store: &Store, wanted: &[(Digest, Digest)]) -> Result<Vec<(Digest, Digest)>, StoreError> {
     let mut absent = Vec::new();
     for layer in wanted {
-        store.pin(&[layer.0, layer.1])?;
-        if !store.has_blob(&layer.1)? && !absent.contains(layer) {
+        store.leases().pin(&[layer.0, layer.1])?;
+        if !store.blobs().has(&layer.1)? && !absent.contains(layer) {
             absent.push(*layer);
         }
     }

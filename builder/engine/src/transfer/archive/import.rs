@@ -46,7 +46,7 @@ pub fn import(
                 source,
             };
             let (_, mut tar) = compression::auto(reader).map_err(read)?;
-            Some(store.import_tar(&mut tar)?)
+            Some(store.layers().import_tar(&mut tar)?)
         }
     };
     let mut config = config;
@@ -64,10 +64,10 @@ pub fn import(
         .map(|layer| Descriptor::new(OCI_LAYER, layer.diff_id(), layer.index.tar_size))
         .collect();
     let manifest = Manifest::for_layers(Descriptor::of(OCI_CONFIG, &config), layers).to_bytes();
-    let (manifest, id) = store.put_image(&manifest, &config)?;
+    let (manifest, id) = store.images().put(&manifest, &config)?;
     let reference = options.reference.as_ref();
     if let Some(reference) = reference {
-        store.tag(reference, &manifest)?;
+        store.images().tag(reference, &manifest)?;
     }
     Ok(Taken {
         id,
@@ -112,7 +112,7 @@ fn import_folder(store: &Store, folder: &Path) -> Result<Option<Layer>, ArchiveE
             .to_vec();
         entries.insert(path, entry);
     }
-    let mut writer = store.layer_writer(&kiln_cache::Chain::new(Vec::new()))?;
+    let mut writer = store.layers().writer(&kiln_cache::Chain::new(Vec::new()))?;
     let mut first_names: BTreeMap<(u64, u64), Vec<u8>> = BTreeMap::new();
     for (path, entry) in &entries {
         let read = |source: io::Error| ArchiveError::Read {

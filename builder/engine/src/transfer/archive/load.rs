@@ -149,7 +149,7 @@ impl Receiver for Intake<'_> {
             reader: content,
             failure: None,
         };
-        let taken = self.store.take_layer(&mut content, &known);
+        let taken = self.store.layers().take(&mut content, &known);
         let (layer, is_new) = content.explain(&incoming.name, taken)?;
         if is_new {
             self.fresh.push(layer.diff_id());
@@ -168,8 +168,8 @@ impl Receiver for Intake<'_> {
     }
 
     fn companion(&mut self, blob: &Descriptor, content: &mut dyn Read) -> Result<(), ArchiveError> {
-        self.store.pin(&[blob.digest])?;
-        if self.store.has_blob(&blob.digest)? {
+        self.store.leases().pin(&[blob.digest])?;
+        if self.store.blobs().has(&blob.digest)? {
             return Ok(());
         }
         let mut content = Noting {
@@ -177,7 +177,7 @@ impl Receiver for Intake<'_> {
             failure: None,
         };
         let expected = Some((blob.digest, blob.size));
-        let taken = self.store.put_blob(&mut content, expected);
+        let taken = self.store.blobs().put(&mut content, expected);
         let digest = content.explain(&blob.digest.to_string(), taken)?;
         self.companions.push(digest);
         Ok(())
@@ -242,12 +242,12 @@ fn received(
         return Ok(plain);
     };
     let mut start = Vec::new();
-    let file = store.open_blob(&blob.digest)?;
+    let file = store.blobs().open(&blob.digest)?;
     let read = file
         .take(kiln_oci::compression::SNIFF as u64)
         .read_to_end(&mut start);
     read.map_err(|source| ArchiveError::Read {
-        path: store.blob_path(&blob.digest),
+        path: store.blobs().path(&blob.digest),
         source,
     })?;
     Ok(Received {
@@ -260,13 +260,13 @@ fn received(
 
 impl Intake<'_> {
     fn has(&self, blob: &Digest, diff_id: &Digest) -> Result<bool, StoreError> {
-        self.store.pin(&[*blob, *diff_id])?;
-        Ok(self.store.has_blob(blob)? && self.store.has_blob(diff_id)?)
+        self.store.leases().pin(&[*blob, *diff_id])?;
+        Ok(self.store.blobs().has(blob)? && self.store.blobs().has(diff_id)?)
     }
 
     /// The layer that the archive leaves out, if the store has it. What it only knows from a registry is brought.
     fn left_out(&self, diff_id: &Digest) -> Result<Option<Layer>, StoreError> {
-        match self.store.layer(diff_id) {
+        match self.store.layers().get(diff_id) {
             Err(StoreError::Missing { .. }) => Ok(None),
             found => found.map(Some),
         }
@@ -319,7 +319,7 @@ impl Intake<'_> {
         self.announce_absent(absent.filter(|layer| !layer.present), contents)?;
         let mut ids = BTreeMap::new();
         for image in &contents.images {
-            let (manifest, id) = self.store.put_image(&image.manifest, &image.config)?;
+            let (manifest, id) = self.store.images().put(&image.manifest, &image.config)?;
             ids.insert(manifest, id);
         }
         for image in &contents.images {
@@ -333,10 +333,10 @@ impl Intake<'_> {
             each(&taken);
         }
         for index in &contents.indexes {
-            let digest = self.store.put_index(&index.bytes)?;
+            let digest = self.store.indexes().put(&index.bytes)?;
             let companions = index.companions.iter().flatten();
             let companions: Vec<Digest> = companions.map(|blob| blob.digest).collect();
-            self.store.attach(&digest, &companions)?;
+            self.store.indexes().attach(&digest, &companions)?;
             let host = |image: &&LoadedImage| {
                 index.manifests.contains(&image.manifest_digest)
                     && image.platform().matches(&Platform::host())
@@ -361,7 +361,7 @@ impl Intake<'_> {
         references: &[Reference],
     ) -> Result<Taken, ArchiveError> {
         for reference in references {
-            self.store.tag(reference, &manifest)?;
+            self.store.images().tag(reference, &manifest)?;
         }
         Ok(Taken {
             id,
@@ -397,6 +397,6 @@ impl Intake<'_> {
         if self.fresh.is_empty() {
             return Ok(());
         }
-        self.store.withdraw(&self.fresh)
+        self.store.garbage().withdraw(&self.fresh)
     }
 }

@@ -28,15 +28,15 @@ pub(super) fn several(
     reference: Option<Reference>,
     options: &SaveOptions,
 ) -> Result<Option<Several>, ArchiveError> {
-    let here = store.images_of(digest)?;
-    let companions = store.companions(digest)?;
+    let here = store.indexes().images_of(digest)?;
+    let companions = store.indexes().companions(digest)?;
     if here.is_empty() || (here.len() < 2 && companions.is_none()) {
         return Ok(None);
     }
     let original = Index::parse(&bytes).map_err(|source| document(*digest, source))?;
     let (mut images, mut entries) = (Vec::new(), Vec::new());
     for (platform, listed) in &here {
-        let image = store.image(listed)?;
+        let image = store.images().get(listed)?;
         let manifest = manifest(store, &image, options.compression)?;
         let known = original.manifests.iter();
         let known = known.clone().find(|entry| entry.digest == *listed);

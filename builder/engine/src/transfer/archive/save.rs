@@ -39,7 +39,8 @@ impl BlobSource for Blobs<'_> {
     fn open(&self, digest: &Digest) -> io::Result<(u64, Box<dyn Read + '_>)> {
         let file = self
             .0
-            .open_blob(digest)
+            .blobs()
+            .open(digest)
             .map_err(|error| io::Error::other(crate::chain_of_causes(&error)))?;
         let size = file.metadata()?.len();
         Ok((size, Box::new(file)))
@@ -91,11 +92,11 @@ fn add(
     options: &SaveOptions,
     saving: &mut Saving,
 ) -> Result<bool, ArchiveError> {
-    let digest = store.find_named(name)?;
+    let digest = store.images().find_named(name)?;
     if options.platform.is_none()
-        && let Some(bytes) = store.index(&digest)?
+        && let Some(bytes) = store.indexes().get(&digest)?
     {
-        let reference = named_by(&store.names_of(&digest)?, name);
+        let reference = named_by(&store.images().names_of(&digest)?, name);
         if let Some(several) = several(store, &digest, bytes, reference, options)? {
             saving.images.extend(several.images);
             add_index(saving, several.index);
@@ -103,8 +104,8 @@ fn add(
         }
     }
     let image = match &options.platform {
-        Some(platform) => store.find_image_for(name, platform)?,
-        None => store.find_image(name)?,
+        Some(platform) => store.images().find_for(name, platform)?,
+        None => store.images().find(name)?,
     };
     check_platform(name, &image, options)?;
     saving.images.push(SaveImage {
@@ -171,7 +172,7 @@ pub(crate) fn manifest(
     fetch::bring(store, &layers)?;
     let mut is_changed = false;
     for (layer, diff_id) in manifest.layers.iter_mut().zip(&image.diff_ids) {
-        let wanted = store.compressed_layer(diff_id, compression)?;
+        let wanted = store.forms().compressed(diff_id, compression)?;
         if wanted.digest != layer.digest {
             *layer = wanted;
             is_changed = true;

@@ -61,7 +61,7 @@ pub fn pull(
     }
     put(registry, store, &reference, &found, kept)?;
     if reference.digest.is_none() {
-        store.tag(&reference, &top.digest)?;
+        store.images().tag(&reference, &top.digest)?;
     }
     let pulled = Pulled {
         reference,
@@ -90,8 +90,8 @@ fn unchanged(
 ) -> Result<Option<Pulled>, RemoteError> {
     let name = reference.to_string();
     let (Ok(known), Ok(image)) = (
-        store.find_named(&name),
-        store.find_image_for(&name, platform),
+        store.images().find_named(&name),
+        store.images().find_for(&name, platform),
     ) else {
         return Ok(None);
     };
@@ -125,7 +125,7 @@ fn child(
         wanted: platform.to_string(),
         available,
     })?;
-    store.put_index(&found.bytes)?;
+    store.indexes().put(&found.bytes)?;
     Ok(child.digest)
 }
 
@@ -151,8 +151,8 @@ fn put(
     let config = config(registry, store, reference, &manifest.config)?;
     kept.push(manifest.config.digest);
     kept.extend(manifest.layers.iter().map(|layer| layer.digest));
-    store.add_origin(&reference.name(), &kept)?;
-    store.put_image(&found.bytes, &config)?;
+    store.origins().add(&reference.name(), &kept)?;
+    store.images().put(&found.bytes, &config)?;
     Ok(())
 }
 
@@ -163,9 +163,9 @@ fn config(
     reference: &Reference,
     config: &Descriptor,
 ) -> Result<Vec<u8>, RemoteError> {
-    if store.has_blob(&config.digest)? {
+    if store.blobs().has(&config.digest)? {
         let mut bytes = Vec::new();
-        let mut file = store.open_blob(&config.digest)?;
+        let mut file = store.blobs().open(&config.digest)?;
         let read = std::io::Read::read_to_end(&mut file, &mut bytes);
         if read.is_ok() && config.describes(&bytes) {
             return Ok(bytes);

@@ -123,14 +123,15 @@ pub fn push(remote: &Remote, store: &Store, options: &PushOptions) -> Result<Pus
         begun: Instant::now(),
     };
     let named = match &options.platform {
-        None => store.find_named(&options.image)?,
+        None => store.images().find_named(&options.image)?,
         Some(platform) => {
             store
-                .find_image_for(&options.image, platform)?
+                .images()
+                .find_for(&options.image, platform)?
                 .manifest_digest
         }
     };
-    match store.index(&named)? {
+    match store.indexes().get(&named)? {
         Some(bytes) => push.index(&named, &bytes),
         None => push.image(&named),
     }
@@ -138,7 +139,7 @@ pub fn push(remote: &Remote, store: &Store, options: &PushOptions) -> Result<Pus
 
 impl Push<'_> {
     fn image(&self, manifest: &Digest) -> Result<Pushed, RemoteError> {
-        let image = self.store.image(manifest)?;
+        let image = self.store.images().get(manifest)?;
         if let Some(known) = derive::remembered(self, &image)?
             && self.is_there(&known.descriptor)?
         {
@@ -199,7 +200,7 @@ impl Push<'_> {
     }
 
     fn remembered_child(&self, child: &Descriptor) -> Result<Option<Derived>, RemoteError> {
-        match self.store.image(&child.digest) {
+        match self.store.images().get(&child.digest) {
             Ok(image) => derive::remembered(self, &image),
             Err(_) => Ok(None),
         }
@@ -208,7 +209,7 @@ impl Push<'_> {
     /// Sends what an entry of an index names, by digest, and puts in place what it became.
     fn send_child(&self, index: &Digest, child: &mut Descriptor) -> Result<(), RemoteError> {
         let by_digest = |digest| by_digest(&self.to, digest);
-        if let Ok(image) = self.store.image(&child.digest) {
+        if let Ok(image) = self.store.images().get(&child.digest) {
             let derived = self.send_image(&image)?;
             let to = by_digest(derived.descriptor.digest);
             self.send_manifest(&to, &child.digest, &derived)?;

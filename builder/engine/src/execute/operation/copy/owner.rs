@@ -19,9 +19,9 @@ pub(super) fn for_key(
     base: &Stack,
 ) -> Result<Option<Owner>, StepError> {
     match &copy.chown {
-        Some(chown) if copy.link && Accounts::needed_for_owner(chown) => {
-            resolve(copy, || execution.session.store.chain(&base.layers))
-        }
+        Some(chown) if copy.link && Accounts::needed_for_owner(chown) => resolve(copy, || {
+            execution.session.store.layers().chain(&base.layers)
+        }),
         _ => Ok(None),
     }
 }
@@ -39,7 +39,9 @@ pub(super) fn told(
 ) -> Result<Option<(u32, u32)>, StepError> {
     let owner = match known {
         Some(owner) => Some(owner),
-        None => resolve(copy, || execution.session.store.chain(&base.layers))?,
+        None => resolve(copy, || {
+            execution.session.store.layers().chain(&base.layers)
+        })?,
     };
     if let Some(owner) = &owner {
         tell_unknown(execution, node, owner);

@@ -65,7 +65,9 @@ pub fn open(
         let turn = ignores_cache.then(|| execution.emptied.turn(identity));
         let turn = turn.flatten();
         wanted.start.emptied = turn.is_some();
-        let held = store.cache_mount(&identity, wanted.sharing, &wanted.start, &stopped)?;
+        let held = store
+            .cache_mounts()
+            .open(&identity, wanted.sharing, &wanted.start, &stopped)?;
         let held = held.ok_or(StepError::Stopped)?;
         drop(turn);
         held.set_title(&wanted.title);

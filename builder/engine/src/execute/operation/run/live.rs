@@ -33,10 +33,10 @@ pub(super) fn base(
     }
     let store = &execution.session.store;
     let definition = &execution.plan.definitions[node.id.0];
-    if !execution.ignores_cache(node) && store.has_definition(definition)? {
+    if !execution.ignores_cache(node) && store.records().has_definition(definition)? {
         return Ok(None);
     }
-    let files = store.chain(&live.base.layers)?;
+    let files = store.layers().chain(&live.base.layers)?;
     let looked_at = looked_at(&files)?;
     let is_changed = |upper: &Path| {
         changes_root(&files, upper)

@@ -32,7 +32,7 @@ pub struct Log {
 /// # Errors
 /// When the file, the pipe or the thread between them cannot be made.
 pub fn start(execution: &Execution<'_>, node: &Node) -> Result<(Log, OwnedFd), StepError> {
-    let folder = execution.session.store.scratch_dir("log")?;
+    let folder = execution.session.store.scratch().dir("log")?;
     let path = folder.join(format!("step-{}.log", node.id.0));
     let failed = |source: io::Error| StepError::Io {
         action: "write",

@@ -283,7 +283,7 @@ fn stack(
     match execution.output(from)? {
         Output::Layers { .. } => {
             let stack = execution.done(from)?.stack.clone();
-            let files = execution.session.store.chain(&stack.layers)?;
+            let files = execution.session.store.layers().chain(&stack.layers)?;
             let resolved = files.resolve(source.as_bytes(), true)?;
             if resolved.found.is_none() && !resolved.path.is_empty() {
                 let path = source.to_owned();
@@ -303,7 +303,7 @@ fn agent(execution: &Execution<'_>, id: &str) -> Result<Option<Agent>, StepError
     let Some(source) = execution.options.ssh.get(id) else {
         return Ok(None);
     };
-    let folder = || session.store.scratch_dir("ssh");
+    let folder = || session.store.scratch().dir("ssh");
     let path = &session.host.search_path;
     Ok(Some(session.agents.get(source, path, folder)?))
 }
@@ -322,7 +322,7 @@ pub(super) fn subtree_layer(
         return Err(CopyError::NotFound { path, hint: None }.into());
     }
     let store = &execution.session.store;
-    let mut writer = store.layer_writer(&Chain::new(Vec::new()))?;
+    let mut writer = store.layers().writer(&Chain::new(Vec::new()))?;
     let skipped = if as_root { resolved.path.len() } else { 0 };
     for found in chain.walk(&resolved.path) {
         let path = found.entry.path.get(skipped..).unwrap_or_default();

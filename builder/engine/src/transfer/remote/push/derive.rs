@@ -41,7 +41,7 @@ pub(crate) fn remembered(
         let form = match wanted(layer, push.form) {
             None => Some(layer.clone()),
             Some(LayerCompression::None) => Some(plain(push, layer, diff_id)?),
-            Some(compression) => push.store.known_form(diff_id, compression)?,
+            Some(compression) => push.store.forms().known(diff_id, compression)?,
         };
         let Some(form) = form else { return Ok(None) };
         layers.push(form);
@@ -54,7 +54,7 @@ fn plain(push: &Push<'_>, layer: &Descriptor, diff_id: &Digest) -> Result<Descri
     let size = if layer.digest == *diff_id {
         layer.size
     } else {
-        push.store.layer(diff_id)?.index.tar_size
+        push.store.layers().get(diff_id)?.index.tar_size
     };
     Ok(Descriptor::new(media_type::OCI_LAYER, *diff_id, size))
 }

@@ -16,7 +16,7 @@ impl Push<'_> {
     /// Passes on an image of `index`; false when no registry is known that has it.
     pub(super) fn pass_on(&self, index: &Digest, child: &Descriptor) -> Result<bool, RemoteError> {
         let here = self.to.name();
-        for (repository, there) in self.store.origins(index)? {
+        for (repository, there) in self.store.origins().of(index)? {
             if there != *index || repository == here {
                 continue;
             }
@@ -55,9 +55,9 @@ impl Push<'_> {
         {
             return Ok(());
         }
-        let scratch = self.store.scratch_dir("pass-on")?;
+        let scratch = self.store.scratch().dir("pass-on")?;
         let passed = self.through(from, blob, &scratch.join("blob"));
-        self.store.discard(&scratch)?;
+        self.store.scratch().discard(&scratch)?;
         passed
     }
 

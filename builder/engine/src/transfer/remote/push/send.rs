@@ -57,13 +57,13 @@ impl Push<'_> {
         }
         let blob = match wanted(layer, self.form) {
             None => layer.clone(),
-            Some(compression) => match self.store.known_form(diff_id, compression)? {
+            Some(compression) => match self.store.forms().known(diff_id, compression)? {
                 // what the other side has is neither made nor brought here
                 Some(known) if self.has_or_takes(&known)? => {
-                    self.store.add_origin(&self.to.name(), &[known.digest])?;
+                    self.store.origins().add(&self.to.name(), &[known.digest])?;
                     return Ok(known);
                 }
-                _ => self.store.compressed_layer(diff_id, compression)?,
+                _ => self.store.forms().compressed(diff_id, compression)?,
             },
         };
         self.send_blob(&blob)?;
@@ -79,21 +79,22 @@ impl Push<'_> {
     fn send_blob(&self, blob: &Descriptor) -> Result<(), RemoteError> {
         if !self.has_or_takes(blob)? {
             // an error of the store is told as such, not as one of a reader
-            drop(self.store.open_blob(&blob.digest)?);
+            drop(self.store.blobs().open(&blob.digest)?);
             let events = &self.remote.events;
             let transfer = Arc::new(Transfer::start(events, Direction::Upload, &self.to, blob));
             self.registry
                 .push_blob(&self.to, blob, &|| self.open(&blob.digest, &transfer))?;
             transfer.end();
         }
-        self.store.add_origin(&self.to.name(), &[blob.digest])?;
+        self.store.origins().add(&self.to.name(), &[blob.digest])?;
         Ok(())
     }
 
     fn open(&self, blob: &Digest, transfer: &Arc<Transfer>) -> io::Result<Box<dyn Read + Send>> {
         let file = self
             .store
-            .open_blob(blob)
+            .blobs()
+            .open(blob)
             .map_err(|error| io::Error::other(crate::chain_of_causes(&error)))?;
         Ok(Box::new(Counted {
             file,
@@ -105,7 +106,7 @@ impl Push<'_> {
     /// Asks the registry to take the blob from another of its repositories.
     fn mount(&self, blob: &Descriptor) -> Result<bool, RemoteError> {
         let here = self.to.name();
-        for (repository, there) in self.store.origins(&blob.digest)? {
+        for (repository, there) in self.store.origins().of(&blob.digest)? {
             // a shared cache may be in no registry
             let Ok(from) = Reference::parse(&repository) else {
                 continue;
@@ -138,7 +139,7 @@ impl Push<'_> {
             return Err(RemoteError::OtherDigest { expected, found });
         }
         let names = [(*here, expected)];
-        self.store.add_origins(&self.to.name(), &names)?;
+        self.store.origins().add_all(&self.to.name(), &names)?;
         Ok(())
     }
 }

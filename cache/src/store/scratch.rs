@@ -1,0 +1,59 @@
+//! Scratch: folders and files of this process alone, and how they get a final name. They go with the process's lease.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::store::folders::check_parent;
+use crate::{Scratch, StoreError};
+
+impl Scratch<'_> {
+    /// A new empty directory.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn dir(&self, name: &str) -> Result<PathBuf, StoreError> {
+        let path = self.store.leases().own()?.scratch(name);
+        std::fs::create_dir(&path).map_err(|source| StoreError::io("make", &path, source))?;
+        Ok(path)
+    }
+
+    /// Throws a directory of this process's scratch away: a rename into the trash.
+    ///
+    /// # Errors
+    /// The rename fails.
+    pub fn discard(&self, scratch: &Path) -> Result<(), StoreError> {
+        self.store.trash().put(scratch)
+    }
+
+    /// Writes a small file under its final name, whole or not at all.
+    pub(crate) fn write_file(&self, target: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        let scratch = self.store.leases().own()?.scratch("file");
+        let written = std::fs::write(&scratch, bytes);
+        let written = written.map_err(|source| StoreError::io("write", target, source));
+        let placed = written.and_then(|()| self.put_in_place(&scratch, target));
+        if placed.is_err() {
+            // the lease's scratch goes as a whole if this fails
+            let _ = std::fs::remove_file(&scratch);
+        }
+        placed
+    }
+
+    /// Renames to a final name. A folder that is missing on the way is made; what stands there and cannot be replaced by a rename (a
+    /// folder in the place of a file, a file in the place of a folder) goes to the trash.
+    pub(crate) fn put_in_place(&self, from: &Path, to: &Path) -> Result<(), StoreError> {
+        let failed = |source| StoreError::io("store", to, source);
+        let folder = to.parent().unwrap_or(to);
+        check_parent(to).map_err(failed)?;
+        let in_the_way = match std::fs::rename(from, to).map_err(|error| (error.kind(), error)) {
+            Ok(()) => return Ok(()),
+            Err((io::ErrorKind::NotFound, _)) => None,
+            Err((io::ErrorKind::IsADirectory | io::ErrorKind::DirectoryNotEmpty, _)) => Some(to),
+            Err((io::ErrorKind::NotADirectory, _)) if folder.is_dir() => Some(to),
+            Err((io::ErrorKind::NotADirectory, _)) => Some(folder),
+            Err((_, error)) => return Err(failed(error)),
+        };
+        in_the_way.map_or(Ok(()), |path| self.store.trash().put(path))?;
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        std::fs::rename(from, to).map_err(failed)
+    }
+}
