@@ -275,6 +275,15 @@ fn old_results_are_not_used(space: &Space) {
     }
 }
 
+/// How often a manifest was asked for since the last question.
+fn manifests(server: &Server) -> usize {
+    let asked = server.asked();
+    let of_manifests = asked
+        .iter()
+        .filter(|asked| asked.line.contains("manifests"));
+    of_manifests.count()
+}
+
 fn registries_are_asked_again(space: &Space) {
     let server = Server::start();
     server.set("/v2/", Answer::file(""));
@@ -289,14 +298,26 @@ fn registries_are_asked_again(space: &Space) {
             .args(flags)
             .exits(1);
         failed.says(&["503"]);
-        let asked = server.asked();
-        asked
-            .iter()
-            .filter(|asked| asked.line.contains("manifests"))
-            .count()
+        manifests(&server)
     };
     assert_eq!(asked(&["--retry=0"]), 1);
     assert_eq!(asked(&["--retry=3", "--retry-delay=10ms"]), 4);
+    let by_environment = || {
+        let build = space.build(&format!("FROM {host}/base:1\n"));
+        build.env("KILN_RETRY", "2").env("KILN_RETRY_DELAY", "10ms")
+    };
+    by_environment().exits(1);
+    assert_eq!(manifests(&server), 3);
+    by_environment().arg("--retry=0").exits(1);
+    assert_eq!(manifests(&server), 1);
+    let pull = space.kiln([
+        "pull",
+        "--retry=1",
+        "--retry-delay=10ms",
+        &format!("{host}/base:1"),
+    ]);
+    pull.exits(1);
+    assert_eq!(manifests(&server), 2);
     for wrong in ["--retry=-1", "--retry-delay=soon", "--retry-delay=2h"] {
         space.build("FROM scratch\n").arg(wrong).exits(2);
     }

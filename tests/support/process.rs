@@ -28,7 +28,7 @@ pub struct Kiln {
 }
 
 impl Kiln {
-    /// The binary, without arguments, with an environment that holds PATH only.
+    /// The binary, without arguments, with an environment that holds PATH and a short `KILN_RETRY_DELAY` only.
     pub fn new(account: Option<&Account>) -> Self {
         // By its descriptor: the folder of the build may be closed to the user that runs it.
         let mut kiln = Kiln::of(&format!("/proc/self/fd/{}", binary().as_raw_fd()), account);
@@ -41,6 +41,8 @@ impl Kiln {
         let mut command = Command::new(program);
         command.env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        // many cases name registries that are not there
+        command.env("KILN_RETRY_DELAY", "5ms");
         if let Some(account) = account {
             account.apply(&mut command);
         }

@@ -1,6 +1,6 @@
 //! The commands, one file each: its arguments and what it does. To add one: a file and a line in the table below.
 
-mod build;
+pub mod build;
 mod completions;
 mod debug;
 mod df;

@@ -1,6 +1,6 @@
 //! Everything that kiln reads from its environment, in one place; libraries get it as arguments.
 //!
-//! `KILN_STORE`, `KILN_DISABLE`, `KILN_LOG`, `KILN_OFFLINE`, `NO_COLOR`, `TERM`, `BUILDKIT_STEP_LOG_MAX_SIZE`, `SOURCE_DATE_EPOCH`, `PATH`, `HOME`, `XDG_DATA_HOME`,
+//! `KILN_STORE`, `KILN_DISABLE`, `KILN_LOG`, `KILN_OFFLINE`, `KILN_RETRY`, `KILN_RETRY_DELAY`, `NO_COLOR`, `TERM`, `BUILDKIT_STEP_LOG_MAX_SIZE`, `SOURCE_DATE_EPOCH`, `PATH`, `HOME`, `XDG_DATA_HOME`,
 //! proxies and certificate authorities (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, …), where credentials are, and what
 //! `--build-arg NAME` and `--secret env=` name, and the source policy of `EXPERIMENTAL_BUILDKIT_SOURCE_POLICY`.
 

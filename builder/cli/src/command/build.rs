@@ -2,7 +2,7 @@
 
 mod call;
 mod failures;
-mod flag;
+pub mod flag;
 mod kaniko_context;
 mod source;
 

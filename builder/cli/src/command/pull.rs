@@ -1,5 +1,6 @@
 //! `kiln pull`: images from registries.
 
+use crate::command::build::flag::retry::Retry;
 use crate::command::progress::Shown;
 use crate::environment::Globals;
 use crate::failure::Failure;
@@ -22,6 +23,8 @@ pub struct Arguments {
     #[arg(short, long)]
     all_tags: bool,
     #[command(flatten)]
+    retry: Retry,
+    #[command(flatten)]
     shown: Shown,
 }
 
@@ -39,6 +42,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     });
     let references = references.collect::<Result<Vec<_>, _>>()?;
     let progress = arguments.shown.progress();
+    let globals = &arguments.retry.globals(globals);
     if arguments.all_tags
         && let Some(named) = references
             .iter()

@@ -1,5 +1,6 @@
 //! `kiln push`: images to registries.
 
+use crate::command::build::flag::retry::Retry;
 use crate::command::progress::Shown;
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
@@ -49,6 +50,8 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with = "all_tags")]
     metadata_file: Option<PathBuf>,
     #[command(flatten)]
+    retry: Retry,
+    #[command(flatten)]
     shown: Shown,
 }
 
@@ -58,6 +61,7 @@ pub struct Arguments {
 /// When the image is not there, or the registry refuses it.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let progress = arguments.shown.progress();
+    let globals = &arguments.retry.globals(globals);
     for options in arguments.what(globals)? {
         let pushed = transfer::shown(globals, progress, |remote, store| {
             push(remote, store, &options)

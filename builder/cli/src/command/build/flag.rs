@@ -39,7 +39,7 @@ pub trait Flag {
 
 macro_rules! flags {
     ($($module:ident: $flag:ident),* $(,)?) => {
-        $(mod $module;)*
+        $(pub mod $module;)*
 
         /// All flags, in the order of the help text, which is also the order in which they are applied.
         #[derive(Debug, clap::Args)]

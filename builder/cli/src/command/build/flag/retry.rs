@@ -1,4 +1,5 @@
-//! `--retry`, `--retry-delay`: how often registries are asked again when they fail, as in buildah. Unaware of what is asked.
+//! `--retry`, `--retry-delay`: how often registries are asked again when they fail, as in buildah; `pull` and `push` take them too.
+//! Unaware of what is asked.
 
 use super::Flag;
 use crate::environment::Globals;
@@ -8,10 +9,10 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 pub struct Retry {
     /// Attempts after the first when a registry fails or does not answer
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000))]
+    #[arg(long, env = "KILN_RETRY", hide_env = true, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000))]
     retry: Option<u32>,
     /// Pause before the first of them, such as 2s; it doubles each time
-    #[arg(long, value_name = "DURATION", value_parser = pause)]
+    #[arg(long, env = "KILN_RETRY_DELAY", hide_env = true, value_name = "DURATION", value_parser = pause)]
     retry_delay: Option<Duration>,
 }
 
