@@ -9,7 +9,7 @@ use kiln_oci::{Digest, Hasher};
 
 /// Part of every key. It goes up whenever kiln would make other bytes from the same inputs (the sandbox's environment, the
 /// packing of layers …), so that results of older versions are not found again.
-pub const KEY_VERSION: u64 = 3;
+pub const KEY_VERSION: u64 = 4;
 
 /// Collects the named inputs of one operation.
 #[derive(Debug)]
@@ -44,6 +44,16 @@ impl KeyBuilder {
     #[must_use]
     pub fn bytes(self, name: &str, bytes: &[u8]) -> Self {
         self.input(name, Digest::of(bytes))
+    }
+
+    /// Adds an input of several parts: the sha256 of each part behind its length, so that no two lists are the same input.
+    #[must_use]
+    pub fn list(self, name: &str, parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
+        let mut hasher = Hasher::new();
+        for part in parts {
+            write_bytes(&mut hasher, part.as_ref());
+        }
+        self.input(name, hasher.finish())
     }
 
     /// The key, and the inputs to be stored with the record.
@@ -88,6 +98,15 @@ mod tests {
             KeyBuilder::new("x").finish().0,
             KeyBuilder::new("y").finish().0
         );
+    }
+
+    #[test]
+    fn parts_do_not_run_into_each_other() {
+        let key = |parts: &[&str]| KeyBuilder::new("test").list("a", parts).finish().0;
+        assert_eq!(key(&["x", "y"]), key(&["x", "y"]));
+        for other in [&["xy"][..], &["x", "y", ""], &["", "xy"], &["y", "x"]] {
+            assert_ne!(key(&["x", "y"]), key(other));
+        }
     }
 
     #[test]

@@ -18,9 +18,9 @@ use crate::host::emulation;
 use crate::plan::output::{Done, Live, Output};
 use crate::plan::pending::{Pending, Promise, pending};
 use crate::plan::{Plan, stage_is_called};
-use crate::request::options::BuildOptions;
 use crate::session::Session;
-use crate::source::fetch::{Access, Remote};
+use crate::source::fetch::Remote;
+use crate::source::open::Build;
 use ahead::Readers;
 use kiln_cache::{Chain, Fetched, KeyBuilder};
 use kiln_oci::{Digest, ImageConfig};
@@ -37,7 +37,7 @@ pub struct Execution<'a> {
     /// Store, events, cancellation.
     pub session: &'a Session,
     /// What was asked for.
-    pub options: &'a BuildOptions,
+    pub build: &'a Build,
     /// What has to be done.
     pub plan: &'a Plan,
     /// What every RUN is put into.
@@ -87,11 +87,11 @@ pub struct Executed {
 /// The first step that failed.
 pub fn execute(
     session: &Session,
-    options: &BuildOptions,
+    build: &Build,
     plan: &Plan,
     cgroup: Option<Cgroup>,
 ) -> Result<Executed, BuildError> {
-    let mut execution = Execution::new(session, options, plan);
+    let mut execution = Execution::new(session, build, plan);
     execution.cgroup = cgroup;
     execution.readers = ahead::readers(&execution)?;
     let tasks: Vec<Task> = plan
@@ -104,9 +104,9 @@ pub fn execute(
     let limits = Limits {
         work: cores,
         // what one command has read no other one reads
-        process: match options.stdin {
+        process: match build.run.stdin {
             Some(_) => 1,
-            None => options.jobs.unwrap_or(usize::MAX),
+            None => build.run.jobs.unwrap_or(usize::MAX),
         },
     };
     let cancel: &Cancel = &session.cancel;
@@ -136,7 +136,7 @@ pub fn execute(
 }
 
 impl<'a> Execution<'a> {
-    fn new(session: &'a Session, options: &'a BuildOptions, plan: &'a Plan) -> Self {
+    fn new(session: &'a Session, build: &'a Build, plan: &'a Plan) -> Self {
         let (promises, pendings): (Vec<_>, Vec<_>) =
             plan.graph.nodes.iter().map(|_| pending()).unzip();
         let outputs: Vec<OnceLock<Output>> =
@@ -151,7 +151,7 @@ impl<'a> Execution<'a> {
             .collect();
         Execution {
             session,
-            options,
+            build,
             plan,
             cgroup: None,
             outputs,
@@ -160,7 +160,7 @@ impl<'a> Execution<'a> {
             failure: Mutex::new(None),
             readers: Readers::new(),
             emptied: Emptied::default(),
-            filtered: filtered(&plan.graph, &options.no_cache_filter),
+            filtered: filtered(&plan.graph, &build.reuse.no_cache_filter),
         }
     }
 
@@ -322,14 +322,14 @@ impl<'a> Execution<'a> {
     /// # Errors
     /// When it cannot be had.
     pub fn fetched(&self, remote: &Remote) -> Result<Fetched, StepError> {
-        let access = Access::of(self.session, self.options);
+        let access = self.build.access(self.session);
         Ok(self.plan.fetches.get(access, remote)?)
     }
 
     /// Whether a step is executed even if its result is known.
     #[must_use]
     pub fn ignores_cache(&self, node: &Node) -> bool {
-        self.options.no_cache || self.filtered.contains(&node.id)
+        self.build.reuse.no_cache || self.filtered.contains(&node.id)
     }
 
     /// A key that begins as all keys of steps do.

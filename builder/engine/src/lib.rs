@@ -19,6 +19,11 @@ pub mod source;
 pub mod transfer;
 
 pub use build::{Built, build};
+pub use request::{
+    AgentSource, ContextSource, DockerfileSource, DockerfileText, Form, Goal, Language, MainSource,
+    Pull, Request, Reuse, RunOptions, Secret, Sources, Squash, Volume, VolumeAccess, repaired,
+};
+pub use source::open::{Build, open};
 
 /// An error and its causes on one line: `the store failed: no space left for …`. A cause that the text before it already
 /// ends with is not repeated.

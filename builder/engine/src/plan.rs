@@ -2,6 +2,7 @@
 //! contexts. Unaware of how steps are executed and of the cache's records.
 
 pub mod check;
+mod epoch;
 mod images;
 mod keys;
 pub mod output;
@@ -9,12 +10,13 @@ pub mod pending;
 pub mod platforms;
 mod sources;
 
-use crate::event::EventKind;
+use crate::event::{EventKind, StepInfo};
 use crate::failure::{BuildError, MissingSource};
 use crate::plan::output::Output;
-use crate::request::options::{BuildOptions, ContextSource};
+use crate::request::ContextSource;
 use crate::session::Session;
 use crate::source::fetch::{Access, Fetches};
+use crate::source::open::Build;
 pub(crate) use images::inputs;
 use kiln_oci::{Descriptor, Digest};
 use kiln_parser::graph::{Node, NodeId, Op, Stage, StageGraph};
@@ -96,19 +98,17 @@ impl Plan {
         steps.into_iter().map(NodeId).collect()
     }
 
-    /// The folder behind a build context; none for anything else.
+    /// The folder behind a build context; `None` for anything else.
     #[must_use]
-    pub fn context_folder<'a>(&self, options: &'a BuildOptions, node: NodeId) -> Option<&'a Path> {
+    pub fn context_folder<'a>(&self, build: &'a Build, node: NodeId) -> Option<&'a Path> {
         let Op::Context { name } = &self.graph.node(node).op else {
             return None;
         };
-        match name
-            .as_ref()
-            .and_then(|name| options.contexts.get(&name.to_lowercase()))
-        {
+        let named = name.as_ref();
+        match named.and_then(|name| build.contexts.get(&name.to_lowercase())) {
             Some(ContextSource::Directory(folder)) => Some(folder),
             Some(_) => None,
-            None => options.context.folder(),
+            None => build.context.folder(),
         }
     }
 }
@@ -117,40 +117,31 @@ impl Plan {
 ///
 /// # Errors
 /// When the Dockerfile is wrong, a base image is missing or a context cannot be read.
-pub fn plan(session: &Session, options: &BuildOptions) -> Result<Plan, BuildError> {
-    let (graphs, images) = images::evaluate(session, options)?;
+pub fn plan(session: &Session, build: &Build) -> Result<Plan, BuildError> {
+    let (graphs, images) = images::evaluate(session, build)?;
     let (graph, targets) = platforms::merge(graphs);
-    for name in &graph.unused_build_args {
-        session
-            .events
-            .warn(format!("--build-arg {name} was not consumed by any ARG"));
-    }
-    warn_of_unknown_filters(session, options, &graph);
-    warn_of_unused_base(session, options, &graph);
+    warn(session, build, &graph);
     let wanted = wanted(&graph, &targets);
-    let (sources, digests) = sources::open_all(session, options, &graph, &wanted, &images)?;
-    let definitions: Vec<Digest> = graph
-        .nodes
-        .iter()
-        .map(|node| keys::definition(&node.op, session.ids.is_single(), graph.source_date_epoch))
-        .collect();
+    let (sources, contents) = sources::open_all(session, build, &graph, &wanted, &images)?;
+    let (single, epoch) = (session.ids.is_single(), graph.source_date_epoch);
+    let definition = |node: &Node| keys::definition(&node.op, single, epoch);
+    let definitions: Vec<Digest> = graph.nodes.iter().map(definition).collect();
     let fetches = Fetches::default();
-    let access = Access::of(session, options);
+    let access = build.access(session);
     fetches.look(access, keys::wanted_remotes(&graph, &wanted));
     if session.offline {
         refuse_missing(access, &graph, &wanted, &fetches)?;
     }
-    let derived = keys::derived(&graph, &definitions, &digests, &fetches);
     Ok(Plan {
+        derived: keys::derived(&graph, &definitions, &contents, &fetches),
+        described: images::described(&images),
         graph,
         targets,
         wanted,
         sources,
-        described: images::described(&images),
         definitions,
-        derived,
         fetches,
-        contents: digests,
+        contents,
     })
 }
 
@@ -178,34 +169,29 @@ pub fn announce(session: &Session, plan: &Plan) {
 
 /// The wanted steps with their place in their stage.
 #[must_use]
-pub fn steps(plan: &Plan) -> Vec<crate::event::StepInfo> {
+pub fn steps(plan: &Plan) -> Vec<StepInfo> {
     let is_step = |node: &&Node| plan.wanted[node.id.0] && !plan.sources.contains_key(&node.id.0);
+    let nodes: Vec<&Node> = plan.graph.nodes.iter().filter(is_step).collect();
     let platforms = Platforms::of_plan(plan);
-    let mut counts: BTreeMap<Option<usize>, usize> = BTreeMap::new();
-    let mut steps = Vec::new();
-    for node in plan.graph.nodes.iter().filter(is_step) {
-        let number = counts.entry(node.stage).or_default();
+    let mut of = BTreeMap::new();
+    nodes
+        .iter()
+        .for_each(|node| *of.entry(node.stage).or_default() += 1);
+    let mut before = BTreeMap::new();
+    let step = |node: &&Node| {
+        let number = before.entry(node.stage).or_insert(0_usize);
         *number += 1;
-        steps.push((
-            node.stage,
-            crate::event::StepInfo {
-                step: node.id.0,
-                stage: plan.stage_name(node.stage),
-                number: *number,
-                of: 0,
-                title: node.title.clone(),
-                line: node.line,
-                platforms: platforms.of(node.id),
-            },
-        ));
-    }
-    steps
-        .into_iter()
-        .map(|(stage, step)| crate::event::StepInfo {
-            of: counts[&stage],
-            ..step
-        })
-        .collect()
+        StepInfo {
+            step: node.id.0,
+            stage: plan.stage_name(node.stage),
+            number: *number,
+            of: of[&node.stage],
+            title: node.title.clone(),
+            line: node.line,
+            platforms: platforms.of(node.id),
+        }
+    };
+    nodes.iter().map(step).collect()
 }
 
 /// Which steps are for which platforms; empty where there is only one.
@@ -236,21 +222,28 @@ pub fn stage_is_called(stage: &Stage, name: &str) -> bool {
         || (stage.name.is_none() && name == format!("stage-{}", stage.index))
 }
 
-fn warn_of_unknown_filters(session: &Session, options: &BuildOptions, graph: &StageGraph) {
-    for name in &options.no_cache_filter {
-        if !graph
-            .stages
-            .iter()
-            .any(|stage| stage_is_called(stage, name))
-        {
-            session.events.warn(format!(
+/// What was asked for and has no effect on this Dockerfile.
+fn warn(session: &Session, build: &Build, graph: &StageGraph) {
+    let warn = |text: String| session.events.warn(text);
+    for name in &graph.unused_build_args {
+        warn(format!("--build-arg {name} was not consumed by any ARG"));
+    }
+    for name in &build.reuse.no_cache_filter {
+        let mut stages = graph.stages.iter();
+        if !stages.any(|stage| stage_is_called(stage, name)) {
+            warn(format!(
                 "--no-cache-filter {name}: this build has no such stage"
             ));
         }
     }
+    let is_built = graph.stages.iter().any(|stage| stage.index == 0);
+    if let Some(from) = build.language.from.as_ref().filter(|_| !is_built) {
+        let why = "the target does not need the first stage";
+        warn(format!("--from {from} has no effect: {why}"));
+    }
 }
 
-/// Without the network a build with a source that is not there cannot end well: all of them are told before anything runs.
+/// Without the network a build cannot end well if a source is not in the store: all such sources are reported before anything runs.
 fn refuse_missing(
     access: Access<'_>,
     graph: &StageGraph,
@@ -275,13 +268,7 @@ fn refuse_missing(
     Err(BuildError::MissingSources(missing))
 }
 
-/// `--from` is about the first stage, which the target may not need.
-fn warn_of_unused_base(session: &Session, options: &BuildOptions, graph: &StageGraph) {
-    let is_built = graph.stages.iter().any(|stage| stage.index == 0);
-    if let Some(from) = options.from.as_ref().filter(|_| !is_built) {
-        let why = "the target does not need the first stage";
-        session
-            .events
-            .warn(format!("--from {from} has no effect: {why}"));
-    }
-}
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

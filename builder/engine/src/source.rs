@@ -3,11 +3,12 @@
 pub mod advice;
 pub mod context;
 pub mod dockerfile;
-pub(crate) mod epoch;
 pub mod fetch;
+pub mod fetched;
 pub mod git;
 pub mod host_tools;
 pub mod image;
+pub mod main_context;
 pub mod oci_layout;
 pub mod open;
 pub mod reach;

@@ -1,4 +1,4 @@
-//! `kiln build`: arguments into options, events into a renderer, failures into carets and hints.
+//! `kiln build`: arguments into request, events into a renderer, failures into carets and hints.
 
 mod call;
 mod failures;
@@ -15,9 +15,7 @@ use flag::{Flag, Flags};
 use kiln_engine::event::Events;
 use kiln_engine::event::cancel::Cancel;
 use kiln_engine::failure::BuildError;
-use kiln_engine::request::options::BuildOptions;
-use kiln_engine::source::open::open;
-use kiln_engine::{build, chain_of_causes};
+use kiln_engine::{Build, DockerfileText, Request, chain_of_causes, open};
 use source::Source;
 
 /// Arguments of `kiln build`.
@@ -30,14 +28,14 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    fn options(&self) -> Result<BuildOptions, Failure> {
+    fn request(&self) -> Result<Request, Failure> {
         self.flags.stdin.check(self.source.reads_stdin())?;
-        let mut options = self.source.read()?;
-        self.flags.apply(&mut options)?;
+        let mut request = self.source.read()?;
+        self.flags.apply(&mut request)?;
         self.flags
             .output
-            .check(&options, self.flags.allow.deletes())?;
-        Ok(options)
+            .check(&request, self.flags.allow.deletes())?;
+        Ok(request)
     }
 }
 
@@ -48,18 +46,21 @@ impl Arguments {
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     arguments.flags.begins()?;
     let method = arguments.flags.call.method()?;
-    let mut options = arguments.options()?;
-    if let Some(method) = method {
-        open_quietly(&mut options, &arguments.flags, globals)?;
-        return method.run(&options, globals);
-    }
+    let mut request = arguments.request()?;
     let flags = &arguments.flags;
+    if let Some(method) = method {
+        let build = match Build::unfetched(request.clone()) {
+            Some(build) => build,
+            None => open_quietly(request, flags, globals)?,
+        };
+        return method.run(&build, globals);
+    }
     let globals = flags.retry.globals(globals);
-    let globals = &flags.registries.globals(&globals, &options)?;
-    let log = flags.logfile.open(flags.show.progress(), &options)?;
+    let globals = &flags.registries.globals(&globals, &request)?;
+    let log = flags.logfile.open(flags.show.progress(), &request)?;
     if log.progress == Progress::Quiet {
         // what somebody asked for and does not get is no progress
-        options
+        request
             .notices
             .drain(..)
             .for_each(|notice| table::warning(&notice));
@@ -70,18 +71,23 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let watch = signals::Watch::start(&cancel)?;
     let renderer = log.renderer(environment::no_color());
     let shown = Background::start(renderer, stream, log.sink.clone())?;
-    let result = open(&session, &mut options, std::io::stdin())
-        .and_then(|()| preprocess(&mut options, flags))
-        .and_then(|()| build(&session, &options));
+    let mut dockerfile = text(&request);
+    let streams = streams(&request);
+    let result = open(&session, request, std::io::stdin())
+        .and_then(|build| preprocessed(build, flags))
+        .and_then(|build| {
+            dockerfile.clone_from(&build.dockerfile);
+            kiln_engine::build(&session, &build)
+        });
     let findings = session.findings.clone();
     // with its way to registries the store would go on sending events
     let store = session.store.without_source();
     drop(session);
     let shown = shown.finish();
-    let result = result.map_err(|error| failures::failure(&options, error, &watch));
+    let result = result.map_err(|error| failures::failure(&dockerfile, streams, error, &watch));
     let ended = watch.end();
     if shown.is_ok() && ended.is_ok() {
-        failures::warnings(&options, &findings.all(), log.progress, &log.sink);
+        failures::warnings(&dockerfile, &findings.all(), log.progress, &log.sink);
     }
     let built = result?;
     shown.and(ended)?;
@@ -94,31 +100,39 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The Dockerfile, as far as it is here.
+fn text(request: &Request) -> DockerfileText {
+    let text = request.sources.dockerfile.text();
+    text.cloned().unwrap_or_default()
+}
+
+/// Whether an output goes to standard output.
+fn streams(request: &Request) -> bool {
+    let mut outputs = request.goal.outputs.iter();
+    outputs.any(|output| output.is_stream())
+}
+
 /// Opens what is outside for a command that only looks at the Dockerfile.
-fn open_quietly(
-    options: &mut BuildOptions,
-    flags: &Flags,
-    globals: &Globals,
-) -> Result<(), Failure> {
-    if options.unread.is_none() {
-        return Ok(());
-    }
+fn open_quietly(request: Request, flags: &Flags, globals: &Globals) -> Result<Build, Failure> {
     let cancel = Cancel::default();
     let session = session::open(globals, Events::ignored(), cancel.clone())?;
     let watch = signals::Watch::start(&cancel)?;
-    open(&session, options, std::io::stdin())
-        .and_then(|()| preprocess(options, flags))
-        .map_err(|error| failures::failure(options, error, &watch))
+    let dockerfile = text(&request);
+    open(&session, request, std::io::stdin())
+        .and_then(|build| preprocessed(build, flags))
+        .map_err(|error| failures::failure(&dockerfile, false, error, &watch))
 }
 
 /// A Dockerfile that came from outside is preprocessed when it is there.
-fn preprocess(options: &mut BuildOptions, flags: &Flags) -> Result<(), BuildError> {
-    let path = options.dockerfile.name.clone().into();
-    let preprocessed = flags.cpp_flag.preprocess(options);
+fn preprocessed(mut build: Build, flags: &Flags) -> Result<Build, BuildError> {
+    let path = build.dockerfile.name.clone().into();
+    let folder = build.context.folder();
+    let preprocessed = flags.cpp_flag.preprocess(&mut build.dockerfile, folder);
     preprocessed.map_err(|error| BuildError::File {
         path,
         message: error.to_string(),
-    })
+    })?;
+    Ok(build)
 }
 
 fn build_id() -> String {

@@ -5,9 +5,9 @@ use super::import::{forget_lost, micros, read};
 use super::{CacheTo, Place, PlaceError, format};
 use crate::event::EventKind;
 use crate::failure::BuildError;
-use crate::image::squash::Squash;
-use crate::request::options::BuildOptions;
+use crate::request::Squash;
 use crate::session::Session;
+use crate::source::open::Build;
 use kiln_cache::shared::Mode;
 use kiln_cache::{MemoBundle, Record, SharedCache, SharedLayer, SharedMemo, on_threads};
 use kiln_oci::media_type::OCI_EMPTY;
@@ -26,17 +26,17 @@ const AT_ONCE: usize = 4;
 /// One cannot be written, and its error is not to be ignored.
 pub(crate) fn export(
     session: &Session,
-    options: &BuildOptions,
+    build: &Build,
     key: Option<Digest>,
     bundle: &MemoBundle,
 ) -> Result<(), BuildError> {
-    for to in &options.cache_to {
+    for to in &build.goal.cache_to {
         let begun = Instant::now();
         let writer = Writer {
             session,
             to,
             place: to.place.as_ref(),
-            is_squashed: options.squash != Squash::Nothing,
+            is_squashed: build.form.squash != Squash::Nothing,
         };
         match writer.write(key, bundle) {
             Ok(written) => session.events.send(EventKind::CacheWritten {

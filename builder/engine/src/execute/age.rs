@@ -11,7 +11,7 @@ impl Execution<'_> {
             made => made,
         };
         let age = self.session.host.seconds().saturating_sub(made);
-        self.options.cache_ttl.is_some_and(|most| age > most)
+        self.build.reuse.cache_ttl.is_some_and(|most| age > most)
     }
 
     /// Why the result of a key that is known is not used.

@@ -4,16 +4,16 @@
 
 use crate::event::{EventKind, Outcome};
 use crate::exchange;
-use crate::execute::Executed;
+use crate::execute::{Executed, Results};
 use crate::failure::BuildError;
-use crate::image::squash::Squash;
 use crate::plan::output::{Done, Output, StepResult};
 use crate::plan::{self, Plan};
-use crate::request::options::BuildOptions;
+use crate::request::Squash;
 use crate::session::Session;
+use crate::source::open::Build;
 use kiln_cache::{Caches, KeyBuilder, MemoBundle, StoreError};
 use kiln_oci::Digest;
-use kiln_parser::graph::{NodeId, Op};
+use kiln_parser::graph::{HistoryStep, NodeId, Op, Stage};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -33,13 +33,12 @@ pub(crate) enum Recalled {
 /// The store fails.
 pub(crate) fn recall(
     session: &Session,
-    options: &BuildOptions,
+    build: &Build,
     plan: &Plan,
 ) -> Result<Recalled, BuildError> {
-    let is_wanted =
-        !options.no_cache && options.no_cache_filter.is_empty() && options.cache_ttl.is_none();
+    let is_wanted = build.reuse.takes_outcomes() && !build.form.save_stages;
     // a memo says nothing of stages
-    let key = key(options, plan).filter(|_| is_wanted && !options.save_stages);
+    let key = key(build, plan).filter(|_| is_wanted);
     if let Some(key) = &key
         && let Some(bundle) = session.store.records().memo(key)?
     {
@@ -48,11 +47,11 @@ pub(crate) fn recall(
     }
     // an attempt before has read them
     let is_first = session.store.exchange().forgotten().is_empty();
-    if !is_first || options.no_cache || options.cache_from.is_empty() {
+    if !is_first || build.reuse.no_cache || build.reuse.cache_from.is_empty() {
         return Ok(Recalled::Claims(Vec::new()));
     }
-    let mut outcomes = exchange::import(session, &options.cache_from, key.as_ref())?;
-    outcomes.retain(|_| options.squash == Squash::Nothing);
+    let mut outcomes = exchange::import(session, &build.reuse.cache_from, key.as_ref())?;
+    outcomes.retain(|_| build.form.squash == Squash::Nothing);
     Ok(Recalled::Claims(outcomes))
 }
 
@@ -65,29 +64,31 @@ pub(crate) fn results(
     plan: &Plan,
     outcome: exchange::Outcome,
 ) -> Result<Option<Executed>, StoreError> {
-    let steps = plan.steps_by_origin();
     let records = outcome.bundle.records;
+    let steps = plan.steps_by_origin();
     if steps.len() != records.len() {
         return Ok(None);
     }
-    let keys = steps.iter().map(|step| step.0).zip(records.iter().copied());
-    let keys: BTreeMap<usize, Digest> = keys.collect();
-    let mut results: BTreeMap<usize, Arc<Done>> = BTreeMap::new();
+    let keys: BTreeMap<NodeId, &Digest> = steps.into_iter().zip(&records).collect();
+    let mut results = Results::new();
     for node in &plan.graph.nodes {
-        let number = node.id.0;
         let below = below(&node.op).and_then(|below| results.get(&below.0));
-        let done = match (plan.sources.get(&number), below, keys.get(&number)) {
+        let done = match (plan.sources.get(&node.id.0), below, keys.get(&node.id)) {
             (Some(Output::Layers { done, .. }), _, _) => done.now(),
             (None, Some(below), Some(key)) => {
-                claimed(session, plan, number, below, key, &outcome.caches)?
+                claimed(session, plan, node.id, below, key, &outcome.caches)?
             }
             _ => None,
         };
-        results.extend(done.map(|done| (number, done)));
+        results.extend(done.map(|done| (node.id.0, done)));
     }
-    let outputs = plan.targets.iter().map(|target| target.stage);
-    let mut outputs = outputs.map(|stage| plan.graph.stages[stage].output);
-    let is_whole = outputs.all(|output| results.contains_key(&output.0));
+    let outputs = plan
+        .targets
+        .iter()
+        .map(|target| plan.graph.stages[target.stage].output);
+    let is_whole = outputs
+        .into_iter()
+        .all(|output| results.contains_key(&output.0));
     Ok(is_whole.then_some(Executed {
         results,
         records,
@@ -100,13 +101,13 @@ pub(crate) fn results(
 fn claimed(
     session: &Session,
     plan: &Plan,
-    node: usize,
+    node: NodeId,
     below: &Done,
     key: &Digest,
     caches: &Caches,
 ) -> Result<Option<Arc<Done>>, StoreError> {
     let record = session.store.records().lookup(key)?;
-    let record = record.filter(|record| record.definition == plan.definitions[node]);
+    let record = record.filter(|record| record.definition == plan.definitions[node.0]);
     Ok(record.map(|record| {
         let caches = record.caches.with(caches);
         Arc::new(Done {
@@ -131,43 +132,59 @@ fn below(op: &Op) -> Option<NodeId> {
     }
 }
 
-/// Everything that decides about the image; none while something has to be fetched first, where labels tell of stages, and for an
-/// index that has other images too.
-pub(crate) fn key(options: &BuildOptions, plan: &Plan) -> Option<Digest> {
-    if options.stage_labels || options.manifest.is_some() {
-        return None;
-    }
-    // Plain data of our own: serialising it cannot fail.
-    let text = |value: Result<Vec<u8>, serde_json::Error>| value.unwrap_or_default();
-    let mut key = KeyBuilder::new("memo")
-        .bytes("index", &[u8::from(options.makes_index())])
-        .bytes("squash", &[options.squash as u8])
-        .bytes("omit-history", &[u8::from(options.omit_history)])
-        .bytes(
-            "annotations",
-            format!("{:?}", options.annotations).as_bytes(),
-        );
-    for (flag, value) in options.surroundings() {
-        key = key.bytes(flag, value.as_bytes());
-    }
+/// Everything that decides about the image; `None` while something has to be fetched first, or where no key knows all of it.
+pub(crate) fn key(build: &Build, plan: &Plan) -> Option<Digest> {
+    let mut key = build.key(KeyBuilder::new("memo"))?;
     for target in &plan.targets {
         let stage = &plan.graph.stages[target.stage];
         // Epoch and ids are part of every definition, and so of the files.
-        key = key
-            .input("files", plan.made_from(stage.output)?)
-            .bytes("config", &text(serde_json::to_vec(&stage.config)))
-            .bytes("base", &text(serde_json::to_vec(&stage.base_image)))
-            .bytes(
-                "author",
-                format!(
-                    "{:?} {} {}",
-                    stage.author, stage.platform, stage.image_platform
-                )
-                .as_bytes(),
-            )
-            .bytes("history", &text(serde_json::to_vec(&stage.history)));
+        key = stage_key(key.input("files", plan.made_from(stage.output)?), stage);
     }
     Some(key.finish().0)
+}
+
+/// Adds what a stage says of its image besides the files.
+fn stage_key(key: KeyBuilder, stage: &Stage) -> KeyBuilder {
+    let Stage {
+        config,
+        base_image,
+        author,
+        platform,
+        image_platform,
+        history,
+        // known by the files
+        output: _,
+        base: _,
+        from: _,
+        // not in the image
+        index: _,
+        name: _,
+        arguments: _,
+        line: _,
+    } = stage;
+    // Plain data of our own: serialising it cannot fail.
+    let text = |value: Result<Vec<u8>, serde_json::Error>| value.unwrap_or_default();
+    key.bytes("config", &text(serde_json::to_vec(config)))
+        .bytes("base", &text(serde_json::to_vec(base_image)))
+        .list("author", author)
+        .list(
+            "platform",
+            [platform, image_platform].map(ToString::to_string),
+        )
+        .list("history", history.iter().flat_map(entry_material))
+}
+
+/// What an entry of the history says. Where it stands in the Dockerfile is not in the image.
+fn entry_material(entry: &HistoryStep) -> [&str; 3] {
+    let HistoryStep {
+        created_by,
+        // which layer it stands for follows from the files and the order of the entries
+        node,
+        comment,
+        line: _,
+    } = entry;
+    let kind = node.map_or("metadata", |_| "layer");
+    [created_by, kind, comment]
 }
 
 /// The memo answers for every step.
@@ -181,3 +198,6 @@ pub(crate) fn cached_steps(session: &Session, plan: &Plan) {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ mod forward;
 
 pub use forward::Forward;
 
+use crate::request::AgentSource;
 use kiln_cache::StoreError;
 use kiln_sandbox::host_program;
 use std::collections::BTreeMap;
@@ -26,15 +27,6 @@ use thiserror::Error;
 const SOCKET: &str = "agent";
 /// An agent that is not there after this time does not come.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What `--ssh` names.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum AgentSource {
-    /// The socket of an agent.
-    Socket(PathBuf),
-    /// Files of private keys, absolute paths.
-    Keys(Vec<PathBuf>),
-}
 
 /// Why an agent cannot be used.
 #[derive(Debug, Error)]

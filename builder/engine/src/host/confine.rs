@@ -1,16 +1,15 @@
 //! Where the limits of RUN can be set, asked once for a build, and what to say of those that cannot. Unaware of cgroups and of steps.
 
-use crate::request::options::BuildOptions;
 use crate::session::Session;
-use kiln_sandbox::{Cgroup, LimitError, Refused, find_cgroup};
+use kiln_sandbox::{Cgroup, LimitError, Limits, Refused, find_cgroup};
 
 /// What every RUN is put into; none where nothing is limited. Limits that cannot be set here are warned about: many users may not set
 /// any, and the image is the same without.
 ///
 /// # Errors
 /// When processors or memory nodes are asked for that there are not.
-pub fn confine(session: &Session, options: &BuildOptions) -> Result<Option<Cgroup>, LimitError> {
-    let found = find_cgroup(&options.limits, session.disabled)?;
+pub fn confine(session: &Session, limits: &Limits) -> Result<Option<Cgroup>, LimitError> {
+    let found = find_cgroup(limits, session.disabled)?;
     for warning in warnings(&found.refused) {
         session.events.warn(warning);
     }

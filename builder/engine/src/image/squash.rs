@@ -9,18 +9,6 @@ use kiln_oci::media_type::OCI_LAYER;
 use kiln_oci::{Descriptor, Digest, History, ImageConfig, Manifest};
 use std::collections::{BTreeMap, HashMap};
 
-/// Which layers of the image become one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Squash {
-    /// None.
-    #[default]
-    Nothing,
-    /// Those that the build adds to its base.
-    Added,
-    /// All, those of the base too.
-    All,
-}
-
 /// What the new layer says at a path.
 enum Change<'a> {
     /// This is there.

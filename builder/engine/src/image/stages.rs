@@ -7,8 +7,8 @@ use crate::failure::BuildError;
 use crate::image::assemble::{Image, assemble, with_config, without_history};
 use crate::plan::Plan;
 use crate::plan::output::Done;
-use crate::request::options::BuildOptions;
 use crate::session::Session;
+use crate::source::open::Build;
 use kiln_cache::StoreError;
 use kiln_oci::{Descriptor, Digest};
 use kiln_parser::graph::StageBase;
@@ -29,13 +29,13 @@ pub(crate) struct Kept(BTreeMap<usize, Digest>);
 /// When an image cannot be stored.
 pub(crate) fn keep(
     session: &Session,
-    options: &BuildOptions,
+    build: &Build,
     plan: &Plan,
     results: &BTreeMap<usize, Arc<Done>>,
     describe: impl Fn(&Digest) -> Result<Descriptor, StoreError> + Copy,
 ) -> Result<Kept, BuildError> {
     let mut kept = Kept::default();
-    if !options.save_stages {
+    if !build.form.save_stages {
         return Ok(kept);
     }
     let (now, epoch) = (session.host.seconds(), plan.graph.source_date_epoch);
@@ -45,10 +45,10 @@ pub(crate) fn keep(
             continue;
         }
         let mut image = assemble(plan, position, results, now, epoch, describe)?;
-        image = kept.labelled(options, plan, position, image)?;
-        let given = options.layer_labels.clone();
+        image = kept.labelled(build, plan, position, image)?;
+        let given = build.form.layer_labels.clone();
         image = with_config(image, |config| config.config.labels.extend(given))?;
-        if options.omit_history {
+        if build.form.omit_history {
             image = without_history(image)?;
         }
         let (manifest, id) = session.store.images().put(&image.manifest, &image.config)?;
@@ -70,12 +70,12 @@ impl Kept {
     /// When it is no image.
     pub(crate) fn labelled(
         &self,
-        options: &BuildOptions,
+        build: &Build,
         plan: &Plan,
         position: usize,
         image: Image,
     ) -> Result<Image, StoreError> {
-        if !options.stage_labels {
+        if !build.form.stage_labels {
             return Ok(image);
         }
         let stage = &plan.graph.stages[position];
@@ -84,7 +84,7 @@ impl Kept {
             .clone()
             .unwrap_or_else(|| stage.index.to_string());
         let labels = [(NAME, name), (BASE, self.base(plan, position))];
-        let is_wanted = |(name, _): &(&str, String)| !options.unset_labels.contains(*name);
+        let is_wanted = |(name, _): &(&str, String)| !build.language.unset_labels.contains(*name);
         let labels = labels.into_iter().filter(is_wanted);
         let labels = labels.map(|(name, value)| (name.to_owned(), value));
         with_config(image, |config| config.config.labels.extend(labels))

@@ -3,9 +3,9 @@
 
 use crate::failure::BuildError;
 use crate::plan;
-use crate::request::options::BuildOptions;
 use crate::session::Session;
 use crate::source::context;
+use crate::source::open::Build;
 use kiln_cache::Store;
 use kiln_oci::ImageConfig;
 use kiln_parser::check::Report;
@@ -20,13 +20,13 @@ use kiln_parser::{Dockerfile, frontend, lint};
 ///
 /// # Errors
 /// When the .dockerignore cannot be read. What is wrong with the Dockerfile is in the report.
-pub fn check(store: Option<&Store>, options: &BuildOptions) -> Result<Report, BuildError> {
+pub fn check(store: Option<&Store>, build: &Build) -> Result<Report, BuildError> {
     let inputs = Inputs {
-        ignore: ignore(options)?,
-        ..plan::inputs(options)
+        ignore: ignore(build)?,
+        ..plan::inputs(build)
     };
     let mut find = |request: &ImageRequest| find(store?, request);
-    let text = &options.dockerfile.text;
+    let text = &build.dockerfile.text;
     Ok(kiln_parser::check::check(text, &inputs, &mut find))
 }
 
@@ -34,10 +34,10 @@ pub fn check(store: Option<&Store>, options: &BuildOptions) -> Result<Report, Bu
 ///
 /// # Errors
 /// When the Dockerfile is wrong.
-pub fn outline(store: Option<&Store>, options: &BuildOptions) -> Result<Outline, BuildError> {
-    let dockerfile = parse(options)?;
+pub fn outline(store: Option<&Store>, build: &Build) -> Result<Outline, BuildError> {
+    let dockerfile = parse(build)?;
     let mut find = |request: &ImageRequest| find(store?, request);
-    kiln_parser::outline(&dockerfile, &plan::inputs(options), &mut find)
+    kiln_parser::outline(&dockerfile, &plan::inputs(build), &mut find)
         .map_err(BuildError::Dockerfile)
 }
 
@@ -45,12 +45,12 @@ pub fn outline(store: Option<&Store>, options: &BuildOptions) -> Result<Outline,
 ///
 /// # Errors
 /// When the Dockerfile is wrong.
-pub fn targets(options: &BuildOptions) -> Result<Vec<Target>, BuildError> {
-    Ok(kiln_parser::targets::targets(&parse(options)?))
+pub fn targets(build: &Build) -> Result<Vec<Target>, BuildError> {
+    Ok(kiln_parser::targets::targets(&parse(build)?))
 }
 
-fn parse(options: &BuildOptions) -> Result<Dockerfile, BuildError> {
-    let parsed = kiln_parser::parse(&options.dockerfile.text);
+fn parse(build: &Build) -> Result<Dockerfile, BuildError> {
+    let parsed = kiln_parser::parse(&build.dockerfile.text);
     if parsed.has_errors() {
         return Err(BuildError::Dockerfile(parsed.errors));
     }
@@ -58,24 +58,21 @@ fn parse(options: &BuildOptions) -> Result<Dockerfile, BuildError> {
 }
 
 /// The Dockerfile of a build. What rules find before an error in it is told.
-pub(crate) fn parse_and_tell(
-    session: &Session,
-    options: &BuildOptions,
-) -> Result<Dockerfile, BuildError> {
-    let parsed = kiln_parser::parse(&options.dockerfile.text);
+pub(crate) fn parse_and_tell(session: &Session, build: &Build) -> Result<Dockerfile, BuildError> {
+    let parsed = kiln_parser::parse(&build.dockerfile.text);
     if !parsed.has_errors() {
         return Ok(parsed.dockerfile);
     }
-    let found = lint::before_errors(&parsed, &options.build_args);
+    let found = lint::before_errors(&parsed, &build.language.build_args);
     let warnings = found.map_err(|error| BuildError::Dockerfile(vec![error]))?;
     session.found_by_rules(warnings);
     Err(BuildError::Dockerfile(parsed.errors))
 }
 
 /// The main context's `.dockerignore`.
-pub(crate) fn ignore(options: &BuildOptions) -> Result<Matcher, BuildError> {
-    match options.context.folder() {
-        Some(folder) => context::matcher(folder, options.ignore()),
+pub(crate) fn ignore(build: &Build) -> Result<Matcher, BuildError> {
+    match build.context.folder() {
+        Some(folder) => context::matcher(folder, build.ignore()),
         // What was fetched knows no .dockerignore.
         None => Ok(Matcher::default()),
     }
@@ -93,14 +90,14 @@ fn find(store: &Store, request: &ImageRequest) -> Option<ImageConfig> {
 /// When the Dockerfile wants its warnings to be errors and there are some. That it has an error is told instead.
 pub(crate) fn judge(
     session: &Session,
-    options: &BuildOptions,
+    build: &Build,
     dockerfile: &Dockerfile,
     mut warnings: Vec<Diagnostic>,
     is_good: bool,
 ) -> Result<(), BuildError> {
     let wrong = |error| BuildError::Dockerfile(vec![error]);
     let violation = if is_good {
-        let config = lint::Config::of(dockerfile, &options.build_args).map_err(wrong)?;
+        let config = lint::Config::of(dockerfile, &build.language.build_args).map_err(wrong)?;
         config.violation(&warnings)
     } else {
         None

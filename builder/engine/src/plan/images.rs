@@ -1,15 +1,16 @@
 //! From the Dockerfile to graphs: evaluation for each platform, asking for base images until all are known. Unaware of their
 //! files, and of contexts.
 
-use super::wanted;
+use super::{epoch, wanted};
 use crate::failure::{BuildError, MissingImage};
 use crate::host::emulation;
 use crate::plan::check;
 use crate::plan::platforms::Target;
-use crate::request::options::{BuildOptions, ContextSource};
+use crate::request::ContextSource;
 use crate::request::policy::apply as policy;
 use crate::session::Session;
 use crate::source::image;
+use crate::source::open::Build;
 use kiln_cache::StoredImage;
 use kiln_oci::{Compression, Descriptor, Digest, Manifest, Platform};
 use kiln_parser::diagnostic::Diagnostic;
@@ -26,43 +27,37 @@ pub(super) type Graphs = Vec<(Platform, StageGraph)>;
 /// By reference and platform.
 pub(super) type Images = BTreeMap<(String, Platform), StoredImage>;
 
-/// Parses, and evaluates for each platform until every base image is known. Rules are told of for the first one, as BuildKit
-/// does it: what they find is nearly always the same.
-pub(super) fn evaluate(
-    session: &Session,
-    options: &BuildOptions,
-) -> Result<(Graphs, Images), BuildError> {
-    let dockerfile = check::parse_and_tell(session, options)?;
-    let ignore = check::ignore(options)?;
-    let (mut bases, mut images) = (Bases::default(), Images::new());
+/// Parses, and evaluates for each platform until every base image is known. What rules find is told for the first one, as BuildKit
+/// does it: it is nearly always the same.
+pub(super) fn evaluate(session: &Session, build: &Build) -> Result<(Graphs, Images), BuildError> {
+    let dockerfile = &check::parse_and_tell(session, build)?;
+    let mut inputs = Inputs {
+        ignore: check::ignore(build)?,
+        ..inputs(build)
+    };
+    epoch::resolve(session, build, dockerfile, &mut inputs)?;
+    let mut evaluator = Evaluator {
+        session,
+        build,
+        dockerfile,
+        bases: Bases::default(),
+        images: Images::new(),
+    };
     let mut graphs = Graphs::new();
-    for platform in &options.platforms {
-        let inputs = Inputs {
-            platform: platform.clone(),
-            ignore: ignore.clone(),
-            ..inputs(options)
-        };
+    for platform in build.language.platforms() {
+        inputs.platform = platform.clone();
         let mut warnings = Vec::new();
-        let rounds = Rounds {
-            session,
-            options,
-            dockerfile: &dockerfile,
-            inputs: &inputs,
-        };
-        let evaluated = rounds.evaluate(&mut bases, &mut images, &mut warnings);
+        let graph = evaluator.graph(&inputs, &mut warnings);
         if graphs.is_empty() {
-            check::judge(session, options, &dockerfile, warnings, evaluated.is_ok())?;
+            check::judge(session, build, dockerfile, warnings, graph.is_ok())?;
         } else {
             tell_platforms(session, &warnings);
         }
-        let graph = evaluated?;
-        let missing = graph_images(session, options, &graph, &mut images)?;
-        if !missing.is_empty() {
-            return Err(BuildError::MissingImages(missing));
-        }
-        graphs.push((platform.clone(), graph));
+        let graph = graph?;
+        evaluator.find(&evaluator.lenders(&graph))?;
+        graphs.push((platform, graph));
     }
-    Ok((graphs, images))
+    Ok((graphs, evaluator.images))
 }
 
 /// That a base is for another platform is worth a line for each platform.
@@ -73,142 +68,116 @@ fn tell_platforms(session: &Session, warnings: &[Diagnostic]) {
     }
 }
 
-/// The evaluation for one platform.
-struct Rounds<'r> {
-    session: &'r Session,
-    options: &'r BuildOptions,
-    dockerfile: &'r Dockerfile,
-    inputs: &'r Inputs,
+/// What is known of images while the platforms are evaluated.
+struct Evaluator<'a> {
+    session: &'a Session,
+    build: &'a Build,
+    dockerfile: &'a Dockerfile,
+    bases: Bases,
+    images: Images,
 }
 
-impl Rounds<'_> {
-    /// What rules find goes to `warnings`, also when this fails.
-    fn evaluate(
-        &self,
-        bases: &mut Bases,
-        images: &mut Images,
+impl Evaluator<'_> {
+    /// Evaluates for one platform. What rules find goes to `warnings`, also when this fails.
+    fn graph(
+        &mut self,
+        inputs: &Inputs,
         warnings: &mut Vec<Diagnostic>,
     ) -> Result<StageGraph, BuildError> {
-        let &Rounds {
-            session,
-            options,
-            dockerfile,
-            inputs,
-        } = self;
         loop {
-            match kiln_parser::evaluate_with(dockerfile, inputs, bases, warnings)
-                .map_err(BuildError::Dockerfile)?
-            {
+            let (dockerfile, bases) = (self.dockerfile, &self.bases);
+            let evaluated = kiln_parser::evaluate_with(dockerfile, inputs, bases, warnings);
+            match evaluated.map_err(BuildError::Dockerfile)? {
                 Evaluation::Graph(mut graph) => {
                     *warnings = std::mem::take(&mut graph.warnings);
                     let wanted = wanted_of(&graph);
-                    policy::graph(options, &mut graph, &wanted)?;
+                    policy::graph(&self.build.policies, &mut graph, &wanted)?;
                     return Ok(*graph);
                 }
-                Evaluation::Needs(requests) => {
-                    resolve(session, options, &requests, bases, images)?;
-                }
+                Evaluation::Needs(requests) => self.find(&requests)?,
             }
         }
     }
+
+    /// Finds the requested images; all that are missing are reported at once.
+    fn find(&mut self, requests: &[ImageRequest]) -> Result<(), BuildError> {
+        let (session, build) = (self.session, self.build);
+        let mut missing = Vec::new();
+        let used = policy::images(&session.store, &build.policies, &build.contexts, requests)?;
+        let found = image::find(session, &used, build.reuse.pull);
+        for (request, found) in requests.iter().zip(found) {
+            match found {
+                Ok((image, config)) => {
+                    let key = (request.reference.clone(), request.platform.clone());
+                    self.bases.insert(request, config);
+                    self.images.insert(key, image);
+                }
+                Err(image) => missing.push(told(image, &request.reference)),
+            }
+        }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(BuildError::MissingImages(missing))
+        }
+    }
+
+    /// Images that only lend files have no configuration to be asked for: those that the target needs and that are not known yet.
+    fn lenders(&self, graph: &StageGraph) -> Vec<ImageRequest> {
+        let wanted = wanted_of(graph);
+        let nodes = graph.nodes.iter().filter(|node| wanted[node.id.0]);
+        let request = |node: &Node| match &node.op {
+            Op::Image {
+                reference,
+                platform,
+            } => Some(ImageRequest {
+                reference: reference.clone(),
+                platform: platform.clone(),
+                span: asking_span(graph, node.id),
+                needs_config: false,
+            }),
+            _ => None,
+        };
+        let is_unknown = |request: &ImageRequest| {
+            let key = (request.reference.clone(), request.platform.clone());
+            !self.images.contains_key(&key)
+        };
+        nodes.filter_map(request).filter(is_unknown).collect()
+    }
 }
 
-/// What the parser needs of the options, for the first platform.
-pub(crate) fn inputs(options: &BuildOptions) -> Inputs {
+/// What the parser needs of the build, for the first platform.
+pub(crate) fn inputs(build: &Build) -> Inputs {
     let named = |source: &ContextSource| match source {
         ContextSource::Image(reference) => NamedContext::Image(reference.clone()),
         ContextSource::Stage(stage) => NamedContext::Stage(stage.clone()),
         _ => NamedContext::Directory,
     };
+    let language = build.language.clone();
     Inputs {
-        build_args: options.build_args.clone(),
-        target: options.target.clone(),
-        from: options.from.clone(),
+        platform: build.language.platforms().swap_remove(0),
+        platform_is_given: !language.platforms.is_empty(),
+        build_args: language.build_args,
+        target: language.target,
+        from: language.from,
         all_stages: false,
-        build_platform: kiln_oci::Platform::host(),
-        platform_is_given: options.platform_is_given,
+        build_platform: Platform::host(),
         runnable: emulation::runnable(),
-        platform: options.platform(),
-        contexts: options
+        contexts: build
             .contexts
             .iter()
             .map(|(name, source)| (name.clone(), named(source)))
             .collect(),
-        env: options.env.clone(),
-        labels: options.labels.clone(),
-        inherit_labels: options.inherit_labels,
-        unset_labels: options.unset_labels.clone(),
-        unset_env: options.unset_env.clone(),
-        network: options.network,
-        source_date_epoch: options.source_date_epoch,
-        allow: options.allow.clone(),
+        env: language.env,
+        labels: language.labels,
+        inherit_labels: language.inherit_labels,
+        unset_labels: language.unset_labels,
+        unset_env: language.unset_env,
+        network: language.network,
+        source_date_epoch: language.source_date_epoch,
+        allow: language.allow,
         ignore: Matcher::default(),
     }
-}
-
-/// Finds the requested images; all that are missing are reported at once.
-fn resolve(
-    session: &Session,
-    options: &BuildOptions,
-    requests: &[ImageRequest],
-    bases: &mut Bases,
-    images: &mut Images,
-) -> Result<(), BuildError> {
-    let mut missing = Vec::new();
-    let used = policy::images(&session.store, options, requests)?;
-    let found = image::find(session, &used, options.pull);
-    for (request, found) in requests.iter().zip(found) {
-        match found {
-            Ok((image, config)) => {
-                bases.insert(request, config);
-                images.insert((request.reference.clone(), request.platform.clone()), image);
-            }
-            Err(image) => missing.push(told(image, &request.reference)),
-        }
-    }
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(BuildError::MissingImages(missing))
-    }
-}
-
-/// Images that only lend files have no configuration to be asked for; those that the target needs are found here.
-fn graph_images(
-    session: &Session,
-    options: &BuildOptions,
-    graph: &StageGraph,
-    images: &mut Images,
-) -> Result<Vec<MissingImage>, BuildError> {
-    let mut requests: Vec<ImageRequest> = Vec::new();
-    let wanted = wanted_of(graph);
-    for node in graph.nodes.iter().filter(|node| wanted[node.id.0]) {
-        if let Op::Image {
-            reference,
-            platform,
-        } = &node.op
-            && !images.contains_key(&(reference.clone(), platform.clone()))
-        {
-            requests.push(ImageRequest {
-                reference: reference.clone(),
-                platform: platform.clone(),
-                span: asking_span(graph, node.id),
-                needs_config: false,
-            });
-        }
-    }
-    let mut missing = Vec::new();
-    let used = policy::images(&session.store, options, &requests)?;
-    let found = image::find(session, &used, options.pull);
-    for (request, found) in requests.into_iter().zip(found) {
-        match found {
-            Ok((image, _)) => {
-                images.insert((request.reference, request.platform), image);
-            }
-            Err(image) => missing.push(told(image, &request.reference)),
-        }
-    }
-    Ok(missing)
 }
 
 /// What the target of one platform needs.

@@ -3,14 +3,16 @@
 use super::images::Images;
 use crate::failure::BuildError;
 use crate::plan::output::{Output, Stack};
-use crate::request::options::{BuildOptions, ContextSource};
+use crate::request::ContextSource;
 use crate::session::Session;
-use crate::source::fetch::Access;
+use crate::source::main_context::MainContext;
+use crate::source::open::Build;
 use crate::source::reach::Reach;
-use crate::source::{context, open};
+use crate::source::{context, fetched};
 use kiln_oci::Digest;
-use kiln_parser::graph::{NodeId, Op, StageGraph};
+use kiln_parser::graph::{Op, StageGraph};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Outputs and the digests of their contents, by node.
@@ -19,7 +21,7 @@ pub(super) type Sources = (BTreeMap<usize, Output>, BTreeMap<usize, Digest>);
 /// Opens contexts and images. The digests are those of their content.
 pub(super) fn open_all(
     session: &Session,
-    options: &BuildOptions,
+    build: &Build,
     graph: &StageGraph,
     wanted: &[bool],
     images: &Images,
@@ -31,60 +33,77 @@ pub(super) fn open_all(
             Op::Image {
                 reference,
                 platform,
-            } => Output::of(
-                images
-                    .get(&(reference.clone(), platform.clone()))
-                    .map_or_else(Stack::empty, |image| Stack::of_image(&image.diff_ids)),
-            ),
+            } => {
+                let image = images.get(&(reference.clone(), platform.clone()));
+                let layers = image.map_or(&[][..], |image| &image.diff_ids);
+                Output::of(Stack::of_image(layers))
+            }
             Op::Context { name } => {
-                context_output(session, options, graph, wanted, node.id, name.as_deref())?
+                let reach = Reach::of(graph, wanted, node.id);
+                context_output(session, build, name.as_deref(), &reach)?
             }
             _ => continue,
         };
-        let digest = match &output {
-            Output::Tree(_, digest) => *digest,
-            Output::Layers { done, .. } => done
-                .now()
-                .map_or_else(|| Stack::empty().content, |done| done.stack.content),
-        };
-        digests.insert(node.id.0, digest);
+        digests.insert(node.id.0, content(&output));
         outputs.insert(node.id.0, output);
     }
     Ok((outputs, digests))
 }
 
+fn content(output: &Output) -> Digest {
+    match output {
+        Output::Tree(_, digest) => *digest,
+        Output::Layers { done, .. } => done
+            .now()
+            .map_or_else(|| Stack::empty().content, |done| done.stack.content),
+    }
+}
+
 fn context_output(
     session: &Session,
-    options: &BuildOptions,
-    graph: &StageGraph,
-    wanted: &[bool],
-    node: NodeId,
+    build: &Build,
     name: Option<&str>,
+    reach: &Reach,
 ) -> Result<Output, BuildError> {
-    let named = name.and_then(|name| Some((name, options.contexts.get(&name.to_lowercase())?)));
-    let (title, source) = match named {
-        Some((name, source)) => (format!("context {name}"), source),
-        None => ("context".to_owned(), &options.context),
+    let named = name.and_then(|name| Some((name, build.contexts.get(&name.to_lowercase())?)));
+    let Some((name, source)) = named else {
+        return main_output(session, build, reach);
     };
-    let reach = Reach::of(graph, wanted, node);
+    let title = format!("context {name}");
     match source {
         ContextSource::HostTools(programs) => {
-            let title = format!("programs of {}", name.unwrap_or_default());
+            let title = format!("programs of {name}");
             let (chain, tree) = context::programs(session, &title, programs)?;
             Ok(Output::Tree(Arc::new(chain), tree.digest()))
         }
-        ContextSource::Directory(root) => {
-            let ignore = options.ignore().filter(|_| named.is_none());
-            let tree = context::directory(session, &title, root, ignore, &reach)?;
-            Ok(Output::Tree(
-                Arc::new(tree.chain.clone()),
-                tree.tree.digest(),
-            ))
-        }
+        ContextSource::Directory(root) => folder(session, &title, root, None, reach),
         other => {
-            let access = Access::of(session, options);
-            let layer = open::layer(access, other, &title)?;
+            let layer = fetched::layer(build.access(session), other, &title)?;
             Ok(Output::of(Stack::of_image(layer.as_slice())))
         }
     }
+}
+
+fn main_output(session: &Session, build: &Build, reach: &Reach) -> Result<Output, BuildError> {
+    match &build.context {
+        MainContext::Folder(root) => folder(session, "context", root, build.ignore(), reach),
+        fetched => {
+            let layer = fetched.layer();
+            Ok(Output::of(Stack::of_image(layer.as_slice())))
+        }
+    }
+}
+
+fn folder(
+    session: &Session,
+    title: &str,
+    root: &Path,
+    ignore: Option<&str>,
+    reach: &Reach,
+) -> Result<Output, BuildError> {
+    let tree = context::directory(session, title, root, ignore, reach)?;
+    Ok(Output::Tree(
+        Arc::new(tree.chain.clone()),
+        tree.tree.digest(),
+    ))
 }

@@ -27,6 +27,26 @@ pub struct Annotation {
     pub value: String,
 }
 
+impl Annotation {
+    pub(super) fn material(&self) -> [String; 4] {
+        let Self {
+            level,
+            platform,
+            key,
+            value,
+        } = self;
+        let level = match level {
+            Level::Manifest => "manifest",
+            Level::ManifestDescriptor => "manifest-descriptor",
+            Level::Index => "index",
+        };
+        let platform = platform
+            .as_ref()
+            .map_or_else(String::new, ToString::to_string);
+        [level.to_owned(), platform, key.clone(), value.clone()]
+    }
+}
+
 fn of<'a>(
     all: &'a [Annotation],
     level: Level,

@@ -1,7 +1,6 @@
 //! Advice about a build context: what git ignores and a COPY takes along all the same. Reads the folder's .gitignore; unaware
 //! of how contexts are scanned. Never part of what is built: advice is only ever said.
 
-use crate::execute::copy::shown;
 use ignore::gitignore::Gitignore;
 use kiln_cache::Tree;
 use std::collections::BTreeMap;
@@ -24,31 +23,17 @@ pub fn advice(root: &Path, tree: &Tree) -> Option<String> {
     if gitignore.is_empty() {
         return None;
     }
-    let mut ignored: BTreeMap<&[u8], u64> = BTreeMap::new();
-    for entry in tree.entries().iter().filter(|entry| entry.is_file()) {
-        let path = Path::new(OsStr::from_bytes(&entry.path));
-        if gitignore
-            .matched_path_or_any_parents(path, false)
-            .is_ignore()
-        {
-            let top = entry
-                .path
-                .split(|&byte| byte == b'/')
-                .next()
-                .unwrap_or_default();
-            *ignored.entry(top).or_default() += entry.size();
-        }
-    }
+    let ignored = ignored(&gitignore, tree);
     let bytes: u64 = ignored.values().sum();
     if bytes < WORTH_SAYING {
         return None;
     }
     let mut names: Vec<(&[u8], u64)> = ignored.into_iter().collect();
     names.sort_by_key(|(name, size)| (std::cmp::Reverse(*size), *name));
-    let listed: Vec<String> = names
+    let listed: Vec<_> = names
         .iter()
         .take(NAMES)
-        .map(|(name, _)| shown(name))
+        .map(|(name, _)| String::from_utf8_lossy(name))
         .collect();
     let more = if names.len() > NAMES { " …" } else { "" };
     Some(format!(
@@ -56,6 +41,22 @@ pub fn advice(root: &Path, tree: &Tree) -> Option<String> {
         bytes / 1_000_000,
         listed.join(", ")
     ))
+}
+
+/// The bytes that git ignores, by the first part of the path.
+fn ignored<'a>(gitignore: &Gitignore, tree: &'a Tree) -> BTreeMap<&'a [u8], u64> {
+    let mut ignored: BTreeMap<&[u8], u64> = BTreeMap::new();
+    for entry in tree.entries().iter().filter(|entry| entry.is_file()) {
+        let path = Path::new(OsStr::from_bytes(&entry.path));
+        if gitignore
+            .matched_path_or_any_parents(path, false)
+            .is_ignore()
+        {
+            let top = entry.path.split(|&byte| byte == b'/').next();
+            *ignored.entry(top.unwrap_or_default()).or_default() += entry.size();
+        }
+    }
+    ignored
 }
 
 #[cfg(test)]

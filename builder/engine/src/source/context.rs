@@ -1,13 +1,13 @@
-//! Build contexts as chains: a folder with its .dockerignore, or the host's programs. Unaware of what is copied from them
-//! but for the [`Reach`] that prunes the walk.
+//! Build contexts as chains: a folder with its .dockerignore, or the host's programs. Unaware of what is copied from them,
+//! except for the [`Reach`] that prunes the walk.
 
 use super::host_tools::{self, HostTools};
 use super::reach::Reach;
 use crate::event::EventKind;
-use crate::execute::copy::parent;
 use crate::failure::BuildError;
 use crate::session::Session;
 use kiln_cache::context::{ContextTree, Decision, ScanOptions, scan};
+use kiln_cache::path::parent;
 use kiln_cache::{Chain, Entry, EntryKind, Meta, Origin, Tree};
 use kiln_parser::ignore::{IgnoreFile, Matcher, State};
 use std::collections::HashMap;
@@ -45,13 +45,19 @@ pub fn directory(
     {
         session.events.warn(advice);
     }
+    let bytes = if tree.digested == 0 { 0 } else { tree.bytes };
+    read(session, title, begun, tree.files, bytes);
+    Ok(Arc::new(tree))
+}
+
+/// Tells that files were read.
+fn read(session: &Session, title: &str, begun: Instant, items: u64, bytes: u64) {
     session.events.send(EventKind::Source {
         title: title.to_owned(),
-        items: tree.files,
-        bytes: if tree.digested == 0 { 0 } else { tree.bytes },
+        items,
+        bytes,
         took_us: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
     });
-    Ok(Arc::new(tree))
 }
 
 fn scan_reach(
@@ -92,12 +98,7 @@ impl Selection<'_> {
             return reached;
         }
         let text = String::from_utf8_lossy(path);
-        let folders = self.folders.read().unwrap_or_else(PoisonError::into_inner);
-        let above = folders
-            .get(parent(path))
-            .cloned()
-            .unwrap_or_else(|| self.matcher.root());
-        drop(folders);
+        let above = self.above(path);
         // A pattern that turns out to be broken only now ignores nothing; all were checked when they were read.
         if !is_directory {
             let ignored = self.matcher.ignored_in(&above, &text).unwrap_or(false);
@@ -111,11 +112,16 @@ impl Selection<'_> {
             (true, false) => Decision::Skip,
             (true, true) => return Decision::Prune,
         };
-        self.folders
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(path.to_vec(), state);
+        let mut folders = self.folders.write().unwrap_or_else(PoisonError::into_inner);
+        folders.insert(path.to_vec(), state);
         decision
+    }
+
+    /// What the patterns come to in the folder above.
+    fn above(&self, path: &[u8]) -> State {
+        let folders = self.folders.read().unwrap_or_else(PoisonError::into_inner);
+        let known = folders.get(parent(path).unwrap_or_default());
+        known.cloned().unwrap_or_else(|| self.matcher.root())
     }
 }
 
@@ -167,63 +173,41 @@ pub fn programs(
 ) -> Result<(Chain, Arc<Tree>), BuildError> {
     let begun = Instant::now();
     let tools = host_tools::collect(names, &session.host.search_path)?;
-    let list: Vec<(Vec<u8>, std::path::PathBuf)> = tools
+    let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
+    let list = tools
         .files
         .iter()
-        .map(|(place, file)| (place.as_os_str().as_bytes().to_vec(), file.clone()))
-        .collect();
+        .map(|(place, file)| (bytes(place), file.clone()));
+    let list: Vec<_> = list.collect();
     let files = kiln_cache::context::from_list(&list).map_err(|source| BuildError::Context {
         name: title.to_owned(),
         source,
     })?;
-    let origin = files
-        .chain
-        .layers()
-        .first()
-        .map_or(Origin::Nowhere, |(_, origin)| origin.clone());
-    let tree = Arc::new(Tree::new(
-        files
-            .tree
-            .entries()
-            .iter()
-            .cloned()
-            .chain(surroundings(&tools))
-            .collect(),
-    ));
-    session.events.send(EventKind::Source {
-        title: title.to_owned(),
-        items: files.files,
-        bytes: files.bytes,
-        took_us: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
-    });
-    let skeleton = Chain::new(vec![(tree.clone(), origin)]);
-    Ok((skeleton, tree))
+    let layer = files.chain.layers().first();
+    let origin = layer.map_or(Origin::Nowhere, |(_, origin)| origin.clone());
+    let entries = files.tree.entries().iter().cloned();
+    let tree = Arc::new(Tree::new(entries.chain(surroundings(&tools)).collect()));
+    read(session, title, begun, files.files, files.bytes);
+    Ok((Chain::new(vec![(tree.clone(), origin)]), tree))
 }
 
 /// Directories that programs expect, and the links of a merged `/usr`.
 fn surroundings(tools: &HostTools) -> Vec<Entry> {
-    let directory = |path: &str, mode| {
-        Entry::new(
-            path.as_bytes(),
-            EntryKind::Directory { opaque: false },
-            Meta::root(mode, 0),
-        )
-    };
-    let link = |(path, target): (&std::path::PathBuf, &std::path::PathBuf)| {
-        let kind = EntryKind::Symlink {
-            target: target.as_os_str().as_bytes().into(),
-        };
-        Entry::new(path.as_os_str().as_bytes(), kind, Meta::root(0o777, 0))
-    };
     let folders = [
-        directory("etc", 0o755),
-        directory("root", 0o700),
-        directory("tmp", 0o1777),
-        directory("var", 0o755),
-        directory("var/tmp", 0o1777),
+        ("etc", 0o755),
+        ("root", 0o700),
+        ("tmp", 0o1777),
+        ("var", 0o755),
+        ("var/tmp", 0o1777),
     ];
-    folders
-        .into_iter()
-        .chain(tools.links.iter().map(link))
-        .collect()
+    let folders = folders.into_iter().map(|(path, mode)| {
+        let kind = EntryKind::Directory { opaque: false };
+        Entry::new(path.as_bytes(), kind, Meta::root(mode, 0))
+    });
+    let links = tools.links.iter().map(|(path, target)| {
+        let target = target.as_os_str().as_bytes().into();
+        let kind = EntryKind::Symlink { target };
+        Entry::new(path.as_os_str().as_bytes(), kind, Meta::root(0o777, 0))
+    });
+    folders.chain(links).collect()
 }

@@ -1,10 +1,11 @@
-//! Dockerfiles that come with a context from outside: found by name, read, checked for what no Dockerfile is. Unaware of what they say.
+//! Dockerfiles that come with a context: found by name, read, refused if they cannot be Dockerfiles. Unaware of what they say.
 
 use super::fetch::error::FetchError;
 use crate::failure::BuildError;
-use crate::request::options::DockerfileText;
+use crate::request::DockerfileText;
 use kiln_cache::{Chain, Store};
 use kiln_oci::Digest;
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -23,46 +24,71 @@ pub fn other_case(path: &Path) -> Option<PathBuf> {
 }
 
 /// Reads a Dockerfile of a context's layer; links are followed inside of it.
-pub(super) fn dockerfile(
+pub(super) fn in_layer(
     store: &Store,
     layer: Option<Digest>,
     name: Option<&str>,
     context: &str,
 ) -> Result<DockerfileText, BuildError> {
     let chain = store.layers().chain(layer.as_slice())?;
-    let names: Vec<String> = match name {
-        None => USUAL_NAMES.map(str::to_owned).into(),
-        Some(name) => {
-            let other = other_case(Path::new(name)).map(|path| path.display().to_string());
-            std::iter::once(name.to_owned()).chain(other).collect()
-        }
-    };
-    for name in &names {
+    for name in &names(name) {
         if let Some(text) = read(&chain, name)? {
             return Ok(text);
         }
     }
-    let message = match name {
-        Some(name) => format!("there is no file {name}"),
-        None => "there is neither a Dockerfile nor a Containerfile".to_owned(),
+    Err(missing(name, context))
+}
+
+/// Reads a Dockerfile of a folder of this machine, with the ignore file beside it.
+pub(super) fn in_folder(folder: &Path, name: Option<&str>) -> Result<DockerfileText, BuildError> {
+    let mut paths = names(name).into_iter().map(|name| folder.join(name));
+    let path = paths.find(|path| path.is_file());
+    let path = path.ok_or_else(|| missing(name, &folder.display().to_string()))?;
+    let read = |path: &str| {
+        let wrong = |error: std::io::Error| BuildError::File {
+            path: path.into(),
+            message: error.to_string(),
+        };
+        text(File::open(path).map_err(wrong)?, path)
     };
-    Err(BuildError::File {
-        path: context.into(),
-        message,
+    let path = path.display().to_string();
+    let ignore = format!("{path}.dockerignore");
+    let ignore = Some(ignore).filter(|path| Path::new(path).is_file());
+    Ok(DockerfileText {
+        ignore: ignore
+            .map(|path| read(&path))
+            .transpose()?
+            .map(|read| read.text),
+        ..read(&path)?
     })
 }
 
+/// The names that are looked for, in this order.
+fn names(name: Option<&str>) -> Vec<String> {
+    let Some(name) = name else {
+        return USUAL_NAMES.map(str::to_owned).into();
+    };
+    let other = other_case(Path::new(name)).map(|path| path.display().to_string());
+    std::iter::once(name.to_owned()).chain(other).collect()
+}
+
+fn missing(name: Option<&str>, context: &str) -> BuildError {
+    let usual = || "there is neither a Dockerfile nor a Containerfile".to_owned();
+    BuildError::File {
+        path: context.into(),
+        message: name.map_or_else(usual, |name| format!("there is no file {name}")),
+    }
+}
+
 fn read(chain: &Chain, name: &str) -> Result<Option<DockerfileText>, BuildError> {
-    let path: Vec<&str> = name
-        .split('/')
-        .filter(|part| !matches!(*part, "" | "."))
-        .collect();
+    let parts = name.split('/').filter(|part| !matches!(*part, "" | "."));
+    let path = parts.collect::<Vec<_>>().join("/");
     let wrong = |message: String| BuildError::File {
         path: name.into(),
         message,
     };
     let resolved = chain
-        .resolve(path.join("/").as_bytes(), true)
+        .resolve(path.as_bytes(), true)
         .map_err(|error| wrong(error.to_string()))?;
     match resolved.found {
         Some(found) if found.entry.is_file() => {
@@ -91,4 +117,29 @@ pub(super) fn text(reader: impl Read, name: &str) -> Result<DockerfileText, Buil
         return Err(wrong(format!("is neither an archive nor text: byte {at}")));
     }
     Ok(DockerfileText::of_bytes(name.to_owned(), bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dockerfile_of_a_folder_comes_with_its_ignore_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("Containerfile", "FROM a");
+        write("other", "FROM b");
+        write("other.dockerignore", "x");
+        let read = |name| in_folder(folder.path(), name);
+        let usual = read(None).unwrap();
+        assert_eq!((usual.text.as_str(), usual.ignore), ("FROM a", None));
+        let other = read(Some("other")).unwrap();
+        assert_eq!(
+            (other.text.as_str(), other.ignore.as_deref()),
+            ("FROM b", Some("x"))
+        );
+        let missing = read(Some("missing")).unwrap_err().to_string();
+        assert!(missing.ends_with("there is no file missing"), "{missing}");
+    }
 }

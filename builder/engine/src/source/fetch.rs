@@ -12,9 +12,8 @@ pub mod layer;
 pub mod web;
 
 use super::git;
-use crate::host::agent::AgentSource;
-use crate::request::options::BuildOptions;
 use crate::request::policy::Policy;
+use crate::request::{AgentSource, RunOptions, Secret};
 use crate::session::Session;
 use error::FetchError;
 use kiln_cache::{Fetched, KeyBuilder, on_threads};
@@ -80,7 +79,7 @@ pub struct Access<'a> {
     /// Store, cancellation, host.
     pub session: &'a Session,
     /// `--secret`: some names are credentials of hosts.
-    pub secrets: &'a BTreeMap<String, crate::request::options::Secret>,
+    pub secrets: &'a BTreeMap<String, Secret>,
     /// `--ssh default`: the agent that opens repositories by ssh.
     pub agent: Option<&'a AgentSource>,
     /// What redirects may lead to.
@@ -90,12 +89,12 @@ pub struct Access<'a> {
 impl<'a> Access<'a> {
     /// What a build may use.
     #[must_use]
-    pub fn of(session: &'a Session, options: &'a BuildOptions) -> Self {
+    pub fn of(session: &'a Session, run: &'a RunOptions, policies: &'a [Policy]) -> Self {
         Access {
             session,
-            secrets: &options.secrets,
-            agent: options.ssh.get(DEFAULT_AGENT),
-            policies: &options.policies,
+            secrets: &run.secrets,
+            agent: run.ssh.get(DEFAULT_AGENT),
+            policies,
         }
     }
 }

@@ -9,6 +9,7 @@ use kiln_oci::{ImageConfig, Platform, Reference};
 use kiln_parser::inputs::ImageRequest;
 
 use crate::failure::MissingImage;
+use crate::request::Pull;
 use crate::session::Session;
 use crate::transfer::remote::{RemoteError, pull};
 
@@ -17,20 +18,6 @@ const AT_ONCE: usize = 8;
 
 /// An image of the store with its config.
 pub type Base = (StoredImage, ImageConfig);
-
-/// Whether registries are asked for images that the Dockerfile names.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Pull {
-    /// For those that the store does not have.
-    #[default]
-    Missing,
-    /// For all.
-    Always,
-    /// For all; where they do not answer, what the store has will do.
-    Newer,
-    /// For none.
-    Never,
-}
 
 /// Finds the images, in the order of the requests. Those that the store lacks, or has for another platform only, are pulled; `when` says
 /// whether registries are asked about all of them, or about none. An image for another platform that is in no index is better than none,

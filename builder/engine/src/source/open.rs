@@ -1,287 +1,172 @@
-//! Opens what the options of a build only name: a main context from standard input, an address or a repository, a Dockerfile
-//! that is in it or elsewhere, images of OCI layouts. After that the options are those of any other build.
-//!
-//! Rules (docker's and BuildKit's): what is an archive is told by its content; a Dockerfile alone is built without a
-//! context; .dockerignore means nothing in a context that was fetched; all its files are owned by root.
+//! Turns a request into a build: opens the main context and the Dockerfile, which may be in it or elsewhere, and takes images of OCI
+//! layouts into the store. Other named contexts are opened when the plan names them. Unaware of what the Dockerfile says.
 
-use super::dockerfile::{dockerfile, text};
-use super::epoch;
-use super::fetch::error::{FetchError, redacted};
-use super::fetch::web::interruptible;
-use super::fetch::{Access, Fetches, FileSource, Remote};
+use super::dockerfile::{in_folder, in_layer};
+use super::fetch::error::redacted;
+use super::fetch::{Access, Fetches};
+use super::fetched::{FILE_NAME, file};
+use super::main_context::{self, Main, MainContext};
 use super::oci_layout;
-use super::unpack::unpack;
 use crate::failure::BuildError;
-use crate::request::options::{BuildOptions, ContextSource, DockerfileText, Unread};
+use crate::request::policy::Policy;
 use crate::request::policy::apply as policy;
+use crate::request::{
+    ContextSource, DockerfileSource, DockerfileText, Form, Goal, Language, MainSource, Request,
+    Reuse, RunOptions,
+};
 use crate::session::Session;
-use kiln_cache::{Fetched, KeyBuilder, Store};
-use kiln_oci::{Digest, Platform};
-use kiln_parser::graph::GitSource;
-use std::fs::File;
+use kiln_cache::KeyBuilder;
+use kiln_oci::Platform;
+use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::PathBuf;
 
-/// What the file of an address is called in a context (BuildKit).
-pub const FILE_NAME: &str = "context";
+/// A request whose Dockerfile and main context are open. Nothing changes it any more.
+#[derive(Debug, Clone)]
+pub struct Build {
+    /// The Dockerfile.
+    pub dockerfile: DockerfileText,
+    /// The main context.
+    pub context: MainContext,
+    /// Named contexts, by lower-case name; images of OCI layouts are images of the store by now.
+    pub contexts: BTreeMap<String, ContextSource>,
+    /// Text that replaces any `.dockerignore` of the main context.
+    pub ignore_file: Option<String>,
+    /// What may be taken from outside.
+    pub policies: Vec<Policy>,
+    /// How the Dockerfile is understood.
+    pub language: Language,
+    /// What every RUN sees and may use.
+    pub run: RunOptions,
+    /// How the image is shaped.
+    pub form: Form,
+    /// What may be reused.
+    pub reuse: Reuse,
+    /// Where the result goes.
+    pub goal: Goal,
+    /// Warnings about the request.
+    pub notices: Vec<String>,
+}
+
+impl Build {
+    /// What replaces the main context's own `.dockerignore`.
+    #[must_use]
+    pub fn ignore(&self) -> Option<&str> {
+        let of_dockerfile = self.dockerfile.ignore.as_deref();
+        self.ignore_file.as_deref().or(of_dockerfile)
+    }
+
+    /// The way to sources outside.
+    #[must_use]
+    pub fn access<'a>(&'a self, session: &'a Session) -> Access<'a> {
+        Access::of(session, &self.run, &self.policies)
+    }
+
+    /// The build of a request whose Dockerfile is here, as if all that would have to be fetched were empty: enough to check it.
+    #[must_use]
+    pub fn unfetched(request: Request) -> Option<Self> {
+        let dockerfile = request.sources.dockerfile.text()?.clone();
+        let folder = request.sources.context.folder();
+        let folder = folder.map(|folder| MainContext::Folder(folder.to_owned()));
+        let context = folder.unwrap_or(MainContext::EMPTY);
+        Some(Build::of(request, dockerfile, context))
+    }
+
+    /// Adds what decides about the image and is not in the plan; `None` where no key knows all of it.
+    pub(crate) fn key(&self, key: KeyBuilder) -> Option<KeyBuilder> {
+        let Self {
+            // the plan is made of these
+            dockerfile: _,
+            context: _,
+            contexts: _,
+            ignore_file: _,
+            policies: _,
+            language,
+            run,
+            form,
+            reuse,
+            goal,
+            notices: _,
+        } = self;
+        form.key(goal.key(reuse.key(run.key(language.key(key))))?)
+    }
+
+    fn of(request: Request, dockerfile: DockerfileText, context: MainContext) -> Self {
+        Build {
+            dockerfile,
+            context,
+            contexts: request.sources.contexts,
+            ignore_file: request.sources.ignore_file,
+            policies: request.sources.policies,
+            language: request.language,
+            run: request.run,
+            form: request.form,
+            reuse: request.reuse,
+            goal: request.goal,
+            notices: request.notices,
+        }
+    }
+}
 
 /// See the module; `stream` is standard input, read on a thread that is left behind when the build is stopped.
 ///
 /// # Errors
-/// When something cannot be had, or has no Dockerfile.
+/// When something cannot be fetched or read, or there is no Dockerfile.
 pub fn open(
     session: &Session,
-    options: &mut BuildOptions,
+    mut request: Request,
     stream: impl Read + Send + 'static,
-) -> Result<(), BuildError> {
-    policy::contexts(options)?;
+) -> Result<Build, BuildError> {
+    policy::sources(&mut request.sources)?;
+    let access = Access::of(session, &request.run, &request.sources.policies);
     let fetches = Fetches::default();
-    let mut opened = open_context(session, &fetches, options, stream)?;
-    if let Some(alone) = opened.dockerfile.take() {
-        (options.dockerfile, options.unread) = (alone, None);
-    }
-    if let Some(layer) = opened.layer {
-        options.context = ContextSource::Layer(layer);
-    }
-    match options.unread.take() {
-        None => {}
-        Some(Unread::InContext(name)) => {
-            let layer = opened.layer.flatten();
-            options.dockerfile = dockerfile(&session.store, layer, name.as_deref(), &opened.name)?;
+    let main = match &request.sources.context {
+        MainSource::Stream => main_context::of_stream(session, stream)?,
+        MainSource::Named(source) => {
+            main_context::named(access, &fetches, source, &request.language)?
         }
-        Some(Unread::File { url, checksum }) => {
-            let access = Access::of(session, options);
-            let layer = file(access, &fetches, &url, checksum)?.layer;
-            let mut read = dockerfile(&session.store, layer, Some(FILE_NAME), &url)?;
-            read.name = redacted(&url);
-            options.dockerfile = read;
-        }
-    }
-    options.context_time = opened.time;
-    if let (None, Some(layer)) = (opened.time, opened.archive)
-        && epoch::may_be_named(options)
-    {
-        options.context_time = epoch::newest(&session.store, layer)?;
-    }
-    open_layouts(session, options)
+    };
+    let dockerfile = match &main.alone {
+        Some(alone) => alone.clone(),
+        None => read(access, &fetches, &request.sources.dockerfile, &main)?,
+    };
+    take_layouts(session, &request.language, &mut request.sources.contexts)?;
+    Ok(Build::of(request, dockerfile, main.context))
 }
 
-/// A main context, as far as it had to be opened.
-#[derive(Default)]
-struct Opened {
-    /// Its files, if they are no longer where the options say.
-    layer: Option<Option<Digest>>,
-    /// Its files, if they came in an archive.
-    archive: Option<Option<Digest>>,
-    /// The Dockerfile, when that was all there was.
-    dockerfile: Option<DockerfileText>,
-    /// What messages call it.
-    name: String,
-    /// Its time.
-    time: Option<i64>,
-}
-
-fn open_context(
-    session: &Session,
-    fetches: &Fetches,
-    options: &BuildOptions,
-    stream: impl Read + Send + 'static,
-) -> Result<Opened, BuildError> {
-    let access = Access::of(session, options);
-    match &options.context {
-        ContextSource::Stream => open_stream(session, stream),
-        ContextSource::File { url, checksum } => {
-            let file = file(access, fetches, url, checksum.clone())?;
-            open_file(&session.store, &file, url)
-        }
-        ContextSource::Git(source) => {
-            let keeps = options
-                .build_args
-                .get("BUILDKIT_CONTEXT_KEEP_GIT_DIR")
-                .is_some_and(|value| {
-                    matches!(value.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True")
-                });
-            let source = GitSource {
-                keep_git_dir: source.keep_git_dir || keeps,
-                ..source.clone()
-            };
-            let name = redacted(&source.remote);
-            let fetched = fetches.get(access, &Remote::Git(source))?;
-            Ok(Opened {
-                layer: Some(fetched.layer),
-                name,
-                time: fetched.modified,
-                ..Opened::default()
-            })
-        }
-        ContextSource::Archive(path) => {
-            let name = path.display().to_string();
-            let wrong = |message: String| BuildError::File {
-                path: path.clone(),
-                message,
-            };
-            let opened = File::open(path).map_err(|error| wrong(error.to_string()))?;
-            let layer = unpack(&session.store, opened, &name)?;
-            let layer = layer.ok_or_else(|| wrong("is no archive".to_owned()))?;
-            Ok(Opened {
-                layer: Some(layer),
-                archive: Some(layer),
-                name,
-                ..Opened::default()
-            })
-        }
-        ContextSource::Directory(folder) => Ok(Opened {
-            name: folder.display().to_string(),
-            ..Opened::default()
-        }),
-        _ => Ok(Opened::default()),
-    }
-}
-
-/// A file of an address, under the name that files of contexts have.
-pub(super) fn file(
+fn read(
     access: Access<'_>,
     fetches: &Fetches,
-    url: &str,
-    checksum: Option<String>,
-) -> Result<Fetched, BuildError> {
-    let source = FileSource {
-        url: url.to_owned(),
-        name: FILE_NAME.to_owned(),
-        checksum,
-    };
-    Ok(fetches.get(access, &Remote::File(source))?)
-}
-
-/// Standard input can be read once, and only its end tells whether it is an archive: it is kept in a file meanwhile.
-fn open_stream(
-    session: &Session,
-    mut stream: impl Read + Send + 'static,
-) -> Result<Opened, BuildError> {
-    let (store, name) = (&session.store, "stdin");
-    let scratch = store.scratch().dir("stdin")?;
-    let path = scratch.join("content");
-    let io = |action, source| {
-        let path = PathBuf::from(name);
-        FetchError::Io {
-            action,
-            path,
-            source,
-        }
-    };
-    let mut kept = File::create_new(&path).map_err(|error| io("keep", error))?;
-    interruptible(&session.cancel, move || {
-        std::io::copy(&mut stream, &mut kept)
-    })?
-    .map_err(|error| io("read", error))?;
-    let read = || File::open(&path).map_err(|error| io("read", error));
-    let opened = match unpack(store, read()?, name)? {
-        Some(layer) => Opened {
-            layer: Some(layer),
-            archive: Some(layer),
-            ..Opened::default()
-        },
-        None => Opened {
-            layer: Some(None),
-            dockerfile: Some(text(read()?, name)?),
-            ..Opened::default()
-        },
-    };
-    store.scratch().discard(&scratch)?;
-    Ok(Opened {
-        name: name.to_owned(),
-        ..opened
-    })
-}
-
-/// An archive with the context, else a Dockerfile, which is then also the only file of the context.
-fn open_file(store: &Store, file: &Fetched, url: &str) -> Result<Opened, BuildError> {
-    let name = redacted(url);
-    let opened = Opened {
-        name: name.clone(),
-        time: file.modified,
-        ..Opened::default()
-    };
-    if let Some(layer) = unpacked(store, file, &name)? {
-        return Ok(Opened {
-            layer: Some(layer),
-            archive: Some(layer),
-            ..opened
-        });
-    }
-    let mut text = dockerfile(store, file.layer, Some(FILE_NAME), &name)?;
-    text.name = name;
-    Ok(Opened {
-        layer: Some(file.layer),
-        dockerfile: Some(text),
-        ..opened
-    })
-}
-
-/// What is in a fetched archive; unpacked once.
-pub(super) fn unpacked(
-    store: &Store,
-    file: &Fetched,
-    name: &str,
-) -> Result<Option<Option<Digest>>, BuildError> {
-    let Some(layer) = file.layer else {
-        return Ok(None);
-    };
-    let key = KeyBuilder::new("unpacked").input("layer", layer).finish().0;
-    if let Some(held) = store.records().fetched(&key)? {
-        return Ok(Some(held.layer));
-    }
-    let chain = store.layers().chain(&[layer])?;
-    let Some(found) = chain.lookup(FILE_NAME.as_bytes()) else {
-        return Ok(None);
-    };
-    let content = chain.read(&found).map_err(FetchError::from)?;
-    let unpacked = unpack(store, content, name)?;
-    if let Some(layer) = unpacked {
-        let held = Fetched {
-            layer,
-            ..file.clone()
-        };
-        store.records().remember_fetched(&key, &held)?;
-    }
-    Ok(unpacked)
-}
-
-/// The files of a context that is neither a folder nor made of the host's programs, which messages call `title`.
-///
-/// # Errors
-/// When it cannot be had, or is no context.
-pub fn layer(
-    access: Access<'_>,
-    source: &ContextSource,
-    title: &str,
-) -> Result<Option<Digest>, BuildError> {
-    let fetches = Fetches::default();
-    let wrong = |message: &str| BuildError::File {
-        path: title.into(),
-        message: message.to_owned(),
-    };
+    source: &DockerfileSource,
+    main: &Main,
+) -> Result<DockerfileText, BuildError> {
+    let store = &access.session.store;
     match source {
-        ContextSource::Layer(layer) => Ok(*layer),
-        ContextSource::File { url, checksum } => {
-            Ok(file(access, &fetches, url, checksum.clone())?.layer)
+        DockerfileSource::Text(text) => Ok(text.clone()),
+        DockerfileSource::InContext(name) => match main.context.folder() {
+            Some(folder) => in_folder(folder, name.as_deref()),
+            None => in_layer(store, main.context.layer(), name.as_deref(), &main.name),
+        },
+        DockerfileSource::File { url, checksum } => {
+            let layer = file(access, fetches, url, checksum.clone())?.layer;
+            let read = in_layer(store, layer, Some(FILE_NAME), url)?;
+            Ok(DockerfileText {
+                name: redacted(url),
+                ..read
+            })
         }
-        ContextSource::Git(git) => Ok(fetches.get(access, &Remote::Git(git.clone()))?.layer),
-        ContextSource::Archive(path) => {
-            let opened = File::open(path).map_err(|error| wrong(&error.to_string()))?;
-            let unpacked = unpack(&access.session.store, opened, &path.display().to_string())?;
-            unpacked.ok_or_else(|| wrong("is neither a folder nor an archive"))
-        }
-        _ => Err(wrong("has no files of its own")),
     }
 }
 
-/// Images of OCI layouts are taken into the store, without a name.
-fn open_layouts(session: &Session, options: &mut BuildOptions) -> Result<(), BuildError> {
+/// Images of OCI layouts go into the store, without a name.
+fn take_layouts(
+    session: &Session,
+    language: &Language,
+    contexts: &mut BTreeMap<String, ContextSource>,
+) -> Result<(), BuildError> {
     // what a stage may ask for without naming it
-    let mut platforms = options.platforms.clone();
+    let mut platforms = language.platforms();
     platforms.push(Platform::host());
-    for source in options.contexts.values_mut() {
+    for source in contexts.values_mut() {
         if let ContextSource::OciLayout(folder, reference) = source {
             let manifest =
                 oci_layout::take(&session.store, folder, reference.as_deref(), &platforms)?;

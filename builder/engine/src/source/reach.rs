@@ -4,7 +4,7 @@
 
 use kiln_cache::Decision;
 use kiln_parser::glob;
-use kiln_parser::graph::{CopySource, NodeId, Op, RunMount, StageGraph};
+use kiln_parser::graph::{CopyOp, CopySource, NodeId, Op, RunMount, StageGraph};
 
 /// The paths of one context that may be used, as patterns split into components.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,35 +21,40 @@ impl Reach {
         let mut reach = Reach::default();
         for node in graph.nodes.iter().filter(|node| wanted[node.id.0]) {
             match &node.op {
-                Op::Copy(copy) => {
-                    for source in &copy.sources {
-                        if let CopySource::Files { from, paths } = source
-                            && *from == context
-                        {
-                            for path in paths {
-                                reach.add(&format!("{}/{}", path.pivot, path.pattern));
-                                reach.pivots.push(components(&path.pivot));
-                            }
-                        }
-                    }
-                }
-                Op::Run(run) => {
-                    for mount in &run.mounts {
-                        match mount {
-                            RunMount::Bind { from, source, .. }
-                            | RunMount::Cache {
-                                from: Some(from),
-                                source,
-                                ..
-                            } if *from == context => reach.add(source),
-                            _ => {}
-                        }
-                    }
-                }
+                Op::Copy(copy) => reach.add_copy(copy, context),
+                Op::Run(run) => run
+                    .mounts
+                    .iter()
+                    .for_each(|mount| reach.add_mount(mount, context)),
                 _ => {}
             }
         }
         reach
+    }
+
+    fn add_copy(&mut self, copy: &CopyOp, context: NodeId) {
+        for source in &copy.sources {
+            if let CopySource::Files { from, paths } = source
+                && *from == context
+            {
+                for path in paths {
+                    self.add(&format!("{}/{}", path.pivot, path.pattern));
+                    self.pivots.push(owned(&path.pivot));
+                }
+            }
+        }
+    }
+
+    fn add_mount(&mut self, mount: &RunMount, context: NodeId) {
+        match mount {
+            RunMount::Bind { from, source, .. }
+            | RunMount::Cache {
+                from: Some(from),
+                source,
+                ..
+            } if *from == context => self.add(source),
+            _ => {}
+        }
     }
 
     /// Everything.
@@ -62,7 +67,7 @@ impl Reach {
     }
 
     fn add(&mut self, pattern: &str) {
-        let mut components = components(pattern);
+        let mut components = owned(pattern);
         // What `**` may match is everything from there on.
         let fixed = components.iter().take_while(|c| *c != "**").count();
         components.truncate(fixed);
@@ -75,25 +80,18 @@ impl Reach {
     #[must_use]
     pub fn decide(&self, path: &[u8], is_directory: bool) -> Decision {
         let path = String::from_utf8_lossy(path);
-        let components: Vec<&str> = path.split('/').filter(|c| !c.is_empty()).collect();
-        let is_pivot = |pivot: &Vec<String>| {
-            let mut pairs = pivot.iter().zip(&components);
-            pivot.len() == components.len() && pairs.all(|(pattern, name)| matches(pattern, name))
-        };
-        if self.pivots.iter().any(is_pivot) {
+        let path = components(&path);
+        if self
+            .pivots
+            .iter()
+            .any(|pivot| pivot.len() == path.len() && agree(pivot, &path))
+        {
             return Decision::Keep;
         }
         let mut decision = Decision::Prune;
-        for pattern in &self.patterns {
-            if !pattern
-                .iter()
-                .zip(&components)
-                .all(|(pattern, name)| matches(pattern, name))
-            {
-                continue;
-            }
+        for pattern in self.patterns.iter().filter(|pattern| agree(pattern, &path)) {
             // A file or link on the way is kept: a link there leads to more than this walk sees.
-            if components.len() >= pattern.len() || !is_directory {
+            if path.len() >= pattern.len() || !is_directory {
                 return Decision::Keep;
             }
             decision = Decision::Skip;
@@ -105,20 +103,24 @@ impl Reach {
     #[must_use]
     pub fn needs_target_of(&self, path: &[u8]) -> bool {
         let path = String::from_utf8_lossy(path);
-        let components: Vec<&str> = path.split('/').filter(|c| !c.is_empty()).collect();
-        self.patterns.iter().any(|pattern| {
-            components.len() <= pattern.len()
-                && pattern
-                    .iter()
-                    .zip(&components)
-                    .all(|(pattern, name)| matches(pattern, name))
-        })
+        let path = components(&path);
+        let mut patterns = self.patterns.iter();
+        patterns.any(|pattern| path.len() <= pattern.len() && agree(pattern, &path))
     }
 }
 
-fn components(path: &str) -> Vec<String> {
-    let components = path.split('/').filter(|c| !c.is_empty());
-    components.map(str::to_owned).collect()
+/// Whether pattern and path are the same as far as the shorter one goes.
+fn agree(pattern: &[String], path: &[&str]) -> bool {
+    let mut pairs = pattern.iter().zip(path);
+    pairs.all(|(pattern, name)| matches(pattern, name))
+}
+
+fn components(path: &str) -> Vec<&str> {
+    path.split('/').filter(|part| !part.is_empty()).collect()
+}
+
+fn owned(path: &str) -> Vec<String> {
+    components(path).into_iter().map(str::to_owned).collect()
 }
 
 fn matches(pattern: &str, name: &str) -> bool {
@@ -164,7 +166,7 @@ mod tests {
     #[test]
     fn a_pivot_is_looked_at_itself() {
         let mut reach = reach(&["d*/no*/x"]);
-        reach.pivots.push(components("d*"));
+        reach.pivots.push(owned("d*"));
         assert_eq!(reach.decide(b"dir", true), Decision::Keep);
         assert_eq!(reach.decide(b"dir/yes", true), Decision::Prune);
         assert_eq!(reach.decide(b"dir/no", true), Decision::Skip);

@@ -10,7 +10,7 @@ use crate::environment::{self, Globals};
 use crate::failure::{Failure, printable};
 use crate::{pflag, session, stdout, table};
 use kiln_cache::Store;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Build;
 
 /// What answers a call.
 type Answer = fn(&Call<'_>) -> Result<(), Failure>;
@@ -39,7 +39,7 @@ pub struct Method {
 
 /// A question about a build.
 struct Call<'a> {
-    options: &'a BuildOptions,
+    build: &'a Build,
     store: Option<Store>,
     format: Format,
     /// `ignorestatus=true`: warnings of a check do not count for the exit code.
@@ -107,9 +107,9 @@ impl Method {
     ///
     /// # Errors
     /// When the Dockerfile has errors.
-    pub(super) fn run(self, options: &BuildOptions, globals: &Globals) -> Result<(), Failure> {
+    pub(super) fn run(self, build: &Build, globals: &Globals) -> Result<(), Failure> {
         (self.answer)(&Call {
-            options,
+            build,
             store: session::existing_store(globals),
             format: self.format,
             ignores_warnings: self.ignores_warnings,

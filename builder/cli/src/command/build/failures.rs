@@ -6,13 +6,13 @@ use crate::failure::{Failure, Kind, is_of_limits};
 use crate::render::{Progress, Sink};
 use crate::signals;
 use crate::units;
+use kiln_engine::DockerfileText;
 use kiln_engine::chain_of_causes;
 use kiln_engine::exchange::PlaceError;
 use kiln_engine::failure::{
     BuildError, MissingImage, MissingSource, RefusedSource, StepError, StepFailure,
 };
 use kiln_engine::image::export::ExportError;
-use kiln_engine::request::options::BuildOptions;
 use kiln_engine::source::fetch::error::FetchError;
 use kiln_parser::diagnostic::{Diagnostic, Severity};
 use std::collections::BTreeSet;
@@ -30,7 +30,7 @@ fn color() -> bool {
 
 /// Shows findings that did not stop the build, after everything else.
 pub(super) fn warnings(
-    options: &BuildOptions,
+    dockerfile: &DockerfileText,
     warnings: &[Diagnostic],
     progress: Progress,
     sink: &Sink,
@@ -39,30 +39,31 @@ pub(super) fn warnings(
         return;
     }
     let color = sink.is_terminal() && !environment::no_color();
-    let text = diagnostics::render(source(options), warnings, color);
+    let text = diagnostics::render(source(dockerfile), warnings, color);
     sink.line(&format!("\n{text}"));
     sink.flush();
 }
 
 /// What is wrong with a Dockerfile that was only read.
-pub(super) fn dockerfile(options: &BuildOptions, error: BuildError) -> Failure {
+pub(super) fn dockerfile(dockerfile: &DockerfileText, error: BuildError) -> Failure {
     match error {
-        BuildError::Dockerfile(diagnostics) => wrong(options, &diagnostics),
+        BuildError::Dockerfile(diagnostics) => wrong(dockerfile, &diagnostics),
         other => Failure::new(Kind::Build, chain_of_causes(&other)),
     }
 }
 
 /// The Dockerfile that findings are about.
-pub(super) fn source(options: &BuildOptions) -> Source<'_> {
+pub(super) fn source(dockerfile: &DockerfileText) -> Source<'_> {
     Source {
-        name: &options.dockerfile.name,
-        text: &options.dockerfile.text,
+        name: &dockerfile.name,
+        text: &dockerfile.text,
     }
 }
 
-/// What a build failed with.
+/// What a build failed with; `streams` says whether an output goes to standard output.
 pub(super) fn failure(
-    options: &BuildOptions,
+    dockerfile: &DockerfileText,
+    streams: bool,
     error: BuildError,
     watch: &signals::Watch,
 ) -> Failure {
@@ -71,7 +72,7 @@ pub(super) fn failure(
         other => other,
     };
     let is_of_limits = is_of_limits(cause);
-    let failure = told(options, error, watch);
+    let failure = told(dockerfile, streams, error, watch);
     if is_of_limits {
         failure.of_limits()
     } else {
@@ -79,20 +80,25 @@ pub(super) fn failure(
     }
 }
 
-fn told(options: &BuildOptions, error: BuildError, watch: &signals::Watch) -> Failure {
+fn told(
+    dockerfile: &DockerfileText,
+    streams: bool,
+    error: BuildError,
+    watch: &signals::Watch,
+) -> Failure {
     match error {
-        BuildError::Dockerfile(diagnostics) => wrong(options, &diagnostics),
-        BuildError::MissingImages(images) => missing_images(options, &images),
-        BuildError::MissingSources(sources) => missing_sources(options, &sources),
-        BuildError::Refused(sources) => refused_sources(options, &sources),
-        BuildError::Step(failure) => step_failure(options, &failure),
+        BuildError::Dockerfile(diagnostics) => wrong(dockerfile, &diagnostics),
+        BuildError::MissingImages(images) => missing_images(dockerfile, &images),
+        BuildError::MissingSources(sources) => missing_sources(dockerfile, &sources),
+        BuildError::Refused(sources) => refused_sources(dockerfile, &sources),
+        BuildError::Step(failure) => step_failure(dockerfile, &failure),
         BuildError::Cancelled => Failure::new(
             watch.kind(),
             "stopped; what was finished stays in the cache",
         ),
         BuildError::Store(error) => error.into(),
         BuildError::Image(error) => error.into(),
-        BuildError::Export(error) if lost_its_reader(options, &error) => Failure::broken_pipe(),
+        BuildError::Export(error) if streams && lost_its_reader(&error) => Failure::broken_pipe(),
         BuildError::Export(error) => export_failure(&error),
         BuildError::Cache { place, source } => cache_failure(&place, &source),
         BuildError::Fetch(error) => fetch_failure(&error),
@@ -101,22 +107,21 @@ fn told(options: &BuildOptions, error: BuildError, watch: &signals::Watch) -> Fa
     }
 }
 
-fn wrong(options: &BuildOptions, diagnostics: &[Diagnostic]) -> Failure {
+fn wrong(dockerfile: &DockerfileText, diagnostics: &[Diagnostic]) -> Failure {
     let is_error = |found: &&Diagnostic| found.severity == Severity::Error;
     let message = match diagnostics.iter().filter(is_error).count() {
         1 => "the Dockerfile has an error".to_owned(),
         count => format!("the Dockerfile has {count} errors"),
     };
-    let details = diagnostics::render(source(options), diagnostics, color());
+    let details = diagnostics::render(source(dockerfile), diagnostics, color());
     Failure::new(Kind::Build, message).details(details)
 }
 
 /// Whether an output to a pipe ended because nobody reads it any more.
-fn lost_its_reader(options: &BuildOptions, error: &ExportError) -> bool {
+fn lost_its_reader(error: &ExportError) -> bool {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
-    let streams = options.outputs.iter().any(|output| output.is_stream())
-        && !matches!(error, ExportError::Push(_));
-    while let Some(error) = cause.filter(|_| streams) {
+    let is_push = matches!(error, ExportError::Push(_));
+    while let Some(error) = cause.filter(|_| !is_push) {
         let io = error.downcast_ref::<std::io::Error>();
         if io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
             return true;
@@ -159,11 +164,11 @@ fn fetch_failure(error: &FetchError) -> Failure {
     }
 }
 
-fn missing_sources(options: &BuildOptions, sources: &[MissingSource]) -> Failure {
+fn missing_sources(dockerfile: &DockerfileText, sources: &[MissingSource]) -> Failure {
     let points = sources.iter().map(|missing| {
         let message = chain_of_causes(&missing.error);
         let span = missing.span.unwrap_or_default();
-        diagnostics::point(source(options), &message, span, "", &[], color())
+        diagnostics::point(source(dockerfile), &message, span, "", &[], color())
     });
     let details = points.collect::<Vec<_>>().join("\n\n");
     let hints: BTreeSet<String> = sources
@@ -174,11 +179,11 @@ fn missing_sources(options: &BuildOptions, sources: &[MissingSource]) -> Failure
     hints.into_iter().fold(failure, Failure::hint)
 }
 
-fn refused_sources(options: &BuildOptions, sources: &[RefusedSource]) -> Failure {
+fn refused_sources(dockerfile: &DockerfileText, sources: &[RefusedSource]) -> Failure {
     let points = sources.iter().map(|refused| match refused.span {
         Some(span) => {
             let message = refused.refusal.to_string();
-            diagnostics::point(source(options), &message, span, "", &[], color())
+            diagnostics::point(source(dockerfile), &message, span, "", &[], color())
         }
         None => refused.refusal.to_string(),
     });
@@ -187,7 +192,7 @@ fn refused_sources(options: &BuildOptions, sources: &[RefusedSource]) -> Failure
     Failure::new(Kind::Build, message).details(details)
 }
 
-fn missing_images(options: &BuildOptions, images: &[MissingImage]) -> Failure {
+fn missing_images(dockerfile: &DockerfileText, images: &[MissingImage]) -> Failure {
     let mut details = Vec::new();
     for image in images {
         let message = match &image.problem {
@@ -195,7 +200,7 @@ fn missing_images(options: &BuildOptions, images: &[MissingImage]) -> Failure {
             Some(problem) => format!("the image {} cannot be used: {problem}", image.reference),
         };
         details.push(diagnostics::point(
-            source(options),
+            source(dockerfile),
             &message,
             image.span,
             "",
@@ -258,7 +263,7 @@ fn help(failure: &StepFailure) -> Vec<String> {
     help
 }
 
-fn step_failure(options: &BuildOptions, failure: &StepFailure) -> Failure {
+fn step_failure(dockerfile: &DockerfileText, failure: &StepFailure) -> Failure {
     let message = format!(
         "{} failed: {}",
         failure.title.split_whitespace().next().unwrap_or("step"),
@@ -271,7 +276,7 @@ fn step_failure(options: &BuildOptions, failure: &StepFailure) -> Failure {
     }
     if let Some(span) = failure.span {
         details.push_str(&diagnostics::point(
-            source(options),
+            source(dockerfile),
             &message,
             span,
             &format!("stage {}", failure.place),

@@ -6,7 +6,7 @@ mod reference;
 
 use crate::failure::{Failure, Kind};
 use kiln_engine::Built;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -24,7 +24,7 @@ pub trait Flag {
     ///
     /// # Errors
     /// When its value is malformed, or something that it names cannot be read.
-    fn apply(&self, _options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, _request: &mut Request) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -53,8 +53,8 @@ macro_rules! flags {
                 Ok(())
             }
 
-            fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
-                $(self.$module.apply(options)?;)*
+            fn apply(&self, request: &mut Request) -> Result<(), Failure> {
+                $(self.$module.apply(request)?;)*
                 Ok(())
             }
 

@@ -2,7 +2,7 @@
 
 use super::source::{context_folder, outside};
 use crate::failure::Failure;
-use kiln_engine::request::options::ContextSource;
+use kiln_engine::{ContextSource, MainSource};
 use std::path::Path;
 
 /// Where kaniko finds contexts and kiln does not.
@@ -12,20 +12,19 @@ const BUCKETS: [&str; 2] = ["gs", "s3"];
 ///
 /// # Errors
 /// When it cannot be used.
-pub fn context(text: &str) -> Result<Option<ContextSource>, Failure> {
+pub fn context(text: &str) -> Result<Option<MainSource>, Failure> {
     let Some((scheme, rest)) = text.split_once("://") else {
         return Ok(None);
     };
+    let named = |source| Ok(Some(MainSource::Named(source)));
     match scheme {
-        "dir" => Ok(Some(ContextSource::Directory(context_folder(Path::new(
-            rest,
-        ))?))),
-        "tar" if is_stdin(text) => Ok(Some(ContextSource::Stream)),
-        "tar" if Path::new(rest).is_file() => Ok(Some(ContextSource::Archive(rest.into()))),
+        "dir" => named(ContextSource::Directory(context_folder(Path::new(rest))?)),
+        "tar" if is_stdin(text) => Ok(Some(MainSource::Stream)),
+        "tar" if Path::new(rest).is_file() => named(ContextSource::Archive(rest.into())),
         "tar" => Err(Failure::usage(format!(
             "--context {text}: there is no archive {rest}"
         ))),
-        "git" => outside(&repository(rest)),
+        "git" => Ok(outside(&repository(rest))?.map(MainSource::Named)),
         bucket if BUCKETS.contains(&bucket) => {
             let failure = Failure::usage(format!("--context {text}: kiln does not read buckets"));
             Err(failure.hint("pipe it: … | kiln build --context tar://stdin"))
@@ -69,7 +68,7 @@ mod tests {
         }
         let context = context("git://h/a#v1").unwrap();
         assert!(
-            matches!(context, Some(ContextSource::Git(git)) if git.remote == "https://h/a.git")
+            matches!(context, Some(MainSource::Named(ContextSource::Git(git))) if git.remote == "https://h/a.git")
         );
     }
 }

@@ -3,10 +3,8 @@
 use super::kaniko_context;
 use crate::failure::Failure;
 use crate::units;
-use kiln_engine::request::options::{
-    BuildOptions, ContextSource, DockerfileText, Unread, repaired,
-};
 use kiln_engine::source::dockerfile::{USUAL_NAMES, other_case};
+use kiln_engine::{ContextSource, DockerfileSource, DockerfileText, MainSource, Request, repaired};
 use kiln_parser::graph::GitSource;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -29,20 +27,17 @@ pub struct Source {
 }
 
 impl Source {
-    /// The options of a build of this Dockerfile and context. What is outside is opened later.
+    /// The request of a build of this Dockerfile and context. What is outside is opened later.
     ///
     /// # Errors
     /// When a file or folder cannot be read.
-    pub fn read(&self) -> Result<BuildOptions, Failure> {
+    pub fn read(&self) -> Result<Request, Failure> {
         let context = self.context()?;
-        let unread = self.unread(&context)?;
-        let dockerfile = match (&unread, context.folder()) {
-            (None, folder) => self.dockerfile(folder)?,
-            (Some(_), _) => DockerfileText::of_bytes("Dockerfile".to_owned(), Vec::new()),
+        let dockerfile = match self.outside(&context)? {
+            Some(outside) => outside,
+            None => DockerfileSource::Text(self.dockerfile(context.folder())?),
         };
-        let mut options = BuildOptions::new(dockerfile, context);
-        options.unread = unread;
-        Ok(options)
+        Ok(Request::new(dockerfile, context))
     }
 
     /// Whether the Dockerfile or the context comes from standard input.
@@ -53,7 +48,7 @@ impl Source {
             || named.is_some_and(|context| context == "-" || kaniko_context::is_stdin(context))
     }
 
-    fn context(&self) -> Result<ContextSource, Failure> {
+    fn context(&self) -> Result<MainSource, Failure> {
         let named = self.named_context.as_deref();
         match named.map(kaniko_context::context).transpose()?.flatten() {
             Some(context) => Ok(context),
@@ -68,19 +63,19 @@ impl Source {
     }
 
     /// Where the Dockerfile is, if it cannot be read here.
-    fn unread(&self, context: &ContextSource) -> Result<Option<Unread>, Failure> {
+    fn outside(&self, context: &MainSource) -> Result<Option<DockerfileSource>, Failure> {
         let file = self.file.as_deref().and_then(Path::to_str);
         match (file, context) {
-            (Some("-"), ContextSource::Stream) => Err(Failure::usage(
+            (Some("-"), MainSource::Stream) => Err(Failure::usage(
                 "standard input cannot be both the context and the Dockerfile",
             )),
             (Some("-"), _) => Ok(None),
-            (Some(url), _) if is_address(url) => Ok(Some(Unread::File {
+            (Some(url), _) if is_address(url) => Ok(Some(DockerfileSource::File {
                 url: url.to_owned(),
                 checksum: None,
             })),
-            (_, ContextSource::Directory(_)) => Ok(None),
-            (file, _) => Ok(Some(Unread::InContext(file.map(str::to_owned)))),
+            (_, context) if context.folder().is_some() => Ok(None),
+            (file, _) => Ok(Some(DockerfileSource::InContext(file.map(str::to_owned)))),
         }
     }
 
@@ -141,23 +136,24 @@ pub fn outside(text: &str) -> Result<Option<ContextSource>, Failure> {
     }))
 }
 
-fn context(path: &Path) -> Result<ContextSource, Failure> {
+fn context(path: &Path) -> Result<MainSource, Failure> {
     if path.as_os_str() == "-" {
-        return Ok(ContextSource::Stream);
+        return Ok(MainSource::Stream);
     }
     let text = path.to_str().unwrap_or_default();
     if let Some(source) = outside(text)? {
-        return Ok(source);
+        return Ok(MainSource::Named(source));
     }
     // Docker's short form, where no folder is called so.
     if text.starts_with("github.com/") && !path.exists() {
         let (address, rest) = text.split_at(text.find(['#', '?']).unwrap_or(text.len()));
         let address = address.strip_suffix(".git").unwrap_or(address);
         if let Some(source) = outside(&format!("https://{address}.git{rest}"))? {
-            return Ok(source);
+            return Ok(MainSource::Named(source));
         }
     }
-    Ok(ContextSource::Directory(context_folder(path)?))
+    let folder = context_folder(path)?;
+    Ok(MainSource::Named(ContextSource::Directory(folder)))
 }
 
 /// The folder, by its real path.

@@ -101,7 +101,7 @@ fn explain(execution: &Execution<'_>, copy: &CopyOp, error: CopyError) -> CopyEr
         return error;
     };
     let folder = |source: &CopySource| match source {
-        CopySource::Files { from, .. } => execution.plan.context_folder(execution.options, *from),
+        CopySource::Files { from, .. } => execution.plan.context_folder(execution.build, *from),
         _ => None,
     };
     let relative = path.trim_start_matches('/');

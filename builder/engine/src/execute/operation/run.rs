@@ -149,9 +149,7 @@ fn key_with_one_id(execution: &Execution<'_>, node: &Node, run: &RunOp) -> Resul
 
 fn key_of(execution: &Execution<'_>, run: &RunOp, key: KeyBuilder) -> Result<Key, StepError> {
     let mut key = key.input("files below", execution.done(run.base)?.stack.content);
-    for (flag, value) in execution.options.surroundings() {
-        key = key.bytes(flag, value.as_bytes());
-    }
+    key = execution.build.run.key(key);
     for mount in &run.mounts {
         if let RunMount::Bind {
             from,

@@ -4,11 +4,12 @@
 
 use super::{Converted, Policy, Refusal, Source, evaluate};
 use crate::failure::{BuildError, RefusedSource};
-use crate::request::options::{BuildOptions, ContextSource, Unread};
+use crate::request::{ContextSource, DockerfileSource, MainSource, Sources};
 use crate::source::fetch::address;
 use kiln_cache::Store;
 use kiln_parser::graph::{CopySource, GitSource, Op, StageGraph};
 use kiln_parser::inputs::ImageRequest;
+use std::collections::BTreeMap;
 
 /// The images that are used instead of those that are asked for, in the same order.
 ///
@@ -16,13 +17,14 @@ use kiln_parser::inputs::ImageRequest;
 /// All that are refused.
 pub(crate) fn images(
     store: &Store,
-    options: &BuildOptions,
+    policies: &[Policy],
+    contexts: &BTreeMap<String, ContextSource>,
     requests: &[ImageRequest],
 ) -> Result<Vec<ImageRequest>, BuildError> {
     let mut refused = Vec::new();
     let mut used = Vec::new();
     for request in requests {
-        match image(store, options, &request.reference) {
+        match image(store, policies, contexts, &request.reference) {
             Ok(reference) => used.push(ImageRequest {
                 reference,
                 ..request.clone()
@@ -36,24 +38,29 @@ pub(crate) fn images(
     all_or(refused, used)
 }
 
-fn image(store: &Store, options: &BuildOptions, reference: &str) -> Result<String, Refusal> {
-    if options.policies.is_empty() {
+fn image(
+    store: &Store,
+    policies: &[Policy],
+    contexts: &BTreeMap<String, ContextSource>,
+    reference: &str,
+) -> Result<String, Refusal> {
+    if policies.is_empty() {
         return Ok(reference.to_owned());
     }
     let is_layout = |source: &ContextSource| *source == ContextSource::Image(reference.to_owned());
-    let is_layout = reference.starts_with("sha256:") && options.contexts.values().any(is_layout);
+    let is_layout = reference.starts_with("sha256:") && contexts.values().any(is_layout);
     let source = match store.images().meant_by_id(reference) {
         _ if is_layout => Source::layout(reference),
         Ok(Some(meant)) => {
             // an ID is no way round what is said of a name
             for name in &meant.names {
-                evaluate(&options.policies, &Source::image(&name.to_string()))?;
+                evaluate(policies, &Source::image(&name.to_string()))?;
             }
             Source::image_by_id(&meant.id)
         }
         _ => Source::image(reference),
     };
-    let converted = convert(options, &source, Source::into_image)?;
+    let converted = convert(policies, &source, Source::into_image)?;
     Ok(converted.unwrap_or_else(|| reference.to_owned()))
 }
 
@@ -62,7 +69,7 @@ fn image(store: &Store, options: &BuildOptions, reference: &str) -> Result<Strin
 /// # Errors
 /// All that are refused.
 pub(crate) fn graph(
-    options: &BuildOptions,
+    policies: &[Policy],
     graph: &mut StageGraph,
     wanted: &[bool],
 ) -> Result<(), BuildError> {
@@ -72,7 +79,7 @@ pub(crate) fn graph(
             continue;
         };
         for source in &mut copy.sources {
-            if let Err(refusal) = copied(options, source) {
+            if let Err(refusal) = copied(policies, source) {
                 refused.push(RefusedSource {
                     refusal,
                     span: node.span,
@@ -87,8 +94,8 @@ pub(crate) fn graph(
 ///
 /// # Errors
 /// When it is refused.
-pub(crate) fn source(options: &BuildOptions, source: &mut CopySource) -> Result<(), BuildError> {
-    let copied = copied(options, source);
+pub(crate) fn source(policies: &[Policy], source: &mut CopySource) -> Result<(), BuildError> {
+    let copied = copied(policies, source);
     let refused = copied.map_err(|refusal| RefusedSource {
         refusal,
         span: None,
@@ -96,36 +103,36 @@ pub(crate) fn source(options: &BuildOptions, source: &mut CopySource) -> Result<
     all_or(refused.err().into_iter().collect(), ())
 }
 
-fn copied(options: &BuildOptions, source: &mut CopySource) -> Result<(), Refusal> {
+fn copied(policies: &[Policy], source: &mut CopySource) -> Result<(), Refusal> {
     match source {
-        CopySource::Url { url, checksum, .. } => file(options, url, checksum),
-        CopySource::Git(git) => repository(options, git),
+        CopySource::Url { url, checksum, .. } => file(policies, url, checksum),
+        CopySource::Git(git) => repository(policies, git),
         CopySource::Files { .. } | CopySource::Inline { .. } => Ok(()),
     }
 }
 
 fn file(
-    options: &BuildOptions,
+    policies: &[Policy],
     url: &mut String,
     checksum: &mut Option<String>,
 ) -> Result<(), Refusal> {
-    if options.policies.is_empty() {
+    if policies.is_empty() {
         return Ok(());
     }
     let source = Source::file(url, checksum.as_deref()).map_err(|problem| unclear(url, problem))?;
-    if let Some(made) = convert(options, &source, |made| made.into_file(url))? {
+    if let Some(made) = convert(policies, &source, |made| made.into_file(url))? {
         (*url, *checksum) = made;
     }
     Ok(())
 }
 
-fn repository(options: &BuildOptions, git: &mut GitSource) -> Result<(), Refusal> {
-    if options.policies.is_empty() {
+fn repository(policies: &[Policy], git: &mut GitSource) -> Result<(), Refusal> {
+    if policies.is_empty() {
         return Ok(());
     }
     let remote = address::repository(&git.remote);
     git.remote = remote.map_err(|problem| unclear(&git.remote, problem))?;
-    let converted = convert(options, &Source::git(git), |made| made.into_git(git))?;
+    let converted = convert(policies, &Source::git(git), |made| made.into_git(git))?;
     converted.into_iter().for_each(|made| *git = made);
     Ok(())
 }
@@ -155,33 +162,41 @@ fn unclear(address: &str, problem: String) -> Refusal {
 ///
 /// # Errors
 /// All that are refused.
-pub(crate) fn contexts(options: &mut BuildOptions) -> Result<(), BuildError> {
-    if options.policies.is_empty() {
+pub(crate) fn sources(sources: &mut Sources) -> Result<(), BuildError> {
+    let Sources {
+        dockerfile,
+        context,
+        contexts,
+        policies,
+        ..
+    } = sources;
+    if policies.is_empty() {
         return Ok(());
     }
-    let asked = options.clone();
-    let mut refused = Vec::new();
-    let mut keep = |outcome: Result<(), Refusal>| {
-        let refused_now = outcome.err().map(|refusal| RefusedSource {
-            refusal,
-            span: None,
-        });
-        refused.extend(refused_now);
-    };
-    let main = std::iter::once(&mut options.context);
-    for context in main.chain(options.contexts.values_mut()) {
-        keep(context_source(&asked, context));
+    let mut outcomes = Vec::new();
+    if let MainSource::Named(context) = context {
+        outcomes.push(context_source(policies, context));
     }
-    if let Some(Unread::File { url, checksum }) = &mut options.unread {
-        keep(file(&asked, url, checksum));
+    outcomes.extend(
+        contexts
+            .values_mut()
+            .map(|named| context_source(policies, named)),
+    );
+    if let DockerfileSource::File { url, checksum } = dockerfile {
+        outcomes.push(file(policies, url, checksum));
     }
-    all_or(refused, ())
+    let refused = outcomes.into_iter().filter_map(Result::err);
+    let refused = refused.map(|refusal| RefusedSource {
+        refusal,
+        span: None,
+    });
+    all_or(refused.collect(), ())
 }
 
-fn context_source(options: &BuildOptions, context: &mut ContextSource) -> Result<(), Refusal> {
+fn context_source(policies: &[Policy], context: &mut ContextSource) -> Result<(), Refusal> {
     match context {
-        ContextSource::File { url, checksum } => file(options, url, checksum),
-        ContextSource::Git(git) => repository(options, git),
+        ContextSource::File { url, checksum } => file(policies, url, checksum),
+        ContextSource::Git(git) => repository(policies, git),
         // images are asked about when a stage names them
         _ => Ok(()),
     }
@@ -189,11 +204,11 @@ fn context_source(options: &BuildOptions, context: &mut ContextSource) -> Result
 
 /// What the policies make of a source, in the form that its user needs; nothing when it stays.
 fn convert<T>(
-    options: &BuildOptions,
+    policies: &[Policy],
     source: &Source,
     form: impl FnOnce(Source) -> Result<T, String>,
 ) -> Result<Option<T>, Refusal> {
-    let Some(Converted { source: made, rule }) = evaluate(&options.policies, source)? else {
+    let Some(Converted { source: made, rule }) = evaluate(policies, source)? else {
         return Ok(None);
     };
     let unusable = |problem| Refusal::Unusable {

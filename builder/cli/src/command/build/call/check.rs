@@ -14,7 +14,7 @@ use kiln_parser::lint::Rule;
 use serde_json::{Value, json};
 
 pub(super) fn answer(call: &Call<'_>) -> Result<(), Failure> {
-    let report = check::check(call.store.as_ref(), call.options)
+    let report = check::check(call.store.as_ref(), call.build)
         .map_err(|error| Failure::new(Kind::Build, chain_of_causes(&error)))?;
     match call.format {
         Format::Text => say(&text(call, &report)),
@@ -36,7 +36,7 @@ pub(super) fn answer(call: &Call<'_>) -> Result<(), Failure> {
 }
 
 fn text(call: &Call<'_>, report: &Report) -> String {
-    let source = failures::source(call.options);
+    let source = failures::source(&call.build.dockerfile);
     let found: Vec<Diagnostic> = report
         .errors
         .iter()
@@ -81,7 +81,7 @@ fn count(report: &Report) -> String {
 }
 
 fn as_json(call: &Call<'_>, report: &Report) -> Value {
-    let places = Places::of(&call.options.dockerfile.text);
+    let places = Places::of(&call.build.dockerfile.text);
     let warnings: Vec<Value> = report
         .warnings
         .iter()
@@ -90,7 +90,7 @@ fn as_json(call: &Call<'_>, report: &Report) -> Value {
     let mut answer = json!({
         "warnings": warnings,
         "sources": [{
-            "filename": call.options.dockerfile.name,
+            "filename": call.build.dockerfile.name,
             "data": places.source(),
             "language": "Dockerfile",
         }],

@@ -9,14 +9,11 @@ use kiln_parser::outline::{Outline, OutlineArgument, OutlineMount};
 use serde_json::{Map, Value, json};
 
 pub(super) fn answer(call: &Call<'_>) -> Result<(), Failure> {
-    let outline = check::outline(call.store.as_ref(), call.options)
-        .map_err(|error| failures::dockerfile(call.options, error))?;
+    let outline = check::outline(call.store.as_ref(), call.build)
+        .map_err(|error| failures::dockerfile(&call.build.dockerfile, error))?;
     match call.format {
         Format::Text => say(&text(&outline)),
-        Format::Json => say_json(&as_json(
-            &Places::of(&call.options.dockerfile.text),
-            &outline,
-        )),
+        Format::Json => say_json(&as_json(&Places::of(&call.build.dockerfile.text), &outline)),
     }
     Ok(())
 }

@@ -9,15 +9,15 @@ use kiln_parser::targets::Target;
 use serde_json::{Value, json};
 
 pub(super) fn answer(call: &Call<'_>) -> Result<(), Failure> {
-    let targets =
-        check::targets(call.options).map_err(|error| failures::dockerfile(call.options, error))?;
+    let targets = check::targets(call.build)
+        .map_err(|error| failures::dockerfile(&call.build.dockerfile, error))?;
     match call.format {
         Format::Text => {
             let rows: Vec<_> = targets.iter().filter_map(row).collect();
             say(&columns(&["TARGET", "DESCRIPTION"], &rows));
         }
         Format::Json => {
-            let places = Places::of(&call.options.dockerfile.text);
+            let places = Places::of(&call.build.dockerfile.text);
             let list: Vec<Value> = targets
                 .iter()
                 .map(|target| as_json(&places, target))

@@ -2,7 +2,7 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 use kiln_parser::csv;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -17,17 +17,20 @@ pub struct AddHost {
 }
 
 impl Flag for AddHost {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         if self.no_hosts && !self.add_host.is_empty() {
             return Err(Failure::usage(
                 "--add-host and --no-hosts contradict each other",
             ));
         }
-        options.no_hosts = self.no_hosts;
+        request.run.no_hosts = self.no_hosts;
         for text in &self.add_host {
             let wrong = |why: String| Failure::usage(format!("--add-host {text}: {why}"));
             for entry in csv::fields(text).map_err(wrong)? {
-                options.extra_hosts.extend(entries(&entry).map_err(wrong)?);
+                request
+                    .run
+                    .extra_hosts
+                    .extend(entries(&entry).map_err(wrong)?);
             }
         }
         Ok(())

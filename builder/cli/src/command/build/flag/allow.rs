@@ -2,7 +2,7 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 use kiln_parser::inputs::Entitlement;
 
 /// BuildKit's names.
@@ -43,16 +43,16 @@ impl Allow {
 }
 
 impl Flag for Allow {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         for text in &self.allow {
             if NAMED_BY_THE_CALLER.contains(&kind(text)) {
                 let why = "what a build may read and write is named on the command line";
                 let notice = format!("--allow {text} has no effect: {why}");
-                options.notices.push(notice);
+                request.notices.push(notice);
                 continue;
             }
             for name in text.split(',').filter(|name| *name != DELETE) {
-                options.allow.insert(right(name)?);
+                request.language.allow.insert(right(name)?);
             }
         }
         Ok(())

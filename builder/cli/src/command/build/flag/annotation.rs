@@ -2,9 +2,8 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::image::squash::Squash;
 use kiln_engine::request::annotations::{Annotation as Parsed, Level};
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::{Request, Squash};
 use kiln_oci::Platform;
 
 #[derive(Debug, clap::Args)]
@@ -21,8 +20,8 @@ pub struct Annotation {
 }
 
 impl Flag for Annotation {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
-        options.squash = match (self.squash_all, self.squash) {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
+        request.form.squash = match (self.squash_all, self.squash) {
             (true, _) => Squash::All,
             (false, true) => Squash::Added,
             (false, false) => Squash::Nothing,
@@ -30,11 +29,11 @@ impl Flag for Annotation {
         for text in &self.annotation {
             let wrong = |why: String| Failure::usage(format!("--annotation {text}: {why}"));
             for annotation in parse(text).map_err(wrong)? {
-                if annotation.level != Level::Manifest && !options.makes_index() {
+                if annotation.level != Level::Manifest && !request.language.makes_index() {
                     let why = "there is no index: give several platforms, or --build-arg BUILDKIT_MULTI_PLATFORM=1";
                     return Err(wrong(why.to_owned()));
                 }
-                options.annotations.push(annotation);
+                request.form.annotations.push(annotation);
             }
         }
         Ok(())

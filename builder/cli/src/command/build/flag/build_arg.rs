@@ -4,7 +4,7 @@ use super::source_date_epoch::LAST;
 use super::{Flag, pairs};
 use crate::environment;
 use crate::failure::Failure;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -24,23 +24,23 @@ pub struct BuildArg {
 }
 
 impl Flag for BuildArg {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         for file in &self.build_arg_file {
             let lines = lines(file)?;
             let given = pairs("--build-arg-file", &lines, environment::variable)?;
-            options.build_args.extend(given);
+            request.language.build_args.extend(given);
         }
         let given = pairs("--build-arg", &self.build_arg, environment::variable)?;
-        options.build_args.extend(given);
-        let given = options.build_args.get(EPOCH).cloned();
+        request.language.build_args.extend(given);
+        let given = request.language.build_args.get(EPOCH).cloned();
         let epoch = given.or_else(|| environment::variable(EPOCH).filter(|text| !text.is_empty()));
         let Some(epoch) = epoch else {
             return Ok(());
         };
-        options.source_date_epoch = seconds(&epoch)?;
-        if options.source_date_epoch.is_none() {
+        request.language.source_date_epoch = seconds(&epoch)?;
+        if request.language.source_date_epoch.is_none() {
             // it may name something that has a time, which only the Dockerfile tells
-            options.build_args.insert(EPOCH.to_owned(), epoch);
+            request.language.build_args.insert(EPOCH.to_owned(), epoch);
         }
         Ok(())
     }

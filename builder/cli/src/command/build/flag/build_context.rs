@@ -3,7 +3,7 @@
 use super::Flag;
 use crate::command::build::source::{context_folder, outside};
 use crate::failure::Failure;
-use kiln_engine::request::options::{BuildOptions, ContextSource};
+use kiln_engine::{ContextSource, Request};
 use std::path::Path;
 
 #[derive(Debug, clap::Args)]
@@ -15,7 +15,7 @@ pub struct BuildContext {
 }
 
 impl Flag for BuildContext {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         for argument in &self.build_context {
             let (name, source) = argument
                 .split_once('=')
@@ -24,7 +24,8 @@ impl Flag for BuildContext {
                     Failure::usage(format!("--build-context {argument}: expected NAME=SOURCE"))
                         .hint("for example --build-context tools=host-tools:sh,ls,cat")
                 })?;
-            options
+            request
+                .sources
                 .contexts
                 .insert(name.to_lowercase(), context_source(source)?);
         }
@@ -46,7 +47,7 @@ fn context_source(source: &str) -> Result<ContextSource, Failure> {
     // BuildKit reads it with and without slashes
     if let Some(image) = source.strip_prefix("docker-image:") {
         return Ok(match image.strip_prefix("//").unwrap_or(image) {
-            "scratch" => ContextSource::Layer(None),
+            "scratch" => ContextSource::Scratch,
             image => ContextSource::Image(image.to_owned()),
         });
     }

@@ -3,7 +3,7 @@
 use super::Flag;
 use crate::failure::Failure;
 use jiff::SignedDuration;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 
 #[derive(Debug, clap::Args)]
 pub struct CacheTtl {
@@ -13,7 +13,7 @@ pub struct CacheTtl {
 }
 
 impl Flag for CacheTtl {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         let Some(text) = &self.cache_ttl else {
             return Ok(());
         };
@@ -23,8 +23,8 @@ impl Flag for CacheTtl {
                     format!("--cache-ttl {text}: expected a duration such as 336h, 30m or 90s");
                 return Err(Failure::usage(wrong));
             }
-            Some(0) => options.no_cache = true,
-            some => options.cache_ttl = some,
+            Some(0) => request.reuse.no_cache = true,
+            some => request.reuse.cache_ttl = some,
         }
         Ok(())
     }

@@ -4,9 +4,10 @@
 use super::Flag;
 use crate::environment;
 use crate::failure::{Failure, Kind};
-use kiln_engine::request::options::{BuildOptions, repaired};
+use kiln_engine::{DockerfileSource, DockerfileText, Request, Sources, repaired};
 use kiln_parser::words::{NoVariables, Style, WordError, expand_words};
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// Such files are preprocessed.
@@ -42,17 +43,21 @@ impl CppFlag {
     ///
     /// # Errors
     /// When there is no cpp, or it finds an error.
-    pub fn preprocess(&self, options: &mut BuildOptions) -> Result<(), CppError> {
-        if !options.dockerfile.name.ends_with(ENDING) {
+    pub fn preprocess(
+        &self,
+        dockerfile: &mut DockerfileText,
+        folder: Option<&Path>,
+    ) -> Result<(), CppError> {
+        if !dockerfile.name.ends_with(ENDING) {
             return Ok(());
         }
-        let output = run(&self.flags()?, options).map_err(CppError::Start)?;
+        let output = run(&self.flags()?, &dockerfile.text, folder).map_err(CppError::Start)?;
         let complaints = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() && !are_comments(&complaints) {
             return Err(CppError::Text(complaints.trim_end().to_owned()));
         }
-        options.dockerfile.text = repaired(&output.stdout);
-        options.dockerfile.name += DONE;
+        dockerfile.text = repaired(&output.stdout);
+        dockerfile.name += DONE;
         Ok(())
     }
 
@@ -83,10 +88,10 @@ impl CppError {
 }
 
 /// buildah's arguments. Files that are included are looked for in the context.
-fn run(flags: &[String], options: &BuildOptions) -> io::Result<Output> {
+fn run(flags: &[String], text: &str, folder: Option<&Path>) -> io::Result<Output> {
     let mut command = Command::new("cpp");
     command.arg("-E");
-    if let Some(folder) = options.context.folder() {
+    if let Some(folder) = folder {
         command.arg("-iquote").arg(folder);
     }
     command.args(["-traditional", "-undef", "-"]).args(flags);
@@ -98,7 +103,6 @@ fn run(flags: &[String], options: &BuildOptions) -> io::Result<Output> {
         .stderr(Stdio::piped());
     let mut child = command.spawn()?;
     let stdin = child.stdin.take();
-    let text = &options.dockerfile.text;
     // what it does not read it does not need
     let write = move || stdin.map(|mut stdin| stdin.write_all(text.as_bytes()));
     let (_, output) = kiln_cache::beside(write, || child.wait_with_output())?;
@@ -115,18 +119,24 @@ fn are_comments(complaints: &str) -> bool {
 }
 
 impl Flag for CppFlag {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         let is_asked = |name: &str| name.ends_with(ENDING) || name.ends_with(DONE);
-        if options.unread.is_some() {
+        let Sources {
+            dockerfile: DockerfileSource::Text(dockerfile),
+            context,
+            ..
+        } = &mut request.sources
+        else {
             return Ok(());
-        }
-        if !self.cpp_flag.is_empty() && !is_asked(&options.dockerfile.name) {
+        };
+        if !self.cpp_flag.is_empty() && !is_asked(&dockerfile.name) {
             let why = "only Dockerfiles whose name ends in .in are preprocessed";
-            options
+            request
                 .notices
                 .push(format!("--cpp-flag has no effect: {why}"));
         }
-        let name = options.dockerfile.name.clone();
-        self.preprocess(options).map_err(|error| error.of(&name))
+        let name = dockerfile.name.clone();
+        self.preprocess(dockerfile, context.folder())
+            .map_err(|error| error.of(&name))
     }
 }

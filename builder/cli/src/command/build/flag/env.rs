@@ -3,7 +3,7 @@
 use super::{Flag, pairs};
 use crate::environment;
 use crate::failure::Failure;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 
 #[derive(Debug, clap::Args)]
 pub struct Env {
@@ -14,8 +14,8 @@ pub struct Env {
 }
 
 impl Flag for Env {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
-        options.env = pairs("--env", &self.env, environment::variable)?;
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
+        request.language.env = pairs("--env", &self.env, environment::variable)?;
         Ok(())
     }
 }

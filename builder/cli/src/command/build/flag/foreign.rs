@@ -9,7 +9,7 @@ use super::Flag;
 use crate::failure::Failure;
 use crate::pflag;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 use table::TABLE;
 
 /// What becomes of a flag.
@@ -67,11 +67,11 @@ pub(super) fn answers() -> Vec<(String, &'static str, &'static str)> {
 pub struct ForeignFlags(Vec<(usize, String)>);
 
 impl Flag for ForeignFlags {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         for (number, value) in &self.0 {
             let Foreign { name, answer, .. } = TABLE[*number];
             match answer {
-                Accept(why) => options
+                Accept(why) => request
                     .notices
                     .push(format!("--{name} has no effect: {why}")),
                 Off(_) if is_off(value) => {}

@@ -2,7 +2,7 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 
 #[derive(Debug, clap::Args)]
 pub struct From {
@@ -12,7 +12,7 @@ pub struct From {
 }
 
 impl Flag for From {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         let Some(from) = &self.from else {
             return Ok(());
         };
@@ -23,7 +23,7 @@ impl Flag for From {
         if image.is_empty() {
             return Err(Failure::usage("--from: the name of an image is missing"));
         }
-        options.from = Some(image.to_owned());
+        request.language.from = Some(image.to_owned());
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use super::Flag;
 use crate::environment::variable;
 use crate::failure::Failure;
 use crate::network;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,7 +21,7 @@ pub struct HttpProxy {
 }
 
 impl Flag for HttpProxy {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         if self.http_proxy == Some(false) {
             return Ok(());
         }
@@ -29,7 +29,7 @@ impl Flag for HttpProxy {
             for name in NAMES {
                 for name in [name.to_owned(), name.to_uppercase()] {
                     if let Some(value) = variable(&name) {
-                        options.build_args.entry(name).or_insert(value);
+                        request.language.build_args.entry(name).or_insert(value);
                     }
                 }
             }
@@ -39,9 +39,9 @@ impl Flag for HttpProxy {
         };
         match of_docker(&file) {
             Ok(found) => found.into_iter().for_each(|(name, value)| {
-                options.build_args.entry(name).or_insert(value);
+                request.language.build_args.entry(name).or_insert(value);
             }),
-            Err(error) => options.notices.push(format!(
+            Err(error) => request.notices.push(format!(
                 "the proxies in {} are not used: {error}",
                 file.display()
             )),

@@ -3,7 +3,7 @@
 use super::Flag;
 use crate::command::build::source::{find_file, read_file};
 use crate::failure::Failure;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -14,11 +14,11 @@ pub struct Ignorefile {
 }
 
 impl Flag for Ignorefile {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         let Some(file) = &self.ignorefile else {
             return Ok(());
         };
-        let Some(folder) = options.context.folder() else {
+        let Some(folder) = request.sources.context.folder() else {
             return Err(
                 Failure::usage("--ignorefile is for contexts that are folders")
                     .hint("of a context that is fetched or piped all files count"),
@@ -27,7 +27,7 @@ impl Flag for Ignorefile {
         let path = find_file(file, folder).ok_or_else(|| {
             Failure::usage(format!("--ignorefile: there is no {}", file.display()))
         })?;
-        options.ignore_file = Some(read_file(&path)?);
+        request.sources.ignore_file = Some(read_file(&path)?);
         Ok(())
     }
 }

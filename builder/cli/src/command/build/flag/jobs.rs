@@ -2,7 +2,7 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 
 #[derive(Debug, clap::Args)]
 pub struct Jobs {
@@ -12,8 +12,8 @@ pub struct Jobs {
 }
 
 impl Flag for Jobs {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
-        options.jobs = self.jobs.map(|jobs| jobs as usize);
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
+        request.run.jobs = self.jobs.map(|jobs| jobs as usize);
         Ok(())
     }
 }

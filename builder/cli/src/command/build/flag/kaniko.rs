@@ -5,8 +5,7 @@ use super::Flag;
 use crate::catalog;
 use crate::failure::Failure;
 use kiln_engine::image::export::{Attributes, exporter};
-use kiln_engine::image::squash::Squash;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::{Request, Squash};
 use std::sync::Arc;
 
 #[derive(Debug, clap::Args)]
@@ -29,34 +28,39 @@ pub struct Kaniko {
 }
 
 impl Flag for Kaniko {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
-        if self.single_snapshot && options.squash == Squash::Nothing {
-            options.squash = Squash::Added;
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
+        if self.single_snapshot && request.form.squash == Squash::Nothing {
+            request.form.squash = Squash::Added;
         }
         if self.no_push && self.destination.is_empty() {
-            options
+            request
                 .notices
                 .push("--no-push has no effect: building never pushes".to_owned());
         }
         for name in &self.destination {
             let name = catalog::new_name(name)?;
-            if !options.tags.contains(&name) {
-                options.tags.push(name);
+            if !request.goal.tags.contains(&name) {
+                request.goal.tags.push(name);
             }
         }
         if let Some(file) = &self.tar_path {
-            write(options, "--tar-path", &[("type", "docker"), ("dest", file)])?;
+            write(request, "--tar-path", &[("type", "docker"), ("dest", file)])?;
         }
         if let Some(folder) = &self.oci_layout_path {
             let layout = [("type", "oci"), ("tar", "false"), ("dest", folder)];
-            write(options, "--oci-layout-path", &layout)?;
+            write(request, "--oci-layout-path", &layout)?;
         }
         for name in self.destination.iter().filter(|_| !self.no_push) {
             let parsed = catalog::new_name(name)?;
             // once is enough, also for --push
-            if !options.outputs.iter().any(|output| output.pushes(&parsed)) {
+            if !request
+                .goal
+                .outputs
+                .iter()
+                .any(|output| output.pushes(&parsed))
+            {
                 write(
-                    options,
+                    request,
                     "--destination",
                     &[("type", "registry"), ("name", name)],
                 )?;
@@ -67,12 +71,12 @@ impl Flag for Kaniko {
 }
 
 /// One more output, for this flag.
-fn write(options: &mut BuildOptions, flag: &str, pairs: &[(&str, &str)]) -> Result<(), Failure> {
+fn write(request: &mut Request, flag: &str, pairs: &[(&str, &str)]) -> Result<(), Failure> {
     let pairs = pairs
         .iter()
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     let made = exporter(Attributes::new(pairs));
     let made = made.map_err(|error| Failure::usage(format!("{flag}: {error}")))?;
-    options.outputs.push(Arc::from(made));
+    request.goal.outputs.push(Arc::from(made));
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::{Flag, pairs};
 use crate::failure::Failure;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 
 #[derive(Debug, clap::Args)]
 pub struct Label {
@@ -12,8 +12,8 @@ pub struct Label {
 }
 
 impl Flag for Label {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
-        options.labels = pairs("--label", &self.label, |_| Some(String::new()))?;
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
+        request.language.labels = pairs("--label", &self.label, |_| Some(String::new()))?;
         Ok(())
     }
 }

@@ -3,8 +3,8 @@
 
 use super::Flag;
 use crate::failure::Failure;
+use kiln_engine::Request;
 use kiln_engine::request::annotations::Level;
-use kiln_engine::request::options::BuildOptions;
 
 #[derive(Debug, clap::Args)]
 pub struct LeaveOut {
@@ -27,7 +27,7 @@ pub struct LeaveOut {
 
 impl Flag for LeaveOut {
     /// Comes after the flags that set these.
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         let given = [
             ("--unsetenv", &self.unsetenv),
             ("--unsetlabel", &self.unsetlabel),
@@ -41,13 +41,14 @@ impl Flag for LeaveOut {
                 return Err(Failure::usage(format!("{flag} {wrong}: expected a name")));
             }
         }
-        options.unset_env = self.unsetenv.iter().cloned().collect();
-        options.unset_labels = self.unsetlabel.iter().cloned().collect();
-        options.inherit_labels = self.inherit_labels;
-        options.omit_history = self.omit_history;
+        request.language.unset_env = self.unsetenv.iter().cloned().collect();
+        request.language.unset_labels = self.unsetlabel.iter().cloned().collect();
+        request.language.inherit_labels = self.inherit_labels;
+        request.form.omit_history = self.omit_history;
         let is_left =
             |level, key: &String| level != Level::Manifest || !self.unsetannotation.contains(key);
-        options
+        request
+            .form
             .annotations
             .retain(|annotation| is_left(annotation.level, &annotation.key));
         Ok(())

@@ -4,7 +4,7 @@
 use super::Flag;
 use crate::failure::{Failure, Kind};
 use crate::render::{self, Progress, Renderer, Sink};
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 use kiln_oci::Platform;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -34,7 +34,7 @@ impl Logfile {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn open(&self, progress: Progress, options: &BuildOptions) -> Result<Log, Failure> {
+    pub fn open(&self, progress: Progress, request: &Request) -> Result<Log, Failure> {
         let Some(path) = &self.logfile else {
             return Ok(Log {
                 sink: Sink::stderr(),
@@ -43,8 +43,9 @@ impl Logfile {
             });
         };
         let mut parts = Vec::new();
-        for platform in options.platforms.iter().filter(|_| self.logsplit) {
-            let path = part(path, platform, &options.platforms);
+        let platforms = request.language.platforms();
+        for platform in platforms.iter().filter(|_| self.logsplit) {
+            let path = part(path, platform, &platforms);
             parts.push((platform.to_string(), path.clone(), create(&path)?));
         }
         let progress = match progress {
@@ -127,9 +128,9 @@ fn part(path: &Path, platform: &Platform, all: &[Platform]) -> PathBuf {
 }
 
 impl Flag for Logfile {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         if self.logsplit && self.logfile.is_none() {
-            options
+            request
                 .notices
                 .push("--logsplit has no effect: there is no --logfile".to_owned());
         }

@@ -3,7 +3,7 @@
 use super::Flag;
 use crate::catalog;
 use crate::failure::Failure;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 
 #[derive(Debug, clap::Args)]
 pub struct Manifest {
@@ -14,10 +14,10 @@ pub struct Manifest {
 
 impl Flag for Manifest {
     /// Comes after the platforms, and before what only an index can have.
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         if let Some(name) = &self.manifest {
-            options.manifest = Some(catalog::new_name(name)?);
-            options.always_index = true;
+            request.goal.manifest = Some(catalog::new_name(name)?);
+            request.language.always_index = true;
         }
         Ok(())
     }

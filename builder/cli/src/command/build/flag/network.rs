@@ -2,7 +2,7 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 use kiln_parser::graph;
 
 /// Networks of their own that reach what the machine reaches, in the words of docker, buildah and podman.
@@ -16,17 +16,17 @@ pub struct Network {
 }
 
 impl Flag for Network {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         let name = self.network.as_deref().unwrap_or("default");
         let kind = name.split_once(':').map_or(name, |(kind, _)| kind);
-        options.network = match name {
+        request.language.network = match name {
             "default" => graph::Network::Default,
             "none" => graph::Network::None,
             "host" => graph::Network::Host,
             _ if REACH_THE_SAME.contains(&kind) => {
                 let why = "RUN uses the network of this machine";
                 let notice = format!("--network {name} has no effect: {why}");
-                options.notices.push(notice);
+                request.notices.push(notice);
                 graph::Network::Default
             }
             _ => {

@@ -2,7 +2,7 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 
 #[derive(Debug, clap::Args)]
 pub struct NoCache {
@@ -15,9 +15,9 @@ pub struct NoCache {
 }
 
 impl Flag for NoCache {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
-        options.no_cache = self.no_cache;
-        options.no_cache_filter = self.no_cache_filter.iter().cloned().collect();
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
+        request.reuse.no_cache = self.no_cache;
+        request.reuse.no_cache_filter = self.no_cache_filter.iter().cloned().collect();
         Ok(())
     }
 }

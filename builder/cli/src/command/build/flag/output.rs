@@ -3,8 +3,8 @@
 use super::{Flag, source_date_epoch};
 use crate::failure::Failure;
 use crate::stdout;
+use kiln_engine::Request;
 use kiln_engine::image::export::{Attributes, exporter};
-use kiln_engine::request::options::BuildOptions;
 use kiln_parser::csv;
 use std::path::{Component, Path};
 use std::sync::Arc;
@@ -24,18 +24,18 @@ pub struct Output {
 }
 
 impl Flag for Output {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         let push = self.push.then_some("type=registry");
         for text in self.output.iter().map(String::as_str).chain(push) {
             let wrong = |why: String| Failure::usage(format!("--output {text}: {why}"));
             let mut pairs = pairs(text).map_err(wrong)?;
             if let Some(at) = pairs.iter().position(|(key, _)| key == EPOCH) {
                 let (_, time) = pairs.swap_remove(at);
-                source_date_epoch::of_output(&time, options)?;
+                source_date_epoch::of_output(&time, request)?;
             }
             let made =
                 exporter(Attributes::new(pairs)).map_err(|error| wrong(error.to_string()))?;
-            options.outputs.push(Arc::from(made));
+            request.goal.outputs.push(Arc::from(made));
         }
         Ok(())
     }
@@ -47,8 +47,13 @@ impl Output {
     ///
     /// # Errors
     /// When several want it, or it is a terminal; when a folder to be deleted in is outside of the current one.
-    pub fn check(&self, options: &BuildOptions, may_delete: bool) -> Result<(), Failure> {
-        for folder in options.outputs.iter().filter_map(|out| out.deletes_in()) {
+    pub fn check(&self, request: &Request, may_delete: bool) -> Result<(), Failure> {
+        for folder in request
+            .goal
+            .outputs
+            .iter()
+            .filter_map(|out| out.deletes_in())
+        {
             if !may_delete && !is_below_current(folder) {
                 let message = format!("mode=delete would delete files in {}", folder.display());
                 return Err(Failure::usage(message).hint(
@@ -56,7 +61,8 @@ impl Output {
                 ));
             }
         }
-        match options
+        match request
+            .goal
             .outputs
             .iter()
             .filter(|output| output.is_stream())

@@ -3,7 +3,7 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 use kiln_oci::Platform as Parsed;
 
 #[derive(Debug, clap::Args)]
@@ -43,7 +43,7 @@ impl Platform {
 }
 
 impl Flag for Platform {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         let mut platforms = Vec::new();
         for text in self.platform.iter().chain(&self.of_parts()) {
             let platform = match text.trim() {
@@ -55,16 +55,8 @@ impl Flag for Platform {
                 platforms.push(platform);
             }
         }
-        if !platforms.is_empty() {
-            options.platforms = platforms;
-            options.platform_is_given = true;
-        }
-        options.always_index = options
-            .build_args
-            .get("BUILDKIT_MULTI_PLATFORM")
-            .is_some_and(|value| {
-                matches!(value.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True")
-            });
+        request.language.platforms = platforms;
+        request.language.always_index = request.language.is_true("BUILDKIT_MULTI_PLATFORM");
         Ok(())
     }
 }

@@ -3,8 +3,8 @@
 use super::Flag;
 use crate::failure::Failure;
 use crate::pflag;
-use kiln_engine::request::options::BuildOptions;
-use kiln_engine::source::image::Pull as When;
+use kiln_engine::Pull as When;
+use kiln_engine::Request;
 
 /// All words, as buildah has them.
 const WORDS: [(&str, When); 7] = [
@@ -32,7 +32,7 @@ pub struct Pull {
 }
 
 impl Flag for Pull {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         let said = self.pull.as_deref().map(when).transpose()?;
         let always = self.pull_always.then_some(When::Always);
         let never = self.pull_never.then_some(When::Never);
@@ -44,7 +44,7 @@ impl Flag for Pull {
             let why = "--pull, --pull-always and --pull-never contradict each other";
             return Err(Failure::usage(why));
         }
-        options.pull = when;
+        request.reuse.pull = when;
         Ok(())
     }
 }

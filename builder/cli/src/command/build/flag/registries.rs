@@ -3,7 +3,7 @@
 use super::Flag;
 use crate::environment::Globals;
 use crate::failure::Failure;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 use kiln_oci::Reference;
 
 #[derive(Debug, clap::Args)]
@@ -36,12 +36,12 @@ impl Registries {
     ///
     /// # Errors
     /// When a mirror is for no registry.
-    pub fn globals(&self, globals: &Globals, options: &BuildOptions) -> Result<Globals, Failure> {
+    pub fn globals(&self, globals: &Globals, request: &Request) -> Result<Globals, Failure> {
         let mut globals = globals.clone();
         let insecure = &mut globals.insecure_registry;
         insecure.extend(self.skip_tls_verify_registry.iter().cloned());
         if self.insecure || self.skip_tls_verify {
-            insecure.extend(named(options));
+            insecure.extend(named(request));
         }
         globals.insecure_pulls |= self.insecure_pull || self.skip_tls_verify_pull;
         for text in self.registry_map.iter().flat_map(|map| map.split(';')) {
@@ -63,14 +63,9 @@ impl Registries {
 impl Flag for Registries {}
 
 /// The registries of all that the build names: the image, what outputs push, shared caches.
-fn named(options: &BuildOptions) -> Vec<String> {
-    let mut names: Vec<_> = options
-        .tags
-        .iter()
-        .chain(&options.manifest)
-        .cloned()
-        .collect();
-    for output in &options.outputs {
+fn named(request: &Request) -> Vec<String> {
+    let mut names = request.goal.names();
+    for output in &request.goal.outputs {
         names.extend(
             output
                 .names()
@@ -78,8 +73,8 @@ fn named(options: &BuildOptions) -> Vec<String> {
                 .filter(|name| output.pushes(name)),
         );
     }
-    let from = options.cache_from.iter().map(|cache| &cache.place);
-    let places = from.chain(options.cache_to.iter().map(|cache| &cache.place));
+    let from = request.reuse.cache_from.iter().map(|cache| &cache.place);
+    let places = from.chain(request.goal.cache_to.iter().map(|cache| &cache.place));
     // that of a cache elsewhere has a scheme
     let origins = places
         .map(|place| place.origin())

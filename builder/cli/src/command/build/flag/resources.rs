@@ -4,7 +4,7 @@
 use super::Flag;
 use crate::failure::Failure;
 use crate::units;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 use kiln_sandbox::{Limits, Swap, numbers};
 
 /// Docker's least: with less nothing starts.
@@ -55,8 +55,8 @@ pub struct Resources {
 }
 
 impl Flag for Resources {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
-        let limits = &mut options.limits;
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
+        let limits = &mut request.run.limits;
         let flags = [
             ("memory", &self.memory),
             ("memory-swap", &self.memory_swap),

@@ -2,7 +2,7 @@
 
 use super::{Flag, pairs};
 use crate::failure::Failure;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 
 #[derive(Debug, clap::Args)]
 pub struct SaveStages {
@@ -18,19 +18,20 @@ pub struct SaveStages {
 }
 
 impl Flag for SaveStages {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         if self.stage_labels && !self.save_stages {
             return Err(Failure::usage("--stage-labels needs --save-stages"));
         }
         if !self.save_stages && !self.layer_label.is_empty() {
             let why = "there are no intermediate images; --save-stages makes some";
-            options
+            request
                 .notices
                 .push(format!("--layer-label has no effect: {why}"));
         }
-        options.save_stages = self.save_stages;
-        options.stage_labels = self.stage_labels;
-        options.layer_labels = pairs("--layer-label", &self.layer_label, |_| Some(String::new()))?;
+        request.form.save_stages = self.save_stages;
+        request.form.stage_labels = self.stage_labels;
+        request.form.layer_labels =
+            pairs("--layer-label", &self.layer_label, |_| Some(String::new()))?;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use super::Flag;
 use crate::environment;
 use crate::failure::Failure;
-use kiln_engine::request::options::{BuildOptions, Secret as Content};
+use kiln_engine::{Request, Secret as Content};
 use std::io::Read;
 
 /// BuildKit's limit.
@@ -17,10 +17,10 @@ pub struct Secret {
 }
 
 impl Flag for Secret {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         for secret in &self.secret {
             let (id, content) = secret_content(secret)?;
-            options.secrets.insert(id, content);
+            request.run.secrets.insert(id, content);
         }
         Ok(())
     }

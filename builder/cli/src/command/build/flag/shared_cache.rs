@@ -4,9 +4,9 @@
 use super::Flag;
 use crate::environment;
 use crate::failure::Failure;
+use kiln_engine::Request;
 use kiln_engine::exchange::{cache_from, cache_to, foreign};
 use kiln_engine::image::export::{Attributes, ExportError};
-use kiln_engine::request::options::BuildOptions;
 use kiln_parser::csv;
 
 #[derive(Debug, clap::Args)]
@@ -41,28 +41,37 @@ const OF_ENVIRONMENT: [(&str, &str); 7] = [
 type Pairs = Vec<(String, String)>;
 
 impl Flag for SharedCache {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         for text in &self.cache_from {
-            each("--cache-from", text, options, |pairs, options| {
-                options.cache_from.push(cache_from(Attributes::new(pairs))?);
+            each("--cache-from", text, request, |pairs, request| {
+                request
+                    .reuse
+                    .cache_from
+                    .push(cache_from(Attributes::new(pairs))?);
                 Ok(())
             })?;
         }
         for text in &self.cache_to {
-            each("--cache-to", text, options, |pairs, options| {
-                options.cache_to.push(cache_to(Attributes::new(pairs))?);
+            each("--cache-to", text, request, |pairs, request| {
+                request
+                    .goal
+                    .cache_to
+                    .push(cache_to(Attributes::new(pairs))?);
                 Ok(())
             })?;
         }
         for name in &self.cache_repo {
-            each("--cache-repo", name, options, |mut pairs, options| {
+            each("--cache-repo", name, request, |mut pairs, request| {
                 let from = Attributes::new(pairs.clone());
-                options.cache_from.push(cache_from(from)?);
+                request.reuse.cache_from.push(cache_from(from)?);
                 if self.no_push_cache {
                     return Ok(());
                 }
                 pairs.push(pair("mode", "max"));
-                options.cache_to.push(cache_to(Attributes::new(pairs))?);
+                request
+                    .goal
+                    .cache_to
+                    .push(cache_to(Attributes::new(pairs))?);
                 Ok(())
             })?;
         }
@@ -74,8 +83,8 @@ impl Flag for SharedCache {
 fn each(
     flag: &str,
     text: &str,
-    options: &mut BuildOptions,
-    make: impl Fn(Pairs, &mut BuildOptions) -> Result<(), ExportError>,
+    request: &mut Request,
+    make: impl Fn(Pairs, &mut Request) -> Result<(), ExportError>,
 ) -> Result<(), Failure> {
     let shown = without_secrets(text);
     let wrong = |why: String| Failure::usage(format!("{flag} {shown}: {why}"));
@@ -84,9 +93,9 @@ fn each(
         match kind.and_then(|(_, kind)| foreign(kind)) {
             Some(instead) => {
                 let notice = format!("{flag} {shown} has no effect: {instead}");
-                options.notices.push(notice);
+                request.notices.push(notice);
             }
-            None => make(pairs, options).map_err(|error| wrong(error.to_string()))?,
+            None => make(pairs, request).map_err(|error| wrong(error.to_string()))?,
         }
     }
     Ok(())

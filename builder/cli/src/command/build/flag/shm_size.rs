@@ -3,7 +3,7 @@
 use super::Flag;
 use crate::failure::Failure;
 use crate::units;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 
 #[derive(Debug, clap::Args)]
 pub struct ShmSize {
@@ -13,10 +13,10 @@ pub struct ShmSize {
 }
 
 impl Flag for ShmSize {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         if let Some(size) = &self.shm_size {
             let size = units::parse_memory(size);
-            options.shm_size =
+            request.run.shm_size =
                 Some(size.map_err(|error| Failure::usage(format!("--shm-size: {error}")))?);
         }
         Ok(())

@@ -3,7 +3,7 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 
 /// The end of the year 9999: later times have no text.
 pub(super) const LAST: i64 = 253_402_300_799;
@@ -40,15 +40,15 @@ impl SourceDateEpoch {
 }
 
 impl Flag for SourceDateEpoch {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         let Some((flag, seconds)) = self.given()? else {
             return Ok(());
         };
-        let argument = options.build_args.get("SOURCE_DATE_EPOCH");
+        let argument = request.language.build_args.get("SOURCE_DATE_EPOCH");
         if argument.is_some_and(|argument| argument.trim() != seconds.to_string()) {
             return Err(conflict(flag, "--build-arg SOURCE_DATE_EPOCH"));
         }
-        options.source_date_epoch = Some(seconds);
+        request.language.source_date_epoch = Some(seconds);
         Ok(())
     }
 }
@@ -58,7 +58,7 @@ impl Flag for SourceDateEpoch {
 ///
 /// # Errors
 /// It is no time, or another one was given.
-pub(super) fn of_output(text: &str, options: &mut BuildOptions) -> Result<(), Failure> {
+pub(super) fn of_output(text: &str, request: &mut Request) -> Result<(), Failure> {
     const KEY: &str = "source-date-epoch of --output";
     if text.is_empty() {
         return Ok(());
@@ -66,13 +66,13 @@ pub(super) fn of_output(text: &str, options: &mut BuildOptions) -> Result<(), Fa
     let seconds = text.parse().ok().filter(|seconds| *seconds <= LAST);
     let what = || format!("{KEY}: {text:?} is not a number of seconds before the year 10000");
     let seconds = seconds.ok_or_else(|| Failure::usage(what()))?;
-    let is_named = options.build_args.get("SOURCE_DATE_EPOCH");
+    let is_named = request.language.build_args.get("SOURCE_DATE_EPOCH");
     let is_named = is_named.is_some_and(|argument| argument.trim().parse() != Ok(seconds));
-    match options.source_date_epoch {
+    match request.language.source_date_epoch {
         Some(other) if other != seconds => Err(conflict(KEY, "SOURCE_DATE_EPOCH")),
         None if is_named => Err(conflict(KEY, "--build-arg SOURCE_DATE_EPOCH")),
         _ => {
-            options.source_date_epoch = Some(seconds);
+            request.language.source_date_epoch = Some(seconds);
             Ok(())
         }
     }

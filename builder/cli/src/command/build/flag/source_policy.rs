@@ -4,7 +4,7 @@ use super::Flag;
 use crate::command::build::source::read_pipe;
 use crate::environment;
 use crate::failure::Failure;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 use kiln_engine::request::policy::Policy;
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub struct SourcePolicy {
 
 impl Flag for SourcePolicy {
     /// All of them must agree: whoever sets the variable may be another than who writes the command line.
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         let variable = environment::variable(VARIABLE).filter(|file| !file.is_empty());
         let variable = variable.iter().map(|file| (VARIABLE, file));
         let given = self.source_policy_file.iter();
@@ -32,7 +32,7 @@ impl Flag for SourcePolicy {
             }
             let text = read_pipe(Path::new(file))?;
             let policy = Policy::parse(file, &text).map_err(|error| wrong(error.to_string()))?;
-            options.policies.push(policy);
+            request.sources.policies.push(policy);
         }
         Ok(())
     }

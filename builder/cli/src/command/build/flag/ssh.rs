@@ -3,8 +3,7 @@
 use super::Flag;
 use crate::environment;
 use crate::failure::Failure;
-use kiln_engine::host::agent::AgentSource;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::{AgentSource, Request};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -16,12 +15,12 @@ pub struct Ssh {
 }
 
 impl Flag for Ssh {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         for argument in &self.ssh {
             let (id, paths) = argument.split_once('=').unwrap_or((argument.as_str(), ""));
             let id = if id.is_empty() { "default" } else { id };
             let source = source(argument, paths)?;
-            if options.ssh.insert(id.to_owned(), source).is_some() {
+            if request.run.ssh.insert(id.to_owned(), source).is_some() {
                 return Err(Failure::usage(format!(
                     "--ssh {argument}: {id} is given twice"
                 )));

@@ -3,7 +3,7 @@
 
 use super::Flag;
 use crate::failure::{Failure, Kind};
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -29,11 +29,11 @@ impl Stdin {
 }
 
 impl Flag for Stdin {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         if self.stdin {
             let stdin = std::io::stdin().as_fd().try_clone_to_owned();
             let failed = |error| Failure::new(Kind::Environment, format!("--stdin: {error}"));
-            options.stdin = Some(Arc::new(stdin.map_err(failed)?));
+            request.run.stdin = Some(Arc::new(stdin.map_err(failed)?));
         }
         Ok(())
     }

@@ -3,8 +3,8 @@
 use super::Flag;
 use crate::catalog;
 use crate::failure::Failure;
+use kiln_engine::Request;
 use kiln_engine::image::export::{Attributes, exporter};
-use kiln_engine::request::options::BuildOptions;
 use std::sync::Arc;
 
 /// Transports that are outputs: buildah's word, and the `type=`.
@@ -27,14 +27,15 @@ pub struct Tag {
 }
 
 impl Flag for Tag {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         for tag in &self.tag {
             let archive =
                 |(word, kind): &(&str, &'static str)| Some((tag.strip_prefix(word)?, *kind));
             if let Some((place, kind)) = ARCHIVES.iter().find_map(archive) {
                 let wrong = |error: String| Failure::usage(format!("--tag {tag}: {error}"));
                 let made = exporter(attributes(place, kind).map_err(wrong)?);
-                options
+                request
+                    .goal
                     .outputs
                     .push(Arc::from(made.map_err(|error| wrong(error.to_string()))?));
                 continue;
@@ -44,7 +45,7 @@ impl Flag for Tag {
                 let refused = format!("--tag {tag}: kiln does not write to {word}");
                 return Err(Failure::usage(refused).hint(*instead));
             }
-            options.tags.push(catalog::new_name(tag)?);
+            request.goal.tags.push(catalog::new_name(tag)?);
         }
         Ok(())
     }

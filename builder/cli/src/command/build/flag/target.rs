@@ -2,7 +2,7 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 
 #[derive(Debug, clap::Args)]
 pub struct Target {
@@ -12,8 +12,8 @@ pub struct Target {
 }
 
 impl Flag for Target {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
-        options.target.clone_from(&self.target);
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
+        request.language.target.clone_from(&self.target);
         Ok(())
     }
 }

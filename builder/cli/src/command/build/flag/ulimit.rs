@@ -2,7 +2,7 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::request::options::BuildOptions;
+use kiln_engine::Request;
 
 #[derive(Debug, clap::Args)]
 pub struct Ulimit {
@@ -12,14 +12,14 @@ pub struct Ulimit {
 }
 
 impl Flag for Ulimit {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         for argument in &self.ulimit {
             let limit = limit(argument)
                 .map_err(|why| Failure::usage(format!("--ulimit {argument}: {why}")))?;
-            options.ulimits.retain(|(name, ..)| *name != limit.0);
-            options.ulimits.push(limit);
+            request.run.ulimits.retain(|(name, ..)| *name != limit.0);
+            request.run.ulimits.push(limit);
         }
-        options.ulimits.sort();
+        request.run.ulimits.sort();
         Ok(())
     }
 }

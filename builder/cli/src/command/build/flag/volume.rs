@@ -3,7 +3,7 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::request::options::{BuildOptions, Volume as Mounted, VolumeAccess};
+use kiln_engine::{Request, Volume as Mounted, VolumeAccess};
 
 #[derive(Debug, clap::Args)]
 pub struct Volume {
@@ -14,7 +14,7 @@ pub struct Volume {
 }
 
 impl Flag for Volume {
-    fn apply(&self, options: &mut BuildOptions) -> Result<(), Failure> {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         for text in &self.volume {
             let volume = parse(text).map_err(|(why, hint)| {
                 let failure = Failure::usage(format!("--volume {text}: {why}"));
@@ -26,12 +26,13 @@ impl Flag for Volume {
             if let Some(label) = relabelling(text) {
                 let why = "RUN keeps the SELinux label of whoever builds";
                 let notice = format!("--volume {text}: {label} has no effect: {why}");
-                options.notices.push(notice);
+                request.notices.push(notice);
             }
-            options
+            request
+                .run
                 .volumes
                 .retain(|other| other.target != volume.target);
-            options.volumes.push(volume);
+            request.run.volumes.push(volume);
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::execute::rootfs::{self, Space};
 use crate::failure::StepError;
 use crate::host::agent::{Agent, AgentError, Forward};
 use crate::plan::output::{Output, Stack};
-use crate::request::options::{Volume, VolumeAccess};
+use crate::request::{Volume, VolumeAccess};
 use kiln_cache::{CacheMount, Chain, Layer};
 use kiln_oci::Digest;
 use kiln_parser::graph::{Node, NodeId, RunMount, RunOp};
@@ -43,7 +43,7 @@ pub fn prepare(
 ) -> Result<Prepared, StepError> {
     let mut prepared = Prepared::default();
     // Before those of the Dockerfile, which cover them.
-    for volume in &execution.options.volumes {
+    for volume in &execution.build.run.volumes {
         prepared.volume(execution, volume, space)?;
     }
     for mount in &run.mounts {
@@ -74,13 +74,13 @@ pub fn prepare(
 fn every_run(execution: &Execution<'_>, hostname: &str) -> Vec<Mount> {
     let mut hosts =
         format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
-    for (name, address) in &execution.options.extra_hosts {
+    for (name, address) in &execution.build.run.extra_hosts {
         // Writing to a String cannot fail.
         let _ = writeln!(hosts, "{address}\t{name}");
     }
     let resolv_conf = execution.session.host.resolv_conf.clone().into_bytes();
     let mut files = vec![file("/etc/resolv.conf".to_owned(), resolv_conf, 0o644)];
-    if !execution.options.no_hosts {
+    if !execution.build.run.no_hosts {
         files.push(file("/etc/hosts".to_owned(), hosts.into_bytes(), 0o644));
     }
     files
@@ -195,7 +195,7 @@ impl Prepared {
         else {
             return Ok(());
         };
-        let Some(content) = execution.options.secrets.get(id) else {
+        let Some(content) = execution.build.run.secrets.get(id) else {
             if *required {
                 return Err(StepError::MissingSecret(id.clone()));
             }
@@ -300,7 +300,7 @@ fn stack(
 
 fn agent(execution: &Execution<'_>, id: &str) -> Result<Option<Agent>, StepError> {
     let session = execution.session;
-    let Some(source) = execution.options.ssh.get(id) else {
+    let Some(source) = execution.build.run.ssh.get(id) else {
         return Ok(None);
     };
     let folder = || session.store.scratch().dir("ssh");

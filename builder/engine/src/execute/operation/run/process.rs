@@ -72,7 +72,8 @@ pub fn run(
             code: exit.code,
             signal: exit.signal,
             exceeded: execution
-                .options
+                .build
+                .run
                 .limits
                 .memory
                 .filter(|_| exit.out_of_memory),
@@ -83,7 +84,7 @@ pub fn run(
 
 /// Nothing, or what kiln itself may read.
 fn stdin(execution: &Execution<'_>) -> Result<Stdin, StepError> {
-    let Some(stdin) = &execution.options.stdin else {
+    let Some(stdin) = &execution.build.run.stdin else {
         return Ok(Stdin::Null);
     };
     let failed = |source| StepError::Io {
@@ -117,8 +118,8 @@ fn spec(
         },
         mounts: std::mem::take(&mut prepared.mounts),
         privileged: run.security == Security::Insecure,
-        shm_size: execution.options.shm_size.unwrap_or(SHM_SIZE),
-        rlimits: execution.options.ulimits.clone(),
+        shm_size: execution.build.run.shm_size.unwrap_or(SHM_SIZE),
+        rlimits: execution.build.run.ulimits.clone(),
         cgroup: execution.cgroup.clone(),
         umask: 0o022,
         disabled: execution.session.disabled,

@@ -1,0 +1,56 @@
+//! Plans of texts for unit tests: contexts have the content that the test says, and nothing is opened.
+
+use super::{Plan, images, keys, platforms, wanted};
+use crate::request::{DockerfileSource, DockerfileText, MainSource, Request};
+use crate::source::open::Build;
+use kiln_oci::Digest;
+use kiln_parser::graph::Op;
+use kiln_parser::inputs::{Bases, Evaluation};
+
+/// A build of this Dockerfile, changed by `change` before it is opened.
+pub(crate) fn build(text: &str, change: impl FnOnce(&mut Request)) -> Build {
+    let text = DockerfileText::of_bytes("Dockerfile".to_owned(), text.as_bytes().to_vec());
+    let mut request = Request::new(DockerfileSource::Text(text), MainSource::Stream);
+    change(&mut request);
+    Build::unfetched(request).unwrap()
+}
+
+/// Its plan, where the main context has this content.
+pub(crate) fn plan(build: &Build, content: &str) -> Plan {
+    let parsed = kiln_parser::parse(&build.dockerfile.text);
+    let graph = |platform: &kiln_oci::Platform| {
+        let mut inputs = images::inputs(build);
+        inputs.platform = platform.clone();
+        match kiln_parser::evaluate(&parsed.dockerfile, &inputs, &Bases::default()).unwrap() {
+            Evaluation::Graph(graph) => (platform.clone(), *graph),
+            needs => panic!("{needs:?}"),
+        }
+    };
+    let graphs = build.language.platforms().iter().map(graph).collect();
+    let (graph, targets) = platforms::merge(graphs);
+    let wanted = wanted(&graph, &targets);
+    let is_context = |op: &Op| matches!(op, Op::Context { .. });
+    let contexts = graph.nodes.iter().filter(|node| is_context(&node.op));
+    let contents = contexts
+        .map(|node| (node.id.0, Digest::of(content.as_bytes())))
+        .collect();
+    let epoch = graph.source_date_epoch;
+    let definition = |op: &Op| keys::definition(op, false, epoch);
+    let definitions: Vec<_> = graph
+        .nodes
+        .iter()
+        .map(|node| definition(&node.op))
+        .collect();
+    let fetches = Default::default();
+    Plan {
+        derived: keys::derived(&graph, &definitions, &contents, &fetches),
+        sources: Default::default(),
+        described: Default::default(),
+        graph,
+        targets,
+        wanted,
+        definitions,
+        fetches,
+        contents,
+    }
+}

@@ -1,0 +1,39 @@
+//! Where the result goes: names, outputs, caches. Unaware of how it gets there.
+
+use crate::exchange::CacheTo;
+use crate::image::export::Exporter;
+use kiln_cache::KeyBuilder;
+use kiln_oci::Reference;
+use std::sync::Arc;
+
+/// Where the result goes.
+#[derive(Debug, Clone, Default)]
+pub struct Goal {
+    /// `--tag`: names for the image.
+    pub tags: Vec<Reference>,
+    /// `--manifest`: the index that the images are put into.
+    pub manifest: Option<Reference>,
+    /// `--output`: where the result goes besides the store, in this order.
+    pub outputs: Vec<Arc<dyn Exporter>>,
+    /// `--cache-to`: who gets the results of the steps.
+    pub cache_to: Vec<CacheTo>,
+}
+
+impl Goal {
+    /// The names of the image itself; outputs may have others.
+    #[must_use]
+    pub fn names(&self) -> Vec<Reference> {
+        self.tags.iter().chain(&self.manifest).cloned().collect()
+    }
+
+    /// Adds nothing: the image is the same wherever it goes. `None` for an index that holds other images too.
+    pub(crate) fn key(&self, key: KeyBuilder) -> Option<KeyBuilder> {
+        let Self {
+            tags: _,
+            manifest,
+            outputs: _,
+            cache_to: _,
+        } = self;
+        manifest.is_none().then_some(key)
+    }
+}

@@ -1,0 +1,147 @@
+//! What every RUN sees and may use: hosts, volumes, secrets, agents, limits. Unaware of how a process gets it.
+
+use kiln_cache::KeyBuilder;
+use kiln_sandbox::Limits;
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What every RUN sees and may use.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// `--add-host`: name and address.
+    pub extra_hosts: Vec<(String, String)>,
+    /// `--no-hosts`: RUN sees the `/etc/hosts` of its root.
+    pub no_hosts: bool,
+    /// `--shm-size`, bytes.
+    pub shm_size: Option<u64>,
+    /// `--ulimit`: name, soft and hard limit; `u64::MAX` is unlimited.
+    pub ulimits: Vec<(String, u64, u64)>,
+    /// `--volume`: what it sees of the machine.
+    pub volumes: Vec<Volume>,
+    /// `--secret`, contents read.
+    pub secrets: BTreeMap<String, Secret>,
+    /// `--ssh`, by id.
+    pub ssh: BTreeMap<String, AgentSource>,
+    /// `--stdin`: what RUNs read, one after the other.
+    pub stdin: Option<Arc<OwnedFd>>,
+    /// `--memory` and its family: what it may use of the machine.
+    pub limits: Limits,
+    /// `--jobs`: RUNs at once; `None` for all that are ready.
+    pub jobs: Option<usize>,
+}
+
+impl RunOptions {
+    /// Adds what a RUN can notice, under the flags' names; nothing for flags that were not given.
+    pub(crate) fn key(&self, mut key: KeyBuilder) -> KeyBuilder {
+        let Self {
+            extra_hosts,
+            no_hosts,
+            shm_size,
+            ulimits,
+            volumes,
+            // as in docker: who has another secret or agent, or reads something else, is to get the same result
+            secrets: _,
+            ssh: _,
+            stdin: _,
+            // as in docker: a limit decides whether a RUN succeeds and how long it takes, not what it makes
+            limits: _,
+            jobs: _,
+        } = self;
+        if !extra_hosts.is_empty() {
+            let hosts = extra_hosts
+                .iter()
+                .flat_map(|(name, address)| [name, address]);
+            key = key.list("--add-host", hosts);
+        }
+        if *no_hosts {
+            key = key.bytes("--no-hosts", b"");
+        }
+        if let Some(size) = shm_size {
+            key = key.bytes("--shm-size", &size.to_le_bytes());
+        }
+        if !ulimits.is_empty() {
+            let limit = |(name, soft, hard): &_| format!("{name}={soft}:{hard}");
+            key = key.list("--ulimit", ulimits.iter().map(limit));
+        }
+        if !volumes.is_empty() {
+            key = key.list("--volume", volumes.iter().flat_map(Volume::material));
+        }
+        key
+    }
+}
+
+/// `--volume`: a folder or file of the machine in every RUN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Where it is, without links.
+    pub source: PathBuf,
+    /// Where RUN sees it: absolute, without `..`.
+    pub target: String,
+    /// What becomes of changes.
+    pub access: VolumeAccess,
+}
+
+impl Volume {
+    fn material(&self) -> [&[u8]; 3] {
+        let Self {
+            source,
+            target,
+            access,
+        } = self;
+        let access: &[u8] = match access {
+            VolumeAccess::Kept => b"kept",
+            VolumeAccess::ReadOnly => b"read-only",
+            VolumeAccess::Dropped => b"dropped",
+        };
+        [source.as_os_str().as_bytes(), target.as_bytes(), access]
+    }
+}
+
+/// What a RUN may do with a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VolumeAccess {
+    /// Change it.
+    Kept,
+    /// Read it.
+    ReadOnly,
+    /// Change what it sees; the next RUN sees the folder as it is.
+    Dropped,
+}
+
+/// What `--secret` gives: content that no message, event or debug output ever shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// The secret with this content.
+    #[must_use]
+    pub fn new(content: Vec<u8>) -> Self {
+        Secret(content)
+    }
+}
+
+impl std::ops::Deref for Secret {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// What `--ssh` names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AgentSource {
+    /// The socket of an agent.
+    Socket(PathBuf),
+    /// Files of private keys, absolute paths.
+    Keys(Vec<PathBuf>),
+}
