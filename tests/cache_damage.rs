@@ -227,7 +227,7 @@ fn folders_are_locked_and_swept(space: &Space) {
     );
     build(space, "one", &to)
         .exits(3)
-        .says(&["oci-layout", "no regular file"]);
+        .says(&["oci-layout", "not a regular file"]);
 }
 
 fn squashed_layers_are_cached_too(space: &Space) {

@@ -103,13 +103,13 @@ pub enum StoreError {
         /// Its digest.
         digest: Digest,
     },
-    /// A blob that is somewhere else could not be brought here.
+    /// A blob that is somewhere else could not be fetched.
     #[error("{digest} cannot be fetched: {source}")]
-    Bring {
+    Fetch {
         /// The blob.
         digest: Digest,
         /// Why.
-        source: crate::lazy::BringError,
+        source: crate::lazy::FetchFailure,
     },
     /// A layer that came holds other files than the record of a shared cache says.
     #[error("{digest} holds other files than a shared cache said")]

@@ -58,7 +58,7 @@ pub struct ImageSummary {
 const MAX_DOCUMENT: u64 = 4 << 20;
 
 impl Images<'_> {
-    /// Puts an image whose layers are in the store, or in a repository that [`crate::Origins::add`] was told of; returns manifest and
+    /// Puts an image whose layers are in the store, or at an origin that [`crate::Origins::add`] was given; returns manifest and
     /// config digest. Not durable before it is tagged.
     ///
     /// # Errors
@@ -107,7 +107,7 @@ impl Images<'_> {
             // the tar can be made from the blob
             if !self.store.blobs().has(&digest)?
                 && !self.store.origins().has(&digest)?
-                && !self.store.exchange().is_offered(&digest)?
+                && !self.store.exchange().is_importable(&digest)?
             {
                 return Err(StoreError::Missing { digest }.into());
             }
@@ -347,7 +347,7 @@ impl Images<'_> {
         Ok(())
     }
 
-    /// Pins all that an image needs and says whether all of it is here or can be brought.
+    /// Pins all that an image needs and says whether all of it is here or can be fetched.
     pub(crate) fn pin(&self, manifest: &Digest) -> Result<bool, StoreError> {
         let blobs = self.blobs_of(manifest)?;
         if blobs.is_empty() {

@@ -1,14 +1,14 @@
-//! Layers that the store only knows by description: their bytes come when something needs them.
+//! Layers that the store only knows by description: their bytes are fetched when something needs them.
 //!
 //! An image from a registry is here as soon as its manifest and config are. Of each layer the store then knows diff ID, digest and
 //! size of the blob (table `image_layers`), and repositories that hold the blob (table `origins`). [`crate::Layers::get`],
-//! [`crate::Layers::chain`], [`crate::Views::get`], [`crate::Blobs::open`] and [`crate::Forms::compressed`] bring in what they need; everything else,
-//! [`crate::Layers::index`] above all, tells what is there. A layer whose tar is lost comes back from its compressed blob, else from
-//! a repository.
+//! [`crate::Layers::chain`], [`crate::Views::get`], [`crate::Blobs::open`] and [`crate::Forms::compressed`] fetch what they need; everything else,
+//! [`crate::Layers::index`] above all, reports only what is there. A layer whose tar is lost comes back from its compressed blob, else
+//! from an origin.
 //!
-//! Unaware of networks: whoever opens the store gives it a [`BlobSource`]. One thread of one process brings a blob in, others wait.
+//! Unaware of networks: the store is opened with a [`Fetcher`]. One thread of one process fetches a blob, others wait.
 
-mod bring;
+mod fetch;
 mod growing;
 mod origins;
 #[cfg(test)]
@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use kiln_oci::Digest;
 
-use crate::Store;
+use crate::{CacheOrigin, Store};
 
 /// A blob that is somewhere else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,29 +29,29 @@ pub struct RemoteBlob {
     pub digest: Digest,
     /// Its size in bytes.
     pub size: u64,
-    /// Repositories that hold it, as `registry/path`, sorted.
-    pub repositories: Vec<String>,
+    /// Where it is, sorted.
+    pub origins: Vec<CacheOrigin>,
 }
 
-/// Why a blob could not be brought.
-pub type BringError = Box<dyn std::error::Error + Send + Sync>;
+/// Why a blob could not be fetched.
+pub type FetchFailure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Brings blobs from where they are.
-pub trait BlobSource: Debug + Send + Sync {
+/// Fetches blobs from where they are.
+pub trait Fetcher: Debug + Send + Sync {
     /// Writes the blob to the file `part`, which may hold its beginning from an attempt before, and calls `grown` whenever the file
-    /// has changed. The file stays when this fails, so that the next attempt can go on.
+    /// has changed. The file stays when this fails, so that the next attempt can continue it.
     ///
     /// # Errors
-    /// Nobody could be reached, or the blob is not there.
-    fn bring(
+    /// No origin could be reached, or the blob is not there.
+    fn fetch(
         &self,
         blob: &RemoteBlob,
         part: &Path,
         grown: &(dyn Fn() + Sync),
-    ) -> Result<(), BringError>;
+    ) -> Result<(), FetchFailure>;
 
-    /// Whether what a place (one of [`RemoteBlob::repositories`]) offers can be had now.
-    fn reaches(&self, _place: &str) -> bool {
+    /// Whether what is at an origin can be fetched now.
+    fn reaches(&self, _origin: &CacheOrigin) -> bool {
         true
     }
 
@@ -60,21 +60,27 @@ pub trait BlobSource: Debug + Send + Sync {
 }
 
 impl Store {
-    /// The same store, which brings what it lacks from `source`.
+    /// The same store, which fetches what it lacks.
     #[must_use]
-    pub fn with_source(&self, source: Arc<dyn BlobSource>) -> Self {
+    pub fn with_fetcher(&self, fetcher: Arc<dyn Fetcher>) -> Self {
         Self {
-            source: Some(source),
+            fetcher: Some(fetcher),
             ..self.clone()
         }
     }
 
     /// The same store, which has what it has.
     #[must_use]
-    pub fn without_source(&self) -> Self {
+    pub fn without_fetcher(&self) -> Self {
         Self {
-            source: None,
+            fetcher: None,
             ..self.clone()
         }
+    }
+
+    /// Whether the user has stopped what the store fetches for.
+    fn is_stopped(&self) -> bool {
+        let fetcher = self.fetcher.as_ref();
+        fetcher.is_some_and(|fetcher| fetcher.is_cancelled())
     }
 }

@@ -20,7 +20,7 @@
 //!   blobs/sha256/<2>/<hex>         layer tars, verbatim compressed layers, manifests, configs; 0444, named by digest
 //!   layers/<hex of diff ID>.idx    indexes of layers (layer/codec.rs); rebuilt from the tar when they are damaged
 //!   views/<id map>/<hex>/          a layer unpacked as an overlay lower, for one id map (view/unpack.rs)
-//!   parts/<hex>                    a blob that is being downloaded, or was until the connection broke (lazy/bring.rs)
+//!   parts/<hex>                    a blob that is being downloaded, or was until the connection broke (lazy/fetch.rs)
 //!   contexts/<hash of path>.idx    stat index of a context folder (context/stat_index.rs)
 //!   mounts/<id map>/<hex>-<n>/     what RUN --mount=type=cache keeps (cache_mount.rs)
 //!   locks/<hex>                    flock: one build at a time makes the result of a key (store/lock.rs)
@@ -46,6 +46,7 @@ pub mod content;
 pub mod context;
 pub mod entry;
 pub mod error;
+pub mod exchange;
 pub mod fetched;
 pub mod fsck;
 pub mod image;
@@ -59,7 +60,6 @@ pub mod path;
 pub mod prune;
 pub mod rebuild;
 pub mod record;
-pub mod shared;
 pub mod store;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -76,6 +76,7 @@ pub use entry::{Entry, EntryKind, Meta, Xattrs};
 pub use error::{
     CommitError, ContextError, ImageError, LayerError, ReadError, ResolveError, StoreError,
 };
+pub use exchange::{CacheOrigin, Caches, ExportedCache, ExportedLayer, ExportedMemo};
 pub use fetched::Fetched;
 pub use image::find::{ID_DIGITS, MeantById, is_whole_id};
 pub use image::sizes::LayerSize;
@@ -85,18 +86,17 @@ pub use layer::{
     CommitOptions, CommittedUpper, CompressedBlob, ForeignLayer, Layer, LayerIndex, LayerWriter,
     OutsideLink, index_archive, index_tar,
 };
-pub use lazy::{BlobSource, RemoteBlob};
+pub use lazy::{Fetcher, RemoteBlob};
 pub use memo::MemoBundle;
 pub use prune::{PruneOptions, PruneReport};
 pub use record::Record;
-pub use shared::{Caches, SharedCache, SharedLayer, SharedMemo};
 pub(crate) use store::facets::Trash;
 pub use store::facets::{
     Blobs, CacheMounts, Exchange, Fetch, Forms, Garbage, Images, Indexes, Layers, Leases, Origins,
     Records, Scratch, Views,
 };
 pub use store::{KeyLock, OpenOptions, Store};
-pub use threads::{beside, on_threads};
+pub use threads::{beside, on_threads, parallel, try_parallel};
 pub use tree::{Tree, tree_digest};
 pub use view::copy::CopiedTree;
 pub use view::{Upper, View};

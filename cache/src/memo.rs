@@ -1,12 +1,12 @@
 //! Memos: the whole outcome of a build under one key, so that a build that changed nothing is one look-up.
 //!
 //! Stored as JSON in the table `memos`, because bundles travel to other machines. A memo of this store names an image that this store
-//! assembled; it counts only for builds that name the caches that the image rests on ([`crate::shared`]).
+//! assembled; it counts only for builds that name the caches that the image rests on ([`crate::exchange`]).
 
 use kiln_oci::Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::shared::Caches;
+use crate::exchange::Caches;
 use crate::store::used::Thing;
 use crate::{Records, StoreError};
 

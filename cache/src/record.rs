@@ -1,13 +1,13 @@
 //! Records: key -> result of one operation.
 //!
-//! A record is found by its key only while its layer is in the store, or offered by a shared cache, and only by a build that names all
-//! caches that it rests on ([`crate::shared`]). Unaware of how keys are made.
+//! A record is found by its key only while its layer is in the store, or was imported from a shared cache, and only by a build that names all
+//! caches that it rests on ([`crate::exchange`]). Unaware of how keys are made.
 
 use kiln_oci::Digest;
 use rusqlite::{Row, Transaction, params_from_iter};
 use serde::{Deserialize, Serialize};
 
-use crate::shared::Caches;
+use crate::exchange::Caches;
 use crate::store::database::{digest, optional_digest, signed, unsigned};
 use crate::store::used::Thing;
 use crate::{Records, StoreError};
@@ -66,7 +66,7 @@ impl Records<'_> {
         Ok(None)
     }
 
-    /// Whether the record's layer is here, and from now on stays, or is offered by a place that can be reached.
+    /// Whether the record's layer is here, and from now on stays, or can be fetched from an origin.
     fn holds(&self, record: &Record) -> Result<bool, StoreError> {
         let Some(diff_id) = record.diff_id else {
             return Ok(true);
@@ -74,7 +74,10 @@ impl Records<'_> {
         self.store.leases().pin(&[diff_id])?;
         self.store.touch(Thing::Layer, &diff_id);
         // what a power cut has torn is no result
-        Ok(self.store.blobs().verify(&diff_id)? || self.store.exchange().is_offered(&diff_id)?)
+        Ok(
+            self.store.blobs().verify(&diff_id)?
+                || self.store.exchange().is_importable(&diff_id)?,
+        )
     }
 
     /// Writes a record; one with the same key that rests on the same caches is replaced.

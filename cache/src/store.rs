@@ -17,7 +17,7 @@ mod tests;
 mod trash;
 pub(crate) mod used;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,11 +25,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use kiln_oci::Digest;
 
-use crate::shared::{Believed, Loss};
+use crate::exchange::Imports;
 use crate::store::database::Database;
 use crate::store::lease::Lease;
 use crate::store::used::Used;
-use crate::{BlobSource, LayerIndex, StoreError};
+use crate::{Fetcher, LayerIndex, StoreError};
 
 pub use crate::store::lock::KeyLock;
 
@@ -56,10 +56,10 @@ pub struct OpenOptions {
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
-    /// Where blobs come from that are not here.
-    pub(crate) source: Option<Arc<dyn BlobSource>>,
-    /// The shared caches that the build names.
-    pub(crate) named: Arc<[String]>,
+    /// Fetches blobs that are not here.
+    pub(crate) fetcher: Option<Arc<dyn Fetcher>>,
+    /// The shared caches that the build imports.
+    pub(crate) imports: Arc<Imports>,
 }
 
 /// What all clones share. Dropping the last one ends the process's lease.
@@ -72,12 +72,6 @@ pub(crate) struct Inner {
     pub(crate) trusted: Mutex<HashSet<Digest>>,
     pub(crate) indexes: Mutex<HashMap<Digest, Arc<LayerIndex>>>,
     pub(crate) used: Mutex<Used>,
-    /// Layers that were to be brought and did not come.
-    pub(crate) lost: Mutex<BTreeMap<Digest, Loss>>,
-    /// Those of them that caches had offered.
-    pub(crate) forgotten: Mutex<BTreeSet<Digest>>,
-    /// What caches said of layers that were not here when a build counted on it.
-    pub(crate) believed: Mutex<Believed>,
 }
 
 impl Store {
@@ -98,14 +92,11 @@ impl Store {
             trusted: Mutex::default(),
             indexes: Mutex::default(),
             used: Mutex::default(),
-            lost: Mutex::default(),
-            forgotten: Mutex::default(),
-            believed: Mutex::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
-            source: None,
-            named: Arc::default(),
+            fetcher: None,
+            imports: Arc::default(),
         })
     }
 

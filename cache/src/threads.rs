@@ -2,7 +2,8 @@
 //! error. Unaware of the work.
 
 use std::io;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, ScopedJoinHandle};
 
 /// Does `work` on as many as `most` threads at once, or on as many as can be had; the caller's is one of them. Whoever does the work takes
@@ -16,6 +17,51 @@ pub fn on_threads(most: usize, work: impl Fn() + Sync) {
         }
         work();
     });
+}
+
+/// Does `work` for each of `items`, begun in their order and up to `at_once` at the same time, and gives the results in that order. The
+/// caller's thread is one of those that work.
+pub fn parallel<I: Sync, T: Send>(
+    items: &[I],
+    at_once: usize,
+    work: impl Fn(&I) -> T + Sync,
+) -> Vec<T> {
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    on_threads(at_once.min(items.len()), || {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(number) else {
+                return;
+            };
+            let result = work(item);
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            done.push((number, result));
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_unstable_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// The same for work that can fail: after a failure what was begun is finished and nothing new is begun.
+///
+/// # Errors
+/// The first failure in the order of the items.
+pub fn try_parallel<I: Sync, T: Send, E: Send>(
+    items: &[I],
+    at_once: usize,
+    work: impl Fn(&I) -> Result<T, E> + Sync,
+) -> Result<Vec<T>, E> {
+    let has_failed = AtomicBool::new(false);
+    let results = parallel(items, at_once, |item| {
+        if has_failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let result = work(item);
+        has_failed.fetch_or(result.is_err(), Ordering::Relaxed);
+        Some(result)
+    });
+    results.into_iter().flatten().collect()
 }
 
 /// Does `other` on a thread of its own beside `own`, which get on with each other's help: one alone would wait for ever.
@@ -56,7 +102,6 @@ pub(crate) fn start_pool() -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn all_of_the_work_is_done_also_by_one() {

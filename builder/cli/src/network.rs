@@ -16,22 +16,19 @@ use kiln_oci::registry::{
 use kiln_oci::{Reference, ReferenceError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// The way to registries, or none with `--offline`.
 ///
 /// # Errors
 /// When the file of mirrors cannot be used.
 pub fn remote(globals: &Globals, events: &Events, cancel: &Cancel) -> Result<Remote, Failure> {
-    let registry: Option<Arc<dyn kiln_engine::transfer::remote::Registry>> = if globals.offline {
-        None
-    } else {
+    let tell = {
         let events = events.clone();
-        let tell = move |text| events.warn(text);
-        Some(Arc::new(client(globals, cancel, Told::by(tell))?))
+        move |text| events.warn(text)
     };
+    let online = (!globals.offline).then(|| client(globals, cancel, Told::by(tell)));
     Ok(Remote {
-        registry,
+        registry: online.transpose()?,
         events: events.clone(),
         cancel: cancel.clone(),
         proxies: proxies(),

@@ -4,13 +4,14 @@
 mod make;
 
 use crate::event::{EVENT_VERSION, EventKind};
-use crate::exchange;
+use crate::exchange::{self, Exported};
 use crate::execute::execute;
 use crate::execute::memo::{self, Recalled};
 use crate::failure::BuildError;
 use crate::host::confine::confine;
 use crate::image::export::BuildResult;
 use crate::plan::{self, Plan, announce};
+use crate::request::Squash;
 use crate::session::Session;
 use crate::source::open::Build;
 use kiln_cache::{KeyLock, MemoBundle};
@@ -41,10 +42,9 @@ pub struct Built {
 /// See [`BuildError`]. What was found in the Dockerfile is in the session in any case. The store is as before then, but for results of steps that succeeded.
 pub fn build(session: &Session, build: &Build) -> Result<Built, BuildError> {
     begin(session, build);
-    let joined = exchange::joined(session, &build.reuse.cache_from);
-    let session = match build.reuse.cache_from.is_empty() {
-        true => session,
-        false => &joined,
+    let session = &Session {
+        store: exchange::view(&session.store, &session.remote, &build.reuse.cache_from),
+        ..session.clone()
     };
     let cgroup = confine(session, &build.run.limits)?;
     let plan = &plan::plan(session, build)?;
@@ -57,12 +57,18 @@ pub fn build(session: &Session, build: &Build) -> Result<Built, BuildError> {
     loop {
         let outcome = job.attempt(cgroup.as_ref());
         // what a shared cache promised and does not have costs another attempt, without it
-        let lost = exchange::forget_lost(session);
+        let lost = exchange::forget_lost(&session.store, &session.remote);
         match outcome {
             Err(_) if lost => session.cancel.begin_again(),
             Err(error) => return Err(error),
             Ok((built, bundle)) => {
-                exchange::export(session, build, memo::key(build, plan), &bundle)?;
+                let outcome = Exported {
+                    key: memo::key(build, plan),
+                    bundle: &bundle,
+                    is_squashed: build.form.squash != Squash::Nothing,
+                };
+                let (store, remote) = (&session.store, &session.remote);
+                exchange::export(store, remote, &build.goal.cache_to, outcome)?;
                 return Ok(built);
             }
         }
@@ -146,7 +152,7 @@ impl Job<'_> {
                     return Ok(Some(made));
                 }
                 Err(error) => {
-                    exchange::forget_lost(session);
+                    exchange::forget_lost(&session.store, &session.remote);
                     let causes = crate::chain_of_causes(&error);
                     tracing::debug!("the outcome in the cache is not used: {causes}");
                 }

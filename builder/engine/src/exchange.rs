@@ -1,148 +1,63 @@
-//! Caches that builds on several machines share: `--cache-from` and `--cache-to`. One file for each kind of place and a line in
-//! [`KINDS`]; names, keys and defaults are BuildKit's ("Cache storage backends" in docker's manual) where nothing else is said.
+//! Cache import and export, for builds on several machines: `--cache-from` and `--cache-to`. One file for each kind of backend and a
+//! line in [`KINDS`]; names, keys and defaults are BuildKit's ("Cache storage backends" in docker's manual) where nothing else is said.
 //! Unaware of the command line, and of what keys of results are made from.
 //!
-//! A place holds one cache under one name: the records of the last build that wrote it, and the layers of those records as
+//! A backend holds one cache under one name: the records of the last build that exported it, and the layers of those records as
 //! compressed blobs ([`format`]). A build whose whole outcome is in a cache takes it with two requests; else steps are looked up as
-//! always, and of the layers only those come that something reads. BuildKit's own caches are of another kind: their keys are not
+//! always, and of the layers only those are fetched that something reads. BuildKit's own caches are of another kind: their keys are not
 //! kiln's.
 
+mod backend;
 mod error;
 mod export;
+mod fetcher;
 mod format;
 mod import;
 mod layout;
 mod registry;
 mod s3;
-mod source;
 
-pub use error::PlaceError;
-pub(crate) use export::export;
+pub use backend::{Backend, OpenBlob, Turn};
+pub use error::{BackendError, Foreign};
+pub(crate) use export::{Exported, export};
+pub(crate) use fetcher::view;
 pub(crate) use import::{Outcome, forget_lost, import, secure};
-pub(crate) use source::joined;
 
 use crate::image::export::{Attributes, ExportError};
-use crate::transfer::remote::Remote;
-use kiln_cache::shared::Mode;
-use kiln_oci::{Descriptor, LayerCompression};
-use std::fmt::Debug;
-use std::io::{self, Read};
-use std::path::Path;
+use kiln_cache::exchange::Mode;
+use kiln_oci::LayerCompression;
 use std::sync::Arc;
-
-/// Opens a blob that is to be sent, from its start.
-pub type OpenBlob<'a> = &'a (dyn Fn() -> io::Result<Box<dyn Read + Send>> + Sync);
-
-/// The right to write: a locked file.
-pub type Turn = std::fs::File;
-
-/// Where a cache is.
-pub trait Place: Debug + Send + Sync {
-    /// What people call it.
-    fn name(&self) -> String;
-
-    /// What the store calls whoever holds its blobs: a repository, or an address that only builds that name it understand.
-    fn origin(&self) -> String;
-
-    /// What the store calls the cache, to tell what it said from what others did: no two caches have one.
-    fn identity(&self) -> String;
-
-    /// Whether blobs can be had later too, without this place being named: a build need not take all layers of its image home.
-    fn lasts(&self) -> bool {
-        false
-    }
-
-    /// Whether asking for a blob costs next to nothing.
-    fn is_near(&self) -> bool {
-        false
-    }
-
-    /// Waits until nobody else writes there, where writers could hinder each other. The turn ends with the value.
-    ///
-    /// # Errors
-    /// It cannot be written at all.
-    fn turn(&self, _ways: &Remote) -> Result<Option<Turn>, PlaceError> {
-        Ok(None)
-    }
-
-    /// What is there under the name: a manifest or index; `None` for nothing.
-    ///
-    /// # Errors
-    /// It does not answer.
-    fn manifest(&self, ways: &Remote) -> Result<Option<Vec<u8>>, PlaceError>;
-
-    /// A small blob, checked.
-    ///
-    /// # Errors
-    /// It is not there, or is another.
-    fn document(&self, ways: &Remote, blob: &Descriptor) -> Result<Vec<u8>, PlaceError>;
-
-    /// Whether it has a blob, or can take it from one of these repositories by itself.
-    ///
-    /// # Errors
-    /// It does not answer.
-    fn has(
-        &self,
-        ways: &Remote,
-        blob: &Descriptor,
-        repositories: &[String],
-    ) -> Result<bool, PlaceError>;
-
-    /// Writes a blob to the file `part`, and tells how many bytes are there.
-    ///
-    /// # Errors
-    /// It is not there, or does not come.
-    fn fetch(
-        &self,
-        ways: &Remote,
-        blob: &Descriptor,
-        part: &Path,
-        progress: &(dyn Fn(u64) + Sync),
-    ) -> Result<(), PlaceError>;
-
-    /// Takes a blob.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    fn send(&self, ways: &Remote, blob: &Descriptor, open: OpenBlob<'_>) -> Result<(), PlaceError>;
-
-    /// Gives the name to a manifest whose blobs were sent.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    fn publish(&self, ways: &Remote, manifest: &[u8]) -> Result<(), PlaceError>;
-}
 
 /// `--cache-from`.
 #[derive(Clone, Debug)]
 pub struct CacheFrom {
-    /// Where it is.
-    pub place: Arc<dyn Place>,
+    /// Where it is kept.
+    pub backend: Arc<dyn Backend>,
 }
 
 /// `--cache-to`.
 #[derive(Clone, Debug)]
 pub struct CacheTo {
-    /// Where to.
-    pub place: Arc<dyn Place>,
+    /// Where it is kept.
+    pub backend: Arc<dyn Backend>,
     /// Which results.
     pub mode: Mode,
-    /// In which form layers go there that did not come compressed.
+    /// The form in which layers go there that did not come compressed.
     pub compression: LayerCompression,
     /// Layers that are there in another form are replaced.
     pub force: bool,
-    /// What goes wrong is a warning.
+    /// An error is only a warning.
     pub ignore_error: bool,
 }
 
-/// What is done with a place.
+/// What is done with a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Use {
     From,
     To,
 }
 
-/// A kind of place.
+/// A kind of backend.
 #[derive(Debug)]
 struct Kind {
     /// What `type=` says.
@@ -155,12 +70,12 @@ struct Kind {
 }
 
 /// Takes what it needs of the attributes.
-type Make = fn(&mut Attributes, Use) -> Result<Arc<dyn Place>, ExportError>;
+type Make = fn(&mut Attributes, Use) -> Result<Arc<dyn Backend>, ExportError>;
 
 /// All of them, by name.
 const KINDS: [Kind; 3] = [layout::KIND, registry::KIND, s3::KIND];
 
-/// What BuildKit has and kiln has not, with what to use instead.
+/// What BuildKit has and kiln does not, with what to use instead.
 const FOREIGN: [(&str, &str); 3] = [
     ("azblob", "use type=registry or type=local"),
     (
@@ -199,8 +114,8 @@ pub fn cache_from(mut attributes: Attributes) -> Result<CacheFrom, ExportError> 
     let kind = kind(&mut attributes)?;
     let what = format!("key of type {}", kind.name);
     attributes.only(&what, kind.from)?;
-    let place = (kind.make)(&mut attributes, Use::From)?;
-    Ok(CacheFrom { place })
+    let backend = (kind.make)(&mut attributes, Use::From)?;
+    Ok(CacheFrom { backend })
 }
 
 /// What `--cache-to` says.
@@ -227,7 +142,7 @@ pub fn cache_to(mut attributes: Attributes) -> Result<CacheTo, ExportError> {
         compression: attributes
             .compression()?
             .unwrap_or(LayerCompression::gzip()),
-        place: (kind.make)(&mut attributes, Use::To)?,
+        backend: (kind.make)(&mut attributes, Use::To)?,
     })
 }
 
@@ -249,18 +164,17 @@ mod tests {
     }
 
     #[test]
-    fn texts_name_places() {
+    fn texts_name_backends() {
         let from = cache_from(attributes("type=registry,ref=r.test/app:cache")).unwrap();
-        assert_eq!(from.place.name(), "r.test/app:cache");
-        assert_eq!(from.place.origin(), "r.test/app");
-        assert!(from.place.lasts());
+        assert_eq!(from.backend.name(), "r.test/app:cache");
+        assert_eq!(from.backend.origin().to_string(), "r.test/app");
         let to = cache_to(attributes(
             "type=local,dest=/x/y,mode=max,compression=zstd,ignore-error=true",
         ))
         .unwrap();
         assert_eq!((to.mode, to.ignore_error), (Mode::Max, true));
         assert_eq!(to.compression, LayerCompression::zstd());
-        assert!(!to.place.lasts() && to.place.is_near());
+        assert_eq!(to.backend.origin().to_string(), "oci-layout:///x/y");
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub enum BuildError {
         place: String,
         /// Why not.
         #[source]
-        source: crate::exchange::PlaceError,
+        source: crate::exchange::BackendError,
     },
     /// A limit of RUN that means nothing on this machine.
     #[error("--{0}")]

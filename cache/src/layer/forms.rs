@@ -67,7 +67,7 @@ impl Forms<'_> {
         Ok(row.map(|(digest, size)| described(compression.algorithm(), digest, unsigned(size))))
     }
 
-    /// The same, and of a layer that is not here also what a cache offers. What a store has itself is never told by others.
+    /// The same, and of a layer that is not here also what was imported. Caches never decide about what the store has itself.
     ///
     /// # Errors
     /// The database fails.
@@ -81,9 +81,10 @@ impl Forms<'_> {
             return Ok(form);
         }
         let wanted = compression.to_string();
-        let offers = self.store.exchange().offers(diff_id)?.into_iter();
-        let offer = offers.into_iter().find(|offer| offer.compression == wanted);
-        Ok(offer.map(|offer| described(compression.algorithm(), offer.blob, offer.size)))
+        let imported = self.store.exchange().reachable(diff_id)?.into_iter();
+        let mut layers = imported.map(|known| known.layer);
+        let layer = layers.find(|layer| layer.compression == wanted);
+        Ok(layer.map(|layer| described(compression.algorithm(), layer.blob, layer.size)))
     }
 
     fn present(

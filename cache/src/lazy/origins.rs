@@ -1,4 +1,4 @@
-//! Which repositories hold a blob or manifest, as far as this store has seen.
+//! Where a blob or manifest is, as far as this store has seen.
 
 use std::collections::BTreeSet;
 
@@ -7,16 +7,16 @@ use rusqlite::OptionalExtension;
 
 use crate::lazy::RemoteBlob;
 use crate::store::database::{digest, unsigned};
-use crate::{Origins, StoreError};
+use crate::{CacheOrigin, Origins, StoreError};
 
 impl Origins<'_> {
-    /// Remembers that a repository (`registry/path`) holds these blobs, manifests or indexes.
+    /// Remembers that these blobs, manifests or indexes are at an origin.
     ///
     /// # Errors
     /// The database fails.
-    pub fn add(&self, repository: &str, digests: &[Digest]) -> Result<(), StoreError> {
+    pub fn add(&self, origin: &CacheOrigin, digests: &[Digest]) -> Result<(), StoreError> {
         let same: Vec<(Digest, Digest)> = digests.iter().map(|digest| (*digest, *digest)).collect();
-        self.add_all(repository, &same)
+        self.add_all(origin, &same)
     }
 
     /// The same for what has another digest there, because its layers were compressed on the way: `(here, there)`.
@@ -25,73 +25,80 @@ impl Origins<'_> {
     /// The database fails.
     pub fn add_all(
         &self,
-        repository: &str,
+        origin: &CacheOrigin,
         digests: &[(Digest, Digest)],
     ) -> Result<(), StoreError> {
         self.store.writable()?;
         let replace =
             "INSERT OR REPLACE INTO origins (digest, repository, there) VALUES (?1, ?2, ?3)";
+        let origin = origin.to_string();
         self.store.db().write(|transaction| {
             let mut replace = transaction.prepare_cached(replace)?;
             digests.iter().try_for_each(|(here, there)| {
                 replace
-                    .execute((here.as_bytes(), repository, there.as_bytes()))
+                    .execute((here.as_bytes(), &origin, there.as_bytes()))
                     .map(drop)
             })
         })
     }
 
-    /// Repositories that hold a blob, manifest or index, sorted, and its digest there.
+    /// Where a blob, manifest or index is, sorted, and its digest there.
     ///
     /// # Errors
     /// The database fails.
-    pub fn of(&self, of: &Digest) -> Result<Vec<(String, Digest)>, StoreError> {
+    pub fn of(&self, of: &Digest) -> Result<Vec<(CacheOrigin, Digest)>, StoreError> {
         let query = "SELECT repository, there FROM origins WHERE digest = ?1";
-        let mut found: BTreeSet<(String, Digest)> = self.store.db().query(|connection| {
+        let known: Vec<(String, Digest)> = self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             let rows =
                 statement.query_map([of.as_bytes()], |row| Ok((row.get(0)?, digest(row, 1)?)))?;
             rows.collect()
         })?;
-        found.extend(
-            self.store
-                .exchange()
-                .offered_as(of)?
-                .into_iter()
-                .map(|offer| (offer.place, *of)),
-        );
+        // what another version wrote may be unreadable
+        let known = known.into_iter();
+        let known =
+            known.filter_map(|(origin, there)| Some((CacheOrigin::parse(&origin).ok()?, there)));
+        let imported = self.store.exchange().imported_as(of)?.into_iter();
+        let imported = imported.map(|known| (known.origin, *of));
+        let found: BTreeSet<_> = known.chain(imported).collect();
         Ok(found.into_iter().collect())
     }
 
-    /// A blob of an image that some repository holds under the same digest.
+    /// Where a blob is that has the same digest there.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn same(&self, blob: &Digest) -> Result<Vec<CacheOrigin>, StoreError> {
+        let origins = self.of(blob)?.into_iter();
+        let same = origins.filter(|(_, there)| there == blob);
+        Ok(same.map(|(origin, _)| origin).collect())
+    }
+
+    /// A blob of an image or of a cache that is at some origin under the same digest.
     pub(crate) fn remote_blob(&self, blob: &Digest) -> Result<Option<RemoteBlob>, StoreError> {
         let query = "SELECT max(size) FROM image_layers WHERE blob = ?1";
         let size: Option<i64> = self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             statement.query_row([blob.as_bytes()], |row| row.get(0))
         })?;
-        let offered = self
+        let imported = self
             .store
             .exchange()
-            .offered_as(blob)?
+            .imported_as(blob)?
             .into_iter()
-            .map(|offer| offer.size);
-        let size = offered.chain(size.map(unsigned)).max();
-        let Some(size) = size else { return Ok(None) };
-        let repositories: Vec<String> = self
-            .of(blob)?
-            .into_iter()
-            .filter(|(_, there)| there == blob)
-            .map(|(repository, _)| repository)
-            .collect();
-        Ok((!repositories.is_empty()).then_some(RemoteBlob {
+            .map(|known| known.layer.size);
+        let Some(size) = imported.chain(size.map(unsigned)).max() else {
+            return Ok(None);
+        };
+        let origins = self.same(blob)?;
+        Ok((!origins.is_empty()).then_some(RemoteBlob {
             digest: *blob,
             size,
-            repositories,
+            origins,
         }))
     }
 
-    /// Whether a repository is known that holds the blob.
+    /// Whether an origin of the blob is known.
     pub(crate) fn has(&self, blob: &Digest) -> Result<bool, StoreError> {
         let query = "SELECT EXISTS (SELECT 1 FROM origins WHERE digest = ?1 AND there = ?1)";
         self.store.db().query(|connection| {
@@ -100,7 +107,7 @@ impl Origins<'_> {
         })
     }
 
-    /// Whether something that an image needs is here or can be brought: manifest, config, a layer's blob or tar.
+    /// Whether something that an image needs is here or can be fetched: manifest, config, a layer's blob or tar.
     pub(crate) fn is_within_reach(&self, digest: &Digest) -> Result<bool, StoreError> {
         if self.store.blobs().verify(digest)? {
             return Ok(true);
@@ -130,15 +137,15 @@ impl Origins<'_> {
         blobs.extend(
             self.store
                 .exchange()
-                .offered_for(diff_id)?
+                .imported(diff_id)?
                 .iter()
-                .map(|offer| offer.blob),
+                .map(|known| known.layer.blob),
         );
         Ok(blobs.into_iter().collect())
     }
 
-    /// Whether images or shared caches name a digest as the diff ID of a layer.
-    pub(crate) fn is_described_layer(&self, diff_id: &Digest) -> Result<bool, StoreError> {
+    /// Whether images or imported caches name a digest as the diff ID of a layer.
+    pub(crate) fn is_layer(&self, diff_id: &Digest) -> Result<bool, StoreError> {
         let query = "SELECT 1 FROM image_layers WHERE diff_id = ?1 LIMIT 1";
         let found = self.store.db().query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
@@ -146,6 +153,6 @@ impl Origins<'_> {
                 .query_row([diff_id.as_bytes()], |_| Ok(()))
                 .optional()
         })?;
-        Ok(found.is_some() || !self.store.exchange().offered_for(diff_id)?.is_empty())
+        Ok(found.is_some() || !self.store.exchange().imported(diff_id)?.is_empty())
     }
 }

@@ -10,11 +10,13 @@ use kiln_oci::tarfile::Kind;
 use kiln_oci::{Descriptor, Digest, ImageConfig, Manifest, Platform, Reference, media_type};
 use tempfile::TempDir;
 
-use crate::lazy::{BlobSource, BringError, RemoteBlob};
+use crate::lazy::{FetchFailure, Fetcher, RemoteBlob};
 use crate::tests::{item, options, store, tar};
-use crate::{Store, StoreError};
+use crate::{CacheOrigin, Store, StoreError};
 
-const REPOSITORY: &str = "registry.test/app";
+fn repository() -> CacheOrigin {
+    CacheOrigin::parse("registry.test/app").unwrap()
+}
 
 /// A layer as a registry holds it.
 struct Remote {
@@ -48,14 +50,14 @@ struct Registry {
     garbage_first: Mutex<Option<Vec<u8>>>,
 }
 
-impl BlobSource for Registry {
-    fn bring(
+impl Fetcher for Registry {
+    fn fetch(
         &self,
         blob: &RemoteBlob,
         part: &Path,
         grown: &(dyn Fn() + Sync),
-    ) -> Result<(), BringError> {
-        assert_eq!(blob.repositories, [REPOSITORY]);
+    ) -> Result<(), FetchFailure> {
+        assert_eq!(blob.origins, [repository()]);
         self.requests.fetch_add(1, Ordering::SeqCst);
         let blobs = self.blobs.lock().unwrap();
         let found = blobs.iter().find(|(digest, _)| *digest == blob.digest);
@@ -91,7 +93,7 @@ impl BlobSource for Registry {
 fn described(layers: &[&Remote]) -> (TempDir, Store, Arc<Registry>, Digest) {
     let (dir, store) = store();
     let registry = Arc::new(Registry::default());
-    let store = store.with_source(registry.clone());
+    let store = store.with_fetcher(registry.clone());
     let mut config = ImageConfig::new(&Platform::host());
     config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
     let config = config.to_bytes();
@@ -109,7 +111,7 @@ fn described(layers: &[&Remote]) -> (TempDir, Store, Arc<Registry>, Digest) {
         "nobody has the layers"
     );
     for layer in layers {
-        store.origins().add(REPOSITORY, &[layer.digest]).unwrap();
+        store.origins().add(&repository(), &[layer.digest]).unwrap();
         let held = (layer.digest, layer.blob.clone());
         registry.blobs.lock().unwrap().push(held);
     }
@@ -145,7 +147,7 @@ fn nothing_comes_before_it_is_needed_and_nothing_twice() {
     let image = store.images().find("app").unwrap();
     assert!(
         store.layers().index(&layers[0].diff_id).is_err(),
-        "indexes bring nothing"
+        "indexes fetch nothing"
     );
     assert_eq!(store.images().list().unwrap()[0].diff_ids.len(), 3);
     assert_eq!(store.fsck(false).unwrap(), []);
@@ -173,7 +175,7 @@ fn nothing_comes_before_it_is_needed_and_nothing_twice() {
 }
 
 #[test]
-fn many_threads_bring_a_layer_once() {
+fn many_threads_fetch_a_layer_once() {
     let layer = remote(LayerCompression::gzip(), "shared");
     let (_dir, store, registry, _) = described(&[&layer]);
     std::thread::scope(|scope| {
@@ -190,12 +192,12 @@ fn a_broken_download_goes_on_in_the_next_process() {
     let (dir, store, registry, _) = described(&[&layer]);
     *registry.breaks_after.lock().unwrap() = Some(50);
     let error = store.layers().get(&layer.diff_id).unwrap_err();
-    assert!(matches!(error, StoreError::Bring { .. }), "{error}");
+    assert!(matches!(error, StoreError::Fetch { .. }), "{error}");
     assert!(error.to_string().contains("connection reset"));
     assert_eq!(unused_parts(&store), 1);
     drop(store);
     let store = Store::open(options(&dir.path().join("store"))).unwrap();
-    let store = store.with_source(registry.clone());
+    let store = store.with_fetcher(registry.clone());
     store.layers().get(&layer.diff_id).unwrap();
     assert_eq!(registry.bytes.load(Ordering::SeqCst), layer.blob.len());
     assert_eq!(unused_parts(&store), 0);
@@ -264,14 +266,14 @@ fn a_lost_tar_comes_back_from_its_blob_and_a_lost_blob_from_its_repository() {
     let missing = open().layers().get(&layer.diff_id).unwrap_err();
     assert!(matches!(missing, StoreError::Missing { .. }));
     open()
-        .with_source(registry.clone())
+        .with_fetcher(registry.clone())
         .layers()
         .get(&layer.diff_id)
         .unwrap();
     assert_eq!(requests(&registry), 2);
     std::fs::remove_file(&blob).unwrap();
     open()
-        .with_source(registry.clone())
+        .with_fetcher(registry.clone())
         .blobs()
         .open(&layer.digest)
         .unwrap();
@@ -288,7 +290,7 @@ fn a_described_image_survives_prunes_as_any_other() {
     drop(store);
     let open = || Store::open(options(&dir.path().join("store"))).unwrap();
     assert_eq!(open().garbage().prune(Some(0)).unwrap().images, 0);
-    let store = open().with_source(registry.clone());
+    let store = open().with_fetcher(registry.clone());
     assert_eq!(
         unused_parts(&store),
         1,

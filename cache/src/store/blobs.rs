@@ -50,13 +50,13 @@ impl Blobs<'_> {
         Ok(self.known(digest)?.is_none_or(|known| known.size == size))
     }
 
-    /// Opens a blob that is whole; one of an image that is not here is brought first.
+    /// Opens a blob that is whole; one of an image that is not here is fetched first.
     ///
     /// # Errors
-    /// [`StoreError::Missing`], also when it was damaged and has been dropped; [`StoreError::Bring`] when it does not come.
+    /// [`StoreError::Missing`], also when it was damaged and has been dropped; [`StoreError::Fetch`] when it does not come.
     pub fn open(&self, digest: &Digest) -> Result<File, StoreError> {
         if !self.verify(digest)? {
-            if self.store.origins().is_described_layer(digest)? {
+            if self.store.origins().is_layer(digest)? {
                 self.store.fetch().layers(&[*digest])?;
             } else {
                 self.store.fetch().blob(digest)?;

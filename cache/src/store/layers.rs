@@ -71,10 +71,10 @@ impl Layers<'_> {
             .write_file(&self.index_path(&index.diff_id), &codec::encode(index))
     }
 
-    /// A layer whose tar is whole; it is pinned for the life of this process. One that is only described is brought first.
+    /// A layer whose tar is whole; it is pinned for the life of this process. One that is only described is fetched first.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] when the store knows nothing of it, [`StoreError::Bring`] when it does not come.
+    /// [`StoreError::Missing`] when the store knows nothing of it, [`StoreError::Fetch`] when it does not come.
     pub fn get(&self, diff_id: &Digest) -> Result<Layer, StoreError> {
         self.store.fetch().layers(&[*diff_id])?;
         self.store.touch(Thing::Layer, diff_id);
@@ -109,7 +109,7 @@ impl Layers<'_> {
         Ok(self.store.blobs().has(&digest)?.then_some(blob))
     }
 
-    /// The layers of an image or stage, bottom first, as one chain. They are pinned; what is only described is brought.
+    /// The layers of an image or stage, bottom first, as one chain. They are pinned; what is only described is fetched.
     ///
     /// # Errors
     /// As [`Layers::get`].

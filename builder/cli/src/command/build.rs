@@ -81,7 +81,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         });
     let findings = session.findings.clone();
     // with its way to registries the store would go on sending events
-    let store = session.store.without_source();
+    let store = session.store.without_fetcher();
     drop(session);
     let shown = shown.finish();
     let result = result.map_err(|error| failures::failure(&dockerfile, streams, error, &watch));

@@ -58,12 +58,11 @@ pub fn run(mut arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     network::client(globals, &cancel, Told::default())?
         .log_in(&registry, &credential)
         .map_err(|error| {
-            let hint = error.hint();
             let failure = Failure::new(Kind::Build, chain_of_causes(&error));
-            match hint {
-                // that it is wrong is what was just said
-                Some(hint) if !hint.contains("kiln login") => failure.hint(hint),
-                _ => failure,
+            match (&error, error.hint()) {
+                // the hint is to log in
+                (registry::Error::Denied { .. }, _) | (_, None) => failure,
+                (_, Some(hint)) => failure.hint(hint),
             }
         })?;
     let file = network::credential_file()?;

@@ -30,7 +30,7 @@ impl Job<'_> {
             created: now,
             caches: rested_on.fold(Caches::default(), Caches::with),
         };
-        exchange::secure(session, &manifest)?;
+        exchange::secure(&session.store, &session.remote, &manifest)?;
         if let Some(key) = memo::key(build, self.plan) {
             session.store.records().put_memo(&key, &bundle)?;
         }

@@ -1,19 +1,19 @@
-//! Why a place could not be read or written.
+//! Why a cache could not be read or written.
 
-use crate::transfer::remote::{RegistryError, RemoteError};
+use crate::transfer::remote::RemoteError;
 use kiln_cache::{ImageError, StoreError};
-use kiln_oci::Digest;
+use kiln_oci::{Digest, registry};
 use std::path::PathBuf;
 
 /// Why a shared cache could not be read or written.
 #[derive(Debug, thiserror::Error)]
-pub enum PlaceError {
+pub enum BackendError {
     /// The network is not to be used, or the registry's name cannot be one.
     #[error(transparent)]
     Remote(#[from] RemoteError),
     /// The registry said no, or could not be reached.
     #[error(transparent)]
-    Registry(#[from] RegistryError),
+    Registry(#[from] registry::Error),
     /// A file could not be read or written.
     #[error("cannot {action} {path}")]
     Io {
@@ -39,9 +39,9 @@ pub enum PlaceError {
     /// A blob has other bytes than its digest says.
     #[error("{0} has other bytes than its name says")]
     Damaged(Digest),
-    /// What is there is no cache that this kiln understands.
+    /// What is there is not a cache that this kiln understands.
     #[error("there is {0}")]
-    Other(&'static str),
+    Foreign(Foreign),
     /// Something else is there under the name that a cache should get.
     #[error("it is the name of an image, which a cache would replace: take another name or tag")]
     IsImage,
@@ -59,7 +59,29 @@ pub enum PlaceError {
     Cancelled,
 }
 
-impl PlaceError {
+/// What is under a name instead of a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Foreign {
+    /// An image.
+    #[error("an image, and in it no cache of kiln")]
+    Image,
+    /// A cache of BuildKit.
+    #[error("a cache of BuildKit, whose keys are not kiln's")]
+    BuildKit,
+    /// A cache of another version.
+    #[error("a cache of another version of kiln")]
+    Version,
+    /// Anything else.
+    #[error("something that is no cache")]
+    Unknown,
+}
+
+impl BackendError {
+    /// For `map_err` of what cannot be understood.
+    pub(super) fn malformed(error: impl std::error::Error) -> Self {
+        Self::Malformed(error.to_string())
+    }
+
     /// For `map_err` of what is done with a path.
     pub(super) fn io(
         action: &'static str,
@@ -76,8 +98,8 @@ impl PlaceError {
     /// Whether something is wrong with what is there, so that it may be replaced, and not with the way to it.
     pub(super) fn is_about_content(&self) -> bool {
         match self {
-            Self::Other(_) | Self::Malformed(_) | Self::Damaged(_) | Self::Object { .. } => true,
-            Self::Registry(error) => error.is_not_found,
+            Self::Foreign(_) | Self::Malformed(_) | Self::Damaged(_) | Self::Object { .. } => true,
+            Self::Registry(error) => error.is_not_found(),
             Self::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
             _ => false,
         }
@@ -88,7 +110,7 @@ impl PlaceError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Remote(error) => error.hint(),
-            Self::Registry(error) => error.hint.clone(),
+            Self::Registry(error) => error.hint(),
             Self::Link(_) => {
                 Some("name the folder that it leads to, or remove the link".to_owned())
             }

@@ -1,52 +1,40 @@
 //! A cache as an OCI artifact: a manifest whose first layer holds the records (JSON, zstd) and whose other layers are the layers of
 //! those records, so that a registry keeps them all and tools can copy it. Unaware of where it is kept.
 
-use super::PlaceError;
-use kiln_cache::SharedCache;
+use super::BackendError;
+use super::error::Foreign;
+use kiln_cache::ExportedCache;
 use kiln_oci::compression::{Encoding, Limited, decoder};
 use kiln_oci::media_type::{self, OCI_EMPTY};
 use kiln_oci::{Descriptor, Index, LayerCompression, Manifest};
 use std::io::{Read, Write};
 
-/// What manifests of caches are.
+/// The type of manifests of caches.
 const ARTIFACT: &str = "application/vnd.kiln.cache.v1";
-/// What their first layer is.
+/// The type of their first layer.
 const RECORDS: &str = "application/vnd.kiln.cache.records.v1+json+zstd";
-/// What BuildKit's caches have.
+/// The type that BuildKit's caches have.
 const BUILDKIT: &str = "application/vnd.buildkit.cacheconfig.v0";
 /// The config that an artifact has.
 pub(super) const NO_CONFIG: &[u8] = b"{}";
 /// Bytes of the records, as they travel and as they are read: some hundred thousand steps.
 const MAX_RECORDS: (u64, u64) = (32 << 20, 256 << 20);
 
-/// What is under a name.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Content {
-    /// A cache: where its records are.
-    Cache(Box<Descriptor>),
-    /// An image.
-    Image,
-    /// A cache of BuildKit.
-    BuildKit,
-    /// An artifact of another kind.
-    Other,
-}
-
 /// The records as they travel.
-pub(super) fn pack(cache: &SharedCache) -> std::io::Result<Vec<u8>> {
+pub(super) fn pack(cache: &ExportedCache) -> std::io::Result<Vec<u8>> {
     let mut encoder = LayerCompression::zstd().encoder(Vec::new(), 1)?;
     encoder.write_all(&cache.to_bytes())?;
     encoder.finish()
 }
 
-/// Reads records; `None` for those of another version.
-pub(super) fn unpack(bytes: &[u8]) -> Result<Option<SharedCache>, PlaceError> {
-    let malformed = |error: String| PlaceError::Malformed(error);
-    let decoded = decoder(bytes, Encoding::Zstd).map_err(|error| malformed(error.to_string()))?;
+/// Reads records.
+pub(super) fn unpack(bytes: &[u8]) -> Result<ExportedCache, BackendError> {
     let mut text = Vec::new();
-    let read = Limited::new(decoded, MAX_RECORDS.1).read_to_end(&mut text);
-    read.map_err(|error| malformed(error.to_string()))?;
-    SharedCache::parse(&text).map_err(|error| malformed(error.to_string()))
+    let decoded = decoder(bytes, Encoding::Zstd);
+    let read = decoded.and_then(|read| Limited::new(read, MAX_RECORDS.1).read_to_end(&mut text));
+    read.map_err(BackendError::malformed)?;
+    let cache = ExportedCache::parse(&text).map_err(BackendError::malformed)?;
+    cache.ok_or(BackendError::Foreign(Foreign::Version))
 }
 
 /// The manifest of packed records and their layers.
@@ -58,39 +46,45 @@ pub(super) fn manifest(records: &[u8], layers: Vec<Descriptor>) -> Vec<u8> {
     manifest.to_bytes()
 }
 
-/// What a manifest or index is of.
-pub(super) fn content(bytes: &[u8]) -> Result<Content, PlaceError> {
-    let malformed = |error: kiln_oci::DocumentError| PlaceError::Malformed(error.to_string());
+/// Where the records of a cache are.
+///
+/// # Errors
+/// The manifest or index is of something else.
+pub(super) fn records(bytes: &[u8]) -> Result<Descriptor, BackendError> {
     let is_index = serde_json::from_slice::<serde_json::Value>(bytes)
         .is_ok_and(|value| value.get("manifests").is_some());
     if is_index {
-        let index = Index::parse(bytes).map_err(malformed)?;
-        let is_buildkit = |entry: &Descriptor| entry.media_type == BUILDKIT;
-        return Ok(match index.manifests.iter().any(is_buildkit) {
-            true => Content::BuildKit,
-            false => Content::Image,
-        });
+        let index = Index::parse(bytes).map_err(BackendError::malformed)?;
+        let mut entries = index.manifests.iter();
+        let is_buildkit = entries.any(|entry| entry.media_type == BUILDKIT);
+        return Err(BackendError::Foreign(match is_buildkit {
+            true => Foreign::BuildKit,
+            false => Foreign::Image,
+        }));
     }
-    let manifest = Manifest::parse(bytes).map_err(malformed)?;
-    let records = manifest.layers.first();
-    Ok(match (manifest.artifact_type.as_deref(), records) {
-        (Some(ARTIFACT), Some(records)) if records.media_type == RECORDS => {
-            if records.size > MAX_RECORDS.0 {
-                let text = format!("its records have {} bytes", records.size);
-                return Err(PlaceError::Malformed(text));
-            }
-            Content::Cache(Box::new(records.clone()))
-        }
-        _ if manifest.config.media_type == BUILDKIT => Content::BuildKit,
-        _ if media_type::is_config(&manifest.config.media_type) => Content::Image,
-        _ => Content::Other,
-    })
+    let manifest = Manifest::parse(bytes).map_err(BackendError::malformed)?;
+    let is_ours = manifest.artifact_type.as_deref() == Some(ARTIFACT);
+    let config = manifest.config.media_type.as_str();
+    match manifest.layers.into_iter().next() {
+        Some(records) if is_ours && records.media_type == RECORDS => checked(records),
+        _ if config == BUILDKIT => Err(BackendError::Foreign(Foreign::BuildKit)),
+        _ if media_type::is_config(config) => Err(BackendError::Foreign(Foreign::Image)),
+        _ => Err(BackendError::Foreign(Foreign::Unknown)),
+    }
+}
+
+fn checked(records: Descriptor) -> Result<Descriptor, BackendError> {
+    if records.size <= MAX_RECORDS.0 {
+        return Ok(records);
+    }
+    let text = format!("its records have {} bytes", records.size);
+    Err(BackendError::Malformed(text))
 }
 
 /// The blobs that a manifest of ours needs; none of anything else.
 pub(super) fn blobs(manifest: &[u8]) -> Vec<Descriptor> {
-    match (content(manifest), Manifest::parse(manifest)) {
-        (Ok(Content::Cache(_)), Ok(manifest)) => manifest
+    match (records(manifest), Manifest::parse(manifest)) {
+        (Ok(_), Ok(manifest)) => manifest
             .layers
             .into_iter()
             .chain([manifest.config])
@@ -107,32 +101,33 @@ mod tests {
     fn manifests_say_what_they_are_of() {
         let layer = Descriptor::of(media_type::OCI_LAYER_GZIP, b"layer");
         let cache = manifest(b"records", vec![layer.clone()]);
-        let records = Descriptor::of(RECORDS, b"records");
-        assert_eq!(
-            content(&cache).unwrap(),
-            Content::Cache(Box::new(records.clone()))
-        );
+        let packed = Descriptor::of(RECORDS, b"records");
+        assert_eq!(records(&cache).unwrap(), packed);
         let config = Descriptor::of(OCI_EMPTY, NO_CONFIG);
-        assert_eq!(blobs(&cache), [records, layer.clone(), config]);
+        assert_eq!(blobs(&cache), [packed, layer.clone(), config]);
+        let foreign = |bytes: &[u8]| match records(bytes) {
+            Err(BackendError::Foreign(foreign)) => foreign,
+            other => panic!("{other:?}"),
+        };
         let with_config = |kind: &str| {
             let config = Descriptor::of(kind, b"{}");
             Manifest::for_layers(config, vec![layer.clone()]).to_bytes()
         };
         let image = with_config(media_type::OCI_CONFIG);
-        assert_eq!(content(&image).unwrap(), Content::Image);
+        assert_eq!(foreign(&image), Foreign::Image);
         assert!(blobs(&image).is_empty());
-        assert_eq!(content(&with_config(BUILDKIT)).unwrap(), Content::BuildKit);
-        assert_eq!(content(&with_config("text/plain")).unwrap(), Content::Other);
+        assert_eq!(foreign(&with_config(BUILDKIT)), Foreign::BuildKit);
+        assert_eq!(foreign(&with_config("text/plain")), Foreign::Unknown);
         for (kind, is) in [
-            (BUILDKIT, Content::BuildKit),
-            (media_type::OCI_MANIFEST, Content::Image),
+            (BUILDKIT, Foreign::BuildKit),
+            (media_type::OCI_MANIFEST, Foreign::Image),
         ] {
             let index = Index::of(vec![layer.clone(), Descriptor::of(kind, b"{}")]).to_bytes();
-            assert_eq!(content(&index).unwrap(), is);
+            assert_eq!(foreign(&index), is);
         }
-        assert!(content(b"nothing").is_err());
+        assert!(records(b"nothing").is_err());
         let mut large = Manifest::parse(&cache).unwrap();
         large.layers[0].size = 1 << 40;
-        assert!(content(&large.to_bytes()).is_err());
+        assert!(records(&large.to_bytes()).is_err());
     }
 }

@@ -1,176 +1,176 @@
-//! Reading caches at the begin of a build: what they hold becomes known to the store, and a build whose outcome they have is over.
-//! A cache that cannot be read is a warning: it can only make a build faster. Unaware of how keys are made.
+//! Importing caches before anything is executed: what they hold becomes known to the store, and a build whose outcome they have is
+//! over. A cache that cannot be read is a warning: it can only make a build faster. Unaware of how keys are made.
 
-use super::format::{self, Content};
-use super::{CacheFrom, Place, PlaceError};
+use super::{Backend, BackendError, CacheFrom, format};
 use crate::event::EventKind;
 use crate::failure::BuildError;
-use crate::session::Session;
 use crate::transfer::remote::Remote;
-use kiln_cache::shared::{Loss, Offer};
-use kiln_cache::{Caches, MemoBundle, SharedCache, SharedLayer, StoreError, on_threads};
-use kiln_oci::{Descriptor, Digest, Reference};
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use kiln_cache::exchange::{ImportedLayer, Loss};
+use kiln_cache::{
+    CacheOrigin, Caches, ExportedCache, ExportedLayer, MemoBundle, Store, StoreError, parallel,
+};
+use kiln_oci::{Descriptor, Digest};
 use std::time::Instant;
 
 /// Layers that are asked for at once.
 const AT_ONCE: usize = 8;
 
-/// What came of reading a place.
-type Found = (Result<Option<SharedCache>, PlaceError>, u64);
-
-/// Reads all places at once.
-fn read_all(session: &Session, caches: &[CacheFrom]) -> Vec<Found> {
-    let next = AtomicUsize::new(0);
-    let found: Mutex<BTreeMap<usize, Found>> = Mutex::default();
-    on_threads(caches.len(), || {
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(cache) = caches.get(number) else {
-                return;
-            };
-            let begun = Instant::now();
-            let read = read(cache.place.as_ref(), &session.remote);
-            let read = (read, micros(begun));
-            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-            found.insert(number, read);
-        }
-    });
-    let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    found.into_values().collect()
-}
-
 /// What a cache says that a build came to.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// Which results its steps had, in the order of [`crate::plan::Plan::steps_by_origin`].
+    /// Which results its steps had, in the order of the plan.
     pub bundle: MemoBundle,
-    /// Who says so.
+    /// The cache that says so.
     pub caches: Caches,
 }
 
-/// Offers the results of all caches to the store, in their order. What they say of the build of this key.
+/// Imports the results of all caches into the store, in their order. What they say about the build of this key.
 ///
 /// # Errors
 /// The store fails.
 pub(crate) fn import(
-    session: &Session,
+    store: &Store,
+    remote: &Remote,
     caches: &[CacheFrom],
     memo: Option<&Digest>,
 ) -> Result<Vec<Outcome>, BuildError> {
+    let found = parallel(caches, caches.len(), |cache| {
+        let begun = Instant::now();
+        let found = read(cache.backend.as_ref(), remote);
+        (found, micros(begun))
+    });
     let mut outcomes = Vec::new();
-    for (cache, (found, took_us)) in caches.iter().zip(read_all(session, caches)) {
-        let place = cache.place.as_ref();
+    for (cache, (found, took_us)) in caches.iter().zip(found) {
+        let backend = cache.backend.as_ref();
         match found {
             Ok(found) => {
-                tell(session, place, found.as_ref(), took_us);
-                if let Some(cache) = found {
-                    let (name, origin) = (place.identity(), place.origin());
-                    session.store.exchange().offer(&name, &origin, &cache)?;
-                    let known = cache.memos.into_iter();
-                    let known = known.filter(|known| Some(&known.key) == memo);
-                    outcomes.extend(known.map(|known| Outcome {
-                        bundle: known.bundle,
-                        caches: Caches::one(&name),
-                    }));
-                }
+                let records = found.as_ref().map(|cache| cache.records.len());
+                remote.events.send(EventKind::CacheRead {
+                    place: backend.name(),
+                    records,
+                    took_us,
+                });
+                let found = found.map(|cache| take(store, backend, cache, memo));
+                outcomes.extend(found.transpose()?.into_iter().flatten());
             }
-            Err(_) if session.cancel.requested() => {}
-            Err(error) => warn(session, place, &error),
+            Err(_) if remote.cancel.requested() => {}
+            Err(error) => warn(remote, backend, &error),
         }
     }
     Ok(outcomes)
 }
 
-/// The cache of a place; `None` when there is nothing yet.
+fn warn(remote: &Remote, backend: &dyn Backend, error: &BackendError) {
+    let (name, causes) = (backend.name(), crate::chain_of_causes(error));
+    let text = format!("the cache {name} is not used: {causes}");
+    remote.events.warn(text);
+}
+
+/// Imports one cache; what it says about the build of this key.
+fn take(
+    store: &Store,
+    backend: &dyn Backend,
+    cache: ExportedCache,
+    memo: Option<&Digest>,
+) -> Result<impl Iterator<Item = Outcome>, StoreError> {
+    let name = backend.identity();
+    store.exchange().import(&name, &backend.origin(), &cache)?;
+    let memo = memo.copied();
+    let known = cache.memos.into_iter();
+    let known = known.filter(move |known| Some(known.key) == memo);
+    Ok(known.map(move |known| Outcome {
+        bundle: known.bundle,
+        caches: Caches::one(&name),
+    }))
+}
+
+/// The cache at a backend; `None` when there is nothing yet.
 ///
 /// # Errors
 /// It cannot be read, or is something else.
-pub(super) fn read(place: &dyn Place, ways: &Remote) -> Result<Option<SharedCache>, PlaceError> {
-    let Some(manifest) = place.manifest(ways)? else {
+pub(super) fn read(
+    backend: &dyn Backend,
+    remote: &Remote,
+) -> Result<Option<ExportedCache>, BackendError> {
+    let Some(manifest) = backend.manifest(remote)? else {
         return Ok(None);
     };
-    let records = match format::content(&manifest)? {
-        Content::Cache(records) => records,
-        Content::Image => return Err(PlaceError::Other("an image, and in it no cache of kiln")),
-        Content::BuildKit => {
-            return Err(PlaceError::Other(
-                "a cache of BuildKit, whose keys are not kiln's",
-            ));
-        }
-        Content::Other => return Err(PlaceError::Other("something that is no cache")),
-    };
-    let unpacked = format::unpack(&place.document(ways, &records)?)?;
-    let mut cache = unpacked.ok_or(PlaceError::Other("a cache of another version of kiln"))?;
-    if place.is_near() {
-        let described = |layer: &SharedLayer| Descriptor::new("", layer.blob, layer.size);
-        cache.retain_layers(|layer| place.has(ways, &described(layer), &[]).unwrap_or(false));
+    let records = backend.document(remote, &format::records(&manifest)?)?;
+    let mut cache = format::unpack(&records)?;
+    if matches!(backend.origin(), CacheOrigin::Folder(_)) {
+        // asking a folder costs next to nothing
+        cache.retain_layers(|layer| backend.has(remote, &described(layer), &[]).unwrap_or(false));
     }
     Ok(Some(cache))
 }
 
-/// Makes sure of the layers of an outcome that are only offered: those of places that later commands do not know are brought, those
-/// of registries are asked for, and stay bound to the store.
+/// The blob of a layer, as it is asked for.
+pub(super) fn described(layer: &ExportedLayer) -> Descriptor {
+    Descriptor::new("", layer.blob, layer.size)
+}
+
+/// Makes sure of the layers of an outcome that are not here: those at origins that later commands cannot reach are fetched, registries
+/// are asked for the others, which stay bound to the store.
 ///
 /// # Errors
-/// One cannot be had, or is not what was said.
-pub(crate) fn secure(session: &Session, outcome: &Digest) -> Result<(), BuildError> {
-    let store = &session.store;
+/// One cannot be fetched, or is not what was said.
+pub(crate) fn secure(store: &Store, remote: &Remote, outcome: &Digest) -> Result<(), BuildError> {
     let mut layers = Vec::new();
     for (_, image) in store.indexes().images_of(outcome)? {
         layers.extend(store.images().get(&image)?.diff_ids);
     }
-    let is_passing = |offers: &[Offer]| offers.iter().any(|offer| offer.place.contains("://"));
-    let offered = store.exchange().only_offered(&layers)?.into_iter();
-    let (passing, lasting): (Vec<_>, Vec<_>) = offered.partition(|(_, offers)| is_passing(offers));
+    let is_lasting = |imported: &ImportedLayer| imported.origin.as_registry().is_some();
+    let absent = store.exchange().only_remote(&layers)?.into_iter();
+    let (lasting, passing): (Vec<_>, Vec<_>) =
+        absent.partition(|(_, imported)| imported.iter().all(is_lasting));
     let passing: Vec<Digest> = passing.into_iter().map(|(layer, _)| layer).collect();
     store.fetch().layers(&passing)?;
     store.exchange().check_claims(&layers)?;
-    let (next, lost, bound) = (
-        AtomicUsize::new(0),
-        Mutex::new(None),
-        Mutex::new(Vec::new()),
-    );
-    let look = || {
-        while let Some((layer, offers)) = lasting.get(next.fetch_add(1, Ordering::Relaxed)) {
-            match offers.iter().find(|offer| is_there(session, offer)) {
-                Some(offer) => bound
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(offer.clone()),
-                None => {
-                    store.exchange().lose(layer);
-                    *lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(*layer);
-                }
-            }
-        }
-    };
-    on_threads(lasting.len().min(AT_ONCE), look);
-    let bound = bound.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if !bound.is_empty() {
-        store.exchange().bind(&bound)?;
-    }
-    let lost = lost.into_inner().unwrap_or_else(PoisonError::into_inner);
-    lost.map_or(Ok(()), |digest| Err(StoreError::Missing { digest }.into()))
+    bind(store, remote, &lasting)
 }
 
-fn is_there(session: &Session, offer: &Offer) -> bool {
-    let (Ok(registry), Ok(repository)) =
-        (session.remote.registry(), Reference::parse(&offer.place))
-    else {
+/// Binds layers to the store, each by a repository that has it.
+fn bind(
+    store: &Store,
+    remote: &Remote,
+    layers: &[(Digest, Vec<ImportedLayer>)],
+) -> Result<(), BuildError> {
+    let exchange = store.exchange();
+    let found = parallel(layers, AT_ONCE, |(_, imported)| {
+        let found = imported.iter().find(|known| is_there(remote, known));
+        found.cloned()
+    });
+    let missing = layers
+        .iter()
+        .zip(&found)
+        .filter(|(_, found)| found.is_none());
+    let missing: Vec<Digest> = missing.map(|((layer, _), _)| *layer).collect();
+    let found: Vec<ImportedLayer> = found.into_iter().flatten().collect();
+    if !found.is_empty() {
+        exchange.bind(&found)?;
+    }
+    missing.iter().for_each(|layer| exchange.lose(layer));
+    match missing.first() {
+        Some(digest) => Err(StoreError::Missing { digest: *digest }.into()),
+        None => Ok(()),
+    }
+}
+
+fn is_there(remote: &Remote, imported: &ImportedLayer) -> bool {
+    let registry = remote.registry().ok();
+    let Some((registry, repository)) = registry.zip(imported.origin.as_registry()) else {
         return false;
     };
-    let blob = Descriptor::new("", offer.blob, offer.size);
-    registry.has_blob(&repository, &blob).unwrap_or(false)
+    registry
+        .has_blob(repository, imported.layer.blob)
+        .unwrap_or(false)
 }
 
-/// Whether caches have promised layers that they do not have, or that are not what they said. They are not offered again: what failed
-/// for want of them goes another way.
-pub(crate) fn forget_lost(session: &Session) -> bool {
-    let lost = session.store.exchange().forget_lost().unwrap_or_default();
-    if session.cancel.is_interrupted() {
+/// Whether caches have promised layers that they do not have, or that are not what they said. These are forgotten: what failed for want
+/// of them goes another way.
+pub(crate) fn forget_lost(store: &Store, remote: &Remote) -> bool {
+    let lost = store.exchange().forget_lost().unwrap_or_default();
+    if remote.cancel.is_interrupted() {
         return false;
     }
     for (layer, loss) in &lost {
@@ -178,26 +178,11 @@ pub(crate) fn forget_lost(session: &Session) -> bool {
             Loss::Absent => "cannot be had",
             Loss::Disproved => "holds other files than its record says",
         };
-        session.events.warn(format!(
+        remote.events.warn(format!(
             "the layer {layer} of a shared cache {what}; its step is executed"
         ));
     }
     !lost.is_empty()
-}
-
-fn tell(session: &Session, place: &dyn Place, cache: Option<&SharedCache>, took_us: u64) {
-    session.events.send(EventKind::CacheRead {
-        place: place.name(),
-        records: cache.map(|cache| cache.records.len()),
-        took_us,
-    });
-}
-
-pub(super) fn warn(session: &Session, place: &dyn Place, error: &PlaceError) {
-    let (name, causes) = (place.name(), crate::chain_of_causes(error));
-    session
-        .events
-        .warn(format!("the cache {name} is not used: {causes}"));
 }
 
 pub(super) fn micros(since: Instant) -> u64 {

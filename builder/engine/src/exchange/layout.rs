@@ -7,10 +7,12 @@
 
 mod folder;
 
-use super::{Kind, OpenBlob, Place, PlaceError, Turn, Use, format};
+use super::export::from_memory;
+use super::{Backend, BackendError, Kind, OpenBlob, Turn, Use, format};
 use crate::image::export::{Attributes, ExportError};
 use crate::transfer::remote::Remote;
 use folder::{BLOBS, Folder};
+use kiln_cache::CacheOrigin;
 use kiln_oci::media_type::OCI_MANIFEST;
 use kiln_oci::{Descriptor, Digest, Index};
 use rustix::fs::{FlockOperation, flock};
@@ -40,7 +42,7 @@ const UNPUBLISHED: &str = ".kiln-unpublished";
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often a waiting build looks whether it may go on.
 const LOOK: Duration = Duration::from_millis(50);
-/// Larger documents are none.
+/// The most bytes that a document may have.
 const MAX_DOCUMENT: u64 = 32 << 20;
 /// How much is copied at once.
 const PIECE: usize = 256 << 10;
@@ -77,15 +79,40 @@ impl Layout {
         })
     }
 
-    fn index(&self) -> Result<Index, PlaceError> {
+    fn index(&self) -> Result<Index, BackendError> {
         let path = self.folder.join(INDEX);
         match read(&path) {
-            Ok(bytes) => {
-                Index::parse(&bytes).map_err(|error| PlaceError::Malformed(error.to_string()))
-            }
+            Ok(bytes) => Index::parse(&bytes).map_err(BackendError::malformed),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Index::of(Vec::new())),
-            Err(source) => Err(PlaceError::io("read", path)(source)),
+            Err(source) => Err(BackendError::io("read", path)(source)),
         }
+    }
+
+    /// The index; one that cannot be read names nothing.
+    fn index_or_empty(&self) -> Index {
+        self.index().unwrap_or_else(|_| Index::of(Vec::new()))
+    }
+
+    /// Waits for the lock, and says so when that takes long.
+    fn lock(&self, mark: &File, remote: &Remote) -> Result<(), BackendError> {
+        let begun = Instant::now();
+        let mut is_told = false;
+        while let Err(error) = flock(mark, FlockOperation::NonBlockingLockExclusive) {
+            if error != Errno::WOULDBLOCK {
+                return Err(BackendError::io("lock", self.folder.join(MARK))(
+                    error.into(),
+                ));
+            }
+            remote.check_cancelled()?;
+            if !is_told && begun.elapsed() > PATIENCE {
+                is_told = true;
+                let name = self.name();
+                let text = format!("waiting for another process that writes the cache {name}");
+                remote.events.warn(text);
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
     }
 
     fn is_meant(&self, entry: &Descriptor) -> bool {
@@ -103,21 +130,21 @@ impl Layout {
         self.folder.join(BLOBS).join(digest.hex())
     }
 
-    fn remove_blob(&self, digest: &Digest) -> Result<(), PlaceError> {
+    fn remove_blob(&self, digest: &Digest) -> Result<(), BackendError> {
         self.inside().remove(BLOBS, &digest.hex())
     }
 
-    fn checked(&self, digest: &Digest) -> Result<Vec<u8>, PlaceError> {
+    fn checked(&self, digest: &Digest) -> Result<Vec<u8>, BackendError> {
         let path = self.blob(digest);
-        let bytes = read(&path).map_err(PlaceError::io("read", path))?;
+        let bytes = read(&path).map_err(BackendError::io("read", path))?;
         if Digest::of(&bytes) != *digest {
-            return Err(PlaceError::Damaged(*digest));
+            return Err(BackendError::Damaged(*digest));
         }
         Ok(bytes)
     }
 
     /// Removes what a writer left behind that was killed: beginnings of files, and blobs that it gave no name.
-    fn sweep(&self, named: &BTreeSet<Digest>) -> Result<(), PlaceError> {
+    fn sweep(&self, named: &BTreeSet<Digest>) -> Result<(), BackendError> {
         self.inside().sweep()?;
         let list = self.folder.join(UNPUBLISHED);
         let text = fs::read_to_string(&list).unwrap_or_default();
@@ -138,7 +165,7 @@ impl Layout {
     }
 
     /// Removes what only a replaced cache had.
-    fn clean(&self, replaced: &[Descriptor], named: &BTreeSet<Digest>) -> Result<(), PlaceError> {
+    fn clean(&self, replaced: &[Descriptor], named: &BTreeSet<Digest>) -> Result<(), BackendError> {
         for entry in replaced {
             let Ok(manifest) = self.checked(&entry.digest) else {
                 continue;
@@ -182,13 +209,13 @@ impl Layout {
     }
 }
 
-impl Place for Layout {
+impl Backend for Layout {
     fn name(&self) -> String {
         self.folder.display().to_string()
     }
 
-    fn origin(&self) -> String {
-        format!("oci-layout://{}", self.folder.display())
+    fn origin(&self) -> CacheOrigin {
+        CacheOrigin::folder(&self.folder)
     }
 
     fn identity(&self) -> String {
@@ -196,102 +223,75 @@ impl Place for Layout {
             Some(digest) => format!("@{digest}"),
             None => format!(":{}", self.tag),
         };
-        self.origin() + &name
+        self.origin().to_string() + &name
     }
 
-    fn is_near(&self) -> bool {
-        true
-    }
-
-    /// Makes the folder a layout, if it is none, and waits until no other process writes it.
-    fn turn(&self, ways: &Remote) -> Result<Option<Turn>, PlaceError> {
-        let (inside, mark) = (self.inside(), self.folder.join(MARK));
+    /// Makes the folder a layout, if it is not one yet, and waits until no other process writes it.
+    fn turn(&self, remote: &Remote) -> Result<Option<Turn>, BackendError> {
+        let inside = self.inside();
         inside.make(&[MARK, INDEX, UNPUBLISHED])?;
-        if mark.symlink_metadata().is_err() {
+        if self.folder.join(MARK).symlink_metadata().is_err() {
             inside.write("", MARK, &mut &*MARK_TEXT, false)?;
         }
-        let opened = inside.file(MARK)?;
-        let begun = Instant::now();
-        let mut is_told = false;
-        while let Err(error) = flock(&opened, FlockOperation::NonBlockingLockExclusive) {
-            if error != Errno::WOULDBLOCK {
-                return Err(PlaceError::io("lock", mark)(error.into()));
-            }
-            if ways.cancel.requested() {
-                return Err(PlaceError::Cancelled);
-            }
-            if !is_told && begun.elapsed() > PATIENCE {
-                is_told = true;
-                let name = self.name();
-                ways.events.warn(format!(
-                    "waiting for another process that writes the cache {name}"
-                ));
-            }
-            std::thread::sleep(LOOK);
-        }
-        self.sweep(&self.named(&self.index().unwrap_or_else(|_| Index::of(Vec::new()))))?;
-        Ok(Some(opened))
+        let mark = inside.file(MARK)?;
+        self.lock(&mark, remote)?;
+        self.sweep(&self.named(&self.index_or_empty()))?;
+        Ok(Some(mark))
     }
 
-    fn manifest(&self, _: &Remote) -> Result<Option<Vec<u8>>, PlaceError> {
+    fn manifest(&self, _: &Remote) -> Result<Option<Vec<u8>>, BackendError> {
         let index = self.index()?;
         let entry = index.manifests.iter().find(|entry| self.is_meant(entry));
         entry.map(|entry| self.checked(&entry.digest)).transpose()
     }
 
-    fn document(&self, _: &Remote, blob: &Descriptor) -> Result<Vec<u8>, PlaceError> {
+    fn document(&self, _: &Remote, blob: &Descriptor) -> Result<Vec<u8>, BackendError> {
         self.checked(&blob.digest)
     }
 
-    fn has(&self, _: &Remote, blob: &Descriptor, _: &[String]) -> Result<bool, PlaceError> {
+    fn has(&self, _: &Remote, blob: &Descriptor, _: &[CacheOrigin]) -> Result<bool, BackendError> {
         let found = self.blob(&blob.digest).symlink_metadata();
         Ok(found.is_ok_and(|found| found.is_file() && found.len() == blob.size))
     }
 
     fn fetch(
         &self,
-        ways: &Remote,
+        remote: &Remote,
         blob: &Descriptor,
         part: &Path,
         progress: &(dyn Fn(u64) + Sync),
-    ) -> Result<(), PlaceError> {
+    ) -> Result<(), BackendError> {
         let path = self.blob(&blob.digest);
-        let mut from = open(&path).map_err(PlaceError::io("read", &path))?;
-        let mut to = File::create(part).map_err(PlaceError::io("write", part))?;
+        let unreadable = || BackendError::io("read", &path);
+        let mut from = open(&path).map_err(unreadable())?;
+        let mut to = File::create(part).map_err(BackendError::io("write", part))?;
         let (mut piece, mut done) = (vec![0; PIECE], 0);
         loop {
-            if ways.cancel.requested() {
-                return Err(PlaceError::Cancelled);
-            }
-            let count = from
-                .read(&mut piece)
-                .map_err(PlaceError::io("read", &path))?;
+            remote.check_cancelled()?;
+            let count = from.read(&mut piece).map_err(unreadable())?;
             if count == 0 {
                 return Ok(());
             }
-            to.write_all(&piece[..count])
-                .map_err(PlaceError::io("write", part))?;
+            let written = to.write_all(&piece[..count]);
+            written.map_err(BackendError::io("write", part))?;
             done += count as u64;
             progress(done);
         }
     }
 
-    fn send(&self, _: &Remote, blob: &Descriptor, open: OpenBlob<'_>) -> Result<(), PlaceError> {
-        let mut bytes = open().map_err(PlaceError::io("read", "a layer of the store"))?;
+    fn send(&self, _: &Remote, blob: &Descriptor, open: OpenBlob<'_>) -> Result<(), BackendError> {
+        let mut bytes = open().map_err(BackendError::io("read", "a layer of the store"))?;
         let name = blob.digest.hex();
         self.inside().append(UNPUBLISHED, &name)?;
         self.inside().write(BLOBS, &name, &mut bytes, false)
     }
 
-    fn publish(&self, ways: &Remote, manifest: &[u8]) -> Result<(), PlaceError> {
+    fn publish(&self, remote: &Remote, manifest: &[u8]) -> Result<(), BackendError> {
         let mut entry = Descriptor::of(OCI_MANIFEST, manifest);
         let annotations = [(REF_NAME.to_owned(), self.tag.clone())];
         entry.annotations = annotations.into();
-        self.send(ways, &entry, &|| {
-            Ok(Box::new(io::Cursor::new(manifest.to_vec())))
-        })?;
-        // one that cannot be read names nothing
-        let mut index = self.index().unwrap_or_else(|_| Index::of(Vec::new()));
+        self.send(remote, &entry, &|| from_memory(manifest))?;
+        let mut index = self.index_or_empty();
         let (replaced, mut kept): (Vec<_>, Vec<_>) = index
             .manifests
             .into_iter()
@@ -318,7 +318,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 fn open(path: &Path) -> io::Result<File> {
     if !path.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     File::open(path)
 }

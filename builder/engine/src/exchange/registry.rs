@@ -1,9 +1,10 @@
 //! `type=registry,ref=NAME`: a cache under a name in a registry, beside the images or anywhere else. Unaware of the protocol.
 
-use super::{Kind, OpenBlob, Place, PlaceError, Use};
+use super::{Backend, BackendError, Kind, OpenBlob, Use};
 use crate::event::Direction;
 use crate::image::export::{Attributes, ExportError};
-use crate::transfer::remote::{Remote, Transfer};
+use crate::transfer::remote::{Remote, Transfer, if_found};
+use kiln_cache::CacheOrigin;
 use kiln_oci::media_type::OCI_MANIFEST;
 use kiln_oci::{Descriptor, Reference};
 use std::path::Path;
@@ -42,51 +43,43 @@ impl Registry {
     }
 }
 
-impl Place for Registry {
+impl Backend for Registry {
     fn name(&self) -> String {
         self.reference.familiar()
     }
 
-    fn origin(&self) -> String {
-        self.reference.name()
+    fn origin(&self) -> CacheOrigin {
+        CacheOrigin::repository(&self.reference)
     }
 
     fn identity(&self) -> String {
         self.reference.to_string()
     }
 
-    fn lasts(&self) -> bool {
-        true
+    fn manifest(&self, remote: &Remote) -> Result<Option<Vec<u8>>, BackendError> {
+        let found = if_found(remote.registry()?.manifest(&self.reference))?;
+        Ok(found.map(|found| found.bytes))
     }
 
-    fn manifest(&self, ways: &Remote) -> Result<Option<Vec<u8>>, PlaceError> {
-        match ways.registry()?.manifest(&self.reference) {
-            Ok(found) => Ok(Some(found.bytes)),
-            Err(error) if error.is_not_found => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn document(&self, ways: &Remote, blob: &Descriptor) -> Result<Vec<u8>, PlaceError> {
-        Ok(ways.registry()?.document(&self.reference, blob)?)
+    fn document(&self, remote: &Remote, blob: &Descriptor) -> Result<Vec<u8>, BackendError> {
+        Ok(remote.registry()?.document(&self.reference, blob)?)
     }
 
     fn has(
         &self,
-        ways: &Remote,
+        remote: &Remote,
         blob: &Descriptor,
-        repositories: &[String],
-    ) -> Result<bool, PlaceError> {
-        let registry = ways.registry()?;
-        if registry.has_blob(&self.reference, blob)? {
+        origins: &[CacheOrigin],
+    ) -> Result<bool, BackendError> {
+        let registry = remote.registry()?;
+        if registry.has_blob(&self.reference, blob.digest)? {
             return Ok(true);
         }
-        for repository in repositories {
-            if let Ok(from) = Reference::parse(repository)
-                && from.registry == self.reference.registry
-                && *repository != self.origin()
-                && registry.mount_blob(&self.reference, &from, &blob.digest)?
-            {
+        let own = self.origin();
+        let others = origins.iter().filter(|origin| **origin != own);
+        for from in others.filter_map(CacheOrigin::as_registry) {
+            let may = from.registry == self.reference.registry;
+            if may && registry.mount_blob(&self.reference, from, blob.digest)? {
                 return Ok(true);
             }
         }
@@ -95,26 +88,31 @@ impl Place for Registry {
 
     fn fetch(
         &self,
-        ways: &Remote,
+        remote: &Remote,
         blob: &Descriptor,
         part: &Path,
         progress: &(dyn Fn(u64) + Sync),
-    ) -> Result<(), PlaceError> {
-        Ok(ways
+    ) -> Result<(), BackendError> {
+        Ok(remote
             .registry()?
             .download(&self.reference, blob, part, progress)?)
     }
 
-    fn send(&self, ways: &Remote, blob: &Descriptor, open: OpenBlob<'_>) -> Result<(), PlaceError> {
-        let registry = ways.registry()?;
-        let transfer = Transfer::start(&ways.events, Direction::Upload, &self.reference, blob);
+    fn send(
+        &self,
+        remote: &Remote,
+        blob: &Descriptor,
+        open: OpenBlob<'_>,
+    ) -> Result<(), BackendError> {
+        let registry = remote.registry()?;
+        let transfer = Transfer::start(&remote.events, Direction::Upload, &self.reference, blob);
         registry.push_blob(&self.reference, blob, open)?;
         transfer.end();
         Ok(())
     }
 
-    fn publish(&self, ways: &Remote, manifest: &[u8]) -> Result<(), PlaceError> {
-        let registry = ways.registry()?;
+    fn publish(&self, remote: &Remote, manifest: &[u8]) -> Result<(), BackendError> {
+        let registry = remote.registry()?;
         registry.push_manifest(&self.reference, OCI_MANIFEST, manifest)?;
         Ok(())
     }

@@ -2,16 +2,17 @@
 //!
 //! Keys are BuildKit's: the manifest is `<prefix>manifests/<name>`, a blob `<prefix>blobs/sha256:<hex>`. Requests are signed in their
 //! address for an hour, so nothing is read twice to be signed (rusty-s3 does that and no more; reqwest asks). An object is uploaded in
-//! one request, which S3 allows up to 5 GiB. Credentials come from whoever calls: libraries never read the environment.
+//! one request, which S3 allows up to 5 GiB. The caller gives the credentials: libraries never read the environment.
 
 mod objects;
 
-use super::{Kind, OpenBlob, Place, PlaceError, Use};
+use super::export::from_memory;
+use super::{Backend, BackendError, Kind, OpenBlob, Use};
 use crate::image::export::{Attributes, ExportError};
 use crate::transfer::remote::{Remote, RemoteError};
+use kiln_cache::CacheOrigin;
 use kiln_oci::{Descriptor, Digest};
 use objects::Objects;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ const KEYS: [&str; 13] = [
     "use_path_style",
 ];
 
-/// Larger manifests are none.
+/// The most bytes that a manifest may have.
 const MAX_MANIFEST: u64 = 4 << 20;
 
 #[derive(Debug)]
@@ -56,52 +57,25 @@ impl S3 {
     fn of(attributes: &mut Attributes, used: Use) -> Result<Self, ExportError> {
         let bucket = need(attributes, "bucket", "AWS_BUCKET")?;
         let endpoint = attributes.take("endpoint_url");
-        let region = match &endpoint {
+        let region = match attributes.take("region") {
+            Some(region) => region,
+            None if endpoint.is_some() => "us-east-1".to_owned(),
             None => need(attributes, "region", "AWS_REGION")?,
-            Some(_) => attributes
-                .take("region")
-                .unwrap_or_else(|| "us-east-1".to_owned()),
         };
         let path_style = attributes.flag("use_path_style", false)?;
-        // how BuildKit does its work, which says nothing about the cache
-        for key in ["touch_refresh", "upload_parallelism"] {
-            attributes.take(key);
-        }
         let credentials = (
             need(attributes, "access_key_id", "AWS_ACCESS_KEY_ID")?,
             need(attributes, "secret_access_key", "AWS_SECRET_ACCESS_KEY")?,
             attributes.take("session_token"),
         );
         let prefix = attributes.take("prefix").unwrap_or_default();
-        let mut part = |key: &str, default: &str| {
-            let part = attributes.take(key);
-            format!("{prefix}{}", part.unwrap_or_else(|| default.to_owned()))
-        };
-        let (blobs, manifests) = (
-            part("blobs_prefix", "blobs/"),
-            part("manifests_prefix", "manifests/"),
-        );
-        let names = attributes
-            .take("name")
-            .unwrap_or_else(|| "buildkit".to_owned());
-        let names = names.split(';').filter(|name| !name.is_empty());
-        let mut manifests: Vec<String> = names.map(|name| format!("{manifests}{name}")).collect();
-        if manifests.is_empty() {
-            return Err(ExportError::value("name", ";", "expected a name"));
-        }
-        if used == Use::From {
-            manifests.truncate(1);
-        }
-        for key in manifests.iter().chain([&blobs]) {
-            check_key(key)?;
-        }
+        let (manifests, blobs) = keys(attributes, &prefix, used)?;
         let address = match &endpoint {
             None => format!("s3://{bucket}/{prefix}"),
             Some(endpoint) => format!("{}/{bucket}/{prefix}", endpoint.trim_end_matches('/')),
         };
-        let objects = Objects::new(endpoint, path_style, bucket, region, credentials)?;
         Ok(Self {
-            objects,
+            objects: Objects::new(endpoint, path_style, bucket, region, credentials)?,
             address,
             manifests,
             blobs,
@@ -111,6 +85,39 @@ impl S3 {
     fn blob(&self, digest: &Digest) -> String {
         format!("{}{digest}", self.blobs)
     }
+}
+
+/// The keys of the manifests, and what those of blobs begin with.
+fn keys(
+    attributes: &mut Attributes,
+    prefix: &str,
+    used: Use,
+) -> Result<(Vec<String>, String), ExportError> {
+    // they say how BuildKit does its work, and nothing about the cache
+    for key in ["touch_refresh", "upload_parallelism"] {
+        attributes.take(key);
+    }
+    let mut take = |key: &str, default: &str| {
+        let value = attributes.take(key);
+        value.unwrap_or_else(|| default.to_owned())
+    };
+    let blobs = format!("{prefix}{}", take("blobs_prefix", "blobs/"));
+    let folder = take("manifests_prefix", "manifests/");
+    let names = take("name", "buildkit");
+    let names = names.split(';').filter(|name| !name.is_empty());
+    let mut manifests: Vec<String> = names
+        .map(|name| format!("{prefix}{folder}{name}"))
+        .collect();
+    if manifests.is_empty() {
+        return Err(ExportError::value("name", ";", "expected a name"));
+    }
+    if used == Use::From {
+        manifests.truncate(1);
+    }
+    for key in manifests.iter().chain([&blobs]) {
+        check_key(key)?;
+    }
+    Ok((manifests, blobs))
 }
 
 /// Addresses would resolve such parts, and mean another object.
@@ -133,26 +140,24 @@ fn need(attributes: &mut Attributes, key: &str, variable: &str) -> Result<String
     })
 }
 
-fn online(ways: &Remote) -> Result<(), PlaceError> {
-    match ways.is_offline() {
+fn online(remote: &Remote) -> Result<(), BackendError> {
+    match remote.is_offline() {
         true => Err(RemoteError::Offline.into()),
         false => Ok(()),
     }
 }
 
-impl Place for S3 {
+impl Backend for S3 {
     fn name(&self) -> String {
         let name = self.manifests.first().map_or("", String::as_str);
         let name = name.rsplit('/').next().unwrap_or(name);
         format!("{} ({name})", self.address)
     }
 
-    fn origin(&self) -> String {
+    fn origin(&self) -> CacheOrigin {
         let address = self.address.split_once("://");
-        format!(
-            "s3://{}",
-            address.map_or(self.address.as_str(), |(_, rest)| rest)
-        )
+        let place = address.map_or(self.address.as_str(), |(_, place)| place);
+        CacheOrigin::Bucket(format!("s3://{place}"))
     }
 
     fn identity(&self) -> String {
@@ -160,57 +165,63 @@ impl Place for S3 {
         format!("{} {} {manifest}", self.address, self.blobs)
     }
 
-    fn manifest(&self, ways: &Remote) -> Result<Option<Vec<u8>>, PlaceError> {
-        online(ways)?;
+    fn manifest(&self, remote: &Remote) -> Result<Option<Vec<u8>>, BackendError> {
+        online(remote)?;
         let Some(key) = self.manifests.first() else {
             return Ok(None);
         };
-        self.objects.get(ways, key, MAX_MANIFEST)
+        self.objects.get(remote, key, MAX_MANIFEST)
     }
 
-    fn document(&self, ways: &Remote, blob: &Descriptor) -> Result<Vec<u8>, PlaceError> {
-        online(ways)?;
+    fn document(&self, remote: &Remote, blob: &Descriptor) -> Result<Vec<u8>, BackendError> {
+        online(remote)?;
         let found = self
             .objects
-            .get(ways, &self.blob(&blob.digest), blob.size)?;
+            .get(remote, &self.blob(&blob.digest), blob.size)?;
         let found = found.unwrap_or_default();
         match Digest::of(&found) == blob.digest {
             true => Ok(found),
-            false => Err(PlaceError::Damaged(blob.digest)),
+            false => Err(BackendError::Damaged(blob.digest)),
         }
     }
 
-    fn has(&self, ways: &Remote, blob: &Descriptor, _: &[String]) -> Result<bool, PlaceError> {
-        online(ways)?;
-        let size = self.objects.size(ways, &self.blob(&blob.digest))?;
+    fn has(
+        &self,
+        remote: &Remote,
+        blob: &Descriptor,
+        _: &[CacheOrigin],
+    ) -> Result<bool, BackendError> {
+        online(remote)?;
+        let size = self.objects.size(remote, &self.blob(&blob.digest))?;
         Ok(size == Some(blob.size))
     }
 
     fn fetch(
         &self,
-        ways: &Remote,
+        remote: &Remote,
         blob: &Descriptor,
         part: &Path,
         progress: &(dyn Fn(u64) + Sync),
-    ) -> Result<(), PlaceError> {
-        online(ways)?;
+    ) -> Result<(), BackendError> {
+        online(remote)?;
         self.objects
-            .download(ways, &self.blob(&blob.digest), part, progress)
+            .download(remote, &self.blob(&blob.digest), part, progress)
     }
 
-    fn send(&self, ways: &Remote, blob: &Descriptor, open: OpenBlob<'_>) -> Result<(), PlaceError> {
-        online(ways)?;
+    fn send(
+        &self,
+        remote: &Remote,
+        blob: &Descriptor,
+        open: OpenBlob<'_>,
+    ) -> Result<(), BackendError> {
+        online(remote)?;
         self.objects
-            .put(ways, &self.blob(&blob.digest), blob.size, open)
+            .put(remote, &self.blob(&blob.digest), blob.size, open)
     }
 
-    fn publish(&self, ways: &Remote, manifest: &[u8]) -> Result<(), PlaceError> {
-        let open = || -> std::io::Result<Box<dyn Read + Send>> {
-            Ok(Box::new(std::io::Cursor::new(manifest.to_vec())))
-        };
-        for key in &self.manifests {
-            self.objects.put(ways, key, manifest.len() as u64, &open)?;
-        }
-        Ok(())
+    fn publish(&self, remote: &Remote, manifest: &[u8]) -> Result<(), BackendError> {
+        let (size, open) = (manifest.len() as u64, || from_memory(manifest));
+        let mut keys = self.manifests.iter();
+        keys.try_for_each(|key| self.objects.put(remote, key, size, &open))
     }
 }

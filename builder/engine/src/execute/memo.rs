@@ -50,7 +50,8 @@ pub(crate) fn recall(
     if !is_first || build.reuse.no_cache || build.reuse.cache_from.is_empty() {
         return Ok(Recalled::Claims(Vec::new()));
     }
-    let mut outcomes = exchange::import(session, &build.reuse.cache_from, key.as_ref())?;
+    let (store, remote) = (&session.store, &session.remote);
+    let mut outcomes = exchange::import(store, remote, &build.reuse.cache_from, key.as_ref())?;
     outcomes.retain(|_| build.form.squash == Squash::Nothing);
     Ok(Recalled::Claims(outcomes))
 }

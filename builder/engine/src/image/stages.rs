@@ -52,7 +52,7 @@ pub(crate) fn keep(
             image = without_history(image)?;
         }
         let (manifest, id) = session.store.images().put(&image.manifest, &image.config)?;
-        exchange::secure(session, &manifest)?;
+        exchange::secure(&session.store, &session.remote, &manifest)?;
         session.events.send(EventKind::StageKept {
             stage: plan.stage_name(Some(position)),
             id: id.to_string(),

@@ -1,46 +1,43 @@
-//! Images from registries and to them. Unaware of the protocol, which is behind [`Registry`], and of the command line.
+//! Images from registries and to them. Unaware of the protocol, which is in [`kiln_oci::registry`], and of the command line.
 //!
-//! A pull takes manifest and config; layers come when something needs them ([`kiln_cache::lazy`]). A push sends what the other side
-//! lacks: what it holds in another repository is mounted, layers are compressed once.
+//! A pull takes manifest and config; layers are fetched when something needs them ([`kiln_cache::lazy`]). A push sends what the other
+//! side lacks: what it holds in another repository is mounted, layers are compressed once.
 
-mod client;
 mod fetch;
 mod platform;
 mod pull;
 mod push;
-mod registry;
 
 use std::sync::Arc;
 
 use kiln_cache::{ImageError, Store, StoreError};
-use kiln_oci::registry::Proxies;
+use kiln_oci::registry::{Client, Error, Proxies};
 use kiln_oci::{Digest, DocumentError, Reference, ReferenceError};
 
 use crate::event::Events;
 use crate::event::cancel::Cancel;
 
-pub use fetch::RegistrySource;
-pub(crate) use fetch::Transfer;
+pub use fetch::RegistryFetcher;
+pub(crate) use fetch::{Transfer, descriptor};
 pub use pull::{Pulled, pull};
 pub(crate) use push::with_docker_types;
 pub use push::{Form, MediaTypes, PushOptions, Pushed, push};
-pub use registry::{FetchedManifest, Registry, RegistryError};
 
 /// The way to registries.
 #[derive(Clone, Debug)]
 pub struct Remote {
-    /// Who speaks to them; `None` when the network is not to be used.
-    pub registry: Option<Arc<dyn Registry>>,
-    /// Who is told of what comes and goes.
+    /// Their client; `None` when the network is not to be used.
+    pub registry: Option<Client>,
+    /// Where transfers are reported.
     pub events: Events,
     /// What stops transfers.
     pub cancel: Cancel,
-    /// Through whom all else is asked that speaks http: files, object storage.
+    /// The proxies for all else that speaks http: files, object storage.
     pub proxies: Proxies,
 }
 
 impl Remote {
-    /// No way at all.
+    /// No way: the network is not to be used.
     #[must_use]
     pub fn offline() -> Self {
         Self {
@@ -57,10 +54,10 @@ impl Remote {
         self.registry.is_none()
     }
 
-    /// The store, which now brings in what it lacks.
+    /// The store, which now fetches what it lacks.
     #[must_use]
     pub fn with_store(&self, store: &Store) -> Store {
-        store.with_source(Arc::new(RegistrySource::new(self.clone())))
+        store.with_fetcher(Arc::new(RegistryFetcher::new(self.clone())))
     }
 
     /// All tags of a repository, in the registry's order.
@@ -71,12 +68,28 @@ impl Remote {
         Ok(self.registry()?.tags(repository)?)
     }
 
-    /// Who speaks to registries.
+    /// The client of registries.
     ///
     /// # Errors
-    /// Nobody: the network is not to be used.
-    pub(crate) fn registry(&self) -> Result<&dyn Registry, RemoteError> {
-        self.registry.as_deref().ok_or(RemoteError::Offline)
+    /// The network is not to be used.
+    pub(crate) fn registry(&self) -> Result<&Client, RemoteError> {
+        self.registry.as_ref().ok_or(RemoteError::Offline)
+    }
+
+    /// An error once the user has asked to stop.
+    pub(crate) fn check_cancelled(&self) -> Result<(), RemoteError> {
+        match self.cancel.requested() {
+            true => Err(RemoteError::Cancelled),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What a registry answered; `None` when it says that it has no such thing.
+pub(crate) fn if_found<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Err(error) if error.is_not_found() => Ok(None),
+        answer => answer.map(Some),
     }
 }
 
@@ -91,7 +104,7 @@ pub enum RemoteError {
     Cancelled,
     /// The registry said no, or could not be reached.
     #[error(transparent)]
-    Registry(#[from] RegistryError),
+    Registry(#[from] Error),
     /// The name cannot be one of a registry.
     #[error(transparent)]
     Name(#[from] ReferenceError),
@@ -119,7 +132,7 @@ pub enum RemoteError {
         /// What there is, separated by commas.
         available: String,
     },
-    /// More indexes in indexes than anybody makes.
+    /// An index of indexes of indexes.
     #[error("{reference} is an index of indexes of indexes")]
     TooDeep {
         /// The image.
@@ -159,7 +172,7 @@ impl RemoteError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Registry(error) => error.hint.clone(),
+            Self::Registry(error) => error.hint(),
             Self::Offline => Some("leave out --offline, and unset KILN_OFFLINE".to_owned()),
             _ => None,
         }
@@ -168,6 +181,6 @@ impl RemoteError {
     /// Whether the registry does not know the image.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Registry(error) if error.is_not_found)
+        matches!(self, Self::Registry(error) if error.is_not_found())
     }
 }

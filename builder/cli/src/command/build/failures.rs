@@ -8,7 +8,7 @@ use crate::signals;
 use crate::units;
 use kiln_engine::DockerfileText;
 use kiln_engine::chain_of_causes;
-use kiln_engine::exchange::PlaceError;
+use kiln_engine::exchange::BackendError;
 use kiln_engine::failure::{
     BuildError, MissingImage, MissingSource, RefusedSource, StepError, StepFailure,
 };
@@ -142,7 +142,7 @@ fn export_failure(error: &ExportError) -> Failure {
 }
 
 /// The image is there; a pipeline may still want to know that the next one will be slow.
-fn cache_failure(place: &str, error: &PlaceError) -> Failure {
+fn cache_failure(place: &str, error: &BackendError) -> Failure {
     let text = chain_of_causes(error);
     let failure = Failure::new(
         Kind::Environment,

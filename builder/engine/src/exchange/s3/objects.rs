@@ -1,6 +1,6 @@
 //! Objects of a bucket: asked for, read, written, each with some tries. Unaware of what they are.
 
-use crate::exchange::{OpenBlob, PlaceError};
+use crate::exchange::{BackendError, OpenBlob};
 use crate::image::export::ExportError;
 use crate::source::fetch::web::{interruptible, reason, wait};
 use crate::transfer::remote::Remote;
@@ -45,7 +45,7 @@ impl std::fmt::Debug for Objects {
 
 /// Why a try failed, and whether another may not.
 struct Failed {
-    error: PlaceError,
+    error: BackendError,
     passes: bool,
 }
 
@@ -82,12 +82,12 @@ impl Objects {
     /// An object of at most `most` bytes; `None` when there is none.
     pub(super) fn get(
         &self,
-        ways: &Remote,
+        remote: &Remote,
         key: &str,
         most: u64,
-    ) -> Result<Option<Vec<u8>>, PlaceError> {
-        self.tries(ways, || {
-            let Some(answer) = self.open(ways, key)? else {
+    ) -> Result<Option<Vec<u8>>, BackendError> {
+        self.tries(remote, || {
+            let Some(answer) = self.open(remote, key)? else {
                 return Ok(None);
             };
             let mut bytes = Vec::new();
@@ -102,14 +102,14 @@ impl Objects {
 
     /// The size of an object; `None` when there is none. Who may not list a bucket is told that objects which are not there are
     /// forbidden: then writing it says what is wrong.
-    pub(super) fn size(&self, ways: &Remote, key: &str) -> Result<Option<u64>, PlaceError> {
+    pub(super) fn size(&self, remote: &Remote, key: &str) -> Result<Option<u64>, BackendError> {
         let url = self
             .bucket
             .head_object(Some(&self.credentials), key)
             .sign(SIGNED);
-        self.tries(ways, || {
-            let request = self.client(ways, key)?.head(url.clone());
-            let answer = self.send(ways, key, request)?;
+        self.tries(remote, || {
+            let request = self.client(remote, key)?.head(url.clone());
+            let answer = self.send(remote, key, request)?;
             match answer.status() {
                 StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => Ok(None),
                 status if status.is_success() => {
@@ -125,25 +125,25 @@ impl Objects {
     /// Writes an object to a file, from its start.
     pub(super) fn download(
         &self,
-        ways: &Remote,
+        remote: &Remote,
         key: &str,
         part: &Path,
         progress: &(dyn Fn(u64) + Sync),
-    ) -> Result<(), PlaceError> {
-        self.tries(ways, || {
-            let Some(mut answer) = self.open(ways, key)? else {
+    ) -> Result<(), BackendError> {
+        self.tries(remote, || {
+            let Some(mut answer) = self.open(remote, key)? else {
                 return Err(refused(key, "it is not there".to_owned()));
             };
             let local = |action| {
                 move |source| Failed {
-                    error: PlaceError::io(action, part)(source),
+                    error: BackendError::io(action, part)(source),
                     passes: false,
                 }
             };
             let mut file = File::create(part).map_err(local("write"))?;
             let (mut piece, mut done) = (vec![0; PIECE], 0);
             loop {
-                if ways.cancel.requested() {
+                if remote.cancel.requested() {
                     return Err(cancelled());
                 }
                 let count = answer.read(&mut piece);
@@ -161,23 +161,23 @@ impl Objects {
     /// Writes an object of `size` bytes.
     pub(super) fn put(
         &self,
-        ways: &Remote,
+        remote: &Remote,
         key: &str,
         size: u64,
         open: OpenBlob<'_>,
-    ) -> Result<(), PlaceError> {
+    ) -> Result<(), BackendError> {
         let url = self
             .bucket
             .put_object(Some(&self.credentials), key)
             .sign(SIGNED);
         let time = STALL + Duration::from_secs(size / SLOWEST);
-        self.tries(ways, || {
+        self.tries(remote, || {
             let body = open().map_err(|source| Failed {
-                error: PlaceError::io("read", "a layer of the store")(source),
+                error: BackendError::io("read", "a layer of the store")(source),
                 passes: false,
             })?;
-            let request = self.client(ways, key)?.put(url.clone()).timeout(time);
-            let answer = self.send(ways, key, request.body(Body::sized(body, size)))?;
+            let request = self.client(remote, key)?.put(url.clone()).timeout(time);
+            let answer = self.send(remote, key, request.body(Body::sized(body, size)))?;
             match answer.status().is_success() {
                 true => Ok(()),
                 false => Err(unwelcome(key, answer)),
@@ -185,12 +185,12 @@ impl Objects {
         })
     }
 
-    fn open(&self, ways: &Remote, key: &str) -> Result<Option<Response>, Failed> {
+    fn open(&self, remote: &Remote, key: &str) -> Result<Option<Response>, Failed> {
         let url = self
             .bucket
             .get_object(Some(&self.credentials), key)
             .sign(SIGNED);
-        let answer = self.send(ways, key, self.client(ways, key)?.get(url))?;
+        let answer = self.send(remote, key, self.client(remote, key)?.get(url))?;
         match answer.status() {
             StatusCode::NOT_FOUND => Ok(None),
             status if status.is_success() => Ok(Some(answer)),
@@ -200,21 +200,21 @@ impl Objects {
 
     fn send(
         &self,
-        ways: &Remote,
+        remote: &Remote,
         key: &str,
         request: reqwest::blocking::RequestBuilder,
     ) -> Result<Response, Failed> {
-        let sent = interruptible(&ways.cancel, move || request.send());
+        let sent = interruptible(&remote.cancel, move || request.send());
         let sent = sent.map_err(|_| cancelled())?;
         sent.map_err(|error| broken(key, &reason(&error)))
     }
 
-    fn client(&self, ways: &Remote, key: &str) -> Result<&Client, Failed> {
+    fn client(&self, remote: &Remote, key: &str) -> Result<&Client, Failed> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let proxies = ways.proxies.all();
+        let proxies = remote.proxies.all();
         let proxies = proxies.map_err(|error| refused(key, crate::chain_of_causes(&error)))?;
         let builder = || {
             let builder = Client::builder().user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")));
@@ -232,14 +232,14 @@ impl Objects {
 
     fn tries<T>(
         &self,
-        ways: &Remote,
+        remote: &Remote,
         attempt: impl Fn() -> Result<T, Failed>,
-    ) -> Result<T, PlaceError> {
+    ) -> Result<T, BackendError> {
         let mut pause = PAUSE;
         for _ in 1..TRIES {
             match attempt() {
                 Err(failed) if failed.passes => {
-                    wait(&ways.cancel, pause).map_err(|_| PlaceError::Cancelled)?;
+                    wait(&remote.cancel, pause).map_err(|_| BackendError::Cancelled)?;
                     pause *= 2;
                 }
                 Err(failed) => return Err(failed.error),
@@ -252,7 +252,7 @@ impl Objects {
 
 fn cancelled() -> Failed {
     Failed {
-        error: PlaceError::Cancelled,
+        error: BackendError::Cancelled,
         passes: false,
     }
 }
@@ -266,7 +266,7 @@ fn broken(key: &str, why: &str) -> Failed {
 
 fn refused(key: &str, why: String) -> Failed {
     Failed {
-        error: PlaceError::Object {
+        error: BackendError::Object {
             key: key.to_owned(),
             why,
         },

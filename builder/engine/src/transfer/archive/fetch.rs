@@ -43,7 +43,7 @@ pub(super) fn bring(store: &Store, wanted: &[(Digest, Digest)]) -> Result<(), Ar
         blobs.try_for_each(|blob| store.blobs().open(blob).map(drop))
     });
     match brought {
-        Err(source @ (StoreError::Bring { .. } | StoreError::Missing { .. })) => {
+        Err(source @ (StoreError::Fetch { .. } | StoreError::Missing { .. })) => {
             let missing = absent(store, wanted)?;
             Err(ArchiveError::Unfetched {
                 missing: missing.into_iter().map(|(_, blob)| blob).collect(),

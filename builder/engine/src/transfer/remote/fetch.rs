@@ -5,8 +5,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use kiln_cache::lazy::BringError;
-use kiln_cache::{BlobSource, RemoteBlob};
+use kiln_cache::lazy::FetchFailure;
+use kiln_cache::{CacheOrigin, Fetcher, RemoteBlob};
+use kiln_oci::registry::{Client, Error};
 use kiln_oci::{Descriptor, Reference};
 
 use crate::event::{Direction, EventKind, Events};
@@ -15,57 +16,55 @@ use crate::transfer::remote::{Remote, RemoteError};
 /// How often people are told.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Brings blobs from the repositories that hold them.
+/// Fetches blobs from the repositories that hold them.
 #[derive(Debug)]
-pub struct RegistrySource {
+pub struct RegistryFetcher {
     remote: Remote,
 }
 
-impl RegistrySource {
+impl RegistryFetcher {
     /// Over this way.
     #[must_use]
     pub fn new(remote: Remote) -> Self {
         Self { remote }
     }
+
+    fn download(
+        &self,
+        registry: &Client,
+        from: &Reference,
+        blob: &RemoteBlob,
+        part: &Path,
+        grown: &(dyn Fn() + Sync),
+    ) -> Result<(), Error> {
+        let blob = descriptor(blob);
+        let transfer = Transfer::start(&self.remote.events, Direction::Download, from, &blob);
+        let progress = |bytes| {
+            grown();
+            transfer.at(bytes);
+        };
+        registry.download(from, &blob, part, &progress)?;
+        transfer.end();
+        Ok(())
+    }
 }
 
-impl BlobSource for RegistrySource {
-    fn bring(
+impl Fetcher for RegistryFetcher {
+    fn fetch(
         &self,
         blob: &RemoteBlob,
         part: &Path,
         grown: &(dyn Fn() + Sync),
-    ) -> Result<(), BringError> {
-        let mut last: BringError = "no repository is known that holds it".into();
-        for repository in &blob.repositories {
+    ) -> Result<(), FetchFailure> {
+        let mut last: FetchFailure = "no repository is known that holds it".into();
+        for from in blob.origins.iter().filter_map(CacheOrigin::as_registry) {
             let Some(registry) = &self.remote.registry else {
-                return Err(format!(
-                    "a layer of {repository} that was never needed before; {}",
-                    RemoteError::Offline
-                )
-                .into());
+                let (name, offline) = (from.name(), RemoteError::Offline);
+                let text = format!("a layer of {name} that was never needed before; {offline}");
+                return Err(text.into());
             };
-            // a shared cache that is in no registry and that this build does not name
-            let Ok(reference) = Reference::parse(repository) else {
-                continue;
-            };
-            // a registry knows blobs by digest and size alone
-            let descriptor = Descriptor::new("application/octet-stream", blob.digest, blob.size);
-            let transfer = Transfer::start(
-                &self.remote.events,
-                Direction::Download,
-                &reference,
-                &descriptor,
-            );
-            let told = |bytes| {
-                grown();
-                transfer.at(bytes);
-            };
-            match registry.download(&reference, &descriptor, part, &told) {
-                Ok(()) => {
-                    transfer.end();
-                    return Ok(());
-                }
+            match self.download(registry, from, blob, part, grown) {
+                Ok(()) => return Ok(()),
                 Err(_) if self.remote.cancel.requested() => return Err("stopped".into()),
                 Err(error) => last = error.into(),
             }
@@ -73,13 +72,18 @@ impl BlobSource for RegistrySource {
         Err(last)
     }
 
-    fn reaches(&self, place: &str) -> bool {
-        !self.remote.is_offline() && Reference::parse(place).is_ok()
+    fn reaches(&self, origin: &CacheOrigin) -> bool {
+        !self.remote.is_offline() && origin.as_registry().is_some()
     }
 
     fn is_cancelled(&self) -> bool {
         self.remote.cancel.requested()
     }
+}
+
+/// A blob as it is asked for: by digest and size alone.
+pub(crate) fn descriptor(blob: &RemoteBlob) -> Descriptor {
+    Descriptor::new("application/octet-stream", blob.digest, blob.size)
 }
 
 /// Tells people how far a blob is, not too often.

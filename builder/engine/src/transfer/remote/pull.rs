@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use kiln_cache::Store;
+use kiln_cache::{CacheOrigin, Store};
+use kiln_oci::registry::{Client, Fetched};
 use kiln_oci::{Descriptor, Digest, Index, Manifest, Platform, Reference, media_type};
 
 use crate::event::EventKind;
 use crate::transfer::remote::platform::choose;
-use crate::transfer::remote::registry::{FetchedManifest, Registry};
-use crate::transfer::remote::{Remote, RemoteError};
+use crate::transfer::remote::{Remote, RemoteError, if_found};
 
 /// Indexes in indexes that are followed.
 const MAX_DEPTH: usize = 3;
@@ -40,18 +40,26 @@ pub fn pull(
     let registry = remote.registry()?;
     let reference = reference.clone().with_default_tag();
     let begun = Instant::now();
-    if let Some(pulled) = unchanged(registry, store, &reference, platform)? {
-        tell(remote, &pulled, begun);
-        return Ok(pulled);
-    }
-    let top = registry.manifest(&reference)?;
-    let mut found = top.clone();
-    let mut kept = vec![top.digest];
-    for depth in 0.. {
-        if !is_index(&found) {
-            break;
-        }
-        if depth == MAX_DEPTH {
+    let pulled = match unchanged(registry, store, &reference, platform)? {
+        Some(pulled) => pulled,
+        None => fetch(registry, store, reference, platform)?,
+    };
+    tell(remote, &pulled, begun);
+    Ok(pulled)
+}
+
+/// Follows the name to the image for the platform, and puts what it finds into the store.
+fn fetch(
+    registry: &Client,
+    store: &Store,
+    reference: Reference,
+    platform: &Platform,
+) -> Result<Pulled, RemoteError> {
+    let mut found = registry.manifest(&reference)?;
+    let digest = found.digest;
+    let mut kept = vec![digest];
+    while media_type::is_index(&found.media_type) {
+        if kept.len() > MAX_DEPTH {
             let reference = reference.familiar();
             return Err(RemoteError::TooDeep { reference });
         }
@@ -61,16 +69,14 @@ pub fn pull(
     }
     put(registry, store, &reference, &found, kept)?;
     if reference.digest.is_none() {
-        store.images().tag(&reference, &top.digest)?;
+        store.images().tag(&reference, &digest)?;
     }
-    let pulled = Pulled {
+    Ok(Pulled {
         reference,
-        digest: top.digest,
+        digest,
         manifest: found.digest,
         is_unchanged: false,
-    };
-    tell(remote, &pulled, begun);
-    Ok(pulled)
+    })
 }
 
 fn tell(remote: &Remote, pulled: &Pulled, begun: Instant) {
@@ -83,7 +89,7 @@ fn tell(remote: &Remote, pulled: &Pulled, begun: Instant) {
 
 /// What the store has under this name, when the registry still says the same.
 fn unchanged(
-    registry: &dyn Registry,
+    registry: &Client,
     store: &Store,
     reference: &Reference,
     platform: &Platform,
@@ -95,8 +101,9 @@ fn unchanged(
     ) else {
         return Ok(None);
     };
-    // a digest names the same for ever
-    let is_same = reference.digest.is_some() || registry.manifest_digest(reference)? == Some(known);
+    // a digest always names the same
+    let is_same =
+        reference.digest.is_some() || if_found(registry.manifest_digest(reference))? == Some(known);
     Ok(is_same.then(|| Pulled {
         reference: reference.clone(),
         digest: known,
@@ -105,16 +112,12 @@ fn unchanged(
     }))
 }
 
-fn is_index(found: &FetchedManifest) -> bool {
-    media_type::is_index(&found.media_type)
-}
-
 /// Keeps an index, verbatim, and says which of its images is the one.
 fn child(
     store: &Store,
     reference: &Reference,
     platform: &Platform,
-    found: &FetchedManifest,
+    found: &Fetched,
 ) -> Result<Digest, RemoteError> {
     let index = Index::parse(&found.bytes).map_err(|source| RemoteError::Document {
         digest: found.digest,
@@ -138,10 +141,10 @@ fn with_digest(reference: &Reference, digest: Digest) -> Reference {
 
 /// Puts manifest and config into the store, and where the layers are.
 fn put(
-    registry: &dyn Registry,
+    registry: &Client,
     store: &Store,
     reference: &Reference,
-    found: &FetchedManifest,
+    found: &Fetched,
     mut kept: Vec<Digest>,
 ) -> Result<(), RemoteError> {
     let manifest = Manifest::parse(&found.bytes).map_err(|source| RemoteError::Document {
@@ -151,14 +154,16 @@ fn put(
     let config = config(registry, store, reference, &manifest.config)?;
     kept.push(manifest.config.digest);
     kept.extend(manifest.layers.iter().map(|layer| layer.digest));
-    store.origins().add(&reference.name(), &kept)?;
+    store
+        .origins()
+        .add(&CacheOrigin::repository(reference), &kept)?;
     store.images().put(&found.bytes, &config)?;
     Ok(())
 }
 
 /// The config: the store's, if it has it.
 fn config(
-    registry: &dyn Registry,
+    registry: &Client,
     store: &Store,
     reference: &Reference,
     config: &Descriptor,

@@ -10,13 +10,13 @@ mod send;
 
 use std::time::Instant;
 
-use kiln_cache::Store;
+use kiln_cache::{CacheOrigin, Store};
+use kiln_oci::registry::Client;
 use kiln_oci::{Descriptor, Digest, Index, LayerCompression, Platform, Reference, media_type};
 
 use crate::event::{EventKind, Events};
 use crate::transfer::remote::platform::is_image;
-use crate::transfer::remote::registry::Registry;
-use crate::transfer::remote::{Remote, RemoteError};
+use crate::transfer::remote::{Remote, RemoteError, if_found};
 use derive::Derived;
 pub(crate) use derive::with_docker_types;
 
@@ -95,9 +95,11 @@ impl Pushed {
 /// What all parts of one push share.
 pub(crate) struct Push<'a> {
     pub(crate) remote: &'a Remote,
-    pub(crate) registry: &'a dyn Registry,
+    pub(crate) registry: &'a Client,
     pub(crate) store: &'a Store,
     pub(crate) to: Reference,
+    /// The repository of `to`.
+    pub(crate) there: CacheOrigin,
     pub(crate) form: Form,
     by_digest: bool,
     begun: Instant,
@@ -118,18 +120,15 @@ pub fn push(remote: &Remote, store: &Store, options: &PushOptions) -> Result<Pus
         registry: remote.registry()?,
         store,
         to: options.to.clone().with_default_tag(),
+        there: CacheOrigin::repository(&options.to),
         form: options.form,
         by_digest: options.by_digest,
         begun: Instant::now(),
     };
+    let image = &options.image;
     let named = match &options.platform {
-        None => store.images().find_named(&options.image)?,
-        Some(platform) => {
-            store
-                .images()
-                .find_for(&options.image, platform)?
-                .manifest_digest
-        }
+        None => store.images().find_named(image)?,
+        Some(platform) => store.images().find_for(image, platform)?.manifest_digest,
     };
     match store.indexes().get(&named)? {
         Some(bytes) => push.index(&named, &bytes),
@@ -174,29 +173,22 @@ impl Push<'_> {
     /// The index as it goes out: verbatim when none of its images changed.
     fn derived_index(&self, bytes: &[u8], before: &Index, after: &Index) -> Derived {
         let mut after = after.clone();
+        let is = before.media_type.as_deref();
+        let is = is.unwrap_or(media_type::OCI_INDEX);
         let wanted = match self.form.media_types {
-            MediaTypes::Kept => None,
-            MediaTypes::Oci => Some(media_type::OCI_INDEX),
-            MediaTypes::Docker => Some(media_type::DOCKER_MANIFEST_LIST),
+            MediaTypes::Kept => is,
+            MediaTypes::Oci => media_type::OCI_INDEX,
+            MediaTypes::Docker => media_type::DOCKER_MANIFEST_LIST,
         };
-        let is = before
-            .media_type
-            .as_deref()
-            .unwrap_or(media_type::OCI_INDEX);
-        if let Some(wanted) = wanted.filter(|wanted| *wanted != is) {
+        if wanted != is {
             after.media_type = Some(wanted.to_owned());
         }
-        let media_type = after.media_type.clone();
-        let media_type = media_type.unwrap_or_else(|| media_type::OCI_INDEX.to_owned());
-        let bytes = if after == *before {
-            bytes.to_vec()
-        } else {
-            after.to_bytes()
+        let bytes = match after == *before {
+            true => bytes.to_vec(),
+            false => after.to_bytes(),
         };
-        Derived {
-            descriptor: Descriptor::of(media_type, &bytes),
-            bytes,
-        }
+        let descriptor = Descriptor::of(wanted, &bytes);
+        Derived { bytes, descriptor }
     }
 
     fn remembered_child(&self, child: &Descriptor) -> Result<Option<Derived>, RemoteError> {
@@ -216,7 +208,7 @@ impl Push<'_> {
             derived.replace(child);
             return Ok(());
         }
-        let there = self.registry.manifest_digest(&by_digest(child.digest))?;
+        let there = if_found(self.registry.manifest_digest(&by_digest(child.digest)))?;
         if there == Some(child.digest) || self.pass_on(index, child)? {
             return Ok(());
         }
@@ -232,7 +224,8 @@ impl Push<'_> {
     /// Whether the registry has just this under the name.
     fn is_there(&self, known: &Descriptor) -> Result<bool, RemoteError> {
         let name = self.name_of(known);
-        Ok(self.registry.manifest_digest(&name)? == Some(known.digest))
+        let there = if_found(self.registry.manifest_digest(&name))?;
+        Ok(there == Some(known.digest))
     }
 
     /// What the manifest or index is to be called there.

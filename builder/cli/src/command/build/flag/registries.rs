@@ -4,7 +4,6 @@ use super::Flag;
 use crate::environment::Globals;
 use crate::failure::Failure;
 use kiln_engine::Request;
-use kiln_oci::Reference;
 
 #[derive(Debug, clap::Args)]
 pub struct Registries {
@@ -73,12 +72,9 @@ fn named(request: &Request) -> Vec<String> {
                 .filter(|name| output.pushes(name)),
         );
     }
-    let from = request.reuse.cache_from.iter().map(|cache| &cache.place);
-    let places = from.chain(request.goal.cache_to.iter().map(|cache| &cache.place));
-    // that of a cache elsewhere has a scheme
-    let origins = places
-        .map(|place| place.origin())
-        .filter(|origin| !origin.contains("://"));
-    names.extend(origins.filter_map(|origin| Reference::parse(&origin).ok()));
+    let from = request.reuse.cache_from.iter().map(|cache| &cache.backend);
+    let backends = from.chain(request.goal.cache_to.iter().map(|cache| &cache.backend));
+    let origins = backends.map(|backend| backend.origin());
+    names.extend(origins.filter_map(|origin| origin.as_registry().cloned()));
     names.into_iter().map(|name| name.registry).collect()
 }

@@ -61,7 +61,7 @@ fn plain(push: &Push<'_>, layer: &Descriptor, diff_id: &Digest) -> Result<Descri
 
 /// What the layer is to become; `None` when it goes out as it is.
 pub(crate) fn wanted(layer: &Descriptor, form: Form) -> Option<LayerCompression> {
-    // layers that are no tars are nobody's business
+    // a layer that is not a tar goes out as it is
     let is = Compression::of_layer(&layer.media_type)?;
     let changes = is != form.compression.algorithm() && (form.force || is == Compression::None);
     changes.then_some(form.compression)
@@ -78,15 +78,7 @@ pub(crate) fn derive(
     after.layers = layers
         .into_iter()
         .zip(&before.layers)
-        .map(|(layer, original)| Descriptor {
-            media_type: if layer.digest == original.digest {
-                original.media_type.clone()
-            } else {
-                layer.media_type
-            },
-            annotations: original.annotations.clone(),
-            ..layer
-        })
+        .map(|(layer, original)| replaced(original, layer))
         .collect();
     let is_docker = before.media_type.as_deref() == Some(media_type::DOCKER_MANIFEST);
     let to_docker = match form.media_types {
@@ -94,24 +86,33 @@ pub(crate) fn derive(
         MediaTypes::Oci => false,
         MediaTypes::Docker => true,
     };
-    // a manifest that says nothing of its type is OCI's; it is left alone unless something else changes
+    // a manifest without a type of its own is OCI's; it is left alone unless something else changes
     if after != *before || to_docker != is_docker {
         rename(&mut after, to_docker);
     }
-    let bytes = if after == *before {
-        image.manifest.clone()
-    } else {
-        after.to_bytes()
+    let bytes = match after == *before {
+        true => image.manifest.clone(),
+        false => after.to_bytes(),
     };
-    let fallback = || media_type::OCI_MANIFEST.to_owned();
-    let media_type = after.media_type.clone().unwrap_or_else(fallback);
-    Derived {
-        descriptor: Descriptor::of(media_type, &bytes),
-        bytes,
+    let media_type = after.media_type.as_deref();
+    let descriptor = Descriptor::of(media_type.unwrap_or(media_type::OCI_MANIFEST), &bytes);
+    Derived { bytes, descriptor }
+}
+
+/// The entry of a layer as it is sent; where nothing changed, it keeps its media type.
+fn replaced(original: &Descriptor, layer: Descriptor) -> Descriptor {
+    let media_type = match layer.digest == original.digest {
+        true => original.media_type.clone(),
+        false => layer.media_type,
+    };
+    Descriptor {
+        media_type,
+        annotations: original.annotations.clone(),
+        ..layer
     }
 }
 
-/// The manifest with docker's media types; its bytes stay as they are when it is none.
+/// The manifest with docker's media types. What is not a manifest stays as it is.
 pub fn with_docker_types(bytes: Vec<u8>) -> Vec<u8> {
     match Manifest::parse(&bytes) {
         Ok(mut manifest) => {

@@ -4,42 +4,37 @@
 use std::fs::File;
 use std::path::Path;
 
+use kiln_cache::CacheOrigin;
+use kiln_oci::registry::Fetched;
 use kiln_oci::{Descriptor, Digest, Manifest, Reference};
 
 use super::{Push, by_digest};
 use crate::event::Direction;
-use crate::transfer::remote::RemoteError;
 use crate::transfer::remote::fetch::Transfer;
-use crate::transfer::remote::registry::FetchedManifest;
+use crate::transfer::remote::{RemoteError, if_found};
 
 impl Push<'_> {
     /// Passes on an image of `index`; false when no registry is known that has it.
     pub(super) fn pass_on(&self, index: &Digest, child: &Descriptor) -> Result<bool, RemoteError> {
-        let here = self.to.name();
-        for (repository, there) in self.store.origins().of(index)? {
-            if there != *index || repository == here {
-                continue;
-            }
-            let from = Reference::parse(&repository)?;
-            match self.registry.manifest(&by_digest(&from, child.digest)) {
-                Ok(found) => return self.pass_manifest(&from, &found).map(|()| true),
-                Err(error) if error.is_not_found => {}
-                Err(error) => return Err(error.into()),
+        let origins = self.store.origins().same(index)?;
+        let repositories = origins.iter().filter_map(CacheOrigin::as_registry);
+        for from in repositories.filter(|from| from.name() != self.to.name()) {
+            let found = self.registry.manifest(&by_digest(from, child.digest));
+            if let Some(found) = if_found(found)? {
+                return self.pass_manifest(from, &found).map(|()| true);
             }
         }
         Ok(false)
     }
 
-    fn pass_manifest(&self, from: &Reference, found: &FetchedManifest) -> Result<(), RemoteError> {
+    fn pass_manifest(&self, from: &Reference, found: &Fetched) -> Result<(), RemoteError> {
         let wrong = |source| RemoteError::Document {
             digest: found.digest,
             source,
         };
         let manifest = Manifest::parse(&found.bytes).map_err(wrong)?;
         for blob in manifest.layers.iter().chain([&manifest.config]) {
-            if self.remote.cancel.requested() {
-                return Err(RemoteError::Cancelled);
-            }
+            self.remote.check_cancelled()?;
             self.pass_blob(from, blob)?;
         }
         let to = by_digest(&self.to, found.digest);
@@ -50,8 +45,8 @@ impl Push<'_> {
 
     fn pass_blob(&self, from: &Reference, blob: &Descriptor) -> Result<(), RemoteError> {
         let is_same = from.registry == self.to.registry;
-        if self.registry.has_blob(&self.to, blob)?
-            || (is_same && self.registry.mount_blob(&self.to, from, &blob.digest)?)
+        if self.registry.has_blob(&self.to, blob.digest)?
+            || (is_same && self.registry.mount_blob(&self.to, from, blob.digest)?)
         {
             return Ok(());
         }
@@ -61,7 +56,7 @@ impl Push<'_> {
         passed
     }
 
-    /// By way of a file: a download and an upload that break off are gone on with on their own.
+    /// By way of a file: a download or an upload that breaks off is continued on its own.
     fn through(&self, from: &Reference, blob: &Descriptor, file: &Path) -> Result<(), RemoteError> {
         let start = |direction, of| Transfer::start(&self.remote.events, direction, of, blob);
         let transfer = start(Direction::Download, from);

@@ -2,10 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use kiln_cache::{StoredImage, on_threads};
+use kiln_cache::{CacheOrigin, StoredImage, try_parallel};
 use kiln_oci::{Descriptor, Digest, Reference};
 
 use super::Push;
@@ -21,46 +20,23 @@ impl Push<'_> {
     /// Sends layers and config of an image; the manifest that names them.
     pub(super) fn send_image(&self, image: &StoredImage) -> Result<Derived, RemoteError> {
         let manifest = manifest(image)?;
-        let (next, failure) = (AtomicUsize::new(0), Mutex::new(None));
-        let sent: Vec<Mutex<Option<Descriptor>>> =
-            manifest.layers.iter().map(|_| Mutex::default()).collect();
-        let work = || {
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                let (Some(layer), Some(diff_id)) =
-                    (manifest.layers.get(number), image.diff_ids.get(number))
-                else {
-                    return;
-                };
-                match self.send_layer(layer, diff_id) {
-                    Ok(layer) => *lock(&sent[number]) = Some(layer),
-                    Err(error) => {
-                        lock(&failure).get_or_insert(error);
-                        next.store(manifest.layers.len(), Ordering::Relaxed);
-                    }
-                }
-            }
-        };
-        on_threads(manifest.layers.len().min(AT_ONCE), work);
-        if let Some(error) = lock(&failure).take() {
-            return Err(error);
-        }
+        let layers: Vec<_> = manifest.layers.iter().zip(&image.diff_ids).collect();
+        let sent = try_parallel(&layers, AT_ONCE, |(layer, diff_id)| {
+            self.send_layer(layer, diff_id)
+        })?;
         self.send_blob(&manifest.config)?;
-        let layers = sent.iter().filter_map(|layer| lock(layer).take()).collect();
-        Ok(derive(self.form, image, &manifest, layers))
+        Ok(derive(self.form, image, &manifest, sent))
     }
 
     /// Compresses a layer if it has to be, and sends it.
     fn send_layer(&self, layer: &Descriptor, diff_id: &Digest) -> Result<Descriptor, RemoteError> {
-        if self.remote.cancel.requested() {
-            return Err(RemoteError::Cancelled);
-        }
+        self.remote.check_cancelled()?;
         let blob = match wanted(layer, self.form) {
             None => layer.clone(),
             Some(compression) => match self.store.forms().known(diff_id, compression)? {
-                // what the other side has is neither made nor brought here
+                // what the other side has is neither made nor fetched here
                 Some(known) if self.has_or_takes(&known)? => {
-                    self.store.origins().add(&self.to.name(), &[known.digest])?;
+                    self.store.origins().add(&self.there, &[known.digest])?;
                     return Ok(known);
                 }
                 _ => self.store.forms().compressed(diff_id, compression)?,
@@ -72,13 +48,13 @@ impl Push<'_> {
 
     /// Whether the repository has the blob, or may take it from another one.
     fn has_or_takes(&self, blob: &Descriptor) -> Result<bool, RemoteError> {
-        Ok(self.registry.has_blob(&self.to, blob)? || self.mount(blob)?)
+        Ok(self.registry.has_blob(&self.to, blob.digest)? || self.mount(blob)?)
     }
 
     /// Sends a blob, unless the repository has it or may take it from another one.
     fn send_blob(&self, blob: &Descriptor) -> Result<(), RemoteError> {
         if !self.has_or_takes(blob)? {
-            // an error of the store is told as such, not as one of a reader
+            // an error of the store is reported as such, not as one of a reader
             drop(self.store.blobs().open(&blob.digest)?);
             let events = &self.remote.events;
             let transfer = Arc::new(Transfer::start(events, Direction::Upload, &self.to, blob));
@@ -86,7 +62,7 @@ impl Push<'_> {
                 .push_blob(&self.to, blob, &|| self.open(&blob.digest, &transfer))?;
             transfer.end();
         }
-        self.store.origins().add(&self.to.name(), &[blob.digest])?;
+        self.store.origins().add(&self.there, &[blob.digest])?;
         Ok(())
     }
 
@@ -105,15 +81,11 @@ impl Push<'_> {
 
     /// Asks the registry to take the blob from another of its repositories.
     fn mount(&self, blob: &Descriptor) -> Result<bool, RemoteError> {
-        let here = self.to.name();
-        for (repository, there) in self.store.origins().of(&blob.digest)? {
-            // a shared cache may be in no registry
-            let Ok(from) = Reference::parse(&repository) else {
-                continue;
-            };
-            let may =
-                there == blob.digest && repository != here && from.registry == self.to.registry;
-            if may && self.registry.mount_blob(&self.to, &from, &blob.digest)? {
+        let origins = self.store.origins().same(&blob.digest)?;
+        let others = origins.iter().filter(|origin| **origin != self.there);
+        for from in others.filter_map(CacheOrigin::as_registry) {
+            let may = from.registry == self.to.registry;
+            if may && self.registry.mount_blob(&self.to, from, blob.digest)? {
                 return Ok(true);
             }
         }
@@ -127,9 +99,7 @@ impl Push<'_> {
         here: &Digest,
         derived: &Derived,
     ) -> Result<(), RemoteError> {
-        if self.remote.cancel.requested() {
-            return Err(RemoteError::Cancelled);
-        }
+        self.remote.check_cancelled()?;
         let expected = derived.descriptor.digest;
         let media_type = &derived.descriptor.media_type;
         let found = self
@@ -139,7 +109,7 @@ impl Push<'_> {
             return Err(RemoteError::OtherDigest { expected, found });
         }
         let names = [(*here, expected)];
-        self.store.origins().add_all(&self.to.name(), &names)?;
+        self.store.origins().add_all(&self.there, &names)?;
         Ok(())
     }
 }
@@ -158,8 +128,4 @@ impl Read for Counted {
         self.transfer.at(self.read);
         Ok(count)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,10 @@
-//! What a build has to share: its records, with the layers in the form in which they travel. Unaware of who gets it.
+//! What a build exports: its records, with the layers in the form in which they travel. Unaware of where that goes.
 
 use std::collections::BTreeSet;
 
 use kiln_oci::{Descriptor, Digest, LayerCompression};
 
-use super::{Caches, Mode, SharedCache, SharedLayer, SharedMemo};
+use super::{Caches, ExportedCache, ExportedLayer, ExportedMemo, Mode};
 use crate::{Exchange, ImageError, MemoBundle, Record, StoreError};
 
 impl Exchange<'_> {
@@ -12,11 +12,7 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// The database fails.
-    pub fn records_to_share(
-        &self,
-        bundle: &MemoBundle,
-        mode: Mode,
-    ) -> Result<Vec<Record>, ImageError> {
+    pub fn records(&self, bundle: &MemoBundle, mode: Mode) -> Result<Vec<Record>, ImageError> {
         let mut in_image = BTreeSet::new();
         for (_, image) in self.store.indexes().images_of(&bundle.manifest)? {
             in_image.extend(self.store.images().get(&image)?.diff_ids);
@@ -37,35 +33,37 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// The store lost the image.
-    pub fn memo_to_share(
+    pub fn memo(
         &self,
         key: Digest,
         bundle: &MemoBundle,
-    ) -> Result<Option<SharedMemo>, ImageError> {
+    ) -> Result<Option<ExportedMemo>, ImageError> {
+        let text = |bytes| String::from_utf8(bytes).ok();
         let mut images = Vec::new();
         for (_, image) in self.store.indexes().images_of(&bundle.manifest)? {
             let image = self.store.images().get(&image)?;
-            let texts = (
-                String::from_utf8(image.manifest),
-                String::from_utf8(image.config),
-            );
-            let (Ok(manifest), Ok(config)) = texts else {
-                return Ok(None);
-            };
-            images.push((manifest, config));
+            match text(image.manifest).zip(text(image.config)) {
+                Some(documents) => images.push(documents),
+                None => return Ok(None),
+            }
         }
         let index = self
             .store
             .indexes()
             .get(&bundle.manifest)?
             .map(String::from_utf8);
-        Ok(index.transpose().ok().map(|index| SharedMemo {
+        let Ok(index) = index.transpose() else {
+            return Ok(None);
+        };
+        // what it rests on here means nothing elsewhere
+        let caches = Caches::default();
+        let bundle = MemoBundle {
+            caches,
+            ..bundle.clone()
+        };
+        Ok(Some(ExportedMemo {
             key,
-            // what it rests on here means nothing elsewhere
-            bundle: MemoBundle {
-                caches: Caches::default(),
-                ..bundle.clone()
-            },
+            bundle,
             images,
             index,
         }))
@@ -75,17 +73,17 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// The database fails.
-    pub fn shared_cache(
+    pub fn export(
         &self,
         records: Vec<Record>,
         blobs: &[(Digest, Descriptor)],
         compression: LayerCompression,
-        memos: Vec<SharedMemo>,
-    ) -> Result<SharedCache, StoreError> {
+        memos: Vec<ExportedMemo>,
+    ) -> Result<ExportedCache, StoreError> {
         let mut layers = Vec::new();
         for (diff_id, blob) in blobs {
             let tar_size = self.layer_size(diff_id)?;
-            layers.push(SharedLayer {
+            layers.push(ExportedLayer {
                 diff_id: *diff_id,
                 tar_size: tar_size.ok_or(StoreError::Missing { digest: *diff_id })?,
                 blob: blob.digest,
@@ -94,6 +92,6 @@ impl Exchange<'_> {
             });
         }
         layers.sort_by_key(|layer| layer.diff_id);
-        Ok(SharedCache::new(layers, records, memos))
+        Ok(ExportedCache::new(layers, records, memos))
     }
 }

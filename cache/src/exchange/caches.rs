@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 
+use super::imports::Imports;
 use crate::Store;
 
 /// Names of shared caches. In the database: nothing for none, else a list in JSON.
@@ -61,23 +62,26 @@ impl FromSql for Caches {
 }
 
 impl Store {
-    /// The same store for a build that names these caches, by which [`crate::Exchange::offer`] knows them, the first of them first.
+    /// The same store as one build sees it that names these caches, by which [`crate::Exchange::import`] knows them. What the build loses
+    /// is known to this view and its clones only.
     #[must_use]
-    pub fn naming(&self, caches: impl IntoIterator<Item = String>) -> Self {
+    pub fn importing(&self, caches: impl IntoIterator<Item = String>) -> Self {
         Self {
-            named: caches.into_iter().collect::<Arc<[String]>>(),
+            imports: Arc::new(Imports::of(caches)),
             ..self.clone()
         }
     }
 
     /// Whether the build names all of them: only then what rests on them counts.
     pub(crate) fn counts(&self, caches: &Caches) -> bool {
-        caches.0.iter().all(|cache| self.named.contains(cache))
+        let named = &self.imports.named;
+        caches.0.iter().all(|cache| named.contains(cache))
     }
 
     /// What comes before what: what rests on none, then what rests on the caches that are named first.
     pub(crate) fn rank(&self, caches: &Caches) -> (Option<usize>, Caches) {
-        let position = |cache: &String| self.named.iter().position(|named| named == cache);
+        let named = &self.imports.named;
+        let position = |cache: &String| named.iter().position(|named| named == cache);
         (caches.0.iter().filter_map(position).max(), caches.clone())
     }
 }

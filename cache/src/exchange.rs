@@ -1,22 +1,22 @@
-//! Results that travel between machines: a [`SharedCache`] holds the records of a build, and says which blobs hold their layers. A
-//! store that is offered one finds those results while a build names that cache; the layers come when something needs them
+//! Results that travel between machines: an [`ExportedCache`] holds the records of a build, and says which blobs hold their layers. A
+//! store that imports one finds those results while a build names that cache; the layers are fetched when something needs them
 //! ([`crate::lazy`]).
 //!
-//! Unaware of where caches are kept and how their bytes come. A place is a text that a [`BlobSource`](crate::BlobSource) understands:
-//! `registry/path`, or what the engine calls a folder. A cache has a name of its own, since one place may hold several.
+//! Unaware of where caches are kept and how their bytes come. A cache has a name of its own, since one [`CacheOrigin`] may hold
+//! several.
 //!
 //! # Claims are not facts
 //!
-//! Whoever can write to a cache can write anything into it, so all that it says is a claim ([`Caches`] of records and memos, the
+//! Anybody who can write to a cache can write anything into it, so all that it says is a claim ([`Caches`] of records and memos, the
 //! column `cache` of `offered`), and counts only for a build that names the cache. What is executed on top of a claimed layer rests on the
 //! cache as well. What this store makes of nothing but its own is a fact, beside the claim. What can be checked when:
 //!
-//! - **when the cache is read**: a result without a layer is one without files; a layer is described by the same cache; one that the store
-//!   has holds the files that the record says. A record that fails is not taken.
+//! - **when the cache is imported**: a result without a layer is one without files; a layer is described by the same cache; one that the
+//!   store has holds the files that the record says. A record that fails is not taken.
 //! - **when a layer comes** ([`claims`]): its tar has the digest that names it, and the size and the files that were claimed. Every file
 //!   of a layer is read through its index, which this store makes then, so no step runs on, or copies from, what was not checked. A
 //!   record that fails is dropped, and the build begins again without it.
-//! - **never**: that the step would make these files here. Who names a cache trusts it for that, in this build.
+//! - **never**: that the step would make these files here. A build that names a cache trusts it for that.
 //!
 //! # Format
 //!
@@ -25,15 +25,18 @@
 
 mod caches;
 mod claims;
-mod gather;
-mod offer;
+mod export;
+mod import;
+mod imports;
+mod origin;
 #[cfg(test)]
 mod tests;
 
 pub use caches::Caches;
-pub(crate) use claims::Believed;
-pub use claims::Loss;
-pub use offer::{Offer, Offered};
+pub use import::ImportedLayer;
+pub(crate) use imports::Imports;
+pub use imports::Loss;
+pub use origin::CacheOrigin;
 
 use std::collections::BTreeSet;
 
@@ -47,20 +50,20 @@ const VERSION: u32 = 1;
 
 /// What one build made, for others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SharedCache {
+pub struct ExportedCache {
     version: u32,
     keys: u64,
     /// The layers of the records, sorted by diff ID.
-    pub layers: Vec<SharedLayer>,
+    pub layers: Vec<ExportedLayer>,
     /// Results of steps, sorted by key.
     pub records: Vec<Record>,
     /// Whole builds.
-    pub memos: Vec<SharedMemo>,
+    pub memos: Vec<ExportedMemo>,
 }
 
 /// A layer, and the blob that holds it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SharedLayer {
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ExportedLayer {
     /// Digest of its tar.
     pub diff_id: Digest,
     /// Bytes of its tar.
@@ -75,7 +78,7 @@ pub struct SharedLayer {
 
 /// The outcome of a build, found again by a digest of all that went into it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SharedMemo {
+pub struct ExportedMemo {
     /// That digest.
     pub key: Digest,
     /// The outcome. A build elsewhere takes from it which results its steps had, and makes the image itself.
@@ -88,7 +91,7 @@ pub struct SharedMemo {
     pub index: Option<String>,
 }
 
-/// Which results of a build a cache gets.
+/// Which results of a build are exported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// Those whose layers are in the image, and those without a layer.
@@ -98,11 +101,11 @@ pub enum Mode {
     Max,
 }
 
-impl SharedCache {
+impl ExportedCache {
     pub(crate) fn new(
-        layers: Vec<SharedLayer>,
+        layers: Vec<ExportedLayer>,
         records: Vec<Record>,
-        memos: Vec<SharedMemo>,
+        memos: Vec<ExportedMemo>,
     ) -> Self {
         Self {
             version: VERSION,
@@ -113,10 +116,10 @@ impl SharedCache {
         }
     }
 
-    /// Reads one; `None` for one that another version of kiln wrote.
+    /// Reads an exported cache; `None` for one that another version of kiln wrote.
     ///
     /// # Errors
-    /// It is no such document.
+    /// It is not such a document.
     pub fn parse(bytes: &[u8]) -> Result<Option<Self>, serde_json::Error> {
         #[derive(Deserialize)]
         struct Versions {
@@ -139,15 +142,15 @@ impl SharedCache {
 
     /// Whether these results are all here: writing them would only take others away.
     #[must_use]
-    pub fn covers(&self, records: &[Record], memo: Option<&SharedMemo>) -> bool {
+    pub fn covers(&self, records: &[Record], memo: Option<&ExportedMemo>) -> bool {
         let result = |record: &Record| (record.key, record.diff_id, record.tree);
         let own: BTreeSet<_> = self.records.iter().map(result).collect();
-        let has_memo = |memo: &SharedMemo| self.memos.contains(memo);
+        let has_memo = |memo: &ExportedMemo| self.memos.contains(memo);
         records.iter().all(|record| own.contains(&result(record))) && memo.is_none_or(has_memo)
     }
 
-    /// Forgets layers that cannot be had, and what was made with them.
-    pub fn retain_layers(&mut self, is_there: impl Fn(&SharedLayer) -> bool) {
+    /// Leaves out layers that cannot be fetched, and what was made with them.
+    pub fn retain_layers(&mut self, is_there: impl Fn(&ExportedLayer) -> bool) {
         self.layers.retain(is_there);
         let left: BTreeSet<Digest> = self.layers.iter().map(|layer| layer.diff_id).collect();
         let is_whole = |record: &Record| record.diff_id.is_none_or(|id| left.contains(&id));

@@ -8,41 +8,44 @@ use std::sync::Arc;
 use kiln_oci::{Descriptor, Digest, ImageConfig, LayerCompression, Manifest, Platform, media_type};
 use tempfile::TempDir;
 
-use super::{Loss, Mode, SharedCache, SharedMemo};
-use crate::lazy::BringError;
+use super::{CacheOrigin, ExportedCache, ExportedMemo, Loss, Mode};
+use crate::lazy::FetchFailure;
 use crate::tests::{item, store, tar};
 use crate::{
-    BlobSource, Caches, KeyBuilder, Layer, MemoBundle, PruneOptions, Record, RemoteBlob, Store,
+    Caches, Fetcher, KeyBuilder, Layer, MemoBundle, PruneOptions, Record, RemoteBlob, Store,
     StoreError, Tree,
 };
 use kiln_oci::tarfile::Kind;
 
-const PLACE: &str = "folder:/cache";
-/// What the cache there is called.
-const NAME: &str = "folder:/cache:latest";
+/// What the cache is called.
+const NAME: &str = "oci-layout:///cache:latest";
 
-/// A place with blobs, which can be out of reach.
-#[derive(Debug, Default)]
-struct Place {
+fn origin() -> CacheOrigin {
+    CacheOrigin::folder(Path::new("/cache"))
+}
+
+/// A folder with blobs, which can be out of reach.
+#[derive(Clone, Debug, Default)]
+struct Folder {
     blobs: BTreeMap<Digest, Vec<u8>>,
     is_away: bool,
 }
 
-impl BlobSource for Place {
-    fn bring(
+impl Fetcher for Folder {
+    fn fetch(
         &self,
         blob: &RemoteBlob,
         part: &Path,
         grown: &(dyn Fn() + Sync),
-    ) -> Result<(), BringError> {
-        assert_eq!(blob.repositories, [PLACE]);
+    ) -> Result<(), FetchFailure> {
+        assert_eq!(blob.origins, [origin()]);
         std::fs::write(part, self.blobs.get(&blob.digest).ok_or("nothing there")?)?;
         grown();
         Ok(())
     }
 
-    fn reaches(&self, place: &str) -> bool {
-        place == PLACE && !self.is_away
+    fn reaches(&self, at: &CacheOrigin) -> bool {
+        *at == origin() && !self.is_away
     }
 
     fn is_cancelled(&self) -> bool {
@@ -124,11 +127,13 @@ fn maker() -> Maker {
 }
 
 /// The store in a build that names the cache.
-fn naming(store: &Store, place: Place) -> Store {
-    store.with_source(Arc::new(place)).naming([NAME.to_owned()])
+fn importing(store: &Store, folder: Folder) -> Store {
+    store
+        .with_fetcher(Arc::new(folder))
+        .importing([NAME.to_owned()])
 }
 
-fn put_image(store: &Store, memo: &SharedMemo) {
+fn put_image(store: &Store, memo: &ExportedMemo) {
     let (manifest, config) = &memo.images[0];
     store
         .images()
@@ -137,12 +142,8 @@ fn put_image(store: &Store, memo: &SharedMemo) {
 }
 
 impl Maker {
-    fn share(&self, mode: Mode, place: &mut Place) -> SharedCache {
-        let records = self
-            .store
-            .exchange()
-            .records_to_share(&self.bundle, mode)
-            .unwrap();
+    fn share(&self, mode: Mode, folder: &mut Folder) -> ExportedCache {
+        let records = self.store.exchange().records(&self.bundle, mode).unwrap();
         let compression = LayerCompression::gzip();
         let mut blobs = Vec::new();
         for diff_id in records.iter().filter_map(|record| record.diff_id) {
@@ -158,32 +159,32 @@ impl Maker {
                 .unwrap()
                 .read_to_end(&mut bytes)
                 .unwrap();
-            place.blobs.insert(blob.digest, bytes);
+            folder.blobs.insert(blob.digest, bytes);
             blobs.push((diff_id, blob));
         }
         let memo = self
             .store
             .exchange()
-            .memo_to_share(key("memo"), &self.bundle)
+            .memo(key("memo"), &self.bundle)
             .unwrap();
         self.store
             .exchange()
-            .shared_cache(records, &blobs, compression, memo.into_iter().collect())
+            .export(records, &blobs, compression, memo.into_iter().collect())
             .unwrap()
     }
 }
 
 #[test]
 fn results_are_found_elsewhere_and_layers_come_when_they_are_needed() {
-    let (maker, mut place) = (maker(), Place::default());
-    let shared = maker.share(Mode::Max, &mut place);
-    let shared = SharedCache::parse(&shared.to_bytes()).unwrap().unwrap();
+    let (maker, mut folder) = (maker(), Folder::default());
+    let shared = maker.share(Mode::Max, &mut folder);
+    let shared = ExportedCache::parse(&shared.to_bytes()).unwrap().unwrap();
     let (_dir, store) = store();
-    let store = naming(&store, place);
-    let offered = store.exchange().offer(NAME, PLACE, &shared).unwrap();
-    assert_eq!((offered.new, offered.records), (3, 3));
+    let store = importing(&store, folder);
+    let imported = store.exchange().import(NAME, &origin(), &shared);
+    assert_eq!(imported.unwrap(), 3);
     assert_eq!(
-        store.exchange().offer(NAME, PLACE, &shared).unwrap().new,
+        store.exchange().import(NAME, &origin(), &shared).unwrap(),
         2,
         "two layers are still not here"
     );
@@ -221,8 +222,8 @@ fn results_are_found_elsewhere_and_layers_come_when_they_are_needed() {
 
 #[test]
 fn the_least_cache_has_the_layers_of_the_image() {
-    let (maker, mut place) = (maker(), Place::default());
-    let least = maker.share(Mode::Min, &mut place);
+    let (maker, mut folder) = (maker(), Folder::default());
+    let least = maker.share(Mode::Min, &mut folder);
     let titles: Vec<&str> = least
         .records
         .iter()
@@ -230,35 +231,35 @@ fn the_least_cache_has_the_layers_of_the_image() {
         .collect();
     assert!(titles.len() == 2 && titles.contains(&"in-image") && titles.contains(&"nothing"));
     assert_eq!(least.layers.len(), 1);
-    let most = maker.share(Mode::Max, &mut place);
+    let most = maker.share(Mode::Max, &mut folder);
     assert!(most.covers(&least.records, None) && !least.covers(&most.records, None));
     assert!(least.covers(&[], most.memos.first()));
 }
 
 #[test]
 fn what_is_out_of_reach_is_a_miss() {
-    let (maker, mut place) = (maker(), Place::default());
-    let shared = maker.share(Mode::Max, &mut place);
+    let (maker, mut folder) = (maker(), Folder::default());
+    let shared = maker.share(Mode::Max, &mut folder);
     let (_dir, store) = store();
-    let away = naming(
+    let away = importing(
         &store,
-        Place {
+        Folder {
             is_away: true,
-            ..Place::default()
+            ..Folder::default()
         },
     );
-    away.exchange().offer(NAME, PLACE, &shared).unwrap();
+    away.exchange().import(NAME, &origin(), &shared).unwrap();
     assert_eq!(away.records().lookup(&key("in-image")).unwrap(), None);
     assert!(away.records().lookup(&key("nothing")).unwrap().is_some());
     let (manifest, config) = &shared.memos[0].images[0];
     let put = away.images().put(manifest.as_bytes(), config.as_bytes());
     assert!(put.is_err());
-    // a place that does not have what it says
-    let empty = naming(&store, Place::default());
+    // a folder that does not have what it says
+    let empty = importing(&store, Folder::default());
     assert!(empty.records().lookup(&key("in-image")).unwrap().is_some());
     assert!(matches!(
         empty.layers().get(&maker.layers[0]),
-        Err(StoreError::Bring { .. })
+        Err(StoreError::Fetch { .. })
     ));
     let lost = BTreeMap::from([(maker.layers[0], Loss::Absent)]);
     assert_eq!(empty.exchange().forget_lost().unwrap(), lost);
@@ -269,12 +270,12 @@ fn what_is_out_of_reach_is_a_miss() {
 
 #[test]
 fn a_layer_of_another_size_than_was_said_is_refused() {
-    let (maker, mut place) = (maker(), Place::default());
-    let mut shared = maker.share(Mode::Min, &mut place);
+    let (maker, mut folder) = (maker(), Folder::default());
+    let mut shared = maker.share(Mode::Min, &mut folder);
     shared.layers[0].tar_size += 512;
     let (_dir, store) = store();
-    let store = naming(&store, place);
-    store.exchange().offer(NAME, PLACE, &shared).unwrap();
+    let store = importing(&store, folder);
+    store.exchange().import(NAME, &origin(), &shared).unwrap();
     assert!(matches!(
         store.layers().get(&maker.layers[0]),
         Err(StoreError::SizeMismatch { .. })
@@ -283,13 +284,13 @@ fn a_layer_of_another_size_than_was_said_is_refused() {
 
 #[test]
 fn a_prune_keeps_what_images_are_made_of() {
-    let (maker, mut place) = (maker(), Place::default());
-    let shared = maker.share(Mode::Max, &mut place);
+    let (maker, mut folder) = (maker(), Folder::default());
+    let shared = maker.share(Mode::Max, &mut folder);
     let (_dir, store) = store();
-    let store = naming(&store, place);
-    store.exchange().offer(NAME, PLACE, &shared).unwrap();
+    let store = importing(&store, folder);
+    store.exchange().import(NAME, &origin(), &shared).unwrap();
     put_image(&store, &shared.memos[0]);
-    let layers = store.exchange().only_offered(&maker.layers[..1]).unwrap();
+    let layers = store.exchange().only_remote(&maker.layers[..1]).unwrap();
     store.exchange().bind(&layers[0].1).unwrap();
     let bundle = &shared.memos[0].bundle;
     store
@@ -313,29 +314,29 @@ fn a_prune_keeps_what_images_are_made_of() {
 
 #[test]
 fn caches_of_other_versions_are_none() {
-    let text =
-        String::from_utf8(SharedCache::new(Vec::new(), Vec::new(), Vec::new()).to_bytes()).unwrap();
-    assert!(SharedCache::parse(text.as_bytes()).unwrap().is_some());
+    let text = String::from_utf8(ExportedCache::new(Vec::new(), Vec::new(), Vec::new()).to_bytes())
+        .unwrap();
+    assert!(ExportedCache::parse(text.as_bytes()).unwrap().is_some());
     for (from, to) in [
         ("\"version\":1", "\"version\":2"),
         ("\"keys\":", "\"keys\":1"),
     ] {
         assert_eq!(
-            SharedCache::parse(text.replace(from, to).as_bytes()).unwrap(),
+            ExportedCache::parse(text.replace(from, to).as_bytes()).unwrap(),
             None
         );
     }
-    assert!(SharedCache::parse(b"{}").is_err());
+    assert!(ExportedCache::parse(b"{}").is_err());
 }
 
 #[test]
 fn what_a_store_has_is_never_described_by_others() {
-    let (maker, mut place) = (maker(), Place::default());
-    let mut shared = maker.share(Mode::Min, &mut place);
+    let (maker, mut folder) = (maker(), Folder::default());
+    let mut shared = maker.share(Mode::Min, &mut folder);
     let own = maker.store.layers().get(&maker.layers[0]).unwrap();
     shared.layers[0].blob = Digest::of(b"evil");
-    let store = naming(&maker.store, place);
-    store.exchange().offer(NAME, PLACE, &shared).unwrap();
+    let store = importing(&maker.store, folder);
+    store.exchange().import(NAME, &origin(), &shared).unwrap();
     let known = store
         .forms()
         .known(&own.diff_id(), LayerCompression::gzip())
@@ -356,8 +357,8 @@ fn what_a_store_has_is_never_described_by_others() {
             &own.diff_id(),
         )
         .unwrap();
-    let other = naming(&other, Place::default());
-    other.exchange().offer(NAME, PLACE, &shared).unwrap();
+    let other = importing(&other, Folder::default());
+    other.exchange().import(NAME, &origin(), &shared).unwrap();
     assert_eq!(
         other
             .forms()
@@ -369,8 +370,8 @@ fn what_a_store_has_is_never_described_by_others() {
 
 #[test]
 fn a_bomb_unpacks_to_what_was_said() {
-    let (maker, mut place) = (maker(), Place::default());
-    let mut shared = maker.share(Mode::Min, &mut place);
+    let (maker, mut folder) = (maker(), Folder::default());
+    let mut shared = maker.share(Mode::Min, &mut folder);
     let tar = tar(&[
         item("in-image", Kind::File, "x"),
         item(
@@ -384,10 +385,10 @@ fn a_bomb_unpacks_to_what_was_said() {
     let blob = encoder.finish().unwrap();
     shared.layers[0].blob = Digest::of(&blob);
     shared.layers[0].size = blob.len() as u64;
-    place.blobs.insert(Digest::of(&blob), blob);
+    folder.blobs.insert(Digest::of(&blob), blob);
     let (_dir, store) = store();
-    let store = naming(&store, place);
-    store.exchange().offer(NAME, PLACE, &shared).unwrap();
+    let store = importing(&store, folder);
+    store.exchange().import(NAME, &origin(), &shared).unwrap();
     let refused = store.layers().get(&maker.layers[0]).unwrap_err();
     assert!(
         refused.to_string().contains("when it is decompressed"),
@@ -397,16 +398,16 @@ fn a_bomb_unpacks_to_what_was_said() {
 
 /// What a build that does not name the cache finds of it.
 fn without(store: &Store) -> Store {
-    store.naming([])
+    store.importing([])
 }
 
 #[test]
 fn what_a_cache_says_counts_only_where_it_is_named() {
-    let (maker, mut place) = (maker(), Place::default());
-    let shared = maker.share(Mode::Max, &mut place);
+    let (maker, mut folder) = (maker(), Folder::default());
+    let shared = maker.share(Mode::Max, &mut folder);
     let (_dir, store) = store();
-    let store = naming(&store, place);
-    store.exchange().offer(NAME, PLACE, &shared).unwrap();
+    let store = importing(&store, folder);
+    store.exchange().import(NAME, &origin(), &shared).unwrap();
     let (layer, other) = (maker.layers[0], without(&store));
     for name in ["in-image", "of-a-stage", "nothing"] {
         assert!(store.records().lookup(&key(name)).unwrap().is_some());
@@ -428,8 +429,8 @@ fn what_a_cache_says_counts_only_where_it_is_named() {
             .unwrap()
             .is_empty()
     );
-    // another cache, even in the same place, is another one
-    let namesake = store.naming([format!("{NAME}2")]);
+    // another cache, even at the same origin, is another one
+    let namesake = store.importing([format!("{NAME}2")]);
     assert_eq!(namesake.records().lookup(&key("nothing")).unwrap(), None);
     // a memo rests on what its image does
     let bundle = MemoBundle {
@@ -454,15 +455,18 @@ fn what_a_cache_says_counts_only_where_it_is_named() {
             Some(&made)
         );
     }
-    assert_eq!(store.exchange().offer(NAME, PLACE, &shared).unwrap().new, 2);
+    assert_eq!(
+        store.exchange().import(NAME, &origin(), &shared).unwrap(),
+        2
+    );
 }
 
 #[test]
 fn what_cannot_be_true_is_not_taken() {
-    let (maker, mut place) = (maker(), Place::default());
-    let mut shared = maker.share(Mode::Max, &mut place);
+    let (maker, mut folder) = (maker(), Folder::default());
+    let mut shared = maker.share(Mode::Max, &mut folder);
     let (_dir, store) = store();
-    let store = naming(&store, place);
+    let store = importing(&store, folder);
     let layer = maker.store.layers().get(&maker.layers[1]).unwrap().tree();
     for record in &mut shared.records {
         match &*record.title {
@@ -473,7 +477,10 @@ fn what_cannot_be_true_is_not_taken() {
             _ => {}
         }
     }
-    assert_eq!(store.exchange().offer(NAME, PLACE, &shared).unwrap().new, 1);
+    assert_eq!(
+        store.exchange().import(NAME, &origin(), &shared).unwrap(),
+        1
+    );
     assert_eq!(store.records().lookup(&key("nothing")).unwrap(), None);
     assert_eq!(store.records().lookup(&key("of-a-stage")).unwrap(), None);
     // the layer is here already, and holds something else
@@ -484,24 +491,27 @@ fn what_cannot_be_true_is_not_taken() {
         .layers()
         .ingest(&mut &tar[..], &diff_id, tar.len() as u64, &diff_id)
         .unwrap();
-    let other = naming(&other, Place::default());
+    let other = importing(&other, Folder::default());
     shared
         .records
         .iter_mut()
         .for_each(|record| record.tree = layer);
-    assert_eq!(other.exchange().offer(NAME, PLACE, &shared).unwrap().new, 0);
+    assert_eq!(
+        other.exchange().import(NAME, &origin(), &shared).unwrap(),
+        0
+    );
 }
 
 #[test]
 fn a_layer_that_comes_has_the_last_word() {
-    let (maker, mut place) = (maker(), Place::default());
-    let mut shared = maker.share(Mode::Max, &mut place);
+    let (maker, mut folder) = (maker(), Folder::default());
+    let mut shared = maker.share(Mode::Max, &mut folder);
     let (_dir, store) = store();
-    let store = naming(&store, place);
+    let store = importing(&store, folder);
     let is_it = |record: &&mut Record| record.title == "in-image";
     let record = shared.records.iter_mut().find(is_it).unwrap();
     record.tree = key("another tree");
-    store.exchange().offer(NAME, PLACE, &shared).unwrap();
+    store.exchange().import(NAME, &origin(), &shared).unwrap();
     let layer = maker.layers[0];
     // nobody counts on it yet
     assert!(store.layers().get(&maker.layers[1]).is_ok());
@@ -515,5 +525,50 @@ fn a_layer_that_comes_has_the_last_word() {
     assert_eq!(store.records().lookup(&key("in-image")).unwrap(), None);
     // the layer itself is what its name says
     assert!(store.layers().get(&layer).is_ok());
-    assert_eq!(store.exchange().offer(NAME, PLACE, &shared).unwrap().new, 0);
+    assert_eq!(
+        store.exchange().import(NAME, &origin(), &shared).unwrap(),
+        0
+    );
+}
+
+#[test]
+fn two_builds_do_not_see_what_the_other_lost() {
+    let (maker, mut folder) = (maker(), Folder::default());
+    let shared = maker.share(Mode::Max, &mut folder);
+    let (_dir, store) = store();
+    let (empty, whole) = (
+        importing(&store, Folder::default()),
+        importing(&store, folder),
+    );
+    empty.exchange().import(NAME, &origin(), &shared).unwrap();
+    let layer = maker.layers[0];
+    assert!(empty.records().lookup(&key("in-image")).unwrap().is_some());
+    assert!(empty.layers().get(&layer).is_err());
+    assert!(whole.exchange().forget_lost().unwrap().is_empty());
+    assert!(whole.records().lookup(&key("in-image")).unwrap().is_some());
+    // a clone belongs to the same build
+    let lost = empty.clone().exchange().forget_lost().unwrap();
+    assert_eq!(lost, BTreeMap::from([(layer, Loss::Absent)]));
+    assert_eq!(empty.exchange().forgotten(), [layer].into());
+    assert_eq!(empty.records().lookup(&key("in-image")).unwrap(), None);
+    assert!(whole.exchange().forgotten().is_empty() && store.exchange().forgotten().is_empty());
+    assert!(whole.layers().get(&layer).is_ok());
+}
+
+#[test]
+fn two_builds_do_not_believe_the_same() {
+    let (maker, mut folder) = (maker(), Folder::default());
+    let mut shared = maker.share(Mode::Max, &mut folder);
+    let is_it = |record: &&mut Record| record.title == "in-image";
+    shared.records.iter_mut().find(is_it).unwrap().tree = key("another tree");
+    let (_dir, store) = store();
+    let (one, other) = (importing(&store, folder.clone()), importing(&store, folder));
+    one.exchange().import(NAME, &origin(), &shared).unwrap();
+    assert!(one.records().lookup(&key("in-image")).unwrap().is_some());
+    let layer = maker.layers[0];
+    assert!(other.layers().get(&layer).is_ok(), "it counts on nothing");
+    assert!(matches!(
+        one.layers().get(&layer),
+        Err(StoreError::Disproved { .. })
+    ));
 }
