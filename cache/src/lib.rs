@@ -48,6 +48,7 @@ pub mod entry;
 pub mod error;
 pub mod exchange;
 pub mod fetched;
+mod first_names;
 pub mod fsck;
 pub mod image;
 mod inventory;
@@ -78,6 +79,7 @@ pub use error::{
 };
 pub use exchange::{CacheOrigin, Caches, ExportedCache, ExportedLayer, ExportedMemo};
 pub use fetched::Fetched;
+pub use first_names::FirstNames;
 pub use image::find::{ID_DIGITS, MeantById, is_whole_id};
 pub use image::sizes::LayerSize;
 pub use image::{ImageSummary, StoredImage};

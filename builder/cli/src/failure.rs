@@ -3,8 +3,8 @@
 use crate::environment;
 use crate::units::bytes;
 use kiln_cache::{ImageError, LayerError, StoreError};
+use kiln_engine::archive::ArchiveError;
 use kiln_engine::chain_of_causes;
-use kiln_engine::transfer::archive::ArchiveError;
 use kiln_oci::archive::SaveError;
 use rustix::io::Errno;
 use std::io::{ErrorKind, IsTerminal, Write};

@@ -7,9 +7,8 @@
 
 use crate::environment::{Globals, variable};
 use crate::failure::{Failure, Kind};
-use kiln_engine::event::Events;
-use kiln_engine::event::cancel::Cancel;
-use kiln_engine::transfer::remote::Remote;
+use kiln_engine::event::{Cancel, Events};
+use kiln_engine::remote::Remote;
 use kiln_oci::registry::{
     self, Certificates, Client, Configuration, Keychain, Mirror, Proxies, Secret, Settings, Told,
 };

@@ -2,7 +2,7 @@
 //! to be stopped, the first one ends kiln at once, as it ends other programs.
 
 use crate::failure::{Failure, Kind};
-use kiln_engine::event::cancel::{Cancel, Urgency};
+use kiln_engine::event::{Cancel, Urgency};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::sync::atomic::{AtomicI32, Ordering};

@@ -6,9 +6,8 @@ use crate::render::{self, Background, Progress, Sink};
 use crate::{network, session, signals};
 use kiln_cache::Store;
 use kiln_engine::chain_of_causes;
-use kiln_engine::event::Events;
-use kiln_engine::event::cancel::Cancel;
-use kiln_engine::transfer::remote::{Remote, RemoteError};
+use kiln_engine::event::{Cancel, Events};
+use kiln_engine::remote::{Remote, RemoteError};
 
 /// Does `work` with the way to registries and the store, and shows what comes and goes.
 ///

@@ -153,7 +153,7 @@ impl Job<'_> {
                 }
                 Err(error) => {
                     exchange::forget_lost(&session.store, &session.remote);
-                    let causes = crate::chain_of_causes(&error);
+                    let causes = crate::failure::chain_of_causes(&error);
                     tracing::debug!("the outcome in the cache is not used: {causes}");
                 }
             }

@@ -1,13 +1,14 @@
-//! Everything that happens in a build, as data. Unaware of terminals: renderers consume these, tests assert on them.
+//! Everything that happens in a build, as data. Unaware of terminals: renderers read these events, tests assert on them.
 //!
 //! `--progress json` prints one [`Event`] a line; the shape is part of kiln's interface and carries [`EVENT_VERSION`].
 //! RUN output does not travel through the stream: it goes to a file that [`EventKind::Log`] names, and renderers follow
-//! that file at their own speed, so that a slow terminal never stalls a step. The stream itself stays small although it never blocks
-//! either: what goes on for long ([`EventKind::Transfer`]) is left out while the reader is behind, and all else is said once a step.
+//! that file at their own speed, so that a slow terminal never stalls a step. The stream never blocks either, and stays small:
+//! [`EventKind::Transfer`], which repeats, is left out while the reader is behind, and all others come once a step.
 
-pub mod cancel;
-pub mod findings;
+pub(crate) mod cancel;
+pub(crate) mod findings;
 
+pub use cancel::{Cancel, Urgency};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// While so many events wait for the reader, transfers on their way are not told.
+/// While this many events wait for the reader, transfers that have not ended are not reported.
 const BEHIND: usize = 1000;
 
 /// Version of the event stream; raised when a field changes its meaning.
@@ -101,7 +102,7 @@ pub enum EventKind {
         /// Microseconds it took.
         took_us: u64,
     },
-    /// A registry was asked what an image's name means.
+    /// A registry said what an image's name means.
     Resolved {
         /// The name, as people write it.
         reference: String,
@@ -118,11 +119,11 @@ pub enum EventKind {
         repository: String,
         /// The blob's digest.
         blob: String,
-        /// Bytes that are there.
+        /// Bytes that have arrived.
         done: u64,
         /// Bytes in all.
         total: u64,
-        /// All of it is there.
+        /// Whether all of it has arrived.
         ended: bool,
         /// Microseconds since it began.
         took_us: u64,
@@ -131,7 +132,7 @@ pub enum EventKind {
     CacheRead {
         /// Where it is.
         place: String,
-        /// Results in it; none when there is no cache yet.
+        /// Results in it; absent when there is no cache yet.
         records: Option<usize>,
         /// Microseconds it took.
         took_us: u64,
@@ -163,7 +164,7 @@ pub enum EventKind {
         /// Grows until the step finishes.
         path: PathBuf,
     },
-    /// A step's command has ended; its layer may still be in the making.
+    /// A step's command has ended; its layer may still be written.
     Finished {
         /// The step.
         step: usize,
@@ -196,7 +197,7 @@ pub enum EventKind {
         /// The text.
         message: String,
     },
-    /// How the machine makes steps run otherwise than they might; said once.
+    /// A property of the machine that changes how steps run; said once.
     Note {
         /// The text.
         message: String,
@@ -210,7 +211,7 @@ pub enum EventKind {
         /// Manifest digest.
         digest: String,
     },
-    /// Something that the Dockerfile rarely means. Text renderers leave it to whoever shows the lines.
+    /// Something in the Dockerfile that is probably a mistake. Text renderers do not print it: the command shows it with its lines.
     Finding {
         /// The rule, or a code such as `DF0033`.
         rule: &'static str,
@@ -234,7 +235,7 @@ pub enum EventKind {
     },
 }
 
-/// A cloneable sender of events for one build. Sending never blocks and never fails: nobody may listen.
+/// A cloneable sender of events for one build. Sending never blocks and never fails, even when nobody listens.
 #[derive(Debug, Clone)]
 pub struct Events {
     build: String,
@@ -319,7 +320,7 @@ impl Stream {
     /// The next event, if it comes within `patience`.
     ///
     /// # Errors
-    /// None came, or none will: all senders are gone.
+    /// None came in time, or none will come because all senders are gone.
     pub fn next(&self, patience: Duration) -> Result<Event, RecvTimeoutError> {
         let event = self.receiver.recv_timeout(patience)?;
         self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -356,7 +357,7 @@ mod tests {
         assert_eq!(told.len(), BEHIND + 2);
         let is_end = |event: &Event| matches!(event.kind, EventKind::Transfer { ended: true, .. });
         assert!(is_end(&told[BEHIND]));
-        // who reads again is told again
+        // a reader that catches up gets transfers again
         let (events, stream) = Events::new("b".to_owned());
         for done in 0..3 * BEHIND as u64 {
             events.send(transfer(done, false));

@@ -8,7 +8,6 @@
 //! kiln's.
 
 mod backend;
-mod error;
 mod export;
 mod fetcher;
 mod format;
@@ -18,12 +17,12 @@ mod registry;
 mod s3;
 
 pub use backend::{Backend, OpenBlob, Turn};
-pub use error::{BackendError, Foreign};
 pub(crate) use export::{Exported, export};
 pub(crate) use fetcher::view;
 pub(crate) use import::{Outcome, forget_lost, import, secure};
 
-use crate::image::export::{Attributes, ExportError};
+use crate::failure::ExportError;
+use crate::transfer::attributes::Attributes;
 use kiln_cache::exchange::Mode;
 use kiln_oci::LayerCompression;
 use std::sync::Arc;

@@ -240,7 +240,7 @@ impl<'a> Execution<'a> {
         if !matches!(error, StepError::Stopped) && !self.session.cancel.requested() {
             self.session.events.send(EventKind::Failed {
                 step: node.id.0,
-                message: crate::chain_of_causes(&error),
+                message: crate::failure::chain_of_causes(&error),
             });
             let failure = StepFailure {
                 node: node.id.0,

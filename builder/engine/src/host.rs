@@ -2,5 +2,6 @@
 
 pub mod agent;
 pub mod changes;
+pub mod clock;
 pub mod confine;
 pub mod emulation;

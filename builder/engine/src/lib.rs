@@ -1,42 +1,88 @@
-//! The build engine: from a Dockerfile's text to a tagged image, and images in and out of archives.
+//! The build engine: from a Dockerfile's text to a tagged image, and images in and out of archives and registries.
 //!
-//! Data flows one way: [`request`] -> [`plan`] (parse, bases, contexts) -> [`execute`] (look up or run each step, in parallel) ->
-//! [`image`] (config, manifest) -> store. What happens is told as [`event`]s. The engine never prints, never reads the
-//! environment, never exits; it is unaware of terminals and of the command line.
+//! Data flows one way: [`Request`] -> [`open`] (Dockerfile, contexts) -> [`Build`] -> plan (parse, bases) -> execute (look up or
+//! run each step, in parallel) -> image (config, manifest) -> store. [`build`] does all of it and reports what happens as
+//! [`event`]s. The engine never prints, never reads the environment, never exits; it is unaware of terminals and of the command
+//! line.
+//!
+//! Everything that a caller may use is listed in this file; the modules behind it are private. They stand on floors, and
+//! a file uses its own floor and lower ones only: `tests/rules/floors.rs` has the table and checks it.
+//!
+//! ```no_run
+//! # fn example(session: &kiln_engine::Session, request: kiln_engine::Request) -> Result<(), kiln_engine::BuildError> {
+//! let opened = kiln_engine::open(session, request, std::io::empty())?;
+//! let built = kiln_engine::build(session, &opened)?;
+//! println!("{} is {}", built.names.join(" and "), built.id);
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
-pub mod build;
+mod build;
 pub mod event;
-pub mod exchange;
-pub mod execute;
-pub mod failure;
-pub mod host;
-pub mod image;
-pub mod plan;
-pub mod request;
-pub mod session;
-pub mod source;
-pub mod transfer;
+mod exchange;
+mod execute;
+mod failure;
+mod host;
+mod image;
+mod plan;
+mod request;
+mod session;
+mod source;
+mod transfer;
 
+// A build: what it works with, what it is asked for, and what it gives.
 pub use build::{Built, build};
-pub use request::{
-    AgentSource, ContextSource, DockerfileSource, DockerfileText, Form, Goal, Language, MainSource,
-    Pull, Request, Reuse, RunOptions, Secret, Sources, Squash, Volume, VolumeAccess, repaired,
-};
+pub use host::changes::ChangesPlace;
+pub use session::{Host, Session};
 pub use source::open::{Build, open};
 
-/// An error and its causes on one line: `the store failed: no space left for …`. A cause that the text before it already
-/// ends with is not repeated.
-#[must_use]
-pub fn chain_of_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
+pub use request::annotations::{Annotation, Level};
+pub use request::policy::{Policy, PolicyError};
+pub use request::{AgentSource, RunOptions, Secret, Volume, VolumeAccess};
+pub use request::{ContextSource, DockerfileSource, DockerfileText, MainSource, Sources};
+pub use request::{Form, Goal, Language, Pull, Request, Reuse, Squash};
+
+// Where a result goes, and which caches it may be taken from or is given to.
+pub use exchange::{cache_from, cache_to, foreign};
+pub use image::export::exporter;
+pub use transfer::attributes::Attributes;
+
+// Why a build failed.
+pub use failure::chain_of_causes;
+pub use failure::{BackendError, BuildError, ExportError, FetchError};
+pub use failure::{MissingImage, MissingSource, RefusedSource, StepError, StepFailure};
+
+// Small things that a caller has to do in the same way.
+pub use host::clock::{rfc3339, seconds};
+pub use request::repaired;
+pub use source::dockerfile::{USUAL_NAMES, other_case};
+
+/// What can be said of a build without building.
+pub mod check {
+    pub use crate::plan::check::{check, outline, targets};
+}
+
+/// Images to and from files.
+pub mod archive {
+    pub use crate::failure::{ArchiveError, FlattenError};
+    pub use crate::image::flatten::write_tar;
+    pub use crate::transfer::archive::Taken;
+    pub use crate::transfer::archive::{CheckedImage, CheckedLayer, Verified, verify};
+    pub use crate::transfer::archive::{ImportOptions, ImportSource, import};
+    pub use crate::transfer::archive::{LoadOptions, LoadSummary, load};
+    pub use crate::transfer::archive::{SaveOptions, Saved, save};
+}
+
+/// Images from registries and to them.
+pub mod remote {
+    pub use crate::failure::RemoteError;
+    pub use crate::transfer::remote::Remote;
+    pub use crate::transfer::remote::{Form, MediaTypes, PushOptions, Pushed, push};
+    pub use crate::transfer::remote::{Pulled, pull};
+}
+
+/// What this machine can run that is for another processor.
+pub mod emulation {
+    pub use crate::host::emulation::runnable;
 }

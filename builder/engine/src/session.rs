@@ -6,13 +6,14 @@ use crate::event::findings::Findings;
 use crate::event::{EventKind, Events};
 use crate::host::agent::Agents;
 use crate::host::changes::ChangesPlace;
+use crate::host::clock::seconds;
 use crate::transfer::remote::Remote;
 use kiln_cache::Store;
 use kiln_parser::diagnostic::Diagnostic;
 use kiln_sandbox::{Disabled, EnterError, IdMap};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 /// What the engine cannot know by itself, because libraries never read the environment.
 #[derive(Debug, Clone)]
@@ -39,16 +40,8 @@ impl Host {
     }
 }
 
-/// Seconds since 1970, negative before.
-#[must_use]
-pub fn seconds(time: SystemTime) -> i64 {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
-        Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
-    }
-}
-
-/// The context of one process's builds.
+/// What all builds of one process work with. The command line makes one ([`Host`] is what it knows of the machine) and gives it to
+/// every function that builds; it is no login and no connection.
 #[derive(Debug, Clone)]
 pub struct Session {
     /// Everything on disk.

@@ -1,4 +1,5 @@
-//! Images in and out: registries and archives. Unaware of builds.
+//! Images in and out: registries and archives, and how a place outside is described. Unaware of builds.
 
 pub mod archive;
+pub mod attributes;
 pub mod remote;

@@ -12,10 +12,8 @@ use crate::render::{Background, Progress};
 use crate::{session, signals, table};
 use clap::Args;
 use flag::{Flag, Flags};
-use kiln_engine::event::Events;
-use kiln_engine::event::cancel::Cancel;
-use kiln_engine::failure::BuildError;
-use kiln_engine::{Build, DockerfileText, Request, chain_of_causes, open};
+use kiln_engine::event::{Cancel, Events};
+use kiln_engine::{Build, BuildError, DockerfileText, Request, chain_of_causes, open};
 use source::Source;
 
 /// Arguments of `kiln build`.

@@ -10,8 +10,7 @@ use crate::{session, units};
 use clap::Args;
 use kiln_cache::Store;
 use kiln_cache::usage::Class;
-use kiln_engine::event::Events;
-use kiln_engine::event::cancel::Cancel;
+use kiln_engine::event::{Cancel, Events};
 
 const HEADERS: [Header; 5] = [
     ("Active", "ACTIVE"),

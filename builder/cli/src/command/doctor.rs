@@ -4,7 +4,7 @@ use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
 use crate::table;
 use clap::Args;
-use kiln_engine::host::emulation;
+use kiln_engine::emulation;
 use kiln_sandbox::{Check, Status, check_limits, probe};
 
 /// Arguments of `kiln doctor`.

@@ -7,8 +7,7 @@ use clap::Args;
 use kiln_cache::Store;
 use kiln_cache::fsck::Finding;
 use kiln_cache::rebuild::Rebuilt;
-use kiln_engine::event::Events;
-use kiln_engine::event::cancel::Cancel;
+use kiln_engine::event::{Cancel, Events};
 use kiln_oci::Reference;
 
 /// Arguments of `kiln fsck`.

@@ -6,7 +6,7 @@ use crate::listing::{Header, Listing};
 use crate::template::value::{Value, field};
 use crate::{catalog, session, units};
 use clap::{ArgAction, Args};
-use kiln_engine::session::seconds;
+use kiln_engine::seconds;
 use kiln_oci::{Digest, Platform};
 use kiln_report::history::{Step, steps};
 use std::time::SystemTime;
@@ -91,7 +91,7 @@ fn row(step: &Step, id: Option<&Digest>, now: i64, arguments: &Arguments) -> Val
     let created = step.created.as_deref().and_then(catalog::seconds);
     let values = [
         step.comment.clone(),
-        created.map_or_else(String::new, kiln_engine::image::assemble::rfc3339),
+        created.map_or_else(String::new, kiln_engine::rfc3339),
         instruction(&step.created_by, arguments.no_trunc),
         created.map_or_else(|| "N/A".to_owned(), |time| units::ago(now - time)),
         id.map_or_else(|| "<missing>".to_owned(), digest),

@@ -10,7 +10,7 @@ use crate::{session, units};
 use clap::Args;
 use jiff::Timestamp;
 use kiln_cache::Store;
-use kiln_engine::session::seconds;
+use kiln_engine::seconds;
 use kiln_oci::Reference;
 use kiln_parser::glob;
 use std::time::SystemTime;

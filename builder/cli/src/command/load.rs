@@ -4,7 +4,7 @@ use crate::environment::Globals;
 use crate::failure::Failure;
 use crate::{session, table};
 use clap::Args;
-use kiln_engine::transfer::archive::{self, ArchiveError, LoadOptions, Taken};
+use kiln_engine::archive::{self, ArchiveError, LoadOptions, Taken};
 use kiln_oci::archive::{Input, damaged_part};
 use kiln_oci::{Platform, Reference};
 use std::io::IsTerminal;

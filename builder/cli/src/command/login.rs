@@ -5,7 +5,7 @@ use crate::failure::{Failure, Kind};
 use crate::{network, table};
 use clap::Args;
 use kiln_engine::chain_of_causes;
-use kiln_engine::event::cancel::Cancel;
+use kiln_engine::event::Cancel;
 use kiln_oci::registry::{self, Credential, Secret, Told, credentials};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use std::io::{BufRead, IsTerminal, Read, Write};

@@ -11,9 +11,8 @@ use crate::filter::Filters;
 use crate::{command::rmi, session, table, units};
 use clap::Args;
 use kiln_cache::{PruneOptions, PruneReport, Store};
-use kiln_engine::event::Events;
-use kiln_engine::event::cancel::Cancel;
-use kiln_engine::session::seconds;
+use kiln_engine::event::{Cancel, Events};
+use kiln_engine::seconds;
 use std::io::{BufRead, IsTerminal, Write};
 use std::time::SystemTime;
 

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::{table, transfer};
 use clap::Args;
 use kiln_cache::Store;
-use kiln_engine::transfer::remote::{Pulled, Remote, RemoteError, pull};
+use kiln_engine::remote::{Pulled, Remote, RemoteError, pull};
 use kiln_oci::{Platform, Reference};
 
 /// Arguments of `kiln pull`.

@@ -6,7 +6,7 @@ use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
 use crate::{session, table, transfer};
 use clap::{Args, ValueEnum};
-use kiln_engine::transfer::remote::{Form, MediaTypes, PushOptions, Pushed, push};
+use kiln_engine::remote::{Form, MediaTypes, PushOptions, Pushed, push};
 use kiln_oci::{LayerCompression, Platform, Reference};
 use std::path::{Path, PathBuf};
 

@@ -6,7 +6,7 @@ use crate::units::{bytes, counted, parse_bytes};
 use crate::{catalog, output, session, stdout, table};
 use clap::{Args, ValueEnum};
 use kiln_cache::Store;
-use kiln_engine::transfer::archive::{self, SaveOptions, Saved};
+use kiln_engine::archive::{self, SaveOptions, Saved};
 use kiln_oci::archive::{Format, Target};
 use kiln_oci::{LayerCompression, Platform};
 use std::io::Write;

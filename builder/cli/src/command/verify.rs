@@ -5,7 +5,7 @@ use crate::failure::{Failure, Kind};
 use crate::table;
 use crate::units::{bytes, counted};
 use clap::Args;
-use kiln_engine::transfer::archive::{self, CheckedImage, Verified};
+use kiln_engine::archive::{self, CheckedImage, Verified};
 use kiln_oci::archive::{Input, damaged_part};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! One cancellation token for a whole build. Unaware of signals: the command line turns SIGINT and SIGTERM into calls.
 //!
-//! The first request stops steps and lets commits drain; the second one kills. Whoever runs a process registers how to
-//! kill it, so that a request reaches children that are blocked in the kernel.
+//! The first request stops steps and lets commits finish; the second one kills. Code that runs a process registers how to kill
+//! it, so that a request reaches children that are blocked in the kernel.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How urgently the build should end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
-    /// Nothing was asked.
+    /// No request was made.
     Continue,
     /// Stop steps, finish what is being written.
     Stop,
@@ -74,7 +74,7 @@ impl Cancel {
         self.kill_registered();
     }
 
-    /// Another attempt begins: what [`Cancel::stop`] said does not count any more, what a signal asked for does.
+    /// Another attempt begins: [`Cancel::stop`] is forgotten, a request of the user is not.
     pub fn begin_again(&self) {
         self.0.failed.store(false, Ordering::SeqCst);
     }

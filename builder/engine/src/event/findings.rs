@@ -1,5 +1,5 @@
-//! What is found in a Dockerfile and does not stop its build: by rules before it begins, by steps while they are carried out, on
-//! all threads. It is kept, so that it is told also when the build fails later. Unaware of steps.
+//! What is found in a Dockerfile and does not stop its build: by rules before it begins, and by steps while they run, on all
+//! threads. It is kept, so that it is shown even when the build fails later. Unaware of steps.
 
 use kiln_parser::diagnostic::Diagnostic;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ impl Findings {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds what rules found, in the order in which it is to be told.
+    /// Adds what rules found, in the order in which it is shown.
     pub fn by_rules(&self, warnings: Vec<Diagnostic>) {
         self.lock().by_rules.extend(warnings);
     }
@@ -34,7 +34,7 @@ impl Findings {
         is_new
     }
 
-    /// All of them; what steps found in the order of the Dockerfile.
+    /// All of them: first those of rules, then those of steps in the order of the Dockerfile.
     #[must_use]
     pub fn all(&self) -> Vec<Diagnostic> {
         let found = self.lock();

@@ -1,6 +1,6 @@
 //! What a backend of cache exchange does. Unaware of what caches hold.
 
-use super::BackendError;
+use crate::failure::BackendError;
 use crate::transfer::remote::Remote;
 use kiln_cache::CacheOrigin;
 use kiln_oci::Descriptor;

@@ -1,11 +1,10 @@
 //! Exporting caches at the end of a build: records, the layers that the backend lacks, then the name. A cache that has all of it
 //! already is left alone. Unaware of how the build came to its results.
 
-use super::error::Foreign;
 use super::import::{described, forget_lost, micros, read};
-use super::{Backend, BackendError, CacheTo, format};
+use super::{Backend, CacheTo, format};
 use crate::event::EventKind;
-use crate::failure::BuildError;
+use crate::failure::{BackendError, BuildError, Foreign};
 use crate::transfer::remote::Remote;
 use kiln_cache::exchange::Mode;
 use kiln_cache::{
@@ -50,7 +49,7 @@ pub(crate) fn export(
             }),
             Err(_) if remote.cancel.requested() => return Err(BuildError::Cancelled),
             Err(error) if to.ignore_error => {
-                let causes = crate::chain_of_causes(&error);
+                let causes = crate::failure::chain_of_causes(&error);
                 let text = format!("the cache {place} was not written: {causes}");
                 remote.events.warn(text);
             }
@@ -190,7 +189,8 @@ impl Export<'_> {
 
     fn open(&self, blob: &Digest) -> io::Result<Box<dyn Read + Send>> {
         let opened = self.store.blobs().open(blob);
-        let opened = opened.map_err(|error| io::Error::other(crate::chain_of_causes(&error)))?;
+        let opened =
+            opened.map_err(|error| io::Error::other(crate::failure::chain_of_causes(&error)))?;
         Ok(Box::new(opened))
     }
 

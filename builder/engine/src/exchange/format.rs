@@ -1,8 +1,7 @@
 //! A cache as an OCI artifact: a manifest whose first layer holds the records (JSON, zstd) and whose other layers are the layers of
 //! those records, so that a registry keeps them all and tools can copy it. Unaware of where it is kept.
 
-use super::BackendError;
-use super::error::Foreign;
+use crate::failure::{BackendError, Foreign};
 use kiln_cache::ExportedCache;
 use kiln_oci::compression::{Encoding, Limited, decoder};
 use kiln_oci::media_type::{self, OCI_EMPTY};

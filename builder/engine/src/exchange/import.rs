@@ -1,9 +1,9 @@
 //! Importing caches before anything is executed: what they hold becomes known to the store, and a build whose outcome they have is
 //! over. A cache that cannot be read is a warning: it can only make a build faster. Unaware of how keys are made.
 
-use super::{Backend, BackendError, CacheFrom, format};
+use super::{Backend, CacheFrom, format};
 use crate::event::EventKind;
-use crate::failure::BuildError;
+use crate::failure::{BackendError, BuildError};
 use crate::transfer::remote::Remote;
 use kiln_cache::exchange::{ImportedLayer, Loss};
 use kiln_cache::{
@@ -61,7 +61,7 @@ pub(crate) fn import(
 }
 
 fn warn(remote: &Remote, backend: &dyn Backend, error: &BackendError) {
-    let (name, causes) = (backend.name(), crate::chain_of_causes(error));
+    let (name, causes) = (backend.name(), crate::failure::chain_of_causes(error));
     let text = format!("the cache {name} is not used: {causes}");
     remote.events.warn(text);
 }

@@ -8,8 +8,9 @@
 mod folder;
 
 use super::export::from_memory;
-use super::{Backend, BackendError, Kind, OpenBlob, Turn, Use, format};
-use crate::image::export::{Attributes, ExportError};
+use super::{Backend, Kind, OpenBlob, Turn, Use, format};
+use crate::failure::{BackendError, ExportError};
+use crate::transfer::attributes::Attributes;
 use crate::transfer::remote::Remote;
 use folder::{BLOBS, Folder};
 use kiln_cache::CacheOrigin;

@@ -1,8 +1,9 @@
 //! `type=registry,ref=NAME`: a cache under a name in a registry, beside the images or anywhere else. Unaware of the protocol.
 
-use super::{Backend, BackendError, Kind, OpenBlob, Use};
+use super::{Backend, Kind, OpenBlob, Use};
 use crate::event::Direction;
-use crate::image::export::{Attributes, ExportError};
+use crate::failure::{BackendError, ExportError};
+use crate::transfer::attributes::Attributes;
 use crate::transfer::remote::{Remote, Transfer, if_found};
 use kiln_cache::CacheOrigin;
 use kiln_oci::media_type::OCI_MANIFEST;

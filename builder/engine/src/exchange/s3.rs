@@ -7,9 +7,10 @@
 mod objects;
 
 use super::export::from_memory;
-use super::{Backend, BackendError, Kind, OpenBlob, Use};
-use crate::image::export::{Attributes, ExportError};
-use crate::transfer::remote::{Remote, RemoteError};
+use super::{Backend, Kind, OpenBlob, Use};
+use crate::failure::{BackendError, ExportError, RemoteError};
+use crate::transfer::attributes::Attributes;
+use crate::transfer::remote::Remote;
 use kiln_cache::CacheOrigin;
 use kiln_oci::{Descriptor, Digest};
 use objects::Objects;

@@ -117,7 +117,6 @@ fn claimed(
                 key: *key,
                 diff_id: record.diff_id,
                 created: record.created,
-                outcome: Outcome::Cached,
             }),
         })
     }))

@@ -46,7 +46,6 @@ impl Execution<'_> {
                 key: key.digest,
                 diff_id: record.diff_id,
                 created: record.created,
-                outcome: Outcome::Cached,
             }),
         }))
     }
@@ -197,7 +196,6 @@ impl Execution<'_> {
                 key: key.digest,
                 diff_id,
                 created,
-                outcome,
             }),
         })
     }

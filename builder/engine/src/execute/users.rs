@@ -4,7 +4,7 @@
 //! The rules are those of runc's `GetExecUser`, which BuildKit uses: an id that is not listed is accepted, a name must be
 //! listed; a listed user brings its group, home and supplementary groups unless a group was named.
 
-use thiserror::Error;
+use crate::failure::UserError;
 
 /// A user for a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,20 +18,6 @@ pub struct Identity {
     pub groups: Vec<u32>,
     /// Home directory; `/` when the user is not listed.
     pub home: String,
-}
-
-/// A user or group that cannot be resolved.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum UserError {
-    /// The name is in no line of `/etc/passwd`.
-    #[error("unable to find user {0}: no such user in the image's /etc/passwd")]
-    NoSuchUser(String),
-    /// The name is in no line of `/etc/group`.
-    #[error("unable to find group {0}: no such group in the image's /etc/group")]
-    NoSuchGroup(String),
-    /// A number above 2^31-1, as in runc.
-    #[error("invalid user or group id {0}: ids go from 0 to 2147483647")]
-    OutOfRange(String),
 }
 
 /// The two files, as text; missing files are empty.

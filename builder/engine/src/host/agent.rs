@@ -7,6 +7,7 @@ mod forward;
 
 pub use forward::Forward;
 
+use crate::failure::AgentError;
 use crate::request::AgentSource;
 use kiln_cache::StoreError;
 use kiln_sandbox::host_program;
@@ -21,53 +22,11 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use thiserror::Error;
 
 /// The agent's socket in its folder; a bare name, since a socket's path may have no more than 107 bytes.
 const SOCKET: &str = "agent";
 /// An agent that is not there after this time does not come.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Why an agent cannot be used.
-#[derive(Debug, Error)]
-pub enum AgentError {
-    /// A step requires one that was not given.
-    #[error("the SSH agent {0} is required and was not given: build with --ssh {0}")]
-    Missing(String),
-    /// Nobody answers at the socket.
-    #[error("the SSH agent at {path} cannot be reached")]
-    Connect {
-        /// The socket.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// Keys from files need a program of the host.
-    #[error(
-        "--ssh with a key needs {program} of OpenSSH on this machine; or start an agent and give its socket"
-    )]
-    Program {
-        /// Its name.
-        program: &'static str,
-        /// Why it did not start.
-        #[source]
-        source: io::Error,
-    },
-    /// A key was not accepted.
-    #[error(
-        "ssh-add does not accept the key {path}: {message} (a key with a passphrase needs an agent: ssh-add it there and give the agent with --ssh default)"
-    )]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// What ssh-add said.
-        message: String,
-    },
-    /// The folder of an agent could not be made.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 /// The agents of one process; each is started once.
 #[derive(Debug, Default)]

@@ -3,9 +3,9 @@
 //! Nothing here reads the clock: every time is that of a step's first execution, so a cached rebuild repeats the image ID. An
 //! image without any step that makes a layer takes its base's time, else the time of the build that its memo remembers.
 
+use crate::host::clock::rfc3339;
 use crate::plan::Plan;
 use crate::plan::output::Done;
-use jiff::Timestamp;
 use kiln_cache::StoreError;
 use kiln_oci::media_type::OCI_CONFIG;
 use kiln_oci::{Descriptor, Digest, History, ImageConfig, Manifest};
@@ -22,8 +22,6 @@ pub struct Image {
     pub config: Vec<u8>,
     /// Diff IDs, bottom first.
     pub layers: Vec<Digest>,
-    /// Bytes of all layers' blobs.
-    pub bytes: u64,
 }
 
 /// Assembles one target of a plan: its `stage`. `now` is used only where no step and no base gives a time; `epoch` replaces all times.
@@ -67,14 +65,12 @@ pub fn assemble(
         .iter()
         .map(describe)
         .collect::<Result<Vec<Descriptor>, _>>()?;
-    let bytes = descriptors.iter().map(|layer| layer.size).sum();
     let manifest =
         Manifest::for_layers(Descriptor::of(OCI_CONFIG, &config), descriptors).to_bytes();
     Ok(Image {
         manifest,
         config,
         layers,
-        bytes,
     })
 }
 
@@ -174,24 +170,5 @@ fn entry(step: &HistoryStep, empty_layer: bool, created: String) -> History {
         comment: Some(step.comment.clone()).filter(|comment| !comment.is_empty()),
         empty_layer,
         ..History::default()
-    }
-}
-
-/// Whole seconds, as `2026-11-23T22:00:00Z`.
-#[must_use]
-pub fn rfc3339(seconds: i64) -> String {
-    Timestamp::from_second(seconds)
-        .unwrap_or(Timestamp::UNIX_EPOCH)
-        .to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_whole_seconds_in_utc() {
-        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
-        assert_eq!(rfc3339(1_700_000_000), "2023-11-14T22:13:20Z");
     }
 }

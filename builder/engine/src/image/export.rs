@@ -6,9 +6,7 @@
 //! and never those of a base.
 
 mod archive;
-mod attributes;
 mod destination;
-mod error;
 mod files;
 mod handover;
 mod local;
@@ -16,8 +14,8 @@ mod others;
 mod store;
 mod tar;
 
-pub use attributes::Attributes;
-pub use error::ExportError;
+use crate::failure::ExportError;
+use crate::transfer::attributes::Attributes;
 
 use crate::session::Session;
 use kiln_cache::StoredImage;
@@ -73,6 +71,15 @@ pub struct BuildResult<'a> {
     pub pushed: RefCell<Option<Descriptor>>,
 }
 
+impl BuildResult<'_> {
+    /// The digest of the index, else of the one image.
+    fn digest(&self) -> Option<Digest> {
+        let index = self.index.as_ref().map(|(digest, _)| *digest);
+        let image = || Some(self.images.first()?.1.manifest_digest);
+        index.or_else(image)
+    }
+}
+
 /// A kind of exporter.
 #[derive(Debug)]
 pub struct Kind {
@@ -101,13 +108,10 @@ pub const KINDS: [Kind; 7] = [
 pub fn exporter(mut attributes: Attributes) -> Result<Box<dyn Exporter>, ExportError> {
     let name = attributes.take("type").ok_or(ExportError::NoType)?;
     let Some(kind) = KINDS.iter().find(|kind| kind.name == name) else {
-        return Err(ExportError::unknown(
-            "type",
-            &name,
-            KINDS.iter().map(|kind| kind.name),
-        ));
+        let known = KINDS.iter().map(|kind| kind.name);
+        return Err(ExportError::unknown("type", &name, known));
     };
-    attributes.check(kind)?;
+    attributes.check(kind.name, kind.keys)?;
     (kind.make)(attributes)
 }
 

@@ -1,35 +1,11 @@
 //! The file system of an image as one tar: what a container of it would see, merged from the indexes of its layers, with owners,
 //! times and attributes. Nothing is mounted or unpacked. Sorted by path, the same bytes each time. Unaware of images.
 
-use kiln_cache::{Chain, EntryKind, Found, ReadError};
-use kiln_oci::tarfile::{HeaderFields, Kind, TarError, write_end, write_header, write_padding};
+use crate::failure::FlattenError;
+use kiln_cache::{Chain, EntryKind, Found};
+use kiln_oci::tarfile::{HeaderFields, Kind, write_end, write_header, write_padding};
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use thiserror::Error;
-
-/// Why there is no whole tar.
-#[derive(Debug, Error)]
-pub enum FlattenError {
-    /// An entry cannot be written.
-    #[error(transparent)]
-    Tar(#[from] TarError),
-    /// A file's content is not to be had.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The other end is full, or gone.
-    #[error("cannot write the tar")]
-    Write(#[source] io::Error),
-    /// A layer ends too early.
-    #[error("a layer holds only {found} of {size} bytes of {path}")]
-    Short {
-        /// The file.
-        path: String,
-        /// What its entry says.
-        size: u64,
-        /// What was there.
-        found: u64,
-    },
-}
 
 /// Writes all that shows in a chain. The root directory itself has no entry, as in docker's exports.
 ///

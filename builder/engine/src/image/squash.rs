@@ -48,12 +48,10 @@ pub fn squash(store: &Store, image: Image, base: usize) -> Result<Image, BuildEr
     config.rootfs.diff_ids.clone_from(&layers);
     let config = config.to_bytes();
     manifest.config = Descriptor::of(manifest.config.media_type, &config);
-    let bytes = manifest.layers.iter().map(|layer| layer.size).sum();
     Ok(Image {
         manifest: manifest.to_bytes(),
         config,
         layers,
-        bytes,
     })
 }
 

@@ -1,7 +1,6 @@
 //! What a node of the graph gives to its users: a tree to copy from, or layers to stack, perhaps still being written.
 //! Unaware of how it was made.
 
-use crate::event::Outcome;
 use crate::plan::pending::Pending;
 use kiln_cache::{Caches, Chain, KeyBuilder, Upper};
 use kiln_oci::Digest;
@@ -75,8 +74,6 @@ pub struct StepResult {
     pub diff_id: Option<Digest>,
     /// Time of its first execution.
     pub created: i64,
-    /// How it came to be.
-    pub outcome: Outcome,
 }
 
 /// A node's finished file system.

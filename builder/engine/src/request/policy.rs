@@ -10,11 +10,11 @@ mod pattern;
 mod read;
 mod source;
 
+use crate::failure::Refusal;
 use pattern::Pattern;
 pub use read::PolicyError;
 pub(crate) use source::Source;
 use std::collections::BTreeMap;
-use thiserror::Error;
 
 /// A source that is still converted after so many rounds never ends (BuildKit's limit).
 const MAX_ROUNDS: usize = 20;
@@ -57,42 +57,6 @@ enum Condition {
     Equal(String),
     NotEqual(String),
     Matches(regex::Regex),
-}
-
-/// Why a source is not used.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Refusal {
-    /// A rule says so.
-    #[error("{identifier} is denied by {rule}")]
-    Denied {
-        /// The source.
-        identifier: String,
-        /// The rule, for people.
-        rule: String,
-    },
-    /// Nobody can tell what it means.
-    #[error("{identifier}: {problem}")]
-    Unclear {
-        /// The source, without its credentials.
-        identifier: String,
-        /// What is wrong.
-        problem: String,
-    },
-    /// Rules convert it in a circle.
-    #[error("{0} is converted again and again by the source policy")]
-    Endless(String),
-    /// What a rule makes of it cannot be used in its place.
-    #[error("{rule} makes {made} of {identifier}: {problem}")]
-    Unusable {
-        /// The source as it was.
-        identifier: String,
-        /// What it became.
-        made: String,
-        /// The rule, for people.
-        rule: String,
-        /// What is wrong with that.
-        problem: String,
-    },
 }
 
 /// A source that rules changed, and the last of them.
@@ -139,22 +103,19 @@ impl Policy {
                 Action::Convert => {
                     let converted = rule.convert(source);
                     if converted != *source {
-                        let rule = self.describe(place);
                         return Ok(Some(Converted {
                             source: converted,
-                            rule,
+                            rule: self.describe(place),
                         }));
                     }
                 }
             }
         }
-        match denied {
-            None => Ok(None),
-            Some(place) => Err(Refusal::Denied {
-                identifier: source.identifier.clone(),
-                rule: self.describe(place),
-            }),
-        }
+        let refused = |place| Refusal::Denied {
+            identifier: source.identifier.clone(),
+            rule: self.describe(place),
+        };
+        denied.map_or(Ok(None), |place| Err(refused(place)))
     }
 
     fn describe(&self, place: usize) -> String {

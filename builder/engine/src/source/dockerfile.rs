@@ -1,7 +1,6 @@
 //! Dockerfiles that come with a context: found by name, read, refused if they cannot be Dockerfiles. Unaware of what they say.
 
-use super::fetch::error::FetchError;
-use crate::failure::BuildError;
+use crate::failure::{BuildError, FetchError};
 use crate::request::DockerfileText;
 use kiln_cache::{Chain, Store};
 use kiln_oci::Digest;

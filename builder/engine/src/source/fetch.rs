@@ -6,16 +6,15 @@
 //! that needs it, so that other steps run meanwhile. Within a build every source is fetched once.
 
 pub mod address;
-pub mod error;
 pub mod file;
 pub mod layer;
 pub mod web;
 
 use super::git;
+use crate::failure::FetchError;
 use crate::request::policy::Policy;
 use crate::request::{AgentSource, RunOptions, Secret};
 use crate::session::Session;
-use error::FetchError;
 use kiln_cache::{Fetched, KeyBuilder, on_threads};
 use kiln_oci::Digest;
 use kiln_parser::graph::{CopyOp, CopySource, GitSource};

@@ -1,10 +1,9 @@
 //! Contexts that are not folders, as layers of the store: files at an address, archives, repositories. Unaware of which of them is the
 //! main context.
 
-use super::fetch::error::FetchError;
 use super::fetch::{Access, Fetches, FileSource, Remote};
 use super::unpack::unpack;
-use crate::failure::BuildError;
+use crate::failure::{BuildError, FetchError};
 use crate::request::ContextSource;
 use kiln_cache::{Fetched, KeyBuilder, Store};
 use kiln_oci::Digest;

@@ -9,9 +9,10 @@ mod command;
 mod credentials;
 mod ssh;
 
-use super::fetch::error::{FetchError, redacted};
 use super::fetch::{Access, layer, secret};
 use crate::event::EventKind;
+use crate::failure::FetchError;
+use crate::source::fetch::address::redacted;
 use command::Git;
 use kiln_cache::{Fetched, KeyBuilder};
 use kiln_oci::Digest;

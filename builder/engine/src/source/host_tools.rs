@@ -5,12 +5,12 @@
 //! Which libraries a program loads is the dynamic loader's decision (cache, RUNPATH, hardware variants), so the loader
 //! itself is asked: `ld.so --list PROGRAM`, what ldd does. Only the loader runs, never the program.
 
+use crate::failure::HostToolsError;
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, elf};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use thiserror::Error;
 
 /// Directories that are links into `/usr` on merged systems; programs name their loader and libraries through them.
 const MERGED: [&str; 6] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
@@ -25,46 +25,6 @@ pub struct HostTools {
     pub files: BTreeMap<PathBuf, PathBuf>,
     /// Symbolic links: path in the image -> target.
     pub links: BTreeMap<PathBuf, PathBuf>,
-}
-
-/// Why the programs cannot be collected.
-#[derive(Debug, Error)]
-pub enum HostToolsError {
-    /// No program was named.
-    #[error("host-tools: needs the names of programs, e.g. host-tools:sh,ls,cat")]
-    Empty,
-    /// A name that is neither a plain name nor an absolute path.
-    #[error("host-tools: {0:?} is neither the name of a program nor an absolute path")]
-    BadName(String),
-    /// Not on the search path.
-    #[error("host-tools: there is no program {name:?} in {path}")]
-    NotFound {
-        /// As asked for.
-        name: String,
-        /// Where it was looked for.
-        path: String,
-    },
-    /// A file could not be read.
-    #[error("host-tools: cannot read {path}: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: std::io::Error,
-    },
-    /// The loader does not accept the program.
-    #[error("host-tools: {loader} --list {program} failed: {message}")]
-    Loader {
-        /// The dynamic loader.
-        loader: PathBuf,
-        /// The program.
-        program: PathBuf,
-        /// What it said.
-        message: String,
-    },
-    /// Script interpreters that never end.
-    #[error("host-tools: {0}: too many script interpreters in a row")]
-    Interpreters(PathBuf),
 }
 
 /// Collects the programs `names` from the folders of `search_path` (the form of `PATH`).
@@ -138,10 +98,7 @@ impl HostTools {
             return Ok(());
         }
         self.add_file(program)?;
-        let content = std::fs::read(program).map_err(|source| HostToolsError::Read {
-            path: program.to_owned(),
-            source,
-        })?;
+        let content = std::fs::read(program).map_err(read(program))?;
         if let Some(interpreter) = script_interpreter(&content) {
             let interpreter = find(&interpreter, search.path)?;
             return self.add_program(&interpreter, search, depth + 1);
@@ -156,21 +113,12 @@ impl HostTools {
     /// Adds a file under its own name in the folder that really holds it: `/bin/sh` becomes `usr/bin/sh` on a merged
     /// system, with the content that the link leads to.
     fn add_file(&mut self, path: &Path) -> Result<(), HostToolsError> {
-        let read = |source| HostToolsError::Read {
-            path: path.to_owned(),
-            source,
-        };
-        let content = path.canonicalize().map_err(read)?;
-        let folder = path
-            .parent()
-            .unwrap_or(Path::new("/"))
-            .canonicalize()
-            .map_err(read)?;
+        let content = path.canonicalize().map_err(read(path))?;
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let folder = folder.canonicalize().map_err(read(path))?;
         let place = folder.join(path.file_name().unwrap_or_default());
-        self.files.insert(
-            place.strip_prefix("/").unwrap_or(&place).to_owned(),
-            content,
-        );
+        let place = place.strip_prefix("/").unwrap_or(&place);
+        self.files.insert(place.to_owned(), content);
         Ok(())
     }
 
@@ -227,52 +175,41 @@ impl Question {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let process = command.spawn().map_err(|source| HostToolsError::Read {
-            path: loader.clone(),
-            source,
-        })?;
+        let process = command.spawn().map_err(read(&loader))?;
+        let program = program.to_owned();
         Ok(Question {
             loader,
-            program: program.to_owned(),
+            program,
             process,
         })
     }
 
     fn answer(self) -> Result<Vec<PathBuf>, HostToolsError> {
-        let Question {
-            loader,
-            program,
-            process,
-        } = self;
-        let output = match process.wait_with_output() {
-            Ok(output) => output,
-            Err(source) => {
-                return Err(HostToolsError::Read {
-                    path: loader,
-                    source,
-                });
-            }
-        };
+        let output = self.process.wait_with_output();
+        let output = output.map_err(read(&self.loader))?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let missing: Vec<&str> = text
-            .lines()
-            .filter(|line| line.contains("not found"))
-            .map(str::trim)
-            .collect();
+        let missing = text.lines().filter(|line| line.contains("not found"));
+        let missing: Vec<&str> = missing.map(str::trim).collect();
         if output.status.success() && missing.is_empty() {
             return Ok(text.lines().filter_map(listed_library).collect());
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        let message = if missing.is_empty() {
-            said.trim().to_owned()
-        } else {
-            missing.join("; ")
-        };
         Err(HostToolsError::Loader {
-            loader,
-            program,
-            message,
+            loader: self.loader,
+            program: self.program,
+            message: match &missing[..] {
+                [] => said.trim().to_owned(),
+                _ => missing.join("; "),
+            },
         })
+    }
+}
+
+/// For `map_err` of what reads a file.
+fn read(path: &Path) -> impl Fn(std::io::Error) -> HostToolsError {
+    move |source| HostToolsError::Read {
+        path: path.to_owned(),
+        source,
     }
 }
 

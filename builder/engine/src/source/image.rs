@@ -1,17 +1,16 @@
 //! Base images: what the store has, else what a registry has. Unaware of what is built on them.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kiln_cache::{ImageError, StoredImage, is_whole_id, on_threads};
 use kiln_oci::{ImageConfig, Platform, Reference};
 use kiln_parser::inputs::ImageRequest;
 
-use crate::failure::MissingImage;
+use crate::failure::{MissingImage, RemoteError, chain_of_causes};
 use crate::request::Pull;
 use crate::session::Session;
-use crate::transfer::remote::{RemoteError, pull};
+use crate::transfer::remote::pull;
 
 /// Registries that are asked at once.
 const AT_ONCE: usize = 8;
@@ -19,9 +18,9 @@ const AT_ONCE: usize = 8;
 /// An image of the store with its config.
 pub type Base = (StoredImage, ImageConfig);
 
-/// Finds the images, in the order of the requests. Those that the store lacks, or has for another platform only, are pulled; `when` says
-/// whether registries are asked about all of them, or about none. An image for another platform that is in no index is better than none,
-/// as in BuildKit; the rule `InvalidBaseImagePlatform` tells of it.
+/// Finds the images, in the order of the requests. Those that the store lacks, or has for another platform only, are pulled; `when`
+/// says whether registries are asked about all of them, or about none. An image for another platform that is in no index is better
+/// than none, as in BuildKit; the rule `InvalidBaseImagePlatform` reports it.
 pub fn find(
     session: &Session,
     requests: &[ImageRequest],
@@ -32,29 +31,43 @@ pub fn find(
         return here.map(|found| found.map_err(unasked)).collect();
     }
     let here: Vec<_> = here.collect();
-    let refresh = matches!(when, Pull::Always | Pull::Newer);
-    let mut wanted: BTreeMap<(&str, String), &ImageRequest> = BTreeMap::new();
-    for (request, found) in requests.iter().zip(&here) {
-        // what is named by its ID, as an image from a layout, is no name that a registry knows
-        let is_id = is_whole_id(&request.reference)
-            || found.is_ok() && is_named_by_id(session, &request.reference);
-        if !is_id && (refresh || !found.as_ref().is_ok_and(|base| fits(request, base))) {
-            wanted.insert((&request.reference, request.platform.to_string()), request);
-        }
-    }
+    let both = requests.iter().zip(&here);
+    let wanted = both.filter(|(request, found)| is_wanted(session, request, found, when));
+    let wanted: BTreeMap<Name, _> = wanted
+        .map(|(request, _)| (name(request), request))
+        .collect();
     if wanted.is_empty() || session.remote.is_offline() {
         return here;
     }
-    let pulled = pull_all(session, &wanted);
-    let outcome = |(request, here): (&ImageRequest, Result<Base, MissingImage>)| {
-        let key = (request.reference.clone(), request.platform.to_string());
-        match (pulled.get(&key), here) {
-            (None, here) => here,
-            (Some(None), _) => in_store(session, request),
-            (Some(Some(failure)), here) => without(session, request, when, failure, here),
-        }
+    let pulled = pull_all(session, wanted);
+    let outcome = |(request, here): (&ImageRequest, Result<Base, MissingImage>)| match pulled
+        .get(&name(request))
+    {
+        None => here,
+        Some(None) => in_store(session, request),
+        Some(Some(failure)) => without(session, request, when, failure, here),
     };
     requests.iter().zip(here).map(outcome).collect()
+}
+
+/// What is pulled once: a reference for a platform.
+type Name = (String, String);
+
+fn name(request: &ImageRequest) -> Name {
+    (request.reference.clone(), request.platform.to_string())
+}
+
+/// Whether registries are asked for an image. They know nothing of one that is named by its ID, as an image from a layout is.
+fn is_wanted(
+    session: &Session,
+    request: &ImageRequest,
+    found: &Result<Base, MissingImage>,
+    when: Pull,
+) -> bool {
+    let is_id = is_whole_id(&request.reference)
+        || found.is_ok() && is_named_by_id(session, &request.reference);
+    let refresh = matches!(when, Pull::Always | Pull::Newer);
+    !is_id && (refresh || !found.as_ref().is_ok_and(|base| fits(request, base)))
 }
 
 /// Whether the image of the store has this ID, rather than this name.
@@ -70,32 +83,43 @@ struct PullFailure {
     is_not_found: bool,
 }
 
-/// Pulls all at once; `None` for those that went well.
+impl PullFailure {
+    fn why(&self) -> &str {
+        match self.is_not_found {
+            true => "no registry has it",
+            false => &self.problem,
+        }
+    }
+}
+
+/// Pulls several at once; `None` for those that went well.
 fn pull_all(
     session: &Session,
-    wanted: &BTreeMap<(&str, String), &ImageRequest>,
-) -> BTreeMap<(String, String), Option<PullFailure>> {
-    let todo = Mutex::new(wanted.values().copied().collect::<Vec<_>>());
+    wanted: BTreeMap<Name, &ImageRequest>,
+) -> BTreeMap<Name, Option<PullFailure>> {
+    let at_once = wanted.len().min(AT_ONCE);
+    let todo = Mutex::new(wanted.into_iter());
     let outcomes = Mutex::new(BTreeMap::new());
-    let work = || {
+    on_threads(at_once, || {
         loop {
-            let next = todo.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let Some(request) = next else { return };
-            let outcome = pull_one(session, &request.reference, &request.platform).err();
-            let failure = outcome.map(|error| PullFailure {
-                problem: crate::chain_of_causes(&error),
+            let next = locked(&todo).next();
+            let Some((name, request)) = next else { return };
+            let pulled = pull_one(session, &request.reference, &request.platform);
+            let failure = pulled.err().map(|error| PullFailure {
+                problem: chain_of_causes(&error),
                 hint: error.hint(),
                 is_not_found: error.is_not_found(),
             });
-            let key = (request.reference.clone(), request.platform.to_string());
-            let mut outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-            outcomes.insert(key, failure);
+            locked(&outcomes).insert(name, failure);
         }
-    };
-    on_threads(wanted.len().min(AT_ONCE), work);
+    });
     outcomes
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn pull_one(session: &Session, name: &str, platform: &Platform) -> Result<(), RemoteError> {
@@ -103,7 +127,7 @@ fn pull_one(session: &Session, name: &str, platform: &Platform) -> Result<(), Re
     pull(&session.remote, &session.store, &reference, platform).map(drop)
 }
 
-/// The registry gave nothing. What was only ever made here is refreshed in vain, which is no failure.
+/// What there is when the registry gives nothing. An image that was only ever made here cannot be refreshed, which is no failure.
 fn without(
     session: &Session,
     request: &ImageRequest,
@@ -111,38 +135,30 @@ fn without(
     failure: &PullFailure,
     here: Result<Base, MissingImage>,
 ) -> Result<Base, MissingImage> {
-    match here {
+    let problem = &failure.problem;
+    let (missing, problem) = match here {
         Ok(base) if failure.is_not_found || when == Pull::Newer || !fits(request, &base) => {
-            session.events.warn(format!(
-                "{}: {}; what the store has is used",
-                request.reference,
-                if failure.is_not_found {
-                    "no registry has it"
-                } else {
-                    &failure.problem
-                }
-            ));
-            Ok(base)
+            let (name, why) = (&request.reference, failure.why());
+            let warning = format!("{name}: {why}; what the store has is used");
+            session.events.warn(warning);
+            return Ok(base);
         }
-        Ok(_) => Err(MissingImage {
-            problem: Some(format!("it cannot be refreshed: {}", failure.problem)),
-            hint: failure.hint.clone(),
-            ..missing(request, None)
-        }),
+        Ok(_) => {
+            let problem = format!("it cannot be refreshed: {problem}");
+            (missing(request, None), problem)
+        }
         Err(missing) => {
-            let here = missing
-                .problem
-                .unwrap_or_else(|| "the store does not have it".to_owned());
-            Err(MissingImage {
-                problem: Some(format!(
-                    "{here}, and it cannot be pulled: {}",
-                    failure.problem
-                )),
-                hint: failure.hint.clone(),
-                ..missing
-            })
+            let here = missing.problem.as_deref();
+            let here = here.unwrap_or("the store does not have it");
+            let problem = format!("{here}, and it cannot be pulled: {problem}");
+            (missing, problem)
         }
-    }
+    };
+    Err(MissingImage {
+        problem: Some(problem),
+        hint: failure.hint.clone(),
+        ..missing
+    })
 }
 
 /// What is not here, and no registry may be asked for.
@@ -172,7 +188,7 @@ fn in_store(session: &Session, request: &ImageRequest) -> Result<Base, MissingIm
         .find_base(&request.reference, Some(&request.platform))
         .map_err(|error| match error {
             ImageError::NotFound { .. } => missing(None),
-            other => missing(Some(crate::chain_of_causes(&other))),
+            other => missing(Some(chain_of_causes(&other))),
         })?;
     let config =
         ImageConfig::parse(&image.config).map_err(|error| missing(Some(error.to_string())))?;

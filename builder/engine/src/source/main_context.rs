@@ -4,14 +4,14 @@
 //! context; .dockerignore means nothing in a context that was fetched; all its files are owned by root.
 
 use super::dockerfile::{in_layer, text};
-use super::fetch::error::{FetchError, redacted};
 use super::fetch::web::interruptible;
 use super::fetch::{Access, Fetches, Remote};
 use super::fetched::{FILE_NAME, archive, file, layer, unpacked};
 use super::unpack::unpack;
-use crate::failure::BuildError;
+use crate::failure::{BuildError, FetchError};
 use crate::request::{ContextSource, DockerfileText, Language};
 use crate::session::Session;
+use crate::source::fetch::address::redacted;
 use kiln_cache::{Fetched, Store};
 use kiln_oci::Digest;
 use kiln_parser::graph::GitSource;

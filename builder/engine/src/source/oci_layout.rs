@@ -2,7 +2,7 @@
 //! bases: the one that a tag or digest names goes into the store, every byte checked against its digest. Unaware of archives
 //! and of names of images.
 
-use super::fetch::error::FetchError;
+use crate::failure::{FetchError, chain_of_causes};
 use kiln_cache::Store;
 use kiln_oci::manifest::{Index, Manifest};
 use kiln_oci::media_type::{OCI_INDEX, is_index};
@@ -48,13 +48,18 @@ pub fn take(
         layout.put(store, &top)?;
     }
     for index in indexes {
-        let wrong = |error| {
-            let path = layout.blob(&Digest::of(&index));
-            layout.wrong(path, crate::chain_of_causes(&error))
-        };
-        store.indexes().put(&index).map_err(wrong)?;
+        let path = layout.blob(&Digest::of(&index));
+        let put = store.indexes().put(&index);
+        put.map_err(|error| layout.wrong(path, chain_of_causes(&error)))?;
     }
     Ok(top.digest)
+}
+
+/// Whether an image has this tag.
+fn is_called(image: &Descriptor, tag: &str) -> bool {
+    image
+        .annotation(REF_NAME)
+        .is_some_and(|name| name == tag || name.rsplit_once(':').is_some_and(|(_, end)| end == tag))
 }
 
 impl Layout<'_> {
@@ -63,31 +68,20 @@ impl Layout<'_> {
         let path = self.folder.join("index.json");
         let bytes = self.read(&path)?;
         let index = self.parse(&path, &bytes)?;
-        let names = |descriptor: &Descriptor, tag: &str| {
-            descriptor.annotation(REF_NAME).is_some_and(|name| {
-                name == tag || name.rsplit_once(':').is_some_and(|(_, end)| end == tag)
-            })
+        let is_meant = |found: &Descriptor| match reference {
+            Some(wanted) => found.digest.to_string() == wanted || is_called(found, wanted),
+            None => index.manifests.len() == 1 || is_called(found, "latest"),
         };
-        let is_meant = |descriptor: &Descriptor| match reference {
-            Some(wanted) => descriptor.digest.to_string() == wanted || names(descriptor, wanted),
-            None => index.manifests.len() == 1 || names(descriptor, "latest"),
-        };
-        let meant: Vec<Descriptor> = index
-            .manifests
-            .iter()
-            .filter(|found| is_meant(found))
-            .cloned()
-            .collect();
+        let mut meant = index.manifests.clone();
+        meant.retain(is_meant);
         if meant.is_empty() {
             let wanted = reference.unwrap_or("latest");
             return Err(self.wrong(path, format!("has no image {wanted}")));
         }
-        let are_platforms = meant.iter().all(|found| found.platform.is_some());
-        Ok(if are_platforms {
-            meant
-        } else {
-            meant.into_iter().take(1).collect()
-        })
+        if meant.iter().any(|found| found.platform.is_none()) {
+            meant.truncate(1);
+        }
+        Ok(meant)
     }
 
     /// From an index to the manifest that fits the platform, with the indexes on the way. The inner error is that none fits.
@@ -101,23 +95,11 @@ impl Layout<'_> {
             if !is_index(&descriptor.media_type) {
                 return Ok(Ok(descriptor));
             }
+            let bytes = self.index(&descriptor, indexes)?;
             let path = self.blob(&descriptor.digest);
-            let known = indexes
-                .iter()
-                .find(|known| Digest::of(known) == descriptor.digest);
-            let bytes = match known {
-                Some(known) => known.clone(),
-                None => self.document(&descriptor)?,
-            };
-            let index = self.parse(&path, &bytes)?;
-            if known.is_none() {
-                indexes.push(bytes);
-            }
+            let manifests = self.parse(&path, &bytes)?.manifests.into_iter();
             let rank = |found: &Descriptor| platform.rank(found.platform.as_ref()?);
-            let ranked = index
-                .manifests
-                .into_iter()
-                .filter_map(|found| Some((rank(&found)?, found)));
+            let ranked = manifests.filter_map(|found| Some((rank(&found)?, found)));
             match ranked.min_by_key(|(rank, _)| *rank) {
                 Some((_, found)) => descriptor = found,
                 None => return Ok(Err(self.wrong(path, format!("has no image for {platform}")))),
@@ -125,6 +107,21 @@ impl Layout<'_> {
         }
         let path = self.blob(&descriptor.digest);
         Err(self.wrong(path, "has too many indexes inside one another".to_owned()))
+    }
+
+    /// The bytes of an index, which is then among `indexes`.
+    fn index(
+        &self,
+        descriptor: &Descriptor,
+        indexes: &mut Vec<Vec<u8>>,
+    ) -> Result<Vec<u8>, FetchError> {
+        let mut known = indexes.iter();
+        if let Some(known) = known.find(|known| Digest::of(known) == descriptor.digest) {
+            return Ok(known.clone());
+        }
+        let bytes = self.document(descriptor)?;
+        indexes.push(bytes.clone());
+        Ok(bytes)
     }
 
     /// Puts the images of an index for those of `platforms` that it has; at least one.
@@ -168,7 +165,7 @@ impl Layout<'_> {
                 .ingest(&mut blob, &layer.digest, layer.size, diff_id)?;
         }
         let put = store.images().put(&bytes, &config);
-        put.map_err(|error| wrong(crate::chain_of_causes(&error)))?;
+        put.map_err(|error| wrong(chain_of_causes(&error)))?;
         Ok(())
     }
 

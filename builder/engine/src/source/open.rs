@@ -2,19 +2,18 @@
 //! layouts into the store. Other named contexts are opened when the plan names them. Unaware of what the Dockerfile says.
 
 use super::dockerfile::{in_folder, in_layer};
-use super::fetch::error::redacted;
 use super::fetch::{Access, Fetches};
 use super::fetched::{FILE_NAME, file};
 use super::main_context::{self, Main, MainContext};
 use super::oci_layout;
 use crate::failure::BuildError;
-use crate::request::policy::Policy;
-use crate::request::policy::apply as policy;
+use crate::request::policy::{Policy, apply as policy};
 use crate::request::{
     ContextSource, DockerfileSource, DockerfileText, Form, Goal, Language, MainSource, Request,
     Reuse, RunOptions,
 };
 use crate::session::Session;
+use crate::source::fetch::address::redacted;
 use kiln_cache::KeyBuilder;
 use kiln_oci::Platform;
 use std::collections::BTreeMap;

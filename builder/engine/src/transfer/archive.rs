@@ -16,98 +16,8 @@ pub(crate) use save::{Blobs, manifest as compressed_manifest};
 pub use save::{SaveOptions, Saved, save};
 pub use verify::{CheckedImage, CheckedLayer, Verified, verify};
 
-use kiln_cache::{ImageError, LayerError, StoreError};
-use kiln_oci::archive::{LoadError, SaveError};
-use kiln_oci::{Digest, Reference};
-use std::io;
-use std::path::PathBuf;
-use thiserror::Error;
-
-/// Why an image cannot be moved in or out.
-#[derive(Debug, Error)]
-pub enum ArchiveError {
-    /// The archive is malformed or hostile.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// The archive cannot be written.
-    #[error(transparent)]
-    Save(#[from] SaveError),
-    /// An image is not there or cannot be kept.
-    #[error(transparent)]
-    Image(#[from] ImageError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The archive leaves out layers that the store has not.
-    #[error(
-        "the archive leaves out {} that this store does not hold",
-        crate::transfer::archive::layers(missing)
-    )]
-    MissingBase {
-        /// Their blobs.
-        missing: Vec<Digest>,
-        /// What the archive was made against, as far as it says.
-        bases: Vec<String>,
-    },
-    /// Layers are known by description only, and do not come.
-    #[error(
-        "the store lacks {}, and nothing was written",
-        crate::transfer::archive::layers(missing)
-    )]
-    Unfetched {
-        /// Their blobs.
-        missing: Vec<Digest>,
-        /// Why the first of them did not come.
-        source: StoreError,
-    },
-    /// An image is for another platform than the one asked for.
-    #[error("{name} is an image for {actual}, not for {wanted}")]
-    Platform {
-        /// The image.
-        name: String,
-        /// What was asked for.
-        wanted: String,
-        /// What it is for.
-        actual: String,
-    },
-    /// A change to an imported image cannot be made.
-    #[error("--change {change}: {problem}")]
-    Change {
-        /// The change, as written.
-        change: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// A list of digests has a line that is none.
-    #[error("cannot read the list of digests {path}")]
-    List {
-        /// The list.
-        path: PathBuf,
-        /// What is wrong.
-        source: kiln_oci::DigestError,
-    },
-    /// There is less space than the archive needs for sure.
-    #[error("the layers need at least {needed} bytes in {path}, which has {free}")]
-    Space {
-        /// The store.
-        path: PathBuf,
-        /// Bytes that are needed at least.
-        needed: u64,
-        /// Bytes that are free.
-        free: u64,
-    },
-    /// A root file system cannot be made a layer.
-    #[error(transparent)]
-    Layer(#[from] LayerError),
-    /// A file of a root file system cannot be read.
-    #[error("cannot read {path}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-}
+use kiln_oci::archive::Selection;
+use kiln_oci::{Digest, Platform, Reference};
 
 /// An image that was taken in.
 #[derive(Debug, Clone)]
@@ -118,23 +28,23 @@ pub struct Taken {
     pub manifest: Digest,
     /// Its names; empty for an image without any.
     pub references: Vec<Reference>,
-    /// What stands where names should be and is none, as written.
+    /// What stands in the place of a name and is not one, as written.
     pub unreadable: Vec<String>,
 }
 
-/// A list of layers for a message, the first few by name.
-fn layers(digests: &[Digest]) -> String {
-    let named: Vec<String> = digests.iter().take(5).map(Digest::to_string).collect();
-    let more = digests.len().saturating_sub(named.len());
-    let rest = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
-    let noun = if digests.len() == 1 {
-        "layer"
-    } else {
-        "layers"
-    };
-    format!("{} {noun} ({}{rest})", digests.len(), named.join(", "))
+/// All of an archive, for a platform if one is given.
+fn whole(only: Option<Platform>) -> Selection {
+    let host = Platform::host();
+    Selection::Whole { host, only }
+}
+
+impl Taken {
+    fn new(id: Digest, manifest: Digest, references: &[Reference]) -> Self {
+        Self {
+            id,
+            manifest,
+            references: references.to_vec(),
+            unreadable: Vec::new(),
+        }
+    }
 }

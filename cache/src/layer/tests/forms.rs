@@ -45,31 +45,13 @@ fn each_form_is_made_once_and_remembered() {
             Some(compression.algorithm())
         );
         assert_eq!(unpacked(&store, &form.digest), diff_id);
-        assert_eq!(
-            store.blobs().path(&form.digest).metadata().unwrap().len(),
-            form.size
-        );
-        let made = store
-            .blobs()
-            .path(&form.digest)
-            .metadata()
-            .unwrap()
-            .modified()
-            .unwrap();
-        assert_eq!(
-            store.forms().compressed(&diff_id, compression).unwrap(),
-            form
-        );
-        assert_eq!(
-            store
-                .blobs()
-                .path(&form.digest)
-                .metadata()
-                .unwrap()
-                .modified()
-                .unwrap(),
-            made
-        );
+        let path = store.blobs().path(&form.digest);
+        let made = path.metadata().unwrap();
+        assert_eq!(made.len(), form.size);
+        let again = store.forms().compressed(&diff_id, compression).unwrap();
+        assert_eq!(again, form);
+        let now = path.metadata().unwrap().modified().unwrap();
+        assert_eq!(now, made.modified().unwrap());
         forms.push(form);
     }
     assert_eq!(store.garbage().usage().unwrap().compressed.count, 3);

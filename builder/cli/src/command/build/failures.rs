@@ -6,14 +6,10 @@ use crate::failure::{Failure, Kind, is_of_limits};
 use crate::render::{Progress, Sink};
 use crate::signals;
 use crate::units;
-use kiln_engine::DockerfileText;
-use kiln_engine::chain_of_causes;
-use kiln_engine::exchange::BackendError;
-use kiln_engine::failure::{
-    BuildError, MissingImage, MissingSource, RefusedSource, StepError, StepFailure,
+use kiln_engine::{
+    BackendError, BuildError, DockerfileText, ExportError, FetchError, MissingImage, MissingSource,
+    RefusedSource, StepError, StepFailure, chain_of_causes,
 };
-use kiln_engine::image::export::ExportError;
-use kiln_engine::source::fetch::error::FetchError;
 use kiln_parser::diagnostic::{Diagnostic, Severity};
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Read, Seek, SeekFrom};

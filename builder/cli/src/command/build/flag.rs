@@ -5,8 +5,7 @@
 mod reference;
 
 use crate::failure::{Failure, Kind};
-use kiln_engine::Built;
-use kiln_engine::Request;
+use kiln_engine::{Built, Request};
 use std::collections::BTreeMap;
 use std::path::Path;
 

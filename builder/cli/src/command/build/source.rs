@@ -3,8 +3,10 @@
 use super::kaniko_context;
 use crate::failure::Failure;
 use crate::units;
-use kiln_engine::source::dockerfile::{USUAL_NAMES, other_case};
-use kiln_engine::{ContextSource, DockerfileSource, DockerfileText, MainSource, Request, repaired};
+use kiln_engine::{
+    ContextSource, DockerfileSource, DockerfileText, MainSource, Request, USUAL_NAMES, other_case,
+    repaired,
+};
 use kiln_parser::graph::GitSource;
 use std::io::Read;
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ use crate::template::value::{Value, field};
 use crate::{table, units};
 use jiff::Timestamp;
 use kiln_cache::Store;
-use kiln_engine::session::seconds;
+use kiln_engine::seconds;
 use kiln_oci::Reference;
 use kiln_report::sharing::{Sizes, sizes};
 use std::time::SystemTime;

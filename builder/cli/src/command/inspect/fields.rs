@@ -4,7 +4,7 @@
 use crate::failure::{Failure, Kind};
 use crate::template::value::{Field, Value, field, optional};
 use kiln_cache::{Store, StoredImage};
-use kiln_engine::image::assemble::rfc3339;
+use kiln_engine::rfc3339;
 use kiln_oci::ImageConfig;
 use kiln_oci::config::{Healthcheck, RuntimeConfig};
 use serde_json::{Map, Value as Json};

@@ -1,7 +1,7 @@
 //! Writing in a layout's folder. Others who may write there must not choose what kiln writes or deletes on this machine: each
 //! folder is opened beneath the one that the user named, and no symbolic link in it is followed. Unaware of what files hold.
 
-use super::super::BackendError;
+use crate::failure::BackendError;
 use kiln_cache::beneath;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, mkdirat, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;

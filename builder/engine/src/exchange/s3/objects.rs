@@ -1,7 +1,7 @@
 //! Objects of a bucket: asked for, read, written, each with some tries. Unaware of what they are.
 
-use crate::exchange::{BackendError, OpenBlob};
-use crate::image::export::ExportError;
+use crate::exchange::OpenBlob;
+use crate::failure::{BackendError, ExportError};
 use crate::source::fetch::web::{interruptible, reason, wait};
 use crate::transfer::remote::Remote;
 use reqwest::StatusCode;
@@ -92,7 +92,7 @@ impl Objects {
             };
             let mut bytes = Vec::new();
             let read = answer.take(most.saturating_add(1)).read_to_end(&mut bytes);
-            read.map_err(|error| broken(key, &crate::chain_of_causes(&error)))?;
+            read.map_err(|error| broken(key, &crate::failure::chain_of_causes(&error)))?;
             if bytes.len() as u64 > most {
                 return Err(refused(key, format!("it has more than {most} bytes")));
             }
@@ -147,7 +147,8 @@ impl Objects {
                     return Err(cancelled());
                 }
                 let count = answer.read(&mut piece);
-                let count = count.map_err(|error| broken(key, &crate::chain_of_causes(&error)))?;
+                let count =
+                    count.map_err(|error| broken(key, &crate::failure::chain_of_causes(&error)))?;
                 if count == 0 {
                     return Ok(());
                 }
@@ -215,7 +216,8 @@ impl Objects {
         }
         let _ = rustls::crypto::ring::default_provider().install_default();
         let proxies = remote.proxies.all();
-        let proxies = proxies.map_err(|error| refused(key, crate::chain_of_causes(&error)))?;
+        let proxies =
+            proxies.map_err(|error| refused(key, crate::failure::chain_of_causes(&error)))?;
         let builder = || {
             let builder = Client::builder().user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")));
             let builder = builder.redirect(reqwest::redirect::Policy::none());

@@ -1,7 +1,8 @@
 //! `ADD` of local archives: whether a file is one, its entries as a chain, and the hard links that lead out of it. Told by content, never by name: an archive is
 //! what decompresses (plain, gzip, bzip2, xz, zstd) to a tar. Unaware of where the entries go.
 
-use super::{CopyError, shown};
+use super::shown;
+use crate::failure::CopyError;
 use kiln_cache::{Chain, Found, Origin, OutsideLink, index_archive};
 use kiln_oci::compression;
 use std::io::{Read, Seek, SeekFrom, Write};

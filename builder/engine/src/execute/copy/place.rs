@@ -9,7 +9,8 @@ mod resolve;
 mod unpack;
 
 use super::select::Picked;
-use super::{CopyError, base_name, join, parent, shown};
+use super::{base_name, join, parent, shown};
+use crate::failure::CopyError;
 use kiln_cache::{Chain, Entry, EntryKind, Found, Meta};
 use kiln_parser::chmod::Chmod;
 use resolve::Seen;

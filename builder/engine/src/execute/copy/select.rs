@@ -3,7 +3,8 @@
 //! Rules (BuildKit's): wildcards match within one path component; a literal path must exist, a wildcard may match nothing;
 //! links in a named path are followed inside the root, links below it are kept; a directory means its contents.
 
-use super::{CopyError, base_name, join, parent, shown};
+use super::{base_name, join, parent, shown};
+use crate::failure::CopyError;
 use kiln_cache::{Chain, Found};
 use kiln_parser::graph::SourcePath;
 use kiln_parser::{glob, ignore};

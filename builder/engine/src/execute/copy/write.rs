@@ -1,7 +1,7 @@
 //! The layer that a COPY, ADD or WORKDIR becomes: placed entries written in path order. Unaware of why they are there.
 
-use super::CopyError;
 use super::place::{Content, Placed};
+use crate::failure::CopyError;
 use kiln_cache::{Chain, Found, Layer, LayerWriter};
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap};

@@ -1,15 +1,17 @@
 //! `type=oci` and `type=docker`: archives of the image, as a tar or a folder. Unaware of how archives are laid out.
 //!
-//! Layers are as the store has them, uncompressed where kiln made them, unless `compression` is given: whoever reads an archive
-//! next to a build rarely wants to wait for gzip. BuildKit compresses with gzip here.
+//! Layers are as the store has them, uncompressed where kiln made them, unless `compression` is given: few who read an archive
+//! next to a build want to wait for gzip. BuildKit compresses with gzip here.
 
-use super::destination::{Destination, folder_of};
-use super::{Attributes, BuildResult, ExportError, Exporter, Kind};
+use super::destination::{Destination, folder_of, sync};
+use super::{BuildResult, Exporter, Kind};
+use crate::failure::ExportError;
 use crate::transfer::archive::{Blobs, compressed_manifest};
+use crate::transfer::attributes::Attributes;
 use crate::transfer::remote::with_docker_types;
 use kiln_oci::archive::{self, Format, SaveImage, SaveIndex, Saving, Target};
 use kiln_oci::media_type::{DOCKER_MANIFEST, DOCKER_MANIFEST_LIST};
-use kiln_oci::{Descriptor, Index, LayerCompression, Manifest, Reference};
+use kiln_oci::{Descriptor, Digest, Index, LayerCompression, Manifest, Platform, Reference};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::collections::BTreeMap;
 use std::io::ErrorKind::{NotADirectory, NotFound};
@@ -49,6 +51,10 @@ pub(super) const DOCKER: Kind = Kind {
     make: |attributes| Ok(Box::new(Archive::new(attributes, Format::Hybrid)?)),
 };
 
+fn unsupported(what: &str) -> ExportError {
+    ExportError::Unsupported(what.to_owned())
+}
+
 #[derive(Debug)]
 struct Archive {
     destination: Option<Destination>,
@@ -63,18 +69,14 @@ struct Archive {
 
 impl Archive {
     fn new(mut attributes: Attributes, format: Format) -> Result<Self, ExportError> {
-        let annotations = attributes.annotations();
         let is_tar = attributes.flag("tar", true)?;
         let destination = match (attributes.take("dest"), format) {
             (None, Format::Hybrid) if is_tar => None,
             (destination, _) => Some(Destination::of(destination)),
         };
         if !is_tar && destination == Some(Destination::Stdout) {
-            return Err(ExportError::Unsupported(
-                "a folder needs dest=FOLDER".to_owned(),
-            ));
+            return Err(unsupported("a folder needs dest=FOLDER"));
         }
-        let docker_types = !attributes.flag("oci-mediatypes", true)?;
         // Layers of bases are compressed alike whether this is given or not.
         attributes.flag("force-compression", false)?;
         attributes.flag("rewrite-timestamp", true)?;
@@ -83,15 +85,13 @@ impl Archive {
             is_tar,
             names: super::store::names(attributes.take("name"))?,
             compression: attributes.compression()?,
-            annotations,
-            docker_types,
+            annotations: attributes.annotations(),
+            docker_types: !attributes.flag("oci-mediatypes", true)?,
             format,
         };
-        match made.lack_of_docker_types().filter(|_| docker_types) {
+        match made.lack_of_docker_types().filter(|_| made.docker_types) {
             None => Ok(made),
-            Some(lack) => Err(ExportError::Unsupported(format!(
-                "oci-mediatypes=false: {lack}"
-            ))),
+            Some(lack) => Err(unsupported(&format!("oci-mediatypes=false: {lack}"))),
         }
     }
 
@@ -110,28 +110,27 @@ impl Archive {
         } else {
             &self.names
         };
-        let mut images = Vec::new();
-        for (_, image) in &result.images {
-            let manifest = compressed_manifest(&result.session.store, image, self.compression)?;
-            images.push(SaveImage {
-                references: Vec::new(),
-                manifest: self.typed(self.annotated(manifest)),
-                config: image.config.clone(),
-            });
-        }
         let mut saving = Saving {
             format: self.format,
             ..Saving::default()
         };
-        match &result.index {
-            None => images
-                .iter_mut()
-                .for_each(|image| image.references = references.to_vec()),
-            Some((_, bytes)) => saving
-                .indexes
-                .push(self.index(result, bytes, &images, references)),
+        for (_, image) in &result.images {
+            let manifest = compressed_manifest(&result.session.store, image, self.compression)?;
+            let is_alone = result.index.is_none();
+            saving.images.push(SaveImage {
+                references: if is_alone {
+                    references.to_vec()
+                } else {
+                    Vec::new()
+                },
+                manifest: self.typed(self.annotated(manifest)),
+                config: image.config.clone(),
+            });
         }
-        saving.images = images;
+        if let Some((_, bytes)) = &result.index {
+            let index = self.index(result, bytes, &saving.images, references);
+            saving.indexes.push(index);
+        }
         Ok(saving)
     }
 
@@ -145,32 +144,26 @@ impl Archive {
     ) -> SaveIndex {
         let mut index = Index::parse(bytes).unwrap_or_else(|_| Index::of(Vec::new()));
         for ((_, before), now) in result.images.iter().zip(images) {
-            for descriptor in &mut index.manifests {
-                if descriptor.digest == before.manifest_digest {
-                    let now = Descriptor::of(descriptor.media_type.clone(), &now.manifest);
-                    (descriptor.digest, descriptor.size) = (now.digest, now.size);
-                    if self.docker_types {
-                        DOCKER_MANIFEST.clone_into(&mut descriptor.media_type);
-                    }
-                }
+            let entries = index.manifests.iter_mut();
+            for entry in entries.filter(|entry| entry.digest == before.manifest_digest) {
+                let now = Descriptor::of(entry.media_type.clone(), &now.manifest);
+                (entry.digest, entry.size) = (now.digest, now.size);
             }
         }
         if self.docker_types {
             index.media_type = Some(DOCKER_MANIFEST_LIST.to_owned());
+            for entry in &mut index.manifests {
+                DOCKER_MANIFEST.clone_into(&mut entry.media_type);
+            }
         }
-        let manifests: Vec<_> = images
-            .iter()
-            .map(|image| kiln_oci::Digest::of(&image.manifest))
-            .collect();
-        let host = kiln_oci::Platform::host();
-        let preferred = result
-            .images
-            .iter()
-            .position(|(platform, _)| host.rank(platform).is_some());
+        let digest = |image: &SaveImage| Digest::of(&image.manifest);
+        let manifests: Vec<_> = images.iter().map(digest).collect();
+        let fits = |(platform, _): &(Platform, _)| Platform::host().rank(platform).is_some();
+        let preferred = result.images.iter().position(fits).unwrap_or(0);
         SaveIndex {
             references: references.to_vec(),
             bytes: index.to_bytes(),
-            preferred: manifests[preferred.unwrap_or(0)],
+            preferred: manifests[preferred],
             manifests,
             companions: Vec::new(),
         }
@@ -221,7 +214,7 @@ impl Exporter for Archive {
     }
 }
 
-/// Beside the target, then renamed. A folder that is there is replaced when it is empty or an OCI layout, in one step.
+/// Writes a folder beside the target, then renames it. A folder that is empty or an OCI layout is replaced in one step.
 fn folder(path: &Path, saving: &Saving, blobs: &Blobs<'_>) -> Result<(), ExportError> {
     // what a link leads to is replaced, not the link
     let real = std::fs::canonicalize(path);
@@ -236,22 +229,20 @@ fn folder(path: &Path, saving: &Saving, blobs: &Blobs<'_>) -> Result<(), ExportE
         .map_err(ExportError::io("make a folder in", parent))?;
     archive::write(Target::Directory(temporary.path()), saving, blobs, &|_| ())?;
     if is_old {
-        let exchange = RenameFlags::EXCHANGE;
-        renameat_with(CWD, temporary.path(), CWD, path, exchange)
-            .map_err(|error| ExportError::io("replace", path)(error.into()))?;
-        // the old one has its name now
+        let exchanged = renameat_with(CWD, temporary.path(), CWD, path, RenameFlags::EXCHANGE);
+        exchanged.map_err(|error| ExportError::io("replace", path)(error.into()))?;
+        // the old folder has the temporary name now
         let removed = temporary.close();
         return removed.map_err(ExportError::io("remove what was in", path));
     }
     std::fs::rename(temporary.path(), path).map_err(ExportError::io("replace", path))?;
-    // it has another name now
+    // nothing has the temporary name any more
     let _ = temporary.keep();
-    let synced = std::fs::File::open(parent).and_then(|folder| folder.sync_all());
-    synced.map_err(ExportError::io("sync", parent))
+    sync(parent)
 }
 
-/// Whether a folder holds an OCI layout and nothing else; not when it is empty or missing. Any other is refused: somebody's files never
-/// go.
+/// Whether a folder holds an OCI layout and nothing else; not when it is empty or missing. Any other folder is refused, because an
+/// export never removes somebody's files.
 fn is_layout(path: &Path) -> Result<bool, ExportError> {
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,

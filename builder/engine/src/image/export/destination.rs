@@ -1,8 +1,8 @@
 //! The file or stream that an exporter writes to. A file appears whole and durable, or not at all. Unaware of what is written.
 
-use super::ExportError;
 use super::handover::Handover;
 use crate::event::cancel::Cancel;
+use crate::failure::ExportError;
 use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd;
@@ -30,7 +30,7 @@ impl Destination {
         }
     }
 
-    /// Writes what `write` writes. Whoever is at the other end of a pipe may let it wait; `cancel` ends that.
+    /// Writes what `write` writes. The reader of a pipe may let it wait; `cancel` ends that.
     pub(super) fn write(
         &self,
         cancel: &Cancel,
@@ -70,7 +70,7 @@ fn stream(
     out.flush().map_err(ExportError::io("write", path))
 }
 
-/// Beside the target, then renamed: whoever reads the name sees the whole or what was there before.
+/// Writes a file beside the target, then renames it: a reader of the name sees all of it, or what was there before.
 fn file(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>,
@@ -91,6 +91,11 @@ fn file(
     temporary.as_file().sync_all().map_err(failed)?;
     let persisted = temporary.persist(path);
     persisted.map_err(|error| ExportError::io("write", path)(error.error))?;
+    sync(folder)
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync(folder: &Path) -> Result<(), ExportError> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(ExportError::io("sync", folder))
 }

@@ -1,8 +1,9 @@
 //! The files of a result: the merged tree of each image, with a folder for each platform where there are several. Nothing is
 //! mounted. Unaware of where the files go.
 
-use super::{BuildResult, ExportError};
-use kiln_cache::{Chain, Found};
+use super::BuildResult;
+use crate::failure::ExportError;
+use kiln_cache::{Chain, FirstNames, Found, path};
 use kiln_oci::Platform;
 use std::collections::HashMap;
 
@@ -19,62 +20,51 @@ pub(super) struct File<'a> {
 }
 
 /// Hands all files of the result to `each`, parents first. `split` is `platform-split`: whether each platform has a folder of its
-/// own; where it is left open, only several have.
+/// own. Without it they have where the result is an index.
 pub(super) fn each(
     result: &BuildResult<'_>,
     split: Option<bool>,
     mut each: impl FnMut(&Chain, &File<'_>) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
     let split = split.unwrap_or(result.index.is_some());
-    let time = |found: &Found<'_>| result.epoch.unwrap_or(found.entry.mtime);
     if !split {
         refuse_overwriting(result)?;
     }
     for (platform, image) in &result.images {
         let chain = result.session.store.layers().chain(&image.diff_ids)?;
-        let prefix = if split { folder(platform) } else { Vec::new() };
-        if !prefix.is_empty() {
-            let (path, found) = (prefix.clone(), chain.root());
-            each(
-                &chain,
-                &File {
-                    path,
-                    found,
-                    first_name: None,
-                    mtime: time(&found),
-                },
-            )?;
-        }
-        let mut first_names: HashMap<(usize, u32), Vec<u8>> = HashMap::new();
-        for found in chain
-            .walk(b"")
-            .into_iter()
-            .filter(|found| !found.entry.path.is_empty())
-        {
-            if result.session.cancel.requested() {
-                return Err(ExportError::Cancelled);
-            }
-            let path = join(&prefix, &found.entry.path);
-            let group = found.link_group();
-            let first_name = group.and_then(|group| first_names.get(&group).cloned());
-            if let (Some(group), None) = (group, &first_name) {
-                first_names.insert(group, path.clone());
-            }
-            each(
-                &chain,
-                &File {
-                    path,
-                    found,
-                    first_name,
-                    mtime: time(&found),
-                },
-            )?;
-        }
+        let folder = split.then(|| folder(platform));
+        of_image(result, &chain, folder.as_deref(), &mut each)?;
     }
     Ok(())
 }
 
-/// Platforms that share a place must not have the same file: which one stayed would be chance.
+fn of_image(
+    result: &BuildResult<'_>,
+    chain: &Chain,
+    folder: Option<&[u8]>,
+    each: &mut impl FnMut(&Chain, &File<'_>) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    let mut first_names = FirstNames::default();
+    for found in chain.walk(b"") {
+        let path = below(folder, &found.entry.path);
+        if path.is_empty() {
+            continue;
+        }
+        if result.session.cancel.requested() {
+            return Err(ExportError::Cancelled);
+        }
+        let file = File {
+            first_name: first_names.earlier(found.link_group(), &path),
+            path,
+            mtime: result.epoch.unwrap_or(found.entry.mtime),
+            found,
+        };
+        each(chain, &file)?;
+    }
+    Ok(())
+}
+
+/// Platforms that share a place must not have the same file: which one stays would depend on their order.
 fn refuse_overwriting(result: &BuildResult<'_>) -> Result<(), ExportError> {
     if result.images.len() < 2 {
         return Ok(());
@@ -103,9 +93,10 @@ fn folder(platform: &Platform) -> Vec<u8> {
     platform.to_string().replace('/', "_").into_bytes()
 }
 
-fn join(prefix: &[u8], path: &[u8]) -> Vec<u8> {
-    match prefix {
-        [] => path.to_vec(),
-        _ => [prefix, b"/", path].concat(),
+fn below(folder: Option<&[u8]>, path: &[u8]) -> Vec<u8> {
+    match folder {
+        None => path.to_vec(),
+        Some(folder) if path.is_empty() => folder.to_vec(),
+        Some(folder) => path::join(folder, path),
     }
 }

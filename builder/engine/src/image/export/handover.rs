@@ -1,4 +1,4 @@
-//! Bytes for somebody outside who may stop to take them: a thread of its own writes, and the build that waits for it can be stopped.
+//! Bytes for a reader outside that may stop reading: a thread of its own writes them, and a build that waits for it can be stopped.
 //! Unaware of what is written.
 
 use crate::event::cancel::Cancel;
@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-/// How often whoever waits looks whether the build is to stop.
+/// How often a build that waits checks whether it is to stop.
 const TICK: Duration = Duration::from_millis(20);
 
 /// Hands each piece that is written to the thread; at most one is on its way.
@@ -29,19 +29,18 @@ impl<'c> Handover<'c> {
     ) -> io::Result<Self> {
         let (pieces, taken) = channel::<Vec<u8>>();
         let (report, written) = channel();
-        let thread = std::thread::Builder::new().name("output".to_owned());
-        thread.spawn(move || {
-            // Nobody listens any more when the build was stopped.
-            match open() {
-                Ok(mut out) => {
-                    let _ = report.send(Ok(()));
-                    for piece in taken {
-                        let _ = report.send(out.write_all(&piece));
-                    }
+        // Nobody listens to the reports any more when the build was stopped.
+        let work = move || match open() {
+            Ok(mut out) => {
+                let _ = report.send(Ok(()));
+                for piece in taken {
+                    let _ = report.send(out.write_all(&piece));
                 }
-                Err(error) => drop(report.send(Err(error))),
             }
-        })?;
+            Err(error) => drop(report.send(Err(error))),
+        };
+        let thread = std::thread::Builder::new().name("output".to_owned());
+        thread.spawn(work)?;
         Ok(Handover {
             pieces,
             written,

@@ -7,11 +7,13 @@
 
 use super::files::{self, File};
 use super::others;
-use super::{BuildResult, ExportError, Exporter, Kind};
-use kiln_cache::{Chain, EntryKind, beneath};
+use super::{BuildResult, Exporter, Kind};
+use crate::failure::ExportError;
+use kiln_cache::{Chain, EntryKind, beneath, path};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -49,7 +51,7 @@ pub(super) const KIND: Kind = Kind {
 struct Local {
     destination: PathBuf,
     split: Option<bool>,
-    /// What the result does not have goes.
+    /// Whether files that the result does not have are removed.
     deletes: bool,
 }
 
@@ -71,25 +73,15 @@ impl Exporter for Local {
             left_out: 0,
         };
         let written = files::each(result, self.split, |chain, file| folder.put(chain, file))
-            .and_then(|()| folder.delete_others());
-        match written.and_then(|()| folder.finish()) {
-            Err(error) if folder.written > 0 => Err(ExportError::Partly {
-                path: path.clone(),
-                written: folder.written,
-                source: Box::new(error),
-            }),
-            Err(error) => Err(error),
-            Ok(()) => {
-                if folder.left_out > 0 {
-                    let count = folder.left_out;
-                    result.session.events.warn(format!(
-                        "{count} devices and pipes are not in {}",
-                        path.display()
-                    ));
-                }
-                Ok(())
-            }
+            .and_then(|()| folder.delete_others())
+            .and_then(|()| folder.finish());
+        written.map_err(|source| folder.partly(source))?;
+        if folder.left_out > 0 {
+            let (count, path) = (folder.left_out, path.display());
+            let warning = format!("{count} devices and pipes are not in {path}");
+            result.session.events.warn(warning);
         }
+        Ok(())
     }
 }
 
@@ -97,9 +89,9 @@ impl Exporter for Local {
 struct Folder<'a> {
     path: &'a Path,
     root: OwnedFd,
-    /// Folders of the result with their mode and time, which they get last: they may not be writable then.
+    /// Folders of the result with their mode and time, which are set last: a mode may forbid to write.
     directories: Vec<(Vec<u8>, u32, i64)>,
-    /// All paths of the result that are there, where all others are to go.
+    /// All paths of the result that are there, if all others are to be removed.
     names: Option<BTreeSet<Vec<u8>>>,
     written: u64,
     left_out: u64,
@@ -110,58 +102,70 @@ const TEMPORARY: &str = ".kiln-output.part";
 
 impl Folder<'_> {
     fn put(&mut self, chain: &Chain, file: &File<'_>) -> Result<(), ExportError> {
-        let entry = file.found.entry;
-        let shown = self.path.join(std::ffi::OsStr::from_bytes(&file.path));
-        let failed = |error: io::Error| ExportError::io("write", shown.clone())(error);
-        let (parent, name) = split(&file.path);
-        let parent = beneath::open_dir(self.root.as_fd(), parent).map_err(failed)?;
-        match &entry.kind {
+        let shown = self.path.join(OsStr::from_bytes(&file.path));
+        let put = self.try_put(chain, file);
+        put.map_err(ExportError::io("write", shown))
+    }
+
+    fn try_put(&mut self, chain: &Chain, file: &File<'_>) -> io::Result<()> {
+        let (parent, name) = self.place(&file.path)?;
+        match &file.found.entry.kind {
             EntryKind::Directory { .. } => {
-                make_directory(&parent, name).map_err(failed)?;
-                self.directories
-                    .push((file.path.clone(), entry.mode, file.mtime));
-                self.keep(&file.path);
-                return Ok(());
+                make_directory(&parent, name)?;
+                let folder = (file.path.clone(), file.found.entry.mode, file.mtime);
+                self.directories.push(folder);
             }
-            EntryKind::Char { .. }
-            | EntryKind::Block { .. }
-            | EntryKind::Fifo
-            | EntryKind::Whiteout => {
+            EntryKind::File { .. } | EntryKind::Symlink { .. } => {
+                self.replace(&parent, name, chain, file)?;
+                self.written += 1;
+            }
+            _ => {
                 self.left_out += 1;
                 return Ok(());
             }
-            EntryKind::File { .. } | EntryKind::Symlink { .. } => {}
         }
-        // a leftover of an export that was killed
-        let _ = rustix::fs::unlinkat(&parent, TEMPORARY, AtFlags::empty());
-        let made = match (&file.first_name, &entry.kind) {
-            (Some(first), _) => self.link(first, &parent).map_err(failed),
-            (None, EntryKind::Symlink { target }) => {
-                symlink(&parent, target, file.mtime).map_err(failed)
-            }
-            (None, _) => write(&parent, chain, file).map_err(failed),
+        if let Some(names) = &mut self.names {
+            names.insert(file.path.clone());
+        }
+        Ok(())
+    }
+
+    /// The folder in which a path is, and its name there.
+    fn place<'p>(&self, path: &'p [u8]) -> io::Result<(OwnedFd, &'p [u8])> {
+        let parent = path::parent(path).unwrap_or_default();
+        let parent = beneath::open_dir(self.root.as_fd(), parent)?;
+        Ok((parent, path::name(path)))
+    }
+
+    /// Writes a file under another name, then gives it its own.
+    fn replace(
+        &self,
+        parent: &OwnedFd,
+        name: &[u8],
+        chain: &Chain,
+        file: &File<'_>,
+    ) -> io::Result<()> {
+        // an export that was killed may have left one
+        let _ = rustix::fs::unlinkat(parent, TEMPORARY, AtFlags::empty());
+        let made = match (&file.first_name, &file.found.entry.kind) {
+            (Some(first), _) => self.link(first, parent),
+            (None, EntryKind::Symlink { target }) => symlink(parent, target, file.mtime),
+            (None, _) => write(parent, chain, file),
         };
-        let placed = made.and_then(|()| {
-            let rename = || rustix::fs::renameat(&parent, TEMPORARY, &parent, name);
-            let renamed = match rename() {
-                Err(Errno::ISDIR) if self.names.is_some() => {
-                    others::remove_folder(parent.as_fd(), name).map_err(failed)?;
-                    rename()
-                }
-                renamed => renamed,
-            };
-            renamed.map_err(|error| failed(error.into()))
-        });
+        let placed = made.and_then(|()| self.rename(parent, name));
         // also after a rename onto another name of the same file, which leaves both names
-        let _ = rustix::fs::unlinkat(&parent, TEMPORARY, AtFlags::empty());
-        self.written += u64::from(placed.is_ok());
-        self.keep(&file.path);
+        let _ = rustix::fs::unlinkat(parent, TEMPORARY, AtFlags::empty());
         placed
     }
 
-    fn keep(&mut self, path: &[u8]) {
-        if let Some(names) = &mut self.names {
-            names.insert(path.to_vec());
+    fn rename(&self, parent: &OwnedFd, name: &[u8]) -> io::Result<()> {
+        let rename = || rustix::fs::renameat(parent, TEMPORARY, parent, name);
+        match rename() {
+            Err(Errno::ISDIR) if self.names.is_some() => {
+                others::remove_folder(parent.as_fd(), name)?;
+                Ok(rename()?)
+            }
+            renamed => Ok(renamed?),
         }
     }
 
@@ -178,8 +182,7 @@ impl Folder<'_> {
     }
 
     fn link(&self, first: &[u8], parent: &OwnedFd) -> io::Result<()> {
-        let (folder, name) = split(first);
-        let folder = beneath::open_dir(self.root.as_fd(), folder)?;
+        let (folder, name) = self.place(first)?;
         Ok(rustix::fs::linkat(
             &folder,
             name,
@@ -189,10 +192,22 @@ impl Folder<'_> {
         )?)
     }
 
+    /// What went wrong, and how much was there before.
+    fn partly(&self, source: ExportError) -> ExportError {
+        match self.written {
+            0 => source,
+            written => ExportError::Partly {
+                path: self.path.to_owned(),
+                written,
+                source: Box::new(source),
+            },
+        }
+    }
+
     /// Modes and times of folders, the innermost first.
     fn finish(&mut self) -> Result<(), ExportError> {
         for (path, mode, mtime) in self.directories.drain(..).rev() {
-            let shown = self.path.join(std::ffi::OsStr::from_bytes(&path));
+            let shown = self.path.join(OsStr::from_bytes(&path));
             let opened = beneath::open_dir(self.root.as_fd(), &path);
             let set = opened.and_then(|folder| {
                 rustix::fs::futimens(&folder, &times(mtime))?;
@@ -204,13 +219,6 @@ impl Folder<'_> {
             set.map_err(ExportError::io("set the mode of", shown))?;
         }
         Ok(())
-    }
-}
-
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|byte| *byte == b'/') {
-        Some(at) => (&path[..at], &path[at + 1..]),
-        None => (b"", path),
     }
 }
 
@@ -245,7 +253,7 @@ fn write(parent: &OwnedFd, chain: &Chain, file: &File<'_>) -> io::Result<()> {
     let entry = file.found.entry;
     let content = chain
         .read(&file.found)
-        .map_err(|error| io::Error::other(crate::chain_of_causes(&error)))?;
+        .map_err(|error| io::Error::other(crate::failure::chain_of_causes(&error)))?;
     if io::copy(&mut content.take(entry.size()), &mut out)? != entry.size() {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }

@@ -26,8 +26,7 @@ pub(super) fn remove(
         path.extend_from_slice(name);
         let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-        let is_kept = names.contains(path.as_slice());
-        match (is_folder, is_kept) {
+        match (is_folder, names.contains(path.as_slice())) {
             (true, true) => remove(beneath::open_dir(folder, name)?.as_fd(), path, names)?,
             (true, false) => remove_folder(folder, name)?,
             (false, true) => {}

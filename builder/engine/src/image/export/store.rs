@@ -1,7 +1,9 @@
 //! `type=image`, `type=registry`, `type=cacheonly`: the result stays in the store, where a build puts it anyway, or goes on from
 //! there to registries. Unaware of how a push works.
 
-use super::{Attributes, BuildResult, ExportError, Exporter, Kind};
+use super::{BuildResult, Exporter, Kind};
+use crate::failure::ExportError;
+use crate::transfer::attributes::Attributes;
 use crate::transfer::remote::{Form, MediaTypes, PushOptions, push};
 use kiln_oci::Reference;
 
@@ -54,7 +56,7 @@ struct Named {
     names: Vec<Reference>,
     /// In which form it is pushed, if it is.
     push: Option<Form>,
-    /// It is pushed without a name: whoever joins the images of several machines to an index names that.
+    /// It is pushed without a name: what gets one is an index that joins the images of several machines later.
     by_digest: bool,
 }
 
@@ -66,52 +68,42 @@ impl Named {
             attributes.flag(key, true)?;
         }
         let by_digest = attributes.flag("push-by-digest", false)?;
-        let form = Form {
-            force: attributes.flag("force-compression", false)?,
-            media_types: if attributes.flag("oci-mediatypes", true)? {
-                MediaTypes::Kept
-            } else {
-                MediaTypes::Docker
-            },
-            compression: attributes
-                .compression()?
-                .unwrap_or(Form::default().compression),
-        };
+        let form = form(&mut attributes)?;
         let text = attributes.take("name");
-        let given = text.clone().filter(|_| by_digest);
-        if let Some(tagged) = given
-            .iter()
-            .flat_map(|text| text.split(','))
-            .find(|name| is_tagged(name))
-        {
+        let mut given = text.iter().flat_map(|text| text.split(','));
+        if let Some(tagged) = given.find(|name| by_digest && is_tagged(name)) {
             let problem = "push-by-digest=true pushes without a tag: leave it out";
             return Err(ExportError::value("name", tagged, problem));
         }
-        let push = push.then_some(form);
         Ok(Box::new(Self {
             names: names(text)?,
-            push,
+            push: push.then_some(form),
             by_digest,
         }))
     }
 }
 
+fn form(attributes: &mut Attributes) -> Result<Form, ExportError> {
+    let media_types = match attributes.flag("oci-mediatypes", true)? {
+        true => MediaTypes::Kept,
+        false => MediaTypes::Docker,
+    };
+    let compression = attributes.compression()?;
+    Ok(Form {
+        force: attributes.flag("force-compression", false)?,
+        media_types,
+        compression: compression.unwrap_or(Form::default().compression),
+    })
+}
+
 impl Exporter for Named {
     fn export(&self, result: &BuildResult<'_>) -> Result<(), ExportError> {
-        let Some((_, first)) = result.images.first() else {
+        let (Some(form), Some(image)) = (self.push, result.digest()) else {
             return Ok(());
         };
-        let named = result
-            .index
-            .as_ref()
-            .map_or(first.manifest_digest, |(digest, _)| *digest);
-        let Some(form) = self.push else {
-            return Ok(());
-        };
-        let names = if self.names.is_empty() {
-            result.references
-        } else {
-            &self.names[..]
+        let names = match &self.names[..] {
+            [] => result.references,
+            own => own,
         };
         if names.is_empty() {
             let why = "a push needs a name: -t NAME, or name=… of the output";
@@ -119,14 +111,14 @@ impl Exporter for Named {
         }
         for to in names {
             let options = PushOptions {
-                image: named.to_string(),
+                image: image.to_string(),
                 platform: None,
                 to: to.clone(),
                 by_digest: self.by_digest,
                 form,
             };
-            let pushed =
-                push(&result.session.remote, &result.session.store, &options).map_err(Box::new)?;
+            let pushed = push(&result.session.remote, &result.session.store, &options);
+            let pushed = pushed.map_err(Box::new)?;
             pushed.tell(&result.session.events);
             result.pushed.borrow_mut().get_or_insert(pushed.descriptor);
         }

@@ -3,7 +3,8 @@
 
 use super::destination::Destination;
 use super::files;
-use super::{BuildResult, ExportError, Exporter, Kind};
+use super::{BuildResult, Exporter, Kind};
+use crate::failure::ExportError;
 use crate::image::flatten;
 use kiln_oci::tarfile;
 

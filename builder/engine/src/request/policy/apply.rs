@@ -2,8 +2,8 @@
 //! and Dockerfiles by address. What is converted stands in the place of what it was before anything is planned, so that keys are made
 //! of it. Folders and archives of the machine are no business of policies. Unaware of how rules decide.
 
-use super::{Converted, Policy, Refusal, Source, evaluate};
-use crate::failure::{BuildError, RefusedSource};
+use super::{Converted, Policy, Source, evaluate};
+use crate::failure::{BuildError, Refusal, RefusedSource};
 use crate::request::{ContextSource, DockerfileSource, MainSource, Sources};
 use crate::source::fetch::address;
 use kiln_cache::Store;

@@ -78,7 +78,7 @@ struct ConstraintText {
     condition: Comparison,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct UpdatesText {
     #[serde(default)]
@@ -213,34 +213,26 @@ fn check_objects(policy: &Value) -> Result<(), &'static str> {
 }
 
 fn rule(text: RuleText) -> Result<Rule, String> {
-    let SelectorText {
-        identifier,
-        match_type,
-        constraints,
-    } = text.selector;
-    if identifier.is_empty() {
+    let selector = text.selector;
+    if selector.identifier.is_empty() {
         return Err("its selector has no identifier".to_owned());
     }
-    let updates = match (text.action, text.updates) {
-        (Action::Convert, None) => return Err("CONVERT needs updates".to_owned()),
-        (Action::Convert, Some(updates))
-            if updates.identifier.is_empty()
-                && updates.attrs.as_ref().is_none_or(BTreeMap::is_empty) =>
-        {
+    let has_updates = text.updates.is_some();
+    let UpdatesText { identifier, attrs } = text.updates.unwrap_or_default();
+    let attributes = attrs.unwrap_or_default();
+    match text.action {
+        Action::Convert if !has_updates => return Err("CONVERT needs updates".to_owned()),
+        Action::Convert if identifier.is_empty() && attributes.is_empty() => {
             return Err("CONVERT needs updates: an identifier or attrs".to_owned());
         }
-        (_, updates) => updates,
-    };
-    let (identifier_after, attributes) = match updates {
-        Some(updates) => (updates.identifier, updates.attrs.unwrap_or_default()),
-        None => (String::new(), BTreeMap::new()),
-    };
-    let constraints = constraints.unwrap_or_default().into_iter().map(constraint);
+        _ => {}
+    }
+    let constraints = selector.constraints.unwrap_or_default().into_iter();
     Ok(Rule {
         action: text.action,
-        pattern: Pattern::new(identifier, match_type)?,
-        constraints: constraints.collect::<Result<_, _>>()?,
-        identifier: Some(identifier_after).filter(|identifier| !identifier.is_empty()),
+        pattern: Pattern::new(selector.identifier, selector.match_type)?,
+        constraints: constraints.map(constraint).collect::<Result<_, _>>()?,
+        identifier: Some(identifier).filter(|identifier| !identifier.is_empty()),
         attributes,
     })
 }

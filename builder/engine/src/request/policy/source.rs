@@ -112,14 +112,8 @@ impl Source {
         let (place, fragment) = rest.split_once('#').unwrap_or((rest, ""));
         let (reference, folder) = fragment.split_once(':').unwrap_or((fragment, ""));
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        let old = Address::of(&before.remote);
-        let told = self.attributes.get(GIT_ADDRESS);
-        let told = told.filter(|address| **address != redacted(&before.remote));
-        let remote = match told {
-            Some(address) => address.clone(),
-            None if place == old.place() => before.remote.clone(),
-            None => old.elsewhere(place),
-        };
+        let attribute = |key: &str| self.attributes.get(key).map(String::as_str);
+        let remote = self.remote(&before.remote, place);
         if GitSource::parse(&remote).is_none() {
             return Err(format!("{remote} is no address of a repository"));
         }
@@ -127,25 +121,27 @@ impl Source {
             remote,
             reference: given(reference),
             subdir: given(folder),
-            checksum: self
-                .attributes
-                .get(GIT_CHECKSUM)
-                .and_then(|text| given(text)),
-            keep_git_dir: self
-                .attributes
-                .get(GIT_FOLDER)
-                .is_some_and(|text| text == "true"),
+            checksum: attribute(GIT_CHECKSUM).and_then(given),
+            keep_git_dir: attribute(GIT_FOLDER) == Some("true"),
             ..before.clone()
         })
     }
 
+    /// The address of the repository at `place`: the one that a rule gives, else the old one, if need be elsewhere.
+    fn remote(&self, before: &str, place: &str) -> String {
+        let old = Address::of(before);
+        let told = self.attributes.get(GIT_ADDRESS);
+        match told.filter(|address| **address != redacted(before)) {
+            Some(address) => address.clone(),
+            None if place == old.place() => before.to_owned(),
+            None => old.elsewhere(place),
+        }
+    }
+
     /// An attribute that would be ignored is an error.
     fn check_attributes(&self, known: &[&str]) -> Result<(), String> {
-        match self
-            .attributes
-            .keys()
-            .find(|key| !known.contains(&key.as_str()))
-        {
+        let mut keys = self.attributes.keys();
+        match keys.find(|key| !known.contains(&key.as_str())) {
             Some(unknown) => Err(format!("kiln does not know the attribute {unknown} of it")),
             None => Ok(()),
         }

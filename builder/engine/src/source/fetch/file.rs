@@ -2,10 +2,11 @@
 //! `Last-Modified` (1970 without one), credentials from the secrets `HTTP_AUTH_TOKEN_<host>` and `HTTP_AUTH_HEADER_<host>`.
 //! Unaware of what the files are for.
 
-use super::error::{FetchError, redacted};
 use super::web::{Downloaded, Request, Validator, Web};
 use super::{Access, FileSource, layer, secret};
 use crate::event::EventKind;
+use crate::failure::FetchError;
+use crate::source::fetch::address::redacted;
 use kiln_cache::{Fetched, KeyBuilder};
 use kiln_oci::Digest;
 use sha2::{Sha384, Sha512};

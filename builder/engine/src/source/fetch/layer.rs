@@ -1,7 +1,7 @@
 //! Layers made of what was fetched: one file, or a tree of files from elsewhere. Owners are root's, times are the source's.
 //! Unaware of where the files come from.
 
-use super::error::FetchError;
+use crate::failure::FetchError;
 use kiln_cache::{Chain, Entry, EntryKind, Meta, Store};
 use kiln_oci::Digest;
 use std::collections::HashMap;

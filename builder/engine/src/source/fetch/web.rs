@@ -7,9 +7,10 @@ mod answer;
 mod date;
 
 use super::address;
-use super::error::{FetchError, redacted};
 use crate::event::cancel::Cancel;
+use crate::failure::FetchError;
 use crate::request::policy::{Policy, apply};
+use crate::source::fetch::address::redacted;
 use answer::{Failed, broken, header, refused};
 use kiln_cache::Fetched;
 use kiln_oci::Digest;
@@ -148,6 +149,7 @@ impl Web {
     ///
     /// # Errors
     /// When the system offers no TLS.
+    #[cfg(test)]
     pub fn new(limits: Limits) -> Result<Self, FetchError> {
         Web::judged(limits, &Proxies::default(), &[])
     }
@@ -165,7 +167,7 @@ impl Web {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let proxies = proxies
             .all()
-            .map_err(|error| FetchError::Tls(crate::chain_of_causes(&error)))?;
+            .map_err(|error| FetchError::Tls(crate::failure::chain_of_causes(&error)))?;
         let builder = || {
             let builder = builder(limits, policies).no_proxy();
             proxies.iter().cloned().fold(builder, ClientBuilder::proxy)
@@ -173,7 +175,8 @@ impl Web {
         let made = builder().build();
         // Without any certificate authority http still works, and https says what is wrong.
         let client = made.or_else(|_| builder().tls_certs_only([]).build());
-        let client = client.map_err(|error| FetchError::Tls(crate::chain_of_causes(&error)))?;
+        let client =
+            client.map_err(|error| FetchError::Tls(crate::failure::chain_of_causes(&error)))?;
         Ok(Web { client, limits })
     }
 

@@ -2,7 +2,8 @@
 //! else. The transports are a list of allowed ones; what may stand in a reference is git's own rule (git-check-ref-format).
 //! Unaware of processes.
 
-use crate::source::fetch::error::{FetchError, redacted};
+use crate::failure::FetchError;
+use crate::source::fetch::address::redacted;
 use kiln_parser::graph::GitSource;
 
 /// Transports that a source may use.

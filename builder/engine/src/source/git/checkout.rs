@@ -4,8 +4,9 @@
 use super::address::folder;
 use super::command::{Git, io, remote};
 use super::{Commit, layer as layers};
+use crate::failure::FetchError;
 use crate::source::fetch::Access;
-use crate::source::fetch::error::{FetchError, redacted};
+use crate::source::fetch::address::redacted;
 use kiln_cache::context::{Decision, ScanOptions, scan};
 use kiln_cache::{ContextTree, Entry};
 use kiln_oci::Digest;

@@ -4,9 +4,10 @@
 //! Unaware of what is fetched.
 
 use super::{Format, credentials, ssh};
+use crate::failure::FetchError;
 use crate::host::agent::Agent;
 use crate::source::fetch::Access;
-use crate::source::fetch::error::{FetchError, redacted};
+use crate::source::fetch::address::redacted;
 use kiln_parser::graph::GitSource;
 use kiln_parser::redact;
 use rustix::process::{Pid, Signal, kill_process_group};

@@ -2,9 +2,9 @@
 //! user's but the hosts that he knows. Unaware of git's own surroundings.
 
 use super::command::io;
+use crate::failure::FetchError;
 use crate::host::agent::Agent;
 use crate::source::fetch::Access;
-use crate::source::fetch::error::FetchError;
 use kiln_parser::graph::GitSource;
 use std::os::unix::fs::symlink;
 use std::path::Path;

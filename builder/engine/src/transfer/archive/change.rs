@@ -1,6 +1,6 @@
 //! `import --change`: instructions that change the config of an imported image, read and applied as in a Dockerfile. Unaware of files.
 
-use super::ArchiveError;
+use crate::failure::ArchiveError;
 use kiln_oci::{ImageConfig, RuntimeConfig};
 use kiln_parser::diagnostic::Diagnostic;
 use kiln_parser::inputs::{Bases, Evaluation, Inputs};
@@ -23,7 +23,7 @@ const CHANGES: [&str; 11] = [
 /// The config with the changes made, in order.
 ///
 /// # Errors
-/// [`ArchiveError::Change`] for what is no such instruction, or malformed.
+/// [`ArchiveError::Change`] for one that is malformed, or not such an instruction.
 pub(super) fn apply(
     mut config: ImageConfig,
     changes: &[String],
@@ -37,20 +37,16 @@ pub(super) fn apply(
     // What a build would add by itself is not wanted: an import changes what it is told to.
     let untouched = evaluate(&config, &[])?;
     let mut changed = evaluate(&config, changes)?;
-    let path = untouched
-        .env
-        .iter()
-        .find(|entry| entry.starts_with("PATH="));
-    if !config
-        .config
-        .env
-        .iter()
-        .any(|entry| entry.starts_with("PATH="))
-    {
-        changed.env.retain(|entry| Some(entry) != path);
+    if path(&config.config).is_none() {
+        let added = path(&untouched);
+        changed.env.retain(|entry| Some(entry) != added);
     }
     config.config = changed;
     Ok(config)
+}
+
+fn path(config: &RuntimeConfig) -> Option<&String> {
+    config.env.iter().find(|entry| entry.starts_with("PATH="))
 }
 
 fn check(change: &str) -> Result<(), ArchiveError> {

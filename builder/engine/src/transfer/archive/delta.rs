@@ -2,11 +2,11 @@
 //!
 //! A layer may be left out when every tool that loads the archive finds it on the other side. docker finds a layer by the chain of
 //! all layers below it, so only the lowest layers that image and base have in common may go; podman and containerd find it by the
-//! digest of its blob, so the blob must be the same as well. A list of digests is taken at its word: it is what the other side says
-//! that it has.
+//! digest of its blob, so the blob must be the same as well. A list of digests is believed: it is what the other side says
+//! it has.
 
-use super::ArchiveError;
 use super::save::manifest;
+use crate::failure::ArchiveError;
 use kiln_cache::Store;
 use kiln_oci::archive::{self, Input, LeftOut, Receipt, SaveError, SaveImage};
 use kiln_oci::{Digest, ImageConfig, LayerCompression, Manifest};
@@ -38,14 +38,13 @@ impl Base {
         compression: Option<LayerCompression>,
     ) -> Result<Self, ArchiveError> {
         let path = Path::new(name);
-        if path.is_dir() {
-            return Self::archive(store, path);
-        }
-        if path.is_file() {
-            return match Self::list(path)? {
-                Some(base) => Ok(base),
-                None => Self::archive(store, path),
+        if path.is_file() || path.is_dir() {
+            let list = if path.is_file() {
+                Self::list(path)?
+            } else {
+                None
             };
+            return list.map_or_else(|| Self::archive(store, path), Ok);
         }
         let image = store.images().find(name)?;
         let saved = SaveImage {
@@ -56,40 +55,33 @@ impl Base {
         Ok(Self {
             names: vec![name.to_owned()],
             chains: vec![chain(&saved)?],
-            listed: BTreeSet::new(),
+            ..Self::default()
         })
     }
 
     /// One digest a line, as `docker image inspect` can be made to print; lines that begin with `#` are ignored.
     fn list(path: &Path) -> Result<Option<Self>, ArchiveError> {
-        let unreadable = |source| ArchiveError::Read {
-            path: path.to_owned(),
-            source,
-        };
         let mut bytes = Vec::new();
-        let file = File::open(path).map_err(unreadable)?;
-        file.take(MAX_LIST + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
-        let Some(text) = std::str::from_utf8(&bytes).ok().filter(|text| {
+        let file = File::open(path).map_err(ArchiveError::read(path))?;
+        let read = file.take(MAX_LIST + 1).read_to_end(&mut bytes);
+        read.map_err(ArchiveError::read(path))?;
+        let is_list = |text: &&str| {
             text.len() as u64 <= MAX_LIST && !text.contains('\0') && text.contains("sha256:")
-        }) else {
+        };
+        let Some(text) = std::str::from_utf8(&bytes).ok().filter(is_list) else {
             return Ok(None);
         };
         let lines = text.lines().map(str::trim);
         let digests = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let listed: Result<BTreeSet<Digest>, _> = digests.map(str::parse).collect();
-        match listed {
-            Ok(listed) => Ok(Some(Self {
-                names: vec![path.display().to_string()],
-                listed,
-                ..Self::default()
-            })),
-            Err(error) => Err(ArchiveError::List {
+        let listed = digests.map(str::parse).collect::<Result<_, _>>();
+        Ok(Some(Self {
+            names: vec![path.display().to_string()],
+            listed: listed.map_err(|source| ArchiveError::List {
                 path: path.to_owned(),
-                source: error,
-            }),
-        }
+                source,
+            })?,
+            ..Self::default()
+        }))
     }
 
     fn archive(store: &Store, path: &Path) -> Result<Self, ArchiveError> {
@@ -156,20 +148,16 @@ pub(super) fn receipt(images: &[SaveImage], bases: &[Base]) -> Result<Receipt, A
         let (manifest, _) = parse(image)?;
         let layers = chain(image)?;
         let had = bases.iter().map(|base| base.has_lowest(&layers)).max();
-        let had = had.unwrap_or(0);
-        for (at, (descriptor, (diff_id, digest))) in manifest.layers.iter().zip(&layers).enumerate()
-        {
-            if at < had {
-                let layer = LeftOut {
-                    digest: *digest,
-                    diff_id: *diff_id,
-                    size: descriptor.size,
-                };
-                left_out.insert(*digest, layer);
-            } else {
-                needed.insert(*digest);
-            }
+        let (had, others) = layers.split_at(had.unwrap_or(0));
+        for (descriptor, (diff_id, digest)) in manifest.layers.iter().zip(had) {
+            let layer = LeftOut {
+                digest: *digest,
+                diff_id: *diff_id,
+                size: descriptor.size,
+            };
+            left_out.insert(*digest, layer);
         }
+        needed.extend(others.iter().map(|(_, digest)| digest));
     }
     left_out.retain(|digest, _| !needed.contains(digest));
     Ok(Receipt {

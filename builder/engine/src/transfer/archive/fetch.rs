@@ -1,7 +1,7 @@
 //! Brings what an archive needs and the store knows only by description, before the first byte is written: a save that lacks
 //! something leaves no half of an archive, in a pipe neither. Unaware of archive formats.
 
-use super::ArchiveError;
+use crate::failure::ArchiveError;
 use kiln_cache::{Store, StoreError};
 use kiln_oci::archive::Saving;
 use kiln_oci::{Digest, ImageConfig, Manifest};

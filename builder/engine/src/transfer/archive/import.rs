@@ -1,17 +1,19 @@
 //! Makes images of root file systems: a tar, or a folder. Unaware of image archives.
 
+use super::Taken;
 use super::change::apply;
-use super::{ArchiveError, Taken};
-use crate::image::assemble::rfc3339;
-use kiln_cache::{Layer, LayerWriter, Meta, Store};
+use crate::failure::ArchiveError;
+use crate::host::clock::rfc3339;
+use kiln_cache::{Chain, EntryKind, FirstNames, Layer, LayerWriter, Meta, Store, Xattrs};
 use kiln_oci::media_type::{OCI_CONFIG, OCI_LAYER};
 use kiln_oci::{Descriptor, History, ImageConfig, Manifest, Platform, Reference, compression};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::fs::Metadata;
 use std::io::{self, Read};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
+use walkdir::{DirEntry, WalkDir};
 
 /// What an imported image is to be like.
 #[derive(Debug, Clone)]
@@ -28,7 +30,7 @@ pub struct ImportOptions {
     pub now: i64,
 }
 
-/// Makes an image of one layer from a root file system: a tar (perhaps compressed), or a folder.
+/// Makes an image of one layer from a root file system: a tar, which may be compressed, or a folder.
 ///
 /// # Errors
 /// When it cannot be read or kept, or a change cannot be made.
@@ -37,44 +39,36 @@ pub fn import(
     source: ImportSource<'_>,
     options: &ImportOptions,
 ) -> Result<Taken, ArchiveError> {
-    let config = apply(ImageConfig::new(&options.platform), &options.changes)?;
+    let mut config = apply(ImageConfig::new(&options.platform), &options.changes)?;
     let layer = match source {
         ImportSource::Folder(folder) => import_folder(store, folder)?,
         ImportSource::Tar(reader, path) => {
-            let read = |source| ArchiveError::Read {
-                path: path.to_owned(),
-                source,
-            };
-            let (_, mut tar) = compression::auto(reader).map_err(read)?;
+            let (_, mut tar) = compression::auto(reader).map_err(ArchiveError::read(path))?;
             Some(store.layers().import_tar(&mut tar)?)
         }
     };
-    let mut config = config;
+    add_layer(&mut config, layer.as_ref(), options);
+    let config = config.to_bytes();
+    let descriptor =
+        |layer: &Layer| Descriptor::new(OCI_LAYER, layer.diff_id(), layer.index.tar_size);
+    let layers = layer.iter().map(descriptor).collect();
+    let manifest = Manifest::for_layers(Descriptor::of(OCI_CONFIG, &config), layers).to_bytes();
+    let (manifest, id) = store.images().put(&manifest, &config)?;
+    if let Some(reference) = &options.reference {
+        store.images().tag(reference, &manifest)?;
+    }
+    Ok(Taken::new(id, manifest, options.reference.as_slice()))
+}
+
+fn add_layer(config: &mut ImageConfig, layer: Option<&Layer>, options: &ImportOptions) {
     config.created = Some(rfc3339(options.now));
-    config.rootfs.diff_ids = layer.iter().map(Layer::diff_id).collect();
+    config.rootfs.diff_ids = layer.iter().map(|layer| layer.diff_id()).collect();
     config.history = vec![History {
         created: config.created.clone(),
         comment: Some(options.message.clone()),
         empty_layer: layer.is_none(),
         ..History::default()
     }];
-    let config = config.to_bytes();
-    let layers = layer
-        .iter()
-        .map(|layer| Descriptor::new(OCI_LAYER, layer.diff_id(), layer.index.tar_size))
-        .collect();
-    let manifest = Manifest::for_layers(Descriptor::of(OCI_CONFIG, &config), layers).to_bytes();
-    let (manifest, id) = store.images().put(&manifest, &config)?;
-    let reference = options.reference.as_ref();
-    if let Some(reference) = reference {
-        store.images().tag(reference, &manifest)?;
-    }
-    Ok(Taken {
-        id,
-        manifest,
-        references: reference.into_iter().cloned().collect(),
-        unreadable: Vec::new(),
-    })
 }
 
 /// What `import` reads.
@@ -95,100 +89,84 @@ impl std::fmt::Debug for ImportSource<'_> {
     }
 }
 
-/// The entries of a folder in the order of layers, which is not that of a walk: `a-b` stands before `a/b`.
 fn import_folder(store: &Store, folder: &Path) -> Result<Option<Layer>, ArchiveError> {
-    let mut entries: BTreeMap<Vec<u8>, walkdir::DirEntry> = BTreeMap::new();
-    for entry in walkdir::WalkDir::new(folder).min_depth(1) {
-        let entry = entry.map_err(|error| ArchiveError::Read {
-            path: error.path().unwrap_or(folder).to_owned(),
-            source: error.into(),
-        })?;
-        let path = entry
-            .path()
-            .strip_prefix(folder)
-            .unwrap_or(entry.path())
-            .as_os_str()
-            .as_bytes()
-            .to_vec();
-        entries.insert(path, entry);
-    }
-    let mut writer = store.layers().writer(&kiln_cache::Chain::new(Vec::new()))?;
-    let mut first_names: BTreeMap<(u64, u64), Vec<u8>> = BTreeMap::new();
-    for (path, entry) in &entries {
-        let read = |source: io::Error| ArchiveError::Read {
-            path: entry.path().to_owned(),
-            source,
-        };
+    let mut writer = store.layers().writer(&Chain::new(Vec::new()))?;
+    let mut first_names = FirstNames::default();
+    for (path, entry) in &entries(folder)? {
+        let read = ArchiveError::read(entry.path());
         let meta = entry.path().symlink_metadata().map_err(read)?;
-        if meta.nlink() > 1 && !meta.is_dir() {
-            if let Some(first) = first_names.get(&(meta.dev(), meta.ino())) {
-                writer.hardlink(path, first)?;
-                continue;
-            }
-            first_names.insert((meta.dev(), meta.ino()), path.clone());
+        let has_names = meta.nlink() > 1 && !meta.is_dir();
+        let inode = has_names.then(|| (meta.dev(), meta.ino()));
+        match first_names.earlier(inode, path) {
+            Some(first) => writer.hardlink(path, &first)?,
+            None => write_file(&mut writer, path, entry.path(), &meta)?,
         }
-        write_file(&mut writer, path, entry.path(), &meta)?;
     }
     Ok(writer.finish()?)
+}
+
+/// The entries of a folder in the order of layers, which is not that of a walk: `a-b` stands before `a/b`.
+fn entries(folder: &Path) -> Result<BTreeMap<Vec<u8>, DirEntry>, ArchiveError> {
+    let named = |entry: walkdir::Result<DirEntry>| {
+        let entry = entry.map_err(|error| {
+            let path = error.path().unwrap_or(folder).to_owned();
+            ArchiveError::read(&path)(error.into())
+        })?;
+        let path = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+        Ok((path.as_os_str().as_bytes().to_vec(), entry))
+    };
+    let walk = WalkDir::new(folder).min_depth(1).into_iter();
+    walk.map(named).collect()
 }
 
 fn write_file(
     writer: &mut LayerWriter,
     path: &[u8],
     file: &Path,
-    meta: &std::fs::Metadata,
+    meta: &Metadata,
 ) -> Result<(), ArchiveError> {
-    let read = |source: io::Error| ArchiveError::Read {
-        path: file.to_owned(),
-        source,
-    };
-    let xattrs = xattrs(file).map_err(read)?;
-    let described = Meta {
+    let read = ArchiveError::read(file);
+    let described = described(file, meta).map_err(&read)?;
+    if meta.is_dir() {
+        writer.directory(path, &described)?;
+    } else if meta.is_symlink() {
+        let target = std::fs::read_link(file).map_err(read)?;
+        writer.symlink(path, &described, target.as_os_str().as_bytes())?;
+    } else if meta.is_file() {
+        let mut content = std::fs::File::open(file).map_err(read)?;
+        writer.file(path, &described, meta.len(), &mut content)?;
+    } else if let Some(kind) = special(meta) {
+        writer.special(path, &described, &kind)?;
+    }
+    Ok(())
+}
+
+fn described(file: &Path, meta: &Metadata) -> io::Result<Meta> {
+    Ok(Meta {
         mode: meta.mode() & 0o7777,
         uid: meta.uid(),
         gid: meta.gid(),
         mtime: meta.mtime(),
-        xattrs,
-    };
-    let kind = meta.file_type();
-    let device = (
-        rustix::fs::major(meta.rdev()),
-        rustix::fs::minor(meta.rdev()),
-    );
-    if kind.is_dir() {
-        writer.directory(path, &described)?;
-    } else if kind.is_symlink() {
-        let target: OsString = std::fs::read_link(file).map_err(read)?.into();
-        writer.symlink(path, &described, &target.into_vec())?;
-    } else if kind.is_file() {
-        let mut content = std::fs::File::open(file).map_err(read)?;
-        writer.file(path, &described, meta.len(), &mut content)?;
-    } else if kind.is_fifo() {
-        writer.special(path, &described, &kiln_cache::EntryKind::Fifo)?;
-    } else if kind.is_char_device() {
-        writer.special(
-            path,
-            &described,
-            &kiln_cache::EntryKind::Char {
-                major: device.0,
-                minor: device.1,
-            },
-        )?;
-    } else if kind.is_block_device() {
-        writer.special(
-            path,
-            &described,
-            &kiln_cache::EntryKind::Block {
-                major: device.0,
-                minor: device.1,
-            },
-        )?;
-    }
-    // Sockets belong to processes, not to images.
-    Ok(())
+        xattrs: xattrs(file)?,
+    })
 }
 
-fn xattrs(file: &Path) -> io::Result<kiln_cache::Xattrs> {
+/// Pipes and devices. Sockets belong to processes, not to images.
+fn special(meta: &Metadata) -> Option<EntryKind> {
+    let (kind, device) = (meta.file_type(), meta.rdev());
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    if kind.is_fifo() {
+        Some(EntryKind::Fifo)
+    } else if kind.is_char_device() {
+        Some(EntryKind::Char { major, minor })
+    } else if kind.is_block_device() {
+        Some(EntryKind::Block { major, minor })
+    } else {
+        None
+    }
+}
+
+fn xattrs(file: &Path) -> io::Result<Xattrs> {
     let mut names = vec![0_u8; 64 << 10];
     let length = match rustix::fs::llistxattr(file, &mut names[..]) {
         Ok(length) => length,

@@ -1,18 +1,18 @@
 //! Takes the images of an archive into the store. Unaware of archive formats.
 //!
-//! Layers go straight into the store, one after another; a layer that it holds is not read again, so an interrupted load continues
-//! where it was when it is repeated. Images become visible when all layers are there. When the archive is refused, the layers
-//! that it brought are removed again.
+//! Layers go straight into the store, one after another. A layer that the store holds is not read again, so a load that was
+//! interrupted continues where it stopped when it is repeated. Images become visible when all layers are there. When the
+//! archive is refused, the layers that it brought are removed again.
 
-use super::{ArchiveError, Taken};
+use super::{Taken, whole};
+use crate::failure::ArchiveError;
 use kiln_cache::{ForeignLayer, ImageError, Layer, Store, StoreError};
 use kiln_oci::archive::{
-    self, Announcement, Contents, Incoming, Input, LoadError, LoadedImage, LoadedIndex, Received,
-    Receiver, Selection,
+    self, Announcement, Contents, Incoming, Input, LoadError, LoadedImage, LoadedIndex,
+    LoadedLayer, Receipt, Received, Receiver,
 };
 use kiln_oci::tarfile::TarError;
-use kiln_oci::{Descriptor, Digest, Encoding, Platform, Reference};
-use std::collections::{BTreeMap, BTreeSet};
+use kiln_oci::{Descriptor, Digest, Encoding, Platform, compression};
 use std::io::{self, Read};
 
 /// What to take of an archive.
@@ -27,11 +27,11 @@ pub struct LoadOptions {
 pub struct LoadSummary {
     /// How many images.
     pub images: usize,
-    /// Layers with a name that has `..` in it and stays inside: docker takes them, not everybody does.
+    /// Layers with a name that has `..` in it and stays inside. docker takes them, other tools do not.
     pub climbing: Vec<(Digest, String)>,
 }
 
-/// Takes in all images of an archive; `each` is told of every one as soon as it is there.
+/// Takes in all images of an archive, and hands each to `each` as soon as it is there.
 ///
 /// # Errors
 /// When the archive is malformed, something is not what its digest says, or the store fails.
@@ -41,37 +41,25 @@ pub fn load(
     options: &LoadOptions,
     mut each: impl FnMut(&Taken),
 ) -> Result<LoadSummary, ArchiveError> {
-    let selection = Selection::Whole {
-        host: Platform::host(),
-        only: options.platform.clone(),
-    };
-    let mut intake = Intake {
-        store,
-        fresh: Vec::new(),
-        companions: Vec::new(),
-        climbing: Vec::new(),
-    };
-    let outcome = archive::receive(input, &selection, &mut intake)
-        .and_then(|contents| intake.publish(&contents, &mut each));
-    match outcome {
-        Ok(images) => {
-            let used = used(&images);
-            intake.fresh.retain(|layer| !used.contains(layer));
-            intake.withdraw()?;
-            Ok(LoadSummary {
-                images: images.len(),
-                climbing: intake.climbing,
-            })
-        }
-        Err(error) => {
-            if is_refusal(&error) {
-                // The refusal is what counts; what stays is nothing but space.
-                intake.fresh.append(&mut intake.companions);
-                let _ = intake.withdraw();
-            }
-            Err(error)
-        }
+    let mut intake = Intake::new(store);
+    let selection = whole(options.platform.clone());
+    let received = archive::receive(input, &selection, &mut intake);
+    let published = received.and_then(|contents| {
+        intake.publish(&contents, &mut each)?;
+        Ok(contents.images)
+    });
+    if published.as_ref().is_err_and(is_refusal) {
+        // A failure to clean up does not hide the refusal: what stays only takes space.
+        intake.fresh.append(&mut intake.companions);
+        let _ = intake.withdraw();
     }
+    let images = published?;
+    intake.fresh.retain(|layer| !is_used(&images, layer));
+    intake.withdraw()?;
+    Ok(LoadSummary {
+        images: images.len(),
+        climbing: intake.climbing,
+    })
 }
 
 /// Whether the archive is to blame, and would be next time. What was read before the disk became full or the archive ended too
@@ -99,9 +87,9 @@ fn is_refusal(error: &ArchiveError) -> bool {
     }
 }
 
-fn used(images: &[LoadedImage]) -> BTreeSet<Digest> {
-    let layers = images.iter().flat_map(|image| &image.layers);
-    layers.map(|layer| layer.diff_id).collect()
+fn is_used(images: &[LoadedImage], diff_id: &Digest) -> bool {
+    let mut layers = images.iter().flat_map(|image| &image.layers);
+    layers.any(|layer| layer.diff_id == *diff_id)
 }
 
 /// Puts layers into the store.
@@ -119,19 +107,7 @@ impl Receiver for Intake<'_> {
     type Error = ArchiveError;
 
     fn announce(&mut self, announcement: &Announcement) -> Result<(), ArchiveError> {
-        let mut missing = Vec::new();
-        for layer in &announcement.absent {
-            if !self.has_left_out(layer)? {
-                missing.push(layer.descriptor.digest);
-            }
-        }
-        if !missing.is_empty() {
-            let receipt = announcement.receipt.as_ref();
-            return Err(ArchiveError::MissingBase {
-                missing,
-                bases: receipt.map_or_else(Vec::new, |receipt| receipt.bases.clone()),
-            });
-        }
+        self.check_held(&announcement.absent, announcement.receipt.as_ref())?;
         self.check_space(&announcement.incoming)
     }
 
@@ -145,10 +121,7 @@ impl Receiver for Intake<'_> {
             size: incoming.size,
             diff_id: incoming.diff_id,
         };
-        let mut content = Noting {
-            reader: content,
-            failure: None,
-        };
+        let mut content = Noting::new(content);
         let taken = self.store.layers().take(&mut content, &known);
         let (layer, is_new) = content.explain(&incoming.name, taken)?;
         if is_new {
@@ -172,10 +145,7 @@ impl Receiver for Intake<'_> {
         if self.store.blobs().has(&blob.digest)? {
             return Ok(());
         }
-        let mut content = Noting {
-            reader: content,
-            failure: None,
-        };
+        let mut content = Noting::new(content);
         let expected = Some((blob.digest, blob.size));
         let taken = self.store.blobs().put(&mut content, expected);
         let digest = content.explain(&blob.digest.to_string(), taken)?;
@@ -190,7 +160,12 @@ struct Noting<'a> {
     failure: Option<io::Error>,
 }
 
-impl Noting<'_> {
+impl<'a> Noting<'a> {
+    fn new(reader: &'a mut dyn Read) -> Self {
+        let failure = None;
+        Noting { reader, failure }
+    }
+
     /// What was taken; a failure of the archive explains that of the store.
     fn explain<T>(self, name: &str, taken: Result<T, StoreError>) -> Result<T, ArchiveError> {
         match (taken, self.failure) {
@@ -229,36 +204,33 @@ fn received(
     expected: Option<Digest>,
 ) -> Result<Received, ArchiveError> {
     let diff_id = layer.diff_id();
-    let plain = Received {
+    let mut received = Received {
         digest: diff_id,
         size: layer.index.tar_size,
         diff_id,
         encoding: Encoding::Plain,
     };
-    let Some(blob) = layer
-        .compressed
-        .filter(|_| expected.is_none_or(|digest| digest != diff_id))
-    else {
-        return Ok(plain);
-    };
-    let mut start = Vec::new();
-    let file = store.blobs().open(&blob.digest)?;
-    let read = file
-        .take(kiln_oci::compression::SNIFF as u64)
-        .read_to_end(&mut start);
-    read.map_err(|source| ArchiveError::Read {
-        path: store.blobs().path(&blob.digest),
-        source,
-    })?;
-    Ok(Received {
-        digest: blob.digest,
-        size: blob.size,
-        diff_id,
-        encoding: kiln_oci::compression::sniff(&start),
-    })
+    if let Some(blob) = layer.compressed.filter(|_| expected != Some(diff_id)) {
+        let mut start = Vec::new();
+        let file = store.blobs().open(&blob.digest)?;
+        let read = file.take(compression::SNIFF as u64).read_to_end(&mut start);
+        read.map_err(ArchiveError::read(&store.blobs().path(&blob.digest)))?;
+        (received.digest, received.size) = (blob.digest, blob.size);
+        received.encoding = compression::sniff(&start);
+    }
+    Ok(received)
 }
 
-impl Intake<'_> {
+impl<'a> Intake<'a> {
+    fn new(store: &'a Store) -> Self {
+        Intake {
+            store,
+            fresh: Vec::new(),
+            companions: Vec::new(),
+            climbing: Vec::new(),
+        }
+    }
+
     fn has(&self, blob: &Digest, diff_id: &Digest) -> Result<bool, StoreError> {
         self.store.leases().pin(&[*blob, *diff_id])?;
         Ok(self.store.blobs().has(blob)? && self.store.blobs().has(diff_id)?)
@@ -273,15 +245,51 @@ impl Intake<'_> {
     }
 
     /// Whether the store has what the archive leaves out; docker archives know nothing but diff IDs.
-    fn has_left_out(&self, layer: &archive::LoadedLayer) -> Result<bool, StoreError> {
+    fn has_left_out(&self, layer: &LoadedLayer) -> Result<bool, StoreError> {
         match layer.descriptor.digest == layer.diff_id {
             true => Ok(self.left_out(&layer.diff_id)?.is_some()),
             false => self.has(&layer.descriptor.digest, &layer.diff_id),
         }
     }
 
-    /// A compressed layer takes its own size and, for its tar, at least as much again.
+    /// Whether the store has all that the archive leaves out; a stream says only at its end what that is.
+    fn check_held<'l>(
+        &self,
+        absent: impl IntoIterator<Item = &'l LoadedLayer>,
+        receipt: Option<&Receipt>,
+    ) -> Result<(), ArchiveError> {
+        let mut missing = Vec::new();
+        for layer in absent {
+            let digest = layer.descriptor.digest;
+            if !missing.contains(&digest) && !self.has_left_out(layer)? {
+                missing.push(digest);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let bases = receipt.map_or_else(Vec::new, |receipt| receipt.bases.clone());
+        Err(ArchiveError::MissingBase { missing, bases })
+    }
+
     fn check_space(&self, incoming: &[Incoming]) -> Result<(), ArchiveError> {
+        let needed = self.needed(incoming)?;
+        let path = self.store.root();
+        let read = ArchiveError::read(path);
+        let stat = rustix::fs::statvfs(path).map_err(|errno| read(errno.into()))?;
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        if needed <= free {
+            return Ok(());
+        }
+        Err(ArchiveError::Space {
+            path: path.to_owned(),
+            needed,
+            free,
+        })
+    }
+
+    /// A compressed layer takes its own size and, for its tar, at least as much again.
+    fn needed(&self, incoming: &[Incoming]) -> Result<u64, StoreError> {
         let mut needed: u64 = 0;
         for layer in incoming {
             let is_held = match (&layer.digest, &layer.diff_id) {
@@ -293,20 +301,7 @@ impl Intake<'_> {
                 needed = needed.saturating_add(layer.size.saturating_mul(copies));
             }
         }
-        let path = self.store.root();
-        let stat = rustix::fs::statvfs(path).map_err(|errno| ArchiveError::Read {
-            path: path.to_owned(),
-            source: errno.into(),
-        })?;
-        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-        if needed > free {
-            return Err(ArchiveError::Space {
-                path: path.to_owned(),
-                needed,
-                free,
-            });
-        }
-        Ok(())
+        Ok(needed)
     }
 
     /// Makes the images visible.
@@ -314,13 +309,12 @@ impl Intake<'_> {
         &self,
         contents: &Contents,
         each: &mut impl FnMut(&Taken),
-    ) -> Result<Vec<LoadedImage>, ArchiveError> {
-        let absent = contents.images.iter().flat_map(|image| &image.layers);
-        self.announce_absent(absent.filter(|layer| !layer.present), contents)?;
-        let mut ids = BTreeMap::new();
+    ) -> Result<(), ArchiveError> {
+        let layers = contents.images.iter().flat_map(|image| &image.layers);
+        let absent = layers.filter(|layer| !layer.present);
+        self.check_held(absent, contents.receipt.as_ref())?;
         for image in &contents.images {
-            let (manifest, id) = self.store.images().put(&image.manifest, &image.config)?;
-            ids.insert(manifest, id);
+            self.store.images().put(&image.manifest, &image.config)?;
         }
         for image in &contents.images {
             let manifest = image.manifest_digest;
@@ -328,69 +322,46 @@ impl Intake<'_> {
             if image.references.is_empty() && contents.indexes.iter().any(is_in) {
                 continue;
             }
-            let mut taken = self.name(Digest::of(&image.config), manifest, &image.references)?;
-            taken.unreadable.clone_from(&image.unreadable_references);
-            each(&taken);
+            let taken = Taken::new(Digest::of(&image.config), manifest, &image.references);
+            each(&self.name(taken, &image.unreadable_references)?);
         }
         for index in &contents.indexes {
-            let digest = self.store.indexes().put(&index.bytes)?;
-            let companions = index.companions.iter().flatten();
-            let companions: Vec<Digest> = companions.map(|blob| blob.digest).collect();
-            self.store.indexes().attach(&digest, &companions)?;
-            let host = |image: &&LoadedImage| {
-                index.manifests.contains(&image.manifest_digest)
-                    && image.platform().matches(&Platform::host())
-            };
-            let best = contents.images.iter().find(host);
-            let best = best.map(|image| image.manifest_digest);
-            let best = best.or(index.manifests.first().copied());
-            if let Some(id) = best.and_then(|best| ids.get(&best)) {
-                let mut taken = self.name(*id, digest, &index.references)?;
-                taken.unreadable.clone_from(&index.unreadable_references);
-                each(&taken);
-            }
+            self.publish_index(index, &contents.images, each)?;
         }
-        Ok(contents.images.clone())
+        Ok(())
+    }
+
+    /// The ID of an index is that of its image for this machine, else of its first one.
+    fn publish_index(
+        &self,
+        index: &LoadedIndex,
+        images: &[LoadedImage],
+        each: &mut impl FnMut(&Taken),
+    ) -> Result<(), ArchiveError> {
+        let digest = self.store.indexes().put(&index.bytes)?;
+        let companions = index.companions.iter().flatten().map(|blob| blob.digest);
+        self.store
+            .indexes()
+            .attach(&digest, &companions.collect::<Vec<_>>())?;
+        let is_listed = |image: &&LoadedImage| index.manifests.contains(&image.manifest_digest);
+        let is_for_host = |image: &&LoadedImage| image.platform().matches(&Platform::host());
+        let is_first =
+            |image: &&LoadedImage| index.manifests.first() == Some(&image.manifest_digest);
+        let best = images.iter().filter(is_listed).find(is_for_host);
+        if let Some(image) = best.or_else(|| images.iter().find(is_first)) {
+            let taken = Taken::new(Digest::of(&image.config), digest, &index.references);
+            each(&self.name(taken, &index.unreadable_references)?);
+        }
+        Ok(())
     }
 
     /// Gives an image or index its names.
-    fn name(
-        &self,
-        id: Digest,
-        manifest: Digest,
-        references: &[Reference],
-    ) -> Result<Taken, ArchiveError> {
-        for reference in references {
-            self.store.images().tag(reference, &manifest)?;
+    fn name(&self, mut taken: Taken, unreadable: &[String]) -> Result<Taken, ArchiveError> {
+        taken.unreadable = unreadable.to_vec();
+        for reference in &taken.references {
+            self.store.images().tag(reference, &taken.manifest)?;
         }
-        Ok(Taken {
-            id,
-            manifest,
-            references: references.to_vec(),
-            unreadable: Vec::new(),
-        })
-    }
-
-    /// What a stream left out is known only at its end.
-    fn announce_absent<'l>(
-        &self,
-        absent: impl Iterator<Item = &'l archive::LoadedLayer>,
-        contents: &Contents,
-    ) -> Result<(), ArchiveError> {
-        let mut missing = BTreeSet::new();
-        for layer in absent {
-            if !self.has_left_out(layer)? {
-                missing.insert(layer.descriptor.digest);
-            }
-        }
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let receipt = contents.receipt.as_ref();
-        Err(ArchiveError::MissingBase {
-            missing: missing.into_iter().collect(),
-            bases: receipt.map_or_else(Vec::new, |receipt| receipt.bases.clone()),
-        })
+        Ok(taken)
     }
 
     fn withdraw(&self) -> Result<(), StoreError> {

@@ -1,24 +1,19 @@
 //! Images of several platforms on their way into an archive. Unaware of archive formats.
 //!
-//! An index goes out verbatim, with the indexes and attestations in it, when all that it lists is here. One that lists what the store
-//! has not is written anew with the images that are there: several tools refuse archives that list what they do not hold. So is one
-//! whose layers are compressed otherwise, because its manifests are other ones then; attestations are about the old ones and stay
-//! behind. Where only one image is there, it goes out alone.
+//! An index goes out verbatim, with the indexes and attestations in it, when all that it lists is here. One that lists what the
+//! store does not hold is written anew with the images that are there, because several tools refuse archives that list what they
+//! do not hold. So is one whose layers are compressed differently, because that changes its manifests; attestations are about
+//! the old ones and stay behind. An image that is alone goes out alone.
 
-use super::ArchiveError;
 use super::save::{SaveOptions, document, manifest};
+use crate::failure::ArchiveError;
 use kiln_cache::Store;
 use kiln_oci::archive::{SaveImage, SaveIndex};
 use kiln_oci::media_type::OCI_MANIFEST;
 use kiln_oci::{Descriptor, Digest, Index, Manifest, Platform, Reference};
 
-/// What goes into the archive for one index.
-pub(super) struct Several {
-    pub(super) images: Vec<SaveImage>,
-    pub(super) index: SaveIndex,
-    /// Not all that the original index lists.
-    pub(super) is_reduced: bool,
-}
+/// What goes into the archive for one index: its images, the index above them, and whether that lists less than it did.
+pub(super) type Several = (Vec<SaveImage>, SaveIndex, bool);
 
 /// The images of an index that the store has, and the index above them; `None` when there is only one in a reduced index.
 pub(super) fn several(
@@ -33,13 +28,41 @@ pub(super) fn several(
     if here.is_empty() || (here.len() < 2 && companions.is_none()) {
         return Ok(None);
     }
-    let original = Index::parse(&bytes).map_err(|source| document(*digest, source))?;
+    let mut original = Index::parse(&bytes).map_err(|source| document(*digest, source))?;
+    let (images, entries) = collect(store, &here, &original, options)?;
+    let manifests: Vec<Digest> = entries.iter().map(|entry| entry.digest).collect();
+    let is_same = here.iter().map(|(_, listed)| listed).eq(&manifests);
+    let mut index = SaveIndex {
+        references: reference.into_iter().collect(),
+        bytes,
+        preferred: preferred(&here, &manifests),
+        manifests,
+        companions: Vec::new(),
+    };
+    let mut is_reduced = false;
+    if let Some(companions) = companions.filter(|_| is_same) {
+        index.companions = companions;
+    } else {
+        is_reduced = entries.len() < original.manifests.len();
+        original.manifests = entries;
+        index.bytes = original.to_bytes();
+    }
+    Ok(Some((images, index, is_reduced)))
+}
+
+/// The images of an index as they are saved, each with its entry in the index.
+fn collect(
+    store: &Store,
+    here: &[(Platform, Digest)],
+    original: &Index,
+    options: &SaveOptions,
+) -> Result<(Vec<SaveImage>, Vec<Descriptor>), ArchiveError> {
     let (mut images, mut entries) = (Vec::new(), Vec::new());
-    for (platform, listed) in &here {
+    for (platform, listed) in here {
         let image = store.images().get(listed)?;
         let manifest = manifest(store, &image, options.compression)?;
-        let known = original.manifests.iter();
-        let known = known.clone().find(|entry| entry.digest == *listed);
+        let mut known = original.manifests.iter();
+        let known = known.find(|entry| entry.digest == *listed);
         entries.push(describe(&manifest, platform, known)?);
         images.push(SaveImage {
             references: Vec::new(),
@@ -47,29 +70,7 @@ pub(super) fn several(
             config: image.config,
         });
     }
-    let manifests: Vec<Digest> = entries.iter().map(|entry| entry.digest).collect();
-    let is_same = here.iter().map(|(_, listed)| listed).eq(&manifests);
-    let verbatim = companions.filter(|_| is_same);
-    let is_reduced = verbatim.is_none() && entries.len() < original.manifests.len();
-    let bytes = match &verbatim {
-        Some(_) => bytes,
-        None => Index {
-            manifests: entries,
-            ..original
-        }
-        .to_bytes(),
-    };
-    Ok(Some(Several {
-        images,
-        index: SaveIndex {
-            references: reference.into_iter().collect(),
-            bytes,
-            preferred: preferred(&here, &manifests),
-            manifests,
-            companions: verbatim.unwrap_or_default(),
-        },
-        is_reduced,
-    }))
+    Ok((images, entries))
 }
 
 /// The manifest that stands for all where there can be only one: that for this machine, else the first.

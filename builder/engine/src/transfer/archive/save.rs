@@ -1,11 +1,13 @@
-//! Writes images of the store as archives. Unaware of files: it writes to whatever it is given.
+//! Writes images of the store as archives. Unaware of files: it writes to what it is given.
 
 use super::delta::{Base, receipt};
+use super::fetch;
 use super::platforms::several;
-use super::{ArchiveError, fetch};
+use crate::failure::{ArchiveError, chain_of_causes};
 use kiln_cache::{Store, StoredImage};
 use kiln_oci::archive::{self, BlobSource, Format, SaveImage, SaveIndex, Saving, Target};
-use kiln_oci::{Digest, ImageConfig, LayerCompression, Manifest, Platform, Reference, media_type};
+use kiln_oci::{Compression, Digest, ImageConfig, LayerCompression, Manifest};
+use kiln_oci::{Platform, Reference, media_type};
 use std::io::{self, Read};
 
 /// How images are saved.
@@ -13,7 +15,7 @@ use std::io::{self, Read};
 pub struct SaveOptions {
     /// The layout.
     pub format: Format,
-    /// How layers are compressed; as they came or were made where it is not given.
+    /// How layers are compressed; without it they stay as they came or were made.
     pub compression: Option<LayerCompression>,
     /// The platform that the images must have.
     pub platform: Option<Platform>,
@@ -28,7 +30,7 @@ pub struct Saved {
     pub layers: usize,
     /// Bytes of their blobs.
     pub bytes: u64,
-    /// An index lists less than the one in the store, because the store has not all of it.
+    /// An index lists less than the one in the store, because the store does not hold all of it.
     pub is_reduced: bool,
 }
 
@@ -37,11 +39,8 @@ pub(crate) struct Blobs<'a>(pub(crate) &'a Store);
 
 impl BlobSource for Blobs<'_> {
     fn open(&self, digest: &Digest) -> io::Result<(u64, Box<dyn Read + '_>)> {
-        let file = self
-            .0
-            .blobs()
-            .open(digest)
-            .map_err(|error| io::Error::other(crate::chain_of_causes(&error)))?;
+        let opened = self.0.blobs().open(digest);
+        let file = opened.map_err(|error| io::Error::other(chain_of_causes(&error)))?;
         let size = file.metadata()?.len();
         Ok((size, Box::new(file)))
     }
@@ -58,31 +57,22 @@ pub fn save(
     target: Target<'_>,
     options: &SaveOptions,
 ) -> Result<Saved, ArchiveError> {
-    let mut saving = Saving {
-        format: options.format,
-        ..Saving::default()
-    };
-    let mut is_reduced = false;
+    let (mut saving, mut saved) = (Saving::default(), Saved::default());
+    saving.format = options.format;
     for name in names {
-        is_reduced |= add(store, name, options, &mut saving)?;
+        saved.is_reduced |= add(store, name, options, &mut saving)?;
     }
     if !options.bases.is_empty() {
         let find = |name: &String| Base::find(store, name, options.compression);
         let bases: Vec<Base> = options.bases.iter().map(find).collect::<Result<_, _>>()?;
-        saving.receipt = Some(receipt(&saving.images, &bases)?);
+        let receipt = receipt(&saving.images, &bases)?;
+        saved.layers = receipt.layers.len();
+        saved.bytes = receipt.layers.iter().map(|layer| layer.size).sum();
+        saving.receipt = Some(receipt);
     }
     fetch::layers(store, &saving)?;
     archive::write(target, &saving, &Blobs(store), &|_| ())?;
-    let left_out = saving.receipt.iter().flat_map(|receipt| &receipt.layers);
-    let saved = Saved {
-        is_reduced,
-        ..Saved::default()
-    };
-    Ok(left_out.fold(saved, |saved, layer| Saved {
-        layers: saved.layers + 1,
-        bytes: saved.bytes + layer.size,
-        ..saved
-    }))
+    Ok(saved)
 }
 
 /// Adds what a name means; says whether an index had to be cut down.
@@ -92,22 +82,21 @@ fn add(
     options: &SaveOptions,
     saving: &mut Saving,
 ) -> Result<bool, ArchiveError> {
-    let digest = store.images().find_named(name)?;
     if options.platform.is_none()
+        && let digest = store.images().find_named(name)?
         && let Some(bytes) = store.indexes().get(&digest)?
+        && let reference = named_by(&store.images().names_of(&digest)?, name)
+        && let Some((images, index, is_reduced)) =
+            several(store, &digest, bytes, reference, options)?
     {
-        let reference = named_by(&store.images().names_of(&digest)?, name);
-        if let Some(several) = several(store, &digest, bytes, reference, options)? {
-            saving.images.extend(several.images);
-            add_index(saving, several.index);
-            return Ok(several.is_reduced);
-        }
+        saving.images.extend(images);
+        add_index(saving, index);
+        return Ok(is_reduced);
     }
     let image = match &options.platform {
-        Some(platform) => store.images().find_for(name, platform)?,
+        Some(platform) => image_for(store, name, platform)?,
         None => store.images().find(name)?,
     };
-    check_platform(name, &image, options)?;
     saving.images.push(SaveImage {
         references: named_by(&image.references, name).into_iter().collect(),
         manifest: manifest(store, &image, options.compression)?,
@@ -128,28 +117,19 @@ fn add_index(saving: &mut Saving, index: SaveIndex) {
     }
 }
 
-fn check_platform(
-    name: &str,
-    image: &StoredImage,
-    options: &SaveOptions,
-) -> Result<(), ArchiveError> {
-    let Some(wanted) = &options.platform else {
-        return Ok(());
-    };
-    let actual = parsed_config(image)?.platform();
+fn image_for(store: &Store, name: &str, wanted: &Platform) -> Result<StoredImage, ArchiveError> {
+    let image = store.images().find_for(name, wanted)?;
+    let config = ImageConfig::parse(&image.config);
+    let config = config.map_err(|source| document(image.config_digest, source))?;
+    let actual = config.platform();
     if actual.matches(wanted) {
-        return Ok(());
+        return Ok(image);
     }
     Err(ArchiveError::Platform {
         name: name.to_owned(),
         wanted: wanted.to_string(),
         actual: actual.to_string(),
     })
-}
-
-fn parsed_config(image: &StoredImage) -> Result<ImageConfig, ArchiveError> {
-    let parsed = ImageConfig::parse(&image.config);
-    parsed.map_err(|source| document(image.config_digest, source))
 }
 
 pub(super) fn document(image: Digest, source: kiln_oci::DocumentError) -> ArchiveError {
@@ -170,26 +150,29 @@ pub(crate) fn manifest(
     let blobs = manifest.layers.iter().map(|layer| layer.digest);
     let layers: Vec<_> = image.diff_ids.iter().copied().zip(blobs).collect();
     fetch::bring(store, &layers)?;
-    let mut is_changed = false;
+    let before = manifest.layers.clone();
     for (layer, diff_id) in manifest.layers.iter_mut().zip(&image.diff_ids) {
         let wanted = store.forms().compressed(diff_id, compression)?;
         if wanted.digest != layer.digest {
             *layer = wanted;
-            is_changed = true;
         }
     }
-    if !is_changed {
+    if manifest.layers == before {
         return Ok(image.manifest.clone());
     }
-    // The layers' types are OCI's now, so the others must be too.
+    set_oci_types(&mut manifest);
+    Ok(manifest.to_bytes())
+}
+
+/// The types of new layers are OCI's, so the others must be too.
+fn set_oci_types(manifest: &mut Manifest) {
     manifest.media_type = Some(media_type::OCI_MANIFEST.into());
     manifest.config.media_type = media_type::OCI_CONFIG.into();
     for layer in &mut manifest.layers {
-        if let Some(compression) = kiln_oci::Compression::of_layer(&layer.media_type) {
+        if let Some(compression) = Compression::of_layer(&layer.media_type) {
             layer.media_type = compression.oci_layer().into();
         }
     }
-    Ok(manifest.to_bytes())
 }
 
 /// The one of an image's names that `name` means, unless it is the start of an id.

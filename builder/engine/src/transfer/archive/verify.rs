@@ -1,14 +1,14 @@
-//! Checks archives without a store: every size, digest and diff ID, every name, and that the layers can be unpacked. Unaware of
-//! who wants to know.
+//! Checks archives without a store: every size, digest, diff ID and name, and that the layers can be unpacked. Unaware of who
+//! asks.
 
-use super::ArchiveError;
-use crate::chain_of_causes;
+use super::whole;
+use crate::failure::{ArchiveError, chain_of_causes};
 use kiln_cache::index_tar;
 use kiln_oci::archive::{
-    self, Announcement, Contents, Incoming, Input, LoadedImage, Received, Receiver, Selection,
+    self, Announcement, Contents, Incoming, Input, LoadedImage, Received, Receiver,
 };
 use kiln_oci::compression::Limited;
-use kiln_oci::{Descriptor, Digest, Encoding, HashingReader, Platform, Reference, compression};
+use kiln_oci::{Descriptor, Digest, Encoding, HashingReader, Reference, compression};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -18,7 +18,7 @@ use std::io::{self, Read};
 pub struct Verified {
     /// What is wrong, in the order of the archive; empty for a sound one.
     pub problems: Vec<String>,
-    /// Its images, as far as they could be read.
+    /// Its images, as far as they can be read.
     pub images: Vec<CheckedImage>,
     /// What a delta was made against, as its maker named it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -59,12 +59,8 @@ pub struct CheckedLayer {
 
 /// Reads a whole archive, and checks all that can be checked.
 pub fn verify(input: Input<'_>) -> Verified {
-    let selection = Selection::Whole {
-        host: Platform::host(),
-        only: None,
-    };
     let mut checker = Checker::default();
-    let outcome = archive::receive(input, &selection, &mut checker);
+    let outcome = archive::receive(input, &whole(None), &mut checker);
     let mut verified = Verified {
         problems: checker.problems,
         ..Verified::default()
@@ -131,6 +127,12 @@ struct Checker {
     tar_sizes: BTreeMap<Digest, u64>,
 }
 
+impl Checker {
+    fn problem(&mut self, incoming: &Incoming, problem: &str) {
+        self.problems.push(format!("{}: {problem}", incoming.name));
+    }
+}
+
 impl Receiver for Checker {
     type Error = ArchiveError;
 
@@ -143,39 +145,27 @@ impl Receiver for Checker {
         incoming: &Incoming,
         content: &mut dyn Read,
     ) -> Result<Received, ArchiveError> {
-        let mut found = match read(content, incoming) {
+        let (mut received, tar_size) = match read(content, incoming) {
             Ok(found) => found,
             Err(error) => {
-                let why = chain_of_causes(&error);
-                self.problems.push(format!("{}: {why}", incoming.name));
-                // As it should be, so that the rest is looked at as well.
-                let digest = incoming.digest.or(incoming.diff_id);
-                return Ok(Received {
-                    digest: digest.unwrap_or_else(|| Digest::of(b"")),
-                    size: incoming.size,
-                    diff_id: incoming
-                        .diff_id
-                        .or(digest)
-                        .unwrap_or_else(|| Digest::of(b"")),
-                    encoding: Encoding::Plain,
-                });
+                self.problem(incoming, &chain_of_causes(&error));
+                return Ok(supposed(incoming));
             }
         };
-        self.tar_sizes.insert(found.0.diff_id, found.1);
-        let received = &mut found.0;
+        self.tar_sizes.insert(received.diff_id, tar_size);
         for (what, expected, actual) in [
             ("digest", incoming.digest, &mut received.digest),
             ("diff ID", incoming.diff_id, &mut received.diff_id),
         ] {
             if let Some(expected) = expected.filter(|expected| expected != actual) {
-                self.problems.push(format!(
-                    "{}: its {what} is {actual} instead of {expected}",
-                    incoming.name
-                ));
+                self.problem(
+                    incoming,
+                    &format!("its {what} is {actual} instead of {expected}"),
+                );
                 *actual = expected;
             }
         }
-        Ok(found.0)
+        Ok(received)
     }
 
     fn companion(&mut self, blob: &Descriptor, content: &mut dyn Read) -> Result<(), ArchiveError> {
@@ -193,31 +183,36 @@ impl Receiver for Checker {
     }
 }
 
+/// A layer that cannot be read, as it should be, so that the rest is checked too.
+fn supposed(incoming: &Incoming) -> Received {
+    let nothing = || Digest::of(b"");
+    let digest = incoming.digest.or(incoming.diff_id);
+    Received {
+        digest: digest.unwrap_or_else(nothing),
+        size: incoming.size,
+        diff_id: incoming.diff_id.or(digest).unwrap_or_else(nothing),
+        encoding: Encoding::Plain,
+    }
+}
+
 /// Digests a layer's blob and what it unpacks to; the size of its tar. As in the store, a blob that no media type can name counts
 /// by its tar, unless a manifest names it all the same.
 fn read(content: &mut dyn Read, incoming: &Incoming) -> Result<(Received, u64), ArchiveError> {
     let unreadable = |source: io::Error| ArchiveError::Load(source.into());
     let mut blob = HashingReader::new(content);
-    let (encoding, decoded) = compression::auto(&mut blob).map_err(unreadable)?;
-    let index = index_tar(Limited::new(
-        decoded,
-        compression::most_expanded(incoming.size),
-    ))?;
+    let (mut encoding, decoded) = compression::auto(&mut blob).map_err(unreadable)?;
+    let most = compression::most_expanded(incoming.size);
+    let index = index_tar(Limited::new(decoded, most))?;
     io::copy(&mut blob, &mut io::sink()).map_err(unreadable)?;
-    let (_, digest, size) = blob.finish();
-    let received = match encoding {
-        Encoding::Bzip2 | Encoding::Xz if incoming.digest.is_none() => Received {
-            digest: index.diff_id,
-            size: index.tar_size,
-            diff_id: index.diff_id,
-            encoding: Encoding::Plain,
-        },
-        _ => Received {
-            digest,
-            size,
-            diff_id: index.diff_id,
-            encoding,
-        },
+    let (_, mut digest, mut size) = blob.finish();
+    if matches!(encoding, Encoding::Bzip2 | Encoding::Xz) && incoming.digest.is_none() {
+        (encoding, digest, size) = (Encoding::Plain, index.diff_id, index.tar_size);
+    }
+    let received = Received {
+        digest,
+        size,
+        diff_id: index.diff_id,
+        encoding,
     };
     Ok((received, index.tar_size))
 }

@@ -11,7 +11,8 @@ use kiln_oci::registry::{Client, Error};
 use kiln_oci::{Descriptor, Reference};
 
 use crate::event::{Direction, EventKind, Events};
-use crate::transfer::remote::{Remote, RemoteError};
+use crate::failure::RemoteError;
+use crate::transfer::remote::Remote;
 
 /// How often people are told.
 const EVERY: Duration = Duration::from_millis(100);

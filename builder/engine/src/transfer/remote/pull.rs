@@ -7,8 +7,9 @@ use kiln_oci::registry::{Client, Fetched};
 use kiln_oci::{Descriptor, Digest, Index, Manifest, Platform, Reference, media_type};
 
 use crate::event::EventKind;
+use crate::failure::RemoteError;
 use crate::transfer::remote::platform::choose;
-use crate::transfer::remote::{Remote, RemoteError, if_found};
+use crate::transfer::remote::{Remote, if_found};
 
 /// Indexes in indexes that are followed.
 const MAX_DEPTH: usize = 3;

@@ -15,8 +15,9 @@ use kiln_oci::registry::Client;
 use kiln_oci::{Descriptor, Digest, Index, LayerCompression, Platform, Reference, media_type};
 
 use crate::event::{EventKind, Events};
+use crate::failure::RemoteError;
 use crate::transfer::remote::platform::is_image;
-use crate::transfer::remote::{Remote, RemoteError, if_found};
+use crate::transfer::remote::{Remote, if_found};
 use derive::Derived;
 pub(crate) use derive::with_docker_types;
 

@@ -6,7 +6,7 @@ use super::{Call, Format, color, say, say_json};
 use crate::command::build::failures;
 use crate::diagnostics;
 use crate::failure::{Failure, Kind};
-use kiln_engine::{chain_of_causes, plan::check};
+use kiln_engine::{chain_of_causes, check};
 use kiln_parser::check::Report;
 use kiln_parser::code;
 use kiln_parser::diagnostic::{Diagnostic, Phase};

@@ -4,7 +4,7 @@ use super::location::Places;
 use super::{Call, Format, columns, say, say_json};
 use crate::command::build::failures;
 use crate::failure::Failure;
-use kiln_engine::plan::check;
+use kiln_engine::check;
 use kiln_parser::outline::{Outline, OutlineArgument, OutlineMount};
 use serde_json::{Map, Value, json};
 

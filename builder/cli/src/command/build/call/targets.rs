@@ -4,7 +4,7 @@ use super::location::Places;
 use super::{Call, Format, columns, say, say_json};
 use crate::command::build::failures;
 use crate::failure::Failure;
-use kiln_engine::plan::check;
+use kiln_engine::check;
 use kiln_parser::targets::Target;
 use serde_json::{Value, json};
 

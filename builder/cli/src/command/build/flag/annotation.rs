@@ -2,8 +2,7 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::request::annotations::{Annotation as Parsed, Level};
-use kiln_engine::{Request, Squash};
+use kiln_engine::{Annotation as Parsed, Level, Request, Squash};
 use kiln_oci::Platform;
 
 #[derive(Debug, clap::Args)]

@@ -4,8 +4,7 @@
 use super::Flag;
 use crate::catalog;
 use crate::failure::Failure;
-use kiln_engine::image::export::{Attributes, exporter};
-use kiln_engine::{Request, Squash};
+use kiln_engine::{Attributes, Request, Squash, exporter};
 use std::sync::Arc;
 
 #[derive(Debug, clap::Args)]

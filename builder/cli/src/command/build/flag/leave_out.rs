@@ -3,8 +3,7 @@
 
 use super::Flag;
 use crate::failure::Failure;
-use kiln_engine::Request;
-use kiln_engine::request::annotations::Level;
+use kiln_engine::{Level, Request};
 
 #[derive(Debug, clap::Args)]
 pub struct LeaveOut {

@@ -3,8 +3,7 @@
 use super::{Flag, source_date_epoch};
 use crate::failure::Failure;
 use crate::stdout;
-use kiln_engine::Request;
-use kiln_engine::image::export::{Attributes, exporter};
+use kiln_engine::{Attributes, Request, exporter};
 use kiln_parser::csv;
 use std::path::{Component, Path};
 use std::sync::Arc;

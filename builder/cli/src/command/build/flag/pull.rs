@@ -3,8 +3,7 @@
 use super::Flag;
 use crate::failure::Failure;
 use crate::pflag;
-use kiln_engine::Pull as When;
-use kiln_engine::Request;
+use kiln_engine::{Pull as When, Request};
 
 /// All words, as buildah has them.
 const WORDS: [(&str, When); 7] = [

@@ -4,9 +4,7 @@
 use super::Flag;
 use crate::environment;
 use crate::failure::Failure;
-use kiln_engine::Request;
-use kiln_engine::exchange::{cache_from, cache_to, foreign};
-use kiln_engine::image::export::{Attributes, ExportError};
+use kiln_engine::{Attributes, ExportError, Request, cache_from, cache_to, foreign};
 use kiln_parser::csv;
 
 #[derive(Debug, clap::Args)]

@@ -4,8 +4,7 @@ use super::Flag;
 use crate::command::build::source::read_pipe;
 use crate::environment;
 use crate::failure::Failure;
-use kiln_engine::Request;
-use kiln_engine::request::policy::Policy;
+use kiln_engine::{Policy, Request};
 use std::path::Path;
 
 /// Where buildx reads the name of a file.

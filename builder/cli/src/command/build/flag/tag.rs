@@ -3,8 +3,7 @@
 use super::Flag;
 use crate::catalog;
 use crate::failure::Failure;
-use kiln_engine::Request;
-use kiln_engine::image::export::{Attributes, exporter};
+use kiln_engine::{Attributes, Request, exporter};
 use std::sync::Arc;
 
 /// Transports that are outputs: buildah's word, and the `type=`.

@@ -1,7 +1,8 @@
 //! What is at a path of a destination, below or just added, and where links in it lead: always inside the root. Adds nothing.
 
 use super::{Content, Placement};
-use crate::execute::copy::{CopyError, join, parent, shown};
+use crate::execute::copy::{join, parent, shown};
+use crate::failure::CopyError;
 use kiln_cache::{Entry, EntryKind, Found};
 
 /// Symbolic links followed in one path, as in the kernel.

@@ -3,7 +3,8 @@
 
 use super::resolve::Seen;
 use super::{Changes, Content, Placed, Placement, prefixes};
-use crate::execute::copy::{CopyError, base_name, join, parent};
+use crate::execute::copy::{base_name, join, parent};
+use crate::failure::CopyError;
 use kiln_cache::{Entry, Meta, OutsideLink};
 
 impl Changes<'_> {

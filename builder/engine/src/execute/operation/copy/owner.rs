@@ -2,9 +2,8 @@
 
 use super::super::{accounts, tell_unknown};
 use crate::execute::Execution;
-use crate::execute::copy::CopyError;
 use crate::execute::users::{Accounts, Owner};
-use crate::failure::StepError;
+use crate::failure::{CopyError, StepError};
 use crate::plan::output::Stack;
 use kiln_cache::{Chain, StoreError};
 use kiln_parser::graph::{CopyOp, Node};

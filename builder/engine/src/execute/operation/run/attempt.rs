@@ -51,7 +51,10 @@ pub fn run(
         let place = session.changes.now();
         match attempt(place) {
             Err(error) if place != ChangesIn::Copy && is_refusal(&error) => {
-                tracing::debug!("changes in {place:?}: {}", crate::chain_of_causes(&error));
+                tracing::debug!(
+                    "changes in {place:?}: {}",
+                    crate::failure::chain_of_causes(&error)
+                );
                 session.changes.give_up(place);
             }
             Ok(Some(left)) => return Ok(left),

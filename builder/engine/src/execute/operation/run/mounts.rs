@@ -2,10 +2,10 @@
 
 use super::caches;
 use crate::execute::Execution;
-use crate::execute::copy::{CopyError, shown};
+use crate::execute::copy::shown;
 use crate::execute::rootfs::{self, Space};
-use crate::failure::StepError;
-use crate::host::agent::{Agent, AgentError, Forward};
+use crate::failure::{AgentError, CopyError, StepError};
+use crate::host::agent::{Agent, Forward};
 use crate::plan::output::{Output, Stack};
 use crate::request::{Volume, VolumeAccess};
 use kiln_cache::{CacheMount, Chain, Layer};

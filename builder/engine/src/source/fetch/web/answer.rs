@@ -1,9 +1,9 @@
 //! What a server answers: its content as it was before it was compressed for the way, its headers, and what its refusals mean.
 //! Unaware of how it was asked.
 
-use super::super::error::FetchError;
 use super::{Downloaded, Request, date, reason};
 use crate::event::cancel::Cancel;
+use crate::failure::FetchError;
 use kiln_oci::Hasher;
 use kiln_oci::compression::{self, Encoding};
 use reqwest::StatusCode;
@@ -127,7 +127,7 @@ fn cut_off(request: &Request, size: u64, error: &std::io::Error) -> Failed {
             url: request.shown(),
             reason: format!(
                 "the connection broke after {size} bytes: {}",
-                crate::chain_of_causes(error)
+                crate::failure::chain_of_causes(error)
             ),
         },
         again: Some(None),

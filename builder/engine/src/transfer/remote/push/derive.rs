@@ -4,7 +4,7 @@ use kiln_cache::StoredImage;
 use kiln_oci::{Compression, Descriptor, Digest, LayerCompression, Manifest, media_type};
 
 use super::{Form, MediaTypes, Push};
-use crate::transfer::remote::RemoteError;
+use crate::failure::RemoteError;
 
 /// A manifest or index as it goes out.
 #[derive(Clone, Debug, PartialEq, Eq)]

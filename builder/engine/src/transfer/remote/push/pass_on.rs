@@ -10,8 +10,9 @@ use kiln_oci::{Descriptor, Digest, Manifest, Reference};
 
 use super::{Push, by_digest};
 use crate::event::Direction;
+use crate::failure::RemoteError;
 use crate::transfer::remote::fetch::Transfer;
-use crate::transfer::remote::{RemoteError, if_found};
+use crate::transfer::remote::if_found;
 
 impl Push<'_> {
     /// Passes on an image of `index`; false when no registry is known that has it.

@@ -10,7 +10,7 @@ use kiln_oci::{Descriptor, Digest, Reference};
 use super::Push;
 use super::derive::{Derived, derive, manifest, wanted};
 use crate::event::Direction;
-use crate::transfer::remote::RemoteError;
+use crate::failure::RemoteError;
 use crate::transfer::remote::fetch::Transfer;
 
 /// Layers that are compressed and sent at once.
@@ -71,7 +71,7 @@ impl Push<'_> {
             .store
             .blobs()
             .open(blob)
-            .map_err(|error| io::Error::other(crate::chain_of_causes(&error)))?;
+            .map_err(|error| io::Error::other(crate::failure::chain_of_causes(&error)))?;
         Ok(Box::new(Counted {
             file,
             read: 0,

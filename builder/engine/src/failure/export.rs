@@ -1,11 +1,11 @@
 //! Why a result could not be exported.
 
-use crate::image::flatten::FlattenError;
-use crate::transfer::archive::ArchiveError;
-use crate::transfer::remote::RemoteError;
+use super::{ArchiveError, RemoteError};
 use kiln_cache::{ImageError, ReadError, StoreError};
 use kiln_oci::archive::SaveError;
+use kiln_oci::tarfile::TarError;
 use kiln_parser::suggest;
+use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -134,7 +134,7 @@ impl ExportError {
     }
 
     /// For `map_err` of what is done with a path.
-    pub(super) fn io(
+    pub(crate) fn io(
         action: &'static str,
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(std::io::Error) -> Self {
@@ -145,4 +145,28 @@ impl ExportError {
             source,
         }
     }
+}
+
+/// Why there is no whole tar.
+#[derive(Debug, Error)]
+pub enum FlattenError {
+    /// An entry cannot be written.
+    #[error(transparent)]
+    Tar(#[from] TarError),
+    /// A file's content is not to be had.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The other end is full, or gone.
+    #[error("cannot write the tar")]
+    Write(#[source] io::Error),
+    /// A layer ends too early.
+    #[error("a layer holds only {found} of {size} bytes of {path}")]
+    Short {
+        /// The file.
+        path: String,
+        /// What its entry says.
+        size: u64,
+        /// What was there.
+        found: u64,
+    },
 }

@@ -1,6 +1,6 @@
 //! Why a cache could not be read or written.
 
-use crate::transfer::remote::RemoteError;
+use super::RemoteError;
 use kiln_cache::{ImageError, StoreError};
 use kiln_oci::{Digest, registry};
 use std::path::PathBuf;
@@ -78,12 +78,12 @@ pub enum Foreign {
 
 impl BackendError {
     /// For `map_err` of what cannot be understood.
-    pub(super) fn malformed(error: impl std::error::Error) -> Self {
+    pub(crate) fn malformed(error: impl std::error::Error) -> Self {
         Self::Malformed(error.to_string())
     }
 
     /// For `map_err` of what is done with a path.
-    pub(super) fn io(
+    pub(crate) fn io(
         action: &'static str,
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(std::io::Error) -> Self {
@@ -96,7 +96,7 @@ impl BackendError {
     }
 
     /// Whether something is wrong with what is there, so that it may be replaced, and not with the way to it.
-    pub(super) fn is_about_content(&self) -> bool {
+    pub(crate) fn is_about_content(&self) -> bool {
         match self {
             Self::Foreign(_) | Self::Malformed(_) | Self::Damaged(_) | Self::Object { .. } => true,
             Self::Registry(error) => error.is_not_found(),

@@ -1,12 +1,9 @@
 //! Why something outside cannot be had. Addresses are shown without their credentials. Unaware of Dockerfiles.
 
-use crate::execute::copy::CopyError;
-use crate::host::agent::AgentError;
+use super::{AgentError, CopyError};
 use kiln_cache::{LayerError, ReadError, StoreError};
 use std::path::PathBuf;
 use thiserror::Error;
-
-pub use super::address::redacted;
 
 /// See the module.
 #[derive(Debug, Error)]

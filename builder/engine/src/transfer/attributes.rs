@@ -1,18 +1,18 @@
-//! The `key=value` pairs of an output, and how their values are read. Unaware of what keys mean.
+//! The `key=value` pairs that describe an output or a cache, and how their values are read. Unaware of what keys mean.
 
-use super::{ExportError, Kind};
+use crate::failure::ExportError;
 use kiln_oci::LayerCompression;
 use std::collections::BTreeMap;
 
 /// Keys that any kind may have: `annotation.KEY`, `annotation-manifest.KEY` and so on.
 const ANNOTATION: &str = "annotation";
 
-/// What an output says; a key that stands twice has its last value.
+/// What an output or a cache says; a key that is given twice has its last value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attributes(BTreeMap<String, String>);
 
 impl Attributes {
-    /// Those of some pairs.
+    /// The attributes of some pairs.
     pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         Self(pairs.into_iter().collect())
     }
@@ -62,30 +62,26 @@ impl Attributes {
     }
 
     /// Takes the annotations of manifests.
-    pub(super) fn annotations(&mut self) -> BTreeMap<String, String> {
+    pub(crate) fn annotations(&mut self) -> BTreeMap<String, String> {
         let name = |key: &str| {
             let key = key.strip_prefix(ANNOTATION)?;
             let key = key.strip_prefix("-manifest").unwrap_or(key);
             key.strip_prefix('.').map(str::to_owned)
         };
-        let found = self
-            .0
-            .iter()
-            .filter_map(|(key, value)| Some((name(key)?, value.clone())));
-        found.collect()
+        let given = self.0.iter();
+        let named = given.filter_map(|(key, value)| Some((name(key)?, value.clone())));
+        named.collect()
     }
 
-    /// Refuses keys that a kind does not know.
-    pub(super) fn check(&self, kind: &Kind) -> Result<(), ExportError> {
-        let has_annotations = kind.keys.contains(&ANNOTATION);
+    /// Refuses keys that a kind of output does not know.
+    pub(crate) fn check(&self, kind: &str, keys: &[&str]) -> Result<(), ExportError> {
+        let has_annotations = keys.contains(&ANNOTATION);
         let is_annotation = |key: &String| {
             key.starts_with("annotation.") || key.starts_with("annotation-manifest.")
         };
-        let named = self
-            .0
-            .keys()
-            .filter(|key| !(has_annotations && is_annotation(key)));
-        known(named, &format!("key of type {}", kind.name), kind.keys)
+        let given = self.0.keys();
+        let named = given.filter(|key| !(has_annotations && is_annotation(key)));
+        known(named, &format!("key of type {kind}"), keys)
     }
 
     /// Refuses all keys but these; `what` says what they are keys of.
