@@ -1,13 +1,20 @@
-//! Limits of runs by cgroups: where they can be set is found out once, by trying; each run then gets a cgroup of its own, which it is in
-//! before the command starts and which is gone when the run is. Version 1 and 2, also mixed. Unaware of builds and of flags.
+//! Limits for runs, set through cgroups. Where they can be set is found out once, by trying. Each run then gets a cgroup of its own: it
+//! is in it before the command starts, and the cgroup goes when the run ends. Versions 1 and 2, also mixed. Unaware of builds and flags.
 //!
-//! The watching process stays outside, so a limit hits the command only. What cannot be limited is told, and left out: an ordinary user
-//! often may not, and a build is right without.
+//! The watching process stays outside, so a limit affects only the command. A limit that cannot be set is reported and left out: ordinary
+//! users often may not set any, and a build is correct without.
+//!
+//! # Why no crate does this
+//!
+//! `cgroups-rs` and youki's `libcgroups` create, fill and delete a cgroup at a place that their caller knows, as a container runtime is told
+//! it. Most of this room looks for that place: below which cgroup an ordinary user may make others, whether the caller must leave its own
+//! first (version 2 controls no cgroup that holds processes), whether runs beside it would escape its limits. It tries each setting by
+//! itself and reports which ones do not work, and why. What such a crate could take over is writing text into files (`group.rs`), for which
+//! it would bring `nix`, `zbus` or `procfs`.
 
-mod check;
 mod group;
 mod hierarchy;
-mod inside;
+mod limits;
 mod memory;
 mod parent;
 mod run;
@@ -19,15 +26,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Disabled, Feature, LimitError, Limits};
+use crate::{Disabled, Feature, LimitError};
 use search::Search;
 
-pub use check::check_limits;
-pub(crate) use inside::Tree;
+pub use limits::{Limits, Swap, numbers};
 pub(crate) use memory::memory_limit;
 pub(crate) use run::Cgroups;
 
-/// Of the kernel's interface.
+/// The version of the kernel's interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Version {
     One,
@@ -38,7 +44,7 @@ pub(crate) enum Version {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cgroup(Vec<Place>);
 
-/// That in one hierarchy.
+/// The same for one hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Place {
     version: Version,
@@ -47,10 +53,10 @@ struct Place {
     settings: Vec<(String, String)>,
 }
 
-/// What became of a wish for limits.
+/// The answer to a wish for limits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
-    /// What each run is to be given; none where nothing can be limited.
+    /// What each run gets; none where nothing can be limited.
     pub cgroup: Option<Cgroup>,
     /// The limits that this process cannot set here.
     pub refused: Vec<Refused>,
@@ -65,11 +71,11 @@ pub struct Refused {
     pub why: String,
 }
 
-/// Finds where the limits can be set, by setting them on a cgroup that nothing is in. Removes what killed processes have left there. The
-/// calling process may be moved into a cgroup below its own (version 2, which demands it).
+/// Finds where the limits can be set, by setting them on a cgroup without processes. Removes what killed processes have left there. May
+/// move the calling process into a cgroup below its own, where version 2 demands it.
 ///
 /// # Errors
-/// When a processor or memory node is asked for that there is not.
+/// When the machine does not have a processor or memory node that is asked for.
 pub fn find_cgroup(limits: &Limits, disabled: Disabled) -> Result<Found, LimitError> {
     let mut search = Search::new(limits);
     if search.is_done() {
@@ -91,7 +97,7 @@ pub fn find_cgroup(limits: &Limits, disabled: Disabled) -> Result<Found, LimitEr
     Ok(search.found())
 }
 
-/// For a person.
+/// Why a file or folder cannot be changed, for a person.
 fn why(path: &Path, error: &io::Error) -> String {
     let path = path.display();
     match error.kind() {

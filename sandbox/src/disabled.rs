@@ -1,4 +1,4 @@
-//! The kernel features that can be switched off by name, so that every fallback can be tested on a new kernel.
+//! Kernel features that can be switched off by name, so that every fallback can be tested on a new kernel.
 //! Unaware of where the names come from.
 
 use std::fmt;
@@ -19,9 +19,9 @@ pub enum Feature {
     LowerdirAppend,
     /// `openat2(RESOLVE_IN_ROOT)` (Linux 5.6, refused by some seccomp profiles). Without it a walk by component.
     Openat2,
-    /// A fresh procfs for the PID namespace (refused in containers that mask theirs). Without it a bind of `/proc`.
+    /// A fresh procfs for the PID namespace (refused in containers that mask theirs). Without it a bind mount of `/proc`.
     Procfs,
-    /// A fresh sysfs for the network namespace. Without it a read-only bind of `/sys`.
+    /// A fresh sysfs for the network namespace. Without it a read-only bind mount of `/sys`.
     Sysfs,
     /// Cgroups. Without them no run is limited.
     Cgroups,
@@ -32,7 +32,7 @@ pub enum Feature {
     /// `pivot_root` (refused by docker's and containerd's profiles, impossible on an initramfs). Without it the new root is mounted
     /// over the old one.
     PivotRoot,
-    /// Upper folders where the caller has them. Without them as on a file system that cannot hold any.
+    /// Upper folders where the caller puts them. Without them, as on a file system that cannot hold any.
     OverlayUpper,
     /// Upper folders in memory.
     TmpfsUpper,
@@ -119,7 +119,7 @@ impl fmt::Display for Feature {
     }
 }
 
-/// A name that is none of [`Feature::ALL`].
+/// A name that is not in [`Feature::ALL`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "unknown feature {0:?}; known: userns, idrange, lowerdir-append, openat2, procfs, sysfs, cgroups, namespaces, sethostname, \
@@ -139,6 +139,13 @@ impl FromStr for Feature {
 }
 
 /// The set of features that are not used. The default is empty.
+///
+/// ```
+/// use kiln_sandbox::{Disabled, Feature};
+///
+/// let disabled: Disabled = "openat2, procfs".parse().unwrap();
+/// assert!(disabled.has(Feature::Openat2) && !disabled.has(Feature::Sysfs));
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Disabled(u32);

@@ -1,23 +1,27 @@
-//! Enters the namespaces in which a build may mount: a private mount namespace as root, with a user namespace around it
+//! Enters the namespaces in which a build may mount: a private mount namespace for root, with a user namespace around it
 //! for everybody else. Unaware of layers and of the processes that run later.
+
+pub(crate) mod helper;
+pub(crate) mod idmap;
+mod subid;
+pub(crate) mod trial;
 
 use std::fs;
 use std::io;
 
-use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::process::{Gid, Uid, getegid, geteuid};
 use rustix::thread::{UnshareFlags, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use crate::helper::{IdHelper, Mapped};
-use crate::sys;
-use crate::trial::in_child;
-use crate::{Disabled, EnterError, Feature, IdMap};
+use crate::enter::helper::{IdHelper, Mapped};
+use crate::enter::trial::in_child;
+use crate::error::MAP;
+use crate::{Disabled, EnterError, Feature, IdMap, sys};
 
 /// How to enter.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct EnterOptions {
-    /// What must not be used.
+    /// Features that must not be used.
     pub disabled: Disabled,
 }
 
@@ -29,12 +33,12 @@ pub struct Entered {
     /// Not in the initial user namespace: overlays need `userxattr`
     /// ([`OverlaySpec::rootless`](crate::OverlaySpec::rootless)), device nodes cannot be made.
     pub rootless: bool,
-    /// What is weaker than it could be, and what to do about it; for a person.
+    /// What is weaker than it could be, and how to change that; for a person.
     pub note: Option<String>,
 }
 
 impl Entered {
-    /// What a process is that has entered nothing.
+    /// The state of a process that has entered nothing.
     #[must_use]
     pub fn nothing() -> Self {
         Self {
@@ -48,7 +52,7 @@ impl Entered {
 /// Makes the process root of its own mounts. Call once, before the first thread.
 ///
 /// # Errors
-/// With the failing step. The process is then as it was, for all that needs no mounts: it can read and write files and start programs.
+/// With the step that failed. The process is then as before for everything that needs no mounts: it can use files and start programs.
 pub fn enter(options: EnterOptions) -> Result<Entered, EnterError> {
     if options.disabled.has(Feature::Namespaces) {
         return Err(EnterError::Disabled("namespaces"));
@@ -57,20 +61,12 @@ pub fn enter(options: EnterOptions) -> Result<Entered, EnterError> {
     if threads != 1 {
         return Err(EnterError::Threads(threads));
     }
-    if geteuid().is_root() {
-        match sys::unshare(UnshareFlags::NEWNS) {
-            Ok(()) => {
-                keep_mounts_inside()?;
-                return Ok(Entered {
-                    ids: IdMap::Root,
-                    rootless: !in_initial_user_namespace(),
-                    note: None,
-                });
-            }
-            // Root of a container that was not given CAP_SYS_ADMIN: a user namespace gives it, where one is allowed.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
-            Err(error) => return Err(failed("unshare(mount namespace)", error)),
-        }
+    // Root of a container that was not given CAP_SYS_ADMIN is refused: a user namespace gives it, where one is allowed.
+    if geteuid().is_root() && enter_mount_namespace()? {
+        return Ok(Entered {
+            rootless: !in_initial_user_namespace(),
+            ..Entered::nothing()
+        });
     }
     if options.disabled.has(Feature::Userns) {
         return Err(EnterError::Disabled("user namespaces"));
@@ -78,11 +74,20 @@ pub fn enter(options: EnterOptions) -> Result<Entered, EnterError> {
     enter_user_namespace(options.disabled)
 }
 
+/// False: it is refused.
+fn enter_mount_namespace() -> Result<bool, EnterError> {
+    match sys::unshare(UnshareFlags::NEWNS) {
+        Ok(()) => keep_mounts_inside().map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(false),
+        Err(error) => Err(EnterError::at("unshare(mount namespace)")(error)),
+    }
+}
+
 fn enter_user_namespace(disabled: Disabled) -> Result<Entered, EnterError> {
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     try_user_namespace(uid, gid)?;
     let (helper, mut note) = IdHelper::start(uid, gid, disabled)?;
-    sys::unshare(USER_AND_MOUNTS).map_err(|error| failed(UNSHARE, error))?;
+    sys::unshare(USER_AND_MOUNTS).map_err(EnterError::at(UNSHARE))?;
     let mut mapped = None;
     if let Some(helper) = helper {
         match helper.map()? {
@@ -104,24 +109,23 @@ fn enter_user_namespace(disabled: Disabled) -> Result<Entered, EnterError> {
     })
 }
 
-/// What a rootless build lives in.
+/// The namespaces of a rootless build.
 const USER_AND_MOUNTS: UnshareFlags = UnshareFlags::NEWUSER.union(UnshareFlags::NEWNS);
 const UNSHARE: &str = "unshare(user namespace, mount namespace)";
-pub const MAP: &str = "write uid_map";
 const KEEP_INSIDE: &str = "mount(/, MS_REC|MS_SLAVE)";
 
-/// Enters in a child first: where a security module allows the namespace and forbids what is done in it, as AppArmor does on Ubuntu,
-/// this process would be stuck in it without ids.
+/// Enters in a child first. Where a security module allows the namespace but forbids what is done in it, as AppArmor does on Ubuntu, this
+/// process would be stuck in it without ids.
 fn try_user_namespace(uid: u32, gid: u32) -> Result<(), EnterError> {
     let enter = || map_in_child(uid, gid).and_then(|()| keep_mounts_inside().map_err(cause));
     let Err(error) = in_child(0, enter) else {
         return Ok(());
     };
     match in_child(0, || sys::unshare(USER_AND_MOUNTS)) {
-        Err(error) => Err(failed(UNSHARE, error)),
+        Err(error) => Err(EnterError::at(UNSHARE)(error)),
         Ok(()) => match in_child(0, || map_in_child(uid, gid)) {
-            Err(error) => Err(failed(MAP, error)),
-            Ok(()) => Err(failed(KEEP_INSIDE, error)),
+            Err(error) => Err(EnterError::at(MAP)(error)),
+            Ok(()) => Err(EnterError::at(KEEP_INSIDE)(error)),
         },
     }
 }
@@ -141,7 +145,7 @@ fn cause(error: EnterError) -> io::Error {
 /// The map that every process may write for itself: one id, and no way to change groups any more.
 fn map_one(uid: u32, gid: u32) -> Result<IdMap, EnterError> {
     let write =
-        |step, path: &str, text: String| fs::write(path, text).map_err(|error| failed(step, error));
+        |step, path: &str, text: String| fs::write(path, text).map_err(EnterError::at(step));
     write("write setgroups", "/proc/self/setgroups", "deny".to_owned())?;
     write(MAP, "/proc/self/uid_map", format!("0 {uid} 1"))?;
     write("write gid_map", "/proc/self/gid_map", format!("0 {gid} 1"))?;
@@ -149,12 +153,11 @@ fn map_one(uid: u32, gid: u32) -> Result<IdMap, EnterError> {
 }
 
 fn become_root(ids: &IdMap) -> Result<(), EnterError> {
-    let at = |step| move |error: Errno| failed(step, error.into());
-    set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT).map_err(at("setresgid"))?;
-    set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).map_err(at("setresuid"))?;
+    set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT).map_err(EnterError::at("setresgid"))?;
+    set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).map_err(EnterError::at("setresuid"))?;
     if !ids.is_single() {
-        // The caller's other groups have no number inside; they would still open files that root inside may not.
-        set_thread_groups(&[]).map_err(at("setgroups"))?;
+        // The caller's other groups have no number inside, but they would still open files that root inside may not.
+        set_thread_groups(&[]).map_err(EnterError::at("setgroups"))?;
     }
     Ok(())
 }
@@ -162,23 +165,18 @@ fn become_root(ids: &IdMap) -> Result<(), EnterError> {
 /// Nothing that is mounted from now on is seen outside. What the host mounts is still seen here (automounts).
 fn keep_mounts_inside() -> Result<(), EnterError> {
     let downstream = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
-    mount_change("/", downstream).map_err(|error| failed(KEEP_INSIDE, error.into()))
+    mount_change("/", downstream).map_err(EnterError::at(KEEP_INSIDE))
 }
 
 fn threads() -> Result<usize, EnterError> {
-    let tasks =
-        fs::read_dir("/proc/self/task").map_err(|error| failed("read /proc/self/task", error))?;
+    let tasks = fs::read_dir("/proc/self/task").map_err(EnterError::at("read /proc/self/task"))?;
     Ok(tasks.count())
 }
 
 /// Whether the ids here are the machine's: the initial user namespace maps all ids to themselves.
-pub fn in_initial_user_namespace() -> bool {
+fn in_initial_user_namespace() -> bool {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
-}
-
-fn failed(step: &'static str, source: io::Error) -> EnterError {
-    EnterError::Step { step, source }
 }
 
 #[cfg(test)]

@@ -1,17 +1,19 @@
-//! What can go wrong, with the failing step, the path, the cause and what a person can do about it.
+//! What can go wrong: the step that failed, its path, the cause, and what a person can do about it.
 //! Unaware of how errors are shown.
 
-use std::io;
-use std::path::PathBuf;
+pub(crate) mod hint;
 
-use thiserror::Error;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
-use crate::enter::MAP;
-use crate::hint;
+/// The step that needs the capability SETFCAP when root does it.
+pub(crate) const MAP: &str = "write uid_map";
 
-/// [`enter`](crate::enter) failed. The process can go on with everything but mounts and runs.
+/// [`enter`](crate::enter) failed. The process can still do everything but mount and run.
 #[derive(Debug, Error)]
 pub enum EnterError {
     /// The caller has threads already; namespaces are entered before the first one.
@@ -25,7 +27,7 @@ pub enum EnterError {
         /// The answer of the kernel.
         source: io::Error,
     },
-    /// newuidmap or newgidmap failed after the other one had succeeded, so one id is no way out any more.
+    /// newgidmap failed after newuidmap had succeeded, so it is too late to fall back to one id.
     #[error("{helper} failed: {message}; without the range (disable idrange) a build has one id")]
     IdRange {
         /// `newuidmap` or `newgidmap`.
@@ -33,13 +35,20 @@ pub enum EnterError {
         /// What it said.
         message: String,
     },
-    /// Namespaces are needed and were disabled by the caller.
+    /// The caller disabled the namespaces that are needed.
     #[error("{0} are disabled")]
     Disabled(&'static str),
 }
 
 impl EnterError {
-    /// What can be done about it, a line for each who can.
+    pub(crate) fn at<E: Into<io::Error>>(step: &'static str) -> impl FnOnce(E) -> Self {
+        move |error| Self::Step {
+            step,
+            source: error.into(),
+        }
+    }
+
+    /// What can be done about it, one line for each person who can do something.
     #[must_use]
     pub fn hints(&self) -> Vec<&'static str> {
         match self {
@@ -59,7 +68,7 @@ pub enum MountError {
     TooMany {
         /// How many were given.
         lowers: usize,
-        /// How many are possible: 500, less without `lowerdir+`.
+        /// How many are possible: 500, fewer without `lowerdir+`.
         limit: usize,
     },
     /// A system call failed.
@@ -76,7 +85,23 @@ pub enum MountError {
     },
 }
 
-/// [`find_cgroup`](crate::find_cgroup): processors or memory nodes that there are not.
+impl MountError {
+    pub(crate) fn step<E: Into<io::Error>>(
+        step: &'static str,
+        path: Option<&Path>,
+        hint: Option<String>,
+    ) -> impl FnOnce(E) -> Self {
+        let path = path.map(Path::to_owned);
+        move |error| Self::Step {
+            step,
+            path,
+            source: error.into(),
+            hint,
+        }
+    }
+}
+
+/// [`find_cgroup`](crate::find_cgroup): the machine does not have these processors or memory nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{limit} {wanted}: this machine offers {present}")]
 pub struct LimitError {
@@ -89,12 +114,14 @@ pub struct LimitError {
 }
 
 /// The command could not be started. (A command that failed is an [`Exit`](crate::Exit).)
-#[derive(Debug, Error)]
+///
+/// Most of these errors happen in the re-executed process and travel to the caller.
+#[derive(Debug, Error, Serialize, Deserialize)]
 pub enum SpawnError {
     /// The spec asks for something impossible.
     #[error("{0}")]
     Invalid(String),
-    /// A user or group that the user namespace does not have.
+    /// The user namespace does not have this user or group.
     #[error(
         "user {uid}:{gid} does not exist here, because the build has no range of ids: install newuidmap (package uidmap) \
          and give this user lines in /etc/subuid and /etc/subgid"
@@ -113,9 +140,10 @@ pub enum SpawnError {
     Step {
         /// What was tried: `mount /proc`, `pivot_root`.
         step: String,
-        /// The path it was about, inside the root where not said otherwise.
+        /// The path it was about, inside the root unless the step says otherwise.
         path: Option<PathBuf>,
         /// The answer of the kernel.
+        #[serde(with = "errno")]
         source: io::Error,
         /// What can be done.
         hint: Option<String>,
@@ -123,6 +151,52 @@ pub enum SpawnError {
     /// The process that watches over the command was killed from outside; the command was killed too.
     #[error("the sandbox process was killed: {0}")]
     Lost(String),
+}
+
+impl SpawnError {
+    /// A step failed that was about `path`.
+    pub(crate) fn at<E: Into<io::Error>>(
+        step: &str,
+        path: &str,
+    ) -> impl FnOnce(E) -> Self + use<E> {
+        let (step, path) = (step.to_owned(), (!path.is_empty()).then(|| path.into()));
+        move |error| Self::Step {
+            step,
+            path,
+            source: error.into(),
+            hint: None,
+        }
+    }
+
+    /// A step failed that was about nothing in particular.
+    pub(crate) fn of<E: Into<io::Error>>(step: &str) -> impl FnOnce(E) -> Self + use<E> {
+        Self::at(step, "")
+    }
+
+    /// The same error with advice, if it is a failed step with this error number.
+    pub(crate) fn with_hint(mut self, errno: i32, advice: &str) -> Self {
+        if let Self::Step { source, hint, .. } = &mut self
+            && source.raw_os_error() == Some(errno)
+        {
+            *hint = Some(advice.to_owned());
+        }
+        self
+    }
+}
+
+/// An I/O error travels as the number that the kernel gave.
+mod errno {
+    use std::io;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(error: &io::Error, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_i32(error.raw_os_error().unwrap_or(libc::EIO))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<io::Error, D::Error> {
+        i32::deserialize(from).map(io::Error::from_raw_os_error)
+    }
 }
 
 fn at(path: &Option<PathBuf>) -> String {

@@ -1,73 +1,101 @@
-//! Everything Linux: namespaces, mounts, overlay, and one process in a root filesystem.
+//! Everything Linux: namespaces, mounts, overlay, and one process in a root file system.
 //!
-//! The order in which a program uses it:
+//! A program uses it in this order:
 //!
 //! 1. [`main_if_reexecuted`] first thing in `main`, because [`run`] and [`probe`] start the program's own binary again;
 //! 2. [`enter`] once, before the first thread: afterwards the process is root of its own mounts, for real or in a user namespace;
-//! 3. [`mount_overlay`] for a root file system, [`run`] for a process in it, as often and from as many threads as wanted.
+//! 3. [`mount_overlay`] for a root file system, [`run`] for a process in it, as often and from as many threads as needed.
+//!
+//! ```no_run
+//! use kiln_sandbox::{
+//!     Disabled, EnterOptions, Extra, OverlaySpec, RunSpec, Stdin, Stdio, enter, mount_overlay, run,
+//! };
+//! use std::{fs::File, path::Path, process::ExitCode};
+//!
+//! fn main() -> ExitCode {
+//!     if let Some(code) = kiln_sandbox::main_if_reexecuted() {
+//!         return code;
+//!     }
+//!     hello().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+//! }
+//!
+//! fn hello() -> Result<(), Box<dyn std::error::Error>> {
+//!     let entered = enter(EnterOptions::default())?;
+//!     let spec = OverlaySpec {
+//!         lowers: &["/images/alpine".into()],
+//!         upper: Some((Path::new("/tmp/upper"), Path::new("/tmp/work"))),
+//!         rootless: entered.rootless,
+//!     };
+//!     let root = mount_overlay(&spec, Disabled::default())?;
+//!     let command = RunSpec {
+//!         argv: vec!["echo".to_owned(), "hello".to_owned()],
+//!         ..RunSpec::default()
+//!     };
+//!     let output = File::create("/tmp/output")?;
+//!     let stdio = Stdio {
+//!         stdin: Stdin::Null,
+//!         stderr: output.try_clone()?.into(),
+//!         stdout: output.into(),
+//!     };
+//!     let exit = run(&root, &command, stdio, Extra::default())?.wait()?;
+//!     assert_eq!(exit.code, Some(0));
+//!     Ok(())
+//! }
+//! ```
 //!
 //! Nothing that was started or mounted outlives the process, however it ends: mounts are detached file descriptors,
-//! and every process of a run lives in a PID namespace whose first process dies with us.
+//! and every process of a run lives in a PID namespace whose first process dies with the caller.
 //!
 //! Linux 5.12 or newer (`mount_setattr`), x86_64 or aarch64.
 //!
 //! The crate is unaware of images, layers, Dockerfiles and the cache. It reads no environment variable, prints nothing
-//! (but what a failed exec says on the command's own stderr) and decides no policy: callers say what to mount and run.
+//! (except what a failed exec says on the command's own stderr) and decides no policy: callers say what to mount and run.
+//!
+//! # Rooms
+//!
+//! From the lowest: `error`, `disabled`, `spec` (data), `sys` and `path` (system calls), `enter`, `cgroup`, `seccomp`, `root` (everything
+//! that is mounted), `process` (everything that runs), `doctor` (what works here), `reexec`. A room uses only those before it.
+//!
+//! # Another isolation
+//!
+//! A run is isolated by namespaces today: `process/supervisor.rs` forks the command into them, `process/init.rs` builds its root there. A
+//! second way, for containers that forbid namespaces (a chroot whose system calls a supervisor serves through seccomp user
+//! notification), is a file beside these two:
+//!
+//! - `process.rs`, the calling side, and `process/wire.rs` stay: a [`RunSpec`] and descriptors go in, notes, a pidfd and an [`Exit`] come
+//!   back. Which way is taken is a field of the request, and the choice is the caller's.
+//! - `process/prepare.rs` and `process/rights.rs` are shared; the new file replaces `root/change.rs` by a chroot and gives `seccomp` a
+//!   program with a listener.
+//! - Its root is a folder ([`mount_folder`] without a mount), so [`RootMount`] gets a second form.
+//! - `doctor/examine.rs` tries it as it tries the rest, and [`Feature`] gets a name for switching it off.
 
 mod cgroup;
-mod changes;
-mod detached;
 mod disabled;
+mod doctor;
 mod enter;
 mod error;
-mod examine;
-mod exec;
-mod facts;
-mod files;
-mod helper;
-mod hint;
-mod host_program;
-mod identity;
-mod idmap;
-mod init;
-mod limits;
-mod memory;
-mod mount2;
-mod mounts;
-mod overlay;
 mod path;
-mod probe;
-mod program;
+mod process;
 mod reexec;
-mod rootfs;
-mod run;
+mod root;
 mod seccomp;
 mod spec;
-mod streams;
-mod stubs;
-mod subid;
-mod supervisor;
 mod sys;
-mod tether;
-mod trial;
-mod wire;
-mod workdir;
 
-pub use cgroup::{Cgroup, Found, Refused, check_limits, find_cgroup};
-pub use changes::{ChangesIn, best_place, is_on_overlay};
+pub use cgroup::{Cgroup, Found, Limits, Refused, Swap, find_cgroup, numbers};
 pub use disabled::{Disabled, Feature, UnknownFeature};
+pub use doctor::limits::check_limits;
+pub use doctor::{Check, Status, probe};
+pub use enter::idmap::{IdMap, IdRange};
 pub use enter::{EnterOptions, Entered, enter};
 pub use error::{EnterError, LimitError, MountError, SpawnError};
-pub use host_program::host_program;
-pub use identity::is_limit;
-pub use idmap::{IdMap, IdRange};
-pub use limits::{Limits, Swap, numbers};
-pub use memory::{MemoryFolder, MemoryGauge, memory_for_changes};
-pub use overlay::{MAX_LOWERS, OverlaySpec, RootMount, mount_folder, mount_overlay};
-pub use path::open_in_root;
-pub use probe::{Check, Status, probe};
+pub use process::host_program::{die_with_parent, host_program};
+pub use process::rights::is_limit;
+pub use process::streams::stdout_was_closed;
+pub use process::{Extra, KillHandle, Running, Stdin, Stdio, run};
 pub use reexec::main_if_reexecuted;
-pub use run::{Exit, Extra, KillHandle, Running, Stdin, Stdio, run};
-pub use spec::{Mount, MountKind, Network, RunSpec};
-pub use streams::stdout_was_closed;
-pub use tether::die_with_parent;
+pub use root::changes::{ChangesIn, best_place, is_on_overlay};
+pub use root::memory::{MemoryFolder, MemoryGauge, memory_for_changes};
+pub use root::overlay::{MAX_LOWERS, OverlaySpec, mount_overlay};
+pub use root::{RootMount, mount_folder};
+pub use spec::{Exit, Mount, MountKind, Network, RunSpec};

@@ -21,8 +21,8 @@ const MAX_LINKS: usize = 40;
 
 /// Opens `path` below `root` as if `root` were `/` (absolute paths and links too). Always close-on-exec.
 ///
-/// Without `openat2` every component is opened by itself and links are followed by hand; `..` goes back to the folder that
-/// was come from, so that a folder that is moved meanwhile cannot lead out.
+/// Without `openat2` every component is opened by itself and links are followed by hand. `..` goes back to the folder that
+/// the walk came from, so that a folder that is moved meanwhile cannot lead out.
 ///
 /// # Errors
 /// As `openat2(2)`; a magic link (`/proc/self/exe`) gives ELOOP or is taken as the text that it shows.
@@ -43,9 +43,8 @@ pub fn open_in_root(
     }
 }
 
-/// As [`open_in_root`], but only links of the mount that `root` lies on are followed: whoever fills another mount, which may be shared
-/// with a process that runs now, has no say in where the path leads. `make` is called for what is missing, with a folder, a name, and
-/// whether it is the last one.
+/// As [`open_in_root`], but follows only links on the mount that `root` is on. Other mounts may be shared with a process that runs now,
+/// and that process must not decide where the path leads. The answer is a path handle; `make` makes what is missing.
 ///
 /// # Errors
 /// EXDEV for a link on another mount, else as `openat2(2)`.
@@ -53,7 +52,7 @@ pub fn open_without_foreign_links(
     root: BorrowedFd<'_>,
     path: &Path,
     disabled: Disabled,
-    make: &mut dyn FnMut(BorrowedFd<'_>, &OsStr, bool) -> io::Result<()>,
+    make: OnMissing<'_>,
 ) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     if !disabled.has(Feature::Openat2)
@@ -61,31 +60,28 @@ pub fn open_without_foreign_links(
     {
         return Ok(opened);
     }
-    let links = Links::OfMount(mount_id(root)?);
-    let place = find_place(root, path, links, &mut |folder, names| {
-        make(
-            folder,
-            names.last().map_or(OsStr::new("."), OsString::as_os_str),
-            false,
-        )
-    })?;
-    let folder = place.folder.as_ref().map_or(root, AsFd::as_fd);
-    let Some(name) = place.name else {
-        return Ok(openat(folder, ".", flags, Mode::empty())?);
-    };
-    let open = || openat(folder, &name, flags | OFlags::NOFOLLOW, Mode::empty());
-    let opened = match open() {
-        Err(Errno::NOENT) => {
-            make(folder, &name, true)?;
-            open()
+    let place = find_place(root, path, Links::OfMount(mount_id(root)?), make)?;
+    let opened = match (place.open(flags, Mode::empty()), &place.name) {
+        (Err(Errno::NOENT), Some(name)) => {
+            make(&place.missing(name, true))?;
+            place.open(flags, Mode::empty())
         }
-        answer => answer,
+        (answer, _) => answer,
     }?;
-    // It was none a moment ago; somebody is at work here.
+    // It was no link a moment ago: another process is at work here.
     if FileType::from_raw_mode(fstat(&opened)?.st_mode) == FileType::Symlink {
         return Err(Errno::XDEV.into());
     }
     Ok(opened)
+}
+
+/// Makes `path` inside `root` with all its parents. What is there already is left alone, except for the last name, which must be missing.
+pub fn make_missing(root: BorrowedFd<'_>, path: &Path, make: OnMissing<'_>) -> io::Result<()> {
+    let place = find_place(root, path, Links::All, make)?;
+    let Some(name) = &place.name else {
+        return Ok(());
+    };
+    make(&place.missing(name, true))
 }
 
 /// One `openat2` that stays below `root`.
@@ -96,7 +92,7 @@ fn resolve(
     mode: Mode,
     also: ResolveFlags,
 ) -> Result<OwnedFd, Errno> {
-    // An empty path is the root itself, as it is for the walk.
+    // An empty path is the root itself, as for the walk.
     let named = if path.as_os_str().is_empty() {
         Path::new(".")
     } else {
@@ -123,118 +119,138 @@ fn walk(root: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> io::Res
     } else {
         Links::All
     };
-    let place = find_place(root, path, links, &mut |_, _| Err(Errno::NOENT.into()))?;
-    let folder = place.folder.as_ref().map_or(root, AsFd::as_fd);
-    match place.name {
-        Some(name) => Ok(openat(folder, name, flags | OFlags::NOFOLLOW, mode)?),
-        None => Ok(openat(folder, ".", flags, mode)?),
-    }
-}
-
-/// Where a path leads: a name, which may be missing, in a folder, which is there.
-#[derive(Debug, Default)]
-pub struct Place {
-    /// None: the root.
-    pub folder: Option<OwnedFd>,
-    /// The real names of `folder`, from the root on.
-    pub names: Vec<OsString>,
-    /// None: the path leads to `folder` itself.
-    pub name: Option<OsString>,
+    let place = find_place(root, path, links, &mut |_| Err(Errno::NOENT.into()))?;
+    Ok(place.open(flags, mode)?)
 }
 
 /// Which symbolic links are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Links {
-    /// All.
+enum Links {
     All,
     /// All but one at the end of the path, which is taken as it is.
     ButTheLast,
-    /// Those on the mount of this id; another one is EXDEV.
+    /// Those on the mount with this id; any other is EXDEV.
     OfMount(u64),
 }
 
-/// Called with a folder and the real names of what is missing in it; when it succeeds, the last of them is there.
-pub type OnMissing<'a> = &'a mut dyn FnMut(BorrowedFd<'_>, &[OsString]) -> io::Result<()>;
+/// A name that is missing on the way.
+#[derive(Debug)]
+pub struct Missing<'a> {
+    /// Where it is missing.
+    pub folder: BorrowedFd<'a>,
+    /// The real names of that folder, from the root on.
+    pub parents: &'a [OsString],
+    /// What is missing.
+    pub name: &'a OsStr,
+    /// Whether the path ends with it; otherwise a folder is needed.
+    pub is_last: bool,
+}
 
-/// Follows `path` by component. A missing folder on the way is left to `missing`.
-pub fn find_place(
-    root: BorrowedFd<'_>,
+/// Makes what is missing.
+pub type OnMissing<'a> = &'a mut dyn FnMut(&Missing<'_>) -> io::Result<()>;
+
+/// Where a path leads: a name, which may be missing, in a folder, which exists.
+struct Place<'a> {
+    root: BorrowedFd<'a>,
+    /// The folders from the root to here, open, and their real names.
+    folders: Vec<OwnedFd>,
+    names: Vec<OsString>,
+    /// None: the path leads to the folder itself.
+    name: Option<OsString>,
+}
+
+impl Place<'_> {
+    fn folder(&self) -> BorrowedFd<'_> {
+        self.folders.last().map_or(self.root, AsFd::as_fd)
+    }
+
+    fn missing<'a>(&'a self, name: &'a OsStr, is_last: bool) -> Missing<'a> {
+        Missing {
+            folder: self.folder(),
+            parents: &self.names,
+            name,
+            is_last,
+        }
+    }
+
+    fn open(&self, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+        match &self.name {
+            Some(name) => openat(self.folder(), name, flags | OFlags::NOFOLLOW, mode),
+            None => openat(self.folder(), ".", flags, mode),
+        }
+    }
+
+    /// Where the link `name` leads from here; none where it is no link. A missing name is no link: the open that follows reports it.
+    fn link(&self, name: &OsStr, follow: Links) -> io::Result<Option<OsString>> {
+        let folder = self.folder();
+        let is_link = match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => false,
+            stat => FileType::from_raw_mode(stat?.st_mode) == FileType::Symlink,
+        };
+        if !is_link {
+            return Ok(None);
+        }
+        if matches!(follow, Links::OfMount(id) if mount_id(folder)? != id) {
+            return Err(Errno::XDEV.into());
+        }
+        let target = readlinkat(folder, name, Vec::new())?;
+        Ok(Some(OsString::from_vec(target.into_bytes())))
+    }
+
+    fn enter(&mut self, name: OsString, make: OnMissing<'_>) -> io::Result<()> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let open = || openat(self.folder(), &name, flags, Mode::empty());
+        let folder = match open() {
+            Err(Errno::NOENT) => {
+                make(&self.missing(&name, false))?;
+                open()
+            }
+            answer => answer,
+        }?;
+        self.folders.push(folder);
+        self.names.push(name);
+        Ok(())
+    }
+}
+
+/// Follows `path` component by component. `make` makes a folder that is missing on the way.
+fn find_place<'a>(
+    root: BorrowedFd<'a>,
     path: &Path,
     follow: Links,
-    missing: OnMissing<'_>,
-) -> io::Result<Place> {
-    let mut folders: Vec<OwnedFd> = Vec::new();
-    let mut names: Vec<OsString> = Vec::new();
+    make: OnMissing<'_>,
+) -> io::Result<Place<'a>> {
+    let mut place = Place {
+        root,
+        folders: Vec::new(),
+        names: Vec::new(),
+        name: None,
+    };
     let mut left = components(path.as_os_str());
     let mut links = 0;
     while let Some(name) = left.pop_front() {
+        let is_last = left.is_empty();
+        let is_taken = is_last && follow == Links::ButTheLast;
         if name == ".." {
-            folders.pop();
-            names.pop();
-            continue;
-        }
-        let folder = folders.last().map_or(root, AsFd::as_fd);
-        let last = left.is_empty();
-        if !(last && follow == Links::ButTheLast) && is_link(folder, &name)? {
-            if matches!(follow, Links::OfMount(id) if mount_id(folder)? != id) {
-                return Err(Errno::XDEV.into());
-            }
+            place.folders.pop();
+            place.names.pop();
+        } else if !is_taken && let Some(target) = place.link(&name, follow)? {
             links += 1;
             if links > MAX_LINKS {
                 return Err(Errno::LOOP.into());
             }
-            let target = OsString::from_vec(readlinkat(folder, &name, Vec::new())?.into_bytes());
             if target.as_bytes().starts_with(b"/") {
-                folders.clear();
-                names.clear();
+                place.folders.clear();
+                place.names.clear();
             }
-            components(&target)
-                .into_iter()
-                .rev()
-                .for_each(|component| left.push_front(component));
-            continue;
+            left = components(&target).into_iter().chain(left).collect();
+        } else if is_last {
+            place.name = Some(name);
+        } else {
+            place.enter(name, make)?;
         }
-        if last {
-            return Ok(Place {
-                folder: folders.pop(),
-                names,
-                name: Some(name),
-            });
-        }
-        names.push(name);
-        let next = enter_folder(folder, &names, missing)?;
-        folders.push(next);
     }
-    Ok(Place {
-        folder: folders.pop(),
-        names,
-        name: None,
-    })
-}
-
-fn enter_folder(
-    folder: BorrowedFd<'_>,
-    names: &[OsString],
-    missing: OnMissing<'_>,
-) -> io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let name = names.last().map_or(OsStr::new("."), OsString::as_os_str);
-    match openat(folder, name, flags, Mode::empty()) {
-        Err(Errno::NOENT) => {
-            missing(folder, names)?;
-            Ok(openat(folder, name, flags, Mode::empty())?)
-        }
-        answer => Ok(answer?),
-    }
-}
-
-/// A name that is not there is no link: the open that follows says so, or makes it.
-fn is_link(folder: BorrowedFd<'_>, name: &OsStr) -> io::Result<bool> {
-    match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Symlink),
-        Err(Errno::NOENT) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    Ok(place)
 }
 
 fn components(path: &OsStr) -> VecDeque<OsString> {

@@ -3,15 +3,10 @@
 
 use std::process::ExitCode;
 
-use crate::{examine, supervisor};
+use crate::doctor::{PROBE, examine};
+use crate::process::{supervisor, wire::SUPERVISOR};
 
-/// The name (`argv[0]`) that makes a process the supervisor of one command.
-pub const SUPERVISOR: &str = "kiln-init";
-
-/// The name that makes a process look at the machine.
-pub const PROBE: &str = "kiln-probe";
-
-/// Whether this process was started by [`run`](crate::run) or [`probe`](crate::probe): then it does that work and returns the code to
+/// Whether this process was started by [`run`](crate::run) or [`probe`](crate::probe). If so, this does that work and returns the code to
 /// exit with. Call it first thing in `main`, before threads, logging and arguments.
 #[must_use]
 pub fn main_if_reexecuted() -> Option<ExitCode> {

@@ -1,10 +1,10 @@
 //! The seccomp filter of a run: docker's default profile. Unaware of when it is loaded and for whom.
 //!
 //! Written by hand rather than with a filter crate, for three reasons: the crates kill a program of another binary interface (a 32-bit
-//! one on x86_64) where it should be served; they set no_new_privs; and they compare numbers one after the other, while a search by
-//! ranges is a tenth of the instructions, which the kernel runs hundreds of times when it loads a filter.
+//! one on x86_64) instead of serving it; they set no_new_privs; and they compare numbers one by one, while a search by ranges needs a tenth
+//! of the instructions, which the kernel runs hundreds of times when it loads a filter.
 //!
-//! A call that is not in the table gives EPERM; one that is newer than the table ENOSYS, so that libraries fall back; so does clone3,
+//! A call that is not in the table gives EPERM. One that is newer than the table gives ENOSYS, so that libraries fall back; so does clone3,
 //! whose flags a filter cannot see.
 
 mod program;
@@ -16,10 +16,10 @@ use crate::sys;
 use program::{Action, Program};
 use table::{ABIS, Abi};
 
-/// Flags that make namespaces, CLONE_NEWTIME left out (it is no flag of clone(2)).
+/// Flags that make namespaces, without CLONE_NEWTIME, which is no flag of clone(2).
 const NEW_NAMESPACES: u32 = 0x7e02_0000;
 
-/// Address families, as ranges with their ends: none that the kernel has dropped, not AF_ALG (38), not AF_VSOCK (40).
+/// Address families, as inclusive ranges: none that the kernel has dropped, not AF_ALG (38), not AF_VSOCK (40).
 const FAMILIES: &[(u32, u32)] = &[
     (0, 11),
     (13, 18),
@@ -31,7 +31,7 @@ const FAMILIES: &[(u32, u32)] = &[
     (41, 45),
 ];
 
-/// PER_LINUX and PER_LINUX32, each also with UNAME26, and the question for the present one.
+/// PER_LINUX and PER_LINUX32, each also with UNAME26, and the query for the present one.
 const PERSONALITIES: &[(u32, u32)] = &[
     (0, 0),
     (8, 8),
@@ -54,7 +54,7 @@ fn filter() -> Vec<libc::sock_filter> {
     .assemble()
 }
 
-/// What happens from each call number on, in ascending order, the first being 0.
+/// What happens from each call number on, in ascending order from 0.
 fn rules(abi: &Abi) -> Vec<(u32, Action)> {
     let mut allowed: Vec<(u32, &str)> = abi.allowed().collect();
     allowed.sort_unstable();

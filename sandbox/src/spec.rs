@@ -1,13 +1,17 @@
-//! What to run: the command, its identity, its limits and its mounts. Plain data that crosses from the caller to the
-//! re-executed child as JSON on an anonymous file (both ends are the same binary, so the format has no version).
-//! Unaware of how any of it is done.
+//! What to run (the command, its identity, its limits and its mounts) and how it ended. Plain data that crosses between the caller and the
+//! re-executed process as JSON; both ends are the same binary, so the format has no version. Unaware of how any of it is done.
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Cgroup, Disabled};
+
+/// Docker's `PATH`, where a command's environment has none.
+pub(crate) const DEFAULT_PATH: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// One process to run in a root file system.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -16,7 +20,7 @@ pub struct RunSpec {
     pub argv: Vec<String>,
     /// The whole environment, each `NAME=value`; nothing is added.
     pub env: Vec<String>,
-    /// Absolute, inside the root. What is missing of it is made, mode 0755, owned by the command's user, and stays.
+    /// The folder to start in, absolute inside the root. What is missing is made, mode 0755, owned by the command's user, and stays.
     pub cwd: String,
     /// The user id.
     pub uid: u32,
@@ -31,13 +35,13 @@ pub struct RunSpec {
     /// Mounted in this order, after `/proc`, `/sys` and `/dev`.
     pub mounts: Vec<Mount>,
     /// All capabilities, no seccomp filter, nothing masked, `/sys` writable, devices usable as far as the user namespace allows
-    /// (loop devices, fuse and kvm are there where the host has them).
+    /// (with loop devices, fuse and kvm, if the host has them).
     pub privileged: bool,
     /// The size of `/dev/shm` in bytes.
     pub shm_size: u64,
     /// Name as in `docker --ulimit` (`nofile`), soft and hard limit; `u64::MAX` is unlimited.
     pub rlimits: Vec<(String, u64, u64)>,
-    /// What limits it, as [`find_cgroup`](crate::find_cgroup) found it.
+    /// The cgroup that limits it, as [`find_cgroup`](crate::find_cgroup) found it.
     pub cgroup: Option<Cgroup>,
     /// The file mode creation mask.
     pub umask: u32,
@@ -50,9 +54,7 @@ impl Default for RunSpec {
     fn default() -> Self {
         Self {
             argv: Vec::new(),
-            env: vec![
-                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
-            ],
+            env: vec![format!("PATH={DEFAULT_PATH}")],
             cwd: "/".to_owned(),
             uid: 0,
             gid: 0,
@@ -70,6 +72,23 @@ impl Default for RunSpec {
     }
 }
 
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// The exit code, when it ended by itself. 127: not found, 126: found but not executable.
+    pub code: Option<i32>,
+    /// The signal that ended it otherwise.
+    pub signal: Option<i32>,
+    /// CPU time in user mode, of the command and the children that it waited for.
+    pub user_time: Duration,
+    /// CPU time in the kernel, likewise.
+    pub system_time: Duration,
+    /// The largest resident set of one process, in KiB.
+    pub max_rss_kib: u64,
+    /// Whether one of its processes was killed because the memory of its cgroup ran out.
+    pub out_of_memory: bool,
+}
+
 /// Which network the command sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Network {
@@ -83,7 +102,7 @@ pub enum Network {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Mount {
     /// Absolute, inside the root. Symbolic links in it are followed inside the root. What is missing is made (a
-    /// folder, or a file for a file) and is gone from the upper again after the run where it is still empty; what is
+    /// folder, or a file for a file) and removed from the upper after the run if it is still empty. What is
     /// missing inside an earlier mount is made there and stays. Links inside an earlier mount are an error.
     pub target: String,
     /// What is mounted.
@@ -97,14 +116,14 @@ pub struct Mount {
 pub enum MountKind {
     /// A folder or file of the host, with what is mounted below it.
     Bind {
-        /// A folder or file by a path that is trusted.
+        /// The trusted path of a folder or file.
         base: PathBuf,
-        /// A path below `base` that is not trusted: resolved inside `base`, links too. Empty: `base` itself.
+        /// An untrusted path below `base`, resolved inside `base` with its links. If empty, `base` itself.
         path: String,
     },
     /// An empty file system in memory.
     Tmpfs {
-        /// Bytes; none: half of the memory.
+        /// Its size in bytes; half of the memory by default.
         size: Option<u64>,
         /// The mode of its root folder, `0o1777` for a temporary folder.
         mode: u32,
@@ -135,7 +154,7 @@ pub enum MountKind {
     Root {
         /// Its place in [`Extra::roots`](crate::Extra). Each can be used by one mount.
         index: usize,
-        /// A path in it that is not trusted, resolved inside it. Empty: its root.
+        /// An untrusted path in it, resolved inside it. If empty, its root.
         path: String,
     },
 }

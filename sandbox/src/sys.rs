@@ -1,5 +1,4 @@
-//! The system calls that rustix does not offer, each behind a safe function: the only unsafe code of the workspace.
-//! Unaware of what they are used for.
+//! The system calls that rustix does not offer, each behind a safe function. Unaware of what they are used for.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, c_char, c_int};
@@ -20,7 +19,7 @@ pub enum Fork {
 }
 
 /// `fork(2)` that also makes the namespaces of `flags` (`CLONE_NEW*`) and a close-on-exec pidfd.
-/// `clone(2)`, not `clone3(2)`: it does all that is needed here and no seccomp profile refuses it for its number.
+/// `clone(2)`, not `clone3(2)`: it does everything that is needed here, and no seccomp profile refuses it by its number.
 pub fn fork_into(flags: c_int) -> io::Result<Fork> {
     let mut pidfd: c_int = -1;
     let flags = libc::c_long::from(flags | libc::CLONE_PIDFD | libc::SIGCHLD);
@@ -38,7 +37,7 @@ pub fn fork_into(flags: c_int) -> io::Result<Fork> {
     }
 }
 
-/// Moves this thread (for a process with one thread: the process) into new namespaces. A new user namespace needs a single thread.
+/// Moves this thread (in a process with one thread: the process) into new namespaces. A new user namespace needs a single thread.
 pub fn unshare(flags: UnshareFlags) -> io::Result<()> {
     // SAFETY: the danger is CLONE_FILES, which lets descriptors differ between threads; no caller passes it.
     Ok(unsafe { rustix::thread::unshare_unsafe(flags) }?)
@@ -50,12 +49,12 @@ pub fn exit_now(code: c_int) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// What `wait4(2)` says of an ended child.
+/// The answer of `wait4(2)` about an ended child.
 #[derive(Debug)]
 pub struct Ended {
     /// The wait status.
     pub status: c_int,
-    /// What it and its waited-for children used.
+    /// The resources that it and its waited-for children used.
     pub usage: libc::rusage,
 }
 
@@ -87,12 +86,12 @@ struct MountAttr {
     userns_fd: u64,
 }
 
-/// Takes attributes away from a mount.
+/// Removes attributes from a mount.
 pub fn clear_mount_attributes(mount: impl AsFd, clear: MountAttrFlags) -> io::Result<()> {
     change_mount_attributes(mount, MountAttrFlags::empty(), clear, false)
 }
 
-/// Sets attributes of a mount and, when `recursive`, of all below it.
+/// Sets attributes of a mount and, if `recursive`, of all mounts below it.
 pub fn set_mount_attributes(
     mount: impl AsFd,
     set: MountAttrFlags,
@@ -127,7 +126,7 @@ fn change_mount_attributes(
     check(answer)
 }
 
-/// Marks every descriptor from 3 on close-on-exec, whoever opened it.
+/// Marks every descriptor from 3 on close-on-exec, no matter who opened it.
 pub fn close_others_on_exec() -> io::Result<()> {
     // SAFETY: integers only; nothing is closed now.
     check(unsafe {
@@ -140,7 +139,7 @@ pub fn close_others_on_exec() -> io::Result<()> {
     })
 }
 
-/// The signals that this process ignores: bits of `SigIgn` in its status. All, where that cannot be read.
+/// The signals that this process ignores: bits of `SigIgn` in its status. All signals, if that cannot be read.
 pub fn ignored_signals() -> Vec<c_int> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let bits = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -151,11 +150,11 @@ pub fn ignored_signals() -> Vec<c_int> {
         .collect()
 }
 
-/// Puts ignored signals back to their default and unblocks all: an ignored signal (Rust ignores SIGPIPE) would stay ignored over exec,
-/// one with a handler gets its default by that.
+/// Resets ignored signals to their default and unblocks all: an ignored signal (Rust ignores SIGPIPE) would stay ignored over exec, while
+/// exec itself resets one that has a handler.
 pub fn reset_signals(ignored: &[c_int]) {
-    // A zeroed `struct kernel_sigaction`: SIG_DFL, no flags, an empty mask. Past libc, which keeps two signals to itself and starts
-    // processes with these ignored.
+    // A zeroed `struct kernel_sigaction`: SIG_DFL, no flags, an empty mask. Not through libc, which reserves two signals and starts processes
+    // with these ignored.
     let default = [0_u64; 4];
     for signal in ignored {
         // SAFETY: the structure is at least as large as the kernel's and installs no code. SIGKILL and SIGSTOP are refused, which is right.

@@ -1,366 +1,182 @@
-//! One stage while it is evaluated: what instructions change, and how they add operations.
-
-mod begin;
-mod expand;
-mod warn;
-
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+//! How a stage begins: what it takes over from its base.
 
 use kiln_oci::{ImageConfig, Platform, RuntimeConfig};
 
-use super::environment::{Arguments, Environment, ImageEnv};
-use super::nodes::{MAX_EVALUATED, Nodes, Origin};
-use super::plan::{Base, Plan};
-use super::world::World;
-use crate::code;
-use crate::diagnostic::{Diagnostic, Phase};
-use crate::graph::{DeclaredArgument, HistoryStep, NodeId, Op, Stage};
-use crate::instruction::{Argument, Instruction};
-use crate::line::Line;
-use crate::redact;
+use super::StageBuilder;
+use crate::evaluate::base;
+use crate::evaluate::environment::ImageEnv;
+use crate::evaluate::nodes::Origin;
+use crate::evaluate::plan::Base;
+use crate::graph::{CopyOp, CopySource, NodeId, Op, SourcePath, Unpack};
 use crate::source::Span;
-use crate::words::Variables;
 
-/// What BuildKit writes as the comment of each history entry it makes.
-const HISTORY_COMMENT: &str = "buildkit.dockerfile.v0";
+/// The `PATH` of images that have none.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Arguments that steer BuildKit's scanners and never become environment.
-const NOT_ENVIRONMENT: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
-
-/// A stage that is done, with what stages based on it inherit.
-#[derive(Clone, Debug)]
-pub(super) struct Finished {
-    pub(super) stage: Stage,
-    env: Environment,
-    arguments: Arguments,
-    workdir_is_set: bool,
-    base_is_known: bool,
-    /// Bytes that a stage based on it takes over, about.
-    weight: usize,
-}
-
-/// A stage at the point of the instruction that is being applied.
-#[derive(Debug)]
-pub(crate) struct StageBuilder<'e> {
-    pub(crate) world: &'e World<'e>,
-    pub(crate) config: RuntimeConfig,
-    pub(crate) author: Option<String>,
-    pub(crate) env: Environment,
-    /// The file system so far.
-    pub(crate) output: NodeId,
-    /// Whether this stage has a `CMD` of its own.
-    pub(crate) cmd_is_set: bool,
-    /// Whether this stage, or one that it continues, has a `WORKDIR`.
-    pub(crate) workdir_is_set: bool,
-    plan: &'e Plan,
-    nodes: &'e mut Nodes,
-    done: &'e [Option<Finished>],
-    index: usize,
-    position: usize,
-    platform: Platform,
-    base: NodeId,
-    base_image: Option<ImageConfig>,
-    image_env: ImageEnv,
-    arguments: Arguments,
-    declared: Vec<DeclaredArgument>,
-    /// Whether the variables of the image below are known.
-    base_is_known: bool,
-    weight: usize,
-    history: Vec<HistoryStep>,
-    warnings: Vec<Diagnostic>,
-    /// Where instructions stand that count once a stage, by their name.
-    used: BTreeMap<&'static str, Span>,
-    /// The line that is being applied; of `FROM` for triggers.
-    line: u32,
-    /// The comments directly above it.
-    comments: &'e [String],
-    /// It uses variables of which nobody knows whether the base sets them: nothing can be said about its values.
-    is_guess: bool,
-    is_trigger: bool,
-}
-
-impl<'e> StageBuilder<'e> {
-    /// Evaluates the stage. What rules find goes to `warnings`, also when there is an error.
-    pub(super) fn build(mut self, warnings: &mut Vec<Diagnostic>) -> Result<Finished, Diagnostic> {
-        let applied = self.apply_all();
-        warnings.append(&mut self.warnings);
-        applied.map(|()| self.finish())
-    }
-
-    fn apply_all(&mut self) -> Result<(), Diagnostic> {
-        let (world, plan) = (self.world, self.plan);
-        let from = plan.stages[self.index].span;
-        self.begin();
-        self.check_budget(from)?;
-        if plan.stages[self.index].replaced {
-            return Ok(());
-        }
-        self.is_trigger = true;
-        for (line, instruction) in plan.triggers(self.index) {
-            let applied = self.apply(line, instruction);
-            applied.map_err(|error| Diagnostic {
-                span: from,
-                ..error
-            })?;
-        }
-        self.is_trigger = false;
-        for statement in &world.dockerfile.stages[self.index].statements {
-            let line = &world.dockerfile.lines[statement.line];
-            self.apply(line, &statement.instruction)?;
-        }
-        Ok(())
-    }
-
-    /// The stage before its first instruction; those that it needs are done.
-    pub(super) fn new(
-        world: &'e World<'e>,
-        plan: &'e Plan,
-        nodes: &'e mut Nodes,
-        done: &'e [Option<Finished>],
-        index: usize,
-        position: usize,
-    ) -> Self {
-        let platform = plan.stages[index].platform.clone();
-        let line = world.dockerfile.lines[world.dockerfile.stages[index].line].first;
-        StageBuilder {
-            world,
-            config: RuntimeConfig::default(),
-            author: None,
-            env: Environment::default(),
-            output: NodeId(0),
-            cmd_is_set: false,
-            workdir_is_set: false,
-            plan,
-            nodes,
-            done,
-            index,
-            position,
-            platform,
-            base: NodeId(0),
-            base_image: None,
-            image_env: ImageEnv::default(),
-            arguments: Arguments::default(),
-            declared: Vec::new(),
-            base_is_known: true,
-            weight: 0,
-            history: Vec::new(),
-            warnings: Vec::new(),
-            used: BTreeMap::new(),
-            line,
-            comments: &[],
-            is_guess: false,
-            is_trigger: false,
-        }
-    }
-
-    fn apply(&mut self, line: &'e Line, instruction: &Instruction) -> Result<(), Diagnostic> {
-        self.line = line.first;
-        self.comments = &line.comments;
-        self.is_guess = false;
-        let applied = instruction.apply(line, self);
-        let applied = if self.is_guess { Ok(()) } else { applied };
-        applied.map_err(|error| Diagnostic {
-            phase: Phase::Evaluate,
-            ..error
-        })?;
-        self.check_budget(line.head_span())
-    }
-
-    /// Counts bytes that the stage has made or taken over.
-    fn spend(&mut self, bytes: usize) {
-        self.weight = self.weight.saturating_add(bytes);
-        self.nodes.spend(bytes);
-    }
-
-    fn check_budget(&mut self, span: Span) -> Result<(), Diagnostic> {
-        if self.nodes.spend(0) {
-            return Ok(());
-        }
-        let message = format!("values add up to more than {MAX_EVALUATED} bytes");
-        Err(Diagnostic::error(
-            code::TOO_MUCH,
-            Phase::Evaluate,
-            span,
-            message,
-        ))
-    }
-
-    fn finish(mut self) -> Finished {
-        self.config.env = self.image_env.to_list();
-        let ast = &self.world.dockerfile.stages[self.index];
-        let image_platform = self.image_platform();
-        Finished {
-            stage: Stage {
-                index: self.index,
-                name: ast.from.name.clone(),
-                output: self.output,
-                base: self.base,
-                from: self.plan.stages[self.index].base.clone(),
-                platform: self.platform,
-                image_platform,
-                config: self.config,
-                author: self.author,
-                base_image: self.base_image,
-                history: self.history,
-                arguments: self.declared,
-                line: self.world.dockerfile.lines[ast.line].first,
-            },
-            env: self.env,
-            arguments: self.arguments,
-            workdir_is_set: self.workdir_is_set,
-            base_is_known: self.base_is_known,
-            weight: self.weight,
-        }
-    }
-
-    /// Adds an operation, which becomes the stage's file system, and its history entry.
-    pub(crate) fn change(&mut self, line: &Line, op: Op, created_by: String) {
-        let (stage, number) = (self.position, self.line);
-        let span = (!self.is_trigger).then_some(line.span);
-        let title = if self.is_trigger {
-            format!("ONBUILD {}", line.text)
-        } else {
-            line.text.clone()
-        };
-        let title = redact::credentials(&title).into_owned();
-        self.output = self.nodes.add(op, || Origin {
-            stage,
-            span,
-            line: number,
-            title,
-        });
-        self.add_history(created_by, Some(self.output));
-    }
-
-    /// Adds a history entry without a layer.
-    pub(crate) fn record(&mut self, created_by: String) {
-        self.add_history(created_by, None);
-    }
-
-    fn add_history(&mut self, created_by: String, node: Option<NodeId>) {
-        self.spend(created_by.len() + size_of::<HistoryStep>());
-        self.history.push(HistoryStep {
-            created_by,
-            node,
-            line: self.line,
-            comment: HISTORY_COMMENT.to_owned(),
-        });
-    }
-
-    /// The main build context. The span is the place that asks for it.
-    pub(crate) fn context(&mut self, span: Span) -> NodeId {
-        self.source_node(Op::Context { name: None }, span)
-    }
-
-    /// The file system that `--from` names.
-    pub(crate) fn source(&mut self, from: &str, span: Span) -> Result<NodeId, Diagnostic> {
-        let error =
-            |message: String| Diagnostic::error(code::STAGE_ORDER, Phase::Evaluate, span, message);
-        match self.plan.source(self.world, from).map_err(error)? {
-            Base::Scratch => Ok(self.source_node(Op::Scratch, span)),
-            Base::Context(name) => Ok(self.source_node(Op::Context { name: Some(name) }, span)),
-            Base::Image(reference) => {
-                let platform = self.world.inputs.platform.clone();
-                Ok(self.source_node(
-                    Op::Image {
-                        reference,
-                        platform,
-                    },
-                    span,
-                ))
+impl StageBuilder<'_> {
+    /// Takes over what the base gives.
+    pub(super) fn begin(&mut self) {
+        match &self.plan.stages[self.index].base {
+            Base::Stage(parent) => self.inherit(*parent),
+            Base::Scratch => {
+                self.config = empty_config();
+                self.output = self.base_source(Op::Scratch);
             }
-            Base::Stage(index) => match &self.done[index] {
-                Some(done) if index < self.index => Ok(done.stage.output),
-                _ => Err(error(format!(
-                    "cannot copy from stage {from:?}, it needs to be defined before the stage that uses it"
-                ))),
-            },
+            Base::Context(name) => {
+                self.config = empty_config();
+                self.output = self.context_as_root(name);
+            }
+            Base::Image(reference) => self.begin_with_image(reference),
+        }
+        self.base = self.output;
+        self.image_env = ImageEnv::read(&self.config.env);
+        self.config.on_build.clear();
+        if !self.world.inputs.inherit_labels {
+            self.config.labels.clear();
+        }
+        if !self.image_env.contains("PATH") && self.platform.os != "windows" {
+            self.image_env.set("PATH", DEFAULT_PATH);
+        }
+        for (key, value) in self.image_env.entries() {
+            self.env.set(key, value);
+        }
+        let continues = matches!(self.plan.stages[self.index].base, Base::Stage(_));
+        for (key, value) in self.world.inputs.env.iter().filter(|_| !continues) {
+            self.set_env(key, value);
+        }
+        if !self.config.working_dir.is_empty() {
+            self.config.working_dir = crate::path::written("/", &self.config.working_dir);
         }
     }
 
-    /// Sets a variable by `ENV`.
-    pub(crate) fn set_env(&mut self, key: &str, value: &str) {
-        self.image_env.set(key, value);
-        self.env.set(key, value);
-    }
-
-    /// Declares an argument; its value, if it has one.
-    pub(crate) fn declare(
-        &mut self,
-        line: &Line,
-        argument: &Argument,
-    ) -> Result<Option<String>, Diagnostic> {
-        let given = self.world.argument(&argument.name).map(str::to_owned);
-        let is_imported = given.is_none() && argument.default.is_none();
-        let is_imported = is_imported && self.world.globals.contains_key(&argument.name);
-        let value = match (given, &argument.default) {
-            (Some(value), _) => Some(value),
-            (None, Some(default)) => Some(self.expand(default)?),
-            (None, None) => self.world.globals.get(&argument.name).cloned(),
+    fn inherit(&mut self, parent: usize) {
+        // The caller skips stages whose parent is not done.
+        let Some(parent) = &self.done[parent] else {
+            return;
         };
-        if let Some(value) = &value
-            && !NOT_ENVIRONMENT.contains(&argument.name.as_str())
-        {
-            self.env.set(&argument.name, value);
-        }
-        self.arguments.declare(&argument.name, value.clone());
-        self.declared.push(DeclaredArgument {
-            name: argument.name.clone(),
-            value: value.clone(),
-            description: line.description_of(&argument.name),
-            is_imported,
-            span: self.place(line.span),
-        });
-        Ok(value)
+        self.spend(parent.weight);
+        self.config = parent.stage.config.clone();
+        self.author.clone_from(&parent.stage.author);
+        self.platform = parent.stage.platform.clone();
+        self.base_image.clone_from(&parent.stage.base_image);
+        self.history.clone_from(&parent.stage.history);
+        self.output = parent.stage.output;
+        self.env = parent.env.clone();
+        self.arguments.clone_from(&parent.arguments);
+        self.workdir_is_set = parent.workdir_is_set;
+        self.base_is_known = parent.base_is_known;
     }
 
-    /// `|2 A=1 B=2 `, or nothing if there are no arguments.
-    pub(crate) fn arguments_for_history(&self) -> String {
-        let entries = self.arguments.entries();
-        if entries.is_empty() {
-            return String::new();
+    fn begin_with_image(&mut self, reference: &str) {
+        self.base_is_known = self.world.bases.is_known(reference, &self.platform);
+        let asked = self.platform.clone();
+        let config = self.world.bases.get(reference, &asked);
+        if let Some(config) = config {
+            self.config = config.config.clone();
+            self.author.clone_from(&config.author);
+            self.base_image = Some(config.clone());
+            self.spend(config.to_bytes().len());
         }
-        let mut text = format!("|{} ", entries.len());
-        for (name, value) in entries {
-            let value = self.env.get(name).or(value.as_deref()).unwrap_or_default();
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{name}={} ", redact::credentials(value));
+        let has_layers = config.is_none_or(base::has_layers);
+        if let Some(actual) = config.map(ImageConfig::platform) {
+            self.platform = base::platform(self.world, self.plan, self.index, &actual);
         }
-        text
-    }
-
-    /// The environment of a process. Each process gets its own copy, which counts.
-    pub(crate) fn process_env(&mut self) -> Vec<String> {
-        let env = self.env.to_list();
-        let bytes = env
-            .iter()
-            .map(|entry| entry.len() + size_of::<String>())
-            .sum();
-        self.nodes.spend(bytes);
-        env
-    }
-
-    /// What runs shell forms.
-    pub(crate) fn shell(&self) -> Vec<String> {
-        if !self.config.shell.is_empty() {
-            return self.config.shell.clone();
-        }
-        let default: &[&str] = if self.is_windows() {
-            &["cmd", "/S", "/C"]
+        self.output = if has_layers {
+            self.base_source(Op::Image {
+                reference: reference.to_owned(),
+                platform: asked,
+            })
         } else {
-            &["/bin/sh", "-c"]
+            self.base_source(Op::Scratch)
         };
-        default.iter().map(|&word| word.to_owned()).collect()
     }
 
-    /// Whether the stage is for windows.
-    pub(crate) fn is_windows(&self) -> bool {
-        self.platform.os == "windows"
+    /// What an image of this stage says that it is for: what the user named, else what its base says. Where both are of one
+    /// processor, a variant that only the base names stays.
+    pub(super) fn image_platform(&self) -> Platform {
+        let base = self.base_image.as_ref().map(ImageConfig::platform);
+        let inputs = self.world.inputs;
+        let mut platform = base.unwrap_or_else(|| self.platform.clone());
+        if inputs.platform_is_given {
+            let given = &inputs.platform;
+            let is_same =
+                (&platform.os, &platform.architecture) == (&given.os, &given.architecture);
+            let kept = |own: &Option<String>, base: Option<String>| {
+                own.clone().or(base.filter(|_| is_same))
+            };
+            platform = Platform {
+                os: given.os.clone(),
+                architecture: given.architecture.clone(),
+                variant: kept(&given.variant, platform.variant),
+                os_version: kept(&given.os_version, platform.os_version),
+                os_features: platform.os_features,
+            };
+        }
+        platform.normalized()
     }
 
-    /// Absolute.
-    pub(crate) fn working_dir(&self) -> String {
-        crate::path::join("/", &self.config.working_dir)
+    fn context_as_root(&mut self, name: &str) -> NodeId {
+        let base = self.base_source(Op::Scratch);
+        let from = self.base_source(Op::Context {
+            name: Some(name.to_owned()),
+        });
+        let root = SourcePath {
+            pattern: String::new(),
+            pivot: String::new(),
+        };
+        let copy = Op::Copy(CopyOp {
+            base,
+            sources: vec![CopySource::Files {
+                from,
+                paths: vec![root],
+            }],
+            destination: "/".to_owned(),
+            chown: None,
+            chmod: None,
+            link: false,
+            parents: false,
+            exclude: Vec::new(),
+            unpack: Unpack::No,
+            is_add: false,
+        });
+        self.titled_source(copy, self.base_span(), format!("FROM {name}"))
+    }
+
+    fn base_span(&self) -> Span {
+        self.plan.stages[self.index].span
+    }
+
+    /// A node that `FROM` asks for.
+    fn base_source(&mut self, op: Op) -> NodeId {
+        self.source_node(op, self.base_span())
+    }
+
+    /// A node that the text at `span` asks for; for triggers it is `FROM`.
+    pub(super) fn source_node(&mut self, op: Op, span: Span) -> NodeId {
+        let title = match &op {
+            Op::Image { reference, .. } => format!("FROM {reference}"),
+            Op::Context { name: None } => "load build context".to_owned(),
+            Op::Context { name: Some(name) } => format!("load context {name}"),
+            _ => "FROM scratch".to_owned(),
+        };
+        self.titled_source(op, self.place(span), title)
+    }
+
+    fn titled_source(&mut self, op: Op, span: Span, title: String) -> NodeId {
+        let (stage, line) = (self.position, self.line);
+        self.nodes.add(op, || Origin {
+            stage,
+            span: Some(span),
+            line,
+            title,
+        })
+    }
+}
+
+/// The configuration of `FROM scratch`.
+fn empty_config() -> RuntimeConfig {
+    RuntimeConfig {
+        working_dir: "/".to_owned(),
+        ..RuntimeConfig::default()
     }
 }

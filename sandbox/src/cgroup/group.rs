@@ -1,9 +1,9 @@
-//! The folders of one run's cgroup, from their making to their removal: one, or one for each hierarchy of version 1. Unaware of what is
-//! written into them.
+//! The folders of one run's cgroup, from creation to removal: one, or one for each hierarchy of version 1. Unaware of what is written into
+//! them.
 //!
-//! A folder's name tells its maker (`kiln-run-PIDNAMESPACE-PID-NUMBER`), so that what a killed maker left is known and removed later. Only
-//! a maker of the same PID namespace can be seen to be gone. A cgroup that still holds a process cannot be removed at all, so a mistake
-//! costs nothing. Nothing here kills: the first process of a run's PID namespace takes all others with it.
+//! A folder's name says who made it (`kiln-run-PIDNAMESPACE-PID-NUMBER`), so that the folders of a killed maker are recognised and removed
+//! later. Whether a maker is gone can be seen only in the same PID namespace. The kernel does not remove a cgroup that holds a process, so
+//! a mistake costs nothing. Nothing here kills: the first process of a run's PID namespace takes all others with it.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use super::Version;
 
-/// How a folder of a run is called.
+/// The first part of the name of a run's folder.
 pub const RUN: &str = "kiln-run-";
-/// How the folder of a caller is called that had to leave its own cgroup.
+/// The first part of the name of the folder of a caller that had to leave its own cgroup.
 pub const CALLER: &str = "kiln-self-";
 
-/// One folder of a cgroup. Dropping it removes it; what is still busy then is left to [`clear`].
+/// One folder of a cgroup. Dropping it removes it; if it is still busy then, [`clear`] removes it later.
 #[derive(Debug)]
 pub struct Group {
     pub folder: PathBuf,
@@ -72,7 +72,7 @@ impl Drop for Group {
     }
 }
 
-/// Makes a folder; in version 1 it gets the processors and nodes of the one above, without which nothing can join.
+/// Makes a folder. In version 1 it gets the processors and nodes of the one above; without these nothing can join.
 pub fn make(folder: &Path, version: Version) -> io::Result<()> {
     fs::create_dir(folder)?;
     let above = folder.parent().unwrap_or(folder);
@@ -89,7 +89,7 @@ pub fn make(folder: &Path, version: Version) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a file that exists, in one call: the kernel takes each call as a whole.
+/// Writes an existing file in one call: for the kernel each call is one value.
 pub fn write(file: &Path, value: &str) -> io::Result<()> {
     OpenOptions::new()
         .write(true)
@@ -97,7 +97,7 @@ pub fn write(file: &Path, value: &str) -> io::Result<()> {
         .write_all(value.as_bytes())
 }
 
-/// Removes what makers that are gone have left in a folder.
+/// Removes the folders of makers that are gone.
 pub fn clear(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else {
         return;
@@ -106,7 +106,7 @@ pub fn clear(parent: &Path) {
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok());
     for name in names.filter(|name| is_abandoned(name)) {
-        // Who may not, or comes too early, leaves it to the next one.
+        // If this fails, the next caller removes it.
         let _ = remove(&parent.join(name));
     }
 }
@@ -133,7 +133,7 @@ fn is_abandoned(name: &str) -> bool {
     namespace == pid_namespace() && !Path::new("/proc").join(pid.to_string()).exists()
 }
 
-/// Its number; 0 where it cannot be read, which is nobody's.
+/// Its number; 0, which nobody has, if it cannot be read.
 fn pid_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
 }

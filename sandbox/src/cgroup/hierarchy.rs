@@ -1,5 +1,5 @@
-//! Which cgroup hierarchies there are and where this process is in each, from `/proc/self/cgroup` and `/proc/self/mountinfo`. A machine
-//! has one of version 2, or one of version 1 for each controller, or both kinds. Unaware of limits.
+//! The cgroup hierarchies and the place of this process in each, from `/proc/self/cgroup` and `/proc/self/mountinfo`. A machine has one of
+//! version 2, or one of version 1 for each controller, or both kinds. Unaware of limits.
 
 use std::fs;
 use std::io;
@@ -11,11 +11,11 @@ use super::Version;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hierarchy {
     pub version: Version,
-    /// What it controls; for version 2 that is told by the cgroups.
+    /// What it controls; in version 2 the cgroups say that.
     pub controllers: Vec<String>,
     /// Where it is mounted.
     pub mount: PathBuf,
-    /// The folder of this process's cgroup; none where the mount does not show it.
+    /// The folder of this process's cgroup; none if the mount does not show it.
     pub own: Option<PathBuf>,
 }
 
@@ -31,7 +31,7 @@ pub fn all() -> io::Result<Vec<Hierarchy>> {
     Ok(all)
 }
 
-/// Of a line `4:memory:/path`, `0::/path` in version 2.
+/// Reads a line `4:memory:/path`, or `0::/path` in version 2.
 fn hierarchy(line: &str, mounts: &str) -> Option<Hierarchy> {
     let mut fields = line.splitn(3, ':').skip(1);
     let (names, path) = (fields.next()?, Path::new(fields.next()?));

@@ -1,4 +1,4 @@
-//! How much memory this process may use at most, as its cgroups and the machine say. Unaware of what it is for.
+//! The most memory that this process may use, by its cgroups and the machine. Unaware of what it is for.
 
 use std::fs;
 use std::path::Path;
@@ -6,14 +6,14 @@ use std::path::Path;
 use super::Version;
 use super::hierarchy::{self, Hierarchy};
 
-/// Bytes that the machine has, less where a cgroup of this process allows less.
+/// The memory of the machine in bytes, or less if a cgroup of this process allows less.
 pub fn memory_limit() -> u64 {
     let hierarchies = hierarchy::all().unwrap_or_default();
     let limits = hierarchies.iter().filter_map(of_hierarchy);
     limits.chain(machine()).min().unwrap_or(0)
 }
 
-/// The least of the limits from this process's cgroup up to the top that is seen.
+/// The smallest limit from this process's cgroup up to the top that is visible.
 fn of_hierarchy(hierarchy: &Hierarchy) -> Option<u64> {
     let has_memory = hierarchy.controllers.iter().any(|name| name == "memory");
     let file = match hierarchy.version {
@@ -21,14 +21,14 @@ fn of_hierarchy(hierarchy: &Hierarchy) -> Option<u64> {
         Version::One => "memory.limit_in_bytes",
         Version::Two => "memory.max",
     };
-    // a container may not see its own path, but what is mounted is its own
+    // A container may not see its own path, but what is mounted is its own.
     let own = hierarchy.own.as_deref().unwrap_or(&hierarchy.mount);
     let folders = own.ancestors();
     let seen = folders.take_while(|folder| folder.starts_with(&hierarchy.mount));
     seen.filter_map(|folder| limit(&folder.join(file))).min()
 }
 
-/// `max` is none.
+/// `max` is no limit.
 fn limit(file: &Path) -> Option<u64> {
     fs::read_to_string(file).ok()?.trim().parse().ok()
 }

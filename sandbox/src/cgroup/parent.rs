@@ -1,4 +1,4 @@
-//! Below which cgroup those of runs are made. Unaware of limits.
+//! The cgroup below which those of runs are made. Unaware of limits.
 //!
 //! Version 1: below the caller's own, in each hierarchy.
 //!
@@ -21,37 +21,29 @@ use super::{Version, why};
 
 const ADVICE: &str = "start kiln in a cgroup of its own: systemd-run --scope -p Delegate=yes kiln build …, with --user for an ordinary user";
 
-/// The folder, made where it is wished for by name; else the reason why there is none.
+/// The folder, made if it is wished for by name; else the reason why there is none.
 pub fn of(hierarchy: &Hierarchy, wished: Option<&str>) -> Result<PathBuf, String> {
-    let Hierarchy {
-        version,
-        mount,
-        own,
-        ..
-    } = hierarchy;
+    let (version, mount) = (hierarchy.version, &hierarchy.mount);
     if let Some(wished) = wished {
         let folder = mount.join(expand(wished).trim_start_matches('/'));
-        make_all(mount, &folder, *version)
-            .map_err(|error| advised(*version, &why(&folder, &error)))?;
-        if *version == Version::Two {
-            may_move(own.as_deref().unwrap_or(mount), &folder)?;
+        make_all(mount, &folder, version)
+            .map_err(|error| advised(version, &why(&folder, &error)))?;
+        if version == Version::Two {
+            may_move(hierarchy.own.as_deref().unwrap_or(mount), &folder)?;
         }
         return Ok(folder);
     }
-    let outside = || {
-        format!(
-            "{} does not show kiln's own cgroup; {ADVICE}",
-            mount.display()
-        )
-    };
-    let own = own.clone().ok_or_else(outside)?;
+    let mount = mount.as_path();
+    let shown = mount.display();
+    let outside = || format!("{shown} does not show kiln's own cgroup; {ADVICE}");
+    let own = hierarchy.own.clone().ok_or_else(outside)?;
     match version {
         Version::One => Ok(own),
         Version::Two => unified(mount, own),
     }
 }
 
-/// With what would help.
+/// The reason, with advice.
 pub fn advised(version: Version, why: &str) -> String {
     match version {
         Version::One => format!("{why}; cgroups of version 1 belong to root"),
@@ -59,14 +51,11 @@ pub fn advised(version: Version, why: &str) -> String {
     }
 }
 
-/// Gives a controller to the children of a folder of version 2, and for that to all above it.
+/// Gives a controller to the children of a folder of version 2, which needs it to be given to every folder above first.
 pub fn enable(mount: &Path, folder: &Path, controller: &str) -> Result<(), String> {
     let above: Vec<&Path> = folder.ancestors().collect();
-    for place in above
-        .into_iter()
-        .rev()
-        .filter(|place| place.starts_with(mount))
-    {
+    let above = above.into_iter().rev();
+    for place in above.filter(|place| place.starts_with(mount)) {
         if lists(&place.join("cgroup.subtree_control"), controller) {
             continue;
         }
@@ -91,10 +80,8 @@ fn lists(file: &Path, word: &str) -> bool {
 }
 
 fn unified(mount: &Path, own: PathBuf) -> Result<PathBuf, String> {
-    let has_moved = own
-        .file_name()
-        .is_some_and(|name| name.to_string_lossy().starts_with(CALLER));
-    if let (true, Some(above)) = (has_moved, own.parent()) {
+    let name = own.file_name().unwrap_or_default().to_string_lossy();
+    if let (true, Some(above)) = (name.starts_with(CALLER), own.parent()) {
         return Ok(above.to_owned());
     }
     // Only the root has no type.
@@ -108,19 +95,16 @@ fn unified(mount: &Path, own: PathBuf) -> Result<PathBuf, String> {
         group::write(&leaf.join("cgroup.procs"), "0").map_err(failed)?;
         return Ok(own);
     }
-    let above = own.parent().filter(|above| above.starts_with(mount));
-    let Some(above) = above else {
-        return Err(format!(
-            "other processes are in kiln's cgroup, and none is above it here; {ADVICE}"
-        ));
+    let refused = |why: &str| {
+        Err(format!(
+            "other processes are in kiln's cgroup, {why}; {ADVICE}"
+        ))
     };
-    if is_limited(&own) {
-        return Err(format!(
-            "other processes are in kiln's cgroup, whose limits its RUNs would leave; {ADVICE}"
-        ));
+    match own.parent().filter(|above| above.starts_with(mount)) {
+        None => refused("and none is above it here"),
+        Some(_) if is_limited(&own) => refused("whose limits its RUNs would leave"),
+        Some(above) => may_move(&own, above).map(|()| above.to_owned()),
     }
-    may_move(&own, above)?;
-    Ok(above.to_owned())
 }
 
 fn is_alone(own: &Path) -> io::Result<bool> {
@@ -136,7 +120,7 @@ fn is_limited(own: &Path) -> bool {
         .any(|limit| !limit.starts_with("max"))
 }
 
-/// A process changes its cgroup only where its user may write the list of processes of the nearest cgroup that is above both.
+/// A process may change its cgroup only if its user may write the list of processes of the nearest cgroup above both.
 fn may_move(from: &Path, to: &Path) -> Result<(), String> {
     let common = to
         .ancestors()
@@ -146,7 +130,7 @@ fn may_move(from: &Path, to: &Path) -> Result<(), String> {
         .map_err(|errno| advised(Version::Two, &why(common, &errno.into())))
 }
 
-/// What systemd makes of the name of a slice: `a-b.slice` is in `a.slice`.
+/// As systemd reads the name of a slice: `a-b.slice` is in `a.slice`.
 fn expand(name: &str) -> String {
     let Some(slice) = name
         .strip_suffix(".slice")

@@ -1,41 +1,51 @@
 //! The cgroups of one run, one in each hierarchy that limits it. Unaware of how their places were found.
 
-use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::group::Group;
-use super::{Cgroup, Place};
+use super::{Cgroup, Place, Version};
+use crate::SpawnError;
 
-/// The cgroups of one run. Dropping removes them; nothing must run in them then.
+/// The cgroups of one run. Dropping them removes them; nothing may run in them then.
 #[derive(Debug, Default)]
-pub struct Cgroups(pub(super) Vec<(Place, Group)>);
+pub struct Cgroups(Vec<(Place, Group)>);
 
 impl Cgroups {
-    /// Makes them. The error names the file or folder.
-    pub fn make(cgroup: Option<&Cgroup>) -> Result<Self, (PathBuf, io::Error)> {
+    /// Makes them.
+    pub fn make(cgroup: Option<&Cgroup>) -> Result<Self, SpawnError> {
+        let failed = |path: &Path| SpawnError::at("make the cgroup", &path.to_string_lossy());
         let mut made = Vec::new();
         for place in cgroup.map_or(&[][..], |cgroup| &cgroup.0) {
-            let group = Group::below(&place.parent, place.version)
-                .map_err(|error| (place.parent.clone(), error))?;
+            let group = Group::below(&place.parent, place.version);
+            let group = group.map_err(failed(&place.parent))?;
             for (file, value) in &place.settings {
-                group
-                    .write(file, value)
-                    .map_err(|error| (group.folder.join(file), error))?;
+                let written = group.write(file, value);
+                written.map_err(failed(&group.folder.join(file)))?;
             }
             made.push((place.clone(), group));
         }
         Ok(Self(made))
     }
 
-    /// Moves the calling process, which has one thread, into them. The error names the folder.
-    pub fn join(&self) -> Result<(), (PathBuf, io::Error)> {
-        self.0
-            .iter()
-            .try_for_each(|(_, group)| group.join().map_err(|error| (group.folder.clone(), error)))
+    /// Moves the calling process, which has one thread, into them.
+    pub fn join(&self) -> Result<(), SpawnError> {
+        self.0.iter().try_for_each(|(_, group)| {
+            let folder = group.folder.to_string_lossy();
+            group
+                .join()
+                .map_err(SpawnError::at("join the cgroup", &folder))
+        })
     }
 
     /// Whether a process in them was killed because memory ran out.
     pub fn ran_out_of_memory(&self) -> bool {
         self.0.iter().any(|(_, group)| group.ran_out_of_memory())
+    }
+
+    /// Those of version 1: where their hierarchy is mounted, and their folder.
+    pub fn of_version_1(&self) -> impl Iterator<Item = (&Path, &Path)> {
+        let old = |(place, _): &&(Place, Group)| place.version == Version::One;
+        let old = self.0.iter().filter(old);
+        old.map(|(place, group)| (place.mount.as_path(), group.folder.as_path()))
     }
 }

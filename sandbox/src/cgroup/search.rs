@@ -6,25 +6,25 @@ use std::path::{Path, PathBuf};
 
 use super::group::{self, Group};
 use super::hierarchy::Hierarchy;
+use super::limits::{Limits, numbers};
 use super::settings::{Setting, settings};
 use super::{Found, Place, Refused, Version, parent, why};
 use crate::LimitError;
-use crate::limits::{Limits, numbers};
 
 /// The controllers that limits need.
 const CONTROLLERS: [&str; 3] = ["memory", "cpu", "cpuset"];
 
-/// A wish, and what has become of it so far.
+/// A wish, and the answers so far.
 #[derive(Debug)]
 pub struct Search<'a> {
     limits: &'a Limits,
-    /// What no hierarchy has answered yet.
+    /// Limits that no hierarchy has answered yet.
     left: Vec<&'static str>,
     found: Found,
 }
 
 impl<'a> Search<'a> {
-    /// Before anything was looked at.
+    /// Nothing has been looked at yet.
     pub fn new(limits: &'a Limits) -> Self {
         Self {
             limits,
@@ -38,12 +38,12 @@ impl<'a> Search<'a> {
         self.left.is_empty()
     }
 
-    /// What came of it.
+    /// The answer.
     pub fn found(self) -> Found {
         self.found
     }
 
-    /// Does what it can of the wish in one hierarchy.
+    /// Grants as much of the wish as it can in one hierarchy.
     pub fn look_at(&mut self, hierarchy: &Hierarchy) -> Result<(), LimitError> {
         let wished = self.limits.cgroup_parent.as_deref();
         let wanted = self.wanted(hierarchy);
@@ -73,8 +73,8 @@ impl<'a> Search<'a> {
         wanted
     }
 
-    /// Whether runs belong below the wished parent there also without limits. Beside hierarchies of version 1 that have the controllers,
-    /// version 2 has nothing to say.
+    /// Whether runs belong below the wished parent there even without limits. Beside hierarchies of version 1 that have the controllers,
+    /// version 2 has no say.
     fn is_ours(&self, hierarchy: &Hierarchy) -> bool {
         let is_asked = hierarchy.version == Version::One || self.left.contains(&"cgroup-parent");
         is_asked
@@ -101,28 +101,39 @@ impl<'a> Search<'a> {
                 return Ok(());
             }
         };
-        let mut settings = Vec::new();
-        for setting in wanted {
-            match attempt(&group, hierarchy, &parent, &setting)? {
-                Ok(()) => settings.push((setting.file.to_owned(), setting.value)),
-                Err(_) if setting.implied => {}
-                Err(why) => self.refuse(&[setting.limit], &why),
-            }
-        }
+        let settings = self.attempt_all(&group, hierarchy, &parent, wanted)?;
         if !settings.is_empty() || self.limits.cgroup_parent.is_some() {
             let mount = hierarchy.mount.clone();
-            let place = Place {
+            self.found.cgroup.get_or_insert_default().0.push(Place {
                 version,
                 mount,
                 parent,
                 settings,
-            };
-            self.found.cgroup.get_or_insert_default().0.push(place);
+            });
         }
         Ok(())
     }
 
-    /// Tells of those that were given, of each once.
+    /// Those that work, as file and value.
+    fn attempt_all(
+        &mut self,
+        group: &Group,
+        hierarchy: &Hierarchy,
+        parent: &Path,
+        wanted: Vec<Setting>,
+    ) -> Result<Vec<(String, String)>, LimitError> {
+        let mut work = Vec::new();
+        for setting in wanted {
+            match attempt(group, hierarchy, parent, &setting)? {
+                Ok(()) => work.push((setting.file.to_owned(), setting.value)),
+                Err(_) if setting.implied => {}
+                Err(why) => self.refuse(&[setting.limit], &why),
+            }
+        }
+        Ok(work)
+    }
+
+    /// Reports each of them that was given, once.
     fn refuse(&mut self, limits: &[&'static str], why: &str) {
         let given = self.limits.given();
         for limit in limits.iter().copied().filter(|limit| given.contains(limit)) {
@@ -134,7 +145,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// What nobody could answer has one reason.
+    /// Refuses what no hierarchy could answer, for one reason.
     pub fn refuse_rest(&mut self, why: &str) {
         let left = std::mem::take(&mut self.left);
         self.refuse(&left, why);

@@ -1,9 +1,9 @@
-//! What is written into which file of a cgroup for each limit, in both versions. Unaware of where cgroups are.
+//! What each limit writes into which file of a cgroup, in both versions. Unaware of where cgroups are.
 //!
 //! Version 2 has other units: a weight of 1 to 10000 for shares of 2 to 262144, and swap alone for memory and swap together.
 
 use super::Version;
-use crate::limits::{Limits, Swap};
+use super::limits::{Limits, Swap};
 
 /// Microseconds; docker's period and the kernel's.
 const PERIOD: u64 = 100_000;
@@ -13,13 +13,13 @@ const PERIOD: u64 = 100_000;
 pub struct Setting {
     /// The name of the limit.
     pub limit: &'static str,
-    /// Whose file it is.
+    /// The controller that the file belongs to.
     pub controller: &'static str,
     /// Its name.
     pub file: &'static str,
     /// What is written.
     pub value: String,
-    /// It was not asked for by itself: a kernel that lacks it is fine.
+    /// It was not asked for by itself: a kernel without it is fine.
     pub implied: bool,
 }
 
@@ -66,62 +66,50 @@ fn memory(limits: &Limits, version: Version) -> Vec<Setting> {
         Some(Swap::Total(total)) => Some(total),
         None => Some(memory.saturating_mul(2)),
     };
-    let setting = |limit, file, value: String| Setting::new(limit, "memory", file, value);
-    let (limit, swap) = match version {
-        Version::One => (
-            setting("memory", "memory.limit_in_bytes", memory.to_string()),
-            setting(
-                "memory-swap",
-                "memory.memsw.limit_in_bytes",
-                total.map_or("-1".to_owned(), |total| total.to_string()),
-            ),
-        ),
-        Version::Two => (
-            setting("memory", "memory.max", memory.to_string()),
-            setting(
-                "memory-swap",
-                "memory.swap.max",
-                total.map_or("max".to_owned(), |total| {
-                    total.saturating_sub(memory).to_string()
-                }),
-            ),
-        ),
+    let (file, swap_file, unlimited) = match version {
+        Version::One => ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "-1"),
+        Version::Two => ("memory.max", "memory.swap.max", "max"),
     };
-    let implied = limits.memory_swap.is_none();
-    vec![limit, Setting { implied, ..swap }]
+    let swap = match version {
+        Version::One => total,
+        Version::Two => total.map(|total| total.saturating_sub(memory)),
+    };
+    let swap = swap.map_or(unlimited.to_owned(), |swap| swap.to_string());
+    let mut swap = Setting::new("memory-swap", "memory", swap_file, swap);
+    swap.implied = limits.memory_swap.is_none();
+    vec![Setting::new("memory", "memory", file, memory), swap]
 }
 
 fn processors(limits: &Limits, version: Version) -> Vec<Setting> {
-    let setting = |limit, file, value: String| Setting::new(limit, "cpu", file, value);
     let period = limits.cpu_period.unwrap_or(PERIOD);
     let quota = limits.cpu_quota.map(|quota| ("cpu-quota", quota));
     let quota = quota.or(limits.cpus.map(|cpus| ("cpus", cpus * period / 1000)));
-    let shares = limits.cpu_shares;
-    let mut all = Vec::new();
-    match version {
-        Version::One => {
-            all.extend(
-                shares.map(|shares| setting("cpu-shares", "cpu.shares", shares.to_string())),
-            );
-            let period = limits.cpu_period.map(|period| period.to_string());
-            all.extend(period.map(|period| setting("cpu-period", "cpu.cfs_period_us", period)));
-            all.extend(
-                quota.map(|(limit, quota)| setting(limit, "cpu.cfs_quota_us", quota.to_string())),
-            );
-        }
-        Version::Two => {
-            all.extend(
-                shares
-                    .map(|shares| setting("cpu-shares", "cpu.weight", weight(shares).to_string())),
-            );
-            let alone = limits.cpu_period.map(|period| format!("max {period}"));
-            all.extend(alone.map(|value| setting("cpu-period", "cpu.max", value)));
-            all.extend(
-                quota.map(|(limit, quota)| setting(limit, "cpu.max", format!("{quota} {period}"))),
-            );
-        }
-    }
-    all
+    // The name of the limit, its file, and what is written.
+    let (shares, alone, quota) = match version {
+        Version::One => (
+            limits.cpu_shares.map(|shares| ("cpu.shares", shares)),
+            limits
+                .cpu_period
+                .map(|period| ("cpu.cfs_period_us", period.to_string())),
+            quota.map(|(limit, quota)| (limit, "cpu.cfs_quota_us", quota.to_string())),
+        ),
+        Version::Two => (
+            limits
+                .cpu_shares
+                .map(|shares| ("cpu.weight", weight(shares))),
+            limits
+                .cpu_period
+                .map(|period| ("cpu.max", format!("max {period}"))),
+            quota.map(|(limit, quota)| (limit, "cpu.max", format!("{quota} {period}"))),
+        ),
+    };
+    let shares = shares.map(|(file, shares)| ("cpu-shares", file, shares.to_string()));
+    let alone = alone.map(|(file, period)| ("cpu-period", file, period));
+    [shares, alone, quota]
+        .into_iter()
+        .flatten()
+        .map(|(limit, file, value)| Setting::new(limit, "cpu", file, value))
+        .collect()
 }
 
 /// The curve of the OCI runtimes: least to least, greatest to greatest, and the default of 1024 to the default of 100.

@@ -1,6 +1,6 @@
 //! Turns rules by call number into a BPF program (`linux/filter.h`), with a binary search over ranges. Unaware of which calls are allowed.
 //!
-//! Arguments are compared by their low 32 bits: the kernel itself looks at no more of clone's flags, a personality or an address family.
+//! Arguments are compared by their low 32 bits: the kernel itself uses no more of clone's flags, a personality or an address family.
 
 use libc::{
     BPF_ABS, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W,
@@ -15,13 +15,13 @@ const ARGUMENT_0: u32 = 16;
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// It is made.
+    /// It is allowed.
     Allow,
     /// It fails with this error.
     Errno(i32),
-    /// It is made when its first argument has none of these bits, else fails with EPERM.
+    /// It is allowed if its first argument has none of these bits, else it fails with EPERM.
     AllowWithout(u32),
-    /// It is made when its first argument is in one of these ranges, ends included and ascending, else fails with EPERM.
+    /// It is allowed if its first argument is in one of these ascending, inclusive ranges, else it fails with EPERM.
     AllowIn(&'static [(u32, u32)]),
 }
 
@@ -83,16 +83,15 @@ fn act(action: Action) -> Vec<sock_filter> {
             ]
         }
         Action::AllowIn(ranges) => {
+            let denied = Action::Errno(libc::EPERM);
             let mut rules = Vec::new();
             let mut next = Some(0);
             for (first, last) in ranges {
-                if next.is_some_and(|next| next < *first) {
-                    rules.extend(next.map(|next| (next, Action::Errno(libc::EPERM))));
-                }
+                rules.extend(next.filter(|next| next < first).map(|next| (next, denied)));
                 rules.push((*first, Action::Allow));
                 next = last.checked_add(1);
             }
-            rules.extend(next.map(|next| (next, Action::Errno(libc::EPERM))));
+            rules.extend(next.map(|next| (next, denied)));
             let mut code = vec![load(ARGUMENT_0)];
             code.extend(search(&rules));
             code

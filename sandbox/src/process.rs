@@ -1,0 +1,238 @@
+//! Starts a command in a root file system and waits for it: the calling side. Unaware of mounts and namespaces, which the re-executed
+//! binary makes: [`supervisor`] watches over the command, [`prepare`] makes ready what it needs outside, [`init`] is the command's side.
+//!
+//! Nothing depends on the thread that calls: the supervisor watches a socket, not its parent thread. When the caller is gone (even by
+//! SIGKILL) the socket ends and the supervisor kills the command's PID namespace. When the supervisor is killed, the kernel kills the
+//! command.
+
+mod exec;
+pub(crate) mod host_program;
+mod init;
+mod prepare;
+mod program;
+pub(crate) mod rights;
+pub(crate) mod streams;
+pub(crate) mod supervisor;
+pub(crate) mod wire;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::sync::Arc;
+
+use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
+use rustix::process::{Signal, pidfd_send_signal};
+
+use crate::{Exit, RootMount, RunSpec, SpawnError};
+use wire::{MAX_FDS, Reply, Request, SUPERVISOR};
+
+/// Where the command reads from.
+#[derive(Debug)]
+pub enum Stdin {
+    /// `/dev/null`.
+    Null,
+    /// This file.
+    Fd(OwnedFd),
+}
+
+/// The command's standard streams. Pipes are given to the command's user, so that it can open `/dev/stdout`.
+#[derive(Debug)]
+pub struct Stdio {
+    /// Standard input.
+    pub stdin: Stdin,
+    /// Standard output. A pipe reaches its end when the command and all its children are gone.
+    pub stdout: OwnedFd,
+    /// Standard error; may be a duplicate of `stdout`.
+    pub stderr: OwnedFd,
+}
+
+/// What mounts refer to, besides the root.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Extra<'a> {
+    /// The roots to which the index of a [`MountKind::Root`](crate::MountKind::Root) refers.
+    pub roots: &'a [&'a RootMount],
+    /// The sockets to which the index of a [`MountKind::Socket`](crate::MountKind::Socket) refers: stream sockets without a name. They
+    /// listen when [`run`] returns.
+    pub sockets: &'a [BorrowedFd<'a>],
+}
+
+/// A running command. Dropping this kills it and every process that it started.
+#[derive(Debug)]
+pub struct Running {
+    socket: OwnedFd,
+    supervisor: Child,
+    command: KillHandle,
+    notes: Vec<String>,
+}
+
+/// Kills a [`Running`] from another thread, any number of times.
+#[derive(Debug, Clone)]
+pub struct KillHandle {
+    pidfd: Arc<OwnedFd>,
+}
+
+/// Starts `spec` in `root`. May be called from any thread; the command does not depend on that thread's life. Returns once the command is
+/// executing (or was not found: see [`Exit::code`]).
+///
+/// # Errors
+/// With the step that failed. What the command itself does is never an error.
+pub fn run(
+    root: &RootMount,
+    spec: &RunSpec,
+    stdio: Stdio,
+    extra: Extra<'_>,
+) -> Result<Running, SpawnError> {
+    let given = extra.roots.len() + extra.sockets.len();
+    if given + 4 > MAX_FDS {
+        return Err(SpawnError::Invalid(format!(
+            "{given} extra root mounts and sockets; at most {} are possible",
+            MAX_FDS - 4
+        )));
+    }
+    if !extra.roots.iter().chain([&root]).all(|mount| mount.take()) {
+        return Err(SpawnError::RootUsed);
+    }
+    let (socket, theirs) = wire::pair().map_err(SpawnError::of("socketpair"))?;
+    let supervisor = start_supervisor(theirs, stdio.stdout, stdio.stderr)?;
+    let spec = anonymous_file(spec).map_err(SpawnError::of("write the spec"))?;
+    send_request(&socket, spec, root, &stdio.stdin, extra)
+        .map_err(SpawnError::of("send the request"))?;
+    started(socket, supervisor)
+}
+
+fn start_supervisor(
+    socket: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+) -> Result<Starting, SpawnError> {
+    // This value holds the caller's ends of pipes and is dropped here: a pipe must reach its end with the command.
+    let mut command = Command::new(program::path());
+    command.arg0(SUPERVISOR).env_clear();
+    command.stdin(socket).stdout(stdout).stderr(stderr);
+    let child = command.spawn();
+    let child = child.map_err(SpawnError::of("start the sandbox process"))?;
+    Ok(Starting(Some(child)))
+}
+
+fn started(socket: OwnedFd, mut starting: Starting) -> Result<Running, SpawnError> {
+    let answer = wire::receive(&socket).map_err(SpawnError::of("receive the answer"))?;
+    match answer {
+        Some((Reply::Started { notes }, fds)) => {
+            let answer = (fds.into_iter().next().map(Arc::new), starting.0.take());
+            let (Some(pidfd), Some(supervisor)) = answer else {
+                return Err(SpawnError::Lost("its answer has no descriptor".to_owned()));
+            };
+            Ok(Running {
+                socket,
+                supervisor,
+                command: KillHandle { pidfd },
+                notes,
+            })
+        }
+        Some((Reply::Failed(error), _)) => Err(error),
+        Some((Reply::Ended(_), _)) | None => Err(starting.lost()),
+    }
+}
+
+/// A supervisor that has not answered yet; when something fails it is killed and waited for.
+struct Starting(Option<Child>);
+
+impl Starting {
+    fn lost(&mut self) -> SpawnError {
+        let status = self.0.take().map(|mut supervisor| supervisor.wait());
+        SpawnError::Lost(match status {
+            Some(Ok(status)) => status.to_string(),
+            _ => "its status is unknown".to_owned(),
+        })
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(supervisor) = &mut self.0 {
+            // It may have ended by itself. In any case it must not stay a zombie.
+            let _ = supervisor.kill();
+            let _ = supervisor.wait();
+        }
+    }
+}
+
+fn send_request(
+    socket: &OwnedFd,
+    spec: OwnedFd,
+    root: &RootMount,
+    stdin: &Stdin,
+    extra: Extra<'_>,
+) -> io::Result<()> {
+    let stdin = match stdin {
+        Stdin::Null => None,
+        Stdin::Fd(fd) => Some(fd.as_fd()),
+    };
+    let request = Request {
+        upper: root.upper().is_some(),
+        stdin: stdin.is_some(),
+        roots: extra.roots.len(),
+    };
+    let mut fds = vec![spec.as_fd(), root.as_fd()];
+    fds.extend(root.upper().into_iter().chain(stdin));
+    fds.extend(extra.roots.iter().map(|mount| mount.as_fd()));
+    fds.extend(extra.sockets);
+    wire::send(socket, &request, &fds)
+}
+
+fn anonymous_file(spec: &RunSpec) -> io::Result<OwnedFd> {
+    let file = memfd_create("kiln-spec", MemfdFlags::CLOEXEC)?;
+    let mut file = File::from(file);
+    file.write_all(&serde_json::to_vec(spec)?)?;
+    seek(&file, SeekFrom::Start(0))?;
+    Ok(file.into())
+}
+
+impl Running {
+    /// Waits until the command has ended and all its processes are gone.
+    ///
+    /// # Errors
+    /// When the process that watches over it was killed.
+    pub fn wait(mut self) -> Result<Exit, SpawnError> {
+        let answer = wire::receive(&self.socket).map_err(SpawnError::of("receive the answer"))?;
+        if answer.is_none() {
+            self.command.kill();
+        }
+        let status = self.supervisor.wait();
+        let status = status.map_err(SpawnError::of("wait for the sandbox process"))?;
+        match answer {
+            Some((Reply::Ended(exit), _)) => Ok(exit),
+            _ => Err(SpawnError::Lost(status.to_string())),
+        }
+    }
+
+    /// A handle that kills the command and everything that it started.
+    #[must_use]
+    pub fn kill_handle(&self) -> KillHandle {
+        self.command.clone()
+    }
+
+    /// What is weaker inside than it should be (a `/proc` that shows the host's processes), for a person.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.command.kill();
+        // This waits a moment at most, since the command is dead. After `wait` there is nothing to do.
+        let _ = self.supervisor.wait();
+    }
+}
+
+impl KillHandle {
+    /// Kills with SIGKILL. Nothing happens when it has ended already.
+    pub fn kill(&self) {
+        // A pidfd of our own child can give only one error: the process has ended.
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+}
