@@ -1,4 +1,4 @@
-//! Pages of `docs/` that are made from tables of the code: stale ones fail. `UPDATE_GOLDEN=1` writes them anew.
+//! Pages of `docs/` that are made from tables of the code: a stale page fails. `UPDATE_GOLDEN=1` writes them again.
 
 use std::fs;
 
@@ -7,29 +7,29 @@ use crate::support::golden::repository;
 const INSTRUCTIONS: &str = "\
 # Instructions
 
-All that kiln knows of the Dockerfile language: instructions, their flags, mounts. Made from the parser's own tables
-(`parser/src/instruction.rs`); `UPDATE_GOLDEN=1 cargo test documents` writes it anew.
+The Dockerfile language as kiln reads it: instructions, their flags, mounts. This page is made from the parser's tables
+(`parser/src/instruction.rs`); `UPDATE_GOLDEN=1 cargo test documents` writes it again.
 
 ";
 
 const CHECKS: &str = "\
 # Checks
 
-`kiln build --check` says what is wrong with a Dockerfile, and what is allowed but rarely meant, and builds nothing. It ends with
-status 1 if it finds anything; with `--check=ignorestatus=true` only if the Dockerfile has an error. Every build tells the same findings; `--check=format=json` tells them to machines, in
-the shape that `docker buildx build --check` has.
+`kiln build --check` reports what is wrong with a Dockerfile and what is allowed but rarely meant. It builds nothing. It exits with
+status 1 if it finds anything; with `--check=ignorestatus=true` only if the Dockerfile has an error. Every build reports the same
+findings. `--check=format=json` prints them for machines, in the format of `docker buildx build --check`.
 
 ```dockerfile
 # check=skip=JSONArgsRecommended,UndefinedVar;error=true
 ```
 
-at the top of the file leaves rules out (`skip=all`: all), makes errors of what is left (`error=true`; a build then stops before
-it runs anything) or asks for more (`experimental=all`). `skip` and `experimental` in a comment directly above an instruction count
-for what is asked of that instruction; `--build-arg BUILDKIT_DOCKERFILE_CHECK=…` replaces what the top of the file says. A Dockerfile
-that has an error, and a build that fails, are told what was found before. Nothing is downloaded for a check: variables of a base
-image that is not in the store are not missed.
+This comment at the top of the file skips rules (`skip=all` skips all of them), turns the remaining warnings into errors (`error=true`; a
+build then stops before it runs anything) or enables more rules (`experimental=all`). `skip` and `experimental` in a comment directly
+above an instruction apply to that instruction. `--build-arg BUILDKIT_DOCKERFILE_CHECK=…` replaces the comment at the top of the file. If
+a Dockerfile has an error, or a build fails, the warnings found before that are reported too. A check downloads nothing: if a base image
+is not in the store, kiln does not warn about variables that the image may set.
 
-Made from the parser's own table (`parser/src/lint.rs`); `UPDATE_GOLDEN=1 cargo test documents` writes it anew.
+This page is made from the parser's table (`parser/src/lint.rs`); `UPDATE_GOLDEN=1 cargo test documents` writes it again.
 
 ";
 

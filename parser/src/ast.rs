@@ -1,9 +1,8 @@
-//! The syntax tree of a Dockerfile: every line as written, and stages of checked instructions
-//! that refer to their lines.
+//! The syntax tree of a Dockerfile: every line as written, and stages of checked instructions that refer to their lines. Unaware of values.
 
 use crate::code;
 use crate::diagnostic::{Diagnostic, Phase};
-use crate::instruction::{Arg, From, Instruction};
+use crate::instruction::{self, Arg, Argument, From, Instruction};
 use crate::lexer::{self, Directive, Lexer};
 use crate::line::{self, Line};
 use crate::source::Span;
@@ -14,26 +13,39 @@ pub const MAX_SOURCE: usize = 16 << 20;
 /// How many stages a Dockerfile may have.
 pub const MAX_STAGES: usize = 10_000;
 
-/// How many instructions a Dockerfile may have. Each takes about 700 bytes of memory; the largest file has room for them all
-/// unless they are shorter than `RUN echo x`.
+/// How many instructions a Dockerfile may have. Each takes about 700 bytes of memory. A file of the largest size has more only if its
+/// instructions are shorter than `RUN echo x`.
 pub const MAX_INSTRUCTIONS: usize = 1_500_000;
 
-/// How many errors of each kind are told.
+/// How many errors of each kind are reported.
 const MAX_ERRORS: usize = 100;
 
-/// A Dockerfile, as far as it could be read.
+/// A Dockerfile, as far as it was readable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dockerfile {
     /// The escape character in force.
     pub escape: char,
-    /// Parser directives as tools look for them, in order.
+    /// Parser directives as tools find them, in order.
     pub directives: Vec<Directive>,
-    /// All instructions as written, also those that have errors.
+    /// All instructions as written, even those that have errors.
     pub lines: Vec<Line>,
     /// The `ARG`s before the first `FROM`.
     pub globals: Vec<Global>,
     /// The stages in order.
     pub stages: Vec<StageAst>,
+}
+
+impl Dockerfile {
+    /// What the `ARG`s before the first `FROM` declare, in order.
+    pub(crate) fn global_arguments(&self) -> impl DoubleEndedIterator<Item = &Argument> {
+        self.globals.iter().flat_map(|global| &global.arg.arguments)
+    }
+
+    /// The names of stages, in order.
+    pub(crate) fn stage_names(&self) -> impl Iterator<Item = &str> {
+        let stages = self.stages.iter();
+        stages.filter_map(|stage| stage.from.name.as_deref())
+    }
 }
 
 /// An `ARG` before the first `FROM`.
@@ -65,71 +77,38 @@ pub struct Statement {
     pub instruction: Instruction,
 }
 
-/// What [`parse`] answers.
+/// The answer of [`parse`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parsed {
-    /// As far as it could be read. It can be evaluated only if there are no errors.
+    /// As far as it was readable. It can be evaluated only if there are no errors.
     pub dockerfile: Dockerfile,
-    /// What is wrong, with the syntax first.
+    /// What is wrong, syntax first.
     pub errors: Vec<Diagnostic>,
 }
 
 impl Parsed {
-    /// Whether the Dockerfile can not be evaluated.
+    /// Whether the Dockerfile cannot be evaluated.
     pub fn has_errors(&self) -> bool {
         !self.errors.is_empty()
     }
 }
 
-/// Reads a Dockerfile. Never fails: what is wrong is in the answer, several errors at once.
+/// Reads a Dockerfile. Never fails: the answer says what is wrong, several errors at once.
 pub fn parse(source: &str) -> Parsed {
     let mut reader = Reader::default();
     let end = Span::new(source.len(), source.len());
+    let syntax = |code, message: &str| Diagnostic::error(code, Phase::Syntax, end, message);
     if source.len() > MAX_SOURCE {
         let message = format!("the Dockerfile is larger than {MAX_SOURCE} bytes");
-        reader.syntax(Diagnostic::error(
-            code::TOO_LARGE,
-            Phase::Syntax,
-            end,
-            message,
-        ));
+        reader.syntax(syntax(code::TOO_LARGE, &message));
         return reader.finish(Lexer::new(""), Vec::new());
     }
     let mut lexer = Lexer::new(source);
     reader.make_room(source);
-    loop {
-        if reader.lines.len() >= MAX_INSTRUCTIONS {
-            reader.too_many();
-            break;
-        }
-        match lexer.next_line() {
-            Ok(None) => break,
-            Ok(Some(logical)) => {
-                let number = logical.first;
-                match line::read(logical, &mut lexer) {
-                    Ok(line) => reader.line(line),
-                    Err(error) => reader.syntax(Diagnostic {
-                        line: number,
-                        ..error
-                    }),
-                }
-            }
-            Err(error) => {
-                let number = lexer.lines();
-                reader.syntax(Diagnostic {
-                    line: number,
-                    ..error
-                });
-            }
-        }
-    }
+    while reader.next_line(&mut lexer) {}
     if reader.lines.is_empty() && reader.syntax.is_empty() {
-        let message = "file with no instructions";
-        let error = Diagnostic::error(code::EMPTY_FILE, Phase::Syntax, end, message);
-        reader.syntax(Diagnostic {
-            line: lexer.lines(),
-            ..error
-        });
+        let error = syntax(code::EMPTY_FILE, "file with no instructions");
+        reader.syntax(error.at_line(lexer.lines()));
     }
     reader.finish(lexer, lexer::declared(source))
 }
@@ -142,11 +121,31 @@ struct Reader {
     stages: Vec<StageAst>,
     syntax: Vec<Diagnostic>,
     semantic: Vec<Diagnostic>,
-    /// A `FROM` that has errors begins a stage all the same.
+    /// A `FROM` that has errors still begins a stage.
     broken_from: bool,
 }
 
 impl Reader {
+    /// False at the end.
+    fn next_line(&mut self, lexer: &mut Lexer<'_>) -> bool {
+        if self.lines.len() >= MAX_INSTRUCTIONS {
+            self.too_many();
+            return false;
+        }
+        match lexer.next_line() {
+            Ok(None) => return false,
+            Ok(Some(logical)) => {
+                let first = logical.first;
+                match line::read(logical, lexer, instruction::shape) {
+                    Ok(line) => self.line(line),
+                    Err(error) => self.syntax(error.at_line(first)),
+                }
+            }
+            Err(error) => self.syntax(error.at_line(lexer.lines())),
+        }
+        true
+    }
+
     fn syntax(&mut self, error: Diagnostic) {
         if self.syntax.len() < MAX_ERRORS {
             self.syntax.push(error);
@@ -159,7 +158,7 @@ impl Reader {
         }
     }
 
-    /// Makes room for what a file of this many lines usually holds: growing copies all that was read.
+    /// Makes room for the instructions of a file of this many lines: growing would copy everything that was read.
     fn make_room(&mut self, source: &str) {
         const MOST: usize = 1 << 16;
         let lines = source.bytes().filter(|byte| *byte == b'\n').take(MOST);
@@ -168,14 +167,10 @@ impl Reader {
 
     fn too_many(&mut self) {
         let message = format!("more than {MAX_INSTRUCTIONS} instructions");
-        let error = self
-            .lines
-            .last()
-            .map(|line| line.error(code::TOO_LARGE, message));
-        self.syntax.extend(error.map(|error| Diagnostic {
-            phase: Phase::Syntax,
-            ..error
-        }));
+        let last = self.lines.last();
+        let error = last.map(|line| line.error(code::TOO_LARGE, message));
+        self.syntax
+            .extend(error.map(|error| error.in_phase(Phase::Syntax)));
     }
 
     fn line(&mut self, line: Line) {
@@ -194,23 +189,19 @@ impl Reader {
     fn place(&mut self, number: usize, line: &Line, instruction: Instruction) {
         let has_room = self.stages.len() < MAX_STAGES;
         match (instruction, self.stages.last_mut()) {
-            (Instruction::From(from), _) if has_room => {
-                self.stages.push(StageAst {
-                    line: number,
-                    from,
-                    statements: Vec::new(),
-                });
-            }
+            (Instruction::From(from), _) if has_room => self.stages.push(StageAst {
+                line: number,
+                from,
+                statements: Vec::new(),
+            }),
             (Instruction::From(_), _) => {
                 let message = format!("more than {MAX_STAGES} stages");
                 self.semantic(line.error(code::TOO_MANY_STAGES, message));
             }
-            (instruction, Some(stage)) => {
-                stage.statements.push(Statement {
-                    line: number,
-                    instruction,
-                });
-            }
+            (instruction, Some(stage)) => stage.statements.push(Statement {
+                line: number,
+                instruction,
+            }),
             (Instruction::Arg(arg), None) => self.globals.push(Global { line: number, arg }),
             (_, None) if self.broken_from => {}
             (_, None) => {
@@ -224,11 +215,9 @@ impl Reader {
         let has_stage = self.broken_from || !self.stages.is_empty();
         if !has_stage && self.syntax.is_empty() && self.semantic.is_empty() {
             let message = "dockerfile contains no stages to build";
-            self.semantic.extend(
-                self.lines
-                    .last()
-                    .map(|line| line.error(code::NO_STAGE, message)),
-            );
+            let last = self.lines.last();
+            let error = last.map(|line| line.error(code::NO_STAGE, message));
+            self.semantic.extend(error);
         }
         let mut errors = self.syntax;
         errors.append(&mut self.semantic);

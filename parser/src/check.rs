@@ -1,6 +1,5 @@
-//! Everything that can be said about a Dockerfile without building it: errors and what the rules of
-//! [`crate::lint`] find, in all stages unless a target was asked for. A base image that is not
-//! known does not stop a check.
+//! Everything that can be said about a Dockerfile without building it: errors and what the rules of [`crate::lint`] find, in all stages
+//! unless a target was asked for. An unknown base image does not stop a check. Unaware of how images are found.
 
 use kiln_oci::ImageConfig;
 
@@ -16,11 +15,11 @@ use crate::lint::{self, Config};
 pub struct Report {
     /// What would stop the build.
     pub errors: Vec<Diagnostic>,
-    /// What the rules found, in the order of its places; up to the first error, if there is one.
+    /// What the rules found, in the order of the places; up to the first error, if there is one.
     pub warnings: Vec<Diagnostic>,
-    /// Images of which nothing is known: variables that they may set are not missed.
+    /// Unknown images: no warning is given about variables that they may set.
     pub unknown_images: Vec<ImageRequest>,
-    /// `error=true` of `# check=` makes this error of the warnings.
+    /// The error into which `error=true` of `# check=` turns the warnings.
     pub violation: Option<Diagnostic>,
 }
 
@@ -31,41 +30,35 @@ pub fn check(
     find: &mut dyn FnMut(&ImageRequest) -> Option<ImageConfig>,
 ) -> Report {
     let parsed = parse(source);
-    let mut report = Report::default();
-    let graph = if parsed.has_errors() {
+    let (dockerfile, mut report) = (&parsed.dockerfile, Report::default());
+    if parsed.has_errors() {
         match lint::before_errors(&parsed, &inputs.build_args) {
             Ok(warnings) => report.warnings = warnings,
             Err(error) => report.errors.push(error),
         }
-        Err(parsed.errors)
-    } else {
-        let inputs = Inputs {
-            all_stages: inputs.target.is_none(),
-            // What a build must be granted is asked when it is carried out.
-            allow: [
-                Entitlement::NetworkHost,
-                Entitlement::SecurityInsecure,
-                Entitlement::Device,
-            ]
-            .into(),
-            ..inputs.clone()
-        };
-        graph(&parsed.dockerfile, &inputs, find, &mut report)
+        report.errors.extend(parsed.errors);
+        return report;
+    }
+    use Entitlement::{Device, NetworkHost, SecurityInsecure};
+    let all = Inputs {
+        all_stages: inputs.target.is_none(),
+        // A build asks for what it must be granted when it is executed.
+        allow: [NetworkHost, SecurityInsecure, Device].into(),
+        ..inputs.clone()
     };
-    match graph {
+    match graph(dockerfile, &all, find, &mut report) {
         Ok(graph) => {
             // It was read before, while the stages were evaluated.
-            let config = Config::of(&parsed.dockerfile, &inputs.build_args).unwrap_or_default();
+            let config = Config::of(&dockerfile.directives, &inputs.build_args);
             report.warnings = graph.warnings;
-            report.violation = config.violation(&report.warnings);
+            report.violation = config.unwrap_or_default().violation(&report.warnings);
         }
         Err(errors) => report.errors.extend(errors),
     }
     report
 }
 
-/// The graph of a Dockerfile without errors; what images it wants is asked of `find`, and those that
-/// are not there are noted.
+/// The graph of a Dockerfile without errors. `find` is asked for images; the report lists those that it does not have.
 ///
 /// # Errors
 /// What is wrong with it; then the report has the warnings so far.
@@ -95,7 +88,7 @@ pub(crate) fn graph(
 }
 
 impl Report {
-    /// Images that only lend files are not missed.
+    /// Only images whose configuration counts.
     fn note_unknown(&mut self, request: ImageRequest) {
         if request.needs_config {
             self.unknown_images.push(request);

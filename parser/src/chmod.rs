@@ -30,7 +30,7 @@ pub enum Clause {
     Add(u32),
     /// Clears these bits.
     Remove(u32),
-    /// `X`: sets these bits of directories and of what somebody could execute before.
+    /// `X`: sets these bits of directories and of what was executable before.
     AddExecution(u32),
     /// `g=u` and its kin: what `from` (0, 3 or 6, the place of its bits) may do, done to the permissions in `to`.
     Copy {
@@ -82,8 +82,8 @@ impl Chmod {
             .fold(before, |mode, clause| clause.apply(mode, search))
     }
 
-    /// The mode of a directory that has to be made for what is copied: BuildKit's copier knows only octal modes there, and
-    /// makes it by mkdir(2), which knows no special bits.
+    /// The mode of a directory that must be made for what is copied: BuildKit's copier supports only octal modes there, and makes it by
+    /// mkdir(2), which knows no special bits.
     pub fn of_made_directory(&self) -> u32 {
         match self {
             Chmod::Octal(mode) => mode & 0o777,
@@ -167,7 +167,7 @@ impl ActionReader {
 
     fn read(mut self, permissions: &str, clauses: &mut Vec<Clause>) -> Option<()> {
         for permission in permissions.chars() {
-            // set-ID and sticky bits mean nothing to others
+            // Set-ID and sticky bits mean nothing for others.
             let special = self.who == 0 || self.who & !OTHER != 0;
             match permission {
                 'r' => self.bits |= 0o444,
@@ -176,11 +176,7 @@ impl ActionReader {
                 'X' if self.action == Action::Remove => self.bits |= 0o111,
                 'X' => self.execution = true,
                 's' if special => self.bits |= SET_ID,
-                // with no class named, `t` is about the sticky bit alone, as in setmode(3)
-                't' if special => {
-                    self.who |= STICKY;
-                    self.bits |= STICKY;
-                }
+                't' if special => self.stick(),
                 's' | 't' => {}
                 'u' => self.copy(6, clauses),
                 'g' => self.copy(3, clauses),
@@ -193,6 +189,12 @@ impl ActionReader {
         }
         self.flush_execution(clauses);
         Some(())
+    }
+
+    /// If no class was named, `t` is about the sticky bit alone, as in setmode(3).
+    fn stick(&mut self) {
+        self.who |= STICKY;
+        self.bits |= STICKY;
     }
 
     fn owned(&self, bits: u32) -> u32 {

@@ -1,11 +1,10 @@
-//! The stable codes of errors. A code is never used again for something else.
+//! The stable codes of errors. A code is never reused for something else.
 
 /// A parser directive is repeated or has an impossible value.
 pub const DIRECTIVE: &str = "DF0001";
 /// The file holds no instruction.
 pub const EMPTY_FILE: &str = "DF0002";
-/// The file is larger than [`crate::MAX_SOURCE`] or has more instructions than
-/// [`crate::ast::MAX_INSTRUCTIONS`].
+/// The file is larger than [`crate::MAX_SOURCE`] or has more instructions than are read.
 pub const TOO_LARGE: &str = "DF0003";
 /// A heredoc has no terminator, or its delimiter cannot be read.
 pub const HEREDOC: &str = "DF0004";
@@ -17,19 +16,19 @@ pub const KEY_VALUE: &str = "DF0006";
 pub const UNKNOWN_INSTRUCTION: &str = "DF0010";
 /// Too few, too many or impossible arguments.
 pub const ARGUMENTS: &str = "DF0011";
-/// A flag that the instruction does not have, twice given, or with a bad value.
+/// A flag that the instruction does not have, that was given twice, or that has a bad value.
 pub const FLAG: &str = "DF0012";
 /// An instruction before the first `FROM`.
 pub const NO_STAGE: &str = "DF0013";
 /// More than [`crate::MAX_STAGES`] stages.
 pub const TOO_MANY_STAGES: &str = "DF0014";
-/// `AS` a name that cannot be one.
+/// `AS` an invalid name.
 pub const STAGE_NAME: &str = "DF0015";
 /// A trigger that `ONBUILD` cannot hold.
 pub const TRIGGER: &str = "DF0016";
 /// A `RUN --mount` that cannot be read.
 pub const MOUNT: &str = "DF0017";
-/// A duration, signal, port or number that is none.
+/// An invalid duration, signal, port or number.
 pub const VALUE: &str = "DF0018";
 /// A variable cannot be expanded.
 pub const EXPANSION: &str = "DF0020";
@@ -45,7 +44,7 @@ pub const STAGE_ORDER: &str = "DF0024";
 pub const FROM_VARIABLE: &str = "DF0025";
 /// A source that `COPY` or `ADD` cannot have.
 pub const SOURCE: &str = "DF0026";
-/// A mode, owner or checksum of `COPY` or `ADD` that is none.
+/// An invalid mode, owner or checksum of `COPY` or `ADD`.
 pub const COPY_OPTION: &str = "DF0027";
 /// Expanded values add up to more than an evaluation may make.
 pub const TOO_MUCH: &str = "DF0029";
@@ -53,11 +52,11 @@ pub const TOO_MUCH: &str = "DF0029";
 pub const ENTITLEMENT: &str = "DF0028";
 /// `error=true` of `# check=`, and a rule found something.
 pub const LINT: &str = "DF0030";
-/// Several files of a `COPY` or `ADD` went to one path; found by whoever carries it out.
+/// Several files of a `COPY` or `ADD` went to one path; found when it is executed.
 pub const OVERWRITTEN: &str = "DF0032";
-/// A name of `--chown`, or `USER` at a `WORKDIR`, that the image does not have; found by whoever carries it out.
+/// A name of `--chown`, or `USER` at a `WORKDIR`, that the image does not have; found when it is executed.
 pub const UNKNOWN_OWNER: &str = "DF0033";
-/// An option of `# check=` that is none.
+/// An unknown option of `# check=`.
 pub const CHECK_OPTION: &str = "DF0031";
 /// `# syntax=` names a frontend with a language of its own.
 pub const FRONTEND: &str = "DF0034";

@@ -1,5 +1,5 @@
-//! What the parser sees, as JSON: for tests against other implementations, and for tools.
-//! Pure functions; the command line reads and prints.
+//! What the parser sees, as JSON: for tests against other implementations, and for tools. Unaware of input and output, which are the
+//! command line's.
 
 mod lines;
 mod tree;

@@ -1,4 +1,4 @@
-//! Errors and warnings with their place in the Dockerfile. Rendering is the caller's.
+//! Errors and warnings with their place in the Dockerfile. Unaware of how they are shown.
 
 use serde::Serialize;
 
@@ -13,9 +13,9 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// One sentence without a final full stop.
     pub message: String,
-    /// The bytes of the source it is about.
+    /// The bytes of the source that it is about.
     pub span: Span,
-    /// 1-based line where the instruction that it belongs to begins; 0 if there is none.
+    /// The 1-based line where its instruction begins; 0 if it belongs to none.
     pub line: u32,
     /// What to write beside the marked bytes; may be empty.
     pub label: String,
@@ -39,13 +39,13 @@ pub enum Severity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// The line parser: the file has no instructions that one could look at.
+    /// Splitting lines: the file has no instructions that could be examined.
     Syntax,
     /// Single instructions and stages.
     Semantic,
     /// [`crate::evaluate`].
     Evaluate,
-    /// The engine, while it carried the instruction out.
+    /// The engine, while it executed the instruction.
     Execute,
 }
 
@@ -70,6 +70,18 @@ impl Diagnostic {
             severity: Severity::Warning,
             ..Diagnostic::error(rule, Phase::Semantic, span, message)
         }
+    }
+
+    /// The same, found in another step.
+    #[must_use]
+    pub fn in_phase(self, phase: Phase) -> Self {
+        Diagnostic { phase, ..self }
+    }
+
+    /// The same, at the instruction that begins at this line.
+    #[must_use]
+    pub fn at_line(self, line: u32) -> Self {
+        Diagnostic { line, ..self }
     }
 
     /// Adds what to write beside the marked bytes.

@@ -1,22 +1,17 @@
-//! Meaning: a Dockerfile and its inputs become a [`StageGraph`], in rounds.
+//! Meaning: a Dockerfile and its inputs become a [`StageGraph`], in rounds. Unaware of how images are found.
 //!
-//! Evaluation needs the configurations of base images (environment, `ONBUILD` triggers), which
-//! it cannot fetch. It asks for all that it knows it needs with [`Evaluation::Needs`] and is
-//! called again; triggers may bring more. Only stages that the target can reach count.
+//! Evaluation needs the configurations of base images (environment, `ONBUILD` triggers), which it cannot fetch. It asks for everything that
+//! it knows it needs with [`Evaluation::Needs`] and is called again; triggers may bring more. Only stages that the target can reach count.
 
 mod base;
-mod environment;
 pub mod epoch;
 mod globals;
-pub(crate) mod go;
-mod nodes;
 pub mod outline;
 mod plan;
 mod stage;
 mod world;
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use kiln_oci::{Platform, RuntimeConfig};
 
@@ -25,17 +20,15 @@ use crate::diagnostic::Diagnostic;
 use crate::graph::StageGraph;
 use crate::inputs::{Bases, Evaluation, ImageRequest, Inputs};
 use crate::lint::{self, evaluated};
+use crate::stage::nodes::Nodes;
 
-use nodes::Nodes;
 use plan::{Base, Plan};
-pub(crate) use stage::StageBuilder;
 use world::World;
 
 /// Evaluates a Dockerfile that was parsed without errors.
 ///
 /// # Errors
-/// What is wrong with variables, stages, sources and values; several at once where they do not
-/// follow from each other.
+/// What is wrong with variables, stages, sources and values; several at once unless they follow from each other.
 pub fn evaluate(
     dockerfile: &Dockerfile,
     inputs: &Inputs,
@@ -44,7 +37,7 @@ pub fn evaluate(
     evaluate_with(dockerfile, inputs, bases, &mut Vec::new())
 }
 
-/// The same; when there are errors, `warnings` is what rules found before the first of them.
+/// The same; if there are errors, `warnings` is what rules found before the first of them.
 ///
 /// # Errors
 /// As [`evaluate`].
@@ -66,15 +59,12 @@ pub fn evaluate_with(
     evaluated
 }
 
-/// Fills in the lines of diagnostics that know their span only.
+/// Fills in the lines of diagnostics that know only their span.
 fn place<'d>(dockerfile: &Dockerfile, found: impl Iterator<Item = &'d mut Diagnostic>) {
+    let lines = &dockerfile.lines;
     for found in found.filter(|found| found.span.end > 0) {
-        let after = dockerfile
-            .lines
-            .partition_point(|line| line.span.start <= found.span.start);
-        let line = after
-            .checked_sub(1)
-            .and_then(|before| dockerfile.lines.get(before));
+        let after = lines.partition_point(|line| line.span.start <= found.span.start);
+        let line = after.checked_sub(1).and_then(|before| lines.get(before));
         found.line = line.map_or(0, |line| line.first);
     }
 }
@@ -85,10 +75,13 @@ fn evaluate_rounds(
     bases: &Bases,
     warnings: &mut Vec<Diagnostic>,
 ) -> Result<Evaluation, Vec<Diagnostic>> {
-    let lint = lint::Config::of(dockerfile, &inputs.build_args).map_err(|error| vec![error])?;
+    let lint = lint::Config::of(&dockerfile.directives, &inputs.build_args);
+    let lint = lint.map_err(|error| vec![error])?;
     *warnings = lint::check(dockerfile, &lint, None);
-    if let Ok(defaults) = globals::evaluate(dockerfile, inputs, &BTreeMap::new()) {
-        warnings.extend(evaluated::default_bases(dockerfile, &defaults, &lint));
+    if lint.asks(&evaluated::INVALID_DEFAULT_ARG_IN_FROM, &[])
+        && let Ok(defaults) = globals::evaluate(dockerfile, inputs, &BTreeMap::new())
+    {
+        warnings.extend(globals::invalid_bases(dockerfile, &defaults));
     }
     let world = World::new(dockerfile, inputs, bases, lint)?;
     let mut plan = Plan::new(&world, warnings)?;
@@ -99,8 +92,8 @@ fn evaluate_rounds(
         if needs.iter().any(|request| request.needs_config) {
             return Ok(Evaluation::Needs(needs));
         }
-        // Triggers may refer to stages and images that nothing else refers to. Those of stages that only a check looks at are
-        // left alone, as BuildKit leaves them.
+        // Triggers may refer to stages and images that nothing else refers to. As in BuildKit, those of stages that only a check
+        // evaluates are left alone.
         if !plan.add_triggers(&world, &plan.needed(target))? {
             warnings.extend(base::warnings(&world, &plan, &reachable));
             let built = build(&world, &plan, &reachable, target, warnings);
@@ -109,42 +102,33 @@ fn evaluate_rounds(
     }
 }
 
-/// The images of reachable stages whose configuration is unknown, and with them those that are
-/// only copied from.
+/// The images of reachable stages whose configuration is unknown, and those that are only copied from; each once.
 fn requests(world: &World<'_>, plan: &Plan, reachable: &[usize]) -> Vec<ImageRequest> {
     let mut requests: Vec<ImageRequest> = Vec::new();
     let mut places: BTreeMap<(String, Platform), usize> = BTreeMap::new();
-    let mut add = |request: ImageRequest| {
-        let key = (request.reference.clone(), request.platform.clone());
-        match places.entry(key) {
-            Entry::Occupied(place) => requests[*place.get()].needs_config |= request.needs_config,
-            Entry::Vacant(place) => {
-                place.insert(requests.len());
-                requests.push(request);
-            }
+    let mut add = |reference: &str, platform: &Platform, span, needs_config| {
+        if world.bases.get(reference, platform).is_some() {
+            return;
+        }
+        let key = (reference.to_owned(), platform.clone());
+        let place = *places.entry(key).or_insert(requests.len());
+        match requests.get_mut(place) {
+            Some(request) => request.needs_config |= needs_config,
+            None => requests.push(ImageRequest {
+                reference: reference.to_owned(),
+                platform: platform.clone(),
+                span,
+                needs_config,
+            }),
         }
     };
     for &index in reachable {
         let stage = &plan.stages[index];
-        if let Base::Image(reference) = &stage.base
-            && world.bases.get(reference, &stage.platform).is_none()
-        {
-            add(ImageRequest {
-                reference: reference.clone(),
-                platform: stage.platform.clone(),
-                span: stage.span,
-                needs_config: true,
-            });
+        if let Base::Image(reference) = &stage.base {
+            add(reference, &stage.platform, stage.span, true);
         }
         for (reference, span) in &stage.images {
-            if world.bases.get(reference, &world.inputs.platform).is_none() {
-                add(ImageRequest {
-                    reference: reference.clone(),
-                    platform: world.inputs.platform.clone(),
-                    span: *span,
-                    needs_config: false,
-                });
-            }
+            add(reference, &world.inputs.platform, *span, false);
         }
     }
     requests
@@ -161,17 +145,15 @@ fn build(
     let mut done: Vec<Option<stage::Finished>> = vec![None; plan.stages.len()];
     let mut errors = Vec::new();
     for (position, &index) in reachable.iter().enumerate() {
-        // What needs a broken stage is not looked at: its errors would follow from the first.
-        if plan.stages[index]
-            .needs()
-            .any(|needed| needed < index && done[needed].is_none())
-        {
+        // What needs a broken stage is not evaluated: its errors would follow from the first.
+        let mut needs = plan.stages[index].needs();
+        if needs.any(|needed| needed < index && done[needed].is_none()) {
             continue;
         }
-        let stage = StageBuilder::new(world, plan, &mut nodes, &done, index, position);
         let mut found = Vec::new();
-        let built = stage.build(&mut found);
-        // What stands behind the first error is only looked at for more errors.
+        let at = (position, index);
+        let built = stage::evaluate(world, plan, &mut nodes, &done, at, &mut found);
+        // After the first error, only more errors are looked for.
         if errors.is_empty() {
             warnings.append(&mut found);
         }
@@ -183,13 +165,10 @@ fn build(
     if !errors.is_empty() {
         return Err(errors);
     }
-    let stages = done.into_iter().flatten().map(|finished| finished.stage);
-    let mut stages: Vec<_> = stages.collect();
-    let target = reachable
-        .iter()
-        .position(|&index| index == target)
-        .unwrap_or(0);
-    let epoch = world.epoch().map_err(|error| vec![error])?;
+    let stages = done.into_iter().flatten();
+    let mut stages: Vec<_> = stages.map(|stage| stage.into_stage(world, plan)).collect();
+    let target = reachable.iter().position(|&index| index == target);
+    let target = target.unwrap_or(0);
     edit(&mut stages[target].config, world.inputs);
     Ok(StageGraph {
         nodes: nodes.finish(),
@@ -197,18 +176,16 @@ fn build(
         target,
         warnings: Vec::new(),
         unused_build_args: world.unused_build_args(plan, reachable),
-        source_date_epoch: epoch,
+        source_date_epoch: world.epoch().map_err(|error| vec![error])?,
     })
 }
 
 /// What the command line says about the image after the Dockerfile.
 fn edit(config: &mut RuntimeConfig, inputs: &Inputs) {
-    config.labels.extend(inputs.labels.clone());
-    config
-        .labels
-        .retain(|name, _| !inputs.unset_labels.contains(name));
-    let name = |entry: &String| entry.split('=').next().unwrap_or_default().to_owned();
-    config
-        .env
-        .retain(|entry| !inputs.unset_env.contains(&name(entry)));
+    let labels = &mut config.labels;
+    labels.extend(inputs.labels.clone());
+    labels.retain(|name, _| !inputs.unset_labels.contains(name));
+    let name = |entry: &str| entry.split('=').next().unwrap_or_default().to_owned();
+    let env = &mut config.env;
+    env.retain(|entry| !inputs.unset_env.contains(&name(entry)));
 }

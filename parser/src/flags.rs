@@ -1,4 +1,4 @@
-//! `--name=value` options, checked against what an instruction has. Unaware of what they do.
+//! `--name=value` options, checked against the flags of an instruction. Unaware of what they do.
 
 use crate::code;
 use crate::diagnostic::Diagnostic;
@@ -10,13 +10,13 @@ use crate::suggest;
 pub(crate) struct FlagSpec {
     /// Without `--`.
     pub name: &'static str,
-    /// What its value is.
+    /// Its values.
     pub kind: Kind,
     /// What it does, for the reference.
     pub doc: &'static str,
 }
 
-/// What the value of a flag is.
+/// The values of a flag.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     /// None, `true` or `false`.
@@ -34,27 +34,18 @@ pub(crate) struct Flags {
 }
 
 pub(crate) const fn boolean(name: &'static str, doc: &'static str) -> FlagSpec {
-    FlagSpec {
-        name,
-        kind: Kind::Bool,
-        doc,
-    }
+    let kind = Kind::Bool;
+    FlagSpec { name, kind, doc }
 }
 
 pub(crate) const fn text(name: &'static str, value: &'static str, doc: &'static str) -> FlagSpec {
-    FlagSpec {
-        name,
-        kind: Kind::Text(value),
-        doc,
-    }
+    let kind = Kind::Text(value);
+    FlagSpec { name, kind, doc }
 }
 
 pub(crate) const fn list(name: &'static str, value: &'static str, doc: &'static str) -> FlagSpec {
-    FlagSpec {
-        name,
-        kind: Kind::List(value),
-        doc,
-    }
+    let kind = Kind::List(value);
+    FlagSpec { name, kind, doc }
 }
 
 impl FlagSpec {
@@ -72,13 +63,7 @@ impl FlagSpec {
 pub(crate) fn read(line: &Line, known: &[FlagSpec]) -> Result<Flags, Diagnostic> {
     let mut flags = Flags::default();
     for word in &line.flags {
-        let error = |message: String| {
-            let error = line.error(code::FLAG, message);
-            Diagnostic {
-                span: word.span,
-                ..error
-            }
-        };
+        let error = |message: String| line.error_at(word.span, code::FLAG, message);
         let body = &word.text[2..];
         let (name, value) = match body.split_once('=') {
             Some((name, value)) => (name, Some(value)),
@@ -86,19 +71,15 @@ pub(crate) fn read(line: &Line, known: &[FlagSpec]) -> Result<Flags, Diagnostic>
         };
         let Some(spec) = known.iter().find(|spec| spec.name == name) else {
             let mut error = error(format!("unknown flag: --{name}"));
-            error.help = suggest::nearest(name, known.iter().map(|spec| spec.name))
-                .map(|near| format!("did you mean --{near}?"));
+            let near = suggest::nearest(name, known.iter().map(|spec| spec.name));
+            error.help = near.map(|near| format!("did you mean --{near}?"));
             return Err(error);
         };
         let once = !matches!(spec.kind, Kind::List(_));
         if once && flags.given.iter().any(|(other, _)| *other == spec.name) {
             return Err(error(format!("duplicate flag specified: --{name}")));
         }
-        let value = check(spec, value).map_err(error)?;
-        let value = Word {
-            text: value,
-            span: word.span,
-        };
+        let value = Word::new(check(spec, value).map_err(error)?, word.span);
         flags.given.push((spec.name, value));
     }
     Ok(flags)
@@ -123,9 +104,8 @@ fn check(spec: &FlagSpec, value: Option<&str>) -> Result<String, String> {
 impl Flags {
     /// The value of a flag that was given and is not empty.
     pub(crate) fn text(&self, name: &str) -> Option<Word> {
-        self.list(name)
-            .into_iter()
-            .find(|word| !word.text.is_empty())
+        let mut given = self.list(name).into_iter();
+        given.find(|word| !word.text.is_empty())
     }
 
     /// The value of a boolean that was given.

@@ -1,11 +1,11 @@
-//! `# syntax=`: which frontend a Dockerfile was written for. kiln reads the language of `docker/dockerfile` itself and runs no
-//! frontends; unaware of what others would have made of the file.
+//! `# syntax=`: the frontend for which a Dockerfile was written. kiln reads the language of `docker/dockerfile` itself and runs no
+//! frontends; unaware of what other frontends would do with the file.
 
 use crate::ast::Dockerfile;
 use crate::code;
 use crate::diagnostic::Diagnostic;
 
-/// The repositories of the frontend whose language kiln reads, whichever registry mirrors them.
+/// The repositories of the frontend whose language kiln reads, on any registry that mirrors them.
 const OWN: [&str; 2] = ["docker/dockerfile", "docker/dockerfile-upstream"];
 
 /// A warning if the Dockerfile asks for a frontend with a language of its own.
@@ -17,11 +17,8 @@ pub fn foreign(dockerfile: &Dockerfile) -> Option<Diagnostic> {
         return None;
     }
     let message = format!("the frontend {image} is not used: this is read as docker/dockerfile");
-    let warning = Diagnostic::warning(code::FRONTEND, syntax.span, message);
-    Some(
-        warning
-            .with_help("what only that frontend knows is an error, or means something else here"),
-    )
+    let help = "what only that frontend knows is an error, or means something else here";
+    Some(Diagnostic::warning(code::FRONTEND, syntax.span, message).with_help(help))
 }
 
 /// An image's name without tag and digest.

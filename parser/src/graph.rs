@@ -1,9 +1,8 @@
-//! The result of evaluating a Dockerfile: operations on file systems, and the stages that
-//! end in them. Plain data; it is unaware of caches, keys, mounts and processes.
+//! The result of evaluating a Dockerfile: operations on file systems, and the stages that end in them. Plain data; unaware of caches, keys,
+//! mounts and processes.
 //!
-//! Metadata instructions (`ENV`, `LABEL`, `CMD`, …) never become operations: they change the
-//! [`Stage`]'s `config` and add a [`HistoryStep`] without a node. Equal operations are merged,
-//! so two stages that do the same work on the same inputs share their nodes.
+//! Metadata instructions (`ENV`, `LABEL`, `CMD`, …) never become operations: they change the [`Stage`]'s `config` and add a
+//! [`HistoryStep`] without a node. Equal operations are merged, so two stages that do the same work on the same inputs share their nodes.
 
 use serde::Serialize;
 
@@ -149,7 +148,7 @@ pub struct DeclaredArgument {
     pub name: String,
     /// Its value, expanded; None if nobody gave it one.
     pub value: Option<String>,
-    /// What the comment above says of it (`# NAME description`), or nothing.
+    /// Its description in the comment above (`# NAME description`), or nothing.
     pub description: String,
     /// The value is that of the global argument of the same name.
     pub is_imported: bool,
@@ -211,15 +210,8 @@ impl Op {
             }
             Op::Run(run) => {
                 run.base = f(run.base);
-                for mount in &mut run.mounts {
-                    match mount {
-                        RunMount::Bind { from, .. }
-                        | RunMount::Cache {
-                            from: Some(from), ..
-                        } => *from = f(*from),
-                        _ => {}
-                    }
-                }
+                let from = run.mounts.iter_mut().filter_map(RunMount::from_mut);
+                from.for_each(|from| *from = f(*from));
             }
         }
         self

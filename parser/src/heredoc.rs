@@ -1,4 +1,4 @@
-//! Heredocs: the words that open them (`<<EOF`, `3<<-"EOF"`) and their bodies' tabs.
+//! Heredocs: the words that open them (`<<EOF`, `3<<-"EOF"`) and their bodies' tabs. Unaware of instructions.
 
 use nom::bytes::complete::tag;
 use nom::character::complete::{char, digit0};
@@ -45,13 +45,10 @@ pub(crate) fn find(line: &str) -> Result<Vec<Heredoc>, WordError> {
         ..Style::new('\\')
     };
     // A line that is no sequence of shell words has no heredocs; the shell will complain.
-    let words =
-        words::expand_words(line, style, &NoVariables).map_or(Vec::new(), |(words, _)| words);
-    let mut found = Vec::new();
-    for word in words {
-        found.extend(opening(&word)?);
-    }
-    Ok(found)
+    let words = words::expand_words(line, style, &NoVariables);
+    let (words, _) = words.unwrap_or_default();
+    let openings = words.iter().map(|word| opening(word));
+    openings.filter_map(Result::transpose).collect()
 }
 
 /// Reads a word that may open a heredoc.
@@ -77,16 +74,13 @@ pub(crate) fn opening(word: &str) -> Result<Option<Heredoc>, WordError> {
         return Ok(None);
     }
     let name = bare.swap_remove(0);
-    let quotes = |text: &str| text.matches(['\'', '"']).count();
+    let quotes = |text: &String| text.matches(['\'', '"']).count();
     Ok(Some(Heredoc {
-        expand: quoted
-            .first()
-            .is_some_and(|quoted| quotes(quoted) == quotes(&name)),
+        expand: quoted.first().map(quotes) == Some(quotes(&name)),
         name,
-        fd: if fd.is_empty() {
-            0
-        } else {
-            fd.parse().unwrap_or(u64::MAX)
+        fd: match fd {
+            "" => 0,
+            fd => fd.parse().unwrap_or(u64::MAX),
         },
         strip_tabs: dash.is_some(),
         content: String::new(),

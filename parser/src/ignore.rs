@@ -1,13 +1,12 @@
-//! `.dockerignore`: reading it, and deciding on paths as BuildKit's context walk does
-//! (moby/patternmatcher). Unaware of file systems: paths are text, relative, with slashes and
-//! without a leading one. Names that are no UTF-8 are to be given lossily.
+//! `.dockerignore`: reads it, and decides on paths like BuildKit's context walk (moby/patternmatcher). Unaware of file systems: paths are
+//! relative text with slashes. Names that are not UTF-8 are given lossily.
 //!
 //! - A pattern matches a path from the root of the context; `**` is any number of directories.
-//! - A pattern that matches a directory matches all below it.
+//! - A pattern that matches a directory matches everything below it.
 //! - The last pattern that matches decides; `!` re-includes.
 //!
-//! Why not `ignore::gitignore` or `globset`: both decide otherwise in common cases (anchoring,
-//! `!` below an ignored directory, braces, `**` inside a component).
+//! Why not `ignore::gitignore` or `globset`: both decide differently in common cases (anchoring, `!` below an ignored directory, braces,
+//! `**` inside a component).
 
 mod pattern;
 mod regexp;
@@ -31,17 +30,17 @@ pub enum IgnoreError {
     Pattern(String),
 }
 
-/// The patterns of a `.dockerignore`, in order, comments and blank lines gone.
+/// The patterns of a `.dockerignore`, in order, without comments and blank lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IgnoreFile {
-    /// Cleaned; with `!` in front where they re-include.
+    /// Cleaned; with `!` in front if they re-include.
     pub patterns: Vec<String>,
     /// The 1-based line of each pattern.
     pub lines: Vec<u32>,
 }
 
 impl IgnoreFile {
-    /// Reads the text of the file. What is wrong with a pattern is found by [`Matcher::new`].
+    /// Reads the text of the file. [`Matcher::new`] finds broken patterns.
     pub fn parse(text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut file = IgnoreFile::default();
@@ -82,7 +81,7 @@ pub struct Matcher {
     patterns: Vec<Pattern>,
 }
 
-/// What is known of a directory, for the paths in it.
+/// What is known about a directory, for the paths in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// Which patterns matched it or a directory above it; empty at the root.
@@ -131,7 +130,7 @@ impl Matcher {
         self.patterns.iter().any(|pattern| pattern.exclusion)
     }
 
-    /// Whether some pattern leaves out all that is in the root.
+    /// Whether some pattern leaves out everything in the root.
     pub(crate) fn ignores_all(&self) -> bool {
         let all = |pattern: &Pattern| matches!(pattern.text.as_str(), "*" | "**" | "**/*");
         let mut patterns = self.patterns.iter();
@@ -143,11 +142,10 @@ impl Matcher {
         State::default()
     }
 
-    /// Decides on a directory that the walk comes to, given the state of the directory that it
-    /// is in. `path` is the whole path from the root.
+    /// Decides on a directory, given the state of the directory that it is in. `path` is the whole path from the root.
     ///
     /// # Errors
-    /// A pattern that turns out to be broken only when it is used.
+    /// A pattern that is found to be broken only when it is used.
     pub fn enter(&self, parent: &State, path: &str) -> Result<State, IgnoreError> {
         let mut state = State {
             matched: vec![false; self.patterns.len()],
@@ -177,7 +175,7 @@ impl Matcher {
         Ok(ignored)
     }
 
-    /// Decides on a path as a walk would that comes to it through its directories.
+    /// Decides on a path like a walk that comes to it through its directories.
     ///
     /// # Errors
     /// As [`Matcher::enter`].
@@ -189,13 +187,12 @@ impl Matcher {
         self.ignored_in(&state, path)
     }
 
-    /// Whether a walk may skip what is in a directory: it is ignored, and no `!` pattern could
-    /// bring back anything below it.
+    /// Whether a walk may skip the contents of a directory: it is ignored, and no `!` pattern can re-include anything below it.
     pub fn can_prune(&self, directory: &str, state: &State) -> bool {
         if !state.ignored {
             return false;
         }
-        // What comes before the last match that ignores is overruled by it, also below.
+        // The last match that ignores overrides everything before it, even below.
         let decisions = state.matched.iter().zip(&self.patterns).rev();
         let later = decisions.take_while(|(matched, pattern)| !**matched || pattern.exclusion);
         !later

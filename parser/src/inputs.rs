@@ -1,5 +1,4 @@
-//! What evaluation needs from outside, and what it answers. Data only: who resolves images,
-//! and how, is the caller's business.
+//! What evaluation needs from outside, and its answer. Plain data; unaware of who resolves images, and how.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,32 +9,32 @@ use crate::ignore::Matcher;
 use crate::source::Span;
 use kiln_oci::{ImageConfig, Platform};
 
-/// The command line's share of a build.
+/// What the command line says about a build.
 #[derive(Clone, Debug)]
 pub struct Inputs {
     /// `--build-arg`, values resolved.
     pub build_args: BTreeMap<String, String>,
     /// `--target`, a stage's name in any case; None is the last stage.
     pub target: Option<String>,
-    /// `--from`: what the first `FROM` names, whatever is written there.
+    /// `--from`: replaces the image of the first `FROM`.
     pub from: Option<String>,
-    /// Evaluate all stages, whatever the target needs: for checks.
+    /// Evaluate all stages, even those that the target does not need: for checks.
     pub all_stages: bool,
-    /// What is built (`TARGETPLATFORM`).
+    /// The platform of the image (`TARGETPLATFORM`).
     pub platform: Platform,
-    /// Where it is built (`BUILDPLATFORM`).
+    /// The platform of the machine that builds (`BUILDPLATFORM`).
     pub build_platform: Platform,
-    /// Whether the user named `platform`: then the image says that it is for it, whatever its base says.
+    /// Whether the user named `platform`: then the image names it, even if its base names another one.
     pub platform_is_given: bool,
-    /// What runs here. Where neither the user nor `FROM` names a platform, a stage whose base is for one of these is for it too.
+    /// The platforms that run here. If neither the user nor `FROM` names a platform, a stage whose base is for one of these is for it too.
     pub runnable: Vec<Platform>,
     /// `--build-context`: names (lower case) of stages or images that are replaced.
     pub contexts: BTreeMap<String, NamedContext>,
-    /// `--env`: what stages begin with that do not continue another one.
+    /// `--env`: the initial environment of stages that do not continue another one.
     pub env: BTreeMap<String, String>,
     /// `--label`, applied last, to the target.
     pub labels: BTreeMap<String, String>,
-    /// Whether stages take over the labels of their base.
+    /// Whether stages inherit the labels of their base.
     pub inherit_labels: bool,
     /// `--unsetlabel`, applied after `labels`, to the target.
     pub unset_labels: BTreeSet<String>,
@@ -43,16 +42,16 @@ pub struct Inputs {
     pub unset_env: BTreeSet<String>,
     /// `--network` of the build: for RUNs that say nothing.
     pub network: Network,
-    /// Seconds; shown to the Dockerfile as the ARG of the same name.
+    /// Seconds since 1970; the Dockerfile sees it as the ARG of the same name.
     pub source_date_epoch: Option<i64>,
     /// Entitlements granted with `--allow`.
     pub allow: BTreeSet<Entitlement>,
-    /// The main context's `.dockerignore`, for the rule about files that it leaves out.
+    /// The main context's `.dockerignore`, for the rule about files that it excludes.
     pub ignore: Matcher,
 }
 
 impl Inputs {
-    /// A build of the last stage for `platform`, on the same platform, with nothing else said.
+    /// A build of the last stage for `platform`, on the same platform, with no other options.
     pub fn new(platform: Platform) -> Self {
         Inputs {
             build_args: BTreeMap::new(),
@@ -77,7 +76,7 @@ impl Inputs {
     }
 }
 
-/// What a `--build-context` name stands for.
+/// The meaning of a `--build-context` name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NamedContext {
     /// A folder: becomes `Op::Context` with the name.
@@ -103,7 +102,7 @@ pub enum Entitlement {
 #[derive(Clone, Debug, Default)]
 pub struct Bases {
     known: BTreeMap<(String, Platform), ImageConfig>,
-    /// Of these nothing is known: an empty configuration stands in.
+    /// Nothing is known about these: an empty configuration replaces theirs.
     unknown: BTreeSet<(String, Platform)>,
 }
 
@@ -113,7 +112,7 @@ impl Bases {
         self.known.insert(key(request), config);
     }
 
-    /// Goes on without an image, for checks: its variables and triggers are unknown.
+    /// Continues without an image, for checks: its variables and triggers are unknown.
     pub fn insert_unknown(&mut self, request: &ImageRequest) {
         let config = ImageConfig::new(&request.platform);
         self.known.insert(key(request), config);
@@ -145,13 +144,12 @@ pub struct ImageRequest {
     pub platform: Platform,
     /// The place that asks, in the Dockerfile.
     pub span: Span,
-    /// True for `FROM`: evaluation cannot go on without the configuration. False for
-    /// `COPY --from` and mounts: only the file system is used, an answer is not needed (the
-    /// request is made so that all images can be resolved at once).
+    /// True for `FROM`: evaluation needs the configuration. False for `COPY --from` and mounts, which use only the file system: no answer is
+    /// needed, and the request is made so that all images can be resolved at once.
     pub needs_config: bool,
 }
 
-/// What [`crate::evaluate`] answers.
+/// The answer of [`crate::evaluate`].
 #[derive(Clone, Debug)]
 pub enum Evaluation {
     /// Ask again with these in [`Bases`]. At least one of them has `needs_config`.

@@ -1,6 +1,6 @@
-//! The table of instructions. To add one: write `instruction/x.rs` (grammar, meaning, docs,
-//! tests) and add its line to `instructions!` below; names, dispatch, "did you mean" and the
-//! reference documentation follow from it.
+//! The table of instructions. To add one: write `instruction/x.rs` (grammar, meaning, docs, tests) and add its line to `instructions!`
+//! below; names, dispatch, "did you mean" and the reference documentation follow from it. Unaware of stages other than the one that an
+//! instruction changes.
 
 mod add;
 mod arg;
@@ -36,7 +36,6 @@ pub use healthcheck::HealthCheck;
 pub use label::Label;
 pub use maintainer::Maintainer;
 pub use onbuild::OnBuild;
-pub(crate) use run::MountFields;
 pub use run::{MountSpec, Run};
 pub use shell::Shell;
 pub use stopsignal::StopSignal;
@@ -46,10 +45,10 @@ pub use workdir::Workdir;
 
 use crate::code;
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::StageBuilder;
 use crate::flags::FlagSpec;
-use crate::line::{Form, Line};
+use crate::line::{Form, Line, Shape, Word};
 use crate::lint::evaluated;
+use crate::stage::StageBuilder;
 use crate::suggest;
 
 /// Grammar and meaning of one instruction.
@@ -67,7 +66,7 @@ pub(crate) trait Meaning: Sized {
     /// What it does, in Markdown.
     const DOC: &'static str;
 
-    /// What the reference says after the flags, in Markdown.
+    /// What the reference adds after the flags, in Markdown.
     fn more() -> String {
         String::new()
     }
@@ -111,17 +110,12 @@ macro_rules! instructions {
             }
         }
 
-        /// How the arguments of an instruction are split; None if there is no such instruction.
-        pub(crate) fn form(name: &str) -> Option<Form> {
+        /// How the lines of an instruction are split; None if there is no such instruction.
+        pub(crate) fn shape(name: &str) -> Option<Shape> {
             $(if name.eq_ignore_ascii_case($name::NAME) {
-                return Some($name::FORM);
+                return Some(Shape { form: $name::FORM, heredocs: $name::HEREDOCS });
             })*
             None
-        }
-
-        /// Whether heredocs may follow an instruction.
-        pub(crate) fn holds_heredocs(name: &str) -> bool {
-            $(($name::HEREDOCS && name.eq_ignore_ascii_case($name::NAME)))||*
         }
 
         /// The reference documentation of all instructions, in Markdown.
@@ -140,29 +134,16 @@ instructions! {
 
 fn unknown(line: &Line) -> Diagnostic {
     let name = &line.name.text;
-    let upper = name.to_uppercase();
-    let error = line.error(
-        code::UNKNOWN_INSTRUCTION,
-        format!("unknown instruction: {name}"),
-    );
-    let mut error = Diagnostic {
-        span: line.name.span,
-        ..error
-    };
-    error.help =
-        suggest::nearest(&upper, NAMES.iter().copied()).map(|near| format!("did you mean {near}?"));
+    let message = format!("unknown instruction: {name}");
+    let mut error = line.error_at(line.name.span, code::UNKNOWN_INSTRUCTION, message);
+    error.help = suggest::help(&name.to_uppercase(), NAMES.iter().copied());
     error
 }
 
 fn describe<M: Meaning>(text: &mut String) {
     // Writing to a String cannot fail.
-    let _ = writeln!(
-        text,
-        "## {}\n\n```dockerfile\n{}\n```\n\n{}\n",
-        M::NAME,
-        M::USAGE,
-        M::DOC
-    );
+    let (name, usage, doc) = (M::NAME, M::USAGE, M::DOC);
+    let _ = writeln!(text, "## {name}\n\n```dockerfile\n{usage}\n```\n\n{doc}\n");
     for flag in M::FLAGS {
         let _ = writeln!(text, "- `{}`: {}", flag.usage(), flag.doc);
     }
@@ -173,14 +154,12 @@ fn describe<M: Meaning>(text: &mut String) {
 }
 
 /// The only argument of an instruction that has exactly one.
-fn exactly_one(line: &Line, name: &str) -> Result<crate::line::Word, Diagnostic> {
-    match line.words() {
-        [word] => Ok(word.clone()),
-        _ => Err(line.error(
-            code::ARGUMENTS,
-            format!("{name} requires exactly one argument"),
-        )),
+fn exactly_one(line: &Line, name: &str) -> Result<Word, Diagnostic> {
+    if let [word] = line.words() {
+        return Ok(word.clone());
     }
+    let message = format!("{name} requires exactly one argument");
+    Err(line.error(code::ARGUMENTS, message))
 }
 
 fn at_least_one(line: &Line, name: &str) -> Result<(), Diagnostic> {
@@ -191,9 +170,9 @@ fn at_least_one(line: &Line, name: &str) -> Result<(), Diagnostic> {
     Ok(())
 }
 
-/// Warns of a `CMD` or `ENTRYPOINT` whose shell keeps signals from it.
+/// Warns of a `CMD` or `ENTRYPOINT` that gets no signals because of its shell.
 fn recommend_json(line: &Line, command: &CommandLine, stage: &mut StageBuilder<'_>) {
-    if command.exec || !stage.config.shell.is_empty() {
+    if command.exec || !stage.state.config.shell.is_empty() {
         return;
     }
     let name = &line.name.text;

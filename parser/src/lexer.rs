@@ -1,5 +1,5 @@
-//! Source text to logical lines: directives, comments, continuations, heredoc bodies. Unaware
-//! of instructions; whoever reads a line asks for the heredoc bodies that follow it.
+//! Source text to logical lines: directives, comments, continuations, heredoc bodies. Unaware of instructions: the reader of a line asks for
+//! the heredoc bodies that follow it.
 
 mod directive;
 mod text;
@@ -99,8 +99,7 @@ impl<'s> Lexer<'s> {
         Ok(None)
     }
 
-    /// The body of a heredoc, with its offset, up to its terminator, which is skipped. None if
-    /// there is no terminator.
+    /// The body of a heredoc, with its offset, up to its terminator, which is skipped. None if there is no terminator.
     pub(crate) fn heredoc(&mut self, name: &str, strip_tabs: bool) -> Option<(usize, &'s str)> {
         let start = self.at;
         while let Some(line) = self.physical() {
@@ -116,7 +115,7 @@ impl<'s> Lexer<'s> {
         None
     }
 
-    /// The offset of the end of the last line that was read, without its ending.
+    /// The offset of the end of the last line that was read, without the line ending.
     pub(crate) fn end(&self) -> usize {
         let end = self.source[..self.at].trim_end_matches(['\r', '\n']).len();
         steps::look_at(self.at - end);
@@ -145,14 +144,7 @@ impl<'s> Lexer<'s> {
         match self.reader.read(line.text.trim_start()) {
             Ok(true) => return Ok(()),
             Ok(false) => {}
-            Err(message) => {
-                return Err(Diagnostic::error(
-                    code::DIRECTIVE,
-                    Phase::Syntax,
-                    span,
-                    message,
-                ));
-            }
+            Err(why) => return Err(Diagnostic::error(code::DIRECTIVE, Phase::Syntax, span, why)),
         }
         match comment.trim() {
             "" => self.comments.clear(),
@@ -198,8 +190,8 @@ impl<'s> Lexer<'s> {
         }
     }
 
-    /// The text before the continuation character, if the line is continued: an escape that
-    /// only blanks follow and no other escape precedes.
+    /// The text before the continuation character, if the line is continued: an escape that only blanks follow and no other escape
+    /// precedes.
     fn continued(&self, line: &'s str) -> Option<&'s str> {
         let escape = self.reader.escape;
         let head = line.trim_end_matches([' ', '\t']).strip_suffix(escape)?;

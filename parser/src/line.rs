@@ -1,5 +1,5 @@
-//! One instruction as it is written: name, flags, arguments, heredocs. What the name means is
-//! not known here, only how its arguments are split.
+//! One instruction as it is written: name, flags, arguments, heredocs. Unaware of what the name means; the caller says how the arguments
+//! of each instruction are split.
 
 mod arguments;
 mod head;
@@ -7,14 +7,24 @@ mod head;
 use crate::code;
 use crate::diagnostic::{Diagnostic, Phase};
 use crate::heredoc::{self, Heredoc};
-use crate::instruction;
 use crate::lexer::{EmptyContinuation, Lexer, LogicalLine, Text};
 use crate::source::Span;
 
 pub(crate) use arguments::Form;
 
-/// How deep triggers nest before reading stops; two levels are an error already.
+/// How deep triggers nest before reading stops; two levels are already an error.
 const MAX_TRIGGER_DEPTH: usize = 8;
+
+/// How the lines of an instruction are split, by its name in any case; none if there is no such instruction.
+pub(crate) type Grammar = fn(&str) -> Option<Shape>;
+
+/// How the lines of one instruction are split.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) form: Form,
+    /// Whether heredocs may follow.
+    pub(crate) heredocs: bool,
+}
 
 /// One instruction, split but not understood.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,23 +47,30 @@ pub struct Line {
     pub first: u32,
     /// 1-based line of the end, heredocs included.
     pub last: u32,
-    /// The first empty line inside it, if there is one.
+    /// The first empty line inside it.
     pub empty_continuation: Option<EmptyContinuation>,
 }
 
 /// A piece of text and its place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Word {
-    /// The text; flags have lost their quotes.
+    /// The text; flags without their quotes.
     pub text: String,
     /// Its bytes in the source.
     pub span: Span,
 }
 
+impl Word {
+    pub(crate) fn new(text: impl Into<String>, span: Span) -> Self {
+        let text = text.into();
+        Word { text, span }
+    }
+}
+
 /// The arguments of an instruction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arguments {
-    /// All but the following.
+    /// All others.
     Words {
         /// Strings of the JSON form, words of a list, or one text.
         words: Vec<Word>,
@@ -102,7 +119,7 @@ impl Line {
         matches!(self.arguments, Arguments::Words { json: true, .. })
     }
 
-    /// What the comment above says of a name: `# NAME description`. Empty if it says nothing.
+    /// The description of a name in the comment above: `# NAME description`. Empty if there is none.
     pub(crate) fn description_of(&self, name: &str) -> String {
         let words = self.comments.iter().map(|comment| comment.split_once(' '));
         let own = words.flatten().find(|(first, _)| *first == name);
@@ -111,14 +128,20 @@ impl Line {
 
     /// An error of this line as a whole.
     pub(crate) fn error(&self, code: &'static str, message: impl Into<String>) -> Diagnostic {
-        let error = Diagnostic::error(code, Phase::Semantic, self.head_span(), message);
-        Diagnostic {
-            line: self.first,
-            ..error
-        }
+        self.error_at(self.head_span(), code, message)
     }
 
-    /// The line without its heredocs: what errors should mark.
+    /// An error of a part of this line.
+    pub(crate) fn error_at(
+        &self,
+        span: Span,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Diagnostic {
+        Diagnostic::error(code, Phase::Semantic, span, message).at_line(self.first)
+    }
+
+    /// The line without its heredocs: what errors mark.
     pub(crate) fn head_span(&self) -> Span {
         match self.heredocs.first() {
             Some(doc) if doc.span.start > self.span.start => {
@@ -130,67 +153,73 @@ impl Line {
 }
 
 /// Splits a logical line and reads the heredocs that follow it.
-pub(crate) fn read(line: LogicalLine<'_>, lexer: &mut Lexer<'_>) -> Result<Line, Diagnostic> {
-    let mut read = split(&line.text, line.text.as_str(), lexer.escape(), 0)?;
+pub(crate) fn read(
+    line: LogicalLine<'_>,
+    lexer: &mut Lexer<'_>,
+    grammar: Grammar,
+) -> Result<Line, Diagnostic> {
+    let splitter = Splitter {
+        text: &line.text,
+        escape: lexer.escape(),
+        grammar,
+    };
+    let mut read = splitter.split(line.text.as_str(), 0)?;
     read.span = line.span;
     read.first = line.first;
     read.last = line.last;
     read.empty_continuation = line.empty_continuation;
     read.comments = line.comments.iter().map(|&text| text.to_owned()).collect();
-    if holds_heredocs(&read) && read.text.contains("<<") {
+    if holds_heredocs(&read, grammar) && read.text.contains("<<") {
         read_heredocs(&mut read, &line.text, lexer)?;
     }
     Ok(read)
 }
 
-fn split(text: &Text<'_>, part: &str, escape: char, depth: usize) -> Result<Line, Diagnostic> {
-    let part = part.trim();
-    let head = head::read(part);
-    let mut line = Line {
-        name: Word {
-            text: head.name.to_owned(),
-            span: text.span_of(head.name),
-        },
-        text: part.to_owned(),
-        span: text.span_of(part),
-        ..Line::default()
-    };
-    for flag in head.flags {
-        line.flags.push(Word {
-            span: text.span_of(flag.written),
-            text: flag.text,
-        });
-    }
-    line.arguments = match instruction::form(head.name) {
-        Some(Form::Trigger) => Arguments::Trigger(trigger(text, head.rest, escape, depth)?),
-        Some(form) => arguments::read(form, text, head.name, head.rest, escape)?,
-        // What the peers' parsers say of an unknown name: one empty argument.
-        None => Arguments::Words {
-            words: vec![Word::default()],
-            json: false,
-        },
-    };
-    Ok(line)
-}
-
-fn trigger(
-    text: &Text<'_>,
-    rest: &str,
+struct Splitter<'t> {
+    text: &'t Text<'t>,
     escape: char,
-    depth: usize,
-) -> Result<Option<Box<Line>>, Diagnostic> {
-    if rest.is_empty() || depth >= MAX_TRIGGER_DEPTH {
-        return Ok(None);
-    }
-    Ok(Some(Box::new(split(text, rest, escape, depth + 1)?)))
+    grammar: Grammar,
 }
 
-fn holds_heredocs(line: &Line) -> bool {
+impl Splitter<'_> {
+    fn split(&self, part: &str, depth: usize) -> Result<Line, Diagnostic> {
+        let (text, part) = (self.text, part.trim());
+        let head = head::read(part);
+        let flags = head.flags.into_iter();
+        Ok(Line {
+            name: Word::new(head.name, text.span_of(head.name)),
+            flags: flags
+                .map(|flag| Word::new(flag.text, text.span_of(flag.written)))
+                .collect(),
+            arguments: match (self.grammar)(head.name).map(|shape| shape.form) {
+                Some(Form::Trigger) => Arguments::Trigger(self.trigger(head.rest, depth)?),
+                Some(form) => arguments::read(form, text, head.name, head.rest, self.escape)?,
+                // As the peers' parsers read an unknown name: one empty argument.
+                None => Arguments::Words {
+                    words: vec![Word::default()],
+                    json: false,
+                },
+            },
+            text: part.to_owned(),
+            span: text.span_of(part),
+            ..Line::default()
+        })
+    }
+
+    fn trigger(&self, rest: &str, depth: usize) -> Result<Option<Box<Line>>, Diagnostic> {
+        if rest.is_empty() || depth >= MAX_TRIGGER_DEPTH {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(self.split(rest, depth + 1)?)))
+    }
+}
+
+fn holds_heredocs(line: &Line, grammar: Grammar) -> bool {
     let line = match &line.arguments {
         Arguments::Trigger(Some(trigger)) => trigger,
         _ => line,
     };
-    instruction::holds_heredocs(&line.name.text) && !line.is_json()
+    grammar(&line.name.text).is_some_and(|shape| shape.heredocs) && !line.is_json()
 }
 
 fn read_heredocs(

@@ -1,14 +1,14 @@
-//! Warnings about what is allowed but rarely meant: BuildKit's rules, by its names. To add one
-//! that looks at the text only: write `lint/x.rs` and add its line to [`RULES`]. Rules that
-//! need values are asked while a stage is evaluated; their texts stand in `lint/evaluated.rs`.
+//! Warnings about what is allowed but rarely meant: BuildKit's rules, by its names. Unaware of how warnings are shown.
 //!
-//! A Dockerfile that has an error is told what the rules found before it: [`When`] says how far
-//! the reading must have come for a rule to be asked.
+//! To add a rule that looks at the text only: write `lint/x.rs` and add its line to [`CHECKS`]. Rules that need values are asked while a
+//! stage is evaluated; their texts are in `lint/evaluated.rs`.
 //!
-//! `# check=skip=A,B;error=true` steers them for the file, and a comment directly above an
-//! instruction does so for what is asked of that instruction alone.
+//! A Dockerfile that has an error still gets the warnings of the rules that were asked before it: [`When`] says how far the reading must
+//! have come for a rule to be asked.
+//!
+//! `# check=skip=A,B;error=true` controls the rules for the file; a comment directly above an instruction does so for that instruction.
 
-mod config;
+pub(crate) mod config;
 mod consistent_instruction_casing;
 mod duplicate_stage_name;
 pub(crate) mod evaluated;
@@ -19,6 +19,7 @@ mod maintainer_deprecated;
 pub(crate) mod multiple_instructions_disallowed;
 mod no_empty_continuation;
 mod reserved_stage_name;
+pub(crate) mod rule;
 pub(crate) mod secrets_used_in_arg_or_env;
 mod stage_name_casing;
 
@@ -30,54 +31,74 @@ use crate::diagnostic::{Diagnostic, Phase};
 use crate::line::Line;
 use crate::source::Span;
 
-pub use config::Config;
+pub(crate) use config::Config;
+pub use rule::Rule;
 
 /// The name of the rule about images for another platform.
 pub const INVALID_BASE_IMAGE_PLATFORM: &str = evaluated::INVALID_BASE_IMAGE_PLATFORM.name;
-
-/// A rule.
-#[derive(Clone, Copy, Debug)]
-pub struct Rule {
-    /// PascalCase: the code of its warnings.
-    pub name: &'static str,
-    /// The last part of the address where it is explained; empty if it is nowhere.
-    slug: &'static str,
-    /// What it demands.
-    pub description: &'static str,
-    /// Only if asked for: `# check=experimental=…`.
-    pub experimental: bool,
-    /// When it is asked.
-    when: When,
-    /// None for rules that need values.
-    check: Option<fn(&Dockerfile, &mut Findings)>,
-}
 
 /// How far the reading has come when a rule is asked; in BuildKit's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
     /// The lines are split.
     Lines,
-    /// One instruction is read; those behind the first broken one are not.
+    /// One instruction is read; those after the first broken one are not.
     Instruction,
     /// All instructions are read.
     Stages,
-    /// A stage is evaluated.
-    Values,
 }
 
-/// All rules.
-pub const RULES: &[Rule] = &[
-    stage_name_casing::RULE,
-    from_as_casing::RULE,
-    no_empty_continuation::RULE,
-    consistent_instruction_casing::RULE,
-    duplicate_stage_name::RULE,
-    reserved_stage_name::RULE,
-    maintainer_deprecated::RULE,
+/// A rule that looks at the text only.
+type Check = (Rule, When, fn(&Dockerfile, &mut Findings));
+
+static CHECKS: [Check; 8] = [
+    (
+        stage_name_casing::RULE,
+        When::Instruction,
+        stage_name_casing::check,
+    ),
+    (
+        from_as_casing::RULE,
+        When::Instruction,
+        from_as_casing::check,
+    ),
+    (
+        no_empty_continuation::RULE,
+        When::Lines,
+        no_empty_continuation::check,
+    ),
+    (
+        consistent_instruction_casing::RULE,
+        When::Stages,
+        consistent_instruction_casing::check,
+    ),
+    (
+        duplicate_stage_name::RULE,
+        When::Stages,
+        duplicate_stage_name::check,
+    ),
+    (
+        reserved_stage_name::RULE,
+        When::Stages,
+        reserved_stage_name::check,
+    ),
+    (
+        maintainer_deprecated::RULE,
+        When::Instruction,
+        maintainer_deprecated::check,
+    ),
+    (
+        invalid_definition_description::RULE,
+        When::Instruction,
+        invalid_definition_description::check,
+    ),
+];
+
+/// Rules that need values.
+static EVALUATED: [Rule; 14] = [
     multiple_instructions_disallowed::RULE,
     legacy_key_value_format::RULE,
     secrets_used_in_arg_or_env::RULE,
-    invalid_definition_description::RULE,
     evaluated::JSON_ARGS_RECOMMENDED,
     evaluated::WORKDIR_RELATIVE_PATH,
     evaluated::UNDEFINED_VAR,
@@ -91,29 +112,22 @@ pub const RULES: &[Rule] = &[
     evaluated::COPY_IGNORED_FILE,
 ];
 
+/// All rules.
+fn rules() -> impl Iterator<Item = &'static Rule> {
+    CHECKS.iter().map(|(rule, ..)| rule).chain(&EVALUATED)
+}
+
 impl Rule {
-    /// Where the rule is explained; empty if it is nowhere.
-    pub fn url(&self) -> String {
-        match self.slug {
-            "" => String::new(),
-            slug => format!("https://docs.docker.com/go/dockerfile/rule/{slug}/"),
-        }
-    }
-
-    /// The rule of a name.
+    /// The rule with a name.
     pub fn find(name: &str) -> Option<&'static Rule> {
-        RULES.iter().find(|rule| rule.name == name)
-    }
-
-    pub(crate) fn warning(&self, span: Span, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::warning(self.name, span, message)
+        rules().find(|rule| rule.name == name)
     }
 }
 
 /// The reference of all rules, in Markdown.
 pub fn reference() -> String {
     let mut text = "| rule | what it demands |\n| --- | --- |\n".to_owned();
-    let mut rules: Vec<&Rule> = RULES.iter().collect();
+    let mut rules: Vec<&Rule> = rules().collect();
     rules.sort_by_key(|rule| rule.name);
     for rule in rules {
         let mark = if rule.experimental {
@@ -133,7 +147,7 @@ pub fn reference() -> String {
     text
 }
 
-/// How many warnings about the text are told.
+/// How many warnings about the text are reported.
 const MAX_FINDINGS: usize = 1_000;
 
 /// What the rules found.
@@ -148,29 +162,22 @@ impl Findings {
     }
 
     fn add(&mut self, rule: &Rule, line: &Line, span: Span, message: String) {
-        let warning = rule.warning(span, message);
-        self.push(Diagnostic {
-            line: line.first,
-            ..warning
-        });
+        self.push(rule.warning(span, message).at_line(line.first));
     }
 }
 
-/// Runs the rules that look at the text only. `broken` is the line of the first instruction that
-/// could not be read. Warnings come in the order of their places.
+/// Asks the rules that look at the text only. `broken` is the line of the first instruction that could not be read. Warnings come in the
+/// order of their places.
 pub(crate) fn check(
     dockerfile: &Dockerfile,
     config: &Config,
     broken: Option<u32>,
 ) -> Vec<Diagnostic> {
     let mut findings = Findings::default();
-    for rule in RULES {
-        let Some(check) = rule.check.filter(|_| rule.when.is_reached(broken)) else {
-            continue;
-        };
+    for (rule, when, check) in CHECKS.iter().filter(|(_, when, _)| when.is_reached(broken)) {
         let before = findings.0.len();
         check(dockerfile, &mut findings);
-        if rule.when == When::Instruction {
+        if *when == When::Instruction {
             let own = findings.0.split_off(before);
             let counts = |found: &Diagnostic| {
                 broken.is_none_or(|broken| found.line <= broken)
@@ -186,7 +193,7 @@ pub(crate) fn check(
     found
 }
 
-/// What rules find in a text that is no good Dockerfile: nothing if its lines cannot be split.
+/// What rules find in a Dockerfile with errors: nothing if its lines cannot be split.
 ///
 /// # Errors
 /// A `# check=` that cannot be read.
@@ -194,7 +201,7 @@ pub fn before_errors(
     parsed: &Parsed,
     build_args: &BTreeMap<String, String>,
 ) -> Result<Vec<Diagnostic>, Diagnostic> {
-    let config = Config::of(&parsed.dockerfile, build_args)?;
+    let config = Config::of(&parsed.dockerfile.directives, build_args)?;
     let is_syntax = |error: &Diagnostic| error.phase == Phase::Syntax;
     let broken = parsed.errors.iter().map(|error| error.line).min();
     Ok(match broken {
@@ -205,11 +212,11 @@ pub fn before_errors(
 
 impl When {
     fn is_reached(self, broken: Option<u32>) -> bool {
-        broken.is_none() || matches!(self, When::Lines | When::Instruction)
+        broken.is_none() || self != When::Stages
     }
 }
 
-/// All `FROM`s, also those that have errors.
+/// All `FROM`s, even those that have errors.
 fn from_lines(dockerfile: &Dockerfile) -> impl Iterator<Item = &Line> {
     let lines = dockerfile.lines.iter();
     lines.filter(|line| line.name.text.eq_ignore_ascii_case("FROM"))
@@ -232,7 +239,7 @@ mod tests {
     fn found(source: &str) -> Vec<Diagnostic> {
         let parsed = crate::parse(source);
         assert!(!parsed.has_errors(), "{:?}", parsed.errors);
-        let config = Config::of(&parsed.dockerfile, &BTreeMap::new()).unwrap();
+        let config = Config::of(&parsed.dockerfile.directives, &BTreeMap::new()).unwrap();
         check(&parsed.dockerfile, &config, None)
     }
 
@@ -263,7 +270,7 @@ mod tests {
 
     #[test]
     fn there_are_22_rules_with_their_own_names() {
-        let mut names: Vec<_> = RULES.iter().map(|rule| rule.name).collect();
+        let mut names: Vec<_> = rules().map(|rule| rule.name).collect();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), 22);

@@ -1,8 +1,6 @@
-//! Paths as text: cleaned and joined as Go's `path` package does it. No file system is asked,
-//! so symlinks are not known here.
+//! Paths as text: cleaned and joined as in Go's `path` package. Unaware of file systems, and so of symlinks.
 
-/// Removes `.`, `..` and doubled slashes. Leading `..` of an absolute path vanish, those of a
-/// relative one stay; an empty path is `.`.
+/// Removes `.`, `..` and doubled slashes. Leading `..` of an absolute path vanish, those of a relative one stay; an empty path is `.`.
 pub fn clean(path: &str) -> String {
     let absolute = path.starts_with('/');
     let mut parts: Vec<&str> = Vec::new();
@@ -32,7 +30,7 @@ pub fn join(base: &str, path: &str) -> String {
     clean(&format!("/{base}/{path}"))
 }
 
-/// The absolute path that `path` means in the directory `base`, as `WORKDIR` stores it: what is absolute stays as it is written.
+/// The absolute path that `path` means in the directory `base`, as `WORKDIR` stores it: an absolute path stays as it is written.
 pub fn written(base: &str, path: &str) -> String {
     match (
         path.starts_with('/'),
@@ -44,7 +42,7 @@ pub fn written(base: &str, path: &str) -> String {
     }
 }
 
-/// Below the root whatever it says, without the leading slash; `""` is the root.
+/// The path below the root, which it cannot leave, without the leading slash; `""` is the root.
 pub fn relative_to_root(path: &str) -> String {
     let mut rooted = clean(&format!("/{path}"));
     rooted.remove(0);

@@ -1,8 +1,8 @@
-//! Addresses without credentials, for texts that people and other images see: titles and history. Unaware of what addresses are for.
+//! Removes credentials from addresses, for texts that people and other images see: titles and history. Unaware of what addresses are for.
 
 use std::borrow::Cow;
 
-/// The text with every `user:password@` of an address taken out, and with every `token@` of one by http(s). A user alone, as in
+/// The text without the `user:password@` of addresses, and without the `token@` of http(s) addresses. A user alone, as in
 /// `ssh://git@host`, stays: it is a name.
 pub fn credentials(text: &str) -> Cow<'_, str> {
     let mut shown = String::new();
@@ -28,7 +28,7 @@ pub fn credentials(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// What ends host and credentials of an address, in a text that may go on behind it.
+/// Ends host and credentials of an address, in a text that may continue.
 fn is_end(ch: char) -> bool {
     matches!(ch, '/' | '?' | '#' | '"' | '\'' | '\\') || ch.is_whitespace() || ch.is_control()
 }

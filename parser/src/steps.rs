@@ -1,4 +1,4 @@
-//! What reading costs, counted in bytes that are looked at: tests hold it against the length of the source. Costs nothing in other
+//! The cost of reading, counted in bytes that are looked at: tests compare it with the length of the source. Costs nothing in other
 //! builds. Unaware of who counts.
 
 #[cfg(test)]
@@ -6,7 +6,7 @@ std::thread_local! {
     static LOOKED_AT: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
-/// So many bytes are looked at now.
+/// Counts bytes that are looked at.
 #[inline(always)]
 pub(crate) fn look_at(_bytes: usize) {
     #[cfg(test)]

@@ -1,12 +1,17 @@
-//! "Did you mean": the nearest of some names, by edit distance.
+//! "Did you mean": the nearest of some names, by edit distance. Unaware of what the names are for.
 
-/// Longer words are never near anything: keeps hostile input cheap.
+/// Longer words are near nothing, which keeps hostile input cheap.
 const MAX_LENGTH: usize = 64;
 
-/// The furthest that a candidate may be away: as far as BuildKit looks.
+/// The greatest distance that counts as near: as in BuildKit.
 const FURTHEST: usize = 2;
 
-/// The nearest candidate, the first one of equals. None if the word itself is one of them: then something else is wrong with it.
+/// Advice with the nearest candidate.
+pub fn help<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(word, candidates).map(|near| format!("did you mean {near}?"))
+}
+
+/// The nearest candidate, the first one of equals. None if the word itself is a candidate: then something else is wrong with it.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.is_empty() || word.len() > MAX_LENGTH {
         return None;

@@ -1,5 +1,5 @@
-//! The stages of a Dockerfile for people who want to build one: what `--call=targets` shows. Reads
-//! the text only; unaware of bases and values.
+//! The stages of a Dockerfile for people who want to build one: `--call=targets` shows them. Reads only the text; unaware of bases and
+//! values.
 
 use crate::ast::Dockerfile;
 use crate::source::Span;
@@ -7,11 +7,11 @@ use crate::source::Span;
 /// A stage that can be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Lower case; None if only the last stage of the file is meant by it.
+    /// Lower case; None if it has no name.
     pub name: Option<String>,
-    /// What the comment above says of it (`# name description`), or nothing.
+    /// Its description in the comment above (`# name description`), or nothing.
     pub description: String,
-    /// What it is based on, as written.
+    /// Its base, as written.
     pub base: String,
     /// `--platform`, as written.
     pub platform: Option<String>,

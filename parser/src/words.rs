@@ -1,5 +1,5 @@
-//! Shell words: quotes, escapes and `$VARIABLE` substitution, as Dockerfile instructions have
-//! them (BuildKit's `shell.Lex`, which is not quite a shell). Unaware of instructions.
+//! Shell words: quotes, escapes and `$VARIABLE` substitution as in Dockerfile instructions (BuildKit's `shell.Lex`, which is not quite a
+//! shell). Unaware of instructions.
 //!
 //! ```text
 //! word       := ( '…' | "…" | $name | ${…} | <<blanks | escape any | any )*
@@ -7,8 +7,8 @@
 //!             | ${name/pattern/word} | ${name//pattern/word}
 //! name       := digits | one of @*#?-$! | (letter | digit | _)+
 //! ```
-//! Two departures: letters of names are Unicode's alphabetic characters (not its L category),
-//! and substitutions nest at most [`MAX_DEPTH`] deep.
+//! There are two differences: letters of names are Unicode's alphabetic characters (not its L category), and substitutions nest at most
+//! [`MAX_DEPTH`] deep.
 
 mod pattern;
 mod reader;
@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use reader::Reader;
 use split::Splitter;
 
-/// Bytes that one expanded word may have (longer ones may have as many as they had unexpanded).
+/// The longest expanded word in bytes (a longer word may keep its own length).
 pub const MAX_EXPANDED: usize = 1 << 20;
 
 /// How deep `${a:-${b:-…}}` may nest.
@@ -49,7 +49,7 @@ impl Variables for NoVariables {
     }
 }
 
-/// What becomes of quotes and escapes.
+/// What is done with quotes and escapes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Quotes {
     /// Both are removed.
@@ -68,9 +68,9 @@ pub enum Quotes {
 pub struct Style {
     /// The escape character.
     pub escape: char,
-    /// What becomes of quotes and escapes.
+    /// What is done with quotes and escapes.
     pub quotes: Quotes,
-    /// References to unset variables stay as they were written, instead of vanishing.
+    /// References to unset variables stay as they were written; otherwise they vanish.
     pub keep_unset: bool,
 }
 
@@ -122,7 +122,7 @@ pub enum WordError {
         /// The user's message or a standard one.
         message: String,
     },
-    /// A pattern of `#`, `%` or `/` that is none.
+    /// An invalid pattern of `#`, `%` or `/`.
     #[error("invalid pattern ({0}) in substitution: {1}")]
     Pattern(String, String),
     /// More than [`MAX_EXPANDED`] bytes.

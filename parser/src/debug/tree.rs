@@ -1,4 +1,4 @@
-//! A Dockerfile as one JSON object.
+//! A Dockerfile as one JSON object. Unaware of values.
 
 use serde_json::{Map, Value, json};
 
@@ -10,8 +10,8 @@ use crate::line::{Arguments, Line};
 
 /// The tree of a Dockerfile, and whether it has no errors.
 ///
-/// `error` is null or the first error (`phase`, `line`, `message`). After a syntax error there
-/// is nothing else; after a semantic one `stages` and `global_args` are missing.
+/// `error` is null or the first error (`phase`, `line`, `message`). After a syntax error there is nothing else; after a semantic error
+/// `stages` and `global_args` are missing.
 pub fn parse_json(source: &str) -> (Value, bool) {
     let parsed = parse(source);
     let error = parsed.errors.first();

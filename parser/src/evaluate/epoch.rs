@@ -1,5 +1,5 @@
 //! `SOURCE_DATE_EPOCH`: a number of seconds, or the name of something that has a time: the main context, a named context, or a stage
-//! that only fetches one thing. Rules: BuildKit's (`dockerfile2llb/epoch.go`). Unaware of how such a time is found.
+//! that only fetches one thing. The rules are BuildKit's (`dockerfile2llb/epoch.go`). Unaware of how such a time is found.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::source::Span;
 
 /// The argument.
 pub const NAME: &str = "SOURCE_DATE_EPOCH";
-/// What names the main context.
+/// The name of the main context.
 const CONTEXT: &str = "context";
 
 /// What has the time of a build.
@@ -67,7 +67,7 @@ pub(super) enum Epoch {
     Named(String),
 }
 
-/// Reads the argument, of the command line or of a global `ARG`, and leaves there what stages see of it: a number, or nothing at all.
+/// Reads the argument, from the command line or a global `ARG`, and leaves there what stages see of it: a number, or nothing at all.
 pub(super) fn settle(
     arguments: &mut BTreeMap<String, String>,
     globals: &mut BTreeMap<String, String>,
@@ -84,10 +84,8 @@ pub(super) fn settle(
     for values in [arguments, globals] {
         match &epoch {
             Epoch::Seconds(seconds) => {
-                let value = values.get_mut(NAME);
-                value
-                    .into_iter()
-                    .for_each(|value| *value = seconds.to_string());
+                let value = values.get_mut(NAME).into_iter();
+                value.for_each(|value| *value = seconds.to_string());
             }
             Epoch::None | Epoch::Named(_) => _ = values.remove(NAME),
         }
@@ -96,7 +94,7 @@ pub(super) fn settle(
 }
 
 impl World<'_> {
-    /// The time of the build. What has to be found first is none: the caller evaluates again when it knows it.
+    /// The time of the build. None if it has to be found first: then the caller evaluates again.
     pub(super) fn epoch(&self) -> Result<Option<i64>, Diagnostic> {
         match &self.epoch {
             Epoch::None => Ok(None),
@@ -120,9 +118,8 @@ fn stage(dockerfile: &Dockerfile, name: &str) -> Option<usize> {
 }
 
 fn unknown(dockerfile: &Dockerfile, name: &str) -> Diagnostic {
-    let globals = dockerfile.globals.iter().rev();
-    let mut globals = globals.flat_map(|global| global.arg.arguments.iter().rev());
-    let declared = globals.find(|argument| argument.name == NAME);
+    let globals = dockerfile.global_arguments();
+    let declared = globals.filter(|argument| argument.name == NAME).last();
     let default = declared.and_then(|argument| argument.default.as_ref());
     let span = default.map_or(Span::default(), |default| default.span);
     let message = format!("invalid {NAME}: {name}");
@@ -130,7 +127,7 @@ fn unknown(dockerfile: &Dockerfile, name: &str) -> Diagnostic {
     error.with_help("give seconds since 1970, `context`, a named context, or a stage that only fetches one thing")
 }
 
-/// What a stage fetches that is there for its time: one file or repository from outside, into an empty file system.
+/// What a stage fetches that exists only for its time: one file or repository from outside, into an empty file system.
 fn added(
     dockerfile: &Dockerfile,
     inputs: &Inputs,
@@ -140,37 +137,31 @@ fn added(
     let line = &dockerfile.lines[stage.line];
     let wrong = |what: &str| {
         let message = format!("{NAME} names this stage, which {what}");
-        let error = Diagnostic::error(code::VALUE, Phase::Evaluate, line.head_span(), message);
-        vec![Diagnostic {
-            line: line.first,
-            ..error
-        }]
+        vec![line.error(code::VALUE, message).in_phase(Phase::Evaluate)]
     };
-    let is_fetching = |instruction: &Instruction| {
-        matches!(instruction, Instruction::Arg(_) | Instruction::Add(_))
-    };
-    let mut statements = stage.statements.iter();
-    if !statements.all(|statement| is_fetching(&statement.instruction)) {
+    let mut instructions = stage
+        .statements
+        .iter()
+        .map(|statement| &statement.instruction);
+    if !instructions.all(|other| matches!(other, Instruction::Arg(_) | Instruction::Add(_))) {
         return Err(wrong("may hold ARG and ADD only"));
     }
     let mut alone = inputs.clone();
     alone.build_args.remove(NAME);
     alone.source_date_epoch = None;
     alone.target = Some(index.to_string());
-    let evaluated = super::evaluate(dockerfile, &alone, &Bases::default())?;
-    let Evaluation::Graph(graph) = evaluated else {
-        return Err(wrong("must be FROM scratch"));
+    let graph = match super::evaluate(dockerfile, &alone, &Bases::default())? {
+        Evaluation::Graph(graph) if graph.target_stage().from == Base::Scratch => graph,
+        _ => return Err(wrong("must be FROM scratch")),
     };
     let target = graph.target_stage();
-    if target.from != Base::Scratch {
-        return Err(wrong("must be FROM scratch"));
+    if let Op::Copy(copy) = &graph.node(target.output).op
+        && copy.base == target.base
+        && let [source @ (CopySource::Url { .. } | CopySource::Git(_))] = &copy.sources[..]
+    {
+        return Ok(source.clone());
     }
-    let source = match &graph.node(target.output).op {
-        Op::Copy(copy) if copy.base == target.base => match &copy.sources[..] {
-            [source @ (CopySource::Url { .. } | CopySource::Git(_))] => Some(source.clone()),
-            _ => None,
-        },
-        _ => None,
-    };
-    source.ok_or_else(|| wrong("must ADD one address or one git repository, and nothing else"))
+    Err(wrong(
+        "must ADD one address or one git repository, and nothing else",
+    ))
 }

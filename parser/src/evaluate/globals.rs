@@ -1,15 +1,17 @@
-//! The scope outside stages: platform arguments and the `ARG`s before the first `FROM`. It is
-//! what `FROM` lines see, and what `ARG name` imports into a stage.
+//! The scope outside stages: platform arguments and the `ARG`s before the first `FROM`. `FROM` lines see it, and `ARG name` imports from it
+//! into a stage. Unaware of stages.
 
 use std::collections::BTreeMap;
 
-use kiln_oci::Platform;
+use kiln_oci::{Platform, Reference};
 
 use crate::ast::Dockerfile;
 use crate::code;
 use crate::diagnostic::{Diagnostic, Phase};
 use crate::inputs::Inputs;
-use crate::words::{self, Style};
+use crate::line::Word;
+use crate::lint::evaluated;
+use crate::words::{self, Expansion, Style};
 
 /// The global variables and their values.
 pub(super) fn evaluate(
@@ -25,20 +27,13 @@ pub(super) fn evaluate(
     }
     let mut errors = Vec::new();
     let style = Style::new(dockerfile.escape);
-    for argument in dockerfile
-        .globals
-        .iter()
-        .flat_map(|global| &global.arg.arguments)
-    {
+    for argument in dockerfile.global_arguments() {
         let value = match (arguments.get(&argument.name), &argument.default) {
             (Some(given), _) => given.clone(),
             (None, None) => continue,
-            (None, Some(default)) => match words::expand(&default.text, style, &globals) {
+            (None, Some(default)) => match expand(default, style, &globals) {
                 Ok(expansion) => expansion.text,
-                Err(why) => {
-                    let message = format!("failed to process {:?}: {why}", default.text);
-                    let error =
-                        Diagnostic::error(code::EXPANSION, Phase::Evaluate, default.span, message);
+                Err(error) => {
                     errors.push(error);
                     continue;
                 }
@@ -53,25 +48,50 @@ pub(super) fn evaluate(
     }
 }
 
+/// Expands a word with global variables.
+pub(super) fn expand(
+    word: &Word,
+    style: Style,
+    globals: &BTreeMap<String, String>,
+) -> Result<Expansion, Diagnostic> {
+    words::expand(&word.text, style, globals).map_err(|why| {
+        let message = format!("failed to process {:?}: {why}", word.text);
+        Diagnostic::error(code::EXPANSION, Phase::Evaluate, word.span, message)
+    })
+}
+
+/// Bases that are invalid when no `--build-arg` is given. `defaults` are the global variables then.
+pub(super) fn invalid_bases(
+    dockerfile: &Dockerfile,
+    defaults: &BTreeMap<String, String>,
+) -> Vec<Diagnostic> {
+    let style = Style::new(dockerfile.escape);
+    let images = dockerfile.stages.iter().map(|stage| &stage.from.image);
+    let expanded = images.map_while(|image| {
+        let base = words::expand(&image.text, style, defaults).ok()?;
+        Some((image, base.text))
+    });
+    let invalid = expanded.filter(|(_, base)| Reference::parse(base).is_err());
+    invalid
+        .map(|(image, _)| evaluated::invalid_default(&image.text, image.span))
+        .collect()
+}
+
 fn platform_arguments(dockerfile: &Dockerfile, inputs: &Inputs) -> BTreeMap<String, String> {
     let mut globals = BTreeMap::new();
-    for (prefix, platform) in [
+    let platforms = [
         ("BUILD", &inputs.build_platform),
         ("TARGET", &inputs.platform),
-    ] {
+    ];
+    for (prefix, platform) in platforms {
         for (name, value) in parts(platform) {
             globals.insert(format!("{prefix}{name}"), value);
         }
     }
-    let last = dockerfile
-        .stages
-        .last()
-        .and_then(|stage| stage.from.name.clone());
-    let stage = inputs
-        .target
-        .clone()
-        .or(last)
-        .unwrap_or_else(|| "default".to_owned());
+    let last = dockerfile.stages.last();
+    let last = last.and_then(|stage| stage.from.name.as_ref());
+    let stage = inputs.target.as_ref().or(last);
+    let stage = stage.map_or("default", String::as_str).to_owned();
     globals.insert("TARGETSTAGE".to_owned(), stage);
     globals
 }

@@ -1,5 +1,5 @@
-//! What a target takes from outside: build arguments, secrets, SSH agents, cache mounts. What
-//! `--call=outline` shows.
+//! What a target takes from outside: build arguments, secrets, SSH agents, cache mounts; `--call=outline` shows it. Unaware of how it is
+//! shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +11,7 @@ use crate::check::{self, Report};
 use crate::diagnostic::Diagnostic;
 use crate::graph::{Node, Op, RunMount, Stage, StageGraph};
 use crate::inputs::{Bases, ImageRequest, Inputs};
+use crate::instruction::Argument;
 use crate::line::Line;
 use crate::lint::Config;
 use crate::source::Span;
@@ -21,7 +22,7 @@ use crate::words::{self, Expansion, Style};
 pub struct Outline {
     /// The target's name, if it has one.
     pub name: Option<String>,
-    /// What the comment above its `FROM` says of it, or nothing.
+    /// Its description in the comment above its `FROM`, or nothing.
     pub description: String,
     /// Build arguments, by place.
     pub arguments: Vec<OutlineArgument>,
@@ -38,9 +39,9 @@ pub struct Outline {
 pub struct OutlineArgument {
     /// Its name.
     pub name: String,
-    /// What the comment above its definition says of it (`# NAME description`), or nothing.
+    /// Its description in the comment above its definition (`# NAME description`), or nothing.
     pub description: String,
-    /// What it would be now: `--build-arg`, else its default, else nothing.
+    /// Its value in a build: `--build-arg`, else its default, else nothing.
     pub value: String,
     /// Its `ARG`.
     pub span: Span,
@@ -74,15 +75,15 @@ pub fn outline(
         ..Outline::default()
     };
     let target = graph.target_stage();
+    let from = |stage: &Stage| &dockerfile.lines[dockerfile.stages[stage.index].line];
     if let Some(name) = &target.name {
-        let line = &dockerfile.lines[dockerfile.stages[target.index].line];
-        outline.description = line.description_of(name);
+        outline.description = from(target).description_of(name);
         outline.name = Some(name.clone());
     }
     for position in by_closeness(&graph) {
         let own = |node: &&Node| node.stage == Some(position);
         for node in graph.nodes.iter().filter(own) {
-            outline.mounts(dockerfile, &graph.stages[position], node);
+            outline.mounts(node, from(&graph.stages[position]).span);
         }
     }
     for list in [&mut outline.secrets, &mut outline.ssh, &mut outline.caches] {
@@ -91,8 +92,7 @@ pub fn outline(
     Ok(outline)
 }
 
-/// The target, then the other stages from the last to the first: of several definitions of a name
-/// the first in this order is told.
+/// The target, then the other stages from the last to the first: of several definitions of a name the first in this order counts.
 fn by_closeness(graph: &StageGraph) -> impl Iterator<Item = usize> {
     let others = (0..graph.stages.len()).rev();
     let target = graph.target;
@@ -100,12 +100,12 @@ fn by_closeness(graph: &StageGraph) -> impl Iterator<Item = usize> {
 }
 
 impl Outline {
-    fn mounts(&mut self, dockerfile: &Dockerfile, stage: &Stage, node: &Node) {
+    /// Those of a node; `from` is its stage's `FROM`.
+    fn mounts(&mut self, node: &Node, from: Span) {
         let Op::Run(run) = &node.op else {
             return;
         };
-        let from = || dockerfile.lines[dockerfile.stages[stage.index].line].span;
-        let span = node.span.unwrap_or_else(from);
+        let span = node.span.unwrap_or(from);
         for mount in &run.mounts {
             let (list, id, required) = match mount {
                 RunMount::Secret { id, required, .. } => (&mut self.secrets, id, *required),
@@ -125,34 +125,34 @@ impl Outline {
     }
 }
 
-/// The arguments that stages declare and that their `FROM`s use, with those that the defaults of
-/// these use.
+/// The arguments that stages declare and that their `FROM`s use, with those that the defaults of these use.
 fn arguments(world: &World<'_>, graph: &StageGraph) -> Vec<OutlineArgument> {
     let globals = Globals::of(world);
-    let mut told = BTreeSet::new();
-    let mut arguments = Vec::new();
+    let mut arguments: BTreeMap<String, OutlineArgument> = BTreeMap::new();
     for position in by_closeness(graph) {
         let stage = &graph.stages[position];
         let ast = &world.dockerfile.stages[stage.index];
         let mut used = used_by_from(world, ast);
         for declared in stage.arguments.iter().rev() {
+            let name = declared.name.clone();
             if declared.is_imported {
-                used.insert(declared.name.clone());
-            } else if told.insert(declared.name.clone()) {
-                arguments.push(OutlineArgument {
-                    name: declared.name.clone(),
+                used.insert(name);
+                continue;
+            }
+            arguments
+                .entry(name)
+                .or_insert_with_key(|name| OutlineArgument {
+                    name: name.clone(),
                     description: declared.description.clone(),
                     value: declared.value.clone().unwrap_or_default(),
                     span: declared.span,
                 });
-            }
         }
         for (name, argument) in globals.closure(used) {
-            if told.insert(name) {
-                arguments.push(argument);
-            }
+            arguments.entry(name).or_insert(argument);
         }
     }
+    let mut arguments: Vec<_> = arguments.into_values().collect();
     arguments.sort_by(|a, b| (a.span, &a.name).cmp(&(b.span, &b.name)));
     arguments
 }
@@ -165,44 +165,49 @@ fn used_by_from(world: &World<'_>, ast: &StageAst) -> BTreeSet<String> {
 
 fn expand(world: &World<'_>, text: &str) -> Expansion {
     // Evaluation has expanded it before, without an error.
-    words::expand(text, Style::new(world.dockerfile.escape), &world.globals).unwrap_or_default()
+    let style = Style::new(world.scope.escape);
+    words::expand(text, style, &world.scope.globals).unwrap_or_default()
 }
 
-/// The `ARG`s before the first `FROM`: what is told of them, and what their defaults use.
+/// The `ARG`s before the first `FROM`, and what their defaults use.
 struct Globals(BTreeMap<String, (OutlineArgument, BTreeSet<String>)>);
 
 impl Globals {
     fn of(world: &World<'_>) -> Self {
-        let mut globals = BTreeMap::new();
+        let mut globals = Globals(BTreeMap::new());
         for global in &world.dockerfile.globals {
-            let line: &Line = &world.dockerfile.lines[global.line];
+            let line = &world.dockerfile.lines[global.line];
             for argument in &global.arg.arguments {
-                let name = argument.name.clone();
-                let default = argument.default.as_ref();
-                // a value from the command line makes nothing of the default
-                let default = default.filter(|_| !world.inputs.build_args.contains_key(&name));
-                let mut used =
-                    default.map_or(BTreeSet::new(), |text| expand(world, &text.text).used);
-                // what adds to itself stands on what it was made of before
-                if used.remove(&name)
-                    && let Some((_, before)) = globals.get(&name)
-                {
-                    let before: &BTreeSet<String> = before;
-                    used.extend(before.iter().cloned());
-                }
-                let told = OutlineArgument {
-                    description: line.description_of(&name),
-                    value: world.globals.get(&name).cloned().unwrap_or_default(),
-                    span: line.span,
-                    name: name.clone(),
-                };
-                globals.insert(name, (told, used));
+                globals.add(world, line, argument);
             }
         }
-        Globals(globals)
+        globals
     }
 
-    /// These names, and all that their defaults use.
+    fn add(&mut self, world: &World<'_>, line: &Line, argument: &Argument) {
+        let name = argument.name.clone();
+        // A value from the command line makes the default irrelevant.
+        let is_given = world.inputs.build_args.contains_key(&name);
+        let default = argument.default.as_ref().filter(|_| !is_given);
+        let expansion = default.map(|text| expand(world, &text.text));
+        let mut used = expansion.unwrap_or_default().used;
+        // A default that uses its own name rests on what the name was made of before.
+        if used.remove(&name)
+            && let Some((_, before)) = self.0.get(&name)
+        {
+            used.extend(before.iter().cloned());
+        }
+        let value = world.scope.globals.get(&name);
+        let argument = OutlineArgument {
+            description: line.description_of(&name),
+            value: value.cloned().unwrap_or_default(),
+            span: line.span,
+            name: name.clone(),
+        };
+        self.0.insert(name, (argument, used));
+    }
+
+    /// These names, and everything that their defaults use.
     fn closure(&self, names: BTreeSet<String>) -> Vec<(String, OutlineArgument)> {
         let mut open: Vec<String> = names.into_iter().collect();
         let mut seen = BTreeSet::new();

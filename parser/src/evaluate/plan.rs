@@ -1,4 +1,4 @@
-//! Which stage needs which: bases, `--from`, triggers. Nothing is built here.
+//! Which stage needs which: bases, `--from`, triggers. Unaware of what stages do.
 
 mod from;
 mod triggers;
@@ -28,13 +28,13 @@ pub(super) struct StagePlan {
     pub(super) platform: Platform,
     /// The `FROM`.
     pub(super) span: Span,
-    /// A named context stands in for the stage: its instructions do not count.
+    /// Whether a named context replaces the stage: then its instructions do not count.
     pub(super) replaced: bool,
     /// Stages that it copies from or mounts.
     pub(super) uses: Vec<usize>,
     /// Images that it copies from or mounts.
     pub(super) images: Vec<(String, Span)>,
-    /// The base is what a named context says, not what is written.
+    /// Whether the base is what a named context says, not what is written.
     pub(super) is_context: bool,
     /// The base's `ONBUILD` instructions, once they are known.
     triggers: Option<Vec<(Line, Instruction)>>,
@@ -43,12 +43,8 @@ pub(super) struct StagePlan {
 impl StagePlan {
     /// The stages that must be done before it.
     pub(super) fn needs(&self) -> impl Iterator<Item = usize> {
-        let uses = if self.replaced {
-            &[]
-        } else {
-            self.uses.as_slice()
-        };
-        self.parent().into_iter().chain(uses.iter().copied())
+        let uses = self.uses.iter().filter(|_| !self.replaced);
+        self.parent().into_iter().chain(uses.copied())
     }
 
     /// The stage that it continues.
@@ -91,16 +87,8 @@ impl Plan {
                 plan.names.insert(name.clone(), index);
             }
         }
-        if !errors.is_empty() {
-            return Err(errors);
-        }
-        for index in 0..plan.stages.len() {
-            let ast = &dockerfile.stages[index];
-            for statement in &ast.statements {
-                let line = &dockerfile.lines[statement.line];
-                let used = plan.add_uses(world, index, line, &statement.instruction);
-                errors.extend(used.err());
-            }
+        if errors.is_empty() {
+            errors = plan.add_all_uses(world);
         }
         if errors.is_empty() {
             Ok(plan)
@@ -118,23 +106,18 @@ impl Plan {
         given: Option<&str>,
     ) -> Result<StagePlan, Diagnostic> {
         let line = &world.dockerfile.lines[ast.line];
-        let own_context = ast
-            .from
-            .name
-            .as_deref()
-            .and_then(|name| world.context(name));
-        let replaced = own_context.is_some();
         let image = &ast.from.image;
+        let name = ast.from.name.as_deref();
+        let own_context = name.and_then(|name| world.context(name));
+        let replaced = own_context.is_some();
         let base = match (own_context, given) {
             (Some((name, _)), Some(given)) => {
-                let message = format!(
-                    "--from {given} and --build-context {name} both say what this stage is"
-                );
+                let both = format!("--from {given} and --build-context {name}");
+                let message = format!("{both} both say what this stage is");
                 return Err(base_error(line, image, message));
             }
             (Some((name, context)), None) => self.context_base(line, name, context)?,
-            (None, Some(given)) => self.named_base(world, line, image, given.to_owned())?,
-            (None, None) => self.named_base(world, line, image, head.image.clone())?,
+            (None, given) => self.named_base(world, line, image, given.unwrap_or(&head.image))?,
         };
         let platform = match base {
             // The empty file system has no platform of its own.
@@ -154,36 +137,29 @@ impl Plan {
         })
     }
 
-    /// What a stage with this base begins with; `image` is the place that asks.
+    /// The base that a name means; `image` is the place that asks.
     fn named_base(
         &self,
         world: &World<'_>,
         line: &Line,
         image: &Word,
-        text: String,
+        text: &str,
     ) -> Result<Base, Diagnostic> {
         // Exactly: `FROM FOO` is not the stage foo, whose name is lower case.
-        if let Some(&index) = self.names.get(&text) {
+        if let Some(&index) = self.names.get(text) {
             return Ok(Base::Stage(index));
         }
         if text == "scratch" {
             return Ok(Base::Scratch);
         }
-        if let Some((name, context)) = world.context(&text) {
+        if let Some((name, context)) = world.context(text) {
             return self.context_base(line, name, context);
         }
-        if let Err(why) = check_image(&text) {
-            let message = format!("failed to parse stage name {text:?}: {why}");
+        image_base(text).map_err(|message| {
             let mut error = base_error(line, image, message);
-            let names = world
-                .dockerfile
-                .stages
-                .iter()
-                .filter_map(|stage| stage.from.name.as_deref());
-            error.help = suggest::nearest(&text, names).map(|near| format!("did you mean {near}?"));
-            return Err(error);
-        }
-        Ok(Base::Image(text))
+            error.help = suggest::help(text, world.dockerfile.stage_names());
+            error
+        })
     }
 
     fn context_base(
@@ -192,19 +168,26 @@ impl Plan {
         name: String,
         context: &NamedContext,
     ) -> Result<Base, Diagnostic> {
+        self.of_context(name, context).map_err(|(name, stage)| {
+            let message =
+                format!("context {name} names stage {stage}, which is not defined before");
+            line.error(code::STAGE_ORDER, message)
+                .in_phase(Phase::Evaluate)
+        })
+    }
+
+    /// What a named context means; the error is its name and that of a stage that is not known.
+    fn of_context<'c>(
+        &self,
+        name: String,
+        context: &'c NamedContext,
+    ) -> Result<Base, (String, &'c str)> {
         match context {
             NamedContext::Directory => Ok(Base::Context(name)),
             NamedContext::Image(reference) => Ok(Base::Image(reference.clone())),
             NamedContext::Stage(stage) => match self.names.get(&stage.to_lowercase()) {
                 Some(&index) => Ok(Base::Stage(index)),
-                None => {
-                    let message =
-                        format!("context {name} names stage {stage}, which is not defined before");
-                    Err(Diagnostic {
-                        phase: Phase::Evaluate,
-                        ..line.error(code::STAGE_ORDER, message)
-                    })
-                }
+                None => Err((name, stage)),
             },
         }
     }
@@ -212,12 +195,8 @@ impl Plan {
     /// What `--from` means, after all stages are known: context, stage, image.
     pub(super) fn source(&self, world: &World<'_>, from: &str) -> Result<Base, String> {
         if let Ok(index) = from.parse::<usize>() {
-            let known = index < self.stages.len();
-            return if known {
-                Ok(Base::Stage(index))
-            } else {
-                Err(format!("invalid stage index {index}"))
-            };
+            let known = (index < self.stages.len()).then_some(Base::Stage(index));
+            return known.ok_or_else(|| format!("invalid stage index {index}"));
         }
         if let Some(&index) = self.names.get(&from.to_lowercase()) {
             return Ok(Base::Stage(index));
@@ -225,23 +204,29 @@ impl Plan {
         if from == "scratch" {
             return Ok(Base::Scratch);
         }
-        match world.context(from) {
-            Some((name, NamedContext::Directory)) => Ok(Base::Context(name)),
-            Some((_, NamedContext::Image(reference))) => Ok(Base::Image(reference.clone())),
-            Some((name, NamedContext::Stage(stage))) => {
-                let index = self.names.get(&stage.to_lowercase()).copied();
-                let missing =
-                    || format!("context {name} names stage {stage}, which does not exist");
-                index.map(Base::Stage).ok_or_else(missing)
-            }
-            None => match check_image(from) {
-                Ok(()) => Ok(Base::Image(from.to_owned())),
-                Err(why) => Err(format!("failed to parse stage name {from:?}: {why}")),
-            },
-        }
+        let Some((name, context)) = world.context(from) else {
+            return image_base(from);
+        };
+        self.of_context(name, context).map_err(|(name, stage)| {
+            format!("context {name} names stage {stage}, which does not exist")
+        })
     }
 
-    /// Notes what an instruction needs besides the stage's base.
+    /// Finds what all instructions need besides their stage's base.
+    fn add_all_uses(&mut self, world: &World<'_>) -> Vec<Diagnostic> {
+        let dockerfile = world.dockerfile;
+        let mut errors = Vec::new();
+        for (index, ast) in dockerfile.stages.iter().enumerate() {
+            for statement in &ast.statements {
+                let line = &dockerfile.lines[statement.line];
+                let used = self.add_uses(world, index, line, &statement.instruction);
+                errors.extend(used.err());
+            }
+        }
+        errors
+    }
+
+    /// Finds what an instruction needs besides the stage's base.
     fn add_uses(
         &mut self,
         world: &World<'_>,
@@ -249,43 +234,21 @@ impl Plan {
         line: &Line,
         instruction: &Instruction,
     ) -> Result<(), Diagnostic> {
-        let sources: Vec<(&str, Span)> = match instruction {
-            Instruction::Copy(copy) => {
-                let from = copy.from.iter().map(|from| (from.text.as_str(), from.span));
-                from.collect()
-            }
-            Instruction::Run(run) => {
-                let mounts = run.mounts.iter();
-                let from = |mount| {
-                    let mount: &crate::instruction::MountSpec = mount;
-                    mount.from.as_deref().map(|from| (from, mount.flag.span))
-                };
-                mounts.filter_map(from).collect()
-            }
-            _ => return Ok(()),
-        };
-        for (from, span) in sources {
-            let error = |code, message: String| Diagnostic {
-                span,
-                phase: Phase::Evaluate,
-                ..line.error(code, message)
-            };
-            let style = Style::new(world.dockerfile.escape);
-            let literal =
-                words::expand(from, style, &NoVariables).is_ok_and(|word| word.text == from);
-            if !literal {
+        for (from, span) in sources(instruction) {
+            let error =
+                |code, message: &str| line.error_at(span, code, message).in_phase(Phase::Evaluate);
+            let literal = words::expand(from, Style::new(world.scope.escape), &NoVariables);
+            if !literal.is_ok_and(|word| word.text == from) {
                 let message = "variable expansion is not supported for --from, define a new stage \
                     with FROM using ARG from global scope as a workaround";
-                return Err(error(code::FROM_VARIABLE, message.to_owned()));
+                return Err(error(code::FROM_VARIABLE, message));
             }
-            let source = self
-                .source(world, from)
-                .map_err(|why| error(code::STAGE_ORDER, why))?;
+            let source = self.source(world, from);
             let stage = &mut self.stages[index];
-            match source {
+            match source.map_err(|why| error(code::STAGE_ORDER, &why))? {
                 Base::Stage(used) if used == index => {
                     let message = format!("circular dependency detected on stage: {from}");
-                    return Err(error(code::STAGE_ORDER, message));
+                    return Err(error(code::STAGE_ORDER, &message));
                 }
                 Base::Stage(used) => stage.uses.push(used),
                 Base::Image(reference) => stage.images.push((reference, span)),
@@ -295,7 +258,7 @@ impl Plan {
         Ok(())
     }
 
-    /// The stage to build: by name, else by number, as the classic builder and buildah take it.
+    /// The stage to build: by name, else by number, as in the classic builder and buildah.
     pub(super) fn target(&self, world: &World<'_>) -> Result<usize, Diagnostic> {
         let last = world.dockerfile.stages.len().checked_sub(1);
         let end = Span::default();
@@ -313,17 +276,11 @@ impl Plan {
         }
         let message = format!("target stage {name:?} could not be found");
         let mut error = Diagnostic::error(code::TARGET, Phase::Evaluate, end, message);
-        let names = world
-            .dockerfile
-            .stages
-            .iter()
-            .filter_map(|stage| stage.from.name.as_deref());
-        error.help = suggest::nearest(&name.to_lowercase(), names)
-            .map(|near| format!("did you mean {near}?"));
+        error.help = suggest::help(&name.to_lowercase(), world.dockerfile.stage_names());
         Err(error)
     }
 
-    /// What is looked at, in Dockerfile order: all stages for a check, else what the target needs.
+    /// The stages that are evaluated, in Dockerfile order: all of them for a check, else what the target needs.
     pub(super) fn reachable(&self, world: &World<'_>, target: usize) -> Vec<usize> {
         if world.inputs.all_stages {
             return (0..self.stages.len()).collect();
@@ -331,25 +288,39 @@ impl Plan {
         self.needed(target)
     }
 
-    /// The target and all that it needs, in Dockerfile order.
+    /// The target and everything that it needs, in Dockerfile order.
     pub(super) fn needed(&self, target: usize) -> Vec<usize> {
         let mut seen = vec![false; self.stages.len()];
         let mut open = vec![target];
         while let Some(index) = open.pop() {
-            if std::mem::replace(&mut seen[index], true) {
-                continue;
+            if !std::mem::replace(&mut seen[index], true) {
+                open.extend(self.stages[index].needs());
             }
-            let stage = &self.stages[index];
-            open.extend(stage.needs());
         }
         (0..seen.len()).filter(|&index| seen[index]).collect()
     }
 }
 
-/// Whether a text can name an image: as a reference, or by a whole ID.
-fn check_image(text: &str) -> Result<(), ReferenceError> {
+/// The values of `--from` in an instruction, and their places.
+fn sources(instruction: &Instruction) -> Vec<(&str, Span)> {
+    match instruction {
+        Instruction::Copy(copy) => {
+            let from = copy.from.iter();
+            from.map(|from| (from.text.as_str(), from.span)).collect()
+        }
+        Instruction::Run(run) => {
+            let mounts = run.mounts.iter();
+            let from = mounts.map(|mount| mount.from.as_deref().zip(Some(mount.flag.span)));
+            from.flatten().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The image that a text names: by a reference, or by a whole ID.
+fn image_base(text: &str) -> Result<Base, String> {
     match Reference::parse(text) {
-        Ok(_) | Err(ReferenceError::ImageId(_)) => Ok(()),
-        Err(other) => Err(other),
+        Ok(_) | Err(ReferenceError::ImageId(_)) => Ok(Base::Image(text.to_owned())),
+        Err(why) => Err(format!("failed to parse stage name {text:?}: {why}")),
     }
 }

@@ -1,123 +1,230 @@
-//! How a stage begins: what it takes over from its base.
+//! Evaluates one stage: what it takes over from its base, then its instructions in order. Unaware of what each instruction does.
 
-use kiln_oci::{ImageConfig, Platform, RuntimeConfig};
+use kiln_oci::{ImageConfig, RuntimeConfig};
 
-use super::StageBuilder;
-use crate::evaluate::base;
-use crate::evaluate::environment::ImageEnv;
-use crate::evaluate::nodes::Origin;
-use crate::evaluate::plan::Base;
-use crate::graph::{CopyOp, CopySource, NodeId, Op, SourcePath, Unpack};
-use crate::source::Span;
+use super::base;
+use super::plan::{Base, Plan};
+use super::world::World;
+use crate::diagnostic::Diagnostic;
+use crate::graph::{CopyOp, CopySource, DeclaredArgument, NodeId, Op, SourcePath, Stage, Unpack};
+use crate::stage::nodes::Nodes;
+use crate::stage::{ImageEnv, Source, StageBuilder, State};
 
 /// The `PATH` of images that have none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-impl StageBuilder<'_> {
+/// A stage that is done.
+#[derive(Clone, Debug)]
+pub(super) struct Finished {
+    index: usize,
+    /// The file system that it began with.
+    base: NodeId,
+    state: State,
+    declared: Vec<DeclaredArgument>,
+}
+
+/// The stages in their order in the Dockerfile; none where one is not done.
+pub(super) type Done = [Option<Finished>];
+
+/// Evaluates a stage; those that it needs are done. What rules find goes to `warnings`, even if there is an error.
+pub(super) fn evaluate(
+    world: &World<'_>,
+    plan: &Plan,
+    nodes: &mut Nodes,
+    done: &Done,
+    (position, index): (usize, usize),
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<Finished, Diagnostic> {
+    let find = |from: &str| source(world, plan, done, index, from);
+    let from = &world.dockerfile.lines[world.dockerfile.stages[index].line];
+    let state = State::new(plan.stages[index].platform.clone());
+    let mut stage = StageBuilder::new(&world.scope, state, &find, nodes, position, from);
+    let mut run = Run {
+        world,
+        plan,
+        done,
+        index,
+        base: NodeId(0),
+        stage: &mut stage,
+    };
+    run.begin();
+    let (applied, base) = (run.apply_all(), run.base);
+    warnings.append(&mut stage.warnings);
+    applied?;
+    stage.state.config.env = stage.image_env.to_list();
+    Ok(Finished {
+        index,
+        base,
+        state: stage.state,
+        declared: stage.declared,
+    })
+}
+
+/// What `--from` means in a stage.
+fn source(
+    world: &World<'_>,
+    plan: &Plan,
+    done: &Done,
+    index: usize,
+    from: &str,
+) -> Result<Source, String> {
+    Ok(match plan.source(world, from)? {
+        Base::Scratch => Source::Op(Op::Scratch),
+        Base::Context(name) => Source::Op(Op::Context { name: Some(name) }),
+        Base::Image(reference) => Source::Op(Op::Image {
+            reference,
+            platform: world.inputs.platform.clone(),
+        }),
+        Base::Stage(used) => match &done[used] {
+            Some(done) if used < index => Source::Node(done.state.output),
+            _ => {
+                return Err(format!(
+                    "cannot copy from stage {from:?}, it needs to be defined before the stage that uses it"
+                ));
+            }
+        },
+    })
+}
+
+impl Finished {
+    /// The stage of the graph.
+    pub(super) fn into_stage(self, world: &World<'_>, plan: &Plan) -> Stage {
+        let ast = &world.dockerfile.stages[self.index];
+        Stage {
+            index: self.index,
+            name: ast.from.name.clone(),
+            output: self.state.output,
+            base: self.base,
+            from: plan.stages[self.index].base.clone(),
+            image_platform: base::image_platform(world, &self.state),
+            platform: self.state.platform,
+            config: self.state.config,
+            author: self.state.author,
+            base_image: self.state.base_image,
+            history: self.state.history,
+            arguments: self.declared,
+            line: world.dockerfile.lines[ast.line].first,
+        }
+    }
+}
+
+struct Run<'r, 'e> {
+    world: &'e World<'e>,
+    plan: &'e Plan,
+    done: &'e Done,
+    index: usize,
+    base: NodeId,
+    stage: &'r mut StageBuilder<'e>,
+}
+
+impl Run<'_, '_> {
+    fn apply_all(&mut self) -> Result<(), Diagnostic> {
+        let from = self.stage.from;
+        self.stage.check_budget(from)?;
+        if self.plan.stages[self.index].replaced {
+            return Ok(());
+        }
+        self.stage.is_trigger = true;
+        for (line, instruction) in self.plan.triggers(self.index) {
+            let applied = self
+                .stage
+                .apply(line, |stage| instruction.apply(line, stage));
+            applied.map_err(|error| Diagnostic {
+                span: from,
+                ..error
+            })?;
+        }
+        self.stage.is_trigger = false;
+        for statement in &self.world.dockerfile.stages[self.index].statements {
+            let line = &self.world.dockerfile.lines[statement.line];
+            let instruction = &statement.instruction;
+            self.stage
+                .apply(line, |stage| instruction.apply(line, stage))?;
+        }
+        Ok(())
+    }
+
     /// Takes over what the base gives.
-    pub(super) fn begin(&mut self) {
-        match &self.plan.stages[self.index].base {
+    fn begin(&mut self) {
+        let base = &self.plan.stages[self.index].base;
+        match base {
             Base::Stage(parent) => self.inherit(*parent),
-            Base::Scratch => {
-                self.config = empty_config();
-                self.output = self.base_source(Op::Scratch);
-            }
-            Base::Context(name) => {
-                self.config = empty_config();
-                self.output = self.context_as_root(name);
-            }
+            Base::Scratch => self.begin_with(Op::Scratch),
+            Base::Context(name) => self.begin_with_context(name),
             Base::Image(reference) => self.begin_with_image(reference),
         }
-        self.base = self.output;
-        self.image_env = ImageEnv::read(&self.config.env);
-        self.config.on_build.clear();
+        let stage = &mut *self.stage;
+        self.base = stage.state.output;
+        stage.image_env = ImageEnv::read(&stage.state.config.env);
+        stage.state.config.on_build.clear();
         if !self.world.inputs.inherit_labels {
-            self.config.labels.clear();
+            stage.state.config.labels.clear();
         }
-        if !self.image_env.contains("PATH") && self.platform.os != "windows" {
-            self.image_env.set("PATH", DEFAULT_PATH);
+        if !stage.image_env.contains("PATH") && !stage.is_windows() {
+            stage.image_env.set("PATH", DEFAULT_PATH);
         }
-        for (key, value) in self.image_env.entries() {
-            self.env.set(key, value);
+        for (key, value) in stage.image_env.entries() {
+            stage.state.env.set(key, value);
         }
-        let continues = matches!(self.plan.stages[self.index].base, Base::Stage(_));
+        let continues = matches!(base, Base::Stage(_));
         for (key, value) in self.world.inputs.env.iter().filter(|_| !continues) {
-            self.set_env(key, value);
+            stage.set_env(key, value);
         }
-        if !self.config.working_dir.is_empty() {
-            self.config.working_dir = crate::path::written("/", &self.config.working_dir);
+        let folder = &mut stage.state.config.working_dir;
+        if !folder.is_empty() {
+            *folder = crate::path::written("/", folder);
         }
     }
 
     fn inherit(&mut self, parent: usize) {
         // The caller skips stages whose parent is not done.
-        let Some(parent) = &self.done[parent] else {
-            return;
+        if let Some(parent) = &self.done[parent] {
+            self.stage.state = State {
+                weight: self.stage.state.weight,
+                ..parent.state.clone()
+            };
+            self.stage.spend(parent.state.weight);
+        }
+    }
+
+    /// The empty configuration on what an operation brings.
+    fn begin_with(&mut self, op: Op) {
+        self.stage.state.config = RuntimeConfig {
+            working_dir: "/".to_owned(),
+            ..RuntimeConfig::default()
         };
-        self.spend(parent.weight);
-        self.config = parent.stage.config.clone();
-        self.author.clone_from(&parent.stage.author);
-        self.platform = parent.stage.platform.clone();
-        self.base_image.clone_from(&parent.stage.base_image);
-        self.history.clone_from(&parent.stage.history);
-        self.output = parent.stage.output;
-        self.env = parent.env.clone();
-        self.arguments.clone_from(&parent.arguments);
-        self.workdir_is_set = parent.workdir_is_set;
-        self.base_is_known = parent.base_is_known;
+        self.stage.state.output = self.stage.base_node(op);
     }
 
     fn begin_with_image(&mut self, reference: &str) {
-        self.base_is_known = self.world.bases.is_known(reference, &self.platform);
-        let asked = self.platform.clone();
-        let config = self.world.bases.get(reference, &asked);
+        let world = self.world;
+        let asked = self.stage.state.platform.clone();
+        self.stage.state.base_is_known = world.bases.is_known(reference, &asked);
+        let config = world.bases.get(reference, &asked);
         if let Some(config) = config {
-            self.config = config.config.clone();
-            self.author.clone_from(&config.author);
-            self.base_image = Some(config.clone());
-            self.spend(config.to_bytes().len());
+            let state = &mut self.stage.state;
+            state.config = config.config.clone();
+            state.author.clone_from(&config.author);
+            state.base_image = Some(config.clone());
+            self.stage.spend(config.to_bytes().len());
         }
-        let has_layers = config.is_none_or(base::has_layers);
         if let Some(actual) = config.map(ImageConfig::platform) {
-            self.platform = base::platform(self.world, self.plan, self.index, &actual);
+            self.stage.state.platform = base::platform(world, self.plan, self.index, &actual);
         }
-        self.output = if has_layers {
-            self.base_source(Op::Image {
+        self.stage.state.output = self.stage.base_node(match config {
+            Some(config) if !base::has_layers(config) => Op::Scratch,
+            _ => Op::Image {
                 reference: reference.to_owned(),
                 platform: asked,
-            })
-        } else {
-            self.base_source(Op::Scratch)
-        };
+            },
+        });
     }
 
-    /// What an image of this stage says that it is for: what the user named, else what its base says. Where both are of one
-    /// processor, a variant that only the base names stays.
-    pub(super) fn image_platform(&self) -> Platform {
-        let base = self.base_image.as_ref().map(ImageConfig::platform);
-        let inputs = self.world.inputs;
-        let mut platform = base.unwrap_or_else(|| self.platform.clone());
-        if inputs.platform_is_given {
-            let given = &inputs.platform;
-            let is_same =
-                (&platform.os, &platform.architecture) == (&given.os, &given.architecture);
-            let kept = |own: &Option<String>, base: Option<String>| {
-                own.clone().or(base.filter(|_| is_same))
-            };
-            platform = Platform {
-                os: given.os.clone(),
-                architecture: given.architecture.clone(),
-                variant: kept(&given.variant, platform.variant),
-                os_version: kept(&given.os_version, platform.os_version),
-                os_features: platform.os_features,
-            };
-        }
-        platform.normalized()
-    }
-
-    fn context_as_root(&mut self, name: &str) -> NodeId {
-        let base = self.base_source(Op::Scratch);
-        let from = self.base_source(Op::Context {
+    /// All files of a context, copied into the empty file system.
+    fn begin_with_context(&mut self, name: &str) {
+        self.begin_with(Op::Scratch);
+        let stage = &mut *self.stage;
+        let from = stage.base_node(Op::Context {
             name: Some(name.to_owned()),
         });
         let root = SourcePath {
@@ -125,7 +232,7 @@ impl StageBuilder<'_> {
             pivot: String::new(),
         };
         let copy = Op::Copy(CopyOp {
-            base,
+            base: stage.state.output,
             sources: vec![CopySource::Files {
                 from,
                 paths: vec![root],
@@ -139,44 +246,7 @@ impl StageBuilder<'_> {
             unpack: Unpack::No,
             is_add: false,
         });
-        self.titled_source(copy, self.base_span(), format!("FROM {name}"))
-    }
-
-    fn base_span(&self) -> Span {
-        self.plan.stages[self.index].span
-    }
-
-    /// A node that `FROM` asks for.
-    fn base_source(&mut self, op: Op) -> NodeId {
-        self.source_node(op, self.base_span())
-    }
-
-    /// A node that the text at `span` asks for; for triggers it is `FROM`.
-    pub(super) fn source_node(&mut self, op: Op, span: Span) -> NodeId {
-        let title = match &op {
-            Op::Image { reference, .. } => format!("FROM {reference}"),
-            Op::Context { name: None } => "load build context".to_owned(),
-            Op::Context { name: Some(name) } => format!("load context {name}"),
-            _ => "FROM scratch".to_owned(),
-        };
-        self.titled_source(op, self.place(span), title)
-    }
-
-    fn titled_source(&mut self, op: Op, span: Span, title: String) -> NodeId {
-        let (stage, line) = (self.position, self.line);
-        self.nodes.add(op, || Origin {
-            stage,
-            span: Some(span),
-            line,
-            title,
-        })
-    }
-}
-
-/// The configuration of `FROM scratch`.
-fn empty_config() -> RuntimeConfig {
-    RuntimeConfig {
-        working_dir: "/".to_owned(),
-        ..RuntimeConfig::default()
+        let (span, title) = (Some(stage.from), format!("FROM {name}"));
+        stage.state.output = stage.add_node(copy, span, title);
     }
 }

@@ -1,4 +1,4 @@
-//! What all stages share: the Dockerfile, the inputs, the global scope.
+//! What all stages share: the Dockerfile, the inputs, the global scope. Unaware of the order in which stages are evaluated.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,18 +10,9 @@ use super::plan::Plan;
 use crate::ast::Dockerfile;
 use crate::diagnostic::Diagnostic;
 use crate::inputs::{Bases, Inputs, NamedContext};
-use crate::instruction::{Instruction, MountFields};
+use crate::instruction::Instruction;
 use crate::lint::Config;
-use crate::path;
-
-/// Variables that processes see although no `ARG` declares them; both cases count.
-const PROXIES: &[&str] = &[
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "FTP_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-];
+use crate::stage::scope::{Scope, is_proxy};
 
 /// What all stages share.
 #[derive(Debug)]
@@ -29,12 +20,7 @@ pub(crate) struct World<'e> {
     pub(crate) dockerfile: &'e Dockerfile,
     pub(crate) inputs: &'e Inputs,
     pub(crate) bases: &'e Bases,
-    /// Platform arguments and `ARG`s before the first `FROM`, with the command line's values.
-    pub(crate) globals: BTreeMap<String, String>,
-    /// Which rules are asked.
-    pub(super) lint: Config,
-    /// `--build-arg`, and `SOURCE_DATE_EPOCH` if it was given otherwise.
-    arguments: BTreeMap<String, String>,
+    pub(crate) scope: Scope<'e>,
     /// What `SOURCE_DATE_EPOCH` says.
     pub(super) epoch: Epoch,
     /// Named contexts by their normalised name.
@@ -49,32 +35,29 @@ impl<'e> World<'e> {
         lint: Config,
     ) -> Result<Self, Vec<Diagnostic>> {
         let mut arguments = inputs.build_args.clone();
-        if let Some(epoch) = inputs.source_date_epoch {
-            arguments
-                .entry(epoch::NAME.to_owned())
-                .or_insert_with(|| epoch.to_string());
+        if let Some(seconds) = inputs.source_date_epoch {
+            let name = epoch::NAME.to_owned();
+            arguments.entry(name).or_insert_with(|| seconds.to_string());
         }
-        let contexts = inputs
-            .contexts
-            .iter()
-            .map(|(name, context)| (context_name(name), context));
         let mut globals = globals::evaluate(dockerfile, inputs, &arguments)?;
         let epoch = epoch::settle(&mut arguments, &mut globals);
+        let contexts = inputs.contexts.iter();
         Ok(World {
             dockerfile,
             inputs,
             bases,
-            globals,
-            lint,
-            arguments,
+            scope: Scope {
+                inputs,
+                escape: dockerfile.escape,
+                globals,
+                arguments,
+                lint,
+            },
             epoch,
-            contexts: contexts.collect(),
+            contexts: contexts
+                .map(|(name, context)| (context_name(name), context))
+                .collect(),
         })
-    }
-
-    /// The value of a `--build-arg`.
-    pub(crate) fn argument(&self, name: &str) -> Option<&str> {
-        self.arguments.get(name).map(String::as_str)
     }
 
     /// The named context that replaces a stage or an image, with the name it was given.
@@ -84,52 +67,20 @@ impl<'e> World<'e> {
         }
         let name = context_name(name);
         let context = self.contexts.get(&name)?;
-        let given = self
-            .inputs
-            .contexts
-            .keys()
-            .find(|given| context_name(given) == name);
+        let mut given = self.inputs.contexts.keys();
+        let given = given.find(|given| context_name(given) == name);
         Some((given.cloned().unwrap_or(name), context))
-    }
-
-    /// `KEY=value` of the proxies that were given, both cases, in a fixed order. An empty one is none.
-    pub(crate) fn proxy_env(&self) -> Vec<String> {
-        let mut list = Vec::new();
-        for name in PROXIES {
-            let mut given = self
-                .arguments
-                .iter()
-                .filter(|(key, _)| key.eq_ignore_ascii_case(name));
-            // Of several spellings the last in order counts.
-            if let Some((_, value)) = given.next_back().filter(|(_, value)| !value.is_empty()) {
-                list.push(format!("{name}={value}"));
-                list.push(format!("{}={value}", name.to_ascii_lowercase()));
-            }
-        }
-        list
-    }
-
-    /// The id of a cache mount, in the build's namespace.
-    pub(crate) fn cache_id(&self, fields: &MountFields) -> String {
-        let id = match fields.id.as_str() {
-            "" => path::clean(&fields.target),
-            id => id.to_owned(),
-        };
-        match self.argument("BUILDKIT_CACHE_MOUNT_NS") {
-            None | Some("") => id,
-            Some(namespace) => format!("{namespace}/{id}"),
-        }
     }
 
     /// Build arguments that nothing consumed.
     pub(super) fn unused_build_args(&self, plan: &Plan, reachable: &[usize]) -> Vec<String> {
-        let mut used: BTreeSet<&str> = self.globals.keys().map(String::as_str).collect();
-        let globals = self
-            .dockerfile
-            .globals
-            .iter()
-            .flat_map(|global| &global.arg.arguments);
-        used.extend(globals.map(|argument| argument.name.as_str()));
+        let globals = self.scope.globals.keys();
+        let mut used: BTreeSet<&str> = globals.map(String::as_str).collect();
+        used.extend(
+            self.dockerfile
+                .global_arguments()
+                .map(|argument| argument.name.as_str()),
+        );
         for &index in reachable {
             for (_, instruction) in plan.statements(self.dockerfile, index) {
                 if let Instruction::Arg(arg) = instruction {
@@ -144,9 +95,7 @@ impl<'e> World<'e> {
 }
 
 fn is_known(name: &str) -> bool {
-    name == epoch::NAME
-        || name.starts_with("BUILDKIT_")
-        || PROXIES.iter().any(|proxy| name.eq_ignore_ascii_case(proxy))
+    name == epoch::NAME || name.starts_with("BUILDKIT_") || is_proxy(name)
 }
 
 /// `docker.io/library/alpine:latest` and `alpine` are one name.
@@ -155,10 +104,8 @@ fn context_name(name: &str) -> String {
     match Reference::parse(&lower) {
         Ok(reference) => {
             let familiar = reference.familiar();
-            familiar
-                .strip_suffix(":latest")
-                .unwrap_or(&familiar)
-                .to_owned()
+            let untagged = familiar.strip_suffix(":latest");
+            untagged.unwrap_or(&familiar).to_owned()
         }
         Err(_) => lower,
     }

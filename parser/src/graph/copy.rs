@@ -1,4 +1,4 @@
-//! The operation behind `COPY` and `ADD`.
+//! The operation behind `COPY` and `ADD`. Unaware of how it is executed.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! The operation behind `RUN`, and its mounts.
+//! The operation behind `RUN`, and its mounts. Unaware of how it is executed.
 
 use serde::Serialize;
 
@@ -148,6 +148,17 @@ pub enum RunMount {
         /// Group of the socket.
         gid: u32,
     },
+}
+
+impl RunMount {
+    /// The file system that its files come from.
+    pub(super) fn from_mut(&mut self) -> Option<&mut NodeId> {
+        match self {
+            RunMount::Bind { from, .. } => Some(from),
+            RunMount::Cache { from, .. } => from.as_mut(),
+            _ => None,
+        }
+    }
 }
 
 /// What several RUNs that use one cache mount at once do.

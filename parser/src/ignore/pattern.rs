@@ -1,6 +1,5 @@
-//! One pattern of `.dockerignore`, compiled to the cheapest test that decides as
-//! moby/patternmatcher does: equal, starts with, ends with, or a regular expression behind
-//! literal checks.
+//! One pattern of `.dockerignore`, compiled to the cheapest test that decides like moby/patternmatcher: equal, starts with, ends with, or a
+//! regular expression behind literal checks. Unaware of the other patterns.
 
 use regex::Regex;
 
@@ -71,9 +70,8 @@ impl Pattern {
         }
     }
 
-    /// Whether the pattern counts as matching, given whether it matched the directory above
-    /// and whether the patterns before it ignore the path. A pattern that would change nothing
-    /// is not tried.
+    /// Whether the pattern counts as matching, given whether it matched the directory above and whether the patterns before it ignore the
+    /// path. A pattern that would change nothing is not tried.
     pub(super) fn decide(
         &self,
         parent: Option<&bool>,
@@ -118,16 +116,12 @@ impl Pattern {
         };
         let shared = start.len().min(directory.len());
         let agree = start.as_bytes()[..shared] == directory.as_bytes()[..shared];
-        agree
-            && start
-                .as_bytes()
-                .get(directory.len())
-                .is_none_or(|&next| next == b'/')
+        let next = start.as_bytes().get(directory.len());
+        agree && next.is_none_or(|&next| next == b'/')
     }
 }
 
-/// Characters that are not themselves, in some kind of pattern. `^` is an anchor for the
-/// reference's regular expressions.
+/// Characters that some kind of pattern does not take literally. `^` is an anchor in the reference's regular expressions.
 fn is_special(ch: char) -> bool {
     matches!(ch, '*' | '?' | '[' | ']' | '\\' | '^')
 }
@@ -145,15 +139,15 @@ fn literal_end(text: &str) -> &str {
         end
     };
     match text.as_bytes()[at] {
-        b'\\' => end
-            .get(end.chars().next().map_or(0, char::len_utf8)..)
-            .unwrap_or(""),
+        b'\\' => {
+            let escaped = end.chars().next().map_or(0, char::len_utf8);
+            end.get(escaped..).unwrap_or("")
+        }
         _ => end,
     }
 }
 
-/// The reference's translation: the kind, and the regular expression in Go's syntax. Brackets
-/// and what is in them are copied as they are.
+/// The reference's translation: the kind, and the regular expression in Go's syntax. Brackets and what is in them are copied unchanged.
 fn translate(text: &str) -> (Kind, String) {
     let mut kind = Kind::Exact;
     let mut source = String::from("^");
@@ -163,48 +157,43 @@ fn translate(text: &str) -> (Kind, String) {
         match ch {
             '*' if chars.next_if_eq(&'*').is_some() => {
                 chars.next_if_eq(&'/');
-                if chars.peek().is_some() {
-                    source.push_str("(.*/)?");
-                    kind = Kind::Regexp;
-                } else if kind == Kind::Exact {
-                    kind = Kind::Prefix;
-                } else {
-                    source.push_str(".*");
-                    kind = Kind::Regexp;
-                }
-                if first {
-                    kind = Kind::Suffix;
-                }
+                let is_last = chars.peek().is_none();
+                kind = stars(is_last, first, kind, &mut source);
+                first = false;
+                continue;
             }
-            '*' => {
-                source.push_str("[^/]*");
-                kind = Kind::Regexp;
-            }
-            '?' => {
-                source.push_str("[^/]");
-                kind = Kind::Regexp;
-            }
+            '*' => source.push_str("[^/]*"),
+            '?' => source.push_str("[^/]"),
             '\\' => {
                 source.push('\\');
-                if let Some(escaped) = chars.next() {
-                    source.push(escaped);
-                    kind = Kind::Regexp;
-                }
+                let Some(escaped) = chars.next() else {
+                    break;
+                };
+                source.push(escaped);
             }
-            '[' | ']' => {
-                source.push(ch);
-                kind = Kind::Regexp;
-            }
-            '.' | '+' | '(' | ')' | '|' | '{' | '}' | '$' => {
-                source.push('\\');
-                source.push(ch);
-            }
+            '.' | '+' | '(' | ')' | '|' | '{' | '}' | '$' => source.extend(['\\', ch]),
             ch => source.push(ch),
+        }
+        if matches!(ch, '*' | '?' | '\\' | '[' | ']') {
+            kind = Kind::Regexp;
         }
         first = false;
     }
     source.push('$');
     (kind, source)
+}
+
+/// `**`, and the slash after it.
+fn stars(is_last: bool, is_first: bool, kind: Kind, source: &mut String) -> Kind {
+    let is_prefix = is_last && kind == Kind::Exact;
+    if !is_prefix {
+        source.push_str(if is_last { ".*" } else { "(.*/)?" });
+    }
+    match (is_first, is_prefix) {
+        (true, _) => Kind::Suffix,
+        (_, true) => Kind::Prefix,
+        _ => Kind::Regexp,
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
-//! Go's regular expressions, as far as `.dockerignore` patterns make use of them, for the
-//! `regex` crate. The two differ in brackets (no nesting and no set operations in Go) and in
-//! escapes.
+//! Go's regular expressions, as far as `.dockerignore` patterns use them, for the `regex` crate. The two differ in brackets (no nesting and
+//! no set operations in Go) and in escapes. Unaware of paths.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -28,8 +27,7 @@ const POSIX: &[(&str, &str)] = &[
     ("xdigit", "0-9A-Fa-f"),
 ];
 
-/// Compiles Go's syntax. None if Go could not, and for `\p{…}`, `\Q…\E`, `\B` and `\C`, which
-/// no pattern has any use for.
+/// Compiles Go's syntax. None if Go could not, and for `\p{…}`, `\Q…\E`, `\B` and `\C`, which are useless in patterns.
 #[must_use]
 pub fn compile(source: &str) -> Option<Regex> {
     let mut translated = String::with_capacity(source.len());
@@ -39,11 +37,7 @@ pub fn compile(source: &str) -> Option<Regex> {
             '[' => class(&mut chars, &mut translated)?,
             '\\' => match escape(&mut chars)? {
                 Escape::Char(ch) => push_char(ch, &mut translated),
-                Escape::Class(negated, set) => {
-                    translated.push_str(if negated { "[^" } else { "[" });
-                    translated.push_str(set);
-                    translated.push(']');
-                }
+                Escape::Class(negated, set) => push_set(negated, set, &mut translated),
                 Escape::Boundary(text) => translated.push_str(text),
             },
             // A bracket that closes nothing is itself; the crate wants it escaped.
@@ -63,11 +57,8 @@ enum Escape {
 
 fn escape(chars: &mut Peekable<Chars<'_>>) -> Option<Escape> {
     let ch = chars.next()?;
-    if let Some((_, set)) = CLASSES
-        .iter()
-        .find(|(name, _)| *name == ch.to_ascii_lowercase())
-        && ch.is_ascii_alphabetic()
-    {
+    let mut classes = CLASSES.iter();
+    if let Some((_, set)) = classes.find(|(name, _)| *name == ch.to_ascii_lowercase()) {
         return Some(Escape::Class(ch.is_ascii_uppercase(), set));
     }
     match ch {
@@ -89,16 +80,17 @@ fn character(ch: char, chars: &mut Peekable<Chars<'_>>) -> Option<char> {
         'v' => '\x0b',
         'x' => hexadecimal(chars)?,
         '0'..='7' => {
+            let mut value = ch.to_digit(8)?;
+            let next = chars.peek().and_then(|next| next.to_digit(8));
             // A single digit other than 0 would be a back reference, which Go does not have.
-            if ch != '0' && !chars.peek().is_some_and(|next| ('0'..='7').contains(next)) {
+            if ch != '0' && next.is_none() {
                 return None;
             }
-            let mut value = ch.to_digit(8)?;
             for _ in 0..2 {
-                if let Some(digit) = chars.peek().and_then(|next| next.to_digit(8)) {
-                    chars.next();
-                    value = value * 8 + digit;
-                }
+                let digit = chars.next_if(|next| next.is_digit(8));
+                value = digit
+                    .and_then(|digit| digit.to_digit(8))
+                    .map_or(value, |digit| value * 8 + digit);
             }
             char::from_u32(value)?
         }
@@ -121,11 +113,7 @@ fn hexadecimal(chars: &mut Peekable<Chars<'_>>) -> Option<char> {
     }
     let closed = !braces || chars.next_if_eq(&'}').is_some();
     let complete = if braces { digits > 0 } else { digits == 2 };
-    if closed && complete {
-        char::from_u32(value)
-    } else {
-        None
-    }
+    char::from_u32(value).filter(|_| closed && complete)
 }
 
 /// Reads a class after its opening bracket.
@@ -145,31 +133,37 @@ fn class(chars: &mut Peekable<Chars<'_>>, translated: &mut String) -> Option<()>
             translated.push_str(set);
             continue;
         }
-        let low = match class_char(chars)? {
-            Escape::Char(ch) => ch,
-            Escape::Class(negated, set) => {
-                translated.push_str(if negated { "[^" } else { "[" });
-                translated.push_str(set);
-                translated.push(']');
-                continue;
-            }
+        match class_char(chars)? {
+            Escape::Char(low) => range(low, chars, translated)?,
+            Escape::Class(negated, set) => push_set(negated, set, translated),
             Escape::Boundary(_) => return None,
-        };
-        let mut ahead = chars.clone();
-        let is_range = ahead.next() == Some('-') && ahead.next().is_some_and(|next| next != ']');
-        push_char(low, translated);
-        if is_range {
-            chars.next();
-            let Escape::Char(high) = class_char(chars)? else {
-                return None;
-            };
-            if high < low {
-                return None;
-            }
-            translated.push('-');
-            push_char(high, translated);
         }
     }
+}
+
+/// A character of a class, and the end of the range that it may begin.
+fn range(low: char, chars: &mut Peekable<Chars<'_>>, translated: &mut String) -> Option<()> {
+    let mut ahead = chars.clone();
+    let is_range = ahead.next() == Some('-') && ahead.next().is_some_and(|next| next != ']');
+    push_char(low, translated);
+    if is_range {
+        chars.next();
+        let Escape::Char(high) = class_char(chars)? else {
+            return None;
+        };
+        if high < low {
+            return None;
+        }
+        translated.push('-');
+        push_char(high, translated);
+    }
+    Some(())
+}
+
+fn push_set(negated: bool, set: &str, translated: &mut String) {
+    translated.push_str(if negated { "[^" } else { "[" });
+    translated.push_str(set);
+    translated.push(']');
 }
 
 fn class_char(chars: &mut Peekable<Chars<'_>>) -> Option<Escape> {
@@ -183,10 +177,8 @@ fn class_char(chars: &mut Peekable<Chars<'_>>) -> Option<Escape> {
 fn posix(chars: &mut Peekable<Chars<'_>>) -> Option<Option<&'static str>> {
     // Names are short; looking further would cost the square of a long pattern.
     let rest: String = chars.clone().take(16).collect();
-    let Some((name, _)) = rest
-        .strip_prefix("[:")
-        .and_then(|rest| rest.split_once(":]"))
-    else {
+    let name = rest.strip_prefix("[:");
+    let Some((name, _)) = name.and_then(|rest| rest.split_once(":]")) else {
         return Some(None);
     };
     let (_, set) = POSIX.iter().find(|(known, _)| *known == name)?;

@@ -5,11 +5,11 @@ use super::copy::git;
 use super::copy::transfer::{self, Expanded, Transfer};
 use crate::code;
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::StageBuilder;
 use crate::flags::{self, FlagSpec};
 use crate::graph::{CopySource, Op, SourcePath, Unpack};
 use crate::line::{Form, Line, Word};
 use crate::path;
+use crate::stage::StageBuilder;
 
 /// `ADD source … destination`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,15 +36,18 @@ impl Meaning for Add {
         flags::text(
             "checksum",
             "<algorithm:hex|commit>",
-            "what the only, remote source must be",
+            "the expected digest or commit of the source, which must be the only one, and remote",
         ),
-        flags::boolean("unpack", "unpacks archives, also fetched ones, or none"),
+        flags::boolean(
+            "unpack",
+            "unpacks all archives, even fetched ones, or with `false` none",
+        ),
         transfer::EXCLUDE,
     ];
     const USAGE: &'static str = "ADD [options] <source> … <destination>\n\
         ADD [options] [\"<source>\", …, \"<destination>\"]\nADD [options] <<EOF <destination>\n…\nEOF";
-    const DOC: &'static str = "Like `COPY`, and unpacks local archives (by content: tar, also compressed with \
-        gzip, bzip2 or xz), fetches URLs (mode 0600) and git repositories. Variables are expanded.";
+    const DOC: &'static str = "Like `COPY`, but also unpacks local archives (recognised by content: tar, plain or compressed with \
+        gzip, bzip2 or xz) and fetches URLs (mode 0600) and git repositories. Variables are expanded.";
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         transfer::check_count(line, Self::NAME)?;
@@ -93,33 +96,27 @@ impl Add {
         stage: &mut StageBuilder<'_>,
     ) -> Result<CopySource, Diagnostic> {
         let text = &source.text;
+        let checksum = checksum.map(str::to_owned);
         if let Some(url) = git::parse(text) {
-            let checksum = checksum.map(str::to_owned);
             let git = url.and_then(|url| url.into_source(checksum, self.keep_git_dir));
-            return git.map(CopySource::Git).map_err(|message| {
-                let error = line.error(code::SOURCE, message);
-                Diagnostic {
-                    span: source.span,
-                    ..error
-                }
-            });
+            let failed = |message| line.error_at(source.span, code::SOURCE, message);
+            return git.map(CopySource::Git).map_err(failed);
         }
         if transfer::is_url(text) {
             return Ok(CopySource::Url {
                 url: text.clone(),
                 name: file_name(text),
-                checksum: checksum.map(str::to_owned),
+                checksum,
             });
         }
         source.warn_if_ignored("Add", stage);
-        let pattern = path::relative_to_root(text);
-        let paths = vec![SourcePath {
-            pattern,
+        let path = SourcePath {
+            pattern: path::relative_to_root(text),
             pivot: String::new(),
-        }];
+        };
         Ok(CopySource::Files {
             from: stage.context(source.span),
-            paths,
+            paths: vec![path],
         })
     }
 
@@ -133,24 +130,16 @@ impl Add {
             return Ok(None);
         };
         let checksum = stage.expand(word)?;
-        let [source] = sources else {
-            let message = "checksum can't be specified for multiple sources";
-            return Err(line.error(code::COPY_OPTION, message));
-        };
-        let valid = if git::is_git(&source.text) {
-            is_hex(&checksum, 7..=64)
-        } else if transfer::is_url(&source.text) {
-            is_digest(&checksum)
-        } else {
-            let message = "checksum requires HTTP(S) or Git sources";
-            return Err(line.error(code::COPY_OPTION, message));
+        let error = |message: &str| line.error(code::COPY_OPTION, message);
+        let valid = match sources {
+            [source] if git::is_git(&source.text) => is_hex(&checksum, 7..=64),
+            [source] if transfer::is_url(&source.text) => is_digest(&checksum),
+            [_] => return Err(error("checksum requires HTTP(S) or Git sources")),
+            _ => return Err(error("checksum can't be specified for multiple sources")),
         };
         if !valid && !checksum.is_empty() {
-            let error = line.error(code::COPY_OPTION, format!("invalid checksum {checksum:?}"));
-            return Err(Diagnostic {
-                span: word.span,
-                ..error
-            });
+            let message = format!("invalid checksum {checksum:?}");
+            return Err(line.error_at(word.span, code::COPY_OPTION, message));
         }
         Ok(Some(checksum).filter(|checksum| !checksum.is_empty()))
     }

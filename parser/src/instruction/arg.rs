@@ -3,10 +3,10 @@
 use super::Meaning;
 use crate::code;
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::StageBuilder;
 use crate::line::{Form, Line, Word};
 use crate::lint::secrets_used_in_arg_or_env;
 use crate::redact;
+use crate::stage::StageBuilder;
 
 /// `ARG name[=default] …`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,11 +28,11 @@ impl Meaning for Arg {
     const NAME: &'static str = "ARG";
     const FORM: Form = Form::Quoted;
     const USAGE: &'static str = "ARG <name>[=<default value>] …";
-    const DOC: &'static str = "Declares build arguments. Before the first `FROM` they are visible in `FROM` \
-        lines only; `ARG <name>` in a stage imports them. `--build-arg` beats the default. From its line \
-        on an argument is part of the environment of every `RUN`. Between `ENV` and `ARG` of one name the later one decides.";
+    const DOC: &'static str = "Declares build arguments. Those before the first `FROM` are visible only in `FROM` \
+        lines; `ARG <name>` in a stage imports them. `--build-arg` overrides the default. After its line \
+        an argument is in the environment of every `RUN`. If an `ENV` and an `ARG` have the same name, the later one wins.";
 
-    /// Flags are not looked at, as in BuildKit.
+    /// Flags are ignored, as in BuildKit.
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         super::at_least_one(line, Self::NAME)?;
         let arguments = line.words().iter().map(|word| argument(line, word));
@@ -45,7 +45,7 @@ impl Meaning for Arg {
         let mut history = Vec::with_capacity(self.arguments.len());
         for argument in &self.arguments {
             secrets_used_in_arg_or_env::look_at(line, Self::NAME, &argument.name, stage);
-            let value = stage.declare(line, argument)?;
+            let value = stage.declare(line, &argument.name, argument.default.as_ref())?;
             history.push(match value {
                 Some(value) => format!("{}={}", argument.name, redact::credentials(&value)),
                 None => argument.name.clone(),
@@ -62,18 +62,11 @@ fn argument(line: &Line, word: &Word) -> Result<Argument, Diagnostic> {
         None => (word.text.as_str(), None),
     };
     if name.is_empty() {
-        let error = line.error(code::ARGUMENTS, "ARG names can not be blank");
-        return Err(Diagnostic {
-            span: word.span,
-            ..error
-        });
+        return Err(line.error_at(word.span, code::ARGUMENTS, "ARG names can not be blank"));
     }
     Ok(Argument {
         name: name.to_owned(),
-        default: default.map(|text| Word {
-            text: text.to_owned(),
-            span: word.span,
-        }),
+        default: default.map(|text| Word::new(text, word.span)),
     })
 }
 

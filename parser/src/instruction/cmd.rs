@@ -2,10 +2,11 @@
 
 use super::{CommandLine, Meaning};
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::{StageBuilder, go};
 use crate::flags;
+use crate::go;
 use crate::line::{Form, Line};
 use crate::lint::multiple_instructions_disallowed;
+use crate::stage::StageBuilder;
 
 /// `CMD ["executable", "argument"]` or `CMD command`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +19,8 @@ impl Meaning for Cmd {
     const NAME: &'static str = "CMD";
     const FORM: Form = Form::JsonOrText;
     const USAGE: &'static str = "CMD [\"<executable>\", \"<argument>\", …]\nCMD <command>";
-    const DOC: &'static str = "Sets what a container runs, or the arguments of its `ENTRYPOINT`. The last \
-        one wins; `CMD []` clears it. Nothing is expanded.";
+    const DOC: &'static str = "Sets the command of a container, or the arguments of its `ENTRYPOINT`. The last \
+        one wins; `CMD []` clears it. Variables are not expanded.";
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         flags::read(line, Self::FLAGS)?;
@@ -33,8 +34,8 @@ impl Meaning for Cmd {
         super::recommend_json(line, &self.command, stage);
         let argv = self.command.argv(&stage.shell());
         stage.record(format!("CMD {}", go::quote_list(&argv)));
-        stage.config.cmd = Some(argv);
-        stage.config.args_escaped = true;
+        stage.state.config.cmd = Some(argv);
+        stage.state.config.args_escaped = true;
         stage.cmd_is_set = true;
         Ok(())
     }

@@ -1,5 +1,4 @@
-//! `COPY`: files from the context, a stage or an image. What it shares with `ADD` stands in
-//! [`transfer`].
+//! `COPY`: files from the context, a stage or an image. What it shares with `ADD` is in [`transfer`].
 
 pub(super) mod git;
 pub(super) mod transfer;
@@ -7,11 +6,11 @@ pub(super) mod transfer;
 use super::Meaning;
 use crate::code;
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::StageBuilder;
 use crate::flags::{self, FlagSpec};
-use crate::graph::{CopySource, SourcePath, Unpack};
+use crate::graph::{CopySource, Op, SourcePath};
 use crate::line::{Form, Line, Word};
 use crate::path;
+use crate::stage::StageBuilder;
 use transfer::{Expanded, Transfer};
 
 /// `COPY [--from=…] source … destination`
@@ -40,15 +39,15 @@ impl Meaning for Copy {
         transfer::LINK,
         flags::boolean(
             "parents",
-            "keeps the directories of the sources (below `/./` in them)",
+            "keeps the directories of the sources (after `/./` in them)",
         ),
         transfer::EXCLUDE,
     ];
     const USAGE: &'static str = "COPY [options] <source> … <destination>\n\
         COPY [options] [\"<source>\", …, \"<destination>\"]\nCOPY [options] <<EOF <destination>\n…\nEOF";
-    const DOC: &'static str = "Copies files. Sources may hold `*`, `?` and `[…]`, and with `--parents` also \
-        `**`; a wildcard that matches nothing is no error. A directory gives its contents. A heredoc is a file \
-        named as its delimiter. Variables are expanded, except in `--from`.";
+    const DOC: &'static str = "Copies files. Sources may contain `*`, `?` and `[…]`, and with `--parents` also \
+        `**`; a wildcard that matches nothing is not an error. The contents of a directory are copied, not the directory \
+        itself. A heredoc is a file with the name of its delimiter. Variables are expanded, except in `--from`.";
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         transfer::check_count(line, Self::NAME)?;
@@ -70,33 +69,37 @@ impl Meaning for Copy {
             history.push_str(" --parents");
         }
         expanded.describe(&mut history);
-        let mut sources = Vec::new();
-        if !expanded.sources.is_empty() {
-            let paths = expanded
-                .sources
-                .iter()
-                .map(|source| self.path(&source.text));
-            let paths = paths.collect();
-            let from = match &self.from {
-                Some(from) => stage.source(&from.text, from.span)?,
-                None => {
-                    for source in &expanded.sources {
-                        source.warn_if_ignored("Copy", stage);
-                    }
-                    stage.context(line.head_span())
-                }
-            };
-            sources.push(CopySource::Files { from, paths });
-        }
-        let mut copy = expanded.into_op(stage, sources);
+        let sources = self.sources(line, &expanded.sources, stage)?;
+        let mut copy = expanded.into_op(stage, sources.into_iter().collect());
         copy.parents = self.parents;
-        copy.unpack = Unpack::No;
-        stage.change(line, crate::graph::Op::Copy(copy), history);
+        stage.change(line, Op::Copy(copy), history);
         Ok(())
     }
 }
 
 impl Copy {
+    fn sources(
+        &self,
+        line: &Line,
+        expanded: &[Expanded],
+        stage: &mut StageBuilder<'_>,
+    ) -> Result<Option<CopySource>, Diagnostic> {
+        if expanded.is_empty() {
+            return Ok(None);
+        }
+        let paths = expanded.iter().map(|source| self.path(&source.text));
+        let paths = paths.collect();
+        let from = match &self.from {
+            Some(from) => stage.source(&from.text, from.span)?,
+            None => {
+                let sources = expanded.iter();
+                sources.for_each(|source| source.warn_if_ignored("Copy", stage));
+                stage.context(line.head_span())
+            }
+        };
+        Ok(Some(CopySource::Files { from, paths }))
+    }
+
     fn path(&self, written: &str) -> SourcePath {
         let (pivot, pattern) = match written.split_once("/./") {
             Some(cut) if self.parents => cut,
@@ -117,12 +120,9 @@ fn refuse_remote(line: &Line, source: &Expanded) -> Result<(), Diagnostic> {
     } else {
         return Ok(());
     };
-    let error = line.error(code::SOURCE, format!("source can't be a {what} for COPY"));
-    Err(Diagnostic {
-        span: source.span,
-        ..error
-    }
-    .with_help("use ADD"))
+    let message = format!("source can't be a {what} for COPY");
+    let error = line.error_at(source.span, code::SOURCE, message);
+    Err(error.with_help("use ADD"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Durations as Go writes them: `1h30m`, `1.5s`, `300ms`.
+//! Durations as Go writes them: `1h30m`, `1.5s`, `300ms`. Unaware of what they measure.
 
 use nom::bytes::complete::take_while;
 use nom::character::complete::{char, digit0};
@@ -40,17 +40,19 @@ pub(super) fn parse(text: &str) -> Result<i64, String> {
         if whole.is_empty() && fraction.unwrap_or_default().is_empty() {
             return Err(invalid());
         }
-        let scale = match UNITS.iter().find(|(name, _)| *name == unit) {
-            Some((_, scale)) => i128::from(*scale),
-            None if unit.is_empty() => {
-                return Err(format!("time: missing unit in duration {text:?}"));
-            }
-            None => return Err(format!("time: unknown unit {unit:?} in duration {text:?}")),
-        };
+        let scale = scale(unit).map_err(|why| format!("time: {why} in duration {text:?}"))?;
         total += number(whole).ok_or_else(invalid)? * scale;
         total += fraction_of(fraction.unwrap_or_default(), scale);
     }
     i64::try_from(if negative { -total } else { total }).map_err(|_| invalid())
+}
+
+fn scale(unit: &str) -> Result<i128, String> {
+    match UNITS.iter().find(|(name, _)| *name == unit) {
+        Some((_, scale)) => Ok(i128::from(*scale)),
+        None if unit.is_empty() => Err("missing unit".to_owned()),
+        None => Err(format!("unknown unit {unit:?}")),
+    }
 }
 
 fn parts(input: &str) -> IResult<&str, Vec<Part<'_>>> {

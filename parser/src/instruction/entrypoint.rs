@@ -2,10 +2,11 @@
 
 use super::{CommandLine, Meaning};
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::{StageBuilder, go};
 use crate::flags;
+use crate::go;
 use crate::line::{Form, Line};
 use crate::lint::multiple_instructions_disallowed;
+use crate::stage::StageBuilder;
 
 /// `ENTRYPOINT ["executable", "argument"]` or `ENTRYPOINT command`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +20,8 @@ impl Meaning for Entrypoint {
     const FORM: Form = Form::JsonOrText;
     const USAGE: &'static str =
         "ENTRYPOINT [\"<executable>\", \"<argument>\", …]\nENTRYPOINT <command>";
-    const DOC: &'static str = "Sets what a container always runs. Clears a `CMD` that comes from the base, \
-        not one set in the same stage. The last one wins; `ENTRYPOINT []` clears it. Nothing is expanded.";
+    const DOC: &'static str = "Sets the program that a container always runs. Clears a `CMD` of the base image, \
+        but not one of the same stage. The last one wins; `ENTRYPOINT []` clears it. Variables are not expanded.";
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         flags::read(line, Self::FLAGS)?;
@@ -34,9 +35,9 @@ impl Meaning for Entrypoint {
         super::recommend_json(line, &self.command, stage);
         let argv = self.command.argv(&stage.shell());
         stage.record(format!("ENTRYPOINT {}", go::quote_list(&argv)));
-        stage.config.entrypoint = (!argv.is_empty()).then_some(argv);
+        stage.state.config.entrypoint = (!argv.is_empty()).then_some(argv);
         if !stage.cmd_is_set {
-            stage.config.cmd = None;
+            stage.state.config.cmd = None;
         }
         Ok(())
     }

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use super::Meaning;
 use crate::code;
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::StageBuilder;
 use crate::flags;
 use crate::line::{Arguments, Form, Line, Pair};
 use crate::lint::{legacy_key_value_format, secrets_used_in_arg_or_env};
+use crate::stage::StageBuilder;
 
 /// `ENV key=value …`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl Meaning for Env {
     const FORM: Form = Form::Pairs;
     const USAGE: &'static str = "ENV <key>=<value> …\nENV <key> <value>";
     const DOC: &'static str = "Sets environment variables. All values of one line see the variables as they \
-        were before it. A variable that is there already keeps its position. An `ENV` beats an `ARG` of the same name before it.";
+        were before it. An existing variable keeps its position. An `ENV` overrides an earlier `ARG` with the same name.";
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         flags::read(line, Self::FLAGS)?;
@@ -56,16 +56,16 @@ pub(super) fn pairs(line: &Line, name: &str) -> Result<Vec<Pair>, Diagnostic> {
         }
     };
     if let Some(pair) = pairs.iter().find(|pair| pair.key.is_empty()) {
-        let error = line.error(code::ARGUMENTS, format!("{name} names can not be blank"));
-        return Err(Diagnostic {
-            span: pair.span,
-            ..error
-        });
+        return Err(line.error_at(
+            pair.span,
+            code::ARGUMENTS,
+            format!("{name} names can not be blank"),
+        ));
     }
     Ok(pairs)
 }
 
-/// All of them with the variables as they are before the instruction.
+/// All of them, expanded with the variables as they are before the instruction.
 pub(super) fn expand(
     pairs: &[Pair],
     stage: &mut StageBuilder<'_>,

@@ -12,10 +12,10 @@ use nom::{IResult, Parser};
 use super::Meaning;
 use crate::code;
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::StageBuilder;
 use crate::flags;
 use crate::line::{Form, Line, Word};
 use crate::lint::evaluated;
+use crate::stage::StageBuilder;
 
 /// `EXPOSE port[/protocol] …`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,16 +24,16 @@ pub struct Expose {
     pub ports: Vec<Word>,
 }
 
-/// How many ports one instruction may name, again and again counted.
+/// How many ports one instruction may name; repeated ones count each time.
 const MOST: usize = 1 << 22;
 
 impl Meaning for Expose {
     const NAME: &'static str = "EXPOSE";
     const FORM: Form = Form::List;
     const USAGE: &'static str = "EXPOSE <port>[-<last port>][/<protocol>] …";
-    const DOC: &'static str = "Tells which ports a container listens on; `tcp` if no protocol (`tcp`, `udp`, \
-        `sctp`) is named. An address and a host's port before the port are accepted and dropped. Variables \
-        are expanded and may hold several ports.";
+    const DOC: &'static str = "Declares the ports that a container listens on; the protocol is `tcp`, `udp` or `sctp`, \
+        by default `tcp`. An address and a host port before the port are accepted and ignored. Variables \
+        are expanded and may contain several ports.";
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         super::at_least_one(line, Self::NAME)?;
@@ -48,23 +48,19 @@ impl Meaning for Expose {
         for word in &self.ports {
             for spec in stage.expand_words(word)? {
                 warn(&spec, word, stage);
-                ports.add(&spec).map_err(|message| {
-                    let error = line.error(code::VALUE, message);
-                    Diagnostic {
-                        span: word.span,
-                        ..error
-                    }
-                })?;
+                ports
+                    .add(&spec)
+                    .map_err(|message| line.error_at(word.span, code::VALUE, message))?;
             }
         }
         stage.record(format!("EXPOSE [{}]", ports.list.join(" ")));
         let ports = ports.list.into_iter().map(|port| (port, Empty {}));
-        stage.config.exposed_ports.extend(ports);
+        stage.state.config.exposed_ports.extend(ports);
         Ok(())
     }
 }
 
-/// Only what has a port and a protocol is looked at.
+/// Warns of upper case and of mappings.
 fn warn(spec: &str, word: &Word, stage: &mut StageBuilder<'_>) {
     let (before, port) = spec.rsplit_once(':').unwrap_or(("", spec));
     let protocol = port.split_once('/').map_or("", |(_, protocol)| protocol);
@@ -107,14 +103,8 @@ impl Ports {
 
 /// `[[address:]host port:]port[-port][/protocol]`
 fn parse(spec: &str) -> Result<(u16, u16, &'static str), String> {
-    let (rest, ports) = spec
-        .rsplit_once(':')
-        .map_or((None, spec), |(rest, ports)| (Some(rest), ports));
-    let (address, host) = match rest.map(|rest| rest.rsplit_once(':')) {
-        None => ("", ""),
-        Some(None) => ("", rest.unwrap_or_default()),
-        Some(Some((address, host))) => (address, host),
-    };
+    let (rest, ports) = spec.rsplit_once(':').unwrap_or(("", spec));
+    let (address, host) = rest.rsplit_once(':').unwrap_or(("", rest));
     let (ports, protocol) = ports.split_once('/').unwrap_or((ports, ""));
     if ports.is_empty() {
         return Err(format!("no port specified: {spec}<empty>"));
@@ -130,18 +120,16 @@ fn parse(spec: &str) -> Result<(u16, u16, &'static str), String> {
     if !host.is_empty() {
         let (from, to) = range(host).ok_or_else(|| format!("invalid hostPort: {host}"))?;
         if first != last && last - first != to - from {
-            return Err(format!(
-                "invalid ranges specified for container and host Ports: {ports} and {host}"
-            ));
+            let message = "invalid ranges specified for container and host Ports";
+            return Err(format!("{message}: {ports} and {host}"));
         }
     }
     Ok((first, last, protocol))
 }
 
 fn check_address(address: &str) -> Result<(), String> {
-    let bare = address
-        .strip_prefix('[')
-        .and_then(|inner| inner.strip_suffix(']'));
+    let bare = address.strip_prefix('[');
+    let bare = bare.and_then(|inner| inner.strip_suffix(']'));
     if address.is_empty() || bare.unwrap_or(address).parse::<IpAddr>().is_ok() {
         return Ok(());
     }
@@ -149,14 +137,13 @@ fn check_address(address: &str) -> Result<(), String> {
 }
 
 fn range(text: &str) -> Option<(u16, u16)> {
-    let (_, (first, last)) = all_consuming((port, opt(preceded(char('-'), port))))
-        .parse(text)
-        .ok()?;
+    let mut ports = all_consuming((port, opt(preceded(char('-'), port))));
+    let (_, (first, last)) = ports.parse(text).ok()?;
     let last = last.unwrap_or(first);
     (first <= last).then_some((first, last))
 }
 
-/// As Go reads a number: a sign may stand before it.
+/// As Go reads a number: a sign may precede it.
 fn port(input: &str) -> IResult<&str, u16> {
     map_res(preceded(opt(char('+')), digit1), str::parse).parse(input)
 }

@@ -1,11 +1,11 @@
-//! `FROM`: begins a stage. Evaluation reads it; it changes no stage by itself.
+//! `FROM`: begins a stage. Evaluation reads it; by itself it changes no stage.
 
 use super::Meaning;
 use crate::code;
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::StageBuilder;
 use crate::flags::{self, FlagSpec};
 use crate::line::{Form, Line, Word};
+use crate::stage::StageBuilder;
 
 /// `FROM [--platform=…] image [AS name]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Meaning for From {
     )];
     const USAGE: &'static str =
         "FROM [--platform=<platform>] <image>[:<tag>][@<digest>] [AS <name>]";
-    const DOC: &'static str = "Begins a stage on an image, on an earlier stage or on `scratch`, the empty \
+    const DOC: &'static str = "Begins a stage that is based on an image, an earlier stage or `scratch`, the empty \
         file system. Stages that the target does not need are not built. Only arguments declared before \
         the first `FROM`, and the platform arguments, are expanded.";
 
@@ -69,11 +69,7 @@ fn stage_name(line: &Line, word: &Word) -> Result<String, Diagnostic> {
         "invalid name for build stage: {:?}, name can't start with a number or contain symbols",
         word.text
     );
-    let error = line.error(code::STAGE_NAME, message);
-    Err(Diagnostic {
-        span: word.span,
-        ..error
-    })
+    Err(line.error_at(word.span, code::STAGE_NAME, message))
 }
 
 #[cfg(test)]

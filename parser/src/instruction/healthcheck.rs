@@ -1,14 +1,14 @@
-//! `HEALTHCHECK`: how to tell that a container is well.
+//! `HEALTHCHECK`: how to check that a container is healthy.
 
 use kiln_oci::Healthcheck;
 
 use super::{Meaning, duration};
 use crate::code;
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::StageBuilder;
 use crate::flags::{self, FlagSpec, Flags};
 use crate::line::{Form, Line};
 use crate::lint::multiple_instructions_disallowed;
+use crate::stage::StageBuilder;
 
 /// Docker's shortest duration, in nanoseconds.
 const MINIMUM: i64 = 1_000_000;
@@ -24,28 +24,32 @@ impl Meaning for HealthCheck {
     const NAME: &'static str = "HEALTHCHECK";
     const FORM: Form = Form::Health;
     const FLAGS: &'static [FlagSpec] = &[
-        flags::text("interval", "<duration>", "between two checks"),
-        flags::text("timeout", "<duration>", "until a check counts as hung"),
+        flags::text("interval", "<duration>", "the time between two checks"),
+        flags::text(
+            "timeout",
+            "<duration>",
+            "the time after which a check counts as failed",
+        ),
         flags::text(
             "start-period",
             "<duration>",
-            "during which failures do not count",
+            "the time during which failures do not count",
         ),
         flags::text(
             "start-interval",
             "<duration>",
-            "between two checks during the start period",
+            "the time between two checks during the start period",
         ),
         flags::text(
             "retries",
             "<number>",
-            "failures in a row that make it unhealthy",
+            "the number of failures in a row that make the container unhealthy",
         ),
     ];
     const USAGE: &'static str = "HEALTHCHECK [options] CMD <command>\n\
         HEALTHCHECK [options] CMD [\"<executable>\", …]\nHEALTHCHECK NONE";
-    const DOC: &'static str = "Sets how a container is checked, or with `NONE` that it is not. Durations as \
-        `1m30s`, at least `1ms`; 0 and absent ones are inherited. Nothing is expanded.";
+    const DOC: &'static str = "Sets the command that checks a container; `NONE` turns the check off. Durations are written as \
+        `1m30s` and are at least `1ms`; 0 and missing ones are inherited. Variables are not expanded.";
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         super::at_least_one(line, Self::NAME)?;
@@ -85,7 +89,7 @@ impl Meaning for HealthCheck {
             duration::format(check.start_interval),
             check.retries
         ));
-        stage.config.healthcheck = Some(self.check.clone());
+        stage.state.config.healthcheck = Some(self.check.clone());
         Ok(())
     }
 }
@@ -116,11 +120,7 @@ fn interval(line: &Line, flags: &Flags, name: &str) -> Result<i64, Diagnostic> {
         ),
         Err(message) => message,
     };
-    let error = line.error(code::VALUE, message);
-    Err(Diagnostic {
-        span: word.span,
-        ..error
-    })
+    Err(line.error_at(word.span, code::VALUE, message))
 }
 
 fn retries(line: &Line, flags: &Flags) -> Result<i64, Diagnostic> {
@@ -132,11 +132,7 @@ fn retries(line: &Line, flags: &Flags) -> Result<i64, Diagnostic> {
         Ok(retries) => format!("--retries cannot be negative ({retries})"),
         Err(_) => format!("--retries is not a number: {:?}", word.text),
     };
-    let error = line.error(code::VALUE, message);
-    Err(Diagnostic {
-        span: word.span,
-        ..error
-    })
+    Err(line.error_at(word.span, code::VALUE, message))
 }
 
 #[cfg(test)]

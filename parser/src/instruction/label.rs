@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use super::{Meaning, env};
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::StageBuilder;
 use crate::flags;
 use crate::line::{Form, Line, Pair};
 use crate::lint::legacy_key_value_format;
+use crate::stage::StageBuilder;
 
 /// `LABEL key=value …`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Meaning for Label {
             legacy_key_value_format::look_at(line, pair, stage);
             // Writing to a String cannot fail.
             let _ = write!(history, " {key}={value}");
-            stage.config.labels.insert(key, value);
+            stage.state.config.labels.insert(key, value);
         }
         stage.record(history);
         Ok(())

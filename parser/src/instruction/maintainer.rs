@@ -2,9 +2,9 @@
 
 use super::{Meaning, exactly_one};
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::StageBuilder;
 use crate::flags;
 use crate::line::{Form, Line};
+use crate::stage::StageBuilder;
 
 /// `MAINTAINER name`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Meaning for Maintainer {
     }
 
     fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
-        stage.author = Some(self.name.clone());
+        stage.state.author = Some(self.name.clone());
         stage.record(format!("MAINTAINER {}", self.name));
         Ok(())
     }

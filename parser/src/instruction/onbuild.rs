@@ -1,11 +1,11 @@
-//! `ONBUILD`: an instruction for those who build on this image.
+//! `ONBUILD`: an instruction for builds on this image.
 
 use super::Meaning;
 use crate::code;
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::StageBuilder;
 use crate::flags;
 use crate::line::{Arguments, Form, Line};
+use crate::stage::StageBuilder;
 
 /// `ONBUILD instruction`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +19,8 @@ impl Meaning for OnBuild {
     const FORM: Form = Form::Trigger;
     const HEREDOCS: bool = false;
     const USAGE: &'static str = "ONBUILD <instruction>";
-    const DOC: &'static str = "Stores an instruction that runs right after the `FROM` of a build on this \
-        image (or of a stage on this stage), once. It cannot hold `ONBUILD`, `FROM` or `MAINTAINER`.";
+    const DOC: &'static str = "Stores an instruction that is run once, directly after the `FROM` of a build on this \
+        image (or of a stage on this stage). It cannot be `ONBUILD`, `FROM` or `MAINTAINER`.";
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         let Arguments::Trigger(Some(trigger)) = &line.arguments else {
@@ -38,15 +38,11 @@ impl Meaning for OnBuild {
                 });
             }
         };
-        let error = line.error(code::TRIGGER, message);
-        Err(Diagnostic {
-            span: trigger.name.span,
-            ..error
-        })
+        Err(line.error_at(trigger.name.span, code::TRIGGER, message))
     }
 
     fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
-        stage.config.on_build.push(self.expression.clone());
+        stage.state.config.on_build.push(self.expression.clone());
         Ok(())
     }
 }

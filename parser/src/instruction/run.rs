@@ -5,14 +5,13 @@ mod mount;
 use super::{CommandLine, Meaning};
 use crate::code;
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::StageBuilder;
 use crate::flags::{self, FlagSpec, Flags};
 use crate::graph::{Device, HeredocFile, Network, Op, ProxyEnv, RunOp, Security};
 use crate::heredoc;
 use crate::inputs::Entitlement;
-use crate::line::{Form, Line};
+use crate::line::{Form, Line, Word};
+use crate::stage::StageBuilder;
 
-pub(crate) use mount::Fields as MountFields;
 pub use mount::MountSpec;
 
 /// `RUN command` or `RUN ["executable", "argument"]`
@@ -38,7 +37,7 @@ impl Meaning for Run {
         flags::list(
             "mount",
             "<type=…,…>",
-            "shows other files while the command runs, see below",
+            "makes other files visible while the command runs, see below",
         ),
         flags::text(
             "network",
@@ -58,9 +57,9 @@ impl Meaning for Run {
     ];
     const USAGE: &'static str = "RUN [options] <command>\nRUN [options] [\"<executable>\", …]\n\
         RUN [options] <<EOF\n…\nEOF";
-    const DOC: &'static str = "Runs a command and keeps what it changed as a layer. A heredoc alone is a \
-        script: for the shell, or run itself if it begins with `#!`. The command is not expanded; that is \
-        the shell's business. The values of `--mount` are, except `from`.";
+    const DOC: &'static str = "Runs a command and keeps its changes as a layer. A heredoc alone is a script: the shell runs it, or it \
+        runs itself if it begins with `#!`. kiln does not expand variables in the command; the shell does. \
+        It expands the values of `--mount`, except `from`.";
 
     fn more() -> String {
         mount::reference()
@@ -68,10 +67,8 @@ impl Meaning for Run {
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         let flags = flags::read(line, Self::FLAGS)?;
-        let mounts = flags
-            .list("mount")
-            .into_iter()
-            .map(|word| MountSpec::parse(line, word));
+        let mounts = flags.list("mount").into_iter();
+        let mounts = mounts.map(|word| MountSpec::parse(line, word));
         Ok(Run {
             command: CommandLine::read(line),
             mounts: mounts.collect::<Result<_, _>>()?,
@@ -86,33 +83,28 @@ impl Meaning for Run {
             let error = line.error(code::ARGUMENTS, "RUN requires at least one argument");
             return Err(error.with_help("[] names no program"));
         }
-        let mut mounts = Vec::with_capacity(self.mounts.len());
-        for spec in &self.mounts {
-            mounts.push(spec.resolve(line, stage)?);
-        }
+        let mounts = self.mounts.iter();
+        let mounts: Result<_, _> = mounts.map(|spec| spec.resolve(line, stage)).collect();
+        let mounts = mounts?;
         let (argv, heredocs) = self.program(line, stage);
-        let network = self.network.unwrap_or(stage.world.inputs.network);
         self.check_entitlements(line, stage)?;
-        let history = format!(
-            "RUN {}{} # buildkit",
-            stage.arguments_for_history(),
-            argv.join(" ")
-        );
+        let arguments = stage.arguments_for_history();
+        let history = format!("RUN {arguments}{} # buildkit", argv.join(" "));
+        let scope = stage.scope;
         let run = RunOp {
-            base: stage.output,
+            base: stage.state.output,
             argv,
             command_display: self.command.words.join(" "),
             env: stage.process_env(),
             cwd: stage.working_dir(),
-            user: stage.config.user.clone(),
+            user: stage.state.config.user.clone(),
             mounts,
-            network,
+            network: self.network.unwrap_or(scope.inputs.network),
             security: self.security,
             heredocs,
-            proxy_env: ProxyEnv(stage.world.proxy_env()),
+            proxy_env: ProxyEnv(scope.proxy_env()),
             devices: self.devices.clone(),
-            hostname: stage
-                .world
+            hostname: scope
                 .argument("BUILDKIT_SANDBOX_HOSTNAME")
                 .map(str::to_owned),
         };
@@ -128,7 +120,7 @@ impl Run {
             return (self.command.argv(&stage.shell()), Vec::new());
         };
         let written = self.command.words.join(" ");
-        // The delimiter was read when the line was; an error now cannot be.
+        // The delimiter was read with the line, so there is no error now.
         let alone = heredoc::opening(&written).is_ok_and(|opening| opening.is_some());
         let mut argv = stage.shell();
         if !alone {
@@ -151,35 +143,29 @@ impl Run {
     }
 
     fn check_entitlements(&self, line: &Line, stage: &StageBuilder<'_>) -> Result<(), Diagnostic> {
+        let asks_for_host = self.network == Some(Network::Host);
+        let is_insecure = self.security == Security::Insecure;
         let needed = [
+            (asks_for_host, Entitlement::NetworkHost, "network.host"),
             (
-                self.network == Some(Network::Host),
-                Entitlement::NetworkHost,
-                "network.host",
-            ),
-            (
-                self.security == Security::Insecure,
+                is_insecure,
                 Entitlement::SecurityInsecure,
                 "security.insecure",
             ),
             (!self.devices.is_empty(), Entitlement::Device, "device"),
         ];
-        let allow = &stage.world.inputs.allow;
-        match needed
-            .iter()
-            .find(|(needs, right, _)| *needs && !allow.contains(right))
-        {
-            None => Ok(()),
-            Some((_, _, name)) => {
-                let message = format!("granting entitlement {name} is not allowed");
-                let help = format!("build with --allow {name}");
-                Err(line.error(code::ENTITLEMENT, message).with_help(help))
-            }
-        }
+        let allow = &stage.scope.inputs.allow;
+        let mut needed = needed.iter().filter(|(is_needed, ..)| *is_needed);
+        let Some((_, _, name)) = needed.find(|(_, right, _)| !allow.contains(right)) else {
+            return Ok(());
+        };
+        let message = format!("granting entitlement {name} is not allowed");
+        let help = format!("build with --allow {name}");
+        Err(line.error(code::ENTITLEMENT, message).with_help(help))
     }
 }
 
-/// A heredoc among other words is the shell's: it gets the text back as it was.
+/// A heredoc among other words is for the shell, which gets the text as it was written.
 fn with_bodies(mut command: String, line: &Line) -> String {
     for doc in &line.heredocs {
         command.push('\n');
@@ -198,13 +184,9 @@ fn network(line: &Line, flags: &Flags) -> Result<Option<Network>, Diagnostic> {
         "none" => Network::None,
         "host" => Network::Host,
         other => {
-            let error = line.error(code::FLAG, format!("invalid network mode {other:?}"));
-            let help = "write default, none or host";
-            return Err(Diagnostic {
-                span: word.span,
-                ..error
-            }
-            .with_help(help));
+            let message = format!("invalid network mode {other:?}");
+            let error = line.error_at(word.span, code::FLAG, message);
+            return Err(error.with_help("write default, none or host"));
         }
     }))
 }
@@ -222,28 +204,23 @@ fn security(line: &Line, flags: &Flags) -> Result<Security, Diagnostic> {
 }
 
 fn devices(line: &Line, flags: &Flags) -> Result<Vec<Device>, Diagnostic> {
-    let device = |word: crate::line::Word| {
-        let mut device = Device {
-            name: String::new(),
-            required: false,
-        };
+    let device = |word: Word| {
+        let (mut name, mut required) = ("", false);
         for field in word.text.split(',') {
             match field.split_once('=') {
-                None if field == "required" => device.required = true,
-                Some(("required", value)) if value == "true" || value == "false" => {
-                    device.required = value == "true";
-                }
-                Some(("name", name)) if device.name.is_empty() => device.name = name.to_owned(),
-                _ if device.name.is_empty() && field.contains('/') => {
-                    device.name = field.to_owned()
-                }
+                None if field == "required" => required = true,
+                Some(("required", "true")) => required = true,
+                Some(("required", "false")) => required = false,
+                Some(("name", given)) if name.is_empty() => name = given,
+                _ if name.is_empty() && field.contains('/') => name = field,
                 _ => return Err(line.error(code::FLAG, format!("invalid device {:?}", word.text))),
             }
         }
-        if device.name.is_empty() {
+        if name.is_empty() {
             return Err(line.error(code::FLAG, format!("device {:?} has no name", word.text)));
         }
-        Ok(device)
+        let name = name.to_owned();
+        Ok(Device { name, required })
     };
     flags.list("device").into_iter().map(device).collect()
 }

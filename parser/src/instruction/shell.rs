@@ -1,11 +1,11 @@
-//! `SHELL`: what runs commands in shell form.
+//! `SHELL`: the program that runs commands in shell form.
 
 use super::Meaning;
 use crate::code;
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::StageBuilder;
 use crate::flags;
 use crate::line::{Form, Line};
+use crate::stage::StageBuilder;
 
 /// `SHELL ["executable", "arguments"]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +18,8 @@ impl Meaning for Shell {
     const NAME: &'static str = "SHELL";
     const FORM: Form = Form::JsonOrText;
     const USAGE: &'static str = "SHELL [\"<executable>\", \"<argument>\", …]";
-    const DOC: &'static str = "Sets what runs the shell form of the following `RUN`, `CMD`, `ENTRYPOINT` \
-        and `HEALTHCHECK` instructions; `[\"/bin/sh\", \"-c\"]` without it. JSON only.";
+    const DOC: &'static str = "Sets the program that runs the shell form of the following `RUN`, `CMD`, `ENTRYPOINT` \
+        and `HEALTHCHECK` instructions. The default is `[\"/bin/sh\", \"-c\"]`. JSON only.";
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         flags::read(line, Self::FLAGS)?;
@@ -36,7 +36,7 @@ impl Meaning for Shell {
     }
 
     fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
-        stage.config.shell = self.words.clone();
+        stage.state.config.shell = self.words.clone();
         stage.record(format!("SHELL [{}]", self.words.join(" ")));
         Ok(())
     }

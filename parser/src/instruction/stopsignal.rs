@@ -3,10 +3,10 @@
 use super::{Meaning, exactly_one};
 use crate::code;
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::StageBuilder;
 use crate::line::{Form, Line, Word};
+use crate::stage::StageBuilder;
 
-/// Linux signal names without `SIG`, as moby/sys knows them. Real-time ones come on top.
+/// Linux signal names without `SIG`, as in moby/sys. Real-time signals are checked separately.
 const NAMES: &[&str] = &[
     "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL",
     "PIPE", "POLL", "PROF", "PWR", "QUIT", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP",
@@ -24,10 +24,10 @@ impl Meaning for StopSignal {
     const NAME: &'static str = "STOPSIGNAL";
     const FORM: Form = Form::Text;
     const USAGE: &'static str = "STOPSIGNAL <signal>";
-    const DOC: &'static str = "Sets the signal, a name or a number, that stops a container. Stored as \
+    const DOC: &'static str = "Sets the signal that stops a container: a name or a number, stored as \
         written. Variables are expanded.";
 
-    /// Flags are not looked at, as in BuildKit.
+    /// Flags are ignored, as in BuildKit.
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         Ok(StopSignal {
             signal: exactly_one(line, Self::NAME)?,
@@ -37,14 +37,14 @@ impl Meaning for StopSignal {
     fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
         let signal = stage.expand(&self.signal)?;
         if !is_signal(&signal) {
-            let error = line.error(code::VALUE, format!("invalid signal: {signal}"));
-            return Err(Diagnostic {
-                span: self.signal.span,
-                ..error
-            });
+            return Err(line.error_at(
+                self.signal.span,
+                code::VALUE,
+                format!("invalid signal: {signal}"),
+            ));
         }
         stage.record(format!("STOPSIGNAL {signal}"));
-        stage.config.stop_signal = signal;
+        stage.state.config.stop_signal = signal;
         Ok(())
     }
 }

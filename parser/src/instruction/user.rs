@@ -1,10 +1,10 @@
-//! `USER`: who runs what follows, and containers of the image.
+//! `USER`: the user of the following instructions, and of containers of the image.
 
 use super::{Meaning, exactly_one};
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::StageBuilder;
 use crate::flags;
 use crate::line::{Form, Line, Word};
+use crate::stage::StageBuilder;
 
 /// `USER user[:group]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +18,8 @@ impl Meaning for User {
     const FORM: Form = Form::Text;
     const USAGE: &'static str = "USER <user>[:<group>]\nUSER <uid>[:<gid>]";
     const DOC: &'static str = "Sets the user of the following `RUN` and `WORKDIR` instructions and of \
-        containers. Names are looked up in the image when something runs; `COPY` and `ADD` do not \
-        care. Variables are expanded.";
+        containers. Names are looked up in the image when something runs; `COPY` and `ADD` ignore \
+        the user. Variables are expanded.";
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         let user = exactly_one(line, Self::NAME)?;
@@ -30,7 +30,7 @@ impl Meaning for User {
     fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
         let user = stage.expand(&self.user)?;
         stage.record(format!("USER {user}"));
-        stage.config.user = user;
+        stage.state.config.user = user;
         Ok(())
     }
 }

@@ -3,14 +3,14 @@
 use super::Meaning;
 use crate::code;
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::StageBuilder;
 use crate::flags;
 use crate::line::{Form, Line, Word};
+use crate::stage::StageBuilder;
 
 /// `VOLUME ["/path", …]` or `VOLUME /path …`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Volume {
-    /// At least one; not expanded, no blanks around them, never empty.
+    /// At least one; not expanded, without blanks around them, never empty.
     pub paths: Vec<Word>,
 }
 
@@ -18,16 +18,14 @@ impl Meaning for Volume {
     const NAME: &'static str = "VOLUME";
     const FORM: Form = Form::JsonOrList;
     const USAGE: &'static str = "VOLUME [\"<path>\", …]\nVOLUME <path> …";
-    const DOC: &'static str = "Marks paths where containers mount volumes. What later instructions write \
-        there is kept. Variables are expanded.";
+    const DOC: &'static str = "Marks paths where containers mount volumes. Files that later instructions write \
+        there are kept. Variables are expanded.";
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         super::at_least_one(line, Self::NAME)?;
         flags::read(line, Self::FLAGS)?;
-        let paths = line.words().iter().map(|word| Word {
-            text: word.text.trim().to_owned(),
-            span: word.span,
-        });
+        let paths = line.words().iter();
+        let paths = paths.map(|word| Word::new(word.text.trim(), word.span));
         let paths: Vec<Word> = paths.collect();
         match paths.iter().find(|path| path.text.is_empty()) {
             Some(path) => Err(Diagnostic {
@@ -49,16 +47,14 @@ impl Meaning for Volume {
         }
         stage.record(format!("VOLUME [{}]", paths.join(" ")));
         let volumes = paths.into_iter().map(|path| (path, kiln_oci::Empty {}));
-        stage.config.volumes.extend(volumes);
+        stage.state.config.volumes.extend(volumes);
         Ok(())
     }
 }
 
 fn empty(line: &Line) -> Diagnostic {
-    line.error(
-        code::ARGUMENTS,
-        "VOLUME specified can not be an empty string",
-    )
+    let message = "VOLUME specified can not be an empty string";
+    line.error(code::ARGUMENTS, message)
 }
 
 #[cfg(test)]

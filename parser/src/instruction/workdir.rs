@@ -2,12 +2,13 @@
 
 use super::{Meaning, exactly_one};
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::{StageBuilder, go};
 use crate::flags;
+use crate::go;
 use crate::graph::Op;
 use crate::line::{Form, Line, Word};
 use crate::lint::evaluated;
 use crate::path;
+use crate::stage::StageBuilder;
 
 /// `WORKDIR path`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +21,8 @@ impl Meaning for Workdir {
     const NAME: &'static str = "WORKDIR";
     const FORM: Form = Form::Text;
     const USAGE: &'static str = "WORKDIR <path>";
-    const DOC: &'static str = "Sets the working directory of what follows and of containers, relative to the \
-        one before. A missing directory is made, owned by the current `USER`. Variables are expanded.";
+    const DOC: &'static str = "Sets the working directory of the following instructions and of containers, relative to the \
+        previous one. A missing directory is created, owned by the current `USER`. Variables are expanded.";
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         let path = exactly_one(line, Self::NAME)?;
@@ -31,24 +32,24 @@ impl Meaning for Workdir {
 
     fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
         let written = stage.expand(&self.path)?;
-        if !stage.workdir_is_set && !is_absolute(&written, stage) {
+        if !stage.state.workdir_is_set && !is_absolute(&written, stage) {
             let message = format!(
                 "Relative workdir {} can have unexpected results if the base image changes",
                 go::quote(&written)
             );
             stage.warn_of_value(&evaluated::WORKDIR_RELATIVE_PATH, line.span, message);
         }
-        stage.workdir_is_set = true;
-        let stored = path::written(&stage.config.working_dir, &written);
+        stage.state.workdir_is_set = true;
+        let stored = path::written(&stage.state.config.working_dir, &written);
         let history = format!("WORKDIR {stored}");
         let path = path::clean(&stored);
-        stage.config.working_dir = stored;
+        stage.state.config.working_dir = stored;
         if path == "/" {
             stage.record(history);
             return Ok(());
         }
-        let user = stage.config.user.clone();
-        let base = stage.output;
+        let user = stage.state.config.user.clone();
+        let base = stage.state.output;
         stage.change(line, Op::MakeDirectory { base, path, user }, history);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Parser directives: `# name = value` at the very top of a Dockerfile.
+//! Parser directives: `# name = value` at the very top of a Dockerfile. Unaware of what `syntax` and `check` do.
 
 use nom::bytes::complete::take_while;
 use nom::character::complete::{char, satisfy};
@@ -8,7 +8,7 @@ use nom::{IResult, Parser};
 
 use crate::source::Span;
 
-/// The names that have a meaning. Any other one ends the directives.
+/// The names that have a meaning. Any other name ends the directives.
 const KNOWN: [&str; 3] = ["syntax", "escape", "check"];
 
 /// A parser directive.
@@ -22,7 +22,7 @@ pub struct Directive {
     pub span: Span,
 }
 
-/// Obeys directives until something else comes.
+/// Applies directives until something else comes.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) escape: char,
@@ -61,9 +61,8 @@ impl Reader {
                 "\\" => '\\',
                 "`" => '`',
                 _ => {
-                    return Err(format!(
-                        "invalid escape token '{value}' does not match ` or \\"
-                    ));
+                    let message = "does not match ` or \\";
+                    return Err(format!("invalid escape token '{value}' {message}"));
                 }
             };
         }
@@ -72,8 +71,7 @@ impl Reader {
     }
 }
 
-/// The directives as tools look for them: `#` in the first column, below an optional `#!` line.
-/// What is in force for the lexer may differ in both respects.
+/// The directives as tools find them: `#` in the first column, below an optional `#!` line. The lexer differs in both respects.
 pub(crate) fn declared(source: &str) -> Vec<Directive> {
     let mut at = source.len() - source.strip_prefix('\u{feff}').unwrap_or(source).len();
     let mut found: Vec<Directive> = Vec::new();

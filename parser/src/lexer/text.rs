@@ -1,4 +1,4 @@
-//! The text of a logical line and the way back from its bytes to the source's.
+//! The text of a logical line, and the way back from its bytes to those of the source. Unaware of what the text means.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -29,7 +29,7 @@ impl<'s> Text<'s> {
     /// Adds the next physical line.
     pub(crate) fn append(&mut self, text: &str, start: usize) {
         self.pieces.push((self.joined.len(), start));
-        // borrowed text is copied once, when something is added to it
+        // Borrowed text is copied once, when something is added to it.
         steps::look_at(match self.joined {
             Cow::Borrowed(joined) => joined.len() + text.len(),
             Cow::Owned(_) => text.len(),
@@ -61,15 +61,12 @@ impl<'s> Text<'s> {
         Span::new(start, end.max(start))
     }
 
-    /// The source bytes of a slice of this text, by its address. A slice of another text gives
-    /// the whole line.
+    /// The source bytes of a slice of this text, by its address. A slice of another text gives the whole line.
     pub(crate) fn span_of(&self, part: &str) -> Span {
         let all = self.as_str();
-        let range = (part.as_ptr() as usize)
-            .checked_sub(all.as_ptr() as usize)
-            .map(|start| start..start + part.len())
-            .filter(|range| range.end <= all.len())
-            .unwrap_or(0..all.len());
-        self.span(range)
+        let start = (part.as_ptr() as usize).checked_sub(all.as_ptr() as usize);
+        let range = start.map(|start| start..start + part.len());
+        let range = range.filter(|range| range.end <= all.len());
+        self.span(range.unwrap_or(0..all.len()))
     }
 }

@@ -1,4 +1,4 @@
-//! How arguments are split: JSON arrays, lists of words, one text, pairs.
+//! How arguments are split: JSON arrays, lists of words, one text, pairs. Unaware of what they mean.
 
 use serde_json::value::RawValue;
 
@@ -57,10 +57,9 @@ fn one(text: &Text<'_>, slice: &str) -> Arguments {
 }
 
 fn plain<'t>(text: &Text<'_>, slices: impl IntoIterator<Item = &'t str>) -> Arguments {
-    let words = slices.into_iter().map(|slice| Word {
-        text: slice.to_owned(),
-        span: text.span_of(slice),
-    });
+    let words = slices
+        .into_iter()
+        .map(|slice| Word::new(slice, text.span_of(slice)));
     Arguments::Words {
         words: words.collect(),
         json: false,
@@ -71,7 +70,7 @@ fn list(rest: &str) -> impl Iterator<Item = &str> {
     rest.split(is_blank).filter(|word| !word.is_empty())
 }
 
-/// `None` if the text is no JSON array: it is meant for a shell then.
+/// `None` if the text is no JSON array: then it is meant for a shell.
 fn json(text: &Text<'_>, rest: &str) -> Result<Option<Arguments>, Diagnostic> {
     if !rest.starts_with('[') {
         return Ok(None);
@@ -84,15 +83,10 @@ fn json(text: &Text<'_>, rest: &str) -> Result<Option<Arguments>, Diagnostic> {
         let span = text.span_of(value.get());
         if !value.get().starts_with('"') {
             let message = "when using JSON array syntax, arrays must be comprised of strings only";
-            return Err(
-                Diagnostic::error(code::JSON_STRINGS, Phase::Syntax, span, message)
-                    .with_label("not a string"),
-            );
+            let error = Diagnostic::error(code::JSON_STRINGS, Phase::Syntax, span, message);
+            return Err(error.with_label("not a string"));
         }
-        words.push(Word {
-            text: json_string(value.get()),
-            span,
-        });
+        words.push(Word::new(json_string(value.get()), span));
     }
     Ok(Some(Arguments::Words { words, json: true }))
 }
@@ -108,21 +102,16 @@ fn json_string(literal: &str) -> String {
     while let Some(at) = rest.find('\\') {
         let (before, escape) = rest.split_at(at);
         repaired.push_str(before);
-        let length = match surrogates(escape) {
-            Some((length, true)) => {
-                repaired.push_str(&escape[..length]);
-                length
-            }
-            Some((length, false)) => {
-                repaired.push('\u{fffd}');
-                length
-            }
-            None => {
-                let length = 1 + escape[1..].chars().next().map_or(0, char::len_utf8);
-                repaired.push_str(&escape[..length]);
-                length
-            }
+        let (length, is_valid) = surrogates(escape).unwrap_or_else(|| {
+            let escaped = escape[1..].chars().next();
+            (1 + escaped.map_or(0, char::len_utf8), true)
+        });
+        let kept = if is_valid {
+            &escape[..length]
+        } else {
+            "\u{fffd}"
         };
+        repaired.push_str(kept);
         rest = &escape[length..];
     }
     repaired.push_str(rest);
@@ -150,10 +139,7 @@ fn health(text: &Text<'_>, rest: &str) -> Result<Arguments, Diagnostic> {
     let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
     let (kind, command) = rest.split_at(end);
     let command = command.trim_start();
-    let kind = Word {
-        text: kind.to_owned(),
-        span: text.span_of(kind),
-    };
+    let kind = Word::new(kind, text.span_of(kind));
     let arguments = match command {
         "" => Arguments::default(),
         command => json(text, command)?.unwrap_or_else(|| one(text, command)),
@@ -190,11 +176,8 @@ fn quoted(rest: &str, escape: char) -> Vec<&str> {
             quote = Some(ch);
         }
     }
-    words.extend(
-        start
-            .map(|start| &rest[start..end])
-            .filter(|word| !word.is_empty()),
-    );
+    let last = start.map(|start| &rest[start..end]);
+    words.extend(last.filter(|word| !word.is_empty()));
     words
 }
 
@@ -208,10 +191,8 @@ fn pairs(text: &Text<'_>, name: &str, rest: &str, escape: char) -> Result<Vec<Pa
         let Some((key, value)) = word.split_once('=') else {
             let message =
                 format!("Syntax error - can't find = in {word:?}. Must be of the form: name=value");
-            return Err(
-                Diagnostic::error(code::KEY_VALUE, Phase::Syntax, span, message)
-                    .with_help("quote values that hold blanks"),
-            );
+            let error = Diagnostic::error(code::KEY_VALUE, Phase::Syntax, span, message);
+            return Err(error.with_help("quote values that hold blanks"));
         };
         Ok(Pair {
             key: key.to_owned(),
@@ -228,10 +209,8 @@ fn legacy(text: &Text<'_>, name: &str, rest: &str) -> Result<Pair, Diagnostic> {
     let span = text.span_of(rest);
     let Some((key, value)) = rest.split_once(is_blank) else {
         let message = format!("{} must have two arguments", name.to_ascii_uppercase());
-        return Err(
-            Diagnostic::error(code::KEY_VALUE, Phase::Syntax, span, message)
-                .with_help(format!("write {rest}=value")),
-        );
+        let error = Diagnostic::error(code::KEY_VALUE, Phase::Syntax, span, message);
+        return Err(error.with_help(format!("write {rest}=value")));
     };
     Ok(Pair {
         key: key.to_owned(),

@@ -1,4 +1,4 @@
-//! The head of an instruction: its name and its flags.
+//! The head of an instruction: its name and its flags. Unaware of which flags it may have.
 
 use nom::bytes::complete::{take_till, take_while};
 use nom::sequence::terminated;
@@ -39,7 +39,7 @@ fn name(input: &str) -> IResult<&str, &str> {
     terminated(take_till(is_blank), take_while(is_blank)).parse(input)
 }
 
-/// The blanks between words: ASCII ones only, unlike those around lines.
+/// The blanks between words: only ASCII ones, unlike those around lines.
 pub(super) fn is_blank(ch: char) -> bool {
     matches!(ch, ' ' | '\t' | '\x0b' | '\x0c' | '\r')
 }
@@ -62,10 +62,10 @@ fn flags(mut rest: &str) -> (&str, Vec<Flag<'_>>) {
     }
 }
 
-/// One flag up to the next blank: its text and its length as written. The escape is `\` here,
-/// whatever the directive says, and works in both quotes.
+/// One flag up to the next blank: its text and its length as written. The escape is always `\` here, whatever the directive says, and works
+/// in both quotes.
 fn flag(input: &str) -> (String, usize) {
-    // most flags are as long as they are written
+    // Most flags are as long as they are written.
     let mut text = String::with_capacity(input.find(is_blank).unwrap_or(input.len()));
     let mut quote = None;
     let mut chars = input.char_indices();

@@ -1,26 +1,24 @@
-//! `# check=…`: which rules count, and whether their warnings are errors.
+//! `# check=…`: which rules count, and whether their warnings are errors. Unaware of what rules look for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ast::Dockerfile;
+use super::rule::Rule;
 use crate::code;
 use crate::diagnostic::{Diagnostic, Phase};
-use crate::evaluate::go;
-use crate::lexer;
+use crate::go;
+use crate::lexer::{self, Directive};
 use crate::source::Span;
-
-use super::Rule;
 
 /// The build argument that replaces the directive.
 const BUILD_ARGUMENT: &str = "BUILDKIT_DOCKERFILE_CHECK";
 
 /// What `# check=skip=A,B;experimental=C;error=true` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Config {
+pub(crate) struct Config {
     skip: Choice,
     experimental: Choice,
     /// Warnings are errors.
-    pub error: bool,
+    error: bool,
 }
 
 /// Some rules or all of them.
@@ -45,15 +43,15 @@ impl Choice {
 }
 
 impl Config {
-    /// What a build obeys: `--build-arg BUILDKIT_DOCKERFILE_CHECK=…`, else the file's directive.
+    /// The setting of a build: `--build-arg BUILDKIT_DOCKERFILE_CHECK=…`, else the file's directive.
     ///
     /// # Errors
-    /// An option that is none.
-    pub fn of(
-        dockerfile: &Dockerfile,
+    /// An unknown option.
+    pub(crate) fn of(
+        directives: &[Directive],
         build_args: &BTreeMap<String, String>,
     ) -> Result<Self, Diagnostic> {
-        let directives = &mut dockerfile.directives.iter();
+        let mut directives = directives.iter();
         let directive = directives.find(|directive| directive.name == "check");
         let (text, span) = match (build_args.get(BUILD_ARGUMENT), directive) {
             (Some(text), _) => (text.as_str(), Span::default()),
@@ -67,7 +65,7 @@ impl Config {
         })
     }
 
-    /// Reads `skip=A,B;experimental=C;error=true`; else the part that cannot be read.
+    /// Reads `skip=A,B;experimental=C;error=true`; the error is the part that cannot be read.
     fn parse(text: &str) -> Result<Self, String> {
         let mut config = Config::default();
         if text.trim().is_empty() {
@@ -85,13 +83,13 @@ impl Config {
         Ok(config)
     }
 
-    /// Whether a rule is asked, where these comments stand directly above what it is asked of.
+    /// Whether a rule is asked about an instruction; `comments` are directly above it.
     pub(crate) fn asks(&self, rule: &Rule, comments: &[String]) -> bool {
         let own = own(comments).unwrap_or_default();
         let holds = |choice: fn(&Config) -> &Choice| {
             choice(self).holds(rule.name) || choice(&own).holds(rule.name)
         };
-        // `skip=all` does not touch what somebody asked for by name.
+        // `skip=all` does not affect a rule that was asked for by name.
         if rule.experimental {
             holds(|config| &config.experimental)
         } else {
@@ -99,31 +97,30 @@ impl Config {
         }
     }
 
-    /// The error that `error=true` makes of warnings.
-    pub fn violation(&self, found: &[Diagnostic]) -> Option<Diagnostic> {
-        let counts = |warning: &&Diagnostic| self.error && Rule::find(warning.code).is_some();
+    /// The error into which `error=true` turns warnings.
+    pub(crate) fn violation(&self, found: &[Diagnostic]) -> Option<Diagnostic> {
+        // The codes of other warnings are those of errors.
+        let counts = |warning: &&Diagnostic| self.error && !warning.code.starts_with("DF");
         let mut counting = found.iter().filter(counts).peekable();
         let first = counting.peek()?.span;
         let rules: BTreeSet<&str> = counting.map(|warning| warning.code).collect();
         let rules: Vec<&str> = rules.into_iter().collect();
         let message = format!("lint violation found for rules: {}", rules.join(", "));
-        let mut error = Diagnostic::error(code::LINT, Phase::Evaluate, first, message);
-        error.help = Some("`# check=error=true` makes errors of warnings".to_owned());
-        Some(error)
+        let error = Diagnostic::error(code::LINT, Phase::Evaluate, first, message);
+        Some(error.with_help("`# check=error=true` makes errors of warnings"))
     }
 }
 
-/// `# check=…` in comments, written as a directive is. One that cannot be read is a comment like others. Only rules are skipped or
-/// asked for there; `error=true` is about the whole file.
+/// `# check=…` in comments, written like the directive. One that cannot be read is an ordinary comment. It can only skip rules or ask for
+/// them; `error=true` is about the whole file.
 fn own(comments: &[String]) -> Option<Config> {
-    let mut settings = comments
-        .iter()
-        .filter_map(|comment| lexer::setting(comment));
+    let comments = comments.iter();
+    let mut settings = comments.filter_map(|comment| lexer::setting(comment));
     let (_, options) = settings.find(|(name, _)| name == "check")?;
     Config::parse(up_to_blank(options)).ok()
 }
 
-/// What stands behind the first blank says why, for people.
+/// The text after the first blank says why, for people.
 fn up_to_blank(value: &str) -> &str {
     value.split(' ').next().unwrap_or_default()
 }
@@ -168,7 +165,8 @@ mod tests {
     fn options_that_are_none() {
         let of = |source: &str| {
             let parsed = crate::parse(source);
-            Config::of(&parsed.dockerfile, &BTreeMap::new()).map_err(|error| error.message)
+            Config::of(&parsed.dockerfile.directives, &BTreeMap::new())
+                .map_err(|error| error.message)
         };
         let wrong = |option: &str| Err(format!("invalid check option {option:?}"));
         assert_eq!(of("# check=skip\nFROM x"), wrong("skip"));
@@ -181,7 +179,7 @@ mod tests {
     fn a_build_argument_replaces_the_directive() {
         let parsed = crate::parse("# check=skip=all\nFROM x\nMAINTAINER m");
         let arguments = [(BUILD_ARGUMENT.to_owned(), "error=true".to_owned())];
-        let config = Config::of(&parsed.dockerfile, &arguments.into()).unwrap();
+        let config = Config::of(&parsed.dockerfile.directives, &arguments.into()).unwrap();
         let found = crate::lint::check(&parsed.dockerfile, &config, None);
         assert_eq!(found.len(), 1);
         let error = config.violation(&found).unwrap();
@@ -201,7 +199,7 @@ mod tests {
         assert_eq!(found("skip=StageNameCasing, MaintainerDeprecated"), only);
         assert!(found("skip=all error=maybe").is_empty());
         let parsed = crate::parse(&format!("# check=error=true; skip=all\n{source}"));
-        let of = |arguments: BTreeMap<_, _>| Config::of(&parsed.dockerfile, &arguments);
+        let of = |arguments: BTreeMap<_, _>| Config::of(&parsed.dockerfile.directives, &arguments);
         assert!(
             of(BTreeMap::new()).is_err(),
             "an option is missing behind ;"
@@ -224,7 +222,7 @@ mod tests {
     fn errors_are_about_the_whole_file() {
         let source = "FROM x\n# check=error=true\nMAINTAINER m";
         let parsed = crate::parse(source);
-        let config = Config::of(&parsed.dockerfile, &BTreeMap::new()).unwrap();
+        let config = Config::of(&parsed.dockerfile.directives, &BTreeMap::new()).unwrap();
         let found = crate::lint::check(&parsed.dockerfile, &config, None);
         assert_eq!((found.len(), config.violation(&found)), (1, None));
     }

@@ -1,22 +1,20 @@
-//! All names of instructions in one case, that of the majority.
+//! All names of instructions should be in the same case, that of the majority.
 
-use super::{Findings, Rule, When};
+use super::Findings;
+use super::rule::Rule;
 use crate::ast::Dockerfile;
 use crate::line::Line;
 
-pub(super) const RULE: Rule = Rule {
-    name: "ConsistentInstructionCasing",
-    slug: "consistent-instruction-casing",
-    description: "All commands within the Dockerfile should use the same casing (either upper or lower)",
-    experimental: false,
-    when: When::Stages,
-    check: Some(check),
-};
+pub(super) const RULE: Rule = Rule::new(
+    "ConsistentInstructionCasing",
+    "consistent-instruction-casing",
+    "All commands within the Dockerfile should use the same casing (either upper or lower)",
+);
 
-fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
+pub(super) fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
     let lower = |line: &&Line| !line.name.text.chars().any(char::is_uppercase);
     let upper = |line: &&Line| !line.name.text.chars().any(char::is_lowercase);
-    // What stands before the first stage is not counted.
+    // Lines before the first stage do not count.
     let first = dockerfile.stages.first().map_or(0, |stage| stage.line);
     let lines = &dockerfile.lines[first..];
     let want_lower = lines.iter().filter(lower).count() > lines.iter().filter(upper).count();

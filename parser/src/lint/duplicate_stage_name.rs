@@ -1,20 +1,18 @@
-//! Two stages of one name: the last counts.
+//! Two stages with the same name: the last one counts.
 
 use std::collections::BTreeSet;
 
-use super::{Findings, Rule, When};
+use super::Findings;
+use super::rule::Rule;
 use crate::ast::Dockerfile;
 
-pub(super) const RULE: Rule = Rule {
-    name: "DuplicateStageName",
-    slug: "duplicate-stage-name",
-    description: "Stage names should be unique",
-    experimental: false,
-    when: When::Stages,
-    check: Some(check),
-};
+pub(super) const RULE: Rule = Rule::new(
+    "DuplicateStageName",
+    "duplicate-stage-name",
+    "Stage names should be unique",
+);
 
-fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
+pub(super) fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
     let mut seen = BTreeSet::new();
     for stage in &dockerfile.stages {
         let Some(name) = &stage.from.name else {

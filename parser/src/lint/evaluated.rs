@@ -1,30 +1,22 @@
-//! Rules that need values: evaluation asks them. Here are their names and texts.
+//! Rules that need values: their names and texts. Evaluation asks them; unaware of stages and of the rest of the Dockerfile.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use kiln_oci::{Platform, Reference};
+use kiln_oci::Platform;
 
-use super::{Config, Rule, When};
-use crate::ast::Dockerfile;
+use super::rule::Rule;
 use crate::diagnostic::{Diagnostic, Phase};
-use crate::evaluate::go;
+use crate::go;
 use crate::ignore::Matcher;
 use crate::line::Word;
 use crate::path;
 use crate::source::Span;
 use crate::suggest;
-use crate::words::{self, Expansion, Style};
+use crate::words::Expansion;
 
 macro_rules! rules {
     ($($constant:ident, $name:literal, $slug:literal, $description:literal;)*) => {
-        $(pub(crate) const $constant: Rule = Rule {
-            name: $name,
-            slug: $slug,
-            description: $description,
-            experimental: false,
-            when: When::Values,
-            check: None,
-        };)*
+        $(pub(crate) const $constant: Rule = Rule::new($name, $slug, $description);)*
     };
 }
 
@@ -53,34 +45,30 @@ rules! {
         "Attempting to Copy file that is excluded by .dockerignore";
 }
 
-/// What to say of a variable that no `ARG` and no `ENV` sets. `known` have a value.
+/// The message about a variable that no `ARG` and no `ENV` sets. `known` have a value.
 pub(crate) fn undefined_var<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let near = suggest::nearest(name, known).map(|near| format!(" (did you mean ${near}?)"));
     let near = near.unwrap_or_default();
     format!("Usage of undefined variable '${name}'{near}")
 }
 
-/// Variables of `FROM` that no global `ARG` declares.
-pub(crate) fn undefined_in_from<'a>(
+/// Variables of `FROM` that no global `ARG` declares; `known` are declared or have a value.
+pub(crate) fn undefined_in_from(
     unset: &BTreeSet<String>,
-    known: impl Iterator<Item = &'a str> + Clone,
+    known: &[&str],
     span: Span,
 ) -> Vec<Diagnostic> {
-    let undeclared = unset
-        .iter()
-        .filter(|name| !known.clone().any(|other| other == *name));
+    let undeclared = unset.iter().filter(|name| !known.contains(&name.as_str()));
     let warn = |name: &String| {
-        let near = suggest::nearest(name, known.clone());
-        let near = near
-            .map(|near| format!(" (did you mean {near}?)"))
-            .unwrap_or_default();
+        let near = suggest::help(name, known.iter().copied());
+        let near = near.map_or(String::new(), |near| format!(" ({near})"));
         let message = format!("FROM argument '{name}' is not declared{near}");
         evaluated(&UNDEFINED_ARG_IN_FROM, span, message)
     };
     undeclared.map(warn).collect()
 }
 
-/// `--platform` that says nothing new, or what only one builder wants.
+/// A `--platform` that says nothing new, or that only one builder wants.
 pub(crate) fn platform_flag(
     flag: &Word,
     expansion: &Expansion,
@@ -91,16 +79,13 @@ pub(crate) fn platform_flag(
     if expansion.used.is_empty() && expansion.unset.is_empty() {
         let platform = Platform::parse(result).ok()?;
         let named = stage.contains(&platform.os) || stage.contains(&platform.architecture);
-        let message = format!(
-            "FROM --platform flag should not use constant value {}",
-            go::quote(result)
-        );
-        return (!named)
-            .then(|| evaluated(&FROM_PLATFORM_FLAG_CONST_DISALLOWED, flag.span, message));
+        let value = go::quote(result);
+        let message = format!("FROM --platform flag should not use constant value {value}");
+        let warning = evaluated(&FROM_PLATFORM_FLAG_CONST_DISALLOWED, flag.span, message);
+        return Some(warning).filter(|_| !named);
     }
-    let only_target = expansion.unset.is_empty()
-        && expansion.used.len() == 1
-        && expansion.used.contains("TARGETPLATFORM");
+    let mut used = expansion.used.iter();
+    let only_target = expansion.unset.is_empty() && used.all(|name| name == "TARGETPLATFORM");
     let message = format!(
         "Setting platform to predefined {} in FROM is redundant as this is the default behavior",
         flag.text
@@ -109,27 +94,11 @@ pub(crate) fn platform_flag(
         .then(|| evaluated(&REDUNDANT_TARGET_PLATFORM, flag.span, message))
 }
 
-/// Bases that are none when no `--build-arg` is given. `defaults` are the global variables then.
-pub(crate) fn default_bases(
-    dockerfile: &Dockerfile,
-    defaults: &BTreeMap<String, String>,
-    config: &Config,
-) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
-    let images = dockerfile.stages.iter().map(|stage| &stage.from.image);
-    for image in images.filter(|_| config.asks(&INVALID_DEFAULT_ARG_IN_FROM, &[])) {
-        let Ok(base) = words::expand(&image.text, Style::new(dockerfile.escape), defaults) else {
-            break;
-        };
-        if Reference::parse(&base.text).is_err() {
-            let written = &image.text;
-            let message = format!(
-                "Default value for ARG {written} results in empty or invalid base image name"
-            );
-            found.push(evaluated(&INVALID_DEFAULT_ARG_IN_FROM, image.span, message));
-        }
-    }
-    found
+/// A base that is invalid when no `--build-arg` is given.
+pub(crate) fn invalid_default(written: &str, span: Span) -> Diagnostic {
+    let message =
+        format!("Default value for ARG {written} results in empty or invalid base image name");
+    evaluated(&INVALID_DEFAULT_ARG_IN_FROM, span, message)
 }
 
 /// An image for another platform than was asked for.
@@ -140,7 +109,7 @@ pub(crate) fn base_platform(
     span: Span,
 ) -> Option<Diagnostic> {
     let same = (&expected.os, &expected.architecture) == (&actual.os, &actual.architecture);
-    // Very old images say nothing.
+    // Very old images name none.
     let silent = actual.os.is_empty() && actual.architecture.is_empty();
     let message = format!(
         "Base image {image} was pulled with platform {:?}, expected {:?} for current build",
@@ -150,10 +119,10 @@ pub(crate) fn base_platform(
     (!same && !silent).then(|| evaluated(&INVALID_BASE_IMAGE_PLATFORM, span, message))
 }
 
-/// What to say of a source of the main context that its `.dockerignore` leaves out. With `!` patterns nothing can be said.
+/// The message about a source of the main context that its `.dockerignore` leaves out. With `!` patterns nothing can be said.
 pub(crate) fn ignored_source(verb: &str, source: &str, ignore: &Matcher) -> Option<String> {
     let source = path::clean(source);
-    // The root is no path that a pattern leaves out, unless it leaves out all that is in it.
+    // A pattern leaves out the root only if it leaves out everything in it.
     let is_root = matches!(source.as_str(), "." | "/");
     let counts = !ignore.has_exclusions() && (!is_root || ignore.ignores_all());
     let is_ignored = counts && ignore.ignored(&source).unwrap_or(false);
@@ -163,10 +132,7 @@ pub(crate) fn ignored_source(verb: &str, source: &str, ignore: &Matcher) -> Opti
 }
 
 fn evaluated(rule: &Rule, span: Span, message: String) -> Diagnostic {
-    Diagnostic {
-        phase: Phase::Evaluate,
-        ..rule.warning(span, message)
-    }
+    rule.warning(span, message).in_phase(Phase::Evaluate)
 }
 
 #[cfg(test)]

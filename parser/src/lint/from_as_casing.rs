@@ -1,18 +1,16 @@
 //! `FROM x as y`: both keywords in the same case.
 
-use super::{Findings, Rule, When, from_lines};
+use super::rule::Rule;
+use super::{Findings, from_lines};
 use crate::ast::Dockerfile;
 
-pub(super) const RULE: Rule = Rule {
-    name: "FromAsCasing",
-    slug: "from-as-casing",
-    description: "The 'as' keyword should match the case of the 'from' keyword",
-    experimental: false,
-    when: When::Instruction,
-    check: Some(check),
-};
+pub(super) const RULE: Rule = Rule::new(
+    "FromAsCasing",
+    "from-as-casing",
+    "The 'as' keyword should match the case of the 'from' keyword",
+);
 
-fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
+pub(super) fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
     for line in from_lines(dockerfile) {
         let from = &line.name.text;
         let [_, keyword, _, ..] = line.words() else {

@@ -1,22 +1,23 @@
 //! A comment directly above an argument or stage describes it: `# name what it is`.
 
-use super::{Findings, Rule, When};
+use super::Findings;
+use super::rule::Rule;
 use crate::ast::Dockerfile;
 use crate::instruction::{Arg, Argument, Instruction};
 use crate::line::Line;
 
 pub(super) const RULE: Rule = Rule {
-    name: "InvalidDefinitionDescription",
-    slug: "invalid-definition-description",
-    description: "Comment for build stage or argument should follow the format: `# <arg/stage name> \
+    experimental: true,
+    ..Rule::new(
+        "InvalidDefinitionDescription",
+        "invalid-definition-description",
+        "Comment for build stage or argument should follow the format: `# <arg/stage name> \
         <description>`. If this is not intended to be a description comment, add an empty line or comment \
         between the instruction and the comment.",
-    experimental: true,
-    when: When::Instruction,
-    check: Some(check),
+    )
 };
 
-fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
+pub(super) fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
     let mut arguments = |line: usize, arg: &Arg| {
         let names: Vec<&str> = arg.arguments.iter().map(name).collect();
         describe(&dockerfile.lines[line], "ARG", &names, findings);

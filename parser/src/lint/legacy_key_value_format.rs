@@ -1,17 +1,14 @@
 //! `ENV key value`.
 
-use super::{Rule, When};
-use crate::evaluate::StageBuilder;
+use super::rule::Rule;
 use crate::line::{Line, Pair};
+use crate::stage::StageBuilder;
 
-pub(super) const RULE: Rule = Rule {
-    name: "LegacyKeyValueFormat",
-    slug: "legacy-key-value-format",
-    description: "Legacy key/value format with whitespace separator should not be used",
-    experimental: false,
-    when: When::Values,
-    check: None,
-};
+pub(super) const RULE: Rule = Rule::new(
+    "LegacyKeyValueFormat",
+    "legacy-key-value-format",
+    "Legacy key/value format with whitespace separator should not be used",
+);
 
 /// Looks at a pair of `ENV` or `LABEL`.
 pub(crate) fn look_at(line: &Line, pair: &Pair, stage: &mut StageBuilder<'_>) {

@@ -1,18 +1,16 @@
 //! `MAINTAINER`.
 
-use super::{Findings, Rule, When};
+use super::Findings;
+use super::rule::Rule;
 use crate::ast::Dockerfile;
 
-pub(super) const RULE: Rule = Rule {
-    name: "MaintainerDeprecated",
-    slug: "maintainer-deprecated",
-    description: "The MAINTAINER instruction is deprecated, use a label instead to define an image author",
-    experimental: false,
-    when: When::Instruction,
-    check: Some(check),
-};
+pub(super) const RULE: Rule = Rule::new(
+    "MaintainerDeprecated",
+    "maintainer-deprecated",
+    "The MAINTAINER instruction is deprecated, use a label instead to define an image author",
+);
 
-fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
+pub(super) fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
     for line in &dockerfile.lines {
         if line.name.text.eq_ignore_ascii_case("MAINTAINER") {
             let message = "Maintainer instruction is deprecated in favor of using label";

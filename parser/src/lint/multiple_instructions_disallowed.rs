@@ -1,19 +1,16 @@
-//! `CMD`, `ENTRYPOINT` and `HEALTHCHECK` count once a stage: all but the last are for nothing.
+//! `CMD`, `ENTRYPOINT` and `HEALTHCHECK` count once a stage: all but the last have no effect.
 
-use super::{Rule, When};
-use crate::evaluate::StageBuilder;
+use super::rule::Rule;
 use crate::line::Line;
+use crate::stage::StageBuilder;
 
-pub(super) const RULE: Rule = Rule {
-    name: "MultipleInstructionsDisallowed",
-    slug: "multiple-instructions-disallowed",
-    description: "Multiple instructions of the same type should not be used in the same stage",
-    experimental: false,
-    when: When::Values,
-    check: None,
-};
+pub(super) const RULE: Rule = Rule::new(
+    "MultipleInstructionsDisallowed",
+    "multiple-instructions-disallowed",
+    "Multiple instructions of the same type should not be used in the same stage",
+);
 
-/// Looks at an instruction that counts once, of which `kind` is the name in upper case. The one before it is for nothing.
+/// Checks an instruction that counts once; `kind` is its name in upper case. The one before it has no effect.
 pub(crate) fn look_at(line: &Line, kind: &'static str, stage: &mut StageBuilder<'_>) {
     if let Some(before) = stage.use_once(kind, line.span) {
         let message = format!(

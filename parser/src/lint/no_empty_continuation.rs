@@ -1,19 +1,16 @@
-//! An empty line inside a continued instruction. The mark is there; the line that is told is the instruction's last one, as
-//! BuildKit counts.
+//! An empty line inside a continued instruction. The warning marks it, but names the instruction's last line, as in BuildKit.
 
-use super::{Findings, Rule, When};
+use super::Findings;
+use super::rule::Rule;
 use crate::ast::Dockerfile;
 
-pub(super) const RULE: Rule = Rule {
-    name: "NoEmptyContinuation",
-    slug: "no-empty-continuation",
-    description: "Empty continuation lines will become errors in a future release",
-    experimental: false,
-    when: When::Lines,
-    check: Some(check),
-};
+pub(super) const RULE: Rule = Rule::new(
+    "NoEmptyContinuation",
+    "no-empty-continuation",
+    "Empty continuation lines will become errors in a future release",
+);
 
-fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
+pub(super) fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
     for line in &dockerfile.lines {
         if let Some(empty) = line.empty_continuation {
             let mut found = RULE.warning(empty.span, "Empty continuation line");

@@ -1,18 +1,16 @@
-//! Stages that hide what a word means.
+//! Stages whose name hides the meaning of a word.
 
-use super::{Findings, Rule, When};
+use super::Findings;
+use super::rule::Rule;
 use crate::ast::Dockerfile;
 
-pub(super) const RULE: Rule = Rule {
-    name: "ReservedStageName",
-    slug: "reserved-stage-name",
-    description: "Reserved words should not be used as stage names",
-    experimental: false,
-    when: When::Stages,
-    check: Some(check),
-};
+pub(super) const RULE: Rule = Rule::new(
+    "ReservedStageName",
+    "reserved-stage-name",
+    "Reserved words should not be used as stage names",
+);
 
-fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
+pub(super) fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
     for stage in &dockerfile.stages {
         if let Some(name @ ("scratch" | "context")) = stage.from.name.as_deref() {
             let line = &dockerfile.lines[stage.line];

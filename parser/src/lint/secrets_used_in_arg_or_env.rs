@@ -1,17 +1,15 @@
 //! Names that sound like secrets: `ARG` and `ENV` stay in the image's history.
 
-use super::{Rule, When};
-use crate::evaluate::{StageBuilder, go};
+use super::rule::Rule;
+use crate::go;
 use crate::line::Line;
+use crate::stage::StageBuilder;
 
-pub(super) const RULE: Rule = Rule {
-    name: "SecretsUsedInArgOrEnv",
-    slug: "secrets-used-in-arg-or-env",
-    description: "Sensitive data should not be used in the ARG or ENV commands",
-    experimental: false,
-    when: When::Values,
-    check: None,
-};
+pub(super) const RULE: Rule = Rule::new(
+    "SecretsUsedInArgOrEnv",
+    "secrets-used-in-arg-or-env",
+    "Sensitive data should not be used in the ARG or ENV commands",
+);
 
 /// Words between underscores that make a name suspicious.
 const SECRET: [&str; 10] = [

@@ -1,18 +1,16 @@
 //! `FROM x AS Name`: names of stages are lower case, whatever is written.
 
-use super::{Findings, Rule, When, from_lines};
+use super::rule::Rule;
+use super::{Findings, from_lines};
 use crate::ast::Dockerfile;
 
-pub(super) const RULE: Rule = Rule {
-    name: "StageNameCasing",
-    slug: "stage-name-casing",
-    description: "Stage names should be lowercase",
-    experimental: false,
-    when: When::Instruction,
-    check: Some(check),
-};
+pub(super) const RULE: Rule = Rule::new(
+    "StageNameCasing",
+    "stage-name-casing",
+    "Stage names should be lowercase",
+);
 
-fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
+pub(super) fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
     for line in from_lines(dockerfile) {
         if let [_, _, name] = line.words()
             && name.text != name.text.to_lowercase()

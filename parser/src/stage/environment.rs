@@ -1,4 +1,4 @@
-//! The variables of a stage: `ENV` and the `ARG`s in scope.
+//! The variables of a stage: `ENV` and the `ARG`s in scope. Unaware of how values are expanded.
 
 use std::collections::HashMap;
 
@@ -7,16 +7,15 @@ use crate::words::Variables;
 /// Variables in the order of their last assignment, as BuildKit gives them to processes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Environment {
-    /// None where a later assignment took the place.
+    /// None where a later assignment took over.
     entries: Vec<Option<(String, String)>>,
     /// Where each name is. Looked up only, never iterated.
     places: HashMap<String, usize>,
 }
 
 impl Environment {
-    /// Sets a variable, by `ENV`, by `ARG` or from an image: whatever comes last decides. (Docker's
-    /// reference says that `ENV` always wins over `ARG`; BuildKit lets an `ARG` after it win, which
-    /// Dockerfiles rely on.)
+    /// Sets a variable, by `ENV`, by `ARG` or from an image: the last one wins. (Docker's reference says that `ENV` always wins over
+    /// `ARG`; BuildKit lets a later `ARG` win, and Dockerfiles rely on that.)
     pub(crate) fn set(&mut self, key: &str, value: &str) {
         let place = self.entries.len();
         if let Some(old) = self.places.insert(key.to_owned(), place) {
@@ -48,7 +47,7 @@ impl Variables for Environment {
     }
 }
 
-/// `ENV` as the image's config stores it: a variable keeps the place of its first assignment.
+/// `ENV` as the image's config stores it: a variable keeps the position of its first assignment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ImageEnv {
     entries: Vec<(String, String)>,

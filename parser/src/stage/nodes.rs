@@ -1,4 +1,4 @@
-//! The operations of a graph, each once.
+//! The operations of a graph, each once. Unaware of what they do.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher as _;
@@ -16,24 +16,23 @@ pub(super) struct Origin {
     pub(super) title: String,
 }
 
-/// How many bytes of expanded text, environments and inherited configuration one evaluation may
-/// make. Dockerfiles that need a thousandth of it are rare; without a bound a file of a few
-/// kilobytes can ask for terabytes.
+/// How many bytes of expanded text, environments and inherited configuration one evaluation may make. Few Dockerfiles need a thousandth
+/// of it; without a bound a file of a few kilobytes could ask for terabytes.
 pub(super) const MAX_EVALUATED: usize = 64 << 20;
 
 /// Operations by value.
 #[derive(Debug, Default)]
-pub(super) struct Nodes {
+pub(crate) struct Nodes {
     nodes: Vec<Node>,
-    /// Bytes made so far, about.
+    /// About how many bytes were made so far.
     spent: usize,
-    /// Nodes by the hash of their operation: so that operations, which may be large, are stored
-    /// once. Only looked up, so neither its order nor the random hash matters.
+    /// Nodes by the hash of their operation, so that operations, which may be large, are stored once. Only looked up, so neither the order
+    /// nor the random hash matters.
     known: HashMap<u64, Vec<NodeId>>,
 }
 
 impl Nodes {
-    /// The node of an operation: an equal one that is there already, or a new one.
+    /// The node of an operation: an equal one that exists, or a new one.
     pub(super) fn add(&mut self, op: Op, origin: impl FnOnce() -> Origin) -> NodeId {
         let hash = self.known.hasher().hash_one(&op);
         let same = self.known.entry(hash).or_default();
@@ -60,7 +59,7 @@ impl Nodes {
         self.spent <= MAX_EVALUATED
     }
 
-    pub(super) fn finish(self) -> Vec<Node> {
+    pub(crate) fn finish(self) -> Vec<Node> {
         self.nodes
     }
 }

@@ -1,35 +1,33 @@
-//! What rules that need values find in a stage: whether it counts, and where it stands. What they look for is theirs.
+//! What rules that need values find in a stage: whether it counts, and where it is. Unaware of what the rules look for.
 
 use super::{NOT_ENVIRONMENT, StageBuilder};
 use crate::diagnostic::{Diagnostic, Phase};
-use crate::lint::{Rule, evaluated};
+use crate::lint::evaluated;
+use crate::lint::rule::Rule;
 use crate::source::Span;
 use crate::words::Expansion;
 
-/// Warnings of one stage that are told: an undefined variable costs a look at all names.
+/// The most warnings of one stage: an undefined variable costs a look at all names.
 const MAX_WARNINGS: usize = 100;
 
 impl StageBuilder<'_> {
     /// A warning of a rule about what is being applied.
     pub(crate) fn warn(&mut self, rule: &Rule, span: Span, message: String) {
-        if self.world.lint.asks(rule, self.comments) {
+        if self.scope.lint.asks(rule, self.comments) {
             self.note(rule.name, span, message);
         }
     }
 
-    /// Warns of what breaks no rule.
+    /// A warning that belongs to no rule.
     pub(crate) fn note(&mut self, code: &'static str, span: Span, message: String) {
         if self.warnings.len() >= MAX_WARNINGS {
             return;
         }
         let warning = Diagnostic::warning(code, self.place(span), message);
-        self.warnings.push(Diagnostic {
-            phase: Phase::Evaluate,
-            ..warning
-        });
+        self.warnings.push(warning.in_phase(Phase::Evaluate));
     }
 
-    /// Warns of a value, unless variables that are not known are part of it.
+    /// Warns of a value, unless unknown variables are part of it.
     pub(crate) fn warn_of_value(&mut self, rule: &Rule, span: Span, message: String) {
         if !self.is_guess {
             self.warn(rule, span, message);
@@ -40,32 +38,28 @@ impl StageBuilder<'_> {
     pub(super) fn warn_of_unset(&mut self, expansion: &Expansion, span: Span) {
         for name in &expansion.unset {
             self.note_guess(name);
-            if self.base_is_known
-                && !self.arguments.contains(name)
+            if self.state.base_is_known
+                && !self.state.arguments.contains(name)
                 && !NOT_ENVIRONMENT.contains(&name.as_str())
                 && self.warnings.len() < MAX_WARNINGS
             {
-                let message = evaluated::undefined_var(name, self.env.names());
+                let message = evaluated::undefined_var(name, self.state.env.names());
                 self.warn(&evaluated::UNDEFINED_VAR, span, message);
             }
         }
     }
 
-    /// Notes the use of a variable that is not set here: a base of which nothing is known may set it.
+    /// Remembers the use of a variable that is not set here: an unknown base may set it.
     pub(super) fn note_guess(&mut self, name: &str) {
-        self.is_guess |= !self.base_is_known && !self.arguments.contains(name);
+        self.is_guess |= !self.state.base_is_known && !self.state.arguments.contains(name);
     }
 
-    /// Where something of the instruction stands that is being applied: a trigger's text is no place in the Dockerfile.
+    /// The place in the Dockerfile of a part of the instruction: a trigger's text has none, so it is the `FROM`.
     pub(super) fn place(&self, span: Span) -> Span {
-        if self.is_trigger {
-            self.plan.stages[self.index].span
-        } else {
-            span
-        }
+        if self.is_trigger { self.from } else { span }
     }
 
-    /// Notes an instruction that counts once; where the one of that kind stands that was there before.
+    /// Remembers an instruction that counts once; the place of the one of that kind before it.
     pub(crate) fn use_once(&mut self, kind: &'static str, span: Span) -> Option<Span> {
         self.used.insert(kind, self.place(span))
     }

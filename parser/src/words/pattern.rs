@@ -1,5 +1,5 @@
-//! Shell patterns in substitutions: `*`, `?` and `\` escapes, no brackets. They are matched by
-//! regular expressions, which are linear in the value whatever the pattern says.
+//! Shell patterns in substitutions: `*`, `?` and `\` escapes, no brackets. They are matched by regular expressions, whose cost is linear in
+//! the value for any pattern. Unaware of variables.
 
 use regex::Regex;
 
@@ -12,8 +12,7 @@ pub(super) fn trim_prefix(pattern: &str, value: &str, greedy: bool) -> Result<St
     Ok(value[end..].to_owned())
 }
 
-/// Removes the match at the end of the value. A regular expression finds leftmost matches only,
-/// so pattern and value are turned around.
+/// Removes the match at the end of the value. A regular expression finds only leftmost matches, so pattern and value are reversed.
 pub(super) fn trim_suffix(pattern: &str, value: &str, greedy: bool) -> Result<String, WordError> {
     let turned_pattern = reverse_pattern(pattern);
     let turned: String = value.chars().rev().collect();
@@ -32,10 +31,8 @@ pub(super) fn replace(
     let regex = compile(pattern, true, false).map_err(|why| bad(pattern, why))?;
     let mut text = String::new();
     let mut last = 0;
-    for found in regex
-        .find_iter(value)
-        .take(if all { usize::MAX } else { 1 })
-    {
+    let most = if all { usize::MAX } else { 1 };
+    for found in regex.find_iter(value).take(most) {
         text.push_str(&value[last..found.start()]);
         text.push_str(word);
         last = found.end();
@@ -52,22 +49,18 @@ fn bad(pattern: &str, why: String) -> WordError {
 }
 
 fn compile(pattern: &str, greedy: bool, anchored: bool) -> Result<Regex, String> {
-    let mut regex = String::with_capacity(pattern.len() + 4);
-    if anchored {
-        regex.push('^');
-    }
+    let mut regex = String::from(if anchored { "^" } else { "" });
     let mut chars = pattern.chars().peekable();
     while let Some(ch) = chars.next() {
         match ch {
             '*' => regex.push_str(if greedy { ".*" } else { ".*?" }),
             '?' => regex.push('.'),
             '\\' => match chars.peek() {
-                // Escaped for the sake of ${}: the escape is not part of the pattern.
+                // Escaped because of ${}: the escape is not part of the pattern.
                 Some('}' | '/') => {}
                 Some(&escaped @ ('*' | '?' | '\\')) => {
                     chars.next();
-                    regex.push('\\');
-                    regex.push(escaped);
+                    regex.extend(['\\', escaped]);
                 }
                 Some(other) => return Err(format!("invalid escape '\\{other}'")),
                 None => return Err("invalid escape at the end".to_owned()),

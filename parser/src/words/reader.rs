@@ -1,4 +1,4 @@
-//! The cursor that reads a word and expands it on the way.
+//! The cursor that reads a word and expands it on the way. Unaware of instructions.
 
 use std::collections::BTreeSet;
 
@@ -16,13 +16,13 @@ pub(super) struct Reader<'a> {
     rest: &'a str,
     style: Style,
     env: &'a dyn Variables,
-    /// Whether escapes stay, here: patterns keep theirs.
+    /// Whether escapes stay here: patterns keep theirs.
     raw_escapes: bool,
     pub(super) used: BTreeSet<String>,
     pub(super) unset: BTreeSet<String>,
     depth: usize,
     limit: usize,
-    /// A substitution with a word of its own was read since the last look.
+    /// Whether a substitution with a word of its own was read since the last check.
     interrupted: bool,
 }
 
@@ -92,15 +92,7 @@ impl<'a> Reader<'a> {
                 return Ok(text);
             }
             let piece = match ch {
-                '$' => {
-                    let value = self.dollar()?;
-                    if let Some(words) = &mut words {
-                        self.drop_interrupted(words);
-                        words.split(&value);
-                    }
-                    text.push_str(&value);
-                    continue;
-                }
+                '$' => self.dollar()?,
                 '\'' if quoting => self.single_quoted()?,
                 '"' if quoting => self.double_quoted()?,
                 '<' => self.possible_heredoc(),
@@ -111,7 +103,10 @@ impl<'a> Reader<'a> {
             };
             if let Some(words) = &mut words {
                 self.drop_interrupted(words);
-                words.keep(&piece);
+                match ch {
+                    '$' => words.split(&piece),
+                    _ => words.keep(&piece),
+                }
             }
             text.push_str(&piece);
         }
@@ -188,8 +183,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// In double quotes only `"`, `$` and the escape itself can be escaped; before all else
-    /// the escape is a plain character.
+    /// In double quotes only `"`, `$` and the escape itself can be escaped; before everything else the escape is a plain character.
     fn quoted_char(&mut self, ch: char, text: &mut String) {
         if ch != self.style.escape {
             text.push(ch);

@@ -1,4 +1,4 @@
-//! Splitting a word while it is expanded. Unaware of quotes: the reader says what may split.
+//! Splits a word while it is expanded. Unaware of quotes: the reader says what may split.
 
 /// Collects words.
 #[derive(Debug, Default)]

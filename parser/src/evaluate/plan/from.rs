@@ -1,21 +1,22 @@
-//! What stands in `FROM`: image and platform, expanded. Which stage or image that is, is not known here.
+//! What `FROM` says: image and platform, expanded. Unaware of which stage or image that is.
 
 use kiln_oci::Platform;
 
 use crate::ast::StageAst;
 use crate::code;
 use crate::diagnostic::{Diagnostic, Phase};
+use crate::evaluate::globals::expand;
 use crate::evaluate::world::World;
 use crate::line::{Line, Word};
 use crate::lint::{Rule, evaluated};
 use crate::source::Span;
 use crate::suggest;
-use crate::words::{self, Expansion, Style};
+use crate::words::{Expansion, Style};
 
 /// What a `FROM` says.
 #[derive(Debug)]
 pub(super) struct Head {
-    /// Expanded; empty where something else is named instead.
+    /// Expanded; empty if something else is named instead.
     pub(super) image: String,
     pub(super) platform: Platform,
 }
@@ -31,10 +32,9 @@ pub(super) fn read_all(
         let mut found = Vec::new();
         let head = read(world, index, ast, &mut found);
         if errors.is_empty() {
-            let comments = &world.dockerfile.lines[ast.line].comments;
-            found.retain(|found| {
-                Rule::find(found.code).is_some_and(|rule| world.lint.asks(rule, comments))
-            });
+            let (lint, line) = (&world.scope.lint, &world.dockerfile.lines[ast.line]);
+            let asks = |rule| lint.asks(rule, &line.comments);
+            found.retain(|found| Rule::find(found.code).is_some_and(asks));
             warnings.append(&mut found);
         }
         match head {
@@ -73,7 +73,7 @@ fn image(
     warnings: &mut Vec<Diagnostic>,
 ) -> Result<String, Diagnostic> {
     let (line, image) = (&world.dockerfile.lines[ast.line], &ast.from.image);
-    let expansion = expand(world, image)?;
+    let expansion = expand(image, Style::new(world.scope.escape), &world.scope.globals)?;
     warnings.extend(undeclared(world, &expansion, image.span));
     if expansion.text.is_empty() {
         let message = format!("base name ({}) should not be blank", image.text);
@@ -88,16 +88,13 @@ fn platform(
     word: &Word,
     warnings: &mut Vec<Diagnostic>,
 ) -> Result<Platform, Diagnostic> {
-    let expansion = expand(world, word)?;
+    let expansion = expand(word, Style::new(world.scope.escape), &world.scope.globals)?;
     let text = &expansion.text;
-    let target = world.globals.get("TARGETPLATFORM");
+    let target = world.scope.globals.get("TARGETPLATFORM");
+    let target = target.map_or("", String::as_str);
+    let stage = ast.from.name.as_deref().unwrap_or_default();
     warnings.extend(undeclared(world, &expansion, word.span));
-    warnings.extend(evaluated::platform_flag(
-        word,
-        &expansion,
-        target.map_or("", String::as_str),
-        ast.from.name.as_deref().unwrap_or_default(),
-    ));
+    warnings.extend(evaluated::platform_flag(word, &expansion, target, stage));
     let message = match Platform::parse(text) {
         Ok(platform) => return Ok(platform),
         Err(_) if text.is_empty() => format!("empty platform value from expression {}", word.text),
@@ -105,36 +102,24 @@ fn platform(
     };
     let mut error = Diagnostic::error(code::PLATFORM, Phase::Evaluate, word.span, message);
     let mut unset = expansion.unset.iter();
-    let near = unset.find_map(|name| suggest::nearest(name, names(world)));
-    error.help = near.map(|near| format!("did you mean {near}?"));
+    error.help = unset.find_map(|name| suggest::help(name, names(world)));
     Err(error)
 }
 
-fn expand(world: &World<'_>, word: &Word) -> Result<Expansion, Diagnostic> {
-    let style = Style::new(world.dockerfile.escape);
-    words::expand(&word.text, style, &world.globals).map_err(|why| {
-        let message = format!("failed to process {:?}: {why}", word.text);
-        Diagnostic::error(code::EXPANSION, Phase::Evaluate, word.span, message)
-    })
-}
-
 fn undeclared(world: &World<'_>, expansion: &Expansion, span: Span) -> Vec<Diagnostic> {
-    let globals = world.dockerfile.globals.iter();
-    let declared = globals.flat_map(|global| &global.arg.arguments);
+    let declared = world.dockerfile.global_arguments();
     let declared = declared.map(|argument| argument.name.as_str());
-    evaluated::undefined_in_from(&expansion.unset, declared.chain(names(world)), span)
+    let known: Vec<&str> = declared.chain(names(world)).collect();
+    evaluated::undefined_in_from(&expansion.unset, &known, span)
 }
 
 /// The variables that have values.
-fn names<'w>(world: &'w World<'_>) -> impl Iterator<Item = &'w str> + Clone {
-    world.globals.keys().map(String::as_str)
+fn names<'w>(world: &'w World<'_>) -> impl Iterator<Item = &'w str> {
+    world.scope.globals.keys().map(String::as_str)
 }
 
 /// An error about the base that is named.
 pub(super) fn base_error(line: &Line, image: &Word, message: String) -> Diagnostic {
-    Diagnostic {
-        span: image.span,
-        phase: Phase::Evaluate,
-        ..line.error(code::BASE, message)
-    }
+    let error = line.error_at(image.span, code::BASE, message);
+    error.in_phase(Phase::Evaluate)
 }

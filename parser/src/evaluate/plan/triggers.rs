@@ -1,11 +1,11 @@
-//! `ONBUILD` instructions of bases: read once the base is known, run before the stage's own.
+//! `ONBUILD` instructions of bases: read once the base is known, run before the stage's own. Unaware of what they do.
 
 use super::{Base, Plan};
 use crate::ast::Dockerfile;
 use crate::code;
 use crate::diagnostic::Diagnostic;
 use crate::evaluate::world::World;
-use crate::instruction::Instruction;
+use crate::instruction::{self, Instruction};
 use crate::lexer::Lexer;
 use crate::line::{self, Line};
 
@@ -64,21 +64,19 @@ impl Plan {
                 config.map_or(Vec::new(), |config| config.config.on_build.clone())
             }
             Base::Stage(parent) if !self.stages[*parent].replaced => {
-                let statements = &world.dockerfile.stages[*parent].statements;
-                let expressions =
-                    statements
-                        .iter()
-                        .filter_map(|statement| match &statement.instruction {
-                            Instruction::OnBuild(trigger) => Some(trigger.expression.clone()),
-                            _ => None,
-                        });
+                let statements = world.dockerfile.stages[*parent].statements.iter();
+                let instructions = statements.map(|statement| &statement.instruction);
+                let expressions = instructions.filter_map(|instruction| match instruction {
+                    Instruction::OnBuild(trigger) => Some(trigger.expression.clone()),
+                    _ => None,
+                });
                 expressions.collect()
             }
             _ => Vec::new(),
         }
     }
 
-    /// The triggers of a stage; none before they were read.
+    /// The triggers of a stage; none before they are read.
     pub(in crate::evaluate) fn triggers(&self, index: usize) -> &[(Line, Instruction)] {
         self.stages[index].triggers.as_deref().unwrap_or_default()
     }
@@ -89,32 +87,25 @@ impl Plan {
         dockerfile: &'p Dockerfile,
         index: usize,
     ) -> impl Iterator<Item = (&'p Line, &'p Instruction)> {
-        let triggers = self
-            .triggers(index)
-            .iter()
-            .map(|(line, instruction)| (line, instruction));
+        let triggers = self.triggers(index).iter();
+        let triggers = triggers.map(|(line, instruction)| (line, instruction));
         let statements = dockerfile.stages[index].statements.iter();
-        triggers.chain(
-            statements.map(|statement| (&dockerfile.lines[statement.line], &statement.instruction)),
-        )
+        let statements =
+            statements.map(|statement| (&dockerfile.lines[statement.line], &statement.instruction));
+        triggers.chain(statements)
     }
 }
 
 fn read_trigger(text: &str, from: &Line) -> Result<(Line, Instruction), Diagnostic> {
-    let single = || {
-        from.error(
-            code::TRIGGER,
-            "onbuild trigger should be a single expression",
-        )
-    };
+    let message = "onbuild trigger should be a single expression";
+    let single = || from.error(code::TRIGGER, message);
     let mut lexer = Lexer::new(text);
     let logical = lexer.next_line()?.ok_or_else(single)?;
-    let line = line::read(logical, &mut lexer)?;
+    let line = line::read(logical, &mut lexer, instruction::shape)?;
     if lexer.next_line()?.is_some() {
         return Err(single());
     }
-    let instruction = Instruction::parse(&line)?;
-    match instruction {
+    match Instruction::parse(&line)? {
         Instruction::From(_) => Err(single()),
         instruction => Ok((line, instruction)),
     }

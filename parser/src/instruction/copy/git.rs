@@ -1,12 +1,13 @@
-//! Git repositories as sources of `ADD`: `https://host/repo.git#reference:folder`,
-//! `git@host:repo.git?branch=…`, `ssh://…`, `git://…` (BuildKit's `dfgitutil`).
+//! Git repositories as sources of `ADD`: `https://host/repo.git#reference:folder`, `git@host:repo.git?branch=…`, `ssh://…`, `git://…`
+//! (BuildKit's `dfgitutil`). Unaware of how they are fetched.
 
+use crate::go;
 use crate::graph::GitSource;
 
 /// A query or fragment that cannot be understood, or two that disagree.
 pub(crate) type Problem = String;
 
-/// A git source with what its URL leaves open.
+/// A git source as its URL describes it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct GitUrl {
     pub(crate) remote: String,
@@ -18,7 +19,7 @@ pub(crate) struct GitUrl {
 }
 
 impl GitSource {
-    /// Reads an address that may name a repository, as `ADD` does; None if it names something else.
+    /// Reads an address that may name a repository, like `ADD`; None if it names something else.
     ///
     /// # Errors
     /// What cannot be understood about the address.
@@ -74,8 +75,7 @@ impl GitUrl {
 
     fn read_query(&mut self, query: &str) -> Result<(), Problem> {
         let mut seen: Vec<String> = Vec::new();
-        let mut tag = None;
-        let mut branch = None;
+        let (mut tag, mut branch) = (None, None);
         for part in query.split('&').filter(|part| !part.is_empty()) {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
             let (key, value) = (percent_decoded(key), percent_decoded(value));
@@ -95,12 +95,11 @@ impl GitUrl {
             }
             seen.push(key);
         }
-        match (tag, branch) {
-            (Some(_), Some(_)) => return Err("branch conflicts with tag".to_owned()),
-            (Some(reference), None) | (None, Some(reference)) => {
-                agree("ref", &mut self.reference, reference)?;
-            }
-            (None, None) => {}
+        if tag.is_some() && branch.is_some() {
+            return Err("branch conflicts with tag".to_owned());
+        }
+        if let Some(reference) = tag.or(branch) {
+            agree("ref", &mut self.reference, reference)?;
         }
         if self.reference.is_none() {
             self.reference = self.checksum.clone();
@@ -162,21 +161,21 @@ fn qualified(prefix: &str, name: String) -> String {
 }
 
 fn boolean(key: &str, value: &str) -> Result<bool, Problem> {
-    match value {
-        "" | "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!("invalid {key} value: {value:?}")),
-    }
+    let read = if value.is_empty() {
+        Some(true)
+    } else {
+        go::boolean(value)
+    };
+    read.ok_or_else(|| format!("invalid {key} value: {value:?}"))
 }
 
-/// Replaces `%41`; what is no UTF-8 afterwards stays as it was.
+/// Replaces `%41`; a text that is no UTF-8 afterwards stays as it was.
 pub(crate) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
-        let digits = tail
-            .get(..2)
-            .and_then(|digits| std::str::from_utf8(digits).ok());
+        let digits = tail.get(..2);
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
         match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
             Some(byte) if first == b'%' => {
                 bytes.push(byte);

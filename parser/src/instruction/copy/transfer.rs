@@ -1,11 +1,10 @@
-//! What `COPY` and `ADD` share: sources, destination, owner, mode.
+//! What `COPY` and `ADD` share: sources, destination, owner, mode. Unaware of where sources come from.
 
 use std::collections::BTreeMap;
 
 use crate::chmod::Chmod;
 use crate::code;
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::StageBuilder;
 use crate::flags::{self, FlagSpec, Flags};
 use crate::graph::{CopyOp, CopySource, Unpack};
 use crate::heredoc::{self, Heredoc};
@@ -14,6 +13,7 @@ use crate::lint::evaluated;
 use crate::path;
 use crate::redact;
 use crate::source::Span;
+use crate::stage::StageBuilder;
 
 pub(crate) const CHOWN: FlagSpec = flags::text(
     "chown",
@@ -25,14 +25,12 @@ pub(crate) const CHMOD: FlagSpec = flags::text(
     "<mode>",
     "the mode of the files, octal or symbolic (`u=rwX,go=rX`)",
 );
-pub(crate) const LINK: FlagSpec = flags::boolean(
-    "link",
-    "makes the layer without looking at what is below it",
-);
+pub(crate) const LINK: FlagSpec =
+    flags::boolean("link", "makes the layer independently of the layers below");
 pub(crate) const EXCLUDE: FlagSpec = flags::list(
     "exclude",
     "<pattern>",
-    "leaves files out, by `.dockerignore` patterns relative to each source",
+    "leaves out files that match a `.dockerignore` pattern, relative to each source",
 );
 
 /// Sources, destination and common options; nothing is expanded.
@@ -40,7 +38,7 @@ pub(crate) const EXCLUDE: FlagSpec = flags::list(
 pub struct Transfer {
     /// Paths, patterns and URLs in the order written.
     pub sources: Vec<Word>,
-    /// Files that stand in the Dockerfile.
+    /// Files that are written in the Dockerfile.
     pub inline: Vec<Heredoc>,
     /// The last argument.
     pub destination: Word,
@@ -54,7 +52,7 @@ pub struct Transfer {
     pub exclude: Vec<Word>,
 }
 
-/// A text after expansion, and where it stood.
+/// A text after expansion, and its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Expanded {
     pub text: String,
@@ -64,7 +62,7 @@ pub(crate) struct Expanded {
 impl Expanded {
     /// Warns of a source of the main context that its `.dockerignore` leaves out.
     pub(crate) fn warn_if_ignored(&self, verb: &str, stage: &mut StageBuilder<'_>) {
-        let ignore = &stage.world.inputs.ignore;
+        let ignore = &stage.scope.inputs.ignore;
         if let Some(message) = evaluated::ignored_source(verb, &self.text, ignore) {
             stage.warn_of_value(&evaluated::COPY_IGNORED_FILE, self.span, message);
         }
@@ -102,39 +100,28 @@ pub(crate) fn is_url(source: &str) -> bool {
 
 impl Transfer {
     pub(crate) fn read(line: &Line, name: &str, flags: &Flags) -> Result<Self, Diagnostic> {
-        let (destination, arguments) = match line.words().split_last() {
-            Some((destination, arguments)) => (destination.clone(), arguments),
-            None => return Err(line.error(code::ARGUMENTS, format!("{name} needs arguments"))),
+        let Some((destination, arguments)) = line.words().split_last() else {
+            return Err(line.error(code::ARGUMENTS, format!("{name} needs arguments")));
         };
+        let destination = destination.clone();
         if matches!(heredoc::opening(&destination.text), Ok(Some(_))) {
             let message = format!("{name} cannot accept a heredoc as a destination");
-            let error = line.error(code::ARGUMENTS, message);
-            return Err(Diagnostic {
-                span: destination.span,
-                ..error
-            });
+            return Err(line.error_at(destination.span, code::ARGUMENTS, message));
         }
         let mut sources = Vec::new();
         let mut inline = Vec::new();
         // The last body of a name counts, as in BuildKit.
-        let bodies = line
-            .heredocs
-            .iter()
-            .map(|doc| (doc.name.as_str(), doc.content.as_str()));
-        let bodies: BTreeMap<&str, &str> = bodies.collect();
+        let docs = line.heredocs.iter();
+        let bodies: BTreeMap<&str, &str> = docs
+            .map(|doc| (doc.name.as_str(), doc.content.as_str()))
+            .collect();
         for word in arguments {
-            match heredoc::opening(&word.text) {
-                Ok(Some(opening)) => {
-                    let body = bodies
-                        .get(opening.name.as_str())
-                        .copied()
-                        .unwrap_or_default();
-                    inline.push(Heredoc {
-                        content: body.to_owned(),
-                        ..opening
-                    });
-                }
-                _ => sources.push(word.clone()),
+            if let Ok(Some(mut opening)) = heredoc::opening(&word.text) {
+                let body = bodies.get(opening.name.as_str());
+                opening.content = body.copied().unwrap_or_default().to_owned();
+                inline.push(opening);
+            } else {
+                sources.push(word.clone());
             }
         }
         Ok(Transfer {
@@ -155,40 +142,23 @@ impl Transfer {
     ) -> Result<ExpandedTransfer, Diagnostic> {
         let mut sources = Vec::with_capacity(self.sources.len());
         for source in &self.sources {
-            sources.push(Expanded {
-                text: stage.expand(source)?,
-                span: source.span,
-            });
+            let (text, span) = (stage.expand(source)?, source.span);
+            sources.push(Expanded { text, span });
         }
         let mut inline = Vec::with_capacity(self.inline.len());
         for doc in &self.inline {
-            if file_name(&doc.name).is_none_or(|name| name.contains('/')) {
-                let message = format!("a heredoc cannot make the file {}", doc.name);
-                let help = "its name is that of a file: name folders in the destination";
-                return Err(line.error(code::SOURCE, message).with_help(help));
-            }
-            let text = doc.text();
-            let text = if doc.expand {
-                stage.expand_heredoc(&text, line)?
-            } else {
-                text
-            };
-            inline.push((doc.name.clone(), text));
+            inline.push((doc.name.clone(), expand_heredoc(doc, line, stage)?));
         }
-        let mut exclude = Vec::with_capacity(self.exclude.len());
-        for pattern in &self.exclude {
-            exclude.push(stage.expand(pattern)?);
-        }
-        let chown = self
-            .chown
-            .as_ref()
-            .map(|owner| stage.expand(owner))
-            .transpose()?;
+        let exclude = self.exclude.iter();
+        let exclude: Result<_, _> = exclude.map(|pattern| stage.expand(pattern)).collect();
+        let exclude = exclude?;
+        let chown = self.chown.as_ref().map(|owner| stage.expand(owner));
+        let chown = chown.transpose()?.filter(|owner| !owner.is_empty());
         Ok(ExpandedTransfer {
             sources,
             inline,
             destination: stage.expand(&self.destination)?,
-            chown: chown.filter(|owner| !owner.is_empty()),
+            chown,
             chmod: self.mode(line, stage)?,
             link: self.link,
             exclude,
@@ -211,11 +181,7 @@ impl Transfer {
             let message = format!(
                 "invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777"
             );
-            let error = line.error(code::COPY_OPTION, message);
-            return Err(Diagnostic {
-                span: word.span,
-                ..error
-            });
+            return Err(line.error_at(word.span, code::COPY_OPTION, message));
         };
         Ok(Some((text, mode)))
     }
@@ -244,7 +210,7 @@ impl ExpandedTransfer {
         add("# buildkit");
     }
 
-    /// The operation with these sources and the heredocs, as `COPY` does it.
+    /// The operation with these sources and the heredocs, as for `COPY`.
     pub(crate) fn into_op(self, stage: &StageBuilder<'_>, mut sources: Vec<CopySource>) -> CopyOp {
         let inline = self.inline.into_iter();
         sources.extend(inline.map(|(name, content)| CopySource::Inline {
@@ -253,11 +219,11 @@ impl ExpandedTransfer {
         }));
         let chmod = self.chmod.map(|(_, mode)| mode);
         CopyOp {
-            base: stage.output,
+            base: stage.state.output,
             sources,
             destination: destination(&stage.working_dir(), &self.destination),
             chown: self.chown,
-            // BuildKit does not link when it has to change modes.
+            // BuildKit does not link if it has to change modes.
             link: self.link && chmod.is_none(),
             chmod,
             parents: false,
@@ -265,6 +231,25 @@ impl ExpandedTransfer {
             unpack: Unpack::No,
             is_add: false,
         }
+    }
+}
+
+/// The content of a heredoc's file.
+fn expand_heredoc(
+    doc: &Heredoc,
+    line: &Line,
+    stage: &mut StageBuilder<'_>,
+) -> Result<String, Diagnostic> {
+    if file_name(&doc.name).is_none_or(|name| name.contains('/')) {
+        let message = format!("a heredoc cannot make the file {}", doc.name);
+        let help = "its name is that of a file: name folders in the destination";
+        return Err(line.error(code::SOURCE, message).with_help(help));
+    }
+    let text = doc.text();
+    if doc.expand {
+        stage.expand_heredoc(&text, line)
+    } else {
+        Ok(text)
     }
 }
 
@@ -276,7 +261,7 @@ fn file_name(name: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Absolute and cleaned; a trailing slash, also of `.`, stays.
+/// Absolute and cleaned; a trailing slash stays, and `.` at the end becomes one.
 fn destination(working_dir: &str, written: &str) -> String {
     let mut path = path::join(working_dir, written);
     let last = written.rsplit('/').next().unwrap_or_default();

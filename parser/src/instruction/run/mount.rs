@@ -1,6 +1,5 @@
-//! `RUN --mount`: comma-separated fields, quoted as in CSV. The fields are read with the file,
-//! their values with the stage, because variables may stand in them. To add a type: write
-//! `mount/x.rs` and add its line to [`TYPES`].
+//! `RUN --mount`: comma-separated fields, quoted as in CSV. The fields are read with the file, their values with the stage, because they
+//! may contain variables. To add a type: write `mount/x.rs` and add its line to [`TYPES`]. Unaware of how mounts are made.
 
 mod bind;
 mod cache;
@@ -14,13 +13,12 @@ use std::fmt::Write as _;
 use crate::code;
 use crate::csv;
 use crate::diagnostic::Diagnostic;
-use crate::evaluate::StageBuilder;
 use crate::graph::{NodeId, RunMount};
 use crate::line::{Line, Word};
 use crate::path;
+use crate::stage::StageBuilder;
 use crate::suggest;
-pub(crate) use fields::Fields;
-use fields::Problem;
+use fields::{Fields, Problem};
 
 /// All types; the first is the default.
 const TYPES: &[&MountType] = &[
@@ -38,9 +36,9 @@ pub(crate) struct MountType {
     name: &'static str,
     /// What it shows.
     doc: &'static str,
-    /// Its keys, without `type`. Those of other types are refused or do nothing.
+    /// Its keys, without `type`. The keys of other types are refused or do nothing.
     keys: &'static [Key],
-    /// Whether it is read-only if nothing is said.
+    /// Whether it is read-only by default.
     read_only: bool,
     /// Whether it must have a target other than `/`.
     needs_target: bool,
@@ -69,15 +67,15 @@ const fn key(names: &'static [&'static str], doc: &'static str) -> Key {
 /// Keys that mean the same in several types.
 const TARGET: Key = key(
     &["target", "dst", "destination"],
-    "where it is; relative to the working directory",
+    "the mount point, relative to the working directory",
 );
 const FROM: Key = key(
     &["from"],
     "a stage, an image or a named context; no variables",
 );
-const SOURCE: Key = key(&["source", "src"], "path in `from`; its root");
+const SOURCE: Key = key(&["source", "src"], "the path in `from`; its root");
 const ID: Key = key(&["id", "source", "src"], "its name on the command line");
-const REQUIRED: Key = key(&["required"], "fail if it is not given; `false`");
+const REQUIRED: Key = key(&["required"], "fail if it is missing; `false`");
 const UID: Key = key(&["uid"], "owner; 0");
 const GID: Key = key(&["gid"], "group; 0");
 const RELABEL: Key = key(
@@ -122,26 +120,20 @@ pub struct MountSpec {
 impl MountSpec {
     /// Splits the fields and looks at `from`.
     pub(super) fn parse(line: &Line, flag: Word) -> Result<Self, Diagnostic> {
-        let error = |message: String| error(line, &flag, message);
+        let error = |message: &str| line.error_at(flag.span, code::MOUNT, message);
         let fields = csv::fields(&flag.text)
-            .map_err(|why| error(format!("failed to parse csv mounts: {why}")))?;
+            .map_err(|why| error(&format!("failed to parse csv mounts: {why}")))?;
+        let pairs = fields.iter().filter_map(|field| field.split_once('='));
         let mut from = None;
-        for field in &fields {
-            let Some((key, value)) = field.split_once('=') else {
-                continue;
-            };
-            if key.eq_ignore_ascii_case("from") {
-                if value
-                    .split_once('$')
-                    .is_some_and(|(_, after)| !after.is_empty())
-                {
-                    let help = "give the image a name: FROM $IMAGE AS name";
-                    let message =
-                        "'from' doesn't support variable expansion, define alias stage instead";
-                    return Err(error(message.to_owned()).with_help(help));
-                }
-                from = Some(value.to_owned()).filter(|from| !from.is_empty());
+        for (_, value) in pairs.filter(|(key, _)| key.eq_ignore_ascii_case("from")) {
+            let variable = value.split_once('$').map_or("", |(_, after)| after);
+            if !variable.is_empty() {
+                let message =
+                    "'from' doesn't support variable expansion, define alias stage instead";
+                let help = "give the image a name: FROM $IMAGE AS name";
+                return Err(error(message).with_help(help));
             }
+            from = Some(value.to_owned()).filter(|from| !from.is_empty());
         }
         let has_from = |kind: &MountType| kind.has("from");
         let from = from.filter(|_| fields::kind(&fields).is_none_or(has_from));
@@ -164,12 +156,9 @@ impl MountSpec {
                 None => (field.to_lowercase(), None),
             });
         }
-        let fields = Fields::read(&expanded).map_err(|why| {
-            let found = error(line, &self.flag, why.message);
-            match why.near {
-                Some(near) => found.with_help(format!("did you mean {near}?")),
-                None => found,
-            }
+        let fields = Fields::read(&expanded).map_err(|why| Diagnostic {
+            help: why.near.map(|near| format!("did you mean {near}?")),
+            ..line.error_at(self.flag.span, code::MOUNT, why.message)
         })?;
         self.build(line, fields, stage)
     }
@@ -188,7 +177,7 @@ impl MountSpec {
         let target = path::join(&stage.working_dir(), &fields.target);
         if kind.needs_target && target == "/" {
             let message = format!("invalid mount target {target:?}");
-            return Err(error(line, &self.flag, message));
+            return Err(line.error_at(self.flag.span, code::MOUNT, message));
         }
         (kind.resolve)(self, fields, target, stage)
     }
@@ -203,14 +192,6 @@ impl MountSpec {
             "" => Ok(None),
             from => stage.source(from, self.flag.span).map(Some),
         }
-    }
-}
-
-fn error(line: &Line, flag: &Word, message: String) -> Diagnostic {
-    let error = line.error(code::MOUNT, message);
-    Diagnostic {
-        span: flag.span,
-        ..error
     }
 }
 

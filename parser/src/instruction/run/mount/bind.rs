@@ -1,4 +1,4 @@
-//! `type=bind`: a file or folder of another file system, for the time of the process.
+//! `type=bind`: a file or folder of another file system, while the process runs.
 
 use super::{FROM, Key, MountType, RELABEL, SOURCE, TARGET, key};
 use crate::graph::RunMount;
@@ -6,8 +6,8 @@ use crate::path;
 
 pub(super) const TYPE: MountType = MountType {
     name: "bind",
-    doc: "Shows a file or folder of the build context, of a stage, an image or a named context. It is the \
-        default type. What is written to it with `rw` is thrown away.",
+    doc: "Mounts a file or folder of the build context, a stage, an image or a named context. It is the \
+        default type. Changes made with `rw` are discarded.",
     keys: &KEYS,
     read_only: true,
     needs_target: true,

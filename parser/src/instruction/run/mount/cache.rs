@@ -1,23 +1,24 @@
 //! `type=cache`: a directory that is kept between builds.
 
+use super::fields::Fields;
 use super::{Key, MountType, RELABEL, SOURCE, TARGET, key};
 use crate::graph::RunMount;
 use crate::path;
 
 pub(super) const TYPE: MountType = MountType {
     name: "cache",
-    doc: "Shows a directory that is kept between builds and never enters the layer. Its content may be gone \
-        at any time.",
+    doc: "Mounts a directory that is kept between builds and never becomes part of the layer. Its content may \
+        disappear between builds.",
     keys: &KEYS,
     read_only: false,
     needs_target: true,
     check: |_| Ok(()),
     resolve: |spec, fields, target, stage| {
         let from = spec.from(&fields, stage)?;
-        // What begins with other files looks as they do, where nothing is said.
+        // One that begins with other files looks like them, unless fields say otherwise.
         let said = |value: Option<u32>, usual| value.or(from.is_none().then_some(usual));
         Ok(RunMount::Cache {
-            id: stage.world.cache_id(&fields),
+            id: id(&fields, stage.scope.argument("BUILDKIT_CACHE_MOUNT_NS")),
             target,
             sharing: fields.sharing.unwrap_or_default(),
             from,
@@ -30,14 +31,26 @@ pub(super) const TYPE: MountType = MountType {
     },
 };
 
+/// The id, in the namespace of the build.
+fn id(fields: &Fields, namespace: Option<&str>) -> String {
+    let id = match fields.id.as_str() {
+        "" => path::clean(&fields.target),
+        id => id.to_owned(),
+    };
+    match namespace {
+        None | Some("") => id,
+        Some(namespace) => format!("{namespace}/{id}"),
+    }
+}
+
 const KEYS: [Key; 11] = [
     TARGET,
-    key(&["id"], "its name: those of one name are one; the target"),
+    key(&["id"], "its name, which all its users share; the target"),
     key(
         &["sharing"],
-        "several at once: `shared` use it together, `private` have their own, `locked` wait; `shared`",
+        "what several users at once do: `shared` share it, `private` get one each, `locked` wait; `shared`",
     ),
-    key(&["from"], "what a new one begins with; nothing"),
+    key(&["from"], "the initial content of a new one; nothing"),
     SOURCE,
     key(
         &["mode"],

@@ -1,23 +1,28 @@
-//! The keys of `--mount` and their values. Which of them go together is said by the types.
+//! The keys of `--mount` and their values. Unaware of which of them go together, which the types say.
 
-use crate::evaluate::go;
+use crate::go;
 use crate::graph::Sharing;
 
 use super::{MountType, TYPES, nearest};
 
 /// The type of fields that are not expanded yet; None if it holds a variable or is unknown.
 pub(super) fn kind(fields: &[String]) -> Option<&'static MountType> {
-    let mut types = fields.iter().filter_map(|field| field.split_once('='));
-    let last = types.rfind(|(key, _)| key.eq_ignore_ascii_case("type"));
+    let mut pairs = fields.iter().filter_map(|field| field.split_once('='));
+    let last = pairs.rfind(|(key, _)| key.eq_ignore_ascii_case("type"));
     match last {
         None => Some(TYPES[0]),
-        Some((_, name)) => named(name),
+        Some((_, name)) => find(&types(), name),
     }
 }
 
-fn named(name: &str) -> Option<&'static MountType> {
-    let lower = name.to_lowercase();
-    TYPES.iter().copied().find(|kind| kind.name == lower)
+const SHARING: [(&str, Sharing); 3] = [
+    ("shared", Sharing::Shared),
+    ("private", Sharing::Private),
+    ("locked", Sharing::Locked),
+];
+
+fn types() -> Vec<(&'static str, &'static MountType)> {
+    TYPES.iter().map(|kind| (kind.name, *kind)).collect()
 }
 
 /// The values of a mount.
@@ -76,8 +81,7 @@ impl Fields {
         }
     }
 
-    /// Reads keys (lower case) and expanded values. Their order matters: `required` and `size`
-    /// want the type before them, as in BuildKit.
+    /// Reads keys (lower case) and expanded values. Their order matters: as in BuildKit, the type must come before `required` and `size`.
     pub(super) fn read(fields: &[(String, Option<String>)]) -> Result<Self, Problem> {
         let mut read = Fields::of(TYPES[0]);
         let mut read_only = None;
@@ -103,28 +107,17 @@ impl Fields {
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), Problem> {
         match key {
-            "type" => {
-                let types: Vec<_> = TYPES.iter().map(|kind| (kind.name, *kind)).collect();
-                self.kind = choice(&types, "mount type", value)?;
-            }
+            "type" => self.kind = choice(&types(), "mount type", value)?,
             "from" => self.from = value.to_owned(),
             "source" | "src" => self.source = value.to_owned(),
             "target" | "dst" | "destination" => self.target = value.to_owned(),
             "id" => self.id = value.to_owned(),
             "env" => self.env = Some(value.to_owned()),
-            "sharing" => {
-                let modes = [
-                    ("shared", Sharing::Shared),
-                    ("private", Sharing::Private),
-                    ("locked", Sharing::Locked),
-                ];
-                self.sharing = Some(choice(&modes, "sharing value", value)?);
-            }
+            "sharing" => self.sharing = Some(choice(&SHARING, "sharing value", value)?),
             "size" => {
                 self.only_where_known(key)?;
-                let size =
-                    bytes(value).ok_or_else(|| format!("invalid value for {key}: {value}"))?;
-                self.size = Some(size);
+                let invalid = || format!("invalid value for {key}: {value}");
+                self.size = Some(bytes(value).ok_or_else(invalid)?);
             }
             "mode" => self.mode = Some(number(key, value, 8)?),
             "uid" => self.uid = Some(number(key, value, 10)?),
@@ -139,7 +132,7 @@ impl Fields {
         Ok(())
     }
 
-    /// Some keys are refused at once where the type so far does not have them.
+    /// Some keys are refused at once if the type so far does not have them.
     fn only_where_known(&self, key: &str) -> Result<(), Problem> {
         if self.kind.has(key) {
             return Ok(());
@@ -165,7 +158,7 @@ impl Fields {
         Ok(())
     }
 
-    /// `source` or `id`, whichever was given: secrets and agents are named by either.
+    /// `source` or `id`, whichever was given: both name secrets and agents.
     pub(super) fn name(&self) -> Option<String> {
         let names = [&self.source, &self.id];
         names.into_iter().find(|name| !name.is_empty()).cloned()
@@ -181,10 +174,8 @@ fn keys() -> Vec<&'static str> {
 
 fn find<T: Copy>(choices: &[(&'static str, T)], name: &str) -> Option<T> {
     let lower = name.to_lowercase();
-    choices
-        .iter()
-        .find(|(name, _)| *name == lower)
-        .map(|(_, value)| *value)
+    let found = choices.iter().find(|(name, _)| *name == lower);
+    found.map(|(_, value)| *value)
 }
 
 fn choice<T: Copy>(choices: &[(&'static str, T)], what: &str, name: &str) -> Result<T, Problem> {
@@ -213,42 +204,27 @@ fn number(key: &str, value: &str, base: u32) -> Result<u32, Problem> {
 
 /// `64m`, `1.5GiB`: powers of 1024, as docker's units package reads them.
 fn bytes(text: &str) -> Option<u64> {
-    let digits = text
-        .find(|ch: char| !ch.is_ascii_digit() && ch != '.')
-        .unwrap_or(text.len());
+    let is_digit = |ch: char| ch.is_ascii_digit() || ch == '.';
+    let digits = text.find(|ch| !is_digit(ch)).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
-    let unit = unit
-        .strip_suffix('b')
-        .map_or(unit.as_str(), |unit| unit.strip_suffix('i').unwrap_or(unit));
-    let power = match unit {
-        "" => 0,
-        "k" => 1,
-        "m" => 2,
-        "g" => 3,
-        "t" => 4,
-        "p" => 5,
-        _ => return None,
+    let unit = match unit.strip_suffix('b') {
+        Some(unit) => unit.strip_suffix('i').unwrap_or(unit),
+        None => unit.as_str(),
     };
-    let scale = 1_u64 << (10 * power);
+    let units = ["", "k", "m", "g", "t", "p"];
+    let scale = 1_u64 << (10 * units.iter().position(|other| *other == unit)?);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && fraction.is_empty() {
         return None;
     }
-    let whole: u64 = if whole.is_empty() {
-        0
-    } else {
-        whole.parse().ok()?
-    };
+    // Without digits it is 0.
+    let number = |digits: &str| format!("0{digits}").parse::<u64>().ok();
     let fraction = &fraction[..fraction.len().min(9)];
-    let parts: u64 = if fraction.is_empty() {
-        0
-    } else {
-        fraction.parse().ok()?
-    };
     let divisor = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
-    let rest = u64::try_from(u128::from(parts) * u128::from(scale) / divisor).ok()?;
-    whole.checked_mul(scale)?.checked_add(rest)
+    let rest = u128::from(number(fraction)?) * u128::from(scale) / divisor;
+    let whole = number(whole)?.checked_mul(scale)?;
+    whole.checked_add(u64::try_from(rest).ok()?)
 }
 
 #[cfg(test)]

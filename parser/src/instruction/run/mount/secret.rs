@@ -7,8 +7,8 @@ use crate::path;
 
 pub(super) const TYPE: MountType = MountType {
     name: "secret",
-    doc: "Shows a secret that `--secret` gives. It stays in no layer, and results do not depend on it. \
-        Without the secret there is no file and the variable is empty, unless it is required.",
+    doc: "Mounts a secret that `--secret` gives. It is in no layer, and results do not depend on it. \
+        Without the secret there is no file and the variable is empty; if it is required, the step fails.",
     keys: &KEYS,
     read_only: true,
     needs_target: false,

@@ -5,7 +5,7 @@ use crate::graph::RunMount;
 
 pub(super) const TYPE: MountType = MountType {
     name: "ssh",
-    doc: "Shows the socket of an SSH agent that `--ssh` gives; `SSH_AUTH_SOCK` points to it.",
+    doc: "Mounts the socket of an SSH agent that `--ssh` gives; `SSH_AUTH_SOCK` points to it.",
     keys: &KEYS,
     read_only: true,
     needs_target: false,

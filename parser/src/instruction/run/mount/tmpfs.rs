@@ -5,7 +5,7 @@ use crate::graph::RunMount;
 
 pub(super) const TYPE: MountType = MountType {
     name: "tmpfs",
-    doc: "Shows an empty file system in memory, which is thrown away.",
+    doc: "Mounts an empty file system in memory, which is discarded.",
     keys: &KEYS,
     read_only: false,
     needs_target: true,
@@ -22,6 +22,6 @@ const KEYS: [Key; 2] = [
     TARGET,
     key(
         &["size"],
-        "how much fits in, such as `64m`; as much as the machine allows",
+        "its size, such as `64m`; as much as the machine allows",
     ),
 ];
