@@ -53,8 +53,8 @@
 //!
 //! # Rooms
 //!
-//! From the lowest: `error`, `disabled`, `spec` (data), `sys` and `path` (system calls), `enter`, `cgroup`, `seccomp`, `root` (everything
-//! that is mounted), `process` (everything that runs), `doctor` (what works here), `reexec`. A room uses only those before it.
+//! From the lowest: `error`, `disabled`, `sys` and `path` (system calls), `enter`, `cgroup`, `spec` (what to run), `seccomp`, `root`
+//! (everything that is mounted), `process` (everything that runs), `doctor` (what works here), `reexec`. A room uses only those before it.
 //!
 //! # Another isolation
 //!
