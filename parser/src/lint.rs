@@ -31,7 +31,7 @@ use crate::diagnostic::{Diagnostic, Phase};
 use crate::line::Line;
 use crate::source::Span;
 
-pub(crate) use config::Config;
+pub use config::Config;
 pub use rule::Rule;
 
 /// The name of the rule about images for another platform.

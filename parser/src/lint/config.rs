@@ -14,7 +14,7 @@ const BUILD_ARGUMENT: &str = "BUILDKIT_DOCKERFILE_CHECK";
 
 /// What `# check=skip=A,B;experimental=C;error=true` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Config {
+pub struct Config {
     skip: Choice,
     experimental: Choice,
     /// Warnings are errors.
@@ -47,7 +47,7 @@ impl Config {
     ///
     /// # Errors
     /// An unknown option.
-    pub(crate) fn of(
+    pub fn of(
         directives: &[Directive],
         build_args: &BTreeMap<String, String>,
     ) -> Result<Self, Diagnostic> {
@@ -98,7 +98,7 @@ impl Config {
     }
 
     /// The error into which `error=true` turns warnings.
-    pub(crate) fn violation(&self, found: &[Diagnostic]) -> Option<Diagnostic> {
+    pub fn violation(&self, found: &[Diagnostic]) -> Option<Diagnostic> {
         // The codes of other warnings are those of errors.
         let counts = |warning: &&Diagnostic| self.error && !warning.code.starts_with("DF");
         let mut counting = found.iter().filter(counts).peekable();

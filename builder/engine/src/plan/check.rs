@@ -97,7 +97,8 @@ pub(crate) fn judge(
 ) -> Result<(), BuildError> {
     let wrong = |error| BuildError::Dockerfile(vec![error]);
     let violation = if is_good {
-        let config = lint::Config::of(dockerfile, &build.language.build_args).map_err(wrong)?;
+        let config =
+            lint::Config::of(&dockerfile.directives, &build.language.build_args).map_err(wrong)?;
         config.violation(&warnings)
     } else {
         None
