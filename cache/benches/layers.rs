@@ -106,7 +106,7 @@ fn commit_50k(bencher: Bencher) {
         store
             .layers()
             .commit_upper(
-                &view.lowers[0],
+                view.lowers[0].path(),
                 &Chain::new(Vec::new()),
                 &CommitOptions::default(),
             )

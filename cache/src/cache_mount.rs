@@ -58,7 +58,7 @@ pub struct CacheMount {
 }
 
 impl CacheMount {
-    /// Notes what people call it, for lists; a name that cannot be noted is none.
+    /// Notes what people call it, for lists.
     pub fn set_title(&self, title: &str) {
         let title = title
             .as_bytes()
@@ -88,7 +88,7 @@ pub struct CacheMountUsage {
 const MAX_TITLE: usize = 4096;
 
 impl CacheMounts<'_> {
-    /// The cache directory of an identity, made if there is none; none if `cancelled` says so while another process has it locked.
+    /// The cache directory of an identity, made if there is none; `None` if `cancelled` says so while another process has it locked.
     ///
     /// # Errors
     /// It cannot be made or locked.
@@ -109,26 +109,38 @@ impl CacheMounts<'_> {
         let mut number = 0;
         loop {
             let path = folder.join(format!("{}-{number}", identity.hex()));
-            let is_free = !start.emptied || !path.is_dir() || self.remove(&path)?;
-            let held = match is_free {
-                true => lock(&path.with_extension("lock"), sharing)?,
-                false => None,
-            };
-            if let Some(lock) = held {
-                self.start(&path, start)?;
-                // a use that is not noted only makes it look older
-                let _ = lock.set_modified((self.store.inner.options.now)());
-                return Ok(Some(CacheMount { path, lock }));
+            if let Some(mount) = self.try_open(path, sharing, start)? {
+                return Ok(Some(mount));
             }
             if sharing != CacheSharing::Locked {
                 number += 1;
             } else if cancelled() {
                 return Ok(None);
             } else {
-                // A lock that blocks could not be given up.
+                // a lock that blocks could not be given up
                 std::thread::sleep(PAUSE);
             }
         }
+    }
+
+    /// One directory of an identity, unless somebody else has it.
+    fn try_open(
+        &self,
+        path: PathBuf,
+        sharing: CacheSharing,
+        start: &CacheStart,
+    ) -> Result<Option<CacheMount>, StoreError> {
+        if start.emptied && path.is_dir() && !self.remove(&path)? {
+            return Ok(None);
+        }
+        let exclusive = sharing != CacheSharing::Shared;
+        let Some(lock) = try_lock(&path.with_extension("lock"), exclusive)? else {
+            return Ok(None);
+        };
+        self.start(&path, start)?;
+        // a use that is not noted only makes it look older
+        let _ = lock.set_modified((self.store.inner.options.now)());
+        Ok(Some(CacheMount { path, lock }))
     }
 
     fn folder(&self) -> PathBuf {
@@ -157,7 +169,7 @@ impl CacheMounts<'_> {
         let mode = Mode::from_raw_mode(start.mode);
         rustix::fs::fchmod(folder.as_fd(), mode).map_err(|error| failed(error.into()))?;
         match std::fs::rename(&scratch, path) {
-            // Another one of those that share it was faster.
+            // another one of those that share it was faster
             Err(_) if path.is_dir() => self.store.scratch().discard(&scratch),
             renamed => renamed.map_err(|source| StoreError::io("rename", path, source)),
         }
@@ -168,10 +180,8 @@ impl CacheMounts<'_> {
         let folders = |path: &Path| {
             let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
             let is_folder = |entry: &DirEntry| entry.file_type().is_ok_and(|found| found.is_dir());
-            let mut folders: Vec<PathBuf> = entries
-                .filter(is_folder)
-                .map(|entry| entry.path())
-                .collect();
+            let entries = entries.filter(is_folder);
+            let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
             folders.sort();
             folders
         };
@@ -179,7 +189,7 @@ impl CacheMounts<'_> {
         id_maps.iter().flat_map(|path| folders(path)).collect()
     }
 
-    /// All cache directories, of all id maps, sorted by path. What this process may not look at counts nothing.
+    /// All cache directories, of all id maps, sorted by path. What this process may not look at does not count.
     #[must_use]
     pub fn usage(&self) -> Vec<CacheMountUsage> {
         let usage = |path: PathBuf| {
@@ -215,17 +225,12 @@ fn changed(path: &Path) -> i64 {
     i64::try_from(since.unwrap_or_default().as_secs()).unwrap_or(0)
 }
 
-/// Locks as `sharing` wants; `None` when somebody else has it.
-fn lock(path: &Path, sharing: CacheSharing) -> Result<Option<File>, StoreError> {
-    try_lock(path, sharing != CacheSharing::Shared)
-}
-
+/// `None` when somebody else has the lock.
 fn try_lock(path: &Path, exclusive: bool) -> Result<Option<File>, StoreError> {
     let file = open(path)?;
-    let locked = if exclusive {
-        file.try_lock()
-    } else {
-        file.try_lock_shared()
+    let locked = match exclusive {
+        true => file.try_lock(),
+        false => file.try_lock_shared(),
     };
     match locked {
         Ok(()) => Ok(Some(file)),
@@ -274,7 +279,7 @@ mod tests {
         std::fs::write(private.path.join("kept"), "x").unwrap();
         let path = private.path.clone();
         drop((one, two, private));
-        // The free one with the lowest number comes first, the other one is still there.
+        // the free one with the lowest number comes first, the other one is still there
         assert!(path.join("kept").exists());
         assert_eq!(store.cache_mounts().paths().len(), 2);
     }

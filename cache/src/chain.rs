@@ -3,7 +3,7 @@
 //! A build context, a stage and an image are the same thing here. Unaware of the store and of mounts.
 
 pub(crate) mod level;
-mod read;
+pub(crate) mod read;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -12,8 +12,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-
-pub use read::FileReader;
 
 use crate::chain::level::Level;
 use crate::path::components;

@@ -3,16 +3,34 @@
 //! Its own type, so that it can never be mistaken for a blob digest, a diff ID or a key (those are sha256).
 
 use std::fmt;
+use std::io::{self, Read};
+
+use crate::store::sink::read_full;
 
 /// BLAKE3 of the bytes of a regular file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentDigest([u8; 32]);
 
 impl ContentDigest {
+    /// Stands where a digest is not known, or means nothing.
+    pub(crate) const NONE: Self = Self([0; 32]);
+
     /// The digest of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(blake3::hash(bytes).into())
+    }
+
+    /// The digest of all that a reader gives.
+    pub(crate) fn of_reader(reader: &mut impl Read) -> io::Result<Self> {
+        let (mut hasher, mut buffer) = (ContentHasher::new(), vec![0; 64 << 10]);
+        loop {
+            let count = read_full(reader, &mut buffer)?;
+            hasher.update(&buffer[..count]);
+            if count < buffer.len() {
+                return Ok(hasher.finish());
+            }
+        }
     }
 
     /// Takes 32 bytes for a digest, unchecked: for decoders.

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use kiln_oci::Digest;
 
+use crate::path::display;
+
 /// The store could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -258,6 +260,14 @@ pub enum LayerError {
         /// Why.
         source: io::Error,
     },
+}
+
+impl LayerError {
+    pub(crate) fn bad_name(path: &[u8]) -> Self {
+        Self::BadName {
+            path: display(&path[..path.len().min(128)]),
+        }
+    }
 }
 
 /// A RUN's writable layer could not be made into a layer.

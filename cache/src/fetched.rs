@@ -5,7 +5,6 @@
 //! query looks inside. Unaware of protocols: the key is whatever the caller makes of an address.
 
 use kiln_oci::Digest;
-use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize};
 
 use crate::store::database::optional_digest;
@@ -37,13 +36,8 @@ impl Records<'_> {
     /// The database fails.
     pub fn fetched(&self, key: &Digest) -> Result<Option<Fetched>, StoreError> {
         let query = "SELECT document, layer FROM fetched WHERE key = ?1";
-        let row: Option<(String, Option<Digest>)> = self.store.db().query(|connection| {
-            connection
-                .prepare_cached(query)?
-                .query_row([key.as_bytes()], |row| {
-                    Ok((row.get(0)?, optional_digest(row, 1)?))
-                })
-                .optional()
+        let row = self.store.db().row(query, [key.as_bytes()], |row| {
+            Ok((row.get::<_, String>(0)?, optional_digest(row, 1)?))
         })?;
         let Some((text, layer)) = row else {
             return Ok(None);
@@ -73,12 +67,9 @@ impl Records<'_> {
         })?;
         let layer = fetched.layer.map(|layer| *layer.as_bytes());
         let replace = "INSERT OR REPLACE INTO fetched (key, layer, document) VALUES (?1, ?2, ?3)";
-        self.store.db().query(|connection| {
-            connection
-                .prepare_cached(replace)?
-                .execute((key.as_bytes(), layer, text))
-                .map(drop)
-        })
+        self.store
+            .db()
+            .execute(replace, (key.as_bytes(), layer, text))
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kiln_oci::Digest;
 use rusqlite::Connection;
 
-use crate::store::database::{digest, optional_digest, unsigned};
+use crate::store::database::{digest, optional_digest, rows, unsigned};
 
 pub(crate) use files::{Files, list};
 
@@ -75,9 +75,7 @@ impl ImageRow {
                 .flat_map(|&(diff_id, blob)| [diff_id, blob]),
         )
     }
-}
 
-impl ImageRow {
     /// Whether the blob of every layer, from which its tar can be made, is here or can be fetched.
     pub(crate) fn has_layers(&self, has: impl Fn(&Digest) -> bool, rows: &Rows) -> bool {
         let mut blobs = self.layers.iter().map(|(_, blob)| blob);
@@ -95,19 +93,6 @@ impl LayerRow {
 }
 
 impl Rows {
-    fn read_forms(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut forms = connection.prepare("SELECT diff_id, digest FROM forms")?;
-        for form in forms.query_map([], |row| Ok((digest(row, 0)?, digest(row, 1)?)))? {
-            let (diff_id, blob) = form?;
-            let layer = self.layers.get_mut(&diff_id);
-            // a layer that came compressed may be remembered under that compression too
-            if let Some(layer) = layer.filter(|layer| layer.compressed != Some(blob)) {
-                layer.forms.push(blob);
-            }
-        }
-        Ok(())
-    }
-
     /// Images that a prune leaves alone: they have a name, or a living process uses them.
     pub(crate) fn kept_images(&self) -> impl Iterator<Item = (&Digest, &ImageRow)> {
         self.images
@@ -159,90 +144,88 @@ impl Rows {
 
     /// Reads all rows; `living` are the leases whose pins count.
     pub(crate) fn read(connection: &Connection, living: &[String]) -> rusqlite::Result<Self> {
-        let mut rows = Self::default();
-        let mut layers =
-            connection.prepare("SELECT diff_id, compressed, cost_ms, used FROM layers")?;
-        let found = layers.query_map([], |row| {
-            let layer = LayerRow {
-                compressed: optional_digest(row, 1)?,
-                forms: Vec::new(),
-                cost_ms: unsigned(row.get(2)?),
-                used: row.get(3)?,
-            };
-            Ok((digest(row, 0)?, layer))
-        })?;
-        rows.layers = found.collect::<rusqlite::Result<_>>()?;
-        rows.read_forms(connection)?;
-        let mut views =
-            connection.prepare("SELECT id_map, diff_id, size, boot, used FROM views")?;
-        let found = views.query_map([], |row| {
-            Ok((
-                (row.get(0)?, digest(row, 1)?),
-                ViewRow {
-                    size: unsigned(row.get(2)?),
-                    boot: row.get(3)?,
-                    used: row.get(4)?,
-                },
-            ))
-        })?;
-        rows.views = found.collect::<rusqlite::Result<_>>()?;
-        let held = read_held(connection)?;
-        rows.images = read_images(connection, &held)?;
-        rows.indexes = read_indexes(connection, &held)?;
-        // what is bound to images can be had as a tar
-        let mut origins = connection.prepare(
-            "SELECT digest FROM origins WHERE digest = there UNION \
-             SELECT diff_id FROM offered WHERE cache = ''",
-        )?;
-        rows.fetchable = origins
-            .query_map([], |row| digest(row, 0))?
-            .collect::<rusqlite::Result<_>>()?;
-        let mut pins = connection.prepare("SELECT digest FROM pins WHERE lease = ?1")?;
+        let held = held(connection)?;
+        let mut pinned = BTreeSet::new();
         for lease in living {
-            for pinned in pins.query_map([lease], |row| digest(row, 0))? {
-                rows.pinned.insert(pinned?);
-            }
+            let pins = "SELECT digest FROM pins WHERE lease = ?1";
+            pinned.append(&mut rows(connection, pins, [lease], |row| digest(row, 0))?);
         }
-        Ok(rows)
+        // what is bound to images can be had as a tar
+        let fetchable = "SELECT digest FROM origins WHERE digest = there UNION \
+                         SELECT diff_id FROM offered WHERE cache = ''";
+        Ok(Self {
+            layers: layers(connection)?,
+            views: views(connection)?,
+            images: images(connection, &held)?,
+            fetchable: rows(connection, fetchable, [], |row| digest(row, 0))?,
+            indexes: indexes(connection, &held)?,
+            pinned,
+        })
     }
+}
+
+fn layers(connection: &Connection) -> rusqlite::Result<BTreeMap<Digest, LayerRow>> {
+    let query = "SELECT diff_id, compressed, cost_ms, used FROM layers";
+    let mut layers: BTreeMap<_, _> = rows(connection, query, [], |row| {
+        let layer = LayerRow {
+            compressed: optional_digest(row, 1)?,
+            forms: Vec::new(),
+            cost_ms: unsigned(row.get(2)?),
+            used: row.get(3)?,
+        };
+        Ok((digest(row, 0)?, layer))
+    })?;
+    for (diff_id, form) in pairs(connection, "SELECT diff_id, digest FROM forms")? {
+        let layer = layers.get_mut(&diff_id);
+        // a layer that came compressed may be remembered under that compression too
+        if let Some(layer) = layer.filter(|layer| layer.compressed != Some(form)) {
+            layer.forms.push(form);
+        }
+    }
+    Ok(layers)
+}
+
+fn views(connection: &Connection) -> rusqlite::Result<BTreeMap<(String, Digest), ViewRow>> {
+    let query = "SELECT id_map, diff_id, size, boot, used FROM views";
+    rows(connection, query, [], |row| {
+        let view = ViewRow {
+            size: unsigned(row.get(2)?),
+            boot: row.get(3)?,
+            used: row.get(4)?,
+        };
+        Ok(((row.get(0)?, digest(row, 1)?), view))
+    })
 }
 
 /// What names point to, directly or through indexes.
-fn read_held(connection: &Connection) -> rusqlite::Result<BTreeSet<Digest>> {
+fn held(connection: &Connection) -> rusqlite::Result<BTreeSet<Digest>> {
     let query = "WITH RECURSIVE held (digest) AS (SELECT manifest FROM tags UNION \
                  SELECT child FROM index_children JOIN held ON index_children.digest = held.digest) SELECT digest FROM held";
-    let mut held = connection.prepare(query)?;
-    held.query_map([], |row| digest(row, 0))?.collect()
+    rows(connection, query, [], |row| digest(row, 0))
 }
 
-fn read_indexes(
+fn indexes(
     connection: &Connection,
     held: &BTreeSet<Digest>,
 ) -> rusqlite::Result<BTreeMap<Digest, IndexRow>> {
-    let mut indexes = BTreeMap::new();
-    let mut rows = connection.prepare("SELECT digest FROM indexes")?;
-    for found in rows.query_map([], |row| digest(row, 0))? {
-        let found = found?;
-        let row = IndexRow {
-            is_tagged: held.contains(&found),
-            ..IndexRow::default()
-        };
-        indexes.insert(found, row);
+    let mut indexes: BTreeMap<Digest, IndexRow> =
+        rows(connection, "SELECT digest FROM indexes", [], |row| {
+            let index = digest(row, 0)?;
+            let is_tagged = held.contains(&index);
+            Ok((
+                index,
+                IndexRow {
+                    is_tagged,
+                    ..IndexRow::default()
+                },
+            ))
+        })?;
+    let children = "SELECT digest, child FROM index_children ORDER BY digest, position";
+    for (index, child) in pairs(connection, children)? {
+        indexes.entry(index).or_default().children.push(child);
     }
-    let mut children =
-        connection.prepare("SELECT digest, child FROM index_children ORDER BY digest, position")?;
-    for child in children.query_map([], |row| Ok((digest(row, 0)?, digest(row, 1)?)))? {
-        let (parent, child) = child?;
-        indexes
-            .entry(parent)
-            .or_insert_with(IndexRow::default)
-            .children
-            .push(child);
-    }
-    let mut blobs =
-        connection.prepare("SELECT digest, blob FROM index_blobs ORDER BY digest, blob")?;
-    for blob in blobs.query_map([], |row| Ok((digest(row, 0)?, digest(row, 1)?)))? {
-        let (index, blob) = blob?;
+    let blobs = "SELECT digest, blob FROM index_blobs ORDER BY digest, blob";
+    for (index, blob) in pairs(connection, blobs)? {
         if let Some(row) = indexes.get_mut(&index) {
             row.blobs.push(blob);
         }
@@ -250,32 +233,34 @@ fn read_indexes(
     Ok(indexes)
 }
 
-fn read_images(
+fn images(
     connection: &Connection,
     held: &BTreeSet<Digest>,
 ) -> rusqlite::Result<BTreeMap<Digest, ImageRow>> {
-    let mut images = connection.prepare("SELECT manifest, config FROM images")?;
-    let found = images.query_map([], |row| {
+    let query = "SELECT manifest, config FROM images";
+    let mut images: BTreeMap<Digest, ImageRow> = rows(connection, query, [], |row| {
         let manifest = digest(row, 0)?;
-        Ok((
-            manifest,
-            ImageRow {
-                config: digest(row, 1)?,
-                is_tagged: held.contains(&manifest),
-                layers: Vec::new(),
-            },
-        ))
+        let image = ImageRow {
+            config: digest(row, 1)?,
+            is_tagged: held.contains(&manifest),
+            layers: Vec::new(),
+        };
+        Ok((manifest, image))
     })?;
-    let mut images: BTreeMap<Digest, ImageRow> = found.collect::<rusqlite::Result<_>>()?;
-    let mut layers = connection
-        .prepare("SELECT manifest, diff_id, blob FROM image_layers ORDER BY manifest, position")?;
-    for layer in layers.query_map([], |row| {
-        Ok((digest(row, 0)?, digest(row, 1)?, digest(row, 2)?))
-    })? {
-        let (manifest, diff_id, blob) = layer?;
+    let query = "SELECT manifest, diff_id, blob FROM image_layers ORDER BY manifest, position";
+    let layers: Vec<(Digest, (Digest, Digest))> = rows(connection, query, [], |row| {
+        Ok((digest(row, 0)?, (digest(row, 1)?, digest(row, 2)?)))
+    })?;
+    for (manifest, layer) in layers {
         if let Some(image) = images.get_mut(&manifest) {
-            image.layers.push((diff_id, blob));
+            image.layers.push(layer);
         }
     }
     Ok(images)
+}
+
+fn pairs(connection: &Connection, query: &str) -> rusqlite::Result<Vec<(Digest, Digest)>> {
+    rows(connection, query, [], |row| {
+        Ok((digest(row, 0)?, digest(row, 1)?))
+    })
 }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use kiln_oci::Digest;
 
+use crate::store::sink::Finished;
 use crate::{Origin, Tree};
 
 pub use commit::{CommitOptions, CommittedUpper};
@@ -54,6 +55,17 @@ pub struct CompressedBlob {
     pub digest: Digest,
     /// Their number.
     pub size: u64,
+}
+
+impl LayerIndex {
+    /// The index of a tar that was written here.
+    pub(crate) fn of(tar: &Finished, tree: Tree) -> Self {
+        Self {
+            diff_id: tar.digest,
+            tar_size: tar.size,
+            tree: tree.into(),
+        }
+    }
 }
 
 impl Layer {

@@ -40,36 +40,37 @@
 #![forbid(unsafe_code)]
 
 pub mod beneath;
-pub mod cache_mount;
-pub mod chain;
-pub mod content;
+mod cache_mount;
+mod chain;
+mod content;
 pub mod context;
-pub mod entry;
-pub mod error;
+mod entry;
+mod error;
 pub mod exchange;
-pub mod fetched;
+mod fetched;
 mod first_names;
 pub mod fsck;
-pub mod image;
+mod image;
 mod inventory;
-pub mod key;
-pub mod layer;
+mod key;
+mod layer;
 pub mod lazy;
 mod listing;
-pub mod memo;
+mod memo;
 pub mod path;
-pub mod prune;
+mod prune;
 pub mod rebuild;
-pub mod record;
-pub mod store;
+mod record;
+mod store;
 #[cfg(test)]
 pub(crate) mod tests;
 mod threads;
-pub mod tree;
+mod tree;
 pub mod usage;
-pub mod view;
+mod view;
 
 pub use cache_mount::{CacheMount, CacheMountUsage, CacheSharing, CacheStart};
+pub use chain::read::FileReader;
 pub use chain::{Chain, Found, Origin, Resolved};
 pub use content::{ContentDigest, ContentHasher};
 pub use context::{ContextTree, Decision, Filter, ScanOptions};
@@ -101,4 +102,4 @@ pub use store::{KeyLock, OpenOptions, Store};
 pub use threads::{beside, on_threads, parallel, try_parallel};
 pub use tree::{Tree, tree_digest};
 pub use view::copy::CopiedTree;
-pub use view::{Upper, View};
+pub use view::{Lower, Upper, View};

@@ -19,8 +19,6 @@ pub struct MemoBundle {
     pub config: Digest,
     /// Keys of the records that the build used, in an order that whoever makes the key of the memo knows too.
     pub records: Vec<Digest>,
-    /// Name of the scope, such as a branch, under which caches share it.
-    pub scope: String,
     /// Seconds since 1970.
     pub created: i64,
     /// The shared caches that it rests on, as [`crate::Record::caches`].
@@ -35,12 +33,10 @@ impl Records<'_> {
     /// The database fails.
     pub fn memo(&self, key: &Digest) -> Result<Option<MemoBundle>, StoreError> {
         let query = "SELECT bundle, caches FROM memos WHERE key = ?1";
-        let mut found: Vec<(String, Caches)> = self.store.db().query(|connection| {
-            let mut statement = connection.prepare_cached(query)?;
-            let rows =
-                statement.query_map([key.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            rows.collect()
-        })?;
+        let mut found: Vec<(String, Caches)> =
+            self.store.db().rows(query, [key.as_bytes()], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
         found.retain(|(_, caches)| self.store.counts(caches));
         found.sort_by_cached_key(|(_, caches)| self.store.rank(caches));
         for (text, caches) in found {
@@ -76,8 +72,6 @@ impl Records<'_> {
             text,
             self.store.now(),
         );
-        self.store
-            .db()
-            .query(|connection| connection.prepare_cached(replace)?.execute(row).map(drop))
+        self.store.db().execute(replace, row)
     }
 }

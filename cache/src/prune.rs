@@ -12,11 +12,10 @@ mod options;
 mod victims;
 mod withdraw;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::PoisonError;
 
-use kiln_oci::Digest;
+use kiln_oci::{Digest, locked};
 use rusqlite::Transaction;
 
 pub use options::{PruneOptions, PruneReport};
@@ -39,7 +38,7 @@ enum Victim {
 
 impl Garbage<'_> {
     /// Removes what is worth least until the store holds at most so many bytes; without a budget, all that no tag and no living
-    /// process needs. Removed files are in the trash until [`Store::settle`].
+    /// process needs. Removed files are in the trash until [`crate::Store::settle`].
     ///
     /// # Errors
     /// The database or a rename fails.
@@ -51,87 +50,62 @@ impl Garbage<'_> {
         self.store.write_used()?;
         self.store.leases().collect_dead()?;
         let (mut report, doomed) = self.store.db().write_with(|transaction| {
-            let rows = self.rows(transaction)?;
-            let prune = Prune {
-                store: self.store,
-                transaction,
-                files: self.files()?,
-                kept: options
-                    .kept(transaction, &rows)
-                    .map_err(|source| self.store.db().failed(source))?,
-                mounts,
-                options,
-                rows,
-                report: PruneReport::default(),
-                doomed: Vec::new(),
-            };
+            let mut prune = Prune::new(self.store, transaction, options)?;
+            prune.mounts = mounts;
             prune.run()
         })?;
         self.carry_out_all(&doomed, &mut report)?;
-        report.freed += self
-            .store
-            .fetch()
-            .prune_parts(options.cache && options.budget.is_none())?;
+        let all_parts = options.cache && options.budget.is_none();
+        report.freed += self.store.fetch().prune_parts(all_parts)?;
         // what this process remembers of them
-        self.store
-            .inner
-            .trusted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
-        self.store
-            .inner
-            .indexes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        locked(&self.store.inner.trusted).clear();
+        locked(&self.store.inner.indexes).clear();
         Ok(report)
-    }
-
-    fn rows(&self, transaction: &Transaction<'_>) -> Result<Rows, StoreError> {
-        let living = self.store.leases().living()?;
-        Rows::read(transaction, &living).map_err(|source| self.store.db().failed(source))
     }
 
     /// In a second transaction: a build may have come to want some of them since their rows went.
     fn carry_out_all(&self, doomed: &[Doomed], report: &mut PruneReport) -> Result<(), StoreError> {
         self.store.db().write_with(|transaction| {
-            let rows = self.rows(transaction)?;
+            let rows = rows(self.store, transaction)?;
             let known = rows.known();
-            doomed
-                .iter()
-                .try_for_each(|doomed| self.carry_out(doomed, &rows, &known, report))
+            for doomed in doomed {
+                let is_wanted = match &doomed.what {
+                    Victim::CacheMount(path) => {
+                        let is_removed = self.store.cache_mounts().remove(path)?;
+                        report.cache_mounts += u64::from(is_removed);
+                        !is_removed
+                    }
+                    what => what.is_wanted(&rows, &known),
+                };
+                if is_wanted || !self.store.trash().try_put(&doomed.path)? {
+                    report.freed = report.freed.saturating_sub(doomed.size);
+                    report.kept += doomed.size;
+                }
+            }
+            Ok(())
         })
     }
+}
 
-    /// Moves a file to the trash, unless it is wanted again.
-    fn carry_out(
-        &self,
-        doomed: &Doomed,
-        rows: &Rows,
-        known: &BTreeSet<Digest>,
-        report: &mut PruneReport,
-    ) -> Result<(), StoreError> {
-        let is_wanted = match &doomed.what {
-            Victim::Layer(digest) => known.contains(digest),
-            Victim::View(id_map, diff_id) => {
+impl Victim {
+    /// Whether somebody has pinned it or made it known again.
+    fn is_wanted(&self, rows: &Rows, known: &BTreeSet<Digest>) -> bool {
+        match self {
+            Self::Layer(digest) => known.contains(digest),
+            Self::Form(digest) => rows.pinned.contains(digest),
+            Self::View(id_map, diff_id) => {
                 rows.pinned.contains(diff_id)
                     || rows.views.contains_key(&(id_map.clone(), *diff_id))
             }
-            Victim::Form(digest) => rows.pinned.contains(digest),
-            Victim::Context(_) => false,
-            Victim::CacheMount(path) => {
-                let is_removed = self.store.cache_mounts().remove(path)?;
-                report.cache_mounts += u64::from(is_removed);
-                !is_removed
-            }
-        };
-        if is_wanted || !self.store.trash().try_put(&doomed.path)? {
-            report.freed = report.freed.saturating_sub(doomed.size);
-            report.kept += doomed.size;
+            Self::Context(_) | Self::CacheMount(_) => false,
         }
-        Ok(())
     }
+}
+
+/// What the database says, with the pins of the living.
+fn rows(store: &Store, transaction: &Transaction<'_>) -> Result<Rows, StoreError> {
+    let living = store.leases().living()?;
+    Rows::read(transaction, &living).map_err(|source| store.db().failed(source))
 }
 
 /// A file or folder whose rows are gone.
@@ -155,7 +129,28 @@ struct Prune<'a> {
     doomed: Vec<Doomed>,
 }
 
-impl Prune<'_> {
+impl<'a> Prune<'a> {
+    /// Reads what there is; cache mounts come from the caller, since they take long.
+    fn new(
+        store: &'a Store,
+        transaction: &'a Transaction<'a>,
+        options: PruneOptions,
+    ) -> Result<Self, StoreError> {
+        let rows = rows(store, transaction)?;
+        let kept = options.kept(transaction, &rows);
+        Ok(Self {
+            store,
+            transaction,
+            files: Files::read(store.root())?,
+            kept: kept.map_err(|source| store.db().failed(source))?,
+            mounts: Vec::new(),
+            options,
+            rows,
+            report: PruneReport::default(),
+            doomed: Vec::new(),
+        })
+    }
+
     fn run(mut self) -> Result<(PruneReport, Vec<Doomed>), StoreError> {
         let mut held = self.held();
         self.remove_orphans()?;
@@ -197,44 +192,39 @@ impl Prune<'_> {
 
     fn remove(&mut self, victim: Victim) -> Result<(), StoreError> {
         match victim {
-            Victim::View(id_map, diff_id) => self.remove_view((id_map, diff_id)),
-            Victim::CacheMount(path) => {
-                let mount = self.mounts.iter().find(|other| other.path == path);
-                let size = mount.map_or(0, |mount| mount.bytes);
-                self.doom(Victim::CacheMount(path.clone()), path, size);
-                Ok(())
-            }
-            Victim::Context(path) => {
-                let context = self
-                    .files
-                    .contexts
-                    .iter()
-                    .find(|(other, _, _)| *other == path);
-                let size = context.map_or(0, |(_, size, _)| *size);
-                self.doom(Victim::Context(path.clone()), path, size);
-                Ok(())
-            }
+            Victim::View(id_map, diff_id) => return self.remove_view((id_map, diff_id)),
+            Victim::Layer(diff_id) => return self.remove_layer(diff_id),
             Victim::Form(digest) => {
                 if let Some(size) = self.files.blobs.get(&digest).copied() {
                     let path = self.store.blobs().path(&digest);
                     self.doom(Victim::Form(digest), path, size);
                 }
-                self.forget_blob(&digest)
+                return self.forget_blob(&digest);
             }
-            Victim::Layer(diff_id) => self.remove_layer(diff_id),
+            Victim::CacheMount(ref path) => {
+                let mount = self.mounts.iter().find(|other| other.path == *path);
+                let size = mount.map_or(0, |mount| mount.bytes);
+                self.doom(victim.clone(), path.clone(), size);
+            }
+            Victim::Context(ref path) => {
+                let mut contexts = self.files.contexts.iter();
+                let context = contexts.find(|(other, _, _)| other == path);
+                let size = context.map_or(0, |(_, size, _)| *size);
+                self.doom(victim.clone(), path.clone(), size);
+            }
         }
+        Ok(())
     }
 
     fn remove_layer(&mut self, diff_id: Digest) -> Result<(), StoreError> {
-        let views = self
-            .files
-            .views
-            .keys()
-            .filter(|(_, other)| *other == diff_id);
-        let views: Vec<_> = views.cloned().collect();
-        views
-            .into_iter()
-            .try_for_each(|view| self.remove_view(view))?;
+        let views = self.files.views.keys();
+        let views: Vec<_> = views
+            .filter(|(_, other)| *other == diff_id)
+            .cloned()
+            .collect();
+        for view in views {
+            self.remove_view(view)?;
+        }
         for (digest, path, size) in self.layer_files(&diff_id) {
             self.doom(Victim::Layer(digest), path, size);
             self.forget_blob(&digest)?;
@@ -275,29 +265,22 @@ impl Prune<'_> {
     /// Files that nothing refers to: a process was killed between a rename and its row.
     fn remove_orphans(&mut self) -> Result<(), StoreError> {
         let known = self.rows.known();
-        let is_orphan = |digest: &Digest| !known.contains(digest);
-        let blobs: Vec<Digest> = self.files.blobs.keys().copied().filter(is_orphan).collect();
-        let indexes: Vec<Digest> = self
-            .files
-            .indexes
-            .keys()
-            .copied()
-            .filter(is_orphan)
-            .collect();
+        let orphans = |files: &BTreeMap<Digest, u64>| -> Vec<Digest> {
+            let digests = files.keys().filter(|digest| !known.contains(digest));
+            digests.copied().collect()
+        };
+        let (blobs, indexes) = (orphans(&self.files.blobs), orphans(&self.files.indexes));
         let is_stray = |key: &&(String, Digest)| {
             !self.rows.views.contains_key(*key) && !self.rows.pinned.contains(&key.1)
         };
         let views: Vec<_> = self.files.views.keys().filter(is_stray).cloned().collect();
-        blobs
-            .iter()
-            .try_for_each(|digest| self.remove_blob(digest))?;
+        for blob in blobs {
+            self.remove_blob(&blob)?;
+        }
         for digest in indexes {
             let size = self.files.indexes.remove(&digest).unwrap_or(0);
-            self.doom(
-                Victim::Layer(digest),
-                self.store.layers().index_path(&digest),
-                size,
-            );
+            let path = self.store.layers().index_path(&digest);
+            self.doom(Victim::Layer(digest), path, size);
         }
         views
             .into_iter()
@@ -331,15 +314,11 @@ impl Prune<'_> {
         let offered = "DELETE FROM offered WHERE cache <> '' OR diff_id NOT IN (SELECT diff_id FROM image_layers)";
         let forms = "DELETE FROM forms WHERE diff_id NOT IN (SELECT diff_id FROM layers)";
         let failed = |source| self.store.db().failed(source);
-        self.transaction.execute(fetched, []).map_err(failed)?;
         self.report.records = self.transaction.execute(records, []).map_err(failed)? as u64;
-        self.transaction.execute(forms, []).map_err(failed)?;
-        self.transaction.execute(offered, []).map_err(failed)?;
-        self.transaction.execute(origins, []).map_err(failed)?;
-        self.transaction
-            .execute(memos, [])
-            .map(drop)
-            .map_err(failed)
+        for statement in [fetched, forms, offered, origins, memos] {
+            self.transaction.execute(statement, []).map_err(failed)?;
+        }
+        Ok(())
     }
 
     fn doom(&mut self, what: Victim, path: PathBuf, size: u64) {

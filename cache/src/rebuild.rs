@@ -1,12 +1,14 @@
 //! A store whose database is lost gets a new one of what is left: manifests and configs tell which images there were.
 //!
 //! Names were in the database alone, and so were the results of steps; the images come back by ID. The old database is kept
-//! beside the new one, for whoever wants to look into it.
+//! beside the new one, in case somebody wants to look into it.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use kiln_oci::{Digest, Index, Manifest};
 
+use crate::inventory::{Files, list};
 use crate::store::database::{Database, beside};
 use crate::store::lock::is_locked;
 use crate::store::open::{self, DATABASE};
@@ -41,73 +43,78 @@ impl Store {
         let store = Self::open(options)?;
         let rebuilt = Rebuilt {
             old,
-            ..store.gather()?
+            ..gather(&store)?
         };
         Ok((store, Some(rebuilt)))
     }
-
-    /// Makes rows of what the blobs say.
-    fn gather(&self) -> Result<Rebuilt, StoreError> {
-        let mut rebuilt = Rebuilt::default();
-        let (mut manifests, mut indexes) = (Vec::new(), Vec::new());
-        for (digest, size) in self.garbage().files()?.blobs {
-            // damaged ones go to the trash
-            if !self.blobs().verify(&digest)? || size > MAX_DOCUMENT {
-                continue;
-            }
-            let path = self.blobs().path(&digest);
-            let bytes = std::fs::read(&path);
-            let bytes = bytes.map_err(|source| StoreError::io("read", &path, source))?;
-            if let Ok(manifest) = Manifest::parse(&bytes) {
-                manifests.push((bytes, manifest));
-            } else if Index::parse(&bytes).is_ok() {
-                indexes.push((digest, bytes));
-            }
-        }
-        for (bytes, manifest) in manifests {
-            rebuilt.images.extend(self.put_again(&bytes, &manifest)?);
-        }
-        for (digest, bytes) in indexes {
-            if found(self.indexes().put(&bytes))?.is_some() {
-                rebuilt.indexes.push(digest);
-            }
-        }
-        rebuilt.images.sort();
-        rebuilt.images.dedup();
-        Ok(rebuilt)
-    }
-
-    /// The ID of an image that is still whole.
-    fn put_again(&self, bytes: &[u8], manifest: &Manifest) -> Result<Option<Digest>, StoreError> {
-        let config_digest = manifest.config.digest;
-        if !self.blobs().verify(&config_digest)? {
-            return Ok(None);
-        }
-        let path = self.blobs().path(&config_digest);
-        let config = std::fs::read(&path);
-        let config = config.map_err(|source| StoreError::io("read", &path, source))?;
-        let Some((image, id)) = found(self.images().put(bytes, &config))? else {
-            return Ok(None);
-        };
-        let diff_ids = found(self.images().get(&image))?.map(|image| image.diff_ids);
-        for (diff_id, layer) in diff_ids.iter().flatten().zip(&manifest.layers) {
-            if !self.blobs().verify(diff_id)? {
-                // it is unpacked when something needs it
-                continue;
-            }
-            let compressed = CompressedBlob {
-                digest: layer.digest,
-                size: layer.size,
-            };
-            let compressed = Some(compressed).filter(|blob| blob.digest != *diff_id);
-            self.layers()
-                .remember(&*self.layers().index(diff_id)?, compressed)?;
-        }
-        Ok(Some(id))
-    }
 }
 
-/// An image that cannot be understood or lacks something is none.
+/// Makes rows of what the blobs say.
+fn gather(store: &Store) -> Result<Rebuilt, StoreError> {
+    let mut rebuilt = Rebuilt::default();
+    let (mut manifests, mut indexes) = (Vec::new(), Vec::new());
+    for digest in Files::read(store.root())?.blobs.into_keys() {
+        let Some(bytes) = document(store, &digest)? else {
+            continue;
+        };
+        if let Ok(manifest) = Manifest::parse(&bytes) {
+            manifests.push((bytes, manifest));
+        } else if Index::parse(&bytes).is_ok() {
+            indexes.push((digest, bytes));
+        }
+    }
+    for (bytes, manifest) in manifests {
+        rebuilt.images.extend(put_again(store, &bytes, &manifest)?);
+    }
+    for (digest, bytes) in indexes {
+        if found(store.indexes().put(&bytes))?.is_some() {
+            rebuilt.indexes.push(digest);
+        }
+    }
+    rebuilt.images.sort();
+    rebuilt.images.dedup();
+    Ok(rebuilt)
+}
+
+/// The ID of an image that is still whole.
+fn put_again(
+    store: &Store,
+    bytes: &[u8],
+    manifest: &Manifest,
+) -> Result<Option<Digest>, StoreError> {
+    let Some(config) = document(store, &manifest.config.digest)? else {
+        return Ok(None);
+    };
+    let Some((image, id)) = found(store.images().put(bytes, &config))? else {
+        return Ok(None);
+    };
+    let diff_ids = found(store.images().get(&image))?.map(|image| image.diff_ids);
+    for (diff_id, layer) in diff_ids.iter().flatten().zip(&manifest.layers) {
+        // one that is not here is unpacked when something needs it
+        if store.blobs().verify(diff_id)? {
+            let (digest, size) = (layer.digest, layer.size);
+            let compressed = (digest != *diff_id).then_some(CompressedBlob { digest, size });
+            let index = store.layers().index(diff_id)?;
+            store.layers().remember(&index, compressed)?;
+        }
+    }
+    Ok(Some(id))
+}
+
+/// A whole blob that may be a document; one that is damaged goes to the trash.
+fn document(store: &Store, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+    let may_be_one = |size: Option<u64>| size.is_some_and(|size| size <= MAX_DOCUMENT);
+    if !store.blobs().verify(digest)? || !may_be_one(store.blobs().size_on_disk(digest)?) {
+        return Ok(None);
+    }
+    let path = store.blobs().path(digest);
+    let bytes = std::fs::read(&path);
+    bytes
+        .map(Some)
+        .map_err(|source| StoreError::io("read", &path, source))
+}
+
+/// `None` for an image that cannot be understood or lacks something.
 fn found<T>(outcome: Result<T, ImageError>) -> Result<Option<T>, StoreError> {
     match outcome {
         Ok(value) => Ok(Some(value)),
@@ -123,31 +130,27 @@ fn renew(root: &Path) -> Result<Option<PathBuf>, StoreError> {
     let database = root.join(DATABASE);
     match Database::open(&database, false).and_then(|database| database.check()) {
         Err(StoreError::DatabaseLost { .. }) => {}
-        // somebody was faster
+        // another process was faster
         outcome => return outcome.map(|()| None),
     }
     refuse_company(root)?;
     let old = root.join("kiln.db.old");
-    let mut kept = None;
+    let is_worth_it = database.metadata().is_ok_and(|stat| stat.len() > 0);
     for end in ["", "-wal", "-shm", "-journal"] {
         let (from, to) = (beside(&database, end), beside(&old, end));
-        let is_worth_it = from.metadata().is_ok_and(|stat| stat.len() > 0);
-        if from.symlink_metadata().is_err() {
-            continue;
-        }
-        std::fs::rename(&from, &to).map_err(|source| StoreError::io("move", &from, source))?;
-        if is_worth_it && end.is_empty() {
-            kept = Some(to);
+        match std::fs::rename(&from, &to) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed.map_err(|source| StoreError::io("move", &from, source))?,
         }
     }
     Database::make_anew(&database)?;
     open::fill(root)?;
-    Ok(kept)
+    Ok(is_worth_it.then_some(old))
 }
 
-/// Whoever has the old database open would go on writing to it.
+/// A process that has the old database open would go on writing to it.
 fn refuse_company(root: &Path) -> Result<(), StoreError> {
-    for lease in crate::inventory::list(&root.join("leases"))? {
+    for lease in list(&root.join("leases"))? {
         let path = lease.path();
         let is_held = is_locked(&path);
         if is_held.map_err(|source| StoreError::io("lock", &path, source))? {

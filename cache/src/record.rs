@@ -4,7 +4,7 @@
 //! caches that it rests on ([`crate::exchange`]). Unaware of how keys are made.
 
 use kiln_oci::Digest;
-use rusqlite::{Row, Transaction, params_from_iter};
+use rusqlite::{Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use crate::exchange::Caches;
@@ -27,7 +27,7 @@ pub struct Record {
     pub tree: Digest,
     /// Time of the first execution, seconds since 1970; a cached result keeps it.
     pub created: i64,
-    /// Time of the latest execution, by the clock; whatever `created` says, which a `SOURCE_DATE_EPOCH` or an earlier equal result decides.
+    /// Time of the latest execution by the clock. `created` may say something else: a `SOURCE_DATE_EPOCH`, or the time of an equal result.
     pub made: i64,
     /// Wall time of the execution in milliseconds: what removing the result would cost.
     pub cost_ms: u64,
@@ -54,7 +54,7 @@ impl Records<'_> {
     /// The database fails.
     pub fn lookup(&self, key: &Digest) -> Result<Option<Record>, StoreError> {
         let query = format!("SELECT {COLUMNS} {NOT_REFUTED} AND key = ?1");
-        let mut found = self.select(&query, &[key])?;
+        let mut found = self.select(&query, key)?;
         found.sort_by_cached_key(|record| self.store.rank(&record.caches));
         for record in found {
             if self.holds(&record)? {
@@ -115,11 +115,10 @@ impl Records<'_> {
     /// The database fails.
     pub fn has_definition(&self, definition: &Digest) -> Result<bool, StoreError> {
         let query = "SELECT DISTINCT caches FROM records WHERE definition = ?1";
-        let caches: Vec<Caches> = self.store.db().query(|connection| {
-            let mut statement = connection.prepare_cached(query)?;
-            let rows = statement.query_map([definition.as_bytes()], |row| row.get(0))?;
-            rows.collect()
-        })?;
+        let caches: Vec<Caches> = self
+            .store
+            .db()
+            .rows(query, [definition.as_bytes()], |row| row.get(0))?;
         Ok(caches.iter().any(|caches| self.store.counts(caches)))
     }
 
@@ -131,23 +130,15 @@ impl Records<'_> {
         let query = format!(
             "SELECT {COLUMNS} {NOT_REFUTED} AND definition = ?1 ORDER BY created DESC, key, caches"
         );
-        self.select(&query, &[definition])
+        self.select(&query, definition)
     }
 
     /// Those that count.
-    fn select(&self, query: &str, digests: &[&Digest]) -> Result<Vec<Record>, StoreError> {
-        self.store.db().query(|connection| {
-            let mut statement = connection.prepare_cached(query)?;
-            let rows = statement.query_map(
-                params_from_iter(digests.iter().map(|digest| *digest.as_bytes())),
-                from_row,
-            )?;
-            let counts = |row: &rusqlite::Result<Record>| {
-                row.as_ref()
-                    .map_or(true, |record| self.store.counts(&record.caches))
-            };
-            rows.filter(counts).collect()
-        })
+    fn select(&self, query: &str, digest: &Digest) -> Result<Vec<Record>, StoreError> {
+        let database = self.store.db();
+        let mut records: Vec<Record> = database.rows(query, [digest.as_bytes()], from_row)?;
+        records.retain(|record| self.store.counts(&record.caches));
+        Ok(records)
     }
 }
 
@@ -159,28 +150,27 @@ fn insert(
 ) -> rusqlite::Result<()> {
     let replace = "INSERT OR REPLACE INTO records (key, definition, inputs, diff_id, tree, created, cost_ms, line, title, made, caches, \
                    used) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-    let cost = signed(record.cost_ms);
-    let row = (
-        record.key.as_bytes(),
-        record.definition.as_bytes(),
+    let (key, definition, tree) = (record.key, record.definition, record.tree);
+    let (cost, diff_id) = (signed(record.cost_ms), record.diff_id);
+    transaction.prepare_cached(replace)?.execute(params![
+        key.as_bytes(),
+        definition.as_bytes(),
         inputs,
-        record.diff_id.map(|diff_id| *diff_id.as_bytes()),
-        record.tree.as_bytes(),
+        diff_id.map(|diff_id| *diff_id.as_bytes()),
+        tree.as_bytes(),
         record.created,
         cost,
         record.dockerfile_line,
-        &record.title,
+        record.title,
         record.made,
-        &record.caches,
+        record.caches,
         now,
-    );
-    transaction.prepare_cached(replace)?.execute(row)?;
-    // what others say that it cost them decides nothing
-    if let Some(diff_id) = record.diff_id.filter(|_| record.caches.is_empty()) {
+    ])?;
+    // only what it cost here decides
+    if let Some(diff_id) = diff_id.filter(|_| record.caches.is_empty()) {
         let update = "UPDATE layers SET cost_ms = max(cost_ms, ?1) WHERE diff_id = ?2";
-        transaction
-            .prepare_cached(update)?
-            .execute((cost, diff_id.as_bytes()))?;
+        let mut update = transaction.prepare_cached(update)?;
+        update.execute((cost, diff_id.as_bytes()))?;
     }
     Ok(())
 }

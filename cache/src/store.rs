@@ -20,15 +20,15 @@ pub(crate) mod used;
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use kiln_oci::Digest;
+use kiln_oci::{Digest, locked};
 
 use crate::exchange::Imports;
 use crate::store::database::Database;
 use crate::store::lease::Lease;
-use crate::store::used::Used;
+use crate::store::used::{Thing, Used};
 use crate::{Fetcher, LayerIndex, StoreError};
 
 pub use crate::store::lock::KeyLock;
@@ -71,7 +71,7 @@ pub(crate) struct Inner {
     /// Blobs that this process has found whole.
     pub(crate) trusted: Mutex<HashSet<Digest>>,
     pub(crate) indexes: Mutex<HashMap<Digest, Arc<LayerIndex>>>,
-    pub(crate) used: Mutex<Used>,
+    pub(crate) used: Used,
 }
 
 impl Store {
@@ -91,7 +91,7 @@ impl Store {
             lease: Mutex::default(),
             trusted: Mutex::default(),
             indexes: Mutex::default(),
-            used: Mutex::default(),
+            used: Used::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -133,6 +133,16 @@ impl Store {
         self.write_used()?;
         self.trash().empty()
     }
+
+    /// Notes that something was used.
+    pub(crate) fn touch(&self, thing: Thing, digest: &Digest) {
+        self.inner.used.touch(thing, digest);
+    }
+
+    /// Writes what was used when.
+    pub(crate) fn write_used(&self) -> Result<(), StoreError> {
+        self.inner.used.write(self.db(), self.now())
+    }
 }
 
 impl Inner {
@@ -147,22 +157,17 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // What cannot be done here is done by the next process: use that is not written down only makes things look older, a lease that
-        // is left is dead.
+        // What cannot be done here is done by the next process: a use that is not written down only makes things look older, and a
+        // lease that is left is dead.
         self.database.spare_the_checkpoint();
-        let _ = used::write(self);
-        let Some(lease) = self
-            .lease
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        else {
+        if !self.options.read_only {
+            let _ = self.used.write(&self.database, self.now());
+        }
+        let Some(lease) = locked(&self.lease).take() else {
             return;
         };
         let delete = "DELETE FROM pins WHERE lease = ?1";
-        let _ = self
-            .database
-            .query(|connection| connection.execute(delete, [&lease.id]).map(drop));
+        let _ = self.database.execute(delete, [&lease.id]);
         if std::fs::remove_dir(&lease.dir).is_err() {
             let _ = std::fs::rename(&lease.dir, self.options.root.join("trash").join(&lease.id));
         }

@@ -6,18 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, ScopedJoinHandle};
 
-/// Does `work` on as many as `most` threads at once, or on as many as can be had; the caller's is one of them. Whoever does the work takes
-/// pieces of it until none are left.
-pub fn on_threads(most: usize, work: impl Fn() + Sync) {
-    std::thread::scope(|scope| {
-        for _ in 1..most {
-            if Builder::new().spawn_scoped(scope, &work).is_err() {
-                break;
-            }
-        }
-        work();
-    });
-}
+use kiln_oci::locked;
 
 /// Does `work` for each of `items`, begun in their order and up to `at_once` at the same time, and gives the results in that order. The
 /// caller's thread is one of those that work.
@@ -34,8 +23,7 @@ pub fn parallel<I: Sync, T: Send>(
                 return;
             };
             let result = work(item);
-            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-            done.push((number, result));
+            locked(&done).push((number, result));
         }
     });
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -64,7 +52,20 @@ pub fn try_parallel<I: Sync, T: Send, E: Send>(
     results.into_iter().flatten().collect()
 }
 
-/// Does `other` on a thread of its own beside `own`, which get on with each other's help: one alone would wait for ever.
+/// Does `work` on as many as `most` threads at once, or on as many as can be had; the caller's is one of them. The work takes pieces of
+/// itself until none are left.
+pub fn on_threads(most: usize, work: impl Fn() + Sync) {
+    std::thread::scope(|scope| {
+        for _ in 1..most {
+            if Builder::new().spawn_scoped(scope, &work).is_err() {
+                break;
+            }
+        }
+        work();
+    });
+}
+
+/// Does `other` on a thread of its own beside `own`, where each needs the other to get on.
 ///
 /// # Errors
 /// The thread cannot be started, or its work panicked.
@@ -90,7 +91,7 @@ fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> io::Result<T> {
 /// They cannot be started.
 pub(crate) fn start_pool() -> io::Result<()> {
     static IS_STARTED: Mutex<bool> = Mutex::new(false);
-    let mut is_started = IS_STARTED.lock().unwrap_or_else(|lock| lock.into_inner());
+    let mut is_started = locked(&IS_STARTED);
     if !*is_started {
         let pool = rayon::ThreadPoolBuilder::new().build_global();
         pool.map_err(io::Error::other)?;
@@ -104,21 +105,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_of_the_work_is_done_also_by_one() {
-        for most in [0, 1, 5] {
-            let next = AtomicUsize::new(0);
-            let done = Mutex::new(Vec::new());
-            on_threads(most, || {
-                while let Some(piece) =
-                    Some(next.fetch_add(1, Ordering::Relaxed)).filter(|n| *n < 9)
-                {
-                    done.lock().unwrap().push(piece);
-                }
-            });
-            let mut done = done.into_inner().unwrap();
-            done.sort_unstable();
-            assert_eq!(done, (0..9).collect::<Vec<_>>());
+    fn results_come_in_the_order_of_the_items() {
+        let items: Vec<u32> = (0..9).collect();
+        for at_once in [0, 1, 5, 100] {
+            assert_eq!(parallel(&items, at_once, |item| *item), items);
         }
+    }
+
+    #[test]
+    fn the_first_failure_is_the_outcome() {
+        let items: Vec<u32> = (0..1000).collect();
+        let work = |item: &u32| if *item < 3 { Ok(()) } else { Err(*item) };
+        assert_eq!(try_parallel(&items, 4, work), Err(3));
+        assert_eq!(
+            try_parallel(&items[..3], 4, |_| Ok::<_, ()>(())),
+            Ok(vec![(); 3])
+        );
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! What the store holds, by class.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use rusqlite::Connection;
 use walkdir::WalkDir;
 
-use crate::inventory::Rows;
+use crate::inventory::{Files, LayerRow, Rows};
+use crate::store::database::unsigned;
 use crate::{Garbage, StoreError};
 
 /// Number and bytes of one class of things.
@@ -23,6 +26,12 @@ impl Class {
         self.count += 1;
         self.bytes += bytes;
         self.reclaimable += if is_reclaimable { bytes } else { 0 };
+    }
+
+    fn join(&mut self, other: Self) {
+        self.count += other.count;
+        self.bytes += other.bytes;
+        self.reclaimable += other.reclaimable;
     }
 }
 
@@ -66,6 +75,24 @@ impl Usage {
         ];
         classes.iter().map(|class| class.bytes).sum()
     }
+
+    fn add_blobs(&mut self, rows: &Rows, files: &Files) {
+        let kept = rows.kept();
+        let compressed: BTreeSet<_> = rows.layers.values().flat_map(LayerRow::blobs).collect();
+        for (digest, size) in &files.blobs {
+            let is_reclaimable = !kept.contains(digest);
+            if rows.layers.contains_key(digest) {
+                let index = files.indexes.get(digest).copied().unwrap_or(0);
+                self.layers.add(size + index, is_reclaimable);
+            } else if compressed.contains(digest) {
+                self.compressed.add(*size, is_reclaimable);
+            } else {
+                self.images.add(*size, is_reclaimable);
+            }
+        }
+        // an image is two blobs, manifest and config, but one thing
+        self.images.count = rows.images.len() as u64;
+    }
 }
 
 impl Garbage<'_> {
@@ -75,73 +102,56 @@ impl Garbage<'_> {
     /// It cannot be read.
     pub fn usage(&self) -> Result<Usage, StoreError> {
         let living = self.store.leases().living()?;
-        let rows = self
-            .store
-            .db()
-            .query(|connection| Rows::read(connection, &living))?;
-        let (files, kept) = (self.files()?, rows.kept());
-        let compressed: std::collections::BTreeSet<_> =
-            rows.layers.values().flat_map(|row| row.blobs()).collect();
+        let read = |connection: &Connection| Rows::read(connection, &living);
+        let (rows, files) = (
+            self.store.db().query(read)?,
+            Files::read(self.store.root())?,
+        );
         let mut usage = Usage::default();
-        for (digest, size) in &files.blobs {
-            let is_reclaimable = !kept.contains(digest);
-            if rows.layers.contains_key(digest) {
-                let index = files.indexes.get(digest).copied().unwrap_or(0);
-                usage.layers.add(size + index, is_reclaimable);
-            } else if compressed.contains(digest) {
-                usage.compressed.add(*size, is_reclaimable);
-            } else {
-                usage.images.add(*size, is_reclaimable);
-            }
-        }
-        // An image is two blobs, manifest and config, but one thing.
-        usage.images.count = rows.images.len() as u64;
+        usage.add_blobs(&rows, &files);
         for key in files.views.keys() {
             let size = rows.views.get(key).map_or(0, |row| row.size);
             usage.views.add(size, !rows.pinned.contains(&key.1));
         }
-        files
-            .contexts
-            .iter()
-            .for_each(|(_, size, _)| usage.contexts.add(*size, true));
-        let query =
-            "SELECT count(*), coalesce(sum(length(inputs) + length(title) + 128), 0) FROM records";
-        let (count, bytes): (i64, i64) = self.store.db().query(|connection| {
-            connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))
-        })?;
-        usage.records = Class {
-            count: count.unsigned_abs(),
-            bytes: bytes.unsigned_abs(),
-            reclaimable: 0,
-        };
+        for (_, size, _) in &files.contexts {
+            usage.contexts.add(*size, true);
+        }
         for path in self.store.cache_mounts().paths() {
             usage.cache_mounts.add(measured(&path, true).bytes, true);
         }
+        usage.records = self.records()?;
         usage.scratch = measured(&self.store.leases().folder(), false);
-        let parts = measured(&self.store.fetch().parts(), true);
-        usage.scratch.count += parts.count;
-        usage.scratch.bytes += parts.bytes;
-        usage.scratch.reclaimable += parts.reclaimable;
+        usage
+            .scratch
+            .join(measured(&self.store.fetch().parts(), true));
         usage.trash = measured(&self.store.root().join("trash"), true);
         Ok(usage)
     }
+
+    fn records(&self) -> Result<Class, StoreError> {
+        let query =
+            "SELECT count(*), coalesce(sum(length(inputs) + length(title) + 128), 0) FROM records";
+        let records = self.store.db().row(query, [], |row| {
+            Ok(Class {
+                count: unsigned(row.get(0)?),
+                bytes: unsigned(row.get(1)?),
+                reclaimable: 0,
+            })
+        })?;
+        Ok(records.unwrap_or_default())
+    }
 }
 
-/// Bytes of all files below a folder; what cannot be read or vanishes counts nothing.
+/// Bytes of all files below a folder; what cannot be read or vanishes does not count.
 pub(crate) fn measured(folder: &Path, is_reclaimable: bool) -> Class {
     let mut class = Class::default();
-    for entry in WalkDir::new(folder)
-        .min_depth(1)
-        .max_open(16)
+    let entries = WalkDir::new(folder).min_depth(1).max_open(16);
+    let stats = entries
         .into_iter()
         .flatten()
-    {
-        let Ok(stat) = entry.metadata() else {
-            continue;
-        };
-        if stat.is_file() {
-            class.add(stat.len(), is_reclaimable);
-        }
+        .flat_map(|entry| entry.metadata());
+    for stat in stats.filter(|stat| stat.is_file()) {
+        class.add(stat.len(), is_reclaimable);
     }
     class
 }

@@ -11,6 +11,7 @@ pub mod config;
 pub mod descriptor;
 pub mod digest;
 pub mod document;
+pub mod lock;
 pub mod manifest;
 pub mod media_type;
 pub mod platform;
@@ -23,6 +24,7 @@ pub use config::{Empty, Healthcheck, History, ImageConfig, RootFs, RuntimeConfig
 pub use descriptor::Descriptor;
 pub use digest::{Digest, DigestError, Hasher, HashingReader, HashingWriter};
 pub use document::DocumentError;
+pub use lock::locked;
 pub use manifest::{Index, Manifest};
 pub use media_type::Compression;
 pub use platform::{Platform, PlatformError};

@@ -47,42 +47,36 @@ impl Chain {
     /// It is no regular file, or cannot be opened.
     pub fn read(&self, found: &Found<'_>) -> Result<FileReader, ReadError> {
         let entry = found.entry;
+        let path = || display(&entry.path);
         let EntryKind::File { size, offset, .. } = entry.kind else {
-            return Err(ReadError::NotAFile {
-                path: display(&entry.path),
-            });
+            return Err(ReadError::NotAFile { path: path() });
         };
-        let nothing = || ReadError::NoContent {
-            path: display(&entry.path),
+        let layer = found.layer.and_then(|at| Some((at, self.layers.get(at)?)));
+        let Some((layer, (_, origin))) = layer else {
+            return Err(ReadError::NoContent { path: path() });
         };
-        let layer = found.layer.ok_or_else(nothing)?;
-        let (_, origin) = self.layers.get(layer).ok_or_else(nothing)?;
         let source = match origin {
-            Origin::Tar(path) => {
-                let tar = self
-                    .handle(layer, || File::open(path.as_path()))
-                    .map_err(|source| open_error(path, source))?;
+            Origin::Tar(tar) => {
+                let opened = self.handle(layer, || File::open(tar.as_path()));
                 Source::Tar {
-                    tar,
+                    tar: opened.map_err(|source| open_error(tar, source))?,
                     at: offset,
                     end: offset.saturating_add(size),
                 }
             }
             Origin::Directory(root) => {
-                let root_fd = self
-                    .handle(layer, || beneath::open_root(root).map(File::from))
-                    .map_err(|source| open_error(root, source))?;
-                let opened = beneath::open_file(root_fd.as_fd(), &entry.path);
+                let opened = self.handle(layer, || beneath::open_root(root).map(File::from));
+                let folder = opened.map_err(|source| open_error(root, source))?;
+                let opened = beneath::open_file(folder.as_fd(), &entry.path);
                 Source::Host(regular(opened, &host_path(root, entry))?)
             }
             Origin::Files(files) => {
-                let path = files.get(&entry.path).ok_or_else(nothing)?;
-                let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-                let opened =
-                    rustix::fs::open(path, flags, rustix::fs::Mode::empty()).map_err(Into::into);
-                Source::Host(regular(opened, path)?)
+                let host = files.get(&entry.path);
+                Source::Host(open_host(
+                    host.ok_or_else(|| ReadError::NoContent { path: path() })?,
+                )?)
             }
-            Origin::Nowhere => return Err(nothing()),
+            Origin::Nowhere => return Err(ReadError::NoContent { path: path() }),
         };
         Ok(FileReader(source))
     }
@@ -102,6 +96,13 @@ impl Chain {
         let file = Arc::new(open()?);
         Ok(slot.get_or_init(|| file).clone())
     }
+}
+
+/// Opens a file of the host; its links are followed.
+fn open_host(path: &Path) -> Result<File, ReadError> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path, flags, rustix::fs::Mode::empty());
+    regular(opened.map_err(Into::into), path)
 }
 
 /// Checks that what was opened is a regular file: a name may have become something else since it was scanned.

@@ -16,8 +16,7 @@ impl Chain {
         self.resolve_by(path, follow_last, &mut |_| ())
     }
 
-    /// The same, and tells every path that it looks at on its way, links and what they lead to: a change anywhere else leads nowhere
-    /// else.
+    /// The same, and calls `look` with every path that it looks at on its way: a change of any other path changes nothing.
     ///
     /// # Errors
     /// As [`Chain::resolve`].
@@ -27,34 +26,33 @@ impl Chain {
         follow_last: bool,
         look: &mut dyn FnMut(&[u8]),
     ) -> Result<Resolved<'_>, ResolveError> {
-        let mut done: Vec<u8> = Vec::new();
+        let (mut done, mut links): (Vec<u8>, _) = (Vec::new(), 0);
         // components still to go, the next one last
-        let mut todo: Vec<Box<[u8]>> = reversed(path);
-        let mut links = 0;
+        let mut todo: Vec<&[u8]> = components(path).rev().collect();
         while let Some(component) = todo.pop() {
-            match &*component {
-                b"." => {}
-                b".." => done.truncate(parent(&done).unwrap_or_default().len()),
-                name => {
-                    let next = join(&done, name);
-                    look(&next);
-                    let follow = follow_last || !todo.is_empty();
-                    let Some(target) = self.link_at(&next).filter(|_| follow) else {
-                        done = next;
-                        continue;
-                    };
-                    links += 1;
-                    if links > MAX_LINKS {
-                        return Err(ResolveError::Loop {
-                            path: display(path),
-                        });
-                    }
-                    if target.first() == Some(&b'/') {
-                        done.clear();
-                    }
-                    todo.append(&mut reversed(target));
+            match component {
+                b"." => continue,
+                b".." => {
+                    done.truncate(parent(&done).unwrap_or_default().len());
+                    continue;
                 }
+                name => done = join(&done, name),
             }
+            look(&done);
+            let follow = follow_last || !todo.is_empty();
+            let Some(target) = self.link_at(&done).filter(|_| follow) else {
+                continue;
+            };
+            links += 1;
+            if links > MAX_LINKS {
+                let path = display(path);
+                return Err(ResolveError::Loop { path });
+            }
+            let is_absolute = target.first() == Some(&b'/');
+            let directory = parent(&done).filter(|_| !is_absolute).unwrap_or_default();
+            let kept = directory.len();
+            done.truncate(kept);
+            todo.extend(components(target).rev());
         }
         let found = self.lookup(&done);
         Ok(Resolved { path: done, found })
@@ -66,8 +64,4 @@ impl Chain {
             _ => None,
         }
     }
-}
-
-fn reversed(path: &[u8]) -> Vec<Box<[u8]>> {
-    components(path).rev().map(Into::into).collect()
 }

@@ -1,6 +1,7 @@
 //! A context made of single files of the host, such as the tools that kiln brings along.
 
 use std::collections::BTreeMap;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,23 +41,17 @@ pub fn from_list(files: &[(Vec<u8>, PathBuf)]) -> Result<ContextTree, ContextErr
 }
 
 fn item(path: &[u8], host: &Path) -> Result<Item, ContextError> {
-    let failed = |source| ContextError::Io {
+    let (Some(directory), Some(name)) = (host.parent(), host.file_name()) else {
+        let path = display(path);
+        return Err(ContextError::BadPath { path });
+    };
+    let digested = open_root(directory)
+        .and_then(|directory| digest(directory.as_fd(), name.as_bytes(), &mut Vec::new()));
+    let digested = digested.map_err(|source| ContextError::Io {
         action: "read",
         path: host.to_owned(),
         source,
-    };
-    let (Some(directory), Some(name)) = (host.parent(), host.file_name()) else {
-        return Err(ContextError::BadPath {
-            path: display(path),
-        });
-    };
-    let directory = open_root(directory).map_err(failed)?;
-    let digested = digest(
-        std::os::fd::AsFd::as_fd(&directory),
-        name.as_bytes(),
-        &mut Vec::new(),
-    )
-    .map_err(failed)?;
+    })?;
     let (signature, content) = digested.ok_or_else(|| ContextError::Unstable {
         path: host.to_owned(),
     })?;

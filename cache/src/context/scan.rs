@@ -12,7 +12,7 @@ use crate::context::stat_index::{Known, StatIndex, encode};
 use crate::context::walk::{Found, Item, walk};
 use crate::context::{ContextTree, Filter, ScanOptions};
 use crate::path::parent;
-use crate::{Chain, ContentDigest, ContextError, Entry, EntryKind, Origin, Store, Tree};
+use crate::{Chain, ContextError, EntryKind, Origin, Store, Tree};
 
 /// Scans the folder `root`. The root itself is not an entry. Symbolic links are kept as they are, sockets left out.
 ///
@@ -80,10 +80,11 @@ fn save(store: &Store, path: &Path, index: &StatIndex, found: &mut Found, now: S
     } else {
         index.below(&found.unvisited)
     };
-    let settled = found.items.iter().filter(|item| {
+    let is_settled = |item: &&Item| {
         item.signature
             .is_some_and(|signature| !signature.is_racy(now))
-    });
+    };
+    let settled = found.items.iter().filter(is_settled);
     let (mut count, mut is_new) = (kept.len(), false);
     for item in settled.clone() {
         count += 1;
@@ -99,19 +100,14 @@ fn save(store: &Store, path: &Path, index: &StatIndex, found: &mut Found, now: S
 }
 
 fn known(item: &Item) -> Option<Known> {
-    let content = content(&item.entry)?;
+    let EntryKind::File { content, .. } = item.entry.kind else {
+        return None;
+    };
     Some(Known {
         path: item.entry.path.clone(),
         signature: item.signature?,
         content,
     })
-}
-
-fn content(entry: &Entry) -> Option<ContentDigest> {
-    match entry.kind {
-        EntryKind::File { content, .. } => Some(content),
-        _ => None,
-    }
 }
 
 /// Directories that the filter left out stay only as parents of what it kept.
@@ -132,16 +128,12 @@ fn drop_empty_parents(items: &mut Vec<Item>) {
 /// Numbers the groups of hard links that have several members in the context, in path order.
 fn number_links(items: &mut [Item]) {
     let mut members: HashMap<(u64, u64), usize> = HashMap::new();
-    items
-        .iter()
-        .filter_map(|item| item.inode)
-        .for_each(|inode| *members.entry(inode).or_default() += 1);
+    for inode in items.iter().filter_map(|item| item.inode) {
+        *members.entry(inode).or_default() += 1;
+    }
     let mut numbers: HashMap<(u64, u64), u32> = HashMap::new();
     for item in items {
-        let Some(inode) = item
-            .inode
-            .filter(|inode| members.get(inode).is_some_and(|count| *count > 1))
-        else {
+        let Some(inode) = item.inode.filter(|inode| members[inode] > 1) else {
             continue;
         };
         let next = u32::try_from(numbers.len() + 1).unwrap_or(u32::MAX);

@@ -114,7 +114,6 @@ fn maker() -> Maker {
         manifest,
         config,
         records,
-        scope: String::new(),
         created: 7,
         caches: Caches::default(),
     };

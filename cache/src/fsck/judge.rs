@@ -1,19 +1,38 @@
-//! The second look: inside the transaction, is a suspect still wrong? If so it is told, unless nobody had promised it; and mended,
-//! when that was asked for.
+//! The second look: inside the transaction, is a suspect still wrong? If so, it is reported, unless it was never made durable; and
+//! mended, if that was asked for.
 
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::sync::PoisonError;
+use std::path::{Path, PathBuf};
 
-use kiln_oci::Digest;
+use kiln_oci::{Digest, locked};
 use rusqlite::{Params, Transaction};
 
-use crate::fsck::Finding;
 use crate::fsck::suspect::{Snapshot, Suspect};
 use crate::layer::upper::UpperDir;
 use crate::{LayerIndex, Store, StoreError};
+
+/// Something wrong in a store.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Finding {
+    /// A blob's bytes do not have the digest that it is named by.
+    CorruptBlob(Digest),
+    /// A blob that was durable is not there.
+    MissingBlob(Digest),
+    /// The index of a layer is not what its tar says.
+    BadIndex(Digest),
+    /// A view, of an id map, lacks something of its layer or shows something else.
+    BadView(String, Digest),
+    /// Something that is no regular file has the name of one, or no directory that of a directory.
+    WrongType(PathBuf),
+    /// A file of the store that nothing knows.
+    Unknown(PathBuf),
+    /// An image, with its names, lacks its config or a layer that cannot be fetched, or the store the bytes of an index.
+    BrokenImage(Digest, Vec<String>),
+    /// A tag points to no image.
+    DanglingTag(String),
+}
 
 pub(super) struct Judge<'a> {
     store: &'a Store,
@@ -39,7 +58,7 @@ impl<'a> Judge<'a> {
         self.transaction = Some(transaction);
     }
 
-    /// What of the suspects is to be told; what is wrong is mended, told or not.
+    /// Which suspects are to be reported; what is wrong is mended, reported or not.
     pub(super) fn findings(&mut self, suspects: &[Suspect]) -> Result<Vec<Finding>, StoreError> {
         let mut findings = Vec::new();
         for suspect in suspects {
@@ -72,7 +91,7 @@ impl<'a> Judge<'a> {
         &self,
         is_wrong: bool,
         path: &Path,
-        finding: impl Fn(std::path::PathBuf) -> Finding,
+        finding: impl Fn(PathBuf) -> Finding,
     ) -> Result<Option<Finding>, StoreError> {
         if !is_wrong {
             return Ok(None);
@@ -88,14 +107,14 @@ impl<'a> Judge<'a> {
         };
         self.corrupt.insert(*digest);
         // what was not durable is torn, not damaged, when the power went or a part of it is missing
-        let is_told = self
+        let is_reported = self
             .snapshot
             .blobs
             .get(digest)
             .is_some_and(|row| row.synced || (row.is_of_this_boot && row.size == stat.len()));
         self.discard(&path)?;
         self.forget(digest)?;
-        Ok(is_told.then_some(Finding::CorruptBlob(*digest)))
+        Ok(is_reported.then_some(Finding::CorruptBlob(*digest)))
     }
 
     fn lost(&self, digest: &Digest) -> Result<Option<Finding>, StoreError> {
@@ -116,7 +135,7 @@ impl<'a> Judge<'a> {
         if self.transaction.is_some() {
             self.store.layers().write_index(expected)?;
         }
-        // one that is missing or torn is none, and made when something reads it
+        // one that is missing or torn is made when something reads it
         Ok(found.map(|_| Finding::BadIndex(expected.diff_id)))
     }
 
@@ -152,13 +171,13 @@ impl<'a> Judge<'a> {
             .images
             .get(named)
             .is_some_and(|image| image.is_tagged);
-        let is_told =
+        let is_reported =
             is_held || !names.is_empty() || snapshot.blobs_of(named).iter().any(was_durable);
         if let Some(transaction) = self.transaction {
             let deleted = crate::image::delete(transaction, named);
             deleted.map_err(|source| self.store.db().failed(source))?;
         }
-        Ok(is_told.then_some(Finding::BrokenImage(*named, names)))
+        Ok(is_reported.then_some(Finding::BrokenImage(*named, names)))
     }
 
     fn tag(&self, name: &String) -> Result<Option<Finding>, StoreError> {
@@ -169,7 +188,7 @@ impl<'a> Judge<'a> {
         Ok(Some(Finding::DanglingTag(name.clone())))
     }
 
-    /// Rows of layers that are not there, and results that need them: they are misses, and go with a repair.
+    /// Removes rows of layers that are not there, and results that need them: they are misses anyway.
     fn sweep(&self) -> Result<(), StoreError> {
         if self.transaction.is_none() {
             return Ok(());
@@ -191,11 +210,7 @@ impl<'a> Judge<'a> {
 
     /// Deletes the rows of a blob.
     fn forget(&self, digest: &Digest) -> Result<(), StoreError> {
-        let trusted = &self.store.inner.trusted;
-        trusted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(digest);
+        locked(&self.store.inner.trusted).remove(digest);
         self.execute("DELETE FROM blobs WHERE digest = ?1", [digest.as_bytes()])?;
         self.execute("DELETE FROM layers WHERE diff_id = ?1", [digest.as_bytes()])
     }
@@ -207,7 +222,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Nothing unless it mends.
+    /// Does nothing unless it mends.
     fn execute(&self, statement: &str, parameters: impl Params) -> Result<(), StoreError> {
         let Some(transaction) = self.transaction else {
             return Ok(());

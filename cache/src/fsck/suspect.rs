@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use crate::fsck::views;
 use crate::inventory::{Files, ImageRow, Rows};
 use crate::layer::upper::UpperDir;
-use crate::store::database::{digest, unsigned};
+use crate::store::database::{digest, rows, unsigned};
 use crate::store::sink::read_full;
 use crate::{LayerIndex, Store, StoreError, index_tar};
 
@@ -53,6 +53,25 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
+    pub(super) fn read(store: &Store, connection: &Connection) -> rusqlite::Result<Self> {
+        let query = "SELECT digest, size, boot = ?1, synced FROM blobs";
+        let boot = [&store.inner.options.boot_id];
+        let blobs = rows(connection, query, boot, |row| {
+            let blob = BlobRow {
+                size: unsigned(row.get(1)?),
+                is_of_this_boot: row.get(2)?,
+                synced: row.get(3)?,
+            };
+            Ok((digest(row, 0)?, blob))
+        })?;
+        let query = "SELECT reference, manifest FROM tags";
+        let tags = rows(connection, query, [], |row| {
+            Ok((row.get(0)?, digest(row, 1)?))
+        })?;
+        let rows = Rows::read(connection, &[])?;
+        Ok(Self { rows, blobs, tags })
+    }
+
     /// Names that point to nothing.
     pub(super) fn dangling_tags(&self) -> impl Iterator<Item = &String> {
         let is_known =
@@ -79,62 +98,50 @@ impl Snapshot {
     }
 }
 
-impl Store {
-    pub(super) fn read_snapshot(&self) -> Result<Snapshot, StoreError> {
-        self.db()
-            .snapshot(|connection| self.snapshot_in(connection))
+/// Everything that looks wrong; blobs come before the images that need them.
+pub(super) fn suspects(store: &Store) -> Result<Vec<Suspect>, StoreError> {
+    let snapshot = store
+        .db()
+        .snapshot(|connection| Snapshot::read(store, connection))?;
+    let files = Files::read(store.root())?;
+    let search = Search {
+        store,
+        snapshot,
+        files,
+    };
+    let mut suspects = Vec::new();
+    suspects.extend(search.files.unknown.iter().cloned().map(Suspect::Unknown));
+    suspects.extend(
+        search
+            .files
+            .wrong_type
+            .iter()
+            .cloned()
+            .map(Suspect::WrongType),
+    );
+    let mut whole: BTreeSet<Digest> = search.files.blobs.keys().copied().collect();
+    for (digest, file) in search.corrupt_blobs()? {
+        whole.remove(&digest);
+        suspects.push(Suspect::Blob(digest, file));
     }
+    suspects.extend(search.lost());
+    suspects.extend(search.layers(&whole));
+    suspects.extend(search.broken(&whole));
+    let dangling = search.snapshot.dangling_tags();
+    suspects.extend(dangling.cloned().map(Suspect::Tag));
+    Ok(suspects)
+}
 
-    pub(super) fn snapshot_in(&self, connection: &Connection) -> rusqlite::Result<Snapshot> {
-        let mut blobs = connection.prepare("SELECT digest, size, boot = ?1, synced FROM blobs")?;
-        let blobs = blobs.query_map([&self.inner.options.boot_id], |row| {
-            let blob = BlobRow {
-                size: unsigned(row.get(1)?),
-                is_of_this_boot: row.get(2)?,
-                synced: row.get(3)?,
-            };
-            Ok((digest(row, 0)?, blob))
-        })?;
-        let blobs = blobs.collect::<rusqlite::Result<_>>()?;
-        let mut tags = connection.prepare("SELECT reference, manifest FROM tags")?;
-        let tags = tags.query_map([], |row| Ok((row.get(0)?, digest(row, 1)?)))?;
-        let tags = tags.collect::<rusqlite::Result<_>>()?;
-        let rows = Rows::read(connection, &[])?;
-        Ok(Snapshot { rows, blobs, tags })
-    }
+struct Search<'a> {
+    store: &'a Store,
+    snapshot: Snapshot,
+    files: Files,
+}
 
-    /// Everything that looks wrong; blobs come before the images that need them.
-    pub(super) fn suspects(&self) -> Result<Vec<Suspect>, StoreError> {
-        let snapshot = self.read_snapshot()?;
-        let files = self.garbage().files()?;
-        let mut suspects = Vec::new();
-        suspects.extend(files.unknown.iter().cloned().map(Suspect::Unknown));
-        suspects.extend(files.wrong_type.iter().cloned().map(Suspect::WrongType));
-        let corrupt = self.corrupt_blobs(&files)?;
-        let mut whole: BTreeSet<Digest> = files.blobs.keys().copied().collect();
-        for (digest, file) in corrupt {
-            whole.remove(&digest);
-            suspects.push(Suspect::Blob(digest, file));
-        }
-        let has = |digest: &Digest| whole.contains(digest);
-        let durable = snapshot.blobs.iter().filter(|(_, row)| row.synced);
-        let lost = durable.filter(|(digest, _)| !files.blobs.contains_key(digest));
-        suspects.extend(lost.map(|(digest, _)| Suspect::Lost(*digest)));
-        suspects.extend(self.suspects_of_layers(&files, &snapshot, &whole)?);
-        let named = snapshot
-            .rows
-            .images
-            .keys()
-            .chain(snapshot.rows.indexes.keys());
-        let broken = named.filter(|named| snapshot.is_broken(named, has));
-        suspects.extend(broken.copied().map(Suspect::Image));
-        suspects.extend(snapshot.dangling_tags().cloned().map(Suspect::Tag));
-        Ok(suspects)
-    }
-
-    fn corrupt_blobs(&self, files: &Files) -> Result<Vec<(Digest, File)>, StoreError> {
-        let checked = files.blobs.par_iter().map(|(digest, _)| {
-            let path = self.blobs().path(digest);
+impl Search<'_> {
+    fn corrupt_blobs(&self) -> Result<Vec<(Digest, File)>, StoreError> {
+        let checked = self.files.blobs.par_iter().map(|(digest, _)| {
+            let path = self.store.blobs().path(digest);
             match File::open(&path).and_then(digested) {
                 Ok((found, file)) => Ok((found != *digest).then_some((*digest, file))),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -145,54 +152,70 @@ impl Store {
         Ok(checked.into_iter().flatten().collect())
     }
 
-    /// Makes every index anew, and compares with it the one on disk and all views that this boot made.
-    fn suspects_of_layers(
-        &self,
-        files: &Files,
-        snapshot: &Snapshot,
-        whole: &BTreeSet<Digest>,
-    ) -> Result<Vec<Suspect>, StoreError> {
-        let layers = snapshot.rows.layers.keys().chain(files.indexes.keys());
-        let layers: BTreeSet<&Digest> = layers.filter(|layer| whole.contains(layer)).collect();
-        let checked = layers.into_par_iter().map(|diff_id| {
-            let Ok(tar) = File::open(self.blobs().path(diff_id)) else {
-                return Ok(Vec::new());
-            };
-            let Ok(index) = index_tar(tar) else {
-                // a blob that is no layer needs no index
-                return Ok(vec![Suspect::Unknown(self.layers().index_path(diff_id))]);
-            };
-            let mut suspects = self.suspect_views(&index, snapshot)?;
-            if self.layers().read_index(diff_id).as_ref() != Some(&index) {
-                suspects.push(Suspect::Index(index));
-            }
-            Ok(suspects)
-        });
-        let checked = checked.collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(checked.into_iter().flatten().collect())
+    /// Durable blobs without a file.
+    fn lost(&self) -> impl Iterator<Item = Suspect> {
+        let durable = self.snapshot.blobs.iter().filter(|(_, row)| row.synced);
+        let lost = durable.filter(|(digest, _)| !self.files.blobs.contains_key(digest));
+        lost.map(|(digest, _)| Suspect::Lost(*digest))
     }
 
-    fn suspect_views(
-        &self,
-        index: &LayerIndex,
-        snapshot: &Snapshot,
-    ) -> Result<Vec<Suspect>, StoreError> {
-        let mut suspects = Vec::new();
-        let views = snapshot.rows.views.iter();
-        let views = views.filter(|((_, diff_id), row)| {
-            *diff_id == index.diff_id && row.boot == self.inner.options.boot_id
-        });
-        for (key, _) in views {
-            let path = self.root().join("views").join(&key.0).join(key.1.hex());
-            // one that is not there is made when it is needed
-            let Ok(mut view) = UpperDir::open(&path) else {
-                continue;
-            };
-            if !views::is_like(&mut view, &index.tree) {
-                suspects.push(Suspect::View(key.clone(), view));
-            }
+    /// Images and indexes that lack something.
+    fn broken(&self, whole: &BTreeSet<Digest>) -> impl Iterator<Item = Suspect> {
+        let rows = &self.snapshot.rows;
+        let named = rows.images.keys().chain(rows.indexes.keys());
+        let has = |digest: &Digest| whole.contains(digest);
+        let broken = named.filter(move |named| self.snapshot.is_broken(named, has));
+        broken.copied().map(Suspect::Image)
+    }
+
+    /// Makes every index anew, and compares with it the one on disk and all views that this boot made.
+    fn layers(&self, whole: &BTreeSet<Digest>) -> Vec<Suspect> {
+        let layers = self
+            .snapshot
+            .rows
+            .layers
+            .keys()
+            .chain(self.files.indexes.keys());
+        let layers: BTreeSet<&Digest> = layers.filter(|layer| whole.contains(layer)).collect();
+        let layers = layers.into_par_iter();
+        layers
+            .flat_map_iter(|diff_id| self.layer(diff_id))
+            .collect()
+    }
+
+    fn layer(&self, diff_id: &Digest) -> Vec<Suspect> {
+        let Ok(tar) = File::open(self.store.blobs().path(diff_id)) else {
+            return Vec::new();
+        };
+        let Ok(index) = index_tar(tar) else {
+            // a blob that is no layer needs no index
+            return vec![Suspect::Unknown(self.store.layers().index_path(diff_id))];
+        };
+        let mut suspects = self.views(&index);
+        if self.store.layers().read_index(diff_id).as_ref() != Some(&index) {
+            suspects.push(Suspect::Index(index));
         }
-        Ok(suspects)
+        suspects
+    }
+
+    fn views(&self, index: &LayerIndex) -> Vec<Suspect> {
+        let is_of_this_boot = |boot: &str| boot == self.store.inner.options.boot_id;
+        let views = self.snapshot.rows.views.iter();
+        let views = views
+            .filter(|((_, diff_id), row)| *diff_id == index.diff_id && is_of_this_boot(&row.boot));
+        let suspects = views.filter_map(|(key, _)| {
+            let path = self
+                .store
+                .root()
+                .join("views")
+                .join(&key.0)
+                .join(key.1.hex());
+            // one that is not there is made when it is needed
+            let mut view = UpperDir::open(&path).ok()?;
+            let is_like = views::is_like(&mut view, &index.tree);
+            (!is_like).then(|| Suspect::View(key.clone(), view))
+        });
+        suspects.collect()
     }
 }
 

@@ -3,10 +3,10 @@
 //! A view may hold more: one that was a RUN's upper also has what overlayfs copied up and nobody changed. Owners are as the id
 //! map has them and times are no part of what a step depends on; neither is compared.
 
-use std::io::{self, Read};
+use std::io;
 
-use crate::layer::upper::{UpperDir, UpperEntry, UpperKind};
-use crate::{CommitError, ContentDigest, ContentHasher, Entry, EntryKind, Tree};
+use crate::layer::upper::{UpperDir, UpperEntry, UpperKind, read_error};
+use crate::{CommitError, ContentDigest, Entry, EntryKind, Tree};
 
 /// What cannot be read for lack of rights, because the view was made for another id map, is taken as it should be.
 pub(super) fn is_like(view: &mut UpperDir, tree: &Tree) -> bool {
@@ -58,13 +58,6 @@ fn is_same(view: &mut UpperDir, found: &UpperEntry, kind: &EntryKind) -> bool {
 
 fn content_of(view: &mut UpperDir, path: &[u8]) -> Result<ContentDigest, CommitError> {
     let (mut file, _) = view.open_file(path)?;
-    let mut hasher = ContentHasher::new();
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        let read = file.read(&mut buffer);
-        match read.map_err(|source| crate::layer::upper::read_error("read", path, source))? {
-            0 => return Ok(hasher.finish()),
-            count => hasher.update(&buffer[..count]),
-        }
-    }
+    let content = ContentDigest::of_reader(&mut file);
+    content.map_err(|source| read_error("read", path, source))
 }

@@ -5,11 +5,10 @@
 //! that fits is taken.
 
 use kiln_oci::{Digest, Platform, Reference};
-use rusqlite::OptionalExtension;
 
-use crate::image::stored_name;
+use crate::image::names::stored_name;
 use crate::store::database::digest;
-use crate::{ImageError, Images, StoreError, StoredImage};
+use crate::{ImageError, ImageSummary, Images, StoreError, StoredImage};
 
 /// Hex digits that may be an id on the command line, where people type the start of what a list shows.
 pub const ID_DIGITS: usize = 4;
@@ -144,44 +143,30 @@ impl Images<'_> {
         }
         let query = "SELECT manifest FROM tags WHERE reference = ?1";
         let name = stored_name(reference);
-        self.store.db().query(|connection| {
-            connection
-                .prepare_cached(query)?
-                .query_row([name], |row| digest(row, 0))
-                .optional()
-        })
+        self.store.db().row(query, [name], |row| digest(row, 0))
     }
 
     fn find_prefix(&self, name: &str, prefix: &str) -> Result<Digest, ImageError> {
         let fits = |digest: &Digest| digest.hex().starts_with(prefix);
-        let images = self.list()?;
-        let mut fitting: Vec<_> = images
-            .iter()
-            .filter(|image| fits(&image.id) || fits(&image.manifest))
-            .collect();
+        let mut fitting = self.list()?;
+        fitting.retain(|image| fits(&image.id) || fits(&image.manifest));
         // one image may have several manifests: a named one stands for it
         fitting.sort_by_key(|image| (image.id, image.references.is_empty(), image.manifest));
         let mut candidates: Vec<Digest> = fitting.iter().map(|image| image.id).collect();
         candidates.dedup();
-        let indexes = self.store.indexes().list()?;
-        let indexes: Vec<Digest> = indexes.into_iter().filter(fits).collect();
-        match (fitting.first(), candidates.len(), &indexes[..]) {
-            (Some(image), 1, []) => {
-                let exact = fitting
-                    .iter()
-                    .find(|image| fits(&image.manifest) && !fits(&image.id));
-                Ok(exact.unwrap_or(image).manifest)
+        let mut indexes = self.store.indexes().list()?;
+        indexes.retain(fits);
+        let name = name.to_owned();
+        match (&fitting[..], candidates.len(), &indexes[..]) {
+            ([first, ..], 1, []) => {
+                let is_exact = |image: &&ImageSummary| fits(&image.manifest) && !fits(&image.id);
+                Ok(fitting.iter().find(is_exact).unwrap_or(first).manifest)
             }
-            (None, _, [index]) => Ok(*index),
-            (None, _, []) => Err(ImageError::NotFound {
-                name: name.to_owned(),
-            }),
+            ([], _, [index]) => Ok(*index),
+            ([], _, []) => Err(ImageError::NotFound { name }),
             _ => {
-                candidates.extend(indexes);
-                Err(ImageError::Ambiguous {
-                    name: name.to_owned(),
-                    candidates,
-                })
+                candidates.append(&mut indexes);
+                Err(ImageError::Ambiguous { name, candidates })
             }
         }
     }

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use kiln_oci::{Digest, ImageConfig, Index, Platform};
-use rusqlite::{OptionalExtension, Transaction};
+use kiln_oci::{Digest, Index, Platform};
+use rusqlite::Transaction;
 
-use crate::store::database::digest;
+use crate::store::database::{digest, execute_each, rows};
 use crate::{ImageError, Indexes, StoreError, StoredImage};
 
 impl Indexes<'_> {
@@ -19,12 +19,14 @@ impl Indexes<'_> {
         let digest = self.store.blobs().put(&mut &*bytes, None)?;
         let now = self.store.now();
         self.store.db().write(|transaction| {
-            transaction.execute("INSERT OR IGNORE INTO indexes (digest, stored) VALUES (?1, ?2)", (digest.as_bytes(), now))?;
-            let mut child = transaction
-                .prepare_cached("INSERT OR REPLACE INTO index_children (digest, position, child) VALUES (?1, ?2, ?3)")?;
-            (0_i64..).zip(&index.manifests).try_for_each(|(position, manifest)| {
-                child.execute((digest.as_bytes(), position, manifest.digest.as_bytes())).map(drop)
-            })
+            let insert = "INSERT OR IGNORE INTO indexes (digest, stored) VALUES (?1, ?2)";
+            transaction.execute(insert, (digest.as_bytes(), now))?;
+            let replace = "INSERT OR REPLACE INTO index_children (digest, position, child) VALUES (?1, ?2, ?3)";
+            let children = (0_i64..).zip(&index.manifests);
+            let rows = children.map(|(position, manifest)| {
+                (digest.as_bytes(), position, manifest.digest.as_bytes())
+            });
+            execute_each(transaction, replace, rows)
         })?;
         Ok(digest)
     }
@@ -42,18 +44,14 @@ impl Indexes<'_> {
             }
         }
         let insert = "INSERT OR IGNORE INTO index_blobs (digest, blob) VALUES (?1, ?2)";
-        self.store.db().write(|transaction| {
-            let mut insert = transaction.prepare_cached(insert)?;
-            blobs.iter().try_for_each(|blob| {
-                insert
-                    .execute((index.as_bytes(), blob.as_bytes()))
-                    .map(drop)
-            })
-        })
+        let rows = blobs.iter().map(|blob| (index.as_bytes(), blob.as_bytes()));
+        self.store
+            .db()
+            .write(|transaction| execute_each(transaction, insert, rows))
     }
 
-    /// What an index needs beside images so that it can go out as it is: indexes inside it, and what [`Indexes::attach`] was told of,
-    /// sorted. `None` when something that it lists is not here.
+    /// What an index needs beside images so that it can go out as it is, sorted: indexes inside it, and what [`Indexes::attach`]
+    /// has noted. `None` when something that it lists is not here.
     ///
     /// # Errors
     /// The database fails.
@@ -76,7 +74,7 @@ impl Indexes<'_> {
 
     fn attached(&self, index: &Digest) -> Result<BTreeSet<Digest>, StoreError> {
         let query = "SELECT blob FROM index_blobs WHERE digest = ?1";
-        Ok(self.digests(query, index)?.into_iter().collect())
+        self.store.db().digests(query, index)
     }
 
     /// The bytes of an index; `None` when there is no index of that digest.
@@ -95,11 +93,11 @@ impl Indexes<'_> {
     /// # Errors
     /// The database fails.
     pub fn list(&self) -> Result<Vec<Digest>, StoreError> {
-        self.store.db().query(|connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT digest FROM indexes ORDER BY digest")?;
-            statement.query_map([], |row| digest(row, 0))?.collect()
-        })
+        self.store
+            .db()
+            .rows("SELECT digest FROM indexes ORDER BY digest", [], |row| {
+                digest(row, 0)
+            })
     }
 
     /// The images of an index that the store has, each with its platform, in the order of the index and pinned. An image of its
@@ -128,12 +126,7 @@ impl Indexes<'_> {
     /// What an image's config says that it is for.
     fn platform_of(&self, image: &Digest) -> Result<Platform, ImageError> {
         let image = self.store.images().get(image)?;
-        let config = ImageConfig::parse(&image.config).map_err(|error| ImageError::Malformed {
-            what: "config",
-            digest: image.config_digest,
-            problem: error.to_string(),
-        })?;
-        Ok(config.platform())
+        Ok(super::parse_config(&image.config)?.platform())
     }
 
     /// The image for `platform`.
@@ -152,15 +145,14 @@ impl Indexes<'_> {
             .filter_map(|(other, image)| Some((platform.rank(other)?, image)));
         match ranked.min_by_key(|(rank, _)| *rank) {
             Some((_, image)) => self.image_of(named, image),
-            None => Err(ImageError::NoPlatform {
-                name: name.to_owned(),
-                wanted: platform.to_string(),
-                available: images
-                    .iter()
-                    .map(|(other, _)| other.to_string())
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            }),
+            None => {
+                let available: Vec<_> = images.iter().map(|(other, _)| other.to_string()).collect();
+                Err(ImageError::NoPlatform {
+                    name: name.to_owned(),
+                    wanted: platform.to_string(),
+                    available: available.join(", "),
+                })
+            }
         }
     }
 
@@ -177,7 +169,7 @@ impl Indexes<'_> {
 
     /// Indexes that list an image or index, sorted.
     pub(super) fn containing(&self, child: &Digest) -> Result<Vec<Digest>, StoreError> {
-        self.digests(
+        self.store.db().digests(
             "SELECT DISTINCT digest FROM index_children WHERE child = ?1 ORDER BY digest",
             child,
         )
@@ -185,22 +177,11 @@ impl Indexes<'_> {
 
     fn has(&self, digest: &Digest) -> Result<bool, StoreError> {
         let query = "SELECT 1 FROM indexes WHERE digest = ?1";
-        let found: Option<i64> = self.store.db().query(|connection| {
-            connection
-                .prepare_cached(query)?
-                .query_row([digest.as_bytes()], |row| row.get(0))
-                .optional()
-        })?;
+        let found = self
+            .store
+            .db()
+            .row(query, [digest.as_bytes()], |_| Ok(()))?;
         Ok(found.is_some())
-    }
-
-    fn digests(&self, query: &str, of: &Digest) -> Result<Vec<Digest>, StoreError> {
-        self.store.db().query(|connection| {
-            let mut statement = connection.prepare_cached(query)?;
-            statement
-                .query_map([of.as_bytes()], |row| digest(row, 0))?
-                .collect()
-        })
     }
 
     /// Pins what a name needs and says whether it is here. Of an index only its own bytes must be.
@@ -256,16 +237,12 @@ impl Indexes<'_> {
     fn below(&self, index: &Digest) -> Result<Vec<Digest>, StoreError> {
         let query = "WITH RECURSIVE below (digest) AS (SELECT child FROM index_children WHERE digest = ?1 UNION \
                      SELECT child FROM index_children JOIN below ON index_children.digest = below.digest) SELECT digest FROM below";
-        self.digests(query, index)
+        self.store.db().digests(query, index)
     }
 }
 
 fn parse(bytes: &[u8]) -> Result<Index, ImageError> {
-    Index::parse(bytes).map_err(|error| ImageError::Malformed {
-        what: "index",
-        digest: Digest::of(bytes),
-        problem: error.to_string(),
-    })
+    Index::parse(bytes).map_err(|error| super::malformed("index", bytes, error.to_string()))
 }
 
 /// What an index lists; nothing for an image.
@@ -274,10 +251,7 @@ pub(super) fn children(
     index: &Digest,
 ) -> rusqlite::Result<Vec<Digest>> {
     let query = "SELECT child FROM index_children WHERE digest = ?1 ORDER BY position";
-    let mut statement = transaction.prepare_cached(query)?;
-    statement
-        .query_map([index.as_bytes()], |row| digest(row, 0))?
-        .collect()
+    rows(transaction, query, [index.as_bytes()], |row| digest(row, 0))
 }
 
 /// Removes an image that was in an index, unless a name or another index has it. An index in an index stays until a prune.

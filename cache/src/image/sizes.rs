@@ -27,16 +27,12 @@ impl Images<'_> {
                      CASE WHEN l.blob != l.diff_id AND l.size > 0 THEN l.size ELSE coalesce(s.compressed_size, \
                      (SELECT min(size) FROM forms f WHERE f.diff_id = l.diff_id AND f.digest != f.diff_id)) END \
                      FROM image_layers l LEFT JOIN layers s ON s.diff_id = l.diff_id WHERE l.manifest = ?1 ORDER BY l.position";
-        self.store.db().query(|connection| {
-            let mut statement = connection.prepare_cached(query)?;
-            let rows = statement.query_map([manifest.as_bytes()], |row| {
-                Ok(LayerSize {
-                    diff_id: digest(row, 0)?,
-                    bytes: unsigned(row.get(1)?),
-                    compressed: row.get::<_, Option<i64>>(2)?.map(unsigned),
-                })
-            })?;
-            rows.collect()
+        self.store.db().rows(query, [manifest.as_bytes()], |row| {
+            Ok(LayerSize {
+                diff_id: digest(row, 0)?,
+                bytes: unsigned(row.get(1)?),
+                compressed: row.get::<_, Option<i64>>(2)?.map(unsigned),
+            })
         })
     }
 }

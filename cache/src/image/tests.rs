@@ -210,7 +210,6 @@ fn a_memo_lives_as_long_as_its_image() {
         manifest,
         config,
         records: vec![Digest::of(b"r")],
-        scope: "main".to_owned(),
         created: 3,
         caches: crate::Caches::default(),
     };

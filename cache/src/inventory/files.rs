@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use kiln_oci::Digest;
 
-use crate::{Garbage, StoreError};
+use crate::StoreError;
 
 /// Files of the store under their final names.
 #[derive(Debug, Default)]
@@ -27,32 +27,30 @@ pub(crate) struct Files {
     pub(crate) wrong_type: Vec<PathBuf>,
 }
 
-impl Garbage<'_> {
-    /// Lists the files of the store.
-    pub(crate) fn files(&self) -> Result<Files, StoreError> {
-        let mut files = Files::default();
-        for shard in files.folders(&self.store.root().join("blobs/sha256"))? {
+impl Files {
+    /// Lists the files of a store.
+    pub(crate) fn read(root: &Path) -> Result<Self, StoreError> {
+        let mut files = Self::default();
+        for shard in files.folders(&root.join("blobs/sha256"))? {
             files.list_blobs(&shard)?;
         }
-        for index in list(&self.store.root().join("layers"))? {
+        for index in list(&root.join("layers"))? {
             match name_digest(&index, ".idx") {
                 Some(_) if !is_file(&index) => files.wrong_type.push(index.path()),
                 Some(digest) => drop(files.indexes.insert(digest, size(&index)?)),
                 None => files.unknown.push(index.path()),
             }
         }
-        for map in files.folders(&self.store.root().join("views"))? {
+        for map in files.folders(&root.join("views"))? {
             files.list_views(&map)?;
         }
-        for context in list(&self.store.root().join("contexts"))? {
+        for context in list(&root.join("contexts"))? {
             files.add_context(&context)?;
         }
         files.contexts.sort();
         Ok(files)
     }
-}
 
-impl Files {
     /// The folders in a folder that holds nothing else.
     fn folders(&mut self, folder: &Path) -> Result<Vec<DirEntry>, StoreError> {
         let (folders, others): (Vec<_>, Vec<_>) = list(folder)?

@@ -62,21 +62,22 @@ fn put_entry(out: &mut Vec<u8>, entry: &Entry, last_mtime: i64) {
     let difference = entry.mtime.wrapping_sub(last_mtime);
     let zigzag = ((difference << 1) ^ (difference >> 63)).cast_unsigned();
     out.push(entry.kind.code());
-    for number in [
-        entry.mode.into(),
-        entry.uid.into(),
-        entry.gid.into(),
-        zigzag,
-        entry.links.into(),
-    ] {
-        put_number(out, number);
+    for number in [entry.mode, entry.uid, entry.gid] {
+        put_number(out, number.into());
     }
+    put_number(out, zigzag);
+    put_number(out, entry.links.into());
     put_number(out, entry.xattrs.len() as u64);
     for (name, value) in &entry.xattrs {
         put_bytes(out, name);
         put_bytes(out, value);
     }
-    match &entry.kind {
+    put_kind(out, &entry.kind);
+}
+
+/// What belongs to the type alone.
+fn put_kind(out: &mut Vec<u8>, kind: &EntryKind) {
+    match kind {
         EntryKind::File {
             size,
             offset,
@@ -110,18 +111,14 @@ pub(crate) fn put_number(out: &mut Vec<u8>, mut number: u64) {
 
 /// Reads an index file.
 pub(crate) fn decode(bytes: &[u8]) -> Result<LayerIndex, LayerError> {
-    let at = bytes
-        .len()
-        .checked_sub(CHECKSUM)
-        .ok_or(LayerError::Index("cut off"))?;
-    let (body, checksum) = bytes.split_at(at);
+    let Some((body, checksum)) = bytes.split_last_chunk::<CHECKSUM>() else {
+        return Err(LayerError::Index("cut off"));
+    };
     let mut input = Input(body);
     if input.take(MAGIC.len())? != MAGIC {
         return Err(LayerError::Index("another format"));
     }
-    if blake3::hash(body)
-        != *<&[u8; CHECKSUM]>::try_from(checksum).map_err(|_| LayerError::Index("cut off"))?
-    {
+    if blake3::hash(body) != *checksum {
         return Err(LayerError::Index("wrong checksum"));
     }
     let diff_id = Digest::from_bytes(input.array()?);
@@ -143,18 +140,15 @@ struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8], LayerError> {
-        let (taken, rest) = self
-            .0
-            .split_at_checked(length)
-            .ok_or(LayerError::Index("cut off"))?;
+        let split = self.0.split_at_checked(length);
+        let (taken, rest) = split.ok_or(LayerError::Index("cut off"))?;
         self.0 = rest;
         Ok(taken)
     }
 
     fn array(&mut self) -> Result<[u8; 32], LayerError> {
-        self.take(32)?
-            .try_into()
-            .map_err(|_| LayerError::Index("cut off"))
+        let bytes = self.take(32)?.try_into();
+        bytes.map_err(|_| LayerError::Index("cut off"))
     }
 
     fn number(&mut self) -> Result<u64, LayerError> {
@@ -170,9 +164,8 @@ impl<'a> Input<'a> {
     }
 
     fn small(&mut self) -> Result<u32, LayerError> {
-        self.number()?
-            .try_into()
-            .map_err(|_| LayerError::Index("a number is too large"))
+        let number = self.number()?.try_into();
+        number.map_err(|_| LayerError::Index("a number is too large"))
     }
 
     fn bytes(&mut self) -> Result<&'a [u8], LayerError> {
@@ -186,16 +179,14 @@ impl<'a> Input<'a> {
             return Err(LayerError::Index("more entries than bytes"));
         }
         let mut entries: Vec<Entry> = Vec::with_capacity(count);
-        let mut path = Vec::with_capacity(256);
-        let mut mtime = 0;
+        let (mut path, mut mtime) = (Vec::with_capacity(256), 0);
         for _ in 0..count {
             let shared = usize::try_from(self.number()?).unwrap_or(usize::MAX);
             let further = self.bytes()?;
             if shared > path.len() || shared + further.len() > MAX_PATH {
                 return Err(LayerError::Index("a path is malformed"));
             }
-            let ordered = entries.is_empty() || further > &path[shared..];
-            if !ordered {
+            if !entries.is_empty() && further <= &path[shared..] {
                 return Err(LayerError::Index("paths are out of order"));
             }
             path.truncate(shared);
@@ -214,22 +205,15 @@ impl<'a> Input<'a> {
         let difference = (zigzag >> 1).cast_signed() ^ -((zigzag & 1).cast_signed());
         let mtime = last_mtime.wrapping_add(difference);
         let links = self.small()?;
-        let xattrs = self.xattrs()?;
-        let kind = self.kind(code)?;
-        Ok(Entry {
-            links,
-            ..Entry::new(
-                path,
-                kind,
-                Meta {
-                    mode,
-                    uid,
-                    gid,
-                    mtime,
-                    xattrs,
-                },
-            )
-        })
+        let meta = Meta {
+            mode,
+            uid,
+            gid,
+            mtime,
+            xattrs: self.xattrs()?,
+        };
+        let entry = Entry::new(path, self.kind(code)?, meta);
+        Ok(Entry { links, ..entry })
     }
 
     fn xattrs(&mut self) -> Result<Xattrs, LayerError> {

@@ -10,8 +10,8 @@ use crate::chain::level::Level;
 use crate::layer::upper::{UpperDir, UpperEntry, UpperKind, read_error};
 use crate::path::{name, parent};
 use crate::{
-    Chain, CommitError, ContentDigest, ContentHasher, Entry, EntryKind, Found, Layer, LayerWriter,
-    Layers, Meta, Xattrs,
+    Chain, CommitError, ContentDigest, Entry, EntryKind, Found, Layer, LayerWriter, Layers, Meta,
+    Xattrs,
 };
 
 /// How an upper becomes a layer.
@@ -71,58 +71,33 @@ impl Layers<'_> {
         entries: &[UpperEntry],
         mut commit: Commit<'_>,
     ) -> Result<CommittedUpper, CommitError> {
-        let (below, options) = (commit.below, commit.options);
-        let mut verdicts = entries
-            .iter()
-            .map(|entry| commit.verdict(directory, entry))
-            .collect::<Result<Vec<_>, _>>()?;
-        let sockets = entries
-            .iter()
-            .any(|entry| matches!(entry.kind, UpperKind::Socket));
-        let adoptable = options.clamp_mtime.is_none() && !sockets;
-        if !verdicts.contains(&Verdict::Keep) {
-            return Ok(CommittedUpper {
-                layer: None,
-                adoptable,
-            });
+        let verdicts = entries.iter().map(|entry| commit.verdict(directory, entry));
+        let mut verdicts = verdicts.collect::<Result<Vec<_>, _>>()?;
+        let is_socket = |entry: &UpperEntry| matches!(entry.kind, UpperKind::Socket);
+        let adoptable = commit.options.clamp_mtime.is_none() && !entries.iter().any(is_socket);
+        let mut layer = None;
+        if verdicts.contains(&Verdict::Keep) {
+            settle(entries, &mut verdicts);
+            let kept = entries.iter().zip(verdicts);
+            let kept = kept.filter(|(_, verdict)| *verdict == Verdict::Keep);
+            let mut writer = self.writer(commit.below)?;
+            commit.write_all(directory, kept.map(|(entry, _)| entry), &mut writer)?;
+            layer = writer.finish()?;
         }
-        settle(entries, &mut verdicts);
-        let mut writer = self.writer(below)?;
-        let mut first_names = HashMap::new();
-        for (entry, _) in entries
-            .iter()
-            .zip(verdicts)
-            .filter(|(_, verdict)| *verdict == Verdict::Keep)
-        {
-            match first_names.get(&entry.inode).filter(|_| entry.many_names) {
-                Some(&first) => writer.hardlink(&entry.path, first)?,
-                None => commit.write(directory, entry, &mut writer)?,
-            }
-            if commit.groups.contains(&entry.inode) || commit.intact.contains(&entry.inode) {
-                first_names.entry(entry.inode).or_insert(&*entry.path);
-            }
-        }
-        Ok(CommittedUpper {
-            layer: writer.finish()?,
-            adoptable,
-        })
+        Ok(CommittedUpper { layer, adoptable })
     }
 }
 
 /// Inodes with several names in the upper.
 pub(super) fn link_groups(entries: &[UpperEntry]) -> HashSet<(u64, u64)> {
     let mut seen = HashSet::new();
-    let linked = entries.iter().filter(|entry| {
-        entry.many_names
-            && !matches!(
-                entry.kind,
-                UpperKind::Directory { .. } | UpperKind::Whiteout
-            )
-    });
-    linked
-        .filter(|entry| !seen.insert(entry.inode))
-        .map(|entry| entry.inode)
-        .collect()
+    let has_inode =
+        |kind: &UpperKind| !matches!(kind, UpperKind::Directory { .. } | UpperKind::Whiteout);
+    let linked = entries
+        .iter()
+        .filter(|entry| entry.many_names && has_inode(&entry.kind));
+    let again = linked.filter(|entry| !seen.insert(entry.inode));
+    again.map(|entry| entry.inode).collect()
 }
 
 /// Keeps the parents of what is kept, and directories whose time changed; nothing speaks for the root but its own change.
@@ -192,56 +167,33 @@ impl<'a> Commit<'a> {
         entry: &UpperEntry,
     ) -> Result<Verdict, CommitError> {
         let below = self.found(&entry.path);
-        match &entry.kind {
-            UpperKind::Socket => Ok(Verdict::Drop),
-            UpperKind::Whiteout => Ok(if below.is_some() {
-                Verdict::Keep
-            } else {
-                Verdict::Drop
-            }),
+        let is_same = match &entry.kind {
+            UpperKind::Socket => true,
+            UpperKind::Whiteout => below.is_none(),
             UpperKind::Directory { opaque, xattrs } => {
-                Ok(self.directory_verdict(entry, *opaque, xattrs, below))
+                return Ok(self.directory_verdict(entry, *opaque, xattrs, below));
             }
-            UpperKind::File { size } => {
-                let meta = self.meta(entry, Xattrs::new());
-                let Some(found) = below.filter(|found| {
-                    self.has_same_names(entry, found.entry) && like(found.entry, &meta)
-                }) else {
-                    return Ok(Verdict::Keep);
-                };
-                let EntryKind::File {
-                    size: size_below,
-                    content,
-                    ..
-                } = found.entry.kind
-                else {
-                    return Ok(Verdict::Keep);
-                };
-                if size_below != *size {
-                    return Ok(Verdict::Keep);
-                }
-                let (mut file, xattrs) = upper.open_file(&entry.path)?;
-                let digest =
-                    digest(&mut file).map_err(|source| read_error("read", &entry.path, source))?;
-                Ok(if xattrs == found.entry.xattrs && digest == content {
-                    Verdict::Drop
-                } else {
-                    Verdict::Keep
-                })
-            }
-            kind => {
-                let meta = self.meta(entry, Xattrs::new());
-                let same = |found: Found<'_>| {
-                    like(found.entry, &meta) && Some(&found.entry.kind) == plain_kind(kind).as_ref()
-                };
-                let alone = below.is_some_and(|found| self.has_same_names(entry, found.entry));
-                Ok(if alone && below.is_some_and(same) {
-                    Verdict::Drop
-                } else {
-                    Verdict::Keep
-                })
-            }
-        }
+            kind => match below {
+                Some(found) if self.is_like(entry, found.entry) => match kind {
+                    UpperKind::File { size } => has_content(upper, entry, *size, found.entry)?,
+                    kind => plain_kind(kind).as_ref() == Some(&found.entry.kind),
+                },
+                _ => false,
+            },
+        };
+        Ok(if is_same {
+            Verdict::Drop
+        } else {
+            Verdict::Keep
+        })
+    }
+
+    /// Whether names, mode, owner and time are those of below.
+    fn is_like(&mut self, entry: &UpperEntry, below: &Entry) -> bool {
+        let meta = self.meta(entry, Xattrs::new());
+        self.has_same_names(entry, below)
+            && like_but_for_time(below, &meta)
+            && below.mtime == meta.mtime
     }
 
     fn directory_verdict(
@@ -258,18 +210,37 @@ impl<'a> Commit<'a> {
             return Verdict::Keep;
         }
         let meta = self.meta(entry, xattrs.clone());
-        match below {
-            Some(found)
-                if found.entry.xattrs != meta.xattrs || !like_but_for_time(found.entry, &meta) =>
-            {
-                Verdict::Keep
+        match below.map(|found| found.entry) {
+            Some(below) if below.xattrs == meta.xattrs && like_but_for_time(below, &meta) => {
+                let is_settled = below.mtime == meta.mtime || entry.path.is_empty();
+                if is_settled {
+                    Verdict::Parent
+                } else {
+                    Verdict::TimeOnly
+                }
             }
-            None => Verdict::Keep,
-            Some(found) if found.entry.mtime == meta.mtime || entry.path.is_empty() => {
-                Verdict::Parent
-            }
-            Some(_) => Verdict::TimeOnly,
+            _ => Verdict::Keep,
         }
+    }
+
+    /// Writes entries in the order of their paths; the first name of an inode has the content.
+    fn write_all<'e>(
+        &mut self,
+        upper: &mut UpperDir,
+        entries: impl Iterator<Item = &'e UpperEntry>,
+        writer: &mut LayerWriter,
+    ) -> Result<(), CommitError> {
+        let mut first_names = HashMap::new();
+        for entry in entries {
+            match first_names.get(&entry.inode).filter(|_| entry.many_names) {
+                Some(&first) => writer.hardlink(&entry.path, first)?,
+                None => self.write(upper, entry, writer)?,
+            }
+            if self.groups.contains(&entry.inode) || self.intact.contains(&entry.inode) {
+                first_names.entry(entry.inode).or_insert(&*entry.path);
+            }
+        }
+        Ok(())
     }
 
     fn write(
@@ -283,20 +254,16 @@ impl<'a> Commit<'a> {
         meta.mtime = meta.mtime.min(self.options.clamp_mtime.unwrap_or(i64::MAX));
         match &entry.kind {
             UpperKind::Directory { xattrs, .. } => {
-                writer.directory(
-                    path,
-                    &Meta {
-                        xattrs: xattrs.clone(),
-                        ..meta
-                    },
-                )?;
+                meta.xattrs.clone_from(xattrs);
+                writer.directory(path, &meta)?;
                 if self.cut.contains(path) {
                     writer.opaque(path)?;
                 }
             }
             UpperKind::File { size } => {
                 let (mut file, xattrs) = upper.open_file(path)?;
-                writer.file(path, &Meta { xattrs, ..meta }, *size, &mut file)?;
+                meta.xattrs = xattrs;
+                writer.file(path, &meta, *size, &mut file)?;
             }
             UpperKind::Symlink { target } => writer.symlink(path, &meta, target)?,
             UpperKind::Whiteout => writer.whiteout(path)?,
@@ -331,39 +298,40 @@ impl<'a> Commit<'a> {
         let Some(directory) = parent(path) else {
             return Some(self.below.root());
         };
-        let is_cached = self
-            .level
-            .as_ref()
-            .is_some_and(|(cached, _)| **cached == *directory);
-        if !is_cached {
+        let cached = self.level.as_ref();
+        if cached.is_none_or(|(cached, _)| **cached != *directory) {
             self.level = Some((directory.into(), self.below.level(directory)));
         }
-        if self.is_cut(directory) {
-            return None;
-        }
-        self.level
-            .as_ref()
-            .and_then(|(_, level)| level.child(name(path)))
+        let level = self.level.as_ref().filter(|_| !self.is_cut(directory));
+        level.and_then(|(_, level)| level.child(name(path)))
     }
 
     fn is_cut(&self, directory: &[u8]) -> bool {
-        let mut above = if self.cut.is_empty() {
-            None
-        } else {
-            Some(directory)
-        };
-        while let Some(directory) = above {
-            if self.cut.contains(directory) {
-                return true;
-            }
-            above = parent(directory);
-        }
-        false
+        let mut above = std::iter::successors(Some(directory), |directory| parent(directory));
+        !self.cut.is_empty() && above.any(|directory| self.cut.contains(directory))
     }
 }
 
-fn like(below: &Entry, meta: &Meta) -> bool {
-    like_but_for_time(below, meta) && below.mtime == meta.mtime
+/// Whether a file's content and attributes are those of below.
+fn has_content(
+    upper: &mut UpperDir,
+    entry: &UpperEntry,
+    size: u64,
+    below: &Entry,
+) -> Result<bool, CommitError> {
+    match below.kind {
+        EntryKind::File {
+            size: other,
+            content,
+            ..
+        } if other == size => {
+            let (mut file, xattrs) = upper.open_file(&entry.path)?;
+            let digest = ContentDigest::of_reader(&mut file);
+            let digest = digest.map_err(|source| read_error("read", &entry.path, source))?;
+            Ok(xattrs == below.xattrs && digest == content)
+        }
+        _ => Ok(false),
+    }
 }
 
 fn like_but_for_time(below: &Entry, meta: &Meta) -> bool {
@@ -386,15 +354,4 @@ fn plain_kind(kind: &UpperKind) -> Option<EntryKind> {
         UpperKind::Fifo => EntryKind::Fifo,
         _ => return None,
     })
-}
-
-fn digest(file: &mut std::fs::File) -> std::io::Result<ContentDigest> {
-    let mut hasher = ContentHasher::new();
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        match std::io::Read::read(file, &mut buffer)? {
-            0 => return Ok(hasher.finish()),
-            count => hasher.update(&buffer[..count]),
-        }
-    }
 }

@@ -1,5 +1,5 @@
-//! A copied tree that a RUN has changed becomes a layer: what differs from the chain that it was copied from, and what is gone. Unaware
-//! of how the differences are written, which is that of uppers ([`commit`](crate::layer::commit)).
+//! A copied tree that a RUN has changed becomes a layer: what differs from the chain that it was copied from, and what is gone. The
+//! differences are written as those of uppers are ([`commit`](crate::layer::commit)).
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,7 +7,7 @@ use crate::layer::commit::{Commit, link_groups};
 use crate::layer::upper::{UpperDir, UpperEntry, UpperKind};
 use crate::path::parent;
 use crate::view::copy::CopiedTree;
-use crate::{Chain, CommitError, CommitOptions, CommittedUpper, Layers};
+use crate::{Chain, CommitError, CommitOptions, CommittedUpper, Found, Layers};
 
 impl Layers<'_> {
     /// Makes a layer of what changed in a copy of `below`.
@@ -40,7 +40,7 @@ type Inode = (u64, u64);
 type Group = (usize, u32);
 
 /// Inodes with several names, by what became of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Groups {
     /// Their names are others than below.
     changed: HashSet<Inode>,
@@ -50,11 +50,8 @@ struct Groups {
 
 fn changed_groups(entries: &[UpperEntry], below: &Chain) -> Groups {
     let mut sizes: HashMap<Group, usize> = HashMap::new();
-    for group in below
-        .walk(b"")
-        .iter()
-        .filter_map(|found| found.link_group())
-    {
+    let all_below = below.walk(b"");
+    for group in all_below.iter().filter_map(Found::link_group) {
         *sizes.entry(group).or_default() += 1;
     }
     let linked = link_groups(entries);
@@ -64,24 +61,23 @@ fn changed_groups(entries: &[UpperEntry], below: &Chain) -> Groups {
         let group = found.and_then(|found| found.link_group());
         names.entry(entry.inode).or_default().push(group);
     }
-    let mut groups = Groups::default();
-    for (inode, below) in names {
-        let first = below.first().copied().flatten();
-        let is_same = first.is_some_and(|group| {
-            below.iter().all(|other| *other == Some(group))
-                && sizes.get(&group) == Some(&below.len())
-        });
-        let known = if is_same {
-            &mut groups.intact
-        } else {
-            &mut groups.changed
-        };
-        known.insert(inode);
+    let is_intact = |names: &[Option<Group>]| match names {
+        [Some(group), others @ ..] => {
+            others.iter().all(|other| *other == Some(*group))
+                && sizes.get(group) == Some(&names.len())
+        }
+        _ => false,
+    };
+    let (intact, changed): (Vec<_>, Vec<_>) =
+        names.into_iter().partition(|(_, names)| is_intact(names));
+    let inodes = |groups: Vec<(Inode, _)>| groups.into_iter().map(|(inode, _)| inode).collect();
+    Groups {
+        changed: inodes(changed),
+        intact: inodes(intact),
     }
-    groups
 }
 
-/// Whiteouts of what below has and the tree has not, the topmost of each.
+/// Whiteouts of what is below and not in the tree, the topmost of each.
 fn removed(entries: &[UpperEntry], copy: &CopiedTree, below: &Chain) -> Vec<UpperEntry> {
     let there: HashMap<&[u8], bool> = entries
         .iter()

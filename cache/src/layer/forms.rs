@@ -6,10 +6,9 @@ use std::io::{self, Read};
 
 use kiln_oci::compression::{SNIFF, sniff};
 use kiln_oci::{Compression, Descriptor, Digest, Encoding, LayerCompression};
-use rusqlite::OptionalExtension;
 
 use crate::store::database::{digest, signed, unsigned};
-use crate::store::sink::{Finished, Sink};
+use crate::store::sink::Sink;
 use crate::{Forms, StoreError};
 
 impl Forms<'_> {
@@ -36,16 +35,14 @@ impl Forms<'_> {
         if algorithm == Compression::None {
             return Ok(described(algorithm, *diff_id, layer.index.tar_size));
         }
-        if let Some(blob) = layer.compressed
-            && self.algorithm_of(&blob.digest)? == Some(algorithm)
-        {
-            self.remember(diff_id, compression, &blob.digest, blob.size)?;
-            return Ok(described(algorithm, blob.digest, blob.size));
-        }
-        let made = self.compress(diff_id, compression)?;
-        self.store.blobs().publish(&made)?;
-        self.remember(diff_id, compression, &made.digest, made.size)?;
-        Ok(described(algorithm, made.digest, made.size))
+        let (digest, size) = match layer.compressed {
+            Some(blob) if self.algorithm_of(&blob.digest)? == Some(algorithm) => {
+                (blob.digest, blob.size)
+            }
+            _ => self.compress(diff_id, compression)?,
+        };
+        self.remember(diff_id, compression, &digest, size)?;
+        Ok(described(algorithm, digest, size))
     }
 
     /// What [`Forms::compressed`] gave before, whether the blob is still there or not.
@@ -58,13 +55,11 @@ impl Forms<'_> {
         compression: LayerCompression,
     ) -> Result<Option<Descriptor>, StoreError> {
         let query = "SELECT digest, size FROM forms WHERE diff_id = ?1 AND compression = ?2";
-        let row: Option<(Digest, i64)> = self.store.db().query(|connection| {
-            let mut statement = connection.prepare_cached(query)?;
-            let key = (diff_id.as_bytes(), compression.to_string());
-            let row = statement.query_row(key, |row| Ok((digest(row, 0)?, row.get(1)?)));
-            row.optional()
-        })?;
-        Ok(row.map(|(digest, size)| described(compression.algorithm(), digest, unsigned(size))))
+        let key = (diff_id.as_bytes(), compression.to_string());
+        self.store.db().row(query, key, |row| {
+            let (digest, size) = (digest(row, 0)?, unsigned(row.get(1)?));
+            Ok(described(compression.algorithm(), digest, size))
+        })
     }
 
     /// The same, and of a layer that is not here also what was imported. Caches never decide about what the store has itself.
@@ -113,20 +108,14 @@ impl Forms<'_> {
             blob.as_bytes(),
             signed(size),
         );
-        self.store
-            .db()
-            .query(|connection| connection.prepare_cached(replace)?.execute(row).map(drop))
+        self.store.db().execute(replace, row)
     }
 
     /// How a compressed blob begins.
     fn algorithm_of(&self, blob: &Digest) -> Result<Option<Compression>, StoreError> {
         let mut start = Vec::new();
-        let read = self
-            .store
-            .blobs()
-            .open(blob)?
-            .take(SNIFF as u64)
-            .read_to_end(&mut start);
+        let opened = self.store.blobs().open(blob)?;
+        let read = opened.take(SNIFF as u64).read_to_end(&mut start);
         read.map_err(|source| StoreError::io("read", &self.store.blobs().path(blob), source))?;
         Ok(match sniff(&start) {
             Encoding::Gzip => Some(Compression::Gzip),
@@ -139,12 +128,15 @@ impl Forms<'_> {
         &self,
         diff_id: &Digest,
         compression: LayerCompression,
-    ) -> Result<Finished, StoreError> {
+    ) -> Result<(Digest, u64), StoreError> {
         let mut tar = self.store.blobs().open(diff_id)?;
         let sink = self.store.blobs().sink("blob")?;
         let path = sink.path().to_owned();
         let written = compress_into(&mut tar, sink, compression);
-        written.map_err(|source| StoreError::io("write", &path, source))
+        let sink = written.map_err(|source| StoreError::io("write", &path, source))?;
+        let made = sink.finish()?;
+        self.store.blobs().publish(&made)?;
+        Ok((made.digest, made.size))
     }
 }
 
@@ -152,11 +144,11 @@ fn compress_into(
     tar: &mut dyn Read,
     sink: Sink,
     compression: LayerCompression,
-) -> io::Result<Finished> {
+) -> io::Result<Sink> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut encoder = compression.encoder(sink, cores)?;
     io::copy(tar, &mut encoder)?;
-    encoder.finish()?.finish()
+    encoder.finish()
 }
 
 fn described(algorithm: Compression, digest: Digest, size: u64) -> Descriptor {

@@ -10,10 +10,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use kiln_oci::Digest;
 use kiln_oci::compression::{Encoding, Limited, SNIFF, decoder, most_expanded, sniff};
 
-use rusqlite::OptionalExtension;
-
 use crate::layer::read::read_tree;
 use crate::store::blobs::check_blob;
+use crate::store::database;
 use crate::store::sink::{Finished, Sink, read_full};
 use crate::{CompressedBlob, Layer, LayerError, LayerIndex, Layers, StoreError, Tree};
 
@@ -29,11 +28,7 @@ impl Layers<'_> {
     /// The tar is malformed, or the disk is full.
     pub fn import_tar(&self, tar: &mut dyn Read) -> Result<Layer, StoreError> {
         let (tree, finished) = write_tar(self.store.blobs().sink("layer")?, tar)?;
-        let index = LayerIndex {
-            diff_id: finished.digest,
-            tar_size: finished.size,
-            tree: tree.into(),
-        };
+        let index = LayerIndex::of(&finished, tree);
         self.publish(&finished, index, None)
     }
 
@@ -58,8 +53,8 @@ impl Layers<'_> {
         self.take(blob, &known).map(|(layer, _)| layer)
     }
 
-    /// As [`Layers::ingest`], for a layer of which less may be known; says whether it is new to the store. A blob without a digest that is compressed in a way that no
-    /// manifest can name is not kept, only its tar.
+    /// As [`Layers::ingest`], for a layer of which less may be known; says whether it is new to the store. Of a blob without a digest
+    /// that is compressed in a way that no manifest can name, only the tar is kept.
     ///
     /// # Errors
     /// As there.
@@ -86,12 +81,10 @@ impl Layers<'_> {
             (Encoding::Plain, _) => self.take_plain(blob, known),
             (Encoding::Bzip2 | Encoding::Xz, None) => {
                 let limit = most_expanded(known.size);
-                let decoded =
-                    decoder(blob, encoding).map_err(|source| LayerError::Tar(source.into()))?;
-                let (tree, tar) = write_tar(
-                    self.store.blobs().sink("layer")?,
-                    &mut Limited::new(decoded, limit),
-                )?;
+                let decoded = decoder(blob, encoding);
+                let decoded = decoded.map_err(|source| LayerError::Tar(source.into()))?;
+                let sink = self.store.blobs().sink("layer")?;
+                let (tree, tar) = write_tar(sink, &mut Limited::new(decoded, limit))?;
                 self.publish_foreign(tree, &tar, known, None)
             }
             _ => self.take_compressed(blob, encoding, known),
@@ -113,15 +106,12 @@ impl Layers<'_> {
         let unpacked = self.unpack(&mut compressed, encoding, limit);
         compressed.check()?;
         let Unpacked { tree, tar } = unpacked?;
-        let compressed = compressed.finish()?;
-        let digest = known.digest.unwrap_or(compressed.digest);
-        check_blob(&compressed, compressed.size, digest, known.size)?;
+        let compressed = compressed.sink.finish()?;
+        let (digest, size) = (known.digest.unwrap_or(compressed.digest), known.size);
+        check_blob(&compressed, compressed.size, digest, size)?;
         check_diff_id(&tar, known)?;
         self.store.blobs().publish(&compressed)?;
-        let blob = CompressedBlob {
-            digest,
-            size: known.size,
-        };
+        let blob = CompressedBlob { digest, size };
         self.publish_foreign(tree, &tar, known, Some(blob))
     }
 
@@ -170,12 +160,7 @@ impl Layers<'_> {
         compressed: Option<CompressedBlob>,
     ) -> Result<Layer, StoreError> {
         check_diff_id(tar, known)?;
-        let index = LayerIndex {
-            diff_id: tar.digest,
-            tar_size: tar.size,
-            tree: tree.into(),
-        };
-        self.publish(tar, index, compressed)
+        self.publish(tar, LayerIndex::of(tar, tree), compressed)
     }
 
     /// The layer, if the store holds what is known of it.
@@ -205,13 +190,9 @@ impl Layers<'_> {
     fn of_blob(&self, blob: &Digest) -> Result<Option<Digest>, StoreError> {
         let query = "SELECT diff_id FROM layers WHERE compressed = ?1 UNION SELECT diff_id FROM forms WHERE digest = ?1 \
                      ORDER BY diff_id LIMIT 1";
-        self.store.db().query(|connection| {
-            let mut statement = connection.prepare_cached(query)?;
-            let row = statement.query_row([blob.as_bytes()], |row| {
-                crate::store::database::digest(row, 0)
-            });
-            row.optional()
-        })
+        self.store
+            .db()
+            .row(query, [blob.as_bytes()], |row| database::digest(row, 0))
     }
 
     fn held(&self, digest: &Digest, diff_id: &Digest) -> Result<Option<Layer>, StoreError> {
@@ -221,21 +202,15 @@ impl Layers<'_> {
         if !held {
             return Ok(None);
         }
-        let layer = self.get(diff_id)?;
+        let mut layer = self.get(diff_id)?;
         if digest != diff_id && layer.compressed.is_none_or(|blob| blob.digest != *digest) {
             let size = self.store.blobs().size_on_disk(digest)?.unwrap_or(0);
-            let compressed = Some(CompressedBlob {
-                digest: *digest,
-                size,
-            });
+            let digest = *digest;
+            let came = layer.compressed.replace(CompressedBlob { digest, size });
             // of several forms the first one counts as what came
-            if layer.compressed.is_none() {
-                self.remember(&layer.index, compressed)?;
+            if came.is_none() {
+                self.remember(&layer.index, layer.compressed)?;
             }
-            return Ok(Some(Layer {
-                compressed,
-                ..layer
-            }));
         }
         Ok(Some(layer))
     }
@@ -281,7 +256,7 @@ fn write_tar(sink: Sink, tar: &mut dyn Read) -> Result<(Tree, Finished), StoreEr
     let mut tee = buffered.into_inner();
     tee.check()?;
     let tree = tree?;
-    Ok((tree, tee.finish()?))
+    Ok((tree, tee.sink.finish()?))
 }
 
 /// Decompresses into chunks; stops when nobody takes them any more.
@@ -350,13 +325,6 @@ impl<R> Tee<R> {
         self.failure.take().map_or(Ok(()), |source| {
             Err(StoreError::io("write", self.sink.path(), source))
         })
-    }
-
-    fn finish(self) -> Result<Finished, StoreError> {
-        let path = self.sink.path().to_owned();
-        self.sink
-            .finish()
-            .map_err(|source| StoreError::io("write", &path, source))
     }
 }
 

@@ -20,7 +20,6 @@ pub use archive::{OutsideLink, index_archive};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read};
-use std::ops::Bound;
 
 use kiln_oci::HashingReader;
 use kiln_oci::tarfile::{Entries, Entry as TarEntry, Kind};
@@ -72,7 +71,7 @@ fn read_into(draft: &mut Draft, reader: &mut impl Read) -> Result<(), LayerError
         let content = if entry.kind == Kind::File {
             digest_content(&mut entries.content(), &mut buffer).map_err(read_failed)?
         } else {
-            ContentDigest::from_bytes([0; 32])
+            ContentDigest::NONE
         };
         draft.add(entry, content)?;
     }
@@ -121,43 +120,46 @@ impl Draft {
         self.count(&entry.path)?;
         self.climb(&entry.path)?;
         let path = self.place(&entry.path)?;
-        if path.is_empty() && self.outside.is_some() {
-            return Ok(());
-        }
-        let base = name(&path);
-        if path
-            .split(|&byte| byte == b'/')
-            .any(|part| part.starts_with(b".wh..wh."))
-        {
-            if base == b".wh..wh..opq" {
-                self.opaques
-                    .insert(parent(&path).unwrap_or_default().into());
-            }
-            return Ok(());
-        }
-        if let Some(hidden) = base.strip_prefix(b".wh.") {
-            if !matches!(hidden, b"" | b"." | b"..") {
-                self.whiteouts
-                    .insert(join(parent(&path).unwrap_or_default(), hidden).into());
-            }
+        let is_root_of_archive = path.is_empty() && self.outside.is_some();
+        let is_overlay_whiteout = entry.kind == Kind::CharDevice && entry.device == (0, 0);
+        if is_root_of_archive || self.hides(&path) || is_overlay_whiteout {
             return Ok(());
         }
         if entry.kind == Kind::HardLink {
-            self.climb(&entry.link)?;
-            let target = self.place(&entry.link)?;
-            if self.link(&path, &target)? {
-                return Ok(());
-            }
-            if self.outside.is_some() {
-                return self.link_outside(&path, &target, entry);
-            }
-            self.pending.push((path, target));
-            return Ok(());
-        }
-        if entry.kind == Kind::CharDevice && entry.device == (0, 0) {
-            return Ok(());
+            return self.add_link(path, entry);
         }
         self.insert(converted(&path, entry, content))
+    }
+
+    /// Takes note of a marker of deletions; whether it is one, or another name that AUFS keeps for itself.
+    fn hides(&mut self, path: &[u8]) -> bool {
+        let (directory, base) = (parent(path).unwrap_or_default(), name(path));
+        if components(path).any(|part| part.starts_with(b".wh..wh.")) {
+            if base == b".wh..wh..opq" {
+                self.opaques.insert(directory.into());
+            }
+            return true;
+        }
+        let Some(hidden) = base.strip_prefix(b".wh.") else {
+            return false;
+        };
+        if !matches!(hidden, b"" | b"." | b"..") {
+            self.whiteouts.insert(join(directory, hidden).into());
+        }
+        true
+    }
+
+    fn add_link(&mut self, path: Vec<u8>, entry: TarEntry) -> Result<(), LayerError> {
+        self.climb(&entry.link)?;
+        let target = self.place(&entry.link)?;
+        if self.link(&path, &target)? {
+            return Ok(());
+        }
+        if self.outside.is_some() {
+            return self.link_outside(&path, &target, entry);
+        }
+        self.pending.push((path, target));
+        Ok(())
     }
 
     /// Bounds what the tar may claim.
@@ -171,9 +173,7 @@ impl Draft {
         }
         self.name(path)?;
         if path.len() > MAX_PATH + 1 || path.contains(&0) {
-            return Err(LayerError::BadName {
-                path: display(&path[..path.len().min(128)]),
-            });
+            return Err(LayerError::bad_name(path));
         }
         Ok(())
     }
@@ -195,63 +195,51 @@ impl Draft {
     /// Where an entry with this name goes: its parents' symbolic links are followed within the layer.
     fn place(&self, stored: &[u8]) -> Result<Vec<u8>, LayerError> {
         let path = clean(stored);
-        let bad = |path: &[u8]| LayerError::BadName {
-            path: display(&path[..path.len().min(128)]),
-        };
         if path.len() > MAX_PATH || components(&path).any(|part| part.len() > MAX_NAME) {
-            return Err(bad(&path));
+            return Err(LayerError::bad_name(&path));
         }
         if !self.has_symlinks {
             return Ok(path);
         }
-        let mut done: Vec<u8> = Vec::new();
-        let mut todo: Vec<Vec<u8>> = components(&path).rev().map(<[u8]>::to_vec).collect();
-        let mut links = 0;
+        let (mut done, mut links): (Vec<u8>, _) = (Vec::new(), 0);
+        let mut todo: Vec<&[u8]> = components(&path).rev().collect();
         while let Some(part) = todo.pop() {
             if part == b".." {
                 done.truncate(parent(&done).unwrap_or_default().len());
                 continue;
             }
-            let next = join(&done, &part);
-            let target = self
-                .entries
-                .get(&*next)
-                .and_then(|entry| match &entry.kind {
-                    EntryKind::Symlink { target } if !todo.is_empty() => Some(target),
-                    _ => None,
-                });
-            let Some(target) = target else {
+            let next = join(&done, part);
+            let Some(target) = self.link_text(&next).filter(|_| !todo.is_empty()) else {
                 done = next;
                 continue;
             };
             links += 1;
             if links > MAX_LINKS {
-                return Err(bad(&path));
+                return Err(LayerError::bad_name(&path));
             }
             if target.first() == Some(&b'/') {
                 done.clear();
             }
-            todo.extend(
-                components(target)
-                    .rev()
-                    .filter(|part| *part != b".")
-                    .map(<[u8]>::to_vec),
-            );
+            todo.extend(components(target).rev().filter(|part| *part != b"."));
         }
         if done.len() > MAX_PATH {
-            Err(bad(&done))
-        } else {
-            Ok(done)
+            return Err(LayerError::bad_name(&done));
+        }
+        Ok(done)
+    }
+
+    /// Where the symbolic link at `path` leads, if there is one.
+    fn link_text(&self, path: &[u8]) -> Option<&[u8]> {
+        match &self.entries.get(path)?.kind {
+            EntryKind::Symlink { target } => Some(target),
+            _ => None,
         }
     }
 
     /// Makes `path` another name of `target`; `false` when there is no such thing yet.
     fn link(&mut self, path: &[u8], target: &[u8]) -> Result<bool, LayerError> {
-        let Some(first) = self
-            .entries
-            .get_mut(target)
-            .filter(|entry| !entry.is_directory())
-        else {
+        let first = self.entries.get_mut(target);
+        let Some(first) = first.filter(|entry| !entry.is_directory()) else {
             return Ok(false);
         };
         if path == target {
@@ -309,16 +297,14 @@ impl Draft {
 
     fn remove_below(&mut self, path: &[u8]) {
         let first: Box<[u8]> = join(path, b"").into();
-        let below = self
-            .entries
-            .range((Bound::Included(first), Bound::Unbounded));
+        let below = self.entries.range(first..).map(|(path, _)| path);
         let gone: Vec<_> = below
-            .map(|(path, _)| path.clone())
             .take_while(|other| is_within(other, path))
+            .cloned()
             .collect();
-        gone.iter().for_each(|path| {
-            self.entries.remove(path);
-        });
+        for path in gone {
+            self.entries.remove(&path);
+        }
         if let Some(outside) = &mut self.outside {
             outside.retain(|other, _| !is_within(other, path));
         }
@@ -360,24 +346,20 @@ impl Draft {
         }
         for path in std::mem::take(&mut self.whiteouts) {
             match self.entries.get(&path) {
-                Some(entry) if entry.is_directory() => {
-                    self.opaques.insert(path);
-                }
+                Some(entry) if entry.is_directory() => drop(self.opaques.insert(path)),
                 Some(_) => {}
                 None => self.insert(Entry::whiteout(&path))?,
             }
         }
         for path in std::mem::take(&mut self.opaques) {
             self.make_parents(&join(&path, b"x"))?;
-            let entry = self
-                .entries
-                .entry(path.clone())
-                .or_insert_with(|| Entry::implied_directory(&path));
+            let implied = || Entry::implied_directory(&path);
+            let entry = self.entries.entry(path.clone()).or_insert_with(implied);
             if entry.is_directory() {
                 entry.kind = EntryKind::Directory { opaque: true };
             }
         }
-        let mut entries: Vec<Entry> = std::mem::take(&mut self.entries).into_values().collect();
+        let mut entries: Vec<Entry> = self.entries.into_values().collect();
         forget_single_links(&mut entries);
         Ok(Tree::new(entries).with_climbing(self.climbing))
     }
@@ -386,23 +368,22 @@ impl Draft {
 /// A link group whose other names were replaced is no group; the rest is numbered in path order.
 fn forget_single_links(entries: &mut [Entry]) {
     let mut members: BTreeMap<u32, u32> = BTreeMap::new();
-    entries
-        .iter()
-        .filter(|entry| entry.links != 0)
-        .for_each(|entry| *members.entry(entry.links).or_default() += 1);
+    for entry in entries.iter().filter(|entry| entry.links != 0) {
+        *members.entry(entry.links).or_default() += 1;
+    }
     let mut numbers: BTreeMap<u32, u32> = BTreeMap::new();
     for entry in entries.iter_mut().filter(|entry| entry.links != 0) {
         let next = numbers.len() as u32 + 1;
-        entry.links = if members[&entry.links] > 1 {
-            *numbers.entry(entry.links).or_insert(next)
-        } else {
-            0
+        entry.links = match members[&entry.links] {
+            1 => 0,
+            _ => *numbers.entry(entry.links).or_insert(next),
         };
     }
 }
 
 fn converted(path: &[u8], entry: TarEntry, content: ContentDigest) -> Entry {
     let (major, minor) = entry.device;
+    let is_symlink = entry.kind == Kind::Symlink;
     let kind = match entry.kind {
         // hard links do not come here; one without content is an empty file
         Kind::File | Kind::HardLink => EntryKind::File {
@@ -418,27 +399,16 @@ fn converted(path: &[u8], entry: TarEntry, content: ContentDigest) -> Entry {
         Kind::BlockDevice => EntryKind::Block { major, minor },
         Kind::Fifo => EntryKind::Fifo,
     };
-    let kept = entry
-        .xattrs
-        .into_iter()
-        .filter(|(name, _)| keeps_xattr(name));
-    let xattrs = kept
-        .map(|(name, value)| (name.into(), value.into()))
-        .collect();
-    let mode = if matches!(kind, EntryKind::Symlink { .. }) {
-        0o777
-    } else {
-        entry.mode
+    let xattrs = entry.xattrs.into_iter();
+    let kept = xattrs.filter(|(name, _)| keeps_xattr(name));
+    let meta = Meta {
+        mode: if is_symlink { 0o777 } else { entry.mode },
+        uid: entry.uid,
+        gid: entry.gid,
+        mtime: entry.mtime,
+        xattrs: kept
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
     };
-    Entry::new(
-        path,
-        kind,
-        Meta {
-            mode,
-            uid: entry.uid,
-            gid: entry.gid,
-            mtime: entry.mtime,
-            xattrs,
-        },
-    )
+    Entry::new(path, kind, meta)
 }

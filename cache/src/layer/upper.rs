@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, FileType, Stat, major, minor, readlinkat, statat};
 
 use crate::beneath;
 use crate::listing::{kept_xattrs, names, xattr, xattr_names};
-use crate::path::{MAX_PATH, display, join, parent};
+use crate::path::{MAX_PATH, display, join, name, parent};
 use crate::{CommitError, Xattrs};
 
 /// Something in an upper.
@@ -82,25 +82,14 @@ impl UpperDir {
     pub(crate) fn walk(&self) -> Result<Vec<UpperEntry>, CommitError> {
         let stat = rustix::fs::fstat(&self.root)
             .map_err(|errno| read_error("look at", b"", errno.into()))?;
-        let mut out = vec![entry(
-            Vec::new(),
-            UpperKind::Directory {
-                opaque: false,
-                xattrs: Xattrs::new(),
-            },
-            &stat,
-        )];
+        let mut out = vec![entry(Vec::new(), unread_directory(), &stat)];
         // positions of directories that were not read yet: no recursion, however deep the tree
         let mut pending = vec![0];
         while let Some(position) = pending.pop() {
             let first_child = out.len();
             self.read_directory(position, &mut out)?;
-            let children = out[first_child..].iter().zip(first_child..);
-            pending.extend(
-                children
-                    .filter(|(child, _)| matches!(child.kind, UpperKind::Directory { .. }))
-                    .map(|(_, at)| at),
-            );
+            let is_directory = |at: &usize| matches!(out[*at].kind, UpperKind::Directory { .. });
+            pending.extend((first_child..out.len()).filter(is_directory));
         }
         out.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(out)
@@ -114,15 +103,10 @@ impl UpperDir {
     ) -> Result<(), CommitError> {
         let path = out[position].path.clone();
         let failed = |action, source| read_error(action, &path, source);
-        let directory =
-            beneath::open_dir(self.root.as_fd(), &path).map_err(|source| failed("open", source))?;
-        let marks =
-            xattr_names(&directory).map_err(|source| failed("read the attributes of", source))?;
-        let opaque = is_opaque(&directory, &marks)
-            .map_err(|source| failed("read the attributes of", source))?;
-        let xattrs = kept_xattrs(&directory, &marks)
-            .map_err(|source| failed("read the attributes of", source))?;
-        out[position].kind = UpperKind::Directory { opaque, xattrs };
+        let directory = beneath::open_dir(self.root.as_fd(), &path);
+        let directory = directory.map_err(|source| failed("open", source))?;
+        out[position].kind =
+            read_marks(&directory).map_err(|source| failed("read the attributes of", source))?;
         for (name, _) in names(directory.as_fd()).map_err(|source| failed("read", source))? {
             let child = join(&path, &name);
             if child.len() > MAX_PATH {
@@ -130,15 +114,14 @@ impl UpperDir {
                     path: display(&child[..128]),
                 });
             }
-            let stat = statat(&directory, &*name, AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(|errno| read_error("look at", &child, errno.into()))?;
-            let kind = kind_of(&directory, &name, &stat)
-                .map_err(|source| read_error("read", &child, source))?;
-            if name.starts_with(b".wh.") && !matches!(kind, UpperKind::Whiteout | UpperKind::Socket)
-            {
-                return Err(CommitError::WhiteoutName {
-                    path: display(&child),
-                });
+            let stat = statat(&directory, &*name, AtFlags::SYMLINK_NOFOLLOW);
+            let stat = stat.map_err(|errno| read_error("look at", &child, errno.into()))?;
+            let kind = kind_of(&directory, &name, &stat);
+            let kind = kind.map_err(|source| read_error("read", &child, source))?;
+            let is_kept = !matches!(kind, UpperKind::Whiteout | UpperKind::Socket);
+            if is_kept && name.starts_with(b".wh.") {
+                let path = display(&child);
+                return Err(CommitError::WhiteoutName { path });
             }
             out.push(entry(child, kind, &stat));
         }
@@ -153,16 +136,29 @@ impl UpperDir {
             let opened = beneath::open_dir(self.root.as_fd(), directory).map_err(failed)?;
             self.last = Some((directory.to_vec(), opened));
         }
-        let at = self
-            .last
-            .as_ref()
-            .map_or(self.root.as_fd(), |(_, directory)| directory.as_fd());
-        let file = File::from(beneath::open_file(at, crate::path::name(path)).map_err(failed)?);
-        let attributes = xattr_names(&file)
-            .and_then(|names| kept_xattrs(&file, &names))
-            .map_err(failed)?;
-        Ok((file, attributes))
+        let last = self.last.as_ref();
+        let at = last.map_or(self.root.as_fd(), |(_, directory)| directory.as_fd());
+        let file = File::from(beneath::open_file(at, name(path)).map_err(failed)?);
+        let names = xattr_names(&file).map_err(failed)?;
+        let xattrs = kept_xattrs(&file, &names).map_err(failed)?;
+        Ok((file, xattrs))
     }
+}
+
+fn unread_directory() -> UpperKind {
+    UpperKind::Directory {
+        opaque: false,
+        xattrs: Xattrs::new(),
+    }
+}
+
+/// What a directory is by its attributes.
+fn read_marks(directory: &OwnedFd) -> io::Result<UpperKind> {
+    let marks = xattr_names(directory)?;
+    Ok(UpperKind::Directory {
+        opaque: is_opaque(directory, &marks)?,
+        xattrs: kept_xattrs(directory, &marks)?,
+    })
 }
 
 fn entry(path: Vec<u8>, kind: UpperKind, stat: &Stat) -> UpperEntry {
@@ -181,10 +177,7 @@ fn entry(path: Vec<u8>, kind: UpperKind, stat: &Stat) -> UpperEntry {
 fn kind_of(directory: &OwnedFd, name: &[u8], stat: &Stat) -> io::Result<UpperKind> {
     let (major, minor) = (major(stat.st_rdev), minor(stat.st_rdev));
     Ok(match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => UpperKind::Directory {
-            opaque: false,
-            xattrs: Xattrs::new(),
-        },
+        FileType::Directory => unread_directory(),
         FileType::RegularFile if stat.st_size == 0 && is_whiteout_file(directory, name)? => {
             UpperKind::Whiteout
         }

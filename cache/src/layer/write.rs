@@ -74,12 +74,7 @@ impl LayerWriter {
             ));
         };
         *opaque = true;
-        let marker = Entry::new(
-            &join(path, b".wh..wh..opq"),
-            EntryKind::Fifo,
-            Meta::root(0, 0),
-        );
-        self.header(&marker, Kind::File, b"")
+        self.marker(&join(path, b".wh..wh..opq"))
     }
 
     /// A regular file; `content` must give exactly `size` bytes.
@@ -94,42 +89,47 @@ impl LayerWriter {
         content: &mut dyn Read,
     ) -> Result<ContentDigest, LayerError> {
         self.begin(path)?;
-        let kind = EntryKind::File {
+        let file = |offset, content| EntryKind::File {
             size,
-            offset: 0,
-            content: ContentDigest::from_bytes([0; 32]),
+            offset,
+            content,
         };
-        let mut entry = Entry::new(path, kind, kept(meta));
+        let mut entry = Entry::new(path, file(0, ContentDigest::NONE), kept(meta));
         self.header(&entry, Kind::File, b"")?;
         let offset = self.sink.position();
+        let digest = self.content(path, size, content)?;
+        entry.kind = file(offset, digest);
+        self.push(entry);
+        Ok(digest)
+    }
+
+    /// Copies exactly `size` bytes, with padding behind them.
+    fn content(
+        &mut self,
+        path: &[u8],
+        size: u64,
+        content: &mut dyn Read,
+    ) -> Result<ContentDigest, LayerError> {
+        let path = || display(path);
         let mut hasher = ContentHasher::new();
         let copied = self.sink.copy_from(content, size, &mut hasher);
         let copied = copied.map_err(|source| self.failed(source))?;
-        let copied = copied.map_err(|source| LayerError::Source {
-            path: display(path),
+        let mut found = copied.map_err(|source| LayerError::Source {
+            path: path(),
             source,
         })?;
-        let more = if copied == size {
-            content.read(&mut [0]).unwrap_or(0) as u64
-        } else {
-            0
-        };
-        if copied + more != size {
+        if found == size {
+            found += content.read(&mut [0]).unwrap_or(0) as u64;
+        }
+        if found != size {
             return Err(LayerError::FileSize {
-                path: display(path),
+                path: path(),
                 expected: size,
-                found: copied + more,
+                found,
             });
         }
         write_padding(&mut self.sink, size).map_err(|source| self.failed(source))?;
-        let digest = hasher.finish();
-        entry.kind = EntryKind::File {
-            size,
-            offset,
-            content: digest,
-        };
-        self.push(entry);
-        Ok(digest)
+        Ok(hasher.finish())
     }
 
     /// A symbolic link.
@@ -138,16 +138,10 @@ impl LayerWriter {
     /// As for [`Self::directory`].
     pub fn symlink(&mut self, path: &[u8], meta: &Meta, target: &[u8]) -> Result<(), LayerError> {
         self.begin(path)?;
-        let entry = Entry::new(
-            path,
-            EntryKind::Symlink {
-                target: target.into(),
-            },
-            kept(meta),
-        );
-        self.header(&entry, Kind::Symlink, target)?;
-        self.push(entry);
-        Ok(())
+        let kind = EntryKind::Symlink {
+            target: target.into(),
+        };
+        self.add(Entry::new(path, kind, kept(meta)), Kind::Symlink, target)
     }
 
     /// Another name for the entry `target`, which must be in this layer already and be no directory.
@@ -156,19 +150,17 @@ impl LayerWriter {
     /// [`LayerError::LinkTarget`] when it is not.
     pub fn hardlink(&mut self, path: &[u8], target: &[u8]) -> Result<(), LayerError> {
         self.begin(path)?;
+        let entries = self.entries.iter().enumerate();
         let positions = self.positions.get_or_insert_with(|| {
-            self.entries
-                .iter()
-                .enumerate()
-                .map(|(at, entry)| (entry.path.clone(), at))
-                .collect()
+            let positions = entries.map(|(at, entry)| (entry.path.clone(), at));
+            positions.collect()
         });
         let first = positions
             .get(target)
             .and_then(|&at| self.entries.get_mut(at));
-        let Some(first) =
-            first.filter(|entry| !entry.is_directory() && entry.kind != EntryKind::Whiteout)
-        else {
+        let may_be_linked =
+            |entry: &&mut Entry| !entry.is_directory() && entry.kind != EntryKind::Whiteout;
+        let Some(first) = first.filter(may_be_linked) else {
             return Err(LayerError::LinkTarget {
                 path: display(path),
                 target: display(target),
@@ -182,9 +174,7 @@ impl LayerWriter {
             path: path.into(),
             ..first.clone()
         };
-        self.header(&entry, Kind::HardLink, target)?;
-        self.push(entry);
-        Ok(())
+        self.add(entry, Kind::HardLink, target)
     }
 
     /// A device or a FIFO.
@@ -209,10 +199,7 @@ impl LayerWriter {
             }
         };
         self.begin(path)?;
-        let entry = Entry::new(path, kind.clone(), kept(meta));
-        self.header(&entry, tar_kind, b"")?;
-        self.push(entry);
-        Ok(())
+        self.add(Entry::new(path, kind.clone(), kept(meta)), tar_kind, b"")
     }
 
     /// Hides `path` of lower layers.
@@ -223,16 +210,12 @@ impl LayerWriter {
         self.begin(path)?;
         let marker_name = [b".wh.", name(path)].concat();
         let marker_path = join(parent(path).unwrap_or_default(), &marker_name);
-        self.header(
-            &Entry::new(&marker_path, EntryKind::Fifo, Meta::root(0, 0)),
-            Kind::File,
-            b"",
-        )?;
+        self.marker(&marker_path)?;
         self.push(Entry::whiteout(path));
         Ok(())
     }
 
-    /// Whatever `found` is, at `path` with `meta`. The content of a file is checked against its entry while it is copied.
+    /// What was `found` in a chain, at `path` with `meta`. The content of a file is checked against its entry while it is copied.
     /// Directories come without their content, hard links as files of their own (use [`Self::hardlink`] for the later names).
     ///
     /// # Errors
@@ -252,17 +235,15 @@ impl LayerWriter {
                 self.special(path, meta, &found.entry.kind)
             }
             EntryKind::File { size, content, .. } => {
-                let opened = from.read(found);
-                let mut reader = opened.map_err(|error| LayerError::Source {
+                let mut reader = from.read(found).map_err(|error| LayerError::Source {
                     path: display(path),
                     source: std::io::Error::other(error),
                 })?;
-                if self.file(path, meta, *size, &mut reader)? != *content {
-                    return Err(LayerError::FileChanged {
-                        path: display(path),
-                    });
-                }
-                Ok(())
+                let is_same = self.file(path, meta, *size, &mut reader)? == *content;
+                let path = display(path);
+                is_same
+                    .then_some(())
+                    .ok_or(LayerError::FileChanged { path })
             }
         }
     }
@@ -281,30 +262,16 @@ impl LayerWriter {
         if self.entries.is_empty() {
             return Ok(None);
         }
-        let path = self.sink.path().to_owned();
-        write_end(&mut self.sink).map_err(|source| StoreError::io("write", &path, source))?;
+        write_end(&mut self.sink).map_err(|source| self.failed(source))?;
         let count = self.entries.len();
         let tree = Tree::new(self.entries);
         if tree.entries().len() != count {
-            return Err(order(
-                b"something",
-                "twice: a path is a file and the parent of another",
-            )
-            .into());
+            let problem = "twice: a path is a file and the parent of another";
+            return Err(order(b"something", problem).into());
         }
-        let finished = self
-            .sink
-            .finish()
-            .map_err(|source| StoreError::io("write", &path, source))?;
-        let index = LayerIndex {
-            diff_id: finished.digest,
-            tar_size: finished.size,
-            tree: tree.into(),
-        };
-        self.store
-            .layers()
-            .publish(&finished, index, None)
-            .map(Some)
+        let tar = self.sink.finish()?;
+        let index = LayerIndex::of(&tar, tree);
+        self.store.layers().publish(&tar, index, None).map(Some)
     }
 
     /// Checks the path and writes its missing parents.
@@ -313,21 +280,15 @@ impl LayerWriter {
             return Err(order(path, "after a path that sorts behind it"));
         }
         let bad = |part: &[u8]| {
-            part.is_empty()
-                || part == b"."
-                || part == b".."
-                || part.len() > MAX_NAME
-                || part.contains(&0)
+            matches!(part, b"" | b"." | b"..") || part.len() > MAX_NAME || part.contains(&0)
         };
         if path.len() > MAX_PATH || (!path.is_empty() && path.split(|&byte| byte == b'/').any(bad))
         {
-            return Err(LayerError::BadName {
-                path: display(&path[..path.len().min(128)]),
-            });
+            return Err(LayerError::bad_name(path));
         }
-        if let Some(directory) = parent(path)
-            .filter(|directory| !directory.is_empty() && !self.directories.contains(*directory))
-        {
+        let is_missing =
+            |directory: &&[u8]| !directory.is_empty() && !self.directories.contains(*directory);
+        if let Some(directory) = parent(path).filter(is_missing) {
             self.add_parents(directory)?;
         }
         self.last = Some(path.into());
@@ -353,8 +314,19 @@ impl LayerWriter {
 
     fn add_directory(&mut self, path: &[u8], meta: &Meta) -> Result<(), LayerError> {
         let entry = Entry::new(path, EntryKind::Directory { opaque: false }, kept(meta));
-        self.header(&entry, Kind::Directory, b"")?;
         self.directories.insert(path.into());
+        self.add(entry, Kind::Directory, b"")
+    }
+
+    /// An empty file whose name says that something is hidden.
+    fn marker(&mut self, path: &[u8]) -> Result<(), LayerError> {
+        let marker = Entry::new(path, EntryKind::Fifo, Meta::root(0, 0));
+        self.header(&marker, Kind::File, b"")
+    }
+
+    /// Writes an entry without content.
+    fn add(&mut self, entry: Entry, kind: Kind, link: &[u8]) -> Result<(), LayerError> {
+        self.header(&entry, kind, link)?;
         self.push(entry);
         Ok(())
     }
@@ -371,17 +343,17 @@ impl LayerWriter {
             EntryKind::Char { major, minor } | EntryKind::Block { major, minor } => (major, minor),
             _ => (0, 0),
         };
-        let xattrs: Vec<_> = entry
-            .xattrs
-            .iter()
+        let xattrs = entry.xattrs.iter();
+        let xattrs: Vec<_> = xattrs
             .map(|(name, value)| (name.to_vec(), value.to_vec()))
             .collect();
+        let path: &[u8] = if entry.path.is_empty() {
+            b"."
+        } else {
+            &entry.path
+        };
         let fields = HeaderFields {
-            path: if entry.path.is_empty() {
-                b"."
-            } else {
-                &entry.path
-            },
+            path,
             kind,
             mode: entry.mode,
             uid: entry.uid,
@@ -417,12 +389,8 @@ fn order(path: &[u8], problem: &'static str) -> LayerError {
 
 /// What a layer holds of `meta`: sorted xattrs of the kept kinds, permission bits.
 fn kept(meta: &Meta) -> Meta {
-    let mut xattrs: Vec<_> = meta
-        .xattrs
-        .iter()
-        .filter(|(name, _)| keeps_xattr(name))
-        .cloned()
-        .collect();
+    let mut xattrs = meta.xattrs.clone();
+    xattrs.retain(|(name, _)| keeps_xattr(name));
     xattrs.sort();
     Meta {
         mode: meta.mode & 0o7777,

@@ -6,7 +6,7 @@ use kiln_oci::Digest;
 use rusqlite::Transaction;
 
 use crate::inventory::Rows;
-use crate::store::database::digest;
+use crate::store::database::{digest, rows as query_rows};
 
 /// What a prune may remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,9 +57,8 @@ impl PruneOptions {
         }
         if !self.cache {
             let query = "SELECT DISTINCT diff_id FROM records WHERE diff_id IS NOT NULL";
-            let mut statement = transaction.prepare(query)?;
-            for diff_id in statement.query_map([], |row| digest(row, 0))? {
-                let diff_id = diff_id?;
+            let needed: Vec<Digest> = query_rows(transaction, query, [], |row| digest(row, 0))?;
+            for diff_id in needed {
                 let row = rows.layers.get(&diff_id);
                 kept.insert(diff_id);
                 kept.extend(row.and_then(|row| row.compressed));

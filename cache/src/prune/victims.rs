@@ -19,19 +19,11 @@ impl Prune<'_> {
         let mut victims = Vec::new();
         for (diff_id, row) in &self.rows.layers {
             if !self.kept.contains(diff_id) && self.options.is_old(row.used) {
-                let mib = self
-                    .layer_files(diff_id)
-                    .iter()
-                    .map(|(_, _, size)| *size as f64 / MIB)
-                    .sum();
-                victims.push((
-                    worth(
-                        f64::max(row.cost_ms as f64, mib * FETCH_MS),
-                        mib,
-                        now - row.used,
-                    ),
-                    Victim::Layer(*diff_id),
-                ));
+                let files = self.layer_files(diff_id);
+                let mib = files.iter().map(|(_, _, size)| *size as f64 / MIB).sum();
+                let cost = f64::max(row.cost_ms as f64, mib * FETCH_MS);
+                let worth = worth(cost, mib, now - row.used);
+                victims.push((worth, Victim::Layer(*diff_id)));
             }
         }
         if self.options.cache {
@@ -88,10 +80,8 @@ impl Prune<'_> {
             for digest in row.forms.iter().filter(|form| !self.kept.contains(form)) {
                 if let Some(size) = self.files.blobs.get(digest) {
                     let mib = *size as f64 / MIB;
-                    victims.push((
-                        worth(mib * COMPRESS_MS, mib, now - row.used),
-                        Victim::Form(*digest),
-                    ));
+                    let worth = worth(mib * COMPRESS_MS, mib, now - row.used);
+                    victims.push((worth, Victim::Form(*digest)));
                 }
             }
         }

@@ -2,12 +2,11 @@
 //! Unaware of archives.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
 
-use kiln_oci::Digest;
+use kiln_oci::{Digest, locked};
 
-use super::{Prune, PruneOptions, PruneReport};
-use crate::store::database::digest;
+use super::{Prune, PruneOptions};
+use crate::store::database::{digest, rows};
 use crate::{Garbage, StoreError};
 
 impl Garbage<'_> {
@@ -20,34 +19,17 @@ impl Garbage<'_> {
         self.store.writable()?;
         let mut pins = layers.to_vec();
         for layer in layers {
-            pins.extend(
-                self.store
-                    .layers()
-                    .compressed_form(layer)?
-                    .map(|blob| blob.digest),
-            );
+            let compressed = self.store.layers().compressed_form(layer)?;
+            pins.extend(compressed.map(|blob| blob.digest));
         }
         self.store.leases().release(&pins)?;
         let (mut report, doomed) = self.store.db().write_with(|transaction| {
-            let rows = self.rows(transaction)?;
+            let mut prune = Prune::new(self.store, transaction, PruneOptions::default())?;
             let needed = "SELECT diff_id FROM records WHERE diff_id IS NOT NULL \
                           UNION SELECT diff_id FROM image_layers";
-            let needed = transaction.prepare(needed).and_then(|mut statement| {
-                let rows = statement.query_map([], |row| digest(row, 0))?;
-                rows.collect::<rusqlite::Result<BTreeSet<Digest>>>()
-            });
-            let needed = needed.map_err(|source| self.store.db().failed(source))?;
-            let mut prune = Prune {
-                store: self.store,
-                transaction,
-                files: self.files()?,
-                kept: rows.kept(),
-                mounts: Vec::new(),
-                options: PruneOptions::default(),
-                rows,
-                report: PruneReport::default(),
-                doomed: Vec::new(),
-            };
+            let needed = rows(transaction, needed, [], |row| digest(row, 0));
+            let needed: BTreeSet<Digest> =
+                needed.map_err(|source| self.store.db().failed(source))?;
             for layer in layers {
                 if !prune.kept.contains(layer) && !needed.contains(layer) {
                     prune.remove_layer(*layer)?;
@@ -62,18 +44,8 @@ impl Garbage<'_> {
 
     /// What this process remembers of them.
     fn forget(&self, digests: &[Digest]) {
-        let mut trusted = self
-            .store
-            .inner
-            .trusted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let mut indexes = self
-            .store
-            .inner
-            .indexes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut trusted = locked(&self.store.inner.trusted);
+        let mut indexes = locked(&self.store.inner.indexes);
         for digest in digests {
             trusted.remove(digest);
             indexes.remove(digest);

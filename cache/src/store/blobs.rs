@@ -8,10 +8,8 @@ use std::fs::{File, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
 
-use kiln_oci::{Digest, Hasher};
-use rusqlite::OptionalExtension;
+use kiln_oci::{Digest, Hasher, locked};
 
 use crate::store::database::{signed, unsigned};
 use crate::store::sink::{Finished, Sink, read_full};
@@ -91,12 +89,9 @@ impl Blobs<'_> {
         let most = expect.map_or(u64::MAX, |(_, size)| size.saturating_add(1));
         // the content digest is not wanted here; computing it costs a fifth of the sha256
         let copied = sink.copy_from(reader, most, &mut ContentHasher::new());
-        let copied = copied
-            .and_then(|read| read)
-            .map_err(|source| StoreError::io("write", &path, source))?;
-        let finished = sink
-            .finish()
-            .map_err(|source| StoreError::io("write", &path, source))?;
+        let copied = copied.flatten();
+        let copied = copied.map_err(|source| StoreError::io("write", &path, source))?;
+        let finished = sink.finish()?;
         if let Some((digest, size)) = expect {
             check_blob(&finished, copied, digest, size)?;
         }
@@ -133,9 +128,7 @@ impl Blobs<'_> {
             signed(finished.size),
             &self.store.inner.options.boot_id,
         );
-        self.store
-            .db()
-            .query(|connection| connection.prepare_cached(upsert)?.execute(row).map(drop))?;
+        self.store.db().execute(upsert, row)?;
         self.trust(finished.digest);
         Ok(target)
     }
@@ -173,43 +166,26 @@ impl Blobs<'_> {
                 signed(size),
                 &self.store.inner.options.boot_id,
             );
-            self.store
-                .db()
-                .query(|connection| connection.prepare_cached(upsert)?.execute(row).map(drop))?;
+            self.store.db().execute(upsert, row)?;
         }
         Ok(found == *digest)
     }
 
     fn known(&self, digest: &Digest) -> Result<Option<Known>, StoreError> {
         let query = "SELECT size, boot = ?2 OR synced FROM blobs WHERE digest = ?1";
-        self.store.db().query(|connection| {
-            let mut statement = connection.prepare_cached(query)?;
-            let row = (digest.as_bytes(), &self.store.inner.options.boot_id);
-            statement
-                .query_row(row, |row| {
-                    Ok(Known {
-                        size: unsigned(row.get(0)?),
-                        sound: row.get(1)?,
-                    })
-                })
-                .optional()
+        let parameters = (digest.as_bytes(), &self.store.inner.options.boot_id);
+        self.store.db().row(query, parameters, |row| {
+            Ok(Known {
+                size: unsigned(row.get(0)?),
+                sound: row.get(1)?,
+            })
         })
     }
 
     pub(crate) fn forget(&self, digest: &Digest) -> Result<(), StoreError> {
-        self.store
-            .inner
-            .trusted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(digest);
+        locked(&self.store.inner.trusted).remove(digest);
         let delete = "DELETE FROM blobs WHERE digest = ?1";
-        self.store.db().query(|connection| {
-            connection
-                .prepare_cached(delete)?
-                .execute([digest.as_bytes()])
-                .map(drop)
-        })
+        self.store.db().execute(delete, [digest.as_bytes()])
     }
 
     /// The blob's size, if there is a file.
@@ -224,21 +200,11 @@ impl Blobs<'_> {
     }
 
     fn is_trusted(&self, digest: &Digest) -> bool {
-        self.store
-            .inner
-            .trusted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(digest)
+        locked(&self.store.inner.trusted).contains(digest)
     }
 
     fn trust(&self, digest: Digest) {
-        self.store
-            .inner
-            .trusted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(digest);
+        locked(&self.store.inner.trusted).insert(digest);
     }
 
     /// Data, then directories; the reference comes after both.
@@ -264,12 +230,10 @@ impl Blobs<'_> {
 
     pub(crate) fn is_durable(&self, digest: &Digest) -> Result<bool, StoreError> {
         let query = "SELECT synced FROM blobs WHERE digest = ?1";
-        let synced = self.store.db().query(|connection| {
-            connection
-                .prepare_cached(query)?
-                .query_row([digest.as_bytes()], |row| row.get(0))
-                .optional()
-        })?;
+        let synced = self
+            .store
+            .db()
+            .row(query, [digest.as_bytes()], |row| row.get(0))?;
         Ok(synced.unwrap_or(false))
     }
 }

@@ -4,124 +4,44 @@
 //! one file and one pragma when the schema exists. A store that is opened only for reading is opened `immutable`, so that it
 //! can be on a read-only file system.
 //!
+//! The threads of a process take turns at one connection, each for microseconds. Between processes, a read ([`Database::query`],
+//! [`Database::row`], [`Database::rows`]) waits for nobody: it sees what was committed when it began. A write waits until the write of
+//! another process has ended, for up to [`BUSY`], and then fails; it is not tried again, since its body runs under SQLite's one write
+//! lock from the start. How much a write survives is in the name of its method:
+//!
+//! | method | is | survives |
+//! | --- | --- | --- |
+//! | [`execute`](Database::execute) | one statement | a crash; a copy of the store may lack it |
+//! | [`write_lightly`](Database::write_lightly) | a transaction | the same |
+//! | [`write`](Database::write) | a transaction | a crash, and copies of the store have it |
+//! | [`write_durably`](Database::write_durably), [`write_with`](Database::write_with) | a transaction | a power cut, from its return on |
+//!
 //! Digests are 32-byte blobs, times are seconds since 1970, `used` is the last use.
+
+mod schema;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use kiln_oci::Digest;
+use kiln_oci::{Digest, locked};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, TransactionBehavior};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Row, Transaction,
+    TransactionBehavior,
+};
 
 use crate::StoreError;
-use crate::store::open::private;
+use crate::store::database::schema::{SCHEMA, take_steps, taken};
+use crate::store::folders::private;
 
-/// What this kiln understands, for whoever meets a newer schema.
+/// What this kiln understands, to be told of a newer schema.
 const KNOWN_SCHEMA: &str = "an older one";
-/// How long a writer waits for another process's transaction; those take milliseconds.
+/// How long a write waits for the transaction of another process; those take milliseconds.
 const BUSY: Duration = Duration::from_secs(60);
 
-/// The schema, step by step: `PRAGMA user_version` counts the steps that a database has taken, and opening one takes the rest.
-/// A step never changes once it was released; what is new is a new step at the end.
-///
-/// `boot` is the boot that wrote the blob, or digested it last; `synced` says that it was made durable. `forms` holds what a layer
-/// is in a compression; `origins` which repositories hold a blob or manifest, and as what: `there` is another digest where a push
-/// compressed layers. `image_layers.size` is that of the blob. `tags.manifest` and `memos.manifest` may name an index; its children
-/// are images or indexes, here or not. `index_blobs` are what it has beside images, as far as it came along. `tags.tagged` is 0 for
-/// names of before there was the column, as is `records.made`. `offered` describes layers that shared caches hold as blobs; `cache` is
-/// the one that said it, empty for what an image of this store needs. `caches` are those that a result rests on, empty for this store's
-/// own. Results of before there was the column cannot be told from claims, and are found by no key of today: they go.
-const SCHEMA: [&str; 8] = [
-    "
-CREATE TABLE blobs (
-    digest BLOB PRIMARY KEY, size INTEGER NOT NULL, boot TEXT NOT NULL, synced INTEGER NOT NULL DEFAULT 0
-) WITHOUT ROWID;
-CREATE TABLE layers (
-    diff_id BLOB PRIMARY KEY, tree BLOB NOT NULL, tar_size INTEGER NOT NULL, compressed BLOB, compressed_size INTEGER,
-    cost_ms INTEGER NOT NULL DEFAULT 0, used INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE views (
-    id_map TEXT NOT NULL, diff_id BLOB NOT NULL, size INTEGER NOT NULL, boot TEXT NOT NULL, used INTEGER NOT NULL,
-    PRIMARY KEY (id_map, diff_id)
-) WITHOUT ROWID;
-CREATE TABLE records (
-    key BLOB PRIMARY KEY, definition BLOB NOT NULL, diff_id BLOB, tree BLOB NOT NULL, created INTEGER NOT NULL,
-    cost_ms INTEGER NOT NULL, line INTEGER NOT NULL, title TEXT NOT NULL, inputs TEXT NOT NULL, used INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX records_by_definition ON records (definition, tree);
-CREATE INDEX records_by_layer ON records (diff_id);
-CREATE TABLE memos (
-    key BLOB PRIMARY KEY, manifest BLOB NOT NULL, bundle TEXT NOT NULL, used INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE images (
-    manifest BLOB PRIMARY KEY, config BLOB NOT NULL, stored INTEGER NOT NULL, used INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE image_layers (
-    manifest BLOB NOT NULL, position INTEGER NOT NULL, diff_id BLOB NOT NULL, blob BLOB NOT NULL,
-    PRIMARY KEY (manifest, position)
-) WITHOUT ROWID;
-CREATE TABLE tags (reference TEXT PRIMARY KEY, manifest BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE pins (lease TEXT NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (lease, digest)) WITHOUT ROWID;
-",
-    "CREATE TABLE fetched (key BLOB PRIMARY KEY, layer BLOB, document TEXT NOT NULL) WITHOUT ROWID;",
-    "
-ALTER TABLE image_layers ADD COLUMN size INTEGER NOT NULL DEFAULT 0;
-CREATE INDEX images_by_layer ON image_layers (diff_id);
-CREATE TABLE forms (
-    diff_id BLOB NOT NULL, compression TEXT NOT NULL, digest BLOB NOT NULL, size INTEGER NOT NULL, PRIMARY KEY (diff_id, compression)
-) WITHOUT ROWID;
-CREATE TABLE origins (
-    digest BLOB NOT NULL, repository TEXT NOT NULL, there BLOB NOT NULL, PRIMARY KEY (digest, repository)
-) WITHOUT ROWID;
-",
-    "
-CREATE TABLE indexes (digest BLOB PRIMARY KEY, stored INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE index_children (
-    digest BLOB NOT NULL, position INTEGER NOT NULL, child BLOB NOT NULL, PRIMARY KEY (digest, position)
-) WITHOUT ROWID;
-CREATE INDEX index_parents ON index_children (child);
-",
-    "
-CREATE TABLE index_blobs (digest BLOB NOT NULL, blob BLOB NOT NULL, PRIMARY KEY (digest, blob)) WITHOUT ROWID;
-ALTER TABLE tags ADD COLUMN tagged INTEGER NOT NULL DEFAULT 0;
-",
-    "ALTER TABLE records ADD COLUMN made INTEGER NOT NULL DEFAULT 0;",
-    "
-CREATE TABLE offered (
-    diff_id BLOB NOT NULL, blob BLOB NOT NULL, size INTEGER NOT NULL, tar_size INTEGER NOT NULL, compression TEXT NOT NULL,
-    PRIMARY KEY (diff_id, blob)
-) WITHOUT ROWID;
-CREATE INDEX offered_blobs ON offered (blob);
-",
-    "
-DROP TABLE records;
-CREATE TABLE records (
-    key BLOB NOT NULL, caches TEXT NOT NULL, definition BLOB NOT NULL, diff_id BLOB, tree BLOB NOT NULL, created INTEGER NOT NULL,
-    made INTEGER NOT NULL, cost_ms INTEGER NOT NULL, line INTEGER NOT NULL, title TEXT NOT NULL, inputs TEXT NOT NULL,
-    used INTEGER NOT NULL, PRIMARY KEY (key, caches)
-) WITHOUT ROWID;
-CREATE INDEX records_by_definition ON records (definition, tree);
-CREATE INDEX records_by_layer ON records (diff_id);
-DROP TABLE memos;
-CREATE TABLE memos (
-    key BLOB NOT NULL, caches TEXT NOT NULL, manifest BLOB NOT NULL, bundle TEXT NOT NULL, used INTEGER NOT NULL,
-    PRIMARY KEY (key, caches)
-) WITHOUT ROWID;
-ALTER TABLE offered RENAME TO offered_before;
-CREATE TABLE offered (
-    diff_id BLOB NOT NULL, blob BLOB NOT NULL, cache TEXT NOT NULL, place TEXT NOT NULL, size INTEGER NOT NULL, tar_size INTEGER NOT NULL,
-    compression TEXT NOT NULL, PRIMARY KEY (diff_id, blob, cache, place)
-) WITHOUT ROWID;
-INSERT INTO offered SELECT diff_id, blob, '', repository, size, tar_size, compression FROM offered_before
-    JOIN origins ON digest = blob AND there = blob WHERE diff_id IN (SELECT diff_id FROM image_layers);
-DROP TABLE offered_before;
-CREATE INDEX offered_blobs ON offered (blob);
-",
-];
-
-/// An open database; calls from several threads take turns, they last microseconds.
+/// An open database.
 #[derive(Debug)]
 pub(crate) struct Database {
     connection: Mutex<Connection>,
@@ -134,7 +54,7 @@ impl Database {
     /// Opens a database, and takes the steps of the schema that it lacks.
     pub(crate) fn open(path: &Path, read_only: bool) -> Result<Self, StoreError> {
         let database = Self::connected(path, read_only)?;
-        match database.version()? {
+        match database.query(taken)? {
             0 => Err(lost(path, "it is empty".to_owned())),
             version if version == SCHEMA.len() => Ok(database),
             version if version < SCHEMA.len() && !read_only => {
@@ -148,16 +68,13 @@ impl Database {
         }
     }
 
-    /// Makes the database of a store that is being made, durably; one that is there stays. The caller has the turn. One that is
-    /// lost is made anew only where nothing is left that it could have described.
+    /// Makes the database of a store that is being made, durably; one that is there stays. The caller has the turn. A lost one is
+    /// made anew only where nothing is left that it could have described.
     pub(crate) fn make(path: &Path) -> Result<(), StoreError> {
-        let is_lost =
-            |error: &StoreError| matches!(error, StoreError::DatabaseLost { blobs: 0, .. });
         match Self::open(path, false) {
-            Err(error) if is_lost(&error) => {}
-            outcome => return outcome.map(drop),
+            Err(StoreError::DatabaseLost { blobs: 0, .. }) => Self::make_anew(path),
+            outcome => outcome.map(drop),
         }
-        Self::make_anew(path)
     }
 
     /// Makes an empty one, durably, whatever there was.
@@ -184,12 +101,9 @@ impl Database {
         })
     }
 
-    /// How many steps of the schema it has taken.
-    fn version(&self) -> Result<usize, StoreError> {
-        let version = self.query(|connection| {
-            connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
-        })?;
-        Ok(usize::try_from(version).unwrap_or(usize::MAX))
+    fn upgrade(&self) -> Result<(), StoreError> {
+        self.query(|connection| connection.pragma_update(None, "journal_mode", "WAL"))?;
+        self.write(|transaction| take_steps(transaction))
     }
 
     /// Looks at every page and every index of the database.
@@ -203,34 +117,67 @@ impl Database {
         }
     }
 
-    /// Takes the steps that are missing; another process may do so at the same time.
-    fn upgrade(&self) -> Result<(), StoreError> {
-        self.query(|connection| connection.pragma_update(None, "journal_mode", "WAL"))?;
-        self.write(|transaction| {
-            let taken: i64 =
-                transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-            let taken = usize::try_from(taken).unwrap_or(SCHEMA.len());
-            for step in SCHEMA.iter().skip(taken) {
-                transaction.execute_batch(step)?;
-            }
-            transaction.pragma_update(None, "user_version", SCHEMA.len().max(taken) as i64)
-        })
-    }
-
-    /// Reads. Also for single statements that write and need no transaction of their own.
+    /// Reads with several statements, each of which may see a later commit than the one before ([`Self::snapshot`] does not).
     pub(crate) fn query<T>(
         &self,
         body: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let connection = self
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        body(&connection).map_err(|source| self.failed(source))
+        body(&self.connection()).map_err(|source| self.failed(source))
     }
 
-    /// Writes in one transaction, which waits for those of other processes first. It survives a crash of the process, and
-    /// after a power cut is there as a whole or not at all.
+    /// The first row that a query gives.
+    pub(crate) fn row<T>(
+        &self,
+        query: &str,
+        parameters: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        self.query(|connection| {
+            let mut statement = connection.prepare_cached(query)?;
+            statement.query_row(parameters, read).optional()
+        })
+    }
+
+    /// All rows that a query gives.
+    pub(crate) fn rows<T, C: FromIterator<T>>(
+        &self,
+        query: &str,
+        parameters: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<C, StoreError> {
+        self.query(|connection| rows(connection, query, parameters, read))
+    }
+
+    /// The digests in the first column of all rows that a query about one digest gives.
+    pub(crate) fn digests<C: FromIterator<Digest>>(
+        &self,
+        query: &str,
+        about: &Digest,
+    ) -> Result<C, StoreError> {
+        self.rows(query, [about.as_bytes()], |row| digest(row, 0))
+    }
+
+    /// Reads as of one moment.
+    pub(crate) fn snapshot<T>(
+        &self,
+        body: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.query(|connection| body(&*connection.unchecked_transaction()?))
+    }
+
+    /// Writes with one statement; it may stay in the log.
+    pub(crate) fn execute(
+        &self,
+        statement: &str,
+        parameters: impl Params,
+    ) -> Result<(), StoreError> {
+        self.query(|connection| {
+            let mut statement = connection.prepare_cached(statement)?;
+            statement.execute(parameters).map(drop)
+        })
+    }
+
+    /// Writes in one transaction: all of it, or nothing.
     pub(crate) fn write<T>(
         &self,
         body: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
@@ -244,11 +191,8 @@ impl Database {
         &self,
         body: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let mut connection = self
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        transact(&mut connection, body).map_err(|source| self.failed(source))
+        let written = transact(&mut self.connection(), |error| error, body);
+        written.map_err(|source| self.failed(source))
     }
 
     /// The same, durable on return.
@@ -256,60 +200,25 @@ impl Database {
         &self,
         body: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        self.wrote.store(true, Ordering::Relaxed);
-        let mut connection = self
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let set = |connection: &Connection, level: &str| {
-            connection.pragma_update(None, "synchronous", level)
-        };
-        let outcome = set(&connection, "FULL").and_then(|()| transact(&mut connection, body));
-        let restored = set(&connection, "NORMAL");
-        outcome
-            .and_then(|value| restored.map(|()| value))
-            .map_err(|source| self.failed(source))
+        self.write_with(|transaction| body(transaction).map_err(|source| self.failed(source)))
     }
 
-    /// A transaction whose body also does what can fail outside SQLite. Durable on return: these decide what is removed, and a
-    /// reference must be gone for good before the thing is.
+    /// The same with a body that also does what can fail outside SQLite. These decide what is removed, and a reference must be gone
+    /// for good before the thing is.
     pub(crate) fn write_with<T>(
         &self,
         body: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.wrote.store(true, Ordering::Relaxed);
-        let mut connection = self
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut connection = self.connection();
         let set = |connection: &Connection, level: &str| {
             let set = connection.pragma_update(None, "synchronous", level);
             set.map_err(|source| self.failed(source))
         };
         set(&connection, "FULL")?;
-        let outcome = self.transact_with(&mut connection, body);
+        let outcome = transact(&mut connection, |source| self.failed(source), body);
         set(&connection, "NORMAL")?;
         outcome
-    }
-
-    fn transact_with<T>(
-        &self,
-        connection: &mut Connection,
-        body: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
-        let transaction = begun.map_err(|source| self.failed(source))?;
-        let value = body(&transaction)?;
-        transaction.commit().map_err(|source| self.failed(source))?;
-        Ok(value)
-    }
-
-    /// Reads several things as of one moment.
-    pub(crate) fn snapshot<T>(
-        &self,
-        body: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
-        self.query(|connection| body(&*connection.unchecked_transaction()?))
     }
 
     /// Closing the last connection empties the log into the database, which takes two syncs: not worth it when nothing but
@@ -325,6 +234,45 @@ impl Database {
     pub(crate) fn failed(&self, source: rusqlite::Error) -> StoreError {
         failure(&self.path, source)
     }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        locked(&self.connection)
+    }
+}
+
+/// Does `body` in a transaction that has the write lock from the start.
+fn transact<T, E>(
+    connection: &mut Connection,
+    failed: impl Fn(rusqlite::Error) -> E,
+    body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+    let transaction = begun.map_err(&failed)?;
+    let value = body(&transaction)?;
+    transaction.commit().map_err(failed)?;
+    Ok(value)
+}
+
+/// Executes a statement once with each of `parameters`.
+pub(crate) fn execute_each<P: Params>(
+    transaction: &Transaction<'_>,
+    statement: &str,
+    parameters: impl IntoIterator<Item = P>,
+) -> rusqlite::Result<()> {
+    let mut statement = transaction.prepare_cached(statement)?;
+    let mut parameters = parameters.into_iter();
+    parameters.try_for_each(|parameters| statement.execute(parameters).map(drop))
+}
+
+/// All rows that a query gives.
+pub(crate) fn rows<T, C: FromIterator<T>>(
+    connection: &Connection,
+    query: &str,
+    parameters: impl Params,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<C> {
+    let mut statement = connection.prepare_cached(query)?;
+    statement.query_map(parameters, read)?.collect()
 }
 
 /// What an error of SQLite means. For its shared memory and its log it only says that input or output failed.
@@ -371,16 +319,6 @@ fn is_nearly_full(path: &Path) -> bool {
     let folder = path.parent().unwrap_or(path);
     rustix::fs::statvfs(folder)
         .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < NEEDED)
-}
-
-fn transact<T>(
-    connection: &mut Connection,
-    body: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let value = body(&transaction)?;
-    transaction.commit()?;
-    Ok(value)
 }
 
 fn connect(path: &Path, read_only: bool) -> rusqlite::Result<Connection> {

@@ -2,12 +2,26 @@
 //! that was restored from somewhere, for instance) would choose where. The few on top are looked at when the store is opened, those
 //! below them when something gets a name in them or loses one. Unaware of what they hold.
 
+use std::fs::{File, Permissions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use crate::StoreError;
 
-/// What stands on top of a store beside [`super::open::FOLDERS`].
+/// The store's folders.
+pub(super) const FOLDERS: [&str; 9] = [
+    "blobs/sha256",
+    "layers",
+    "views",
+    "contexts",
+    "mounts",
+    "locks",
+    "leases",
+    "parts",
+    "trash",
+];
+/// What stands on top of a store beside [`FOLDERS`].
 const FILES: [&str; 6] = [
     "blobs",
     "version",
@@ -19,7 +33,7 @@ const FILES: [&str; 6] = [
 
 /// Refuses a store of which a part is a link.
 pub(super) fn check(root: &Path) -> Result<(), StoreError> {
-    for name in FILES.iter().chain(&super::open::FOLDERS) {
+    for name in FILES.iter().chain(&FOLDERS) {
         let path = root.join(name);
         if is_link(&path) {
             return Err(StoreError::Link { path });
@@ -49,4 +63,30 @@ pub(crate) fn check_parent(path: &Path) -> io::Result<()> {
 pub(crate) fn is_link(path: &Path) -> bool {
     path.symlink_metadata()
         .is_ok_and(|found| found.is_symlink())
+}
+
+/// An empty file that only its owner may read.
+pub(crate) fn private(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    let options = options.write(true).create(true).truncate(true);
+    let file = options.mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
+/// Makes those of the store's folders that are missing.
+pub(crate) fn folders(root: &Path) -> Result<(), StoreError> {
+    for name in FOLDERS {
+        let path = root.join(name);
+        folder(&path).map_err(|source| StoreError::io("make", &path, source))?;
+    }
+    Ok(())
+}
+
+/// Makes a folder that only its owner may look into.
+pub(super) fn folder(path: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
 }

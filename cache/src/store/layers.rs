@@ -1,10 +1,9 @@
 //! Layers in the store: the tar is a blob, the index a file beside it that can always be made anew.
 
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
-use kiln_oci::Digest;
-use rusqlite::OptionalExtension;
+use kiln_oci::{Digest, locked};
 
 use crate::layer::codec;
 use crate::store::database::{optional_digest, signed, unsigned};
@@ -25,14 +24,7 @@ impl Layers<'_> {
     /// # Errors
     /// [`StoreError::Missing`] when the store does not hold the layer.
     pub fn index(&self, diff_id: &Digest) -> Result<Arc<LayerIndex>, StoreError> {
-        if let Some(index) = self
-            .store
-            .inner
-            .indexes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(diff_id)
-        {
+        if let Some(index) = locked(&self.store.inner.indexes).get(diff_id) {
             return Ok(index.clone());
         }
         let index = match self.read_index(diff_id) {
@@ -40,12 +32,7 @@ impl Layers<'_> {
             None => self.rebuild_index(diff_id)?,
         };
         let index = Arc::new(index);
-        self.store
-            .inner
-            .indexes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(*diff_id, index.clone());
+        locked(&self.store.inner.indexes).insert(*diff_id, index.clone());
         Ok(index)
     }
 
@@ -91,12 +78,8 @@ impl Layers<'_> {
         diff_id: &Digest,
     ) -> Result<Option<CompressedBlob>, StoreError> {
         let query = "SELECT compressed, compressed_size FROM layers WHERE diff_id = ?1";
-        let row = self.store.db().query(|connection| {
-            let mut statement = connection.prepare_cached(query)?;
-            let row = statement.query_row([diff_id.as_bytes()], |row| {
-                Ok((optional_digest(row, 0)?, row.get::<_, Option<i64>>(1)?))
-            });
-            row.optional()
+        let row = self.store.db().row(query, [diff_id.as_bytes()], |row| {
+            Ok((optional_digest(row, 0)?, row.get::<_, Option<i64>>(1)?))
         })?;
         let Some((Some(digest), size)) = row else {
             return Ok(None);
@@ -145,12 +128,7 @@ impl Layers<'_> {
             .exchange()
             .drop_false_records(&index.diff_id, &index.tree.digest())?;
         let index = Arc::new(index);
-        self.store
-            .inner
-            .indexes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(index.diff_id, index.clone());
+        locked(&self.store.inner.indexes).insert(index.diff_id, index.clone());
         Ok(Layer {
             index,
             tar: path,
@@ -175,9 +153,7 @@ impl Layers<'_> {
             self.store.now(),
         );
         let row = (row.0, row.1.as_bytes(), row.2, row.3, row.4, row.5);
-        self.store
-            .db()
-            .query(|connection| connection.prepare_cached(upsert)?.execute(row).map(drop))?;
+        self.store.db().execute(upsert, row)?;
         Ok(())
     }
 }

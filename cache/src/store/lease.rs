@@ -8,9 +8,9 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use kiln_oci::Digest;
+use kiln_oci::{Digest, locked};
 use rusqlite::Transaction;
 
 use crate::inventory::list;
@@ -74,18 +74,13 @@ impl Leases<'_> {
     /// This process's lease, taken on first use.
     pub(crate) fn own(&self) -> Result<Arc<Lease>, StoreError> {
         self.store.writable()?;
-        let mut slot = self
-            .store
-            .inner
-            .lease
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut slot = locked(&self.store.inner.lease);
         if let Some(lease) = &*slot {
             return Ok(lease.clone());
         }
         let leases = self.folder();
         // whatever is missing of a store that somebody has tidied up
-        crate::store::open::folders(self.store.root())?;
+        crate::store::folders::folders(self.store.root())?;
         self.collect_dead()?;
         let lease = Lease::take(&leases)
             .map_err(|source| StoreError::io("make a lease in", &leases, source))?;
@@ -112,12 +107,7 @@ impl Leases<'_> {
 
     pub(crate) fn unpin(&self, lease: &str) -> Result<(), StoreError> {
         let delete = "DELETE FROM pins WHERE lease = ?1";
-        self.store.db().query(|connection| {
-            connection
-                .prepare_cached(delete)?
-                .execute([lease])
-                .map(drop)
-        })
+        self.store.db().execute(delete, [lease])
     }
 
     /// Names of all leases, living or dead, sorted.
@@ -132,12 +122,7 @@ impl Leases<'_> {
 
     /// Names of the leases whose process lives.
     pub(crate) fn living(&self) -> Result<Vec<String>, StoreError> {
-        let own = self
-            .store
-            .inner
-            .lease
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        let own = locked(&self.store.inner.lease)
             .as_ref()
             .map(|lease| lease.id.clone());
         let mut living = Vec::new();
@@ -162,7 +147,7 @@ impl Leases<'_> {
             return Ok(());
         }
         let lease = self.own()?;
-        let mut pinned = lease.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pinned = locked(&lease.pinned);
         let new: Vec<Digest> = digests
             .iter()
             .filter(|digest| !pinned.contains(digest))
@@ -180,7 +165,7 @@ impl Leases<'_> {
     /// Gives up this process's own pins on these.
     pub(crate) fn release(&self, digests: &[Digest]) -> Result<(), StoreError> {
         let lease = self.own()?;
-        let mut pinned = lease.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pinned = locked(&lease.pinned);
         let delete = "DELETE FROM pins WHERE lease = ?1 AND digest = ?2";
         self.store.db().write_lightly(|transaction| {
             let mut statement = transaction.prepare_cached(delete)?;

@@ -1,4 +1,4 @@
-//! Locks that go away with the process that holds them: flock(2) on files that are removed by whoever holds them last.
+//! Locks that go away with the process that holds them: flock(2) on files that are removed by the last process that holds them.
 //!
 //! A lock file may be removed between somebody's open and lock; so after locking, the name is compared with what was locked.
 
@@ -30,20 +30,17 @@ impl Drop for LockedFile {
 pub(crate) fn lock_file(path: &Path, wait: bool) -> io::Result<Option<LockedFile>> {
     loop {
         let file = match open(path) {
-            // no lock of ours: it is nobody's
+            // kiln makes no such thing
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
                 std::fs::remove_dir_all(path)?;
                 continue;
             }
             opened => opened?,
         };
-        if wait {
-            file.lock()?;
-        } else if let Err(error) = file.try_lock() {
-            return match error {
-                TryLockError::WouldBlock => Ok(None),
-                TryLockError::Error(error) => Err(error),
-            };
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if wait => file.lock()?,
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            locked => locked?,
         }
         if is_at(&file, path)? {
             return Ok(Some(LockedFile {
@@ -95,9 +92,8 @@ impl Leases<'_> {
     /// # Errors
     /// The lock file cannot be made.
     pub fn lock(&self, key: &Digest) -> Result<KeyLock, StoreError> {
-        Ok(KeyLock {
-            _lock: self.locked(key, true)?,
-        })
+        let lock = self.locked(key, true)?;
+        Ok(KeyLock { _lock: lock })
     }
 
     /// As [`Leases::lock`], but `None` when somebody else makes it now.

@@ -9,11 +9,12 @@
 
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use crate::StoreError;
 use crate::store::database::Database;
+use crate::store::folders::{FOLDERS, folder, folders, private};
 
 /// The version file.
 const VERSION: &str = "kiln store 1\n";
@@ -21,18 +22,6 @@ const VERSION: &str = "kiln store 1\n";
 const MAGIC: &str = "kiln store ";
 /// The database's file.
 pub(crate) const DATABASE: &str = "kiln.db";
-/// The store's folders.
-pub(super) const FOLDERS: [&str; 9] = [
-    "blobs/sha256",
-    "layers",
-    "views",
-    "contexts",
-    "mounts",
-    "locks",
-    "leases",
-    "parts",
-    "trash",
-];
 /// What else may be in a store that is being made; all other things are somebody's data. A new file system has `lost+found`.
 const FILES: [&str; 3] = ["version", "version.new", "lost+found"];
 /// Mode bits of other users.
@@ -131,34 +120,9 @@ fn write_version(root: &Path, version: &Path) -> io::Result<()> {
     std::fs::rename(&new, version)
 }
 
-/// An empty file that only its owner may read.
-pub(crate) fn private(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    let options = options.write(true).create(true).truncate(true);
-    let file = options.mode(0o600).open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    Ok(file)
-}
-
 pub(crate) fn sync_folder(path: &Path) -> Result<(), StoreError> {
     let synced = File::open(path).and_then(|folder| folder.sync_all());
     synced.map_err(|source| StoreError::io("sync", path, source))
-}
-
-/// Makes those of the store's folders that are missing.
-pub(crate) fn folders(root: &Path) -> Result<(), StoreError> {
-    for name in FOLDERS {
-        let path = root.join(name);
-        folder(&path).map_err(|source| StoreError::io("make", &path, source))?;
-    }
-    Ok(())
-}
-
-fn folder(path: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
 }
 
 /// The same with everything above it, durably: a store whose own name is lost is lost.

@@ -6,12 +6,12 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
 use kiln_oci::{Digest, Hasher};
 
-use crate::ContentHasher;
+use crate::{ContentHasher, StoreError};
 
 /// Bytes that are written and digested at once.
 const BUFFER: usize = 1 << 20;
@@ -42,7 +42,8 @@ enum Digesting {
 impl Sink {
     /// Creates the file, which must not exist.
     pub(crate) fn create(path: PathBuf) -> io::Result<Self> {
-        let file = File::options()
+        let mut options = File::options();
+        let file = options
             .write(true)
             .read(true)
             .create_new(true)
@@ -81,9 +82,8 @@ impl Sink {
                 self.flush_buffer()?;
             }
             let start = self.buffer.len();
-            let room = usize::try_from(most - copied)
-                .unwrap_or(usize::MAX)
-                .min(BUFFER - start);
+            let left = usize::try_from(most - copied).unwrap_or(usize::MAX);
+            let room = left.min(BUFFER - start);
             self.buffer.resize(start + room, 0);
             let outcome = read_full(reader, &mut self.buffer[start..]);
             let count = *outcome.as_ref().unwrap_or(&0);
@@ -102,9 +102,7 @@ impl Sink {
     fn flush_buffer(&mut self) -> io::Result<()> {
         self.file.write_all(&self.buffer)?;
         self.flushed += self.buffer.len() as u64;
-        if matches!(self.digest, Digesting::Here(_)) {
-            self.start_thread();
-        }
+        self.start_thread();
         match &mut self.digest {
             Digesting::Here(hasher) => {
                 if let Some(hasher) = hasher {
@@ -112,77 +110,72 @@ impl Sink {
                 }
             }
             Digesting::Thread { full, free, .. } => {
-                let next = free
-                    .try_recv()
-                    .unwrap_or_else(|_| Vec::with_capacity(BUFFER));
-                let full_buffer = std::mem::replace(&mut self.buffer, next);
-                if let Err(TrySendError::Full(buffer)) = full.try_send(full_buffer) {
-                    full.send(buffer)
-                        .map_err(|_| io::Error::other("the digesting thread is gone"))?;
-                }
+                let next = free.try_recv();
+                let next = next.unwrap_or_else(|_| Vec::with_capacity(BUFFER));
+                let sent = full.send(std::mem::replace(&mut self.buffer, next));
+                sent.map_err(|_| failed_thread())?;
             }
         }
         self.buffer.clear();
         Ok(())
     }
 
-    /// Moves the digesting to a thread; where none can be started it stays here.
+    /// Moves the digesting to a thread, unless it is there; where none can be started it stays here.
     fn start_thread(&mut self) {
-        let Digesting::Here(hasher) = &mut self.digest else {
+        let Digesting::Here(Some(hasher)) = &self.digest else {
             return;
         };
-        let Some(start) = hasher.take() else {
-            return;
-        };
-        let resumed = start.clone();
+        let mut hasher = hasher.clone();
         let (full, incoming) = sync_channel::<Vec<u8>>(IN_FLIGHT);
         let (outgoing, free) = channel();
         let digesting = move || {
-            let mut hasher = start;
             while let Ok(mut buffer) = incoming.recv() {
                 hasher.update(&buffer);
                 buffer.clear();
-                // the writer may have finished: then the buffer is not needed any more
+                // the writer may have finished: then nobody needs the buffer any more
                 let _ = outgoing.send(buffer);
             }
             hasher.finish()
         };
-        self.digest = match std::thread::Builder::new()
-            .name("sha256".to_owned())
-            .spawn(digesting)
-        {
-            Ok(thread) => Digesting::Thread { full, free, thread },
-            Err(_) => Digesting::Here(Some(resumed)),
-        };
+        let builder = std::thread::Builder::new().name("sha256".to_owned());
+        if let Ok(thread) = builder.spawn(digesting) {
+            self.digest = Digesting::Thread { full, free, thread };
+        }
     }
 
     /// Writes what is left. The file stays, for a rename.
-    pub(crate) fn finish(mut self) -> io::Result<Finished> {
-        self.file.write_all(&self.buffer)?;
-        let size = self.position();
-        let digest = match std::mem::replace(&mut self.digest, Digesting::Here(None)) {
-            Digesting::Here(hasher) => {
-                let mut hasher = hasher.unwrap_or_default();
-                hasher.update(&self.buffer);
-                hasher.finish()
-            }
-            Digesting::Thread { full, free, thread } => {
-                let sent = full.send(std::mem::take(&mut self.buffer));
-                drop((full, free));
-                let digest = thread
-                    .join()
-                    .map_err(|_| io::Error::other("the digesting thread failed"))?;
-                sent.map_err(|_| io::Error::other("the digesting thread is gone"))?;
-                digest
-            }
-        };
+    pub(crate) fn finish(mut self) -> Result<Finished, StoreError> {
+        let digest = self.finish_digest();
+        let digest = digest.map_err(|source| StoreError::io("write", &self.path, source))?;
         self.finished = true;
         Ok(Finished {
             path: std::mem::take(&mut self.path),
             digest,
-            size,
+            size: self.flushed,
         })
     }
+
+    fn finish_digest(&mut self) -> io::Result<Digest> {
+        self.file.write_all(&self.buffer)?;
+        self.flushed += self.buffer.len() as u64;
+        match std::mem::replace(&mut self.digest, Digesting::Here(None)) {
+            Digesting::Here(hasher) => {
+                let mut hasher = hasher.unwrap_or_default();
+                hasher.update(&self.buffer);
+                Ok(hasher.finish())
+            }
+            Digesting::Thread { full, free, thread } => {
+                let sent = full.send(std::mem::take(&mut self.buffer));
+                drop((full, free));
+                let digest = thread.join().map_err(|_| failed_thread())?;
+                sent.map(|()| digest).map_err(|_| failed_thread())
+            }
+        }
+    }
+}
+
+fn failed_thread() -> io::Error {
+    io::Error::other("the digesting thread failed")
 }
 
 /// A finished scratch file; removed when it is dropped before it is moved to its place.

@@ -29,11 +29,7 @@ impl Trash<'_> {
     /// Moves `path` into the trash; nothing happens when it is not there.
     pub(crate) fn put(&self, path: &Path) -> Result<(), StoreError> {
         let failed = |source| StoreError::io("move to the trash", path, source);
-        let target = self.folder().join(format!(
-            "{:08x}{:08x}",
-            random().map_err(failed)?,
-            random().map_err(failed)?
-        ));
+        let target = self.folder().join(unique().map_err(failed)?);
         check_parent(path).map_err(failed)?;
         match std::fs::rename(path, target) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
@@ -41,7 +37,8 @@ impl Trash<'_> {
         }
     }
 
-    /// The same for what may hold files of user ids that this process does not have; false: it stays, for a process that has them.
+    /// The same for what may hold files of user ids that this process does not have; `false` when it stays, for a process that has
+    /// them.
     pub(crate) fn try_put(&self, path: &Path) -> Result<bool, StoreError> {
         match self.put(path) {
             Ok(()) => Ok(true),
@@ -97,24 +94,17 @@ fn remove(
         }
     }
     if depth == MAX_DEPTH {
-        let unique = format!(
-            "deep-{:08x}{:08x}",
-            random().map_err(|_| Errno::IO)?,
-            random().map_err(|_| Errno::IO)?
-        );
+        let top = format!("deep-{}", unique().map_err(|_| Errno::IO)?);
         let _ = chmodat(at, name, Mode::RWXU, AtFlags::empty());
-        return gone_is_fine(renameat(at, name, trash, unique));
+        return gone_is_fine(renameat(at, name, trash, top));
     }
-    match open_to_empty(at, name) {
+    let directory = match open_to_empty(at, name) {
         Err(Errno::NOENT) => return Ok(()),
-        Err(errno) => return Err(errno),
-        Ok(directory) => {
-            for (child, kind) in names(directory.as_fd())
-                .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?
-            {
-                remove(trash, directory.as_fd(), &child, kind, depth + 1)?;
-            }
-        }
+        opened => opened?,
+    };
+    let errno = |error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
+    for (child, kind) in names(directory.as_fd()).map_err(errno)? {
+        remove(trash, directory.as_fd(), &child, kind, depth + 1)?;
     }
     gone_is_fine(unlinkat(at, name, AtFlags::REMOVEDIR))
 }
@@ -123,19 +113,23 @@ fn remove(
 fn open_to_empty(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = openat(at, name, flags, Mode::empty());
-    let needs_mode = match &opened {
-        Err(Errno::ACCESS) => true,
-        Err(_) => false,
+    match &opened {
         Ok(directory) => {
             let mode = Mode::from_raw_mode(rustix::fs::fstat(directory)?.st_mode);
-            !mode.contains(Mode::RWXU)
+            if mode.contains(Mode::RWXU) {
+                return opened;
+            }
         }
-    };
-    if !needs_mode {
-        return opened;
+        Err(Errno::ACCESS) => {}
+        Err(_) => return opened,
     }
     chmodat(at, name, Mode::RWXU, AtFlags::empty())?;
     openat(at, name, flags, Mode::empty())
+}
+
+/// A name that nothing in the trash has.
+fn unique() -> io::Result<String> {
+    Ok(format!("{:08x}{:08x}", random()?, random()?))
 }
 
 /// Another process may empty the trash too.

@@ -4,7 +4,6 @@
 //! Directories first, then files on all cores, then further names of inodes, and the metadata of directories last, when nothing
 //! is made in them any more. A device that may not be made here is left out; nothing else is.
 
-use crate::threads::start_pool;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -20,6 +19,7 @@ use rustix::io::Errno;
 
 use crate::beneath::{open_dir, open_root};
 use crate::path::{name, parent};
+use crate::threads::start_pool;
 use crate::view::target::{Target, times};
 use crate::{Entry, EntryKind, Layer, StoreError};
 
@@ -81,33 +81,31 @@ impl Unpack {
         let batches = first_names.par_chunks(BATCH);
         batches.try_for_each(|batch| {
             let (mut parents, mut buffer) = (Parents::new(self), Vec::new());
-            batch
-                .iter()
-                .try_for_each(|piece| self.make(parents.of(piece.entry)?, *piece, &mut buffer))
+            let mut batch = batch.iter();
+            batch.try_for_each(|piece| self.make(parents.of(piece.entry)?, *piece, &mut buffer))
         })?;
         let mut targets = Parents::new(self);
         for (entry, first) in later_names {
-            let linked = linkat(
-                targets.of(first)?,
-                name(&first.path),
-                parents.of(entry)?,
-                name(&entry.path),
-                AtFlags::empty(),
-            );
-            absent_is_fine(linked, first)?;
+            let (from, to) = (targets.of(first)?, parents.of(entry)?);
+            let (first_name, name) = (name(&first.path), name(&entry.path));
+            absent_is_fine(linkat(from, first_name, to, name, AtFlags::empty()), first)?;
         }
         for entry in entries().rev().filter(|entry| entry.is_directory()) {
-            let directory = open_dir(self.root.as_fd(), &entry.path)?;
-            if self.target.is_lower && entry.kind == (EntryKind::Directory { opaque: true }) {
-                fsetxattr(&directory, self.target.opaque(), b"y", XattrFlags::empty())?;
-            }
-            self.target.apply(directory.as_fd(), entry)?;
+            self.finish_directory(entry)?;
         }
         if entries().next().is_none_or(|first| !first.path.is_empty()) {
-            self.target
-                .apply(self.root.as_fd(), &Entry::implied_directory(b""))?;
+            let root = Entry::implied_directory(b"");
+            self.target.apply(self.root.as_fd(), &root)?;
         }
         Ok(())
+    }
+
+    fn finish_directory(&self, entry: &Entry) -> io::Result<()> {
+        let directory = open_dir(self.root.as_fd(), &entry.path)?;
+        if self.target.is_lower && entry.kind == (EntryKind::Directory { opaque: true }) {
+            fsetxattr(&directory, self.target.opaque(), b"y", XattrFlags::empty())?;
+        }
+        self.target.apply(directory.as_fd(), entry)
     }
 
     fn make(
@@ -117,6 +115,7 @@ impl Unpack {
         buffer: &mut Vec<u8>,
     ) -> io::Result<()> {
         let base = name(&entry.path);
+        let node = |kind, device| self.node(at, entry, kind, device);
         match &entry.kind {
             EntryKind::Directory { .. } => Ok(()),
             EntryKind::Whiteout => {
@@ -126,12 +125,7 @@ impl Unpack {
                 }
             }
             EntryKind::File { size, offset, .. } => {
-                let flags = OFlags::CREATE
-                    | OFlags::EXCL
-                    | OFlags::WRONLY
-                    | OFlags::NOFOLLOW
-                    | OFlags::CLOEXEC;
-                let file = File::from(openat(at, base, flags, Mode::RUSR | Mode::WUSR)?);
+                let file = File::from(create(at, base)?);
                 self.copy(&file, (tar, *offset), *size, buffer)?;
                 self.target.apply(file.as_fd(), entry)
             }
@@ -139,51 +133,37 @@ impl Unpack {
                 symlinkat(&**target, at, base)?;
                 self.apply_by_name(at, base, entry)
             }
-            EntryKind::Fifo => self.node(at, base, entry, FileType::Fifo, 0),
-            EntryKind::Char { major, minor } => self.node(
-                at,
-                base,
-                entry,
-                FileType::CharacterDevice,
-                makedev(*major, *minor),
-            ),
-            EntryKind::Block { major, minor } => self.node(
-                at,
-                base,
-                entry,
-                FileType::BlockDevice,
-                makedev(*major, *minor),
-            ),
+            EntryKind::Fifo => node(FileType::Fifo, 0),
+            EntryKind::Char { major, minor } => {
+                node(FileType::CharacterDevice, makedev(*major, *minor))
+            }
+            EntryKind::Block { major, minor } => {
+                node(FileType::BlockDevice, makedev(*major, *minor))
+            }
         }
     }
 
     fn node(
         &self,
         at: BorrowedFd<'_>,
-        base: &[u8],
         entry: &Entry,
         kind: FileType,
         device: u64,
     ) -> io::Result<()> {
+        let base = name(&entry.path);
         match mknodat(at, base, kind, Mode::RUSR | Mode::WUSR, device) {
             Err(Errno::PERM) if kind != FileType::Fifo => return Ok(()),
             outcome => outcome?,
         }
         self.apply_by_name(at, base, entry)?;
-        Ok(rustix::fs::chmodat(
-            at,
-            base,
-            Mode::from_raw_mode(entry.mode),
-            AtFlags::empty(),
-        )?)
+        let mode = Mode::from_raw_mode(entry.mode);
+        Ok(rustix::fs::chmodat(at, base, mode, AtFlags::empty())?)
     }
 
     /// What hides a file where overlayfs is the store's own file system, which takes no device for it (Linux 6.7): an empty file with a
     /// mark, in directories with a mark that there are such files.
     fn whiteout_file(&self, at: BorrowedFd<'_>, base: &[u8]) -> io::Result<()> {
-        let flags =
-            OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(at, base, flags, Mode::RUSR | Mode::WUSR)?;
+        let file = create(at, base)?;
         fsetxattr(&file, self.target.whiteout(), b"y", XattrFlags::empty())?;
         for directory in [at, self.root.as_fd()] {
             fsetxattr(directory, self.target.opaque(), b"x", XattrFlags::empty())?;
@@ -210,21 +190,18 @@ impl Unpack {
     /// Owner and time of what cannot be opened.
     fn apply_by_name(&self, at: BorrowedFd<'_>, base: &[u8], entry: &Entry) -> io::Result<()> {
         if !self.target.keep_owners && (entry.uid, entry.gid) != (0, 0) {
-            chownat(
-                at,
-                base,
-                Some(Uid::from_raw(entry.uid)),
-                Some(Gid::from_raw(entry.gid)),
-                AtFlags::SYMLINK_NOFOLLOW,
-            )?;
+            let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
+            chownat(at, base, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
         }
-        Ok(utimensat(
-            at,
-            base,
-            &times(entry.mtime),
-            AtFlags::SYMLINK_NOFOLLOW,
-        )?)
+        let times = times(entry.mtime);
+        Ok(utimensat(at, base, &times, AtFlags::SYMLINK_NOFOLLOW)?)
     }
+}
+
+/// A new file that only its owner may use until it has its mode.
+fn create(at: BorrowedFd<'_>, base: &[u8]) -> io::Result<OwnedFd> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(openat(at, base, flags, Mode::RUSR | Mode::WUSR)?)
 }
 
 /// sendfile(2): twice as fast as copy_file_range here, and it takes any two file systems.
@@ -286,9 +263,7 @@ impl<'a> Parents<'a> {
         if self.last.as_ref().is_none_or(|(last, _)| *last != path) {
             self.last = Some((path, open_dir(self.unpack.root.as_fd(), path)?));
         }
-        Ok(self
-            .last
-            .as_ref()
-            .map_or(self.unpack.root.as_fd(), |(_, directory)| directory.as_fd()))
+        let (root, last) = (&self.unpack.root, self.last.as_ref());
+        Ok(last.map_or(root.as_fd(), |(_, directory)| directory.as_fd()))
     }
 }

@@ -26,7 +26,6 @@ impl Job<'_> {
             manifest,
             config,
             records: executed.records,
-            scope: String::new(),
             created: now,
             caches: rested_on.fold(Caches::default(), Caches::with),
         };

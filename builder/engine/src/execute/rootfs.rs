@@ -3,7 +3,7 @@
 use crate::failure::StepError;
 use crate::plan::output::{Live, Stack};
 use crate::session::Session;
-use kiln_cache::{Chain, CopiedTree, Upper};
+use kiln_cache::{Chain, CopiedTree, Lower, Upper};
 use kiln_sandbox::{
     ChangesIn, MemoryFolder, MemoryGauge, OverlaySpec, RootMount, memory_for_changes, mount_folder,
     mount_overlay,
@@ -105,7 +105,7 @@ pub fn writable(session: &Session, base: &Live, space: &Space) -> Result<Rootfs,
     let lowers: Vec<PathBuf> = places
         .iter()
         .map(|place| PathBuf::clone(place))
-        .chain(view.lowers)
+        .chain(view.lowers.into_iter().map(folder))
         .collect();
     let mount = above(session, &lowers, &upper)?;
     drop(places);
@@ -141,8 +141,9 @@ pub fn borrowed(
         return Ok(self::writable(session, &live, space)?.mount);
     }
     let view = session.store.views().get(&stack.layers)?;
+    let lowers: Vec<PathBuf> = view.lowers.into_iter().map(folder).collect();
     let spec = OverlaySpec {
-        lowers: &view.lowers,
+        lowers: &lowers,
         upper: None,
         rootless: session.rootless,
     };
@@ -172,6 +173,13 @@ pub fn above_folder(
         source,
     })?;
     above(session, &[folder.to_owned()], &upper)
+}
+
+/// What is given to overlayfs for a lower of a view.
+fn folder(lower: Lower) -> PathBuf {
+    match lower {
+        Lower::Directory(path) => path,
+    }
 }
 
 fn above(session: &Session, lowers: &[PathBuf], upper: &Upper) -> Result<RootMount, StepError> {

@@ -64,7 +64,7 @@ impl Draft {
         let link = OutsideLink {
             path: path.into(),
             target: known.unwrap_or_else(|| target.into()),
-            meta: converted(path, entry, ContentDigest::from_bytes([0; 32])).meta(),
+            meta: converted(path, entry, ContentDigest::NONE).meta(),
         };
         outside.insert(path.into(), link);
         Ok(())

@@ -186,12 +186,8 @@ fn hard_links_are_one_inode() {
 }
 
 fn store_view(case: &Case, layer: &crate::Layer) -> PathBuf {
-    case.store
-        .views()
-        .get(&[layer.diff_id()])
-        .unwrap()
-        .lowers
-        .remove(0)
+    let view = case.store.views().get(&[layer.diff_id()]).unwrap();
+    view.lowers[0].path().to_owned()
 }
 
 #[test]
@@ -293,11 +289,7 @@ fn equal_layers_are_one_lower() {
         .unwrap()
         .diff_id();
     let view = case.store.views().get(&[first, above, first]).unwrap();
-    assert_eq!(
-        view.lowers,
-        [
-            case.store.views().path(&first),
-            case.store.views().path(&above)
-        ]
-    );
+    let paths: Vec<_> = view.lowers.iter().map(crate::Lower::path).collect();
+    let views = case.store.views();
+    assert_eq!(paths, [views.path(&first), views.path(&above)]);
 }

@@ -24,47 +24,33 @@ fn each_form_is_made_once_and_remembered() {
     let (dir, store) = store();
     let layer = layer(&store);
     let diff_id = layer.diff_id();
-    let plain = store
-        .forms()
-        .compressed(&diff_id, LayerCompression::None)
-        .unwrap();
+    let forms = store.forms();
+    let plain = forms.compressed(&diff_id, LayerCompression::None).unwrap();
     assert_eq!((plain.digest, plain.size), (diff_id, layer.index.tar_size));
-    let mut forms = Vec::new();
+    let mut made = Vec::new();
     for compression in [
         LayerCompression::gzip(),
         LayerCompression::Gzip(1),
         LayerCompression::zstd(),
     ] {
-        assert_eq!(
-            store.forms().remembered(&diff_id, compression).unwrap(),
-            None
-        );
-        let form = store.forms().compressed(&diff_id, compression).unwrap();
-        assert_eq!(
-            Compression::of_layer(&form.media_type),
-            Some(compression.algorithm())
-        );
+        assert_eq!(forms.remembered(&diff_id, compression).unwrap(), None);
+        let form = forms.compressed(&diff_id, compression).unwrap();
+        let algorithm = Compression::of_layer(&form.media_type);
+        assert_eq!(algorithm, Some(compression.algorithm()));
         assert_eq!(unpacked(&store, &form.digest), diff_id);
-        let path = store.blobs().path(&form.digest);
-        let made = path.metadata().unwrap();
-        assert_eq!(made.len(), form.size);
-        let again = store.forms().compressed(&diff_id, compression).unwrap();
-        assert_eq!(again, form);
-        let now = path.metadata().unwrap().modified().unwrap();
-        assert_eq!(now, made.modified().unwrap());
-        forms.push(form);
+        let stat = || store.blobs().path(&form.digest).metadata().unwrap();
+        assert_eq!(stat().len(), form.size);
+        let modified = stat().modified().unwrap();
+        let again = forms.compressed(&diff_id, compression).unwrap();
+        assert_eq!((&again, stat().modified().unwrap()), (&form, modified));
+        made.push(form);
     }
     assert_eq!(store.garbage().usage().unwrap().compressed.count, 3);
     assert_eq!(store.fsck(false).unwrap(), []);
     drop(store);
     let store = Store::open(crate::tests::options(&dir.path().join("store"))).unwrap();
-    assert_eq!(
-        store
-            .forms()
-            .compressed(&diff_id, LayerCompression::zstd())
-            .unwrap(),
-        forms[2]
-    );
+    let again = store.forms().compressed(&diff_id, LayerCompression::zstd());
+    assert_eq!(again.unwrap(), made[2]);
 }
 
 #[test]

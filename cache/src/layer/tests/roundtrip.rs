@@ -198,12 +198,12 @@ proptest! {
         prop_assert_eq!(&codec::decode(&codec::encode(&layer.index)).unwrap(), &*layer.index);
         // as a directory it is the same tree, and packs to the same bytes
         let view = store.views().get(&[layer.diff_id()]).unwrap();
-        let again = store.layers().commit_upper(&view.lowers[0], &empty, &CommitOptions::default()).unwrap();
+        let again = store.layers().commit_upper(view.lowers[0].path(), &empty, &CommitOptions::default()).unwrap();
         prop_assert_eq!(again.layer.unwrap().diff_id(), layer.diff_id());
         // and nothing of it differs from itself
         let chain = store.layers().chain(&[layer.diff_id()]).unwrap();
         let unchanged: Vec<_> = written.iter().filter(|entry| entry.links == 0).collect();
-        let same = store.layers().commit_upper(&view.lowers[0], &chain, &CommitOptions::default()).unwrap();
+        let same = store.layers().commit_upper(view.lowers[0].path(), &chain, &CommitOptions::default()).unwrap();
         prop_assert!(same.layer.is_none() || unchanged.len() < written.len());
         for found in chain.walk(b"").iter().filter(|found| found.entry.is_file()) {
             let mut content = Vec::new();

@@ -6,6 +6,7 @@ use kiln_oci::Digest;
 use kiln_oci::compression::Encoder;
 use kiln_oci::tarfile::Kind::{Directory, File};
 
+use crate::inventory::Files;
 use crate::tests::{item, store, tar};
 use crate::{LayerError, Store, StoreError};
 
@@ -31,8 +32,8 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn nothing_stays(store: &Store) {
-    assert!(store.garbage().files().unwrap().blobs.is_empty());
-    assert!(store.garbage().files().unwrap().indexes.is_empty());
+    assert!(Files::read(store.root()).unwrap().blobs.is_empty());
+    assert!(Files::read(store.root()).unwrap().indexes.is_empty());
     assert_eq!(
         std::fs::read_dir(&store.leases().own().unwrap().dir)
             .unwrap()

@@ -4,6 +4,7 @@ use std::os::unix::fs::FileExt;
 
 use kiln_oci::Digest;
 
+use crate::inventory::Files;
 use crate::tests::{directory, file, options, store, write_layer};
 use crate::{Chain, OpenOptions, Store, StoreError};
 
@@ -103,7 +104,7 @@ fn eight_threads_open_one_new_store() {
         }
     });
     let store = Store::open(options(&root)).unwrap();
-    assert_eq!(store.garbage().files().unwrap().blobs.len(), 161);
+    assert_eq!(Files::read(store.root()).unwrap().blobs.len(), 161);
     assert_eq!(store.fsck(false).unwrap(), []);
 }
 
@@ -167,7 +168,7 @@ fn a_view_of_another_boot_is_made_anew() {
     )
     .unwrap();
     let view = store.views().get(&[layer.diff_id()]).unwrap();
-    std::fs::write(view.lowers[0].join("a"), "").unwrap();
+    std::fs::write(view.lowers[0].path().join("a"), "").unwrap();
     drop(store);
     let store = Store::open(OpenOptions {
         boot_id: "boot-2".to_owned(),
@@ -176,7 +177,7 @@ fn a_view_of_another_boot_is_made_anew() {
     .unwrap();
     let view = store.views().get(&[layer.diff_id()]).unwrap();
     assert_eq!(
-        std::fs::read_to_string(view.lowers[0].join("a")).unwrap(),
+        std::fs::read_to_string(view.lowers[0].path().join("a")).unwrap(),
         "content"
     );
 }

@@ -1,0 +1,125 @@
+//! Names of images and indexes. A name is durable, with all that its image needs, before anybody is told that it is set.
+
+use std::collections::BTreeSet;
+
+use kiln_oci::{Digest, Reference};
+
+use super::not_found;
+use crate::store::database::execute_each;
+use crate::{ImageError, Images, StoreError, StoredImage};
+
+impl Images<'_> {
+    /// Points a name to an image, or to an index. Durable on return, with everything that the image needs; of an index, with
+    /// those of its images that are here.
+    ///
+    /// # Errors
+    /// There is no such image, or the disk fails.
+    pub fn tag(&self, reference: &Reference, manifest: &Digest) -> Result<(), ImageError> {
+        self.store.writable()?;
+        if !self.store.indexes().pin_named(manifest)? {
+            return Err(not_found(manifest));
+        }
+        let name = stored_name(reference);
+        let blobs = self.blobs_here(manifest)?;
+        if self.is_durably_tagged(&name, manifest, &blobs)? {
+            return Ok(());
+        }
+        self.store.blobs().make_durable(&blobs)?;
+        let now = self.store.now();
+        self.store.db().write_durably(|transaction| {
+            let update = "UPDATE blobs SET synced = 1 WHERE digest = ?1";
+            execute_each(
+                transaction,
+                update,
+                blobs.iter().map(|digest| [digest.as_bytes()]),
+            )?;
+            let replace =
+                "INSERT OR REPLACE INTO tags (reference, manifest, tagged) VALUES (?1, ?2, ?3)";
+            let row = (name, manifest.as_bytes(), now);
+            transaction.execute(replace, row).map(drop)
+        })?;
+        Ok(())
+    }
+
+    /// What the store has of the blobs that a name needs.
+    fn blobs_here(&self, named: &Digest) -> Result<BTreeSet<Digest>, StoreError> {
+        let mut blobs = BTreeSet::new();
+        for digest in self.store.indexes().blobs_of_named(named)? {
+            if self.store.blobs().has(&digest)? {
+                blobs.insert(digest);
+            }
+        }
+        Ok(blobs)
+    }
+
+    /// Whether a tag says just that already: then a rebuild that changed nothing has nothing to sync.
+    fn is_durably_tagged(
+        &self,
+        name: &str,
+        manifest: &Digest,
+        blobs: &BTreeSet<Digest>,
+    ) -> Result<bool, StoreError> {
+        let query = "SELECT manifest = ?2 FROM tags WHERE reference = ?1";
+        let parameters = (name, manifest.as_bytes());
+        let same = self.store.db().row(query, parameters, |row| row.get(0))?;
+        if same != Some(true) {
+            return Ok(false);
+        }
+        for digest in blobs {
+            if !self.store.blobs().is_durable(digest)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Removes a name; `false` when there was none. Durable on return.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn untag(&self, reference: &Reference) -> Result<bool, StoreError> {
+        self.store.writable()?;
+        let name = stored_name(reference);
+        self.store.db().write_durably(|transaction| {
+            Ok(transaction.execute("DELETE FROM tags WHERE reference = ?1", [name])? > 0)
+        })
+    }
+
+    /// When an image, or an index that it was found through, got its last name: seconds since 1970. `None` for one without a name,
+    /// and for names that are older than this column.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn last_tagged(&self, image: &StoredImage) -> Result<Option<i64>, StoreError> {
+        let query = "SELECT max(tagged) FROM tags WHERE manifest IN (?1, ?2) AND tagged > 0";
+        let index = image.index.unwrap_or(image.manifest_digest);
+        let digests = (image.manifest_digest.as_bytes(), index.as_bytes());
+        let tagged = self.store.db().row(query, digests, |row| row.get(0))?;
+        Ok(tagged.flatten())
+    }
+
+    /// Names of an image or index, sorted; also those of indexes that list it.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn names_of(&self, manifest: &Digest) -> Result<Vec<Reference>, StoreError> {
+        let query = "WITH RECURSIVE named (digest) AS (VALUES (?1) UNION \
+                     SELECT index_children.digest FROM index_children JOIN named ON index_children.child = named.digest) \
+                     SELECT reference FROM tags WHERE manifest IN (SELECT digest FROM named) ORDER BY reference";
+        let names: Vec<String> = self
+            .store
+            .db()
+            .rows(query, [manifest.as_bytes()], |row| row.get(0))?;
+        let parsed = names.iter().map(|name| {
+            Reference::parse(name).map_err(|_| StoreError::Damaged {
+                what: format!("the name {name}"),
+            })
+        });
+        parsed.collect()
+    }
+}
+
+/// How a name is stored: in full, with its tag.
+pub(super) fn stored_name(reference: &Reference) -> String {
+    reference.clone().with_default_tag().to_string()
+}

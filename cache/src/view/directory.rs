@@ -1,0 +1,128 @@
+//! Layers unpacked to directories, one for each layer and id map.
+//!
+//! A directory is not synced. One that another boot made is made anew, since nothing tells cheaply whether it survived a power cut whole.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kiln_oci::Digest;
+
+use crate::store::database::signed;
+use crate::store::lock::lock_file;
+use crate::store::used::Thing;
+use crate::view::unpack::unpack;
+use crate::{StoreError, Upper, Views};
+
+impl Views<'_> {
+    /// The directories of layers, the topmost first, each once.
+    pub(super) fn directories(&self, diff_ids: &[Digest]) -> Result<Vec<PathBuf>, StoreError> {
+        self.store.leases().pin(diff_ids)?;
+        let mut to_unpack = Vec::new();
+        for diff_id in diff_ids {
+            if !self.is_sound(diff_id)? {
+                to_unpack.push(*diff_id);
+            }
+        }
+        self.store.fetch().layers(&to_unpack)?;
+        let mut lowers: Vec<PathBuf> = Vec::with_capacity(diff_ids.len());
+        // One after the other: each is made on all cores, and a worker thread of rayon that waited for a view's lock could have the
+        // thread that holds it below itself on its own stack.
+        for diff_id in diff_ids.iter().rev() {
+            let lower = self.of_layer(diff_id)?;
+            // overlayfs refuses a lower that is given twice; the upper one of two equal layers already says all that both do
+            if !lowers.contains(&lower) {
+                lowers.push(lower);
+            }
+        }
+        Ok(lowers)
+    }
+
+    /// Makes an upper the view of the layer that was committed from it, by a rename; mounts that use it go on. When the view
+    /// exists already, the upper goes to the trash. Returns where the view is.
+    ///
+    /// # Errors
+    /// The rename fails.
+    pub fn adopt(&self, upper: &Upper, diff_id: &Digest) -> Result<PathBuf, StoreError> {
+        self.store.leases().pin(&[*diff_id])?;
+        let path = self.path(diff_id);
+        let _turn = self.turn(diff_id)?;
+        if self.is_sound(diff_id)? {
+            self.store.trash().put(&upper.upper)?;
+        } else {
+            let size = self.store.layers().index(diff_id)?.tar_size;
+            self.install(&upper.upper, diff_id, size)?;
+        }
+        if let Some(scratch) = upper.work.parent() {
+            self.store.trash().put(scratch)?;
+        }
+        Ok(path)
+    }
+
+    pub(crate) fn path(&self, diff_id: &Digest) -> PathBuf {
+        let id_map = &self.store.inner.options.id_map_key;
+        let views = self.store.root().join("views");
+        views.join(id_map).join(diff_id.hex())
+    }
+
+    fn of_layer(&self, diff_id: &Digest) -> Result<PathBuf, StoreError> {
+        let path = self.path(diff_id);
+        self.store.touch(Thing::View, diff_id);
+        if self.is_sound(diff_id)? {
+            self.store.touch(Thing::Layer, diff_id);
+            return Ok(path);
+        }
+        self.store.writable()?;
+        let _turn = self.turn(diff_id)?;
+        if self.is_sound(diff_id)? {
+            return Ok(path);
+        }
+        let layer = self.store.layers().get(diff_id)?;
+        let scratch = self.store.scratch().dir("view")?;
+        let made = unpack(&layer, &scratch, self.target());
+        let installed = made.and_then(|size| self.install(&scratch, diff_id, size));
+        if installed.is_err() {
+            // the error that is reported is the first one
+            let _ = self.store.trash().put(&scratch);
+        }
+        installed.map(|()| path)
+    }
+
+    /// One process at a time makes a view or throws a stale one away.
+    fn turn(&self, diff_id: &Digest) -> Result<impl Drop + use<>, StoreError> {
+        let name = format!("view-{}", diff_id.hex());
+        let path = self.store.root().join("locks").join(name);
+        let locked = lock_file(&path, true);
+        let locked = locked.and_then(|lock| lock.ok_or_else(|| io::ErrorKind::WouldBlock.into()));
+        locked.map_err(|source| StoreError::io("lock", &path, source))
+    }
+
+    /// Whether there is a view that this boot made.
+    fn is_sound(&self, diff_id: &Digest) -> Result<bool, StoreError> {
+        let options = &self.store.inner.options;
+        let query = "SELECT boot = ?3 FROM views WHERE id_map = ?1 AND diff_id = ?2";
+        let known: Option<bool> = self.store.db().row(
+            query,
+            (&options.id_map_key, diff_id.as_bytes(), &options.boot_id),
+            |row| row.get(0),
+        )?;
+        Ok(known == Some(true) && self.path(diff_id).is_dir())
+    }
+
+    /// Moves a finished directory to the view's name; what stood there is stale.
+    fn install(&self, made: &Path, diff_id: &Digest, size: u64) -> Result<(), StoreError> {
+        let path = self.path(diff_id);
+        self.store.trash().put(&path)?;
+        self.store.scratch().put_in_place(made, &path)?;
+        let options = &self.store.inner.options;
+        let upsert = "INSERT INTO views (id_map, diff_id, size, boot, used) VALUES (?1, ?2, ?3, ?4, ?5) \
+                      ON CONFLICT DO UPDATE SET size = ?3, boot = ?4, used = ?5";
+        let row = (
+            &options.id_map_key,
+            diff_id.as_bytes(),
+            signed(size),
+            &options.boot_id,
+            self.store.now(),
+        );
+        self.store.db().execute(upsert, row)
+    }
+}
