@@ -123,7 +123,7 @@ impl CacheMounts<'_> {
         }
     }
 
-    /// One directory of an identity, unless somebody else has it.
+    /// One directory of an identity, unless another step has it.
     fn try_open(
         &self,
         path: PathBuf,
@@ -207,7 +207,7 @@ impl CacheMounts<'_> {
         self.paths().into_iter().map(usage).collect()
     }
 
-    /// Throws a cache directory away unless somebody uses it; whether it is gone.
+    /// Throws a cache directory away unless a step uses it. Returns whether it is gone.
     pub(crate) fn remove(&self, path: &Path) -> Result<bool, StoreError> {
         let Some(_lock) = try_lock(&path.with_extension("lock"), true)? else {
             return Ok(false);
@@ -225,7 +225,7 @@ fn changed(path: &Path) -> i64 {
     i64::try_from(since.unwrap_or_default().as_secs()).unwrap_or(0)
 }
 
-/// `None` when somebody else has the lock.
+/// `None` when another process or step has the lock.
 fn try_lock(path: &Path, exclusive: bool) -> Result<Option<File>, StoreError> {
     let file = open(path)?;
     let locked = match exclusive {

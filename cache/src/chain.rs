@@ -166,7 +166,7 @@ impl Chain {
         out
     }
 
-    /// The merged directory at `path`; empty when it is none.
+    /// The merged directory at `path`; empty when there is no such directory.
     pub(crate) fn level(&self, path: &[u8]) -> Level<'_> {
         components(path).fold(Level::root(self), |level, part| level.descend(part))
     }

@@ -69,7 +69,7 @@ pub enum StoreError {
         /// What this program writes.
         known: &'static str,
     },
-    /// The store belongs to somebody else.
+    /// The store belongs to another user.
     #[error("the store {} belongs to uid {owner}, but uid {uid} asks for it", path.display())]
     Owner {
         /// The store.

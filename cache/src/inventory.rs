@@ -150,7 +150,7 @@ impl Rows {
             let pins = "SELECT digest FROM pins WHERE lease = ?1";
             pinned.append(&mut rows(connection, pins, [lease], |row| digest(row, 0))?);
         }
-        // what is bound to images can be had as a tar
+        // what is bound to images can be fetched as a tar
         let fetchable = "SELECT digest FROM origins WHERE digest = there UNION \
                          SELECT diff_id FROM offered WHERE cache = ''";
         Ok(Self {

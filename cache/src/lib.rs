@@ -1,38 +1,66 @@
 //! Everything that kiln keeps on disk: blobs, layers and their indexes, results of operations, images, views, the
 //! stat index of contexts, and the removal of all that.
 //!
-//! Unaware of Dockerfiles, of processes and of mounts: a [`View`] is data that somebody else mounts.
+//! Unaware of Dockerfiles, of processes and of mounts: a [`View`] is data, and mounting it is not this crate's work.
 //!
 //! # Words
 //!
 //! - [`Layer`]: an uncompressed tar, written once, and its [`LayerIndex`].
 //! - [`Tree`]: sorted [`Entry`]s, the truth about names, owners and modes; a layer's index holds one, a build context is one.
 //! - [`Chain`]: trees on top of each other, looked at as if they were merged.
-//! - [`View`]: directories that the kernel can stack to one root file system.
+//! - [`View`]: what the kernel can stack to one root file system, as [`Lower`]s.
 //! - [`Upper`]: the writable directory of a RUN.
 //!
 //! # The store
 //!
+//! A [`Store`] is opened, and gives what it keeps in facets, one small borrowed type for each kind of thing: [`Blobs`], [`Layers`],
+//! [`Images`], [`Records`] and the others (`store/facets.rs` lists them).
+//!
+//! ```
+//! use kiln_cache::{Chain, Meta, OpenOptions, Store};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! let store = Store::open(OpenOptions {
+//!     root: folder.path().join("store"),
+//!     id_map_key: "0-0-4294967295".to_owned(),
+//!     rootless: false,
+//!     single_id: false,
+//!     boot_id: "the id of this boot".to_owned(),
+//!     read_only: false,
+//!     now: std::time::SystemTime::now,
+//! })?;
+//! let mut writer = store.layers().writer(&Chain::new(Vec::new()))?;
+//! writer.file(b"etc/motd", &Meta::root(0o644, 0), 3, &mut &b"hi\n"[..])?;
+//! let layer = writer.finish()?.ok_or("nothing was written")?;
+//! assert!(store.blobs().has(&layer.diff_id())?);
+//! let chain = store.layers().chain(&[layer.diff_id()])?;
+//! assert!(chain.lookup(b"etc/motd").is_some());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # On the disk
+//!
 //! ```text
 //! <root>/
 //!   version                        "kiln store 1\n": another version is refused
-//!   kiln.db  kiln.db-wal  -shm     SQLite: records, memos, images, tags, last use, what another boot wrote (store/database.rs)
+//!   kiln.db  kiln.db-wal  -shm     SQLite: records, memos, images, tags, last use, what another boot wrote (store/database/schema.rs)
 //!   blobs/sha256/<2>/<hex>         layer tars, verbatim compressed layers, manifests, configs; 0444, named by digest
 //!   layers/<hex of diff ID>.idx    indexes of layers (layer/codec.rs); rebuilt from the tar when they are damaged
-//!   views/<id map>/<hex>/          a layer unpacked as an overlay lower, for one id map (view/unpack.rs)
-//!   parts/<hex>                    a blob that is being downloaded, or was until the connection broke (lazy/fetch.rs)
+//!   views/<id map>/<hex>/          a layer unpacked as an overlay lower, for one id map (view/directory.rs)
+//!   parts/<hex>                    a blob that is being downloaded, or was until the connection broke ([`lazy`])
 //!   contexts/<hash of path>.idx    stat index of a context folder (context/stat_index.rs)
 //!   mounts/<id map>/<hex>-<n>/     what RUN --mount=type=cache keeps (cache_mount.rs)
 //!   locks/<hex>                    flock: one build at a time makes the result of a key (store/lock.rs)
 //!   leases/<id>.lock               flock held by a living process (store/lease.rs)
-//!   leases/<id>/                   its scratch: layers being written, views being unpacked, uppers
+//!   leases/<id>/                   its scratch: layers being written, views being unpacked, uppers (store/scratch.rs)
 //!   trash/<n>/                     renamed away, emptied when there is time (store/trash.rs)
 //! ```
 //!
-//! Whatever appears under its final name is whole: it is written in a lease's scratch and renamed. Nothing is synced by
-//! file or step; what another boot wrote is digested once more before its first use. A tag is durable before
-//! [`Images::tag`] returns. Metadata whose blob is gone is a miss, never an error. Layers of images from registries come when
-//! they are needed ([`lazy`]).
+//! What appears under its final name is whole: it is written in a lease's scratch and renamed. No file and no step is synced; what
+//! another boot wrote is digested once more before its first use. A tag is durable before [`Images::tag`] returns. Metadata whose
+//! blob is gone is a miss, never an error. Layers of images from registries are fetched when they are needed ([`lazy`]).
 //!
 //! # Limitations
 //!

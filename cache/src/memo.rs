@@ -17,7 +17,7 @@ pub struct MemoBundle {
     pub manifest: Digest,
     /// The image's config: its id. Of an index, that of the first image.
     pub config: Digest,
-    /// Keys of the records that the build used, in an order that whoever makes the key of the memo knows too.
+    /// Keys of the records that the build used, in an order that the maker of the memo's key knows too.
     pub records: Vec<Digest>,
     /// Seconds since 1970.
     pub created: i64,

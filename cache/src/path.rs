@@ -1,5 +1,9 @@
 //! Paths of trees as bytes: relative, split by `/`, `""` is the root. Pure; nothing here touches a disk.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
 /// Longest path that a tree may hold, in bytes: Linux's `PATH_MAX` without its final NUL. Longer ones could be unpacked only
 /// in steps, and bound the memory that a hostile archive can claim.
 pub const MAX_PATH: usize = 4095;
@@ -27,13 +31,19 @@ pub fn parent(path: &[u8]) -> Option<&[u8]> {
     )
 }
 
-/// `directory/name`, or `name` below the root.
+/// `directory/name`, or one of them when the other is the root.
 #[must_use]
 pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    if directory.is_empty() {
-        return name.to_vec();
+    match (directory, name) {
+        (b"", path) | (path, b"") => path.to_vec(),
+        _ => [directory, b"/", name].concat(),
     }
-    [directory, b"/", name].concat()
+}
+
+/// Where a path of a tree is below a folder of the host.
+#[must_use]
+pub fn below(folder: &Path, path: &[u8]) -> PathBuf {
+    folder.join(OsStr::from_bytes(path))
 }
 
 /// Whether `path` is `directory` or below it.

@@ -88,7 +88,7 @@ impl Garbage<'_> {
 }
 
 impl Victim {
-    /// Whether somebody has pinned it or made it known again.
+    /// Whether a process has pinned it, or made it known again.
     fn is_wanted(&self, rows: &Rows, known: &BTreeSet<Digest>) -> bool {
         match self {
             Self::Layer(digest) => known.contains(digest),

@@ -1,7 +1,7 @@
 //! A store whose database is lost gets a new one of what is left: manifests and configs tell which images there were.
 //!
 //! Names were in the database alone, and so were the results of steps; the images come back by ID. The old database is kept
-//! beside the new one, in case somebody wants to look into it.
+//! beside the new one, so that it can be looked into.
 
 use std::io;
 use std::path::{Path, PathBuf};

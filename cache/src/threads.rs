@@ -52,7 +52,7 @@ pub fn try_parallel<I: Sync, T: Send, E: Send>(
     results.into_iter().flatten().collect()
 }
 
-/// Does `work` on as many as `most` threads at once, or on as many as can be had; the caller's is one of them. The work takes pieces of
+/// Does `work` on up to `most` threads at once, fewer when the machine gives no more; the caller's is one of them. The work takes pieces of
 /// itself until none are left.
 pub fn on_threads(most: usize, work: impl Fn() + Sync) {
     std::thread::scope(|scope| {

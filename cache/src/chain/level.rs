@@ -57,7 +57,7 @@ impl<'a> Level<'a> {
             .and_then(|at| entries.get(at))
     }
 
-    /// The merged directory `name`; empty when it is none.
+    /// The merged directory `name`; empty when there is no such directory.
     pub(crate) fn descend(&self, name: &[u8]) -> Self {
         let mut parts = Vec::new();
         for &(layer, entries) in &self.parts {

@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{FileType, OFlags, fstat};
 
 use crate::beneath;
-use crate::path::display;
-use crate::{Chain, Entry, EntryKind, Found, Origin, ReadError};
+use crate::path::{below, display};
+use crate::{Chain, EntryKind, Found, Origin, ReadError};
 
 /// Content of a regular file.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Chain {
                 let opened = self.handle(layer, || beneath::open_root(root).map(File::from));
                 let folder = opened.map_err(|source| open_error(root, source))?;
                 let opened = beneath::open_file(folder.as_fd(), &entry.path);
-                Source::Host(regular(opened, &host_path(root, entry))?)
+                Source::Host(regular(opened, &below(root, &entry.path))?)
             }
             Origin::Files(files) => {
                 let host = files.get(&entry.path);
@@ -115,11 +115,6 @@ fn regular(opened: io::Result<OwnedFd>, path: &Path) -> Result<File, ReadError> 
         });
     }
     Ok(File::from(fd))
-}
-
-fn host_path(root: &Path, entry: &Entry) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt;
-    root.join(std::ffi::OsStr::from_bytes(&entry.path))
 }
 
 fn open_error(path: &Path, source: io::Error) -> ReadError {

@@ -39,7 +39,7 @@ pub(crate) fn digest(
     Ok(None)
 }
 
-/// Digests `size` bytes; `None` when there are fewer. That there are no more is told by the stat afterwards.
+/// Digests `size` bytes; `None` when there are fewer. A stat afterwards tells that there are no more.
 fn read(file: &mut File, size: u64, buffer: &mut [u8]) -> io::Result<Option<ContentDigest>> {
     let mut hasher = ContentHasher::new();
     while hasher.length() < size {

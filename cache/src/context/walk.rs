@@ -5,7 +5,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -18,7 +17,7 @@ use crate::context::digest::digest;
 use crate::context::stat_index::{Listing, Signature, StatIndex};
 use crate::context::{Decision, Filter};
 use crate::listing::names;
-use crate::path::{MAX_PATH, display, join};
+use crate::path::{MAX_PATH, below, display, join};
 use crate::threads::start_pool;
 use crate::{ContentDigest, ContextError, Entry, EntryKind, Meta};
 
@@ -259,7 +258,7 @@ impl<'a> Walk<'a> {
     }
 
     fn host(&self, path: &[u8]) -> PathBuf {
-        self.root.join(std::ffi::OsStr::from_bytes(path))
+        below(self.root, path)
     }
 }
 

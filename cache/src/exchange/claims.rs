@@ -4,7 +4,6 @@
 //! layers stay where they are. When the layer is used after all, its own index has the last word.
 
 use kiln_oci::Digest;
-use rusqlite::OptionalExtension;
 
 use super::Loss;
 use crate::store::database::digest;
@@ -14,11 +13,9 @@ impl Exchange<'_> {
     /// Digest of what a layer holds, if it is or was here.
     pub(crate) fn known_tree(&self, diff_id: &Digest) -> Result<Option<Digest>, StoreError> {
         let query = "SELECT tree FROM layers WHERE diff_id = ?1";
-        self.store.db().query(|connection| {
-            let mut statement = connection.prepare_cached(query)?;
-            let tree = statement.query_row([diff_id.as_bytes()], |row| digest(row, 0));
-            tree.optional()
-        })
+        self.store
+            .db()
+            .row(query, [diff_id.as_bytes()], |row| digest(row, 0))
     }
 
     /// Notes that this build counts on a record, unless somebody here has seen its layer.
@@ -63,13 +60,10 @@ impl Exchange<'_> {
         diff_id: &Digest,
         tree: &Digest,
     ) -> Result<(), StoreError> {
-        let query = "SELECT EXISTS (SELECT 1 FROM records WHERE diff_id = ?1 AND tree <> ?2 AND caches <> '')";
+        let query =
+            "SELECT 1 FROM records WHERE diff_id = ?1 AND tree <> ?2 AND caches <> '' LIMIT 1";
         let row = (diff_id.as_bytes(), tree.as_bytes());
-        let is_claimed = self.store.db().query(|connection| {
-            let mut statement = connection.prepare_cached(query)?;
-            statement.query_row(row, |row| row.get::<_, bool>(0))
-        })?;
-        if !is_claimed {
+        if self.store.db().row(query, row, |_| Ok(()))?.is_none() {
             return Ok(());
         }
         let records = "DELETE FROM records WHERE diff_id = ?1 AND tree <> ?2 AND caches <> ''";

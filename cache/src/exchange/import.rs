@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_oci::Digest;
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::Row;
 
 use super::{CacheOrigin, Caches, ExportedCache, ExportedLayer, Loss};
 use crate::store::database::{digest, optional_digest, signed, unsigned};
@@ -93,11 +93,10 @@ impl Exchange<'_> {
     /// The database fails.
     pub fn layer_size(&self, diff_id: &Digest) -> Result<Option<u64>, StoreError> {
         let query = "SELECT tar_size FROM layers WHERE diff_id = ?1";
-        let size: Option<i64> = self.store.db().query(|connection| {
-            let mut statement = connection.prepare_cached(query)?;
-            let size = statement.query_row([diff_id.as_bytes()], |row| row.get(0));
-            size.optional()
-        })?;
+        let size: Option<i64> = self
+            .store
+            .db()
+            .row(query, [diff_id.as_bytes()], |row| row.get(0))?;
         match size {
             Some(size) => Ok(Some(unsigned(size))),
             None => Ok(self
@@ -195,11 +194,7 @@ impl Exchange<'_> {
     /// The rows that count in this build, with the caches that said so.
     fn told_where(&self, column: &str, is: &Digest) -> Result<Vec<Told>, StoreError> {
         let query = format!("SELECT * FROM offered WHERE {column} = ?1");
-        let told: Vec<Option<Told>> = self.store.db().query(|connection| {
-            let mut statement = connection.prepare_cached(&query)?;
-            let rows = statement.query_map([is.as_bytes()], told)?;
-            rows.collect()
-        })?;
+        let told: Vec<Option<Told>> = self.store.db().rows(&query, [is.as_bytes()], told)?;
         let forgotten = self.store.imports.forgotten();
         let counts = |(cache, known): &Told| {
             let is_named = || self.store.imports.named.contains(cache);
@@ -211,12 +206,12 @@ impl Exchange<'_> {
     /// Whether the store has a result of this key, its own or said by this cache, with its layer.
     fn has_result(&self, key: &Digest, caches: &Caches) -> Result<bool, StoreError> {
         let query = "SELECT diff_id FROM records WHERE key = ?1 AND (caches = '' OR caches = ?2)";
-        let found: Vec<Option<Digest>> = self.store.db().query(|connection| {
-            let mut statement = connection.prepare_cached(query)?;
-            let rows =
-                statement.query_map((key.as_bytes(), caches), |row| optional_digest(row, 0))?;
-            rows.collect()
-        })?;
+        let found: Vec<Option<Digest>> =
+            self.store
+                .db()
+                .rows(query, (key.as_bytes(), caches), |row| {
+                    optional_digest(row, 0)
+                })?;
         for diff_id in found {
             match diff_id {
                 Some(diff_id) if !self.store.blobs().has(&diff_id)? => {}

@@ -1,4 +1,4 @@
-//! What looks wrong at first sight: in a snapshot of the database and the files that were there after it. Tells nobody.
+//! What looks wrong at first sight: in a snapshot of the database and the files that were there after it. Reports nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

@@ -16,7 +16,7 @@ pub(super) fn is_like(view: &mut UpperDir, tree: &Tree) -> bool {
     )
 }
 
-/// The value, else whether the reason for which there is none is a lack of rights.
+/// The value; else whether it is missing for a lack of rights.
 fn is_denied<T>(outcome: Result<T, CommitError>) -> Result<T, bool> {
     outcome.map_err(|error| {
         matches!(error, CommitError::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)

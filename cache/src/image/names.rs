@@ -1,4 +1,4 @@
-//! Names of images and indexes. A name is durable, with all that its image needs, before anybody is told that it is set.
+//! Names of images and indexes. A name is durable, with all that its image needs, before a command reports that it is set.
 
 use std::collections::BTreeSet;
 

@@ -33,7 +33,7 @@ impl Layers<'_> {
     }
 
     /// Takes in a layer from outside in one pass: checks size and digest of the blob and the diff ID of what it unpacks to, keeps the
-    /// blob verbatim (when it is compressed) and the tar, and writes the index. The encoding is told by the first bytes.
+    /// blob verbatim (when it is compressed) and the tar, and writes the index. The first bytes tell the encoding.
     /// Nothing stays on failure. A layer that the store holds already is not read.
     ///
     /// # Errors

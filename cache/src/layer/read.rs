@@ -296,7 +296,7 @@ impl Draft {
     }
 
     fn remove_below(&mut self, path: &[u8]) {
-        let first: Box<[u8]> = join(path, b"").into();
+        let first: Box<[u8]> = [path, b"/"].concat().into();
         let below = self.entries.range(first..).map(|(path, _)| path);
         let gone: Vec<_> = below
             .take_while(|other| is_within(other, path))

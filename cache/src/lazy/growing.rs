@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 
+use kiln_oci::locked;
+
 /// How far the writer is.
 #[derive(Debug, Default)]
 pub(crate) struct Growth {
@@ -35,13 +37,13 @@ impl Growth {
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut locked(&self.state));
         self.changed.notify_all();
     }
 
     /// Version of the file, and whether it is whole.
     fn look(&self) -> io::Result<(u64, bool)> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = locked(&self.state);
         if state.has_failed {
             return Err(io::Error::other("the blob does not come"));
         }
@@ -50,7 +52,7 @@ impl Growth {
 
     /// Waits until something has happened after `version`.
     fn wait(&self, version: u64) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = locked(&self.state);
         while state.version == version && !state.has_ended {
             state = self
                 .changed

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use kiln_oci::Digest;
-use rusqlite::OptionalExtension;
 
 use crate::lazy::RemoteBlob;
 use crate::store::database::{digest, unsigned};
@@ -48,11 +47,8 @@ impl Origins<'_> {
     /// The database fails.
     pub fn of(&self, of: &Digest) -> Result<Vec<(CacheOrigin, Digest)>, StoreError> {
         let query = "SELECT repository, there FROM origins WHERE digest = ?1";
-        let known: Vec<(String, Digest)> = self.store.db().query(|connection| {
-            let mut statement = connection.prepare_cached(query)?;
-            let rows =
-                statement.query_map([of.as_bytes()], |row| Ok((row.get(0)?, digest(row, 1)?)))?;
-            rows.collect()
+        let known: Vec<(String, Digest)> = self.store.db().rows(query, [of.as_bytes()], |row| {
+            Ok((row.get(0)?, digest(row, 1)?))
         })?;
         // what another version wrote may be unreadable
         let known = known.into_iter();
@@ -77,17 +73,11 @@ impl Origins<'_> {
     /// A blob of an image or of a cache that is at some origin under the same digest.
     pub(crate) fn remote_blob(&self, blob: &Digest) -> Result<Option<RemoteBlob>, StoreError> {
         let query = "SELECT max(size) FROM image_layers WHERE blob = ?1";
-        let size: Option<i64> = self.store.db().query(|connection| {
-            let mut statement = connection.prepare_cached(query)?;
-            statement.query_row([blob.as_bytes()], |row| row.get(0))
-        })?;
-        let imported = self
-            .store
-            .exchange()
-            .imported_as(blob)?
-            .into_iter()
-            .map(|known| known.layer.size);
-        let Some(size) = imported.chain(size.map(unsigned)).max() else {
+        let row = [blob.as_bytes()];
+        let size: Option<Option<i64>> = self.store.db().row(query, row, |row| row.get(0))?;
+        let imported = self.store.exchange().imported_as(blob)?.into_iter();
+        let imported = imported.map(|known| known.layer.size);
+        let Some(size) = imported.chain(size.flatten().map(unsigned)).max() else {
             return Ok(None);
         };
         let origins = self.same(blob)?;
@@ -100,11 +90,9 @@ impl Origins<'_> {
 
     /// Whether an origin of the blob is known.
     pub(crate) fn has(&self, blob: &Digest) -> Result<bool, StoreError> {
-        let query = "SELECT EXISTS (SELECT 1 FROM origins WHERE digest = ?1 AND there = ?1)";
-        self.store.db().query(|connection| {
-            let mut statement = connection.prepare_cached(query)?;
-            statement.query_row([blob.as_bytes()], |row| row.get(0))
-        })
+        let query = "SELECT 1 FROM origins WHERE digest = ?1 AND there = ?1";
+        let found = self.store.db().row(query, [blob.as_bytes()], |_| Ok(()))?;
+        Ok(found.is_some())
     }
 
     /// Whether something that an image needs is here or can be fetched: manifest, config, a layer's blob or tar.
@@ -129,11 +117,10 @@ impl Origins<'_> {
     pub(crate) fn blobs_of_layer(&self, diff_id: &Digest) -> Result<Vec<Digest>, StoreError> {
         let query = "SELECT compressed FROM layers WHERE diff_id = ?1 AND compressed IS NOT NULL UNION \
                      SELECT blob FROM image_layers WHERE diff_id = ?1 UNION SELECT digest FROM forms WHERE diff_id = ?1";
-        let mut blobs: BTreeSet<Digest> = self.store.db().query(|connection| {
-            let mut statement = connection.prepare_cached(query)?;
-            let rows = statement.query_map([diff_id.as_bytes()], |row| digest(row, 0))?;
-            rows.collect()
-        })?;
+        let mut blobs: BTreeSet<Digest> =
+            self.store
+                .db()
+                .rows(query, [diff_id.as_bytes()], |row| digest(row, 0))?;
         blobs.extend(
             self.store
                 .exchange()
@@ -147,12 +134,10 @@ impl Origins<'_> {
     /// Whether images or imported caches name a digest as the diff ID of a layer.
     pub(crate) fn is_layer(&self, diff_id: &Digest) -> Result<bool, StoreError> {
         let query = "SELECT 1 FROM image_layers WHERE diff_id = ?1 LIMIT 1";
-        let found = self.store.db().query(|connection| {
-            let mut statement = connection.prepare_cached(query)?;
-            statement
-                .query_row([diff_id.as_bytes()], |_| Ok(()))
-                .optional()
-        })?;
+        let found = self
+            .store
+            .db()
+            .row(query, [diff_id.as_bytes()], |_| Ok(()))?;
         Ok(found.is_some() || !self.store.exchange().imported(diff_id)?.is_empty())
     }
 }

@@ -36,7 +36,7 @@ use crate::StoreError;
 use crate::store::database::schema::{SCHEMA, take_steps, taken};
 use crate::store::folders::private;
 
-/// What this kiln understands, to be told of a newer schema.
+/// What this kiln understands, for the message about a newer schema.
 const KNOWN_SCHEMA: &str = "an older one";
 /// How long a write waits for the transaction of another process; those take milliseconds.
 const BUSY: Duration = Duration::from_secs(60);

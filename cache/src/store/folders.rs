@@ -1,4 +1,4 @@
-//! The folders of a store are its own: kiln writes and deletes in them, and whoever else could put a symbolic link into a store (one
+//! The folders of a store are its own: kiln writes and deletes in them. A symbolic link that somebody puts into a store (one
 //! that was restored from somewhere, for instance) would choose where. The few on top are looked at when the store is opened, those
 //! below them when something gets a name in them or loses one. Unaware of what they hold.
 

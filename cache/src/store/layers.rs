@@ -13,10 +13,8 @@ use crate::{Chain, CompressedBlob, Layer, LayerIndex, LayerWriter, Layers, Store
 
 impl Layers<'_> {
     pub(crate) fn index_path(&self, diff_id: &Digest) -> PathBuf {
-        self.store
-            .root()
-            .join("layers")
-            .join(format!("{}.idx", diff_id.hex()))
+        let name = format!("{}.idx", diff_id.hex());
+        self.store.root().join("layers").join(name)
     }
 
     /// The index of a layer that is here; kept in memory, made anew from the tar when it is damaged.
@@ -39,9 +37,8 @@ impl Layers<'_> {
     /// The index as it is on disk, if it is whole.
     pub(crate) fn read_index(&self, diff_id: &Digest) -> Option<LayerIndex> {
         let bytes = std::fs::read(self.index_path(diff_id)).ok()?;
-        codec::decode(&bytes)
-            .ok()
-            .filter(|index| index.diff_id == *diff_id)
+        let index = codec::decode(&bytes).ok();
+        index.filter(|index| index.diff_id == *diff_id)
     }
 
     fn rebuild_index(&self, diff_id: &Digest) -> Result<LayerIndex, StoreError> {
@@ -144,16 +141,17 @@ impl Layers<'_> {
     ) -> Result<(), StoreError> {
         let upsert = "INSERT INTO layers (diff_id, tree, tar_size, compressed, compressed_size, used) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
                       ON CONFLICT DO UPDATE SET compressed = coalesce(?4, compressed), compressed_size = coalesce(?5, compressed_size), used = ?6";
-        let row = (
-            index.diff_id.as_bytes(),
-            index.tree.digest(),
-            signed(index.tar_size),
-            compressed.map(|blob| *blob.digest.as_bytes()),
-            compressed.map(|blob| signed(blob.size)),
-            self.store.now(),
-        );
-        let row = (row.0, row.1.as_bytes(), row.2, row.3, row.4, row.5);
-        self.store.db().execute(upsert, row)?;
-        Ok(())
+        let tree = index.tree.digest();
+        self.store.db().execute(
+            upsert,
+            (
+                index.diff_id.as_bytes(),
+                tree.as_bytes(),
+                signed(index.tar_size),
+                compressed.map(|blob| *blob.digest.as_bytes()),
+                compressed.map(|blob| signed(blob.size)),
+                self.store.now(),
+            ),
+        )
     }
 }

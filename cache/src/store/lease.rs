@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use kiln_oci::{Digest, locked};
-use rusqlite::Transaction;
 
 use crate::inventory::list;
+use crate::store::database::execute_each;
 use crate::store::lock::{LockedFile, is_locked, lock_file};
 use crate::{Leases, StoreError};
 
@@ -39,27 +39,23 @@ impl Lease {
             };
             let dir = leases.join(&id);
             match std::fs::create_dir(&dir) {
-                Ok(()) => {
-                    return Ok(Self {
-                        id,
-                        dir,
-                        pinned: Mutex::default(),
-                        next: AtomicU64::new(0),
-                        _lock: lock,
-                    });
-                }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                made => made?,
             }
+            return Ok(Self {
+                id,
+                dir,
+                pinned: Mutex::default(),
+                next: AtomicU64::new(0),
+                _lock: lock,
+            });
         }
     }
 
     /// A new name in the scratch folder.
     pub(crate) fn scratch(&self, prefix: &str) -> PathBuf {
-        self.dir.join(format!(
-            "{prefix}-{}",
-            self.next.fetch_add(1, Ordering::Relaxed)
-        ))
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.dir.join(format!("{prefix}-{number}"))
     }
 }
 
@@ -79,11 +75,11 @@ impl Leases<'_> {
             return Ok(lease.clone());
         }
         let leases = self.folder();
-        // whatever is missing of a store that somebody has tidied up
+        // what is missing of a store that was tidied up by hand
         crate::store::folders::folders(self.store.root())?;
         self.collect_dead()?;
-        let lease = Lease::take(&leases)
-            .map_err(|source| StoreError::io("make a lease in", &leases, source))?;
+        let lease = Lease::take(&leases);
+        let lease = lease.map_err(|source| StoreError::io("make a lease in", &leases, source))?;
         Ok(slot.insert(Arc::new(lease)).clone())
     }
 
@@ -122,23 +118,22 @@ impl Leases<'_> {
 
     /// Names of the leases whose process lives.
     pub(crate) fn living(&self) -> Result<Vec<String>, StoreError> {
-        let own = locked(&self.store.inner.lease)
-            .as_ref()
-            .map(|lease| lease.id.clone());
+        let own = locked(&self.store.inner.lease).clone();
+        let is_own = |id: &String| own.as_ref().is_some_and(|own| own.id == *id);
         let mut living = Vec::new();
         for id in self.ids()? {
             let path = self.folder().join(format!("{id}.lock"));
-            if own.as_ref() == Some(&id)
-                || is_locked(&path).map_err(|source| StoreError::io("lock", &path, source))?
-            {
+            let is_held =
+                || is_locked(&path).map_err(|source| StoreError::io("lock", &path, source));
+            if is_own(&id) || is_held()? {
                 living.push(id);
             }
         }
         Ok(living)
     }
 
-    /// Protects blobs, layers and views from removal for the life of this process. Whoever pins looks afterwards whether the thing
-    /// is still there: what a prune removed before is gone, what is there after the pin stays.
+    /// Protects blobs, layers and views from removal for the life of this process. Look afterwards whether the thing is still there:
+    /// what a prune removed before is gone, what is there after the pin stays.
     ///
     /// # Errors
     /// The database fails.
@@ -148,15 +143,11 @@ impl Leases<'_> {
         }
         let lease = self.own()?;
         let mut pinned = locked(&lease.pinned);
-        let new: Vec<Digest> = digests
-            .iter()
-            .filter(|digest| !pinned.contains(digest))
-            .copied()
-            .collect();
+        let new = digests.iter().filter(|digest| !pinned.contains(digest));
+        let new: Vec<Digest> = new.copied().collect();
         if !new.is_empty() {
-            self.store
-                .db()
-                .write_lightly(|transaction| insert_pins(transaction, &lease.id, &new))?;
+            let insert = "INSERT OR IGNORE INTO pins (lease, digest) VALUES (?1, ?2)";
+            self.each(insert, &lease.id, &new)?;
             pinned.extend(new);
         }
         Ok(())
@@ -167,27 +158,14 @@ impl Leases<'_> {
         let lease = self.own()?;
         let mut pinned = locked(&lease.pinned);
         let delete = "DELETE FROM pins WHERE lease = ?1 AND digest = ?2";
-        self.store.db().write_lightly(|transaction| {
-            let mut statement = transaction.prepare_cached(delete)?;
-            digests
-                .iter()
-                .try_for_each(|digest| statement.execute((&lease.id, digest.as_bytes())).map(drop))
-        })?;
-        digests.iter().for_each(|digest| {
-            pinned.remove(digest);
-        });
+        self.each(delete, &lease.id, digests)?;
+        pinned.retain(|digest| !digests.contains(digest));
         Ok(())
     }
-}
 
-fn insert_pins(
-    transaction: &Transaction<'_>,
-    lease: &str,
-    digests: &[Digest],
-) -> rusqlite::Result<()> {
-    let mut insert =
-        transaction.prepare_cached("INSERT OR IGNORE INTO pins (lease, digest) VALUES (?1, ?2)")?;
-    digests
-        .iter()
-        .try_for_each(|digest| insert.execute((lease, digest.as_bytes())).map(drop))
+    fn each(&self, statement: &str, lease: &str, digests: &[Digest]) -> Result<(), StoreError> {
+        let rows = digests.iter().map(|digest| (lease, digest.as_bytes()));
+        let database = self.store.db();
+        database.write_lightly(|transaction| execute_each(transaction, statement, rows))
+    }
 }

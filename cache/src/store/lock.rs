@@ -1,6 +1,7 @@
 //! Locks that go away with the process that holds them: flock(2) on files that are removed by the last process that holds them.
 //!
-//! A lock file may be removed between somebody's open and lock; so after locking, the name is compared with what was locked.
+//! A lock file may be removed after a process has opened it and before it has locked it. So the name is compared afterwards with what
+//! was locked.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -26,7 +27,7 @@ impl Drop for LockedFile {
     }
 }
 
-/// Locks the file at `path`, which is made if it does not exist. Waits if `wait`, else `None` when somebody else holds it.
+/// Locks the file at `path`, which is made if it does not exist. Waits if `wait`; else `None` when another process or thread holds it.
 pub(crate) fn lock_file(path: &Path, wait: bool) -> io::Result<Option<LockedFile>> {
     loop {
         let file = match open(path) {
@@ -58,7 +59,7 @@ fn open(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Whether somebody holds the lock at `path`, without making it.
+/// Whether the lock at `path` is held; does not make it.
 pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
     match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -96,7 +97,7 @@ impl Leases<'_> {
         Ok(KeyLock { _lock: lock })
     }
 
-    /// As [`Leases::lock`], but `None` when somebody else makes it now.
+    /// As [`Leases::lock`], but `None` when another thread or process makes it now.
     ///
     /// # Errors
     /// The lock file cannot be made.

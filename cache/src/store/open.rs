@@ -4,7 +4,7 @@
 //! is torn, empty or missing beside kiln's own folders (a power cut, when an older kiln made the store) says that the store is
 //! being made, and it is made on.
 //!
-//! Whatever the mode of the folder itself, which may be a mount or somebody else's choice, nothing in it is open to other
+//! The folder's own mode may come from a mount or from its maker. Whatever it is, nothing in the folder is open to other
 //! users: its folders have mode 0700 and its files 0600. Unaware of what a store holds.
 
 use std::fs::{File, Metadata, Permissions};
@@ -22,7 +22,7 @@ const VERSION: &str = "kiln store 1\n";
 const MAGIC: &str = "kiln store ";
 /// The database's file.
 pub(crate) const DATABASE: &str = "kiln.db";
-/// What else may be in a store that is being made; all other things are somebody's data. A new file system has `lost+found`.
+/// What else may be in a store that is being made; anything else is the user's data. A new file system has `lost+found`.
 const FILES: [&str; 3] = ["version", "version.new", "lost+found"];
 /// Mode bits of other users.
 const OTHERS: u32 = 0o077;
@@ -100,7 +100,7 @@ pub(crate) fn turn(root: &Path) -> Result<File, StoreError> {
         .map_err(|source| StoreError::io("lock", root, source))
 }
 
-/// Makes what is missing of a store. A database that is lost while there are blobs is not made anew: somebody may want them.
+/// Makes what is missing of a store. A database that is lost while there are blobs is not made anew: the blobs may be wanted.
 pub(crate) fn fill(root: &Path) -> Result<(), StoreError> {
     folders(root)?;
     Database::make(&root.join(DATABASE))?;
@@ -140,7 +140,7 @@ fn folder_with_parents(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Somebody's data is no store that is being made.
+/// Refuses a folder with data of the user: it is no store that is being made.
 fn refuse_others(root: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::io("read", root, source);
     for entry in std::fs::read_dir(root).map_err(failed)? {
@@ -158,7 +158,7 @@ fn refuse_others(root: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Takes other users' rights on what is in the store's folder, where an older kiln or somebody else has given some. Only the
+/// Takes other users' rights on what is in the store's folder, where an older kiln or the user has given some. Only the
 /// database is looked at: whatever opened it to others did so with all.
 fn close_to_others(root: &Path) -> Result<(), StoreError> {
     let database = root.join(DATABASE);

@@ -2,9 +2,8 @@
 //! times and attributes. Nothing is mounted or unpacked. Sorted by path, the same bytes each time. Unaware of images.
 
 use crate::failure::FlattenError;
-use kiln_cache::{Chain, EntryKind, Found};
+use kiln_cache::{Chain, EntryKind, FirstNames, Found};
 use kiln_oci::tarfile::{HeaderFields, Kind, write_end, write_header, write_padding};
-use std::collections::HashMap;
 use std::io::{self, Read, Write};
 
 /// Writes all that shows in a chain. The root directory itself has no entry, as in docker's exports.
@@ -12,19 +11,13 @@ use std::io::{self, Read, Write};
 /// # Errors
 /// When a layer cannot be read, or `out` fails.
 pub fn write_tar(chain: &Chain, out: &mut (impl Write + ?Sized)) -> Result<(), FlattenError> {
-    let mut first_names: HashMap<(usize, u32), Box<[u8]>> = HashMap::new();
+    let mut first_names = FirstNames::default();
     for found in chain.walk(b"") {
         if found.entry.path.is_empty() {
             continue;
         }
-        let first = found.link_group().and_then(|group| {
-            let known = first_names.get(&group).cloned();
-            if known.is_none() {
-                first_names.insert(group, found.entry.path.clone());
-            }
-            known
-        });
         let (path, mtime) = (&found.entry.path, found.entry.mtime);
+        let first = first_names.earlier(found.link_group(), path);
         write_entry(chain, &found, path, first.as_deref(), mtime, out)?;
     }
     write_end(out).map_err(FlattenError::Write)
@@ -43,22 +36,20 @@ pub(crate) fn write_entry(
     out: &mut (impl Write + ?Sized),
 ) -> Result<(), FlattenError> {
     let entry = found.entry;
-    let (mut kind, mut size, mut link, mut device): (_, u64, &[u8], _) = match &entry.kind {
-        EntryKind::Directory { .. } => (Kind::Directory, 0, b"", (0, 0)),
-        EntryKind::File { size, .. } => (Kind::File, *size, b"", (0, 0)),
-        EntryKind::Symlink { target } => (Kind::Symlink, 0, target, (0, 0)),
-        EntryKind::Char { major, minor } => (Kind::CharDevice, 0, b"", (*major, *minor)),
-        EntryKind::Block { major, minor } => (Kind::BlockDevice, 0, b"", (*major, *minor)),
-        EntryKind::Fifo => (Kind::Fifo, 0, b"", (0, 0)),
-        EntryKind::Whiteout => return Ok(()),
+    let (kind, size, link, device): (_, u64, &[u8], _) = match (first, &entry.kind) {
+        (_, EntryKind::Whiteout) => return Ok(()),
+        (Some(first), _) => (Kind::HardLink, 0, first, (0, 0)),
+        (_, EntryKind::Directory { .. }) => (Kind::Directory, 0, b"", (0, 0)),
+        (_, EntryKind::File { size, .. }) => (Kind::File, *size, b"", (0, 0)),
+        (_, EntryKind::Symlink { target }) => (Kind::Symlink, 0, target, (0, 0)),
+        (_, EntryKind::Char { major, minor }) => (Kind::CharDevice, 0, b"", (*major, *minor)),
+        (_, EntryKind::Block { major, minor }) => (Kind::BlockDevice, 0, b"", (*major, *minor)),
+        (_, EntryKind::Fifo) => (Kind::Fifo, 0, b"", (0, 0)),
     };
-    let mut xattrs: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    if let Some(first) = first {
-        (kind, size, link, device) = (Kind::HardLink, 0, first, (0, 0));
-    } else {
-        let kept = entry.xattrs.iter();
-        xattrs.extend(kept.map(|(name, value)| (name.to_vec(), value.to_vec())));
-    }
+    let xattrs = entry.xattrs.iter().filter(|_| first.is_none());
+    let xattrs: Vec<_> = xattrs
+        .map(|(name, value)| (name.to_vec(), value.to_vec()))
+        .collect();
     let fields = HeaderFields {
         mode: entry.mode,
         uid: entry.uid,

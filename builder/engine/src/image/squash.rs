@@ -4,10 +4,11 @@
 
 use crate::failure::BuildError;
 use crate::image::assemble::Image;
-use kiln_cache::{Chain, Found, LayerError, Store, StoreError};
+use kiln_cache::path::parent;
+use kiln_cache::{Chain, FirstNames, Found, Store, StoreError};
 use kiln_oci::media_type::OCI_LAYER;
 use kiln_oci::{Descriptor, Digest, History, ImageConfig, Manifest};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 
 /// What the new layer says at a path.
 enum Change<'a> {
@@ -26,22 +27,21 @@ pub fn squash(store: &Store, image: Image, base: usize) -> Result<Image, BuildEr
         return Ok(image);
     }
     let malformed = |problem: String| StoreError::Damaged { what: problem };
-    let mut config =
-        ImageConfig::parse(&image.config).map_err(|error| malformed(error.to_string()))?;
-    let mut manifest =
-        Manifest::parse(&image.manifest).map_err(|error| malformed(error.to_string()))?;
-    let layer = layer(store, &image.layers, base)?;
+    let config = ImageConfig::parse(&image.config);
+    let mut config = config.map_err(|error| malformed(error.to_string()))?;
+    let manifest = Manifest::parse(&image.manifest);
+    let mut manifest = manifest.map_err(|error| malformed(error.to_string()))?;
     let mut layers = image.layers[..base].to_vec();
     manifest.layers.truncate(base);
     empty(&mut config, base);
-    if let Some((diff_id, size)) = layer {
+    if let Some((diff_id, size)) = layer(store, &image.layers, base)? {
+        let layer = Descriptor::new(OCI_LAYER, diff_id, size);
+        let comment = format!("{} layers squashed", image.layers.len() - base);
         layers.push(diff_id);
-        manifest
-            .layers
-            .push(Descriptor::new(OCI_LAYER, diff_id, size));
+        manifest.layers.push(layer);
         config.history.push(History {
             created: config.created.clone(),
-            comment: Some(format!("{} layers squashed", image.layers.len() - base)),
+            comment: Some(comment),
             ..History::default()
         });
     }
@@ -55,7 +55,7 @@ pub fn squash(store: &Store, image: Image, base: usize) -> Result<Image, BuildEr
     })
 }
 
-/// Entries of layers above the base stand for none any more.
+/// History entries of layers above the base no longer stand for a layer.
 fn empty(config: &mut ImageConfig, base: usize) {
     let layers = config.history.iter_mut().filter(|entry| !entry.empty_layer);
     layers.skip(base).for_each(|entry| entry.empty_layer = true);
@@ -67,33 +67,19 @@ fn layer(
     layers: &[Digest],
     base: usize,
 ) -> Result<Option<(Digest, u64)>, BuildError> {
-    let (below, all) = (
-        store.layers().chain(&layers[..base])?,
-        store.layers().chain(layers)?,
-    );
+    let below = store.layers().chain(&layers[..base])?;
+    let all = store.layers().chain(layers)?;
     let mut writer = store.layers().writer(&below)?;
-    let mut first_names: HashMap<(usize, u32), Vec<u8>> = HashMap::new();
-    let written = |error: LayerError| BuildError::Store(error.into());
+    let mut first_names = FirstNames::default();
     for (path, change) in changes(&below, &all, base) {
-        let Change::Is(found) = change else {
-            writer.whiteout(&path).map_err(written)?;
-            continue;
+        let written = match change {
+            Change::Gone => writer.whiteout(&path),
+            Change::Is(found) => match first_names.earlier(found.link_group(), &path) {
+                Some(first) => writer.hardlink(&path, &first),
+                None => writer.copy(&path, &found.entry.meta(), &all, &found),
+            },
         };
-        match found
-            .link_group()
-            .map(|group| (group, first_names.get(&group)))
-        {
-            Some((_, Some(first))) => writer.hardlink(&path, first).map_err(written)?,
-            Some((group, None)) => {
-                first_names.insert(group, path.clone());
-                writer
-                    .copy(&path, &found.entry.meta(), &all, &found)
-                    .map_err(written)?;
-            }
-            None => writer
-                .copy(&path, &found.entry.meta(), &all, &found)
-                .map_err(written)?,
-        }
+        written.map_err(StoreError::from)?;
     }
     let layer = writer.finish()?;
     Ok(layer.map(|layer| (layer.diff_id(), layer.index.tar_size)))
@@ -102,8 +88,7 @@ fn layer(
 /// What differs, in the order of layers.
 fn changes<'a>(below: &Chain, all: &'a Chain, base: usize) -> BTreeMap<Vec<u8>, Change<'a>> {
     let mut changes = BTreeMap::new();
-    let mut directories = std::collections::HashSet::new();
-    let mut shown = std::collections::HashSet::new();
+    let (mut directories, mut shown) = (HashSet::new(), HashSet::new());
     for found in all.walk(b"") {
         let path = &*found.entry.path;
         shown.insert(path);
@@ -116,10 +101,7 @@ fn changes<'a>(below: &Chain, all: &'a Chain, base: usize) -> BTreeMap<Vec<u8>, 
     }
     for found in below.walk(b"") {
         let path = &*found.entry.path;
-        let parent = path
-            .iter()
-            .rposition(|byte| *byte == b'/')
-            .map_or(&b""[..], |at| &path[..at]);
+        let parent = parent(path).unwrap_or_default();
         // what is below something that is gone is gone with it
         if !shown.contains(path) && directories.contains(parent) {
             changes.insert(path.to_vec(), Change::Gone);

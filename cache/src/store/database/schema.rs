@@ -106,7 +106,7 @@ pub(super) fn taken(connection: &Connection) -> rusqlite::Result<usize> {
     Ok(usize::try_from(taken).unwrap_or(usize::MAX))
 }
 
-/// Takes the steps that are missing; another process may have taken them since somebody looked.
+/// Takes the steps that are missing. Another process may have taken them in the meantime.
 pub(super) fn take_steps(connection: &Connection) -> rusqlite::Result<()> {
     let taken = taken(connection)?;
     for step in SCHEMA.iter().skip(taken) {
