@@ -33,15 +33,16 @@ mod transfer;
 
 // A build: what it works with, what it is asked for, and what it gives.
 pub use build::{Built, build};
+pub use host::agent::AgentSource;
 pub use host::changes::ChangesPlace;
 pub use session::{Host, Session};
 pub use source::open::{Build, open};
 
 pub use request::annotations::{Annotation, Level};
 pub use request::policy::{Policy, PolicyError};
-pub use request::{AgentSource, RunOptions, Secret, Volume, VolumeAccess};
 pub use request::{ContextSource, DockerfileSource, DockerfileText, MainSource, Sources};
 pub use request::{Form, Goal, Language, Pull, Request, Reuse, Squash};
+pub use request::{RunOptions, Secret, Volume, VolumeAccess};
 
 // Where a result goes, and which caches it may be taken from or is given to.
 pub use exchange::{cache_from, cache_to, foreign};

@@ -18,6 +18,7 @@ pub mod annotations;
 mod form;
 mod goal;
 mod language;
+mod output;
 pub mod policy;
 mod reuse;
 mod run;
@@ -26,8 +27,9 @@ mod sources;
 pub use form::{Form, Squash};
 pub use goal::Goal;
 pub use language::Language;
+pub(crate) use output::{BuildResult, Exporter};
 pub use reuse::{Pull, Reuse};
-pub use run::{AgentSource, RunOptions, Secret, Volume, VolumeAccess};
+pub use run::{RunOptions, Secret, Volume, VolumeAccess};
 pub use sources::{ContextSource, DockerfileSource, DockerfileText, MainSource, Sources, repaired};
 
 /// One build as it is asked for. [`open`](crate::source::open::open) makes a [`Build`](crate::source::open::Build) of it.

@@ -11,5 +11,6 @@ pub mod image;
 pub mod main_context;
 pub mod oci_layout;
 pub mod open;
+pub(crate) mod policy;
 pub mod reach;
 pub mod unpack;

@@ -9,8 +9,8 @@ use crate::image::squash::squash;
 use crate::image::{index, stages};
 use crate::plan::platforms::Target;
 use crate::request::{Squash, annotations};
-use kiln_cache::{Caches, MemoBundle, StoreError};
-use kiln_oci::media_type::{OCI_LAYER, OCI_MANIFEST};
+use kiln_cache::{Caches, MemoBundle};
+use kiln_oci::media_type::OCI_MANIFEST;
 use kiln_oci::{Descriptor, Digest, ImageConfig};
 
 impl Job<'_> {
@@ -43,27 +43,14 @@ impl Job<'_> {
             build,
             plan,
         } = self;
-        let describe = |layer: &Digest| self.describe(layer);
-        let kept = stages::keep(session, build, plan, results, describe)?;
-        let epoch = plan.graph.source_date_epoch;
+        let kept = stages::keep(session, build, plan, results)?;
         let mut images = Vec::new();
         for target in &plan.targets {
-            let image = assemble(plan, target.stage, results, now, epoch, describe)?;
+            let image = assemble(&session.store, plan, target.stage, results, now)?;
             let image = kept.labelled(build, plan, target.stage, image)?;
             images.push(self.put(self.formed(image, target)?, target)?);
         }
         Ok(images)
-    }
-
-    /// The blob that holds a layer.
-    fn describe(self, layer: &Digest) -> Result<Descriptor, StoreError> {
-        if let Some(described) = self.plan.described.get(layer) {
-            return Ok(described.clone());
-        }
-        let missing = || StoreError::Missing { digest: *layer };
-        let size = self.session.store.exchange().layer_size(layer)?;
-        let size = size.ok_or_else(missing)?;
-        Ok(Descriptor::new(OCI_LAYER, *layer, size))
     }
 
     /// The image in the form that is asked for.

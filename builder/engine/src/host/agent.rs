@@ -8,7 +8,6 @@ mod forward;
 pub use forward::Forward;
 
 use crate::failure::AgentError;
-use crate::request::AgentSource;
 use kiln_cache::StoreError;
 use kiln_sandbox::host_program;
 use std::collections::BTreeMap;
@@ -27,6 +26,15 @@ use std::time::{Duration, Instant};
 const SOCKET: &str = "agent";
 /// An agent that is not there after this time does not come.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What `--ssh` names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AgentSource {
+    /// The socket of an agent.
+    Socket(PathBuf),
+    /// Files of private keys, absolute paths.
+    Keys(Vec<PathBuf>),
+}
 
 /// The agents of one process; each is started once.
 #[derive(Debug, Default)]

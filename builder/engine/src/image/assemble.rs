@@ -6,8 +6,8 @@
 use crate::host::clock::rfc3339;
 use crate::plan::Plan;
 use crate::plan::output::Done;
-use kiln_cache::StoreError;
-use kiln_oci::media_type::OCI_CONFIG;
+use kiln_cache::{Store, StoreError};
+use kiln_oci::media_type::{OCI_CONFIG, OCI_LAYER};
 use kiln_oci::{Descriptor, Digest, History, ImageConfig, Manifest};
 use kiln_parser::graph::{HistoryStep, Stage};
 use std::collections::BTreeMap;
@@ -24,36 +24,24 @@ pub struct Image {
     pub layers: Vec<Digest>,
 }
 
-/// Assembles one target of a plan: its `stage`. `now` is used only where no step and no base gives a time; `epoch` replaces all times.
-/// `describe` tells the blob that holds a layer.
+/// Assembles the image of a stage. `now` is used only where no step and no base gives a time.
 ///
 /// # Errors
 /// When a layer is no longer in the store.
-pub fn assemble(
+pub(crate) fn assemble(
+    store: &Store,
     plan: &Plan,
-    stage: usize,
+    position: usize,
     results: &BTreeMap<usize, Arc<Done>>,
     now: i64,
-    epoch: Option<i64>,
-    describe: impl Fn(&Digest) -> Result<Descriptor, StoreError>,
 ) -> Result<Image, StoreError> {
-    let stage = &plan.graph.stages[stage];
-    let layers = results
-        .get(&stage.output.0)
-        .map(|done| done.stack.layers.clone())
-        .unwrap_or_default();
-    let mut config = stage
-        .base_image
-        .clone()
-        .unwrap_or_else(|| ImageConfig::new(&stage.platform));
-    let (history, last) = history(
-        stage,
-        &config,
-        results,
-        layers.len(),
-        epoch.unwrap_or(now),
-        epoch,
-    );
+    let stage = &plan.graph.stages[position];
+    let done = results.get(&stage.output.0);
+    let layers = done.map_or_else(Vec::new, |done| done.stack.layers.clone());
+    let base = stage.base_image.clone();
+    let mut config = base.unwrap_or_else(|| ImageConfig::new(&stage.platform));
+    let epoch = plan.graph.source_date_epoch;
+    let (history, last) = history(stage, &config, results, layers.len(), now, epoch);
     config.set_platform(&stage.image_platform);
     config.created = Some(last);
     config.author.clone_from(&stage.author);
@@ -61,17 +49,28 @@ pub fn assemble(
     config.rootfs.diff_ids.clone_from(&layers);
     config.history = history;
     let config = config.to_bytes();
-    let descriptors = layers
-        .iter()
-        .map(describe)
-        .collect::<Result<Vec<Descriptor>, _>>()?;
-    let manifest =
-        Manifest::for_layers(Descriptor::of(OCI_CONFIG, &config), descriptors).to_bytes();
+    let blobs = layers.iter().map(|layer| blob(store, plan, layer));
+    let blobs = blobs.collect::<Result<_, _>>()?;
+    let manifest = Manifest::for_layers(Descriptor::of(OCI_CONFIG, &config), blobs).to_bytes();
     Ok(Image {
         manifest,
         config,
         layers,
     })
+}
+
+/// The blob that holds a layer: that of a base image, else its tar.
+fn blob(store: &Store, plan: &Plan, layer: &Digest) -> Result<Descriptor, StoreError> {
+    if let Some(described) = plan.described.get(layer) {
+        return Ok(described.clone());
+    }
+    let missing = || StoreError::Missing { digest: *layer };
+    let size = store.exchange().layer_size(layer)?;
+    Ok(Descriptor::new(
+        OCI_LAYER,
+        *layer,
+        size.ok_or_else(missing)?,
+    ))
 }
 
 /// The same image, which does not say how it was made (`--omit-history`); that of its base goes too.
@@ -114,61 +113,49 @@ fn history(
     now: i64,
     epoch: Option<i64>,
 ) -> (Vec<History>, String) {
-    let made = |step: &HistoryStep| {
-        step.node
-            .and_then(|node| results.get(&node.0)?.step.clone())
-    };
     let mut last = base.created.clone().filter(|_| epoch.is_none());
     let mut added = Vec::new();
     for step in &stage.history {
-        let result = made(step);
+        let result = step
+            .node
+            .and_then(|node| results.get(&node.0)?.step.clone());
         if let Some(result) = &result {
             last = Some(rfc3339(epoch.unwrap_or(result.created)));
         }
-        added.push((
-            step,
-            result.is_none_or(|result| result.diff_id.is_none()),
-            last.clone(),
-        ));
+        let has_layer = result.is_some_and(|result| result.diff_id.is_some());
+        added.push(entry(step, !has_layer, last.clone()));
     }
     // Until a step gives a time, entries have that of the first one that does.
-    let first = added
-        .iter()
-        .find_map(|(_, _, time)| time.clone())
-        .unwrap_or_else(|| rfc3339(now));
-    let added: Vec<History> = added
-        .into_iter()
-        .map(|(step, empty, time)| entry(step, empty, time.unwrap_or_else(|| first.clone())))
-        .collect();
-    let mut history = base.history.clone();
-    // docker refuses an image whose history does not account for each layer. Old bases have no history, and a stage that
-    // starts from a folder has a layer that no instruction made.
-    let accounted = history
-        .iter()
-        .chain(&added)
-        .filter(|entry| !entry.empty_layer)
-        .count();
-    for _ in accounted..layers {
-        let created_by = Some(format!(
-            "FROM {}",
-            stage.name.as_deref().unwrap_or("context")
-        ));
-        history.push(History {
-            created: Some(first.clone()),
-            created_by,
-            ..History::default()
-        });
+    let first = added.iter().find_map(|entry| entry.created.clone());
+    let first = first.unwrap_or_else(|| rfc3339(epoch.unwrap_or(now)));
+    for entry in &mut added {
+        entry.created.get_or_insert_with(|| first.clone());
     }
+    let mut history = base.history.clone();
+    let entries = history.iter().chain(&added);
+    let counted = entries.filter(|entry| !entry.empty_layer).count();
+    history.extend((counted..layers).map(|_| without_step(stage, &first)));
     history.extend(added);
     (history, last.unwrap_or(first))
 }
 
-fn entry(step: &HistoryStep, empty_layer: bool, created: String) -> History {
+fn entry(step: &HistoryStep, empty_layer: bool, created: Option<String>) -> History {
     History {
-        created: Some(created),
+        created,
         created_by: Some(step.created_by.clone()),
         comment: Some(step.comment.clone()).filter(|comment| !comment.is_empty()),
         empty_layer,
+        ..History::default()
+    }
+}
+
+/// docker refuses an image whose history does not account for each layer. Old bases have no history, and a stage that starts from
+/// a folder has a layer that no instruction made.
+fn without_step(stage: &Stage, created: &str) -> History {
+    let from = stage.name.as_deref().unwrap_or("context");
+    History {
+        created: Some(created.to_owned()),
+        created_by: Some(format!("FROM {from}")),
         ..History::default()
     }
 }

@@ -10,7 +10,7 @@ use crate::plan::output::Done;
 use crate::session::Session;
 use crate::source::open::Build;
 use kiln_cache::StoreError;
-use kiln_oci::{Descriptor, Digest};
+use kiln_oci::Digest;
 use kiln_parser::graph::StageBase;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,25 +32,19 @@ pub(crate) fn keep(
     build: &Build,
     plan: &Plan,
     results: &BTreeMap<usize, Arc<Done>>,
-    describe: impl Fn(&Digest) -> Result<Descriptor, StoreError> + Copy,
 ) -> Result<Kept, BuildError> {
     let mut kept = Kept::default();
     if !build.form.save_stages {
         return Ok(kept);
     }
-    let (now, epoch) = (session.host.seconds(), plan.graph.source_date_epoch);
     for (position, stage) in plan.graph.stages.iter().enumerate() {
         let is_target = plan.targets.iter().any(|target| target.stage == position);
         if is_target || !plan.wanted[stage.output.0] || adds_nothing(plan, position) {
             continue;
         }
-        let mut image = assemble(plan, position, results, now, epoch, describe)?;
-        image = kept.labelled(build, plan, position, image)?;
-        let given = build.form.layer_labels.clone();
-        image = with_config(image, |config| config.config.labels.extend(given))?;
-        if build.form.omit_history {
-            image = without_history(image)?;
-        }
+        let now = session.host.seconds();
+        let image = assemble(&session.store, plan, position, results, now)?;
+        let image = kept.formed(build, plan, position, image)?;
         let (manifest, id) = session.store.images().put(&image.manifest, &image.config)?;
         exchange::secure(&session.store, &session.remote, &manifest)?;
         session.events.send(EventKind::StageKept {
@@ -64,6 +58,23 @@ pub(crate) fn keep(
 }
 
 impl Kept {
+    /// The image of a stage that is kept, in the form that is asked for.
+    fn formed(
+        &self,
+        build: &Build,
+        plan: &Plan,
+        position: usize,
+        image: Image,
+    ) -> Result<Image, StoreError> {
+        let image = self.labelled(build, plan, position, image)?;
+        let given = build.form.layer_labels.clone();
+        let image = with_config(image, |config| config.config.labels.extend(given))?;
+        match build.form.omit_history {
+            true => without_history(image),
+            false => Ok(image),
+        }
+    }
+
     /// The image of a stage with buildah's labels, if they are asked for.
     ///
     /// # Errors

@@ -3,12 +3,12 @@
 
 use crate::failure::BuildError;
 use crate::request::ContextSource;
-use crate::request::policy::apply as policy;
 use crate::session::Session;
 use crate::source::fetch::{Fetches, Remote};
 use crate::source::fetched::{file, unpacked};
 use crate::source::main_context::MainContext;
 use crate::source::open::Build;
+use crate::source::policy;
 use kiln_cache::Store;
 use kiln_oci::Digest;
 use kiln_parser::graph::CopySource;

@@ -1,20 +1,24 @@
 //! Source policies as BuildKit has them: rules that allow, deny or replace what a build takes from outside. A source is its
 //! identifier (`docker-image://docker.io/library/alpine:3`, `https://…`, `git://host/path#ref:folder`) and attributes. Unaware of
-//! Dockerfiles and of how sources are fetched; what of a build becomes a source is in [`apply`].
+//! Dockerfiles and of how sources are fetched; what of a build becomes a source is in `source/policy.rs`.
 //!
 //! The rules of a policy are read in order. Of ALLOW and DENY the last that matches decides; a CONVERT that changes something starts
 //! again with what it made of the source, whatever comes after it.
 
-pub(crate) mod apply;
 mod pattern;
 mod read;
-mod source;
 
 use crate::failure::Refusal;
 use pattern::Pattern;
 pub use read::PolicyError;
-pub(crate) use source::Source;
 use std::collections::BTreeMap;
+
+/// What a build takes from outside, as rules see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) identifier: String,
+    pub(crate) attributes: BTreeMap<String, String>,
+}
 
 /// A source that is still converted after so many rounds never ends (BuildKit's limit).
 const MAX_ROUNDS: usize = 20;

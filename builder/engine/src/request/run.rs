@@ -1,5 +1,6 @@
 //! What every RUN sees and may use: hosts, volumes, secrets, agents, limits. Unaware of how a process gets it.
 
+use crate::host::agent::AgentSource;
 use kiln_cache::KeyBuilder;
 use kiln_sandbox::Limits;
 use std::collections::BTreeMap;
@@ -135,13 +136,4 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")
     }
-}
-
-/// What `--ssh` names.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum AgentSource {
-    /// The socket of an agent.
-    Socket(PathBuf),
-    /// Files of private keys, absolute paths.
-    Keys(Vec<PathBuf>),
 }

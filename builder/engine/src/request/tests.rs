@@ -2,6 +2,7 @@
 
 use super::annotations::{Annotation, Level};
 use super::*;
+use crate::host::agent::AgentSource;
 use kiln_cache::KeyBuilder;
 use kiln_oci::{Digest, Platform, Reference};
 

@@ -12,8 +12,9 @@ pub mod web;
 
 use super::git;
 use crate::failure::FetchError;
+use crate::host::agent::AgentSource;
 use crate::request::policy::Policy;
-use crate::request::{AgentSource, RunOptions, Secret};
+use crate::request::{RunOptions, Secret};
 use crate::session::Session;
 use kiln_cache::{Fetched, KeyBuilder, on_threads};
 use kiln_oci::Digest;

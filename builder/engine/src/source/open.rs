@@ -6,8 +6,9 @@ use super::fetch::{Access, Fetches};
 use super::fetched::{FILE_NAME, file};
 use super::main_context::{self, Main, MainContext};
 use super::oci_layout;
+use super::policy;
 use crate::failure::BuildError;
-use crate::request::policy::{Policy, apply as policy};
+use crate::request::policy::Policy;
 use crate::request::{
     ContextSource, DockerfileSource, DockerfileText, Form, Goal, Language, MainSource, Request,
     Reuse, RunOptions,

@@ -3,9 +3,10 @@
 //! Layers are as the store has them, uncompressed where kiln made them, unless `compression` is given: few who read an archive
 //! next to a build want to wait for gzip. BuildKit compresses with gzip here.
 
+use super::Kind;
 use super::destination::{Destination, folder_of, sync};
-use super::{BuildResult, Exporter, Kind};
 use crate::failure::ExportError;
+use crate::request::{BuildResult, Exporter};
 use crate::transfer::archive::{Blobs, compressed_manifest};
 use crate::transfer::attributes::Attributes;
 use crate::transfer::remote::with_docker_types;

@@ -1,8 +1,8 @@
 //! The files of a result: the merged tree of each image, with a folder for each platform where there are several. Nothing is
 //! mounted. Unaware of where the files go.
 
-use super::BuildResult;
 use crate::failure::ExportError;
+use crate::request::BuildResult;
 use kiln_cache::{Chain, FirstNames, Found, path};
 use kiln_oci::Platform;
 use std::collections::HashMap;

@@ -5,10 +5,11 @@
 //! folder is replaced by the folder. Other files of the destination stay, but for `mode=delete`, which removes them last. Each file
 //! appears whole.
 
+use super::Kind;
 use super::files::{self, File};
 use super::others;
-use super::{BuildResult, Exporter, Kind};
 use crate::failure::ExportError;
+use crate::request::{BuildResult, Exporter};
 use kiln_cache::{Chain, EntryKind, beneath, path};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;

@@ -1,8 +1,9 @@
 //! `type=image`, `type=registry`, `type=cacheonly`: the result stays in the store, where a build puts it anyway, or goes on from
 //! there to registries. Unaware of how a push works.
 
-use super::{BuildResult, Exporter, Kind};
+use super::Kind;
 use crate::failure::ExportError;
+use crate::request::{BuildResult, Exporter};
 use crate::transfer::attributes::Attributes;
 use crate::transfer::remote::{Form, MediaTypes, PushOptions, push};
 use kiln_oci::Reference;

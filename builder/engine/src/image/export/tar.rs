@@ -1,11 +1,12 @@
 //! `type=tar`: the files of the result in one tar, with their owners, times and attributes, in the same bytes each time. Unaware of
 //! layers.
 
+use super::Kind;
 use super::destination::Destination;
 use super::files;
-use super::{BuildResult, Exporter, Kind};
 use crate::failure::ExportError;
 use crate::image::flatten;
+use crate::request::{BuildResult, Exporter};
 use kiln_oci::tarfile;
 
 /// `type=tar`.

@@ -9,8 +9,9 @@ mod date;
 use super::address;
 use crate::event::cancel::Cancel;
 use crate::failure::FetchError;
-use crate::request::policy::{Policy, apply};
+use crate::request::policy::Policy;
 use crate::source::fetch::address::redacted;
+use crate::source::policy;
 use answer::{Failed, broken, header, refused};
 use kiln_cache::Fetched;
 use kiln_oci::Digest;
@@ -294,7 +295,7 @@ fn builder(limits: Limits, policies: &[Policy]) -> reqwest::blocking::ClientBuil
             attempt.error("too many redirects")
         } else if was_secure && attempt.url().scheme() != "https" {
             attempt.error("a redirect leads from https to http")
-        } else if let Err(refusal) = apply::redirect(&policies, attempt.url()) {
+        } else if let Err(refusal) = policy::redirect(&policies, attempt.url()) {
             attempt.error(refusal)
         } else {
             attempt.follow()

@@ -1,6 +1,7 @@
-//! What a build takes from outside, as rules see it: an identifier and attributes, under BuildKit's names; and back. Credentials of
-//! addresses are no part of it. Unaware of rules.
+//! What a build takes from outside as rules see it, under BuildKit's identifiers and attributes, and back. Credentials of addresses
+//! are left out. Unaware of rules.
 
+use crate::request::policy::Source;
 use crate::source::fetch::address::{self, redacted};
 use kiln_oci::{Digest, Reference};
 use kiln_parser::graph::GitSource;
@@ -13,13 +14,6 @@ const FILE_CHECKSUM: &str = "http.checksum";
 const GIT_CHECKSUM: &str = "git.checksum";
 const GIT_ADDRESS: &str = "git.fullurl";
 const GIT_FOLDER: &str = "git.keepgitdir";
-
-/// See the module.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Source {
-    pub(crate) identifier: String,
-    pub(crate) attributes: BTreeMap<String, String>,
-}
 
 impl Source {
     fn new(identifier: String) -> Self {

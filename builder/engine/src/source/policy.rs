@@ -1,9 +1,11 @@
 //! Asks the policies about all that a build takes from outside: base images and images that lend files, what `ADD` fetches, contexts
-//! and Dockerfiles by address. What is converted stands in the place of what it was before anything is planned, so that keys are made
-//! of it. Folders and archives of the machine are no business of policies. Unaware of how rules decide.
+//! and Dockerfiles by address. What a rule converts is replaced before anything is planned, so that keys are made of
+//! the new source. Policies say nothing of folders and archives of the machine. Unaware of how rules decide.
 
-use super::{Converted, Policy, Source, evaluate};
+mod identifier;
+
 use crate::failure::{BuildError, Refusal, RefusedSource};
+use crate::request::policy::{Converted, Policy, Source, evaluate};
 use crate::request::{ContextSource, DockerfileSource, MainSource, Sources};
 use crate::source::fetch::address;
 use kiln_cache::Store;
