@@ -67,7 +67,7 @@ fn verify_finds_what_is_wrong(space: &Space) {
         fs::write(&path, bytes).unwrap();
         let found = space.kiln(["verify"]).arg(&path).exits(1);
         assert!(
-            found.stdout.contains("not sound") && found.stdout.contains(what),
+            found.stdout.contains("damaged") && found.stdout.contains(what),
             "{found}"
         );
         let json = space.kiln(["verify", "--json"]).arg(&path).exits(1).stdout;

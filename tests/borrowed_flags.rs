@@ -450,13 +450,13 @@ fn volumes_are_checked(space: &Space) {
     refused("cache:/v", "no named volumes");
     refused("/v", "expected HOST:TARGET");
     refused("/no/such/folder:/v", "/no/such/folder: ");
-    refused(&format!("{folder}:v"), "no absolute path");
-    refused(&format!("{folder}:/"), "no absolute path");
-    refused(&format!("{folder}:/a/../b"), "no absolute path");
+    refused(&format!("{folder}:v"), "not an absolute path");
+    refused(&format!("{folder}:/"), "not an absolute path");
+    refused(&format!("{folder}:/a/../b"), "not an absolute path");
     refused(&format!("{folder}:/v:U"), "owner");
     refused(&format!("{folder}:/v:rshared"), "private");
-    refused(&format!("{folder}:/v:wr"), "no option of a volume");
-    refused(&format!("{file}:/v:O"), "is no folder");
+    refused(&format!("{folder}:/v:wr"), "unknown option");
+    refused(&format!("{file}:/v:O"), "is not a folder");
     // A link of the image cannot lead the mount out of it.
     let linked = "FROM tools\nRUN ln -s /../../../v /l && cat /l/word && ls -d /v\n";
     let built = space.build(linked).arg("-v").arg(format!("{folder}:/v:ro"));

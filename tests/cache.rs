@@ -148,7 +148,7 @@ fn an_equal_result_stops_the_rerun(space: &Space) {
     space.build(&text).ok().says(&[
         "same result as before",
         "3 cached",
-        "1 ran without changing anything",
+        "1 ran without any change",
     ]);
 }
 

@@ -35,7 +35,7 @@ fn a_registry_answers_for_a_whole_build(space: &Space) {
     ]
     .concat();
     let first = on(space, "one", STAGES, &both).ok();
-    first.says(&["is not there yet", "holds 4 results"]);
+    first.says(&["does not exist yet", "holds 4 results"]);
     let before = registry.seen().len();
     let second = on(space, "two", STAGES, &from).ok();
     assert_eq!(counts(&second), (0, 4), "{second}");
@@ -150,7 +150,7 @@ fn what_is_no_cache_is_said(space: &Space) {
     fs::create_dir(folder(space)).unwrap();
     on(space, "five", text, &from_folder(space))
         .ok()
-        .says(&["is not there yet"]);
+        .says(&["does not exist yet"]);
     fs::write(folder(space).join("index.json"), "nonsense").unwrap();
     on(space, "six", text, &from_folder(space))
         .ok()
@@ -269,7 +269,7 @@ fn object_storage_holds_caches(space: &Space) {
     let build = |machine: &str, flags: &[String]| with_key(space, machine, flags);
     bucket.fault("PUT", 503);
     let first = build("one", &flags("")).ok();
-    first.says(&["is not there yet", "holds 2 results"]);
+    first.says(&["does not exist yet", "holds 2 results"]);
     let paths: Vec<String> = bucket.objects().into_keys().collect();
     assert_eq!(paths.len(), 5, "{paths:?}");
     assert!(paths.contains(&"/ci/kiln/manifests/main".to_owned()));

@@ -182,7 +182,7 @@ fn an_address_gives_a_dockerfile_or_an_archive(space: &Space) {
     let failed = build(space).arg(server.url("/gone")).exits(1);
     failed.says(&["/gone", "404 Not Found"]);
     let failed = build(space).arg(&url).exits(1);
-    failed.says(&["there is neither a Dockerfile nor a Containerfile"]);
+    failed.says(&["there is no Dockerfile or Containerfile"]);
 }
 
 fn a_repository_is_the_context(space: &Space) {
@@ -296,7 +296,7 @@ fn contexts_by_name(space: &Space) {
         .build("FROM scratch\nCOPY --from=x a /\n")
         .arg("--build-context=x=ftp://h/a")
         .exits(2);
-    failed.says(&["of no kind"]);
+    failed.says(&["does not know this kind"]);
     let broken = space.write_in("own", "broken", "text");
     let failed = space
         .build("FROM scratch\nCOPY --from=x a /\n")

@@ -60,7 +60,7 @@ const RULES: [Rule; 9] = [
             "builder/engine/src/source/host_tools.rs",
             "builder/engine/src/source/git/command.rs",
             "oci/src/registry/credentials/helper.rs",
-            "builder/cli/src/command/build/flag/cpp_flag.rs",
+            "builder/cli/src/flag/cpp_flag.rs",
         ],
         why: "programs are started in few places",
     },

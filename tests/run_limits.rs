@@ -80,7 +80,7 @@ fn memory_is_limited(space: &Space) {
     let killed = space.build(GREEDY).arg("--memory=64m").exits(1);
     killed.says(&[
         "killed: it used more than the 64 MiB that --memory allows",
-        "give it more with --memory",
+        "raise the limit with --memory",
         "Dockerfile:2",
     ]);
     let survivor = "FROM tools\nRUN sh -c 'a=0123456789abcdef; while :; do a=$a$a; done'; exit 3\n";
@@ -126,12 +126,12 @@ fn values_are_checked(space: &Space) {
             .args(flags.split(' '));
         refused.exits(2).says(&["--", why]);
     };
-    refused("--memory=5m", "the least is 6m");
+    refused("--memory=5m", "the minimum is 6m");
     refused("-m -1", "not a size");
     refused("--memory-swap=1g", "needs --memory");
     refused("-m 1g --memory-swap=512m", "cannot be less than --memory");
     refused("--cpus=1 --cpu-quota=5000", "--cpus is a quota");
-    refused("--cpu-period=5", "the least is 1000");
+    refused("--cpu-period=5", "the minimum is 1000");
     refused("--cpuset-cpus=a", "numbers and ranges");
     refused("--resource=disk=1g", "there is no resource \"disk\"");
     refused("--cgroup-parent=a/../b", "path of a cgroup");

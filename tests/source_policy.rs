@@ -63,7 +63,7 @@ fn a_denied_image_shows_its_line(space: &Space) {
         "docker-image://docker.io/library/one:1 is denied by rule 1 of policy.json (DENY docker-image://*)",
         "Dockerfile:2:6",
         "^",
-        "the source policy refuses",
+        "the source policy denies",
     ]);
     // The last rule that matches decides.
     let one = "docker-image://docker.io/library/one:*";

@@ -91,6 +91,15 @@ pub fn seconds(time: &str) -> Option<i64> {
     time.parse::<Timestamp>().ok().map(Timestamp::as_second)
 }
 
+/// The platform of a `--platform`, if there is one.
+///
+/// # Errors
+/// It is none.
+pub fn platform(text: Option<&str>) -> Result<Option<Platform>, Failure> {
+    let parsed = text.map(Platform::parse).transpose();
+    parsed.map_err(|error| Failure::usage(format!("--platform: {error}")))
+}
+
 /// The image that a person names.
 ///
 /// # Errors
@@ -139,8 +148,8 @@ pub fn new_name(name: &str) -> Result<Reference, Failure> {
     let parsed = Reference::parse(name);
     let parsed = parsed.map_err(|error| Failure::usage(format!("{name}: {error}")))?;
     if parsed.digest.is_some() {
-        let message = format!("{name}: a digest is what an image has, not what it is called");
-        return Err(Failure::usage(message).hint("leave out the part from the @ on"));
+        let message = format!("{name}: the name of an image cannot have a digest");
+        return Err(Failure::usage(message).hint("leave out the part that starts with @"));
     }
     Ok(parsed.with_default_tag())
 }
@@ -157,32 +166,27 @@ fn explained(store: &Store, name: &str, error: ImageError) -> Failure {
 }
 
 fn not_found(store: &Store, name: &str, error: &ImageError) -> Failure {
+    const LISTED: &str = "`kiln images` lists what there is";
     let failure = Failure::new(Kind::Build, error.to_string());
     let images = store.images().list().unwrap_or_default();
-    let known: Vec<&Reference> = images.iter().flat_map(|image| &image.references).collect();
-    let wanted = Reference::parse(name).ok();
-    let wanted = wanted.map(|wanted| wanted.name());
-    let tags: Vec<String> = known
-        .iter()
-        .filter(|known| Some(known.name()) == wanted)
-        .map(|known| known.familiar())
-        .collect();
+    let known = || images.iter().flat_map(|image| &image.references);
+    let wanted = Reference::parse(name).ok().map(|wanted| wanted.name());
+    let tags = known().filter(|known| Some(known.name()) == wanted);
+    let tags: Vec<String> = tags.map(Reference::familiar).collect();
     if !tags.is_empty() {
         return failure.hint(format!("there is {}", tags.join(", ")));
     }
     let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     if name.len() < ID_DIGITS && name.bytes().all(is_digit) {
-        let what = "digits of an ID are needed; `kiln images` lists what there is";
-        return failure.hint(format!("at least {ID_DIGITS} {what}"));
+        return failure.hint(format!(
+            "at least {ID_DIGITS} digits of an ID are needed; {LISTED}"
+        ));
     }
-    let names: Vec<String> = known
-        .iter()
+    let names: Vec<String> = known()
         .flat_map(|known| [known.familiar(), known.familiar_name()])
         .collect();
     match nearest(name, names.iter().map(String::as_str)) {
-        Some(near) => failure.hint(format!(
-            "did you mean {near}? `kiln images` lists what there is"
-        )),
-        None => failure.hint("`kiln images` lists what there is"),
+        Some(near) => failure.hint(format!("did you mean {near}? {LISTED}")),
+        None => failure.hint(LISTED),
     }
 }

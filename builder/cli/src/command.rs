@@ -15,7 +15,6 @@ mod load;
 mod login;
 mod logout;
 mod man;
-mod progress;
 mod prune;
 mod pull;
 mod push;
@@ -60,21 +59,21 @@ commands! {
     /// List images
     #[command(visible_alias = "ls")]
     Images = images,
-    /// Show all that is known of images, as JSON
+    /// Show details of images, as JSON
     Inspect = inspect,
     /// Show how an image was made
     History = history,
-    /// Give an image another name
+    /// Give an image an additional name
     Tag = tag,
-    /// Remove names, and images that have none left
+    /// Remove names, and images without any name
     Rmi = rmi,
     /// Get images from registries
     Pull = pull,
     /// Send an image to a registry
     Push = push,
-    /// Check and keep credentials for a registry
+    /// Log in to a registry
     Login = login,
-    /// Forget credentials
+    /// Log out of a registry
     Logout = logout,
     /// Write images to an archive
     Save = save,
@@ -86,23 +85,23 @@ commands! {
     Import = import,
     /// Write the file system of an image as a tar
     Export = export,
-    /// Remove what is not needed from the store
+    /// Remove what is no longer needed from the store
     Prune = prune,
-    /// Show what the store holds
+    /// Show what is in the store
     Df = df,
-    /// Commands of images, as docker groups them
+    /// Manage images, with docker's grouping
     Image = image,
-    /// Commands of builds and their cache, as docker groups them
+    /// Manage builds and their cache, with docker's grouping
     #[command(alias = "buildx")]
     Builder = builder,
-    /// Commands of the store, as docker groups them
+    /// Manage the store, with docker's grouping
     System = system,
-    /// Check the store
+    /// Check the store for damage
     Fsck = fsck,
-    /// Show what this machine can do for kiln
+    /// Show what kiln can do on this machine
     #[command(alias = "info")]
     Doctor = doctor,
-    /// Show how kiln reads a Dockerfile, words or a .dockerignore
+    /// Show how kiln reads a Dockerfile, a word or a .dockerignore
     Debug = debug,
     /// Print completions for a shell
     Completions = completions,

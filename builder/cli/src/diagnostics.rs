@@ -45,23 +45,44 @@ fn render_one(source: Source<'_>, diagnostic: &Diagnostic, color: bool) -> Strin
     )
 }
 
-/// An instruction of the Dockerfile, shown with all its lines, with a message of another origin: a failed step, a missing image.
-pub fn point(
-    source: Source<'_>,
-    message: &str,
-    span: Span,
-    label: &str,
-    help: &[String],
-    color: bool,
-) -> String {
-    let whole = within(source, span);
-    let end = source
-        .text
-        .floor_char_boundary(whole.end.min(whole.start + LONGEST_CARET));
-    let marked = Span { end, ..span };
-    let snippet = snippet(source, marked, label).annotation(AnnotationKind::Visible.span(whole));
-    let title = Level::ERROR.primary_title(message);
-    draw(snippet, title, help, renderer(color).term_width(WIDEST))
+/// A place of the Dockerfile, with what is said of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    pub source: Source<'a>,
+    pub span: Span,
+    /// Stands beside the caret.
+    pub label: &'a str,
+    /// Stands below.
+    pub help: &'a [String],
+}
+
+impl<'a> Place<'a> {
+    /// A place of which nothing is said but the message.
+    pub fn new(source: Source<'a>, span: Span) -> Self {
+        Place {
+            source,
+            span,
+            label: "",
+            help: &[],
+        }
+    }
+
+    /// The whole instruction, shown with a message of another origin than the parser: a failed step, a missing image.
+    pub fn point(self, message: &str, color: bool) -> String {
+        let Place { source, span, .. } = self;
+        let whole = within(source, span);
+        let end = whole.end.min(whole.start + LONGEST_CARET);
+        let end = source.text.floor_char_boundary(end);
+        let snippet = snippet(source, Span { end, ..span }, self.label);
+        let snippet = snippet.annotation(AnnotationKind::Visible.span(whole));
+        let title = Level::ERROR.primary_title(message);
+        draw(
+            snippet,
+            title,
+            self.help,
+            renderer(color).term_width(WIDEST),
+        )
+    }
 }
 
 /// A span may be of a text that was longer.

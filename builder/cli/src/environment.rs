@@ -5,6 +5,7 @@
 //! `--build-arg NAME` and `--secret env=` name, and the source policy of `EXPERIMENTAL_BUILDKIT_SOURCE_POLICY`.
 
 use crate::failure::Failure;
+use crate::pflag::Takes;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args};
 use kiln_oci::registry::Patience;
@@ -24,20 +25,22 @@ pub struct Globals {
         env = "KILN_STORE",
         value_name = "DIR",
         hide_env_values = true,
-        help_heading = HEADING
+        help_heading = HEADING,
+        add = Takes::Single
     )]
     pub store: Option<PathBuf>,
-    /// Kernel features that are not used, to test the fallbacks
+    /// Kernel features to disable, to test the fallbacks
     #[arg(
         long,
         global = true,
         env = "KILN_DISABLE",
         value_name = "NAMES",
         hide = true,
-        default_value = ""
+        default_value = "",
+        add = Takes::Single
     )]
     pub disable: String,
-    /// Do without the network: what is not in the store is missing
+    /// Do not use the network; report everything that is not in the store as missing
     #[arg(
         long,
         global = true,
@@ -51,14 +54,15 @@ pub struct Globals {
         hide_default_value = true,
         hide_env_values = true,
         value_name = "BOOL",
-        help_heading = HEADING
+        help_heading = HEADING,
+        add = Takes::Switch
     )]
     pub offline: bool,
-    /// Registry that may speak plain http or show any certificate (may be repeated)
-    #[arg(long, global = true, value_name = "HOST[:PORT]", help_heading = HEADING)]
+    /// Registry that may use plain http or any certificate (may be repeated)
+    #[arg(long, global = true, value_name = "HOST[:PORT]", help_heading = HEADING, add = Takes::List)]
     pub insecure_registry: Vec<String>,
-    /// Whether registries must speak https and show a good certificate [default: true]
-    #[arg(long, global = true, action = ArgAction::SetFalse, help_heading = HEADING)]
+    /// Whether registries must use https and a valid certificate [default: true]
+    #[arg(long, global = true, action = ArgAction::SetFalse, help_heading = HEADING, add = Takes::Switch)]
     pub tls_verify: bool,
     /// What may be asked in place of a registry, before the mirrors of the configuration; a command may add some.
     #[arg(skip)]
@@ -89,8 +93,8 @@ impl Globals {
         }
         let home = variable("HOME").filter(|home| home.starts_with('/'));
         let home = home.ok_or_else(|| {
-            Failure::usage("there is no HOME to keep the store in")
-                .hint("say where with --store DIR or KILN_STORE")
+            Failure::usage("HOME is not set, so there is no place for the store")
+                .hint("choose a folder with --store DIR or KILN_STORE")
         })?;
         Ok(PathBuf::from(home).join(".local/share/kiln"))
     }
@@ -150,6 +154,11 @@ pub fn log_limit() -> u64 {
 /// Whether colour is unwanted (<https://no-color.org>), or the terminal knows none.
 pub fn no_color() -> bool {
     variable("NO_COLOR").is_some_and(|value| !value.is_empty()) || is_dumb()
+}
+
+/// Whether text on a stream has colours.
+pub fn color(is_terminal: bool) -> bool {
+    is_terminal && !no_color()
 }
 
 /// Whether terminals are only known to show lines: nobody says which one it is, or that it can do no more.

@@ -44,7 +44,7 @@ impl Filters {
         let filters = texts.iter().map(|text| {
             let (key, value) = text
                 .split_once('=')
-                .ok_or_else(|| Failure::usage(format!("--filter {text}: KEY=VALUE is wanted")))?;
+                .ok_or_else(|| Failure::usage(format!("--filter {text}: expected KEY=VALUE")))?;
             let key = key.trim();
             if !known.contains(&key) {
                 return Err(
@@ -131,36 +131,29 @@ impl Filter {
 }
 
 fn parse_one(key: &str, value: &str, store: &Store, now: i64) -> Result<Filter, Failure> {
-    let wrong =
-        |wanted: &str| Failure::usage(format!("--filter {key}={value}: {wanted} is wanted"));
+    let wrong = |wanted: &str| Failure::usage(format!("--filter {key}={value}: expected {wanted}"));
     Ok(match key {
         "dangling" => Filter::Dangling(match value {
             "true" | "1" => true,
             "false" | "0" => false,
             _ => return Err(wrong("true or false")),
         }),
-        "label" | "label!" => {
-            let (name, value) = match value.split_once('=') {
-                Some((name, value)) => (name, Some(value.to_owned())),
-                None => (value, None),
-            };
-            Filter::Label {
-                key: name.to_owned(),
-                value,
-                is_wanted: key == "label",
-            }
-        }
+        "label" | "label!" => Filter::Label {
+            key: value.split('=').next().unwrap_or_default().to_owned(),
+            value: value.split_once('=').map(|(_, value)| value.to_owned()),
+            is_wanted: key == "label",
+        },
         "reference" => {
             glob::check(value).map_err(|_| wrong("a pattern"))?;
             Filter::Reference(value.to_owned())
         }
         "before" => Filter::Before(created(store, value)?),
         "since" => Filter::Since(created(store, value)?),
-        _ => Filter::Before(
-            time(value, now)
-                .and_then(|seconds| Timestamp::from_second(seconds).ok())
-                .ok_or_else(|| wrong("a time, such as 24h or 2026-01-31T12:00:00Z,"))?,
-        ),
+        _ => {
+            let time = time(value, now).and_then(|seconds| Timestamp::from_second(seconds).ok());
+            let wanted = "a time such as 24h or 2026-01-31T12:00:00Z";
+            Filter::Before(time.ok_or_else(|| wrong(wanted))?)
+        }
     })
 }
 

@@ -3,9 +3,8 @@
 //! As docker's formatter: `table TEMPLATE` gets headers and columns at its tabs, `\t` and `\n` are read in all of them.
 
 use crate::failure::{Failure, Kind};
-use crate::template::value::{Value, field};
-use crate::template::{Template, TemplateError};
 use crate::{diagnostics, environment, table};
+use kiln_template::{Template, TemplateError, Value, field};
 use std::io::IsTerminal;
 
 /// A field of the rows and the header of its column.
@@ -53,6 +52,19 @@ impl Listing {
         Ok(Listing { style, text })
     }
 
+    /// The same for a command with `--quiet`: then `default` alone is a line for each row.
+    ///
+    /// # Errors
+    /// As [`Listing::new`].
+    pub fn quiet(
+        format: Option<&str>,
+        quiet: bool,
+        default: &str,
+        headers: &[Header],
+    ) -> Result<Self, Failure> {
+        Listing::new(format.or(quiet.then_some(default)), default, headers)
+    }
+
     /// Shows rows.
     ///
     /// # Errors
@@ -89,18 +101,23 @@ impl Listing {
     }
 }
 
+/// A row with a text for each header.
+pub fn row<const COUNT: usize>(headers: &[Header; COUNT], values: [String; COUNT]) -> Value {
+    let fields = headers.iter().zip(values);
+    Value::record(fields.map(|((name, _), value)| field(name, value)))
+}
+
 /// An error of a template, with a caret under its place.
 pub fn wrong(text: &str, error: &TemplateError, kind: Kind) -> Failure {
-    let color = std::io::stderr().is_terminal() && !environment::no_color();
-    let source = diagnostics::Source {
-        name: "--format",
-        text,
+    let place = diagnostics::Place {
+        source: diagnostics::Source {
+            name: "--format",
+            text,
+        },
+        span: kiln_parser::source::Span::new(error.span.start, error.span.end),
+        label: "",
+        help: error.help.as_slice(),
     };
-    let span = kiln_parser::source::Span {
-        start: error.span.start,
-        end: error.span.end,
-    };
-    let help: Vec<String> = error.help.iter().cloned().collect();
-    let shown = diagnostics::point(source, &error.message, span, "", &help, color);
-    Failure::new(kind, "").details(shown)
+    let color = environment::color(std::io::stderr().is_terminal());
+    Failure::new(kind, "").details(place.point(&error.message, color))
 }

@@ -1,25 +1,29 @@
 //! The binary `kiln`: arguments in, exit code out. Everything it does is in `command/`, everything it shows in `render/`.
 
+mod call;
 mod catalog;
 mod command;
 mod diagnostics;
 mod environment;
 mod failure;
 mod filter;
+mod flag;
 mod listing;
 mod network;
 mod output;
 mod pflag;
+mod printable;
 mod render;
+mod retry;
 mod session;
 mod signals;
 mod stdout;
 mod table;
-mod template;
 mod transfer;
 mod units;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::mpsc::channel;
 
@@ -45,7 +49,7 @@ fn main() -> ExitCode {
     }
     std::panic::set_hook(Box::new(|panic| {
         let failure = failure::Failure::panicked(&panic.to_string());
-        failure.report();
+        failure.report(color());
         std::process::exit(failure.kind() as i32);
     }));
     let arguments = match read() {
@@ -61,10 +65,15 @@ fn main() -> ExitCode {
     )
 }
 
+/// Whether messages have colours.
+fn color() -> bool {
+    environment::color(std::io::stderr().is_terminal())
+}
+
 /// `--help` or `--version`.
 fn print_help(help: &clap::Error) {
     let text = help.render();
-    if stdout::is_terminal() && !environment::no_color() {
+    if environment::color(stdout::is_terminal()) {
         stdout::print(text.ansi().to_string().as_bytes());
     } else {
         stdout::print(text.to_string().as_bytes());
@@ -98,12 +107,12 @@ fn ended(outcome: Result<(), failure::Failure>) -> ExitCode {
     };
     let code = failure.code();
     if signals::received().is_none() {
-        failure.report();
+        failure.report(color());
         return code;
     }
     let (told, end) = channel();
     let tell = move || {
-        failure.report();
+        failure.report(color());
         // it may be too late
         let _ = told.send(());
     };

@@ -94,7 +94,7 @@ fn mirrors(
 /// When there is neither a home nor a variable that names one.
 pub fn credential_file() -> Result<PathBuf, Failure> {
     credential_files().into_iter().next().ok_or_else(|| {
-        Failure::usage("there is no HOME to keep credentials in")
+        Failure::usage("HOME is not set, so there is no place for credentials")
             .hint("name a file in REGISTRY_AUTH_FILE")
     })
 }
@@ -128,8 +128,12 @@ fn home() -> Option<PathBuf> {
 
 fn configuration() -> Result<Configuration, Failure> {
     if let Some(named) = path("KILN_REGISTRIES") {
-        let missing =
-            || Failure::usage(format!("KILN_REGISTRIES: there is no {}", named.display()));
+        let missing = || {
+            Failure::usage(format!(
+                "KILN_REGISTRIES: {} does not exist",
+                named.display()
+            ))
+        };
         return read(&named)?.ok_or_else(missing);
     }
     let own = path("XDG_CONFIG_HOME").or_else(|| path("HOME").map(|home| home.join(".config")));

@@ -86,11 +86,9 @@ pub fn folder<T>(
     let filled = fill(temporary.path())?;
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777 & !umask());
     std::fs::set_permissions(temporary.path(), mode).map_err(&failed)?;
-    for entry in walkdir(temporary.path()) {
-        File::open(entry)
-            .and_then(|folder| folder.sync_all())
-            .map_err(&failed)?;
-    }
+    let mut folders = walkdir(temporary.path()).into_iter();
+    let synced = folders.try_for_each(|folder| File::open(folder)?.sync_all());
+    synced.map_err(&failed)?;
     // An empty folder gives way to a rename.
     std::fs::rename(temporary.path(), path).map_err(&failed)?;
     let _renamed = temporary.keep();
@@ -133,11 +131,10 @@ pub fn parts<T>(
     };
     let written = write(&mut out)?;
     let total = out.finish().map_err(&failed)?;
-    let digests = out.done.iter().map(|(_, digest)| *digest).collect();
     let sums = Sums {
         part_size: size,
         total,
-        digests,
+        digests: out.done.iter().map(|(_, digest)| *digest).collect(),
     };
     let count = out.done.len() as u64;
     for (number, (temporary, _)) in (1..).zip(out.done) {
@@ -146,22 +143,26 @@ pub fn parts<T>(
             .persist(&part, 0o666 & !umask())
             .map_err(&failed)?;
     }
-    // Parts of a longer archive that had this name.
-    for number in count + 1..=MAX_PARTS {
-        if std::fs::remove_file(part_path(path, number)).is_err() {
-            break;
-        }
-    }
-    // And one that was not split: `load` would take it instead of the parts.
-    if path.is_file() {
-        std::fs::remove_file(path).map_err(&failed)?;
-    }
+    remove_older(path, count).map_err(&failed)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     file(&sums_path(path), |out| {
         out.write_all(sums.to_text(&name).as_bytes())
             .map_err(&failed)
     })?;
     Ok(written)
+}
+
+/// Removes an older archive of this name: parts beyond `count`, and one that was not split, which `load` would take instead.
+fn remove_older(path: &Path, count: u64) -> io::Result<()> {
+    let mut more = (count + 1..=MAX_PARTS).map(|number| part_path(path, number));
+    while more
+        .next()
+        .is_some_and(|part| std::fs::remove_file(part).is_ok())
+    {}
+    match path.is_file() {
+        true => std::fs::remove_file(path),
+        false => Ok(()),
+    }
 }
 
 struct Parts<'a> {

@@ -1,82 +1,47 @@
 //! The command line by pflag's rules, which docker, buildah, podman and kaniko share, in one place for all flags of all commands: a switch
 //! takes `=true` and `=false`; of a flag with one value the last counts, and an empty one is none; a value may begin with a dash; short
 //! flags may stand together. The line is written anew in the one way that needs no rules: `--name=value`, each single flag once.
-//! The kind of a flag follows from its declaration: `bool` is a switch, `Option` has one value, `Vec` is a list. Unaware of what flags mean.
+//! A flag says what it takes where it is declared: `#[arg(long, add = Takes::List)]`. Unaware of what flags mean.
 
 #[cfg(test)]
 mod tests;
 
 use crate::failure::Failure;
-use clap::builder::ValueParser;
+use clap::builder::ArgExt;
 use clap::{Arg, ArgAction, Command};
-use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// Lists of which docker takes an empty element for a mistake. Of others it means nothing.
-const NEVER_EMPTY: [&str; 9] = [
-    "build-arg",
-    "destination",
-    "env",
-    "label",
-    "platform",
-    "resource",
-    "tag",
-    "ulimit",
-    "volume",
-];
-
-/// How often a flag counts, and what its value may be.
+/// What a flag takes, and how often it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// On or off.
+pub enum Takes {
+    /// Nothing, or whether it is on.
     Switch,
-    /// One value, which `--name` alone does not give.
+    /// One value, but only behind a `=`: `--name` alone stands for a default.
     Optional,
-    /// One value.
+    /// One value; an empty one is none.
     Single,
     /// One number, which cannot be empty.
     Number,
-    /// A value each time.
+    /// A value each time; an empty one means nothing.
     List,
-    /// As a list, without empty values.
+    /// A value each time; docker takes an empty one for a mistake, and the flag complains about it.
     StrictList,
 }
 
-impl Kind {
-    /// The kind of a flag; none for `--help` and `--version`.
-    pub fn of(flag: &Arg) -> Option<Kind> {
-        let is_optional = flag
-            .get_num_args()
-            .is_some_and(|count| count.min_values() == 0);
-        let name = flag.get_long().unwrap_or_default();
-        match flag.get_action() {
-            ArgAction::SetTrue | ArgAction::SetFalse => Some(Kind::Switch),
-            ArgAction::Set if is_optional && holds::<bool>(flag.get_value_parser()) => {
-                Some(Kind::Switch)
-            }
-            ArgAction::Set if is_optional => Some(Kind::Optional),
-            ArgAction::Set if is_number(flag.get_value_parser()) => Some(Kind::Number),
-            ArgAction::Set => Some(Kind::Single),
-            ArgAction::Append if NEVER_EMPTY.contains(&name) => Some(Kind::StrictList),
-            ArgAction::Append => Some(Kind::List),
-            _ => None,
-        }
+impl ArgExt for Takes {}
+
+impl Takes {
+    /// What a flag says; none for `--help` and `--version`, which are clap's.
+    fn of(flag: &Arg) -> Option<Takes> {
+        flag.get::<Takes>().copied()
     }
 
     /// Whether `--name` takes the next argument as its value.
     fn needs_value(self) -> bool {
-        !matches!(self, Kind::Switch | Kind::Optional)
+        !matches!(self, Takes::Switch | Takes::Optional)
     }
-}
-
-fn holds<T: 'static>(parser: &ValueParser) -> bool {
-    parser.type_id() == TypeId::of::<T>()
-}
-
-fn is_number(parser: &ValueParser) -> bool {
-    holds::<u32>(parser) || holds::<u64>(parser) || holds::<i64>(parser)
 }
 
 /// A truth value as Go's `strconv.ParseBool` reads it.
@@ -151,16 +116,16 @@ impl<'a> Reader<'a> {
             let mut names = names.chain(flag.get_all_aliases().unwrap_or_default());
             names.any(|known| known.as_bytes() == name)
         };
-        let Some((flag, kind)) = self.find(is_named) else {
+        let Some((flag, takes)) = self.find(is_named) else {
             self.line.push(Some(joined(&[b"--", text])));
             return Ok(());
         };
         let value = match value {
             Some(value) => Some(value.to_vec()),
-            None if kind.needs_value() => rest.next().map(OsString::into_vec),
+            None if takes.needs_value() => rest.next().map(OsString::into_vec),
             None => None,
         };
-        self.say(flag, kind, value)
+        self.say(flag, takes, value)
     }
 
     /// `-abc`, `-avalue`, `-a=value` or `-a value`.
@@ -171,43 +136,43 @@ impl<'a> Reader<'a> {
     ) -> Result<(), Failure> {
         while let [short, after @ ..] = text {
             let is_named = |flag: &&Arg| flag.get_short() == Some(char::from(*short));
-            let Some((flag, kind)) = self.find(is_named) else {
+            let Some((flag, takes)) = self.find(is_named) else {
                 self.line.push(Some(joined(&[b"-", text])));
                 return Ok(());
             };
             let value = match after {
                 [b'=', value @ ..] => Some(value.to_vec()),
-                _ if !kind.needs_value() => None,
+                _ if !takes.needs_value() => None,
                 [] => rest.next().map(OsString::into_vec),
                 value => Some(value.to_vec()),
             };
             let is_next_short = !after.is_empty() && value.is_none();
-            self.say(flag, kind, value)?;
+            self.say(flag, takes, value)?;
             text = if is_next_short { after } else { &[] };
         }
         Ok(())
     }
 
     /// A flag of the command, or one that all commands below another have.
-    fn find(&self, is_named: impl Fn(&&Arg) -> bool) -> Option<(&'a Arg, Kind)> {
+    fn find(&self, is_named: impl Fn(&&Arg) -> bool) -> Option<(&'a Arg, Takes)> {
         let (own, outer) = self.commands.split_last()?;
         let global = outer
             .iter()
             .flat_map(|command| command.get_arguments().filter(|flag| flag.is_global_set()));
         let flag = own.get_arguments().chain(global).find(is_named)?;
-        Some((flag, Kind::of(flag)?))
+        Some((flag, Takes::of(flag)?))
     }
 
     /// Writes the flag, in the place of what the line said of it before if it counts once.
-    fn say(&mut self, flag: &'a Arg, kind: Kind, value: Option<Vec<u8>>) -> Result<(), Failure> {
+    fn say(&mut self, flag: &'a Arg, takes: Takes, value: Option<Vec<u8>>) -> Result<(), Failure> {
         let name = flag.get_long().unwrap_or_default();
-        let said = match (kind, &value) {
-            (Kind::Switch, _) => switched(flag, value.as_deref())?,
-            (Kind::Single | Kind::List, Some(value)) if value.is_empty() => None,
+        let said = match (takes, &value) {
+            (Takes::Switch, _) => switched(flag, value.as_deref())?,
+            (Takes::Single | Takes::List, Some(value)) if value.is_empty() => None,
             (_, Some(value)) => Some(joined(&[b"--", name.as_bytes(), b"=", value])),
             (_, None) => Some(joined(&[b"--", name.as_bytes()])),
         };
-        if !matches!(kind, Kind::List | Kind::StrictList) {
+        if !matches!(takes, Takes::List | Takes::StrictList) {
             let before = self.said.insert(name, self.line.len());
             if let Some(line) = before.and_then(|before| self.line.get_mut(before)) {
                 *line = None;

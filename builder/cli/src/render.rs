@@ -5,12 +5,15 @@
 mod background;
 mod follow;
 mod json;
+mod log;
 mod plain;
+mod shown;
 mod sink;
 mod split;
 mod steps;
 mod terminal;
 mod transfers;
+mod view;
 
 use crate::environment;
 use clap::ValueEnum;
@@ -19,8 +22,10 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 pub use background::Background;
+pub use log::Log;
+pub use shown::Shown;
 pub use sink::Sink;
-pub use split::Split;
+use split::Split;
 
 /// How long a renderer waits for an event before it looks into logs.
 const TICK: Duration = Duration::from_millis(50);
@@ -28,16 +33,16 @@ const TICK: Duration = Duration::from_millis(50);
 /// `--progress`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Progress {
-    /// A live view on a terminal, else plain lines
+    /// A live view on a terminal, plain lines elsewhere
     Auto,
     /// Prefixed lines
     Plain,
     /// A live view
     Tty,
-    /// One JSON object a line, for machines
+    /// One JSON object per line, for machines
     #[value(alias = "rawjson")]
     Json,
-    /// Nothing but errors
+    /// Only errors
     #[value(alias = "none")]
     Quiet,
 }

@@ -36,7 +36,7 @@ pub fn open_by(
         Ok(entered) => (entered, None),
         Err(error) => (Entered::nothing(), Some(Arc::new(error))),
     };
-    let best = best_place(&root, disabled);
+    let changes = ChangesPlace::new(best_place(&root, disabled));
     // what another overlay keeps for itself is not to be had on one
     let rootless = entered.rootless || is_on_overlay(&root);
     let store = open_store(OpenOptions {
@@ -47,14 +47,6 @@ pub fn open_by(
     if let Some(note) = &entered.note {
         events.warn(note);
     }
-    let host = Host {
-        resolv_conf: environment::resolv_conf(),
-        search_path: environment::variable("PATH").unwrap_or_default(),
-        home: environment::variable("HOME").map(Into::into),
-        log_limit: environment::log_limit(),
-        network: environment::network(&remote.proxies.direct()),
-        now: SystemTime::now,
-    };
     Ok(Session {
         store: remote.with_store(&store),
         events,
@@ -63,13 +55,25 @@ pub fn open_by(
         ids: entered.ids,
         rootless,
         refused,
-        changes: ChangesPlace::new(best),
+        changes,
         offline: globals.offline,
         disabled,
         agents: Arc::default(),
+        host: host(&remote),
         remote,
-        host,
     })
+}
+
+/// What the engine takes from this machine.
+fn host(remote: &Remote) -> Host {
+    Host {
+        resolv_conf: environment::resolv_conf(),
+        search_path: environment::variable("PATH").unwrap_or_default(),
+        home: environment::variable("HOME").map(Into::into),
+        log_limit: environment::log_limit(),
+        network: environment::network(&remote.proxies.direct()),
+        now: SystemTime::now,
+    }
 }
 
 /// Opens the store for a command that neither mounts nor looks into views. Layers of which it has only the description come from

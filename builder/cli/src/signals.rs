@@ -41,7 +41,7 @@ impl Watch {
     /// A signal came while there was work. Nobody can tell whether it was meant for what is left, which may take as long as a reader likes.
     pub fn end(self) -> Result<(), Failure> {
         drop(self);
-        let stopped = |kind| Failure::new(kind, "stopped; what was finished stays");
+        let stopped = |kind| Failure::new(kind, "stopped; finished work is kept");
         received().map(stopped).map_or(Ok(()), Err)
     }
 

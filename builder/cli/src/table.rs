@@ -1,6 +1,6 @@
 //! Columns for people, aligned as docker aligns them, and lines on standard output. Unaware of what is listed.
 
-use crate::failure::printable;
+use crate::printable::printable;
 use crate::stdout;
 use std::io::Write;
 

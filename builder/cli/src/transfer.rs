@@ -33,7 +33,10 @@ pub fn shown<T>(
     let shown = shown.finish();
     let outcome = outcome.map_err(|error| {
         if cancel.requested() {
-            return Failure::new(watch.kind(), "stopped; what came stays for the next time");
+            return Failure::new(
+                watch.kind(),
+                "stopped; what was transferred is kept for the next time",
+            );
         }
         failure(error)
     })?;
@@ -46,13 +49,6 @@ pub fn failure(error: RemoteError) -> Failure {
     match error {
         RemoteError::Image(error) => error.into(),
         RemoteError::Store(error) => error.into(),
-        other => {
-            let hint = other.hint();
-            let failure = Failure::new(Kind::Build, chain_of_causes(&other));
-            match hint {
-                Some(hint) => failure.hint(hint),
-                None => failure,
-            }
-        }
+        other => Failure::new(Kind::Build, chain_of_causes(&other)).hints(other.hint()),
     }
 }

@@ -1,20 +1,19 @@
-//! `kiln build`: arguments into request, events into a renderer, failures into carets and hints.
+//! `kiln build`: flags make a request, which is opened and built; events go into a renderer, failures into carets and hints. Unaware of
+//! single flags.
 
-mod call;
-mod failures;
-pub mod flag;
-mod kaniko_context;
-mod source;
-
+use crate::call::Method;
 use crate::environment::{self, Globals};
-use crate::failure::Failure;
-use crate::render::{Background, Progress};
+use crate::failure::{Failure, build as failures};
+use crate::flag::context::Source;
+use crate::flag::{Flag, Flags, Setup};
+use crate::render::{Background, Log, Progress};
 use crate::{session, signals, table};
 use clap::Args;
-use flag::{Flag, Flags};
+use kiln_cache::Store;
 use kiln_engine::event::{Cancel, Events};
-use kiln_engine::{Build, BuildError, DockerfileText, Request, chain_of_causes, open};
-use source::Source;
+use kiln_engine::{
+    Build, BuildError, Built, DockerfileText, Request, Session, chain_of_causes, open,
+};
 
 /// Arguments of `kiln build`.
 #[derive(Debug, Args)]
@@ -25,43 +24,42 @@ pub struct Arguments {
     flags: Flags,
 }
 
-impl Arguments {
-    fn request(&self) -> Result<Request, Failure> {
-        self.flags.stdin.check(self.source.reads_stdin())?;
-        let mut request = self.source.read()?;
-        self.flags.apply(&mut request)?;
-        self.flags
-            .output
-            .check(&request, self.flags.allow.deletes())?;
-        Ok(request)
-    }
-}
-
 /// Builds.
 ///
 /// # Errors
 /// With what went wrong, where, and what to do.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    arguments.flags.begins()?;
-    let method = arguments.flags.call.method()?;
-    let mut request = arguments.request()?;
-    let flags = &arguments.flags;
-    if let Some(method) = method {
-        let build = match Build::unfetched(request.clone()) {
-            Some(build) => build,
-            None => open_quietly(request, flags, globals)?,
-        };
-        return method.run(&build, globals);
+    let Arguments { source, flags } = arguments;
+    flags.begins(&source)?;
+    let mut request = source.read()?;
+    flags.apply(&mut request)?;
+    let mut setup = Setup::new(globals);
+    flags.set_up(&mut setup, &request)?;
+    if let Some(question) = setup.question {
+        return answer(question, request, &flags, &setup.globals);
     }
-    let globals = flags.retry.globals(globals);
-    let globals = &flags.registries.globals(&globals, &request)?;
-    let log = flags.logfile.open(flags.show.progress(), &request)?;
+    let log = Log::open(setup.progress, setup.logfile.as_deref(), &setup.logs)?;
+    let (built, store) = shown(request, &flags, &setup.globals, &log)?;
+    flags.finished(&built)?;
+    log.check()?;
+    if let Err(error) = store.settle() {
+        // The image is built and named; what was left undone is done by the next command.
+        tracing::warn!("cleaning up the store failed: {}", chain_of_causes(&error));
+    }
+    Ok(())
+}
+
+/// Builds, while a log shows how.
+fn shown(
+    mut request: Request,
+    flags: &Flags,
+    globals: &Globals,
+    log: &Log,
+) -> Result<(Built, Store), Failure> {
     if log.progress == Progress::Quiet {
         // what somebody asked for and does not get is no progress
-        request
-            .notices
-            .drain(..)
-            .for_each(|notice| table::warning(&notice));
+        let notices = request.notices.drain(..);
+        notices.for_each(|notice| table::warning(&notice));
     }
     let cancel = Cancel::default();
     let (events, stream) = Events::new(build_id());
@@ -69,68 +67,58 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let watch = signals::Watch::start(&cancel)?;
     let renderer = log.renderer(environment::no_color());
     let shown = Background::start(renderer, stream, log.sink.clone())?;
+    let streams = request.goal.outputs.iter().any(|output| output.is_stream());
     let mut dockerfile = text(&request);
-    let streams = streams(&request);
-    let result = open(&session, request, std::io::stdin())
-        .and_then(|build| preprocessed(build, flags))
-        .and_then(|build| {
-            dockerfile.clone_from(&build.dockerfile);
-            kiln_engine::build(&session, &build)
-        });
+    let result = opened(&session, request, flags).and_then(|build| {
+        dockerfile.clone_from(&build.dockerfile);
+        kiln_engine::build(&session, &build)
+    });
     let findings = session.findings.clone();
     // with its way to registries the store would go on sending events
     let store = session.store.without_fetcher();
     drop(session);
     let shown = shown.finish();
-    let result = result.map_err(|error| failures::failure(&dockerfile, streams, error, &watch));
+    let result =
+        result.map_err(|error| failures::failure(&dockerfile, streams, error, watch.kind()));
     let ended = watch.end();
     if shown.is_ok() && ended.is_ok() {
         failures::warnings(&dockerfile, &findings.all(), log.progress, &log.sink);
     }
     let built = result?;
     shown.and(ended)?;
-    flags.finished(&built)?;
-    flags.logfile.check(&log)?;
-    if let Err(error) = store.settle() {
-        // The image is built and named; what was left undone is done by the next command.
-        tracing::warn!("the store was not tidied up: {}", chain_of_causes(&error));
+    Ok((built, store))
+}
+
+/// Answers a question about the Dockerfile. Only one that is outside takes a session.
+fn answer(
+    question: Method,
+    request: Request,
+    flags: &Flags,
+    globals: &Globals,
+) -> Result<(), Failure> {
+    if let Some(build) = Build::unfetched(request.clone()) {
+        return question.run(&build, globals);
     }
-    Ok(())
+    let cancel = Cancel::default();
+    let session = session::open(globals, Events::ignored(), cancel.clone())?;
+    let watch = signals::Watch::start(&cancel)?;
+    let dockerfile = text(&request);
+    let build = opened(&session, request, flags)
+        .map_err(|error| failures::failure(&dockerfile, false, error, watch.kind()))?;
+    question.run(&build, globals)
+}
+
+/// The build of a request, with what flags do to it.
+fn opened(session: &Session, request: Request, flags: &Flags) -> Result<Build, BuildError> {
+    let mut build = open(session, request, std::io::stdin())?;
+    flags.opened(&mut build)?;
+    Ok(build)
 }
 
 /// The Dockerfile, as far as it is here.
 fn text(request: &Request) -> DockerfileText {
     let text = request.sources.dockerfile.text();
     text.cloned().unwrap_or_default()
-}
-
-/// Whether an output goes to standard output.
-fn streams(request: &Request) -> bool {
-    let mut outputs = request.goal.outputs.iter();
-    outputs.any(|output| output.is_stream())
-}
-
-/// Opens what is outside for a command that only looks at the Dockerfile.
-fn open_quietly(request: Request, flags: &Flags, globals: &Globals) -> Result<Build, Failure> {
-    let cancel = Cancel::default();
-    let session = session::open(globals, Events::ignored(), cancel.clone())?;
-    let watch = signals::Watch::start(&cancel)?;
-    let dockerfile = text(&request);
-    open(&session, request, std::io::stdin())
-        .and_then(|build| preprocessed(build, flags))
-        .map_err(|error| failures::failure(&dockerfile, false, error, &watch))
-}
-
-/// A Dockerfile that came from outside is preprocessed when it is there.
-fn preprocessed(mut build: Build, flags: &Flags) -> Result<Build, BuildError> {
-    let path = build.dockerfile.name.clone().into();
-    let folder = build.context.folder();
-    let preprocessed = flags.cpp_flag.preprocess(&mut build.dockerfile, folder);
-    preprocessed.map_err(|error| BuildError::File {
-        path,
-        message: error.to_string(),
-    })?;
-    Ok(build)
 }
 
 fn build_id() -> String {

@@ -2,6 +2,7 @@
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
+use crate::pflag::Takes;
 use crate::{stdout, table, units};
 use clap::{Args, Subcommand};
 use std::fs::File;
@@ -25,7 +26,7 @@ enum Verb {
     /// Prints {"error", "directives", "escape", "instructions", "stages", "global_args"}; what cannot be known because of an error is missing.
     Parse {
         /// As JSON, the only form
-        #[arg(long, required = true)]
+        #[arg(long, required = true, add = Takes::Switch)]
         json: bool,
         /// The Dockerfile, or - for standard input
         file: PathBuf,
@@ -35,7 +36,7 @@ enum Verb {
     /// Takes {"id", "word", "env", "mode", "escape", "quotes", "unset"}, gives {"id"} with "result" and "unset", "words" or "error".
     Words {
         /// As JSON, the only form
-        #[arg(long, required = true)]
+        #[arg(long, required = true, add = Takes::Switch)]
         json: bool,
     },
     /// Which paths patterns ignore: one JSON object a line on standard input
@@ -43,7 +44,7 @@ enum Verb {
     /// Takes {"id", "patterns" or "file", "paths"}, gives {"id"} with "ignored" (and "patterns" as read from a file) or "error".
     Ignore {
         /// As JSON, the only form
-        #[arg(long, required = true)]
+        #[arg(long, required = true, add = Takes::Switch)]
         json: bool,
     },
 }

@@ -5,12 +5,13 @@ mod verbose;
 use crate::environment::Globals;
 use crate::failure::Failure;
 use crate::listing::{Header, Listing};
-use crate::template::value::{Value, field};
+use crate::pflag::Takes;
 use crate::{session, units};
 use clap::Args;
 use kiln_cache::Store;
 use kiln_cache::usage::Class;
 use kiln_engine::event::{Cancel, Events};
+use kiln_template::{Value, field};
 
 const HEADERS: [Header; 5] = [
     ("Active", "ACTIVE"),
@@ -24,11 +25,11 @@ const TABLE: &str = "{{.Type}}\t{{.TotalCount}}\t{{.Size}}\t{{.Reclaimable}}";
 /// Arguments of `kiln df`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Each image, with what it shares with others, and each cache mount
-    #[arg(short, long)]
+    /// Show each image, with what it shares with others, and each cache mount
+    #[arg(short, long, add = Takes::Switch)]
     verbose: bool,
     /// Show as `table`, `json`, `table TEMPLATE` or TEMPLATE, in docker's template language
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", add = Takes::Single)]
     format: Option<String>,
 }
 

@@ -49,7 +49,7 @@ fn processors() -> Check {
         name: "processors".to_owned(),
         status: Status::Ok,
         detail: format!(
-            "RUN works for {}; package qemu-user-static adds others",
+            "RUN works for {}; the package qemu-user-static adds others",
             names.join(", ")
         ),
         fix: None,

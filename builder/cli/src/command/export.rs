@@ -2,6 +2,7 @@
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
+use crate::pflag::Takes;
 use crate::{catalog, output, session, stdout};
 use clap::Args;
 use kiln_engine::archive::{FlattenError, write_tar};
@@ -16,11 +17,11 @@ pub struct Arguments {
     /// Image name or ID
     #[arg(value_name = "IMAGE")]
     image: String,
-    /// File to write [default: standard output, if it is no terminal]
-    #[arg(short, long, value_name = "FILE")]
+    /// File to write [default: standard output, if it is not a terminal]
+    #[arg(short, long, value_name = "FILE", add = Takes::Single)]
     output: Option<PathBuf>,
-    /// The platform that the image must have
-    #[arg(long, value_name = "OS/ARCH")]
+    /// Platform of the image, if it has several
+    #[arg(long, value_name = "OS/ARCH", add = Takes::Single)]
     platform: Option<Platform>,
 }
 
@@ -41,7 +42,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         return output::file(path, write);
     }
     if arguments.output.is_none() && stdout::is_terminal() {
-        return Err(Failure::usage("a tar is not written to a terminal")
+        return Err(Failure::usage("refusing to write a tar to a terminal")
             .hint("name a file with -o FILE, or use a pipe"));
     }
     stdout::stream(write)

@@ -2,6 +2,7 @@
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
+use crate::pflag::Takes;
 use crate::{session, table, units};
 use clap::Args;
 use kiln_cache::Store;
@@ -13,8 +14,8 @@ use kiln_oci::Reference;
 /// Arguments of `kiln fsck`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Drop what is damaged and rebuild what can be
-    #[arg(long)]
+    /// Remove what is damaged, and rebuild what can be rebuilt
+    #[arg(long, add = Takes::Switch)]
     repair: bool,
 }
 
@@ -24,13 +25,13 @@ pub struct Arguments {
 /// When something is wrong, unless it was repaired.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let mut rebuilt = None;
-    let open = |options| {
-        if !arguments.repair {
-            return Store::open(options);
+    let open = |options| match arguments.repair {
+        false => Store::open(options),
+        true => {
+            let (store, made) = Store::open_or_rebuild(options)?;
+            rebuilt = made;
+            Ok(store)
         }
-        let (store, made) = Store::open_or_rebuild(options)?;
-        rebuilt = made;
-        Ok(store)
     };
     let session = session::open_by(globals, Events::ignored(), Cancel::default(), open)?;
     if let Some(rebuilt) = &rebuilt {
@@ -40,15 +41,14 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     for finding in &findings {
         table::line(&describe(finding));
     }
-    match (findings.len(), arguments.repair) {
-        (0, _) => table::line("clean"),
-        (count, true) => table::line(&format!("{} repaired", units::counted(count, "finding"))),
-        (count, false) => {
-            let failure = Failure::new(Kind::Environment, units::counted(count, "finding"));
-            return Err(failure.hint(
-                "`kiln fsck --repair` drops what is damaged; the next build makes it again",
-            ));
-        }
+    let count = units::counted(findings.len(), "finding");
+    if findings.is_empty() {
+        table::line("clean");
+    } else if arguments.repair {
+        table::line(&format!("{count} repaired"));
+    } else {
+        return Err(Failure::new(Kind::Environment, count)
+            .hint("`kiln fsck --repair` removes what is damaged; the next build makes it again"));
     }
     Ok(())
 }
@@ -56,11 +56,11 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
 /// What became of a store whose database was lost.
 fn tell(rebuilt: &Rebuilt) {
     for id in rebuilt.images.iter().chain(&rebuilt.indexes) {
-        table::line(&format!("{id}: is back, without a name"));
+        table::line(&format!("{id}: restored, without a name"));
     }
     let images = units::counted(rebuilt.images.len(), "image");
     table::line(&format!(
-        "the database could not be read and was made anew: {images} came back by ID; all names and the results of steps are lost"
+        "the database was unreadable and has been rebuilt: {images} came back by ID; all names and results of steps are lost"
     ));
     if let Some(old) = &rebuilt.old {
         table::line(&format!("the old database is {}", old.display()));
@@ -72,22 +72,24 @@ fn tell(rebuilt: &Rebuilt) {
 
 fn describe(finding: &Finding) -> String {
     match finding {
-        Finding::CorruptBlob(digest) => format!("blob {digest}: its bytes have another digest"),
-        Finding::MissingBlob(digest) => format!("blob {digest}: is not there"),
-        Finding::BadIndex(digest) => format!("layer {digest}: its index is not what its tar says"),
-        Finding::BadView(id_map, digest) => {
-            format!("view {id_map}/{}: is not what its layer says", digest.hex())
+        Finding::CorruptBlob(digest) => {
+            format!("blob {digest}: its content has a different digest")
         }
-        Finding::WrongType(path) => format!("{}: is no regular file", path.display()),
-        Finding::Unknown(path) => format!("{}: belongs to nothing", path.display()),
+        Finding::MissingBlob(digest) => format!("blob {digest}: is missing"),
+        Finding::BadIndex(digest) => format!("layer {digest}: its index does not match its tar"),
+        Finding::BadView(id_map, digest) => {
+            format!("view {id_map}/{}: does not match its layer", digest.hex())
+        }
+        Finding::WrongType(path) => format!("{}: is not a regular file", path.display()),
+        Finding::Unknown(path) => format!("{}: does not belong to the store", path.display()),
         Finding::BrokenImage(digest, names) => {
             let names: String = names
                 .iter()
                 .map(|name| format!(" ({})", familiar(name)))
                 .collect();
-            format!("image {digest}{names}: its config or a layer is not there")
+            format!("image {digest}{names}: its config or a layer is missing")
         }
-        Finding::DanglingTag(name) => format!("name {name}: points to no image"),
+        Finding::DanglingTag(name) => format!("name {name}: its image is missing"),
     }
 }
 

@@ -34,13 +34,13 @@ group! {
         /// List images
         #[command(visible_alias = "list")]
         Ls = images,
-        /// Show all that is known of images, as JSON
+        /// Show details of images, as JSON
         Inspect = inspect,
         /// Show how an image was made
         History = history,
-        /// Give an image another name
+        /// Give an image an additional name
         Tag = tag,
-        /// Remove names, and images that have none left
+        /// Remove names, and images without any name
         #[command(visible_alias = "remove")]
         Rm = rmi,
         /// Remove images without names
@@ -62,18 +62,18 @@ group! {
     builder {
         /// Build an image from a Dockerfile
         Build = build,
-        /// Show what the store holds
+        /// Show what is in the store
         Du = df,
-        /// Remove what builds keep for later ones
+        /// Remove what builds have cached
         Prune = prune_cache,
     }
 }
 
 group! {
     system {
-        /// Show what the store holds
+        /// Show what is in the store
         Df = df,
-        /// Remove what is not needed from the store
+        /// Remove what is no longer needed from the store
         Prune = prune,
     }
 }

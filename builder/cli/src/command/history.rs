@@ -2,13 +2,14 @@
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
-use crate::listing::{Header, Listing};
-use crate::template::value::{Value, field};
+use crate::listing::{self, Header, Listing};
+use crate::pflag::Takes;
 use crate::{catalog, session, units};
 use clap::{ArgAction, Args};
 use kiln_engine::seconds;
 use kiln_oci::{Digest, Platform};
 use kiln_report::history::{Step, steps};
+use kiln_template::Value;
 use std::time::SystemTime;
 
 /// Characters of an instruction that are shown unless all are wanted; docker's number.
@@ -33,20 +34,20 @@ pub struct Arguments {
     /// Image name or ID
     #[arg(value_name = "IMAGE")]
     image: String,
-    /// Whole instructions and digests
-    #[arg(long)]
+    /// Show whole instructions and digests
+    #[arg(long, add = Takes::Switch)]
     no_trunc: bool,
-    /// Sizes and ages for people; --human=false gives bytes and times
-    #[arg(short = 'H', long, action = ArgAction::SetFalse)]
+    /// Show readable sizes and ages; --human=false shows bytes and times
+    #[arg(short = 'H', long, action = ArgAction::SetFalse, add = Takes::Switch)]
     human: bool,
-    /// Only the IDs of images; steps before the last have none
-    #[arg(short, long)]
+    /// Show only image IDs; steps before the last one have none
+    #[arg(short, long, add = Takes::Switch)]
     quiet: bool,
-    /// The platform, of an image for several
-    #[arg(long, value_name = "OS/ARCH")]
+    /// Platform of the image, if it has several
+    #[arg(long, value_name = "OS/ARCH", add = Takes::Single)]
     platform: Option<Platform>,
     /// Show as `table`, `json`, `table TEMPLATE` or TEMPLATE, in docker's template language
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", add = Takes::Single)]
     format: Option<String>,
 }
 
@@ -60,11 +61,8 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         (_, true) => TABLE,
         (_, false) => TABLE_OF_NUMBERS,
     };
-    let format = arguments
-        .format
-        .as_deref()
-        .or(arguments.quiet.then_some(default));
-    let listing = Listing::new(format, default, &FIELDS)?;
+    let format = arguments.format.as_deref();
+    let listing = Listing::quiet(format, arguments.quiet, default, &FIELDS)?;
     let store = session::reading(globals)?;
     let image = catalog::find_for(&store, &arguments.image, arguments.platform.as_ref())?;
     let steps = steps(&store, &image)
@@ -81,14 +79,15 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
 }
 
 fn row(step: &Step, id: Option<&Digest>, now: i64, arguments: &Arguments) -> Value {
-    let digest = |digest: &Digest| {
-        if arguments.no_trunc {
-            digest.to_string()
-        } else {
-            digest.short()
-        }
+    let digest = |digest: &Digest| match arguments.no_trunc {
+        true => digest.to_string(),
+        false => digest.short(),
     };
     let created = step.created.as_deref().and_then(catalog::seconds);
+    let size = match arguments.human {
+        true => units::bytes(step.bytes),
+        false => step.bytes.to_string(),
+    };
     let values = [
         step.comment.clone(),
         created.map_or_else(String::new, kiln_engine::rfc3339),
@@ -96,18 +95,9 @@ fn row(step: &Step, id: Option<&Digest>, now: i64, arguments: &Arguments) -> Val
         created.map_or_else(|| "N/A".to_owned(), |time| units::ago(now - time)),
         id.map_or_else(|| "<missing>".to_owned(), digest),
         step.layer.as_ref().map_or_else(|| "-".to_owned(), digest),
-        if arguments.human {
-            units::bytes(step.bytes)
-        } else {
-            step.bytes.to_string()
-        },
+        size,
     ];
-    Value::record(
-        FIELDS
-            .iter()
-            .zip(values)
-            .map(|((name, _), value)| field(name, value)),
-    )
+    listing::row(&FIELDS, values)
 }
 
 /// On one line; whatever else stands in it is shown as it is.

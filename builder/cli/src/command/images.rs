@@ -4,8 +4,8 @@ use crate::catalog::{self, Listed};
 use crate::environment::Globals;
 use crate::failure::Failure;
 use crate::filter::Filters;
-use crate::listing::{Header, Listing};
-use crate::template::value::{Value, field};
+use crate::listing::{self, Header, Listing};
+use crate::pflag::Takes;
 use crate::{session, units};
 use clap::Args;
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ use kiln_cache::Store;
 use kiln_engine::seconds;
 use kiln_oci::Reference;
 use kiln_parser::glob;
+use kiln_template::Value;
 use std::time::SystemTime;
 
 /// The fields of a row in docker's order, which is that of the alphabet.
@@ -45,26 +46,27 @@ const FILTERS: [&str; 7] = [
 /// Arguments of `kiln images`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Only images of this repository, or this repository:tag; may have wildcards
+    /// Show only images of this repository, or with this repository:tag; may contain wildcards
     #[arg(value_name = "NAME")]
     name: Option<String>,
-    /// As without: there are no intermediate images
-    #[arg(short, long)]
+    /// Accepted for compatibility with docker: there are no intermediate images
+    #[arg(short, long, add = Takes::Switch)]
     all: bool,
-    /// Only image IDs
-    #[arg(short, long)]
+    /// Show only image IDs
+    #[arg(short, long, add = Takes::Switch)]
     quiet: bool,
-    /// Manifest digests too
-    #[arg(long)]
+    /// Show manifest digests too
+    #[arg(long, add = Takes::Switch)]
     digests: bool,
-    /// Whole IDs
-    #[arg(long)]
+    /// Show whole IDs
+    #[arg(long, add = Takes::Switch)]
     no_trunc: bool,
-    /// Only those that fit: dangling=BOOL, label=KEY[=VALUE], reference=PATTERN, before=IMAGE, since=IMAGE, until=TIME
-    #[arg(short, long = "filter", value_name = "KEY=VALUE")]
+    /// Show only matching images: dangling=BOOL, label=KEY[=VALUE], reference=PATTERN, before=IMAGE, since=IMAGE,
+    /// until=TIME
+    #[arg(short, long = "filter", value_name = "KEY=VALUE", add = Takes::List)]
     filters: Vec<String>,
     /// Show as `table`, `json`, `table TEMPLATE` or TEMPLATE, in docker's template language
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", add = Takes::Single)]
     format: Option<String>,
 }
 
@@ -78,11 +80,8 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         (_, true) => TABLE_WITH_DIGESTS,
         _ => TABLE,
     };
-    let format = arguments
-        .format
-        .as_deref()
-        .or(arguments.quiet.then_some(default));
-    let listing = Listing::new(format, default, &HEADERS)?;
+    let format = arguments.format.as_deref();
+    let listing = Listing::quiet(format, arguments.quiet, default, &HEADERS)?;
     let store = session::reading(globals)?;
     let now = seconds(SystemTime::now());
     let mut filters = Filters::parse(&arguments.filters, &FILTERS, &store, now)?;
@@ -90,24 +89,25 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         check_name(name)?;
         filters = filters.with_name(name);
     }
+    let most = arguments.most();
     let mut rows = Vec::new();
-    for listed in catalog::all(&store)?
-        .iter()
-        .filter(|listed| filters.admit(listed))
-    {
-        let mut names = shown_names(listed, &filters);
-        names.truncate(if arguments.quiet && arguments.format.is_none() {
-            1
-        } else {
-            usize::MAX
-        });
-        rows.extend(
-            names
-                .into_iter()
-                .map(|name| row(&store, listed, name, now, arguments.no_trunc)),
-        );
+    for listed in catalog::all(&store)? {
+        if filters.admit(&listed) {
+            let names = shown_names(&listed, &filters).into_iter().take(most);
+            rows.extend(names.map(|name| row(&store, &listed, name, now, arguments.no_trunc)));
+        }
     }
     listing.print(&rows)
+}
+
+impl Arguments {
+    /// Names of an image that are shown; `--quiet` shows each ID once.
+    fn most(&self) -> usize {
+        match (self.quiet, &self.format) {
+            (true, None) => 1,
+            _ => usize::MAX,
+        }
+    }
 }
 
 /// A name without wildcards has to be one.
@@ -140,16 +140,13 @@ fn row(store: &Store, listed: &Listed, name: Option<&Reference>, now: i64, whole
     let absent = || "N/A".to_owned();
     let size = units::bytes(image.size);
     let created = listed.created.map(Timestamp::as_second);
+    let id = image.id;
     let values = [
         absent(),
         created.map_or_else(absent, units::date),
         created.map_or_else(absent, |created| units::ago(now - created)),
         named.unwrap_or(image.manifest).to_string(),
-        if whole {
-            image.id.to_string()
-        } else {
-            image.id.short()
-        },
+        if whole { id.to_string() } else { id.short() },
         name.map_or_else(none, Reference::familiar_name),
         absent(),
         size.clone(),
@@ -157,10 +154,5 @@ fn row(store: &Store, listed: &Listed, name: Option<&Reference>, now: i64, whole
         absent(),
         size,
     ];
-    Value::record(
-        HEADERS
-            .iter()
-            .zip(values)
-            .map(|((name, _), value)| field(name, value)),
-    )
+    listing::row(&HEADERS, values)
 }

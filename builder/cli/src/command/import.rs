@@ -2,6 +2,7 @@
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
+use crate::pflag::Takes;
 use crate::{catalog, session, table};
 use clap::Args;
 use kiln_engine::archive::{self, ImportOptions, ImportSource};
@@ -14,20 +15,20 @@ use std::time::SystemTime;
 /// Arguments of `kiln import`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// A tar (also gzip, zstd, xz, bzip2), a folder, or - for standard input
+    /// A tar (plain, or compressed with gzip, zstd, xz or bzip2), a folder, or - for standard input
     #[arg(value_name = "ROOTFS")]
     rootfs: PathBuf,
     /// Name of the image
     #[arg(value_name = "NAME")]
     name: Option<String>,
-    /// Comment in the image's history
-    #[arg(short, long, value_name = "TEXT")]
+    /// Comment in the history of the image
+    #[arg(short, long, value_name = "TEXT", add = Takes::Single)]
     message: Option<String>,
-    /// Change the image by an instruction, such as 'CMD ["/bin/sh"]'
-    #[arg(short, long, value_name = "INSTRUCTION")]
+    /// Instruction to apply to the image, such as 'CMD ["/bin/sh"]' (may be repeated)
+    #[arg(short, long, value_name = "INSTRUCTION", add = Takes::List)]
     change: Vec<String>,
-    /// The platform that the image is for [default: this machine's]
-    #[arg(long, value_name = "OS/ARCH")]
+    /// Platform of the image [default: this machine's]
+    #[arg(long, value_name = "OS/ARCH", add = Takes::Single)]
     platform: Option<String>,
 }
 
@@ -39,24 +40,15 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let reference = arguments.name.as_deref().map(catalog::new_name);
     let reference = reference.transpose()?;
     let path = arguments.rootfs.as_path();
-    let message = arguments.message.clone().unwrap_or_else(|| {
-        format!(
-            "Imported from {}",
-            path.file_name()
-                .unwrap_or(path.as_os_str())
-                .to_string_lossy()
-        )
-    });
-    let platform = arguments.platform.as_deref().map(Platform::parse);
-    let platform = platform
-        .transpose()
-        .map_err(|error| Failure::usage(format!("--platform: {error}")))?;
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    let from = || format!("Imported from {}", name.to_string_lossy());
+    let platform = catalog::platform(arguments.platform.as_deref())?;
     let source = source(path)?;
     let options = ImportOptions {
         reference,
-        message,
+        message: arguments.message.unwrap_or_else(from),
         platform: platform.unwrap_or_else(Platform::host),
-        changes: arguments.change.clone(),
+        changes: arguments.change,
         now: seconds(SystemTime::now()),
     };
     let store = session::store(globals)?;

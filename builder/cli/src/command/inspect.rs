@@ -4,11 +4,11 @@ mod fields;
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
-use crate::template::Template;
-use crate::template::value::Value;
+use crate::pflag::Takes;
 use crate::{catalog, listing, session, table};
 use clap::{Args, ValueEnum};
 use kiln_oci::Platform;
+use kiln_template::{Template, Value};
 
 /// What can be looked at.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -24,13 +24,13 @@ pub struct Arguments {
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<String>,
     /// A template in docker's language, such as '{{.Id}}' or '{{json .Config.Env}}', or `json` for one line
-    #[arg(short, long, value_name = "FORMAT")]
+    #[arg(short, long, value_name = "FORMAT", add = Takes::Single)]
     format: Option<String>,
-    /// The platform, of an image for several
-    #[arg(long, value_name = "OS/ARCH")]
+    /// Platform of the image, if it has several
+    #[arg(long, value_name = "OS/ARCH", add = Takes::Single)]
     platform: Option<Platform>,
-    /// Kind of thing; for scripts that say it
-    #[arg(long = "type", value_enum, value_name = "TYPE", hide = true)]
+    /// Type of the object, for scripts that name it
+    #[arg(long = "type", value_enum, value_name = "TYPE", hide = true, add = Takes::Single)]
     object: Option<ObjectType>,
 }
 
@@ -43,33 +43,29 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         .format
         .as_deref()
         .filter(|format| !format.is_empty());
+    let parse = |text| match Template::parse(text) {
+        Ok(template) => Ok((text, template)),
+        Err(error) => Err(listing::wrong(text, &error, Kind::Usage)),
+    };
     let template = format
         .filter(|format| *format != "json")
-        .map(|text| {
-            Template::parse(text)
-                .map(|template| (text, template))
-                .map_err(|error| listing::wrong(text, &error, Kind::Usage))
-        })
+        .map(parse)
         .transpose()?;
     let store = session::reading(globals)?;
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for name in &arguments.images {
-        match catalog::find_for(&store, name, arguments.platform.as_ref())
-            .and_then(|image| fields::of(&store, &image))
-        {
+        let image = catalog::find_for(&store, name, arguments.platform.as_ref());
+        match image.and_then(|image| fields::of(&store, &image)) {
             Ok(image) => found.push(image),
             Err(failure) => failures.push(failure),
         }
     }
-    match &template {
-        Some((text, template)) => show(text, template, &found)?,
+    match template {
+        Some((text, template)) => show(text, &template, &found)?,
         None => {
             let all = Value::from(found).to_json();
-            table::print_text(&if format.is_some() {
-                format!("{all}\n")
-            } else {
-                indented(&all)
-            });
+            let one_line = format.map(|_| format!("{all}\n"));
+            table::print_text(&one_line.unwrap_or_else(|| indented(&all)));
         }
     }
     Failure::all(failures)

@@ -2,25 +2,26 @@
 
 use crate::environment::Globals;
 use crate::failure::Failure;
-use crate::{session, table};
+use crate::pflag::Takes;
+use crate::{catalog, session, table};
 use clap::Args;
 use kiln_engine::archive::{self, ArchiveError, LoadOptions, Taken};
+use kiln_oci::Reference;
 use kiln_oci::archive::{Input, damaged_part};
-use kiln_oci::{Platform, Reference};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `kiln load`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The archive, the first part of a split one, or a folder with an OCI layout; `-` for standard input [default: -]
-    #[arg(short, long, value_name = "FILE")]
+    /// Archive, first part of a split archive, or folder with an OCI layout; `-` for standard input [default: -]
+    #[arg(short, long, value_name = "FILE", add = Takes::Single)]
     input: Option<PathBuf>,
-    /// Only images for this platform
-    #[arg(long, value_name = "OS/ARCH")]
+    /// Load only images for this platform
+    #[arg(long, value_name = "OS/ARCH", add = Takes::Single)]
     platform: Option<String>,
     /// Print nothing
-    #[arg(short, long)]
+    #[arg(short, long, add = Takes::Switch)]
     quiet: bool,
 }
 
@@ -30,40 +31,30 @@ pub struct Arguments {
 /// When the archive is damaged or hostile, and the store is as before; when it ends too early or the disk is full, and what was
 /// taken is not read again next time.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let platform = arguments.platform.as_deref().map(Platform::parse);
-    let platform = platform
-        .transpose()
-        .map_err(|error| Failure::usage(format!("--platform: {error}")))?;
-    let input = match &arguments.input {
-        Some(path) if path.as_os_str() == "-" => standard_input(),
-        Some(path) => Input::File(path),
-        None if std::io::stdin().is_terminal() => {
-            return Err(Failure::usage("an archive is not read from a terminal")
-                .hint("name a file with -i FILE, or use a pipe"));
-        }
-        None => standard_input(),
-    };
+    let platform = catalog::platform(arguments.platform.as_deref())?;
+    let path = arguments.input.as_deref();
+    let input = input(path)?;
     let store = session::store(globals)?;
     let loaded = archive::load(&store, input, &LoadOptions { platform }, |taken| {
-        if !arguments.quiet {
-            report(taken);
-        }
-        for name in &taken.unreadable {
-            let id = taken.id;
-            table::warning(&format!("{name:?} is no image name: {id} goes without it"));
-        }
+        report(taken, arguments.quiet);
     });
-    match (loaded, &arguments.input) {
-        (Ok(came), _) => {
-            for (layer, name) in came.climbing {
-                table::warning(&format!(
-                    "the layer {layer} has a file {name:?}: docker takes it, other tools may refuse the image for its `..`"
-                ));
-            }
-            Ok(())
-        }
-        (Err(error), Some(path)) => Err(blamed(error, path)),
-        (Err(error), None) => Err(error.into()),
+    let came = loaded.map_err(|error| blamed(error, path))?;
+    for (layer, name) in came.climbing {
+        table::warning(&format!(
+            "the layer {layer} has a file {name:?}: docker accepts it, but other tools may refuse the image because of `..`"
+        ));
+    }
+    Ok(())
+}
+
+fn input(path: Option<&Path>) -> Result<Input<'_>, Failure> {
+    match path {
+        Some(path) if path.as_os_str() != "-" => Ok(Input::File(path)),
+        None if std::io::stdin().is_terminal() => Err(Failure::usage(
+            "refusing to read an archive from a terminal",
+        )
+        .hint("name a file with -i FILE, or use a pipe")),
+        _ => Ok(standard_input()),
     }
 }
 
@@ -80,18 +71,28 @@ fn standard_input() -> Input<'static> {
 }
 
 /// A part that is missing or damaged explains what is wrong inside.
-fn blamed(error: ArchiveError, path: &Path) -> Failure {
-    match damaged_part(path) {
+fn blamed(error: ArchiveError, path: Option<&Path>) -> Failure {
+    match path.and_then(damaged_part) {
         Some(part) => ArchiveError::Load(part).into(),
         None => error.into(),
     }
 }
 
-fn report(taken: &Taken) {
-    if taken.references.is_empty() {
-        table::line(&format!("Loaded image ID: {}", taken.id));
+fn report(taken: &Taken, quiet: bool) {
+    let id = taken.id;
+    let mut lines: Vec<String> = taken.references.iter().map(Reference::familiar).collect();
+    lines
+        .iter_mut()
+        .for_each(|name| name.insert_str(0, "Loaded image: "));
+    if lines.is_empty() {
+        lines.push(format!("Loaded image ID: {id}"));
     }
-    for reference in &taken.references {
-        table::line(&format!("Loaded image: {}", Reference::familiar(reference)));
+    for line in lines.iter().filter(|_| !quiet) {
+        table::line(line);
+    }
+    for name in &taken.unreadable {
+        table::warning(&format!(
+            "{name:?} is not a valid image name: {id} is loaded without it"
+        ));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
+use crate::pflag::Takes;
 use crate::{network, table};
 use clap::Args;
 use kiln_engine::chain_of_causes;
@@ -20,18 +21,19 @@ pub struct Arguments {
     #[arg(value_name = "REGISTRY", default_value = "docker.io")]
     registry: String,
     /// User name
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", add = Takes::Single)]
     username: Option<String>,
-    /// Password; visible to all processes of this machine, so better use --password-stdin
+    /// Password; all processes on this machine can see it, so --password-stdin is better
     #[arg(
         short,
         long,
         value_name = "PASSWORD",
-        conflicts_with = "password_stdin"
+        conflicts_with = "password_stdin",
+        add = Takes::Single
     )]
     password: Option<String>,
     /// Read the password from standard input
-    #[arg(long, requires = "username")]
+    #[arg(long, requires = "username", add = Takes::Switch)]
     password_stdin: bool,
 }
 
@@ -41,37 +43,27 @@ pub struct Arguments {
 /// When the registry does not accept the credentials, or they cannot be kept.
 pub fn run(mut arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let registry = host(&arguments.registry)?;
-    let user = match arguments.username.take() {
-        Some(user) => user,
-        None => ask("Username: ", true)?,
-    };
+    let user = arguments.username.take();
+    let user = user.map_or_else(|| ask("Username: ", true), Ok)?;
     let password = match arguments.password.take() {
         Some(password) => password,
         None if arguments.password_stdin => piped()?,
         None => ask("Password: ", false)?,
     };
-    let credential = Credential::Password {
-        user,
-        password: Secret::new(password),
-    };
-    let cancel = Cancel::default();
-    network::client(globals, &cancel, Told::default())?
-        .log_in(&registry, &credential)
-        .map_err(|error| {
-            let failure = Failure::new(Kind::Build, chain_of_causes(&error));
-            match (&error, error.hint()) {
-                // the hint is to log in
-                (registry::Error::Denied { .. }, _) | (_, None) => failure,
-                (_, Some(hint)) => failure.hint(hint),
-            }
-        })?;
+    let password = Secret::new(password);
+    let credential = Credential::Password { user, password };
+    let client = network::client(globals, &Cancel::default(), Told::default())?;
+    client.log_in(&registry, &credential).map_err(|error| {
+        // its hint is to log in
+        let is_denied = matches!(error, registry::Error::Denied { .. });
+        let hint = error.hint().filter(|_| !is_denied);
+        Failure::new(Kind::Build, chain_of_causes(&error)).hints(hint)
+    })?;
     let file = network::credential_file()?;
     credentials::store(&file, &registry, &credential, &registry::Cancel::default())
         .map_err(|error| Failure::new(Kind::Environment, chain_of_causes(&error)))?;
-    table::line(&format!(
-        "Login Succeeded: {registry}, kept in {}",
-        file.display()
-    ));
+    let file = file.display();
+    table::line(&format!("Login Succeeded: {registry}, kept in {file}"));
     Ok(())
 }
 
@@ -85,7 +77,7 @@ pub fn host(text: &str) -> Result<String, Failure> {
             Ok(reference.registry)
         }
         _ => Err(Failure::usage(format!(
-            "{text:?} is no registry: expected host or host:port"
+            "{text:?} is not a registry: expected host or host:port"
         ))),
     }
 }
@@ -101,7 +93,7 @@ fn piped() -> Result<String, Failure> {
     let text = text.strip_suffix('\n').unwrap_or(&text);
     let text = text.strip_suffix('\r').unwrap_or(text);
     if text.is_empty() {
-        return Err(Failure::usage("no password came on standard input"));
+        return Err(Failure::usage("standard input has no password"));
     }
     Ok(text.to_owned())
 }
@@ -111,7 +103,7 @@ fn ask(what: &str, echo: bool) -> Result<String, Failure> {
     let input = std::io::stdin();
     if !input.is_terminal() {
         return Err(
-            Failure::usage("there is no terminal to ask for user and password")
+            Failure::usage("cannot ask for user and password without a terminal")
                 .hint("use --username NAME --password-stdin"),
         );
     }

@@ -8,6 +8,7 @@ use crate::catalog::{self, Listed};
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
 use crate::filter::Filters;
+use crate::pflag::Takes;
 use crate::{command::rmi, session, table, units};
 use clap::Args;
 use kiln_cache::{PruneOptions, PruneReport, Store};
@@ -21,22 +22,33 @@ const FILTERS: [&str; 4] = ["dangling", "label", "label!", "until"];
 /// Arguments of `kiln prune`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Images that have names too
-    #[arg(short, long)]
+    /// Remove images with names too
+    #[arg(short, long, add = Takes::Switch)]
     all: bool,
-    /// Do not ask before all images go; only terminals are asked
-    #[arg(short, long)]
+    /// Do not ask before all images are removed; kiln only asks on a terminal
+    #[arg(short, long, add = Takes::Switch)]
     force: bool,
-    /// Only what fits: until=TIME (made or used before; 24h is a day ago), label=KEY[=VALUE], label!=KEY[=VALUE]
-    #[arg(long = "filter", value_name = "KEY=VALUE")]
+    /// Remove only what matches: until=TIME (made or used before; 24h means a day ago), label=KEY[=VALUE],
+    /// label!=KEY[=VALUE]
+    #[arg(long = "filter", value_name = "KEY=VALUE", add = Takes::List)]
     filters: Vec<String>,
-    /// Keep the store below this size, removing what is cheapest to make again first; without it, all that no name needs goes
+    /// Shrink the store below this size, starting with what is cheapest to make again; without it, remove everything
+    /// that no image needs
     #[arg(
         long,
         value_name = "SIZE",
-        aliases = ["keep-storage", "max-used-space", "reserved-space"]
+        aliases = ["keep-storage", "max-used-space", "reserved-space"],
+        add = Takes::Single
     )]
     max_size: Option<String>,
+}
+
+impl Arguments {
+    fn budget(&self) -> Result<Option<u64>, Failure> {
+        let size = self.max_size.as_deref().map(units::parse_bytes);
+        size.transpose()
+            .map_err(|error| Failure::usage(format!("--max-size: {error}")))
+    }
 }
 
 /// What a prune looks at.
@@ -57,12 +69,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
 
 /// Runs inside the namespaces, because views hold files of ids that only exist there.
 fn prune(scope: Scope, arguments: &Arguments, globals: &Globals) -> Result<(), Failure> {
-    let budget = arguments
-        .max_size
-        .as_deref()
-        .map(units::parse_bytes)
-        .transpose()
-        .map_err(|error| Failure::usage(format!("--max-size: {error}")))?;
+    let budget = arguments.budget()?;
     let takes_images = arguments.all && scope != Scope::Cache;
     if takes_images && !arguments.force && !confirmed()? {
         return Err(Failure::new(Kind::Build, "nothing was removed"));
@@ -70,13 +77,14 @@ fn prune(scope: Scope, arguments: &Arguments, globals: &Globals) -> Result<(), F
     let session = session::open(globals, Events::ignored(), Cancel::default())?;
     let now = seconds(SystemTime::now());
     let filters = Filters::parse(&arguments.filters, &FILTERS, &session.store, now)?;
+    let looks_at_images = scope != Scope::Cache;
     let mut removed = 0;
-    if scope != Scope::Cache && (takes_images || !filters.is_empty()) {
+    if looks_at_images && (takes_images || !filters.is_empty()) {
         removed = remove_images(&session.store, &filters, takes_images)?;
     }
     let mut report = session.store.garbage().prune(PruneOptions {
         budget,
-        images: scope != Scope::Cache && filters.is_empty(),
+        images: looks_at_images && filters.is_empty(),
         cache: scope != Scope::Images && !filters.ask_for_labels(),
         used_before: filters.until().filter(|_| scope != Scope::Images),
     })?;
@@ -105,7 +113,7 @@ fn confirmed() -> Result<bool, Failure> {
         return Ok(true);
     }
     let failed = |error: std::io::Error| Failure::new(Kind::Environment, error.to_string());
-    let question = b"This removes all images, also those with names. Go on? [y/N] ";
+    let question = b"This removes all images, including those with names. Continue? [y/N] ";
     std::io::stderr().write_all(question).map_err(failed)?;
     let mut answer = String::new();
     std::io::stdin()

@@ -1,10 +1,11 @@
 //! `kiln pull`: images from registries.
 
-use crate::command::build::flag::retry::Retry;
-use crate::command::progress::Shown;
 use crate::environment::Globals;
 use crate::failure::Failure;
-use crate::{table, transfer};
+use crate::pflag::Takes;
+use crate::render::Shown;
+use crate::retry::Retry;
+use crate::{catalog, table, transfer};
 use clap::Args;
 use kiln_cache::Store;
 use kiln_engine::remote::{Pulled, Remote, RemoteError, pull};
@@ -13,14 +14,14 @@ use kiln_oci::{Platform, Reference};
 /// Arguments of `kiln pull`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Image names; without a registry, those of docker.io
+    /// Image names; without a registry, they are on docker.io
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<String>,
-    /// What the image is for, such as linux/arm64 [default: this machine]
-    #[arg(long, value_name = "PLATFORM")]
+    /// Platform of the image, such as linux/arm64 [default: this machine]
+    #[arg(long, value_name = "PLATFORM", add = Takes::Single)]
     platform: Option<String>,
     /// Pull all tags of the repositories
-    #[arg(short, long)]
+    #[arg(short, long, add = Takes::Switch)]
     all_tags: bool,
     #[command(flatten)]
     retry: Retry,
@@ -33,28 +34,13 @@ pub struct Arguments {
 /// # Errors
 /// When an image is not there, or the registry does not give it. What came stays, and is not fetched again.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let platform = match &arguments.platform {
-        None => Platform::host(),
-        Some(text) => Platform::parse(text).map_err(|error| Failure::usage(error.to_string()))?,
-    };
-    let references = arguments.images.iter().map(|name| {
-        Reference::parse(name).map_err(|error| Failure::usage(format!("{name}: {error}")))
-    });
-    let references = references.collect::<Result<Vec<_>, _>>()?;
-    let progress = arguments.shown.progress();
-    let globals = &arguments.retry.globals(globals);
-    if arguments.all_tags
-        && let Some(named) = references
-            .iter()
-            .find(|r| r.tag.is_some() || r.digest.is_some())
-    {
-        let named = named.familiar();
-        return Err(Failure::usage(format!(
-            "{named}: --all-tags takes a name without a tag"
-        )));
-    }
+    let mut globals = globals.clone();
+    arguments.retry.change(&mut globals.patience);
+    let platform = catalog::platform(arguments.platform.as_deref())?;
+    let platform = platform.unwrap_or_else(Platform::host);
+    let references = arguments.references()?;
     for reference in references {
-        let pulled = transfer::shown(globals, progress, |remote, store| {
+        let pulled = transfer::shown(&globals, arguments.shown.progress(), |remote, store| {
             let references = match arguments.all_tags {
                 true => tags(remote, &reference)?,
                 false => vec![reference],
@@ -67,6 +53,20 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+impl Arguments {
+    fn references(&self) -> Result<Vec<Reference>, Failure> {
+        let parse = |name: &String| {
+            let wrong = |why: &dyn std::fmt::Display| Failure::usage(format!("{name}: {why}"));
+            let reference = Reference::parse(name).map_err(|error| wrong(&error))?;
+            if self.all_tags && (reference.tag.is_some() || reference.digest.is_some()) {
+                return Err(wrong(&"--all-tags takes a name without a tag"));
+            }
+            Ok(reference)
+        };
+        self.images.iter().map(parse).collect()
+    }
 }
 
 /// The names of all tags of a repository.

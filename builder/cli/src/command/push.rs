@@ -1,9 +1,10 @@
 //! `kiln push`: images to registries.
 
-use crate::command::build::flag::retry::Retry;
-use crate::command::progress::Shown;
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
+use crate::pflag::Takes;
+use crate::render::Shown;
+use crate::retry::Retry;
 use crate::{session, table, transfer};
 use clap::{Args, ValueEnum};
 use kiln_engine::remote::{Form, MediaTypes, PushOptions, Pushed, push};
@@ -25,29 +26,29 @@ pub struct Arguments {
     /// Image to push
     #[arg(value_name = "IMAGE")]
     image: String,
-    /// Where to [default: the image's own name]
+    /// Name to push to [default: the image's own name]
     #[arg(value_name = "DESTINATION", conflicts_with = "all_tags")]
     destination: Option<String>,
-    /// Push the image for this platform alone [default: all of them with their index]
-    #[arg(long, value_name = "OS/ARCH")]
+    /// Push only the image for this platform [default: all of them, with their index]
+    #[arg(long, value_name = "OS/ARCH", add = Takes::Single)]
     platform: Option<Platform>,
     /// Push all tags of the repository IMAGE
-    #[arg(short, long)]
+    #[arg(short, long, add = Takes::Switch)]
     all_tags: bool,
-    /// How plain layers are compressed: gzip, zstd, with :LEVEL, or none
-    #[arg(long, value_name = "COMPRESSION", default_value = "gzip")]
+    /// How to compress uncompressed layers: gzip or zstd, optionally with :LEVEL, or none
+    #[arg(long, value_name = "COMPRESSION", default_value = "gzip", add = Takes::Single)]
     compression: LayerCompression,
-    /// Compress layers anew that are compressed in another way
-    #[arg(long)]
+    /// Compress layers again that are compressed in another way
+    #[arg(long, add = Takes::Switch)]
     force_compression: bool,
     /// Media types of manifests [default: those of the image]
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, add = Takes::Single)]
     format: Option<Format>,
     /// Write the digest to a file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", add = Takes::Single)]
     digestfile: Option<PathBuf>,
     /// Write digest, size and media type to a file, as JSON
-    #[arg(long, value_name = "FILE", conflicts_with = "all_tags")]
+    #[arg(long, value_name = "FILE", conflicts_with = "all_tags", add = Takes::Single)]
     metadata_file: Option<PathBuf>,
     #[command(flatten)]
     retry: Retry,
@@ -60,10 +61,11 @@ pub struct Arguments {
 /// # Errors
 /// When the image is not there, or the registry refuses it.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+    let mut globals = globals.clone();
+    arguments.retry.change(&mut globals.patience);
     let progress = arguments.shown.progress();
-    let globals = &arguments.retry.globals(globals);
-    for options in arguments.what(globals)? {
-        let pushed = transfer::shown(globals, progress, |remote, store| {
+    for options in arguments.what(&globals)? {
+        let pushed = transfer::shown(&globals, progress, |remote, store| {
             push(remote, store, &options)
         })?;
         arguments.report(&pushed)?;
@@ -92,7 +94,7 @@ impl Arguments {
             return Ok(tags.into_iter().map(options).collect());
         }
         let to = parse(self.destination.as_deref().unwrap_or(&self.image))
-            .map_err(|failure| failure.hint("say where to: kiln push IMAGE DESTINATION"))?;
+            .map_err(|failure| failure.hint("name the destination: kiln push IMAGE DESTINATION"))?;
         Ok(vec![self.options(self.image.clone(), to, form)])
     }
 
@@ -112,30 +114,33 @@ impl Arguments {
             write(file, &descriptor.digest.to_string())?;
         }
         if let Some(file) = &self.metadata_file {
-            let document = serde_json::json!({
-                "containerimage.descriptor": descriptor,
-                "containerimage.digest": descriptor.digest,
-                "image.name": pushed.reference.to_string(),
-            });
-            write(file, &format!("{document:#}\n"))?;
+            write(file, &metadata(pushed))?;
         }
         if self.shown.quiet {
             table::line(&pushed.reference.to_string());
             return Ok(());
         }
-        table::line(&format!(
-            "{}: {} digest: {} size: {}",
+        let state = match pushed.is_unchanged {
+            true => "there already,",
+            false => "pushed,",
+        };
+        let (name, digest, size) = (
             pushed.reference.familiar(),
-            if pushed.is_unchanged {
-                "there already,"
-            } else {
-                "pushed,"
-            },
             descriptor.digest,
-            descriptor.size
-        ));
+            descriptor.size,
+        );
+        table::line(&format!("{name}: {state} digest: {digest} size: {size}"));
         Ok(())
     }
+}
+
+fn metadata(pushed: &Pushed) -> String {
+    let document = serde_json::json!({
+        "containerimage.descriptor": pushed.descriptor,
+        "containerimage.digest": pushed.descriptor.digest,
+        "image.name": pushed.reference.to_string(),
+    });
+    format!("{document:#}\n")
 }
 
 fn all_tags(globals: &Globals, of: &Reference) -> Result<Vec<Reference>, Failure> {

@@ -2,6 +2,7 @@
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
+use crate::pflag::Takes;
 use crate::{catalog, session, table};
 use clap::Args;
 use kiln_cache::{ImageError, ImageSummary, Store};
@@ -14,11 +15,11 @@ pub struct Arguments {
     /// Image names or IDs
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<String>,
-    /// Remove an image that has several names by its ID; an image that is not there is no failure
-    #[arg(short, long)]
+    /// Remove an image with several names by its ID; ignore images that do not exist
+    #[arg(short, long, add = Takes::Switch)]
     force: bool,
-    /// As without: layers stay in the cache until they are pruned
-    #[arg(long)]
+    /// Accepted for compatibility with docker: layers always stay in the cache until they are pruned
+    #[arg(long, add = Takes::Switch)]
     no_prune: bool,
 }
 
@@ -53,17 +54,12 @@ fn remove(store: &Store, name: &str, force: bool) -> Result<(), Failure> {
     let named = Reference::parse(name).ok().map(Reference::with_default_tag);
     if let Some(named) = named.filter(|named| names.contains(named)) {
         untag(store, &named)?;
-        return if names.len() == 1 {
-            delete(store, &found)
-        } else {
-            Ok(())
+        return match names.len() {
+            1 => delete(store, &found),
+            _ => Ok(()),
         };
     }
-    // An image may have come with several manifests; its ID means all of them.
-    let images = store.images().list()?;
-    let id = images.iter().find(|image| image.manifest == found);
-    let same = |image: &&ImageSummary| id.is_some_and(|found| found.id == image.id);
-    let same: Vec<&ImageSummary> = images.iter().filter(same).collect();
+    let same = same_id(store, &found)?;
     let mut all: Vec<&Reference> = same.iter().flat_map(|image| &image.references).collect();
     all.extend(&names);
     all.sort();
@@ -72,14 +68,23 @@ fn remove(store: &Store, name: &str, force: bool) -> Result<(), Failure> {
         let all: Vec<String> = all.into_iter().map(Reference::familiar).collect();
         let message = format!("{name} has several names: {}", all.join(", "));
         return Err(Failure::new(Kind::Build, message)
-            .hint("name one of them, or use --force to remove all"));
+            .hint("give one of these names, or use --force to remove all"));
     }
     if same.is_empty() {
         // an index
         names.iter().try_for_each(|name| untag(store, name))?;
         return delete(store, &found);
     }
-    same.into_iter().try_for_each(|image| whole(store, image))
+    same.iter().try_for_each(|image| whole(store, image))
+}
+
+/// An image may have come with several manifests; its ID means all of them.
+fn same_id(store: &Store, manifest: &Digest) -> Result<Vec<ImageSummary>, Failure> {
+    let mut images = store.images().list()?;
+    let found = images.iter().find(|image| image.manifest == *manifest);
+    let id = found.map(|image| image.id);
+    images.retain(|image| Some(image.id) == id);
+    Ok(images)
 }
 
 /// Removes an image with all its names, and says so.

@@ -2,15 +2,24 @@
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
+use crate::pflag::Takes;
 use crate::units::{bytes, counted, parse_bytes};
 use crate::{catalog, output, session, stdout, table};
 use clap::{Args, ValueEnum};
 use kiln_cache::Store;
 use kiln_engine::archive::{self, SaveOptions, Saved};
+use kiln_oci::LayerCompression;
 use kiln_oci::archive::{Format, Target};
-use kiln_oci::{LayerCompression, Platform};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+const GZIP_ARCHIVE: &str = "ctr and podman before 4.4 do not read compressed archives: decompress it there, or use --layer-compression gzip";
+const ZSTD_ARCHIVE: &str = "ctr and docker before 23 do not read archives compressed with zstd: decompress it there, or use --layer-compression gzip";
+const ZSTD_LAYERS: &str = "docker before 23 does not read layers compressed with zstd";
+const SEVERAL_IMAGES: &str =
+    "podman does not load several images from an OCI layout: use --format hybrid";
+/// Said of an index that is not saved whole.
+const REDUCED: &str = "the store lacks some images of the index: the archive has an index of the others, with a different digest";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum FormatArgument {
@@ -36,26 +45,27 @@ pub struct Arguments {
     /// Image names or IDs
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<String>,
-    /// File to write, or folder for oci-dir; `-` for standard output, if it is no terminal [default: -]
-    #[arg(short, long, value_name = "FILE")]
+    /// File to write, or folder for oci-dir; `-` for standard output, if it is not a terminal [default: -]
+    #[arg(short, long, value_name = "FILE", add = Takes::Single)]
     output: Option<PathBuf>,
     /// Layout of the archive
-    #[arg(long, value_enum, default_value = "hybrid")]
+    #[arg(long, value_enum, default_value = "hybrid", add = Takes::Single)]
     format: FormatArgument,
-    /// Compress layers: none, gzip, gzip:0 to gzip:9, zstd, zstd:1 to zstd:22 [default: as they are]
-    #[arg(long, value_name = "HOW")]
+    /// How to compress layers: none, gzip, gzip:0 to gzip:9, zstd, zstd:1 to zstd:22 [default: unchanged]
+    #[arg(long, value_name = "HOW", add = Takes::Single)]
     layer_compression: Option<LayerCompression>,
     /// Compress the whole archive
-    #[arg(long, value_enum, value_name = "HOW")]
+    #[arg(long, value_enum, value_name = "HOW", add = Takes::Single)]
     compress: Option<OuterCompression>,
-    /// Leave out layers that the other side has: an image, an archive, or a file with a digest a line
-    #[arg(long, value_name = "IMAGE|ARCHIVE|LIST")]
+    /// Leave out layers that the receiver has already: those of an image, of an archive, or of a file with a digest on
+    /// each line (may be repeated)
+    #[arg(long, value_name = "IMAGE|ARCHIVE|LIST", add = Takes::List)]
     base: Vec<String>,
-    /// The platform that the images must have
-    #[arg(long, value_name = "OS/ARCH")]
+    /// Platform of the images
+    #[arg(long, value_name = "OS/ARCH", add = Takes::Single)]
     platform: Option<String>,
     /// Cut the archive into FILE.001, FILE.002 and so on, of this size
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, add = Takes::Number)]
     split: Option<u64>,
 }
 
@@ -66,7 +76,6 @@ pub struct Arguments {
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     check(&arguments)?;
     warn(&arguments);
-    let platform = arguments.platform.as_deref().map(Platform::parse);
     let options = SaveOptions {
         format: match arguments.format {
             FormatArgument::Hybrid => Format::Hybrid,
@@ -74,9 +83,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
             FormatArgument::DockerArchive => Format::DockerArchive,
         },
         compression: arguments.layer_compression,
-        platform: platform
-            .transpose()
-            .map_err(|error| Failure::usage(format!("--platform: {error}")))?,
+        platform: catalog::platform(arguments.platform.as_deref())?,
         bases: arguments.base.clone(),
     };
     let store = session::store(globals)?;
@@ -85,9 +92,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     }
     let saved = write(&store, &arguments, &options)?;
     if saved.is_reduced {
-        table::warning(
-            "the store has not all that the index lists: the archive has an index of what is there, with another digest",
-        );
+        table::warning(REDUCED);
     }
     if !arguments.base.is_empty() {
         report(saved);
@@ -102,60 +107,48 @@ fn file(arguments: &Arguments) -> Option<&Path> {
 }
 
 fn check(arguments: &Arguments) -> Result<(), Failure> {
+    let Arguments {
+        compress, split, ..
+    } = arguments;
     let is_folder = arguments.format == FormatArgument::OciDir;
     let is_docker = arguments.format == FormatArgument::DockerArchive;
     let has_output = file(arguments).is_some();
-    let wrong = [
-        (is_folder && !has_output, "a folder needs -o FOLDER"),
-        (
-            is_folder && (arguments.compress.is_some() || arguments.split.is_some()),
-            "a folder is neither compressed as a whole nor split",
-        ),
-        (
-            arguments.split.is_some() && !has_output,
-            "--split needs -o FILE",
-        ),
-        (arguments.split == Some(0), "--split needs a size above 0"),
-        (
-            is_docker && !arguments.base.is_empty(),
-            "docker-archive cannot leave layers out: hybrid can, and docker loads it",
-        ),
-        (
-            is_docker
-                && arguments
-                    .layer_compression
-                    .is_some_and(|how| how != LayerCompression::None),
-            "docker-archive has plain layers: hybrid can have compressed ones, and docker loads it",
-        ),
-    ];
-    match wrong.iter().find(|(is_wrong, _)| *is_wrong) {
-        Some((_, why)) => Err(Failure::usage(*why)),
-        None => Ok(()),
-    }
+    let has_bases = !arguments.base.is_empty();
+    let compressed = arguments
+        .layer_compression
+        .is_some_and(|how| how != LayerCompression::None);
+    let why = if is_folder && !has_output {
+        "a folder needs -o FOLDER"
+    } else if is_folder && (compress.is_some() || split.is_some()) {
+        "a folder can be neither compressed as a whole nor split"
+    } else if split.is_some() && !has_output {
+        "--split needs -o FILE"
+    } else if *split == Some(0) {
+        "--split needs a size above 0"
+    } else if is_docker && has_bases {
+        "docker-archive cannot leave layers out: hybrid can, and docker loads it"
+    } else if is_docker && compressed {
+        "layers in a docker-archive are uncompressed: hybrid can have compressed ones, and docker loads it"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::usage(why))
 }
 
 /// What known tools refuse, measured by tests/interop/archives.
 fn warn(arguments: &Arguments) {
-    let zstd_layers = matches!(arguments.layer_compression, Some(LayerCompression::Zstd(_)));
+    let compress = |how| arguments.compress == Some(how);
+    let is_zstd = matches!(arguments.layer_compression, Some(LayerCompression::Zstd(_)));
+    let has_several = arguments.images.len() > 1;
+    let is_plain_oci = !matches!(
+        arguments.format,
+        FormatArgument::Hybrid | FormatArgument::DockerArchive
+    );
     let warnings = [
-        (
-            arguments.compress == Some(OuterCompression::Gzip),
-            "ctr and podman before 4.4 do not read compressed archives: decompress it there, or use --layer-compression gzip",
-        ),
-        (
-            arguments.compress == Some(OuterCompression::Zstd),
-            "ctr and docker before 23 do not read archives compressed with zstd: decompress it there, or use --layer-compression gzip",
-        ),
-        (
-            zstd_layers,
-            "docker before 23 does not read layers compressed with zstd",
-        ),
-        (
-            arguments.format != FormatArgument::Hybrid
-                && arguments.format != FormatArgument::DockerArchive
-                && arguments.images.len() > 1,
-            "podman does not load several images from an OCI layout: use --format hybrid",
-        ),
+        (compress(OuterCompression::Gzip), GZIP_ARCHIVE),
+        (compress(OuterCompression::Zstd), ZSTD_ARCHIVE),
+        (is_zstd, ZSTD_LAYERS),
+        (is_plain_oci && has_several, SEVERAL_IMAGES),
     ];
     for (_, warning) in warnings.iter().filter(|(applies, _)| *applies) {
         table::warning(warning);
@@ -171,19 +164,15 @@ fn write(store: &Store, arguments: &Arguments, options: &SaveOptions) -> Result<
     };
     let Some(path) = file(arguments) else {
         if stdout::is_terminal() {
-            return Err(Failure::usage("an archive is not written to a terminal")
+            return Err(Failure::usage("refusing to write an archive to a terminal")
                 .hint("name a file with -o FILE, or use a pipe"));
         }
         return stdout::stream(archive);
     };
     match arguments.split {
         _ if arguments.format == FormatArgument::OciDir => output::folder(path, |folder| {
-            Ok(archive::save(
-                store,
-                images,
-                Target::Directory(folder),
-                options,
-            )?)
+            let target = Target::Directory(folder);
+            Ok(archive::save(store, images, target, options)?)
         }),
         Some(size) => output::parts(path, size, archive),
         None => output::file(path, archive),
@@ -217,7 +206,7 @@ fn compressed<T>(
 
 fn report(saved: Saved) {
     if saved.layers == 0 {
-        table::warning("the base has none of the layers: nothing was left out");
+        table::warning("the base has none of these layers: nothing was left out");
     } else {
         table::note(&format!(
             "left out {} of the base, {}",

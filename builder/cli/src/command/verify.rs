@@ -2,6 +2,8 @@
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
+use crate::pflag::Takes;
+use crate::printable::printable;
 use crate::table;
 use crate::units::{bytes, counted};
 use clap::Args;
@@ -13,11 +15,11 @@ use std::path::{Path, PathBuf};
 /// Arguments of `kiln verify`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Archives, first parts of split ones, folders with an OCI layout, or - for standard input
+    /// Archives, first parts of split archives, folders with an OCI layout, or - for standard input
     #[arg(value_name = "ARCHIVE", required = true)]
     archives: Vec<PathBuf>,
-    /// Print what was found as JSON: digests, sizes, names, problems
-    #[arg(long)]
+    /// Print the result as JSON: digests, sizes, names, problems
+    #[arg(long, add = Takes::Switch)]
     json: bool,
 }
 
@@ -30,13 +32,11 @@ pub fn run(arguments: Arguments, _: &Globals) -> Result<(), Failure> {
     let mut bad = 0;
     for path in &arguments.archives {
         let verified = check(path);
-        bad += usize::from(!verified.problems.is_empty());
+        let is_ok = verified.problems.is_empty();
+        bad += usize::from(!is_ok);
         if arguments.json {
-            documents.push(json!({
-                "archive": path.to_string_lossy(),
-                "ok": verified.problems.is_empty(),
-                "contents": verified,
-            }));
+            let archive = path.to_string_lossy();
+            documents.push(json!({ "archive": archive, "ok": is_ok, "contents": verified }));
         } else {
             print(path, &verified);
         }
@@ -44,17 +44,11 @@ pub fn run(arguments: Arguments, _: &Globals) -> Result<(), Failure> {
     if arguments.json {
         table::line(&format!("{:#}", Value::Array(documents)));
     }
-    match bad {
-        0 => Ok(()),
-        _ => Err(Failure::new(
-            Kind::Build,
-            format!(
-                "{} of {} not sound",
-                bad,
-                counted(arguments.archives.len(), "archive")
-            ),
-        )),
+    if bad == 0 {
+        return Ok(());
     }
+    let all = counted(arguments.archives.len(), "archive");
+    Err(Failure::new(Kind::Build, format!("{bad} of {all} damaged")))
 }
 
 fn check(path: &Path) -> Verified {
@@ -76,7 +70,7 @@ fn print(path: &Path, verified: &Verified) {
     let verdict = if verified.problems.is_empty() {
         "ok"
     } else {
-        "not sound"
+        "damaged"
     };
     table::line(&format!("{}: {verdict}, {count}", path.display()));
     for image in &verified.images {
@@ -86,10 +80,7 @@ fn print(path: &Path, verified: &Verified) {
         table::line(&format!("  needs {}", verified.bases.join(", ")));
     }
     for problem in &verified.problems {
-        table::line(&format!(
-            "  problem: {}",
-            crate::failure::printable(problem, false)
-        ));
+        table::line(&format!("  problem: {}", printable(problem, false)));
     }
 }
 
@@ -99,22 +90,17 @@ fn line(image: &CheckedImage) -> String {
         .iter()
         .map(|name| name.familiar())
         .collect();
-    let name = if names.is_empty() {
-        "(no name)".to_owned()
-    } else {
-        names.join(", ")
+    let name = match names.is_empty() {
+        true => "(no name)".to_owned(),
+        false => names.join(", "),
     };
-    let size = image.layers.iter().map(|layer| layer.size).sum();
-    let here = image.layers.iter().filter(|layer| layer.present).count();
+    let size = bytes(image.layers.iter().map(|layer| layer.size).sum());
+    let absent = image.layers.iter().filter(|layer| !layer.present).count();
     let layers = counted(image.layers.len(), "layer");
-    let left_out = match image.layers.len() - here {
+    let left_out = match absent {
         0 => String::new(),
         count => format!(" ({count} left out)"),
     };
-    format!(
-        "{name}  {}  {}  {layers}{left_out}  {}",
-        image.platform,
-        image.id,
-        bytes(size)
-    )
+    let (platform, id) = (&image.platform, &image.id);
+    format!("{name}  {platform}  {id}  {layers}{left_out}  {size}")
 }

@@ -1,28 +1,62 @@
-//! Every flag of every command, taken from the commands themselves, by pflag's rules. Unaware of what flags mean.
+//! Every flag of every command, taken from the commands themselves, by pflag's rules; and whether clap agrees with what flags say of
+//! themselves. Unaware of what flags mean.
 
 use super::*;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
+use std::any::TypeId;
 
 const TRUE: [&str; 6] = ["1", "t", "T", "true", "TRUE", "True"];
 const FALSE: [&str; 6] = ["0", "f", "F", "false", "FALSE", "False"];
 
-/// A flag of a command: the names that lead to the command, the flag's own, its kind, whether any text is a value.
+/// A flag of a command: the names that lead to the command, the flag's own, what it takes, whether any text is a value.
 struct Known {
     command: Vec<String>,
     name: String,
-    kind: Kind,
+    takes: Takes,
     is_text: bool,
+}
+
+/// Whether clap reads the flag in that way.
+fn fits(takes: Takes, flag: &Arg) -> bool {
+    let type_id = flag.get_value_parser().type_id();
+    let is_optional = flag
+        .get_num_args()
+        .is_some_and(|count| count.min_values() == 0);
+    let is_bool = type_id == TypeId::of::<bool>();
+    let numbers = [
+        TypeId::of::<u32>(),
+        TypeId::of::<u64>(),
+        TypeId::of::<i64>(),
+    ];
+    let is_number = numbers.iter().any(|number| type_id == *number);
+    match flag.get_action() {
+        ArgAction::SetTrue | ArgAction::SetFalse => takes == Takes::Switch,
+        ArgAction::Set if is_optional && is_bool => takes == Takes::Switch,
+        ArgAction::Set if is_optional => takes == Takes::Optional,
+        ArgAction::Set if is_number => takes == Takes::Number,
+        ArgAction::Set => takes == Takes::Single,
+        ArgAction::Append => matches!(takes, Takes::List | Takes::StrictList),
+        _ => false,
+    }
 }
 
 fn collect(command: &Command, names: &[String], all: &mut Vec<Known>) {
     for flag in command.get_arguments().filter(|flag| !flag.is_positional()) {
-        let Some(kind) = Kind::of(flag) else { continue };
+        let Some(takes) = Takes::of(flag) else {
+            let ours = !["help", "version"].contains(&flag.get_id().as_str());
+            assert!(!ours, "{names:?}: {flag} does not say what it takes");
+            continue;
+        };
+        assert!(
+            fits(takes, flag),
+            "{names:?}: {flag} is no {takes:?} for clap"
+        );
         all.push(Known {
             command: names.to_vec(),
             name: format!("--{}", flag.get_long().expect("every flag has a long name")),
-            kind,
-            is_text: holds::<String>(flag.get_value_parser()),
+            takes,
+            is_text: flag.get_value_parser().type_id() == TypeId::of::<String>(),
         });
     }
     for inner in command.get_subcommands() {
@@ -61,7 +95,7 @@ fn every_flag_of_every_command_is_read_by_pflags_rules() {
     for Known {
         command: names,
         name,
-        kind,
+        takes,
         ..
     } in &all
     {
@@ -72,8 +106,8 @@ fn every_flag_of_every_command_is_read_by_pflags_rules() {
             assert_eq!(said(flags), Ok(expected), "{names:?} {flags:?}");
         };
         let (a, b, empty, on, off) = (&with("a"), &with("b"), &with(""), &with("1"), &with("0"));
-        match kind {
-            Kind::Switch => {
+        match takes {
+            Takes::Switch => {
                 let (alone, none) = (said(&[name]), said(&[off]));
                 assert_ne!(alone, none, "{names:?} {name}");
                 for (yes, no) in TRUE.iter().zip(FALSE) {
@@ -90,22 +124,22 @@ fn every_flag_of_every_command_is_read_by_pflags_rules() {
                 assert_eq!(said(&[on, off]), none, "{names:?} {name}");
                 assert_eq!(said(&[off, name]), alone, "{names:?} {name}");
             }
-            Kind::Optional => {
+            Takes::Optional => {
                 is(&[name, a, b], &[b]);
                 is(&[a, name], &[name]);
             }
-            Kind::Single | Kind::Number => {
+            Takes::Single | Takes::Number => {
                 is(&[name, "a", b], &[b]);
                 is(&[a, name, "-b"], &[&with("-b")]);
-                let left: &[&str] = match kind {
-                    Kind::Number => &[empty],
+                let left: &[&str] = match takes {
+                    Takes::Number => &[empty],
                     _ => &[],
                 };
                 is(&[a, empty], left);
                 is(&[a, name, ""], left);
             }
-            Kind::List => is(&[a, empty, name, "", name, "--b"], &[a, &with("--b")]),
-            Kind::StrictList => is(&[a, empty, name, "b"], &[a, empty, b]),
+            Takes::List => is(&[a, empty, name, "", name, "--b"], &[a, &with("--b")]),
+            Takes::StrictList => is(&[a, empty, name, "b"], &[a, empty, b]),
         }
     }
 }
@@ -116,12 +150,12 @@ fn clap_takes_what_was_read() {
     let mut command = crate::Arguments::command();
     for flag in all() {
         let name = &flag.name;
-        let lines: Vec<[String; 2]> = match flag.kind {
-            Kind::Switch => ["true", "false"]
+        let lines: Vec<[String; 2]> = match flag.takes {
+            Takes::Switch => ["true", "false"]
                 .map(|value| [name.clone(), format!("{name}={value}")])
                 .into(),
-            Kind::Single => vec![[format!("{name}="), format!("{name}=")]],
-            Kind::List | Kind::StrictList if flag.is_text => {
+            Takes::Single => vec![[format!("{name}="), format!("{name}=")]],
+            Takes::List | Takes::StrictList if flag.is_text => {
                 vec![[format!("{name}=-a"), format!("{name}=b")]]
             }
             _ => continue,

@@ -54,7 +54,10 @@ impl Background {
             if let Some(kind) = signals::received() {
                 if patience.is_zero() {
                     self.sink.close();
-                    return Err(Failure::new(kind, "stopped; nobody reads what is shown"));
+                    return Err(Failure::new(
+                        kind,
+                        "stopped; the reader of the output does not read",
+                    ));
                 }
                 patience = patience.saturating_sub(TICK);
             }

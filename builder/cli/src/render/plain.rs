@@ -1,9 +1,10 @@
 //! Lines for pipes and log files: every line carries the step it belongs to. Unaware of what steps do.
 
-use super::steps::Steps;
-use super::transfers::{self, Transfer};
+use super::steps::{Steps, painted};
+use super::transfers::Transfer;
+use super::view::{View, show};
 use super::{Renderer, Sink};
-use crate::failure::printable;
+use crate::printable::printable;
 use crate::units;
 use kiln_engine::event::{Event, EventKind, Outcome};
 use std::collections::BTreeMap;
@@ -36,73 +37,11 @@ impl Plain {
         }
     }
 
-    fn paint(&self, code: &str, text: &str) -> String {
-        if self.color {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
-    }
-
     /// The rest of a step's output.
     fn end_log(&mut self, step: usize, prefix: &str) {
         self.prefixes.remove(&step);
         if let Some(log) = self.steps.take_log(step) {
             log.end(|line| self.sink.pieces(&[prefix, " | ", line]));
-        }
-    }
-
-    fn finished(&mut self, step: usize, outcome: Outcome, took_us: u64) {
-        let prefix = self.steps.prefix(step);
-        self.end_log(step, &prefix);
-        let text = match outcome {
-            Outcome::Cached => format!(
-                "{prefix} {} {}",
-                self.paint("32", "cached"),
-                self.steps.title(step, TITLE_WIDTH)
-            ),
-            _ => format!(
-                "{prefix} {} in {}",
-                self.paint("1", "done"),
-                units::duration(took_us)
-            ),
-        };
-        self.say(&text);
-    }
-
-    fn started(&self, step: usize, because: Option<&str>) {
-        self.say(&format!(
-            "{} {}",
-            self.steps.prefix(step),
-            self.steps.title(step, TITLE_WIDTH)
-        ));
-        if let Some(reason) = because {
-            self.say(&format!("{} again: {reason}", self.steps.prefix(step)));
-        }
-    }
-
-    fn failed(&mut self, step: usize, message: &str) {
-        let prefix = self.steps.prefix(step);
-        self.end_log(step, &prefix);
-        self.say(&format!(
-            "{prefix} {}: {message}",
-            self.paint("1;31", "failed")
-        ));
-    }
-
-    fn image(&self, (name, lines): (String, [String; 3])) {
-        self.say(&format!("{} {name}", self.paint("1;32", "built")));
-        for line in lines {
-            self.say(&format!("  {line}"));
-        }
-    }
-
-    /// A transfer is told of when it has ended, and from time to time while it takes long.
-    fn transfer(&mut self, transfer: &Transfer<'_>) {
-        if transfer.ended {
-            self.say(&transfer.line());
-        } else if self.is_due(transfer.blob, transfer.took_us) {
-            self.say(&transfer.state());
         }
     }
 
@@ -127,10 +66,104 @@ impl Plain {
             units::duration(took_us)
         ));
     }
+}
 
-    /// A line of kiln's own; what it quotes may hold anything.
+impl View for Plain {
+    fn steps(&mut self) -> &mut Steps {
+        &mut self.steps
+    }
+
     fn say(&self, line: &str) {
         self.sink.line(&printable(line, true));
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        painted(self.color, code, text)
+    }
+
+    fn started(&mut self, step: usize, because: Option<&str>) {
+        self.say(&format!(
+            "{} {}",
+            self.steps.prefix(step),
+            self.steps.title(step, TITLE_WIDTH)
+        ));
+        if let Some(reason) = because {
+            self.say(&format!("{} again: {reason}", self.steps.prefix(step)));
+        }
+    }
+
+    fn finished(&mut self, step: usize, outcome: Outcome, took_us: u64) {
+        let prefix = self.steps.prefix(step);
+        self.end_log(step, &prefix);
+        let text = match outcome {
+            Outcome::Cached => format!(
+                "{prefix} {} {}",
+                self.paint("32", "cached"),
+                self.steps.title(step, TITLE_WIDTH)
+            ),
+            _ => format!(
+                "{prefix} {} in {}",
+                self.paint("1", "done"),
+                units::duration(took_us)
+            ),
+        };
+        self.say(&text);
+    }
+
+    fn failed(&mut self, step: usize, message: &str) {
+        let prefix = self.steps.prefix(step);
+        self.end_log(step, &prefix);
+        self.say(&format!(
+            "{prefix} {}: {message}",
+            self.paint("1;31", "failed")
+        ));
+    }
+
+    /// A transfer is told of when it has ended, and from time to time while it takes long.
+    fn transfer(&mut self, transfer: &Transfer<'_>) {
+        if transfer.ended {
+            self.say(&transfer.line());
+        } else if self.is_due(transfer.blob, transfer.took_us) {
+            self.say(&transfer.state());
+        }
+    }
+
+    fn kept(&self, stage: &str, id: &str) {
+        self.say(&format!("kept stage {stage} as {id}"));
+    }
+
+    fn image(&self, name: &str, lines: &[String]) {
+        self.say(&format!("{} {name}", self.paint("1;32", "built")));
+        for line in lines {
+            self.say(&format!("  {line}"));
+        }
+    }
+
+    fn other(&mut self, kind: &EventKind) {
+        match kind {
+            EventKind::Source {
+                title,
+                items,
+                bytes,
+                took_us,
+            } => {
+                self.source(title, *items, *bytes, *took_us);
+            }
+            EventKind::Log { step, .. } => {
+                self.prefixes.insert(*step, self.steps.prefix(*step));
+            }
+            EventKind::Committed {
+                step,
+                outcome: Outcome::Unchanged,
+                ..
+            } => {
+                let prefix = self.steps.prefix(*step);
+                self.say(&format!(
+                    "{prefix} same result as before: later steps may stay cached"
+                ));
+            }
+            _ => {}
+        }
     }
 }
 
@@ -145,66 +178,7 @@ impl Renderer for Plain {
     }
 
     fn handle(&mut self, event: &Event) {
-        self.steps.note(event);
-        if let Some(transfer) = Transfer::of(&event.kind) {
-            self.transfer(&transfer);
-        }
-        if let Some(line) = transfers::line(&event.kind) {
-            self.say(&line);
-        }
-        match &event.kind {
-            EventKind::Source {
-                title,
-                items,
-                bytes,
-                took_us,
-            } => self.source(title, *items, *bytes, *took_us),
-            EventKind::Log { step, .. } => {
-                self.prefixes.insert(*step, self.steps.prefix(*step));
-            }
-            EventKind::Started { step, because } => self.started(*step, because.as_deref()),
-            EventKind::Finished {
-                step,
-                outcome,
-                took_us,
-                ..
-            } => self.finished(*step, *outcome, *took_us),
-            EventKind::Committed {
-                step,
-                outcome: Outcome::Unchanged,
-                ..
-            } => {
-                self.say(&format!(
-                    "{} same result as before: what follows may stay cached",
-                    self.steps.prefix(*step)
-                ));
-            }
-            EventKind::Failed { step, message } => self.failed(*step, message),
-            EventKind::Warning { message } => {
-                self.say(&format!("{}: {message}", self.paint("1;33", "warning")))
-            }
-            EventKind::Note { message } => {
-                self.say(&format!("{}: {message}", self.paint("1;36", "note")))
-            }
-            EventKind::StageKept { stage, id, .. } => {
-                self.say(&format!("kept stage {stage} as {id}"))
-            }
-            EventKind::Image {
-                id,
-                tags,
-                layers,
-                bytes,
-                ..
-            } => self.image(self.steps.image(event.at_us, tags, id, *layers, *bytes)),
-            EventKind::Resolved { .. }
-            | EventKind::Transfer { .. }
-            | EventKind::CacheRead { .. }
-            | EventKind::CacheWritten { .. }
-            | EventKind::Finding { .. }
-            | EventKind::Begun { .. }
-            | EventKind::Planned { .. }
-            | EventKind::Committed { .. } => {}
-        }
+        show(self, event);
     }
 
     fn tick(&mut self) -> bool {

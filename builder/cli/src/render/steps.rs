@@ -106,7 +106,7 @@ impl Steps {
         for (count, what) in [
             (self.cached, "cached"),
             (self.ran, "ran"),
-            (self.unchanged, "ran without changing anything"),
+            (self.unchanged, "ran without any change"),
         ] {
             if count > 0 {
                 parts.push(format!("{count} {what}"));
@@ -118,6 +118,15 @@ impl Steps {
         } else {
             format!("{steps}: {}", parts.join(", "))
         }
+    }
+}
+
+/// `text` in a colour of the terminal.
+pub fn painted(color: bool, code: &str, text: &str) -> String {
+    if color {
+        format!("\x1b[{code}m{text}\x1b[0m")
+    } else {
+        text.to_owned()
     }
 }
 

@@ -2,12 +2,13 @@
 //! Unaware of what steps do. Drawing is indicatif's; it is driven from one thread only.
 
 use super::Renderer;
-use super::steps::{Steps, clip};
-use super::transfers::{self, Transfer};
-use crate::failure::printable;
+use super::steps::{Steps, clip, painted};
+use super::transfers::Transfer;
+use super::view::{View, show};
+use crate::printable::printable;
 use crate::units;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use kiln_engine::event::{Event, EventKind, Outcome};
+use kiln_engine::event::{Event, Outcome};
 use std::collections::BTreeMap;
 
 /// Characters of an instruction or of output that are shown; wider text would wrap and flicker.
@@ -42,19 +43,6 @@ impl Terminal {
         }
     }
 
-    fn paint(&self, code: &str, text: &str) -> String {
-        if self.color {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
-    }
-
-    fn say(&self, line: impl AsRef<str>) {
-        // Drawing fails only when the terminal has gone.
-        let _ = self.screen.println(printable(line.as_ref(), true));
-    }
-
     fn stage_line(&mut self, step: usize) -> Option<ProgressBar> {
         let info = self.steps.info(step)?.clone();
         let stage = self.stages.entry(info.stage.clone()).or_insert_with(|| {
@@ -64,27 +52,6 @@ impl Terminal {
             Stage { bar, done: 0 }
         });
         Some(stage.bar.clone())
-    }
-
-    fn start(&mut self, step: usize, because: Option<&str>) {
-        let Some(stage) = self.stage_line(step) else {
-            return;
-        };
-        let step_bar = self.screen.insert_after(&stage, ProgressBar::new_spinner());
-        step_bar.set_style(style("  {spinner} {msg} {elapsed}"));
-        step_bar.set_message(self.steps.title(step, WIDTH));
-        let output = self
-            .screen
-            .insert_after(&step_bar, ProgressBar::new_spinner());
-        output.set_style(style("    {msg:.dim}"));
-        self.running.insert(step, (step_bar, output));
-        if let Some(reason) = because {
-            self.say(format!(
-                "  {} {} again: {reason}",
-                self.steps.prefix(step),
-                self.steps.title(step, 40)
-            ));
-        }
     }
 
     fn end(&mut self, step: usize) {
@@ -108,19 +75,69 @@ impl Terminal {
         stage.done += 1;
         bar.set_position(stage.done as u64);
     }
+}
+
+impl View for Terminal {
+    fn steps(&mut self) -> &mut Steps {
+        &mut self.steps
+    }
+
+    fn say(&self, line: &str) {
+        // Drawing fails only when the terminal has gone.
+        let _ = self.screen.println(printable(line, true));
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        painted(self.color, code, text)
+    }
+
+    fn started(&mut self, step: usize, because: Option<&str>) {
+        let Some(stage) = self.stage_line(step) else {
+            return;
+        };
+        let step_bar = self.screen.insert_after(&stage, ProgressBar::new_spinner());
+        step_bar.set_style(style("  {spinner} {msg} {elapsed}"));
+        step_bar.set_message(self.steps.title(step, WIDTH));
+        let output = self
+            .screen
+            .insert_after(&step_bar, ProgressBar::new_spinner());
+        output.set_style(style("    {msg:.dim}"));
+        self.running.insert(step, (step_bar, output));
+        if let Some(reason) = because {
+            self.say(&format!(
+                "  {} {} again: {reason}",
+                self.steps.prefix(step),
+                self.steps.title(step, 40)
+            ));
+        }
+    }
 
     fn finished(&mut self, step: usize, outcome: Outcome, took_us: u64) {
         self.end(step);
         let prefix = self.steps.prefix(step);
         let title = self.steps.title(step, WIDTH);
         match outcome {
-            Outcome::Cached => self.say(format!("{} {prefix} {title}", self.paint("32", "cached"))),
-            _ => self.say(format!(
+            Outcome::Cached => {
+                self.say(&format!("{} {prefix} {title}", self.paint("32", "cached")))
+            }
+            _ => self.say(&format!(
                 "{}   {prefix} {title} {}",
                 self.paint("1;32", "done"),
                 self.paint("2", &units::duration(took_us))
             )),
         }
+    }
+
+    fn failed(&mut self, step: usize, message: &str) {
+        self.end(step);
+        let line = format!(
+            "{} {} {}",
+            self.paint("1;31", "failed"),
+            self.steps.prefix(step),
+            self.steps.title(step, WIDTH)
+        );
+        self.say(&line);
+        self.say(&format!("       {message}"));
     }
 
     fn transfer(&mut self, transfer: &Transfer<'_>) {
@@ -129,7 +146,7 @@ impl Terminal {
                 bar.finish_and_clear();
                 self.screen.remove(&bar);
             }
-            self.say(transfer.line());
+            self.say(&transfer.line());
             return;
         }
         let screen = &self.screen;
@@ -145,74 +162,24 @@ impl Terminal {
         bar.set_position(transfer.done);
     }
 
-    fn failed(&mut self, step: usize, message: &str) {
-        self.end(step);
-        let line = format!(
-            "{} {} {}",
-            self.paint("1;31", "failed"),
-            self.steps.prefix(step),
-            self.steps.title(step, WIDTH)
-        );
-        self.say(line);
-        self.say(format!("       {message}"));
+    fn kept(&self, stage: &str, id: &str) {
+        self.say(&format!(
+            "{}   stage {stage} as {id}",
+            self.paint("32", "kept")
+        ));
     }
 
-    fn image(&self, (name, lines): (String, [String; 3])) {
-        self.say(format!("{}  {name}", self.paint("1;32", "built")));
+    fn image(&self, name: &str, lines: &[String]) {
+        self.say(&format!("{}  {name}", self.paint("1;32", "built")));
         for line in lines {
-            self.say(format!("       {line}"));
+            self.say(&format!("       {line}"));
         }
     }
 }
 
 impl Renderer for Terminal {
     fn handle(&mut self, event: &Event) {
-        self.steps.note(event);
-        if let Some(transfer) = Transfer::of(&event.kind) {
-            self.transfer(&transfer);
-        }
-        if let Some(line) = transfers::line(&event.kind) {
-            self.say(line);
-        }
-        match &event.kind {
-            EventKind::Started { step, because } => self.start(*step, because.as_deref()),
-            EventKind::Finished {
-                step,
-                outcome,
-                took_us,
-                ..
-            } => self.finished(*step, *outcome, *took_us),
-            EventKind::Failed { step, message } => self.failed(*step, message),
-            EventKind::Warning { message } => {
-                self.say(format!("{}: {message}", self.paint("1;33", "warning")))
-            }
-            EventKind::Note { message } => {
-                self.say(format!("{}: {message}", self.paint("1;36", "note")))
-            }
-            EventKind::StageKept { stage, id, .. } => {
-                self.say(format!(
-                    "{}   stage {stage} as {id}",
-                    self.paint("32", "kept")
-                ));
-            }
-            EventKind::Image {
-                id,
-                tags,
-                layers,
-                bytes,
-                ..
-            } => self.image(self.steps.image(event.at_us, tags, id, *layers, *bytes)),
-            EventKind::Resolved { .. }
-            | EventKind::Transfer { .. }
-            | EventKind::CacheRead { .. }
-            | EventKind::CacheWritten { .. }
-            | EventKind::Source { .. }
-            | EventKind::Finding { .. }
-            | EventKind::Begun { .. }
-            | EventKind::Planned { .. }
-            | EventKind::Log { .. }
-            | EventKind::Committed { .. } => {}
-        }
+        show(self, event);
     }
 
     fn tick(&mut self) -> bool {

@@ -89,6 +89,7 @@ impl<'a> Transfer<'a> {
 
 /// One line about what a registry or a shared cache said; none for other events.
 pub fn line(kind: &EventKind) -> Option<String> {
+    let results = |records: &usize| units::counted(*records, "result");
     let (text, took_us) = match kind {
         EventKind::Resolved {
             reference,
@@ -100,13 +101,9 @@ pub fn line(kind: &EventKind) -> Option<String> {
             records,
             took_us,
         } => {
-            let text = match records {
-                Some(records) => {
-                    format!("cache {place} has {}", units::counted(*records, "result"))
-                }
-                None => format!("cache {place} is not there yet"),
-            };
-            (text, took_us)
+            let none = format!("cache {place} does not exist yet");
+            let some = |records| format!("cache {place} has {}", results(records));
+            (records.as_ref().map_or(none, some), took_us)
         }
         EventKind::CacheWritten {
             place,
@@ -114,12 +111,12 @@ pub fn line(kind: &EventKind) -> Option<String> {
             sent,
             took_us,
         } => {
-            let sent = match sent {
-                None => "nothing new".to_owned(),
-                Some(sent) => format!("{} sent", units::bytes(*sent)),
-            };
-            let records = units::counted(*records, "result");
-            (format!("cache {place} holds {records}, {sent}"), took_us)
+            let none = "nothing new".to_owned();
+            let sent = sent.map_or(none, |sent| format!("{} sent", units::bytes(sent)));
+            (
+                format!("cache {place} holds {}, {sent}", results(records)),
+                took_us,
+            )
         }
         _ => return None,
     };

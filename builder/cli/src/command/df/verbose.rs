@@ -4,13 +4,13 @@
 use crate::catalog;
 use crate::failure::Failure;
 use crate::listing::Listing;
-use crate::template::value::{Value, field};
 use crate::{table, units};
 use jiff::Timestamp;
 use kiln_cache::Store;
 use kiln_engine::seconds;
 use kiln_oci::Reference;
 use kiln_report::sharing::{Sizes, sizes};
+use kiln_template::{Value, field};
 use std::time::SystemTime;
 
 const IMAGES: &str = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t{{.SharedSize}}\t{{.UniqueSize}}\t{{.CompressedSize}}";
@@ -62,36 +62,35 @@ pub fn show(store: &Store, format: Option<&str>, listing: &Listing) -> Result<()
 fn images(store: &Store, now: i64) -> Result<Vec<Value>, Failure> {
     let sizes = sizes(store)?;
     let row = |listed: catalog::Listed| {
-        let image = &listed.image;
-        let size = sizes.get(&image.manifest).copied().unwrap_or_default();
-        let name = image.references.first();
-        let or =
-            |text: Option<String>, otherwise: &str| text.unwrap_or_else(|| otherwise.to_owned());
-        let created = listed.created.map(Timestamp::as_second);
-        let since = created.map(|created| units::ago(now - created));
-        Value::record([
-            field(
-                "CompressedSize",
-                or(size.compressed.map(units::bytes), "N/A"),
-            ),
-            field("Containers", "0"),
-            field("CreatedAt", or(created.map(units::date), "N/A")),
-            field("CreatedSince", or(since, "N/A")),
-            field("Digest", image.manifest.to_string()),
-            field("ID", image.id.short()),
-            field("Names", Value::texts(&names(&image.references))),
-            field(
-                "Repository",
-                or(name.map(Reference::familiar_name), "<none>"),
-            ),
-            field("SharedSize", units::bytes(size.shared)),
-            field("Size", units::bytes(size.total)),
-            field("Sizes", exact(&size)),
-            field("Tag", or(name.and_then(|name| name.tag.clone()), "<none>")),
-            field("UniqueSize", units::bytes(size.unique)),
-        ])
+        let size = sizes.get(&listed.image.manifest).copied();
+        row(&listed, &size.unwrap_or_default(), now)
     };
     Ok(catalog::all(store)?.into_iter().map(row).collect())
+}
+
+fn row(listed: &catalog::Listed, size: &Sizes, now: i64) -> Value {
+    let image = &listed.image;
+    let name = image.references.first();
+    let or = |text: Option<String>, other: &str| text.unwrap_or_else(|| other.to_owned());
+    let compressed = or(size.compressed.map(units::bytes), "N/A");
+    let created = listed.created.map(Timestamp::as_second);
+    let since = created.map(|created| units::ago(now - created));
+    let repository = or(name.map(Reference::familiar_name), "<none>");
+    Value::record([
+        field("CompressedSize", compressed),
+        field("Containers", "0"),
+        field("CreatedAt", or(created.map(units::date), "N/A")),
+        field("CreatedSince", or(since, "N/A")),
+        field("Digest", image.manifest.to_string()),
+        field("ID", image.id.short()),
+        field("Names", Value::texts(&names(&image.references))),
+        field("Repository", repository),
+        field("SharedSize", units::bytes(size.shared)),
+        field("Size", units::bytes(size.total)),
+        field("Sizes", exact(size)),
+        field("Tag", or(name.and_then(|name| name.tag.clone()), "<none>")),
+        field("UniqueSize", units::bytes(size.unique)),
+    ])
 }
 
 fn names(references: &[Reference]) -> Vec<String> {

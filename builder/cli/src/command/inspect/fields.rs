@@ -2,11 +2,12 @@
 //! `container.Config`. `Digest` is kiln's own.
 
 use crate::failure::{Failure, Kind};
-use crate::template::value::{Field, Value, field, optional};
 use kiln_cache::{Store, StoredImage};
 use kiln_engine::rfc3339;
 use kiln_oci::ImageConfig;
 use kiln_oci::config::{Healthcheck, RuntimeConfig};
+use kiln_template::{Field, Value, field, optional};
+use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
 /// What Go prints for a time that is not set.
@@ -21,23 +22,19 @@ pub fn of(store: &Store, image: &StoredImage) -> Result<Value, Failure> {
         .map_err(|error| Failure::new(Kind::Environment, error.to_string()))?;
     let layers = store.images().layer_sizes(&image.manifest_digest)?;
     let size: u64 = layers.iter().map(|layer| layer.bytes).sum();
+    let driver = Value::record([field("Data", Value::map([])), field("Name", "kiln")]);
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let mut fields = names(store, image);
     fields.extend(origin(&config));
     fields.extend([
         field("Config", runtime(&config.config)),
         field("Architecture", config.architecture.as_str()),
-        optional("Variant", config.variant.as_deref().unwrap_or_default()),
+        optional("Variant", text(&config.variant)),
         field("Os", config.os.as_str()),
-        optional(
-            "OsVersion",
-            config.os_version.as_deref().unwrap_or_default(),
-        ),
+        optional("OsVersion", text(&config.os_version)),
         field("Size", size),
         field("VirtualSize", size),
-        field(
-            "GraphDriver",
-            Value::record([field("Data", Value::map([])), field("Name", "kiln")]),
-        ),
+        field("GraphDriver", driver),
         field("RootFS", root_fs(image)),
         field("Metadata", metadata(store, image)?),
         field("Digest", image.manifest_digest.to_string()),
@@ -78,26 +75,21 @@ fn origin(config: &ImageConfig) -> Vec<Field> {
             .get(key)
             .and_then(Json::as_str)
             .unwrap_or_default()
-            .to_owned()
     };
     let last = config
         .history
         .last()
-        .and_then(|entry| entry.comment.clone());
+        .and_then(|entry| entry.comment.as_deref());
     let comment = Some(known("comment")).filter(|comment| !comment.is_empty());
-    let container: Option<RuntimeConfig> = config
-        .rest
-        .get("container_config")
-        .and_then(|json| serde_json::from_value(json.clone()).ok());
+    let container = config.rest.get("container_config");
+    let container = container.and_then(|json| RuntimeConfig::deserialize(json).ok());
+    let container = container.as_ref().map_or(Value::Null, runtime);
     vec![
         field("Parent", ""),
         field("Comment", comment.or(last).unwrap_or_default()),
         field("Created", config.created.as_deref().unwrap_or(NO_TIME)),
         optional("Container", known("container")),
-        optional(
-            "ContainerConfig",
-            container.as_ref().map_or(Value::Null, runtime),
-        ),
+        optional("ContainerConfig", container),
         field("DockerVersion", known("docker_version")),
         field("Author", config.author.as_deref().unwrap_or_default()),
     ]
@@ -107,10 +99,10 @@ fn origin(config: &ImageConfig) -> Vec<Field> {
 fn runtime(config: &RuntimeConfig) -> Value {
     let rest = &config.rest;
     let words = |words: &Option<Vec<String>>| Value::texts(words.as_deref().unwrap_or_default());
-    let labels = config
-        .labels
-        .iter()
-        .map(|(key, value)| (key.clone(), value.as_str().into()));
+    let labels = config.labels.iter();
+    let labels = labels.map(|(key, value)| (key.clone(), value.as_str().into()));
+    let health = config.healthcheck.as_ref().map_or(Value::Null, health);
+    let timeout = config.stop_timeout.map_or(Value::Null, Value::Int);
     let set = |keys: Vec<&String>| {
         Value::map(keys.into_iter().map(|key| (key.clone(), Value::record([]))))
     };
@@ -127,10 +119,7 @@ fn runtime(config: &RuntimeConfig) -> Value {
         flag(rest, "StdinOnce"),
         field("Env", Value::texts(&config.env)),
         field("Cmd", words(&config.cmd)),
-        optional(
-            "Healthcheck",
-            config.healthcheck.as_ref().map_or(Value::Null, health),
-        ),
+        optional("Healthcheck", health),
         optional("ArgsEscaped", config.args_escaped),
         text(rest, "Image"),
         field("Volumes", set(config.volumes.keys().collect())),
@@ -140,10 +129,7 @@ fn runtime(config: &RuntimeConfig) -> Value {
         field("OnBuild", Value::texts(&config.on_build)),
         field("Labels", Value::map(labels)),
         optional("StopSignal", config.stop_signal.as_str()),
-        optional(
-            "StopTimeout",
-            config.stop_timeout.map_or(Value::Null, Value::Int),
-        ),
+        optional("StopTimeout", timeout),
         optional("Shell", Value::texts(&config.shell)),
     ])
 }

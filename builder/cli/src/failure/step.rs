@@ -1,0 +1,95 @@
+//! What is said of a step that failed: its last output, its place in the Dockerfile, what to do. Unaware of other failures.
+
+use super::{Failure, Kind};
+use crate::diagnostics::{Place, Source};
+use crate::units;
+use kiln_engine::{StepError, StepFailure, chain_of_causes};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// Bytes of a failed step's output that are shown again with the error, at most.
+const TAIL: u64 = 1 << 20;
+/// Lines of it, as in BuildKit.
+const TAIL_LINES: usize = 200;
+
+/// What a build failed with, if a step is to blame.
+pub fn failure(source: Source<'_>, failure: &StepFailure, color: bool) -> Failure {
+    let name = failure.title.split_whitespace().next().unwrap_or("step");
+    let message = format!("{name} failed: {}", chain_of_causes(&failure.error));
+    let mut details = match &failure.error {
+        StepError::Command { log, .. } => tail(log),
+        _ => String::new(),
+    };
+    details += &match failure.span {
+        Some(span) => Place {
+            source,
+            span,
+            label: &format!("stage {}", failure.place),
+            help: &help(failure),
+        }
+        .point(&message, color),
+        None => message,
+    };
+    let kind = match failure.error {
+        StepError::NoNamespaces(_)
+        | StepError::Mount(_)
+        | StepError::Spawn(_)
+        | StepError::Store(_) => Kind::Environment,
+        _ => Kind::Build,
+    };
+    let doctor = "`kiln doctor` shows what is missing on this machine";
+    Failure::new(kind, "the build failed")
+        .details(details)
+        .hints((kind == Kind::Environment).then_some(doctor))
+}
+
+/// What can be done about it.
+fn help(failure: &StepFailure) -> Vec<String> {
+    let mut help: Vec<String> = failure.emulation.iter().cloned().collect();
+    match &failure.error {
+        StepError::Command { code, exceeded, .. } => {
+            let missing = "exit code 127 means that the shell or program was not found: is it in the image, and in PATH?";
+            let memory = "raise the limit with --memory, or let the step do less at the same time";
+            help.extend((*code == Some(127)).then(|| missing.to_owned()));
+            help.extend(exceeded.map(|_| memory.to_owned()));
+        }
+        StepError::NoNamespaces(refused) => {
+            help.extend(refused.hints().into_iter().map(str::to_owned));
+        }
+        StepError::Fetch(error) => help.extend(error.hint()),
+        _ => {}
+    }
+    help
+}
+
+/// The last lines of a step's output.
+fn tail(log: &Path) -> String {
+    let Some((bytes, is_whole)) = end(log).filter(|(bytes, _)| !bytes.is_empty()) else {
+        return String::new();
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    let shown = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+    let mut tail = if is_whole && shown.len() == lines.len() {
+        "last output:\n".to_owned()
+    } else {
+        format!("last output ({}):\n", units::counted(shown.len(), "line"))
+    };
+    for line in shown {
+        // what is written again and again (a bar of progress) is seen as it was at last
+        let last = line.rsplit('\r').find(|part| !part.is_empty());
+        tail += &format!("  {}\n", last.unwrap_or_default());
+    }
+    tail + "\n"
+}
+
+/// The last bytes of a file, and whether they are all of it; none if it cannot be read.
+fn end(log: &Path) -> Option<(Vec<u8>, bool)> {
+    let mut file = std::fs::File::open(log).ok()?;
+    let length = file.metadata().map_or(0, |meta| meta.len());
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))
+        .ok()?;
+    file.read_to_end(&mut bytes).ok()?;
+    Some((bytes, length <= TAIL))
+}

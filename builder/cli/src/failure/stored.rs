@@ -1,0 +1,112 @@
+//! Failures of the store, of its images and of archives, with what to do about them. Unaware of commands.
+
+use super::{Failure, Kind};
+use crate::units::bytes;
+use kiln_cache::{ImageError, LayerError, StoreError};
+use kiln_engine::archive::ArchiveError;
+use kiln_engine::chain_of_causes;
+use kiln_oci::archive::SaveError;
+use std::io::ErrorKind;
+
+const SPACE: &str = "free some space, or shrink the store with `kiln prune --max-size SIZE`";
+const DATABASE_LOST: &str = "`kiln fsck --repair` rebuilds the database from what is left: images come back by ID; names and results of \
+    steps, are lost";
+
+/// What helps.
+fn hint(error: &StoreError) -> Option<&'static str> {
+    Some(match error {
+        StoreError::NoSpace { .. } => SPACE,
+        StoreError::Owner { .. }
+        | StoreError::NotAStore { .. }
+        | StoreError::NetworkFilesystem { .. } => {
+            "choose another folder with --store DIR or KILN_STORE"
+        }
+        StoreError::Link { .. } => {
+            "set --store DIR to the folder that the link points to, or remove the link"
+        }
+        StoreError::Version { .. } => {
+            "use the version of kiln that created it, or another folder with --store DIR"
+        }
+        StoreError::DatabaseLost { .. } => DATABASE_LOST,
+        StoreError::InUse { .. } => "wait until other kiln processes have ended",
+        StoreError::Io { source, .. } if is_forbidden(source.kind()) => {
+            "choose a folder that this user can write to, with --store DIR or KILN_STORE"
+        }
+        StoreError::Missing { .. } | StoreError::Damaged { .. } => {
+            "`kiln fsck --repair` removes what is damaged; the next build makes it again"
+        }
+        _ => return None,
+    })
+}
+
+fn is_forbidden(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+    )
+}
+
+/// Whether what came from outside is wrong, not the store.
+fn is_of_archive(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Layer(
+            LayerError::Tar(_)
+                | LayerError::BadName { .. }
+                | LayerError::TooMuch { .. }
+                | LayerError::LinkTarget { .. }
+                | LayerError::Unsupported { .. },
+        ) | StoreError::DigestMismatch { .. }
+            | StoreError::SizeMismatch { .. }
+    )
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Failure::new(Kind::Environment, chain_of_causes(&error)).hints(hint(&error))
+    }
+}
+
+impl From<ImageError> for Failure {
+    fn from(error: ImageError) -> Self {
+        match error {
+            ImageError::Store(error) => error.into(),
+            ImageError::NotFound { .. } => Failure::new(Kind::Build, error.to_string())
+                .hint("`kiln images` lists what there is"),
+            other => Failure::new(Kind::Build, chain_of_causes(&other)),
+        }
+    }
+}
+
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Self {
+        let text = chain_of_causes(&error);
+        let of_kind = |kind| Failure::new(kind, text);
+        match error {
+            ArchiveError::Image(error) => error.into(),
+            ArchiveError::Store(error) if !is_of_archive(&error) => error.into(),
+            ArchiveError::MissingBase { ref bases, .. } => {
+                of_kind(Kind::Build).hint(missing(bases))
+            }
+            ArchiveError::Space { path, needed, free } => {
+                let (needed, free, path) = (bytes(needed), bytes(free), path.display());
+                let what = format!("they need at least {needed} in {path}, which has {free}");
+                let message = format!("no space left for the layers of the archive: {what}");
+                Failure::new(Kind::Environment, message).hint(SPACE)
+            }
+            ArchiveError::Change { .. } => of_kind(Kind::Usage),
+            ArchiveError::Save(SaveError::Write(_) | SaveError::Header(_)) => {
+                of_kind(Kind::Environment)
+            }
+            _ => of_kind(Kind::Build),
+        }
+    }
+}
+
+fn missing(bases: &[String]) -> String {
+    let base = match bases {
+        [] => "the base image".to_owned(),
+        bases => bases.join(" or "),
+    };
+    format!("load {base} first, or ask for an archive without --base")
+}

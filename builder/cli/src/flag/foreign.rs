@@ -1,0 +1,127 @@
+//! Flags that other engines have and kiln does not need: each is answered, none is ignored silently. One that cannot change the image
+//! is accepted with a warning; one that would is refused, with what to do instead.
+//!
+//! Sources: `docker build` and `docker buildx build`, `buildah build` and `podman build`, kaniko's executor.
+
+mod table;
+
+use super::Flag;
+use crate::failure::Failure;
+use crate::pflag::{self, Takes};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use kiln_engine::Request;
+use table::TABLE;
+
+/// What becomes of a flag.
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    /// Warned about; the text says why it changes nothing.
+    Accept(&'static str),
+    /// An error; the text says what to do instead.
+    Refuse(&'static str),
+    /// Accepted without a word when it switches something off, else as [`Answer::Refuse`].
+    Off(&'static str),
+}
+use Answer::{Accept, Off, Refuse};
+
+struct Foreign {
+    id: &'static str,
+    name: &'static str,
+    short: Option<char>,
+    takes: Takes,
+    answer: Answer,
+}
+
+/// Spelling, answer and text of each, sorted: for the reference.
+#[cfg(test)]
+pub(super) fn answers() -> Vec<(String, &'static str, &'static str)> {
+    let spelled = |flag: &Foreign| {
+        let short = flag.short.map(|short| format!("-{short}, "));
+        let value = if flag.takes == Takes::Switch {
+            ""
+        } else {
+            " VALUE"
+        };
+        format!("{}--{}{value}", short.unwrap_or_default(), flag.name)
+    };
+    let answer = |flag: &Foreign| match flag.answer {
+        Accept(text) => (spelled(flag), "accepted", text),
+        Refuse(text) => (spelled(flag), "refused", text),
+        Off(text) => (spelled(flag), "off", text),
+    };
+    let mut all: Vec<_> = TABLE.iter().map(answer).collect();
+    all.sort_by(|a, b| a.0.trim_start_matches('-').cmp(b.0.trim_start_matches('-')));
+    all
+}
+
+/// Those that were given, with their values.
+#[derive(Debug, Default)]
+pub struct Flags(Vec<(usize, String)>);
+
+impl Flag for Flags {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
+        for (number, value) in &self.0 {
+            let Foreign { name, answer, .. } = TABLE[*number];
+            match answer {
+                Accept(why) => request
+                    .notices
+                    .push(format!("--{name} has no effect: {why}")),
+                Off(_) if is_off(value) => {}
+                Refuse(instead) | Off(instead) => {
+                    return Err(Failure::usage(format!("--{name} is not supported")).hint(instead));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `--provenance=false`, `--attest type=sbom,disabled=true`.
+fn is_off(value: &str) -> bool {
+    let is_disabled = |part: &str| {
+        let value = part.strip_prefix("disabled=");
+        value.and_then(pflag::boolean) == Some(true)
+    };
+    pflag::boolean(value) == Some(false) || value.split(',').any(is_disabled)
+}
+
+impl clap::Args for Flags {
+    fn augment_args(command: Command) -> Command {
+        TABLE.iter().fold(command, |command, flag| {
+            let argument = Arg::new(flag.id)
+                .long(flag.name)
+                .short(flag.short)
+                .hide(true)
+                .add(flag.takes);
+            command.arg(match flag.takes {
+                Takes::Switch => argument
+                    .value_parser(value_parser!(bool))
+                    .num_args(0..=1)
+                    .require_equals(true)
+                    .default_missing_value("true"),
+                Takes::List => argument.action(ArgAction::Append),
+                _ => argument,
+            })
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for Flags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut given = Vec::new();
+        for (number, flag) in TABLE.iter().enumerate() {
+            let values = matches.get_raw(flag.id).into_iter().flatten();
+            given.extend(values.map(|value| (number, value.to_string_lossy().into_owned())));
+        }
+        Ok(Flags(given))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}

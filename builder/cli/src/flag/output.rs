@@ -1,0 +1,110 @@
+//! `--output`, `--push` and `--load`: where the result goes besides the store. What the exporters know stands in `kiln_engine::image::export`.
+
+use super::{Flag, Setup, source_date_epoch};
+use crate::failure::Failure;
+use crate::pflag::Takes;
+use crate::stdout;
+use kiln_engine::{Attributes, Request, exporter};
+use kiln_parser::csv;
+use std::path::{Component, Path};
+use std::sync::Arc;
+
+/// The key of all outputs that says the time of the image.
+const EPOCH: &str = "source-date-epoch";
+
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub struct Flags {
+    /// Also write the result to FOLDER, to - (a tar on standard output), or to
+    /// type=local|tar|oci|docker|image|cacheonly,dest=PATH,… (may be repeated)
+    #[arg(short, long, value_name = "OUTPUT", add = Takes::List)]
+    output: Vec<String>,
+    /// Push the image; short for --output type=registry
+    #[arg(long, add = Takes::Switch)]
+    push: bool,
+    /// Accepted for compatibility with docker: the image always goes to kiln's store
+    #[arg(long, add = Takes::Switch)]
+    load: bool,
+}
+
+impl Flag for Flags {
+    fn apply(&self, request: &mut Request) -> Result<(), Failure> {
+        let push = self.push.then_some("type=registry");
+        for text in self.output.iter().map(String::as_str).chain(push) {
+            let wrong = |why: String| Failure::usage(format!("--output {text}: {why}"));
+            let mut pairs = pairs(text).map_err(wrong)?;
+            if let Some(at) = pairs.iter().position(|(key, _)| key == EPOCH) {
+                let (_, time) = pairs.swap_remove(at);
+                source_date_epoch::of_output(&time, request)?;
+            }
+            add(request, &format!("--output {text}"), pairs)?;
+        }
+        Ok(())
+    }
+
+    /// Standard output must be free for an output that wants it, whichever flag says so, and nothing is deleted where it was not allowed.
+    fn set_up(&self, setup: &mut Setup, request: &Request) -> Result<(), Failure> {
+        let outputs = &request.goal.outputs;
+        let mut folders = outputs.iter().filter_map(|output| output.deletes_in());
+        if let Some(folder) = folders.find(|folder| !setup.may_delete && !is_below_current(folder))
+        {
+            let message = format!("mode=delete would delete files in {}", folder.display());
+            return Err(Failure::usage(message).hint(
+                "this is allowed below the current folder, and elsewhere with --allow buildx.local.delete",
+            ));
+        }
+        match outputs.iter().filter(|output| output.is_stream()).count() {
+            0 => Ok(()),
+            1 if !stdout::is_terminal() => Ok(()),
+            1 => Err(Failure::usage("refusing to write an output to a terminal")
+                .hint("use a pipe, or dest=FILE")),
+            _ => Err(Failure::usage("only one output can go to standard output")),
+        }
+    }
+}
+
+/// One more output, for a flag.
+pub(super) fn add(
+    request: &mut Request,
+    flag: &str,
+    pairs: impl IntoIterator<Item = (String, String)>,
+) -> Result<(), Failure> {
+    let made = exporter(Attributes::new(pairs));
+    let made = made.map_err(|error| Failure::usage(format!("{flag}: {error}")))?;
+    request.goal.outputs.push(Arc::from(made));
+    Ok(())
+}
+
+/// Whether a folder, links resolved as far as it is there, is below the current one.
+fn is_below_current(folder: &Path) -> bool {
+    let real = |path: &Path| {
+        let path = std::path::absolute(path).ok()?;
+        let there = path.ancestors().find_map(|part| {
+            let rest = path.strip_prefix(part).ok()?;
+            Some((std::fs::canonicalize(part).ok()?, rest))
+        });
+        let (there, rest) = there?;
+        let plain = !rest.components().any(|part| part == Component::ParentDir);
+        plain.then(|| there.join(rest))
+    };
+    match (real(folder), real(Path::new("."))) {
+        (Some(folder), Some(current)) => folder != current && folder.starts_with(current),
+        _ => false,
+    }
+}
+
+/// `FOLDER` and `-` alone stand for `type=local,dest=FOLDER` and `type=tar,dest=-`.
+fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let fields = csv::fields(text)?;
+    match &fields[..] {
+        [one] if one == "-" => return Ok(vec![pair("type", "tar"), pair("dest", "-")]),
+        [one] if !one.contains('=') => return Ok(vec![pair("type", "local"), pair("dest", one)]),
+        _ => {}
+    }
+    let split = |field: &String| match field.split_once('=') {
+        Some((key, value)) => Ok(pair(&key.trim().to_lowercase(), value)),
+        None => Err(format!("{field} is not KEY=VALUE")),
+    };
+    fields.iter().map(split).collect()
+}

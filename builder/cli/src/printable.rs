@@ -1,0 +1,59 @@
+//! Text from outside on its way to a terminal: control bytes are replaced. Unaware of where the text comes from.
+
+/// Names from outside may hold control bytes; what is shown never does. With `styled`, colour sequences stay.
+pub fn printable(text: &str, styled: bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let style = if styled && next == '\x1b' {
+            style_length(rest)
+        } else {
+            0
+        };
+        if style > 0 {
+            shown.push_str(&rest[..style]);
+            rest = &rest[style..];
+            continue;
+        }
+        shown.push(if next.is_control() && !matches!(next, '\n' | '\t') {
+            '\u{fffd}'
+        } else {
+            next
+        });
+        rest = &rest[next.len_utf8()..];
+    }
+    shown
+}
+
+/// Bytes of the `ESC [ digits ; … m` that `text` begins with, else 0: it sets colours and nothing else.
+fn style_length(text: &str) -> usize {
+    let Some(body) = text.strip_prefix("\x1b[") else {
+        return 0;
+    };
+    let length = body
+        .bytes()
+        .take_while(|byte| byte.is_ascii_digit() || *byte == b';')
+        .count();
+    if body.as_bytes().get(length) == Some(&b'm') {
+        length + 3
+    } else {
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_bytes_are_never_shown() {
+        assert_eq!(
+            printable("a\x1b]0;t\x07b\nc", false),
+            "a\u{fffd}]0;t\u{fffd}b\nc"
+        );
+        assert_eq!(
+            printable("\x1b[1;31merror\x1b[0m \x1b[2J", true),
+            "\x1b[1;31merror\x1b[0m \u{fffd}[2J"
+        );
+    }
+}
