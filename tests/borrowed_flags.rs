@@ -94,7 +94,7 @@ fn an_ignorefile_replaces_the_contexts_own(space: &Space) {
     piped
         .stdin("FROM scratch\n")
         .exits(2)
-        .says(&["--ignorefile", "folders"]);
+        .says(&["--ignorefile", "is a folder"]);
 }
 
 fn the_first_base_is_replaced(space: &Space) {
