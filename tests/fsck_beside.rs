@@ -203,7 +203,7 @@ fn blobs_that_became_folders(space: &Space) {
         fs::create_dir(blob).unwrap();
         space.give(blob);
     }
-    is_mended(space, &["regular file", "app:latest", "is not there"]);
+    is_mended(space, &["regular file", "app:latest", "is missing"]);
     build(space, "app", 1).ok();
     is_there(space, "app");
     // nor does it need a repair
