@@ -1,4 +1,8 @@
-//! Rules about the source that a newcomer can check by grep, and that this file checks for everybody.
+//! Rules about the source that a newcomer can check by grep, and that this file checks for everybody. Who may use whom and how
+//! long things may be is in the files below it.
+
+mod floors;
+mod sizes;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -121,13 +125,15 @@ fn is_unit_test(name: &str) -> bool {
     is_test(name) && !name.starts_with("tests/")
 }
 
+/// A file without the tests at its end.
+fn until_tests(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().take_while(|line| *line != "mod tests {")
+}
+
 /// What is built into the binary: without the tests at a file's end, without comments.
 fn production(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let lines = text.lines().enumerate();
-    let code = lines.take_while(|(_, line)| {
-        !line.starts_with("#[cfg(test)]\nmod tests {") && *line != "mod tests {"
-    });
-    code.filter(|(_, line)| !line.trim_start().starts_with("//"))
+    let lines = until_tests(text).enumerate();
+    lines.filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
 #[test]
@@ -158,6 +164,11 @@ fn files_are_short_and_introduce_themselves() {
     for (name, text) in files() {
         if !text.starts_with("//! ") {
             found.push(format!("{name} does not open with a //! paragraph"));
+        }
+        if name.ends_with("/mod.rs") && !is_test(&name) {
+            found.push(format!(
+                "{name} stands beside its folder, under the folder's name"
+            ));
         }
         let lines = production(&text).count();
         if lines > LONGEST && !is_unit_test(&name) {

@@ -148,47 +148,50 @@ impl FetchError {
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        match self {
+        let hint = match self {
             FetchError::Status { status, url }
                 if status.starts_with("401") || status.starts_with("403") =>
             {
-                let host = web_host(url);
-                Some(format!(
-                    "credentials come from secrets: --secret id=HTTP_AUTH_TOKEN_{host},env=TOKEN"
-                ))
+                let secret = format!("id=HTTP_AUTH_TOKEN_{},env=TOKEN", web_host(url));
+                return Some(format!("credentials come from secrets: --secret {secret}"));
             }
             FetchError::Offline {
                 held: Some(held), ..
-            } => Some(format!(
-                "the store holds it as it was last fetched: with --checksum={held} it is used without the network"
-            )),
-            FetchError::Offline { held: None, .. } => {
-                Some("build once without --offline".to_owned())
+            } => {
+                let checksum = format!("--checksum={held}");
+                return Some(format!(
+                    "the store holds it as it was last fetched: with {checksum} it is used without the network"
+                ));
             }
-            FetchError::NoGit(_) => {
-                Some("install git, or fetch the repository before the build".to_owned())
+            FetchError::Offline { held: None, .. } => "build once without --offline",
+            FetchError::NoGit(_) => "install git, or fetch the repository before the build",
+            FetchError::Git { message, .. } => git_hint(message)?,
+            FetchError::Connection { reason, .. } if reason.contains("certificate") => {
+                "own certificate authorities come from SSL_CERT_FILE or SSL_CERT_DIR"
             }
-            FetchError::Git { message, .. }
-                if message.contains("could not read Username")
-                    || message.contains("Authentication failed") =>
-            {
-                Some(
-                    "credentials come from secrets: --secret id=GIT_AUTH_TOKEN,env=TOKEN"
-                        .to_owned(),
-                )
-            }
-            FetchError::Git { message, .. } if message.contains("Permission denied (publickey") => {
-                Some("ssh uses the keys of an agent: --ssh default, or --ssh default=KEY".to_owned())
-            }
-            FetchError::Git { message, .. } if message.contains("Host key verification failed") => {
-                Some("the host shows another key than ~/.ssh/known_hosts has; if that is right: ssh-keygen -R HOST".to_owned())
-            }
-            FetchError::Connection { reason, .. } if reason.contains("certificate") => Some(
-                "own certificate authorities come from SSL_CERT_FILE or SSL_CERT_DIR".to_owned(),
-            ),
-            _ => None,
-        }
+            _ => return None,
+        };
+        Some(hint.to_owned())
     }
+}
+
+/// What helps against a message of git.
+fn git_hint(message: &str) -> Option<&'static str> {
+    let secret = "credentials come from secrets: --secret id=GIT_AUTH_TOKEN,env=TOKEN";
+    let hints = [
+        ("could not read Username", secret),
+        ("Authentication failed", secret),
+        (
+            "Permission denied (publickey",
+            "ssh uses the keys of an agent: --ssh default, or --ssh default=KEY",
+        ),
+        (
+            "Host key verification failed",
+            "the host shows another key than ~/.ssh/known_hosts has; if that is right: ssh-keygen -R HOST",
+        ),
+    ];
+    let found = hints.iter().find(|(said, _)| message.contains(said));
+    found.map(|(_, hint)| *hint)
 }
 
 fn web_host(url: &str) -> String {

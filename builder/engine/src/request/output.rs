@@ -57,6 +57,14 @@ pub struct BuildResult<'a> {
 }
 
 impl BuildResult<'_> {
+    /// What the result is called at an output: the names of its own, else those of the build.
+    pub(crate) fn names<'n>(&'n self, own: &'n [Reference]) -> &'n [Reference] {
+        match own {
+            [] => self.references,
+            own => own,
+        }
+    }
+
     /// The digest of the index, else of the one image.
     pub(crate) fn digest(&self) -> Option<Digest> {
         let index = self.index.as_ref().map(|(digest, _)| *digest);

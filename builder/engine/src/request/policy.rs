@@ -107,10 +107,8 @@ impl Policy {
                 Action::Convert => {
                     let converted = rule.convert(source);
                     if converted != *source {
-                        return Ok(Some(Converted {
-                            source: converted,
-                            rule: self.describe(place),
-                        }));
+                        let (source, rule) = (converted, self.describe(place));
+                        return Ok(Some(Converted { source, rule }));
                     }
                 }
             }

@@ -1,9 +1,8 @@
 //! Base images: what the store has, else what a registry has. Unaware of what is built on them.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use kiln_cache::{ImageError, StoredImage, is_whole_id, on_threads};
+use kiln_cache::{ImageError, StoredImage, is_whole_id, parallel};
 use kiln_oci::{ImageConfig, Platform, Reference};
 use kiln_parser::inputs::ImageRequest;
 
@@ -97,29 +96,16 @@ fn pull_all(
     session: &Session,
     wanted: BTreeMap<Name, &ImageRequest>,
 ) -> BTreeMap<Name, Option<PullFailure>> {
-    let at_once = wanted.len().min(AT_ONCE);
-    let todo = Mutex::new(wanted.into_iter());
-    let outcomes = Mutex::new(BTreeMap::new());
-    on_threads(at_once, || {
-        loop {
-            let next = locked(&todo).next();
-            let Some((name, request)) = next else { return };
-            let pulled = pull_one(session, &request.reference, &request.platform);
-            let failure = pulled.err().map(|error| PullFailure {
-                problem: chain_of_causes(&error),
-                hint: error.hint(),
-                is_not_found: error.is_not_found(),
-            });
-            locked(&outcomes).insert(name, failure);
-        }
+    let requests: Vec<&ImageRequest> = wanted.values().copied().collect();
+    let failures = parallel(&requests, AT_ONCE, |request| {
+        let pulled = pull_one(session, &request.reference, &request.platform);
+        pulled.err().map(|error| PullFailure {
+            problem: chain_of_causes(&error),
+            hint: error.hint(),
+            is_not_found: error.is_not_found(),
+        })
     });
-    outcomes
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner)
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    wanted.into_keys().zip(failures).collect()
 }
 
 fn pull_one(session: &Session, name: &str, platform: &Platform) -> Result<(), RemoteError> {

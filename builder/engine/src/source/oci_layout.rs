@@ -42,10 +42,9 @@ pub fn take(
             (Descriptor::of(OCI_INDEX, &bytes), vec![bytes])
         }
     };
-    if is_index(&top.media_type) {
-        layout.put_platforms(store, &top, platforms, &mut indexes)?;
-    } else {
-        layout.put(store, &top)?;
+    match is_index(&top.media_type) {
+        true => layout.put_platforms(store, &top, platforms, &mut indexes)?,
+        false => layout.put(store, &top)?,
     }
     for index in indexes {
         let path = layout.blob(&Digest::of(&index));

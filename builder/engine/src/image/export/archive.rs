@@ -90,10 +90,9 @@ impl Archive {
             docker_types: !attributes.flag("oci-mediatypes", true)?,
             format,
         };
-        match made.lack_of_docker_types().filter(|_| made.docker_types) {
-            None => Ok(made),
-            Some(lack) => Err(unsupported(&format!("oci-mediatypes=false: {lack}"))),
-        }
+        let lack = made.lack_of_docker_types().filter(|_| made.docker_types);
+        let refused = lack.map(|lack| unsupported(&format!("oci-mediatypes=false: {lack}")));
+        refused.map_or(Ok(made), Err)
     }
 
     /// What only OCI's media types can say.
@@ -106,30 +105,22 @@ impl Archive {
     }
 
     fn saving(&self, result: &BuildResult<'_>) -> Result<Saving, ExportError> {
-        let references = if self.names.is_empty() {
-            result.references
-        } else {
-            &self.names
-        };
+        let names = result.names(&self.names);
+        let of_image = result.index.as_ref().map_or(names, |_| &[]);
         let mut saving = Saving {
             format: self.format,
             ..Saving::default()
         };
         for (_, image) in &result.images {
             let manifest = compressed_manifest(&result.session.store, image, self.compression)?;
-            let is_alone = result.index.is_none();
             saving.images.push(SaveImage {
-                references: if is_alone {
-                    references.to_vec()
-                } else {
-                    Vec::new()
-                },
+                references: of_image.to_vec(),
                 manifest: self.typed(self.annotated(manifest)),
                 config: image.config.clone(),
             });
         }
         if let Some((_, bytes)) = &result.index {
-            let index = self.index(result, bytes, &saving.images, references);
+            let index = self.index(result, bytes, &saving.images, names);
             saving.indexes.push(index);
         }
         Ok(saving)

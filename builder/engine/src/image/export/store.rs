@@ -102,10 +102,7 @@ impl Exporter for Named {
         let (Some(form), Some(image)) = (self.push, result.digest()) else {
             return Ok(());
         };
-        let names = match &self.names[..] {
-            [] => result.references,
-            own => own,
-        };
+        let names = result.names(&self.names);
         if names.is_empty() {
             let why = "a push needs a name: -t NAME, or name=… of the output";
             return Err(ExportError::Unsupported(why.to_owned()));

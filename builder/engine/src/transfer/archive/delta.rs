@@ -38,12 +38,11 @@ impl Base {
         compression: Option<LayerCompression>,
     ) -> Result<Self, ArchiveError> {
         let path = Path::new(name);
-        if path.is_file() || path.is_dir() {
-            let list = if path.is_file() {
-                Self::list(path)?
-            } else {
-                None
-            };
+        if path.is_dir() {
+            return Self::archive(store, path);
+        }
+        if path.is_file() {
+            let list = Self::list(path)?;
             return list.map_or_else(|| Self::archive(store, path), Ok);
         }
         let image = store.images().find(name)?;

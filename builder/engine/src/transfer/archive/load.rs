@@ -42,8 +42,7 @@ pub fn load(
     mut each: impl FnMut(&Taken),
 ) -> Result<LoadSummary, ArchiveError> {
     let mut intake = Intake::new(store);
-    let selection = whole(options.platform.clone());
-    let received = archive::receive(input, &selection, &mut intake);
+    let received = archive::receive(input, &whole(options.platform.clone()), &mut intake);
     let published = received.and_then(|contents| {
         intake.publish(&contents, &mut each)?;
         Ok(contents.images)

@@ -145,23 +145,30 @@ pub(crate) fn manifest(
     let Some(compression) = compression else {
         return Ok(image.manifest.clone());
     };
-    let mut manifest = Manifest::parse(&image.manifest)
-        .map_err(|source| document(image.manifest_digest, source))?;
-    let blobs = manifest.layers.iter().map(|layer| layer.digest);
-    let layers: Vec<_> = image.diff_ids.iter().copied().zip(blobs).collect();
-    fetch::bring(store, &layers)?;
+    let parsed = Manifest::parse(&image.manifest);
+    let mut manifest = parsed.map_err(|source| document(image.manifest_digest, source))?;
     let before = manifest.layers.clone();
+    let blobs = before.iter().map(|layer| layer.digest);
+    fetch::bring(
+        store,
+        &image
+            .diff_ids
+            .iter()
+            .copied()
+            .zip(blobs)
+            .collect::<Vec<_>>(),
+    )?;
     for (layer, diff_id) in manifest.layers.iter_mut().zip(&image.diff_ids) {
         let wanted = store.forms().compressed(diff_id, compression)?;
         if wanted.digest != layer.digest {
             *layer = wanted;
         }
     }
-    if manifest.layers == before {
-        return Ok(image.manifest.clone());
+    if manifest.layers != before {
+        set_oci_types(&mut manifest);
+        return Ok(manifest.to_bytes());
     }
-    set_oci_types(&mut manifest);
-    Ok(manifest.to_bytes())
+    Ok(image.manifest.clone())
 }
 
 /// The types of new layers are OCI's, so the others must be too.

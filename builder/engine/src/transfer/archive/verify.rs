@@ -158,10 +158,8 @@ impl Receiver for Checker {
             ("diff ID", incoming.diff_id, &mut received.diff_id),
         ] {
             if let Some(expected) = expected.filter(|expected| expected != actual) {
-                self.problem(
-                    incoming,
-                    &format!("its {what} is {actual} instead of {expected}"),
-                );
+                let problem = format!("its {what} is {actual} instead of {expected}");
+                self.problem(incoming, &problem);
                 *actual = expected;
             }
         }
