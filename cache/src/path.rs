@@ -99,6 +99,12 @@ pub fn leaves(path: &[u8]) -> bool {
     })
 }
 
+/// A path as text: bytes that are not UTF-8 are replaced.
+#[must_use]
+pub fn lossy(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}
+
 /// Bytes of a path for a message: control bytes and what is not UTF-8 are escaped.
 #[must_use]
 pub fn display(path: &[u8]) -> String {
@@ -129,8 +135,8 @@ mod tests {
             (Some(&b"a"[..]), Some(&b""[..]), None)
         );
         assert_eq!(
-            (join(b"", b"x"), join(b"a", b"x")),
-            (b"x".to_vec(), b"a/x".to_vec())
+            [join(b"", b"x"), join(b"a", b"x"), join(b"a", b"")],
+            [b"x".to_vec(), b"a/x".to_vec(), b"a".to_vec()]
         );
     }
 

@@ -17,6 +17,9 @@ mod runtime;
 
 pub use runtime::{Empty, Healthcheck, RuntimeConfig};
 
+/// The `PATH` of images that set none; docker's.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// The whole config document of an image. Its digest is the image ID.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageConfig {
@@ -118,16 +121,6 @@ impl ImageConfig {
         self.os_version = platform.os_version;
         self.os_features = platform.os_features;
         self.variant = platform.variant;
-    }
-
-    /// The value of the environment variable `key`.
-    pub fn env_get(&self, key: &str) -> Option<&str> {
-        self.config.env_get(key)
-    }
-
-    /// Sets the environment variable `key`: in its place when it is there, else at the end.
-    pub fn env_set(&mut self, key: &str, value: &str) {
-        self.config.env_set(key, value);
     }
 }
 

@@ -20,7 +20,7 @@ pub mod registry;
 pub mod tarfile;
 
 pub use compression::{Encoding, LayerCompression};
-pub use config::{Empty, Healthcheck, History, ImageConfig, RootFs, RuntimeConfig};
+pub use config::{DEFAULT_PATH, Empty, Healthcheck, History, ImageConfig, RootFs, RuntimeConfig};
 pub use descriptor::Descriptor;
 pub use digest::{Digest, DigestError, Hasher, HashingReader, HashingWriter};
 pub use document::DocumentError;

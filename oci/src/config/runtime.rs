@@ -108,40 +108,6 @@ pub struct RuntimeConfig {
     pub rest: Map<String, Value>,
 }
 
-impl RuntimeConfig {
-    /// The value of the environment variable `key`. Of several the last counts, as for exec.
-    pub fn env_get(&self, key: &str) -> Option<&str> {
-        self.env
-            .iter()
-            .rev()
-            .find_map(|entry| env_value(entry, key))
-    }
-
-    /// Sets the environment variable `key`: in its place when it is there, else at the end. Further
-    /// entries of the same key are dropped.
-    pub fn env_set(&mut self, key: &str, value: &str) {
-        let entry = format!("{key}={value}");
-        let Some(at) = self
-            .env
-            .iter()
-            .position(|entry| env_value(entry, key).is_some())
-        else {
-            self.env.push(entry);
-            return;
-        };
-        let mut later = self.env.split_off(at + 1);
-        later.retain(|entry| env_value(entry, key).is_none());
-        self.env[at] = entry;
-        self.env.append(&mut later);
-    }
-}
-
-fn env_value<'a>(entry: &'a str, key: &str) -> Option<&'a str> {
-    // An entry without `=` is a variable without a value.
-    let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
-    (name == key).then_some(value)
-}
-
 /// How to tell that a container is well. Durations are nanoseconds, 0 means inherit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -59,26 +59,6 @@ fn a_new_config_is_for_its_platform() {
 }
 
 #[test]
-fn environment_keeps_its_order() {
-    let mut config = RuntimeConfig {
-        env: vec!["A=1".into(), "B=2".into(), "A=3".into(), "C".into()],
-        ..Default::default()
-    };
-    assert_eq!(
-        (
-            config.env_get("A"),
-            config.env_get("C"),
-            config.env_get("D")
-        ),
-        (Some("3"), Some(""), None)
-    );
-    config.env_set("A", "x=y");
-    config.env_set("D", "");
-    assert_eq!(config.env, ["A=x=y", "B=2", "C", "D="]);
-    assert_eq!(config.env_get("A"), Some("x=y"));
-}
-
-#[test]
 fn hostile_documents_are_refused() {
     for bad in [
         &b""[..],

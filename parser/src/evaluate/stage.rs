@@ -1,6 +1,6 @@
 //! Evaluates one stage: what it takes over from its base, then its instructions in order. Unaware of what each instruction does.
 
-use kiln_oci::{ImageConfig, RuntimeConfig};
+use kiln_oci::{DEFAULT_PATH, ImageConfig, RuntimeConfig};
 
 use super::base;
 use super::plan::{Base, Plan};
@@ -9,9 +9,6 @@ use crate::diagnostic::Diagnostic;
 use crate::graph::{CopyOp, CopySource, DeclaredArgument, NodeId, Op, SourcePath, Stage, Unpack};
 use crate::stage::nodes::Nodes;
 use crate::stage::{ImageEnv, Source, StageBuilder, State};
-
-/// The `PATH` of images that have none.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A stage that is done.
 #[derive(Clone, Debug)]
