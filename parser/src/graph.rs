@@ -11,7 +11,10 @@ use crate::redact;
 use crate::source::Span;
 
 pub use copy::{CopyOp, CopySource, GitSource, SourcePath, Unpack};
-pub use run::{Device, HeredocFile, Network, ProxyEnv, RunMount, RunOp, Security, Sharing};
+pub use run::{
+    BindMount, CacheMount, Device, HeredocFile, Network, ProxyEnv, RunMount, RunOp, SecretMount,
+    Security, Sharing, SshMount,
+};
 mod copy;
 mod run;
 
@@ -183,6 +186,16 @@ impl StageGraph {
 }
 
 impl Op {
+    /// The file system that it changes.
+    pub fn base(&self) -> Option<NodeId> {
+        match self {
+            Op::Scratch | Op::Image { .. } | Op::Context { .. } => None,
+            Op::Copy(copy) => Some(copy.base),
+            Op::MakeDirectory { base, .. } => Some(*base),
+            Op::Run(run) => Some(run.base),
+        }
+    }
+
     /// Its inputs, in the order of their fields; a node used twice is there twice.
     pub fn inputs(&self) -> Vec<NodeId> {
         let mut ids = Vec::new();

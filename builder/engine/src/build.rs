@@ -45,7 +45,7 @@ pub fn build(session: &Session, build: &Build) -> Result<Built, BuildError> {
         store: exchange::view(&session.store, &session.remote, &build.reuse.cache_from),
         ..session.clone()
     };
-    let cgroup = confine(session, &build.run.limits)?;
+    let cgroup = confine(&session.events, &build.run.limits, session.disabled)?;
     let plan = &plan::plan(session, build)?;
     announce(session, plan);
     let job = Job {

@@ -1,70 +1,64 @@
-//! Carries out a plan: every wanted step is looked up, else executed, in parallel. Unaware of what the operations do; what
-//! they share (outputs, keys, failures) is here, their results in `results`.
+//! Carries out a plan: every wanted step is looked up, else executed, in parallel. It resolves what a step reads, and hands it to the
+//! step's operation. Unaware of what operations do.
 
-mod age;
-pub mod ahead;
-pub mod copy;
+pub(crate) mod ahead;
+pub(crate) mod copy;
+pub(crate) mod live;
 pub(crate) mod memo;
-pub mod operation;
-pub mod results;
-pub mod rootfs;
-pub mod schedule;
-pub mod users;
+pub(crate) mod operation;
+pub(crate) mod overlap;
+pub(crate) mod process;
+pub(crate) mod results;
+pub(crate) mod runner;
+pub(crate) mod schedule;
+pub(crate) mod step;
+#[cfg(test)]
+pub(crate) mod testing;
+pub(crate) mod users;
 
 use crate::event::EventKind;
-use crate::event::cancel::Cancel;
 use crate::failure::{BuildError, StepError, StepFailure};
 use crate::host::emulation;
-use crate::plan::output::{Done, Live, Output};
-use crate::plan::pending::{Pending, Promise, pending};
+use crate::plan::output::{Done, Output, Stack};
 use crate::plan::{Plan, stage_is_called};
 use crate::session::Session;
 use crate::source::fetch::Remote;
 use crate::source::open::Build;
 use ahead::Readers;
-use kiln_cache::{Chain, Fetched, KeyBuilder};
+use kiln_cache::{CommitOptions, Layer, StoreError};
 use kiln_oci::{Digest, ImageConfig};
-use kiln_parser::graph::{Node, NodeId, Op, Stage, StageBase, StageGraph};
+use kiln_parser::graph::{
+    CopyOp, CopySource, Node, NodeId, Op, RunMount, RunOp, Stage, StageBase, StageGraph,
+};
 use kiln_sandbox::Cgroup;
-use operation::run::Emptied;
-use schedule::{Lane, Limits, Ready, Task};
+use operation::run::Run;
+use operation::{Source, copy::Copy, make_directory};
+use overlap::Overlap;
+use runner::Runner;
+use runner::local::Local;
+use schedule::{Lane, Limits, Schedule, Task};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use step::{Key, Step};
 
-/// The state of one execution, shared by all steps.
+/// One execution, shared by the threads of all steps.
 #[derive(Debug)]
-pub struct Execution<'a> {
-    /// Store, events, cancellation.
-    pub session: &'a Session,
-    /// What was asked for.
-    pub build: &'a Build,
-    /// What has to be done.
-    pub plan: &'a Plan,
-    /// What every RUN is put into.
-    pub cgroup: Option<Cgroup>,
-    outputs: Vec<OnceLock<Output>>,
-    promises: Vec<Mutex<Option<Promise<Arc<Done>>>>>,
-    pendings: Vec<Pending<Arc<Done>>>,
+struct Execution<'a> {
+    session: &'a Session,
+    build: &'a Build,
+    plan: &'a Plan,
+    /// Where every node is.
+    schedule: Schedule,
+    /// The first failure that has a reason of its own.
     failure: Mutex<Option<Box<StepFailure>>>,
     /// The images whose layers are brought ahead.
     readers: Readers,
-    /// Cache mounts that begin empty.
-    pub emptied: Emptied,
-    /// Steps of the stages that `--no-cache-filter` names; those that stages share are the filtered one's too.
+    /// What runs commands.
+    runner: Local<'a>,
+    /// How a RUN's upper becomes a layer.
+    commit: CommitOptions,
+    /// Steps of the stages that `--no-cache-filter` names; a step that several stages share belongs to each of them.
     filtered: BTreeSet<NodeId>,
-}
-
-/// A step that did not end well; the reason is kept in the [`Execution`].
-#[derive(Debug)]
-struct Stopped;
-
-/// A key with what went into it.
-#[derive(Debug, Clone)]
-pub struct Key {
-    /// The digest.
-    pub digest: Digest,
-    /// Names and digests of the inputs.
-    pub inputs: Vec<(String, Digest)>,
 }
 
 /// The results of all steps, by node.
@@ -91,153 +85,188 @@ pub fn execute(
     plan: &Plan,
     cgroup: Option<Cgroup>,
 ) -> Result<Executed, BuildError> {
-    let mut execution = Execution::new(session, build, plan);
-    execution.cgroup = cgroup;
-    execution.readers = ahead::readers(&execution)?;
-    let tasks: Vec<Task> = plan
-        .graph
-        .nodes
-        .iter()
-        .map(|node| execution.task(node))
-        .collect();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let limits = Limits {
-        work: cores,
-        // what one command has read no other one reads
-        process: match build.run.stdin {
-            Some(_) => 1,
-            None => build.run.jobs.unwrap_or(usize::MAX),
-        },
-    };
-    let cancel: &Cancel = &session.cancel;
-    let result = schedule::run(
-        &tasks,
-        limits,
-        |node, ready| execution.step(node, ready),
-        |_| cancel.stop(),
-    );
-    match result {
-        Ok(()) if cancel.requested() => Err(BuildError::Cancelled),
-        Ok(()) => {
-            let results = execution.results();
-            let key = |step: NodeId| Some(results.get(&step.0)?.step.as_ref()?.key);
-            Ok(Executed {
-                records: plan.steps_by_origin().into_iter().filter_map(key).collect(),
-                results,
-                now: None,
-            })
-        }
-        Err(Stopped) => {
-            let failure = execution.failure.into_inner();
-            let failure = failure.unwrap_or_else(PoisonError::into_inner);
-            Err(failure.map_or(BuildError::Cancelled, BuildError::Step))
-        }
+    let execution = Execution::new(session, build, plan, cgroup)?;
+    let carry_out = |node: usize| execution.carry_out(&plan.graph.nodes[node]);
+    let results = execution.schedule.run(carry_out);
+    let failure = execution.failure.into_inner();
+    if let Some(failure) = failure.unwrap_or_else(PoisonError::into_inner) {
+        return Err(BuildError::Step(failure));
     }
+    let results = results.filter(|_| !session.cancel.requested());
+    let results = results.ok_or(BuildError::Cancelled)?;
+    let key = |step: NodeId| Some(results.get(&step.0)?.step.as_ref()?.key);
+    Ok(Executed {
+        records: plan.steps_by_origin().into_iter().filter_map(key).collect(),
+        results,
+        now: None,
+    })
 }
 
 impl<'a> Execution<'a> {
-    fn new(session: &'a Session, build: &'a Build, plan: &'a Plan) -> Self {
-        let (promises, pendings): (Vec<_>, Vec<_>) =
-            plan.graph.nodes.iter().map(|_| pending()).unzip();
-        let outputs: Vec<OnceLock<Output>> =
-            plan.graph.nodes.iter().map(|_| OnceLock::new()).collect();
-        for (node, output) in &plan.sources {
-            // Each slot is set once: this vector was made a line ago.
-            let _ = outputs[*node].set(output.clone());
-        }
-        let promises = promises
-            .into_iter()
-            .map(|promise| Mutex::new(Some(promise)))
-            .collect();
-        Execution {
+    fn new(
+        session: &'a Session,
+        build: &'a Build,
+        plan: &'a Plan,
+        cgroup: Option<Cgroup>,
+    ) -> Result<Self, StoreError> {
+        let commit = CommitOptions {
+            clamp_mtime: plan.graph.source_date_epoch,
+            single_id: session.ids.is_single(),
+        };
+        let mut execution = Execution {
             session,
             build,
             plan,
-            cgroup: None,
-            outputs,
-            promises,
-            pendings,
+            schedule: schedule(build, plan),
             failure: Mutex::new(None),
             readers: Readers::new(),
-            emptied: Emptied::default(),
+            runner: Local::new(session, commit, cgroup, build.run.limits.memory),
+            commit,
             filtered: filtered(&plan.graph, &build.reuse.no_cache_filter),
+        };
+        execution.readers = ahead::readers(plan, |node| {
+            let step = execution.step(node);
+            Ok(step.ignores_cache || !session.store.records().has_definition(&step.definition)?)
+        })?;
+        Ok(execution)
+    }
+
+    fn step(&self, node: &'a Node) -> Step<'a> {
+        Step {
+            session: self.session,
+            node,
+            definition: self.plan.definitions[node.id.0],
+            derived: self.plan.derived[node.id.0],
+            epoch: self.plan.graph.source_date_epoch,
+            ignores_cache: self.build.reuse.no_cache || self.filtered.contains(&node.id),
+            max_age: self.build.reuse.cache_ttl,
         }
     }
 
-    fn task(&self, node: &Node) -> Task {
-        let inputs = node.op.inputs().into_iter().map(|id| id.0).collect();
-        let lane = match node.op {
-            Op::Run(_) => Lane::Process,
-            Op::Image { .. } => Lane::Wait,
-            _ => Lane::Work,
-        };
-        Task {
-            inputs,
-            lane,
-            wanted: self.plan.wanted[node.id.0],
-        }
-    }
-
-    fn step(&self, node: usize, ready: &Ready<'_, Stopped>) -> Result<(), Stopped> {
-        let node = &self.plan.graph.nodes[node];
-        let early = |live: Live| {
-            let output = Output::Layers {
-                live: Some(Arc::new(live)),
-                done: self.pendings[node.id.0].clone(),
-            };
-            let _ = self.outputs[node.id.0].set(output);
-            ready.early();
-        };
-        let result = match &node.op {
-            Op::Image { .. } => return self.bring_ahead(node.id),
-            Op::Scratch | Op::Context { .. } => return Ok(()),
-            _ if self.session.cancel.requested() => Err(StepError::Stopped),
-            Op::Copy(copy) => operation::copy::execute(self, node, copy),
+    /// Carries out a node; its output, or none if it failed.
+    fn carry_out(&self, node: &'a Node) -> Option<Output> {
+        let step = self.step(node);
+        let done = match &node.op {
+            Op::Scratch | Op::Image { .. } | Op::Context { .. } => return self.source(node.id),
+            _ if self.session.cancel.requested() => Err(StepError::Cancelled),
+            Op::Copy(copy) => self.copy(&step, copy),
             Op::MakeDirectory { base, path, user } => {
-                operation::make_directory::execute(self, node, *base, path, user)
+                self.make_directory(&step, *base, (path, user))
             }
-            Op::Run(run) => operation::run::execute(self, node, run, &early),
+            Op::Run(run) => self.run(&step, run),
         };
-        match result {
-            Ok(done) => {
-                self.deliver(node.id, done);
-                Ok(())
-            }
-            Err(error) => Err(self.fail(node, error)),
-        }
+        let done = done.map_err(|error| self.fail(node, error)).ok()?;
+        Some(Output::Layers(Arc::new(done)))
     }
 
-    /// Brings the layers of an image that is read for sure: they come side by side, and no step that waits for them keeps
-    /// another one from its lane. What goes wrong is the failure of the step that reads them.
-    fn bring_ahead(&self, image: NodeId) -> Result<(), Stopped> {
-        let Some(reader) = self.readers.get(&image.0) else {
-            return Ok(());
+    /// What a build starts from. The layers of an image that is read for sure are brought: they come side by side, and no step that
+    /// waits for them keeps another one from its lane. What goes wrong is the failure of the step that reads them.
+    fn source(&self, node: NodeId) -> Option<Output> {
+        let output = self.plan.sources.get(&node.0)?;
+        if let (Some(reader), Output::Layers(done)) = (self.readers.get(&node.0), output) {
+            let brought = self.session.store.fetch().layers(&done.stack.layers);
+            let reader = self.plan.graph.node(*reader);
+            brought
+                .map_err(|error| self.fail(reader, error.into()))
+                .ok()?;
+        }
+        Some(output.clone())
+    }
+
+    fn copy(&self, step: &Step<'_>, copy: &CopyOp) -> Result<Done, StepError> {
+        let base = self.schedule.layers(copy.base)?;
+        let sources = copy.sources.iter().map(|source| self.copied(source));
+        let sources = sources.collect::<Result<Vec<_>, _>>()?;
+        let copy = Copy::new(&self.session.store, copy, &base.stack, &sources)?;
+        let key = copy.key(step.definition);
+        self.look_up_or_make(step, &base.stack, key, |now| copy.make(step, now))
+    }
+
+    fn make_directory(
+        &self,
+        step: &Step<'_>,
+        base: NodeId,
+        directory: (&str, &str),
+    ) -> Result<Done, StepError> {
+        let base = self.schedule.layers(base)?;
+        let key = make_directory::key(step.definition, base.stack.content);
+        self.look_up_or_make(step, &base.stack, key, |now| {
+            make_directory::make(step, &base.stack, directory, now)
+        })
+    }
+
+    fn run(&self, step: &Step<'_>, run: &RunOp) -> Result<Done, StepError> {
+        let files = |mount: &RunMount| mount.files().map(|(from, ..)| self.files(from));
+        let mounts = run.mounts.iter().map(|mount| files(mount).transpose());
+        let is_refused = self.runner.check().is_err();
+        let overlap = Overlap {
+            step,
+            run: Run {
+                op: run,
+                mounts: mounts.collect::<Result<Vec<_>, _>>()?,
+                options: &self.build.run,
+            },
+            schedule: &self.schedule,
+            runner: &self.runner,
+            single_id: is_refused.then(|| self.plan.definition_with_one_id(step.node)),
+            commit: self.commit,
         };
-        let brought = self.done(image).and_then(|done| {
-            let layers = &done.stack.layers;
-            Ok(self.session.store.fetch().layers(layers)?)
-        });
-        brought.map_err(|error| self.fail(self.plan.graph.node(*reader), error))
+        overlap.carry_out()
     }
 
-    fn deliver(&self, node: NodeId, done: Done) {
-        let done = Arc::new(done);
-        let _ = self.outputs[node.0].set(Output::Layers {
-            live: None,
-            done: Pending::ready(done.clone()),
-        });
-        if let Some(promise) = self.promises[node.0]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        {
-            promise.deliver(done);
+    /// A step whose layer kiln writes itself: looked up, else made while no other build makes it, and recorded.
+    fn look_up_or_make(
+        &self,
+        step: &Step<'_>,
+        base: &Stack,
+        key: Key,
+        make: impl FnOnce(i64) -> Result<Option<Layer>, StepError>,
+    ) -> Result<Done, StepError> {
+        if let Some(done) = step.cached(base, &key)? {
+            return Ok(done);
         }
+        let _lock = step.lock()?;
+        if let Some(done) = step.cached(base, &key)? {
+            return Ok(done);
+        }
+        self.schedule.running(step.node.id)?;
+        step.started(Some(&key));
+        let begun = step.begin();
+        let layer = make(begun.time)?;
+        step.ran(begun);
+        let caches = self.schedule.rests_on(step.node.op.inputs())?;
+        step.settle(base, key, layer.as_ref(), caches, begun)
     }
 
-    /// Keeps the first failure that has a reason of its own, then wakes whoever waits for the step: they stop because of it.
-    fn fail(&self, node: &Node, error: StepError) -> Stopped {
-        if !matches!(error, StepError::Stopped) && !self.session.cancel.requested() {
+    /// The files of a node: a context, or layers once they are written.
+    fn files(&self, node: NodeId) -> Result<Source, StepError> {
+        let output = self.schedule.output(node)?;
+        let folder = self.plan.context_folder(self.build, node);
+        Ok(Source {
+            files: output.files(&self.session.store)?,
+            layers: output.layers().map(|done| done.stack.clone()),
+            folder: folder.map(Into::into),
+        })
+    }
+
+    /// The files of a source of COPY; what is outside the machine is fetched if need be, and heredocs have none.
+    fn copied(&self, source: &CopySource) -> Result<Source, StepError> {
+        if let CopySource::Files { from, .. } = source {
+            return self.files(*from);
+        }
+        let access = self.build.access(self.session);
+        let fetched = Remote::of(source).map(|remote| self.plan.fetches.get(access, &remote));
+        let layer = fetched.transpose()?.and_then(|fetched| fetched.layer);
+        Ok(Source {
+            files: self.session.store.layers().chain(layer.as_slice())?,
+            layers: None,
+            folder: None,
+        })
+    }
+
+    /// Keeps and tells the first failure that has a reason of its own, and cancels the other steps.
+    fn fail(&self, node: &Node, error: StepError) {
+        if !matches!(error, StepError::Cancelled) && !self.session.cancel.requested() {
             self.session.events.send(EventKind::Failed {
                 step: node.id.0,
                 message: crate::failure::chain_of_causes(&error),
@@ -254,11 +283,7 @@ impl<'a> Execution<'a> {
             let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
             first.get_or_insert(Box::new(failure));
         }
-        self.promises[node.id.0]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        Stopped
+        self.session.cancel.stop();
     }
 
     /// Why a RUN for another processor may have failed.
@@ -270,73 +295,29 @@ impl<'a> Execution<'a> {
             .or_else(|| emulation::problem(&base()?))
             .filter(|_| is_run)
     }
+}
 
-    fn results(&self) -> BTreeMap<usize, Arc<Done>> {
-        let done = |node: usize| match self.outputs[node].get() {
-            Some(Output::Layers { done, .. }) => done.now(),
-            _ => None,
-        };
-        (0..self.outputs.len())
-            .filter_map(|node| Some((node, done(node)?)))
-            .collect()
-    }
-
-    /// What a node gives; it has started before its users do.
-    ///
-    /// # Errors
-    /// When it failed.
-    pub fn output(&self, node: NodeId) -> Result<&Output, StepError> {
-        self.outputs[node.0].get().ok_or(StepError::Stopped)
-    }
-
-    /// The finished layers of a node, waited for.
-    ///
-    /// # Errors
-    /// When it failed, or is no file system.
-    pub fn done(&self, node: NodeId) -> Result<Arc<Done>, StepError> {
-        match self.output(node)? {
-            Output::Layers { done, .. } => done.wait().map_err(|_| StepError::Stopped),
-            Output::Tree(..) => Err(StepError::Unsupported(
-                "a build context cannot be changed".to_owned(),
-            )),
-        }
-    }
-
-    /// The files of a node: a context, or layers once they are written.
-    ///
-    /// # Errors
-    /// When it failed.
-    pub fn files(&self, node: NodeId) -> Result<Chain, StepError> {
-        match self.output(node)? {
-            Output::Tree(chain, _) => Ok(Chain::clone(chain)),
-            Output::Layers { .. } => Ok(self
-                .session
-                .store
-                .layers()
-                .chain(&self.done(node)?.stack.layers)?),
-        }
-    }
-
-    /// A source outside the machine, fetched if need be.
-    ///
-    /// # Errors
-    /// When it cannot be had.
-    pub fn fetched(&self, remote: &Remote) -> Result<Fetched, StepError> {
-        let access = self.build.access(self.session);
-        Ok(self.plan.fetches.get(access, remote)?)
-    }
-
-    /// Whether a step is executed even if its result is known.
-    #[must_use]
-    pub fn ignores_cache(&self, node: &Node) -> bool {
-        self.build.reuse.no_cache || self.filtered.contains(&node.id)
-    }
-
-    /// A key that begins as all keys of steps do.
-    #[must_use]
-    pub fn key(&self, domain: &str, node: &Node) -> KeyBuilder {
-        KeyBuilder::new(domain).input("instruction", self.plan.definitions[node.id.0])
-    }
+/// The nodes of a plan before anything has run.
+fn schedule(build: &Build, plan: &Plan) -> Schedule {
+    let task = |node: &Node| Task {
+        inputs: node.op.inputs().into_iter().map(|id| id.0).collect(),
+        lane: match node.op {
+            Op::Run(_) => Lane::Process,
+            Op::Image { .. } => Lane::Wait,
+            _ => Lane::Work,
+        },
+        wanted: plan.wanted[node.id.0],
+    };
+    let tasks: Vec<Task> = plan.graph.nodes.iter().map(task).collect();
+    let limits = Limits {
+        work: std::thread::available_parallelism().map_or(1, usize::from),
+        // What one command has read of kiln's input, no other one can read.
+        process: match build.run.stdin {
+            Some(_) => 1,
+            None => build.run.jobs.unwrap_or(usize::MAX),
+        },
+    };
+    Schedule::new(&tasks, limits)
 }
 
 /// The own steps of the stages with these names, without those of the stages that they are based on.
@@ -353,11 +334,4 @@ fn filtered(graph: &StageGraph, names: &BTreeSet<String>) -> BTreeSet<NodeId> {
     };
     let stages = graph.stages.iter().filter(is_named);
     stages.flat_map(own).collect()
-}
-
-/// Finishes a key.
-#[must_use]
-pub fn finish(key: KeyBuilder) -> Key {
-    let (digest, inputs) = key.finish();
-    Key { digest, inputs }
 }

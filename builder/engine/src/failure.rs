@@ -96,7 +96,7 @@ pub enum BuildError {
 impl From<FetchError> for BuildError {
     fn from(error: FetchError) -> Self {
         match error {
-            FetchError::Stopped => BuildError::Cancelled,
+            FetchError::Cancelled => BuildError::Cancelled,
             FetchError::Store(error) => BuildError::Store(error),
             other => BuildError::Fetch(other),
         }

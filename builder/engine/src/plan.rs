@@ -6,7 +6,6 @@ mod epoch;
 mod images;
 mod keys;
 pub mod output;
-pub mod pending;
 pub mod platforms;
 mod sources;
 
@@ -18,6 +17,8 @@ use crate::session::Session;
 use crate::source::fetch::{Access, Fetches};
 use crate::source::open::Build;
 pub(crate) use images::inputs;
+#[cfg(test)]
+pub(crate) use keys::definition;
 use kiln_oci::{Descriptor, Digest};
 use kiln_parser::graph::{Node, NodeId, Op, Stage, StageGraph};
 use platforms::Target;

@@ -1,6 +1,7 @@
 //! Where files come from: build contexts, the host's programs, the network, images of the store.
 
 pub mod advice;
+pub(crate) mod archive;
 pub mod context;
 pub mod dockerfile;
 pub mod fetch;

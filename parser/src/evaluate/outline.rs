@@ -108,10 +108,10 @@ impl Outline {
         let span = node.span.unwrap_or(from);
         for mount in &run.mounts {
             let (list, id, required) = match mount {
-                RunMount::Secret { id, required, .. } => (&mut self.secrets, id, *required),
-                RunMount::Ssh { id, required, .. } => (&mut self.ssh, id, *required),
-                RunMount::Cache { id, .. } => (&mut self.caches, id, false),
-                RunMount::Bind { .. } | RunMount::Tmpfs { .. } => continue,
+                RunMount::Secret(secret) => (&mut self.secrets, &secret.id, secret.required),
+                RunMount::Ssh(ssh) => (&mut self.ssh, &ssh.id, ssh.required),
+                RunMount::Cache(cache) => (&mut self.caches, &cache.id, false),
+                RunMount::Bind(_) | RunMount::Tmpfs { .. } => continue,
             };
             match list.iter_mut().find(|known| known.id == *id) {
                 Some(known) => known.required |= required,

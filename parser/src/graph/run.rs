@@ -76,39 +76,10 @@ pub struct Device {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum RunMount {
-    /// A file or folder of another file system; writes (with `rw`) are thrown away.
-    Bind {
-        /// Where it is.
-        from: NodeId,
-        /// Path in `from`, absolute and cleaned; `/` is its root.
-        source: String,
-        /// Path in the root file system.
-        target: String,
-        /// Writable.
-        rw: bool,
-    },
-    /// A directory that is kept between builds. Its content never enters the layer.
-    Cache {
-        /// Its name; the cleaned target if not given. Holds the namespace
-        /// (`BUILDKIT_CACHE_MOUNT_NS`) as `ns/id` if there is one.
-        id: String,
-        /// Path in the root file system.
-        target: String,
-        /// What several users at once do.
-        sharing: Sharing,
-        /// Initial content.
-        from: Option<NodeId>,
-        /// Path in `from`; `/` is its root.
-        source: String,
-        /// Mode of a new cache directory; None is that of `source`.
-        mode: Option<u32>,
-        /// Owner of a new cache directory; None is that of `source`.
-        uid: Option<u32>,
-        /// Group of a new cache directory; None is that of `source`.
-        gid: Option<u32>,
-        /// Read-only.
-        ro: bool,
-    },
+    /// A file or folder of another file system.
+    Bind(BindMount),
+    /// A directory that is kept between builds.
+    Cache(CacheMount),
     /// An empty file system in memory.
     Tmpfs {
         /// Path in the root file system.
@@ -117,48 +88,102 @@ pub enum RunMount {
         size: Option<u64>,
     },
     /// A secret as a file, an environment variable or both.
-    Secret {
-        /// Its name at `--secret`.
-        id: String,
-        /// File to show it as.
-        target: Option<String>,
-        /// Environment variable to set.
-        env: Option<String>,
-        /// Whether its absence is an error.
-        required: bool,
-        /// Mode of the file.
-        mode: u32,
-        /// Owner of the file.
-        uid: u32,
-        /// Group of the file.
-        gid: u32,
-    },
-    /// An SSH agent's socket; `SSH_AUTH_SOCK` points to it.
-    Ssh {
-        /// Its name at `--ssh`.
-        id: String,
-        /// Socket's path; None is `/run/buildkit/ssh_agent.N`, N counted from 0 in one RUN.
-        target: Option<String>,
-        /// Whether its absence is an error.
-        required: bool,
-        /// Mode of the socket.
-        mode: u32,
-        /// Owner of the socket.
-        uid: u32,
-        /// Group of the socket.
-        gid: u32,
-    },
+    Secret(SecretMount),
+    /// An SSH agent's socket.
+    Ssh(SshMount),
 }
 
 impl RunMount {
-    /// The file system that its files come from.
-    pub(super) fn from_mut(&mut self) -> Option<&mut NodeId> {
+    /// The file system whose files it shows or begins with, the path in it, and the target; none if it has no such files.
+    pub fn files(&self) -> Option<(NodeId, &str, &str)> {
         match self {
-            RunMount::Bind { from, .. } => Some(from),
-            RunMount::Cache { from, .. } => from.as_mut(),
+            RunMount::Bind(bind) => Some((bind.from, &bind.source, &bind.target)),
+            RunMount::Cache(cache) => Some((cache.from?, &cache.source, &cache.target)),
             _ => None,
         }
     }
+
+    /// The same file system, to be replaced.
+    pub(super) fn from_mut(&mut self) -> Option<&mut NodeId> {
+        match self {
+            RunMount::Bind(bind) => Some(&mut bind.from),
+            RunMount::Cache(cache) => cache.from.as_mut(),
+            _ => None,
+        }
+    }
+}
+
+/// `type=bind`: a file or folder of another file system; writes (with `rw`) are thrown away.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct BindMount {
+    /// Where it is.
+    pub from: NodeId,
+    /// Path in `from`, absolute and cleaned; `/` is its root.
+    pub source: String,
+    /// Path in the root file system.
+    pub target: String,
+    /// Writable.
+    pub rw: bool,
+}
+
+/// `type=cache`: a directory that is kept between builds. Its content never enters the layer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct CacheMount {
+    /// Its name; the cleaned target if not given. Holds the namespace
+    /// (`BUILDKIT_CACHE_MOUNT_NS`) as `ns/id` if there is one.
+    pub id: String,
+    /// Path in the root file system.
+    pub target: String,
+    /// What several users at once do.
+    pub sharing: Sharing,
+    /// Initial content.
+    pub from: Option<NodeId>,
+    /// Path in `from`; `/` is its root.
+    pub source: String,
+    /// Mode of a new cache directory; None is that of `source`.
+    pub mode: Option<u32>,
+    /// Owner of a new cache directory; None is that of `source`.
+    pub uid: Option<u32>,
+    /// Group of a new cache directory; None is that of `source`.
+    pub gid: Option<u32>,
+    /// Read-only.
+    pub ro: bool,
+}
+
+/// `type=secret`: a secret as a file, an environment variable or both.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct SecretMount {
+    /// Its name at `--secret`.
+    pub id: String,
+    /// File to show it as.
+    pub target: Option<String>,
+    /// Environment variable to set.
+    pub env: Option<String>,
+    /// Whether its absence is an error.
+    pub required: bool,
+    /// Mode of the file.
+    pub mode: u32,
+    /// Owner of the file.
+    pub uid: u32,
+    /// Group of the file.
+    pub gid: u32,
+}
+
+/// `type=ssh`: an SSH agent's socket; `SSH_AUTH_SOCK` points to it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct SshMount {
+    /// Its name at `--ssh`.
+    pub id: String,
+    /// Socket's path; None is `/run/buildkit/ssh_agent.N`, N counted from 0 in one RUN.
+    pub target: Option<String>,
+    /// Whether its absence is an error.
+    pub required: bool,
+    /// Mode of the socket.
+    pub mode: u32,
+    /// Owner of the socket.
+    pub uid: u32,
+    /// Group of the socket.
+    pub gid: u32,
 }
 
 /// What several RUNs that use one cache mount at once do.

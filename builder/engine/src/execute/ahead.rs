@@ -6,8 +6,8 @@
 //! comes when it turns out to be needed. Metadata and `COPY --link` with numeric ids read nothing of their base; `--link` with a name
 //! reads it for its key, and `WORKDIR` reads it: whether it makes a layer depends on which folders are there.
 
-use crate::execute::Execution;
 use crate::execute::users::Accounts;
+use crate::plan::Plan;
 use kiln_cache::StoreError;
 use kiln_parser::graph::{CopyOp, CopySource, Node, NodeId, Op, RunMount, StageGraph};
 use std::collections::BTreeMap;
@@ -15,23 +15,18 @@ use std::collections::BTreeMap;
 /// By the node of an image: the first step that reads its files.
 pub type Readers = BTreeMap<usize, NodeId>;
 
-/// The images that are read for sure.
-///
-/// # Errors
-/// When the store fails.
-pub fn readers(execution: &Execution<'_>) -> Result<Readers, StoreError> {
-    let plan = execution.plan;
+/// The images that are read for sure; `is_executed` says it of steps.
+pub fn readers(
+    plan: &Plan,
+    is_executed: impl Fn(&Node) -> Result<bool, StoreError>,
+) -> Result<Readers, StoreError> {
     let images = images(&plan.graph);
     let mut readers = Readers::new();
-    for node in plan
-        .graph
-        .nodes
-        .iter()
-        .filter(|node| plan.wanted[node.id.0])
-    {
+    let nodes = plan.graph.nodes.iter();
+    for node in nodes.filter(|node| plan.wanted[node.id.0]) {
         let below = below(&node.op).filter(|below| images[below.0].is_some());
         let below = match below {
-            Some(below) if is_executed(execution, node)? => Some(below),
+            Some(below) if is_executed(node)? => Some(below),
             _ => None,
         };
         for read in read_for_key(&node.op).into_iter().chain(below) {
@@ -41,16 +36,6 @@ pub fn readers(execution: &Execution<'_>) -> Result<Readers, StoreError> {
         }
     }
     Ok(readers)
-}
-
-fn is_executed(execution: &Execution<'_>, node: &Node) -> Result<bool, StoreError> {
-    let definition = &execution.plan.definitions[node.id.0];
-    Ok(execution.ignores_cache(node)
-        || !execution
-            .session
-            .store
-            .records()
-            .has_definition(definition)?)
 }
 
 /// What has to be read to know the key.
@@ -65,12 +50,8 @@ fn read_for_key(op: &Op) -> Vec<NodeId> {
             copy.sources.iter().filter_map(from).chain(names).collect()
         }
         Op::Run(run) => {
-            let from = |mount: &RunMount| match mount {
-                RunMount::Bind { from, .. } => Some(*from),
-                RunMount::Cache { from, .. } => *from,
-                _ => None,
-            };
-            run.mounts.iter().filter_map(from).collect()
+            let files = run.mounts.iter().filter_map(RunMount::files);
+            files.map(|(from, ..)| from).collect()
         }
         _ => Vec::new(),
     }
@@ -84,12 +65,8 @@ fn asks_for_names(copy: &CopyOp) -> bool {
 
 /// The file system below a step, if the step looks into it when it is executed.
 fn below(op: &Op) -> Option<NodeId> {
-    match op {
-        Op::Run(run) => Some(run.base),
-        Op::MakeDirectory { base, .. } => Some(*base),
-        Op::Copy(copy) => (!copy.link).then_some(copy.base),
-        Op::Scratch | Op::Image { .. } | Op::Context { .. } => None,
-    }
+    let is_link = matches!(op, Op::Copy(copy) if copy.link);
+    op.base().filter(|_| !is_link)
 }
 
 /// By node the image at the bottom of its file system. What a node stands on comes before it.
@@ -99,10 +76,7 @@ fn images(graph: &StageGraph) -> Vec<Option<NodeId>> {
         let below = |base: NodeId| images.get(base.0).copied().flatten();
         images.push(match &node.op {
             Op::Image { .. } => Some(node.id),
-            Op::Scratch | Op::Context { .. } => None,
-            Op::Copy(copy) => below(copy.base),
-            Op::Run(run) => below(run.base),
-            Op::MakeDirectory { base, .. } => below(*base),
+            op => op.base().and_then(below),
         });
     }
     images

@@ -6,14 +6,14 @@ use crate::event::{EventKind, Outcome};
 use crate::exchange;
 use crate::execute::{Executed, Results};
 use crate::failure::BuildError;
-use crate::plan::output::{Done, Output, StepResult};
+use crate::plan::output::{Done, StepResult};
 use crate::plan::{self, Plan};
 use crate::request::Squash;
 use crate::session::Session;
 use crate::source::open::Build;
 use kiln_cache::{Caches, KeyBuilder, MemoBundle, StoreError};
 use kiln_oci::Digest;
-use kiln_parser::graph::{HistoryStep, NodeId, Op, Stage};
+use kiln_parser::graph::{HistoryStep, NodeId, Stage};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -73,9 +73,9 @@ pub(crate) fn results(
     let keys: BTreeMap<NodeId, &Digest> = steps.into_iter().zip(&records).collect();
     let mut results = Results::new();
     for node in &plan.graph.nodes {
-        let below = below(&node.op).and_then(|below| results.get(&below.0));
+        let below = node.op.base().and_then(|below| results.get(&below.0));
         let done = match (plan.sources.get(&node.id.0), below, keys.get(&node.id)) {
-            (Some(Output::Layers { done, .. }), _, _) => done.now(),
+            (Some(source), _, _) => source.layers().cloned(),
             (None, Some(below), Some(key)) => {
                 claimed(session, plan, node.id, below, key, &outcome.caches)?
             }
@@ -120,16 +120,6 @@ fn claimed(
             }),
         })
     }))
-}
-
-/// What a step's layer goes onto.
-fn below(op: &Op) -> Option<NodeId> {
-    match op {
-        Op::Run(run) => Some(run.base),
-        Op::Copy(copy) => Some(copy.base),
-        Op::MakeDirectory { base, .. } => Some(*base),
-        Op::Scratch | Op::Image { .. } | Op::Context { .. } => None,
-    }
 }
 
 /// Everything that decides about the image; `None` while something has to be fetched first, or where no key knows all of it.

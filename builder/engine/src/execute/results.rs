@@ -1,217 +1,165 @@
-//! Results of steps: looked up by their key, else made by one build at a time and recorded, with early cutoff. Unaware of what steps
-//! do.
+//! Results of steps: looked up by their key, else made by one build at a time and recorded, with early cutoff. Unaware of what
+//! operations do and of other steps.
 
-use super::{Execution, Key};
 use crate::event::{EventKind, Outcome};
+use crate::execute::step::{Begun, Key, Step};
 use crate::failure::StepError;
-use crate::plan::output::{Done, Output, Stack, StepResult};
-use kiln_cache::{Caches, KeyLock, Layer, Record, Tree};
+use crate::plan::output::{Done, Stack, StepResult};
+use kiln_cache::{Caches, KeyLock, Layer, Record, StoreError, Tree};
 use kiln_oci::Digest;
-use kiln_parser::graph::Node;
-use std::time::Instant;
+use std::time::Duration;
 
 /// Inputs of a key that begin so are times that the result shows: one with another time is another result, although the
 /// files are the same.
 pub const TIME_OF: &str = "time of ";
 
-fn times(inputs: &[(String, Digest)]) -> Vec<Digest> {
+fn times(inputs: &[(String, Digest)]) -> impl Iterator<Item = &Digest> {
     let times = inputs.iter().filter(|(name, _)| name.starts_with(TIME_OF));
-    times.map(|(_, time)| *time).collect()
+    times.map(|(_, time)| time)
 }
 
-impl Execution<'_> {
-    /// The cached result of a key, unless everything is to be executed.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn cached(&self, node: &Node, base: &Stack, key: &Key) -> Result<Option<Done>, StepError> {
-        if self.ignores_cache(node) {
+impl Step<'_> {
+    /// The cached result of a key, unless the step is to be executed anyway.
+    pub fn cached(&self, base: &Stack, key: &Key) -> Result<Option<Done>, StepError> {
+        if self.ignores_cache {
             return Ok(None);
         }
         let record = self.session.store.records().lookup(&key.digest)?;
         let Some(record) = record.filter(|record| !self.is_too_old(record)) else {
             return Ok(None);
         };
-        let bytes = self.layer_bytes(record.diff_id.as_ref());
-        self.session.events.send(EventKind::Finished {
-            step: node.id.0,
+        self.send(|step| EventKind::Finished {
+            step,
             outcome: Outcome::Cached,
             took_us: record.cost_ms.saturating_mul(1000),
-            bytes: Some(bytes),
+            bytes: Some(self.layer_bytes(record.diff_id.as_ref())),
         });
         let stack = base.with(record.diff_id, record.tree, &record.caches);
-        Ok(Some(Done {
-            stack,
-            step: Some(StepResult {
-                key: key.digest,
-                diff_id: record.diff_id,
-                created: record.created,
-            }),
-        }))
+        Ok(Some(done(stack, &record)))
     }
 
     /// Waits until no other build makes the same step. Two builds agree on the lock before anything has run.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn lock(&self, node: &Node) -> Result<Option<KeyLock>, StepError> {
-        if self.ignores_cache(node) {
-            return Ok(None);
-        }
-        Ok(Some(
-            self.session
-                .store
-                .leases()
-                .lock(&self.plan.derived[node.id.0])?,
-        ))
+    pub fn lock(&self) -> Result<Option<KeyLock>, StoreError> {
+        let is_needed = !self.ignores_cache;
+        let lock = || self.session.store.leases().lock(&self.derived);
+        is_needed.then(lock).transpose()
     }
 
-    /// A step whose layer kiln writes itself: looked up, else made while no other build makes it, and recorded.
-    ///
-    /// # Errors
-    /// Those of `make`, or when the store fails.
-    pub fn look_up_or_make(
-        &self,
-        node: &Node,
-        base: &Stack,
-        key: &Key,
-        make: impl FnOnce(i64) -> Result<Option<Layer>, StepError>,
-    ) -> Result<Done, StepError> {
-        if let Some(done) = self.cached(node, base, key)? {
-            return Ok(done);
-        }
-        let _lock = self.lock(node)?;
-        if let Some(done) = self.cached(node, base, key)? {
-            return Ok(done);
-        }
-        self.started(node, Some(key));
-        let begun = (Instant::now(), self.now());
-        let layer = make(begun.1)?;
-        self.ran(node, begun.0);
-        self.settle(node, base, key, layer.as_ref(), begun)
-    }
-
-    /// Says that a step is being executed, and why if it was executed before.
-    pub fn started(&self, node: &Node, key: Option<&Key>) {
+    /// Says that the step is being executed, and why if it was executed before.
+    pub fn started(&self, key: Option<&Key>) {
         let because = key
-            .filter(|_| !self.ignores_cache(node))
-            .and_then(|key| self.first_difference(node, key).or_else(|| self.age(key)));
-        self.session.events.send(EventKind::Started {
-            step: node.id.0,
-            because,
-        });
+            .filter(|_| !self.ignores_cache)
+            .and_then(|key| self.first_difference(key).or_else(|| self.age(key)));
+        self.send(|step| EventKind::Started { step, because });
     }
 
-    /// Says that a step's own work has ended, while its layer may still be written.
-    pub fn ran(&self, node: &Node, begun: Instant) {
-        let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.session.events.send(EventKind::Finished {
-            step: node.id.0,
+    /// Says that the step's own work has ended, while its layer may still be written.
+    pub fn ran(&self, begun: Begun) {
+        let took = begun.at.elapsed().as_micros();
+        self.send(|step| EventKind::Finished {
+            step,
             outcome: Outcome::Ran,
-            took_us,
+            took_us: u64::try_from(took).unwrap_or(u64::MAX),
             bytes: None,
         });
     }
 
     /// The first input of `key` that the latest record of the same operation does not have.
-    fn first_difference(&self, node: &Node, key: &Key) -> Option<String> {
-        let records = self
-            .session
-            .store
-            .records()
-            .of_definition(&self.plan.definitions[node.id.0])
-            .ok()?;
+    fn first_difference(&self, key: &Key) -> Option<String> {
+        let store = &self.session.store;
+        let records = store.records().of_definition(&self.definition).ok()?;
         let before = records.first()?;
-        let (name, _) = key
-            .inputs
-            .iter()
-            .find(|input| !before.inputs.contains(input))?;
+        let is_new = |input: &&(String, Digest)| !before.inputs.contains(input);
+        let (name, _) = key.inputs.iter().find(is_new)?;
         Some(format!("{name} changed"))
     }
 
-    /// The time that a step's layer and history carry when it is executed now.
-    #[must_use]
-    pub fn now(&self) -> i64 {
-        self.plan
-            .graph
-            .source_date_epoch
-            .unwrap_or_else(|| self.session.host.seconds())
+    /// Why the result of a known key is not used.
+    fn age(&self, key: &Key) -> Option<String> {
+        let record = self.session.store.records().lookup(&key.digest).ok()??;
+        self.is_too_old(&record)
+            .then(|| "its result is older than --cache-ttl".to_owned())
     }
 
-    /// Records an executed step. A result that equals an earlier one of the same operation in everything but times adopts
-    /// that layer (early cutoff), so that what follows stays cached; an earlier one that rests on other shared caches is not looked at,
-    /// so that a step which was executed here without any is this store's own.
-    ///
-    /// # Errors
-    /// When the store fails.
+    /// Whether a result was made longer ago than `--cache-ttl` allows. Old stores do not know when; then its own time counts.
+    fn is_too_old(&self, record: &Record) -> bool {
+        let made = match record.made {
+            0 => record.created,
+            made => made,
+        };
+        let age = self.session.host.seconds().saturating_sub(made);
+        self.max_age.is_some_and(|most| age > most)
+    }
+
+    /// Records an executed step, which rests on the shared caches `caches`. A result that equals an earlier one of the same operation
+    /// in everything but times adopts that layer (early cutoff), so that what follows stays cached. An earlier one that rests on other
+    /// shared caches does not count, so a step that was executed here without any is this store's own.
     pub fn settle(
         &self,
-        node: &Node,
         base: &Stack,
-        key: &Key,
+        key: Key,
         layer: Option<&Layer>,
-        begun: (Instant, i64),
+        caches: Caches,
+        begun: Begun,
     ) -> Result<Done, StepError> {
-        let store = &self.session.store;
-        let definition = self.plan.definitions[node.id.0];
-        let tree = layer.map_or_else(|| Tree::new(Vec::new()).digest(), Layer::tree);
-        let caches = self.rests_on(node)?;
-        let is_equal = |record: &Record| {
-            record.tree == tree
-                && times(&record.inputs) == times(&key.inputs)
-                && record.caches.is_subset(&caches)
-        };
-        let earlier = store.records().of_definition(&definition)?;
-        let earlier = earlier.into_iter().filter(is_equal);
-        let earlier = earlier.min_by_key(|record| (record.created, record.key));
-        let (outcome, diff_id, created) = match earlier {
-            Some(record) if self.still_there(&record) => {
-                (Outcome::Unchanged, record.diff_id, record.created)
-            }
-            _ => (Outcome::Ran, layer.map(Layer::diff_id), begun.1),
-        };
-        let cost_ms = u64::try_from(begun.0.elapsed().as_millis()).unwrap_or(u64::MAX);
-        store.records().put(&Record {
-            key: key.digest,
-            definition,
-            inputs: key.inputs.clone(),
-            diff_id,
-            tree,
-            created,
-            made: self.session.host.seconds(),
-            cost_ms,
-            dockerfile_line: node.line,
-            title: node.title.clone(),
-            caches: caches.clone(),
-        })?;
-        let bytes = self.layer_bytes(diff_id.as_ref());
-        self.session.events.send(EventKind::Committed {
-            step: node.id.0,
+        let cost = begun.at.elapsed();
+        let mut record = self.record(key, layer, caches, begun.time, cost);
+        let outcome = self.adopt_equal(&mut record)?;
+        self.session.store.records().put(&record)?;
+        let bytes = self.layer_bytes(record.diff_id.as_ref());
+        self.send(|step| EventKind::Committed {
+            step,
             bytes,
             outcome,
         });
-        Ok(Done {
-            stack: base.with(diff_id, tree, &caches),
-            step: Some(StepResult {
-                key: key.digest,
-                diff_id,
-                created,
-            }),
-        })
+        let stack = base.with(record.diff_id, record.tree, &record.caches);
+        Ok(done(stack, &record))
     }
 
-    /// The shared caches that the inputs of a step rest on, and so what is made of them.
-    fn rests_on(&self, node: &Node) -> Result<Caches, StepError> {
-        let mut caches = Caches::default();
-        for input in node.op.inputs() {
-            if let Output::Layers { .. } = self.output(input)? {
-                caches = caches.with(&self.done(input)?.stack.caches);
+    fn record(
+        &self,
+        key: Key,
+        layer: Option<&Layer>,
+        caches: Caches,
+        created: i64,
+        cost: Duration,
+    ) -> Record {
+        Record {
+            key: key.digest,
+            definition: self.definition,
+            inputs: key.inputs,
+            diff_id: layer.map(Layer::diff_id),
+            tree: layer.map_or_else(|| Tree::new(Vec::new()).digest(), Layer::tree),
+            created,
+            made: self.session.host.seconds(),
+            cost_ms: u64::try_from(cost.as_millis()).unwrap_or(u64::MAX),
+            dockerfile_line: self.node.line,
+            title: self.node.title.clone(),
+            caches,
+        }
+    }
+
+    /// Takes layer and time of the oldest equal result, if there is one whose layer is still what its record says.
+    fn adopt_equal(&self, record: &mut Record) -> Result<Outcome, StoreError> {
+        let is_equal = |earlier: &Record| {
+            earlier.tree == record.tree
+                && times(&earlier.inputs).eq(times(&record.inputs))
+                && earlier.caches.is_subset(&record.caches)
+        };
+        let store = &self.session.store;
+        let earlier = store.records().of_definition(&self.definition)?.into_iter();
+        let earlier = earlier.filter(is_equal);
+        let earlier = earlier.min_by_key(|earlier| (earlier.created, earlier.key));
+        match earlier.filter(|earlier| self.still_there(earlier)) {
+            None => Ok(Outcome::Ran),
+            Some(earlier) => {
+                (record.diff_id, record.created) = (earlier.diff_id, earlier.created);
+                Ok(Outcome::Unchanged)
             }
         }
-        Ok(caches)
     }
 
-    /// Whether the layer of an earlier result can be had, and is what the record says.
+    /// Whether the store can give the layer of an earlier result, and it is what the record says.
     fn still_there(&self, record: &Record) -> bool {
         record.diff_id.is_none_or(|diff_id| {
             let layer = self.session.store.layers().get(&diff_id);
@@ -222,5 +170,130 @@ impl Execution<'_> {
     fn layer_bytes(&self, diff_id: Option<&Digest>) -> u64 {
         let size = diff_id.map(|id| self.session.store.exchange().layer_size(id));
         size.and_then(Result::ok).flatten().unwrap_or(0)
+    }
+}
+
+fn done(stack: Stack, record: &Record) -> Done {
+    let step = StepResult {
+        key: record.key,
+        diff_id: record.diff_id,
+        created: record.created,
+    };
+    Done {
+        stack,
+        step: Some(step),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::execute::testing::{NOW, node, session, step};
+    use crate::session::Session;
+    use kiln_cache::{Chain, KeyBuilder, Meta};
+    use kiln_parser::graph::Node;
+
+    /// A layer with one directory of this name and time.
+    fn layer(session: &Session, name: &str, mtime: i64) -> Layer {
+        let nothing = Chain::new(Vec::new());
+        let mut writer = session.store.layers().writer(&nothing).unwrap();
+        let meta = Meta::root(0o755, mtime);
+        writer.directory(name.as_bytes(), &meta).unwrap();
+        writer.finish().unwrap().unwrap()
+    }
+
+    fn key(inputs: &[(&str, &[u8])]) -> Key {
+        let key = KeyBuilder::new("test");
+        let add = |key: KeyBuilder, (name, bytes): &(&str, &[u8])| key.bytes(name, bytes);
+        inputs.iter().fold(key, add).into()
+    }
+
+    struct Fixture {
+        _folder: tempfile::TempDir,
+        session: Session,
+        node: Node,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let (_folder, session) = session();
+            let node = node("WORKDIR /a");
+            Fixture {
+                _folder,
+                session,
+                node,
+            }
+        }
+
+        fn step(&self) -> Step<'_> {
+            step(&self.session, &self.node, Digest::of(b"definition"))
+        }
+
+        fn settle(&self, key: Key, layer: &Layer, caches: Caches) -> StepResult {
+            let step = self.step();
+            let (base, begun) = (Stack::empty(), step.begin());
+            let done = step.settle(&base, key, Some(layer), caches, begun);
+            done.unwrap().step.unwrap()
+        }
+    }
+
+    #[test]
+    fn a_result_is_found_while_it_is_young_and_may_be_used() {
+        let fixture = Fixture::new();
+        let made = layer(&fixture.session, "a", 1);
+        let own = key(&[("input", b"a")]);
+        let found = |step: Step<'_>, key: &Key| step.cached(&Stack::empty(), key).unwrap();
+        assert!(found(fixture.step(), &own).is_none());
+        let settled = fixture.settle(own.clone(), &made, Caches::default());
+        assert_eq!(
+            (settled.diff_id, settled.created),
+            (Some(made.diff_id()), NOW)
+        );
+        let done = found(fixture.step(), &own).unwrap();
+        assert_eq!(done.stack.layers, [made.diff_id()]);
+        let mut step = fixture.step();
+        step.max_age = Some(0);
+        assert!(found(step, &own).is_some());
+        step.max_age = Some(-1);
+        assert!(found(step, &own).is_none() && step.age(&own).is_some());
+        step.ignores_cache = true;
+        assert!(found(step, &own).is_none());
+        let other = key(&[("input", b"b")]);
+        assert!(found(fixture.step(), &other).is_none());
+        let why = fixture.step().first_difference(&other);
+        assert_eq!(why.as_deref(), Some("input changed"));
+    }
+
+    #[test]
+    fn an_equal_result_adopts_the_layer_of_the_first_one() {
+        let fixture = Fixture::new();
+        let none = Caches::default;
+        let (first, later) = (
+            layer(&fixture.session, "a", 1),
+            layer(&fixture.session, "a", 2),
+        );
+        assert_ne!(first.diff_id(), later.diff_id());
+        fixture.settle(key(&[("input", b"a")]), &first, none());
+        let adopted = fixture.settle(key(&[("input", b"b")]), &later, none());
+        assert_eq!(adopted.diff_id, Some(first.diff_id()));
+        let other = layer(&fixture.session, "b", 1);
+        let made = fixture.settle(key(&[("input", b"c")]), &other, none());
+        assert_eq!(made.diff_id, Some(other.diff_id()));
+        // A time that the result shows is another result.
+        let time = format!("{TIME_OF}file");
+        let timed = fixture.settle(key(&[(&time, b"2")]), &later, none());
+        assert_eq!(timed.diff_id, Some(later.diff_id()));
+    }
+
+    #[test]
+    fn a_result_of_this_store_does_not_adopt_a_claim() {
+        let fixture = Fixture::new();
+        let (claimed, own) = (
+            layer(&fixture.session, "a", 1),
+            layer(&fixture.session, "a", 2),
+        );
+        fixture.settle(key(&[("input", b"a")]), &claimed, Caches::one("cache"));
+        let made = fixture.settle(key(&[("input", b"b")]), &own, Caches::default());
+        assert_eq!(made.diff_id, Some(own.diff_id()));
     }
 }

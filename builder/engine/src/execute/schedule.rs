@@ -1,22 +1,47 @@
-//! Runs the nodes of an acyclic graph in parallel, each on a thread of its own. Unaware of what a node does.
+//! Where every node of a build is, and which one is carried out next: in parallel, inputs first, each node on a thread of its own.
+//! Unaware of what a node does.
 //!
-//! One thread per running node (n2's choice): a RUN's thread only waits for a child, so threads are cheap and the code
-//! stays straight. A node may be *ready early*: its users start while it still finishes (a RUN's layer is written while
-//! the next RUN runs). Nodes of [`Lane::Process`] are bounded by `--jobs`, those of [`Lane::Work`] by the cores, those of
-//! [`Lane::Wait`] not at all.
+//! One thread per node (n2's choice): the thread of a RUN only waits for a child, so threads are cheap and the code stays straight.
+//! A RUN is *live* before it is done: its users start on its upper while its layer is being written.
 
-use std::collections::VecDeque;
-use std::sync::mpsc::{Sender, channel};
+use crate::execute::live::Live;
+use crate::failure::StepError;
+use crate::plan::output::{Done, Output};
+use kiln_cache::Caches;
+use kiln_parser::graph::NodeId;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
+
+/// Where a node is. It goes down this list, and skips states but never returns to one.
+#[derive(Debug)]
+pub enum NodeState {
+    /// No target needs it. It stays so.
+    Unwanted,
+    /// It waits until this many inputs are live or done.
+    Waiting(usize),
+    /// All inputs can be used; it stands in the queue of its lane.
+    Ready,
+    /// It has a thread, which makes its key and looks for a result, perhaps one that another build is making.
+    LookedUp,
+    /// It has no result yet: the operation is being executed.
+    Running,
+    /// The command of a RUN has ended. Users may stand on its upper while its layer is written; its lane has room again.
+    Live(Arc<Live>),
+    /// It has this output.
+    Done(Output),
+    /// It failed or was cancelled. What waits for it is cancelled, too.
+    Failed,
+}
 
 /// What a node mostly uses, and so which bound counts for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
-    /// kiln's own CPU work.
+    /// kiln's own CPU work: as many at once as there are cores.
     Work,
-    /// Somebody else's process.
+    /// Another program: as many at once as `--jobs` says.
     Process,
-    /// Somebody else's answer: a network, which has bounds of its own.
+    /// An answer from outside: a network, which has bounds of its own.
     Wait,
 }
 
@@ -32,172 +57,231 @@ pub struct Limits {
     pub process: usize,
 }
 
-/// A node of the graph to run.
+/// A node of the graph.
 #[derive(Debug, Clone)]
 pub struct Task {
-    /// Nodes that must be ready before; duplicates are allowed.
+    /// Nodes that must be usable before; duplicates are allowed.
     pub inputs: Vec<usize>,
     /// Which bound counts.
     pub lane: Lane,
-    /// Nodes that nobody wants are never started.
+    /// Whether a target needs it.
     pub wanted: bool,
 }
 
-enum Message<E> {
-    Early(usize),
-    Finished(usize, Result<(), E>),
-}
-
-/// Lets a running node say that its users may start.
+/// All nodes of one execution.
 #[derive(Debug)]
-pub struct Ready<'a, E> {
-    node: usize,
-    sender: &'a Sender<Message<E>>,
-}
-
-impl<E> Ready<'_, E> {
-    /// Users may start now; the node goes on and no longer counts against its lane's limit.
-    pub fn early(&self) {
-        // The coordinator outlives all nodes; a lost message could only mean that it panicked.
-        let _ = self.sender.send(Message::Early(self.node));
-    }
-}
-
-struct Coordinator<'t> {
-    tasks: &'t [Task],
-    waiting_for: Vec<usize>,
+pub struct Schedule {
+    lanes: Vec<Lane>,
     users: Vec<Vec<usize>>,
-    ready: [VecDeque<usize>; LANES],
-    running: [usize; LANES],
-    is_ready: Vec<bool>,
-    limits: Limits,
-    unfinished: usize,
+    limits: [usize; LANES],
+    table: Mutex<Table>,
+    /// Told of every change of the table.
+    changed: Condvar,
 }
 
-/// Runs all wanted nodes, inputs first. After the first failure nothing new is started, `on_failure` is called once with
-/// it, and the rest is awaited.
-///
-/// # Errors
-/// The first failure, in time.
-pub fn run<E, F>(
-    tasks: &[Task],
-    limits: Limits,
-    execute: F,
-    on_failure: impl Fn(&E),
-) -> Result<(), E>
-where
-    E: Send,
-    F: Fn(usize, &Ready<'_, E>) -> Result<(), E> + Sync,
-{
-    let (sender, receiver) = channel();
-    let mut coordinator = Coordinator::new(tasks, limits);
-    let mut failure = None;
-    let perform = |node: usize, sender: &Sender<Message<E>>| {
-        let result = execute(node, &Ready { node, sender });
-        let _ = sender.send(Message::Finished(node, result));
-    };
-    std::thread::scope(|scope| {
-        loop {
-            while failure.is_none()
-                && let Some(node) = coordinator.next()
-            {
-                let (sent, perform) = (sender.clone(), &perform);
-                let work = move || perform(node, &sent);
-                if Builder::new().spawn_scoped(scope, work).is_err() {
-                    // the machine allows no more threads: one after the other, then
-                    perform(node, &sender);
-                }
-            }
-            if coordinator.unfinished == 0 {
-                break;
-            }
-            match receiver.recv() {
-                Ok(Message::Early(node)) => coordinator.mark_ready(node),
-                Ok(Message::Finished(node, Ok(()))) => coordinator.finish(node),
-                Ok(Message::Finished(node, Err(error))) => {
-                    coordinator.unfinished -= 1;
-                    if failure.is_none() {
-                        on_failure(&error);
-                        failure = Some(error);
-                    }
-                    let _ = node;
-                }
-                Err(_) => break,
-            }
-        }
-    });
-    failure.map_or(Ok(()), Err)
+#[derive(Debug, Default)]
+struct Table {
+    states: Vec<NodeState>,
+    /// Those that are [`NodeState::Ready`], by lane.
+    queues: [VecDeque<usize>; LANES],
+    /// How many are [`NodeState::LookedUp`] or [`NodeState::Running`], by lane.
+    busy: [usize; LANES],
+    /// How many have a thread.
+    threads: usize,
+    /// Whether any is [`NodeState::Failed`].
+    has_failed: bool,
 }
 
-impl<'t> Coordinator<'t> {
-    fn new(tasks: &'t [Task], limits: Limits) -> Self {
-        let mut this = Coordinator {
-            tasks,
-            waiting_for: vec![0; tasks.len()],
-            users: vec![Vec::new(); tasks.len()],
-            ready: Default::default(),
-            running: [0; LANES],
-            is_ready: vec![false; tasks.len()],
-            limits,
-            unfinished: 0,
-        };
-        for (node, task) in tasks.iter().enumerate().filter(|(_, task)| task.wanted) {
-            this.waiting_for[node] = task.inputs.len();
-            for &input in &task.inputs {
-                this.users[input].push(node);
-            }
-            if task.inputs.is_empty() {
-                this.enqueue(node);
+impl Schedule {
+    /// The start: nodes without inputs are ready.
+    pub fn new(tasks: &[Task], limits: Limits) -> Self {
+        let mut users = vec![Vec::new(); tasks.len()];
+        let mut table = Table::default();
+        for (node, task) in tasks.iter().enumerate() {
+            let state = match task.inputs.len() {
+                _ if !task.wanted => NodeState::Unwanted,
+                0 => table.enqueue(node, task.lane),
+                inputs => NodeState::Waiting(inputs),
+            };
+            table.states.push(state);
+            for &input in task.inputs.iter().filter(|_| task.wanted) {
+                users[input].push(node);
             }
         }
-        this
+        Schedule {
+            lanes: tasks.iter().map(|task| task.lane).collect(),
+            users,
+            limits: [limits.work.max(1), limits.process.max(1), usize::MAX],
+            table: Mutex::new(table),
+            changed: Condvar::new(),
+        }
     }
 
-    fn enqueue(&mut self, node: usize) {
-        self.ready[self.tasks[node].lane as usize].push_back(node);
+    /// Carries out all wanted nodes; `perform` gives a node's output, or none if it failed. After the first failure nothing more is
+    /// started and the rest is awaited. The file systems of all nodes, unless one failed.
+    pub fn run(
+        &self,
+        perform: impl Fn(usize) -> Option<Output> + Sync,
+    ) -> Option<BTreeMap<usize, Arc<Done>>> {
+        let carry_out = &|node| self.finish(node, perform(node));
+        std::thread::scope(|scope| {
+            while let Some(node) = self.next() {
+                let spawned = Builder::new().spawn_scoped(scope, move || carry_out(node));
+                if spawned.is_err() {
+                    // The machine allows no more threads: one node after the other, then.
+                    carry_out(node);
+                }
+            }
+        });
+        let table = self.table();
+        let done = |state: &NodeState| match state {
+            NodeState::Done(output) => output.layers().cloned(),
+            _ => None,
+        };
+        let results = table.states.iter().map(done).enumerate();
+        let results = results.filter_map(|(node, done)| Some((node, done?)));
+        (!table.has_failed).then(|| results.collect())
+    }
+
+    /// Waits for the next node that may start; none when all have ended or one has failed.
+    fn next(&self) -> Option<usize> {
+        let mut table = self.table();
+        loop {
+            if table.has_failed {
+                return None;
+            }
+            if let Some(node) = table.start(&self.limits) {
+                return Some(node);
+            }
+            if table.threads == 0 {
+                return None;
+            }
+            table = self.wait(table);
+        }
+    }
+
+    /// A node's result was looked up and has to be made.
+    ///
+    /// # Errors
+    /// After a failure nothing more is made.
+    pub fn running(&self, node: NodeId) -> Result<(), StepError> {
+        let mut table = self.table();
+        if table.has_failed {
+            return Err(StepError::Cancelled);
+        }
+        table.states[node.0] = NodeState::Running;
+        Ok(())
+    }
+
+    /// A node's users may start, and it no longer counts in its lane.
+    pub fn live(&self, node: NodeId, live: Live) {
+        let mut table = self.table();
+        table.states[node.0] = NodeState::Live(Arc::new(live));
+        self.release(&mut table, node.0);
+    }
+
+    fn finish(&self, node: usize, output: Option<Output>) {
+        let mut table = self.table();
+        table.threads -= 1;
+        table.has_failed |= output.is_none();
+        let state = output.map_or(NodeState::Failed, NodeState::Done);
+        match std::mem::replace(&mut table.states[node], state) {
+            NodeState::Live(_) => self.changed.notify_all(),
+            _ => self.release(&mut table, node),
+        }
+    }
+
+    /// A node leaves its lane: it can be used, or has failed.
+    fn release(&self, table: &mut Table, node: usize) {
+        table.busy[self.lanes[node] as usize] -= 1;
+        let has_failed = table.has_failed;
+        for &user in self.users[node].iter().filter(|_| !has_failed) {
+            if let NodeState::Waiting(inputs) = &mut table.states[user] {
+                *inputs -= 1;
+                if *inputs == 0 {
+                    table.states[user] = table.enqueue(user, self.lanes[user]);
+                }
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    /// The output of a node that can be used, waited for until its layer is written.
+    pub fn output(&self, node: NodeId) -> Result<Output, StepError> {
+        let mut table = self.table();
+        loop {
+            match &table.states[node.0] {
+                NodeState::Done(output) => return Ok(output.clone()),
+                NodeState::Live(_) => table = self.wait(table),
+                _ => return Err(StepError::Cancelled),
+            }
+        }
+    }
+
+    /// The file system of a node, as [`Schedule::output`] gives it.
+    ///
+    /// # Errors
+    /// When it failed, or is a build context.
+    pub fn layers(&self, node: NodeId) -> Result<Arc<Done>, StepError> {
+        let output = self.output(node)?;
+        let changed = || StepError::Unsupported("a build context cannot be changed".to_owned());
+        output.layers().cloned().ok_or_else(changed)
+    }
+
+    /// What can be mounted of a node whose layer is still being written.
+    pub fn live_uppers(&self, node: NodeId) -> Option<Arc<Live>> {
+        match &self.table().states[node.0] {
+            NodeState::Live(live) => Some(live.clone()),
+            _ => None,
+        }
+    }
+
+    /// The shared caches that the files of these nodes rest on, and so what is made of them.
+    pub fn rests_on(&self, inputs: Vec<NodeId>) -> Result<Caches, StepError> {
+        let mut caches = Caches::default();
+        for input in inputs {
+            if let Output::Layers(done) = self.output(input)? {
+                caches = caches.with(&done.stack.caches);
+            }
+        }
+        Ok(caches)
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'t>(&self, table: MutexGuard<'t, Table>) -> MutexGuard<'t, Table> {
+        let woken = self.changed.wait(table);
+        woken.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn enqueue(&mut self, node: usize, lane: Lane) -> NodeState {
+        self.queues[lane as usize].push_back(node);
+        NodeState::Ready
     }
 
     /// The next node to start, within the limits.
-    fn next(&mut self) -> Option<usize> {
-        for (lane, limit) in [self.limits.work, self.limits.process, usize::MAX]
-            .into_iter()
-            .enumerate()
-        {
-            if self.running[lane] < limit.max(1)
-                && let Some(node) = self.ready[lane].pop_front()
-            {
-                self.running[lane] += 1;
-                self.unfinished += 1;
-                return Some(node);
-            }
-        }
-        None
-    }
-
-    fn mark_ready(&mut self, node: usize) {
-        if std::mem::replace(&mut self.is_ready[node], true) {
-            return;
-        }
-        self.running[self.tasks[node].lane as usize] -= 1;
-        for user in std::mem::take(&mut self.users[node]) {
-            self.waiting_for[user] -= 1;
-            if self.waiting_for[user] == 0 {
-                self.enqueue(user);
-            }
-        }
-    }
-
-    fn finish(&mut self, node: usize) {
-        self.mark_ready(node);
-        self.unfinished -= 1;
+    fn start(&mut self, limits: &[usize; LANES]) -> Option<usize> {
+        let has_room = |lane: &usize| self.busy[*lane] < limits[*lane];
+        let mut lanes = (0..LANES).filter(has_room);
+        let lane = lanes.find(|lane| !self.queues[*lane].is_empty())?;
+        let node = self.queues[lane].pop_front()?;
+        self.states[node] = NodeState::LookedUp;
+        self.busy[lane] += 1;
+        self.threads += 1;
+        Some(node)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
+    use crate::plan::output::Stack;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::channel;
     use std::time::Duration;
 
     fn task(inputs: &[usize], lane: Lane) -> Task {
@@ -213,6 +297,10 @@ mod tests {
         process: usize::MAX,
     };
 
+    fn done() -> Option<Output> {
+        Some(Output::of(Stack::empty()))
+    }
+
     #[test]
     fn inputs_come_first_and_unwanted_nodes_never() {
         let mut tasks = vec![
@@ -223,119 +311,100 @@ mod tests {
         ];
         tasks[3].wanted = false;
         let order = Mutex::new(Vec::new());
-        let result: Result<(), ()> = run(
-            &tasks,
-            LIMITS,
-            |node, _| {
-                order.lock().unwrap().push(node);
-                Ok(())
-            },
-            |()| {},
-        );
-        assert_eq!(result, Ok(()));
+        let results = Schedule::new(&tasks, LIMITS).run(|node| {
+            order.lock().unwrap().push(node);
+            done()
+        });
         assert_eq!(*order.lock().unwrap(), [0, 1, 2]);
+        let results: Vec<usize> = results.unwrap().into_keys().collect();
+        assert_eq!(results, [0, 1, 2]);
     }
 
     #[test]
-    fn users_of_an_early_node_overlap_with_its_end() {
+    fn users_of_a_live_node_overlap_with_its_end_and_wait_for_its_output() {
         let tasks = [task(&[], Lane::Process), task(&[0], Lane::Process)];
+        let limits = Limits {
+            work: 1,
+            process: 1,
+        };
+        let schedule = Schedule::new(&tasks, limits);
         let (started, wait) = channel();
         let wait = Mutex::new(wait);
-        let result: Result<(), &str> = run(
-            &tasks,
-            Limits {
-                work: 1,
-                process: 1,
-            },
-            |node, ready| {
-                if node == 0 {
-                    ready.early();
-                    return wait
-                        .lock()
-                        .unwrap()
-                        .recv_timeout(Duration::from_secs(10))
-                        .map_err(|_| "the user never started");
-                }
-                started.clone().send(()).map_err(|_| "gone")
-            },
-            |_| {},
-        );
-        assert_eq!(result, Ok(()));
+        let results = schedule.run(|node| {
+            if node == 0 {
+                schedule.running(NodeId(0)).unwrap();
+                schedule.live(NodeId(0), Live::finished(Stack::empty()));
+                let wait = wait.lock().unwrap();
+                wait.recv_timeout(Duration::from_secs(10)).ok()?;
+                return done();
+            }
+            assert!(schedule.live_uppers(NodeId(0)).is_some());
+            started.clone().send(()).ok()?;
+            schedule.output(NodeId(0)).ok()
+        });
+        assert_eq!(results.unwrap().len(), 2);
+        assert!(schedule.live_uppers(NodeId(0)).is_none());
     }
 
     #[test]
     fn lanes_are_bounded() {
         let tasks: Vec<Task> = (0..20).map(|_| task(&[], Lane::Work)).collect();
         let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let result: Result<(), ()> = run(
-            &tasks,
-            LIMITS,
-            |_, _| {
-                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                std::thread::sleep(Duration::from_millis(2));
-                now.fetch_sub(1, Ordering::SeqCst);
-                Ok(())
-            },
-            |()| {},
-        );
-        assert_eq!(result, Ok(()));
+        let results = Schedule::new(&tasks, LIMITS).run(|_| {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(2));
+            now.fetch_sub(1, Ordering::SeqCst);
+            done()
+        });
+        assert!(results.is_some());
         assert_eq!(most.load(Ordering::SeqCst), 2);
     }
 
     #[test]
-    fn who_waits_keeps_nobody_from_working() {
-        let tasks = [
-            task(&[], Lane::Wait),
-            task(&[], Lane::Wait),
-            task(&[], Lane::Work),
-            task(&[], Lane::Process),
-        ];
+    fn a_lane_that_waits_keeps_no_other_one_from_working() {
+        let lanes = [Lane::Wait, Lane::Wait, Lane::Work, Lane::Process];
+        let tasks = lanes.map(|lane| task(&[], lane));
         let limits = Limits {
             work: 1,
             process: 1,
         };
         // Each of them only goes on when all have begun.
         let begun = AtomicUsize::new(0);
-        let result = run(
-            &tasks,
-            limits,
-            |_, _| {
-                begun.fetch_add(1, Ordering::SeqCst);
-                (0..2000)
-                    .any(|_| {
-                        std::thread::sleep(Duration::from_millis(5));
-                        begun.load(Ordering::SeqCst) == tasks.len()
-                    })
-                    .then_some(())
-                    .ok_or("somebody was kept waiting")
-            },
-            |_| {},
-        );
-        assert_eq!(result, Ok(()));
+        let have_begun = |_| {
+            std::thread::sleep(Duration::from_millis(5));
+            begun.load(Ordering::SeqCst) == lanes.len()
+        };
+        let results = Schedule::new(&tasks, limits).run(|_| {
+            begun.fetch_add(1, Ordering::SeqCst);
+            (0..2000).any(have_begun).then(done)?
+        });
+        assert!(results.is_some());
     }
 
     #[test]
-    fn after_a_failure_nothing_new_starts() {
+    fn after_a_failure_nothing_more_starts_or_is_made() {
         let tasks = [
             task(&[], Lane::Work),
             task(&[0], Lane::Work),
             task(&[], Lane::Work),
         ];
+        let schedule = Schedule::new(&tasks, LIMITS);
         let ran = AtomicUsize::new(0);
-        let failures = AtomicUsize::new(0);
-        let result = run(
-            &tasks,
-            LIMITS,
-            |node, _| {
-                ran.fetch_add(1, Ordering::SeqCst);
-                if node == 0 { Err("boom") } else { Ok(()) }
-            },
-            |_| {
-                failures.fetch_add(1, Ordering::SeqCst);
-            },
-        );
-        assert_eq!(result, Err("boom"));
+        let results = schedule.run(|node| {
+            ran.fetch_add(1, Ordering::SeqCst);
+            if node == 0 {
+                while ran.load(Ordering::SeqCst) < 2 {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                return None;
+            }
+            while schedule.running(NodeId(node)).is_ok() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            done()
+        });
+        assert!(results.is_none());
         assert_eq!(ran.load(Ordering::SeqCst), 2);
-        assert_eq!(failures.load(Ordering::SeqCst), 1);
+        assert!(schedule.output(NodeId(0)).is_err());
     }
 }

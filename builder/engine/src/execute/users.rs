@@ -65,38 +65,25 @@ impl Accounts {
         let (user, group) = split(user);
         let user = user.unwrap_or("0");
         let listed = self.find_user(user)?;
-        let uid = match &listed {
-            Some(line) => line.uid,
-            None => id(user)?.ok_or_else(|| UserError::NoSuchUser(user.to_owned()))?,
+        let missing = || UserError::NoSuchUser(user.to_owned());
+        let (uid, own_group, home) = match &listed {
+            Some(line) => (line.uid, line.gid, line.home),
+            None => (id(user)?.ok_or_else(missing)?, 0, ""),
         };
-        let home = listed
-            .as_ref()
-            .map(|l| l.home)
-            .filter(|h| !h.is_empty())
-            .unwrap_or("/")
-            .to_owned();
-        let (gid, memberships) = match group {
-            Some(group) => (self.gid(group)?, Vec::new()),
-            None => match &listed {
-                Some(line) => (line.gid, self.memberships(line.name)),
-                None => (0, Vec::new()),
-            },
-        };
+        let gid = group.map_or(Ok(own_group), |group| self.gid(group))?;
+        let member = listed.filter(|_| group.is_none());
+        let memberships = member.map_or_else(Vec::new, |line| self.memberships(line.name));
         let others = memberships.into_iter().filter(|group| *group != gid);
-        let groups = std::iter::once(gid).chain(others).collect();
         Ok(Identity {
             uid,
             gid,
-            groups,
-            home,
+            groups: std::iter::once(gid).chain(others).collect(),
+            home: if home.is_empty() { "/" } else { home }.to_owned(),
         })
     }
 
     /// Resolves `--chown` and, for WORKDIR, `USER` as BuildKit does for files: a user alone gives the group of the same
     /// number, `root` is 0 whatever the files say, and a name that is not listed counts as root's.
-    ///
-    /// # Errors
-    /// When an id is out of range.
     pub fn owner(&self, spec: &str) -> Result<Owner, UserError> {
         let (user, group) = split(spec);
         let mut owner = Owner::default();
@@ -120,7 +107,6 @@ impl Accounts {
     }
 
     /// True when resolving `spec` needs the files: it holds a name.
-    #[must_use]
     pub fn needed_for(spec: &str) -> bool {
         let (user, group) = split(spec);
         [user, group]
@@ -130,14 +116,13 @@ impl Accounts {
     }
 
     /// The same for [`Accounts::owner`], which knows root by itself.
-    #[must_use]
     pub fn needed_for_owner(spec: &str) -> bool {
         let (user, group) = split(spec);
         let named = |part: &str| part != ROOT && Self::needed_for(part);
         [user, group].into_iter().flatten().any(named)
     }
 
-    /// A number is never a name, whoever is called so.
+    /// A number is never a name, even if a user has it as its name.
     fn find_user(&self, user: &str) -> Result<Option<PasswdLine<'_>>, UserError> {
         let number = id(user)?;
         Ok(self.users().find(|line| match number {

@@ -141,7 +141,7 @@ pub enum FetchError {
     Store(#[from] StoreError),
     /// The user asked to stop.
     #[error("stopped")]
-    Stopped,
+    Cancelled,
 }
 
 impl FetchError {

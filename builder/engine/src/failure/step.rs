@@ -102,13 +102,13 @@ pub enum StepError {
     Unsupported(String),
     /// Another step failed, or the user asked to stop.
     #[error("stopped")]
-    Stopped,
+    Cancelled,
 }
 
 impl From<FetchError> for StepError {
     fn from(error: FetchError) -> Self {
         match error {
-            FetchError::Stopped => StepError::Stopped,
+            FetchError::Cancelled => StepError::Cancelled,
             FetchError::Store(error) => StepError::Store(error),
             other => StepError::Fetch(other),
         }

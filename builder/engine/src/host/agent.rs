@@ -1,7 +1,9 @@
-//! SSH agents that RUN and git may ask for signatures: a socket that somebody else serves, or keys from files, which get an agent of
-//! their own (`ssh-agent` of the host) the first time that somebody wants them. Unaware of RUN, of mounts and of git.
+//! SSH agents that RUN and git may ask for signatures: the socket of a running agent, or keys from files, which get an agent of their own
+//! (the host's `ssh-agent`) the first time that they are used. Unaware of RUN, of mounts and of git.
 //!
-//! Kiln holds no keys: no cryptography of its own, no key in its memory.
+//! Why not a crate: those that speak the protocol (`ssh-agent-lib`, `russh-keys`) are asynchronous and hold keys, so they bring tokio and
+//! the cryptography of OpenSSH's keys into a program that needs neither. Kiln starts the agent that the user's ssh trusts, holds no key
+//! in its memory, and passes messages on ([`forward`]), of which it must understand one byte: the type.
 
 mod forward;
 
@@ -39,7 +41,8 @@ pub enum AgentSource {
 /// The agents of one process; each is started once.
 #[derive(Debug, Default)]
 pub struct Agents {
-    started: Mutex<BTreeMap<AgentSource, Arc<KeyAgent>>>,
+    /// By the key files.
+    started: Mutex<BTreeMap<Vec<PathBuf>, Arc<KeyAgent>>>,
 }
 
 /// One that can be connected to. The last clone ends what was started.
@@ -66,29 +69,24 @@ impl Agents {
             AgentSource::Socket(path) => Agent::Socket(path.clone()),
             AgentSource::Keys(keys) => {
                 let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(agent) = started.get(source) {
-                    return Ok(Agent::Keys(agent.clone()));
+                if !started.contains_key(keys) {
+                    let agent = KeyAgent::start(&folder()?, keys, search_path)?;
+                    started.insert(keys.clone(), Arc::new(agent));
                 }
-                let agent = Arc::new(KeyAgent::start(&folder()?, keys, search_path)?);
-                started.insert(source.clone(), agent.clone());
-                Agent::Keys(agent)
+                Agent::Keys(started[keys].clone())
             }
         };
-        match agent.connect() {
-            Ok(_) => Ok(agent),
-            Err(source) => Err(AgentError::Connect {
-                path: agent.path(),
-                source,
-            }),
-        }
+        let failed = |source| AgentError::Connect {
+            path: agent.path(),
+            source,
+        };
+        agent.connect().map_err(failed)?;
+        Ok(agent)
     }
 }
 
 impl Agent {
     /// A new connection.
-    ///
-    /// # Errors
-    /// When nobody answers.
     pub fn connect(&self) -> io::Result<UnixStream> {
         UnixStream::connect(self.path())
     }
@@ -101,7 +99,6 @@ impl Agent {
     }
 
     /// Where programs of this user find the socket; it may be longer than a socket's name may be.
-    #[must_use]
     pub fn socket(&self) -> PathBuf {
         match self {
             Agent::Socket(path) => path.clone(),
@@ -161,8 +158,10 @@ impl KeyAgent {
                     std::thread::sleep(Duration::from_millis(2));
                 }
                 Err(source) => {
-                    let path = self.path();
-                    return Err(AgentError::Connect { path, source });
+                    return Err(AgentError::Connect {
+                        path: self.path(),
+                        source,
+                    });
                 }
             }
         }

@@ -9,13 +9,11 @@ pub struct ChangesPlace(Arc<Mutex<ChangesIn>>);
 
 impl ChangesPlace {
     /// Begins with the one that looks best.
-    #[must_use]
     pub fn new(best: ChangesIn) -> Self {
         Self(Arc::new(Mutex::new(best)))
     }
 
     /// The best by now.
-    #[must_use]
     pub fn now(&self) -> ChangesIn {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,17 +1,21 @@
 //! Where the limits of RUN can be set, asked once for a build, and what to say of those that cannot. Unaware of cgroups and of steps.
 
-use crate::session::Session;
-use kiln_sandbox::{Cgroup, LimitError, Limits, Refused, find_cgroup};
+use crate::event::Events;
+use kiln_sandbox::{Cgroup, Disabled, LimitError, Limits, Refused, find_cgroup};
 
-/// What every RUN is put into; none where nothing is limited. Limits that cannot be set here are warned about: many users may not set
-/// any, and the image is the same without.
+/// What every RUN is put into; none where nothing is limited. Warns of limits that cannot be set here: many users may not set any, and
+/// the image is the same without.
 ///
 /// # Errors
-/// When processors or memory nodes are asked for that there are not.
-pub fn confine(session: &Session, limits: &Limits) -> Result<Option<Cgroup>, LimitError> {
-    let found = find_cgroup(limits, session.disabled)?;
+/// When processors or memory nodes are asked for that the machine does not have.
+pub fn confine(
+    events: &Events,
+    limits: &Limits,
+    disabled: Disabled,
+) -> Result<Option<Cgroup>, LimitError> {
+    let found = find_cgroup(limits, disabled)?;
     for warning in warnings(&found.refused) {
-        session.events.warn(warning);
+        events.warn(warning);
     }
     Ok(found.cgroup)
 }

@@ -14,6 +14,9 @@ const HEADER: usize = 64;
 /// Bytes of a handler's description that are read; the kernel's own limit for its magic number is below.
 const MAX_ENTRY: usize = 16 << 10;
 
+/// Registers an emulator where docker is.
+const INSTALL: &str = "docker run --privileged --rm tonistiigi/binfmt --install";
+
 /// Processors by Go's and qemu's names, with the fields of their ELF headers.
 const PROCESSORS: &[Processor] = &[
     Processor::new("amd64", "x86_64", 64, Order::Little, 62),
@@ -92,13 +95,11 @@ impl Processor {
 }
 
 /// Why programs for a platform may not run here, for people; `None` when they do.
-#[must_use]
 pub fn problem(platform: &Platform) -> Option<String> {
     problem_in(platform, &Platform::host(), Path::new(REGISTRY))
 }
 
 /// What runs here: this machine's own platform first, then what it emulates.
-#[must_use]
 pub fn runnable() -> Vec<Platform> {
     runnable_in(&Platform::host(), Path::new(REGISTRY))
 }
@@ -116,53 +117,57 @@ fn problem_in(platform: &Platform, host: &Platform, registry: &Path) -> Option<S
     if platform.architecture.is_empty() || host.rank(platform).is_some() {
         return None;
     }
-    let known = PROCESSORS
-        .iter()
-        .find(|processor| processor.architecture == platform.architecture);
-    let Some(processor) = known.filter(|_| platform.os == host.os) else {
-        return Some(format!(
-            "this step is for {platform}, this machine is {host}"
-        ));
+    let foreign = format!("this step is for {platform}, this machine is {host}");
+    let mut known = PROCESSORS.iter().filter(|_| platform.os == host.os);
+    let processor = known.find(|processor| processor.architecture == platform.architecture);
+    let Some(processor) = processor else {
+        return Some(foreign);
     };
-    let found = handlers(registry, &processor.header());
-    let emulator = format!("qemu-{}", processor.emulator);
-    let is_off = std::fs::read_to_string(registry.join("status"))
-        .is_ok_and(|status| status.trim() == "disabled");
-    if !is_off
-        && found
-            .iter()
-            .any(|handler| handler.is_on && handler.is_fixed)
-    {
-        return None;
+    let status = std::fs::read_to_string(registry.join("status"));
+    let is_off = status.is_ok_and(|status| status.trim() == "disabled");
+    let mut found = handlers(registry, &processor.header());
+    found.sort_by_key(|handler| (handler.is_on, handler.is_on && handler.is_fixed));
+    match found.last() {
+        Some(best) if best.is_on && best.is_fixed && !is_off => None,
+        best => Some(foreign + &lack(best, is_off, processor, registry)),
     }
-    let begin = format!("this step is for {platform}, this machine is {host}");
-    Some(match found.iter().max_by_key(|handler| handler.is_on) {
-        None => absent(&begin, &emulator, platform, registry),
-        Some(handler) if is_off || !handler.is_on => format!(
-            "{begin}; its emulator ({}) is registered but switched off: echo 1 > {}",
-            handler.interpreter,
-            registry
-                .join(if is_off { "status" } else { &handler.name })
-                .display()
-        ),
-        Some(handler) => format!(
-            "{begin}; its emulator is registered without flag F, so {} is looked for inside the image: register it with F \
-             (package qemu-user-static does, as does `docker run --privileged --rm tonistiigi/binfmt --install {}`)",
-            handler.interpreter, platform.architecture
-        ),
-    })
 }
 
-fn absent(begin: &str, emulator: &str, platform: &Platform, registry: &Path) -> String {
+/// What is wrong with the best emulator that is registered for a processor.
+fn lack(best: Option<&Handler>, is_off: bool, processor: &Processor, registry: &Path) -> String {
+    let Some(best) = best else {
+        return absent(processor, registry);
+    };
+    let Handler {
+        name,
+        interpreter,
+        is_on,
+        ..
+    } = best;
+    if is_off || !is_on {
+        let switch = registry.join(if is_off { "status" } else { name.as_str() });
+        let switch = switch.display();
+        return format!(
+            "; its emulator ({interpreter}) is registered but switched off: echo 1 > {switch}"
+        );
+    }
+    format!(
+        "; its emulator is registered without flag F, so {interpreter} is looked for inside the image: register it with F \
+         (package qemu-user-static does, as does `{INSTALL} {}`)",
+        processor.architecture
+    )
+}
+
+fn absent(processor: &Processor, registry: &Path) -> String {
     let hidden = if registry.join("status").exists() {
         ""
     } else {
         "; no emulator is seen while binfmt_misc is not mounted: mount -t binfmt_misc none /proc/sys/fs/binfmt_misc"
     };
     format!(
-        "{begin} and has no emulator ({emulator}) registered; to run it, install one: package qemu-user-static (Debian, Fedora: with \
-         systemd-binfmt), or `docker run --privileged --rm tonistiigi/binfmt --install {}`{hidden}",
-        platform.architecture
+        " and has no emulator (qemu-{}) registered; to run it, install one: package qemu-user-static (Debian, Fedora: with \
+         systemd-binfmt), or `{INSTALL} {}`{hidden}",
+        processor.emulator, processor.architecture
     )
 }
 

@@ -1,16 +1,13 @@
-//! What a node of the graph gives to its users: a tree to copy from, or layers to stack, perhaps still being written.
-//! Unaware of how it was made.
+//! What a node of the graph gives to its users: a tree to copy from, or layers to stack. Unaware of how it was made.
 
-use crate::plan::pending::Pending;
-use kiln_cache::{Caches, Chain, KeyBuilder, Upper};
+use kiln_cache::{Caches, Chain, KeyBuilder, Store, StoreError};
 use kiln_oci::Digest;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// Layers, and the digest of what they hold.
 ///
 /// The content digest of a base image covers its diff IDs (they are known before a layer is there), that of a step covers
-/// the tree without times: whoever makes the same files gets the same keys, on any machine.
+/// the tree without times: the same files give the same keys, on any machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stack {
     /// Diff IDs, bottom first.
@@ -85,67 +82,48 @@ pub struct Done {
     pub step: Option<StepResult>,
 }
 
-/// A RUN's upper that serves as the next RUN's lower while its layer is being written.
-#[derive(Debug)]
-pub struct LiveUpper {
-    upper: Upper,
-    place: Mutex<PathBuf>,
-}
-
-impl LiveUpper {
-    /// An upper that nothing writes to any more.
-    #[must_use]
-    pub fn new(upper: Upper) -> Self {
-        let place = Mutex::new(upper.upper.clone());
-        LiveUpper { upper, place }
-    }
-
-    /// Where the directory is; it stays there while the guard lives.
-    pub fn place(&self) -> MutexGuard<'_, PathBuf> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The directory moves: `adopt` renames it and says where it is.
-    ///
-    /// # Errors
-    /// Those of `adopt`; the place is as before then.
-    pub fn relocate<E>(&self, adopt: impl FnOnce(&Upper) -> Result<PathBuf, E>) -> Result<(), E> {
-        let mut place = self.place();
-        *place = adopt(&self.upper)?;
-        Ok(())
-    }
-}
-
-/// Uppers on top of committed layers.
-#[derive(Debug, Clone)]
-pub struct Live {
-    /// What is committed.
-    pub base: Stack,
-    /// Not yet committed uppers, bottom first.
-    pub uppers: Vec<Arc<LiveUpper>>,
-}
-
-/// What a node gives.
+/// What a node gives to its users.
 #[derive(Debug, Clone)]
 pub enum Output {
-    /// Files to copy from: a build context.
+    /// Files to copy from: a build context, and the digest of its content.
     Tree(Arc<Chain>, Digest),
-    /// A file system. `live` can be mounted at once; `done` comes when all layers are written.
-    Layers {
-        /// What can be mounted before `done`.
-        live: Option<Arc<Live>>,
-        /// The finished layers.
-        done: Pending<Arc<Done>>,
-    },
+    /// A file system.
+    Layers(Arc<Done>),
 }
 
 impl Output {
     /// Layers that are there already.
     #[must_use]
     pub fn of(stack: Stack) -> Self {
-        Output::Layers {
-            live: None,
-            done: Pending::ready(Arc::new(Done { stack, step: None })),
+        Output::Layers(Arc::new(Done { stack, step: None }))
+    }
+
+    /// Digest of the content, for keys.
+    #[must_use]
+    pub fn content(&self) -> Digest {
+        match self {
+            Output::Tree(_, digest) => *digest,
+            Output::Layers(done) => done.stack.content,
+        }
+    }
+
+    /// The file system; none of a build context.
+    #[must_use]
+    pub fn layers(&self) -> Option<&Arc<Done>> {
+        match self {
+            Output::Tree(..) => None,
+            Output::Layers(done) => Some(done),
+        }
+    }
+
+    /// The files.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn files(&self, store: &Store) -> Result<Chain, StoreError> {
+        match self {
+            Output::Tree(chain, _) => Ok(Chain::clone(chain)),
+            Output::Layers(done) => store.layers().chain(&done.stack.layers),
         }
     }
 }

@@ -44,19 +44,10 @@ pub(super) fn open_all(
             }
             _ => continue,
         };
-        digests.insert(node.id.0, content(&output));
+        digests.insert(node.id.0, output.content());
         outputs.insert(node.id.0, output);
     }
     Ok((outputs, digests))
-}
-
-fn content(output: &Output) -> Digest {
-    match output {
-        Output::Tree(_, digest) => *digest,
-        Output::Layers { done, .. } => done
-            .now()
-            .map_or_else(|| Stack::empty().content, |done| done.stack.content),
-    }
 }
 
 fn context_output(

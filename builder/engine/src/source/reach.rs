@@ -46,15 +46,8 @@ impl Reach {
     }
 
     fn add_mount(&mut self, mount: &RunMount, context: NodeId) {
-        match mount {
-            RunMount::Bind { from, source, .. }
-            | RunMount::Cache {
-                from: Some(from),
-                source,
-                ..
-            } if *from == context => self.add(source),
-            _ => {}
-        }
+        let files = mount.files().filter(|(from, ..)| *from == context);
+        files.iter().for_each(|(_, source, _)| self.add(source));
     }
 
     /// Everything.

@@ -1,8 +1,8 @@
 //! Archives as build contexts: what is in a tar as a layer. Read as layers are, never unpacked to a disk; owned by root, as all
 //! files of a context. Unaware of where the archive comes from.
 
+use super::archive::{Archive, dangling, unpack_stream};
 use super::fetch::layer;
-use crate::execute::copy::archive::{Archive, dangling, unpack_stream};
 use crate::failure::FetchError;
 use kiln_cache::Store;
 use kiln_oci::Digest;

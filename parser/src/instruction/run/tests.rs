@@ -1,6 +1,6 @@
 //! What RUN becomes.
 
-use crate::graph::{Network, Op, RunMount, RunOp, Security, Sharing};
+use crate::graph::{Network, Op, RunMount, RunOp, SecretMount, Security, Sharing, SshMount};
 use crate::inputs::Entitlement;
 use crate::tests::{build_arg, evaluated, evaluation_messages, messages, no_arguments};
 
@@ -104,7 +104,7 @@ fn proxies_that_are_empty_are_none() {
 fn a_cache_that_begins_with_files_looks_as_they_do() {
     let owner =
         |mount: &str| match &run(&format!("RUN --mount=type=cache,target=/c{mount} x")).mounts[0] {
-            RunMount::Cache { mode, uid, gid, .. } => (*mode, *uid, *gid),
+            RunMount::Cache(cache) => (cache.mode, cache.uid, cache.gid),
             other => panic!("{other:?}"),
         };
     assert_eq!(owner(""), (Some(0o755), Some(0), Some(0)));
@@ -119,28 +119,20 @@ fn mounts() {
         "ENV T=/t\nWORKDIR /w\nRUN --mount=target=x,src=/a/../b,rw --mount=type=cache,id=i,target=$T,sharing=locked \
          --mount=type=tmpfs,target=/y,size=1k --mount=type=secret,id=s --mount=type=secret,id=e,env=E --mount=type=ssh x",
     );
-    let RunMount::Bind {
-        source, target, rw, ..
-    } = &run.mounts[0]
-    else {
+    let (RunMount::Bind(bind), RunMount::Cache(cache)) = (&run.mounts[0], &run.mounts[1]) else {
         panic!("{run:?}")
     };
     assert_eq!(
-        (source.as_str(), target.as_str(), *rw),
+        (bind.source.as_str(), bind.target.as_str(), bind.rw),
         ("/b", "/w/x", true)
     );
-    let RunMount::Cache {
-        id,
-        target,
-        sharing,
-        from,
-        ..
-    } = &run.mounts[1]
-    else {
-        panic!("{run:?}")
-    };
     assert_eq!(
-        (id.as_str(), target.as_str(), *sharing, *from),
+        (
+            cache.id.as_str(),
+            cache.target.as_str(),
+            cache.sharing,
+            cache.from
+        ),
         ("i", "/t", Sharing::Locked, None)
     );
     assert_eq!(
@@ -152,7 +144,7 @@ fn mounts() {
     );
     assert_eq!(
         run.mounts[3],
-        RunMount::Secret {
+        RunMount::Secret(SecretMount {
             id: "s".into(),
             target: Some("/run/secrets/s".into()),
             env: None,
@@ -160,13 +152,13 @@ fn mounts() {
             mode: 0o400,
             uid: 0,
             gid: 0
-        }
+        })
     );
     assert!(
-        matches!(&run.mounts[4], RunMount::Secret { target: None, env: Some(env), .. } if env == "E")
+        matches!(&run.mounts[4], RunMount::Secret(SecretMount { target: None, env: Some(env), .. }) if env == "E")
     );
     assert!(
-        matches!(&run.mounts[5], RunMount::Ssh { id, target: None, mode: 0o600, .. } if id == "default")
+        matches!(&run.mounts[5], RunMount::Ssh(SshMount { id, target: None, mode: 0o600, .. }) if id == "default")
     );
 }
 

@@ -130,7 +130,6 @@ pub struct Overwritten {
 }
 impl<'a> Placement<'a> {
     /// Starts with nothing added. For `--link`, `below` is an empty chain.
-    #[must_use]
     pub fn new(below: &'a Chain, changes: Changes<'a>) -> Self {
         Placement {
             below,
@@ -142,13 +141,11 @@ impl<'a> Placement<'a> {
     }
 
     /// Files that nobody will find, by path. Directories that merge, and what an archive repeats, are meant so.
-    #[must_use]
     pub fn overwritten(&self) -> &BTreeMap<Vec<u8>, Overwritten> {
         &self.overwritten
     }
 
     /// What was added, by path.
-    #[must_use]
     pub fn finish(self) -> BTreeMap<Vec<u8>, Placed<'a>> {
         self.placed
     }
@@ -168,27 +165,24 @@ impl<'a> Placement<'a> {
         if let Some((relative, parents)) = &picked.below_pivot {
             self.put_parents(&target, relative, parents)?;
         }
-        if !picked.root.entry.is_directory() {
-            self.note_overwritten(&target, Some(picked.root.entry));
-            return self.put_entry(source, picked.root.layer, picked.root.entry, &target);
+        let root = picked.root;
+        if !root.entry.is_directory() {
+            self.note_overwritten(&target, Some(root.entry));
+            return self.put_entry(source, root, target);
         }
         match self.see(&target) {
             Seen::Nothing if picked.below_pivot.is_some() => {
-                self.put_entry(source, picked.root.layer, picked.root.entry, &target)?
+                self.put_entry(source, root, target.clone())?;
             }
-            Seen::Nothing | Seen::Directory => self.make_directories(&target)?,
-            Seen::Link(_) | Seen::Other => return Err(CopyError::NotADirectory(shown(&target))),
+            _ => self.make_directories(&target)?,
         }
         for (relative, found) in &picked.content {
-            self.put_entry(source, found.layer, found.entry, &join(&target, relative))?;
+            self.put_entry(source, *found, join(&target, relative))?;
         }
         Ok(())
     }
 
     /// Puts a file made from bytes, as a heredoc.
-    ///
-    /// # Errors
-    /// As [`Placement::put`].
     pub fn put_inline(
         &mut self,
         name: &str,
@@ -198,14 +192,7 @@ impl<'a> Placement<'a> {
         let target = self.file_target(destination, name.as_bytes())?;
         self.note_overwritten(&target, None);
         let meta = self.changes.of_file(0o644, self.changes.now);
-        self.put_file(
-            target,
-            Placed {
-                meta,
-                content: Content::Inline(content),
-                group: self.group,
-            },
-        )
+        self.put_file(target, meta, Content::Inline(content))
     }
 
     fn directory(&mut self, destination: &str) -> Result<Vec<u8>, CopyError> {
@@ -215,28 +202,28 @@ impl<'a> Placement<'a> {
     }
 
     /// Makes directories up to and including `path` (resolved), 0755 with `--chown`.
-    ///
-    /// # Errors
-    /// When a component is something else.
     pub fn make_directories(&mut self, path: &[u8]) -> Result<(), CopyError> {
         for prefix in prefixes(path) {
             match self.see(prefix) {
                 Seen::Directory => {}
                 Seen::Nothing => {
                     let meta = self.changes.of_made_directory();
-                    self.placed.insert(
-                        prefix.to_vec(),
-                        Placed {
-                            meta,
-                            content: Content::Directory,
-                            group: self.group,
-                        },
-                    );
+                    self.insert(prefix.to_vec(), meta, Content::Directory);
                 }
                 Seen::Link(_) | Seen::Other => return Err(CopyError::NotADirectory(shown(prefix))),
             }
         }
         Ok(())
+    }
+
+    fn insert(&mut self, path: Vec<u8>, meta: Meta, content: Content<'a>) {
+        let group = self.group;
+        let placed = Placed {
+            meta,
+            content,
+            group,
+        };
+        self.placed.insert(path, placed);
     }
 
     /// The resolved path at which a picked thing itself goes.
@@ -271,32 +258,20 @@ impl<'a> Placement<'a> {
         parents: &[Found<'a>],
     ) -> Result<(), CopyError> {
         let root = target.len() - relative.len();
-        let ends = relative
-            .iter()
-            .enumerate()
-            .filter(|(_, byte)| **byte == b'/')
-            .map(|(at, _)| root + at);
+        let ends = (root..target.len()).filter(|at| target[*at] == b'/');
         for (end, found) in ends.zip(parents) {
             let path = &target[..end];
             let meta = match self.see(path) {
-                Seen::Directory => match self.existing(path) {
-                    Some(there) => Meta {
-                        mode: found.entry.mode,
-                        ..there
-                    },
-                    None => continue,
-                },
-                Seen::Nothing => self.changes.of_entry(found.entry),
+                Seen::Directory => self.existing(path).map(|there| Meta {
+                    mode: found.entry.mode,
+                    ..there
+                }),
+                Seen::Nothing => Some(self.changes.of_entry(found.entry)),
                 Seen::Link(_) | Seen::Other => return Err(CopyError::NotADirectory(shown(path))),
             };
-            self.placed.insert(
-                path.to_vec(),
-                Placed {
-                    meta,
-                    content: Content::Directory,
-                    group: self.group,
-                },
-            );
+            if let Some(meta) = meta {
+                self.insert(path.to_vec(), meta, Content::Directory);
+            }
         }
         Ok(())
     }
@@ -312,34 +287,19 @@ impl<'a> Placement<'a> {
     fn put_entry(
         &mut self,
         source: usize,
-        layer: Option<usize>,
-        entry: &'a Entry,
-        target: &[u8],
+        Found { entry, layer }: Found<'a>,
+        target: Vec<u8>,
     ) -> Result<(), CopyError> {
         let meta = self.changes.of_entry(entry);
         if !entry.is_directory() {
-            return self.put_file(
-                target.to_vec(),
-                Placed {
-                    meta,
-                    content: Content::Entry(source, entry, layer),
-                    group: self.group,
-                },
-            );
+            return self.put_file(target, meta, Content::Entry(source, entry, layer));
         }
-        match self.see(target) {
+        match self.see(&target) {
             Seen::Directory | Seen::Nothing => {
-                self.placed.insert(
-                    target.to_vec(),
-                    Placed {
-                        meta,
-                        content: Content::Directory,
-                        group: self.group,
-                    },
-                );
+                self.insert(target, meta, Content::Directory);
                 Ok(())
             }
-            Seen::Link(_) | Seen::Other => Err(CopyError::NotADirectory(shown(target))),
+            Seen::Link(_) | Seen::Other => Err(CopyError::NotADirectory(shown(&target))),
         }
     }
 
@@ -354,21 +314,23 @@ impl<'a> Placement<'a> {
         found.or_insert(Overwritten { lost: 0, first }).lost += 1;
     }
 
-    fn put_file(&mut self, target: Vec<u8>, placed: Placed<'a>) -> Result<(), CopyError> {
+    fn put_file(
+        &mut self,
+        target: Vec<u8>,
+        meta: Meta,
+        content: Content<'a>,
+    ) -> Result<(), CopyError> {
         if matches!(self.see(&target), Seen::Directory) {
             return Err(CopyError::DirectoryInTheWay(shown(&target)));
         }
-        self.placed.insert(target, placed);
+        self.insert(target, meta, content);
         Ok(())
     }
 }
 
 /// `a`, `a/b`, `a/b/c` of `a/b/c`.
 fn prefixes(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let inner = path
-        .iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == b'/')
-        .map(|(at, _)| &path[..at]);
+    let slashes = (0..path.len()).filter(|at| path[*at] == b'/');
+    let inner = slashes.map(|at| &path[..at]);
     inner.chain(Some(path)).filter(|prefix| !prefix.is_empty())
 }

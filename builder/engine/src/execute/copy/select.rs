@@ -40,21 +40,19 @@ pub fn select<'a>(
     for path in paths {
         if parents {
             select_with_parents(chain, path, &excluded, &mut picked)?;
-        } else {
-            for (name, root) in expand(chain, &path.pattern)? {
-                if excluded.file(&name, &root) {
-                    continue;
-                }
-                let content = contents(chain, &root, &excluded, b"");
-                picked.push(Picked {
-                    name,
-                    below_pivot: None,
-                    root: root.1,
-                    group: next_group(&picked),
-                    content,
-                });
-            }
+            continue;
         }
+        let mut named = expand(chain, &path.pattern)?;
+        named.retain(|(name, root)| !excluded.file(name, root));
+        let groups = next_group(&picked)..;
+        let named = named.into_iter().zip(groups);
+        picked.extend(named.map(|((name, root), group)| Picked {
+            name,
+            below_pivot: None,
+            content: contents(chain, &root, &excluded, b""),
+            root: root.1,
+            group,
+        }));
     }
     Ok(picked)
 }
@@ -68,17 +66,11 @@ type Named<'a> = (Vec<u8>, Found<'a>);
 /// The places that a pattern means: name and (resolved path, entry). Links are followed before the first wildcard and at the
 /// end, where one that leads nowhere is missing; what wildcards walk through are folders, never links to folders.
 fn expand<'a>(chain: &'a Chain, pattern: &str) -> Result<Vec<(Vec<u8>, Named<'a>)>, CopyError> {
-    let components: Vec<&str> = pattern
-        .split('/')
-        .filter(|component| !component.is_empty())
-        .collect();
-    let fixed = components
-        .iter()
-        .take_while(|component| !glob::has_wildcards(component))
-        .count();
+    let components = components(pattern);
+    let is_fixed = |component: &&&str| !glob::has_wildcards(component);
+    let fixed = components.iter().take_while(is_fixed).count();
     let (fixed, wild) = components.split_at(fixed);
-    let start = fixed.join("/").into_bytes();
-    let mut places = vec![start];
+    let mut places = vec![fixed.join("/").into_bytes()];
     if !wild.is_empty() {
         places = vec![follow(chain, &places[0])?.0];
     }
@@ -91,6 +83,13 @@ fn expand<'a>(chain: &'a Chain, pattern: &str) -> Result<Vec<(Vec<u8>, Named<'a>
     }
     let named = |place: Vec<u8>| Ok((base_name(&place).to_vec(), follow(chain, &place)?));
     places.into_iter().map(named).collect()
+}
+
+fn components(pattern: &str) -> Vec<&str> {
+    let components = pattern.split('/');
+    components
+        .filter(|component| !component.is_empty())
+        .collect()
 }
 
 /// What stands at a path, links followed.
@@ -139,8 +138,7 @@ fn matching(chain: &Chain, folder: &[u8], pattern: &str) -> Result<Vec<Vec<u8>>,
     Ok(names)
 }
 
-/// What is below a directory, by relative path, without what is excluded. `prefix` is put before the relative path when
-/// the patterns are asked.
+/// What is below a directory, by relative path, without what is excluded. The patterns are matched with `prefix` before it.
 fn contents<'a>(
     chain: &'a Chain,
     root: &Named<'a>,
@@ -173,47 +171,37 @@ fn select_with_parents<'a>(
     excluded: &Excluded,
     picked: &mut Vec<Picked<'a>>,
 ) -> Result<(), CopyError> {
-    let pivots = if path.pivot.is_empty() {
-        vec![Vec::new()]
-    } else {
-        expand(chain, &path.pivot)?
-            .into_iter()
-            .map(|(_, (path, _))| path)
-            .collect()
-    };
-    let components: Vec<&str> = path
-        .pattern
-        .split('/')
-        .filter(|component| !component.is_empty())
-        .collect();
-    let wild = components
-        .iter()
-        .any(|component| glob::has_wildcards(component))
-        || glob::has_wildcards(&path.pivot);
-    let mut any = false;
-    for pivot in &pivots {
+    let components = components(&path.pattern);
+    let is_wild = |component: &&str| glob::has_wildcards(component);
+    let mut is_found = components.iter().any(is_wild) || glob::has_wildcards(&path.pivot);
+    for pivot in pivots(chain, &path.pivot)? {
         let mut matches = Vec::new();
         let group = next_group(picked);
-        descend(chain, pivot, &Vec::new(), &components, &mut matches)?;
+        descend(chain, &pivot, &[], &components, &mut matches)?;
         matches.sort();
         matches.dedup();
-        any |= !matches.is_empty();
+        is_found |= !matches.is_empty();
         let before = picked.len();
         for relative in matches {
-            picked.extend(pick_with_parents(chain, pivot, relative, excluded, group)?);
+            picked.extend(pick_with_parents(chain, &pivot, relative, excluded, group)?);
         }
         if picked.len() == before {
-            picked.extend(empty_pivot(chain, pivot, group));
+            picked.extend(empty_pivot(chain, &pivot, group));
         }
     }
-    if any || wild {
-        Ok(())
-    } else {
-        Err(CopyError::NotFound {
-            path: format!("/{}", path.pattern),
-            hint: None,
-        })
+    let missing = || CopyError::NotFound {
+        path: format!("/{}", path.pattern),
+        hint: None,
+    };
+    is_found.then_some(()).ok_or_else(missing)
+}
+
+fn pivots(chain: &Chain, pattern: &str) -> Result<Vec<Vec<u8>>, CopyError> {
+    if pattern.is_empty() {
+        return Ok(vec![Vec::new()]);
     }
+    let places = expand(chain, pattern)?.into_iter();
+    Ok(places.map(|(_, (path, _))| path).collect())
 }
 
 /// What is copied with `--parents` is the pivot, reduced to what matches: without any match still a directory.
@@ -236,34 +224,45 @@ fn descend(
     components: &[&str],
     matches: &mut Vec<Vec<u8>>,
 ) -> Result<(), CopyError> {
+    let path = join(pivot, at);
     let Some((first, rest)) = components.split_first() else {
-        if chain.resolve(&join(pivot, at), false)?.found.is_some() {
-            matches.push(at.to_vec());
-        }
+        let is_there = chain.resolve(&path, false)?.found.is_some();
+        matches.extend(is_there.then(|| at.to_vec()));
         return Ok(());
     };
     if *first == "**" {
-        let children = chain.children(&chain.resolve(&join(pivot, at), false)?.path);
-        if rest.is_empty() {
-            matches.extend(children.iter().map(|(name, _)| join(at, name)));
-            return Ok(());
-        }
-        descend(chain, pivot, at, rest, matches)?;
-        let folders = children
-            .iter()
-            .filter(|(_, found)| found.entry.is_directory());
-        for (name, _) in folders {
-            descend(chain, pivot, &join(at, name), components, matches)?;
-        }
-        return Ok(());
+        return descend_any(chain, pivot, at, components, matches);
     }
     if glob::has_wildcards(first) {
-        for name in matching(chain, &join(pivot, at), first)? {
+        for name in matching(chain, &path, first)? {
             descend(chain, pivot, &join(at, &name), rest, matches)?;
         }
         return Ok(());
     }
     descend(chain, pivot, &join(at, first.as_bytes()), rest, matches)
+}
+
+/// The same where the first component is `**`.
+fn descend_any(
+    chain: &Chain,
+    pivot: &[u8],
+    at: &[u8],
+    components: &[&str],
+    matches: &mut Vec<Vec<u8>>,
+) -> Result<(), CopyError> {
+    let children = chain.children(&chain.resolve(&join(pivot, at), false)?.path);
+    let rest = components.get(1..).unwrap_or_default();
+    if rest.is_empty() {
+        matches.extend(children.iter().map(|(name, _)| join(at, name)));
+        return Ok(());
+    }
+    descend(chain, pivot, at, rest, matches)?;
+    for (name, found) in children {
+        if found.entry.is_directory() {
+            descend(chain, pivot, &join(at, name), components, matches)?;
+        }
+    }
+    Ok(())
 }
 
 fn pick_with_parents<'a>(
@@ -277,28 +276,20 @@ fn pick_with_parents<'a>(
     let Some(root) = resolved.found else {
         return Ok(None);
     };
-    let mut parents = Vec::new();
-    for (at, _) in relative
-        .iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == b'/')
-    {
-        if let Some(found) = chain.resolve(&join(pivot, &relative[..at]), true)?.found {
-            parents.push(found);
-        }
-    }
-    let name = base_name(&relative).to_vec();
     let place = (resolved.path, root);
     if excluded.file(&relative, &place) {
         return Ok(None);
     }
-    let content = contents(chain, &place, excluded, &relative);
+    let mut parents = Vec::new();
+    for at in (0..relative.len()).filter(|at| relative[*at] == b'/') {
+        parents.extend(chain.resolve(&join(pivot, &relative[..at]), true)?.found);
+    }
     Ok(Some(Picked {
-        name,
+        name: base_name(&relative).to_vec(),
+        content: contents(chain, &place, excluded, &relative),
         below_pivot: Some((relative, parents)),
         root,
         group,
-        content,
     }))
 }
 
@@ -341,26 +332,30 @@ impl Excluded {
         let Some(matcher) = &self.0 else {
             return entries;
         };
-        let mut keep: Vec<bool> = entries
-            .iter()
-            .map(|(path, _)| !ignored(matcher, &join(prefix, path)))
-            .collect();
-        let mut holding: HashSet<Vec<u8>> = HashSet::new();
-        for ((path, _), _) in entries.iter().zip(&keep).filter(|(_, keep)| **keep) {
-            let mut folder = parent(path);
-            while !folder.is_empty() && holding.insert(folder.to_vec()) {
-                folder = parent(folder);
-            }
-        }
+        let is_kept = |path: &[u8]| !ignored(matcher, &join(prefix, path));
+        let mut keep: Vec<bool> = entries.iter().map(|(path, _)| is_kept(path)).collect();
+        let kept = entries.iter().zip(&keep).filter(|(_, keep)| **keep);
+        let holding = folders_above(kept.map(|((path, _), _)| path.as_slice()));
         for ((path, found), keep) in entries.iter().zip(&mut keep) {
-            *keep |= found.entry.is_directory() && holding.contains(path);
+            *keep |= found.entry.is_directory() && holding.contains(path.as_slice());
         }
+        let entries = entries.into_iter().zip(keep);
         entries
-            .into_iter()
-            .zip(keep)
-            .filter_map(|(entry, keep)| keep.then_some(entry))
+            .filter(|(_, keep)| *keep)
+            .map(|(entry, _)| entry)
             .collect()
     }
+}
+
+fn folders_above<'p>(paths: impl Iterator<Item = &'p [u8]>) -> HashSet<&'p [u8]> {
+    let mut folders = HashSet::new();
+    for path in paths {
+        let mut folder = parent(path);
+        while !folder.is_empty() && folders.insert(folder) {
+            folder = parent(folder);
+        }
+    }
+    folders
 }
 
 /// A pattern that turns out to be broken only now excludes nothing; the matcher has checked all of them before.

@@ -1,68 +1,44 @@
 //! `WORKDIR`: a directory and its missing parents, 0755, owned by the current USER. When all are there, nothing changes.
 
-use super::{accounts, tell_unknown};
+use super::{owner_accounts, tell_unknown};
 use crate::execute::copy::place::{Changes, Placement};
 use crate::execute::copy::write::write;
-use crate::execute::users::Accounts;
-use crate::execute::{Execution, finish};
+use crate::execute::step::{Key, Step};
 use crate::failure::StepError;
-use crate::plan::output::{Done, Stack};
+use crate::plan::output::Stack;
 use kiln_cache::Layer;
-use kiln_parser::graph::{Node, NodeId};
+use kiln_oci::Digest;
 
-/// Looks the step up or executes it.
+/// What decides about the result: the operation, and the files below.
+pub fn key(definition: Digest, below: Digest) -> Key {
+    let key = Key::begin("make-directory", definition);
+    key.input("files below", below).into()
+}
+
+/// Makes the directory on top of `base`.
 ///
 /// # Errors
 /// When USER is an impossible number, something else stands in the way, or the store fails.
-pub fn execute(
-    execution: &Execution<'_>,
-    node: &Node,
-    base: NodeId,
-    path: &str,
-    user: &str,
-) -> Result<Done, StepError> {
-    let base = execution.done(base)?;
-    let key = finish(
-        execution
-            .key("make-directory", node)
-            .input("files below", base.stack.content),
-    );
-    execution.look_up_or_make(node, &base.stack, &key, |now| {
-        make(execution, node, &base.stack, path, user, now)
-    })
-}
-
-fn make(
-    execution: &Execution<'_>,
-    node: &Node,
+pub fn make(
+    step: &Step<'_>,
     base: &Stack,
-    path: &str,
-    user: &str,
+    (path, user): (&str, &str),
     now: i64,
 ) -> Result<Option<Layer>, StepError> {
-    let store = &execution.session.store;
+    let store = &step.session.store;
     let below = store.layers().chain(&base.layers)?;
-    let names = if Accounts::needed_for_owner(user) {
-        accounts(&below)?
-    } else {
-        Accounts::default()
-    };
     // As for --chown, and unlike in RUN, a number alone is the group's too: BuildKit makes the folder so.
-    let owner = names.owner(user)?;
-    tell_unknown(execution, node, &owner);
+    let owner = owner_accounts(user, || Ok(below.clone()))?.owner(user)?;
+    tell_unknown(step, &owner);
     let changes = Changes {
         owner: Some((owner.uid, owner.gid)),
         chmod: None,
         now,
-        latest: execution.plan.graph.source_date_epoch,
+        latest: step.epoch,
     };
     let mut placement = Placement::new(&below, changes);
     let target = placement.resolve(path.as_bytes())?;
     placement.make_directories(&target)?;
-    Ok(write(
-        store.layers().writer(&below)?,
-        &placement.finish(),
-        &[],
-        &below,
-    )?)
+    let writer = store.layers().writer(&below)?;
+    Ok(write(writer, &placement.finish(), &[], &below)?)
 }

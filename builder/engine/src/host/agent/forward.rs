@@ -31,9 +31,6 @@ pub struct Forward {
 
 impl Forward {
     /// A socket without a name, to be given one where RUN sees it.
-    ///
-    /// # Errors
-    /// When there are no more descriptors.
     pub fn socket() -> io::Result<OwnedFd> {
         let flags = SocketFlags::CLOEXEC;
         Ok(socket_with(
@@ -45,9 +42,6 @@ impl Forward {
     }
 
     /// Serves the socket, which listens by now.
-    ///
-    /// # Errors
-    /// The thread cannot be started.
     pub fn start(socket: OwnedFd, agent: Agent) -> io::Result<Self> {
         let listener = Arc::new(UnixListener::from(socket));
         let connections = Arc::new(Connections::default());

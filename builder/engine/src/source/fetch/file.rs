@@ -79,7 +79,7 @@ pub fn fetch<'w>(
     let fetched = match downloaded {
         Ok(Some(downloaded)) => keep(access, source, &file, downloaded, begun),
         // Only what is held was asked about.
-        Ok(None) => held.ok_or(FetchError::Stopped),
+        Ok(None) => held.ok_or(FetchError::Cancelled),
         Err(error) => Err(error),
     };
     store.scratch().discard(&scratch)?;

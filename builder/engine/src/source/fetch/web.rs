@@ -347,9 +347,9 @@ pub(crate) fn interruptible<T: Send + 'static>(
     loop {
         match receiver.recv_timeout(TICK) {
             Ok(done) => return Ok(done),
-            Err(RecvTimeoutError::Disconnected) => return Err(FetchError::Stopped),
+            Err(RecvTimeoutError::Disconnected) => return Err(FetchError::Cancelled),
             Err(RecvTimeoutError::Timeout) if cancel.requested() => {
-                return Err(FetchError::Stopped);
+                return Err(FetchError::Cancelled);
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
@@ -360,7 +360,7 @@ pub(crate) fn wait(cancel: &Cancel, pause: Duration) -> Result<(), FetchError> {
     let until = std::time::Instant::now() + pause;
     while std::time::Instant::now() < until {
         if cancel.requested() {
-            return Err(FetchError::Stopped);
+            return Err(FetchError::Cancelled);
         }
         std::thread::sleep(TICK.min(pause));
     }

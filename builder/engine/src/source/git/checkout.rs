@@ -84,7 +84,7 @@ fn submodules(git: &Git<'_>) -> Result<(), FetchError> {
     };
     match update(&["--depth=1"]) {
         Ok(_) => return Ok(()),
-        Err(FetchError::Stopped) => return Err(FetchError::Stopped),
+        Err(FetchError::Cancelled) => return Err(FetchError::Cancelled),
         Err(_) => {}
     }
     // what has come would stay shallow
@@ -119,7 +119,7 @@ fn fetch(git: &Git<'_>, commit: &Commit) -> Result<(), FetchError> {
         match first {
             Ok(_) if holds(git, &commit.id) => return Ok(()),
             Err(error) if commit.name.is_some() => return Err(error),
-            Err(FetchError::Stopped) => return Err(FetchError::Stopped),
+            Err(FetchError::Cancelled) => return Err(FetchError::Cancelled),
             // The name has moved on since it was looked at, or single commits are not given.
             _ => {}
         }

@@ -184,7 +184,7 @@ impl<'a> Git<'a> {
             if is_stopped || begun.elapsed() > MAX_TIME {
                 kill(child);
                 return if is_stopped {
-                    Err(FetchError::Stopped)
+                    Err(FetchError::Cancelled)
                 } else {
                     Ok(false)
                 };

@@ -1,7 +1,7 @@
 //! `type=bind`: a file or folder of another file system, while the process runs.
 
 use super::{FROM, Key, MountType, RELABEL, SOURCE, TARGET, key};
-use crate::graph::RunMount;
+use crate::graph::{BindMount, RunMount};
 use crate::path;
 
 pub(super) const TYPE: MountType = MountType {
@@ -14,12 +14,12 @@ pub(super) const TYPE: MountType = MountType {
     check: |_| Ok(()),
     resolve: |spec, fields, target, stage| {
         let from = spec.from(&fields, stage)?;
-        Ok(RunMount::Bind {
+        Ok(RunMount::Bind(BindMount {
             from: from.unwrap_or_else(|| stage.context(spec.flag.span)),
             source: path::clean(&format!("/{}", fields.source)),
             target,
             rw: !fields.read_only,
-        })
+        }))
     },
 };
 

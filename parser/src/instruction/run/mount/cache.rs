@@ -2,7 +2,7 @@
 
 use super::fields::Fields;
 use super::{Key, MountType, RELABEL, SOURCE, TARGET, key};
-use crate::graph::RunMount;
+use crate::graph::{CacheMount, RunMount};
 use crate::path;
 
 pub(super) const TYPE: MountType = MountType {
@@ -17,7 +17,7 @@ pub(super) const TYPE: MountType = MountType {
         let from = spec.from(&fields, stage)?;
         // One that begins with other files looks like them, unless fields say otherwise.
         let said = |value: Option<u32>, usual| value.or(from.is_none().then_some(usual));
-        Ok(RunMount::Cache {
+        Ok(RunMount::Cache(CacheMount {
             id: id(&fields, stage.scope.argument("BUILDKIT_CACHE_MOUNT_NS")),
             target,
             sharing: fields.sharing.unwrap_or_default(),
@@ -27,7 +27,7 @@ pub(super) const TYPE: MountType = MountType {
             uid: said(fields.uid, 0),
             gid: said(fields.gid, 0),
             ro: fields.read_only,
-        })
+        }))
     },
 };
 

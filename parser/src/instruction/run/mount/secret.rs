@@ -2,7 +2,7 @@
 
 use super::fields::{Fields, Problem};
 use super::{GID, ID, Key, MountType, REQUIRED, UID, key};
-use crate::graph::RunMount;
+use crate::graph::{RunMount, SecretMount};
 use crate::path;
 
 pub(super) const TYPE: MountType = MountType {
@@ -50,7 +50,7 @@ fn resolve(fields: Fields, target: String) -> RunMount {
         (Some(_), true) => None,
         (None, true) => Some(format!("/run/secrets/{}", base(&path::clean(&id)))),
     };
-    RunMount::Secret {
+    RunMount::Secret(SecretMount {
         id,
         target,
         env: fields.env,
@@ -58,5 +58,5 @@ fn resolve(fields: Fields, target: String) -> RunMount {
         mode: fields.mode.unwrap_or(0o400),
         uid: fields.uid.unwrap_or(0),
         gid: fields.gid.unwrap_or(0),
-    }
+    })
 }

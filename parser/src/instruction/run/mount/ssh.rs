@@ -1,7 +1,7 @@
 //! `type=ssh`: the socket of an SSH agent.
 
 use super::{GID, ID, Key, MountType, REQUIRED, UID, key};
-use crate::graph::RunMount;
+use crate::graph::{RunMount, SshMount};
 
 pub(super) const TYPE: MountType = MountType {
     name: "ssh",
@@ -11,14 +11,14 @@ pub(super) const TYPE: MountType = MountType {
     needs_target: false,
     check: |_| Ok(()),
     resolve: |_, fields, target, _| {
-        Ok(RunMount::Ssh {
+        Ok(RunMount::Ssh(SshMount {
             id: fields.name().unwrap_or_else(|| "default".to_owned()),
             target: (!fields.target.is_empty()).then_some(target),
             required: fields.required,
             mode: fields.mode.unwrap_or(0o600),
             uid: fields.uid.unwrap_or(0),
             gid: fields.gid.unwrap_or(0),
-        })
+        }))
     },
 };
 

@@ -37,9 +37,6 @@ impl Placement<'_> {
     }
 
     /// Follows links in `path`, all of them, inside the root, also through what was added.
-    ///
-    /// # Errors
-    /// When there are too many of them.
     pub fn resolve(&self, path: &[u8]) -> Result<Vec<u8>, CopyError> {
         let mut todo: Vec<Vec<u8>> = components(path);
         let mut done: Vec<u8> = Vec::new();

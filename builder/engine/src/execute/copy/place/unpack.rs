@@ -2,7 +2,7 @@
 //! `--chmod` changes nothing, parents that it implies are root's; user attributes are dropped. Unaware of how archives are read.
 
 use super::resolve::Seen;
-use super::{Changes, Content, Placed, Placement, prefixes};
+use super::{Changes, Content, Placement, prefixes};
 use crate::execute::copy::{base_name, join, parent};
 use crate::failure::CopyError;
 use kiln_cache::{Entry, Meta, OutsideLink};
@@ -23,9 +23,6 @@ impl Changes<'_> {
 impl<'a> Placement<'a> {
     /// The directory that `destination` means, made if it is missing, for what is unpacked there. Archives say themselves
     /// what modes their files have: `--chmod` touches neither these nor the directory.
-    ///
-    /// # Errors
-    /// When something else is there.
     pub fn unpack_directory(&mut self, destination: &str) -> Result<Vec<u8>, CopyError> {
         let chmod = self.changes.chmod.take();
         let target = self.directory(destination);
@@ -34,9 +31,6 @@ impl<'a> Placement<'a> {
     }
 
     /// Puts an entry of an archive at `path`, whose parents may be links; whatever was there gives way.
-    ///
-    /// # Errors
-    /// When links go in circles.
     pub fn unpack_entry(
         &mut self,
         source: usize,
@@ -56,68 +50,50 @@ impl<'a> Placement<'a> {
             ..self.changes
         };
         let meta = unpacked_xattrs(unpacked.of_entry(entry));
+        let mut content = Content::Directory;
         if !entry.is_directory() {
             self.drop_below(&target);
+            content = Content::Entry(source, entry, layer);
         }
-        let content = if entry.is_directory() {
-            Content::Directory
-        } else {
-            Content::Entry(source, entry, layer)
-        };
-        self.placed.insert(
-            target,
-            Placed {
-                meta,
-                content,
-                group: self.group,
-            },
-        );
+        self.insert(target, meta, content);
         Ok(())
     }
 
     /// Puts a hard link of an archive that is unpacked in `destination` and does not hold the file itself: it becomes another name of
-    /// what was there before, which takes what the archive says of it. False where nothing is that could have another name.
-    ///
-    /// # Errors
-    /// When links go in circles.
+    /// what was there before, which takes what the archive says of it. False where nothing is there that could have another name.
     pub fn unpack_link(
         &mut self,
         destination: &[u8],
         link: &OutsideLink,
     ) -> Result<bool, CopyError> {
-        let (path, target) = (
-            join(destination, &link.path),
-            join(destination, &link.target),
-        );
-        let target = join(&self.resolve(parent(&target))?, base_name(&target));
+        let path = join(destination, &link.path);
         let folder = self.resolve(parent(&path))?;
         let path = join(&folder, base_name(&path));
-        let below = self.below;
-        let content = match self.placed.get(&target) {
-            Some(placed) => Some(placed.content.clone()),
-            None => below
-                .lookup(&target)
-                .map(|found| Content::Below(found, target.clone())),
-        };
-        let Some(content) = content.filter(|content| !content.is_directory() && path != target)
-        else {
+        let target = join(destination, &link.target);
+        let target = join(&self.resolve(parent(&target))?, base_name(&target));
+        let content = self.content(&target);
+        let content = content.filter(|content| !content.is_directory() && path != target);
+        let Some(content) = content else {
             return Ok(false);
         };
         self.make_unpack_directories(&folder);
         self.drop_below(&path);
-        let is_below = matches!(content, Content::Below(..));
-        for name in [Some(path), is_below.then_some(target)]
-            .into_iter()
-            .flatten()
-        {
-            let placed = Placed {
-                meta: self.changes.of_link(link, &content),
-                content: content.clone(),
-                group: self.group,
-            };
-            self.placed.insert(name, placed);
+        let meta = self.changes.of_link(link, &content);
+        if let Content::Below(..) = content {
+            self.insert(target, meta.clone(), content.clone());
         }
+        self.insert(path, meta, content);
         Ok(true)
+    }
+
+    /// What is at a path, added or below.
+    fn content(&self, path: &[u8]) -> Option<Content<'a>> {
+        let below = self.below;
+        let content = |found| Content::Below(found, path.to_vec());
+        match self.placed.get(path) {
+            Some(placed) => Some(placed.content.clone()),
+            None => below.lookup(path).map(content),
+        }
     }
 
     /// Directories that an archive implies: root's, whatever `--chown` says.
@@ -125,28 +101,16 @@ impl<'a> Placement<'a> {
         for prefix in prefixes(path) {
             if !matches!(self.see(prefix), Seen::Directory) {
                 let meta = Meta::root(0o755, self.changes.clamp(self.changes.now));
-                self.placed.insert(
-                    prefix.to_vec(),
-                    Placed {
-                        meta,
-                        content: Content::Directory,
-                        group: self.group,
-                    },
-                );
+                self.insert(prefix.to_vec(), meta, Content::Directory);
             }
         }
     }
 
     fn drop_below(&mut self, path: &[u8]) {
         let start = [path, b"/"].concat();
-        let below: Vec<Vec<u8>> = self
-            .placed
-            .range(start.clone()..)
-            .map(|(p, _)| p)
-            .take_while(|p| p.starts_with(&start))
-            .cloned()
-            .collect();
-        for path in below {
+        let from = self.placed.range(start.clone()..).map(|(path, _)| path);
+        let below = from.take_while(|path| path.starts_with(&start)).cloned();
+        for path in below.collect::<Vec<_>>() {
             self.placed.remove(&path);
         }
     }

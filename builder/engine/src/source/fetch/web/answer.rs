@@ -56,7 +56,7 @@ pub(super) fn receive(
     let (mut size, mut buffer) = (0_u64, vec![0; PIECE]);
     loop {
         if cancel.requested() {
-            return Err(FetchError::Stopped.into());
+            return Err(FetchError::Cancelled.into());
         }
         let count = content
             .read(&mut buffer)

@@ -155,7 +155,7 @@ fn a_stopped_build_does_not_wait_for_the_server() {
     });
     let folder = tempfile::tempdir().unwrap();
     let done = web.download(&cancel, &request, None, &folder.path().join("file"));
-    assert!(matches!(done, Err(FetchError::Stopped)));
+    assert!(matches!(done, Err(FetchError::Cancelled)));
     server.join().unwrap();
 }
 

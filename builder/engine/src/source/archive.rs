@@ -1,12 +1,13 @@
-//! `ADD` of local archives: whether a file is one, its entries as a chain, and the hard links that lead out of it. Told by content, never by name: an archive is
-//! what decompresses (plain, gzip, bzip2, xz, zstd) to a tar. Unaware of where the entries go.
+//! Archives that are unpacked: whether a file is one, its entries as a chain, and the hard links that lead out of it. An archive is told
+//! by its content, never by its name: what decompresses (plain, gzip, bzip2, xz, zstd) to a tar. Unaware of where the entries go.
 
-use super::shown;
 use crate::failure::CopyError;
+use kiln_cache::path::lossy;
 use kiln_cache::{Chain, Found, Origin, OutsideLink, index_archive};
 use kiln_oci::compression;
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A tar header's size; the magic stands at 257 in it.
@@ -34,7 +35,7 @@ pub fn unpack(
     if !found.entry.is_file() {
         return Ok(None);
     }
-    unpack_stream(chain.read(found)?, shown(&found.entry.path), scratch)
+    unpack_stream(chain.read(found)?, lossy(&found.entry.path), scratch)
 }
 
 /// The same for a stream, which messages call `path`.
@@ -46,44 +47,41 @@ pub fn unpack_stream(
     path: String,
     scratch: &Path,
 ) -> Result<Option<Archive>, CopyError> {
-    let damaged = |error: &dyn std::fmt::Display| CopyError::Archive {
-        path: path.clone(),
-        message: error.to_string(),
+    let Ok((_, mut decoded)) = compression::auto(reader) else {
+        return Ok(None);
     };
     let mut head = Vec::with_capacity(BLOCK);
-    let decoded = compression::auto(reader);
-    let Ok((_, mut decoded)) = decoded else {
-        return Ok(None);
-    };
-    if decoded
-        .by_ref()
-        .take(BLOCK as u64)
-        .read_to_end(&mut head)
-        .is_err()
-        || !is_tar(&head)
-    {
+    let read = decoded.by_ref().take(BLOCK as u64).read_to_end(&mut head);
+    if read.is_err() || !is_tar(&head) {
         return Ok(None);
     }
-    let mut tar = tempfile::Builder::new()
+    let archive = spool(&mut head.as_slice().chain(decoded), scratch).and_then(read_archive);
+    let damaged = |error: io::Error| CopyError::Archive {
+        path,
+        message: error.to_string(),
+    };
+    archive.map(Some).map_err(damaged)
+}
+
+/// Keeps an uncompressed tar as a file; the owner of the scratch folder removes it with the folder.
+fn spool(tar: &mut impl Read, scratch: &Path) -> io::Result<PathBuf> {
+    let file = tempfile::Builder::new()
         .prefix("archive")
-        .tempfile_in(scratch)
-        .map_err(|error| damaged(&error))?;
-    let spooled = tar
-        .write_all(&head)
-        .and_then(|()| std::io::copy(&mut decoded, &mut tar));
-    spooled
-        .and_then(|_| tar.seek(SeekFrom::Start(0)))
-        .map_err(|error| damaged(&error))?;
-    let (index, links) = index_archive(tar.as_file()).map_err(|error| damaged(&error))?;
-    // The scratch folder's owner removes it with the folder.
-    let (_, path) = tar.keep().map_err(|error| damaged(&error))?;
-    let files = Chain::new(vec![(index.tree.clone(), Origin::Tar(Arc::new(path)))]);
-    Ok(Some(Archive { files, links }))
+        .tempfile_in(scratch);
+    let mut file = file?;
+    io::copy(tar, &mut file)?;
+    Ok(file.keep()?.1)
+}
+
+fn read_archive(tar: PathBuf) -> io::Result<Archive> {
+    let (index, links) = index_archive(&File::open(&tar)?).map_err(io::Error::other)?;
+    let files = Chain::new(vec![(index.tree.clone(), Origin::Tar(Arc::new(tar)))]);
+    Ok(Archive { files, links })
 }
 
 /// The error of a hard link to what is nowhere, in the archive that messages call `path`.
 pub fn dangling(path: &str, link: &OutsideLink) -> CopyError {
-    let (from, to) = (shown(&link.path), shown(&link.target));
+    let (from, to) = (lossy(&link.path), lossy(&link.target));
     CopyError::Archive {
         path: path.to_owned(),
         message: format!("{from} is a hard link to {to}, which is no file here"),
@@ -98,15 +96,11 @@ fn is_tar(block: &[u8]) -> bool {
     let Some(stored) = octal(&block[148..156]) else {
         return false;
     };
-    let sum: u64 = block[..BLOCK]
-        .iter()
-        .enumerate()
-        .map(|(at, byte)| {
-            if (148..156).contains(&at) {
-                32
-            } else {
-                u64::from(*byte)
-            }
+    let bytes = block[..BLOCK].iter().enumerate();
+    let sum: u64 = bytes
+        .map(|(at, byte)| match at {
+            148..156 => 32,
+            _ => u64::from(*byte),
         })
         .sum();
     sum == stored

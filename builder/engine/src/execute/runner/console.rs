@@ -1,21 +1,31 @@
-//! A step's output: it goes to a file, at the command's own speed; whoever wants to show it follows the file. A command that never ends
-//! to talk must not fill the disk, so a log has a limit; what says why a command failed is mostly at the end of its output, so the log of
-//! a longer one ends with its last bytes. Unaware of renderers. The file is in the process's scratch and goes with it.
+//! A process's standard streams. Its output goes to a file, at the command's own speed; whoever wants to show it follows the file. A
+//! command that never stops talking must not fill the disk, so a log has a limit; what says why a command failed is mostly at the end
+//! of its output, so the log of a longer one ends with its last bytes. Unaware of renderers. The file is in the process's scratch and
+//! goes with it.
 
 use crate::event::EventKind;
-use crate::execute::Execution;
+use crate::execute::step::Step;
 use crate::failure::{StepError, memory};
-use kiln_parser::graph::Node;
+use kiln_sandbox::{Stdin, Stdio};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 /// How much is read at once: what a pipe holds.
 const CHUNK: usize = 64 << 10;
 /// Bytes from the end of an output that is longer than its log may be.
 const TAIL: usize = 64 << 10;
+
+/// Where the process of a step reads from and writes to.
+#[derive(Debug)]
+pub struct Console<'a> {
+    /// The step, whose output it is.
+    pub step: &'a Step<'a>,
+    /// What the process may read of kiln's own input.
+    pub stdin: Option<&'a OwnedFd>,
+}
 
 /// A log that is being written.
 #[derive(Debug)]
@@ -25,32 +35,53 @@ pub struct Log {
     pump: JoinHandle<io::Result<()>>,
 }
 
-/// Starts a log; the command writes to the file descriptor that is returned.
-///
-/// A pipe and not the file itself: `echo > /dev/stdout` must not truncate the log.
-///
-/// # Errors
-/// When the file, the pipe or the thread between them cannot be made.
-pub fn start(execution: &Execution<'_>, node: &Node) -> Result<(Log, OwnedFd), StepError> {
-    let folder = execution.session.store.scratch().dir("log")?;
-    let path = folder.join(format!("step-{}.log", node.id.0));
-    let failed = |source: io::Error| StepError::Io {
-        action: "write",
-        path: path.clone(),
+impl Console<'_> {
+    /// Starts a log, in the place of one from an earlier start.
+    ///
+    /// The process writes to a pipe and not to the file itself: `echo > /dev/stdout` must not truncate the log.
+    ///
+    /// # Errors
+    /// When the file, the pipe or the thread between them cannot be made.
+    pub fn start(&self) -> Result<(Log, Stdio), StepError> {
+        let session = self.step.session;
+        let number = self.step.node.id.0;
+        let folder = session.store.scratch().dir("log")?;
+        let path = folder.join(format!("step-{number}.log"));
+        let file = File::create(&path).map_err(failed("write", &path))?;
+        let (reader, writer) = io::pipe().map_err(failed("write", &path))?;
+        let limit = session.host.log_limit;
+        let thread = std::thread::Builder::new().name("log".to_owned());
+        let pump = thread.spawn(move || pump(reader, Limited::new(file, limit)));
+        let pump = pump.map_err(StepError::Thread)?;
+        self.step.send(|step| EventKind::Log {
+            step,
+            path: path.clone(),
+        });
+        let stderr = writer.try_clone().map_err(failed("duplicate", &path))?;
+        let stdio = Stdio {
+            stdin: self.stdin()?,
+            stdout: writer.into(),
+            stderr: stderr.into(),
+        };
+        Ok((Log { path, pump }, stdio))
+    }
+
+    fn stdin(&self) -> Result<Stdin, StepError> {
+        let Some(stdin) = self.stdin else {
+            return Ok(Stdin::Null);
+        };
+        let failed = failed("duplicate", Path::new("standard input"));
+        stdin.try_clone().map(Stdin::Fd).map_err(failed)
+    }
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StepError {
+    let path = path.to_owned();
+    move |source| StepError::Io {
+        action,
+        path,
         source,
-    };
-    let file = File::create(&path).map_err(failed)?;
-    let (reader, writer) = io::pipe().map_err(failed)?;
-    let limit = execution.session.host.log_limit;
-    let thread = std::thread::Builder::new().name("log".to_owned());
-    let pump = thread
-        .spawn(move || pump(reader, Limited::new(file, limit)))
-        .map_err(StepError::Thread)?;
-    execution.session.events.send(EventKind::Log {
-        step: node.id.0,
-        path: path.clone(),
-    });
-    Ok((Log { path, pump }, writer.into()))
+    }
 }
 
 impl Log {
@@ -60,11 +91,7 @@ impl Log {
     /// When it could not be written, because the disk is full.
     pub fn finish(self) -> Result<PathBuf, StepError> {
         match self.pump.join() {
-            Ok(Err(source)) => Err(StepError::Io {
-                action: "write",
-                path: self.path,
-                source,
-            }),
+            Ok(Err(source)) => Err(failed("write", &self.path)(source)),
             // A pump that panicked has lost output, but not the step.
             Ok(Ok(())) | Err(_) => Ok(self.path),
         }
@@ -135,7 +162,7 @@ impl<W: Write> Limited<W> {
         let tail = std::mem::take(&mut self.tail);
         let mut shown = &tail[tail.len().saturating_sub(TAIL)..];
         if (shown.len() as u64) < self.beyond {
-            // from the begin of a line, if it has one
+            // From the beginning of a line, if there is one.
             let line = shown.iter().position(|byte| *byte == b'\n');
             shown = &shown[line.map_or(0, |end| end + 1)..];
             let left_out = self.beyond - shown.len() as u64;

@@ -1,51 +1,26 @@
-//! Whether a RUN may start on its parent's upper while that is still being written as a layer. What is read of the files below before
-//! the command starts is read in committed layers: who it runs as, and what the root folder is like. So an upper that may have changed
-//! any of that is waited for. Unaware of how the command is started.
+//! Whether uppers leave unchanged what is read of the files below before a command starts: who it runs as, and what the root folder is
+//! like. These are read in finished layers, so an upper that may have changed any of it is waited for. Unaware of how the command is
+//! started.
 
-use crate::execute::Execution;
+use crate::execute::live::LiveUpper;
 use crate::execute::operation::ACCOUNTS;
 use crate::failure::StepError;
-use crate::plan::output::{Live, Output};
 use kiln_cache::{Chain, EntryKind};
-use kiln_parser::graph::{Node, RunOp};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The parent's uppers, if it is worth starting on them: the parent is not committed yet, this operation was never recorded, and no
-/// upper changes what was read.
-pub(super) fn base(
-    execution: &Execution<'_>,
-    node: &Node,
-    run: &RunOp,
-) -> Result<Option<Arc<Live>>, StepError> {
-    let Output::Layers {
-        live: Some(live),
-        done,
-    } = execution.output(run.base)?
-    else {
-        return Ok(None);
+/// Whether all of these uppers show it as `files` do.
+pub(super) fn in_all(files: &Chain, uppers: &[Arc<LiveUpper>]) -> Result<bool, StepError> {
+    let looked_at = looked_at(files)?;
+    let is_changed =
+        |upper: &Path, path: &Vec<u8>| changes(files, path, &upper.join(OsStr::from_bytes(path)));
+    let is_unchanged = |upper: &Path| {
+        !changes_root(files, upper) && !looked_at.iter().any(|path| is_changed(upper, path))
     };
-    if done.now().is_some() {
-        return Ok(None);
-    }
-    let store = &execution.session.store;
-    let definition = &execution.plan.definitions[node.id.0];
-    if !execution.ignores_cache(node) && store.records().has_definition(definition)? {
-        return Ok(None);
-    }
-    let files = store.layers().chain(&live.base.layers)?;
-    let looked_at = looked_at(&files)?;
-    let is_changed = |upper: &Path| {
-        changes_root(&files, upper)
-            || looked_at
-                .iter()
-                .any(|path| changes(&files, path, &upper.join(OsStr::from_bytes(path))))
-    };
-    let is_changed = live.uppers.iter().any(|upper| is_changed(&upper.place()));
-    Ok((!is_changed).then(|| live.clone()))
+    Ok(uppers.iter().all(|upper| is_unchanged(&upper.place())))
 }
 
 /// Everything on the way to the account files, from the top: folders, links, what links lead to.
@@ -91,7 +66,7 @@ fn changes_root(files: &Chain, upper: &Path) -> bool {
 fn has_attributes(folder: &Path) -> bool {
     let mut names = [0_u8; 4096];
     let Ok(length) = rustix::fs::llistxattr(folder, &mut names[..]) else {
-        // more than anybody has, or none at all
+        // There are more than anybody uses, or the file system has no attributes.
         return true;
     };
     let names = names.get(..length).unwrap_or_default();

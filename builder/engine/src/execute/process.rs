@@ -1,0 +1,215 @@
+//! What one process sees, whatever runs it: its command, environment, user and mounts. Plain data; unaware of Dockerfiles and of how a
+//! root file system or a mount is made.
+
+use crate::execute::users::Identity;
+use crate::host::agent::Agent;
+use crate::plan::output::Stack;
+use crate::request::{RunOptions, Secret, Volume, VolumeAccess};
+use crate::session::Host;
+use kiln_cache::{CacheSharing, CacheStart};
+use kiln_oci::{DEFAULT_PATH, Digest};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// The same name on every machine, so that it cannot make results differ.
+const HOSTNAME: &str = "kiln";
+/// Docker's size of `/dev/shm`.
+const SHM_SIZE: u64 = 64 << 20;
+
+/// One process.
+#[derive(Debug)]
+pub struct Process {
+    /// The command and its arguments.
+    pub argv: Vec<String>,
+    /// `NAME=value`, each name once.
+    pub env: Vec<String>,
+    /// The working directory.
+    pub cwd: String,
+    /// Who runs it.
+    pub user: Identity,
+    /// The host name inside.
+    pub hostname: String,
+    /// Whether it has more network than a loopback interface.
+    pub has_network: bool,
+    /// Whether it has all capabilities that kiln itself has.
+    pub is_privileged: bool,
+    /// The size of `/dev/shm` in bytes.
+    pub shm_size: u64,
+    /// Name, soft and hard limit.
+    pub ulimits: Vec<(String, u64, u64)>,
+    /// Files that every process gets; other mounts may cover them.
+    pub files: Vec<Mount>,
+    /// Everything else that is mounted, in any order.
+    pub mounts: Vec<Mount>,
+    /// What [`Mounted::Cache`] names.
+    pub caches: BTreeMap<Digest, Cache>,
+}
+
+/// Something at a path of the root file system.
+#[derive(Debug, Clone)]
+pub struct Mount {
+    /// The path: absolute, without `..`.
+    pub target: String,
+    /// What is there.
+    pub what: Mounted,
+    /// Whether writes fail.
+    pub read_only: bool,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone)]
+pub enum Mounted {
+    /// A path in layers. Changes are thrown away.
+    Layers {
+        /// The layers.
+        stack: Stack,
+        /// The path in them, without links; empty for their root.
+        path: String,
+    },
+    /// A folder or file of the machine.
+    Folder {
+        /// Where it is.
+        path: PathBuf,
+        /// Whether changes are thrown away.
+        is_scratch: bool,
+    },
+    /// One of [`Process::caches`].
+    Cache(Digest),
+    /// An empty file system in memory.
+    Tmpfs {
+        /// Its limit in bytes.
+        size: Option<u64>,
+    },
+    /// One file in memory, perhaps a secret; changes to it are thrown away.
+    File {
+        /// What it holds.
+        content: Secret,
+        /// Its mode.
+        mode: u32,
+        /// Its owner and group.
+        owner: (u32, u32),
+    },
+    /// The socket of an SSH agent.
+    Agent {
+        /// Who answers.
+        agent: Agent,
+        /// The mode of the socket.
+        mode: u32,
+        /// Its owner and group.
+        owner: (u32, u32),
+    },
+}
+
+/// A directory that is kept between builds.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    /// What people call it.
+    pub title: String,
+    /// What several processes that use it at once do.
+    pub sharing: CacheSharing,
+    /// How it begins.
+    pub start: CacheStart,
+}
+
+impl Process {
+    /// A process with what every process of a build sees: names resolved as on the host, volumes, limits. It has no command yet.
+    pub fn new(user: Identity, hostname: Option<&str>, host: &Host, options: &RunOptions) -> Self {
+        let hostname = hostname.unwrap_or(HOSTNAME).to_owned();
+        let mut files = vec![Mount::file("/etc/resolv.conf", &host.resolv_conf, 0o644)];
+        if !options.no_hosts {
+            let hosts = hosts(&hostname, &options.extra_hosts);
+            files.push(Mount::file("/etc/hosts", &hosts, 0o644));
+        }
+        Process {
+            argv: Vec::new(),
+            env: Vec::new(),
+            cwd: "/".to_owned(),
+            user,
+            hostname,
+            has_network: true,
+            is_privileged: false,
+            shm_size: options.shm_size.unwrap_or(SHM_SIZE),
+            ulimits: options.ulimits.clone(),
+            files,
+            mounts: options.volumes.iter().map(Mount::volume).collect(),
+            caches: BTreeMap::new(),
+        }
+    }
+
+    /// Adds variables, which replace those of the same name.
+    pub fn set_env<'v>(&mut self, variables: impl IntoIterator<Item = &'v String>) {
+        for variable in variables {
+            self.env.retain(|other| name(other) != name(variable));
+            self.env.push(variable.clone());
+        }
+    }
+
+    /// Adds the variables that every process has, where they are missing: PATH, HOME, HOSTNAME. As in runc, an empty HOME is missing.
+    pub fn complete_env(&mut self) {
+        self.env.retain(|variable| variable != "HOME=");
+        let path = format!("PATH={DEFAULT_PATH}");
+        let home = format!("HOME={}", self.user.home);
+        let hostname = format!("HOSTNAME={}", self.hostname);
+        for default in [path, home, hostname] {
+            if !self.env.iter().any(|other| name(other) == name(&default)) {
+                self.env.push(default);
+            }
+        }
+    }
+
+    /// All mounts in the order in which they are made: no mount hides one that belongs into it, whatever order they were written in.
+    pub fn mounts_in_order(&self) -> Vec<&Mount> {
+        let mut mounts: Vec<&Mount> = self.mounts.iter().collect();
+        mounts.sort_by(|one, other| one.target.cmp(&other.target));
+        self.files.iter().chain(mounts).collect()
+    }
+}
+
+impl Mount {
+    /// Something at a path.
+    pub fn new(target: &str, what: Mounted, read_only: bool) -> Self {
+        Mount {
+            target: target.to_owned(),
+            what,
+            read_only,
+        }
+    }
+
+    /// A file of root's.
+    pub fn file(target: &str, content: &str, mode: u32) -> Self {
+        let what = Mounted::File {
+            content: Secret::new(content.as_bytes().to_vec()),
+            mode,
+            owner: (0, 0),
+        };
+        Mount::new(target, what, false)
+    }
+
+    fn volume(volume: &Volume) -> Self {
+        let what = Mounted::Folder {
+            path: volume.source.clone(),
+            is_scratch: volume.access == VolumeAccess::Dropped,
+        };
+        Mount::new(
+            &volume.target,
+            what,
+            volume.access == VolumeAccess::ReadOnly,
+        )
+    }
+}
+
+/// `/etc/hosts` under kiln's own host name.
+fn hosts(hostname: &str, extra: &[(String, String)]) -> String {
+    let own = "127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+    let mut hosts = own.replace("{hostname}", hostname);
+    for (name, address) in extra {
+        // Writing to a String cannot fail.
+        let _ = writeln!(hosts, "{address}\t{name}");
+    }
+    hosts
+}
+
+fn name(variable: &str) -> &str {
+    variable.split_once('=').map_or(variable, |(name, _)| name)
+}

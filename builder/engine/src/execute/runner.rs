@@ -1,0 +1,49 @@
+//! What runs a process on top of layers and keeps what it changed. Unaware of Dockerfiles, keys and records.
+//!
+//! A runner makes the root file system itself, so that it can be one that no mount of this machine gives: a tree that is copied, one
+//! that another process serves, one on another machine. Each way is a file in `runner/`; there is one now, [`local`].
+
+pub mod console;
+pub mod local;
+
+use crate::execute::live::Live;
+use crate::execute::process::Process;
+use crate::failure::StepError;
+use crate::plan::output::Stack;
+use console::Console;
+use kiln_cache::{Layer, Upper};
+use std::fmt::Debug;
+
+/// The chain below a process.
+pub struct Below<'a> {
+    /// What is there now: a runner that mounts can stand on uppers whose layers are not written yet.
+    pub live: &'a Live,
+    /// Waits until all of it is written: for a runner that needs layers, because it copies or sends them.
+    pub written: &'a (dyn Fn() -> Result<Stack, StepError> + Sync),
+}
+
+/// What a process left.
+#[derive(Debug)]
+pub enum Changed {
+    /// The upper of an overlay in the store. The next process can stand on it while its layer is written.
+    Upper(Upper),
+    /// A layer that is finished; none where nothing changed.
+    Layer(Option<Layer>),
+}
+
+/// A way to run processes.
+pub trait Runner: Debug + Sync {
+    /// Whether it can run anything.
+    fn check(&self) -> Result<(), StepError>;
+
+    /// Runs a process to its end. It may start it more than once, with a new console and none of the changes before.
+    ///
+    /// # Errors
+    /// When it cannot be started, fails or is cancelled, or what it changed cannot be kept.
+    fn run(
+        &self,
+        below: &Below<'_>,
+        process: &Process,
+        console: &Console<'_>,
+    ) -> Result<Changed, StepError>;
+}

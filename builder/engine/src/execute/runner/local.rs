@@ -1,0 +1,165 @@
+//! The runner of this machine: namespaces, and an overlay on views of the layers below. Its changes go into the store, else into
+//! memory, else into a copy of the tree. The first process that needs it finds out what works here, and says it once; a process that
+//! fills the memory runs again, on a copy. Unaware of what a command does.
+
+mod caches;
+mod command;
+mod memory;
+mod rootfs;
+
+use crate::execute::process::Process;
+use crate::execute::runner::console::Console;
+use crate::execute::runner::{Below, Changed, Runner};
+use crate::failure::StepError;
+use crate::session::Session;
+use caches::Emptied;
+use kiln_cache::{CommitOptions, Layer};
+use kiln_sandbox::{Cgroup, ChangesIn, MountError, is_on_overlay, memory_for_changes};
+use memory::Watch;
+use rootfs::{Changes, Space};
+
+const ADVICE: &str = "A volume for the store is faster and larger";
+
+/// Processes of one build on this machine.
+#[derive(Debug)]
+pub struct Local<'a> {
+    session: &'a Session,
+    /// How changes become a layer.
+    commit: CommitOptions,
+    /// What every process is put into.
+    cgroup: Option<Cgroup>,
+    /// The limit of its memory, for messages.
+    memory: Option<u64>,
+    /// Cache directories that were emptied in this build.
+    emptied: Emptied,
+}
+
+impl<'a> Local<'a> {
+    /// For processes that are all put into `cgroup`, whose limit of memory is `memory`.
+    pub fn new(
+        session: &'a Session,
+        commit: CommitOptions,
+        cgroup: Option<Cgroup>,
+        memory: Option<u64>,
+    ) -> Self {
+        Local {
+            session,
+            commit,
+            cgroup,
+            memory,
+            emptied: Emptied::default(),
+        }
+    }
+
+    /// Runs the process with its changes in one place; none if they filled the memory.
+    fn attempt(
+        &self,
+        below: &Below<'_>,
+        process: &Process,
+        console: &Console<'_>,
+        place: ChangesIn,
+    ) -> Result<Option<Changed>, StepError> {
+        let space = Space::open(self.session, place)?;
+        let (root, changes) = space.root(self.session, below)?;
+        self.tell(place);
+        let watch = space.gauge().map(Watch::start);
+        let ended = self.execute(process, root, &space, console);
+        let was_full = watch.is_some_and(|watch| watch.was_full() || memory::ran_out(&ended));
+        if was_full && !self.session.cancel.requested() {
+            return Ok(None);
+        }
+        ended?;
+        match changes {
+            Changes::Upper(upper) if place == ChangesIn::Store => Ok(Some(Changed::Upper(upper))),
+            changes => Ok(Some(Changed::Layer(self.commit(&changes, below)?))),
+        }
+    }
+
+    /// Makes a layer of what cannot be the lower of another overlay: changes in memory, whose room is given back, and copies.
+    fn commit(&self, changes: &Changes, below: &Below<'_>) -> Result<Option<Layer>, StepError> {
+        let store = &self.session.store;
+        let below = store.layers().chain(&(below.written)()?.layers)?;
+        match changes {
+            Changes::Upper(upper) => Ok(store
+                .layers()
+                .commit_upper(&upper.upper, &below, &self.commit)?
+                .layer),
+            Changes::Copy(copy) => {
+                let committed = store.layers().commit_copy(copy, &below, &self.commit)?;
+                store.scratch().discard(&copy.path)?;
+                Ok(committed.layer)
+            }
+        }
+    }
+
+    fn tell(&self, place: ChangesIn) {
+        let does = match place {
+            ChangesIn::Store => return,
+            ChangesIn::Memory => {
+                let limit = memory_for_changes() >> 20;
+                format!("writes to memory (at most {limit} MiB)")
+            }
+            ChangesIn::Copy => "works on a copy of its tree, which is slow".to_owned(),
+        };
+        let store = if is_on_overlay(self.session.store.root()) {
+            "the store is on overlayfs"
+        } else {
+            "the store cannot hold the changes of RUN"
+        };
+        let note = format!("{store}; RUN {does}. {ADVICE}");
+        self.session.events.note(note);
+    }
+
+    fn tell_of_filled(&self, title: &str) {
+        let limit = memory_for_changes() >> 20;
+        self.session.events.note(format!(
+            "{title} filled the memory for its changes ({limit} MiB): it runs again, on a copy of its tree. {ADVICE}"
+        ));
+    }
+}
+
+impl Runner for Local<'_> {
+    fn check(&self) -> Result<(), StepError> {
+        let refused = self.session.refused.clone();
+        refused.map_or(Ok(()), |refused| Err(StepError::NoNamespaces(refused)))
+    }
+
+    fn run(
+        &self,
+        below: &Below<'_>,
+        process: &Process,
+        console: &Console<'_>,
+    ) -> Result<Changed, StepError> {
+        loop {
+            let place = self.session.changes.now();
+            match self.attempt(below, process, console, place) {
+                Err(error) if place != ChangesIn::Copy && is_refusal(&error) => {
+                    tracing::debug!(
+                        "changes in {place:?}: {}",
+                        crate::failure::chain_of_causes(&error)
+                    );
+                    self.session.changes.give_up(place);
+                }
+                Ok(None) => {
+                    self.tell_of_filled(&console.step.node.title);
+                    let copied = self.attempt(below, process, console, ChangesIn::Copy)?;
+                    return copied.ok_or(StepError::Cancelled);
+                }
+                Ok(Some(changed)) => return Ok(changed),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Whether the kernel or the file system refuses such a place. Nothing has run then.
+fn is_refusal(error: &StepError) -> bool {
+    matches!(
+        error,
+        StepError::Mount(MountError::Step { .. })
+            | StepError::Io {
+                action: rootfs::MOUNT_MEMORY,
+                ..
+            }
+    )
+}

@@ -1,0 +1,52 @@
+//! The cache directories of a process, held while it runs. All of one process are opened together, in the order of their identities:
+//! two processes that lock the same two directories never wait for each other. Unaware of other mounts.
+
+use crate::execute::process::Process;
+use crate::failure::StepError;
+use crate::session::Session;
+use kiln_cache::{CacheMount, CacheStart};
+use kiln_oci::Digest;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The directories that were emptied in this build, each once: other steps of the build find what the first one leaves.
+#[derive(Debug, Default)]
+pub struct Emptied(Mutex<BTreeSet<Digest>>);
+
+impl Emptied {
+    /// The right to empty this one, which is given once; no other step opens it before it is used.
+    fn turn(&self, identity: Digest) -> Option<MutexGuard<'_, BTreeSet<Digest>>> {
+        let mut emptied = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        emptied.insert(identity).then_some(emptied)
+    }
+}
+
+/// Opens the cache directories of a process; each is free again when dropped.
+///
+/// # Errors
+/// When the store fails, or the build is cancelled while it waits.
+pub fn open(
+    session: &Session,
+    process: &Process,
+    emptied: &Emptied,
+) -> Result<BTreeMap<Digest, CacheMount>, StepError> {
+    let cancelled = || session.cancel.requested();
+    let mut opened = BTreeMap::new();
+    for (identity, cache) in &process.caches {
+        let turn = cache.start.emptied.then(|| emptied.turn(*identity));
+        let start = CacheStart {
+            emptied: matches!(turn, Some(Some(_))),
+            ..cache.start
+        };
+        let held =
+            session
+                .store
+                .cache_mounts()
+                .open(identity, cache.sharing, &start, &cancelled)?;
+        let held = held.ok_or(StepError::Cancelled)?;
+        drop(turn);
+        held.set_title(&cache.title);
+        opened.insert(*identity, held);
+    }
+    Ok(opened)
+}

@@ -1,0 +1,209 @@
+//! A process in the sandbox, from its start to its end. Unaware of layers.
+
+use super::rootfs::Space;
+use super::{Local, caches};
+use crate::execute::process::{Mount, Mounted, Process};
+use crate::execute::runner::console::Console;
+use crate::failure::StepError;
+use crate::host::agent::{Agent, Forward};
+use crate::session::Session;
+use kiln_cache::CacheMount;
+use kiln_oci::Digest;
+use kiln_sandbox::{
+    Exit, Extra, MountKind, Network, RootMount, RunSpec, Running, SpawnError, Stdio,
+};
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// What the mounts of a process refer to.
+#[derive(Default)]
+struct Given {
+    /// What [`MountKind::Root`] counts.
+    roots: Vec<RootMount>,
+    /// What [`MountKind::Socket`] counts, and who answers there.
+    sockets: Vec<(OwnedFd, Agent)>,
+}
+
+impl Local<'_> {
+    /// Runs a process in a root file system to its end.
+    ///
+    /// # Errors
+    /// When it cannot be started, fails or is cancelled, or its output cannot be kept.
+    pub(super) fn execute(
+        &self,
+        process: &Process,
+        root: RootMount,
+        space: &Space,
+        console: &Console<'_>,
+    ) -> Result<(), StepError> {
+        let mut given = Given::default();
+        let mounts = process.mounts_in_order();
+        let kinds = mounts
+            .iter()
+            .map(|mount| given.kind(self.session, mount, space));
+        let kinds = kinds.collect::<Result<Vec<_>, _>>()?;
+        // Last, so that nobody waits for a directory while views are made.
+        let caches = caches::open(self.session, process, &self.emptied)?;
+        let mounts = mounts.into_iter().zip(kinds);
+        let mounts = mounts.filter_map(|(mount, kind)| placed(mount, kind, &caches));
+        let spec = self.spec(process, mounts.collect());
+        let (log, stdio) = console.start()?;
+        let running = given.run(&root, &spec, stdio)?;
+        let exit = self.wait(running, given.sockets)?;
+        let log = log.finish()?;
+        self.judge(exit, log)
+    }
+
+    /// Serves the sockets of the process until it has ended, and kills it if the build is cancelled.
+    fn wait(&self, running: Running, sockets: Vec<(OwnedFd, Agent)>) -> Result<Exit, StepError> {
+        let serve = |(socket, agent)| Forward::start(socket, agent).map_err(StepError::Thread);
+        let served = sockets.into_iter().map(serve);
+        let _served = served.collect::<Result<Vec<Forward>, _>>()?;
+        for note in running.notes() {
+            self.session.events.note(note);
+        }
+        let kill = running.kill_handle();
+        let _registered = self.session.cancel.on_request(move || kill.kill());
+        Ok(running.wait()?)
+    }
+
+    fn judge(&self, exit: Exit, log: PathBuf) -> Result<(), StepError> {
+        if self.session.cancel.requested() {
+            return Err(StepError::Cancelled);
+        }
+        if exit.code == Some(0) {
+            return Ok(());
+        }
+        Err(StepError::Command {
+            code: exit.code,
+            signal: exit.signal,
+            exceeded: self.memory.filter(|_| exit.out_of_memory),
+            log,
+        })
+    }
+
+    fn spec(&self, process: &Process, mounts: Vec<kiln_sandbox::Mount>) -> RunSpec {
+        RunSpec {
+            argv: process.argv.clone(),
+            env: process.env.clone(),
+            cwd: process.cwd.clone(),
+            uid: process.user.uid,
+            gid: process.user.gid,
+            groups: process.user.groups.clone(),
+            hostname: process.hostname.clone(),
+            network: match process.has_network {
+                true => Network::Host,
+                false => Network::None,
+            },
+            mounts,
+            privileged: process.is_privileged,
+            shm_size: process.shm_size,
+            rlimits: process.ulimits.clone(),
+            cgroup: self.cgroup.clone(),
+            umask: 0o022,
+            disabled: self.session.disabled,
+        }
+    }
+}
+
+impl Given {
+    /// How the sandbox makes a mount; none for a cache directory, which is not open yet.
+    fn kind(
+        &mut self,
+        session: &Session,
+        mount: &Mount,
+        space: &Space,
+    ) -> Result<Option<MountKind>, StepError> {
+        Ok(match &mount.what {
+            Mounted::Layers { stack, path } => {
+                let root = space.borrowed(session, stack, !mount.read_only)?;
+                Some(self.root(root, path.clone()))
+            }
+            Mounted::Folder { path, is_scratch } if *is_scratch => {
+                let root = space.above_folder(session, path)?;
+                Some(self.root(root, String::new()))
+            }
+            Mounted::Agent { agent, mode, owner } => {
+                self.sockets.push((socket(&mount.target)?, agent.clone()));
+                Some(MountKind::Socket {
+                    index: self.sockets.len() - 1,
+                    mode: *mode,
+                    uid: owner.0,
+                    gid: owner.1,
+                })
+            }
+            other => plain(other),
+        })
+    }
+
+    fn root(&mut self, root: RootMount, path: String) -> MountKind {
+        self.roots.push(root);
+        let index = self.roots.len() - 1;
+        MountKind::Root { index, path }
+    }
+
+    fn run(&self, root: &RootMount, spec: &RunSpec, stdio: Stdio) -> Result<Running, SpawnError> {
+        let roots: Vec<&RootMount> = self.roots.iter().collect();
+        let sockets: Vec<_> = self.sockets.iter().map(|(fd, _)| fd.as_fd()).collect();
+        let extra = Extra {
+            roots: &roots,
+            sockets: &sockets,
+        };
+        kiln_sandbox::run(root, spec, stdio, extra)
+    }
+}
+
+fn socket(target: &str) -> Result<OwnedFd, StepError> {
+    Forward::socket().map_err(|source| StepError::Io {
+        action: "make the socket",
+        path: target.into(),
+        source,
+    })
+}
+
+/// What the sandbox makes alone.
+fn plain(what: &Mounted) -> Option<MountKind> {
+    match what {
+        Mounted::Folder { path, .. } => Some(bind(path)),
+        Mounted::Tmpfs { size } => Some(MountKind::Tmpfs {
+            size: *size,
+            mode: 0o1777,
+        }),
+        Mounted::File {
+            content,
+            mode,
+            owner,
+        } => Some(MountKind::File {
+            content: content.to_vec(),
+            mode: *mode,
+            uid: owner.0,
+            gid: owner.1,
+        }),
+        _ => None,
+    }
+}
+
+fn bind(base: &Path) -> MountKind {
+    MountKind::Bind {
+        base: base.to_owned(),
+        path: String::new(),
+    }
+}
+
+/// A mount in its place. Every cache directory that a mount names is open.
+fn placed(
+    mount: &Mount,
+    kind: Option<MountKind>,
+    caches: &BTreeMap<Digest, CacheMount>,
+) -> Option<kiln_sandbox::Mount> {
+    let kind = match &mount.what {
+        Mounted::Cache(identity) => bind(&caches.get(identity)?.path),
+        _ => kind?,
+    };
+    Some(kiln_sandbox::Mount {
+        target: mount.target.clone(),
+        kind,
+        read_only: mount.read_only,
+    })
+}

@@ -1,0 +1,87 @@
+//! One step of a build: its operation, and what carrying it out needs of the build around it. Unaware of other steps and of what the
+//! operations do.
+
+use crate::event::EventKind;
+use crate::session::Session;
+use kiln_cache::KeyBuilder;
+use kiln_oci::Digest;
+use kiln_parser::diagnostic::{Diagnostic, Phase};
+use kiln_parser::graph::Node;
+use std::time::Instant;
+
+/// One node of the graph that makes a layer.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    /// Store, events, clock, cancellation.
+    pub session: &'a Session,
+    /// The operation and where it stands in the Dockerfile.
+    pub node: &'a Node,
+    /// Digest of the operation without its inputs.
+    pub definition: Digest,
+    /// Digest of all that it is made from, known before anything runs.
+    pub derived: Digest,
+    /// `SOURCE_DATE_EPOCH`: no time in the layer is later.
+    pub epoch: Option<i64>,
+    /// Whether it is executed even if its result is known.
+    pub ignores_cache: bool,
+    /// `--cache-ttl`: the age in seconds at which a result is too old to be used.
+    pub max_age: Option<i64>,
+}
+
+/// A key with what went into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// The digest.
+    pub digest: Digest,
+    /// Names and digests of the inputs.
+    pub inputs: Vec<(String, Digest)>,
+}
+
+impl Key {
+    /// Begins a key as all keys of steps begin: with the kind of the operation and its definition.
+    pub fn begin(domain: &str, definition: Digest) -> KeyBuilder {
+        KeyBuilder::new(domain).input("instruction", definition)
+    }
+}
+
+impl From<KeyBuilder> for Key {
+    fn from(key: KeyBuilder) -> Self {
+        let (digest, inputs) = key.finish();
+        Key { digest, inputs }
+    }
+}
+
+/// When an execution began: for durations, and as the time that the layer and its history carry.
+#[derive(Debug, Clone, Copy)]
+pub struct Begun {
+    /// For durations.
+    pub at: Instant,
+    /// Seconds since 1970; `SOURCE_DATE_EPOCH` where it is given.
+    pub time: i64,
+}
+
+impl Step<'_> {
+    /// The execution begins now.
+    pub fn begin(&self) -> Begun {
+        Begun {
+            at: Instant::now(),
+            time: self.epoch.unwrap_or_else(|| self.session.host.seconds()),
+        }
+    }
+
+    /// Sends an event about this step; `kind` is given its number.
+    pub fn send(&self, kind: impl FnOnce(usize) -> EventKind) {
+        self.session.events.send(kind(self.node.id.0));
+    }
+
+    /// Keeps and tells a warning about the instruction.
+    pub fn warn(&self, code: &'static str, message: String, help: Option<String>) {
+        let span = self.node.span.unwrap_or_default();
+        self.session.found_by_step(&Diagnostic {
+            line: self.node.line,
+            phase: Phase::Execute,
+            help,
+            ..Diagnostic::warning(code, span, message)
+        });
+    }
+}
