@@ -121,7 +121,7 @@ pub enum StoreError {
     },
     /// The work was cancelled while another process did it.
     #[error("stopped")]
-    Stopped,
+    Cancelled,
     /// Bytes are not what their name says.
     #[error("content has the digest {found}, not {expected}")]
     DigestMismatch {

@@ -292,7 +292,7 @@ impl Fetch<'_> {
                 return Ok(turn);
             }
             if self.store.is_stopped() {
-                return Err(StoreError::Stopped);
+                return Err(StoreError::Cancelled);
             }
             std::thread::sleep(LOOK);
         }
