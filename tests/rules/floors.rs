@@ -10,11 +10,7 @@ const FLOORS: [&str; 12] = [
     "execute", "image", "build",
 ];
 /// Arrows upwards that are left. None may be added, and one that is gone is removed here.
-const LEFT: [(&str, &str); 3] = [
-    ("exchange::s3::objects", "source::fetch::web"),
-    ("host::confine", "session"),
-    ("source::unpack", "execute::copy::archive"),
-];
+const LEFT: [(&str, &str); 1] = [("exchange::s3::objects", "source::fetch::web")];
 /// The largest circle of files that may be: `environment` and `failure` of the command line are one.
 const LARGEST_CIRCLE: usize = 2;
 
