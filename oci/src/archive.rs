@@ -33,7 +33,7 @@
 //! before docker 1.10 without `manifest.json`), names with `./`, nested indexes, missing annotations,
 //! layers compressed with gzip, zstd, bzip2 or xz, and the whole compressed so; folders; what
 //! [`part_path`] says files were cut into. Two ways lead to the layers: [`receive`] hands each over once, whatever the input;
-//! [`load_for`] gives access at any place. The limits on hostile archives are constants of this
+//! [`load`] gives access at any place. The limits on hostile archives are constants of this
 //! module.
 
 mod companions;
@@ -54,7 +54,7 @@ mod volumes;
 
 pub use error::{LoadError, SaveError};
 pub use input::Input;
-pub use load::{Loaded, LoadedImage, LoadedIndex, LoadedLayer, Selection, load, load_for};
+pub use load::{Loaded, LoadedImage, LoadedIndex, LoadedLayer, Selection, load};
 pub use receipt::{LeftOut, Receipt};
 pub use receive::{Announcement, Contents, Incoming, Received, Receiver, receive};
 pub use save::{BlobSource, SaveImage, SaveIndex, Saving, Target, save, write};
@@ -73,8 +73,8 @@ pub const MAX_IMAGES: usize = 4096;
 pub const MAX_INDEX_DEPTH: usize = 8;
 /// How many links one name may go through.
 pub const MAX_LINKS: usize = 8;
-/// The largest archive that is decompressed or taken from a stream, in bytes. Nobody has such
-/// images; it stops a bomb on a file system that has room for anything.
+/// The largest archive that is decompressed or taken from a stream, in bytes. No image is that
+/// large; the limit stops a bomb on a file system that has room for it.
 pub const MAX_SPOOL: u64 = 1 << 40;
 
 /// How an archive is laid out.

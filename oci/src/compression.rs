@@ -68,6 +68,12 @@ pub enum Encoding {
     Xz,
 }
 
+/// What the first block of bzip2 begins with: one with content, and the end of an empty stream.
+const BZIP2_BLOCKS: [[u8; 6]; 2] = [
+    [0x31, 0x41, 0x59, 0x26, 0x53, 0x59],
+    [0x17, 0x72, 0x45, 0x38, 0x50, 0x90],
+];
+
 /// Recognises the encoding from the first [`SNIFF`] bytes, or all when there are fewer.
 pub fn sniff(start: &[u8]) -> Encoding {
     match start {
@@ -76,32 +82,11 @@ pub fn sniff(start: &[u8]) -> Encoding {
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Encoding::Zstd,
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Encoding::Xz,
         // Ten bytes, because a tar may well start with a file called `BZh1`.
-        [
-            b'B',
-            b'Z',
-            b'h',
-            b'1'..=b'9',
-            0x31,
-            0x41,
-            0x59,
-            0x26,
-            0x53,
-            0x59,
-            ..,
-        ] => Encoding::Bzip2,
-        [
-            b'B',
-            b'Z',
-            b'h',
-            b'1'..=b'9',
-            0x17,
-            0x72,
-            0x45,
-            0x38,
-            0x50,
-            0x90,
-            ..,
-        ] => Encoding::Bzip2,
+        [b'B', b'Z', b'h', b'1'..=b'9', block @ ..]
+            if BZIP2_BLOCKS.iter().any(|magic| block.starts_with(magic)) =>
+        {
+            Encoding::Bzip2
+        }
         _ => Encoding::Plain,
     }
 }

@@ -144,6 +144,7 @@ impl Platform {
     /// form: left out for amd64 and arm64, `v7` for arm.
     fn normal(os: &str, architecture: &str, variant: Option<&str>) -> Self {
         let (os, architecture) = (os.to_ascii_lowercase(), architecture.to_ascii_lowercase());
+        let os = if os == "macos" { "darwin".into() } else { os };
         let variant = variant.map(str::to_ascii_lowercase).unwrap_or_default();
         let (architecture, variant) = match (architecture.as_str(), variant.as_str()) {
             ("i386", _) => ("386", ""),
@@ -160,11 +161,7 @@ impl Platform {
         };
         Self {
             architecture: architecture.into(),
-            os: if os == "macos" {
-                "darwin".into()
-            } else {
-                os.clone()
-            },
+            os,
             os_version: None,
             os_features: Vec::new(),
             variant: Some(variant).filter(|v| !v.is_empty()).map(Into::into),

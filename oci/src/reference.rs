@@ -243,16 +243,13 @@ fn check_repository(
             lower: given.to_ascii_lowercase(),
         });
     }
-    match repository
-        .split('/')
-        .find(|component| !is_component(component))
-    {
-        None => Ok(()),
-        Some(component) => Err(ReferenceError::Repository {
-            component: component.into(),
-            reference: shown(),
-        }),
-    }
+    let mut components = repository.split('/');
+    let wrong = components.find(|component| !is_component(component));
+    let wrong = wrong.map(|component| ReferenceError::Repository {
+        component: component.into(),
+        reference: shown(),
+    });
+    wrong.map_or(Ok(()), Err)
 }
 
 /// `[a-z0-9]+ ((\.|_|__|-+) [a-z0-9]+)*`

@@ -4,7 +4,7 @@
 //! This stands on `tar::Header` for the 512-byte block, but neither on `tar::Builder` nor on
 //! `tar::Archive`. The former writes GNU long names, takes what it finds on disk and cannot order
 //! PAX records; the latter hides what a reader of hostile layers must see: malformed PAX records,
-//! sparse files, two names for one entry, headers whose size is for somebody else.
+//! sparse files, two names for one entry, headers whose size belongs to another entry.
 //!
 //! What is written, per entry: when every value fits a POSIX ustar header, that one block and
 //! nothing else. Otherwise first a PAX block (type `x`, named `PaxHeaders/<base name>`, owner 0:0,
@@ -114,7 +114,7 @@ impl<'a> HeaderFields<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The path as stored, without closing slashes (`/` stays). It may be absolute or contain `.`
-    /// and `..`: whoever uses it must check.
+    /// and `..`: the caller must check.
     pub path: Vec<u8>,
     /// What it is.
     pub kind: Kind,

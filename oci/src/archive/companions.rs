@@ -14,7 +14,7 @@ use crate::manifest::Manifest;
 use crate::media_type::is_manifest;
 
 /// The blobs of one: the manifest, its config, its layers, there or not. Nothing for one whose
-/// manifest is not there, or that nobody can read.
+/// manifest is not there, or cannot be read.
 pub(super) fn blobs(
     documents: &mut Documents<'_>,
     descriptor: &Descriptor,

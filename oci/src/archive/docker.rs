@@ -8,7 +8,6 @@ use serde::Deserialize;
 
 use super::documents::{Documents, same_count, same_layer, verify};
 use super::find::{Found, StoredLayer};
-use super::load::{LoadedImage, LoadedLayer};
 use super::members::Blob;
 use super::{DOCKER_FILE, LoadError, MAX_IMAGES};
 use crate::compression::{self, Encoding, SNIFF};
@@ -49,15 +48,9 @@ const NO_TAG: &str = "<none>:<none>";
 pub(super) fn entries(documents: &mut Documents<'_>) -> Result<Vec<DockerImage>, LoadError> {
     let bytes = documents.read(DOCKER_FILE, "manifest.json")?;
     let entries: Vec<ManifestEntry> =
-        document::parse(&bytes, "manifest.json").map_err(|source| LoadError::Document {
-            name: DOCKER_FILE.into(),
-            source,
-        })?;
+        document::parse(&bytes, "manifest.json").map_err(LoadError::document(DOCKER_FILE))?;
     if entries.len() > MAX_IMAGES {
-        return Err(LoadError::TooLarge {
-            what: "images",
-            limit: MAX_IMAGES as u64,
-        });
+        return Err(LoadError::too_large("images", MAX_IMAGES));
     }
     entries
         .into_iter()
@@ -92,40 +85,26 @@ pub(super) fn image(
     entry: &DockerImage,
     documents: &mut Documents<'_>,
 ) -> Result<Found, LoadError> {
-    let name = || entry.config_digest.to_string();
-    let malformed = |source| LoadError::Document {
-        name: name(),
-        source,
-    };
+    let malformed = LoadError::document(entry.config_digest.to_string());
     let parsed = ImageConfig::parse(&entry.config).map_err(malformed)?;
     let diff_ids = &parsed.rootfs.diff_ids;
     same_count(entry.config_digest, entry.layers.len(), diff_ids.len())?;
-    let (mut layers, mut blobs, mut descriptors) = (Vec::new(), Vec::new(), Vec::new());
+    let mut layers = Vec::new();
     for (name, diff_id) in entry.layers.iter().zip(diff_ids) {
         let blob = documents.members.find(name)?;
         let blob = blob.filter(|blob| blob.size > 0 || *diff_id == Digest::of(b""));
-        let (descriptor, stored) = match blob {
+        layers.push(match blob {
             Some(blob) => {
                 let (descriptor, is_described) = describe(name, &blob, *diff_id, documents)?;
                 (descriptor, Some(StoredLayer { blob, is_described }))
             }
             None => (absent(name, *diff_id, documents)?, None),
-        };
-        descriptors.push(descriptor.clone());
-        layers.push(LoadedLayer {
-            descriptor,
-            diff_id: *diff_id,
-            present: stored.is_some(),
         });
-        blobs.push(stored);
     }
     let config = Descriptor::of(OCI_CONFIG, &entry.config);
-    let manifest = Manifest::for_layers(config, descriptors).to_bytes();
-    let image = LoadedImage::new(manifest, entry.config.clone(), parsed, layers);
-    Ok(Found {
-        image,
-        layers: blobs,
-    })
+    let descriptors = layers.iter().map(|(descriptor, _)| descriptor.clone());
+    let manifest = Manifest::for_layers(config, descriptors.collect()).to_bytes();
+    Ok(Found::new(manifest, entry.config.clone(), parsed, layers))
 }
 
 /// Describes a layer of which the archive has no file, or an empty one in its place: docker reads none of a layer that it has, and so
@@ -162,21 +141,16 @@ fn describe(
     if let Some(descriptor) = documents.described.get(blob.name()) {
         return Ok((descriptor.clone(), true));
     }
-    let mut start = Vec::new();
-    documents
-        .members
-        .open(blob)?
-        .take(SNIFF as u64)
-        .read_to_end(&mut start)?;
+    let (mut start, reader) = (Vec::new(), documents.members.open(blob)?);
+    reader.take(SNIFF as u64).read_to_end(&mut start)?;
     let encoding = compression::sniff(&start);
     if encoding == Encoding::Plain || !documents.hashes_layers {
         let descriptor = Descriptor::new(OCI_LAYER, diff_id, blob.size);
         return Ok((descriptor, encoding == Encoding::Plain));
     }
     let descriptor = hashed(media_type(name, encoding)?, blob, documents)?;
-    documents
-        .described
-        .insert(blob.name().into(), descriptor.clone());
+    let described = &mut documents.described;
+    described.insert(blob.name().into(), descriptor.clone());
     Ok((descriptor, true))
 }
 

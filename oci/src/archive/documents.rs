@@ -21,8 +21,8 @@ pub(super) struct Documents<'a> {
     pub(super) absent: BTreeSet<Digest>,
     /// Diff IDs of layers of archives that do not say them, by name: each is found once.
     pub(super) diff_ids: BTreeMap<String, Digest>,
-    /// Whether compressed layers of docker archives are hashed now, or later, by whoever takes
-    /// them.
+    /// Whether compressed layers of docker archives are hashed now, or later, when they
+    /// are taken.
     pub(super) hashes_layers: bool,
 }
 
@@ -55,10 +55,7 @@ impl<'a> Documents<'a> {
                 source,
             });
         }
-        let over = LoadError::TooLarge {
-            what: "bytes of manifests and configs",
-            limit: MAX_DOCUMENTS,
-        };
+        let over = LoadError::too_large("bytes of manifests and configs", MAX_DOCUMENTS);
         self.budget = self.budget.checked_sub(blob.size).ok_or(over)?;
         let mut bytes = Vec::new();
         self.members.open(&blob)?.read_to_end(&mut bytes)?;

@@ -263,3 +263,17 @@ fn only(others: &[String]) -> String {
         false => format!(", only {}{more}", named.join(", ")),
     }
 }
+
+impl LoadError {
+    /// More than an archive may have of something.
+    pub(super) fn too_large(what: &'static str, limit: impl TryInto<u64>) -> Self {
+        let limit = limit.try_into().unwrap_or(u64::MAX);
+        Self::TooLarge { what, limit }
+    }
+
+    /// A document that is not what it should be, for `map_err`.
+    pub(super) fn document(name: impl Into<String>) -> impl FnOnce(DocumentError) -> Self {
+        let name = name.into();
+        move |source| Self::Document { name, source }
+    }
+}

@@ -3,9 +3,11 @@
 use super::docker::{self, DockerImage};
 use super::documents::Documents;
 use super::layout::{self, Candidate, Candidates};
-use super::load::{LoadedImage, LoadedIndex};
+use super::load::{LoadedImage, LoadedIndex, LoadedLayer};
 use super::members::Blob;
 use super::{DOCKER_FILE, INDEX_FILE, LoadError, MAX_IMAGES, Selection, v1};
+use crate::config::ImageConfig;
+use crate::descriptor::Descriptor;
 
 /// What an archive holds.
 #[derive(Debug, Default)]
@@ -31,8 +33,34 @@ pub(super) struct StoredLayer {
     pub(super) is_described: bool,
 }
 
-/// All images. An OCI layout is read first, because its manifests are the original ones; a docker
-/// manifest beside it adds names, and the layers that an OCI manifest lost.
+impl Found {
+    /// An image of documents and the layers that these name, with where they are.
+    pub(super) fn new(
+        manifest: Vec<u8>,
+        config: Vec<u8>,
+        parsed: ImageConfig,
+        layers: Vec<(Descriptor, Option<StoredLayer>)>,
+    ) -> Self {
+        let layers = layers.into_iter().zip(&parsed.rootfs.diff_ids);
+        let (described, stored) = layers
+            .map(|((descriptor, stored), diff_id)| {
+                let layer = LoadedLayer {
+                    descriptor,
+                    diff_id: *diff_id,
+                    present: stored.is_some(),
+                };
+                (layer, stored)
+            })
+            .unzip();
+        Self {
+            image: LoadedImage::new(manifest, config, parsed, described),
+            layers: stored,
+        }
+    }
+}
+
+/// All images. An OCI layout is read first, because its manifests are the original ones; a docker manifest beside it adds names, and
+/// the layers that an OCI manifest lost.
 pub(super) fn find(
     documents: &mut Documents<'_>,
     selection: &Selection,
@@ -44,28 +72,22 @@ pub(super) fn find(
         (true, false) => Vec::new(),
         (false, false) => v1::entries(documents)?,
     };
-    let candidates = if is_oci {
-        layout::candidates(documents, selection)?
-    } else {
-        Candidates::default()
+    let candidates = match is_oci {
+        true => layout::candidates(documents, selection)?,
+        false => Candidates::default(),
     };
-    let findings = match (candidates.images.is_empty(), entries.is_empty()) {
-        (true, true) if is_oci || is_docker => {
-            return Err(LoadError::Empty {
-                others: candidates.others.into_iter().collect(),
-            });
+    let images = match (candidates.images.is_empty(), entries.is_empty()) {
+        (false, _) => oci_images(documents, &candidates.images, &entries)?,
+        (true, false) => docker_images(documents, &entries)?,
+        (true, true) if !is_oci && !is_docker => return Err(LoadError::NoImageArchive),
+        (true, true) => {
+            let others = candidates.others.into_iter().collect();
+            return Err(LoadError::Empty { others });
         }
-        (true, true) => return Err(LoadError::NoImageArchive),
-        (true, false) => Findings {
-            images: docker_images(documents, &entries)?,
-            indexes: Vec::new(),
-        },
-        (false, _) => Findings {
-            images: oci_images(documents, &candidates.images, &entries)?,
-            indexes: candidates.indexes,
-        },
     };
-    only_platform(findings, selection)
+    let mut indexes = candidates.indexes;
+    indexes.retain(|_| !candidates.images.is_empty());
+    only_platform(Findings { images, indexes }, selection)
 }
 
 /// Drops the images of other platforms than the one asked for.
@@ -76,22 +98,20 @@ fn only_platform(mut findings: Findings, selection: &Selection) -> Result<Findin
     else {
         return Ok(findings);
     };
-    let platforms: Vec<String> = findings
-        .images
+    let images = &mut findings.images;
+    let platform = |found: &Found| found.image.platform();
+    let available: Vec<String> = images
         .iter()
-        .map(|found| found.image.platform().to_string())
+        .map(|found| platform(found).to_string())
         .collect();
-    findings
-        .images
-        .retain(|found| found.image.platform().matches(wanted));
-    if findings.images.is_empty() {
+    images.retain(|found| platform(found).matches(wanted));
+    if images.is_empty() {
         return Err(LoadError::Platform {
             wanted: wanted.to_string(),
-            available: platforms.join(", "),
+            available: available.join(", "),
         });
     }
-    let kept: Vec<_> = findings
-        .images
+    let kept: Vec<_> = images
         .iter()
         .map(|found| found.image.manifest_digest)
         .collect();
@@ -123,10 +143,8 @@ fn oci_images(
 ) -> Result<Vec<Found>, LoadError> {
     let mut found = Vec::new();
     for candidate in candidates {
-        let mut same = entries
-            .iter()
-            .filter(|entry| entry.config_digest == candidate.config())
-            .peekable();
+        let is_same = |entry: &&DockerImage| entry.config_digest == candidate.config();
+        let mut same = entries.iter().filter(is_same).peekable();
         let mut image = match same.peek() {
             Some(entry) if candidate.lost_its_layers() => docker::image(entry, documents)?,
             _ => candidate.image(documents)?,
@@ -138,10 +156,7 @@ fn oci_images(
         merge(&mut found, image);
     }
     if found.len() > MAX_IMAGES {
-        return Err(LoadError::TooLarge {
-            what: "images",
-            limit: MAX_IMAGES as u64,
-        });
+        return Err(LoadError::too_large("images", MAX_IMAGES));
     }
     Ok(found)
 }

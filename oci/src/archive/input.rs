@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::members::unreadable;
 use super::volumes::Volumes;
 use super::{LoadError, MAX_SPOOL};
 use crate::compression::{self, Encoding, SNIFF};
@@ -29,7 +30,7 @@ impl std::fmt::Debug for Input<'_> {
 
 /// An archive that can be read at any place.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(super) enum Seekable {
     /// A plain tar.
     Tar(Volumes),
     /// A directory.
@@ -39,7 +40,7 @@ pub(super) enum Source {
 /// An input, opened.
 pub(super) enum Opened<'a> {
     /// Can be read at any place.
-    Seekable(Source),
+    Seekable(Seekable),
     /// Can be read once: a compressed file.
     Compressed(Volumes),
     /// Can be read once.
@@ -55,13 +56,10 @@ pub(super) fn open(input: Input<'_>) -> Result<Opened<'_>, LoadError> {
     // Following links is right here: it is the user who names this file.
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => {
-            return Ok(Opened::Seekable(Source::Directory(path.into())));
+            return Ok(Opened::Seekable(Seekable::Directory(path.into())));
         }
         Ok(metadata) if !metadata.is_file() => {
-            let file = fs::File::open(path).map_err(|source| LoadError::Open {
-                path: path.into(),
-                source,
-            })?;
+            let file = fs::File::open(path).map_err(unreadable(path))?;
             return Ok(Opened::Stream(Box::new(file)));
         }
         // Perhaps there are parts.
@@ -69,13 +67,13 @@ pub(super) fn open(input: Input<'_>) -> Result<Opened<'_>, LoadError> {
     }
     let volumes = Volumes::open(path)?;
     Ok(match sniff(&volumes)? {
-        Encoding::Plain => Opened::Seekable(Source::Tar(volumes)),
+        Encoding::Plain => Opened::Seekable(Seekable::Tar(volumes)),
         _ => Opened::Compressed(volumes),
     })
 }
 
 /// Opens `input`, spooling it into an unnamed file in `scratch` when it is a stream or compressed.
-pub(super) fn seekable(input: Input<'_>, scratch: &Path) -> Result<Source, LoadError> {
+pub(super) fn seekable(input: Input<'_>, scratch: &Path) -> Result<Seekable, LoadError> {
     match open(input)? {
         Opened::Seekable(source) => Ok(source),
         Opened::Compressed(volumes) => spool(volumes.reader(), scratch),
@@ -95,7 +93,7 @@ fn sniff(volumes: &Volumes) -> io::Result<Encoding> {
     Ok(compression::sniff(&start[..filled]))
 }
 
-fn spool(stream: impl Read, scratch: &Path) -> Result<Source, LoadError> {
+fn spool(stream: impl Read, scratch: &Path) -> Result<Seekable, LoadError> {
     let unwritable = |source| LoadError::Spool {
         directory: scratch.into(),
         source,
@@ -114,12 +112,9 @@ fn spool(stream: impl Read, scratch: &Path) -> Result<Source, LoadError> {
         };
         total += n as u64;
         if total > MAX_SPOOL {
-            return Err(LoadError::TooLarge {
-                what: "bytes",
-                limit: MAX_SPOOL,
-            });
+            return Err(LoadError::too_large("bytes", MAX_SPOOL));
         }
         file.write_all(&buffer[..n]).map_err(unwritable)?;
     }
-    Ok(Source::Tar(Volumes::of(file)?))
+    Ok(Seekable::Tar(Volumes::of(file)?))
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::companions;
 use super::documents::{Documents, same_count, same_layer};
 use super::find::{Found, StoredLayer};
-use super::load::{LoadedImage, LoadedIndex, LoadedLayer};
+use super::load::LoadedIndex;
 use super::{
     IMAGE_NAME, INDEX_FILE, LoadError, MAX_IMAGES, MAX_INDEX_DEPTH, REF_NAME, Selection, blob_path,
 };
@@ -56,6 +56,23 @@ impl Choice {
             candidate: None,
         }
     }
+
+    /// What it is, under the names that it has here.
+    fn read(self, documents: &mut Documents<'_>) -> Result<ManifestOf, LoadError> {
+        let read = match self.candidate {
+            Some(candidate) => ManifestOf::Image(candidate),
+            None => read(documents, &self.descriptor)?,
+        };
+        let (names, is_in_index) = (self.names, self.is_in_index);
+        Ok(match read {
+            ManifestOf::Image(image) => ManifestOf::Image(Box::new(Candidate {
+                names,
+                is_in_index,
+                ..*image
+            })),
+            artifact => artifact,
+        })
+    }
 }
 
 /// The images of the layout, in the order of `index.json`. Where one name has several platforms
@@ -64,62 +81,88 @@ pub(super) fn candidates(
     documents: &mut Documents<'_>,
     selection: &Selection,
 ) -> Result<Candidates, LoadError> {
-    let bytes = documents.read(INDEX_FILE, "index")?;
-    let index = parse_index(INDEX_FILE.into(), &bytes)?;
-    let mut choices: Vec<Choice> = Vec::new();
-    let (mut indexes, mut others) = (Vec::new(), BTreeSet::new());
+    let index = parse_index(INDEX_FILE.into(), &documents.read(INDEX_FILE, "index")?)?;
+    let (mut below, mut found) = (Below::default(), Candidates::default());
     for descriptor in index.manifests {
-        if !is_manifest(&descriptor.media_type) && !is_index(&descriptor.media_type) {
-            others.insert(descriptor.media_type);
-            continue;
+        if is_manifest(&descriptor.media_type) || is_index(&descriptor.media_type) {
+            below.add(documents, descriptor, selection)?;
+        } else {
+            found.others.insert(descriptor.media_type);
         }
-        let names = names(&descriptor);
-        match selection {
-            Selection::Whole { .. } if is_index(&descriptor.media_type) => {
-                let found = expand(documents, &descriptor, &names, MAX_INDEX_DEPTH)?;
-                choices.extend(found.images);
-                indexes.extend(found.indexes);
-            }
-            _ => {
-                let chosen = descend(documents, descriptor, selection.preferred())?;
-                choices.extend(chosen.map(|descriptor| Choice::alone(names, descriptor)));
-            }
-        }
-        if choices.len() > MAX_IMAGES {
-            return Err(LoadError::TooLarge {
-                what: "images",
-                limit: MAX_IMAGES as u64,
-            });
+        if below.images.len() > MAX_IMAGES {
+            return Err(LoadError::too_large("images", MAX_IMAGES));
         }
     }
-    let mut images: Vec<Candidate> = Vec::new();
-    for choice in one_platform_per_name(choices, selection.preferred()) {
-        let content = match choice.candidate {
-            Some(candidate) => Content::Image(candidate),
-            None => read(documents, &choice.descriptor)?,
-        };
-        match content {
-            Content::Image(image) => images.push(Candidate {
-                names: choice.names,
-                is_in_index: choice.is_in_index,
-                ..*image
-            }),
-            Content::Artifact(kind) => drop(others.insert(kind)),
+    for choice in one_platform_per_name(below.images, selection.preferred()) {
+        match choice.read(documents)? {
+            ManifestOf::Image(image) => found.images.push(*image),
+            ManifestOf::Artifact(kind) => drop(found.others.insert(kind)),
         }
     }
-    Ok(Candidates {
-        images,
-        indexes,
-        others,
-    })
+    found.indexes = below.indexes;
+    Ok(found)
 }
 
 /// What is below an index.
 #[derive(Default)]
-struct Expanded {
+struct Below {
     images: Vec<Choice>,
     /// The index itself comes last.
     indexes: Vec<LoadedIndex>,
+}
+
+impl Below {
+    fn extend(&mut self, more: Self) {
+        self.images.extend(more.images);
+        self.indexes.extend(more.indexes);
+    }
+
+    /// Adds what `index.json` names: all of an index that is kept whole, else one image.
+    fn add(
+        &mut self,
+        documents: &mut Documents<'_>,
+        descriptor: Descriptor,
+        selection: &Selection,
+    ) -> Result<(), LoadError> {
+        let names = names(&descriptor);
+        if matches!(selection, Selection::Whole { .. }) && is_index(&descriptor.media_type) {
+            self.extend(expand(documents, &descriptor, &names, MAX_INDEX_DEPTH)?);
+        } else {
+            let chosen = descend(documents, descriptor, selection.preferred())?;
+            let choice = chosen.map(|descriptor| Choice::alone(names, descriptor));
+            self.images.extend(choice);
+        }
+        Ok(())
+    }
+
+    /// Adds what the index `loaded` names, and to that index what it has of it.
+    fn add_child(
+        &mut self,
+        documents: &mut Documents<'_>,
+        child: Descriptor,
+        loaded: &mut LoadedIndex,
+        depth: usize,
+    ) -> Result<(), LoadError> {
+        if is_image(&child) && is_index(&child.media_type) {
+            let more = expand(documents, &child, &[], depth)?;
+            let manifests = more.indexes.iter().flat_map(|index| &index.manifests);
+            loaded.manifests.extend(manifests);
+            self.extend(more);
+        } else if is_image(&child)
+            && let ManifestOf::Image(candidate) = read(documents, &child)?
+        {
+            loaded.manifests.push(child.digest);
+            self.images.push(Choice {
+                is_in_index: true,
+                candidate: Some(candidate),
+                ..Choice::alone(Vec::new(), child)
+            });
+        } else {
+            let blobs = companions::blobs(documents, &child)?;
+            loaded.companions.push(blobs);
+        }
+        Ok(())
+    }
 }
 
 /// All images below an index that are there, and what it has beside images.
@@ -128,55 +171,42 @@ fn expand(
     descriptor: &Descriptor,
     names: &[String],
     depth: usize,
-) -> Result<Expanded, LoadError> {
-    let below = depth.checked_sub(1).ok_or(LoadError::TooLarge {
-        what: "indexes inside one another",
-        limit: MAX_INDEX_DEPTH as u64,
-    })?;
+) -> Result<Below, LoadError> {
+    let depth = depth.checked_sub(1).ok_or_else(too_deep)?;
     let bytes = documents.read_blob(descriptor, "index")?;
     let index = parse_index(blob_path(&descriptor.digest), &bytes)?;
-    let mut found = Expanded::default();
+    let (mut below, mut absent) = (Below::default(), None);
     let mut loaded = LoadedIndex::new(bytes, names);
-    let mut absent = None;
     for child in index.manifests {
-        let name = blob_path(&child.digest);
-        if !is_image(&child) {
-            loaded
-                .companions
-                .push(companions::blobs(documents, &child)?);
-        } else if documents.members.find(&name)?.is_none() {
-            absent.get_or_insert(name);
-        } else if is_index(&child.media_type) {
-            let more = expand(documents, &child, &[], below)?;
-            loaded
-                .manifests
-                .extend(more.indexes.iter().flat_map(|index| &index.manifests));
-            found.images.extend(more.images);
-            found.indexes.extend(more.indexes);
-        } else if let Content::Image(candidate) = read(documents, &child)? {
-            loaded.manifests.push(child.digest);
-            found.images.push(Choice {
-                is_in_index: true,
-                candidate: Some(candidate),
-                ..Choice::alone(Vec::new(), child)
-            });
+        if is_image(&child) && !is_there(documents, &child)? {
+            absent.get_or_insert(child.digest);
         } else {
-            loaded
-                .companions
-                .push(companions::blobs(documents, &child)?);
+            below.add_child(documents, child, &mut loaded, depth)?;
         }
     }
-    match absent.filter(|_| loaded.manifests.is_empty()) {
-        Some(absent) => Err(LoadError::Missing(absent)),
-        None => {
-            found.indexes.push(loaded);
-            Ok(found)
-        }
+    if let Some(absent) = absent.filter(|_| loaded.manifests.is_empty()) {
+        return Err(LoadError::Missing(blob_path(&absent)));
     }
+    below.indexes.push(loaded);
+    Ok(below)
+}
+
+fn too_deep() -> LoadError {
+    LoadError::too_large("indexes inside one another", MAX_INDEX_DEPTH)
+}
+
+fn is_there(documents: &Documents<'_>, descriptor: &Descriptor) -> Result<bool, LoadError> {
+    let found = documents.members.find(&blob_path(&descriptor.digest))?;
+    Ok(found.is_some())
+}
+
+fn fits(descriptor: &Descriptor, platform: &Platform) -> bool {
+    let own = descriptor.platform.as_ref();
+    own.is_some_and(|own| own.matches(platform))
 }
 
 fn parse_index(name: String, bytes: &[u8]) -> Result<Index, LoadError> {
-    Index::parse(bytes).map_err(|source| LoadError::Document { name, source })
+    Index::parse(bytes).map_err(LoadError::document(name))
 }
 
 /// The names in a descriptor's annotations. containerd and docker write the full name; podman and
@@ -207,10 +237,7 @@ fn descend(
             None => return Ok(None),
         }
     }
-    Err(LoadError::TooLarge {
-        what: "indexes inside one another",
-        limit: MAX_INDEX_DEPTH as u64,
-    })
+    Err(too_deep())
 }
 
 /// Attestations have the platform `unknown/unknown`; artifacts have other types.
@@ -234,21 +261,12 @@ fn choose(
     let images: Vec<Descriptor> = manifests.into_iter().filter(is_image).collect();
     let mut present = Vec::new();
     for descriptor in &images {
-        if documents
-            .members
-            .find(&blob_path(&descriptor.digest))?
-            .is_some()
-        {
+        if is_there(documents, descriptor)? {
             present.push(descriptor);
         }
     }
-    let fits = |descriptor: &&&Descriptor| {
-        descriptor
-            .platform
-            .as_ref()
-            .is_some_and(|p| p.matches(platform))
-    };
-    match (present.iter().find(fits), &present[..]) {
+    let fitting = present.iter().find(|image| fits(image, platform));
+    match (fitting, &present[..]) {
         (Some(descriptor), _) | (None, [descriptor]) => Ok(Some((*descriptor).clone())),
         (None, []) => match images.first() {
             None => Ok(None),
@@ -273,13 +291,7 @@ fn no_platform(wanted: &Platform, descriptors: &[&Descriptor]) -> LoadError {
 /// Some tools list the platforms of an image in `index.json` itself: of those with equal names that
 /// all have a platform, one that fits makes the others drop out.
 fn one_platform_per_name(choices: Vec<Choice>, platform: &Platform) -> Vec<Choice> {
-    let fits = |choice: &Choice| {
-        choice
-            .descriptor
-            .platform
-            .as_ref()
-            .is_some_and(|p| p.matches(platform))
-    };
+    let fits = |choice: &Choice| fits(&choice.descriptor, platform);
     let is_other = |choice: &Choice| choice.descriptor.platform.is_some() && !fits(choice);
     let fitting: Vec<_> = choices
         .iter()
@@ -295,33 +307,31 @@ fn one_platform_per_name(choices: Vec<Choice>, platform: &Platform) -> Vec<Choic
 }
 
 /// What a manifest is of.
-enum Content {
+enum ManifestOf {
     Image(Box<Candidate>),
     /// Something else, of this type.
     Artifact(String),
 }
 
 /// Reads manifest and config. An artifact says so, or has a config that is that of no image: the
-/// specification leaves its type to whoever made it.
-fn read(documents: &mut Documents<'_>, descriptor: &Descriptor) -> Result<Content, LoadError> {
+/// specification leaves its type to the tool that made it.
+fn read(documents: &mut Documents<'_>, descriptor: &Descriptor) -> Result<ManifestOf, LoadError> {
     let bytes = documents.read_blob(descriptor, "manifest")?;
-    let name = blob_path(&descriptor.digest);
-    let manifest =
-        Manifest::parse(&bytes).map_err(|source| LoadError::Document { name, source })?;
+    let malformed = LoadError::document(blob_path(&descriptor.digest));
+    let manifest = Manifest::parse(&bytes).map_err(malformed)?;
     let config_type = &manifest.config.media_type;
     if config_type == OCI_EMPTY || (manifest.artifact_type.is_some() && !is_config(config_type)) {
         let kind = manifest.artifact_type.unwrap_or(OCI_EMPTY.into());
-        return Ok(Content::Artifact(kind));
+        return Ok(ManifestOf::Artifact(kind));
     }
     let config = documents.read_blob(&manifest.config, "image config")?;
-    let name = blob_path(&manifest.config.digest);
     let parsed = ImageConfig::parse(&config);
     let is_image = |parsed: &ImageConfig| !parsed.rootfs.diff_ids.is_empty();
     if !is_config(config_type) && !parsed.as_ref().is_ok_and(is_image) {
-        return Ok(Content::Artifact(config_type.clone()));
+        return Ok(ManifestOf::Artifact(config_type.clone()));
     }
-    let config_parsed = parsed.map_err(|source| LoadError::Document { name, source })?;
-    Ok(Content::Image(Box::new(Candidate {
+    let config_parsed = parsed.map_err(LoadError::document(blob_path(&manifest.config.digest)))?;
+    Ok(ManifestOf::Image(Box::new(Candidate {
         names: Vec::new(),
         is_in_index: false,
         bytes,
@@ -346,32 +356,20 @@ impl Candidate {
     pub(super) fn image(&self, documents: &Documents<'_>) -> Result<Found, LoadError> {
         let diff_ids = &self.config_parsed.rootfs.diff_ids;
         same_count(self.config(), self.manifest.layers.len(), diff_ids.len())?;
-        let (mut layers, mut blobs) = (Vec::new(), Vec::new());
+        let mut layers = Vec::new();
         for (descriptor, diff_id) in self.manifest.layers.iter().zip(diff_ids) {
             let blob = documents.layer(descriptor)?;
-            if let Some(received) = blob
-                .as_ref()
-                .and_then(|blob| documents.members.received(blob))
-            {
+            let received = |blob| documents.members.received(blob);
+            if let Some(received) = blob.as_ref().and_then(received) {
                 let name = blob_path(&descriptor.digest);
                 same_layer(&name, received, descriptor.digest, *diff_id)?;
             }
-            let (descriptor, present) = (descriptor.clone(), blob.is_some());
-            layers.push(LoadedLayer {
-                descriptor,
-                diff_id: *diff_id,
-                present,
-            });
-            blobs.push(blob.map(|blob| StoredLayer {
-                blob,
-                is_described: true,
-            }));
+            let is_described = true;
+            let stored = blob.map(|blob| StoredLayer { blob, is_described });
+            layers.push((descriptor.clone(), stored));
         }
         let (manifest, config) = (self.bytes.clone(), self.config.clone());
-        let image = LoadedImage::new(manifest, config, self.config_parsed.clone(), layers);
-        Ok(Found {
-            image,
-            layers: blobs,
-        })
+        let parsed = self.config_parsed.clone();
+        Ok(Found::new(manifest, config, parsed, layers))
     }
 }

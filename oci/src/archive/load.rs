@@ -1,6 +1,5 @@
-//! Reads image archives: finds the images in whatever layout, verifies manifests and configs, and
-//! hands out readers of the layers. Unaware of where layers go; whoever takes them verifies them
-//! against the descriptor and the diff ID while they stream by.
+//! Reads image archives: finds the images in whatever layout, verifies manifests and configs, and hands out readers of the layers. Unaware
+//! of where layers go; the caller verifies them against the descriptor and the diff ID while it reads them.
 
 use std::io::Read;
 use std::path::Path;
@@ -105,25 +104,19 @@ pub struct LoadedLayer {
 /// # Errors
 /// [`LoadError`], always naming the entry or document that is at fault.
 pub fn load(input: Input<'_>, scratch: &Path) -> Result<Loaded, LoadError> {
-    load_for(input, scratch, &Platform::host())
+    load_for(input, scratch, Platform::host())
 }
 
-/// As [`load`], preferring `platform`.
-///
-/// # Errors
-/// As for [`load`].
-pub fn load_for(
+pub(super) fn load_for(
     input: Input<'_>,
     scratch: &Path,
-    platform: &Platform,
+    platform: Platform,
 ) -> Result<Loaded, LoadError> {
     let members = Members::index(input::seekable(input, scratch)?)?;
-    let selection = Selection::Best(platform.clone());
+    let selection = Selection::Best(platform);
     let Findings { images, .. } = find(&mut Documents::new(&members, true), &selection)?;
-    let (images, layers) = images
-        .into_iter()
-        .map(|found| (found.image, found.layers))
-        .unzip();
+    let found = images.into_iter();
+    let (images, layers) = found.map(|found| (found.image, found.layers)).unzip();
     Ok(Loaded {
         images,
         layers,

@@ -8,7 +8,7 @@ use std::io::{self, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::input::Source;
+use super::input::Seekable;
 use super::receive::Received;
 use super::volumes::Volumes;
 use super::{LoadError, MAX_ENTRIES, MAX_LINKS, MAX_NAMES};
@@ -21,7 +21,7 @@ const MAX_DEPTH: usize = 3;
 /// The files of an archive.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    source: Option<Source>,
+    source: Option<Seekable>,
     /// What a stream had, as far as it is kept: small files by name.
     passed: BTreeMap<String, Vec<u8>>,
     /// Layers that were taken, by name.
@@ -62,11 +62,11 @@ impl Blob {
 
 impl Members {
     /// Finds the files of `source` without reading them.
-    pub(super) fn index(source: Source) -> Result<Self, LoadError> {
+    pub(super) fn index(source: Seekable) -> Result<Self, LoadError> {
         let mut members = Self::default();
         match &source {
-            Source::Tar(volumes) => members.index_tar(volumes)?,
-            Source::Directory(root) => members.index_directory(root, "", MAX_DEPTH)?,
+            Seekable::Tar(volumes) => members.index_tar(volumes)?,
+            Seekable::Directory(root) => members.index_directory(root, "", MAX_DEPTH)?,
         }
         members.source = Some(source);
         Ok(members)
@@ -122,7 +122,7 @@ impl Members {
         self.taken.contains(name) || self.received.contains_key(name)
     }
 
-    /// Whether a file's bytes can still be had, or were taken.
+    /// Whether a file's bytes are still there, or were taken.
     pub(super) fn has(&self, blob: &Blob) -> bool {
         let is_kept = self.source.is_some() || self.passed.contains_key(&blob.name);
         is_kept || self.is_taken(&blob.name)
@@ -160,13 +160,8 @@ impl Members {
             if metadata.is_dir() && depth > 1 {
                 self.index_directory(&path, &name, depth - 1)?;
             } else if metadata.is_file() {
-                self.add(
-                    name,
-                    Member::File {
-                        offset: 0,
-                        size: metadata.len(),
-                    },
-                )?;
+                let (offset, size) = (0, metadata.len());
+                self.add(name, Member::File { offset, size })?;
             } else if metadata.is_symlink() {
                 let target = fs::read_link(&path).map_err(unreadable(&path))?;
                 let target = resolve(prefix, target.as_os_str().as_bytes(), true);
@@ -181,16 +176,10 @@ impl Members {
     fn add(&mut self, name: String, member: Member) -> Result<(), LoadError> {
         self.name_bytes += name.len();
         if self.files.len() >= MAX_ENTRIES {
-            return Err(LoadError::TooLarge {
-                what: "entries",
-                limit: MAX_ENTRIES as u64,
-            });
+            return Err(LoadError::too_large("entries", MAX_ENTRIES));
         }
         if self.name_bytes > MAX_NAMES {
-            return Err(LoadError::TooLarge {
-                what: "bytes of names",
-                limit: MAX_NAMES as u64,
-            });
+            return Err(LoadError::too_large("bytes of names", MAX_NAMES));
         }
         let is_document =
             !name.starts_with("blobs/") && !name.ends_with(".tar") && !name.ends_with(".tar.gz");
@@ -229,12 +218,12 @@ impl Members {
     /// Reads a file's bytes as they are stored.
     pub(super) fn open(&self, blob: &Blob) -> Result<Box<dyn Read + Send + '_>, LoadError> {
         match &self.source {
-            Some(Source::Tar(volumes)) => Ok(Box::new(Range {
+            Some(Seekable::Tar(volumes)) => Ok(Box::new(Range {
                 volumes,
                 position: blob.offset,
                 end: blob.offset + blob.size,
             })),
-            Some(Source::Directory(root)) => {
+            Some(Seekable::Directory(root)) => {
                 let path = root.join(&blob.name);
                 let file = File::open(&path).map_err(|source| LoadError::Open { path, source })?;
                 Ok(Box::new(file.take(blob.size)))
@@ -255,7 +244,8 @@ pub(super) fn entry_name(entry: &Entry) -> Result<String, LoadError> {
     })
 }
 
-fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> LoadError + use<> {
+/// A file that cannot be opened, for `map_err`.
+pub(super) fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> LoadError + use<> {
     let path = path.to_owned();
     move |source| LoadError::Open { path, source }
 }

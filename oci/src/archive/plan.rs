@@ -25,12 +25,12 @@ use crate::reference::Reference;
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) name: String,
-    pub(super) content: Content,
+    pub(super) content: Planned,
 }
 
 /// What an entry holds.
 #[derive(Debug)]
-pub(super) enum Content {
+pub(super) enum Planned {
     Directory,
     Bytes(Vec<u8>),
     /// A blob as its source has it.
@@ -88,10 +88,8 @@ pub(super) fn plan(saving: &Saving, blobs: &dyn BlobSource) -> Result<Vec<Item>,
     if !format.is_oci_only() {
         let named = || images.iter().filter(|image| image.is_named_by_docker());
         let docker = |image| docker_entry(image, format);
-        items.push(bytes(
-            DOCKER_FILE,
-            document::write(&named().map(docker).collect::<Vec<_>>()),
-        ));
+        let entries: Vec<_> = named().map(docker).collect();
+        items.push(bytes(DOCKER_FILE, document::write(&entries)));
         let repositories = repositories(named(), format);
         if !repositories.is_empty() {
             items.push(bytes(REPOSITORIES_FILE, document::write(&repositories)));
@@ -110,7 +108,7 @@ pub(super) fn plan(saving: &Saving, blobs: &dyn BlobSource) -> Result<Vec<Item>,
 fn bytes(name: &str, content: Vec<u8>) -> Item {
     Item {
         name: name.into(),
-        content: Content::Bytes(content),
+        content: Planned::Bytes(content),
     }
 }
 
@@ -128,21 +126,16 @@ fn merge(saving: &Saving) -> Result<Vec<Image<'_>>, SaveError> {
             }
         };
         for reference in &source.references {
-            match *holders.entry(reference).or_insert(digest) {
-                holder if holder != digest => {
-                    return Err(SaveError::Reference(reference.to_string()));
-                }
-                _ if merged[at].references.contains(reference) => {}
-                _ => merged[at].references.push(reference.clone()),
+            claim(&mut holders, reference, digest)?;
+            if !merged[at].references.contains(reference) {
+                merged[at].references.push(reference.clone());
             }
         }
     }
     for index in &saving.indexes {
         let digest = Digest::of(&index.bytes);
         for reference in &index.references {
-            if *holders.entry(reference).or_insert(digest) != digest {
-                return Err(SaveError::Reference(reference.to_string()));
-            }
+            claim(&mut holders, reference, digest)?;
         }
         for image in &mut merged {
             image.is_in_index |= index.manifests.contains(&image.digest);
@@ -154,19 +147,30 @@ fn merge(saving: &Saving) -> Result<Vec<Image<'_>>, SaveError> {
     Ok(merged)
 }
 
+/// One reference is for one image or index.
+fn claim<'r>(
+    holders: &mut BTreeMap<&'r Reference, Digest>,
+    reference: &'r Reference,
+    digest: Digest,
+) -> Result<(), SaveError> {
+    match *holders.entry(reference).or_insert(digest) == digest {
+        true => Ok(()),
+        false => Err(SaveError::Reference(reference.to_string())),
+    }
+}
+
 fn parse(source: &SaveImage, image: Digest) -> Result<Image<'_>, SaveError> {
     let malformed = |source| SaveError::Document { image, source };
     let manifest = Manifest::parse(&source.manifest).map_err(malformed)?;
-    let actual = Digest::of(&source.config);
     if !manifest.config.describes(&source.config) {
         return Err(SaveError::OtherConfig {
             image,
             expected: manifest.config.digest,
-            actual,
+            actual: Digest::of(&source.config),
         });
     }
     let config = ImageConfig::parse(&source.config).map_err(malformed)?;
-    let platform = config.platform();
+    let platform = Some(config.platform()).filter(|own| !own.architecture.is_empty());
     let diff_ids = config.rootfs.diff_ids;
     if diff_ids.len() != manifest.layers.len() {
         return Err(SaveError::LayerCount {
@@ -181,7 +185,7 @@ fn parse(source: &SaveImage, image: Digest) -> Result<Image<'_>, SaveError> {
         references: Vec::new(),
         manifest,
         diff_ids,
-        platform: Some(platform).filter(|platform| !platform.architecture.is_empty()),
+        platform,
         is_in_index: false,
         preferred_for: Vec::new(),
     })
@@ -275,8 +279,7 @@ fn layer_tar(diff_id: &Digest) -> String {
     format!("{}.tar", diff_id.hex())
 }
 
-/// Repository -> tag -> top layer (or config, when there is none), for readers that look for tags
-/// here.
+/// Repository -> tag -> top layer (or config, when there is none), for readers that look for tags here.
 fn repositories<'a>(
     images: impl Iterator<Item = &'a Image<'a>>,
     format: Format,
@@ -298,54 +301,44 @@ fn repositories<'a>(
     repositories
 }
 
-/// Documents first, so that whoever reads a stream knows what each layer should be before it comes;
-/// both by digest.
+/// Documents first, so that a reader of a stream knows what each layer should be before it comes; both by digest.
 fn oci_blobs(
     images: &[Image<'_>],
     saving: &Saving,
     blobs: &dyn BlobSource,
 ) -> Result<Vec<Item>, SaveError> {
     let (mut documents, mut layers) = (BTreeMap::new(), BTreeMap::new());
+    let kept = |bytes: &[u8]| Planned::Bytes(bytes.to_vec());
     for index in &saving.indexes {
         for (digest, size) in companions(index, blobs)? {
-            let is_document = size <= document::MAX_DOCUMENT as u64;
-            let place = if is_document {
-                &mut documents
-            } else {
-                &mut layers
+            let place = match size <= document::MAX_DOCUMENT as u64 {
+                true => &mut documents,
+                false => &mut layers,
             };
-            place.insert(digest, Content::Blob { digest, size });
+            place.insert(digest, Planned::Blob { digest, size });
         }
-        documents.insert(
-            Digest::of(&index.bytes),
-            Content::Bytes(index.bytes.clone()),
-        );
+        documents.insert(Digest::of(&index.bytes), kept(&index.bytes));
     }
     for image in images {
-        documents.insert(image.digest, Content::Bytes(image.source.manifest.clone()));
-        documents.insert(
-            image.manifest.config.digest,
-            Content::Bytes(image.source.config.clone()),
-        );
+        documents.insert(image.digest, kept(&image.source.manifest));
+        documents.insert(image.manifest.config.digest, kept(&image.source.config));
     }
     for layer in images.iter().flat_map(|image| &image.manifest.layers) {
         let (digest, size) = (layer.digest, layer.size);
         if !documents.contains_key(&digest) && !is_left_out(saving, &digest) {
-            layers.insert(digest, Content::Blob { digest, size });
+            layers.insert(digest, Planned::Blob { digest, size });
         }
     }
-    let directories = ["blobs", "blobs/sha256"].map(|name| Item {
-        name: name.into(),
-        content: Content::Directory,
-    });
-    let blobs = documents
-        .into_iter()
-        .chain(layers)
-        .map(|(digest, content)| Item {
-            name: blob_path(&digest),
-            content,
-        });
-    Ok(directories.into_iter().chain(blobs).collect())
+    let blobs = documents.into_iter().chain(layers);
+    let blobs = blobs.map(|(digest, content)| (blob_path(&digest), content));
+    let folders = ["blobs", "blobs/sha256"].map(|name| (name.to_owned(), Planned::Directory));
+    Ok(items(folders.into_iter().chain(blobs)))
+}
+
+fn items(named: impl Iterator<Item = (String, Planned)>) -> Vec<Item> {
+    named
+        .map(|(name, content)| Item { name, content })
+        .collect()
 }
 
 /// What an index needs beside images, with its sizes.
@@ -376,25 +369,17 @@ fn docker_files(
     let mut configs = BTreeMap::new();
     let mut layers = BTreeMap::new();
     for image in images.iter().filter(|image| image.is_named_by_docker()) {
-        let config = &image.manifest.config.digest;
-        configs.insert(
-            format!("{}.json", config.hex()),
-            Content::Bytes(image.source.config.clone()),
-        );
+        let name = format!("{}.json", image.manifest.config.digest.hex());
+        configs.insert(name, Planned::Bytes(image.source.config.clone()));
         for (layer, diff_id) in image.manifest.layers.iter().zip(&image.diff_ids) {
             if !layers.contains_key(diff_id) && !is_left_out(saving, &layer.digest) {
                 layers.insert(*diff_id, layer_content(layer, *diff_id, blobs)?);
             }
         }
     }
-    let layers = layers
-        .into_iter()
-        .map(|(diff_id, content)| (layer_tar(&diff_id), content));
-    Ok(configs
-        .into_iter()
-        .chain(layers)
-        .map(|(name, content)| Item { name, content })
-        .collect())
+    let layers = layers.into_iter();
+    let layers = layers.map(|(diff_id, content)| (layer_tar(&diff_id), content));
+    Ok(items(configs.into_iter().chain(layers)))
 }
 
 /// A compressed layer is read once here, because its header needs the uncompressed size.
@@ -402,31 +387,23 @@ fn layer_content(
     layer: &Descriptor,
     diff_id: Digest,
     blobs: &dyn BlobSource,
-) -> Result<Content, SaveError> {
-    let blob = layer.digest;
-    if blob == diff_id {
-        return Ok(Content::Blob {
-            digest: blob,
-            size: layer.size,
-        });
+) -> Result<Planned, SaveError> {
+    let (digest, size) = (layer.digest, layer.size);
+    if digest == diff_id {
+        return Ok(Planned::Blob { digest, size });
     }
-    let unreadable = |source| SaveError::Blob {
-        digest: blob,
-        source,
-    };
-    let (_, reader) = blobs.open(&blob).map_err(unreadable)?;
+    let unreadable = |source| SaveError::Blob { digest, source };
+    let (_, reader) = blobs.open(&digest).map_err(unreadable)?;
     let (encoding, decoded) = compression::auto(reader).map_err(unreadable)?;
     let mut decoded = HashingReader::new(decoded);
     io::copy(&mut decoded, &mut io::sink()).map_err(unreadable)?;
     let (_, actual, size) = decoded.finish();
     if actual != diff_id {
-        return Err(SaveError::BlobDigest {
-            expected: diff_id,
-            actual,
-        });
+        let expected = diff_id;
+        return Err(SaveError::BlobDigest { expected, actual });
     }
-    Ok(Content::Decompressed {
-        blob,
+    Ok(Planned::Decompressed {
+        blob: digest,
         encoding,
         diff_id,
         size,

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `bases` is what the archive was made against, as its maker named it; `layers` are the blobs that
-//! its manifests name and that it has not, by the digest and size of the blob. Unaware of which
+//! its manifests name and that it lacks, by the digest and size of the blob. Unaware of which
 //! layers may be left out.
 
 use serde::{Deserialize, Serialize};

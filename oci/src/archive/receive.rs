@@ -62,6 +62,24 @@ pub struct Announcement {
     pub receipt: Option<Receipt>,
 }
 
+impl Announcement {
+    /// Adds a layer of a stream, which comes unless the archive says that it leaves it out.
+    fn add(&mut self, name: String, layer: &LoadedLayer) {
+        let digest = layer.descriptor.digest;
+        let receipt = self.receipt.as_ref();
+        if receipt.is_some_and(|receipt| receipt.leaves_out(&digest)) {
+            self.absent.push(layer.clone());
+        } else {
+            self.incoming.push(Incoming {
+                name,
+                size: layer.descriptor.size,
+                digest: Some(digest),
+                diff_id: Some(layer.diff_id),
+            });
+        }
+    }
+}
+
 /// Takes layers.
 pub trait Receiver {
     /// Its own failures, and those of the archive.
@@ -183,30 +201,21 @@ fn finish<R: Receiver>(
 
 /// The files of layers, each once.
 fn wanted(findings: &Findings) -> Vec<(StoredLayer, Incoming)> {
-    let mut wanted = BTreeMap::new();
-    let mut order = Vec::new();
-    for found in &findings.images {
-        for (layer, stored) in found.image.layers.iter().zip(&found.layers) {
-            let Some(stored) = stored else { continue };
-            let name = stored.blob.name().to_owned();
-            let incoming = Incoming {
-                name: name.clone(),
-                size: stored.blob.size,
-                digest: stored.is_described.then_some(layer.descriptor.digest),
-                diff_id: Some(layer.diff_id),
-            };
-            if wanted
-                .insert(name.clone(), (stored.clone(), incoming))
-                .is_none()
-            {
-                order.push(name);
-            }
-        }
-    }
-    order
-        .iter()
-        .filter_map(|name| wanted.remove(name))
-        .collect()
+    let mut names = BTreeSet::new();
+    let images = findings.images.iter();
+    let layers = images.flat_map(|found| found.image.layers.iter().zip(&found.layers));
+    let stored = layers.filter_map(|(layer, stored)| Some((layer, stored.as_ref()?)));
+    let once = stored.filter(|(_, stored)| names.insert(stored.blob.name()));
+    let wanted = once.map(|(layer, stored)| {
+        let incoming = Incoming {
+            name: stored.blob.name().to_owned(),
+            size: stored.blob.size,
+            digest: stored.is_described.then_some(layer.descriptor.digest),
+            diff_id: Some(layer.diff_id),
+        };
+        (stored.clone(), incoming)
+    });
+    wanted.collect()
 }
 
 fn announcement(
@@ -265,50 +274,21 @@ fn streamed<R: Receiver>(
     let content = compression::Limited::new(content, limit);
     let mut entries = Entries::new(BufReader::with_capacity(1 << 18, content));
     let mut stream = Stream {
+        selection,
+        encoding,
         members: Members::default(),
         expected: None,
         companions: BTreeMap::new(),
         budget: MAX_DOCUMENTS,
     };
     while let Some(entry) = entries.next_entry().map_err(|e| told(e, encoding))? {
-        let name = entry_name(&entry)?;
-        let looks = match entry.kind {
-            Kind::File => look(&mut entries, &entry).map_err(|e| told(e.into(), encoding))?,
-            _ => Looks::Other(Vec::new()),
-        };
-        match looks {
-            Looks::Layer(start) => {
-                stream.know_what_comes(selection, receiver)?;
-                let mut content = start.as_slice().chain(entries.content());
-                stream.members.pass(name.clone(), &entry, None)?;
-                if !stream.companion(&name, &mut content, receiver)? {
-                    let incoming = stream.incoming(&name, &entry);
-                    let received = receiver.layer(&incoming, &mut content)?;
-                    stream.members.receive(name, received);
-                }
-            }
-            Looks::Document(start) => {
-                stream.pay(entry.size)?;
-                let mut bytes = start;
-                let rest = entries.content().read_to_end(&mut bytes);
-                rest.map_err(|e| told(e.into(), encoding))?;
-                stream.members.pass(name, &entry, Some(bytes))?;
-            }
-            Looks::Other(start) => {
-                stream.members.pass(name.clone(), &entry, None)?;
-                if entry.kind == Kind::File && name.starts_with("blobs/") {
-                    stream.know_what_comes(selection, receiver)?;
-                    let mut content = start.as_slice().chain(entries.content());
-                    stream.companion(&name, &mut content, receiver)?;
-                }
-            }
-        }
+        stream.take(&mut entries, &entry, receiver)?;
     }
-    // What is compressed is whole only when its last checksum was seen, and whoever writes into a
-    // pipe wants to get rid of everything.
+    // What is compressed is whole only when its last checksum was seen, and a program that writes into a pipe wants to get rid of
+    // everything.
     let rest = std::io::copy(&mut entries.into_inner(), &mut std::io::sink());
     rest.map_err(|e| told(e.into(), encoding))?;
-    stream.know_what_comes(selection, receiver)?;
+    stream.know_what_comes(receiver)?;
     let mut documents = Documents::new(&stream.members, true);
     find(&mut documents, selection)?;
     let absent = documents.absent;
@@ -317,7 +297,9 @@ fn streamed<R: Receiver>(
 }
 
 /// A stream that is being read.
-struct Stream {
+struct Stream<'s> {
+    selection: &'s Selection,
+    encoding: Encoding,
     members: Members,
     /// What the documents that came before the first layer say about layers, by name.
     expected: Option<BTreeMap<String, (Digest, Digest)>>,
@@ -327,66 +309,91 @@ struct Stream {
     budget: u64,
 }
 
-impl Stream {
-    fn pay(&mut self, size: u64) -> Result<(), LoadError> {
-        let left = self.budget.checked_sub(size).ok_or(LoadError::TooLarge {
-            what: "bytes of manifests and configs",
-            limit: MAX_DOCUMENTS,
-        })?;
-        self.budget = left;
+impl Stream<'_> {
+    /// Keeps a document, hands on a layer or a companion.
+    fn take<R: Receiver, C: Read>(
+        &mut self,
+        entries: &mut Entries<C>,
+        entry: &Entry,
+        receiver: &mut R,
+    ) -> Result<(), R::Error> {
+        let (name, encoding) = (entry_name(entry)?, self.encoding);
+        let broken = |error: std::io::Error| told(error.into(), encoding);
+        let looks = match entry.kind {
+            Kind::File => look(entries, entry).map_err(broken)?,
+            _ => Looks::Other(Vec::new()),
+        };
+        match looks {
+            Looks::Document(mut bytes) => {
+                let left = self.budget.checked_sub(entry.size);
+                let what = "bytes of manifests and configs";
+                self.budget = left.ok_or(LoadError::too_large(what, MAX_DOCUMENTS))?;
+                entries.content().read_to_end(&mut bytes).map_err(broken)?;
+                self.members.pass(name, entry, Some(bytes))?;
+            }
+            Looks::Layer(start) => {
+                let mut content = start.as_slice().chain(entries.content());
+                self.layer(name, entry, &mut content, receiver)?;
+            }
+            Looks::Other(start) => {
+                self.members.pass(name.clone(), entry, None)?;
+                if entry.kind == Kind::File && name.starts_with("blobs/") {
+                    self.know_what_comes(receiver)?;
+                    let mut content = start.as_slice().chain(entries.content());
+                    self.companion(&name, &mut content, receiver)?;
+                }
+            }
+        }
         Ok(())
     }
 
-    /// Looks once at what has come, when the first layer does: all documents, or none that can be
-    /// understood yet.
-    fn know_what_comes<R: Receiver>(
+    fn layer<R: Receiver>(
         &mut self,
-        selection: &Selection,
+        name: String,
+        entry: &Entry,
+        content: &mut dyn Read,
         receiver: &mut R,
     ) -> Result<(), R::Error> {
+        self.know_what_comes(receiver)?;
+        self.members.pass(name.clone(), entry, None)?;
+        if !self.companion(&name, content, receiver)? {
+            let incoming = self.incoming(&name, entry);
+            let received = receiver.layer(&incoming, content)?;
+            self.members.receive(name, received);
+        }
+        Ok(())
+    }
+
+    /// Looks once at what has come, when the first layer does: all documents, or none that can be understood yet.
+    fn know_what_comes<R: Receiver>(&mut self, receiver: &mut R) -> Result<(), R::Error> {
         if self.expected.is_some() {
             return Ok(());
         }
         let mut documents = Documents::new(&self.members, false);
         let receipt = Receipt::find(&mut documents)?;
-        let findings = match find(&mut documents, selection) {
-            Ok(findings) => findings,
-            // What is missing may come later, also the layers that docker 25.0.0 left out of its
-            // OCI manifests.
+        let findings = match find(&mut documents, self.selection) {
+            // What is missing may come later, also the layers that docker 25.0.0 left out of its OCI manifests.
             Err(
                 LoadError::Missing(_)
                 | LoadError::NoImageArchive
                 | LoadError::NotKept(_)
                 | LoadError::LayerCount { .. },
             ) => Findings::default(),
-            Err(error) => return Err(error.into()),
+            findings => findings?,
         };
         self.companions = companions::by_name(&findings.indexes);
-        let found = findings.images;
+        let (incoming, absent) = (Vec::new(), Vec::new());
         let mut announcement = Announcement {
+            incoming,
+            absent,
             receipt,
-            ..Announcement::default()
         };
         let mut expected = BTreeMap::new();
-        for layer in found.iter().flat_map(|found| &found.image.layers) {
+        for layer in findings.images.iter().flat_map(|found| &found.image.layers) {
             let name = super::blob_path(&layer.descriptor.digest);
-            let is_left_out = announcement
-                .receipt
-                .as_ref()
-                .is_some_and(|receipt| receipt.leaves_out(&layer.descriptor.digest));
             let digests = (layer.descriptor.digest, layer.diff_id);
-            if expected.insert(name.clone(), digests).is_some() {
-                continue;
-            }
-            if is_left_out {
-                announcement.absent.push(layer.clone());
-            } else {
-                announcement.incoming.push(Incoming {
-                    name,
-                    size: layer.descriptor.size,
-                    digest: Some(layer.descriptor.digest),
-                    diff_id: Some(layer.diff_id),
-                });
+            if expected.insert(name.clone(), digests).is_none() {
+                announcement.add(name, layer);
             }
         }
         if !expected.is_empty() {

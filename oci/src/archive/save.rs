@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
-use super::plan::{Content, Item, plan};
+use super::plan::{Item, Planned, plan};
 use super::{Format, Receipt, SaveError};
 use crate::compression;
 use crate::digest::{Digest, HashingReader};
@@ -138,7 +138,7 @@ fn write_tar(
 /// Writes an item as a file of its own, durably.
 fn write_file(root: &Path, item: &Item, blobs: &dyn BlobSource) -> Result<(), SaveError> {
     let path = root.join(&item.name);
-    if matches!(item.content, Content::Directory) {
+    if matches!(item.content, Planned::Directory) {
         return Ok(std::fs::create_dir(path)?);
     }
     let mut out = BufWriter::with_capacity(BUFFER, File::create_new(path)?);
@@ -149,9 +149,9 @@ fn write_file(root: &Path, item: &Item, blobs: &dyn BlobSource) -> Result<(), Sa
 
 fn write_item(out: &mut dyn Write, item: &Item, blobs: &dyn BlobSource) -> Result<(), SaveError> {
     let (kind, size) = match &item.content {
-        Content::Directory => (Kind::Directory, 0),
-        Content::Bytes(bytes) => (Kind::File, bytes.len() as u64),
-        Content::Blob { size, .. } | Content::Decompressed { size, .. } => (Kind::File, *size),
+        Planned::Directory => (Kind::Directory, 0),
+        Planned::Bytes(bytes) => (Kind::File, bytes.len() as u64),
+        Planned::Blob { size, .. } | Planned::Decompressed { size, .. } => (Kind::File, *size),
     };
     write_header(
         out,
@@ -167,23 +167,21 @@ fn write_item(out: &mut dyn Write, item: &Item, blobs: &dyn BlobSource) -> Resul
 
 fn write_content(
     out: &mut dyn Write,
-    content: &Content,
+    content: &Planned,
     blobs: &dyn BlobSource,
 ) -> Result<(), SaveError> {
     match content {
-        Content::Directory => {}
-        Content::Bytes(bytes) => out.write_all(bytes)?,
-        Content::Blob { digest, size } => write_blob(out, blobs, *digest, *size)?,
-        Content::Decompressed {
+        Planned::Directory => {}
+        Planned::Bytes(bytes) => out.write_all(bytes)?,
+        Planned::Blob { digest, size } => write_blob(out, blobs, *digest, *size)?,
+        Planned::Decompressed {
             blob,
             encoding,
             diff_id,
             size,
         } => {
-            let failed = |source| SaveError::Blob {
-                digest: *blob,
-                source,
-            };
+            let digest = *blob;
+            let failed = |source| SaveError::Blob { digest, source };
             let (_, reader) = blobs.open(blob).map_err(failed)?;
             let reader = compression::decoder(reader, *encoding).map_err(failed)?;
             copy(out, reader, *diff_id, *size, &failed)?;
@@ -200,14 +198,19 @@ fn write_blob(
 ) -> Result<(), SaveError> {
     let failed = |source| SaveError::Blob { digest, source };
     let (actual, reader) = blobs.open(&digest).map_err(failed)?;
-    if actual != size {
-        return Err(SaveError::BlobSize {
-            digest,
-            expected: size,
-            actual,
-        });
-    }
+    check_size(digest, size, actual)?;
     copy(out, reader, digest, size, &failed)
+}
+
+fn check_size(digest: Digest, expected: u64, actual: u64) -> Result<(), SaveError> {
+    match actual == expected {
+        true => Ok(()),
+        false => Err(SaveError::BlobSize {
+            digest,
+            expected,
+            actual,
+        }),
+    }
 }
 
 /// Copies exactly `size` bytes that have the digest `expected`; `failed` makes the error of a
@@ -231,14 +234,10 @@ fn copy(
         }
     }
     let (_, actual, count) = reader.finish();
-    match count == size {
-        false => Err(SaveError::BlobSize {
-            digest: expected,
-            expected: size,
-            actual: count,
-        }),
-        true if actual != expected => Err(SaveError::BlobDigest { expected, actual }),
+    check_size(expected, size, count)?;
+    match actual == expected {
         true => Ok(()),
+        false => Err(SaveError::BlobDigest { expected, actual }),
     }
 }
 

@@ -179,10 +179,10 @@ impl BlobSource for Blobs {
 }
 
 fn try_load(tar: &[u8]) -> Result<Loaded, LoadError> {
-    load_for(
+    super::load::load_for(
         Input::Stream(Box::new(tar)),
         &std::env::temp_dir(),
-        &Platform::new("linux", "amd64"),
+        Platform::new("linux", "amd64"),
     )
 }
 

@@ -95,12 +95,7 @@ fn parsed<T: serde::de::DeserializeOwned>(
     name: &str,
 ) -> Result<T, LoadError> {
     let bytes = documents.read(name, "image config")?;
-    document::parse(&bytes, "image config").map_err(malformed(name))
-}
-
-fn malformed(name: &str) -> impl FnOnce(document::DocumentError) -> LoadError + use<> {
-    let name = name.to_owned();
-    move |source| LoadError::Document { name, source }
+    document::parse(&bytes, "image config").map_err(LoadError::document(name))
 }
 
 /// The layers that `repositories` names, each once, with all their names.
@@ -134,15 +129,11 @@ fn image(
         diff_ids.push(diff_id(&layer_file(id), documents)?);
         history.push(step(id, layer)?);
     }
-    let mut config = BTreeMap::new();
-    if let Some((_, layer)) = chain.last() {
-        config.extend(layer.fields.clone());
-    }
+    let top = chain.last().map(|(_, layer)| layer.fields.clone());
+    let mut config: BTreeMap<_, _> = top.into_iter().flatten().collect();
     config.retain(|field, _| !OF_ONE_LAYER.contains(&field.as_str()));
-    config.insert(
-        "rootfs".into(),
-        json!({"type": "layers", "diff_ids": diff_ids}),
-    );
+    let rootfs = json!({"type": "layers", "diff_ids": diff_ids});
+    config.insert("rootfs".into(), rootfs);
     config.insert("history".into(), history.into());
     let config = as_go_writes(&document::write(&config));
     Ok(DockerImage {
@@ -165,10 +156,7 @@ fn chain<'l>(
             .get_key_value(id)
             .ok_or_else(|| LoadError::Missing(layer_file(id)))?;
         if chain.len() >= MAX_CHAIN {
-            return Err(LoadError::TooLarge {
-                what: "layers below one another",
-                limit: MAX_CHAIN as u64,
-            });
+            return Err(LoadError::too_large("layers below one another", MAX_CHAIN));
         }
         chain.push((id, layer));
         next = layer.parent.as_deref();
@@ -181,7 +169,7 @@ fn chain<'l>(
 fn step(id: &str, layer: &Layer) -> Result<Value, LoadError> {
     let name = format!("{id}/json");
     let bytes = document::write(&layer.fields);
-    let step: Step = document::parse(&bytes, "image config").map_err(malformed(&name))?;
+    let step: Step = document::parse(&bytes, "image config").map_err(LoadError::document(name))?;
     let command = step.container_config.and_then(|container| container.cmd);
     let fields = [
         ("created", step.created),

@@ -125,33 +125,28 @@ fn split_at(path: &Path) -> Option<PathBuf> {
 impl Volumes {
     /// Opens a file; a path that does not exist, or ends with `.001`, may mean the parts of one.
     pub(super) fn open(path: &Path) -> Result<Self, LoadError> {
+        let mut volumes = Self::empty();
         let Some(whole) = split_at(path) else {
-            let mut volumes = Self::empty();
             volumes.push(path.to_owned())?;
             return Ok(volumes);
         };
-        let mut volumes = Self::empty();
         volumes.sums = read_sums(&sums_path(&whole));
         let known = volumes.sums.as_ref().map(|sums| sums.digests.len() as u64);
         for number in 1..=known.unwrap_or(MAX_PARTS) {
             let path = part_path(&whole, number);
             if path.exists() {
                 volumes.push(path)?;
-            } else if let Some(count) = known {
-                return Err(LoadError::PartMissing {
-                    path,
-                    number,
-                    count,
-                });
-            } else if part_path(&whole, number + 1).exists() {
-                return Err(LoadError::PartMissing {
-                    path,
-                    number,
-                    count: number + 1,
-                });
-            } else {
-                break;
+                continue;
             }
+            let goes_on = part_path(&whole, number + 1).exists();
+            let Some(count) = known.or(goes_on.then_some(number + 1)) else {
+                break;
+            };
+            return Err(LoadError::PartMissing {
+                path,
+                number,
+                count,
+            });
         }
         volumes.check_sizes()?;
         Ok(volumes)

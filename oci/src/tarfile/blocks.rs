@@ -21,7 +21,7 @@ pub(super) struct Blocks<R> {
 }
 
 impl<R: Read> Blocks<R> {
-    /// Contents that nobody reads are read over.
+    /// Contents that are not read are skipped.
     pub(super) fn reading(inner: R) -> Self {
         Self::with_skip(inner, |inner, n| {
             match io::copy(&mut inner.take(n), &mut io::sink())? {
@@ -141,7 +141,7 @@ impl<R: Read> Blocks<R> {
 }
 
 impl<R: Read + Seek> Blocks<R> {
-    /// Contents that nobody reads are sought over.
+    /// Contents that are not read are sought over.
     pub(super) fn seeking(inner: R) -> Self {
         Self::with_skip(inner, |inner, n| {
             // Seeking past the end succeeds, so the last byte is read to see that it is there.

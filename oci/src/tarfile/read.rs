@@ -32,7 +32,7 @@ struct Extensions {
 }
 
 impl<R: Read> Entries<R> {
-    /// Reads the tar that starts where `inner` stands; contents that nobody reads are read over.
+    /// Reads the tar that starts where `inner` stands; contents that are not read are skipped.
     pub fn new(inner: R) -> Self {
         Self {
             blocks: Blocks::reading(inner),
@@ -158,7 +158,7 @@ impl<R: Read> Entries<R> {
 }
 
 impl<R: Read + Seek> Entries<R> {
-    /// As [`Entries::new`], but seeks over contents that nobody reads.
+    /// As [`Entries::new`], but seeks over contents that are not read.
     pub fn seeking(inner: R) -> Self {
         Self {
             blocks: Blocks::seeking(inner),

@@ -111,34 +111,18 @@ fn stored_path(fields: &HeaderFields<'_>) -> Vec<u8> {
 type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
 fn set_numbers(header: &mut tar::Header, fields: &HeaderFields<'_>, records: &mut Records) {
-    let mut or_record = |key: &str, fits: bool, value: i128| {
-        if !fits {
+    let mut octal = |key: &str, value: i128, most: u64| {
+        let fitting = u64::try_from(value).ok().filter(|value| *value <= most);
+        fitting.unwrap_or_else(|| {
             records.insert(key.into(), value.to_string().into());
-        }
-        if fits {
-            u64::try_from(value).unwrap_or(0)
-        } else {
             0
-        }
+        })
     };
     header.set_mode(fields.mode & 0o7777);
-    header.set_uid(or_record(
-        "uid",
-        fields.uid <= MAX_OCTAL_8,
-        fields.uid.into(),
-    ));
-    header.set_gid(or_record(
-        "gid",
-        fields.gid <= MAX_OCTAL_8,
-        fields.gid.into(),
-    ));
-    header.set_size(or_record(
-        "size",
-        fields.size <= MAX_OCTAL_12,
-        fields.size.into(),
-    ));
-    let mtime_fits = u64::try_from(fields.mtime).is_ok_and(|mtime| mtime <= MAX_OCTAL_12);
-    header.set_mtime(or_record("mtime", mtime_fits, fields.mtime.into()));
+    header.set_uid(octal("uid", fields.uid.into(), MAX_OCTAL_8.into()));
+    header.set_gid(octal("gid", fields.gid.into(), MAX_OCTAL_8.into()));
+    header.set_size(octal("size", fields.size.into(), MAX_OCTAL_12));
+    header.set_mtime(octal("mtime", fields.mtime.into(), MAX_OCTAL_12));
     if let (true, Some(ustar)) = (fields.kind.is_device(), header.as_ustar_mut()) {
         ustar.set_device_major(fields.device.0);
         ustar.set_device_minor(fields.device.1);

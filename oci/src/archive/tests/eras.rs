@@ -289,10 +289,10 @@ fn nested_indexes_with_absent_platforms() {
         .image(&arm)
         .end();
     let load_platform = |tar: &[u8], platform| {
-        load_for(
+        crate::archive::load::load_for(
             Input::Stream(Box::new(tar)),
             &std::env::temp_dir(),
-            &Platform::parse(platform).unwrap(),
+            Platform::parse(platform).unwrap(),
         )
     };
     check_layers(&load_platform(&both, "amd64").unwrap(), 0, &amd);
