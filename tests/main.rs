@@ -67,6 +67,7 @@ mod logs;
 mod maintenance;
 mod messages;
 mod names;
+mod network;
 mod no_cache;
 mod outputs;
 mod outputs_places;

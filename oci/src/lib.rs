@@ -1,5 +1,5 @@
 //! The vocabulary and the wire of container images: digests, references, platforms, descriptors,
-//! manifests, image configs, compression, layer tars, image archives and registries.
+//! manifests, image configs, compression, layer tars, image archives, HTTP and registries.
 //!
 //! The crate is unaware of Dockerfiles, of caches and of how anything is laid out in a store. It
 //! never prints, never reads the environment and never resolves a path that came from outside.
@@ -11,6 +11,7 @@ pub mod config;
 pub mod descriptor;
 pub mod digest;
 pub mod document;
+pub mod http;
 pub mod lock;
 pub mod manifest;
 pub mod media_type;

@@ -25,42 +25,49 @@ mod uploads;
 
 use std::time::Duration;
 
-use kiln_oci::registry::{Client, Credential, Keychain, Patience, Secret, Settings};
+use kiln_oci::http::{self, Patience};
+use kiln_oci::registry::{Client, Credential, Keychain, Secret, Settings};
 use kiln_oci::{Descriptor, Digest, Reference};
 use registry::{Guard, Registry};
 
 /// Settings whose pauses are short.
-pub fn settings() -> Settings {
-    Settings {
+pub fn settings() -> http::Settings {
+    http::Settings {
         patience: Patience {
             connect: Duration::from_secs(10),
             answer: Duration::from_secs(2),
             commit: Duration::from_secs(5),
             stall: Duration::from_secs(1),
             least: 100,
+            silence: Duration::from_secs(20),
+            notice: Duration::from_secs(1),
             retries: 2,
             pause: Duration::from_millis(10),
             longest_pause: Duration::from_millis(40),
             longest_retry_after: Duration::from_secs(2),
             transfers: 2,
         },
-        ..Settings::default()
+        ..http::Settings::default()
     }
 }
 
 pub fn client() -> Client {
-    Client::new(settings())
+    client_with(Settings::default())
 }
 
-/// A client that has a password for `registry`.
-pub fn client_of(registry: &Registry, credential: Credential) -> Client {
-    Client::new(Settings {
+/// A client with short pauses.
+pub fn client_with(registries: Settings) -> Client {
+    Client::new(http::Client::new(settings()), registries)
+}
+
+/// A client that has a password for the registry `host`.
+pub fn client_of(host: &str, credential: Credential) -> Client {
+    client_with(Settings {
         keychain: Keychain {
-            text: None,
-            given: [(registry.host.clone(), credential)].into(),
-            files: Vec::new(),
+            given: [(host.to_owned(), credential)].into(),
+            ..Keychain::default()
         },
-        ..settings()
+        ..Settings::default()
     })
 }
 

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use kiln_oci::http;
 use kiln_oci::registry::{Client, Settings};
 use kiln_oci::{Descriptor, Digest, Hasher, Reference};
 
@@ -82,7 +83,7 @@ fn a_large_blob_takes_little_memory() {
         size: SIZE,
         ..Descriptor::of("application/octet-stream", b"")
     };
-    let client = Client::new(Settings::default());
+    let client = Client::new(http::Client::default(), Settings::default());
     let app = Reference::parse(&format!("{host}/app")).unwrap();
     // Threads, certificates and connections are there from here on.
     assert!(!client.has_blob(&app, Digest::of(b"absent")).unwrap());

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::pflag::Takes;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args};
-use kiln_oci::registry::Patience;
+use kiln_oci::http::Patience;
 use kiln_sandbox::Disabled;
 use std::path::PathBuf;
 
@@ -70,7 +70,7 @@ pub struct Globals {
     /// Whatever is pulled from may be insecure; a command may say so.
     #[arg(skip)]
     pub insecure_pulls: bool,
-    /// How registries are waited for; a command may change it.
+    /// How servers are waited for; a command may change it.
     #[arg(skip)]
     pub patience: Patience,
 }

@@ -1,70 +1,81 @@
-//! How registries are reached: credentials, certificates, proxies and mirrors, from flags, files and the environment. Unaware of
-//! what is asked of registries.
+//! How servers are reached: credentials, certificate authorities, proxies and mirrors, from flags, files and the environment. Unaware of
+//! what is asked of them.
 //!
-//! Credentials are looked for in the variable `DOCKER_AUTH_CONFIG` (a text like docker's file), then in `REGISTRY_AUTH_FILE`, else in docker's `config.json` (in `DOCKER_CONFIG`, else `~/.docker`) and
-//! podman's `auth.json` (in `XDG_RUNTIME_DIR/containers`, else `~/.config/containers`). Mirrors are in the file that
-//! `KILN_REGISTRIES` names, else in `~/.config/kiln/registries.json`, else in `/etc/kiln/registries.json`.
+//! Credentials come from the variable `DOCKER_AUTH_CONFIG` (a text like docker's file), then from `REGISTRY_AUTH_FILE`, else from docker's
+//! `config.json` (in `DOCKER_CONFIG`, else `~/.docker`) and podman's `auth.json` (in `XDG_RUNTIME_DIR/containers`, else
+//! `~/.config/containers`). Mirrors are in the file that `KILN_REGISTRIES` names, else in `~/.config/kiln/registries.json`, else in
+//! `/etc/kiln/registries.json`.
 
 use crate::environment::{Globals, variable};
 use crate::failure::{Failure, Kind};
-use kiln_engine::event::{Cancel, Events};
+use kiln_engine::event::{Cancel, EventKind, Events};
 use kiln_engine::remote::Remote;
-use kiln_oci::registry::{
-    self, Certificates, Client, Configuration, Keychain, Mirror, Proxies, Secret, Settings, Told,
-};
+use kiln_oci::http::{self, Authorities, Notice, Observer, Proxies};
+use kiln_oci::registry::{Client, Configuration, Keychain, Mirror, Secret, Settings};
 use kiln_oci::{Reference, ReferenceError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The way to registries, or none with `--offline`.
+/// The way to registries and other servers; none to registries with `--offline`.
 ///
 /// # Errors
 /// When the file of mirrors cannot be used.
 pub fn remote(globals: &Globals, events: &Events, cancel: &Cancel) -> Result<Remote, Failure> {
-    let tell = {
-        let events = events.clone();
-        move |text| events.warn(text)
-    };
-    let online = (!globals.offline).then(|| client(globals, cancel, Told::by(tell)));
+    let heard = events.clone();
+    let observer = Observer::new(move |notice| match notice {
+        Notice::Warning(text) => heard.warn(text),
+        Notice::Waiting { host, what } => heard.send(EventKind::Waiting {
+            host,
+            what: what.to_owned(),
+        }),
+    });
+    let http = http(globals, cancel, observer);
+    let online = (!globals.offline).then(|| client(globals, http.clone()));
     Ok(Remote {
         registry: online.transpose()?,
         events: events.clone(),
         cancel: cancel.clone(),
-        proxies: proxies(),
+        http,
     })
 }
 
-/// The client of registries; nothing is asked yet. `told` hears what does not end a call.
+/// The client of all servers; nothing is asked yet. `observer` hears what does not end a call.
+pub fn http(globals: &Globals, cancel: &Cancel, observer: Observer) -> http::Client {
+    let cancel = cancel.clone();
+    http::Client::new(http::Settings {
+        authorities: Authorities {
+            file: path("SSL_CERT_FILE"),
+            directory: path("SSL_CERT_DIR"),
+        },
+        proxies: proxies(),
+        patience: globals.patience.clone(),
+        cancel: http::Cancel::when(move || cancel.requested()),
+        observer,
+    })
+}
+
+/// The client of registries; nothing is asked yet.
 ///
 /// # Errors
 /// When the file of mirrors cannot be used.
-pub fn client(globals: &Globals, cancel: &Cancel, told: Told) -> Result<Client, Failure> {
+pub fn client(globals: &Globals, http: http::Client) -> Result<Client, Failure> {
     let configuration = configuration()?;
     let mut insecure = globals.insecure_registry.clone();
     insecure.extend(configuration.insecure);
     let mirrors = mirrors(globals, &insecure, configuration.mirrors)?;
-    let cancel = cancel.clone();
-    Ok(Client::new(Settings {
+    let text = variable("DOCKER_AUTH_CONFIG").filter(|text| !text.trim().is_empty());
+    let settings = Settings {
         insecure,
         insecure_pulls: globals.insecure_pulls,
         all_insecure: !globals.tls_verify,
         mirrors,
         keychain: Keychain {
-            text: variable("DOCKER_AUTH_CONFIG")
-                .filter(|text| !text.trim().is_empty())
-                .map(Secret::new),
+            text: text.map(Secret::new),
             files: credential_files(),
             ..Keychain::default()
         },
-        certificates: Certificates {
-            file: path("SSL_CERT_FILE"),
-            directory: path("SSL_CERT_DIR"),
-        },
-        proxies: proxies(),
-        cancel: registry::Cancel::when(move || cancel.requested()),
-        patience: globals.patience.clone(),
-        told,
-    }))
+    };
+    Ok(Client::new(http, settings))
 }
 
 /// Those of the command line, then those of the file.

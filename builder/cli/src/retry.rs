@@ -1,14 +1,14 @@
-//! `--retry`, `--retry-delay` of `build`, `pull` and `push`: how often registries are asked again when they fail, as in buildah. Unaware
-//! of what is asked.
+//! `--retry`, `--retry-delay` of `build`, `pull` and `push`: how often a server is asked again when it fails, as in
+//! buildah: a registry, the server of a file that is added, a cache in object storage. Unaware of what is asked.
 
 use crate::pflag::Takes;
 use jiff::SignedDuration;
-use kiln_oci::registry::Patience;
+use kiln_oci::http::Patience;
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
 pub struct Retry {
-    /// How often to try again when a registry fails or does not answer
+    /// How often to try again when a registry or another server fails
     #[arg(
         long,
         env = "KILN_RETRY",

@@ -71,7 +71,7 @@ fn host(remote: &Remote) -> Host {
         search_path: environment::variable("PATH").unwrap_or_default(),
         home: environment::variable("HOME").map(Into::into),
         log_limit: environment::log_limit(),
-        network: environment::network(&remote.proxies.direct()),
+        network: environment::network(&remote.http.settings().proxies.direct()),
         now: SystemTime::now,
     }
 }

@@ -149,6 +149,13 @@ pub enum EventKind {
         /// Microseconds it took.
         took_us: u64,
     },
+    /// The build waits for a server that has not answered for a while.
+    Waiting {
+        /// Host and port.
+        host: String,
+        /// What is to come, such as "an answer".
+        what: String,
+    },
     /// A step is being executed.
     Started {
         /// The step.

@@ -8,9 +8,11 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use libdeflater::{CompressionLvl, Compressor};
+
+use crate::lock::locked;
 
 /// Bytes that one thread compresses at once. Part of the format of the output: another number gives other bytes.
 const BLOCK: usize = 1 << 20;
@@ -119,9 +121,9 @@ fn start_workers(threads: usize, effort: CompressionLvl) -> io::Result<Sender<Jo
         let work = move || {
             let mut compressor = Compressor::new(effort);
             loop {
-                let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                let job = locked(&queue).recv();
                 let Ok((block, reply)) = job else { return };
-                // Nobody waits any more when the writer was dropped.
+                // The writer may have been dropped.
                 let _ = reply.send(compress(&mut compressor, &block));
             }
         };

@@ -1,17 +1,11 @@
-//! What an answer that is no success says: from status and body to an error that a person
-//! understands. Unaware of what is done about it.
+//! What an answer that is no success says: from status and body to an error that a person understands. Unaware of what is done about it.
 
-use reqwest::{Method, Response, StatusCode};
 use serde::Deserialize;
 
 use super::error::{Error, Result};
-use super::retry::retry_after;
-use super::session::Session;
-use super::transport::{host_of, without_query};
+use crate::http::{self, Answer};
 
-/// Bytes of an error's body that are read.
-const LARGEST: usize = 64 << 10;
-/// Characters of it that are shown.
+/// Characters of an error's text that are shown.
 const LONGEST: usize = 400;
 
 /// The errors of OCI's distribution specification, "Error Codes".
@@ -28,72 +22,39 @@ struct Entry {
     message: String,
 }
 
-/// `response` as an error; `what` was asked for.
-pub(super) async fn refusal(
-    session: &Session,
-    method: &Method,
-    response: Response,
-    what: &str,
-) -> Result<Error> {
-    let status = response.status();
-    let url = response.url().clone();
-    let host = host_of(&url);
-    let wait = retry_after(response.headers());
-    let text = match session.body(response, LARGEST).await {
-        Ok(body) => text(&body),
-        Err(Error::Cancelled) => return Err(Error::Cancelled),
-        Err(_) => String::new(),
-    };
-    let message = if text.is_empty() {
-        text
-    } else {
-        format!(": {text}")
-    };
-    Ok(match status {
-        StatusCode::NOT_FOUND => Error::NotFound {
+/// `answer` as an error; `what` was asked for.
+pub(super) fn refusal(answer: Answer, what: &str) -> Result<Error> {
+    let host = answer.host();
+    Ok(match answer.refused(text)? {
+        http::Error::Status {
+            code: 404, message, ..
+        } => Error::NotFound {
             what: what.into(),
             host,
-            message,
+            message: http::after_colon(&message),
         },
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::Denied {
+        http::Error::Status {
+            code: 401 | 403,
+            status,
+            message,
+            ..
+        } => Error::Denied {
             host,
             what: what.into(),
-            reason: format!("{status}{message}"),
+            reason: format!("{status}{}", http::after_colon(&message)),
         },
-        _ => Error::Status {
-            method: name(method),
-            url: without_query(&url),
-            code: status.as_u16(),
-            status: status.to_string(),
-            message,
-            retry_after: wait,
-        },
+        error => error.into(),
     })
-}
-
-fn name(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        _ => "request of",
-    }
 }
 
 /// The errors that a body lists, else its first line unless it is a page for browsers.
 pub(super) fn text(body: &[u8]) -> String {
     let listed = serde_json::from_slice::<Errors>(body).ok().map(|list| {
-        let shown = list
-            .errors
-            .iter()
-            .take(3)
-            .map(|e| match e.message.as_str() {
-                "" => e.code.clone(),
-                message => message.into(),
-            });
+        let shown = list.errors.iter().take(3);
+        let shown = shown.map(|error| match error.message.as_str() {
+            "" => error.code.as_str(),
+            message => message,
+        });
         shown.collect::<Vec<_>>().join("; ")
     });
     let plain = || {

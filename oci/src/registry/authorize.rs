@@ -6,20 +6,20 @@
 //! asked for an anonymous token. Tokens are kept in memory, a little less long than they live.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::Url;
-use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 
-use super::challenge::Challenge;
+use super::Client;
+use super::challenge::{Challenge, TokenService};
 use super::credentials::{Credential, CredentialsError};
 use super::endpoint::Endpoint;
 use super::error::{Error, Result};
-use super::session::Session;
-use super::transport::{host_of, without_query};
+use crate::http::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use crate::http::{self, Url, host_of, without_query};
+use crate::lock::locked;
 
 /// How much earlier than it says a token is renewed: a request takes time.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -55,32 +55,28 @@ pub(super) struct Token {
     pub expires: Instant,
 }
 
-impl Session {
-    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
-        self.authorizations
-            .known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+impl Client {
+    /// Does `look` with what is known of a repository.
+    fn known<T>(&self, endpoint: &Endpoint, look: impl FnOnce(&mut Known) -> T) -> T {
+        // Credentials may differ by repository: podman's files say so.
+        let key = format!("{}/{}", endpoint.host, endpoint.repository);
+        look(locked(&self.0.authorizations.known).entry(key).or_default())
     }
 
     /// What to show at once: what this repository is known to demand.
-    pub(super) async fn authorization(
+    pub(super) fn authorization(
         &self,
         endpoint: &Endpoint,
         scopes: &[String],
     ) -> Result<Option<HeaderValue>> {
-        let challenge = self
-            .known()
-            .get(&key(endpoint))
-            .and_then(|known| known.challenge.clone());
-        match challenge {
+        match self.known(endpoint, |known| known.challenge.clone()) {
             None => Ok(None),
-            Some(challenge) => self.respond(endpoint, &challenge, scopes).await,
+            Some(challenge) => self.respond(endpoint, &challenge, scopes),
         }
     }
 
     /// What to show after a refusal; `None` when there is nothing to show.
-    pub(super) async fn challenged(
+    pub(super) fn challenged(
         &self,
         endpoint: &Endpoint,
         headers: &HeaderMap,
@@ -89,93 +85,86 @@ impl Session {
         let Some(challenge) = Challenge::strongest(headers.get_all(WWW_AUTHENTICATE)) else {
             return Ok(None);
         };
-        {
-            let mut known = self.known();
-            let known = known.entry(key(endpoint)).or_default();
+        self.known(endpoint, |known| {
             // What was shown is refused, whatever its date said.
             known.tokens.remove(&scopes.join(" "));
             known.challenge = Some(challenge.clone());
-        }
-        self.respond(endpoint, &challenge, scopes).await
+        });
+        self.respond(endpoint, &challenge, scopes)
     }
 
     /// Says which credentials were shown, for a message.
     pub(super) fn shown_credentials(&self, endpoint: &Endpoint) -> String {
-        let known = self.known();
-        let known = known.get(&key(endpoint));
-        if let Some(problem) = known.and_then(|known| known.problem.as_ref()) {
-            return format!("asked without credentials, because {problem}");
-        }
-        match known.and_then(|known| known.credential.as_ref()) {
-            Some(Some(Credential::Password { user, .. })) => format!("asked as {user:?}"),
-            Some(Some(_)) => "asked with a token".into(),
-            _ => "asked without credentials".into(),
-        }
+        self.known(endpoint, |known| {
+            match (&known.problem, &known.credential) {
+                (Some(problem), _) => format!("asked without credentials, because {problem}"),
+                (None, Some(Some(Credential::Password { user, .. }))) => {
+                    format!("asked as {user:?}")
+                }
+                (None, Some(Some(_))) => "asked with a token".into(),
+                (None, _) => "asked without credentials".into(),
+            }
+        })
     }
 
-    async fn respond(
+    fn respond(
         &self,
         endpoint: &Endpoint,
         challenge: &Challenge,
         scopes: &[String],
     ) -> Result<Option<HeaderValue>> {
-        if let Challenge::Basic = challenge {
-            return match self.credential(endpoint)? {
-                Some(Credential::Password { user, password }) => {
-                    basic(&user, password.expose()).map(Some)
-                }
-                _ => Ok(None),
-            };
+        if let Challenge::Bearer(service) = challenge {
+            return self.token(endpoint, service, scopes).map(Some);
         }
+        match self.credential(endpoint)? {
+            Some(Credential::Password { user, password }) => {
+                basic(&user, password.expose()).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// A token for `scopes`: the one that is known, else a new one.
+    fn token(
+        &self,
+        endpoint: &Endpoint,
+        service: &TokenService,
+        scopes: &[String],
+    ) -> Result<HeaderValue> {
         let name = scopes.join(" ");
-        let _one = self.wait(self.authorizations.fetching.lock()).await?;
-        if let Some(token) = self
-            .known()
-            .get(&key(endpoint))
-            .and_then(|known| known.tokens.get(&name))
-            .filter(|token| token.expires > Instant::now())
-        {
-            return Ok(Some(token.header.clone()));
+        let _one = self.0.http.wait(self.0.authorizations.fetching.lock())?;
+        let valid = |token: &&Token| token.expires > Instant::now();
+        let held = |known: &mut Known| Some(known.tokens.get(&name).filter(valid)?.header.clone());
+        if let Some(header) = self.known(endpoint, held) {
+            return Ok(header);
         }
         let credential = self.credential(endpoint)?;
         if let Some(Credential::RegistryToken(token)) = &credential {
-            return bearer(token.expose()).map(Some);
+            return bearer(token.expose());
         }
-        let token = self
-            .fetch_token(endpoint, challenge, scopes, credential.as_ref())
-            .await?;
+        let token = self.fetch_token(endpoint, service, scopes, credential.as_ref())?;
         let header = token.header.clone();
-        let mut known = self.known();
-        let tokens = &mut known.entry(key(endpoint)).or_default().tokens;
-        tokens.insert(name, token);
-        Ok(Some(header))
+        self.known(endpoint, |known| known.tokens.insert(name, token));
+        Ok(header)
     }
 
-    /// The credential of a repository, looked up once. Where the look-up fails, access is tried
-    /// without; the reason is told if that is refused.
+    /// The credential of a repository, looked up once. If the look-up fails, access is tried without a credential; the reason is told when
+    /// that is refused.
     fn credential(&self, endpoint: &Endpoint) -> Result<Option<Credential>> {
-        if let Some(found) = self
-            .known()
-            .get(&key(endpoint))
-            .and_then(|known| known.credential.clone())
-        {
+        if let Some(found) = self.known(endpoint, |known| known.credential.clone()) {
             return Ok(found);
         }
-        let keychain = &self.settings.keychain;
-        let looked_up = keychain.find(
-            &endpoint.registry,
-            &endpoint.repository,
-            &self.settings.cancel,
-        );
+        let (keychain, cancel) = (&self.0.settings.keychain, &self.0.http.settings().cancel);
+        let looked_up = keychain.find(&endpoint.registry, &endpoint.repository, cancel);
         let (credential, problem) = match looked_up {
             Ok(credential) => (credential, None),
-            Err(CredentialsError::Cancelled) => return Err(Error::Cancelled),
+            Err(CredentialsError::Cancelled) => return Err(http::Error::Cancelled.into()),
             Err(error) => (None, Some(error.to_string())),
         };
-        let mut known = self.known();
-        let known = known.entry(key(endpoint)).or_default();
-        known.problem = problem;
-        known.credential = Some(credential.clone());
+        self.known(endpoint, |known| {
+            known.problem = problem;
+            known.credential = Some(credential.clone());
+        });
         Ok(credential)
     }
 }
@@ -191,11 +180,6 @@ impl Token {
     }
 }
 
-/// Credentials may differ by repository: podman's files say so.
-fn key(endpoint: &Endpoint) -> String {
-    format!("{}/{}", endpoint.host, endpoint.repository)
-}
-
 pub(super) fn basic(user: &str, password: &str) -> Result<HeaderValue> {
     let encoded = STANDARD.encode(format!("{user}:{password}"));
     header(&format!("Basic {encoded}"))
@@ -206,7 +190,7 @@ fn bearer(token: &str) -> Result<HeaderValue> {
 }
 
 fn header(text: &str) -> Result<HeaderValue> {
-    let wrong = |_| Error::Setting {
+    let wrong = |_| http::Error::Setting {
         what: "a token or password",
         reason: "it has bytes that no header may have".into(),
     };
@@ -225,4 +209,23 @@ pub(super) fn check_realm(registry: &Url, realm: &Url) -> Result<()> {
         realm: without_query(realm),
         reason: "it is not https".into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_go_to_token_services_by_https() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let (secure, plain) = (
+            url("https://a.example/v2/"),
+            url("http://a.example/token?x=hidden"),
+        );
+        let error = check_realm(&secure, &plain).unwrap_err().to_string();
+        let expected =
+            "cannot get a token for a.example from http://a.example/token: it is not https";
+        assert_eq!(error, expected);
+        assert!(check_realm(&plain, &plain).is_ok());
+    }
 }

@@ -1,30 +1,26 @@
 //! Blobs as they come: streamed, checked, continued where they broke off. Unaware of where they go.
 //!
-//! A transfer that breaks is continued with a range request. Whoever ignores the range, or refuses
-//! it, sends the beginning again, which is skipped: what counts is the digest of what was given on.
-
-use std::io::{self, Read};
-use std::sync::Arc;
+//! A transfer that breaks is continued with a range request. A server that ignores the range, or refuses it, sends the beginning again,
+//! which is skipped: what counts is the digest of what was given on.
 
 use bytes::{Buf, Bytes};
-use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
-use reqwest::{Method, Response, StatusCode};
 
-use super::Shared;
+use super::Client;
 use super::endpoint::Endpoint;
 use super::error::{Error, Result};
 use super::exchange::Request;
-use super::retry::Attempts;
-use super::session::{Incoming, Session};
-use super::transport::host_of;
 use crate::descriptor::Descriptor;
 use crate::digest::{Digest, Hasher};
+use crate::http::header::{CONTENT_RANGE, HeaderValue, RANGE};
+use crate::http::{self, Answer, Attempts, Method, StatusCode};
+use crate::reference::Reference;
 
 /// So much is progress: failures before it are forgotten.
 const PROGRESS: u64 = 1 << 20;
 
 /// A blob on its way.
 pub(super) struct BlobStream {
+    client: Client,
     endpoints: Vec<Endpoint>,
     /// Which of them is asked.
     place: usize,
@@ -33,24 +29,27 @@ pub(super) struct BlobStream {
     hasher: Hasher,
     /// Bytes that were given on.
     offset: u64,
-    incoming: Option<Incoming>,
+    incoming: Option<Answer>,
     /// Bytes of `incoming` that were given on before.
     skip: u64,
     /// Whether ranges are understood, as far as is known.
     ranges: bool,
-    failures: u32,
+    attempts: Attempts,
     since_failure: u64,
 }
 
 impl BlobStream {
     /// A blob, of which the first `offset` bytes, digested by `hasher`, are there already.
     pub(super) fn new(
+        client: &Client,
         endpoints: Vec<Endpoint>,
         blob: &Descriptor,
         hasher: Hasher,
         offset: u64,
     ) -> Self {
         Self {
+            attempts: Attempts::new(&client.0.http, endpoints[0].is_mirror),
+            client: client.clone(),
             endpoints,
             place: 0,
             digest: blob.digest,
@@ -60,7 +59,6 @@ impl BlobStream {
             incoming: None,
             skip: 0,
             ranges: true,
-            failures: 0,
             since_failure: 0,
         }
     }
@@ -70,28 +68,32 @@ impl BlobStream {
         self.offset
     }
 
+    /// The place that is asked.
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoints[self.place]
+    }
+
     /// The next bytes; `None` once all are there and have the right digest.
-    pub(super) async fn next(&mut self, session: &Session) -> Result<Option<Bytes>> {
+    pub(super) fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
             if self.offset == self.size && self.incoming.is_none() {
                 return self.finish().map(|()| None);
             }
-            match self.step(session).await {
+            match self.step() {
                 Ok(Some(bytes)) => return Ok(Some(bytes)),
                 Ok(None) => {}
-                Err(error) => self.failed(session, error).await?,
+                Err(error) => self.failed(error)?,
             }
         }
     }
 
     /// One step: a connection, or some bytes.
-    async fn step(&mut self, session: &Session) -> Result<Option<Bytes>> {
-        session.check()?;
+    fn step(&mut self) -> Result<Option<Bytes>> {
         let Some(incoming) = self.incoming.as_mut() else {
-            self.incoming = Some(self.open(session).await?);
+            self.incoming = Some(self.open()?);
             return Ok(None);
         };
-        let Some(mut bytes) = incoming.next(session).await? else {
+        let Some(mut bytes) = incoming.chunk()? else {
             return self.ended().map(|()| None);
         };
         let known = self.skip.min(bytes.len() as u64);
@@ -111,14 +113,12 @@ impl BlobStream {
 
     /// The answer is over.
     fn ended(&mut self) -> Result<()> {
-        let host = self.incoming.take().map(|incoming| incoming.host());
-        if self.offset == self.size {
-            return Ok(());
+        let incoming = self.incoming.take();
+        let reason = format!("it ended after {} of {} bytes", self.offset, self.size);
+        match incoming.filter(|_| self.offset < self.size) {
+            Some(incoming) => Err(broken(&incoming, reason)),
+            None => Ok(()),
         }
-        Err(Error::Broken {
-            host: host.unwrap_or_default(),
-            reason: format!("it ended after {} of {} bytes", self.offset, self.size),
-        })
     }
 
     fn finish(&self) -> Result<()> {
@@ -137,92 +137,70 @@ impl BlobStream {
         }
     }
 
-    pub(super) fn endpoint(&self) -> &Endpoint {
-        &self.endpoints[self.place]
-    }
-
     /// Waits until it is time for another attempt, or goes on to the next place.
-    async fn failed(&mut self, session: &Session, error: Error) -> Result<()> {
+    fn failed(&mut self, error: Error) -> Result<()> {
         self.incoming = None;
-        if self.since_failure >= PROGRESS {
-            self.failures = 0;
+        if std::mem::take(&mut self.since_failure) >= PROGRESS {
+            self.attempts.progressed();
         }
-        self.since_failure = 0;
-        let has_other = self.endpoint().is_mirror;
-        let mut attempts = Attempts::after(session, self.failures, has_other);
-        self.failures += 1;
-        match attempts.failed(error).await {
-            Ok(()) => Ok(()),
-            Err(Error::Cancelled) => Err(Error::Cancelled),
-            // Another place does not mend it: the beginning was given on already. Whoever asks begins anew, with `Places`.
-            Err(error @ Error::Content { .. }) => Err(error),
-            Err(error) if !self.endpoint().is_mirror => Err(error),
-            Err(error) => {
-                session.leave_mirror(self.endpoint(), &error);
-                self.place += 1;
-                (self.failures, self.ranges) = (0, true);
-                Ok(())
-            }
+        let error = match error {
+            Error::Http(error) => match self.attempts.failed(error) {
+                Ok(()) => return Ok(()),
+                Err(error) => error.into(),
+            },
+            // Another place cannot help: the beginning was given on already. The caller begins anew, with `Places`.
+            error @ Error::Content { .. } => return Err(error),
+            error => error,
+        };
+        if error.is_cancelled() || !self.endpoint().is_mirror {
+            return Err(error);
         }
+        self.client.leave_mirror(self.endpoint(), &error);
+        self.place += 1;
+        self.attempts = Attempts::new(&self.client.0.http, self.endpoint().is_mirror);
+        self.ranges = true;
+        Ok(())
     }
 
-    async fn open(&mut self, session: &Session) -> Result<Incoming> {
+    fn open(&mut self) -> Result<Answer> {
         let endpoint = self.endpoint().clone();
-        let path = endpoint.path(&format!("blobs/{}", self.digest));
-        let url = session.address(&endpoint, &path).await?;
-        let mut request =
-            Request::new(Method::GET, url, &endpoint, session).called(self.digest.to_string());
+        let mut request = self
+            .client
+            .blob_request(Method::GET, &endpoint, self.digest)?;
         let ranged = self.ranges && self.offset > 0;
         if ranged && let Ok(range) = HeaderValue::from_str(&format!("bytes={}-", self.offset)) {
-            request.headers.insert(RANGE, range);
+            request.http.headers.insert(RANGE, range);
         }
         let hoped = [
             StatusCode::OK,
             StatusCode::PARTIAL_CONTENT,
             StatusCode::RANGE_NOT_SATISFIABLE,
         ];
-        let response = session.ask_once(&endpoint, &request, &hoped).await?;
-        self.skip = match response.status() {
-            StatusCode::PARTIAL_CONTENT if ranged => self.check_range(&response)?,
-            StatusCode::OK => self.offset,
-            status => {
-                self.ranges = false;
-                return Err(Error::Broken {
-                    host: host_of(response.url()),
-                    reason: format!("it answers {status} to a range"),
-                });
-            }
+        let answer = self.client.ask_once(&endpoint, &request, &hoped)?;
+        let start = match answer.status() {
+            StatusCode::PARTIAL_CONTENT if ranged => first_byte(&answer),
+            StatusCode::OK => Some(0),
+            _ => None,
         };
-        self.check_length(&response)?;
-        Ok(Incoming::new(response))
-    }
-
-    /// How much of a partial answer is known already.
-    fn check_range(&mut self, response: &Response) -> Result<u64> {
-        let range = response.headers().get(CONTENT_RANGE);
-        let start = range
-            .and_then(|range| range.to_str().ok())
-            .and_then(|range| range.strip_prefix("bytes "))
-            .and_then(|range| range.split_once('-'))
-            .and_then(|(start, _)| start.parse::<u64>().ok());
-        match start {
-            Some(start) if start <= self.offset => Ok(self.offset - start),
-            _ => {
-                self.ranges = false;
-                Err(Error::Broken {
-                    host: host_of(response.url()),
-                    reason: "it answers with another range than the one asked for".into(),
-                })
-            }
-        }
+        let Some(start) = start.filter(|start| *start <= self.offset) else {
+            self.ranges = false;
+            let reason = format!(
+                "it answers {} to a range, with another one or none",
+                answer.status()
+            );
+            return Err(broken(&answer, reason));
+        };
+        self.skip = self.offset - start;
+        self.check_length(&answer)?;
+        Ok(answer)
     }
 
     /// Whether the answer can have what is missing, and no more.
-    fn check_length(&self, response: &Response) -> Result<()> {
+    fn check_length(&self, answer: &Answer) -> Result<()> {
         let expected = self.size - self.offset + self.skip;
-        match response.content_length() {
+        match answer.length() {
             Some(length) if length != expected => Err(Error::Content {
-                host: host_of(response.url()),
+                host: answer.host(),
                 expected: self.digest,
                 actual: format!("{length} bytes are announced instead of {expected}"),
             }),
@@ -231,74 +209,43 @@ impl BlobStream {
     }
 }
 
-impl Session {
-    /// Whether the registry has a blob.
-    pub(super) async fn has_blob(&self, endpoint: &Endpoint, digest: Digest) -> Result<bool> {
-        let path = endpoint.path(&format!("blobs/{digest}"));
-        let url = self.address(endpoint, &path).await?;
-        // Asked before a push: the token for that serves both.
-        let request = Request::new(Method::HEAD, url, endpoint, self)
-            .pushing(endpoint)
-            .called(digest.to_string());
-        match self.ask(endpoint, &request, &[StatusCode::OK]).await {
+/// Where a partial answer begins.
+fn first_byte(answer: &Answer) -> Option<u64> {
+    let range = answer.headers().get(CONTENT_RANGE)?.to_str().ok()?;
+    let (start, _) = range.strip_prefix("bytes ")?.split_once('-')?;
+    start.parse().ok()
+}
+
+fn broken(answer: &Answer, reason: String) -> Error {
+    let host = answer.host();
+    http::Error::Broken { host, reason }.into()
+}
+
+impl Client {
+    /// Whether the repository of `reference` has a blob; asked before it is pushed.
+    ///
+    /// # Errors
+    /// [`Error`], when the registry answers neither yes nor no.
+    pub fn has_blob(&self, reference: &Reference, digest: Digest) -> Result<bool> {
+        let endpoint = self.origin(reference);
+        // The token for the push serves this request, too.
+        let request = self.blob_request(Method::HEAD, &endpoint, digest)?;
+        let request = request.pushing(&endpoint);
+        match self.ask(&endpoint, &request, &[StatusCode::OK]) {
             Ok(_) => Ok(true),
             Err(Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
-}
 
-/// A blob to read; an error comes in place of the end when its digest is not what was asked for.
-pub struct BlobReader {
-    shared: Arc<Shared>,
-    stream: BlobStream,
-    current: Bytes,
-}
-
-impl std::fmt::Debug for BlobReader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BlobReader")
-            .field("digest", &self.stream.digest)
-            .field("offset", &self.stream.offset)
-            .finish()
+    fn blob_request(
+        &self,
+        method: Method,
+        endpoint: &Endpoint,
+        digest: Digest,
+    ) -> Result<Request<'static>> {
+        let path = endpoint.path(&format!("blobs/{digest}"));
+        let request = self.request(method, endpoint, &path)?;
+        Ok(request.called(digest.to_string()))
     }
-}
-
-impl BlobReader {
-    pub(super) fn new(shared: Arc<Shared>, stream: BlobStream) -> Self {
-        Self {
-            shared,
-            stream,
-            current: Bytes::new(),
-        }
-    }
-}
-
-impl Read for BlobReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.current.is_empty() {
-            let next = self.stream.next(&self.shared.session);
-            let next = self
-                .shared
-                .runtime()
-                .and_then(|runtime| runtime.block_on(next));
-            match next.map_err(to_io)? {
-                None => return Ok(0),
-                Some(bytes) => self.current = bytes,
-            }
-        }
-        let length = buffer.len().min(self.current.len());
-        buffer[..length].copy_from_slice(&self.current[..length]);
-        self.current.advance(length);
-        Ok(length)
-    }
-}
-
-fn to_io(error: Error) -> io::Error {
-    // Never `Interrupted`: many readers would try again.
-    let kind = match error {
-        Error::Content { .. } => io::ErrorKind::InvalidData,
-        _ => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, error)
 }

@@ -1,8 +1,8 @@
 //! The header in which a registry says what it demands, `WWW-Authenticate` (RFC 9110, 11.6.1; split
 //! by the crate http-auth). Unaware of credentials.
 
-use reqwest::Url;
-use reqwest::header::HeaderValue;
+use crate::http::Url;
+use crate::http::header::HeaderValue;
 
 /// What a registry demands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,14 +10,18 @@ pub(super) enum Challenge {
     /// User and password with each request.
     Basic,
     /// A token.
-    Bearer {
-        /// Who hands it out.
-        realm: Url,
-        /// For which service.
-        service: Option<String>,
-        /// Scopes that the registry names, in addition to what the client knows that it needs.
-        scopes: Vec<String>,
-    },
+    Bearer(TokenService),
+}
+
+/// Who hands tokens out, and for what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TokenService {
+    /// Its address.
+    pub realm: Url,
+    /// What it knows the registry as.
+    pub name: Option<String>,
+    /// Scopes that the registry names, in addition to what the client knows that it needs.
+    pub scopes: Vec<String>,
 }
 
 impl Challenge {
@@ -54,11 +58,12 @@ impl Challenge {
         let realm = Url::parse(&parameter("realm")?).ok()?;
         let usable = matches!(realm.scheme(), "http" | "https") && realm.host_str().is_some();
         let scopes = parameter("scope").unwrap_or_default();
-        usable.then(|| Self::Bearer {
+        let service = TokenService {
             realm,
-            service: parameter("service"),
+            name: parameter("service"),
             scopes: scopes.split_ascii_whitespace().map(Into::into).collect(),
-        })
+        };
+        usable.then_some(Self::Bearer(service))
     }
 }
 
@@ -75,17 +80,12 @@ mod tests {
     fn a_token_is_preferred_to_the_password() {
         let bearer =
             r#"Bearer realm="https://auth.example/token",service="reg",scope="repository:a:pull""#;
-        let Some(Challenge::Bearer {
-            realm,
-            service,
-            scopes,
-        }) = strongest(&[r#"Basic realm="x""#, bearer])
-        else {
+        let Some(Challenge::Bearer(service)) = strongest(&[r#"Basic realm="x""#, bearer]) else {
             panic!("no bearer");
         };
-        assert_eq!(realm.as_str(), "https://auth.example/token");
-        assert_eq!(service.as_deref(), Some("reg"));
-        assert_eq!(scopes, ["repository:a:pull"]);
+        assert_eq!(service.realm.as_str(), "https://auth.example/token");
+        assert_eq!(service.name.as_deref(), Some("reg"));
+        assert_eq!(service.scopes, ["repository:a:pull"]);
         assert_eq!(strongest(&[r#"bAsIc realm="x""#]), Some(Challenge::Basic));
     }
 

@@ -1,4 +1,4 @@
-//! The configuration file of registries: mirrors, and who may be spoken to without checks. Unaware
+//! The configuration file of registries: mirrors, and which hosts need no checks. Unaware
 //! of where the file is; the command line reads it.
 //!
 //! The file is one JSON object, both of its fields optional:
@@ -10,16 +10,16 @@
 //! }
 //! ```
 //!
-//! `mirrors` names, for a registry, who is asked before it when something is pulled. A mirror is a
+//! `mirrors` names the hosts that are asked before a registry when something is pulled. A mirror is a
 //! host, a host and port, or an `http(s)://` URL; a path is put before the repository. `insecure` is
 //! what `--insecure-registry` says. Unknown fields are errors, so that a typing mistake is seen.
 
 use std::collections::BTreeMap;
 
-use reqwest::Url;
 use serde::Deserialize;
 
 use super::endpoint::is_loopback;
+use crate::http::{Url, host_of};
 
 /// The largest configuration file that is read, in bytes.
 const LARGEST: usize = 1 << 20;
@@ -114,21 +114,18 @@ impl Mirror {
             Some(("http", _)) => Some(true),
             Some(_) => return Err(wrong("is neither http:// nor https://")),
         };
-        let full = match plain {
-            None => format!("https://{written}"),
-            Some(_) => written.into(),
+        let url = match plain {
+            None => Url::parse(&format!("https://{written}")),
+            Some(_) => Url::parse(written),
         };
-        let url = Url::parse(&full).map_err(|_| wrong("is no URL"))?;
+        let url = url.map_err(|_| wrong("is no URL"))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(wrong("holds credentials: use `kiln login` for them"));
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(wrong("has a query or a fragment"));
         }
-        let name = url.host_str().ok_or_else(|| wrong("has no host"))?;
-        let host = url
-            .port()
-            .map_or_else(|| name.into(), |port| format!("{name}:{port}"));
+        let host = host_of(&url);
         if plain == Some(true) && !is_loopback(&host) && !insecure.contains(&host) {
             return Err(wrong("is plain http: add its host to \"insecure\""));
         }

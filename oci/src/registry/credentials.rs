@@ -11,7 +11,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::settings::Cancel;
+use crate::http::Cancel;
 use crate::reference::DEFAULT_REGISTRY;
 
 mod file;

@@ -3,10 +3,9 @@
 
 use std::net::IpAddr;
 
-use reqwest::Url;
-
-use super::error::{Error, Result};
-use super::settings::Settings;
+use super::Settings;
+use super::error::Result;
+use crate::http::{self, Url};
 use crate::reference::{DEFAULT_REGISTRY, Reference};
 
 /// Who serves `docker.io`.
@@ -92,10 +91,16 @@ impl Endpoint {
     /// The address of `path` in the API, with `scheme`.
     pub(super) fn url(&self, scheme: &str, path: &str) -> Result<Url> {
         let url = format!("{scheme}://{}/v2/{path}", self.host);
-        Url::parse(&url).map_err(|error| Error::Setting {
+        let wrong = |error| http::Error::Setting {
             what: "the registry's name",
             reason: format!("{:?} is no host: {error}", self.host),
-        })
+        };
+        Ok(Url::parse(&url).map_err(wrong)?)
+    }
+
+    /// The host, where it may show any certificate.
+    pub(super) fn unchecked(&self) -> Option<String> {
+        Some(self.host.clone()).filter(|_| self.security == Security::Any)
     }
 
     /// The path of something in the repository: `manifests/latest`.

@@ -1,18 +1,16 @@
 //! Manifests and indexes, read from and written to a registry, as bytes. Unaware of what they name.
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Method, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Fetched;
 use super::endpoint::Endpoint;
 use super::error::{Error, Result};
-use super::exchange::{Payload, Request};
-use super::session::Session;
-use super::transport::host_of;
+use super::exchange::Request;
+use super::{Client, Fetched};
 use crate::digest::Digest;
 use crate::document::MAX_DOCUMENT;
+use crate::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use crate::http::{self, Body, Method, StatusCode};
 use crate::media_type::{self, DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST};
 use crate::reference::Reference;
 
@@ -39,107 +37,113 @@ struct Shape {
     config: Option<Value>,
 }
 
-impl Session {
-    /// The manifest or index that `reference` names, checked against its digest.
-    pub(super) async fn manifest(
-        &self,
-        endpoint: &Endpoint,
-        reference: &Reference,
-    ) -> Result<Fetched> {
-        let request = self
-            .manifest_request(Method::GET, endpoint, reference)
-            .await?;
+impl Client {
+    /// The manifest or index that `reference` names (by its digest, else its tag, else `latest`), checked against the digest. Mirrors are
+    /// asked first.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the registry has none; [`Error`] otherwise.
+    pub fn manifest(&self, reference: &Reference) -> Result<Fetched> {
+        self.ask_places(reference, |endpoint| self.manifest_at(endpoint, reference))
+    }
+
+    /// The digest of what `reference` names now, by a HEAD request where the registry answers it.
+    ///
+    /// # Errors
+    /// As [`Client::manifest`].
+    pub fn manifest_digest(&self, reference: &Reference) -> Result<Digest> {
+        self.ask_places(reference, |endpoint| {
+            let request = self.manifest_request(Method::HEAD, endpoint, reference)?;
+            let hoped = [
+                StatusCode::OK,
+                StatusCode::METHOD_NOT_ALLOWED,
+                StatusCode::BAD_REQUEST,
+            ];
+            let answer = self.ask(endpoint, &request, &hoped)?;
+            let told = told_digest(answer.headers()).filter(|_| answer.status() == StatusCode::OK);
+            match told.filter(|told| reference.digest.is_none_or(|wanted| wanted == *told)) {
+                Some(told) => Ok(told),
+                None => Ok(self.manifest_at(endpoint, reference)?.digest),
+            }
+        })
+    }
+
+    fn manifest_at(&self, endpoint: &Endpoint, reference: &Reference) -> Result<Fetched> {
+        let request = self.manifest_request(Method::GET, endpoint, reference)?;
         let mut tries = 1;
         loop {
-            let response = self.ask(endpoint, &request, &[StatusCode::OK]).await?;
-            let headers = response.headers().clone();
-            let host = host_of(response.url());
-            let bytes = self.body(response, MAX_DOCUMENT).await;
-            let bytes = match bytes {
+            let answer = self.ask(endpoint, &request, &[StatusCode::OK])?;
+            let (headers, host) = (answer.headers().clone(), answer.host());
+            let is_last = tries == TRIES;
+            tries += 1;
+            let bytes = match answer.bytes(MAX_DOCUMENT) {
                 // The answer broke off: the same as a wrong one.
-                Err(error) if error.is_passing() && tries < TRIES => {
-                    tries += 1;
-                    continue;
-                }
+                Err(error) if error.is_passing() && !is_last => continue,
                 bytes => bytes?,
             };
             match verify(&bytes, &headers, reference, &host) {
-                Err(_) if tries < TRIES => tries += 1,
-                Err(error) => return Err(error),
-                Ok(digest) => return fetched(digest, bytes, &headers, reference, &host),
+                Err(_) if !is_last => {}
+                digest => return fetched(digest?, bytes, &headers, reference, &host),
             }
         }
     }
 
-    /// The digest of what `reference` names, without fetching it where the registry tells.
-    pub(super) async fn manifest_digest(
-        &self,
-        endpoint: &Endpoint,
-        reference: &Reference,
-    ) -> Result<Digest> {
-        let request = self
-            .manifest_request(Method::HEAD, endpoint, reference)
-            .await?;
-        let hoped = [
-            StatusCode::OK,
-            StatusCode::METHOD_NOT_ALLOWED,
-            StatusCode::BAD_REQUEST,
-        ];
-        let response = self.ask(endpoint, &request, &hoped).await?;
-        if response.status() == StatusCode::OK
-            && let Some(digest) = told_digest(response.headers())
-            && reference.digest.is_none_or(|wanted| wanted == digest)
-        {
-            return Ok(digest);
-        }
-        Ok(self.manifest(endpoint, reference).await?.digest)
-    }
-
-    async fn manifest_request(
+    fn manifest_request(
         &self,
         method: Method,
         endpoint: &Endpoint,
         reference: &Reference,
     ) -> Result<Request<'static>> {
-        let url = self.address(endpoint, &path(endpoint, reference)).await?;
-        let mut request = Request::new(method, url, endpoint, self).called(reference.to_string());
+        let request = self.request(method, endpoint, &path(endpoint, reference))?;
+        let mut request = request.called(reference.to_string());
         for accepted in ACCEPTED {
             let accepted = HeaderValue::from_static(accepted);
-            request.headers.append(ACCEPT, accepted);
+            request.http.headers.append(ACCEPT, accepted);
         }
         Ok(request)
     }
 
-    /// Writes a manifest or index under the tag or digest of `reference`.
-    pub(super) async fn push_manifest(
+    /// Puts a manifest or index under the tag of `reference`, or its digest where it has one; its digest.
+    ///
+    /// # Errors
+    /// [`Error`], also when the digest of `reference` is another one.
+    pub fn push_manifest(
         &self,
-        endpoint: &Endpoint,
         reference: &Reference,
         media_type: &str,
         bytes: &[u8],
     ) -> Result<Digest> {
-        let digest = Digest::of(bytes);
+        let (endpoint, digest) = (self.origin(reference), Digest::of(bytes));
         if let Some(wanted) = reference.digest.filter(|wanted| *wanted != digest) {
-            return Err(Error::Content {
-                host: endpoint.host.clone(),
-                expected: wanted,
-                actual: format!("the manifest to push is {digest}"),
-            });
+            let actual = format!("the manifest to push is {digest}");
+            return Err(wrong(&endpoint.host, wanted, actual));
         }
-        let url = self.address(endpoint, &path(endpoint, reference)).await?;
-        let mut request = Request::new(Method::PUT, url, endpoint, self)
-            .pushing(endpoint)
-            .called(reference.to_string());
-        let kind = HeaderValue::from_str(media_type).map_err(|_| Error::Setting {
+        let request = self.request(Method::PUT, &endpoint, &path(&endpoint, reference))?;
+        let mut request = request.pushing(&endpoint).called(reference.to_string());
+        let kind = HeaderValue::from_str(media_type);
+        let kind = kind.map_err(|_| http::Error::Setting {
             what: "the media type of a manifest",
-            reason: format!("{media_type:?} is none"),
+            reason: format!("{media_type:?} cannot be sent"),
         })?;
-        request.headers.insert(CONTENT_TYPE, kind);
-        request.payload = Payload::Bytes(bytes.to_vec().into());
+        request.http.headers.insert(CONTENT_TYPE, kind);
+        request.http.body = Body::Bytes(bytes.to_vec().into());
         let hoped = [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED];
-        let response = self.ask(endpoint, &request, &hoped).await?;
-        check_stored(&response, digest)?;
-        Ok(digest)
+        let answer = self.ask(&endpoint, &request, &hoped)?;
+        match told_digest(answer.headers()).filter(|told| *told != digest) {
+            Some(told) => {
+                let actual = format!("it says that it stored {told}");
+                Err(wrong(&answer.host(), digest, actual))
+            }
+            None => Ok(digest),
+        }
+    }
+}
+
+fn wrong(host: &str, expected: Digest, actual: String) -> Error {
+    Error::Content {
+        host: host.into(),
+        expected,
+        actual,
     }
 }
 
@@ -155,27 +159,12 @@ fn told_digest(headers: &HeaderMap) -> Option<Digest> {
     headers.get(CONTENT_DIGEST)?.to_str().ok()?.parse().ok()
 }
 
-fn check_stored(response: &Response, digest: Digest) -> Result<()> {
-    match told_digest(response.headers()) {
-        Some(told) if told != digest => Err(Error::Content {
-            host: host_of(response.url()),
-            expected: digest,
-            actual: format!("it says that it stored {told}"),
-        }),
-        _ => Ok(()),
-    }
-}
-
 fn verify(bytes: &[u8], headers: &HeaderMap, wanted: &Reference, host: &str) -> Result<Digest> {
     let digest = Digest::of(bytes);
     let expected = [wanted.digest, told_digest(headers)];
     match expected.into_iter().flatten().find(|e| *e != digest) {
         None => Ok(digest),
-        Some(expected) => Err(Error::Content {
-            host: host.into(),
-            expected,
-            actual: format!("its digest is {digest}"),
-        }),
+        Some(expected) => Err(wrong(host, expected, format!("its digest is {digest}"))),
     }
 }
 
@@ -201,43 +190,40 @@ fn fetched(
     })
 }
 
-/// The media type of a document: its own, which the answer's must not contradict, else the answer's,
-/// else by its shape. A document that could be read as both kinds is refused (CVE-2021-41190).
+/// The media type of a document: its own, which the answer's must not contradict, else the answer's, else by its shape. A document that
+/// could be read as both kinds is refused (CVE-2021-41190).
 fn kind(bytes: &[u8], told: Option<&str>) -> std::result::Result<&'static str, String> {
     let shape: Shape =
         serde_json::from_slice(bytes).map_err(|error| format!("it is no manifest: {error}"))?;
-    if shape.schema_version == Some(1) {
-        return Err("it is of docker's schema 1, which nothing writes since 2019".into());
-    }
     let is_index = shape.manifests.is_some();
     let is_image = shape.layers.is_some() || shape.config.is_some();
-    if is_index == is_image {
-        return Err(match is_index {
-            true => "it is a manifest and an index at once".into(),
-            false => "it is neither a manifest nor an index".into(),
-        });
-    }
-    let told = told.map(|kind| kind.split(';').next().unwrap_or_default().trim());
-    let known = |kind: &str| ACCEPTED.into_iter().find(|known| *known == kind);
-    let (own, told) = (shape.media_type.as_deref(), told.and_then(known));
-    let chosen = match (own, told) {
-        (Some(own), told) => {
-            let own = known(own).ok_or_else(|| format!("its type {own:?} is unknown"))?;
-            if told.is_some_and(|told| told != own) {
-                return Err(format!(
-                    "it says that it is {own}, the answer says otherwise"
-                ));
-            }
-            own
+    match (is_index, is_image) {
+        _ if shape.schema_version == Some(1) => {
+            return Err("it is of docker's schema 1, which nothing writes since 2019".into());
         }
-        (None, Some(told)) => told,
-        (None, None) if is_index => OCI_INDEX,
-        (None, None) => OCI_MANIFEST,
-    };
-    if media_type::is_index(chosen) != is_index {
-        return Err(format!("it has not the fields of {chosen}"));
+        (true, true) => return Err("it is a manifest and an index at once".into()),
+        (false, false) => return Err("it is neither a manifest nor an index".into()),
+        _ => {}
     }
-    Ok(chosen)
+    let told = told.and_then(|kind| known(kind.split(';').next().unwrap_or_default().trim()));
+    let by_shape = if is_index { OCI_INDEX } else { OCI_MANIFEST };
+    let chosen = match shape.media_type {
+        Some(own) => known(&own).ok_or_else(|| format!("its type {own:?} is unknown"))?,
+        None => told.unwrap_or(by_shape),
+    };
+    if told.is_some_and(|told| told != chosen) {
+        return Err(format!(
+            "it says that it is {chosen}, the answer says otherwise"
+        ));
+    }
+    match media_type::is_index(chosen) == is_index {
+        true => Ok(chosen),
+        false => Err(format!("it lacks the fields of {chosen}")),
+    }
+}
+
+fn known(kind: &str) -> Option<&'static str> {
+    ACCEPTED.into_iter().find(|known| *known == kind)
 }
 
 #[cfg(test)]

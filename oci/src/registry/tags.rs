@@ -1,15 +1,14 @@
 //! The tags of a repository, page by page. Unaware of what they name.
 
-use reqwest::header::{HeaderMap, LINK};
-use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 
+use super::Client;
 use super::endpoint::Endpoint;
 use super::error::{Error, Result};
-use super::exchange::{Request, same_origin};
-use super::session::Session;
-use super::transport::without_query;
 use crate::document::MAX_DOCUMENT;
+use crate::http::header::{HeaderMap, LINK};
+use crate::http::{Method, StatusCode, Url, same_origin, without_query};
+use crate::reference::Reference;
 
 /// Pages that are asked for; registries give a hundred tags or more on each.
 const MOST_PAGES: usize = 1000;
@@ -20,33 +19,45 @@ struct Page {
     tags: Option<Vec<String>>,
 }
 
-impl Session {
-    /// All tags; see [`Client::tags`](super::Client::tags).
-    pub(super) async fn tags(&self, endpoint: &Endpoint) -> Result<Vec<String>> {
-        let mut url = self.address(endpoint, &endpoint.path("tags/list")).await?;
+impl Client {
+    /// The tags of the repository of `reference`, in the order of the registry.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such repository; [`Error`] otherwise.
+    pub fn tags(&self, reference: &Reference) -> Result<Vec<String>> {
+        self.ask_places(reference, |endpoint| self.tags_at(endpoint))
+    }
+
+    fn tags_at(&self, endpoint: &Endpoint) -> Result<Vec<String>> {
+        let mut url = self.address(endpoint, &endpoint.path("tags/list"))?;
         let mut tags = Vec::new();
         for _ in 0..MOST_PAGES {
-            let request = Request::new(Method::GET, url.clone(), endpoint, self);
-            let response = self.ask(endpoint, &request, &[StatusCode::OK]).await?;
-            let next = next(response.headers(), &url);
-            let body = self.body(response, MAX_DOCUMENT).await?;
-            let nonsense = |reason: &str| Error::Protocol {
-                url: without_query(&url),
-                reason: reason.into(),
-            };
-            let page: Page =
-                serde_json::from_slice(&body).map_err(|_| nonsense("it is no list of tags"))?;
+            let request = self.request_at(Method::GET, endpoint, url.clone())?;
+            let answer = self.ask(endpoint, &request, &[StatusCode::OK])?;
+            let next = next(answer.headers(), &url);
+            let body = answer.bytes(MAX_DOCUMENT)?;
+            let page = serde_json::from_slice::<Page>(&body);
+            let page = page.map_err(|_| nonsense(&url, "it is no list of tags"))?;
             tags.extend(page.tags.unwrap_or_default());
             match next {
                 None => return Ok(tags),
-                Some(next) if next == url => return Err(nonsense("a page is followed by itself")),
+                Some(next) if next == url => {
+                    return Err(nonsense(&url, "a page is followed by itself"));
+                }
                 Some(next) => url = next,
             }
         }
-        Err(Error::Protocol {
-            url: without_query(&url),
-            reason: format!("more than {MOST_PAGES} pages of tags"),
-        })
+        Err(nonsense(
+            &url,
+            &format!("more than {MOST_PAGES} pages of tags"),
+        ))
+    }
+}
+
+fn nonsense(url: &Url, reason: &str) -> Error {
+    Error::Protocol {
+        url: without_query(url),
+        reason: reason.into(),
     }
 }
 

@@ -1,21 +1,19 @@
-//! Tokens from a token service: with a password (GET), with an identity token (POST, OAuth2), or
-//! anonymously. Unaware of where they are used.
+//! Tokens from a token service: with a password (GET), with an identity token (POST, OAuth2), or anonymously. Unaware of where they are
+//! used.
 
-use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
 
+use super::Client;
 use super::answer::text;
 use super::authorize::{Token, basic, check_realm};
-use super::challenge::Challenge;
+use super::challenge::TokenService;
 use super::credentials::Credential;
 use super::endpoint::Endpoint;
 use super::error::{Error, Result};
-use super::exchange::{Payload, Request};
-use super::retry::retry_after;
-use super::session::Session;
-use super::transport::{host_of, without_query};
+use crate::http::header::{CONTENT_TYPE, HeaderValue};
+use crate::http::{
+    self, Answer, Body, Method, Redirects, Request, StatusCode, Url, host_of, without_query,
+};
 
 /// The largest answer of a token service, in bytes.
 const LARGEST: usize = 1 << 20;
@@ -23,90 +21,86 @@ const LARGEST: usize = 1 << 20;
 const DEFAULT_LIFE: u64 = 60;
 
 #[derive(Deserialize)]
-struct Answer {
+struct Reply {
     token: Option<String>,
     access_token: Option<String>,
     expires_in: Option<u64>,
 }
 
-impl Session {
+impl Client {
     /// A token for `scopes`.
-    pub(super) async fn fetch_token(
+    pub(super) fn fetch_token(
         &self,
         endpoint: &Endpoint,
-        challenge: &Challenge,
+        service: &TokenService,
         scopes: &[String],
         credential: Option<&Credential>,
     ) -> Result<Token> {
-        let Challenge::Bearer {
-            realm,
-            service,
-            scopes: named,
-        } = challenge
-        else {
-            return Err(Error::Token {
-                host: endpoint.host.clone(),
-                realm: String::new(),
-                reason: "it hands out none".into(),
-            });
-        };
-        check_realm(&self.address(endpoint, "").await?, realm)?;
-        let mut all: Vec<&str> = scopes.iter().map(String::as_str).collect();
-        all.extend(named.iter().map(String::as_str));
+        check_realm(&self.address(endpoint, "")?, &service.realm)?;
+        let all = scopes.iter().chain(&service.scopes);
+        let mut all: Vec<&str> = all.map(String::as_str).collect();
         all.dedup();
-        let request = request(self, endpoint, realm, service.as_deref(), &all, credential)?;
-        // Whoever needs the token tries again.
-        let body = self.ask_for_token(endpoint, &request, realm).await?;
-        read(&body).map_err(|reason| refused(endpoint, realm, reason))
-    }
-
-    async fn ask_for_token(
-        &self,
-        endpoint: &Endpoint,
-        request: &Request<'_>,
-        realm: &Url,
-    ) -> Result<Vec<u8>> {
-        let response = self.hop(endpoint, request, &request.url, None).await?;
-        if response.status() == StatusCode::OK {
-            return self.body(response, LARGEST).await;
-        }
-        Err(self.token_refused(endpoint, realm, response).await?)
-    }
-
-    async fn token_refused(
-        &self,
-        endpoint: &Endpoint,
-        realm: &Url,
-        response: Response,
-    ) -> Result<Error> {
-        let status = response.status();
-        let retry_after = retry_after(response.headers());
-        let body = self.body(response, LARGEST).await.unwrap_or_default();
-        let message = match text(&body) {
-            said if said.is_empty() => said,
-            said => format!(": {said}"),
+        let mut request = self.token_request(service, &all, credential);
+        request.unchecked = endpoint.unchecked();
+        let password = match credential {
+            Some(Credential::Password { user, password }) => Some(basic(user, password.expose())?),
+            _ => None,
         };
-        Ok(match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::Denied {
-                host: endpoint.registry.clone(),
-                what: endpoint.repository.clone(),
-                reason: format!(
-                    "its token service {} answers {status}{message}, {}",
-                    host_of(realm),
-                    self.shown_credentials(endpoint)
-                ),
-            },
-            _ if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-                Error::Status {
-                    method: "GET",
-                    url: without_query(realm),
-                    code: status.as_u16(),
-                    status: status.to_string(),
-                    message,
-                    retry_after,
+        // The request that needs the token is repeated, and this one with it.
+        let answer = self.0.http.send(&request, password.as_ref())?;
+        if answer.status() != StatusCode::OK {
+            return Err(self.token_refused(endpoint, &service.realm, answer)?);
+        }
+        read(&answer.bytes(LARGEST)?).map_err(|reason| refused(endpoint, &service.realm, reason))
+    }
+
+    fn token_request(
+        &self,
+        service: &TokenService,
+        scopes: &[&str],
+        credential: Option<&Credential>,
+    ) -> Request<'static> {
+        let (mut url, name) = (service.realm.clone(), service.name.as_deref());
+        let mut request = match credential {
+            Some(Credential::IdentityToken(token)) => {
+                let mut request = Request::new(&self.0.http, Method::POST, url);
+                let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+                request.headers.insert(CONTENT_TYPE, kind);
+                request.body = Body::Bytes(form(name, scopes, token.expose()).into());
+                request
+            }
+            _ => {
+                url.query_pairs_mut()
+                    .extend_pairs(name.map(|name| ("service", name)))
+                    .extend_pairs(scopes.iter().map(|scope| ("scope", *scope)));
+                Request::new(&self.0.http, Method::GET, url)
+            }
+        };
+        request.redirects = Redirects::Return;
+        request
+    }
+
+    fn token_refused(&self, endpoint: &Endpoint, realm: &Url, answer: Answer) -> Result<Error> {
+        Ok(match answer.refused(text)? {
+            error if error.is_passing() => error.into(),
+            http::Error::Status {
+                code,
+                status,
+                message,
+                ..
+            } => {
+                let said = format!("{status}{}", http::after_colon(&message));
+                if !matches!(code, 401 | 403) {
+                    return Ok(refused(endpoint, realm, said));
+                }
+                let (service, shown) = (host_of(realm), self.shown_credentials(endpoint));
+                Error::Denied {
+                    host: endpoint.registry.clone(),
+                    what: endpoint.repository.clone(),
+                    reason: format!("its token service {service} answers {said}, {shown}"),
                 }
             }
-            _ => refused(endpoint, realm, format!("{status}{message}")),
+            error => error.into(),
         })
     }
 }
@@ -117,36 +111,6 @@ fn refused(endpoint: &Endpoint, realm: &Url, reason: String) -> Error {
         realm: without_query(realm),
         reason,
     }
-}
-
-fn request(
-    session: &Session,
-    endpoint: &Endpoint,
-    realm: &Url,
-    service: Option<&str>,
-    scopes: &[&str],
-    credential: Option<&Credential>,
-) -> Result<Request<'static>> {
-    let mut url = realm.clone();
-    if let Some(Credential::IdentityToken(token)) = credential {
-        let mut request = Request::new(Method::POST, url, endpoint, session);
-        let form = form(service, scopes, token.expose());
-        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-        request.headers.insert(CONTENT_TYPE, kind);
-        request.payload = Payload::Bytes(Bytes::from(form));
-        return Ok(request);
-    }
-    {
-        let mut query = url.query_pairs_mut();
-        query.extend_pairs(service.map(|service| ("service", service)));
-        query.extend_pairs(scopes.iter().map(|scope| ("scope", *scope)));
-    }
-    let mut request = Request::new(Method::GET, url, endpoint, session);
-    if let Some(Credential::Password { user, password }) = credential {
-        let shown = basic(user, password.expose())?;
-        request.headers.insert(AUTHORIZATION, shown);
-    }
-    Ok(request)
 }
 
 /// The OAuth2 form that trades an identity token in.
@@ -165,7 +129,7 @@ fn form(service: Option<&str>, scopes: &[&str], token: &str) -> String {
 }
 
 fn read(body: &[u8]) -> std::result::Result<Token, String> {
-    let answer: Answer =
+    let answer: Reply =
         serde_json::from_slice(body).map_err(|_| "it answers with no token".to_owned())?;
     let text = answer.token.filter(|token| !token.is_empty());
     let text = text.or(answer.access_token);

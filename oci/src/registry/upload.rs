@@ -1,20 +1,17 @@
-//! Pushing a blob (OCI distribution specification, "Pushing Blobs"): in one request where that works,
-//! continued where the registry remembers a part, in pieces where one request is refused. Unaware of
-//! what is in the blob.
+//! Pushing a blob (OCI distribution specification, "Pushing Blobs"): in one request where that works, continued where the registry remembers
+//! a part, in pieces where one request is refused. Unaware of what is in the blob.
 
 use std::io::{self, Read};
 
-use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, RANGE};
-use reqwest::{Method, Response, StatusCode, Url};
-
+use super::Client;
 use super::endpoint::Endpoint;
 use super::error::{Error, Result};
-use super::exchange::{Payload, Request, location};
-use super::retry::Attempts;
-use super::session::Session;
-use super::upload_body::{Rest, Source, Upload};
+use super::exchange::Request;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
+use crate::http::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderValue, RANGE};
+use crate::http::{self, Answer, Attempts, Body, Method, Position, Rest, StatusCode, Upload, Url};
+use crate::reference::Reference;
 
 /// Bytes in a request where a registry, or a proxy before it, refuses a whole blob at once.
 const PIECE: u64 = 16 << 20;
@@ -39,8 +36,8 @@ struct Place {
 
 /// One upload: the blob, and how it goes so far.
 struct Push<'a> {
-    session: &'a Session,
-    endpoint: &'a Endpoint,
+    client: &'a Client,
+    endpoint: Endpoint,
     blob: &'a Descriptor,
     open: Open<'a>,
     place: Option<Place>,
@@ -50,105 +47,113 @@ struct Push<'a> {
     in_pieces: bool,
 }
 
-impl Session {
-    /// Pushes a blob; see [`Client::push_blob`](super::Client::push_blob).
-    pub(super) async fn push_blob(
+impl Client {
+    /// Pushes a blob into the repository of `reference`: in one request, in pieces where the registry refuses that, continued after a break
+    /// where it remembers. `open` gives the blob from its first byte; it may be called several times. At most
+    /// [`Patience::transfers`](http::Patience::transfers) run at once. Whether the registry has the blob already is not asked.
+    ///
+    /// # Errors
+    /// [`Error`]; of `open` and its reader as [`Error::Source`].
+    pub fn push_blob(
         &self,
-        endpoint: &Endpoint,
+        reference: &Reference,
         blob: &Descriptor,
         open: Open<'_>,
     ) -> Result<()> {
-        let permit = self.wait(self.transfers.acquire()).await?;
-        let _permit = permit.map_err(|error| Error::Start(io::Error::other(error)))?;
-        let mut push = Push {
-            session: self,
-            endpoint,
+        let _permit = self.0.http.wait(self.0.transfers.acquire())?;
+        let push = Push {
+            client: self,
+            endpoint: self.origin(reference),
             blob,
             open,
             place: None,
             rest: Rest::default(),
             in_pieces: false,
         };
-        push.run().await
+        push.run().map_err(|error| match error {
+            Error::Http(http::Error::Source(source)) => Error::Source {
+                digest: blob.digest,
+                source,
+            },
+            error => error,
+        })
     }
 
-    /// Mounts a blob of the repository `from`; see [`Client::mount_blob`](super::Client::mount_blob).
-    pub(super) async fn mount_blob(
-        &self,
-        endpoint: &Endpoint,
-        from: &str,
-        digest: Digest,
-    ) -> Result<bool> {
-        let mut url = self
-            .address(endpoint, &endpoint.path("blobs/uploads/"))
-            .await?;
-        url.query_pairs_mut()
-            .append_pair("mount", &digest.to_string())
-            .append_pair("from", from);
-        let mut request = Request::new(Method::POST, url, endpoint, self).pushing(endpoint);
-        request.scopes.push(format!("repository:{from}:pull"));
+    /// Asks the registry to take a blob of the repository of `from` into that of `to`. False when it does not, for whatever reason, or when
+    /// these are two registries: then the blob is pushed.
+    ///
+    /// # Errors
+    /// [`http::Error::Cancelled`], and failures of the connection.
+    pub fn mount_blob(&self, to: &Reference, from: &Reference, digest: Digest) -> Result<bool> {
+        if to.registry != from.registry {
+            return Ok(false);
+        }
+        let endpoint = self.origin(to);
+        let request = self.request(Method::POST, &endpoint, &endpoint.path("blobs/uploads/"))?;
+        let mut request = request.pushing(&endpoint);
+        let mut query = request.http.url.query_pairs_mut();
+        query.append_pair("mount", &digest.to_string());
+        query.append_pair("from", &from.repository);
+        drop(query);
         request
-            .headers
-            .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            .scopes
+            .push(format!("repository:{}:pull", from.repository));
         let hoped = [StatusCode::CREATED, StatusCode::ACCEPTED];
-        match self.ask(endpoint, &request, &hoped).await {
-            Ok(response) if response.status() == StatusCode::CREATED => Ok(true),
-            Ok(response) => {
-                // An upload was begun in place of the mount; nobody goes on with it.
-                if let Ok(url) = location(&response) {
-                    let cancel =
-                        Request::new(Method::DELETE, url, endpoint, self).pushing(endpoint);
-                    let _ = self
-                        .ask_once(endpoint, &cancel, &[StatusCode::NO_CONTENT])
-                        .await;
-                }
-                self.check().map(|()| false)
-            }
-            Err(
-                Error::Denied { .. }
-                | Error::NotFound { .. }
-                | Error::Status { .. }
-                | Error::Token { .. },
-            ) => Ok(false),
+        match self.ask(&endpoint, &request, &hoped) {
+            Ok(answer) if answer.status() == StatusCode::CREATED => Ok(true),
+            Ok(answer) => self.abandon(&endpoint, &answer).map(|()| false),
+            Err(error) if error.is_refusal() => Ok(false),
             Err(error) => Err(error),
         }
     }
+
+    /// Ends an upload that was begun in place of a mount; the registry forgets it by itself if that fails.
+    fn abandon(&self, endpoint: &Endpoint, answer: &Answer) -> Result<()> {
+        if let Ok(url) = answer.location() {
+            let request = self.request_at(Method::DELETE, endpoint, url)?;
+            let request = request.pushing(endpoint);
+            let _ = self.ask_once(endpoint, &request, &[StatusCode::NO_CONTENT]);
+        }
+        Ok(self.0.http.check()?)
+    }
 }
 
-impl Push<'_> {
-    async fn run(&mut self) -> Result<()> {
-        let (mut failures, mut furthest) = (0, 0);
+/// A request with a part of a blob.
+fn with_content(request: &mut Request<'_>) {
+    let kind = HeaderValue::from_static("application/octet-stream");
+    request.http.headers.insert(CONTENT_TYPE, kind);
+}
+
+impl<'a> Push<'a> {
+    fn run(mut self) -> Result<()> {
+        let mut attempts = Attempts::new(&self.client.0.http, false);
+        let (mut is_first, mut furthest) = (true, 0);
         loop {
-            let error = match self.advance().await {
+            let error = match self.advance() {
                 Ok(()) => return Ok(()),
-                Err(error) => error,
+                Err(error) if self.refused(&error) => continue,
+                Err(Error::Http(error)) => error,
+                Err(error) => return Err(error),
             };
-            if self.refused(&error) {
-                continue;
-            }
             // Some proxies hang up in place of an answer when a body is too large for them.
-            self.in_pieces |= failures > 0 && matches!(error, Error::Broken { .. });
-            let mut attempts = Attempts::after(self.session, failures, false);
-            failures += 1;
-            attempts.failed(error).await?;
-            self.recover().await?;
+            self.in_pieces |= !is_first && matches!(error, http::Error::Broken { .. });
+            attempts.failed(error)?;
+            self.recover()?;
             let reached = self.place.as_ref().map_or(0, |place| place.offset);
-            if reached >= furthest + PROGRESS {
-                (failures, furthest) = (0, reached);
+            is_first = reached >= furthest + PROGRESS;
+            if is_first {
+                attempts.progressed();
+                furthest = reached;
             }
         }
     }
 
     /// Whether a failure means that a whole blob is too much at once: then it goes in pieces.
     fn refused(&mut self, error: &Error) -> bool {
-        let too_much = matches!(
-            error,
-            Error::Status {
-                code: 400 | 405 | 411 | 413 | 415 | 501,
-                ..
-            }
-        );
-        if self.in_pieces || !too_much {
+        let Error::Http(http::Error::Status { code, .. }) = error else {
+            return false;
+        };
+        if self.in_pieces || !matches!(code, 400 | 405 | 411 | 413 | 415 | 501) {
             return false;
         }
         self.in_pieces = true;
@@ -157,9 +162,9 @@ impl Push<'_> {
     }
 
     /// From where the upload stands to its end.
-    async fn advance(&mut self) -> Result<()> {
+    fn advance(&mut self) -> Result<()> {
         if self.place.is_none() {
-            self.place = Some(self.begin().await?);
+            self.place = Some(self.begin()?);
         }
         loop {
             let Some(place) = &self.place else {
@@ -167,136 +172,118 @@ impl Push<'_> {
             };
             let left = self.blob.size - place.offset;
             if left == 0 || (place.offset == 0 && !self.in_pieces) {
-                return self.put(place).await;
+                return self.put(place);
             }
             let piece = match self.in_pieces {
                 true => left.min(PIECE.max(place.least_piece).min(LARGEST_PIECE)),
                 false => left,
             };
-            self.place = Some(self.patch(place, piece).await?);
+            self.place = Some(self.patch(place, piece)?);
         }
     }
 
-    async fn begin(&self) -> Result<Place> {
+    fn begin(&self) -> Result<Place> {
         let path = self.endpoint.path("blobs/uploads/");
-        let url = self.session.address(self.endpoint, &path).await?;
-        let mut request = self.request(Method::POST, url);
-        request
-            .headers
-            .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        let response = self
-            .session
-            .ask_once(self.endpoint, &request, &[StatusCode::ACCEPTED])
-            .await?;
-        let least = response.headers().get(LEAST_PIECE);
-        let least = least.and_then(|least| least.to_str().ok()?.parse().ok());
+        let url = self.client.address(&self.endpoint, &path)?;
+        let request = self.request(Method::POST, url)?;
+        let answer = self.ask(&request, &[StatusCode::ACCEPTED])?;
+        let least = answer.header(LEAST_PIECE);
         Ok(Place {
-            url: location(&response)?,
+            url: answer.location()?,
             offset: 0,
-            least_piece: least.unwrap_or(0),
+            least_piece: least.and_then(|least| least.parse().ok()).unwrap_or(0),
         })
     }
 
     /// The end of an upload, with all of the blob, or with what was sent before.
-    async fn put(&self, place: &Place) -> Result<()> {
+    fn put(&self, place: &Place) -> Result<()> {
         let mut url = place.url.clone();
         url.query_pairs_mut()
             .append_pair("digest", &self.blob.digest.to_string());
         let body = || self.body(place.offset, self.blob.size - place.offset);
-        let mut request = self.request(Method::PUT, url);
-        request.limit = self.session.settings.patience.commit;
-        let kind = HeaderValue::from_static("application/octet-stream");
-        request.headers.insert(CONTENT_TYPE, kind);
+        let mut request = self.request(Method::PUT, url)?;
+        request.http.limit = self.client.0.http.settings().patience.commit;
+        with_content(&mut request);
         if place.offset < self.blob.size {
-            request.payload = Payload::Stream(&body);
+            request.http.body = Body::Stream(&body);
         } else {
-            request
-                .headers
-                .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         let hoped = [StatusCode::CREATED, StatusCode::NO_CONTENT];
-        self.session
-            .ask_once(self.endpoint, &request, &hoped)
-            .await
-            .map(drop)
+        self.ask(&request, &hoped).map(drop)
     }
 
     /// The next `length` bytes.
-    async fn patch(&self, place: &Place, length: u64) -> Result<Place> {
+    fn patch(&self, place: &Place, length: u64) -> Result<Place> {
         let body = || self.body(place.offset, length);
-        let mut request = self.request(Method::PATCH, place.url.clone());
-        request.payload = Payload::Stream(&body);
-        let kind = HeaderValue::from_static("application/octet-stream");
-        request.headers.insert(CONTENT_TYPE, kind);
+        let mut request = self.request(Method::PATCH, place.url.clone())?;
+        request.http.body = Body::Stream(&body);
+        with_content(&mut request);
         let last = place.offset + length - 1;
         if let Ok(range) = HeaderValue::from_str(&format!("{}-{last}", place.offset)) {
-            request.headers.insert(CONTENT_RANGE, range);
+            request.http.headers.insert(CONTENT_RANGE, range);
         }
         let hoped = [
             StatusCode::ACCEPTED,
             StatusCode::NO_CONTENT,
             StatusCode::CREATED,
         ];
-        let response = self
-            .session
-            .ask_once(self.endpoint, &request, &hoped)
-            .await?;
         Ok(Place {
-            url: location(&response)?,
+            url: self.ask(&request, &hoped)?.location()?,
             offset: place.offset + length,
             least_piece: place.least_piece,
         })
     }
 
     /// After a failure: asks what the registry remembers; a new upload where it does not say.
-    async fn recover(&mut self) -> Result<()> {
+    fn recover(&mut self) -> Result<()> {
         let Some(place) = self.place.take() else {
             return Ok(());
         };
-        let request = self.request(Method::GET, place.url.clone());
-        let hoped = [StatusCode::NO_CONTENT, StatusCode::OK];
-        let asked = self.session.ask_once(self.endpoint, &request, &hoped);
-        let response = match asked.await {
-            Ok(response) => response,
-            Err(Error::Cancelled) => return Err(Error::Cancelled),
+        let request = self.request(Method::GET, place.url.clone())?;
+        let answer = match self.ask(&request, &[StatusCode::NO_CONTENT, StatusCode::OK]) {
+            Ok(answer) => answer,
+            Err(error) if error.is_cancelled() => return Err(error),
             Err(_) => return Ok(()),
         };
-        let offset = remembered(&response).filter(|offset| *offset <= self.blob.size);
         // A single byte looks like none: `0-0` is both.
-        if let Some(offset) = offset.filter(|offset| *offset > 1) {
-            self.place = Some(Place {
-                url: location(&response).unwrap_or(place.url),
-                offset,
-                least_piece: place.least_piece,
-            });
-        }
+        let offset = remembered(&answer).filter(|offset| (2..=self.blob.size).contains(offset));
+        self.place = offset.map(|offset| Place {
+            url: answer.location().unwrap_or(place.url),
+            offset,
+            least_piece: place.least_piece,
+        });
         Ok(())
     }
 
-    fn request(&self, method: Method, url: Url) -> Request<'static> {
-        Request::new(method, url, self.endpoint, self.session).pushing(self.endpoint)
+    fn request<'r>(&self, method: Method, url: Url) -> Result<Request<'r>> {
+        let request = self.client.request_at(method, &self.endpoint, url)?;
+        Ok(request.pushing(&self.endpoint))
+    }
+
+    fn ask(&self, request: &Request<'_>, hoped: &[StatusCode]) -> Result<Answer> {
+        self.client.ask_once(&self.endpoint, request, hoped)
     }
 
     /// The part of the blob from `offset`.
-    fn body(&self, offset: u64, length: u64) -> Result<Upload> {
-        let digest = self.blob.digest;
-        let wrong = |source| Error::Source { digest, source };
-        if let Some(source) = self.rest.take(offset) {
-            return Upload::new(source, digest, length, self.rest.clone());
-        }
-        let mut reader = (self.open)().map_err(wrong)?;
-        let skipped = io::copy(&mut (&mut reader).take(offset), &mut io::sink()).map_err(wrong)?;
-        if skipped < offset {
-            return Err(wrong(io::ErrorKind::UnexpectedEof.into()));
-        }
-        let source = Source { reader, offset };
-        Upload::new(source, digest, length, self.rest.clone())
+    fn body(&self, offset: u64, length: u64) -> io::Result<Upload> {
+        let position = match self.rest.take(offset) {
+            Some(position) => position,
+            None => {
+                let mut reader = (self.open)()?;
+                let skipped = io::copy(&mut (&mut reader).take(offset), &mut io::sink())?;
+                if skipped < offset {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                Position { reader, offset }
+            }
+        };
+        Upload::part(position, length, self.rest.clone())
     }
 }
 
 /// Bytes that an upload has, by the answer's `Range: 0-<last>`.
-fn remembered(response: &Response) -> Option<u64> {
-    let range = response.headers().get(RANGE)?.to_str().ok()?;
+fn remembered(answer: &Answer) -> Option<u64> {
+    let range = answer.headers().get(RANGE)?.to_str().ok()?;
     let (_, last) = range.trim_start_matches("bytes=").split_once('-')?;
     last.parse::<u64>().ok()?.checked_add(1)
 }

@@ -1,7 +1,8 @@
 //! Credentials: Basic, tokens, and a token service that misbehaves.
 
+use kiln_oci::http;
 use kiln_oci::media_type::OCI_MANIFEST;
-use kiln_oci::registry::{Credential, Error, Secret};
+use kiln_oci::registry::{Client, Credential, Error, Secret, Settings};
 use kiln_oci::{Digest, Reference};
 
 use super::registry::{Fault, Guard, Registry};
@@ -19,13 +20,13 @@ fn guarded(guard: Guard) -> Registry {
 fn passwords_open_what_they_open() {
     for guard in [Guard::Basic, Guard::Token] {
         let registry = guarded(guard);
-        client_of(&registry, password("password"))
+        client_of(&registry.host, password("password"))
             .manifest(&app(&registry))
             .unwrap();
         for (client, shown) in [
             (client(), "asked without credentials"),
             (
-                client_of(&registry, password("hidden")),
+                client_of(&registry.host, password("hidden")),
                 "asked as \"user\"",
             ),
         ] {
@@ -63,7 +64,7 @@ fn a_mount_asks_for_two_scopes() {
     let registry = guarded(Guard::Token);
     let digest = registry.put_blob(b"blob");
     let from = Reference::parse(&format!("{}/base", registry.host)).unwrap();
-    let client = client_of(&registry, password("password"));
+    let client = client_of(&registry.host, password("password"));
     assert!(client.mount_blob(&app(&registry), &from, digest).unwrap());
     let scopes = "scope=repository%3Aapp%3Apull%2Cpush&scope=repository%3Abase%3Apull";
     assert_eq!(registry.count("GET", scopes), 1);
@@ -73,7 +74,7 @@ fn a_mount_asks_for_two_scopes() {
 fn identity_tokens_are_traded_in() {
     let registry = guarded(Guard::Token);
     let token = Credential::IdentityToken(Secret::new("identity"));
-    client_of(&registry, token)
+    client_of(&registry.host, token)
         .manifest(&app(&registry))
         .unwrap();
     let seen = registry.seen();
@@ -104,7 +105,7 @@ fn a_token_service_that_misbehaves_is_named() {
     ] {
         let registry = guarded(Guard::Token);
         registry.fault("GET", "/token", 99, fault);
-        let client = client_of(&registry, password("password"));
+        let client = client_of(&registry.host, password("password"));
         let error = client.manifest(&app(&registry)).unwrap_err().to_string();
         assert!(
             error.contains(reason) && error.contains("/token"),
@@ -133,7 +134,7 @@ fn logging_in_checks() {
 #[test]
 fn pushing_shows_what_it_must() {
     let registry = guarded(Guard::Token);
-    let client = client_of(&registry, password("password"));
+    let client = client_of(&registry.host, password("password"));
     let digest = client
         .push_manifest(&app(&registry), OCI_MANIFEST, TEXT)
         .unwrap();
@@ -142,4 +143,21 @@ fn pushing_shows_what_it_must() {
         registry.count("GET", "scope=repository%3Aapp%3Apull%2Cpush"),
         1
     );
+}
+
+#[test]
+fn a_silent_token_service_is_given_up() {
+    let registry = guarded(Guard::Token);
+    registry.fault("GET", "/token", 99, Fault::Silence);
+    let mut settings = super::settings();
+    settings.patience.retries = 20;
+    // two attempts of two seconds
+    settings.patience.silence = std::time::Duration::from_secs(3);
+    let client = Client::new(http::Client::new(settings), Settings::default());
+    let error = client.manifest(&app(&registry)).unwrap_err().to_string();
+    assert!(
+        error.contains("stalled: waited 2 s for an answer"),
+        "{error}"
+    );
+    assert_eq!(registry.count("GET", "/token"), 2);
 }

@@ -8,16 +8,16 @@ use kiln_oci::media_type::OCI_MANIFEST;
 use kiln_oci::registry::{Client, Configuration, Settings};
 
 use super::registry::{Fault, Registry};
-use super::{app, blob, content, open, settings};
+use super::{app, blob, client_with, content, open};
 
 const TEXT: &[u8] = br#"{"schemaVersion":2,"config":{},"layers":[]}"#;
 
 /// A client that asks the mirrors before `origin`.
 fn through(mirrors: &[&str], origin: &Registry) -> Client {
     let json = format!(r#"{{"mirrors":{{"{}":{mirrors:?}}}}}"#, origin.host);
-    Client::new(Settings {
+    client_with(Settings {
         mirrors: Configuration::parse(json.as_bytes()).unwrap().mirrors,
-        ..settings()
+        ..Settings::default()
     })
 }
 

@@ -11,11 +11,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use kiln_oci::http::{self, Authorities};
 use kiln_oci::media_type::{OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST};
-use kiln_oci::registry::{Certificates, Client, Credential, Error, Keychain, Settings};
+use kiln_oci::registry::{Client, Error, Settings};
 use kiln_oci::{Descriptor, Index, Manifest, Reference};
 
-use super::{content, password, settings};
+use super::{client, client_of, client_with, content, password, settings};
 
 static SKIPPED: AtomicUsize = AtomicUsize::new(0);
 
@@ -88,17 +89,6 @@ impl Real {
     fn reference(&self, name: &str) -> Reference {
         Reference::parse(&format!("{}/{name}", self.host)).unwrap()
     }
-
-    fn with(&self, credential: Credential) -> Settings {
-        Settings {
-            keychain: Keychain {
-                text: None,
-                given: [(self.host.clone(), credential)].into(),
-                files: Vec::new(),
-            },
-            ..settings()
-        }
-    }
 }
 
 fn push(client: &Client, to: &Reference, bytes: &[u8], media_type: &str) -> Descriptor {
@@ -109,12 +99,11 @@ fn push(client: &Client, to: &Reference, bytes: &[u8], media_type: &str) -> Desc
 }
 
 /// Pushes an image, mounts its layer elsewhere, pulls all of it, resumes a part.
-fn round_trip(real: &Real, settings: Settings) {
-    let client = Client::new(settings);
+fn round_trip(real: &Real, client: &Client) {
     let (app, other) = (real.reference("app:v1"), real.reference("team/other:v1"));
     let bytes = content(3 << 20);
-    let layer = push(&client, &app, &bytes, OCI_LAYER);
-    let config = push(&client, &app, b"{}", OCI_CONFIG);
+    let layer = push(client, &app, &bytes, OCI_LAYER);
+    let config = push(client, &app, b"{}", OCI_CONFIG);
     assert!(client.has_blob(&app, layer.digest).unwrap());
     assert!(!client.has_blob(&other, layer.digest).unwrap());
     assert!(client.mount_blob(&other, &app, layer.digest).unwrap());
@@ -136,13 +125,6 @@ fn round_trip(real: &Real, settings: Settings) {
     fs::write(&part, &bytes[..1 << 20]).unwrap();
     client.download(&app, &layer, &part, &|_| {}).unwrap();
     assert!(fs::read(&part).unwrap() == bytes);
-    let mut read = Vec::new();
-    client
-        .open_blob(&other, &layer)
-        .unwrap()
-        .read_to_end(&mut read)
-        .unwrap();
-    assert!(read == bytes);
     let error = client.manifest(&real.reference("app:none")).unwrap_err();
     assert!(error.is_not_found(), "{error}");
 }
@@ -153,7 +135,7 @@ fn an_open_registry() {
         return;
     }
     let real = Real::start(tempfile::tempdir().unwrap(), "");
-    round_trip(&real, settings());
+    round_trip(&real, &client());
 }
 
 #[test]
@@ -174,14 +156,13 @@ fn a_registry_with_passwords() {
         folder,
         "auth:\n  htpasswd:\n    realm: test\n    path: @/users\n",
     );
-    round_trip(&real, real.with(password("password")));
-    for settings in [settings(), real.with(password("hidden"))] {
-        let error = Client::new(settings)
-            .manifest(&real.reference("app:v1"))
-            .unwrap_err();
+    let with = |credential| client_of(&real.host, credential);
+    round_trip(&real, &with(password("password")));
+    for client in [client(), with(password("hidden"))] {
+        let error = client.manifest(&real.reference("app:v1")).unwrap_err();
         assert!(matches!(error, Error::Denied { .. }), "{error}");
     }
-    let client = Client::new(settings());
+    let client = client();
     client.log_in(&real.host, &password("password")).unwrap();
     assert!(client.log_in(&real.host, &password("hidden")).is_err());
 }
@@ -220,31 +201,32 @@ fn a_registry_with_its_own_authority() {
         folder,
         "  tls:\n    certificate: @/cert.pem\n    key: @/key.pem\n",
     );
-    let trusting = |file: Option<PathBuf>, directory: Option<PathBuf>| Settings {
-        certificates: Certificates { file, directory },
-        ..settings()
+    let trusting = |file: Option<PathBuf>, directory: Option<PathBuf>| {
+        let http = http::Client::new(http::Settings {
+            authorities: Authorities { file, directory },
+            ..settings()
+        });
+        Client::new(http, Settings::default())
     };
-    round_trip(&real, trusting(Some(authority.clone()), None));
+    round_trip(&real, &trusting(Some(authority.clone()), None));
     let trusted = real.folder.path().join("trusted");
     fs::create_dir(&trusted).unwrap();
     fs::copy(&authority, trusted.join("authority.pem")).unwrap();
-    let client = Client::new(trusting(None, Some(trusted)));
-    client.manifest(&real.reference("app:v1")).unwrap();
+    let trusts = trusting(None, Some(trusted));
+    trusts.manifest(&real.reference("app:v1")).unwrap();
     // Any certificate will do for a registry that the user names.
     let insecure = Settings {
         insecure: vec![real.host.clone()],
-        ..settings()
+        ..Settings::default()
     };
-    Client::new(insecure)
-        .manifest(&real.reference("app:v1"))
-        .unwrap();
-    let error = Client::new(settings())
-        .manifest(&real.reference("app:v1"))
-        .unwrap_err();
-    assert!(matches!(error, Error::Untrusted { .. }), "{error}");
+    let app = real.reference("app:v1");
+    client_with(insecure).manifest(&app).unwrap();
+    let error = client().manifest(&app).unwrap_err();
+    let is_untrusted = matches!(error, Error::Http(http::Error::Untrusted { .. }));
+    assert!(is_untrusted, "{error}");
     assert!(error.hint().unwrap().contains("SSL_CERT_FILE"));
     let missing = real.folder.path().join("missing.pem");
-    let error = Client::new(trusting(Some(missing), None)).manifest(&real.reference("app:v1"));
+    let error = trusting(Some(missing), None).manifest(&app);
     let error = error.unwrap_err().to_string();
     assert!(
         error.starts_with("cannot use the certificates in ") && error.contains("missing.pem"),

@@ -7,7 +7,8 @@ use crate::{network, table};
 use clap::Args;
 use kiln_engine::chain_of_causes;
 use kiln_engine::event::Cancel;
-use kiln_oci::registry::{self, Credential, Secret, Told, credentials};
+use kiln_oci::http::{self, Notice, Observer};
+use kiln_oci::registry::{self, Credential, Secret, credentials};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use std::io::{BufRead, IsTerminal, Read, Write};
 
@@ -52,7 +53,8 @@ pub fn run(mut arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     };
     let password = Secret::new(password);
     let credential = Credential::Password { user, password };
-    let client = network::client(globals, &Cancel::default(), Told::default())?;
+    let http = network::http(globals, &Cancel::default(), Observer::new(tell));
+    let client = network::client(globals, http)?;
     client.log_in(&registry, &credential).map_err(|error| {
         // its hint is to log in
         let is_denied = matches!(error, registry::Error::Denied { .. });
@@ -60,11 +62,19 @@ pub fn run(mut arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         Failure::new(Kind::Build, chain_of_causes(&error)).hints(hint)
     })?;
     let file = network::credential_file()?;
-    credentials::store(&file, &registry, &credential, &registry::Cancel::default())
+    credentials::store(&file, &registry, &credential, &http::Cancel::default())
         .map_err(|error| Failure::new(Kind::Environment, chain_of_causes(&error)))?;
     let file = file.display();
     table::line(&format!("Login Succeeded: {registry}, kept in {file}"));
     Ok(())
+}
+
+/// Tells the user what the command waits for.
+fn tell(notice: Notice) {
+    if let Notice::Waiting { host, what } = notice {
+        // The command goes on when nobody can read it.
+        let _ = writeln!(std::io::stderr(), "waiting for {host}: {what}");
+    }
 }
 
 /// The registry that a person means.

@@ -6,7 +6,8 @@ use crate::failure::{Failure, Kind};
 use crate::{network, table};
 use clap::Args;
 use kiln_engine::chain_of_causes;
-use kiln_oci::registry::{Cancel, credentials};
+use kiln_oci::http::Cancel;
+use kiln_oci::registry::credentials;
 
 /// Arguments of `kiln logout`.
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! Why something outside cannot be had. Addresses are shown without their credentials. Unaware of Dockerfiles.
+//! Why something outside cannot be fetched. Addresses are shown without their credentials. Unaware of Dockerfiles.
 
 use super::{AgentError, CopyError};
 use kiln_cache::{LayerError, ReadError, StoreError};
@@ -99,9 +99,6 @@ pub enum FetchError {
         /// What it said, on one line.
         message: String,
     },
-    /// A client for https cannot be made.
-    #[error("https cannot be used: {0}")]
-    Tls(String),
     /// A file of the engine's own.
     #[error("cannot {action} {path}")]
     Io {
@@ -195,7 +192,7 @@ fn git_hint(message: &str) -> Option<&'static str> {
 }
 
 fn web_host(url: &str) -> String {
-    reqwest::Url::parse(url)
+    kiln_oci::http::Url::parse(url)
         .ok()
         .and_then(|url| url.host_str().map(str::to_owned))
         .unwrap_or_else(|| "HOST".to_owned())

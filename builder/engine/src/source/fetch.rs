@@ -11,17 +11,18 @@ pub mod layer;
 pub mod web;
 
 use super::git;
+use crate::event::EventKind;
 use crate::failure::FetchError;
 use crate::host::agent::AgentSource;
 use crate::request::policy::Policy;
 use crate::request::{RunOptions, Secret};
 use crate::session::Session;
 use kiln_cache::{Fetched, KeyBuilder, on_threads};
-use kiln_oci::Digest;
+use kiln_oci::{Digest, locked};
 use kiln_parser::graph::{CopyOp, CopySource, GitSource};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use web::{Limits, Web};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 /// Sources that are looked at at once.
 const AT_ONCE: usize = 8;
@@ -99,11 +100,22 @@ impl<'a> Access<'a> {
     }
 }
 
+impl Access<'_> {
+    /// Tells what a source was, once it is there.
+    pub(super) fn tell(&self, title: String, items: u64, bytes: u64, begun: Instant) {
+        self.session.events.send(EventKind::Source {
+            title,
+            items,
+            bytes,
+            took_us: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+        });
+    }
+}
+
 /// The sources of one build.
 #[derive(Debug, Default)]
 pub struct Fetches {
     slots: Mutex<HashMap<Remote, Arc<Mutex<Slot>>>>,
-    web: OnceLock<Web>,
 }
 
 /// One source; locked while it is being fetched.
@@ -120,31 +132,25 @@ impl Fetches {
         let next = Mutex::new(remotes.into_iter());
         let work = || {
             loop {
-                let remote = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let remote = locked(&next).next();
                 let Some(remote) = remote else { return };
                 if let Err(error) = self.look_at(access, &remote) {
                     tracing::debug!(%error, "a source is not looked at");
                 }
             }
         };
-        let count = next
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
-            .min(AT_ONCE);
+        let count = locked(&next).len().min(AT_ONCE);
         on_threads(count, work);
     }
 
     fn look_at(&self, access: Access<'_>, remote: &Remote) -> Result<(), FetchError> {
         let slot = self.slot(remote);
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = locked(&slot);
         if slot.fetched.is_some() {
             return Ok(());
         }
         match remote {
-            Remote::File(source) => {
-                slot.fetched = file::known(access, || self.web(access), source)?
-            }
+            Remote::File(source) => slot.fetched = file::known(access, source)?,
             Remote::Git(source) => {
                 let commit = git::resolve(access, source)?;
                 slot.fetched = git::known(access, source, &commit)?;
@@ -157,15 +163,15 @@ impl Fetches {
     /// What a source is, fetched if need be.
     ///
     /// # Errors
-    /// When it cannot be had.
+    /// When it cannot be fetched.
     pub fn get(&self, access: Access<'_>, remote: &Remote) -> Result<Fetched, FetchError> {
         let slot = self.slot(remote);
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = locked(&slot);
         if let Some(fetched) = &slot.fetched {
             return Ok(fetched.clone());
         }
         let fetched = match remote {
-            Remote::File(source) => file::fetch(access, || self.web(access), source)?,
+            Remote::File(source) => file::fetch(access, source)?,
             Remote::Git(source) => {
                 let commit = match slot.commit.take() {
                     Some(commit) => commit,
@@ -185,7 +191,7 @@ impl Fetches {
     #[must_use]
     pub fn content(&self, remote: &Remote) -> Option<Digest> {
         let slot = self.slot(remote);
-        let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = locked(&slot);
         let fetched = slot.fetched.as_ref()?;
         let key = KeyBuilder::new("fetched").bytes("version", fetched.version.as_bytes());
         let layers = fetched.layer.into_iter();
@@ -198,21 +204,8 @@ impl Fetches {
     }
 
     fn slot(&self, remote: &Remote) -> Arc<Mutex<Slot>> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = locked(&self.slots);
         slots.entry(remote.clone()).or_default().clone()
-    }
-
-    /// The client, made for the first request.
-    fn web(&self, access: Access<'_>) -> Result<&Web, FetchError> {
-        if let Some(web) = self.web.get() {
-            return Ok(web);
-        }
-        let web = Web::judged(
-            Limits::default(),
-            &access.session.remote.proxies,
-            access.policies,
-        )?;
-        Ok(self.web.get_or_init(|| web))
     }
 }
 

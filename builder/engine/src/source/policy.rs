@@ -143,7 +143,7 @@ fn repository(policies: &[Policy], git: &mut GitSource) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// When that is denied.
-pub(crate) fn redirect(policies: &[Policy], url: &reqwest::Url) -> Result<(), Refusal> {
+pub(crate) fn redirect(policies: &[Policy], url: &kiln_oci::http::Url) -> Result<(), Refusal> {
     if policies.is_empty() {
         return Ok(());
     }

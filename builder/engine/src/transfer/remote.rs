@@ -11,8 +11,8 @@ mod push;
 use std::sync::Arc;
 
 use kiln_cache::Store;
-use kiln_oci::Reference;
-use kiln_oci::registry::{Client, Error, Proxies};
+use kiln_oci::registry::{Client, Error};
+use kiln_oci::{Reference, http};
 
 use crate::event::Events;
 use crate::event::cancel::Cancel;
@@ -33,8 +33,8 @@ pub struct Remote {
     pub events: Events,
     /// What stops transfers.
     pub cancel: Cancel,
-    /// The proxies for all else that speaks http: files, object storage.
-    pub proxies: Proxies,
+    /// The client for all that is no registry: files, object storage.
+    pub http: http::Client,
 }
 
 impl Remote {
@@ -45,7 +45,7 @@ impl Remote {
             registry: None,
             events: Events::ignored(),
             cancel: Cancel::default(),
-            proxies: Proxies::default(),
+            http: http::Client::default(),
         }
     }
 

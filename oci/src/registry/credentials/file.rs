@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Keys are hosts, URLs, or (podman) hosts with the beginning of a repository; the longest wins.
-//! Unaware of who asks.
+//! Unaware of registries' answers.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -17,11 +17,19 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
-use super::super::settings::Cancel;
-use super::{Credential, CredentialsError, Secret, helper, names, server};
+use super::{Cancel, Credential, CredentialsError, Secret, helper, names, server};
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 4 << 20;
+
+/// What an entry of `auths` says of a credential.
+const FIELDS: [&str; 5] = [
+    "auth",
+    "username",
+    "password",
+    "identitytoken",
+    "registrytoken",
+];
 
 /// Base64 with or without padding, as files have it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -93,28 +101,18 @@ pub fn store(path: &Path, registry: &str, credential: &Credential, cancel: &Canc
     if let Some(name) = &name {
         helper::store(name, server(registry), credential, cancel)?;
     }
+    let empty = || Value::Object(Map::new());
     let auths = document
         .entry("auths")
-        .or_insert_with(|| Value::Object(Map::new()));
-    let auths = auths
-        .as_object_mut()
-        .ok_or_else(|| malformed(path, "\"auths\" is no object"))?;
-    let entry = auths
-        .entry(server(registry))
-        .or_insert_with(|| Value::Object(Map::new()));
+        .or_insert_with(empty)
+        .as_object_mut();
+    let auths = auths.ok_or_else(|| malformed(path, "\"auths\" is no object"))?;
+    let entry = auths.entry(server(registry)).or_insert_with(empty);
     if !entry.is_object() {
-        *entry = Value::Object(Map::new());
+        *entry = empty();
     }
     if let Some(entry) = entry.as_object_mut() {
-        for field in [
-            "auth",
-            "username",
-            "password",
-            "identitytoken",
-            "registrytoken",
-        ] {
-            entry.shift_remove(field);
-        }
+        entry.retain(|field, _| !FIELDS.contains(&field.as_str()));
         if name.is_none() {
             fill(entry, credential);
         }
@@ -233,6 +231,10 @@ fn credential(entry: &Map<String, Value>) -> std::result::Result<Option<Credenti
         let text = entry.get(name).and_then(Value::as_str);
         text.filter(|text| !text.is_empty())
     };
+    let password = |user: &str, password| Credential::Password {
+        user: user.into(),
+        password: Secret::new(password),
+    };
     if let Some(token) = field("identitytoken") {
         return Ok(Some(Credential::IdentityToken(Secret::new(token))));
     }
@@ -243,17 +245,11 @@ fn credential(entry: &Map<String, Value>) -> std::result::Result<Option<Credenti
         let decoded = BASE64.decode(encoded.trim()).ok();
         let text = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
         let text = text.ok_or("an \"auth\" is no base64")?;
-        let (user, password) = text.split_once(':').ok_or("an \"auth\" has no colon")?;
-        return Ok(Some(Credential::Password {
-            user: user.into(),
-            password: Secret::new(password.trim_end_matches('\0')),
-        }));
+        let (user, secret) = text.split_once(':').ok_or("an \"auth\" has no colon")?;
+        return Ok(Some(password(user, secret.trim_end_matches('\0'))));
     }
-    let password = field("username").zip(field("password"));
-    Ok(password.map(|(user, password)| Credential::Password {
-        user: user.into(),
-        password: Secret::new(password),
-    }))
+    let named = field("username").zip(field("password"));
+    Ok(named.map(|(user, secret)| password(user, secret)))
 }
 
 fn fill(entry: &mut Map<String, Value>, credential: &Credential) {

@@ -13,8 +13,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::super::settings::Cancel;
-use super::{Credential, CredentialsError, Secret};
+use super::{Cancel, Credential, CredentialsError, Secret};
 
 /// How long a helper may take: it may ask its user, or a cloud.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -171,7 +170,7 @@ fn collect(pipe: impl Read + Send + 'static) -> io::Result<Receiver<Vec<u8>>> {
     let (sender, receiver) = channel();
     thread::Builder::new().spawn(move || {
         let mut text = Vec::new();
-        // What could be read counts; nobody may wait for it any more.
+        // What could be read counts; the receiver may be gone.
         let _ = pipe.take(MOST).read_to_end(&mut text);
         let _ = sender.send(text);
     })?;

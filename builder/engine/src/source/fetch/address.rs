@@ -1,7 +1,7 @@
 //! Addresses as they are fetched: read once, by the parser of the http client, so that messages and source policies speak of the host
 //! that is asked. Unaware of what the addresses are for.
 
-use reqwest::Url;
+use kiln_oci::http::Url;
 
 /// Reads an address by http(s).
 ///
@@ -52,7 +52,7 @@ pub fn normal(address: &str) -> String {
 /// One spelling for all that mean the same file by http(s), without credentials.
 ///
 /// # Errors
-/// When it is none, or servers may differ about what it means.
+/// When it is no address, or servers may differ about what it means.
 pub fn identifier(address: &str) -> Result<String, String> {
     let mut url = bare(parse(address)?);
     let path = url.path().to_ascii_lowercase();

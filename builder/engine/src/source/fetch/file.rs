@@ -2,13 +2,13 @@
 //! `Last-Modified` (1970 without one), credentials from the secrets `HTTP_AUTH_TOKEN_<host>` and `HTTP_AUTH_HEADER_<host>`.
 //! Unaware of what the files are for.
 
-use super::web::{Downloaded, Request, Validator, Web};
+use super::address::redacted;
+use super::web::{Downloaded, Validator, WebFile};
 use super::{Access, FileSource, layer, secret};
-use crate::event::EventKind;
 use crate::failure::FetchError;
-use crate::source::fetch::address::redacted;
 use kiln_cache::{Fetched, KeyBuilder};
 use kiln_oci::Digest;
+use kiln_oci::http::Url;
 use sha2::{Sha384, Sha512};
 use std::io::Read;
 use std::path::Path;
@@ -18,11 +18,7 @@ use std::time::Instant;
 ///
 /// # Errors
 /// When the store fails, the address is malformed or the build is stopped.
-pub fn known<'w>(
-    access: Access<'_>,
-    web: impl FnOnce() -> Result<&'w Web, FetchError>,
-    source: &FileSource,
-) -> Result<Option<Fetched>, FetchError> {
+pub fn known(access: Access<'_>, source: &FileSource) -> Result<Option<Fetched>, FetchError> {
     let store = &access.session.store;
     if let Some(checksum) = &source.checksum {
         return Ok(store
@@ -35,28 +31,21 @@ pub fn known<'w>(
     let Some(validator) = Validator::of(&held).filter(|_| !access.session.offline) else {
         return Ok(None);
     };
-    let request = request(access, source)?;
-    let unchanged = web()?.is_unchanged(&access.session.cancel, &request, &validator)?;
+    let unchanged = web_file(access, source)?.is_unchanged(&validator)?;
     Ok(unchanged.then_some(held))
 }
 
 /// Downloads a file and makes a layer of it.
 ///
 /// # Errors
-/// When it cannot be had, or is not what its checksum says.
-pub fn fetch<'w>(
-    access: Access<'_>,
-    web: impl FnOnce() -> Result<&'w Web, FetchError>,
-    source: &FileSource,
-) -> Result<Fetched, FetchError> {
+/// When it cannot be fetched, or is not what its checksum says.
+pub fn fetch(access: Access<'_>, source: &FileSource) -> Result<Fetched, FetchError> {
     let store = &access.session.store;
-    let held = match &source.checksum {
-        Some(checksum) => store
+    if let Some(checksum) = &source.checksum
+        && let Some(held) = store
             .records()
-            .fetched(&content_key(checksum, &source.name))?,
-        None => None,
-    };
-    if let Some(held) = held {
+            .fetched(&content_key(checksum, &source.name))?
+    {
         return Ok(held);
     }
     let held = store.records().fetched(&address_key(source))?;
@@ -66,24 +55,27 @@ pub fn fetch<'w>(
             held: held.map(|held| held.version),
         });
     }
-    // What is asked for by checksum is not what was there before.
-    let validator = held
-        .as_ref()
-        .filter(|_| source.checksum.is_none())
-        .and_then(Validator::of);
-    let begun = Instant::now();
     let scratch = store.scratch().dir("download")?;
-    let file = scratch.join("file");
-    let request = request(access, source)?;
-    let downloaded = web()?.download(&access.session.cancel, &request, validator.as_ref(), &file);
-    let fetched = match downloaded {
-        Ok(Some(downloaded)) => keep(access, source, &file, downloaded, begun),
-        // Only what is held was asked about.
-        Ok(None) => held.ok_or(FetchError::Cancelled),
-        Err(error) => Err(error),
-    };
+    let fetched = download(access, source, held, &scratch.join("file"));
     store.scratch().discard(&scratch)?;
     fetched
+}
+
+fn download(
+    access: Access<'_>,
+    source: &FileSource,
+    held: Option<Fetched>,
+    file: &Path,
+) -> Result<Fetched, FetchError> {
+    let begun = Instant::now();
+    // What is asked for by checksum is not what was there before.
+    let held = held.filter(|_| source.checksum.is_none());
+    let validator = held.as_ref().and_then(Validator::of);
+    match web_file(access, source)?.download(validator.as_ref(), file)? {
+        Some(downloaded) => keep(access, source, file, downloaded, begun),
+        // Only a file that is held was asked about.
+        None => held.ok_or(FetchError::Cancelled),
+    }
 }
 
 fn keep(
@@ -99,9 +91,8 @@ fn keep(
     }
     let modified = downloaded.modified.unwrap_or(0);
     // What changed within the second in which it was sent may change again and keep its time (RFC 9110, 8.8.2.2).
-    let sent = downloaded
-        .date
-        .unwrap_or_else(|| access.session.host.seconds());
+    let now = || access.session.host.seconds();
+    let sent = downloaded.date.unwrap_or_else(now);
     let tells = downloaded.etag.is_none() && downloaded.modified.is_some_and(|time| time < sent);
     let fetched = Fetched {
         layer: layer::of_file(store, &source.name, file, modified)?,
@@ -110,21 +101,14 @@ fn keep(
         etag: downloaded.etag,
         modified: downloaded.modified,
     };
-    store
-        .records()
-        .remember_fetched(&address_key(source), &fetched)?;
+    let records = store.records();
+    records.remember_fetched(&address_key(source), &fetched)?;
     let by_sha256 = Some(fetched.version.clone());
     for checksum in by_sha256.iter().chain(&source.checksum) {
-        store
-            .records()
-            .remember_fetched(&content_key(checksum, &source.name), &fetched)?;
+        records.remember_fetched(&content_key(checksum, &source.name), &fetched)?;
     }
-    access.session.events.send(EventKind::Source {
-        title: redacted(&source.url),
-        items: 1,
-        bytes: downloaded.size,
-        took_us: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
-    });
+    let title = redacted(&source.url);
+    access.tell(title, 1, downloaded.size, begun);
     Ok(fetched)
 }
 
@@ -134,16 +118,9 @@ fn check(
     file: &Path,
     sha256: &Digest,
 ) -> Result<(), FetchError> {
-    let read = || {
-        std::fs::File::open(file).map_err(|error| FetchError::Io {
-            action: "read",
-            path: file.to_owned(),
-            source: error,
-        })
-    };
     let found = match expected.split_once(':') {
-        Some(("sha384", _)) => format!("sha384:{}", digest_of::<Sha384>(read()?, file)?),
-        Some(("sha512", _)) => format!("sha512:{}", digest_of::<Sha512>(read()?, file)?),
+        Some(("sha384", _)) => format!("sha384:{}", digest_of::<Sha384>(file)?),
+        Some(("sha512", _)) => format!("sha512:{}", digest_of::<Sha512>(file)?),
         _ => sha256.to_string(),
     };
     if found == expected {
@@ -156,18 +133,16 @@ fn check(
     })
 }
 
-fn digest_of<H: sha2::Digest>(
-    mut reader: std::fs::File,
-    path: &Path,
-) -> Result<String, FetchError> {
-    let mut hasher = H::new();
-    let mut buffer = vec![0; 256 << 10];
+fn digest_of<H: sha2::Digest>(path: &Path) -> Result<String, FetchError> {
+    let unreadable = |source| FetchError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    };
+    let mut reader = std::fs::File::open(path).map_err(unreadable)?;
+    let (mut hasher, mut buffer) = (H::new(), vec![0; 256 << 10]);
     loop {
-        let count = reader.read(&mut buffer).map_err(|source| FetchError::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
+        let count = reader.read(&mut buffer).map_err(unreadable)?;
         if count == 0 {
             break;
         }
@@ -177,14 +152,16 @@ fn digest_of<H: sha2::Digest>(
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn request(access: Access<'_>, source: &FileSource) -> Result<Request, FetchError> {
-    let host = Request::host(&source.url).unwrap_or_default();
+fn web_file<'a>(access: Access<'a>, source: &FileSource) -> Result<WebFile<'a>, FetchError> {
+    let url = Url::parse(&source.url).ok();
+    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
     let token = secret(access, &format!("HTTP_AUTH_TOKEN_{host}"));
     let authorization = match token {
         Some(token) => Some(format!("Bearer {token}")),
         None => secret(access, &format!("HTTP_AUTH_HEADER_{host}")),
     };
-    Request::new(&source.url, authorization.as_deref())
+    let (client, policies) = (&access.session.remote.http, access.policies);
+    WebFile::new(client, policies, &source.url, authorization.as_deref())
 }
 
 /// The last version of an address under a name.

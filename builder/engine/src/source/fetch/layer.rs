@@ -2,7 +2,7 @@
 //! Unaware of where the files come from.
 
 use crate::failure::FetchError;
-use kiln_cache::{Chain, Entry, EntryKind, Meta, Store};
+use kiln_cache::{Chain, Entry, EntryKind, Found, Meta, Store};
 use kiln_oci::Digest;
 use std::collections::HashMap;
 use std::io::Read;
@@ -46,10 +46,8 @@ pub fn of_tree(
     let mut first_names: HashMap<(usize, u32), Vec<u8>> = HashMap::new();
     let skip = if root.is_empty() { 0 } else { root.len() + 1 };
     let below = files.walk(root);
-    for found in below
-        .iter()
-        .filter(|found| found.entry.path.len() > root.len())
-    {
+    let inside = |found: &&Found<'_>| found.entry.path.len() > root.len();
+    for found in below.iter().filter(inside) {
         let path = &found.entry.path[skip..];
         if let Some(group) = found.link_group() {
             if let Some(first) = first_names.get(&group) {

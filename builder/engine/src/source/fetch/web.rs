@@ -1,106 +1,40 @@
-//! The http client: makes it, asks, downloads into a file. Bounded in time, size and tries; unaware of stores and layers.
-//!
-//! Certificate authorities come from the system, or from `SSL_CERT_FILE` and `SSL_CERT_DIR`: rustls reads those itself.
-//! Credentials never follow a redirect to another host (reqwest drops them), and none leads from https to http.
+//! A file by http(s): whether it has changed, and its download. Unaware of stores and layers, and of how HTTP is spoken ([`http`]).
 
-mod answer;
 mod date;
 
-use super::address;
+use super::address::{self, redacted};
 use crate::event::cancel::Cancel;
 use crate::failure::FetchError;
 use crate::request::policy::Policy;
-use crate::source::fetch::address::redacted;
 use crate::source::policy;
-use answer::{Failed, broken, header, refused};
 use kiln_cache::Fetched;
-use kiln_oci::Digest;
-use kiln_oci::registry::Proxies;
-use reqwest::blocking::{Client, ClientBuilder, Response};
-use reqwest::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, ETAG, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+use kiln_oci::http::header::{
+    ACCEPT_ENCODING, DATE, ETAG, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
 };
-use reqwest::{Method, StatusCode, Url, redirect};
-use std::path::{Path, PathBuf};
+use kiln_oci::http::{self, Answer, Client, Method, Redirects, StatusCode, Url};
+use kiln_oci::{Digest, HashingWriter};
+use std::fs::File;
+use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-/// Redirects in a row, as browsers allow.
-const MAX_REDIRECTS: usize = 10;
+/// Bytes that one file may have.
+const MAX_SIZE: u64 = 64 << 30;
 /// How often a waiting build looks whether it was stopped.
 const TICK: Duration = Duration::from_millis(50);
 /// What may be undone on the way: Go's client, and so BuildKit, asks for this and no other. Servers that compress on demand show
 /// another `ETag` to those who do not ask for it.
 const ENCODING: HeaderValue = HeaderValue::from_static("gzip");
 
-/// What is allowed.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Until a connection is there.
-    pub connect: Duration,
-    /// Without a byte.
-    pub stall: Duration,
-    /// Tries in all.
-    pub tries: u32,
-    /// Before the second try; doubled for each further one.
-    pub pause: Duration,
-    /// The longest pause, also when the server asks for a longer one.
-    pub longest_pause: Duration,
-    /// Bytes of one file.
-    pub size: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            connect: Duration::from_secs(20),
-            stall: Duration::from_secs(60),
-            tries: 4,
-            pause: Duration::from_millis(500),
-            longest_pause: Duration::from_secs(20),
-            size: 64 << 30,
-        }
-    }
-}
-
-/// What is asked for.
-#[derive(Debug, Clone)]
-pub struct Request {
+/// A file, and how it may be asked for.
+#[derive(Debug)]
+pub struct WebFile<'a> {
+    client: &'a Client,
+    /// Which redirects are followed.
+    policies: &'a [Policy],
     url: Url,
     authorization: Option<HeaderValue>,
-}
-
-impl Request {
-    /// A request for an http(s) address, with the value of an `Authorization` header.
-    ///
-    /// # Errors
-    /// When the address is none, or the value cannot stand in a header.
-    pub fn new(address: &str, authorization: Option<&str>) -> Result<Self, FetchError> {
-        let wrong = |message: String| FetchError::Address {
-            url: redacted(address),
-            message,
-        };
-        let url = address::parse(address).map_err(wrong)?;
-        let authorization = authorization
-            .map(HeaderValue::from_str)
-            .transpose()
-            .map_err(|_| wrong("its credentials cannot be sent in a header".to_owned()))?
-            .map(|mut value| {
-                value.set_sensitive(true);
-                value
-            });
-        Ok(Request { url, authorization })
-    }
-
-    /// The host's name, without port.
-    #[must_use]
-    pub fn host(address: &str) -> Option<String> {
-        Url::parse(address).ok()?.host_str().map(str::to_owned)
-    }
-
-    fn shown(&self) -> String {
-        redacted(self.url.as_str())
-    }
+    limit: u64,
 }
 
 /// A file that was downloaded.
@@ -138,175 +72,135 @@ impl Validator {
     }
 }
 
-/// A client.
-#[derive(Debug, Clone)]
-pub struct Web {
-    client: Client,
-    limits: Limits,
-}
-
-impl Web {
-    /// Makes a client.
+impl<'a> WebFile<'a> {
+    /// The file at an http(s) address; `authorization` is the value of the header of that name.
     ///
     /// # Errors
-    /// When the system offers no TLS.
-    #[cfg(test)]
-    pub fn new(limits: Limits) -> Result<Self, FetchError> {
-        Web::judged(limits, &Proxies::default(), &[])
-    }
-
-    /// Makes a client that follows no redirect which a source policy denies.
-    ///
-    /// # Errors
-    /// When the system offers no TLS, or a proxy is none.
-    pub fn judged(
-        limits: Limits,
-        proxies: &Proxies,
-        policies: &[Policy],
+    /// When the address is not one, or the value cannot stand in a header.
+    pub fn new(
+        client: &'a Client,
+        policies: &'a [Policy],
+        address: &str,
+        authorization: Option<&str>,
     ) -> Result<Self, FetchError> {
-        // Another part of the process may have chosen already: then that choice holds.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let proxies = proxies
-            .all()
-            .map_err(|error| FetchError::Tls(crate::failure::chain_of_causes(&error)))?;
-        let builder = || {
-            let builder = builder(limits, policies).no_proxy();
-            proxies.iter().cloned().fold(builder, ClientBuilder::proxy)
+        let wrong = |message: String| FetchError::Address {
+            url: redacted(address),
+            message,
         };
-        let made = builder().build();
-        // Without any certificate authority http still works, and https says what is wrong.
-        let client = made.or_else(|_| builder().tls_certs_only([]).build());
-        let client =
-            client.map_err(|error| FetchError::Tls(crate::failure::chain_of_causes(&error)))?;
-        Ok(Web { client, limits })
+        let url = address::parse(address).map_err(wrong)?;
+        let authorization = authorization.map(HeaderValue::from_str).transpose();
+        let mut authorization = authorization
+            .map_err(|_| wrong("its credentials cannot be sent in a header".to_owned()))?;
+        if let Some(value) = &mut authorization {
+            value.set_sensitive(true);
+        }
+        Ok(WebFile {
+            client,
+            policies,
+            url,
+            authorization,
+            limit: MAX_SIZE,
+        })
     }
 
     /// Whether the other side still has the version that is held: one request without content. Not being told means no.
     ///
     /// # Errors
     /// When the build is stopped.
-    pub fn is_unchanged(
-        &self,
-        cancel: &Cancel,
-        request: &Request,
-        held: &Validator,
-    ) -> Result<bool, FetchError> {
-        let (web, request, held) = (self.clone(), request.clone(), held.clone());
-        interruptible(cancel, move || {
-            let Ok(answer) = web.send(Method::HEAD, &request, Some(&held)) else {
-                return false;
-            };
-            let told = header(answer.headers(), &ETAG);
-            match (answer.status(), told, &held) {
-                (StatusCode::NOT_MODIFIED, None, _) => true,
-                (StatusCode::NOT_MODIFIED, Some(_), Validator::Since(_)) => true,
-                (StatusCode::NOT_MODIFIED | StatusCode::OK, Some(told), Validator::Tag(held)) => {
-                    strong(&told) == strong(held)
-                }
-                _ => false,
+    pub fn is_unchanged(&self, held: &Validator) -> Result<bool, FetchError> {
+        // A server that is slow here is asked for the file itself.
+        let limit = self.client.settings().patience.connect;
+        let answer = match self.send(Method::HEAD, Some(held), limit) {
+            Ok(answer) => answer,
+            Err(http::Error::Cancelled) => return Err(FetchError::Cancelled),
+            Err(_) => return Ok(false),
+        };
+        Ok(match (answer.status(), answer.header(ETAG), held) {
+            (StatusCode::NOT_MODIFIED, None, _) => true,
+            (StatusCode::NOT_MODIFIED, Some(_), Validator::Since(_)) => true,
+            (StatusCode::NOT_MODIFIED | StatusCode::OK, Some(told), Validator::Tag(held)) => {
+                strong(&told) == strong(held)
             }
+            _ => false,
         })
     }
 
     /// Downloads into the file `into`, which is made anew for each try. `None` when the other side still has what is held.
     ///
     /// # Errors
-    /// When it cannot be had in the number of tries.
+    /// When no attempt succeeds.
     pub fn download(
         &self,
-        cancel: &Cancel,
-        request: &Request,
         held: Option<&Validator>,
         into: &Path,
     ) -> Result<Option<Downloaded>, FetchError> {
-        let mut pause = self.limits.pause;
-        let mut tries = 1;
-        loop {
-            let (web, request, stop) = (self.clone(), request.clone(), cancel.clone());
-            let (held, into): (Option<Validator>, PathBuf) = (held.cloned(), into.into());
-            let tried = interruptible(cancel, move || {
-                web.try_download(&stop, &request, held.as_ref(), &into)
-            })?;
-            match tried {
-                Ok(done) => return Ok(done),
-                Err(Failed {
-                    again: Some(asked), ..
-                }) if tries < self.limits.tries => {
-                    wait(
-                        cancel,
-                        asked.unwrap_or(pause).min(self.limits.longest_pause),
-                    )?;
-                }
-                Err(failed) => return Err(failed.error),
+        let limit = self.client.settings().patience.answer;
+        let downloaded = self.client.repeat(|| {
+            let answer = self.send(Method::GET, held, limit)?;
+            match answer.status() {
+                StatusCode::NOT_MODIFIED if held.is_some() => Ok(None),
+                status if status.is_success() => receive(answer, self.limit, into).map(Some),
+                _ => Err(answer.refused(|_| String::new())?),
             }
-            tries += 1;
-            pause *= 2;
-        }
+        });
+        downloaded.map_err(|error| self.failure(error, into))
     }
 
     fn send(
         &self,
         method: Method,
-        request: &Request,
         held: Option<&Validator>,
-    ) -> Result<Response, reqwest::Error> {
-        let mut builder = self.client.request(method, request.url.clone());
-        builder = builder.header(ACCEPT_ENCODING, ENCODING);
-        if let Some(authorization) = &request.authorization {
-            builder = builder.header(AUTHORIZATION, authorization.clone());
+        limit: Duration,
+    ) -> Result<Answer, http::Error> {
+        let judge = |url: &Url| policy::redirect(self.policies, url).map_err(|no| no.to_string());
+        let mut request = http::Request::new(self.client, method, self.url.clone());
+        request.redirects = Redirects::Judge(&judge);
+        request.limit = limit;
+        request.headers.insert(ACCEPT_ENCODING, ENCODING);
+        let condition = held.map(|held| match held {
+            Validator::Tag(etag) => (IF_NONE_MATCH, HeaderValue::from_str(etag)),
+            Validator::Since(date) => (IF_MODIFIED_SINCE, HeaderValue::from_str(date)),
+        });
+        if let Some((name, Ok(value))) = condition {
+            request.headers.insert(name, value);
         }
-        let builder = match held {
-            Some(Validator::Tag(etag)) => builder.header(IF_NONE_MATCH, etag),
-            Some(Validator::Since(date)) => builder.header(IF_MODIFIED_SINCE, date),
-            None => builder,
-        };
-        builder.send()
+        self.client.send(&request, self.authorization.as_ref())
     }
 
-    fn try_download(
-        &self,
-        cancel: &Cancel,
-        request: &Request,
-        held: Option<&Validator>,
-        into: &Path,
-    ) -> Result<Option<Downloaded>, Failed> {
-        let answer = self
-            .send(Method::GET, request, held)
-            .map_err(|error| broken(request, &error))?;
-        let status = answer.status();
-        if status == StatusCode::NOT_MODIFIED && held.is_some() {
-            return Ok(None);
+    fn failure(&self, error: http::Error, into: &Path) -> FetchError {
+        let url = redacted(self.url.as_str());
+        match error {
+            http::Error::Cancelled => FetchError::Cancelled,
+            http::Error::Status { status, .. } => FetchError::Status { url, status },
+            http::Error::TooLarge { limit, .. } => FetchError::TooLarge { url, limit },
+            http::Error::Write(source) => FetchError::Io {
+                action: "write",
+                path: into.to_owned(),
+                source,
+            },
+            error => FetchError::Connection {
+                url,
+                reason: crate::failure::chain_of_causes(&error),
+            },
         }
-        if !status.is_success() {
-            return Err(refused(request, status, answer.headers()));
-        }
-        answer::receive(cancel, request, answer, self.limits.size, into).map(Some)
     }
 }
 
-fn builder(limits: Limits, policies: &[Policy]) -> reqwest::blocking::ClientBuilder {
-    let policies = policies.to_vec();
-    let policy = redirect::Policy::custom(move |attempt| {
-        let was_secure = attempt
-            .previous()
-            .last()
-            .is_some_and(|url| url.scheme() == "https");
-        if attempt.previous().len() > MAX_REDIRECTS {
-            attempt.error("too many redirects")
-        } else if was_secure && attempt.url().scheme() != "https" {
-            attempt.error("a redirect leads from https to http")
-        } else if let Err(refusal) = policy::redirect(&policies, attempt.url()) {
-            attempt.error(refusal)
-        } else {
-            attempt.follow()
-        }
-    });
-    Client::builder()
-        .user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")))
-        .redirect(policy)
-        .connect_timeout(limits.connect)
-        // Of the blocking client: for the head of the answer, and for each read after that.
-        .timeout(limits.stall)
+/// Writes the content to the file `into`, at most `limit` bytes of it.
+fn receive(answer: Answer, limit: u64, into: &Path) -> Result<Downloaded, http::Error> {
+    let (etag, last_modified) = (answer.header(ETAG), answer.header(LAST_MODIFIED));
+    let date = answer.header(DATE);
+    let mut file = HashingWriter::new(File::create(into).map_err(http::Error::Write)?);
+    answer.copy(&mut file, limit, &|_| {})?;
+    let (_, sha256, size) = file.finish();
+    Ok(Downloaded {
+        sha256,
+        size,
+        etag,
+        modified: last_modified.as_deref().and_then(date::seconds),
+        last_modified,
+        date: date.and_then(|date| date::seconds(&date)),
+    })
 }
 
 /// An `ETag` without the mark of weak ones: what changed is what counts.
@@ -314,32 +208,14 @@ fn strong(etag: &str) -> &str {
     etag.strip_prefix("W/").unwrap_or(etag)
 }
 
-/// The causes of an error without the address, which reqwest may show with credentials.
-pub(crate) fn reason(error: &reqwest::Error) -> String {
-    let mut causes = Vec::new();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        causes.push(error.to_string());
-        cause = error.source();
-    }
-    if error.is_timeout() {
-        "no answer in time".to_owned()
-    } else if causes.is_empty() {
-        "the request failed".to_owned()
-    } else {
-        causes.join(": ")
-    }
-}
-
-/// Does `work` on a thread of its own, which is left behind when the build is stopped: a read may block for as long as the
-/// limits allow.
+/// Does `work` on a thread of its own, which is left behind when the build is stopped: a read may block for ever.
 pub(crate) fn interruptible<T: Send + 'static>(
     cancel: &Cancel,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, FetchError> {
     let (sender, receiver) = channel();
     let work = move || {
-        // Nobody listens any more when the build was stopped.
+        // The receiver is gone when the build was stopped.
         let _ = sender.send(work());
     };
     let thread = std::thread::Builder::new().spawn(work);
@@ -354,17 +230,6 @@ pub(crate) fn interruptible<T: Send + 'static>(
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
-}
-
-pub(crate) fn wait(cancel: &Cancel, pause: Duration) -> Result<(), FetchError> {
-    let until = std::time::Instant::now() + pause;
-    while std::time::Instant::now() < until {
-        if cancel.requested() {
-            return Err(FetchError::Cancelled);
-        }
-        std::thread::sleep(TICK.min(pause));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

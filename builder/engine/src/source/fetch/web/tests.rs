@@ -1,18 +1,37 @@
-//! The client against a server that misbehaves: each connection gets the next of some prepared answers.
+//! Files against a server that misbehaves: each connection gets the next of some prepared answers.
 
 use super::*;
+use kiln_oci::http::{Patience, Settings};
 use std::io::{BufRead, Write};
 use std::net::TcpListener;
 use std::time::Instant;
 
-const LIMITS: Limits = Limits {
-    connect: Duration::from_secs(5),
-    stall: Duration::from_millis(300),
-    tries: 3,
-    pause: Duration::from_millis(1),
-    longest_pause: Duration::from_millis(20),
-    size: 1000,
-};
+fn patience() -> Patience {
+    Patience {
+        answer: Duration::from_millis(900),
+        stall: Duration::from_millis(300),
+        silence: Duration::from_millis(800),
+        retries: 2,
+        pause: Duration::from_millis(1),
+        ..Patience::default()
+    }
+}
+
+fn client() -> Client {
+    Client::new(Settings {
+        patience: patience(),
+        ..Settings::default()
+    })
+}
+
+/// A file that may have a thousand bytes.
+fn file<'a>(client: &'a Client, address: &str) -> WebFile<'a> {
+    let file = WebFile::new(client, &[], address, Some("Bearer secret")).unwrap();
+    WebFile {
+        limit: 1000,
+        ..file
+    }
+}
 
 /// Serves the answers in turn, one a connection, then hangs up; gives its address and what it was asked.
 fn serve(answers: &[&str]) -> (String, std::thread::JoinHandle<Vec<String>>) {
@@ -30,9 +49,9 @@ fn serve(answers: &[&str]) -> (String, std::thread::JoinHandle<Vec<String>>) {
                 .collect();
             asked.push(head.join("\n"));
             // A client that has lost its patience is gone.
-            let _ = stream.write_all(answer.as_bytes());
+            let _ = stream.write_all(answer.trim_start_matches("...").as_bytes());
             if answer.ends_with("...") {
-                std::thread::sleep(LIMITS.stall * 3);
+                std::thread::sleep(patience().stall * 3);
             }
         }
         asked
@@ -45,12 +64,10 @@ fn download(
     etag: Option<&str>,
 ) -> (Result<Option<Downloaded>, FetchError>, Vec<u8>) {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("file");
-    let request = Request::new(address, Some("Bearer secret")).unwrap();
-    let web = Web::new(LIMITS).unwrap();
     let held = etag.map(|etag| Validator::Tag(etag.to_owned()));
-    let done = web.download(&Cancel::default(), &request, held.as_ref(), &file);
-    (done, std::fs::read(&file).unwrap_or_default())
+    let into = folder.path().join("file");
+    let done = file(&client(), address).download(held.as_ref(), &into);
+    (done, std::fs::read(&into).unwrap_or_default())
 }
 
 const WHOLE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"1\"\r\nLast-Modified: Wed, 21 Oct 2015 07:28:00 GMT\r\nConnection: close\r\n\r\nhello";
@@ -72,7 +89,7 @@ fn a_file_comes_with_what_is_known_of_it() {
 #[test]
 fn what_passes_is_tried_again_and_what_stays_is_not() {
     let (address, server) = serve(&[
-        "HTTP/1.1 503 Busy\r\nRetry-After: 864000\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhel",
         WHOLE,
     ]);
@@ -116,17 +133,9 @@ fn an_unchanged_file_is_not_sent_again() {
     let head = "HTTP/1.1 200 OK\r\nETag: W/\"1\"\r\nContent-Length: 5\r\nConnection: close\r\n\r\n";
     for (etag, same) in [("\"1\"", true), ("\"2\"", false)] {
         let (address, server) = serve(&[head]);
-        let request = Request::new(&address, None).unwrap();
-        let web = Web::new(LIMITS).unwrap();
-        assert_eq!(
-            web.is_unchanged(
-                &Cancel::default(),
-                &request,
-                &Validator::Tag(etag.to_owned())
-            )
-            .unwrap(),
-            same
-        );
+        let client = client();
+        let unchanged = file(&client, &address).is_unchanged(&Validator::Tag(etag.to_owned()));
+        assert_eq!(unchanged.unwrap(), same);
         assert!(server.join().unwrap()[0].starts_with("HEAD "));
     }
 }
@@ -145,23 +154,38 @@ fn credentials_do_not_follow_to_another_host() {
 
 #[test]
 fn a_stopped_build_does_not_wait_for_the_server() {
-    let (address, server) = serve(&["HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhe..."]);
-    let request = Request::new(&address, None).unwrap();
-    let (web, cancel) = (Web::new(Limits::default()).unwrap(), Cancel::default());
-    let stopper = cancel.clone();
-    std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(100));
-        stopper.request();
-    });
-    let folder = tempfile::tempdir().unwrap();
-    let done = web.download(&cancel, &request, None, &folder.path().join("file"));
-    assert!(matches!(done, Err(FetchError::Cancelled)));
-    server.join().unwrap();
+    for answer in ["...", "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhe..."] {
+        let (address, server) = serve(&[answer]);
+        let begun = Instant::now();
+        let client = Client::new(Settings {
+            cancel: http::Cancel::when(move || begun.elapsed() > Duration::from_millis(100)),
+            ..Settings::default()
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let done = file(&client, &address).download(None, &folder.path().join("file"));
+        assert!(matches!(done, Err(FetchError::Cancelled)));
+        server.join().unwrap();
+    }
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    // one attempt takes all the silence that is allowed
+    let (address, _server) = serve(&["...", "...", "..."]);
+    let error = download(&address, None).0.unwrap_err().to_string();
+    assert!(
+        error.contains("stalled: waited 0.9 s for an answer"),
+        "{error}"
+    );
 }
 
 #[test]
 fn only_http_is_an_address() {
     for address in ["file:///etc/passwd", "ftp://h/a", "http://", "x"] {
-        assert!(Request::new(address, None).is_err(), "{address}");
+        let client = Client::default();
+        assert!(
+            WebFile::new(&client, &[], address, None).is_err(),
+            "{address}"
+        );
     }
 }
