@@ -10,10 +10,9 @@ mod credentials;
 mod ssh;
 
 use super::fetch::{Access, layer, secret};
-use crate::event::EventKind;
 use crate::failure::FetchError;
 use crate::source::fetch::address::redacted;
-use command::Git;
+use command::{Git, LIST};
 use kiln_cache::{Fetched, KeyBuilder};
 use kiln_oci::Digest;
 use kiln_parser::graph::GitSource;
@@ -78,35 +77,51 @@ pub fn resolve(access: Access<'_>, source: &GitSource) -> Result<Commit, FetchEr
     if access.session.offline {
         return Err(FetchError::Offline { url, held: None });
     }
-    // a list can be had of both formats; HEAD is asked for because it tells which
-    let git = Git::start(access, source, Format::Sha1)?;
-    let names = candidates(reference);
-    let mut arguments = vec!["ls-remote", "origin", "HEAD"];
-    arguments.extend(names.iter().map(String::as_str));
-    let listed = git.ask("ls-remote", &arguments)?;
-    git.finish()?;
-    let listed = parse(&listed);
-    let find = |name: &str| listed.iter().find(|(_, listed)| listed == name);
-    for name in names.iter().filter(|name| !name.ends_with("^{}")) {
-        let Some((id, _)) = find(name) else { continue };
-        let peeled = find(&format!("{name}^{{}}")).map(|(id, _)| id);
-        let name = Some(name.clone()).filter(|name| name != "HEAD");
-        let commit = Commit::new(peeled.unwrap_or(id), name);
-        check_commit(source, &commit, Some(id))?;
+    let listed = list(access, source, reference)?;
+    if let Some((commit, tag)) = named(&listed, reference) {
+        check_commit(source, &commit, Some(tag))?;
         return Ok(commit);
     }
     if is_hex(reference) && reference.len() >= 7 {
-        let format = listed
-            .first()
-            .map_or(Format::Sha1, |(id, _)| Format::of(id));
-        return Ok(Commit {
-            format,
-            ..Commit::new(reference, None)
-        });
+        let mut commit = Commit::new(reference, None);
+        if let Some((id, _)) = listed.first() {
+            commit.format = Format::of(id);
+        }
+        return Ok(commit);
     }
-    Err(FetchError::NoReference {
-        url,
-        reference: reference.to_owned(),
+    let reference = reference.to_owned();
+    Err(FetchError::NoReference { url, reference })
+}
+
+/// Ids and names that the remote offers for a reference.
+fn list(
+    access: Access<'_>,
+    source: &GitSource,
+    reference: &str,
+) -> Result<Vec<(String, String)>, FetchError> {
+    // a repository of either format lists its names; HEAD tells which one it is
+    let git = Git::start(access, source, Format::Sha1)?;
+    let names = candidates(reference);
+    let mut arguments = vec![LIST, "origin", "HEAD"];
+    arguments.extend(names.iter().map(String::as_str));
+    let listed = git.ask(LIST, &arguments)?;
+    git.finish()?;
+    Ok(parse(&listed))
+}
+
+/// The commit that a reference names, and the id that stands under the name itself.
+fn named<'l>(listed: &'l [(String, String)], reference: &str) -> Option<(Commit, &'l str)> {
+    let find = |name: &str| {
+        let found = listed.iter().find(|(_, listed)| listed == name);
+        found.map(|(id, _)| id.as_str())
+    };
+    let names = candidates(reference).into_iter();
+    let mut names = names.filter(|name| !name.ends_with("^{}"));
+    names.find_map(|name| {
+        let id = find(&name)?;
+        let peeled = find(&format!("{name}^{{}}")).unwrap_or(id);
+        let name = Some(name).filter(|name| name != "HEAD");
+        Some((Commit::new(peeled, name), id))
     })
 }
 
@@ -188,7 +203,7 @@ pub fn known(
 /// Fetches a commit and makes a layer of its files.
 ///
 /// # Errors
-/// When it cannot be had, or has no such folder.
+/// When it cannot be fetched, or has no such folder.
 pub fn fetch(
     access: Access<'_>,
     source: &GitSource,
@@ -200,36 +215,39 @@ pub fn fetch(
     }
     let begun = Instant::now();
     let git = Git::start(access, source, commit.format)?;
-    let checked_out = checkout::check_out(&git, source, commit);
-    let made = checked_out.and_then(|done| {
-        let commit = Commit::new(&done.commit, commit.name.clone());
-        if commit.name.is_none() {
-            check_commit(source, &commit, None)?;
-        }
-        let (layer, files) = checkout::layer(access, &git, source, &done)?;
-        Ok((commit, layer, files, done.time))
-    });
+    let made = make(access, &git, source, commit);
     git.finish()?;
-    let (commit, layer, files, time) = made?;
+    let (commit, fetched, files) = made?;
+    let store = &access.session.store;
+    store
+        .records()
+        .remember_fetched(&key(source, &commit), &fetched)?;
+    let title = format!("{} at {}", redacted(&source.remote), short(&commit.id));
+    access.tell(title, files.count, files.bytes, begun);
+    Ok(fetched)
+}
+
+/// Checks a commit out and makes a layer of its files.
+fn make(
+    access: Access<'_>,
+    git: &Git<'_>,
+    source: &GitSource,
+    commit: &Commit,
+) -> Result<(Commit, Fetched, checkout::Files), FetchError> {
+    let done = checkout::check_out(git, source, commit)?;
+    let commit = Commit::new(&done.commit, commit.name.clone());
+    if commit.name.is_none() {
+        check_commit(source, &commit, None)?;
+    }
+    let (layer, files) = checkout::layer(access, git, source, &done)?;
     let fetched = Fetched {
         layer,
         version: commit.id.clone(),
         etag: None,
         last_modified: None,
-        modified: Some(time),
+        modified: Some(done.time),
     };
-    access
-        .session
-        .store
-        .records()
-        .remember_fetched(&key(source, &commit), &fetched)?;
-    access.session.events.send(EventKind::Source {
-        title: format!("{} at {}", redacted(&source.remote), short(&commit.id)),
-        items: files.count,
-        bytes: files.bytes,
-        took_us: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
-    });
-    Ok(fetched)
+    Ok((commit, fetched, files))
 }
 
 fn short(id: &str) -> &str {

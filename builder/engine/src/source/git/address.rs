@@ -34,22 +34,18 @@ pub(super) fn check(source: &GitSource) -> Result<(), FetchError> {
 }
 
 fn check_remote(remote: &str) -> Result<(), &'static str> {
-    if remote.len() > MAX_LENGTH
-        || remote
-            .chars()
-            .any(|ch| ch == '\\' || ch.is_control() || ch.is_whitespace())
-    {
+    let is_bad = |ch: char| ch == '\\' || ch.is_control() || ch.is_whitespace();
+    if remote.len() > MAX_LENGTH || remote.chars().any(is_bad) {
         return Err("is no address of a repository");
     }
     let authority = match remote.split_once("://") {
-        Some((scheme, rest)) => {
-            if !SCHEMES.contains(&scheme.to_ascii_lowercase().as_str()) {
-                return Err("repositories are fetched by https, http, ssh or git");
-            }
-            rest.split('/').next().unwrap_or_default()
+        Some((scheme, _)) if !SCHEMES.contains(&scheme.to_ascii_lowercase().as_str()) => {
+            return Err("repositories are fetched by https, http, ssh or git");
         }
-        None => remote.split(':').next().unwrap_or_default(),
+        Some((_, rest)) => rest.split('/').next(),
+        None => remote.split(':').next(),
     };
+    let authority = authority.unwrap_or_default();
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
     if host.is_empty() {
         return Err("has no host");
@@ -65,13 +61,7 @@ fn check_remote(remote: &str) -> Result<(), &'static str> {
 }
 
 fn check_reference(reference: &str) -> Result<(), &'static str> {
-    let is_bad = |ch: char| {
-        ch.is_control()
-            || matches!(
-                ch,
-                ' ' | '~' | '^' | ':' | '?' | '*' | '[' | '\\' | '"' | '@'
-            )
-    };
+    let is_bad = |ch: char| ch.is_control() || " ~^:?*[\\\"@".contains(ch);
     // `@` is allowed by git inside of names, `@{` is not.
     let text = reference.replace('@', "");
     let is_bad_part =

@@ -50,23 +50,13 @@ pub(super) fn check_out(
             reference: commit.id.clone(),
         });
     };
-    git.ask(
-        "checkout",
-        &["checkout", "--quiet", "--force", "--detach", &id],
-    )?;
+    let arguments = ["checkout", "--quiet", "--force", "--detach", &id];
+    git.ask("checkout", &arguments)?;
     if source.submodules && git.work().join(".gitmodules").symlink_metadata().is_ok() {
         submodules(git)?;
     }
-    let time = git.ask(
-        "show",
-        &[
-            "show",
-            "--no-patch",
-            "--no-show-signature",
-            "--format=%ct",
-            &id,
-        ],
-    )?;
+    let show = ["show", "--no-patch", "--no-show-signature", "--format=%ct"];
+    let time = git.ask("show", &[&show[..], &[&id]].concat())?;
     Ok(CheckedOut {
         commit: id,
         time: time.trim().parse().unwrap_or(0),
@@ -97,6 +87,9 @@ fn submodules(git: &Git<'_>) -> Result<(), FetchError> {
     update(&[]).map(drop)
 }
 
+/// What every fetch begins with.
+const FETCH: [&str; 4] = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"];
+
 /// Depth one by name or id; where the remote does not give single commits, all branches and tags.
 fn fetch(git: &Git<'_>, commit: &Commit) -> Result<(), FetchError> {
     let wanted = match &commit.name {
@@ -105,34 +98,34 @@ fn fetch(git: &Git<'_>, commit: &Commit) -> Result<(), FetchError> {
         None if commit.is_whole() => Some(format!("+{}:{FETCHED}", commit.id)),
         None => None,
     };
-    let begin = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"];
-    if let Some(wanted) = &wanted {
-        let shallow = [&begin[..], &["--depth=1", "origin", wanted]].concat();
-        let deep = [&begin[..], &["origin", wanted]].concat();
-        let first = match git.ask("fetch", &shallow) {
-            // Remotes of plain files know no depth.
-            Err(FetchError::Git { message, .. }) if message.contains("shallow") => {
-                git.ask("fetch", &deep)
-            }
-            other => other,
-        };
-        match first {
-            Ok(_) if holds(git, &commit.id) => return Ok(()),
-            Err(error) if commit.name.is_some() => return Err(error),
-            Err(FetchError::Cancelled) => return Err(FetchError::Cancelled),
-            // The name has moved on since it was looked at, or single commits are not given.
-            _ => {}
-        }
+    match wanted.map(|wanted| fetch_one(git, &wanted)) {
+        Some(Ok(())) if holds(git, &commit.id) => return Ok(()),
+        Some(Err(error)) if commit.name.is_some() => return Err(error),
+        Some(Err(FetchError::Cancelled)) => return Err(FetchError::Cancelled),
+        // The name has moved on since it was looked at, or single commits are not given.
+        _ => {}
     }
-    let unshallow = git.work().join(".git/shallow").exists();
-    let depth: &[&str] = if unshallow { &["--unshallow"] } else { &[] };
+    let is_shallow = git.work().join(".git/shallow").exists();
+    let depth: &[&str] = if is_shallow { &["--unshallow"] } else { &[] };
     let all = [
         "origin",
         "+refs/heads/*:refs/kiln/heads/*",
         "+refs/tags/*:refs/kiln/tags/*",
     ];
-    git.ask("fetch", &[&begin[..], depth, &all].concat())
+    git.ask("fetch", &[&FETCH[..], depth, &all].concat())
         .map(drop)
+}
+
+fn fetch_one(git: &Git<'_>, wanted: &str) -> Result<(), FetchError> {
+    let shallow = [&FETCH[..], &["--depth=1", "origin", wanted]].concat();
+    match git.ask("fetch", &shallow) {
+        // Remotes of plain files know no depth.
+        Err(FetchError::Git { message, .. }) if message.contains("shallow") => {
+            let deep = [&FETCH[..], &["origin", wanted]].concat();
+            git.ask("fetch", &deep).map(drop)
+        }
+        other => other.map(drop),
+    }
 }
 
 fn holds(git: &Git<'_>, id: &str) -> bool {
@@ -155,37 +148,32 @@ pub(super) fn layer(
     if keeps_git {
         tidy(git, source)?;
     }
-    // No commit can hold a `.git` of its own; submodules have one that points into ours.
+    let files = files(git, keeps_git)?;
+    let found = files.chain.lookup(folder.as_bytes());
+    if !found.is_some_and(|found| found.entry.is_directory()) {
+        let url = redacted(&source.remote);
+        return Err(FetchError::NoFolder { url, folder });
+    }
+    let (store, root) = (&access.session.store, folder.as_bytes());
+    let describe = |entry: &Entry| describe(entry, done.time);
+    let layer = layers::of_tree(store, &files.chain, root, describe)?;
+    Ok((layer, count(&files, root)))
+}
+
+/// What was checked out. No commit can hold a `.git` of its own; submodules have one that points into ours.
+fn files(git: &Git<'_>, keeps_git: bool) -> Result<ContextTree, FetchError> {
     let keep = |path: &[u8], _: bool| {
         let is_git = path.split(|&byte| byte == b'/').any(|part| part == b".git");
-        if is_git && !keeps_git {
-            Decision::Prune
-        } else {
-            Decision::Keep
+        match is_git && !keeps_git {
+            true => Decision::Prune,
+            false => Decision::Keep,
         }
     };
     let options = ScanOptions {
         store: None,
         now: SystemTime::UNIX_EPOCH,
     };
-    let files = scan(&git.work(), &keep, &options)?;
-    let is_there = files
-        .chain
-        .lookup(folder.as_bytes())
-        .is_some_and(|found| found.entry.is_directory());
-    if !is_there {
-        return Err(FetchError::NoFolder {
-            url: redacted(&source.remote),
-            folder,
-        });
-    }
-    let layer = layers::of_tree(
-        &access.session.store,
-        &files.chain,
-        folder.as_bytes(),
-        |entry| describe(entry, done.time),
-    )?;
-    Ok((layer, count(&files, folder.as_bytes())))
+    Ok(scan(&git.work(), &keep, &options)?)
 }
 
 fn count(files: &ContextTree, folder: &[u8]) -> Files {
@@ -203,6 +191,16 @@ fn describe(entry: &Entry, time: i64) -> (u32, i64) {
     (if is_executable { 0o755 } else { 0o644 }, time)
 }
 
+/// What a fetch leaves in `.git`, and what git puts there for people.
+const TRACES: [&str; 6] = [
+    "FETCH_HEAD",
+    "ORIG_HEAD",
+    "logs",
+    "hooks",
+    "description",
+    "branches",
+];
+
 /// Leaves in `.git` what the same commit has everywhere: an index without times and inodes, the address without credentials,
 /// no traces of how it was fetched.
 fn tidy(git: &Git<'_>, source: &GitSource) -> Result<(), FetchError> {
@@ -215,14 +213,7 @@ fn tidy(git: &Git<'_>, source: &GitSource) -> Result<(), FetchError> {
     // An index that is there would lend its times to the new one.
     std::fs::remove_file(folder.join("index")).map_err(wrong)?;
     git.ask("read-tree", &["read-tree", "HEAD"])?;
-    for name in [
-        "FETCH_HEAD",
-        "ORIG_HEAD",
-        "logs",
-        "hooks",
-        "description",
-        "branches",
-    ] {
+    for name in TRACES {
         let path = folder.join(name);
         match path.symlink_metadata() {
             Ok(meta) if meta.is_dir() => std::fs::remove_dir_all(&path).map_err(wrong)?,

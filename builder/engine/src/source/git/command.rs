@@ -4,6 +4,7 @@
 //! Unaware of what is fetched.
 
 use super::{Format, credentials, ssh};
+use crate::event::EventKind;
 use crate::failure::FetchError;
 use crate::host::agent::Agent;
 use crate::source::fetch::Access;
@@ -14,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,9 @@ const MAX_OUTPUT: u64 = 16 << 20;
 const MAX_MESSAGE: usize = 600;
 /// No fetch takes longer; over http a connection without progress ends after a minute.
 const MAX_TIME: Duration = Duration::from_secs(3600);
+/// What asks for the names that a remote has, and how long that may take: git itself waits for a `git://` server without end.
+pub(super) const LIST: &str = "ls-remote";
+const MAX_LIST_TIME: Duration = Duration::from_secs(120);
 /// How often a running git is looked after.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -160,37 +164,56 @@ impl<'a> Git<'a> {
             kill(&mut child);
             FetchError::Thread(error)
         })?;
-        let succeeded = self.watch(&mut child)?;
+        let ended = self.watch(&mut child, action)?;
         let (output, messages) = (text(output), text(messages));
-        if succeeded {
-            return Ok(output);
+        match ended {
+            Some(status) if status.success() => Ok(output),
+            Some(_) => Err(self.failed(action, self.message(&messages))),
+            None => Err(self.failed(action, "it took too long".to_owned())),
         }
-        Err(FetchError::Git {
-            action: action.to_owned(),
-            url: redacted(&self.source.remote),
-            message: self.message(&messages),
-        })
     }
 
-    /// Waits for git, and ends it and what it has started when the build is stopped.
-    fn watch(&self, child: &mut Child) -> Result<bool, FetchError> {
+    fn failed(&self, action: &str, message: String) -> FetchError {
+        FetchError::Git {
+            action: action.to_owned(),
+            url: redacted(&self.source.remote),
+            message,
+        }
+    }
+
+    /// Waits for git, and ends it and what it has started when the build is stopped, or when it takes too long: `None`.
+    fn watch(&self, child: &mut Child, action: &str) -> Result<Option<ExitStatus>, FetchError> {
+        let session = self.access.session;
+        let patience = &session.remote.http.settings().patience;
+        let lists = action == LIST;
+        let limit = if lists { MAX_LIST_TIME } else { MAX_TIME };
+        let mut notice = lists.then_some(patience.notice);
         let begun = Instant::now();
         loop {
-            let waited = child.try_wait().map_err(not_started)?;
-            if let Some(status) = waited {
-                return Ok(status.success());
+            if let Some(status) = child.try_wait().map_err(not_started)? {
+                return Ok(Some(status));
             }
-            let is_stopped = self.access.session.cancel.requested();
-            if is_stopped || begun.elapsed() > MAX_TIME {
+            let is_stopped = session.cancel.requested();
+            if is_stopped || begun.elapsed() > limit {
                 kill(child);
-                return if is_stopped {
-                    Err(FetchError::Cancelled)
-                } else {
-                    Ok(false)
+                return match is_stopped {
+                    true => Err(FetchError::Cancelled),
+                    false => Ok(None),
                 };
+            }
+            if notice.is_some_and(|notice| begun.elapsed() > notice) {
+                notice = None;
+                self.tell_waiting();
             }
             std::thread::sleep(TICK);
         }
+    }
+
+    fn tell_waiting(&self) {
+        self.access.session.events.send(EventKind::Waiting {
+            host: redacted(&self.source.remote),
+            what: "its branches and tags".to_owned(),
+        });
     }
 
     fn surround(&self, command: &mut Command) {
@@ -211,13 +234,9 @@ impl<'a> Git<'a> {
         if self.agent.is_some() {
             command.env("SSH_AUTH_SOCK", ssh::AGENT);
         }
-        for (name, value) in &host.network {
-            command.env(name, value);
-        }
-        for (number, (key, value)) in credentials::configuration(self.access, &self.source.remote)
-            .iter()
-            .enumerate()
-        {
+        command.envs(host.network.iter().map(|(name, value)| (name, value)));
+        let configuration = credentials::configuration(self.access, &self.source.remote);
+        for (number, (key, value)) in configuration.iter().enumerate() {
             command.env(format!("GIT_CONFIG_KEY_{number}"), key);
             command.env(format!("GIT_CONFIG_VALUE_{number}"), value);
             command.env("GIT_CONFIG_COUNT", (number + 1).to_string());

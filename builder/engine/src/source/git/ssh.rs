@@ -15,7 +15,7 @@ pub(super) const AGENT: &str = "agent";
 const USERS_HOSTS: &str = "known_hosts_of_user";
 
 /// What git runs for ssh, in its home folder: without the user's configuration, with no keys but an agent's, and nothing
-/// forwarded. A host that nobody knows is believed the first time, as BuildKit does; one whose key has changed is not.
+/// forwarded. An unknown host is believed the first time, as BuildKit does; one whose key has changed is not.
 pub(super) const COMMAND: &str = "cd && ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=accept-new \
     -o UserKnownHostsFile='known_hosts known_hosts_of_user' -o UpdateHostKeys=no -o IdentityFile=none \
     -o ProxyCommand=none -o ProxyJump=none -o PermitLocalCommand=no -o ControlPath=none -o ClearAllForwardings=yes \
