@@ -3,10 +3,10 @@
 use super::{files, is_build_script, is_test, until_tests};
 
 /// Lines that a function may have.
-const LONGEST_FUNCTION: usize = 62;
+const LONGEST_FUNCTION: usize = 60;
 /// A function above this is long, and only so many may be.
 const LONG_FUNCTION: usize = 25;
-const LONG_FUNCTIONS: usize = 300;
+const LONG_FUNCTIONS: usize = 233;
 /// Public fields that a struct may have.
 const WIDEST_STRUCT: usize = 20;
 
