@@ -61,6 +61,7 @@ pub fn open_by(
         agents: Arc::default(),
         host: host(&remote),
         remote,
+        imports: Arc::default(),
     })
 }
 

@@ -41,8 +41,12 @@ pub struct Built {
 /// See [`BuildError`]. What was found in the Dockerfile is in the session in any case. The store is as before then, but for results of steps that succeeded.
 pub fn build(session: &Session, build: &Build) -> Result<Built, BuildError> {
     begin(session, build);
+    let (reuse, goal, remote) = (&build.reuse, &build.goal, &session.remote);
+    let (imports, exports) = exchange::open(&reuse.cache_from, &goal.cache_to, remote)
+        .map_err(BuildError::CacheOptions)?;
     let session = &Session {
-        store: exchange::view(&session.store, &session.remote, &build.reuse.cache_from),
+        store: exchange::view(&session.store, remote, &imports),
+        imports: imports.into(),
         ..session.clone()
     };
     let cgroup = confine(&session.events, &build.run.limits, session.disabled)?;
@@ -53,25 +57,14 @@ pub fn build(session: &Session, build: &Build) -> Result<Built, BuildError> {
         build,
         plan,
     };
-    loop {
-        let outcome = job.attempt(cgroup.as_ref());
-        // what a shared cache promised and does not have costs another attempt, without it
-        let lost = exchange::forget_lost(&session.store, &session.remote);
-        match outcome {
-            Err(_) if lost => session.cancel.begin_again(),
-            Err(error) => return Err(error),
-            Ok((built, bundle)) => {
-                let outcome = Exported {
-                    key: memo::key(build, plan),
-                    bundle: &bundle,
-                    is_squashed: build.form.squash != Squash::Nothing,
-                };
-                let (store, remote) = (&session.store, &session.remote);
-                exchange::export(store, remote, &build.goal.cache_to, outcome)?;
-                return Ok(built);
-            }
-        }
-    }
+    let (built, bundle) = job.run(cgroup.as_ref())?;
+    let outcome = Exported {
+        key: memo::key(build, plan),
+        bundle: &bundle,
+        is_squashed: build.form.squash != Squash::Nothing,
+    };
+    exchange::export(&session.store, remote, &exports, outcome)?;
+    Ok(built)
 }
 
 /// What is said first.
@@ -102,6 +95,23 @@ struct Job<'a> {
 type Made = (MemoBundle, Option<KeyLock>);
 
 impl Job<'_> {
+    /// Attempts the build, again after each loss: what a cache promised and does not have costs another attempt, without it.
+    fn run(self, cgroup: Option<&Cgroup>) -> Result<(Built, MemoBundle), BuildError> {
+        let Session {
+            store,
+            remote,
+            cancel,
+            ..
+        } = self.session;
+        loop {
+            let outcome = self.attempt(cgroup);
+            match (outcome, exchange::forget_lost(store, remote)) {
+                (Err(_), true) => cancel.begin_again(),
+                (outcome, _) => return outcome,
+            }
+        }
+    }
+
     /// Makes the image, gives it its names and takes it to all outputs.
     fn attempt(self, cgroup: Option<&Cgroup>) -> Result<(Built, MemoBundle), BuildError> {
         let Job { session, build, .. } = self;

@@ -22,21 +22,20 @@ pub(crate) use fetcher::view;
 pub(crate) use import::{Outcome, forget_lost, import, secure};
 
 use crate::failure::ExportError;
+use crate::request::CacheOptions;
 use crate::transfer::attributes::Attributes;
+use crate::transfer::remote::Remote;
+use kiln_cache::CacheOrigin;
 use kiln_cache::exchange::Mode;
 use kiln_oci::LayerCompression;
 use std::sync::Arc;
 
-/// `--cache-from`.
-#[derive(Clone, Debug)]
-pub struct CacheFrom {
-    /// Where it is kept.
-    pub backend: Arc<dyn Backend>,
-}
+/// A cache that a build imports.
+pub type Import = Arc<dyn Backend>;
 
-/// `--cache-to`.
+/// A cache that a build exports.
 #[derive(Clone, Debug)]
-pub struct CacheTo {
+pub(crate) struct Export {
     /// Where it is kept.
     pub backend: Arc<dyn Backend>,
     /// Which results.
@@ -69,7 +68,7 @@ struct Kind {
 }
 
 /// Takes what it needs of the attributes.
-type Make = fn(&mut Attributes, Use) -> Result<Arc<dyn Backend>, ExportError>;
+type Make = fn(&mut Attributes, Use, &Remote) -> Result<Arc<dyn Backend>, ExportError>;
 
 /// All of them, by name.
 const KINDS: [Kind; 3] = [layout::KIND, registry::KIND, s3::KIND];
@@ -105,23 +104,24 @@ pub fn foreign(kind: &str) -> Option<&'static str> {
     known.map(|(_, instead)| *instead)
 }
 
-/// What `--cache-from` says.
+/// Opens what `--cache-from` describes. Nothing is asked yet.
 ///
 /// # Errors
 /// The type or a key is unknown, or a value means nothing.
-pub fn cache_from(mut attributes: Attributes) -> Result<CacheFrom, ExportError> {
+pub(crate) fn cache_from(options: &CacheOptions, remote: &Remote) -> Result<Import, ExportError> {
+    let mut attributes = Attributes::new(options.pairs());
     let kind = kind(&mut attributes)?;
     let what = format!("key of type {}", kind.name);
     attributes.only(&what, kind.from)?;
-    let backend = (kind.make)(&mut attributes, Use::From)?;
-    Ok(CacheFrom { backend })
+    (kind.make)(&mut attributes, Use::From, remote)
 }
 
-/// What `--cache-to` says.
+/// Opens what `--cache-to` describes. Nothing is asked yet.
 ///
 /// # Errors
 /// The type or a key is unknown, or a value means nothing.
-pub fn cache_to(mut attributes: Attributes) -> Result<CacheTo, ExportError> {
+pub(crate) fn cache_to(options: &CacheOptions, remote: &Remote) -> Result<Export, ExportError> {
+    let mut attributes = Attributes::new(options.pairs());
     let kind = kind(&mut attributes)?;
     let what = format!("key of type {}", kind.name);
     attributes.only(&what, &[kind.to, &WRITING].concat())?;
@@ -134,15 +134,47 @@ pub fn cache_to(mut attributes: Attributes) -> Result<CacheTo, ExportError> {
     for key in ["image-manifest", "oci-mediatypes"] {
         attributes.flag(key, true)?;
     }
-    Ok(CacheTo {
+    let compression = attributes.compression()?;
+    Ok(Export {
         mode,
         force: attributes.flag("force-compression", false)?,
         ignore_error: attributes.flag("ignore-error", false)?,
-        compression: attributes
-            .compression()?
-            .unwrap_or(LayerCompression::gzip()),
-        backend: (kind.make)(&mut attributes, Use::To)?,
+        compression: compression.unwrap_or(LayerCompression::gzip()),
+        backend: (kind.make)(&mut attributes, Use::To, remote)?,
     })
+}
+
+/// Opens all caches of a build.
+///
+/// # Errors
+/// As [`cache_from`].
+pub(crate) fn open(
+    from: &[CacheOptions],
+    to: &[CacheOptions],
+    remote: &Remote,
+) -> Result<(Vec<Import>, Vec<Export>), ExportError> {
+    let imports = from.iter().map(|options| cache_from(options, remote));
+    let exports = to.iter().map(|options| cache_to(options, remote));
+    Ok((
+        imports.collect::<Result<_, _>>()?,
+        exports.collect::<Result<_, _>>()?,
+    ))
+}
+
+/// Checks what `--cache-from` describes. Returns where that is.
+///
+/// # Errors
+/// The type or a key is unknown, or a value means nothing.
+pub fn check_cache_from(options: &CacheOptions) -> Result<CacheOrigin, ExportError> {
+    cache_from(options, &Remote::offline()).map(|import| import.origin())
+}
+
+/// The same for `--cache-to`.
+///
+/// # Errors
+/// As [`check_cache_from`].
+pub fn check_cache_to(options: &CacheOptions) -> Result<CacheOrigin, ExportError> {
+    cache_to(options, &Remote::offline()).map(|export| export.backend.origin())
 }
 
 fn kind(attributes: &mut Attributes) -> Result<&'static Kind, ExportError> {
@@ -157,20 +189,20 @@ fn kind(attributes: &mut Attributes) -> Result<&'static Kind, ExportError> {
 mod tests {
     use super::*;
 
-    fn attributes(text: &str) -> Attributes {
+    fn options(text: &str) -> CacheOptions {
         let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
-        Attributes::new(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())))
+        CacheOptions::new(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())))
     }
 
     #[test]
-    fn texts_name_backends() {
-        let from = cache_from(attributes("type=registry,ref=r.test/app:cache")).unwrap();
-        assert_eq!(from.backend.name(), "r.test/app:cache");
-        assert_eq!(from.backend.origin().to_string(), "r.test/app");
-        let to = cache_to(attributes(
-            "type=local,dest=/x/y,mode=max,compression=zstd,ignore-error=true",
-        ))
-        .unwrap();
+    fn options_name_backends() {
+        let remote = Remote::offline();
+        let from = options("type=registry,ref=r.test/app:cache");
+        let from = cache_from(&from, &remote).unwrap();
+        assert_eq!(from.name(), "r.test/app:cache");
+        assert_eq!(from.origin().to_string(), "r.test/app");
+        let to = options("type=local,dest=/x/y,mode=max,compression=zstd,ignore-error=true");
+        let to = cache_to(&to, &remote).unwrap();
         assert_eq!((to.mode, to.ignore_error), (Mode::Max, true));
         assert_eq!(to.compression, LayerCompression::zstd());
         assert_eq!(to.backend.origin().to_string(), "oci-layout:///x/y");
@@ -188,11 +220,13 @@ mod tests {
             ("type=local,src=x", "src"),
             ("type=local,dest=x,compression=lzma", "lzma"),
         ] {
-            let error = cache_to(attributes(text)).unwrap_err().to_string();
+            let error = check_cache_to(&options(text)).unwrap_err().to_string();
             assert!(error.contains(why), "{text}: {error}");
         }
-        assert!(cache_from(attributes("type=local,dest=x")).is_err());
-        assert!(cache_from(attributes("type=registry,ref=x,mode=max")).is_err());
+        assert!(check_cache_from(&options("type=local,dest=x")).is_err());
+        assert!(check_cache_from(&options("type=registry,ref=x,mode=max")).is_err());
         assert!(foreign("gha").is_some() && foreign("registry").is_none());
+        let secret = options("type=s3,secret_access_key=hidden");
+        assert!(!format!("{secret:?}").contains("hidden"));
     }
 }

@@ -85,6 +85,9 @@ pub enum BuildError {
         #[source]
         source: BackendError,
     },
+    /// A cache is described in a way that means nothing.
+    #[error("a cache cannot be used")]
+    CacheOptions(#[source] ExportError),
     /// A limit of RUN that means nothing on this machine.
     #[error("--{0}")]
     Limit(#[from] LimitError),

@@ -15,6 +15,7 @@
 //! ```
 
 pub mod annotations;
+mod cache;
 mod form;
 mod goal;
 mod language;
@@ -24,6 +25,7 @@ mod reuse;
 mod run;
 mod sources;
 
+pub use cache::CacheOptions;
 pub use form::{Form, Squash};
 pub use goal::Goal;
 pub use language::Language;

@@ -1,13 +1,14 @@
 //! Which earlier results count, and what shares them: `--no-cache`, `--cache-ttl` (as in buildah and kaniko), `--cache-from` and
-//! `--cache-to` for caches that builds on several machines share, `--cache-repo` as kaniko calls both. What the kinds of caches know
-//! stands in `kiln_engine::exchange`.
+//! `--cache-to` for caches that builds on several machines share, `--cache-repo` as kaniko calls both. What the backends know
+//! stands in the engine (`exchange/`).
 
 use super::Flag;
 use crate::environment;
 use crate::failure::Failure;
 use crate::pflag::Takes;
 use jiff::SignedDuration;
-use kiln_engine::{Attributes, ExportError, Request, cache_from, cache_to, foreign};
+use kiln_engine::{CacheOptions, ExportError, Request};
+use kiln_engine::{check_cache_from, check_cache_to, foreign};
 use kiln_parser::csv;
 
 #[derive(Debug, clap::Args)]
@@ -101,14 +102,16 @@ impl Flags {
 }
 
 fn import(pairs: Pairs, request: &mut Request) -> Result<(), ExportError> {
-    let cache = cache_from(Attributes::new(pairs))?;
-    request.reuse.cache_from.push(cache);
+    let options = CacheOptions::new(pairs);
+    check_cache_from(&options)?;
+    request.reuse.cache_from.push(options);
     Ok(())
 }
 
 fn export(pairs: Pairs, request: &mut Request) -> Result<(), ExportError> {
-    let cache = cache_to(Attributes::new(pairs))?;
-    request.goal.cache_to.push(cache);
+    let options = CacheOptions::new(pairs);
+    check_cache_to(&options)?;
+    request.goal.cache_to.push(options);
     Ok(())
 }
 
@@ -124,7 +127,7 @@ fn seconds(text: &str) -> Option<i64> {
     (!duration.is_negative()).then_some(seconds)
 }
 
-/// Makes what each cache of a flag's value says; a type of BuildKit's that kiln has not is a warning.
+/// Takes each cache of a flag's value; a type that BuildKit has and kiln does not is a warning.
 fn each(
     flag: &str,
     text: &str,

@@ -6,7 +6,7 @@ use crate::environment::Globals;
 use crate::failure::Failure;
 use crate::pflag::{self, Takes};
 use crate::retry::Retry;
-use kiln_engine::{Pull, Request};
+use kiln_engine::{Pull, Request, check_cache_from, check_cache_to};
 
 /// All words, as buildah has them.
 const WORDS: [(&str, Pull); 7] = [
@@ -126,9 +126,9 @@ fn named(request: &Request) -> Vec<String> {
                 .filter(|name| output.pushes(name)),
         );
     }
-    let from = request.reuse.cache_from.iter().map(|cache| &cache.backend);
-    let backends = from.chain(request.goal.cache_to.iter().map(|cache| &cache.backend));
-    let origins = backends.map(|backend| backend.origin());
+    let imports = request.reuse.cache_from.iter().map(check_cache_from);
+    let exports = request.goal.cache_to.iter().map(check_cache_to);
+    let origins = imports.chain(exports).flatten();
     names.extend(origins.filter_map(|origin| origin.as_registry().cloned()));
     names.into_iter().map(|name| name.registry).collect()
 }

@@ -1,7 +1,6 @@
 //! What a backend of cache exchange does. Unaware of what caches hold.
 
 use crate::failure::BackendError;
-use crate::transfer::remote::Remote;
 use kiln_cache::CacheOrigin;
 use kiln_oci::Descriptor;
 use std::fmt::Debug;
@@ -14,7 +13,7 @@ pub type OpenBlob<'a> = &'a (dyn Fn() -> io::Result<Box<dyn Read + Send>> + Sync
 /// The right to write: a locked file.
 pub type Turn = std::fs::File;
 
-/// Keeps one cache under one name.
+/// Keeps one cache under one name. It is opened with its way to the network, and only used when a build needs it.
 pub trait Backend: Debug + Send + Sync {
     /// What people call it.
     fn name(&self) -> String;
@@ -29,7 +28,7 @@ pub trait Backend: Debug + Send + Sync {
     ///
     /// # Errors
     /// It cannot be written at all.
-    fn turn(&self, _remote: &Remote) -> Result<Option<Turn>, BackendError> {
+    fn turn(&self) -> Result<Option<Turn>, BackendError> {
         Ok(None)
     }
 
@@ -37,24 +36,19 @@ pub trait Backend: Debug + Send + Sync {
     ///
     /// # Errors
     /// It does not answer.
-    fn manifest(&self, remote: &Remote) -> Result<Option<Vec<u8>>, BackendError>;
+    fn manifest(&self) -> Result<Option<Vec<u8>>, BackendError>;
 
     /// A small blob, checked.
     ///
     /// # Errors
     /// It is not there, or is another.
-    fn document(&self, remote: &Remote, blob: &Descriptor) -> Result<Vec<u8>, BackendError>;
+    fn document(&self, blob: &Descriptor) -> Result<Vec<u8>, BackendError>;
 
     /// Whether it has a blob, or can take it from one of these origins by itself.
     ///
     /// # Errors
     /// It does not answer.
-    fn has(
-        &self,
-        remote: &Remote,
-        blob: &Descriptor,
-        origins: &[CacheOrigin],
-    ) -> Result<bool, BackendError>;
+    fn has(&self, blob: &Descriptor, origins: &[CacheOrigin]) -> Result<bool, BackendError>;
 
     /// Writes a blob to the file `part`, and reports how many bytes are there.
     ///
@@ -62,7 +56,6 @@ pub trait Backend: Debug + Send + Sync {
     /// It is not there, or does not come.
     fn fetch(
         &self,
-        remote: &Remote,
         blob: &Descriptor,
         part: &Path,
         progress: &(dyn Fn(u64) + Sync),
@@ -72,16 +65,11 @@ pub trait Backend: Debug + Send + Sync {
     ///
     /// # Errors
     /// It cannot be written.
-    fn send(
-        &self,
-        remote: &Remote,
-        blob: &Descriptor,
-        open: OpenBlob<'_>,
-    ) -> Result<(), BackendError>;
+    fn send(&self, blob: &Descriptor, open: OpenBlob<'_>) -> Result<(), BackendError>;
 
     /// Gives the name to a manifest whose blobs were sent.
     ///
     /// # Errors
     /// It cannot be written.
-    fn publish(&self, remote: &Remote, manifest: &[u8]) -> Result<(), BackendError>;
+    fn publish(&self, manifest: &[u8]) -> Result<(), BackendError>;
 }

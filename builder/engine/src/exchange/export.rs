@@ -2,7 +2,7 @@
 //! already is left alone. Unaware of how the build came to its results.
 
 use super::import::{described, forget_lost, micros, read};
-use super::{Backend, CacheTo, format};
+use super::{Backend, Export, format};
 use crate::event::EventKind;
 use crate::failure::{BackendError, BuildError, Foreign};
 use crate::transfer::remote::Remote;
@@ -26,35 +26,21 @@ const AT_ONCE: usize = 4;
 pub(crate) fn export(
     store: &Store,
     remote: &Remote,
-    caches: &[CacheTo],
+    exports: &[Export],
     outcome: Exported<'_>,
 ) -> Result<(), BuildError> {
-    for to in caches {
+    for to in exports {
         let begun = Instant::now();
         let backend = to.backend.as_ref();
-        let place = backend.name();
-        let export = Export {
+        let writer = Writer {
             store,
             remote,
             to,
             backend,
             outcome,
         };
-        match export.write() {
-            Ok((records, sent)) => remote.events.send(EventKind::CacheWritten {
-                place,
-                records,
-                sent,
-                took_us: micros(begun),
-            }),
-            Err(_) if remote.cancel.requested() => return Err(BuildError::Cancelled),
-            Err(error) if to.ignore_error => {
-                let causes = crate::failure::chain_of_causes(&error);
-                let text = format!("the cache {place} was not written: {causes}");
-                remote.events.warn(text);
-            }
-            Err(source) => return Err(BuildError::Cache { place, source }),
-        }
+        let written = writer.write();
+        writer.report(written, micros(begun))?;
     }
     Ok(())
 }
@@ -73,18 +59,42 @@ pub(crate) struct Exported<'a> {
 /// How many records were written, and how many bytes of layers the backend lacked; none when it had everything.
 type Written = (usize, Option<u64>);
 
-struct Export<'a> {
+struct Writer<'a> {
     store: &'a Store,
     remote: &'a Remote,
-    to: &'a CacheTo,
+    to: &'a Export,
     backend: &'a dyn Backend,
     outcome: Exported<'a>,
 }
 
-impl Export<'_> {
+impl Writer<'_> {
+    /// Tells what came of it. An error is only a warning where it is to be ignored.
+    fn report(
+        &self,
+        written: Result<Written, BackendError>,
+        took_us: u64,
+    ) -> Result<(), BuildError> {
+        let (place, events) = (self.backend.name(), &self.remote.events);
+        match written {
+            Ok((records, sent)) => events.send(EventKind::CacheWritten {
+                place,
+                records,
+                sent,
+                took_us,
+            }),
+            Err(_) if self.remote.cancel.requested() => return Err(BuildError::Cancelled),
+            Err(error) if self.to.ignore_error => {
+                let causes = crate::failure::chain_of_causes(&error);
+                events.warn(format!("the cache {place} was not written: {causes}"));
+            }
+            Err(source) => return Err(BuildError::Cache { place, source }),
+        }
+        Ok(())
+    }
+
     /// What other caches promised and do not have is left out.
     fn write(&self) -> Result<Written, BackendError> {
-        let _turn = self.backend.turn(self.remote)?;
+        let _turn = self.backend.turn()?;
         loop {
             let written = self.try_write();
             if written.is_ok() || !forget_lost(self.store, self.remote) {
@@ -135,7 +145,7 @@ impl Export<'_> {
         records: &[Record],
         memo: Option<&ExportedMemo>,
     ) -> Result<bool, BackendError> {
-        match read(self.backend, self.remote) {
+        match read(self.backend) {
             Ok(Some(found)) => Ok(found.covers(records, memo) && self.is_whole(&found)),
             Ok(None) => Ok(false),
             Err(BackendError::Foreign(Foreign::Image)) => Err(BackendError::IsImage),
@@ -155,7 +165,7 @@ impl Export<'_> {
             return false;
         }
         let has = parallel(&cache.layers, AT_ONCE, |layer| {
-            self.backend.has(self.remote, &described(layer), &[])
+            self.backend.has(&described(layer), &[])
         });
         has.into_iter().all(|has| has.unwrap_or(false))
     }
@@ -177,7 +187,7 @@ impl Export<'_> {
         let is_sent = !has(&blob)?;
         if is_sent {
             let open = || self.open(&blob.digest);
-            self.backend.send(self.remote, &blob, &open)?;
+            self.backend.send(&blob, &open)?;
         }
         let origin = self.backend.origin();
         if origin.as_registry().is_some() {
@@ -196,7 +206,7 @@ impl Export<'_> {
 
     fn has(&self, blob: &Descriptor) -> Result<bool, BackendError> {
         let origins = self.store.origins().same(&blob.digest)?;
-        self.backend.has(self.remote, blob, &origins)
+        self.backend.has(blob, &origins)
     }
 
     /// Gives the name to the records and the blobs of their layers.
@@ -206,16 +216,15 @@ impl Export<'_> {
         self.send_small(OCI_EMPTY, format::NO_CONFIG)?;
         let manifest = format::manifest(&packed, blobs);
         self.remote.check_cancelled()?;
-        self.backend.publish(self.remote, &manifest)
+        self.backend.publish(&manifest)
     }
 
     fn send_small(&self, media_type: &str, bytes: &[u8]) -> Result<(), BackendError> {
         let blob = Descriptor::of(media_type, bytes);
-        let remote = self.remote;
-        if self.backend.has(remote, &blob, &[])? {
+        if self.backend.has(&blob, &[])? {
             return Ok(());
         }
-        self.backend.send(remote, &blob, &|| from_memory(bytes))
+        self.backend.send(&blob, &|| from_memory(bytes))
     }
 }
 

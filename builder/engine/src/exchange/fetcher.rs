@@ -1,7 +1,7 @@
 //! Fetches blobs for a build that imports caches: those that are not in registries come from the backends. Unaware of what blobs
 //! hold.
 
-use super::{Backend, CacheFrom};
+use super::Backend;
 use crate::transfer::remote::{RegistryFetcher, Remote, descriptor};
 use kiln_cache::lazy::FetchFailure;
 use kiln_cache::{CacheOrigin, Fetcher, RemoteBlob, Store};
@@ -12,21 +12,19 @@ use std::sync::Arc;
 struct CacheFetcher {
     /// Those that no later command can reach by itself.
     backends: Vec<Arc<dyn Backend>>,
-    remote: Remote,
     registries: RegistryFetcher,
 }
 
 /// The store as one build sees it: it fetches layers from these caches too, counts what they say, and keeps what the build loses.
-pub(crate) fn view(store: &Store, remote: &Remote, caches: &[CacheFrom]) -> Store {
-    let backends = caches.iter().map(|cache| cache.backend.clone());
+pub(crate) fn view(store: &Store, remote: &Remote, imports: &[Arc<dyn Backend>]) -> Store {
+    let backends = imports.iter().cloned();
     let fetcher = CacheFetcher {
         backends: backends
             .filter(|backend| backend.origin().as_registry().is_none())
             .collect(),
-        remote: remote.clone(),
         registries: RegistryFetcher::new(remote.clone()),
     };
-    let names = caches.iter().map(|cache| cache.backend.identity());
+    let names = imports.iter().map(|backend| backend.identity());
     store.with_fetcher(Arc::new(fetcher)).importing(names)
 }
 
@@ -44,7 +42,7 @@ impl Fetcher for CacheFetcher {
                 continue;
             }
             left.origins.retain(|other| *other != origin);
-            match backend.fetch(&self.remote, &descriptor(blob), part, &|_| grown()) {
+            match backend.fetch(&descriptor(blob), part, &|_| grown()) {
                 Ok(()) => return Ok(()),
                 Err(error) => last = Some(error),
             }

@@ -1,7 +1,7 @@
 //! Importing caches before anything is executed: what they hold becomes known to the store, and a build whose outcome they have is
 //! over. A cache that cannot be read is a warning: it can only make a build faster. Unaware of how keys are made.
 
-use super::{Backend, CacheFrom, format};
+use super::{Backend, format};
 use crate::event::EventKind;
 use crate::failure::{BackendError, BuildError};
 use crate::transfer::remote::Remote;
@@ -10,6 +10,7 @@ use kiln_cache::{
     CacheOrigin, Caches, ExportedCache, ExportedLayer, MemoBundle, Store, StoreError, parallel,
 };
 use kiln_oci::{Descriptor, Digest};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Layers that are asked for at once.
@@ -31,39 +32,45 @@ pub(crate) struct Outcome {
 pub(crate) fn import(
     store: &Store,
     remote: &Remote,
-    caches: &[CacheFrom],
+    backends: &[Arc<dyn Backend>],
     memo: Option<&Digest>,
 ) -> Result<Vec<Outcome>, BuildError> {
-    let found = parallel(caches, caches.len(), |cache| {
+    let found = parallel(backends, backends.len(), |backend| {
         let begun = Instant::now();
-        let found = read(cache.backend.as_ref(), remote);
+        let found = read(backend.as_ref());
         (found, micros(begun))
     });
     let mut outcomes = Vec::new();
-    for (cache, (found, took_us)) in caches.iter().zip(found) {
-        let backend = cache.backend.as_ref();
-        match found {
-            Ok(found) => {
-                let records = found.as_ref().map(|cache| cache.records.len());
-                remote.events.send(EventKind::CacheRead {
-                    place: backend.name(),
-                    records,
-                    took_us,
-                });
-                let found = found.map(|cache| take(store, backend, cache, memo));
-                outcomes.extend(found.transpose()?.into_iter().flatten());
-            }
-            Err(_) if remote.cancel.requested() => {}
-            Err(error) => warn(remote, backend, &error),
+    for (backend, (found, took_us)) in backends.iter().zip(found) {
+        let backend = backend.as_ref();
+        report(remote, backend, &found, took_us);
+        if let Ok(Some(cache)) = found {
+            outcomes.extend(take(store, backend, cache, memo)?);
         }
     }
     Ok(outcomes)
 }
 
-fn warn(remote: &Remote, backend: &dyn Backend, error: &BackendError) {
-    let (name, causes) = (backend.name(), crate::failure::chain_of_causes(error));
-    let text = format!("the cache {name} is not used: {causes}");
-    remote.events.warn(text);
+/// Tells what came of reading a cache. A cache that cannot be read is a warning.
+fn report(
+    remote: &Remote,
+    backend: &dyn Backend,
+    found: &Result<Option<ExportedCache>, BackendError>,
+    took_us: u64,
+) {
+    let (place, events) = (backend.name(), &remote.events);
+    match found {
+        Ok(found) => events.send(EventKind::CacheRead {
+            place,
+            records: found.as_ref().map(|cache| cache.records.len()),
+            took_us,
+        }),
+        Err(_) if remote.cancel.requested() => {}
+        Err(error) => {
+            let causes = crate::failure::chain_of_causes(error);
+            events.warn(format!("the cache {place} is not used: {causes}"));
+        }
+    }
 }
 
 /// Imports one cache; what it says about the build of this key.
@@ -88,18 +95,15 @@ fn take(
 ///
 /// # Errors
 /// It cannot be read, or is something else.
-pub(super) fn read(
-    backend: &dyn Backend,
-    remote: &Remote,
-) -> Result<Option<ExportedCache>, BackendError> {
-    let Some(manifest) = backend.manifest(remote)? else {
+pub(super) fn read(backend: &dyn Backend) -> Result<Option<ExportedCache>, BackendError> {
+    let Some(manifest) = backend.manifest()? else {
         return Ok(None);
     };
-    let records = backend.document(remote, &format::records(&manifest)?)?;
+    let records = backend.document(&format::records(&manifest)?)?;
     let mut cache = format::unpack(&records)?;
     if matches!(backend.origin(), CacheOrigin::Folder(_)) {
         // asking a folder costs next to nothing
-        cache.retain_layers(|layer| backend.has(remote, &described(layer), &[]).unwrap_or(false));
+        cache.retain_layers(|layer| backend.has(&described(layer), &[]).unwrap_or(false));
     }
     Ok(Some(cache))
 }

@@ -29,7 +29,7 @@ pub(super) const KIND: Kind = Kind {
     name: "local",
     from: &["src", "digest", "tag"],
     to: &["dest", "tag"],
-    make: |attributes, used| Ok(Arc::new(Layout::of(attributes, used)?)),
+    make: |attributes, used, remote| Ok(Arc::new(Layout::of(attributes, used, remote)?)),
 };
 
 /// The tag, as the specification has it.
@@ -54,10 +54,12 @@ struct Layout {
     tag: String,
     /// The very manifest, whatever its tag.
     digest: Option<Digest>,
+    /// What stops it, and where it reports.
+    remote: Remote,
 }
 
 impl Layout {
-    fn of(attributes: &mut Attributes, used: Use) -> Result<Self, ExportError> {
+    fn of(attributes: &mut Attributes, used: Use, remote: &Remote) -> Result<Self, ExportError> {
         let key = match used {
             Use::From => "src",
             Use::To => "dest",
@@ -77,6 +79,7 @@ impl Layout {
                 .take("tag")
                 .unwrap_or_else(|| "latest".to_owned()),
             digest: digest.transpose()?,
+            remote: remote.clone(),
         })
     }
 
@@ -95,21 +98,21 @@ impl Layout {
     }
 
     /// Waits for the lock, and says so when that takes long.
-    fn lock(&self, mark: &File, remote: &Remote) -> Result<(), BackendError> {
+    fn lock(&self, mark: &File) -> Result<(), BackendError> {
         let begun = Instant::now();
-        let mut is_told = false;
+        let mut is_reported = false;
         while let Err(error) = flock(mark, FlockOperation::NonBlockingLockExclusive) {
             if error != Errno::WOULDBLOCK {
                 return Err(BackendError::io("lock", self.folder.join(MARK))(
                     error.into(),
                 ));
             }
-            remote.check_cancelled()?;
-            if !is_told && begun.elapsed() > PATIENCE {
-                is_told = true;
+            self.remote.check_cancelled()?;
+            if !is_reported && begun.elapsed() > PATIENCE {
+                is_reported = true;
                 let name = self.name();
                 let text = format!("waiting for another process that writes the cache {name}");
-                remote.events.warn(text);
+                self.remote.events.warn(text);
             }
             std::thread::sleep(LOOK);
         }
@@ -228,36 +231,35 @@ impl Backend for Layout {
     }
 
     /// Makes the folder a layout, if it is not one yet, and waits until no other process writes it.
-    fn turn(&self, remote: &Remote) -> Result<Option<Turn>, BackendError> {
+    fn turn(&self) -> Result<Option<Turn>, BackendError> {
         let inside = self.inside();
         inside.make(&[MARK, INDEX, UNPUBLISHED])?;
         if self.folder.join(MARK).symlink_metadata().is_err() {
             inside.write("", MARK, &mut &*MARK_TEXT, false)?;
         }
         let mark = inside.file(MARK)?;
-        self.lock(&mark, remote)?;
+        self.lock(&mark)?;
         self.sweep(&self.named(&self.index_or_empty()))?;
         Ok(Some(mark))
     }
 
-    fn manifest(&self, _: &Remote) -> Result<Option<Vec<u8>>, BackendError> {
+    fn manifest(&self) -> Result<Option<Vec<u8>>, BackendError> {
         let index = self.index()?;
         let entry = index.manifests.iter().find(|entry| self.is_meant(entry));
         entry.map(|entry| self.checked(&entry.digest)).transpose()
     }
 
-    fn document(&self, _: &Remote, blob: &Descriptor) -> Result<Vec<u8>, BackendError> {
+    fn document(&self, blob: &Descriptor) -> Result<Vec<u8>, BackendError> {
         self.checked(&blob.digest)
     }
 
-    fn has(&self, _: &Remote, blob: &Descriptor, _: &[CacheOrigin]) -> Result<bool, BackendError> {
+    fn has(&self, blob: &Descriptor, _: &[CacheOrigin]) -> Result<bool, BackendError> {
         let found = self.blob(&blob.digest).symlink_metadata();
         Ok(found.is_ok_and(|found| found.is_file() && found.len() == blob.size))
     }
 
     fn fetch(
         &self,
-        remote: &Remote,
         blob: &Descriptor,
         part: &Path,
         progress: &(dyn Fn(u64) + Sync),
@@ -268,7 +270,7 @@ impl Backend for Layout {
         let mut to = File::create(part).map_err(BackendError::io("write", part))?;
         let (mut piece, mut done) = (vec![0; PIECE], 0);
         loop {
-            remote.check_cancelled()?;
+            self.remote.check_cancelled()?;
             let count = from.read(&mut piece).map_err(unreadable())?;
             if count == 0 {
                 return Ok(());
@@ -280,18 +282,18 @@ impl Backend for Layout {
         }
     }
 
-    fn send(&self, _: &Remote, blob: &Descriptor, open: OpenBlob<'_>) -> Result<(), BackendError> {
+    fn send(&self, blob: &Descriptor, open: OpenBlob<'_>) -> Result<(), BackendError> {
         let mut bytes = open().map_err(BackendError::io("read", "a layer of the store"))?;
         let name = blob.digest.hex();
         self.inside().append(UNPUBLISHED, &name)?;
         self.inside().write(BLOBS, &name, &mut bytes, false)
     }
 
-    fn publish(&self, remote: &Remote, manifest: &[u8]) -> Result<(), BackendError> {
+    fn publish(&self, manifest: &[u8]) -> Result<(), BackendError> {
         let mut entry = Descriptor::of(OCI_MANIFEST, manifest);
         let annotations = [(REF_NAME.to_owned(), self.tag.clone())];
         entry.annotations = annotations.into();
-        self.send(remote, &entry, &|| from_memory(manifest))?;
+        self.send(&entry, &|| from_memory(manifest))?;
         let mut index = self.index_or_empty();
         let (replaced, mut kept): (Vec<_>, Vec<_>) = index
             .manifests

@@ -15,16 +15,17 @@ pub(super) const KIND: Kind = Kind {
     name: "registry",
     from: &["ref"],
     to: &["ref"],
-    make: |attributes, used| Ok(Arc::new(Registry::of(attributes, used)?)),
+    make: |attributes, used, remote| Ok(Arc::new(Registry::of(attributes, used, remote)?)),
 };
 
 #[derive(Debug)]
 struct Registry {
     reference: Reference,
+    remote: Remote,
 }
 
 impl Registry {
-    fn of(attributes: &mut Attributes, used: Use) -> Result<Self, ExportError> {
+    fn of(attributes: &mut Attributes, used: Use, remote: &Remote) -> Result<Self, ExportError> {
         let Some(name) = attributes.take("ref") else {
             let text = "a cache in a registry needs its name: ref=…";
             return Err(ExportError::Unsupported(text.to_owned()));
@@ -40,7 +41,8 @@ impl Registry {
                 "a cache is written under a tag",
             ));
         }
-        Ok(Self { reference })
+        let remote = remote.clone();
+        Ok(Self { reference, remote })
     }
 }
 
@@ -57,22 +59,17 @@ impl Backend for Registry {
         self.reference.to_string()
     }
 
-    fn manifest(&self, remote: &Remote) -> Result<Option<Vec<u8>>, BackendError> {
-        let found = if_found(remote.registry()?.manifest(&self.reference))?;
+    fn manifest(&self) -> Result<Option<Vec<u8>>, BackendError> {
+        let found = if_found(self.remote.registry()?.manifest(&self.reference))?;
         Ok(found.map(|found| found.bytes))
     }
 
-    fn document(&self, remote: &Remote, blob: &Descriptor) -> Result<Vec<u8>, BackendError> {
-        Ok(remote.registry()?.document(&self.reference, blob)?)
+    fn document(&self, blob: &Descriptor) -> Result<Vec<u8>, BackendError> {
+        Ok(self.remote.registry()?.document(&self.reference, blob)?)
     }
 
-    fn has(
-        &self,
-        remote: &Remote,
-        blob: &Descriptor,
-        origins: &[CacheOrigin],
-    ) -> Result<bool, BackendError> {
-        let registry = remote.registry()?;
+    fn has(&self, blob: &Descriptor, origins: &[CacheOrigin]) -> Result<bool, BackendError> {
+        let registry = self.remote.registry()?;
         if registry.has_blob(&self.reference, blob.digest)? {
             return Ok(true);
         }
@@ -89,31 +86,31 @@ impl Backend for Registry {
 
     fn fetch(
         &self,
-        remote: &Remote,
         blob: &Descriptor,
         part: &Path,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<(), BackendError> {
-        Ok(remote
+        Ok(self
+            .remote
             .registry()?
             .download(&self.reference, blob, part, progress)?)
     }
 
-    fn send(
-        &self,
-        remote: &Remote,
-        blob: &Descriptor,
-        open: OpenBlob<'_>,
-    ) -> Result<(), BackendError> {
-        let registry = remote.registry()?;
-        let transfer = Transfer::start(&remote.events, Direction::Upload, &self.reference, blob);
+    fn send(&self, blob: &Descriptor, open: OpenBlob<'_>) -> Result<(), BackendError> {
+        let registry = self.remote.registry()?;
+        let transfer = Transfer::start(
+            &self.remote.events,
+            Direction::Upload,
+            &self.reference,
+            blob,
+        );
         registry.push_blob(&self.reference, blob, open)?;
         transfer.end();
         Ok(())
     }
 
-    fn publish(&self, remote: &Remote, manifest: &[u8]) -> Result<(), BackendError> {
-        let registry = remote.registry()?;
+    fn publish(&self, manifest: &[u8]) -> Result<(), BackendError> {
+        let registry = self.remote.registry()?;
         registry.push_manifest(&self.reference, OCI_MANIFEST, manifest)?;
         Ok(())
     }

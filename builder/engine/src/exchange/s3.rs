@@ -21,7 +21,7 @@ pub(super) const KIND: Kind = Kind {
     name: "s3",
     from: &KEYS,
     to: &KEYS,
-    make: |attributes, used| Ok(Arc::new(S3::of(attributes, used)?)),
+    make: |attributes, used, remote| Ok(Arc::new(S3::of(attributes, used, remote)?)),
 };
 
 const KEYS: [&str; 13] = [
@@ -52,10 +52,11 @@ struct S3 {
     manifests: Vec<String>,
     /// What keys of blobs begin with.
     blobs: String,
+    remote: Remote,
 }
 
 impl S3 {
-    fn of(attributes: &mut Attributes, used: Use) -> Result<Self, ExportError> {
+    fn of(attributes: &mut Attributes, used: Use, remote: &Remote) -> Result<Self, ExportError> {
         let bucket = need(attributes, "bucket", "AWS_BUCKET")?;
         let endpoint = attributes.take("endpoint_url");
         let region = match attributes.take("region") {
@@ -64,13 +65,13 @@ impl S3 {
             None => need(attributes, "region", "AWS_REGION")?,
         };
         let path_style = attributes.flag("use_path_style", false)?;
-        let credentials = (
-            need(attributes, "access_key_id", "AWS_ACCESS_KEY_ID")?,
-            need(attributes, "secret_access_key", "AWS_SECRET_ACCESS_KEY")?,
-            attributes.take("session_token"),
-        );
+        let credentials = credentials(attributes)?;
         let prefix = attributes.take("prefix").unwrap_or_default();
         let (manifests, blobs) = keys(attributes, &prefix, used)?;
+        manifests
+            .iter()
+            .chain([&blobs])
+            .try_for_each(|key| check_key(key))?;
         let address = match &endpoint {
             None => format!("s3://{bucket}/{prefix}"),
             Some(endpoint) => format!("{}/{bucket}/{prefix}", endpoint.trim_end_matches('/')),
@@ -80,12 +81,32 @@ impl S3 {
             address,
             manifests,
             blobs,
+            remote: remote.clone(),
         })
     }
 
     fn blob(&self, digest: &Digest) -> String {
         format!("{}{digest}", self.blobs)
     }
+
+    /// The way to the objects.
+    fn online(&self) -> Result<&Remote, BackendError> {
+        match self.remote.is_offline() {
+            true => Err(RemoteError::Offline.into()),
+            false => Ok(&self.remote),
+        }
+    }
+}
+
+/// Key, secret and session token.
+fn credentials(
+    attributes: &mut Attributes,
+) -> Result<(String, String, Option<String>), ExportError> {
+    Ok((
+        need(attributes, "access_key_id", "AWS_ACCESS_KEY_ID")?,
+        need(attributes, "secret_access_key", "AWS_SECRET_ACCESS_KEY")?,
+        attributes.take("session_token"),
+    ))
 }
 
 /// The keys of the manifests, and what those of blobs begin with.
@@ -109,16 +130,13 @@ fn keys(
     let mut manifests: Vec<String> = names
         .map(|name| format!("{prefix}{folder}{name}"))
         .collect();
-    if manifests.is_empty() {
-        return Err(ExportError::value("name", ";", "expected a name"));
-    }
     if used == Use::From {
         manifests.truncate(1);
     }
-    for key in manifests.iter().chain([&blobs]) {
-        check_key(key)?;
+    match manifests.is_empty() {
+        true => Err(ExportError::value("name", ";", "expected a name")),
+        false => Ok((manifests, blobs)),
     }
-    Ok((manifests, blobs))
 }
 
 /// Addresses would resolve such parts, and mean another object.
@@ -141,13 +159,6 @@ fn need(attributes: &mut Attributes, key: &str, variable: &str) -> Result<String
     })
 }
 
-fn online(remote: &Remote) -> Result<(), BackendError> {
-    match remote.is_offline() {
-        true => Err(RemoteError::Offline.into()),
-        false => Ok(()),
-    }
-}
-
 impl Backend for S3 {
     fn name(&self) -> String {
         let name = self.manifests.first().map_or("", String::as_str);
@@ -166,16 +177,16 @@ impl Backend for S3 {
         format!("{} {} {manifest}", self.address, self.blobs)
     }
 
-    fn manifest(&self, remote: &Remote) -> Result<Option<Vec<u8>>, BackendError> {
-        online(remote)?;
+    fn manifest(&self) -> Result<Option<Vec<u8>>, BackendError> {
+        let remote = self.online()?;
         let Some(key) = self.manifests.first() else {
             return Ok(None);
         };
         self.objects.get(remote, key, MAX_MANIFEST)
     }
 
-    fn document(&self, remote: &Remote, blob: &Descriptor) -> Result<Vec<u8>, BackendError> {
-        online(remote)?;
+    fn document(&self, blob: &Descriptor) -> Result<Vec<u8>, BackendError> {
+        let remote = self.online()?;
         let found = self
             .objects
             .get(remote, &self.blob(&blob.digest), blob.size)?;
@@ -186,41 +197,31 @@ impl Backend for S3 {
         }
     }
 
-    fn has(
-        &self,
-        remote: &Remote,
-        blob: &Descriptor,
-        _: &[CacheOrigin],
-    ) -> Result<bool, BackendError> {
-        online(remote)?;
+    fn has(&self, blob: &Descriptor, _: &[CacheOrigin]) -> Result<bool, BackendError> {
+        let remote = self.online()?;
         let size = self.objects.size(remote, &self.blob(&blob.digest))?;
         Ok(size == Some(blob.size))
     }
 
     fn fetch(
         &self,
-        remote: &Remote,
         blob: &Descriptor,
         part: &Path,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<(), BackendError> {
-        online(remote)?;
+        let remote = self.online()?;
         self.objects
             .download(remote, &self.blob(&blob.digest), part, progress)
     }
 
-    fn send(
-        &self,
-        remote: &Remote,
-        blob: &Descriptor,
-        open: OpenBlob<'_>,
-    ) -> Result<(), BackendError> {
-        online(remote)?;
+    fn send(&self, blob: &Descriptor, open: OpenBlob<'_>) -> Result<(), BackendError> {
+        let remote = self.online()?;
         self.objects
             .put(remote, &self.blob(&blob.digest), blob.size, open)
     }
 
-    fn publish(&self, remote: &Remote, manifest: &[u8]) -> Result<(), BackendError> {
+    fn publish(&self, manifest: &[u8]) -> Result<(), BackendError> {
+        let remote = self.online()?;
         let (size, open) = (manifest.len() as u64, || from_memory(manifest));
         let mut keys = self.manifests.iter();
         keys.try_for_each(|key| self.objects.put(remote, key, size, &open))

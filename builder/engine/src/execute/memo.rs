@@ -47,11 +47,11 @@ pub(crate) fn recall(
     }
     // an attempt before has read them
     let is_first = session.store.exchange().forgotten().is_empty();
-    if !is_first || build.reuse.no_cache || build.reuse.cache_from.is_empty() {
+    if !is_first || build.reuse.no_cache || session.imports.is_empty() {
         return Ok(Recalled::Claims(Vec::new()));
     }
     let (store, remote) = (&session.store, &session.remote);
-    let mut outcomes = exchange::import(store, remote, &build.reuse.cache_from, key.as_ref())?;
+    let mut outcomes = exchange::import(store, remote, &session.imports, key.as_ref())?;
     outcomes.retain(|_| build.form.squash == Squash::Nothing);
     Ok(Recalled::Claims(outcomes))
 }

@@ -1,7 +1,6 @@
 //! Where the result goes: names, outputs, caches. Unaware of how it gets there.
 
-use crate::exchange::CacheTo;
-use crate::request::Exporter;
+use crate::request::{CacheOptions, Exporter};
 use kiln_cache::KeyBuilder;
 use kiln_oci::Reference;
 use std::sync::Arc;
@@ -15,8 +14,8 @@ pub struct Goal {
     pub manifest: Option<Reference>,
     /// `--output`: where the result goes besides the store, in this order.
     pub outputs: Vec<Arc<dyn Exporter>>,
-    /// `--cache-to`: who gets the results of the steps.
-    pub cache_to: Vec<CacheTo>,
+    /// `--cache-to`: the caches that get the results of the steps.
+    pub cache_to: Vec<CacheOptions>,
 }
 
 impl Goal {

@@ -1,6 +1,6 @@
 //! What of earlier builds may be reused, and whether registries are asked for what is here. Unaware of keys and of stores.
 
-use crate::exchange::CacheFrom;
+use super::CacheOptions;
 use kiln_cache::KeyBuilder;
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ pub struct Reuse {
     /// `--cache-ttl`: seconds after which a result is no longer used.
     pub cache_ttl: Option<i64>,
     /// `--cache-from`: whose results are taken, in this order.
-    pub cache_from: Vec<CacheFrom>,
+    pub cache_from: Vec<CacheOptions>,
     /// `--pull`.
     pub pull: Pull,
 }

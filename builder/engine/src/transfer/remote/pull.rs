@@ -60,11 +60,7 @@ fn fetch(
     let digest = found.digest;
     let mut kept = vec![digest];
     while media_type::is_index(&found.media_type) {
-        if kept.len() > MAX_DEPTH {
-            let reference = reference.familiar();
-            return Err(RemoteError::TooDeep { reference });
-        }
-        let child = child(store, &reference, platform, &found)?;
+        let child = child(store, &reference, platform, &found, kept.len())?;
         found = registry.manifest(&with_digest(&reference, child))?;
         kept.push(child);
     }
@@ -119,7 +115,12 @@ fn child(
     reference: &Reference,
     platform: &Platform,
     found: &Fetched,
+    depth: usize,
 ) -> Result<Digest, RemoteError> {
+    if depth > MAX_DEPTH {
+        let reference = reference.familiar();
+        return Err(RemoteError::TooDeep { reference });
+    }
     let index = Index::parse(&found.bytes).map_err(|source| RemoteError::Document {
         digest: found.digest,
         source,

@@ -111,9 +111,9 @@ pub(crate) struct Push<'a> {
 /// # Errors
 /// There is no such image, or the registry refuses it. What was sent by then stays there, without a name.
 pub fn push(remote: &Remote, store: &Store, options: &PushOptions) -> Result<Pushed, RemoteError> {
-    if options.form.media_types == MediaTypes::Docker
-        && matches!(options.form.compression, LayerCompression::Zstd(_))
-    {
+    let form = options.form;
+    let is_zstd = matches!(form.compression, LayerCompression::Zstd(_));
+    if is_zstd && form.media_types == MediaTypes::Docker {
         return Err(RemoteError::DockerZstd);
     }
     let push = Push {
@@ -122,14 +122,14 @@ pub fn push(remote: &Remote, store: &Store, options: &PushOptions) -> Result<Pus
         store,
         to: options.to.clone().with_default_tag(),
         there: CacheOrigin::repository(&options.to),
-        form: options.form,
+        form,
         by_digest: options.by_digest,
         begun: Instant::now(),
     };
-    let image = &options.image;
+    let (images, image) = (store.images(), &options.image);
     let named = match &options.platform {
-        None => store.images().find_named(image)?,
-        Some(platform) => store.images().find_for(image, platform)?.manifest_digest,
+        None => images.find_named(image)?,
+        Some(platform) => images.find_for(image, platform)?.manifest_digest,
     };
     match store.indexes().get(&named)? {
         Some(bytes) => push.index(&named, &bytes),
