@@ -304,5 +304,5 @@ fn names_that_are_none_are_told(space: &Space) {
         .file("config.json", config);
     let loaded = space.kiln(["load", "-i", "-"]).stdin(archive.end()).ok();
     assert_eq!(loaded.stdout, "Loaded image: app:v1\n");
-    loaded.says(&["warning", "\"Not A Name\" is no image name"]);
+    loaded.says(&["warning", "\"Not A Name\" is not a valid image name"]);
 }

@@ -86,7 +86,7 @@ fn what_is_wrong_is_said(space: &Space) {
         ("#error not so\nFROM scratch\n", "not so"),
     ] {
         let refused = build(space, text).exits(1);
-        refused.says(&["Dockerfile.in: it cannot be preprocessed", why]);
+        refused.says(&["Dockerfile.in: preprocessing failed", why]);
     }
     let flags = build(space, "FROM scratch\n")
         .env("BUILDAH_CPPFLAGS", "'-DX")
@@ -99,7 +99,7 @@ fn without_a_preprocessor_it_is_refused(space: &Space) {
         .env("PATH", space.own())
         .exits(3);
     refused.says(&[
-        "Dockerfile.in: cpp cannot be started",
+        "Dockerfile.in: cannot start cpp",
         "hint",
         "install the package cpp",
     ]);
