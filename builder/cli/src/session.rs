@@ -61,7 +61,6 @@ pub fn open_by(
         agents: Arc::default(),
         host: host(&remote),
         remote,
-        imports: Arc::default(),
     })
 }
 

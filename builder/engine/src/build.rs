@@ -4,7 +4,7 @@
 mod make;
 
 use crate::event::{EVENT_VERSION, EventKind};
-use crate::exchange::{self, Exported};
+use crate::exchange::{self, Exported, Import};
 use crate::execute::execute;
 use crate::execute::memo::{self, Recalled};
 use crate::failure::BuildError;
@@ -46,7 +46,6 @@ pub fn build(session: &Session, build: &Build) -> Result<Built, BuildError> {
         .map_err(BuildError::CacheOptions)?;
     let session = &Session {
         store: exchange::view(&session.store, remote, &imports),
-        imports: imports.into(),
         ..session.clone()
     };
     let cgroup = confine(&session.events, &build.run.limits, session.disabled)?;
@@ -56,6 +55,7 @@ pub fn build(session: &Session, build: &Build) -> Result<Built, BuildError> {
         session,
         build,
         plan,
+        imports: &imports,
     };
     let (built, bundle) = job.run(cgroup.as_ref())?;
     let outcome = Exported {
@@ -89,6 +89,7 @@ struct Job<'a> {
     session: &'a Session,
     build: &'a Build,
     plan: &'a Plan,
+    imports: &'a [Import],
 }
 
 /// What was built, and with `--manifest` the right to name it.
@@ -147,7 +148,7 @@ impl Job<'_> {
     /// The whole build without executing anything. A cache of others that says what it cannot give is no reason to fail.
     fn recall(self) -> Result<Option<Made>, BuildError> {
         let Job { session, plan, .. } = self;
-        let outcomes = match memo::recall(session, self.build, plan)? {
+        let outcomes = match memo::recall(session, self.build, plan, self.imports)? {
             Recalled::Image(bundle) => return Ok(Some((bundle, None))),
             Recalled::Claims(outcomes) => outcomes,
         };

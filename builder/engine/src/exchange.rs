@@ -13,6 +13,7 @@ mod fetcher;
 mod format;
 mod import;
 mod layout;
+mod options;
 mod registry;
 mod s3;
 
@@ -20,9 +21,9 @@ pub use backend::{Backend, OpenBlob, Turn};
 pub(crate) use export::{Exported, export};
 pub(crate) use fetcher::view;
 pub(crate) use import::{Outcome, forget_lost, import, secure};
+pub use options::CacheOptions;
 
 use crate::failure::ExportError;
-use crate::request::CacheOptions;
 use crate::transfer::attributes::Attributes;
 use crate::transfer::remote::Remote;
 use kiln_cache::CacheOrigin;

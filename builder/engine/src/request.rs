@@ -15,7 +15,6 @@
 //! ```
 
 pub mod annotations;
-mod cache;
 mod form;
 mod goal;
 mod language;
@@ -25,7 +24,6 @@ mod reuse;
 mod run;
 mod sources;
 
-pub use cache::CacheOptions;
 pub use form::{Form, Squash};
 pub use goal::Goal;
 pub use language::Language;

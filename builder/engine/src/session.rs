@@ -4,7 +4,6 @@
 use crate::event::cancel::Cancel;
 use crate::event::findings::Findings;
 use crate::event::{EventKind, Events};
-use crate::exchange;
 use crate::host::agent::Agents;
 use crate::host::changes::ChangesPlace;
 use crate::host::clock::seconds;
@@ -69,8 +68,6 @@ pub struct Session {
     pub agents: Arc<Agents>,
     /// The way to registries.
     pub remote: Remote,
-    /// The caches that the build imports.
-    pub imports: Arc<[exchange::Import]>,
     /// The host.
     pub host: Host,
 }

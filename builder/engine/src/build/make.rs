@@ -42,6 +42,7 @@ impl Job<'_> {
             session,
             build,
             plan,
+            ..
         } = self;
         let kept = stages::keep(session, build, plan, results)?;
         let mut images = Vec::new();

@@ -35,6 +35,7 @@ pub(crate) fn recall(
     session: &Session,
     build: &Build,
     plan: &Plan,
+    imports: &[exchange::Import],
 ) -> Result<Recalled, BuildError> {
     let is_wanted = build.reuse.takes_outcomes() && !build.form.save_stages;
     // a memo says nothing of stages
@@ -47,11 +48,11 @@ pub(crate) fn recall(
     }
     // an attempt before has read them
     let is_first = session.store.exchange().forgotten().is_empty();
-    if !is_first || build.reuse.no_cache || session.imports.is_empty() {
+    if !is_first || build.reuse.no_cache || imports.is_empty() {
         return Ok(Recalled::Claims(Vec::new()));
     }
     let (store, remote) = (&session.store, &session.remote);
-    let mut outcomes = exchange::import(store, remote, &session.imports, key.as_ref())?;
+    let mut outcomes = exchange::import(store, remote, imports, key.as_ref())?;
     outcomes.retain(|_| build.form.squash == Squash::Nothing);
     Ok(Recalled::Claims(outcomes))
 }

@@ -54,7 +54,6 @@ pub fn session() -> (TempDir, Session) {
         disabled: Disabled::default(),
         agents: Arc::default(),
         remote: Remote::offline(),
-        imports: Default::default(),
         host,
     };
     (folder, session)

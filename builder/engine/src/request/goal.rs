@@ -1,6 +1,7 @@
 //! Where the result goes: names, outputs, caches. Unaware of how it gets there.
 
-use crate::request::{CacheOptions, Exporter};
+use crate::exchange::CacheOptions;
+use crate::request::Exporter;
 use kiln_cache::KeyBuilder;
 use kiln_oci::Reference;
 use std::sync::Arc;

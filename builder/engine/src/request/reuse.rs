@@ -1,6 +1,6 @@
 //! What of earlier builds may be reused, and whether registries are asked for what is here. Unaware of keys and of stores.
 
-use super::CacheOptions;
+use crate::exchange::CacheOptions;
 use kiln_cache::KeyBuilder;
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! A cache to import or export, as a request describes it. Unaware of backends.
+//! A cache to import or export, as a caller describes it. Unaware of backends.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ impl CacheOptions {
     }
 
     /// All pairs.
-    pub(crate) fn pairs(&self) -> BTreeMap<String, String> {
+    pub(super) fn pairs(&self) -> BTreeMap<String, String> {
         self.0.clone()
     }
 }
