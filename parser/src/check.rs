@@ -32,7 +32,7 @@ pub fn check(
     let parsed = parse(source);
     let (dockerfile, mut report) = (&parsed.dockerfile, Report::default());
     if parsed.has_errors() {
-        match lint::before_errors(&parsed, &inputs.build_args) {
+        match lint::before_errors(&parsed, &inputs.language.build_args) {
             Ok(warnings) => report.warnings = warnings,
             Err(error) => report.errors.push(error),
         }
@@ -40,16 +40,14 @@ pub fn check(
         return report;
     }
     use Entitlement::{Device, NetworkHost, SecurityInsecure};
-    let all = Inputs {
-        all_stages: inputs.target.is_none(),
-        // A build asks for what it must be granted when it is executed.
-        allow: [NetworkHost, SecurityInsecure, Device].into(),
-        ..inputs.clone()
-    };
+    let mut all = inputs.clone();
+    all.all_stages = inputs.language.target.is_none();
+    // A build asks for what it must be granted when it is executed.
+    all.language.allow = [NetworkHost, SecurityInsecure, Device].into();
     match graph(dockerfile, &all, find, &mut report) {
         Ok(graph) => {
             // It was read before, while the stages were evaluated.
-            let config = Config::of(&dockerfile.directives, &inputs.build_args);
+            let config = Config::of(&dockerfile.directives, &inputs.language.build_args);
             report.warnings = graph.warnings;
             report.violation = config.unwrap_or_default().violation(&report.warnings);
         }
@@ -124,10 +122,8 @@ mod tests {
             ("CopyIgnoredFile", 5),
         ];
         assert_eq!(codes(&all.warnings), expected);
-        let inputs = Inputs {
-            target: Some("b".to_owned()),
-            ..no_arguments()
-        };
+        let mut inputs = no_arguments();
+        inputs.language.target = Some("b".to_owned());
         assert_eq!(codes(&report(source, &inputs).warnings), expected[1..]);
     }
 

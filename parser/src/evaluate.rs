@@ -75,7 +75,7 @@ fn evaluate_rounds(
     bases: &Bases,
     warnings: &mut Vec<Diagnostic>,
 ) -> Result<Evaluation, Vec<Diagnostic>> {
-    let lint = lint::Config::of(&dockerfile.directives, &inputs.build_args);
+    let lint = lint::Config::of(&dockerfile.directives, &inputs.language.build_args);
     let lint = lint.map_err(|error| vec![error])?;
     *warnings = lint::check(dockerfile, &lint, None);
     if lint.asks(&evaluated::INVALID_DEFAULT_ARG_IN_FROM, &[])
@@ -183,9 +183,9 @@ fn build(
 /// What the command line says about the image after the Dockerfile.
 fn edit(config: &mut RuntimeConfig, inputs: &Inputs) {
     let labels = &mut config.labels;
-    labels.extend(inputs.labels.clone());
-    labels.retain(|name, _| !inputs.unset_labels.contains(name));
+    labels.extend(inputs.language.labels.clone());
+    labels.retain(|name, _| !inputs.language.unset_labels.contains(name));
     let name = |entry: &str| entry.split('=').next().unwrap_or_default().to_owned();
     let env = &mut config.env;
-    env.retain(|entry| !inputs.unset_env.contains(&name(entry)));
+    env.retain(|entry| !inputs.language.unset_env.contains(&name(entry)));
 }

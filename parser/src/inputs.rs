@@ -9,27 +9,15 @@ use crate::ignore::Matcher;
 use crate::source::Span;
 use kiln_oci::{ImageConfig, Platform};
 
-/// What the command line says about a build.
+/// What the caller says to the language: the same for each platform.
 #[derive(Clone, Debug)]
-pub struct Inputs {
+pub struct Language {
     /// `--build-arg`, values resolved.
     pub build_args: BTreeMap<String, String>,
     /// `--target`, a stage's name in any case; None is the last stage.
     pub target: Option<String>,
     /// `--from`: replaces the image of the first `FROM`.
     pub from: Option<String>,
-    /// Evaluate all stages, even those that the target does not need: for checks.
-    pub all_stages: bool,
-    /// The platform of the image (`TARGETPLATFORM`).
-    pub platform: Platform,
-    /// The platform of the machine that builds (`BUILDPLATFORM`).
-    pub build_platform: Platform,
-    /// Whether the user named `platform`: then the image names it, even if its base names another one.
-    pub platform_is_given: bool,
-    /// The platforms that run here. If neither the user nor `FROM` names a platform, a stage whose base is for one of these is for it too.
-    pub runnable: Vec<Platform>,
-    /// `--build-context`: names (lower case) of stages or images that are replaced.
-    pub contexts: BTreeMap<String, NamedContext>,
     /// `--env`: the initial environment of stages that do not continue another one.
     pub env: BTreeMap<String, String>,
     /// `--label`, applied last, to the target.
@@ -46,23 +34,14 @@ pub struct Inputs {
     pub source_date_epoch: Option<i64>,
     /// Entitlements granted with `--allow`.
     pub allow: BTreeSet<Entitlement>,
-    /// The main context's `.dockerignore`, for the rule about files that it excludes.
-    pub ignore: Matcher,
 }
 
-impl Inputs {
-    /// A build of the last stage for `platform`, on the same platform, with no other options.
-    pub fn new(platform: Platform) -> Self {
-        Inputs {
+impl Default for Language {
+    fn default() -> Self {
+        Language {
             build_args: BTreeMap::new(),
             target: None,
             from: None,
-            all_stages: false,
-            build_platform: platform.clone(),
-            platform_is_given: false,
-            runnable: vec![platform.clone()],
-            platform,
-            contexts: BTreeMap::new(),
             env: BTreeMap::new(),
             labels: BTreeMap::new(),
             inherit_labels: true,
@@ -71,6 +50,52 @@ impl Inputs {
             network: Network::Default,
             source_date_epoch: None,
             allow: BTreeSet::new(),
+        }
+    }
+}
+
+impl Language {
+    /// Whether a build argument of this name says yes, as Go reads it.
+    #[must_use]
+    pub fn is_true(&self, name: &str) -> bool {
+        let yes = ["1", "t", "T", "true", "TRUE", "True"];
+        let given = self.build_args.get(name);
+        given.is_some_and(|value| yes.contains(&value.as_str()))
+    }
+}
+
+/// What an evaluation for one platform depends on besides the Dockerfile and its bases.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// What the caller says.
+    pub language: Language,
+    /// Evaluate all stages, even those that the target does not need: for checks.
+    pub all_stages: bool,
+    /// The platform of the image (`TARGETPLATFORM`).
+    pub platform: Platform,
+    /// The platform of the machine that builds (`BUILDPLATFORM`).
+    pub build_platform: Platform,
+    /// Whether the user named `platform`: then the image names it, even if its base names another one.
+    pub platform_is_given: bool,
+    /// The platforms that run here. If neither the user nor `FROM` names a platform, a stage whose base is for one of these is for it too.
+    pub runnable: Vec<Platform>,
+    /// `--build-context`: names (lower case) of stages or images that are replaced.
+    pub contexts: BTreeMap<String, NamedContext>,
+    /// The main context's `.dockerignore`, for the rule about files that it excludes.
+    pub ignore: Matcher,
+}
+
+impl Inputs {
+    /// A build of the last stage for `platform`, on the same platform, with no other options.
+    pub fn new(platform: Platform) -> Self {
+        Inputs {
+            language: Language::default(),
+            all_stages: false,
+            build_platform: platform.clone(),
+            platform_is_given: false,
+            runnable: vec![platform.clone()],
+            platform,
+            contexts: BTreeMap::new(),
             ignore: Matcher::default(),
         }
     }

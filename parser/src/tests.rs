@@ -18,7 +18,10 @@ pub(crate) fn no_arguments() -> Inputs {
 /// One `--build-arg`.
 pub(crate) fn build_arg(name: &str, value: &str) -> Inputs {
     let mut inputs = no_arguments();
-    inputs.build_args.insert(name.to_owned(), value.to_owned());
+    inputs
+        .language
+        .build_args
+        .insert(name.to_owned(), value.to_owned());
     inputs
 }
 

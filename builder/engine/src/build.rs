@@ -136,12 +136,8 @@ impl Job<'_> {
             names: names.iter().map(ToString::to_string).collect(),
         };
         self.report(&built)?;
-        built.pushed =
-            self.export(&built)
-                .map_err(|error| match session.cancel.is_interrupted() {
-                    true => BuildError::Cancelled,
-                    false => error,
-                })?;
+        let exported = self.export(&built);
+        built.pushed = exported.map_err(|error| self.or_cancelled(error))?;
         Ok((built, bundle))
     }
 
@@ -224,6 +220,14 @@ impl Job<'_> {
             platform: built.descriptor.platform.clone(),
             ..pushed
         }))
+    }
+
+    /// What an output failed with is of no interest where the user stopped the build.
+    fn or_cancelled(self, error: BuildError) -> BuildError {
+        match self.session.cancel.is_interrupted() {
+            true => BuildError::Cancelled,
+            false => error,
+        }
     }
 
     /// Tells what was built.

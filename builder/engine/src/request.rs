@@ -17,7 +17,6 @@
 pub mod annotations;
 mod form;
 mod goal;
-mod language;
 mod output;
 pub mod policy;
 mod reuse;
@@ -26,7 +25,7 @@ mod sources;
 
 pub use form::{Form, Squash};
 pub use goal::Goal;
-pub use language::Language;
+pub use kiln_parser::inputs::Language;
 pub(crate) use output::{BuildResult, Exporter};
 pub use reuse::{Pull, Reuse};
 pub use run::{RunOptions, Secret, Volume, VolumeAccess};

@@ -147,9 +147,9 @@ fn added(
         return Err(wrong("may hold ARG and ADD only"));
     }
     let mut alone = inputs.clone();
-    alone.build_args.remove(NAME);
-    alone.source_date_epoch = None;
-    alone.target = Some(index.to_string());
+    alone.language.build_args.remove(NAME);
+    alone.language.source_date_epoch = None;
+    alone.language.target = Some(index.to_string());
     let graph = match super::evaluate(dockerfile, &alone, &Bases::default())? {
         Evaluation::Graph(graph) if graph.target_stage().from == Base::Scratch => graph,
         _ => return Err(wrong("must be FROM scratch")),

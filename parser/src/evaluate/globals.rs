@@ -90,7 +90,7 @@ fn platform_arguments(dockerfile: &Dockerfile, inputs: &Inputs) -> BTreeMap<Stri
     }
     let last = dockerfile.stages.last();
     let last = last.and_then(|stage| stage.from.name.as_ref());
-    let stage = inputs.target.as_ref().or(last);
+    let stage = inputs.language.target.as_ref().or(last);
     let stage = stage.map_or("default", String::as_str).to_owned();
     globals.insert("TARGETSTAGE".to_owned(), stage);
     globals

@@ -187,7 +187,7 @@ impl Globals {
     fn add(&mut self, world: &World<'_>, line: &Line, argument: &Argument) {
         let name = argument.name.clone();
         // A value from the command line makes the default irrelevant.
-        let is_given = world.inputs.build_args.contains_key(&name);
+        let is_given = world.inputs.language.build_args.contains_key(&name);
         let default = argument.default.as_ref().filter(|_| !is_given);
         let expansion = default.map(|text| expand(world, &text.text));
         let mut used = expansion.unwrap_or_default().used;
@@ -287,10 +287,8 @@ mod tests {
 
     #[test]
     fn the_target_decides() {
-        let inputs = Inputs {
-            target: Some("other".to_owned()),
-            ..no_arguments()
-        };
+        let mut inputs = no_arguments();
+        inputs.language.target = Some("other".to_owned());
         let found = of(SOURCE, &inputs);
         assert_eq!(values(&found), [("NOT_NEEDED", "")]);
         assert!(found.secrets.is_empty());

@@ -78,7 +78,7 @@ impl Plan {
         let heads = from::read_all(world, warnings)?;
         let mut errors = Vec::new();
         for (index, (ast, head)) in dockerfile.stages.iter().zip(heads).enumerate() {
-            let given = world.inputs.from.as_deref().filter(|_| index == 0);
+            let given = world.inputs.language.from.as_deref().filter(|_| index == 0);
             match plan.stage(world, ast, head, given) {
                 Ok(stage) => plan.stages.push(stage),
                 Err(error) => errors.push(error),
@@ -262,7 +262,7 @@ impl Plan {
     pub(super) fn target(&self, world: &World<'_>) -> Result<usize, Diagnostic> {
         let last = world.dockerfile.stages.len().checked_sub(1);
         let end = Span::default();
-        let Some(name) = &world.inputs.target else {
+        let Some(name) = &world.inputs.language.target else {
             let message = "dockerfile contains no stages to build";
             return last
                 .ok_or_else(|| Diagnostic::error(code::NO_STAGE, Phase::Evaluate, end, message));

@@ -154,7 +154,7 @@ impl Run<'_, '_> {
         self.base = stage.state.output;
         stage.image_env = ImageEnv::read(&stage.state.config.env);
         stage.state.config.on_build.clear();
-        if !self.world.inputs.inherit_labels {
+        if !self.world.inputs.language.inherit_labels {
             stage.state.config.labels.clear();
         }
         if !stage.image_env.contains("PATH") && !stage.is_windows() {
@@ -164,7 +164,7 @@ impl Run<'_, '_> {
             stage.state.env.set(key, value);
         }
         let continues = matches!(base, Base::Stage(_));
-        for (key, value) in self.world.inputs.env.iter().filter(|_| !continues) {
+        for (key, value) in self.world.inputs.language.env.iter().filter(|_| !continues) {
             stage.set_env(key, value);
         }
         let folder = &mut stage.state.config.working_dir;

@@ -34,8 +34,8 @@ impl<'e> World<'e> {
         bases: &'e Bases,
         lint: Config,
     ) -> Result<Self, Vec<Diagnostic>> {
-        let mut arguments = inputs.build_args.clone();
-        if let Some(seconds) = inputs.source_date_epoch {
+        let mut arguments = inputs.language.build_args.clone();
+        if let Some(seconds) = inputs.language.source_date_epoch {
             let name = epoch::NAME.to_owned();
             arguments.entry(name).or_insert_with(|| seconds.to_string());
         }
@@ -88,7 +88,7 @@ impl<'e> World<'e> {
                 }
             }
         }
-        let names = self.inputs.build_args.keys();
+        let names = self.inputs.language.build_args.keys();
         let unused = names.filter(|name| !used.contains(name.as_str()) && !is_known(name));
         unused.cloned().collect()
     }

@@ -99,7 +99,7 @@ impl Meaning for Run {
             cwd: stage.working_dir(),
             user: stage.state.config.user.clone(),
             mounts,
-            network: self.network.unwrap_or(scope.inputs.network),
+            network: self.network.unwrap_or(scope.inputs.language.network),
             security: self.security,
             heredocs,
             proxy_env: ProxyEnv(scope.proxy_env()),
@@ -154,7 +154,7 @@ impl Run {
             ),
             (!self.devices.is_empty(), Entitlement::Device, "device"),
         ];
-        let allow = &stage.scope.inputs.allow;
+        let allow = &stage.scope.inputs.language.allow;
         let mut needed = needed.iter().filter(|(is_needed, ..)| *is_needed);
         let Some((_, _, name)) = needed.find(|(_, right, _)| !allow.contains(right)) else {
             return Ok(());

@@ -48,14 +48,14 @@ fn only_what_the_target_needs_is_requested() {
     let source = "ARG V=3\nFROM unused\nFROM alpine:$V AS a\nFROM --platform=$BUILDPLATFORM tools AS t\n\
         COPY --from=busybox /x /x\nFROM a\nCOPY --from=t / /\nFROM never";
     let mut inputs = no_arguments();
-    inputs.target = Some("A".to_owned());
+    inputs.language.target = Some("A".to_owned());
     let requests = needs(source, &inputs, &Bases::default());
     assert_eq!(requests.len(), 1);
     assert_eq!(
         (requests[0].reference.as_str(), requests[0].needs_config),
         ("alpine:3", true)
     );
-    inputs.target = Some("t".to_owned());
+    inputs.language.target = Some("t".to_owned());
     inputs.build_platform = Platform::new("linux", "arm64");
     let requests = needs(source, &inputs, &Bases::default());
     let asked: Vec<_> = requests
@@ -245,7 +245,7 @@ fn names_of_stages() {
     assert_eq!(requests[0].reference, "FOO/x");
     for wrong in ["1", "b", "a:latest"] {
         let mut inputs = no_arguments();
-        inputs.target = Some(wrong.to_owned());
+        inputs.language.target = Some(wrong.to_owned());
         let found = ask("FROM scratch AS a", &inputs, &Bases::default()).unwrap_err();
         assert!(found[0].message.contains("could not be found"), "{wrong}");
     }
@@ -291,7 +291,10 @@ fn named_contexts_replace_stages_and_images() {
 #[test]
 fn labels_of_the_command_line_come_last_and_to_the_target_only() {
     let mut inputs = no_arguments();
-    inputs.labels.insert("a".to_owned(), "cli".to_owned());
+    inputs
+        .language
+        .labels
+        .insert("a".to_owned(), "cli".to_owned());
     let graph = evaluated("FROM scratch AS x\nLABEL a=1\nFROM x\nLABEL a=2", inputs);
     assert_eq!(graph.stages[0].config.labels["a"], "1");
     assert_eq!(graph.target_stage().config.labels["a"], "cli");
@@ -307,7 +310,10 @@ fn unused_arguments_are_told() {
         "BUILDKIT_INLINE_CACHE",
         "TARGETARCH",
     ] {
-        inputs.build_args.insert(name.to_owned(), "x".to_owned());
+        inputs
+            .language
+            .build_args
+            .insert(name.to_owned(), "x".to_owned());
     }
     let graph = evaluated("ARG GLOBAL\nFROM scratch\nARG USED", inputs);
     assert_eq!(graph.unused_build_args, ["UNUSED"]);
@@ -316,7 +322,7 @@ fn unused_arguments_are_told() {
 #[test]
 fn the_epoch_is_an_argument() {
     let mut inputs = no_arguments();
-    inputs.source_date_epoch = Some(7);
+    inputs.language.source_date_epoch = Some(7);
     let graph = evaluated(
         "FROM scratch\nARG SOURCE_DATE_EPOCH\nLABEL e=$SOURCE_DATE_EPOCH",
         inputs,

@@ -63,7 +63,7 @@ impl Flags {
         for text in &self.annotation {
             let wrong = |why: String| Failure::usage(format!("--annotation {text}: {why}"));
             for annotation in parse(text).map_err(wrong)? {
-                if annotation.level != Level::Manifest && !request.language.makes_index() {
+                if annotation.level != Level::Manifest && !request.form.makes_index() {
                     let why = "the result is not an index: give several platforms, or --build-arg BUILDKIT_MULTI_PLATFORM=1";
                     return Err(wrong(why.to_owned()));
                 }

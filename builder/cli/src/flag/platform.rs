@@ -62,11 +62,11 @@ impl Flag for Flags {
                 platforms.push(platform);
             }
         }
-        request.language.platforms = platforms;
-        request.language.always_index = request.language.is_true("BUILDKIT_MULTI_PLATFORM");
+        request.form.platforms = platforms;
+        request.form.always_index = request.language.is_true("BUILDKIT_MULTI_PLATFORM");
         if let Some(name) = &self.manifest {
             request.goal.manifest = Some(catalog::new_name(name)?);
-            request.language.always_index = true;
+            request.form.always_index = true;
         }
         Ok(())
     }

@@ -36,7 +36,7 @@ impl Flag for Flags {
         setup.progress = self.shown.progress();
         setup.logfile.clone_from(&self.logfile);
         if self.logsplit {
-            setup.logs = request.language.platforms();
+            setup.logs = request.form.platforms();
         }
         Ok(())
     }

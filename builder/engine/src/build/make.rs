@@ -88,7 +88,7 @@ impl Job<'_> {
     fn result(self, images: Vec<(Descriptor, Digest)>) -> Result<(Digest, Digest), BuildError> {
         let (session, build) = (self.session, self.build);
         match &images[..] {
-            [(manifest, config)] if !build.language.makes_index() => Ok((manifest.digest, *config)),
+            [(manifest, config)] if !build.form.makes_index() => Ok((manifest.digest, *config)),
             _ => {
                 let made = images.into_iter().map(|(manifest, _)| manifest).collect();
                 let mut index = index::with(session, build.goal.manifest.as_ref(), made)?;

@@ -84,18 +84,17 @@ pub(crate) fn results(
         };
         results.extend(done.map(|done| (node.id.0, done)));
     }
-    let outputs = plan
-        .targets
-        .iter()
-        .map(|target| plan.graph.stages[target.stage].output);
-    let is_whole = outputs
-        .into_iter()
-        .all(|output| results.contains_key(&output.0));
-    Ok(is_whole.then_some(Executed {
+    Ok(has_targets(plan, &results).then_some(Executed {
         results,
         records,
         now: Some(outcome.bundle.created),
     }))
+}
+
+fn has_targets(plan: &Plan, results: &Results) -> bool {
+    let output = |stage: usize| plan.graph.stages[stage].output.0;
+    let mut targets = plan.targets.iter();
+    targets.all(|target| results.contains_key(&output(target.stage)))
 }
 
 /// What a cache says of one step: looked up as for any build that names the cache, and a result of the very instruction. That it is the
@@ -162,20 +161,19 @@ fn stage_key(key: KeyBuilder, stage: &Stage) -> KeyBuilder {
             "platform",
             [platform, image_platform].map(ToString::to_string),
         )
-        .list("history", history.iter().flat_map(entry_material))
+        .list("history", history.iter().flat_map(entry))
 }
 
-/// What an entry of the history says. Where it stands in the Dockerfile is not in the image.
-fn entry_material(entry: &HistoryStep) -> [&str; 3] {
+/// What an entry of the history says. Which layer it stands for follows from the files and the order of the entries, and where it
+/// stands in the Dockerfile is not in the image.
+fn entry(entry: &HistoryStep) -> [&str; 3] {
     let HistoryStep {
         created_by,
-        // which layer it stands for follows from the files and the order of the entries
         node,
         comment,
         line: _,
     } = entry;
-    let kind = node.map_or("metadata", |_| "layer");
-    [created_by, kind, comment]
+    [created_by, node.map_or("metadata", |_| "layer"), comment]
 }
 
 /// The memo answers for every step.

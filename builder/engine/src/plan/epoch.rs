@@ -35,8 +35,8 @@ pub(super) fn resolve(
     if let Some(source) = named {
         let time = time_of(session, build, source)?;
         let value = time.map_or_else(String::new, |time| time.to_string());
-        inputs.source_date_epoch = time;
-        inputs.build_args.insert(NAME.to_owned(), value);
+        inputs.language.source_date_epoch = time;
+        inputs.language.build_args.insert(NAME.to_owned(), value);
     }
     Ok(())
 }
@@ -73,14 +73,12 @@ fn time_of(
 }
 
 fn of_context(store: &Store, context: &MainContext) -> Result<Option<i64>, BuildError> {
-    match *context {
-        MainContext::Fetched {
-            layer,
-            modified: None,
-            is_archive: true,
-        } => newest(store, layer),
-        MainContext::Fetched { modified, .. } => Ok(modified),
+    match context {
         MainContext::Folder(_) => Ok(None),
+        MainContext::Files(files) if files.is_archive && files.modified.is_none() => {
+            newest(store, files.layer)
+        }
+        MainContext::Files(files) => Ok(files.modified),
     }
 }
 

@@ -15,7 +15,6 @@ use kiln_cache::StoredImage;
 use kiln_oci::{Compression, Descriptor, Digest, Manifest, Platform};
 use kiln_parser::diagnostic::Diagnostic;
 use kiln_parser::graph::{Node, NodeId, Op, StageGraph};
-use kiln_parser::ignore::Matcher;
 use kiln_parser::inputs::{Bases, Evaluation, ImageRequest, Inputs, NamedContext};
 use kiln_parser::source::Span;
 use kiln_parser::{Dockerfile, lint};
@@ -44,16 +43,9 @@ pub(super) fn evaluate(session: &Session, build: &Build) -> Result<(Graphs, Imag
         images: Images::new(),
     };
     let mut graphs = Graphs::new();
-    for platform in build.language.platforms() {
+    for platform in build.form.platforms() {
         inputs.platform = platform.clone();
-        let mut warnings = Vec::new();
-        let graph = evaluator.graph(&inputs, &mut warnings);
-        if graphs.is_empty() {
-            check::judge(session, build, dockerfile, warnings, graph.is_ok())?;
-        } else {
-            tell_platforms(session, &warnings);
-        }
-        let graph = graph?;
+        let graph = evaluator.judged(&inputs, graphs.is_empty())?;
         evaluator.find(&evaluator.lenders(&graph))?;
         graphs.push((platform, graph));
     }
@@ -78,6 +70,19 @@ struct Evaluator<'a> {
 }
 
 impl Evaluator<'_> {
+    /// The graph of one platform, and a word on what rules find.
+    fn judged(&mut self, inputs: &Inputs, is_first: bool) -> Result<StageGraph, BuildError> {
+        let mut warnings = Vec::new();
+        let graph = self.graph(inputs, &mut warnings);
+        if is_first {
+            let (session, build) = (self.session, self.build);
+            check::judge(session, build, self.dockerfile, warnings, graph.is_ok())?;
+        } else {
+            tell_platforms(self.session, &warnings);
+        }
+        graph
+    }
+
     /// Evaluates for one platform. What rules find goes to `warnings`, also when this fails.
     fn graph(
         &mut self,
@@ -148,35 +153,23 @@ impl Evaluator<'_> {
 
 /// What the parser needs of the build, for the first platform.
 pub(crate) fn inputs(build: &Build) -> Inputs {
-    let named = |source: &ContextSource| match source {
+    let contexts = build.contexts.iter();
+    let contexts = contexts.map(|(name, source)| (name.clone(), named(source)));
+    Inputs {
+        language: build.language.clone(),
+        platform_is_given: !build.form.platforms.is_empty(),
+        build_platform: Platform::host(),
+        runnable: emulation::runnable(),
+        contexts: contexts.collect(),
+        ..Inputs::new(build.form.platforms().swap_remove(0))
+    }
+}
+
+fn named(source: &ContextSource) -> NamedContext {
+    match source {
         ContextSource::Image(reference) => NamedContext::Image(reference.clone()),
         ContextSource::Stage(stage) => NamedContext::Stage(stage.clone()),
         _ => NamedContext::Directory,
-    };
-    let language = build.language.clone();
-    Inputs {
-        platform: build.language.platforms().swap_remove(0),
-        platform_is_given: !language.platforms.is_empty(),
-        build_args: language.build_args,
-        target: language.target,
-        from: language.from,
-        all_stages: false,
-        build_platform: Platform::host(),
-        runnable: emulation::runnable(),
-        contexts: build
-            .contexts
-            .iter()
-            .map(|(name, source)| (name.clone(), named(source)))
-            .collect(),
-        env: language.env,
-        labels: language.labels,
-        inherit_labels: language.inherit_labels,
-        unset_labels: language.unset_labels,
-        unset_env: language.unset_env,
-        network: language.network,
-        source_date_epoch: language.source_date_epoch,
-        allow: language.allow,
-        ignore: Matcher::default(),
     }
 }
 

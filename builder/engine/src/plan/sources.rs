@@ -68,20 +68,22 @@ fn context_output(
             Ok(Output::Tree(Arc::new(chain), tree.digest()))
         }
         ContextSource::Directory(root) => folder(session, &title, root, None, reach),
-        other => {
-            let layer = fetched::layer(build.access(session), other, &title)?;
-            Ok(Output::of(Stack::of_image(layer.as_slice())))
-        }
+        other => Ok(of_layer(fetched::layer(
+            build.access(session),
+            other,
+            &title,
+        )?)),
     }
+}
+
+fn of_layer(layer: Option<Digest>) -> Output {
+    Output::of(Stack::of_image(layer.as_slice()))
 }
 
 fn main_output(session: &Session, build: &Build, reach: &Reach) -> Result<Output, BuildError> {
     match &build.context {
         MainContext::Folder(root) => folder(session, "context", root, build.ignore(), reach),
-        fetched => {
-            let layer = fetched.layer();
-            Ok(Output::of(Stack::of_image(layer.as_slice())))
-        }
+        MainContext::Files(files) => Ok(of_layer(files.layer)),
     }
 }
 

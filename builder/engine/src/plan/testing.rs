@@ -26,7 +26,7 @@ pub(crate) fn plan(build: &Build, content: &str) -> Plan {
             needs => panic!("{needs:?}"),
         }
     };
-    let graphs = build.language.platforms().iter().map(graph).collect();
+    let graphs = build.form.platforms().iter().map(graph).collect();
     let (graph, targets) = platforms::merge(graphs);
     let wanted = wanted(&graph, &targets);
     let is_context = |op: &Op| matches!(op, Op::Context { .. });

@@ -90,7 +90,7 @@ fn nothing_is_known_of_what_is_still_to_be_fetched() {
 fn stages_are_called_by_their_platform_where_there_are_several() {
     let build = build("FROM scratch\nRUN a\n", |request| {
         let platforms = ["linux/amd64", "linux/arm64"];
-        request.language.platforms = platforms.map(|text| Platform::parse(text).unwrap()).into();
+        request.form.platforms = platforms.map(|text| Platform::parse(text).unwrap()).into();
     });
     let plan = plan(&build, "content");
     assert_eq!(plan.stage_name(Some(0)), "linux/amd64 stage-0");

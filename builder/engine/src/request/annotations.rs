@@ -2,9 +2,10 @@
 //! command line spells it.
 
 use kiln_oci::{Descriptor, Index, Manifest, Platform};
+use serde::Serialize;
 
 /// What carries an annotation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Level {
     /// The manifest of an image.
     Manifest,
@@ -15,7 +16,7 @@ pub enum Level {
 }
 
 /// One annotation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Annotation {
     /// What carries it.
     pub level: Level,
@@ -25,26 +26,6 @@ pub struct Annotation {
     pub key: String,
     /// Its text.
     pub value: String,
-}
-
-impl Annotation {
-    pub(super) fn material(&self) -> [String; 4] {
-        let Self {
-            level,
-            platform,
-            key,
-            value,
-        } = self;
-        let level = match level {
-            Level::Manifest => "manifest",
-            Level::ManifestDescriptor => "manifest-descriptor",
-            Level::Index => "index",
-        };
-        let platform = platform
-            .as_ref()
-            .map_or_else(String::new, ToString::to_string);
-        [level.to_owned(), platform, key.clone(), value.clone()]
-    }
 }
 
 fn of<'a>(

@@ -1,12 +1,17 @@
-//! The form of the image: what it says of itself and of its stages, and how many layers it has. Unaware of how it is assembled.
+//! The form of the result: for which platforms, what images say of themselves and of their stages, how many layers they have. Unaware of how it is assembled.
 
 use super::annotations::Annotation;
 use kiln_cache::KeyBuilder;
+use kiln_oci::Platform;
 use std::collections::BTreeMap;
 
-/// How the image is shaped once its files are made.
+/// What is made of the files.
 #[derive(Debug, Clone, Default)]
 pub struct Form {
+    /// `--platform`, each once. Several give an index; without one a base for another platform that runs here decides.
+    pub platforms: Vec<Platform>,
+    /// An index also for one platform (`BUILDKIT_MULTI_PLATFORM=1`).
+    pub always_index: bool,
     /// `--annotation`, in their order.
     pub annotations: Vec<Annotation>,
     /// `--omit-history`: the image does not say how it was made.
@@ -22,9 +27,27 @@ pub struct Form {
 }
 
 impl Form {
+    /// What is built for, at least one.
+    #[must_use]
+    pub fn platforms(&self) -> Vec<Platform> {
+        if self.platforms.is_empty() {
+            return vec![Platform::host()];
+        }
+        self.platforms.clone()
+    }
+
+    /// Whether the result is an index.
+    #[must_use]
+    pub fn makes_index(&self) -> bool {
+        self.always_index || self.platforms.len() > 1
+    }
+
     /// Adds what decides about the image; `None` where it names images of other stages, which no key knows.
     pub(crate) fn key(&self, key: KeyBuilder) -> Option<KeyBuilder> {
         let Self {
+            // which platforms is in the stages
+            platforms: _,
+            always_index: _,
             annotations,
             omit_history,
             squash,
@@ -36,11 +59,13 @@ impl Form {
         if *stage_labels {
             return None;
         }
-        let annotations = annotations.iter().flat_map(Annotation::material);
+        // Plain data of our own: serialising it cannot fail.
+        let annotations = serde_json::to_vec(annotations).unwrap_or_default();
         Some(
-            key.bytes("squash", &[*squash as u8])
+            key.bytes("index", &[u8::from(self.makes_index())])
+                .bytes("squash", &[*squash as u8])
                 .bytes("omit-history", &[u8::from(*omit_history)])
-                .list("annotations", annotations),
+                .bytes("annotations", &annotations),
         )
     }
 }

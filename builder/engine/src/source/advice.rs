@@ -16,11 +16,9 @@ const NAMES: usize = 3;
 /// A sentence about what a .dockerignore would leave out of the context, if there is none and it would be much.
 #[must_use]
 pub fn advice(root: &Path, tree: &Tree) -> Option<String> {
-    if root.join(".dockerignore").symlink_metadata().is_ok() {
-        return None;
-    }
     let (gitignore, _) = Gitignore::new(root.join(".gitignore"));
-    if gitignore.is_empty() {
+    let has_own = || root.join(".dockerignore").symlink_metadata().is_ok();
+    if gitignore.is_empty() || has_own() {
         return None;
     }
     let ignored = ignored(&gitignore, tree);

@@ -25,51 +25,27 @@ pub enum MainContext {
     /// A folder of the caller's machine, read when the plan knows what of it is needed.
     Folder(PathBuf),
     /// Files that were fetched.
-    Fetched {
-        /// Their layer; `None` for no files.
-        layer: Option<Digest>,
-        /// The time of the commit, or of the last change as the server tells it.
-        modified: Option<i64>,
-        /// Whether they came in an archive, where files have times of their own.
-        is_archive: bool,
-    },
+    Files(Files),
+}
+
+/// Files that were fetched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Files {
+    /// Their layer; `None` for no files.
+    pub layer: Option<Digest>,
+    /// The time of the commit, or of the last change as the server tells it.
+    pub modified: Option<i64>,
+    /// Whether they came in an archive, where files have times of their own.
+    pub is_archive: bool,
 }
 
 impl MainContext {
-    /// A context without files.
-    pub(super) const EMPTY: Self = Self::fetched(None, None);
-
     /// The folder of the caller's machine, if it is one.
     #[must_use]
     pub fn folder(&self) -> Option<&Path> {
         match self {
             Self::Folder(folder) => Some(folder),
-            Self::Fetched { .. } => None,
-        }
-    }
-
-    /// Its layer, if it was fetched and has files.
-    #[must_use]
-    pub fn layer(&self) -> Option<Digest> {
-        match self {
-            Self::Folder(_) => None,
-            Self::Fetched { layer, .. } => *layer,
-        }
-    }
-
-    const fn fetched(layer: Option<Digest>, modified: Option<i64>) -> Self {
-        Self::Fetched {
-            layer,
-            modified,
-            is_archive: false,
-        }
-    }
-
-    const fn archive(layer: Option<Digest>, modified: Option<i64>) -> Self {
-        Self::Fetched {
-            layer,
-            modified,
-            is_archive: true,
+            Self::Files(_) => None,
         }
     }
 }
@@ -84,12 +60,21 @@ pub(super) struct Main {
 }
 
 impl Main {
-    fn of(context: MainContext, name: String) -> Self {
+    fn of(files: Files, name: String) -> Self {
         Main {
-            context,
+            context: MainContext::Files(files),
             alone: None,
             name,
         }
+    }
+
+    fn of_archive(layer: Option<Digest>, name: String) -> Self {
+        let files = Files {
+            layer,
+            is_archive: true,
+            ..Files::default()
+        };
+        Main::of(files, name)
     }
 }
 
@@ -102,34 +87,52 @@ pub(super) fn named(
 ) -> Result<Main, BuildError> {
     let store = &access.session.store;
     match source {
-        ContextSource::Directory(folder) => {
-            let name = folder.display().to_string();
-            Ok(Main::of(MainContext::Folder(folder.clone()), name))
-        }
+        ContextSource::Directory(folder) => Ok(Main {
+            context: MainContext::Folder(folder.clone()),
+            alone: None,
+            name: folder.display().to_string(),
+        }),
         ContextSource::File { url, checksum } => {
             let file = file(access, fetches, url, checksum.clone())?;
-            of_file(store, &file, url)
+            of_file(store, &file, redacted(url))
         }
-        ContextSource::Git(source) => {
-            let keeps = language.is_true("BUILDKIT_CONTEXT_KEEP_GIT_DIR");
-            let source = GitSource {
-                keep_git_dir: source.keep_git_dir || keeps,
-                ..source.clone()
-            };
-            let name = redacted(&source.remote);
-            let found = fetches.get(access, &Remote::Git(source))?;
-            let context = MainContext::fetched(found.layer, found.modified);
-            Ok(Main::of(context, name))
-        }
+        ContextSource::Git(git) => of_git(access, fetches, git, language),
         ContextSource::Archive(path) => {
             let name = path.display().to_string();
-            let layer = archive(store, path, &name, "is no archive")?;
-            Ok(Main::of(MainContext::archive(layer, None), name))
+            Ok(Main::of_archive(
+                archive(store, path, &name, "is no archive")?,
+                name,
+            ))
         }
-        other => {
-            let name = "context".to_owned();
-            let layer = layer(access, other, &name)?;
-            Ok(Main::of(MainContext::fetched(layer, None), name))
+        other => Ok(Main::of_archive(
+            layer(access, other, "context")?,
+            "context".to_owned(),
+        )),
+    }
+}
+
+fn of_git(
+    access: Access<'_>,
+    fetches: &Fetches,
+    git: &GitSource,
+    language: &Language,
+) -> Result<Main, BuildError> {
+    let keeps = language.is_true("BUILDKIT_CONTEXT_KEEP_GIT_DIR");
+    let git = GitSource {
+        keep_git_dir: git.keep_git_dir || keeps,
+        ..git.clone()
+    };
+    let name = redacted(&git.remote);
+    let found = fetches.get(access, &Remote::Git(git))?;
+    Ok(Main::of(found.into(), name))
+}
+
+impl From<Fetched> for Files {
+    fn from(fetched: Fetched) -> Self {
+        Files {
+            layer: fetched.layer,
+            modified: fetched.modified,
+            is_archive: false,
         }
     }
 }
@@ -152,10 +155,10 @@ pub(super) fn of_stream(
     interruptible(&session.cancel, copy)?.map_err(|error| io("read", error))?;
     let read = || File::open(&path).map_err(|error| io("read", error));
     let main = match unpack(store, read()?, name)? {
-        Some(layer) => Main::of(MainContext::archive(layer, None), name.to_owned()),
+        Some(layer) => Main::of_archive(layer, name.to_owned()),
         None => Main {
             alone: Some(text(read()?, name)?),
-            ..Main::of(MainContext::EMPTY, name.to_owned())
+            ..Main::of(Files::default(), name.to_owned())
         },
     };
     store.scratch().discard(&scratch)?;
@@ -163,17 +166,16 @@ pub(super) fn of_stream(
 }
 
 /// An archive with the context, else a Dockerfile, which is then also the only file of the context.
-fn of_file(store: &Store, file: &Fetched, url: &str) -> Result<Main, BuildError> {
-    let name = redacted(url);
+fn of_file(store: &Store, file: &Fetched, name: String) -> Result<Main, BuildError> {
+    let mut files = Files::from(file.clone());
     if let Some(layer) = unpacked(store, file, &name)? {
-        return Ok(Main::of(MainContext::archive(layer, file.modified), name));
+        (files.layer, files.is_archive) = (layer, true);
+        return Ok(Main::of(files, name));
     }
-    let text = in_layer(store, file.layer, Some(FILE_NAME), &name)?;
+    let mut text = in_layer(store, file.layer, Some(FILE_NAME), &name)?;
+    text.name.clone_from(&name);
     Ok(Main {
-        alone: Some(DockerfileText {
-            name: name.clone(),
-            ..text
-        }),
-        ..Main::of(MainContext::fetched(file.layer, file.modified), name)
+        alone: Some(text),
+        ..Main::of(files, name)
     })
 }

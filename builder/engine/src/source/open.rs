@@ -4,7 +4,7 @@
 use super::dockerfile::{in_folder, in_layer};
 use super::fetch::{Access, Fetches};
 use super::fetched::{FILE_NAME, file};
-use super::main_context::{self, Main, MainContext};
+use super::main_context::{self, Files, Main, MainContext};
 use super::oci_layout;
 use super::policy;
 use crate::failure::BuildError;
@@ -65,9 +65,10 @@ impl Build {
     #[must_use]
     pub fn unfetched(request: Request) -> Option<Self> {
         let dockerfile = request.sources.dockerfile.text()?.clone();
-        let folder = request.sources.context.folder();
-        let folder = folder.map(|folder| MainContext::Folder(folder.to_owned()));
-        let context = folder.unwrap_or(MainContext::EMPTY);
+        let context = match request.sources.context.folder() {
+            Some(folder) => MainContext::Folder(folder.to_owned()),
+            None => MainContext::Files(Files::default()),
+        };
         Some(Build::of(request, dockerfile, context))
     }
 
@@ -80,14 +81,14 @@ impl Build {
             contexts: _,
             ignore_file: _,
             policies: _,
-            language,
+            language: _,
             run,
             form,
             reuse,
             goal,
             notices: _,
         } = self;
-        form.key(goal.key(reuse.key(run.key(language.key(key))))?)
+        form.key(goal.key(reuse.key(run.key(key)))?)
     }
 
     fn of(request: Request, dockerfile: DockerfileText, context: MainContext) -> Self {
@@ -129,7 +130,7 @@ pub fn open(
         Some(alone) => alone.clone(),
         None => read(access, &fetches, &request.sources.dockerfile, &main)?,
     };
-    take_layouts(session, &request.language, &mut request.sources.contexts)?;
+    take_layouts(session, &request.form, &mut request.sources.contexts)?;
     Ok(Build::of(request, dockerfile, main.context))
 }
 
@@ -142,9 +143,9 @@ fn read(
     let store = &access.session.store;
     match source {
         DockerfileSource::Text(text) => Ok(text.clone()),
-        DockerfileSource::InContext(name) => match main.context.folder() {
-            Some(folder) => in_folder(folder, name.as_deref()),
-            None => in_layer(store, main.context.layer(), name.as_deref(), &main.name),
+        DockerfileSource::InContext(name) => match &main.context {
+            MainContext::Folder(folder) => in_folder(folder, name.as_deref()),
+            MainContext::Files(files) => in_layer(store, files.layer, name.as_deref(), &main.name),
         },
         DockerfileSource::File { url, checksum } => {
             let layer = file(access, fetches, url, checksum.clone())?.layer;
@@ -160,11 +161,11 @@ fn read(
 /// Images of OCI layouts go into the store, without a name.
 fn take_layouts(
     session: &Session,
-    language: &Language,
+    form: &Form,
     contexts: &mut BTreeMap<String, ContextSource>,
 ) -> Result<(), BuildError> {
     // what a stage may ask for without naming it
-    let mut platforms = language.platforms();
+    let mut platforms = form.platforms();
     platforms.push(Platform::host());
     for source in contexts.values_mut() {
         if let ContextSource::OciLayout(folder, reference) = source {

@@ -55,7 +55,7 @@ fn read(
     ast: &StageAst,
     warnings: &mut Vec<Diagnostic>,
 ) -> Result<Head, Diagnostic> {
-    let image = if world.inputs.from.is_some() && index == 0 {
+    let image = if world.inputs.language.from.is_some() && index == 0 {
         String::new()
     } else {
         image(world, ast, warnings)?

@@ -55,6 +55,7 @@ fn options_and_history() {
     let source = "FROM scratch\nARG U M\nCOPY --chown=$U:g --chmod=$M --exclude=*.o --exclude=!b.o --link a /x";
     let mut inputs = build_arg("U", "u");
     inputs
+        .language
         .build_args
         .insert("M".to_owned(), "u=rwX,go=".to_owned());
     let graph = evaluated(source, inputs);

@@ -95,7 +95,7 @@ fn proxies_that_are_empty_are_none() {
     let given = [("http_proxy", ""), ("HTTP_PROXY", "p"), ("no_proxy", "n")];
     let given = given.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let mut inputs = no_arguments();
-    inputs.build_args = given.into();
+    inputs.language.build_args = given.into();
     let graph = evaluated("FROM scratch\nRUN x", inputs);
     assert_eq!(last(&graph).proxy_env.0, ["NO_PROXY=n", "no_proxy=n"]);
 }
@@ -201,7 +201,7 @@ fn rights_must_be_granted() {
         ["granting entitlement network.host is not allowed"]
     );
     let mut inputs = no_arguments();
-    inputs.allow = [Entitlement::NetworkHost, Entitlement::SecurityInsecure].into();
+    inputs.language.allow = [Entitlement::NetworkHost, Entitlement::SecurityInsecure].into();
     let run = last(&evaluated(source, inputs));
     assert_eq!(
         (run.network, run.security),

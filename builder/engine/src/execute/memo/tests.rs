@@ -50,7 +50,7 @@ fn it_follows_the_groups_of_the_request() {
     let others = [
         changed(|request| request.run.extra_hosts.push(pair())),
         changed(|request| request.form.squash = Squash::All),
-        changed(|request| request.language.always_index = true),
+        changed(|request| request.form.always_index = true),
         changed(|request| request.language.labels.extend([pair()])),
         changed(|request| request.language.env.extend([pair()])),
         changed(|request| request.language.source_date_epoch = Some(1)),
