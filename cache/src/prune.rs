@@ -47,7 +47,8 @@ impl Garbage<'_> {
         self.store.writable()?;
         // before the transaction: to measure folders takes long
         let mounts = self.store.cache_mounts().usage();
-        self.store.write_used()?;
+        let used = &self.store.inner.used;
+        used.write(self.store.db(), self.store.now())?;
         self.store.leases().collect_dead()?;
         let (mut report, doomed) = self.store.db().write_with(|transaction| {
             let mut prune = Prune::new(self.store, transaction, options)?;

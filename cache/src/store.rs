@@ -130,18 +130,13 @@ impl Store {
     /// The database or the trash fails.
     pub fn settle(&self) -> Result<(), StoreError> {
         self.writable()?;
-        self.write_used()?;
+        self.inner.used.write(self.db(), self.now())?;
         self.trash().empty()
     }
 
     /// Notes that something was used.
     pub(crate) fn touch(&self, thing: Thing, digest: &Digest) {
         self.inner.used.touch(thing, digest);
-    }
-
-    /// Writes what was used when.
-    pub(crate) fn write_used(&self) -> Result<(), StoreError> {
-        self.inner.used.write(self.db(), self.now())
     }
 }
 
