@@ -1,4 +1,4 @@
-//! Which Dockerfile is read, and what becomes of one that is no UTF-8. Unaware of the language.
+//! Which Dockerfile is read, and what becomes of one that is not UTF-8. Unaware of the language.
 
 use crate::support::http::{Answer, Server};
 use crate::support::{Space, plain_cases};
@@ -85,7 +85,7 @@ fn bytes_that_are_no_utf8_are_replaced(space: &Space) {
         let build = space.build("FROM scratch\n").arg("-f");
         build.arg(space.context().join(file)).ok()
     };
-    build("latin").says(&["latin has bytes that are no UTF-8"]);
+    build("latin").says(&["latin has bytes that are not UTF-8"]);
     let image = space.image("app");
     assert_eq!(image.config["config"]["Labels"]["a"], "\u{fffd}\u{fffd}");
     assert_eq!(image.config["config"]["Labels"]["b"], "\u{e9}");

@@ -223,7 +223,7 @@ impl Op {
             }
             Op::Run(run) => {
                 run.base = f(run.base);
-                let from = run.mounts.iter_mut().filter_map(RunMount::from_mut);
+                let from = run.mounts.iter_mut().filter_map(RunMount::source_mut);
                 from.for_each(|from| *from = f(*from));
             }
         }

@@ -72,7 +72,7 @@ impl State {
 #[derive(Debug)]
 pub(crate) enum Source {
     Node(NodeId),
-    Op(Op),
+    Op(Box<Op>),
 }
 
 /// Finds what `--from` means, or says why there is no such thing.
@@ -205,7 +205,7 @@ impl<'e> StageBuilder<'e> {
     pub(crate) fn source(&mut self, from: &str, span: Span) -> Result<NodeId, Diagnostic> {
         match (self.find)(from) {
             Ok(Source::Node(id)) => Ok(id),
-            Ok(Source::Op(op)) => Ok(self.source_node(op, span)),
+            Ok(Source::Op(op)) => Ok(self.source_node(*op, span)),
             Err(why) => Err(Diagnostic::error(
                 code::STAGE_ORDER,
                 Phase::Evaluate,

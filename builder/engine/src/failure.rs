@@ -83,7 +83,7 @@ pub enum BuildError {
         place: String,
         /// Why not.
         #[source]
-        source: BackendError,
+        source: Box<BackendError>,
     },
     /// A cache is described in a way that means nothing.
     #[error("a cache cannot be used")]

@@ -206,7 +206,6 @@ impl<'a> Push<'a> {
         with_content(&mut request);
         if place.offset < self.blob.size {
             request.http.body = Body::Stream(&body);
-        } else {
         }
         let hoped = [StatusCode::CREATED, StatusCode::NO_CONTENT];
         self.ask(&request, &hoped).map(drop)

@@ -118,8 +118,8 @@ fn stage(dockerfile: &Dockerfile, name: &str) -> Option<usize> {
 }
 
 fn unknown(dockerfile: &Dockerfile, name: &str) -> Diagnostic {
-    let globals = dockerfile.global_arguments();
-    let declared = globals.filter(|argument| argument.name == NAME).last();
+    let mut globals = dockerfile.global_arguments();
+    let declared = globals.rfind(|argument| argument.name == NAME);
     let default = declared.and_then(|argument| argument.default.as_ref());
     let span = default.map_or(Span::default(), |default| default.span);
     let message = format!("invalid {NAME}: {name}");

@@ -65,10 +65,11 @@ fn source(
     index: usize,
     from: &str,
 ) -> Result<Source, String> {
+    let brings = |op: Op| Source::Op(Box::new(op));
     Ok(match plan.source(world, from)? {
-        Base::Scratch => Source::Op(Op::Scratch),
-        Base::Context(name) => Source::Op(Op::Context { name: Some(name) }),
-        Base::Image(reference) => Source::Op(Op::Image {
+        Base::Scratch => brings(Op::Scratch),
+        Base::Context(name) => brings(Op::Context { name: Some(name) }),
+        Base::Image(reference) => brings(Op::Image {
             reference,
             platform: world.inputs.platform.clone(),
         }),

@@ -104,7 +104,7 @@ impl RunMount {
     }
 
     /// The same file system, to be replaced.
-    pub(super) fn from_mut(&mut self) -> Option<&mut NodeId> {
+    pub(super) fn source_mut(&mut self) -> Option<&mut NodeId> {
         match self {
             RunMount::Bind(bind) => Some(&mut bind.from),
             RunMount::Cache(cache) => cache.from.as_mut(),

@@ -35,7 +35,7 @@ impl Scope<'_> {
         for name in PROXIES.split(' ') {
             let given = |(key, _): &(&String, _)| key.eq_ignore_ascii_case(name);
             // Of several spellings the last in order counts.
-            let last = self.arguments.iter().filter(given).next_back();
+            let last = self.arguments.iter().rfind(given);
             if let Some((_, value)) = last.filter(|(_, value)| !value.is_empty()) {
                 list.push(format!("{name}={value}"));
                 list.push(format!("{}={value}", name.to_ascii_lowercase()));

@@ -87,7 +87,10 @@ impl Writer<'_> {
                 let causes = crate::failure::chain_of_causes(&error);
                 events.warn(format!("the cache {place} was not written: {causes}"));
             }
-            Err(source) => return Err(BuildError::Cache { place, source }),
+            Err(error) => {
+                let source = Box::new(error);
+                return Err(BuildError::Cache { place, source });
+            }
         }
         Ok(())
     }
