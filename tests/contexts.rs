@@ -182,7 +182,7 @@ fn an_address_gives_a_dockerfile_or_an_archive(space: &Space) {
     let failed = build(space).arg(server.url("/gone")).exits(1);
     failed.says(&["/gone", "404 Not Found"]);
     let failed = build(space).arg(&url).exits(1);
-    failed.says(&["there is no Dockerfile or Containerfile"]);
+    failed.says(&["there is neither a Dockerfile nor a Containerfile"]);
 }
 
 fn a_repository_is_the_context(space: &Space) {
