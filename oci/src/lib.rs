@@ -3,6 +3,17 @@
 //!
 //! The crate is unaware of Dockerfiles, of caches and of how anything is laid out in a store. It
 //! never prints, never reads the environment and never resolves a path that came from outside.
+//!
+//! ```
+//! use kiln_oci::{Digest, Reference};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let image = Reference::parse("alpine:3.20")?;
+//! assert_eq!(image.to_string(), "docker.io/library/alpine:3.20");
+//! assert_eq!(&Digest::of(b"").to_string()[..15], "sha256:e3b0c442");
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod archive;

@@ -1,5 +1,15 @@
 //! Sizes and differences of images: what people who make images smaller want to know. Reads the store; unaware of builds,
 //! mounts and terminals.
+//!
+//! ```
+//! use kiln_cache::{Store, StoreError};
+//!
+//! /// Bytes of the layers that only one image has.
+//! fn unique(store: &Store) -> Result<u64, StoreError> {
+//!     let sizes = kiln_report::sharing::sizes(store)?;
+//!     Ok(sizes.values().map(|of_image| of_image.unique).sum())
+//! }
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod history;
