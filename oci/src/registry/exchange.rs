@@ -1,5 +1,7 @@
 //! One exchange with a registry: which scheme to speak, and the credentials that go along. Unaware of what is asked.
 
+use std::time::Duration;
+
 use super::Client;
 use super::answer::refusal;
 use super::endpoint::{Endpoint, Security};
@@ -73,12 +75,15 @@ impl Client {
         if let Some(scheme) = locked(schemes).get(&endpoint.host) {
             return Ok(scheme);
         }
-        let scheme = match self.probe(endpoint, "https") {
+        let answer = self.0.http.settings().patience.answer;
+        let scheme = match self.probe(endpoint, "https", answer) {
             Ok(()) => "https",
             Err(Error::Http(http::Error::NotTls { .. })) => "http",
             // Some servers hang up on a greeting that they do not understand, or wait for more of it.
             Err(Error::Http(secure)) if secure.is_passing() => {
-                self.probe(endpoint, "http").map_err(|plain| match plain {
+                let left = answer.saturating_sub(secure.silence());
+                let probed = self.probe(endpoint, "http", left);
+                probed.map_err(|plain| match plain {
                     Error::Http(plain) => secure.or_longer(plain).into(),
                     plain => plain,
                 })?;
@@ -91,10 +96,11 @@ impl Client {
     }
 
     /// Whether anybody answers, whatever it is.
-    fn probe(&self, endpoint: &Endpoint, scheme: &str) -> Result<()> {
+    fn probe(&self, endpoint: &Endpoint, scheme: &str, limit: Duration) -> Result<()> {
         let url = endpoint.url(scheme, "")?;
         let mut request = http::Request::new(&self.0.http, Method::GET, url);
         request.redirects = Redirects::Return;
+        request.limit = limit;
         request.unchecked = endpoint.unchecked();
         Ok(self.0.http.send(&request, None).map(drop)?)
     }

@@ -120,10 +120,10 @@ impl Evaluator<'_> {
                 Err(image) => missing.push(told(image, &request.reference)),
             }
         }
-        if missing.is_empty() {
-            Ok(())
-        } else {
-            Err(BuildError::MissingImages(missing))
+        match missing.is_empty() {
+            true => Ok(()),
+            false if session.cancel.requested() => Err(BuildError::Cancelled),
+            false => Err(BuildError::MissingImages(missing)),
         }
     }
 
