@@ -345,7 +345,7 @@ fn an_output_may_say_the_time(space: &Space) {
     let refused = output(&to_tar)
         .args(["-o", "type=image,source-date-epoch=8"])
         .exits(2);
-    refused.says(&["both say the time"]);
+    refused.says(&["both set the time"]);
     output(&to_tar).env("SOURCE_DATE_EPOCH", "8").exits(2);
     output("type=image,source-date-epoch=soon")
         .exits(2)
