@@ -98,7 +98,7 @@ fn lost_layers_are_made_for_every_output(space: &Space) {
             flags.extend(["-o".to_owned(), (*output).to_owned()]);
         }
         let built = build(space, &machine, &flags).ok();
-        built.says(&["of a shared cache cannot be had", "done in"]);
+        built.says(&["of a shared cache cannot be fetched", "done in"]);
         let save = space.kiln(["save", "-o", "saved.tar", "app"]);
         save.env("KILN_STORE", space.own().join(machine)).ok();
     }
@@ -114,7 +114,9 @@ fn a_registry_gets_again_what_it_lost(space: &Space) {
         .ok()
         .never_says(&["nothing new"]);
     let third = build(space, "three", &flags).ok();
-    third.says(&["nothing new"]).never_says(&["cannot be had"]);
+    third
+        .says(&["nothing new"])
+        .never_says(&["cannot be fetched"]);
     assert_eq!(counts(&third), (0, 3), "{third}");
 }
 
@@ -124,9 +126,11 @@ fn a_folder_gets_again_what_was_damaged(space: &Space) {
     blobs(space, &[0x1f, 0x8b])
         .iter()
         .for_each(|blob| damage(blob));
-    build(space, "two", &flags).ok().says(&["cannot be had"]);
+    build(space, "two", &flags)
+        .ok()
+        .says(&["cannot be fetched"]);
     let third = build(space, "three", &flags).ok();
-    third.never_says(&["cannot be had"]);
+    third.never_says(&["cannot be fetched"]);
     assert_eq!(counts(&third), (0, 3), "{third}");
 }
 
@@ -163,7 +167,7 @@ fn a_loss_of_one_cache_is_none_of_the_other(space: &Space) {
     let from = in_registry(&registry, "--cache-from", "");
     build(space, "three", &from)
         .ok()
-        .never_says(&["cannot be had"]);
+        .never_says(&["cannot be fetched"]);
 }
 
 fn one_whole_cache_is_enough(space: &Space) {

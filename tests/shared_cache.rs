@@ -200,7 +200,7 @@ fn a_cache_that_lost_something_costs_time_only(space: &Space) {
     fs::write(&layer, &wrong).unwrap();
     let more = format!("{text}RUN cat /one\n");
     let built = on(space, "three", &more, &from_folder(space)).ok();
-    built.says(&["warning", "of a shared cache cannot be had"]);
+    built.says(&["warning", "of a shared cache cannot be fetched"]);
     assert_eq!(built.output(), ["one"], "{built}");
     // A registry that lost everything but the records.
     let registry = Registry::start(Guard::Open);

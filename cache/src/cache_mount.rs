@@ -88,7 +88,7 @@ pub struct CacheMountUsage {
 const MAX_TITLE: usize = 4096;
 
 impl CacheMounts<'_> {
-    /// The cache directory of an identity, made if there is none; `None` if `cancelled` says so while another process has it locked.
+    /// The cache directory of an identity, made if it does not exist; `None` if `cancelled` says so while another process has it locked.
     ///
     /// # Errors
     /// It cannot be made or locked.

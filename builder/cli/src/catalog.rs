@@ -94,7 +94,7 @@ pub fn seconds(time: &str) -> Option<i64> {
 /// The platform of a `--platform`, if there is one.
 ///
 /// # Errors
-/// It is none.
+/// When the text does not name a platform.
 pub fn platform(text: Option<&str>) -> Result<Option<Platform>, Failure> {
     let parsed = text.map(Platform::parse).transpose();
     parsed.map_err(|error| Failure::usage(format!("--platform: {error}")))

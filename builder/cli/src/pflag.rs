@@ -1,5 +1,5 @@
 //! The command line by pflag's rules, which docker, buildah, podman and kaniko share, in one place for all flags of all commands: a switch
-//! takes `=true` and `=false`; of a flag with one value the last counts, and an empty one is none; a value may begin with a dash; short
+//! takes `=true` and `=false`; of a flag with one value the last counts, and an empty one counts as not given; a value may begin with a dash; short
 //! flags may stand together. The line is written anew in the one way that needs no rules: `--name=value`, each single flag once.
 //! A flag says what it takes where it is declared: `#[arg(long, add = Takes::List)]`. Unaware of what flags mean.
 
@@ -20,7 +20,7 @@ pub enum Takes {
     Switch,
     /// One value, but only behind a `=`: `--name` alone stands for a default.
     Optional,
-    /// One value; an empty one is none.
+    /// One value; an empty one counts as not given.
     Single,
     /// One number, which cannot be empty.
     Number,

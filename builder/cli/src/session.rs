@@ -37,7 +37,7 @@ pub fn open_by(
         Err(error) => (Entered::nothing(), Some(Arc::new(error))),
     };
     let changes = ChangesPlace::new(best_place(&root, disabled));
-    // what another overlay keeps for itself is not to be had on one
+    // what another overlay keeps for itself cannot be read on one
     let rootless = entered.rootless || is_on_overlay(&root);
     let store = open_store(OpenOptions {
         rootless,

@@ -61,7 +61,7 @@ pub enum BuildError {
         /// What is wrong.
         message: String,
     },
-    /// A source outside the machine cannot be had.
+    /// A source outside the machine cannot be fetched.
     #[error(transparent)]
     Fetch(FetchError),
     /// Programs of the host.

@@ -107,7 +107,7 @@ fn remove_images(store: &Store, filters: &Filters, with_names: bool) -> Result<u
     Ok(removed)
 }
 
-/// Asks whoever sits at the terminal; nobody there means yes, as scripts expect.
+/// Asks the user at the terminal; without a terminal the answer is yes, as scripts expect.
 fn confirmed() -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Ok(true);

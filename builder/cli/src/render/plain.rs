@@ -10,7 +10,7 @@ use kiln_engine::event::{Event, EventKind, Outcome};
 use std::collections::BTreeMap;
 
 const TITLE_WIDTH: usize = 200;
-/// A transfer that goes on is told of each time that so much has passed, in microseconds.
+/// A transfer that goes on gets a line each time that so much has passed, in microseconds.
 const TRANSFER_TOLD_US: u64 = 5_000_000;
 
 /// Prints a line for each thing that happens.
@@ -21,7 +21,7 @@ pub struct Plain {
     sink: Sink,
     /// What lines of steps begin with, while they have a log.
     prefixes: BTreeMap<usize, String>,
-    /// How often each running transfer was told of.
+    /// How many lines each running transfer has got.
     transfers: BTreeMap<String, u64>,
 }
 
@@ -45,7 +45,7 @@ impl Plain {
         }
     }
 
-    /// Whether a transfer that goes on is told of now.
+    /// Whether it is time to print a line about a transfer that goes on.
     fn is_due(&mut self, blob: &str, took_us: u64) -> bool {
         let times = took_us / TRANSFER_TOLD_US;
         let told = self.transfers.entry(blob.to_owned()).or_default();
@@ -119,7 +119,7 @@ impl View for Plain {
         ));
     }
 
-    /// A transfer is told of when it has ended, and from time to time while it takes long.
+    /// Prints a line when a transfer has ended, and from time to time while it takes long.
     fn transfer(&mut self, transfer: &Transfer<'_>) {
         if transfer.ended {
             self.say(&transfer.line());

@@ -179,7 +179,7 @@ pub(crate) fn forget_lost(store: &Store, remote: &Remote) -> bool {
     }
     for (layer, loss) in &lost {
         let what = match loss {
-            Loss::Absent => "cannot be had",
+            Loss::Absent => "cannot be fetched",
             Loss::Disproved => "holds other files than its record says",
         };
         remote.events.warn(format!(

@@ -153,7 +153,7 @@ pub enum FlattenError {
     /// An entry cannot be written.
     #[error(transparent)]
     Tar(#[from] TarError),
-    /// A file's content is not to be had.
+    /// A file's content cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The other end is full, or gone.

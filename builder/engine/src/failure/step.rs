@@ -83,13 +83,13 @@ pub enum StepError {
     /// A thread that the step needs cannot be started.
     #[error("a thread cannot be started")]
     Thread(#[source] std::io::Error),
-    /// A source outside the machine cannot be had.
+    /// A source outside the machine cannot be fetched.
     #[error(transparent)]
     Fetch(FetchError),
     /// An SSH agent cannot be used.
     #[error(transparent)]
     Agent(#[from] AgentError),
-    /// A secret that is to be a variable is none.
+    /// A secret cannot be a variable: it is not text.
     #[error(
         "the secret {0} cannot be a variable: it is not UTF-8 text or holds a NUL byte; use it as a file"
     )]

@@ -28,7 +28,7 @@ pub(crate) fn file(
     Ok(fetches.get(access, &Remote::File(source))?)
 }
 
-/// What is in a fetched archive, `None` if it is none; unpacked once.
+/// What is in a fetched archive, `None` if it is not an archive; unpacked once.
 pub(crate) fn unpacked(
     store: &Store,
     file: &Fetched,

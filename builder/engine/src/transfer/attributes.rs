@@ -17,7 +17,7 @@ impl Attributes {
         Self(pairs.into_iter().collect())
     }
 
-    /// Takes the value of a key; an empty one is none.
+    /// Takes the value of a key; an empty one counts as not given.
     pub(crate) fn take(&mut self, key: &str) -> Option<String> {
         self.0.remove(key).filter(|value| !value.is_empty())
     }

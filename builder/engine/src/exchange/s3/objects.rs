@@ -52,7 +52,7 @@ impl Objects {
         })
     }
 
-    /// An object of at most `most` bytes; `None` when there is none.
+    /// An object of at most `most` bytes; `None` when it does not exist.
     pub(super) fn get(
         &self,
         remote: &Remote,
@@ -70,7 +70,7 @@ impl Objects {
         got.map_err(|error| failure(key, error))
     }
 
-    /// The size of an object; `None` when there is none. To a user who may not list the bucket, S3 says that objects which are not there are
+    /// The size of an object; `None` when it does not exist. To a user who may not list the bucket, S3 says that objects which are not there are
     /// forbidden: then the attempt to write them says what is wrong.
     pub(super) fn size(&self, remote: &Remote, key: &str) -> Result<Option<u64>, BackendError> {
         let url = self.bucket.head_object(Some(&self.credentials), key);

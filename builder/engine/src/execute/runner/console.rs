@@ -1,4 +1,4 @@
-//! A process's standard streams. Its output goes to a file, at the command's own speed; whoever wants to show it follows the file. A
+//! A process's standard streams. Its output goes to a file, at the command's own speed; a renderer that shows it follows the file. A
 //! command that never stops talking must not fill the disk, so a log has a limit; what says why a command failed is mostly at the end
 //! of its output, so the log of a longer one ends with its last bytes. Unaware of renderers. The file is in the process's scratch and
 //! goes with it.
