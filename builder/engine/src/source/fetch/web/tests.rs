@@ -2,7 +2,7 @@
 
 use super::*;
 use kiln_oci::http::{Patience, Settings};
-use std::io::{BufRead, Write};
+use std::io::{BufRead, Read, Write};
 use std::net::TcpListener;
 use std::time::Instant;
 
@@ -33,7 +33,8 @@ fn file<'a>(client: &'a Client, address: &str) -> WebFile<'a> {
     }
 }
 
-/// Serves the answers in turn, one a connection, then hangs up; gives its address and what it was asked.
+/// Serves the answers in turn, one a connection; gives its address and what it was asked. After an answer it hangs up,
+/// or, where the answer ends in `...`, waits until the client does.
 fn serve(answers: &[&str]) -> (String, std::thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/file", listener.local_addr().unwrap());
@@ -51,7 +52,8 @@ fn serve(answers: &[&str]) -> (String, std::thread::JoinHandle<Vec<String>>) {
             // A client that has lost its patience is gone.
             let _ = stream.write_all(answer.trim_start_matches("...").as_bytes());
             if answer.ends_with("...") {
-                std::thread::sleep(patience().stall * 3);
+                // Not for a time: the client must be the one that gives up.
+                let _ = stream.read_to_end(&mut Vec::new());
             }
         }
         asked
