@@ -20,6 +20,7 @@ mod parent;
 mod run;
 mod search;
 mod settings;
+pub(crate) mod trial;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -71,8 +72,9 @@ pub struct Refused {
     pub why: String,
 }
 
-/// Finds where the limits can be set, by setting them on a cgroup without processes. Removes what killed processes have left there. May
-/// move the calling process into a cgroup below its own, where version 2 demands it.
+/// Finds where the limits can be set, by setting them on a cgroup without processes, which a re-executed process
+/// ([`main_if_reexecuted`](crate::main_if_reexecuted)) makes and removes. Removes what killed processes have left there. May move the calling
+/// process into a cgroup below its own, where version 2 demands it.
 ///
 /// # Errors
 /// When the machine does not have a processor or memory node that is asked for.

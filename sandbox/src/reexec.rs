@@ -1,12 +1,15 @@
-//! The other side of [`run`](crate::run) and [`probe`](crate::probe): both start the program's own binary under another name, so that
-//! what forks and mounts has one thread. Unaware of what the program is.
+//! The other side of [`run`](crate::run), [`probe`](crate::probe) and [`find_cgroup`](crate::find_cgroup): they start the program's own
+//! binary under another name, so that what forks and mounts has one thread, and what must be tidied up survives its caller. Unaware of
+//! what the program is.
 
 use std::process::ExitCode;
 
+use crate::cgroup::trial::{self, TRIAL};
 use crate::doctor::{PROBE, examine};
 use crate::process::{supervisor, wire::SUPERVISOR};
 
-/// Whether this process was started by [`run`](crate::run) or [`probe`](crate::probe). If so, this does that work and returns the code to
+/// Whether this process was started by [`run`](crate::run), [`probe`](crate::probe) or
+/// [`find_cgroup`](crate::find_cgroup). If so, this does that work and returns the code to
 /// exit with. Call it first thing in `main`, before threads, logging and arguments.
 #[must_use]
 pub fn main_if_reexecuted() -> Option<ExitCode> {
@@ -15,6 +18,8 @@ pub fn main_if_reexecuted() -> Option<ExitCode> {
         Some(supervisor::main())
     } else if name == PROBE {
         Some(examine::main())
+    } else if name == TRIAL {
+        Some(trial::main())
     } else {
         None
     }

@@ -30,7 +30,7 @@ impl Group {
     /// Makes one.
     pub fn below(parent: &Path, version: Version) -> io::Result<Self> {
         let folder = parent.join(new_name(RUN));
-        make(&folder, version)?;
+        make(&folder, version).inspect_err(|_| drop(fs::remove_dir(&folder)))?;
         Ok(Self { folder, version })
     }
 

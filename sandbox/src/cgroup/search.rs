@@ -4,11 +4,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::group::{self, Group};
+use super::group;
 use super::hierarchy::Hierarchy;
 use super::limits::{Limits, numbers};
 use super::settings::{Setting, settings};
-use super::{Found, Place, Refused, Version, parent, why};
+use super::{Found, Place, Refused, Version, parent, trial, why};
 use crate::LimitError;
 
 /// The controllers that limits need.
@@ -92,16 +92,16 @@ impl<'a> Search<'a> {
     ) -> Result<(), LimitError> {
         let version = hierarchy.version;
         group::clear(&parent);
-        let group = match Group::below(&parent, version) {
-            Ok(group) => group,
+        let limits: Vec<_> = wanted.iter().map(|setting| setting.limit).collect();
+        let possible = self.possible(hierarchy, &parent, wanted)?;
+        let settings = match trial::attempt(&parent, version, &possible) {
+            Ok(answers) => self.granted(&parent, possible, answers),
             Err(error) => {
-                let limits = wanted.iter().map(|setting| setting.limit);
-                let limits: Vec<_> = limits.chain(["cgroup-parent"]).collect();
+                let limits: Vec<_> = limits.into_iter().chain(["cgroup-parent"]).collect();
                 self.refuse(&limits, &parent::advised(version, &why(&parent, &error)));
                 return Ok(());
             }
         };
-        let settings = self.attempt_all(&group, hierarchy, &parent, wanted)?;
         if !settings.is_empty() || self.limits.cgroup_parent.is_some() {
             let mount = hierarchy.mount.clone();
             self.found.cgroup.get_or_insert_default().0.push(Place {
@@ -114,23 +114,55 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Those that work, as file and value.
-    fn attempt_all(
+    /// Those whose controllers the children of the parent have, and whose processors and nodes exist.
+    fn possible(
         &mut self,
-        group: &Group,
         hierarchy: &Hierarchy,
         parent: &Path,
         wanted: Vec<Setting>,
-    ) -> Result<Vec<(String, String)>, LimitError> {
-        let mut work = Vec::new();
+    ) -> Result<Vec<Setting>, LimitError> {
+        let mut possible = Vec::new();
         for setting in wanted {
-            match attempt(group, hierarchy, parent, &setting)? {
+            if hierarchy.version == Version::Two
+                && let Err(why) = parent::enable(&hierarchy.mount, parent, setting.controller)
+            {
+                self.refuse_wanted(&setting, &why);
+                continue;
+            }
+            if setting.controller == "cpuset" {
+                check_numbers(parent, &setting)?;
+            }
+            possible.push(setting);
+        }
+        Ok(possible)
+    }
+
+    /// Those that worked, as file and value.
+    fn granted(
+        &mut self,
+        parent: &Path,
+        tried: Vec<Setting>,
+        answers: Vec<io::Result<()>>,
+    ) -> Vec<(String, String)> {
+        let mut work = Vec::new();
+        for (setting, answer) in tried.into_iter().zip(answers) {
+            match answer {
                 Ok(()) => work.push((setting.file.to_owned(), setting.value)),
-                Err(_) if setting.implied => {}
-                Err(why) => self.refuse(&[setting.limit], &why),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.refuse_wanted(&setting, "this kernel cannot limit it");
+                }
+                Err(error) => {
+                    self.refuse_wanted(&setting, &why(&parent.join(setting.file), &error))
+                }
             }
         }
-        Ok(work)
+        work
+    }
+
+    fn refuse_wanted(&mut self, setting: &Setting, why: &str) {
+        if !setting.implied {
+            self.refuse(&[setting.limit], why);
+        }
     }
 
     /// Reports each of them that was given, once.
@@ -156,28 +188,6 @@ impl<'a> Search<'a> {
 fn serves(hierarchy: &Hierarchy, controller: &str) -> bool {
     let mut own = hierarchy.controllers.iter();
     hierarchy.version == Version::Two || own.any(|own| own == controller)
-}
-
-/// Whether a setting works, or why not.
-fn attempt(
-    group: &Group,
-    hierarchy: &Hierarchy,
-    parent: &Path,
-    setting: &Setting,
-) -> Result<Result<(), String>, LimitError> {
-    if hierarchy.version == Version::Two
-        && let Err(why) = parent::enable(&hierarchy.mount, parent, setting.controller)
-    {
-        return Ok(Err(why));
-    }
-    if setting.controller == "cpuset" {
-        check_numbers(parent, setting)?;
-    }
-    let written = group.write(setting.file, &setting.value);
-    Ok(written.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => "this kernel cannot limit it".to_owned(),
-        _ => why(&group.folder.join(setting.file), &error),
-    }))
 }
 
 /// Whether the processors or nodes exist, as far as the parent tells.
