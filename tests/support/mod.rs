@@ -2,6 +2,7 @@
 //! Unaware of what the cases are about.
 
 pub mod archive;
+pub mod binary;
 pub mod bucket;
 pub mod disk;
 pub mod events;

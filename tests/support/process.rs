@@ -3,18 +3,16 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::binary::program;
 use super::users::Account;
 
 /// No command of the tests takes nearly as long; whatever does, hangs.
@@ -24,20 +22,18 @@ pub const DEADLINE: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub struct Kiln {
     command: Command,
+    account: Option<Account>,
     stdin: Vec<u8>,
 }
 
 impl Kiln {
     /// The binary, without arguments, with an environment that holds PATH and a short `KILN_RETRY_DELAY` only.
     pub fn new(account: Option<&Account>) -> Self {
-        // By its descriptor: the folder of the build may be closed to the user that runs it.
-        let mut kiln = Kiln::of(&format!("/proc/self/fd/{}", binary().as_raw_fd()), account);
-        kiln.command.arg0("kiln");
-        kiln
+        Kiln::of(program(), account)
     }
 
     /// Another program, in the same surroundings.
-    pub fn of(program: &str, account: Option<&Account>) -> Self {
+    pub fn of(program: impl AsRef<OsStr>, account: Option<&Account>) -> Self {
         let mut command = Command::new(program);
         command.env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -48,6 +44,7 @@ impl Kiln {
         }
         Kiln {
             command,
+            account: account.cloned(),
             stdin: Vec::new(),
         }
     }
@@ -87,10 +84,29 @@ impl Kiln {
         self
     }
 
+    /// The same command without folder and user, which small programs set first. With them, the standard library would fork, and copying
+    /// the page tables of all the tests costs more than most commands do.
+    fn light(&self) -> Command {
+        let mut light = match &self.account {
+            None => Command::new("/usr/bin/env"),
+            Some(account) => account.launcher(),
+        };
+        if let Some(folder) = self.command.get_current_dir() {
+            light.arg("-C").arg(folder);
+        }
+        light.arg(self.command.get_program());
+        light.args(self.command.get_args());
+        light.env_clear();
+        for (name, value) in self.command.get_envs() {
+            light.env(name, value.unwrap_or_default());
+        }
+        light
+    }
+
     /// Starts it.
-    pub fn spawn(mut self) -> Running {
-        let command = self
-            .command
+    pub fn spawn(self) -> Running {
+        let mut command = self.light();
+        let command = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -136,17 +152,6 @@ impl Kiln {
         assert_eq!(finished.status.code(), Some(code), "{finished}");
         finished
     }
-}
-
-/// Where the binary under test is: `KILN_BIN` names another one, an older release for instance.
-pub fn binary_path() -> PathBuf {
-    std::env::var_os("KILN_BIN").map_or_else(|| env!("CARGO_BIN_EXE_kiln").into(), PathBuf::from)
-}
-
-/// The binary under test, open.
-fn binary() -> &'static File {
-    static BINARY: OnceLock<File> = OnceLock::new();
-    BINARY.get_or_init(|| File::open(binary_path()).unwrap())
 }
 
 type Text = Arc<Mutex<Vec<u8>>>;

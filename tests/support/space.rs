@@ -6,10 +6,11 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::binary::program;
 use super::disk::Disk;
 use super::image::Image;
 use super::mode::Mode;
-use super::process::{Kiln, binary_path};
+use super::process::Kiln;
 use super::users::Account;
 
 /// The host's programs that the base image `tools` is made of.
@@ -118,17 +119,7 @@ impl Space {
 
     /// A shell script that stops at the first failing command, with `kiln` in its path.
     pub fn shell(&self, script: &str) -> Kiln {
-        let folder = self.own().join("bin");
-        if !folder.exists() {
-            fs::create_dir(&folder).unwrap();
-            // Not by fs::copy: a process that another thread starts meanwhile inherits the file open for writing, and what is
-            // being written cannot be executed.
-            let copied = Command::new("cp")
-                .arg(binary_path())
-                .arg(folder.join("kiln"))
-                .status();
-            assert!(copied.unwrap().success());
-        }
+        let folder = program().parent().unwrap();
         let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
         let shell = Kiln::of("sh", self.account.as_ref()).args(["-euc", script]);
         self.surround(shell).env("PATH", path)

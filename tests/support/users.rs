@@ -27,6 +27,15 @@ impl Account {
         // Setting the user id as root drops the supplementary groups of root as well.
         command.uid(self.uid).gid(self.gid);
     }
+
+    /// A program that becomes this user and then executes `env` with its arguments.
+    pub fn launcher(&self) -> Command {
+        let mut command = Command::new("/usr/bin/setpriv");
+        command.arg(format!("--reuid={}", self.uid));
+        command.arg(format!("--regid={}", self.gid));
+        command.args(["--clear-groups", "/usr/bin/env"]);
+        command
+    }
 }
 
 /// Whether the tests run as root.
