@@ -2,6 +2,7 @@
 //!
 //! Unaware of images and of how a layer came to be.
 
+mod blob;
 pub(crate) mod codec;
 pub(crate) mod commit;
 mod copied;
@@ -21,6 +22,7 @@ use kiln_oci::Digest;
 use crate::store::sink::Finished;
 use crate::{Origin, Tree};
 
+pub use blob::{IndexedBlob, index_blob};
 pub use commit::{CommitOptions, CommittedUpper};
 pub use ingest::ForeignLayer;
 pub use read::{OutsideLink, index_archive, index_tar};

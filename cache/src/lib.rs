@@ -114,8 +114,8 @@ pub use image::sizes::LayerSize;
 pub use image::{ImageSummary, StoredImage};
 pub use key::{KEY_VERSION, KeyBuilder};
 pub use layer::{
-    CommitOptions, CommittedUpper, CompressedBlob, ForeignLayer, Layer, LayerIndex, LayerWriter,
-    OutsideLink, index_archive, index_tar,
+    CommitOptions, CommittedUpper, CompressedBlob, ForeignLayer, IndexedBlob, Layer, LayerIndex,
+    LayerWriter, OutsideLink, index_archive, index_blob, index_tar,
 };
 pub use lazy::{Fetcher, RemoteBlob};
 pub use memo::MemoBundle;

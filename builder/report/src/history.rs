@@ -37,28 +37,33 @@ pub enum HistoryError {
 /// When the config is malformed or the store fails.
 pub fn steps(store: &Store, image: &StoredImage) -> Result<Vec<Step>, HistoryError> {
     let config = ImageConfig::parse(&image.config)?;
-    let accounted = config
-        .history
-        .iter()
-        .filter(|entry| !entry.empty_layer)
-        .count();
     let layers = store.images().layer_sizes(&image.manifest_digest)?;
-    let missing = layers.len().saturating_sub(accounted);
-    let mut layers = layers.into_iter();
     let unknown = History::default();
-    let entries = std::iter::repeat_n(&unknown, missing).chain(&config.history);
-    let pairs = entries.map(|entry| {
-        let layer = if entry.empty_layer {
-            None
-        } else {
-            layers.next()
-        };
-        step(entry, layer)
+    let steps = paired(&config.history, layers.len()).map(|(entry, layer)| {
+        let layer = layer.and_then(|at| layers.get(at));
+        step(entry.unwrap_or(&unknown), layer)
     });
-    Ok(pairs.collect())
+    Ok(steps.collect())
 }
 
-fn step(entry: &History, layer: Option<LayerSize>) -> Step {
+/// Each entry of a history with the position of the layer that it made, if it made one. Layers that the history does not account for
+/// come first, without an entry; entries that claim more layers than there are have none.
+pub fn paired(
+    history: &[History],
+    layers: usize,
+) -> impl Iterator<Item = (Option<&History>, Option<usize>)> {
+    let accounted = history.iter().filter(|entry| !entry.empty_layer).count();
+    let missing = layers.saturating_sub(accounted);
+    let mut positions = 0..layers;
+    let entries = std::iter::repeat_n(None, missing).chain(history.iter().map(Some));
+    entries.map(move |entry| {
+        let has_layer = entry.is_none_or(|entry| !entry.empty_layer);
+        let layer = has_layer.then(|| positions.next()).flatten();
+        (entry, layer)
+    })
+}
+
+fn step(entry: &History, layer: Option<&LayerSize>) -> Step {
     Step {
         created: entry.created.clone(),
         created_by: entry.created_by.clone().unwrap_or_default(),

@@ -12,5 +12,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod classify;
 pub mod history;
+pub mod image;
 pub mod sharing;

@@ -3,12 +3,11 @@
 
 use super::whole;
 use crate::failure::{ArchiveError, chain_of_causes};
-use kiln_cache::index_tar;
+use kiln_cache::index_blob;
 use kiln_oci::archive::{
     self, Announcement, Contents, Incoming, Input, LoadedImage, Received, Receiver,
 };
-use kiln_oci::compression::Limited;
-use kiln_oci::{Descriptor, Digest, Encoding, HashingReader, Reference, compression};
+use kiln_oci::{Descriptor, Digest, Encoding, HashingReader, Reference};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -196,21 +195,18 @@ fn supposed(incoming: &Incoming) -> Received {
 /// Digests a layer's blob and what it unpacks to; the size of its tar. As in the store, a blob that no media type can name counts
 /// by its tar, unless a manifest names it all the same.
 fn read(content: &mut dyn Read, incoming: &Incoming) -> Result<(Received, u64), ArchiveError> {
-    let unreadable = |source: io::Error| ArchiveError::Load(source.into());
-    let mut blob = HashingReader::new(content);
-    let (mut encoding, decoded) = compression::auto(&mut blob).map_err(unreadable)?;
-    let most = compression::most_expanded(incoming.size);
-    let index = index_tar(Limited::new(decoded, most))?;
-    io::copy(&mut blob, &mut io::sink()).map_err(unreadable)?;
-    let (_, mut digest, mut size) = blob.finish();
-    if matches!(encoding, Encoding::Bzip2 | Encoding::Xz) && incoming.digest.is_none() {
-        (encoding, digest, size) = (Encoding::Plain, index.diff_id, index.tar_size);
-    }
-    let received = Received {
-        digest,
-        size,
-        diff_id: index.diff_id,
-        encoding,
+    let blob = index_blob(content, incoming.size, &mut |_| {})?;
+    let mut received = Received {
+        digest: blob.digest,
+        size: blob.size,
+        diff_id: blob.index.diff_id,
+        encoding: blob.encoding,
     };
-    Ok((received, index.tar_size))
+    let has_no_media_type = matches!(blob.encoding, Encoding::Bzip2 | Encoding::Xz);
+    if has_no_media_type && incoming.digest.is_none() {
+        received.digest = blob.index.diff_id;
+        received.size = blob.index.tar_size;
+        received.encoding = Encoding::Plain;
+    }
+    Ok((received, blob.index.tar_size))
 }
