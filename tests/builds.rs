@@ -22,11 +22,12 @@ macro_rules! topics {
         const TOPICS: &[&str] = &[$(stringify!($topic)),+];
         $(mod $topic {
             #[test]
-            fn root() {
-                super::check_topic(stringify!($topic), super::Mode::Root);
+            fn caller() {
+                super::check_topic(stringify!($topic), super::Mode::Caller);
             }
 
             #[test]
+            #[cfg_attr(not(kiln_modes_all), ignore = "only with KILN_MODES=all")]
             fn range() {
                 super::check_topic(stringify!($topic), super::Mode::Range);
             }

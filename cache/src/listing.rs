@@ -1,7 +1,6 @@
 //! Names in a directory and extended attributes of a file, by file descriptor. Unaware of what they are for.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{FileType, RawDir, fgetxattr, flistxattr};
@@ -17,8 +16,8 @@ const XATTR_MAX: usize = 64 << 10;
 
 /// The names in an open directory without `.` and `..`, in no order, with types where the file system tells them.
 pub(crate) fn names(directory: BorrowedFd<'_>) -> io::Result<Vec<(Vec<u8>, FileType)>> {
-    let mut buffer = vec![MaybeUninit::uninit(); NAMES];
-    let mut entries = RawDir::new(directory, &mut buffer);
+    let mut buffer = Vec::<u8>::with_capacity(NAMES);
+    let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
     let mut names = Vec::new();
     while let Some(entry) = entries.next() {
         let entry = entry?;

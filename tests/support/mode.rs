@@ -11,6 +11,8 @@ use super::users::{self, Account};
 /// Who runs kiln, and which kernel features it must do without (`KILN_DISABLE`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
+    /// Whoever runs the tests.
+    Caller,
     /// Real root.
     Root,
     /// An ordinary user with a range of ids.
@@ -33,7 +35,7 @@ impl Mode {
     /// What `KILN_DISABLE` holds.
     pub fn disable(self) -> &'static str {
         match self {
-            Mode::Root | Mode::Range | Mode::Single => "",
+            Mode::Caller | Mode::Root | Mode::Range | Mode::Single => "",
             Mode::WithoutIdrange => "idrange",
             Mode::WithoutLowerdirAppend => "lowerdir-append",
             Mode::WithoutOpenat2 => "openat2",
@@ -44,7 +46,8 @@ impl Mode {
 
     /// Whether RUN has one id only: no other users, no owners on disk.
     pub fn has_one_id(self) -> bool {
-        matches!(self, Mode::Single | Mode::WithoutIdrange)
+        let caller = || !users::is_root() && !users::caller_has_range();
+        matches!(self, Mode::Single | Mode::WithoutIdrange) || (self == Mode::Caller && caller())
     }
 
     /// Whether kiln is not the machine's root.
@@ -60,7 +63,7 @@ impl Mode {
         match (users::is_root(), self) {
             (true, Mode::Range | Mode::WithoutIdrange) => users::with_range().map(Some),
             (true, Mode::Single) => users::without_range().map(Some),
-            (true, _) => Ok(None),
+            (true, _) | (false, Mode::Caller) => Ok(None),
             (false, Mode::Root) => Err("the tests do not run as root".to_owned()),
             (false, Mode::Single) if users::caller_has_range() => {
                 Err("the user of the tests has a range of ids".to_owned())
@@ -106,7 +109,10 @@ macro_rules! cases {
     };
     (@plain $($name:ident),+ $(,)?) => {
         $(mod $name {
-            $crate::support::cases! { @modes $name {} root Root, single Single }
+            $crate::support::cases! { @modes $name {} caller Caller }
+            $crate::support::cases! { @modes $name
+                { #[cfg_attr(not(kiln_modes_all), ignore = "only with KILN_MODES=all")] }
+                single Single }
         })+
     };
     (@modes $name:ident {} $($test:ident $mode:ident),+) => {
@@ -125,7 +131,8 @@ macro_rules! cases {
 }
 pub(crate) use cases;
 
-/// As `cases!`, in two modes only: for what depends neither on who runs RUN nor on what the kernel can do.
+/// As `cases!`, in one mode, as whoever runs the tests: for what depends neither on who runs RUN nor on what the kernel can do. An ordinary
+/// user is tried with `KILN_MODES=all`.
 #[allow(unused_macros)]
 macro_rules! plain_cases {
     ($($name:ident),+ $(,)?) => { $crate::support::cases! { @plain $($name),+ } };
