@@ -69,6 +69,7 @@ mod messages;
 mod names;
 mod network;
 mod no_cache;
+mod old_store;
 mod outputs;
 mod outputs_places;
 mod owners;

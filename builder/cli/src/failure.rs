@@ -59,7 +59,7 @@ impl Failure {
         Failure::new(Kind::Usage, message)
     }
 
-    /// Whoever read standard output went away before the end of a stream: they know, and nothing is said.
+    /// The reader of standard output went away before the end of a stream. It knows, so nothing is said.
     pub fn broken_pipe() -> Self {
         Failure::new(Kind::BrokenPipe, "")
     }

@@ -16,7 +16,7 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> Failure + '_ {
     move |error| Failure::new(Kind::Environment, format!("{}: {error}", path.display()))
 }
 
-/// Writes without a name and then gives it: whoever reads the name sees the whole file or the one before. It is on the disk before
+/// Writes without a name and then gives it: a reader of the name sees the whole file or the one before. It is on the disk before
 /// the name is.
 ///
 /// # Errors

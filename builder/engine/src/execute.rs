@@ -1,12 +1,12 @@
 //! Carries out a plan: every wanted step is looked up, else executed, in parallel. It resolves what a step reads, and hands it to the
 //! step's operation. Unaware of what operations do.
 
-pub(crate) mod ahead;
 pub(crate) mod copy;
 pub(crate) mod live;
 pub(crate) mod memo;
 pub(crate) mod operation;
 pub(crate) mod overlap;
+pub(crate) mod prefetch;
 pub(crate) mod process;
 pub(crate) mod results;
 pub(crate) mod runner;
@@ -24,7 +24,6 @@ use crate::plan::{Plan, stage_is_called};
 use crate::session::Session;
 use crate::source::fetch::Remote;
 use crate::source::open::Build;
-use ahead::Readers;
 use kiln_cache::{CommitOptions, Layer, StoreError};
 use kiln_oci::{Digest, ImageConfig};
 use kiln_parser::graph::{
@@ -34,6 +33,7 @@ use kiln_sandbox::Cgroup;
 use operation::run::Run;
 use operation::{Source, copy::Copy, make_directory};
 use overlap::Overlap;
+use prefetch::Readers;
 use runner::Runner;
 use runner::local::Local;
 use schedule::{Lane, Limits, Schedule, Task};
@@ -51,7 +51,7 @@ struct Execution<'a> {
     schedule: Schedule,
     /// The first failure that has a reason of its own.
     failure: Mutex<Option<Box<StepFailure>>>,
-    /// The images whose layers are brought ahead.
+    /// The images whose layers are prefetched.
     readers: Readers,
     /// What runs commands.
     runner: Local<'a>,
@@ -124,7 +124,7 @@ impl<'a> Execution<'a> {
             commit,
             filtered: filtered(&plan.graph, &build.reuse.no_cache_filter),
         };
-        execution.readers = ahead::readers(plan, |node| {
+        execution.readers = prefetch::readers(plan, |node| {
             let step = execution.step(node);
             Ok(step.ignores_cache || !session.store.records().has_definition(&step.definition)?)
         })?;

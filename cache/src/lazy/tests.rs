@@ -1,4 +1,4 @@
-//! Layers that come when they are needed: once, checked, from wherever they can be had.
+//! Layers that are fetched when they are needed: once, checked, from any place that has them.
 
 use std::io::Write;
 use std::path::Path;

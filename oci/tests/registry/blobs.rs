@@ -99,7 +99,7 @@ fn a_wrong_part_file_is_dropped() {
 }
 
 #[test]
-fn whoever_ignores_or_refuses_ranges_sends_it_all() {
+fn a_server_that_ignores_or_refuses_ranges_sends_it_all() {
     let case = Case::new(&[(1, Fault::Truncate(100_000)), (1, Fault::IgnoreRange)]);
     case.succeeds(2);
     let case = Case::new(&[(1, Fault::Truncate(100_000)), (1, Fault::RefuseRange)]);

@@ -1,4 +1,4 @@
-//! A file that has no name until it is whole: whoever is killed while writing it leaves nothing behind. Unaware of what is in it.
+//! A file that has no name until it is whole: a process that is killed while writing it leaves nothing behind. Unaware of what is in it.
 //!
 //! By hand, because the tempfile crate either names its files from the start or can never name them: `O_TMPFILE` and linkat(2)
 //! (open(2), Linux 3.11). Where the file system or /proc does not allow that, the file has a temporary name.

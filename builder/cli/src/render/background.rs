@@ -1,4 +1,4 @@
-//! A renderer on a thread of its own, so that nothing waits for whoever reads it: only at the end kiln waits until all is read, as other
+//! A renderer on a thread of its own, so that nothing waits for its reader: only at the end kiln waits until all is read, as other
 //! programs do, and no longer once a signal says stop. Unaware of what is shown.
 
 use super::{Renderer, Sink};

@@ -347,7 +347,7 @@ fn same_or_nothing(tar: &[u8], images: &[LoadedImage], what: &str) {
         let nameless = found.into_iter().map(|image| LoadedImage {
             references: Vec::new(),
             unreadable_references: Vec::new(),
-            // A bit of its header may say that a layer is not there; whoever loads refuses that.
+            // A bit of its header may say that a layer is not there; `load` refuses that.
             layers: image
                 .layers
                 .into_iter()

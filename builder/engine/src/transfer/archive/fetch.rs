@@ -17,7 +17,7 @@ pub(crate) fn layers(store: &Store, saving: &Saving) -> Result<(), ArchiveError>
             Manifest::parse(&image.manifest),
             ImageConfig::parse(&image.config),
         ) else {
-            continue; // whoever writes it says what is wrong
+            continue; // the writer says what is wrong with it
         };
         let blobs = manifest.layers.iter().map(|layer| layer.digest);
         wanted.extend(config.rootfs.diff_ids.into_iter().zip(blobs));
