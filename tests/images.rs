@@ -131,7 +131,9 @@ fn history_tells_how_it_was_made(space: &Space) {
     let lines: Vec<&str> = shown.lines().collect();
     assert_eq!(
         lines[0].split_whitespace().collect::<Vec<_>>(),
-        ["LAYER", "CREATED", "CREATED", "BY", "SIZE", "COMMENT"]
+        [
+            "LAYER", "CREATED", "CREATED", "BY", "LINE", "SIZE", "COMMENT"
+        ]
     );
     assert!(
         lines[1].contains("LABEL long") && lines[1].contains('…'),

@@ -70,6 +70,7 @@ mod names;
 mod network;
 mod no_cache;
 mod old_store;
+mod origins;
 mod outputs;
 mod outputs_places;
 mod owners;

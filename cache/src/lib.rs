@@ -45,7 +45,7 @@
 //! ```text
 //! <root>/
 //!   version                        "kiln store 1\n": another version is refused
-//!   kiln.db  kiln.db-wal  -shm     SQLite: records, memos, images, tags, last use, what another boot wrote (store/database/schema.rs)
+//!   kiln.db  kiln.db-wal  -shm     SQLite: records, memos, builds, images, tags, last use, what another boot wrote (store/database/schema.rs)
 //!   blobs/sha256/<2>/<hex>         layer tars, verbatim compressed layers, manifests, configs; 0444, named by digest
 //!   layers/<hex of diff ID>.idx    indexes of layers (layer/codec.rs); rebuilt from the tar when they are damaged
 //!   views/<id map>/<hex>/          a layer unpacked as an overlay lower, for one id map (view/directory.rs)
@@ -68,6 +68,7 @@
 #![forbid(unsafe_code)]
 
 pub mod beneath;
+mod build_record;
 mod cache_mount;
 mod chain;
 mod content;
@@ -97,6 +98,7 @@ mod tree;
 pub mod usage;
 mod view;
 
+pub use build_record::{BuildRecord, BuiltStep};
 pub use cache_mount::{CacheMount, CacheMountUsage, CacheSharing, CacheStart};
 pub use chain::read::FileReader;
 pub use chain::{Chain, Found, Origin, Resolved};
@@ -123,8 +125,8 @@ pub use prune::{PruneOptions, PruneReport};
 pub use record::Record;
 pub(crate) use store::facets::Trash;
 pub use store::facets::{
-    Blobs, CacheMounts, Exchange, Fetch, Forms, Garbage, Images, Indexes, Layers, Leases, Origins,
-    Records, Scratch, Views,
+    Blobs, Builds, CacheMounts, Exchange, Fetch, Forms, Garbage, Images, Indexes, Layers, Leases,
+    Origins, Records, Scratch, Views,
 };
 pub use store::{KeyLock, OpenOptions, Store};
 pub use threads::{beside, on_threads, parallel, try_parallel};

@@ -308,6 +308,7 @@ impl<'a> Prune<'a> {
     fn forget_dangling(&mut self) -> Result<(), StoreError> {
         let records = "DELETE FROM records WHERE diff_id IS NOT NULL AND diff_id NOT IN (SELECT diff_id FROM layers)";
         let memos = "DELETE FROM memos WHERE manifest NOT IN (SELECT manifest FROM images) AND manifest NOT IN (SELECT digest FROM indexes)";
+        let builds = "DELETE FROM builds WHERE config NOT IN (SELECT config FROM images)";
         let fetched = "DELETE FROM fetched WHERE layer NOT IN (SELECT diff_id FROM layers)";
         let origins = "DELETE FROM origins WHERE digest NOT IN (SELECT blob FROM image_layers UNION SELECT config FROM images \
                        UNION SELECT manifest FROM images UNION SELECT manifest FROM tags UNION SELECT digest FROM indexes \
@@ -316,7 +317,7 @@ impl<'a> Prune<'a> {
         let forms = "DELETE FROM forms WHERE diff_id NOT IN (SELECT diff_id FROM layers)";
         let failed = |source| self.store.db().failed(source);
         self.report.records = self.transaction.execute(records, []).map_err(failed)? as u64;
-        for statement in [fetched, forms, offered, origins, memos] {
+        for statement in [fetched, forms, offered, origins, memos, builds] {
             self.transaction.execute(statement, []).map_err(failed)?;
         }
         Ok(())

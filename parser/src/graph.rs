@@ -167,8 +167,10 @@ pub struct HistoryStep {
     pub created_by: String,
     /// The operation that makes the layer; None for metadata (`empty_layer`).
     pub node: Option<NodeId>,
-    /// 1-based line of the instruction.
+    /// 1-based line of the instruction (of `FROM`, for a trigger).
     pub line: u32,
+    /// The instruction as it is written, without heredocs and without the credentials of addresses.
+    pub text: String,
     /// `buildkit.dockerfile.v0`: what tools know as "one entry an instruction".
     pub comment: String,
 }

@@ -99,6 +99,8 @@ pub(crate) struct StageBuilder<'e> {
     used: BTreeMap<&'static str, Span>,
     /// The line that is being applied; of `FROM` for triggers.
     line: u32,
+    /// Its text.
+    text: &'e str,
     /// The comments directly above it.
     comments: &'e [String],
     /// Whether the instruction uses variables that an unknown base may set: nothing can be said about its values.
@@ -129,6 +131,7 @@ impl<'e> StageBuilder<'e> {
             from: from.span,
             used: BTreeMap::new(),
             line: from.first,
+            text: "",
             comments: &[],
             is_guess: false,
         }
@@ -141,6 +144,7 @@ impl<'e> StageBuilder<'e> {
         change: impl FnOnce(&mut Self) -> Result<(), Diagnostic>,
     ) -> Result<(), Diagnostic> {
         self.line = line.first;
+        self.text = &line.text;
         self.comments = &line.comments;
         self.is_guess = false;
         let applied = change(self);
@@ -171,14 +175,15 @@ impl<'e> StageBuilder<'e> {
 
     /// Adds an operation, which becomes the stage's file system, and its history entry.
     pub(crate) fn change(&mut self, line: &Line, op: Op, created_by: String) {
-        let (span, title) = if self.is_trigger {
-            (None, format!("ONBUILD {}", line.text))
-        } else {
-            (Some(line.span), line.text.clone())
-        };
-        let title = redact::credentials(&title).into_owned();
-        self.state.output = self.add_node(op, span, title);
+        let span = (!self.is_trigger).then_some(line.span);
+        self.state.output = self.add_node(op, span, self.title());
         self.add_history(created_by, Some(self.state.output));
+    }
+
+    /// The instruction that is being applied, for people.
+    fn title(&self) -> String {
+        let trigger = if self.is_trigger { "ONBUILD " } else { "" };
+        trigger.to_owned() + &redact::credentials(self.text)
     }
 
     /// Adds a history entry without a layer.
@@ -187,11 +192,13 @@ impl<'e> StageBuilder<'e> {
     }
 
     fn add_history(&mut self, created_by: String, node: Option<NodeId>) {
-        self.spend(created_by.len() + size_of::<HistoryStep>());
+        let text = self.title();
+        self.spend(created_by.len() + text.len() + size_of::<HistoryStep>());
         self.state.history.push(HistoryStep {
             created_by,
             node,
             line: self.line,
+            text,
             comment: HISTORY_COMMENT.to_owned(),
         });
     }

@@ -9,6 +9,7 @@ use crate::execute::execute;
 use crate::execute::memo::{self, Recalled};
 use crate::failure::BuildError;
 use crate::host::confine::confine;
+use crate::image::origin;
 use crate::plan::{self, Plan, announce};
 use crate::request::{BuildResult, Squash};
 use crate::session::Session;
@@ -145,7 +146,10 @@ impl Job<'_> {
     fn recall(self) -> Result<Option<Made>, BuildError> {
         let Job { session, plan, .. } = self;
         let outcomes = match memo::recall(session, self.build, plan, self.imports)? {
-            Recalled::Image(bundle) => return Ok(Some((bundle, None))),
+            Recalled::Image(bundle) => {
+                origin::renew(session, self.build, plan, &bundle)?;
+                return Ok(Some((bundle, None)));
+            }
             Recalled::Claims(outcomes) => outcomes,
         };
         for outcome in outcomes {

@@ -4,5 +4,6 @@ pub mod assemble;
 pub mod export;
 pub mod flatten;
 pub(crate) mod index;
+pub(crate) mod origin;
 pub mod squash;
 pub(crate) mod stages;

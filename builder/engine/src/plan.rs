@@ -5,6 +5,7 @@ pub mod check;
 mod epoch;
 mod images;
 mod keys;
+pub(crate) mod origin;
 pub mod output;
 pub mod platforms;
 mod sources;
@@ -20,7 +21,7 @@ pub(crate) use images::inputs;
 #[cfg(test)]
 pub(crate) use keys::definition;
 use kiln_oci::{Descriptor, Digest};
-use kiln_parser::graph::{Node, NodeId, Op, Stage, StageGraph};
+use kiln_parser::graph::{Node, NodeId, Op, Stage, StageBase, StageGraph};
 use platforms::Target;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -38,6 +39,8 @@ pub struct Plan {
     pub sources: BTreeMap<usize, Output>,
     /// What the images' manifests say of their layers, by diff ID: layers of a base keep their blobs.
     pub described: BTreeMap<Digest, Descriptor>,
+    /// The IDs of the images that it begins with, by node.
+    pub images: BTreeMap<usize, Digest>,
     /// Per node: digest of the operation without its inputs.
     pub definitions: Vec<Digest>,
     /// Per node: digest of everything that it is made from, known before anything runs.
@@ -61,6 +64,18 @@ impl Plan {
             format!("{} {name}", stage.platform)
         } else {
             name
+        }
+    }
+
+    /// Where the stage is that a stage continues. Those of a platform stand together, so it is the nearest before.
+    #[must_use]
+    pub fn parent(&self, position: usize) -> Option<usize> {
+        let stages = &self.graph.stages;
+        match stages[position].from {
+            StageBase::Stage(index) => stages[..position]
+                .iter()
+                .rposition(|stage| stage.index == index),
+            _ => None,
         }
     }
 
@@ -136,6 +151,7 @@ pub fn plan(session: &Session, build: &Build) -> Result<Plan, BuildError> {
     Ok(Plan {
         derived: keys::derived(&graph, &definitions, &contents, &fetches),
         described: images::described(&images),
+        images: images::ids(&graph, &images),
         graph,
         targets,
         wanted,

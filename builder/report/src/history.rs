@@ -1,7 +1,8 @@
-//! The steps of an image with the layers that they made. Pairs the config's history with its diff IDs, as docker does: each
-//! entry that is not marked as empty takes the next layer.
+//! The steps of an image with the layers that they made, and the line of the Dockerfile behind each. Pairs the config's history with
+//! its diff IDs, as docker does: each entry that is not marked as empty takes the next layer. Lines are known of images that kiln has
+//! built here, and of those that carry their build record in a label; of others there is the history's text alone.
 
-use kiln_cache::{LayerSize, Store, StoreError, StoredImage};
+use kiln_cache::{BuildRecord, BuiltStep, LayerSize, Store, StoreError, StoredImage};
 use kiln_oci::{Digest, DocumentError, History, ImageConfig};
 use thiserror::Error;
 
@@ -10,14 +11,32 @@ use thiserror::Error;
 pub struct Step {
     /// RFC 3339, as the image says.
     pub created: Option<String>,
-    /// The instruction.
+    /// The instruction, as the image says.
     pub created_by: String,
     /// Who made it, such as a builder's name.
     pub comment: String,
+    /// File, line and text of the instruction, where they are known.
+    pub origin: Option<BuiltStep>,
     /// The layer's diff ID, if the step made one.
     pub layer: Option<Digest>,
     /// Bytes of the layer's uncompressed tar, or of its blob while the tar has never been here; 0 without a layer.
     pub bytes: u64,
+}
+
+impl Step {
+    /// The instruction for people: as it is written in the Dockerfile, else as the history has it. From outside: not printable as it is.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        let written = self.origin.as_ref().map(|origin| origin.text.as_str());
+        written.unwrap_or(&self.created_by)
+    }
+
+    /// `Dockerfile:7`, where that is known. From outside: not printable as it is.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        let origin = self.origin.as_ref()?;
+        Some(format!("{}:{}", origin.file, origin.line))
+    }
 }
 
 /// Why an image's history cannot be told.
@@ -38,12 +57,32 @@ pub enum HistoryError {
 pub fn steps(store: &Store, image: &StoredImage) -> Result<Vec<Step>, HistoryError> {
     let config = ImageConfig::parse(&image.config)?;
     let layers = store.images().layer_sizes(&image.manifest_digest)?;
+    let record = record(store, &image.config_digest, &config)?;
+    Ok(steps_of(&config, &layers, &record))
+}
+
+/// What is known of how the image with this ID was built: here, else what it says itself; nothing, perhaps.
+///
+/// # Errors
+/// The store fails.
+pub fn record(store: &Store, id: &Digest, config: &ImageConfig) -> Result<BuildRecord, StoreError> {
+    let here = store.builds().get(id)?;
+    let told = || BuildRecord::of_label(config);
+    Ok(here.or_else(told).unwrap_or_default())
+}
+
+/// The steps of an image that may be anywhere.
+#[must_use]
+pub fn steps_of(config: &ImageConfig, layers: &[LayerSize], record: &BuildRecord) -> Vec<Step> {
     let unknown = History::default();
-    let steps = paired(&config.history, layers.len()).map(|(entry, layer)| {
+    let unaccounted = unaccounted(&config.history, layers.len());
+    let steps = paired(&config.history, layers.len()).enumerate();
+    let steps = steps.map(|(at, (entry, layer))| {
         let layer = layer.and_then(|at| layers.get(at));
-        step(entry.unwrap_or(&unknown), layer)
+        let origin = at.checked_sub(unaccounted).and_then(|at| record.step(at));
+        step(entry.unwrap_or(&unknown), layer, origin)
     });
-    Ok(steps.collect())
+    steps.collect()
 }
 
 /// Each entry of a history with the position of the layer that it made, if it made one. Layers that the history does not account for
@@ -52,10 +91,9 @@ pub fn paired(
     history: &[History],
     layers: usize,
 ) -> impl Iterator<Item = (Option<&History>, Option<usize>)> {
-    let accounted = history.iter().filter(|entry| !entry.empty_layer).count();
-    let missing = layers.saturating_sub(accounted);
     let mut positions = 0..layers;
-    let entries = std::iter::repeat_n(None, missing).chain(history.iter().map(Some));
+    let missing = std::iter::repeat_n(None, unaccounted(history, layers));
+    let entries = missing.chain(history.iter().map(Some));
     entries.map(move |entry| {
         let has_layer = entry.is_none_or(|entry| !entry.empty_layer);
         let layer = has_layer.then(|| positions.next()).flatten();
@@ -63,11 +101,18 @@ pub fn paired(
     })
 }
 
-fn step(entry: &History, layer: Option<&LayerSize>) -> Step {
+/// How many layers the history does not account for.
+fn unaccounted(history: &[History], layers: usize) -> usize {
+    let accounted = history.iter().filter(|entry| !entry.empty_layer).count();
+    layers.saturating_sub(accounted)
+}
+
+fn step(entry: &History, layer: Option<&LayerSize>, origin: Option<&BuiltStep>) -> Step {
     Step {
         created: entry.created.clone(),
         created_by: entry.created_by.clone().unwrap_or_default(),
         comment: entry.comment.clone().unwrap_or_default(),
+        origin: origin.cloned(),
         layer: layer.map(|layer| layer.diff_id),
         bytes: layer.map_or(0, |layer| layer.bytes),
     }

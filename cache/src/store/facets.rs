@@ -32,6 +32,8 @@ facets! {
     pub forms: Forms;
     /// Results of steps, whole outcomes of builds, and what was fetched.
     pub records: Records;
+    /// Which instruction of which Dockerfile each step of an image is.
+    pub builds: Builds;
     /// Images and their names.
     pub images: Images;
     /// Indexes: images for several platforms.

@@ -1,4 +1,5 @@
-//! `kiln history`: the instructions that made an image, the newest first, with the bytes of their layers.
+//! `kiln history`: the instructions that made an image, the newest first, with their lines in the Dockerfile and the bytes of their
+//! layers.
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
@@ -14,19 +15,21 @@ use std::time::SystemTime;
 
 /// Characters of an instruction that are shown unless all are wanted; docker's number.
 const WIDTH: usize = 45;
-/// Docker's fields and `Layer`, by the alphabet.
-const FIELDS: [Header; 7] = [
+/// Docker's fields, `Layer` and `Line`, by the alphabet.
+const FIELDS: [Header; 8] = [
     ("Comment", "COMMENT"),
     ("CreatedAt", "CREATED AT"),
     ("CreatedBy", "CREATED BY"),
     ("CreatedSince", "CREATED"),
     ("ID", "IMAGE"),
     ("Layer", "LAYER"),
+    ("Line", "LINE"),
     ("Size", "SIZE"),
 ];
-const TABLE: &str = "{{.Layer}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}";
+const TABLE: &str =
+    "{{.Layer}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Line}}\t{{.Size}}\t{{.Comment}}";
 const TABLE_OF_NUMBERS: &str =
-    "{{.Layer}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}";
+    "{{.Layer}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Line}}\t{{.Size}}\t{{.Comment}}";
 
 /// Arguments of `kiln history`.
 #[derive(Debug, Args)]
@@ -95,14 +98,20 @@ fn row(step: &Step, id: Option<&Digest>, now: i64, arguments: &Arguments) -> Val
         created.map_or_else(|| "N/A".to_owned(), |time| units::ago(now - time)),
         id.map_or_else(|| "<missing>".to_owned(), digest),
         step.layer.as_ref().map_or_else(|| "-".to_owned(), digest),
+        step.place()
+            .map_or_else(String::new, |place| on_one_line(&place)),
         size,
     ];
     listing::row(&FIELDS, values)
 }
 
-/// On one line; whatever else stands in it is shown as it is.
+/// Whatever else stands in it is shown as it is.
+fn on_one_line(text: &str) -> String {
+    text.replace(['\t', '\n', '\r'], " ")
+}
+
 fn instruction(text: &str, whole: bool) -> String {
-    let text = text.replace(['\t', '\n', '\r'], " ");
+    let text = on_one_line(text);
     if whole || text.chars().count() <= WIDTH {
         return text;
     }

@@ -27,6 +27,9 @@ pub struct Flags {
     /// Merge the whole image, including its base, into one layer
     #[arg(long, add = Takes::Switch)]
     squash_all: bool,
+    /// Say in a label of the image which line of which Dockerfile made each entry of its history
+    #[arg(long, add = Takes::Switch)]
+    origin_label: bool,
     /// Variable to leave out of the image; RUN still sees it (may be repeated)
     #[arg(long, value_name = "NAME", value_delimiter = ',', add = Takes::List)]
     unsetenv: Vec<String>,
@@ -90,6 +93,7 @@ impl Flags {
         request.language.unset_labels = self.unsetlabel.iter().cloned().collect();
         request.language.inherit_labels = self.inherit_labels;
         request.form.omit_history = self.omit_history;
+        request.form.origin_label = self.origin_label;
         let is_left =
             |level, key: &String| level != Level::Manifest || !self.unsetannotation.contains(key);
         request

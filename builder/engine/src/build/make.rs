@@ -6,7 +6,7 @@ use crate::execute::{Executed, Results, memo};
 use crate::failure::BuildError;
 use crate::image::assemble::{Image, assemble, without_history};
 use crate::image::squash::squash;
-use crate::image::{index, stages};
+use crate::image::{index, origin, stages};
 use crate::plan::platforms::Target;
 use crate::request::{Squash, annotations};
 use kiln_cache::{Caches, MemoBundle};
@@ -49,7 +49,9 @@ impl Job<'_> {
         for target in &plan.targets {
             let image = assemble(&session.store, plan, target.stage, results, now)?;
             let image = kept.labelled(build, plan, target.stage, image)?;
-            images.push(self.put(self.formed(image, target)?, target)?);
+            let image = self.formed(image, target)?;
+            origin::remember(session, build, plan, target.stage, &image, results)?;
+            images.push(self.put(image, target)?);
         }
         Ok(images)
     }
@@ -67,6 +69,7 @@ impl Job<'_> {
         if form.omit_history {
             image = without_history(image)?;
         }
+        image = origin::labelled(self.session, self.build, self.plan, target.stage, image)?;
         image.manifest = annotations::manifest(image.manifest, &form.annotations, &target.platform);
         Ok(image)
     }

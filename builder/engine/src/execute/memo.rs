@@ -172,6 +172,7 @@ fn entry(entry: &HistoryStep) -> [&str; 3] {
         node,
         comment,
         line: _,
+        text: _,
     } = entry;
     [created_by, node.map_or("metadata", |_| "layer"), comment]
 }

@@ -5,6 +5,7 @@ use crate::event::EventKind;
 use crate::exchange;
 use crate::failure::BuildError;
 use crate::image::assemble::{Image, assemble, with_config, without_history};
+use crate::image::origin;
 use crate::plan::Plan;
 use crate::plan::output::Done;
 use crate::session::Session;
@@ -45,6 +46,7 @@ pub(crate) fn keep(
         let now = session.host.seconds();
         let image = assemble(&session.store, plan, position, results, now)?;
         let image = kept.formed(build, plan, position, image)?;
+        origin::remember(session, build, plan, position, &image, results)?;
         let (manifest, id) = session.store.images().put(&image.manifest, &image.config)?;
         exchange::secure(&session.store, &session.remote, &manifest)?;
         session.events.send(EventKind::StageKept {
@@ -106,7 +108,7 @@ impl Kept {
         match &plan.graph.stages[position].from {
             StageBase::Scratch => "scratch".to_owned(),
             StageBase::Image(name) | StageBase::Context(name) => name.clone(),
-            StageBase::Stage(_) => match parent(plan, position) {
+            StageBase::Stage(_) => match plan.parent(position) {
                 Some(parent) => match self.0.get(&parent) {
                     Some(id) => id.to_string(),
                     None => self.base(plan, parent),
@@ -117,21 +119,10 @@ impl Kept {
     }
 }
 
-/// Where the stage is that a stage continues. Those of a platform stand together, so it is the nearest before.
-fn parent(plan: &Plan, position: usize) -> Option<usize> {
-    let stages = &plan.graph.stages;
-    match stages[position].from {
-        StageBase::Stage(index) => stages[..position]
-            .iter()
-            .rposition(|stage| stage.index == index),
-        _ => None,
-    }
-}
-
 /// Whether a stage has no instructions but its FROM.
 fn adds_nothing(plan: &Plan, position: usize) -> bool {
     let steps = |position: usize| plan.graph.stages[position].history.len();
-    let before = parent(plan, position).map_or(0, steps);
+    let before = plan.parent(position).map_or(0, steps);
     let is_files = matches!(plan.graph.stages[position].from, StageBase::Context(_));
     steps(position) == before && !is_files
 }

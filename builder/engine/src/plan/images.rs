@@ -212,6 +212,21 @@ pub(super) fn described(images: &Images) -> BTreeMap<Digest, Descriptor> {
     described
 }
 
+/// The ID of the image behind each node that is one.
+pub(super) fn ids(graph: &StageGraph, images: &Images) -> BTreeMap<usize, Digest> {
+    let id = |node: &Node| match &node.op {
+        Op::Image {
+            reference,
+            platform,
+        } => images.get(&(reference.clone(), platform.clone())),
+        _ => None,
+    };
+    let nodes = graph.nodes.iter();
+    nodes
+        .filter_map(|node| Some((node.id.0, id(node)?.config_digest)))
+        .collect()
+}
+
 /// The instruction that names an image which has none of its own.
 fn asking_span(graph: &StageGraph, image: NodeId) -> Span {
     let asks = |node: &&Node| node.span.is_some() && node.op.inputs().contains(&image);

@@ -46,6 +46,7 @@ pub(crate) fn plan(build: &Build, content: &str) -> Plan {
         derived: keys::derived(&graph, &definitions, &contents, &fetches),
         sources: Default::default(),
         described: Default::default(),
+        images: Default::default(),
         graph,
         targets,
         wanted,

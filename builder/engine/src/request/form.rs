@@ -16,6 +16,8 @@ pub struct Form {
     pub annotations: Vec<Annotation>,
     /// `--omit-history`: the image does not say how it was made.
     pub omit_history: bool,
+    /// `--origin-label`: the image says which line of which Dockerfile each entry of its history comes from.
+    pub origin_label: bool,
     /// `--squash`, `--squash-all`: layers that become one.
     pub squash: Squash,
     /// `--save-stages`: stages that the target needs stay as images.
@@ -42,7 +44,7 @@ impl Form {
         self.always_index || self.platforms.len() > 1
     }
 
-    /// Adds what decides about the image; `None` where it names images of other stages, which no key knows.
+    /// Adds what decides about the image; `None` where it names images of other stages, or lines, which no key knows.
     pub(crate) fn key(&self, key: KeyBuilder) -> Option<KeyBuilder> {
         let Self {
             // which platforms is in the stages
@@ -52,11 +54,12 @@ impl Form {
             omit_history,
             squash,
             stage_labels,
+            origin_label,
             // images beside the result: whether they are wanted is asked before a memo is looked up
             save_stages: _,
             layer_labels: _,
         } = self;
-        if *stage_labels {
+        if *stage_labels || *origin_label {
             return None;
         }
         // Plain data of our own: serialising it cannot fail.

@@ -124,6 +124,7 @@ fn the_form_counts_as_far_as_the_image_shows_it() {
     assert_eq!(form(&|form| form.squash = Squash::Added), "other");
     assert_eq!(form(&|form| form.squash = Squash::All), "other");
     assert_eq!(form(&|form| form.stage_labels = true), "no key");
+    assert_eq!(form(&|form| form.origin_label = true), "no key");
     assert_eq!(form(&|form| form.save_stages = true), "same");
     assert_eq!(
         form(&|form| form.layer_labels.extend([pair("a", "b")])),

@@ -11,8 +11,9 @@ use rusqlite::Connection;
 /// are images or indexes, here or not. `index_blobs` are what it has beside images, as far as it came along. `tags.tagged` is 0 for
 /// names of before there was the column, as is `records.made`. `offered` describes layers that shared caches hold as blobs; `cache` is
 /// the one that said it, empty for what an image of this store needs. `caches` are those that a result rests on, empty for this store's
-/// own. Results of before there was the column cannot be told from claims, and are found by no key of today: they go.
-pub(super) const SCHEMA: [&str; 8] = [
+/// own. Results of before there was the column cannot be told from claims, and are found by no key of today: they go. `builds` says of
+/// an image that was built here, by its ID, where its history comes from (`cache/src/build_record.rs`).
+pub(super) const SCHEMA: [&str; 9] = [
     "
 CREATE TABLE blobs (
     digest BLOB PRIMARY KEY, size INTEGER NOT NULL, boot TEXT NOT NULL, synced INTEGER NOT NULL DEFAULT 0
@@ -98,6 +99,7 @@ INSERT INTO offered SELECT diff_id, blob, '', repository, size, tar_size, compre
 DROP TABLE offered_before;
 CREATE INDEX offered_blobs ON offered (blob);
 ",
+    "CREATE TABLE builds (config BLOB PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;",
 ];
 
 /// How many steps a database has taken. More than there are: a newer kiln made it.
