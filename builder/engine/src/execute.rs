@@ -22,7 +22,7 @@ use crate::host::emulation;
 use crate::plan::output::{Done, Output, Stack};
 use crate::plan::{Plan, stage_is_called};
 use crate::session::Session;
-use crate::source::fetch::Remote;
+use crate::source::fetch::RemoteSource;
 use crate::source::open::Build;
 use kiln_cache::{CommitOptions, Layer, StoreError};
 use kiln_oci::{Digest, ImageConfig};
@@ -255,7 +255,7 @@ impl<'a> Execution<'a> {
             return self.files(*from);
         }
         let access = self.build.access(self.session);
-        let fetched = Remote::of(source).map(|remote| self.plan.fetches.get(access, &remote));
+        let fetched = RemoteSource::of(source).map(|remote| self.plan.fetches.get(access, &remote));
         let layer = fetched.transpose()?.and_then(|fetched| fetched.layer);
         Ok(Source {
             files: self.session.store.layers().chain(layer.as_slice())?,

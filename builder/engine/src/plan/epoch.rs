@@ -4,7 +4,7 @@
 use crate::failure::BuildError;
 use crate::request::ContextSource;
 use crate::session::Session;
-use crate::source::fetch::{Fetches, Remote};
+use crate::source::fetch::{Fetches, RemoteSource};
 use crate::source::fetched::{file, unpacked};
 use crate::source::main_context::MainContext;
 use crate::source::open::Build;
@@ -87,8 +87,8 @@ fn of_remote(
     build: &Build,
     source: &CopySource,
 ) -> Result<Option<i64>, BuildError> {
-    match Remote::of(source) {
-        Some(Remote::File(wanted)) => of_file(session, build, &wanted.url, wanted.checksum),
+    match RemoteSource::of(source) {
+        Some(RemoteSource::File(wanted)) => of_file(session, build, &wanted.url, wanted.checksum),
         Some(remote) => {
             let fetched = Fetches::default().get(build.access(session), &remote)?;
             Ok(fetched.modified)

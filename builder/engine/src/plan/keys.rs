@@ -1,23 +1,23 @@
 //! What nodes are made from, as digests that are known before anything ran. Unaware of how contents are read or fetched, and of
 //! the keys of results, which execution makes from what the inputs became.
 
-use crate::source::fetch::{Fetches, Remote};
+use crate::source::fetch::{Fetches, RemoteSource};
 use kiln_cache::KeyBuilder;
 use kiln_oci::Digest;
 use kiln_parser::graph::{Node, Op, StageGraph};
 use std::collections::BTreeMap;
 
 /// What a node needs from outside the machine.
-pub(super) fn remotes(node: &Node) -> Vec<Remote> {
+pub(super) fn remotes(node: &Node) -> Vec<RemoteSource> {
     match &node.op {
-        Op::Copy(copy) => Remote::all_of(copy).collect(),
+        Op::Copy(copy) => RemoteSource::all_of(copy).collect(),
         _ => Vec::new(),
     }
 }
 
-pub(super) fn wanted_remotes(graph: &StageGraph, wanted: &[bool]) -> Vec<Remote> {
+pub(super) fn wanted_remotes(graph: &StageGraph, wanted: &[bool]) -> Vec<RemoteSource> {
     let nodes = graph.nodes.iter().filter(|node| wanted[node.id.0]);
-    let mut all: Vec<Remote> = Vec::new();
+    let mut all: Vec<RemoteSource> = Vec::new();
     for remote in nodes.flat_map(remotes) {
         if !all.contains(&remote) {
             all.push(remote);

@@ -29,9 +29,9 @@ const AT_ONCE: usize = 8;
 /// The agent that BuildKit, too, takes for git.
 const DEFAULT_AGENT: &str = "default";
 
-/// Something outside.
+/// A file or a repository that a build reads from outside.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Remote {
+pub enum RemoteSource {
     /// A file.
     File(FileSource),
     /// A repository.
@@ -49,7 +49,7 @@ pub struct FileSource {
     pub checksum: Option<String>,
 }
 
-impl Remote {
+impl RemoteSource {
     /// What a source of `ADD` needs from outside, if anything.
     #[must_use]
     pub fn of(source: &CopySource) -> Option<Self> {
@@ -58,19 +58,19 @@ impl Remote {
                 url,
                 name,
                 checksum,
-            } => Some(Remote::File(FileSource {
+            } => Some(RemoteSource::File(FileSource {
                 url: url.clone(),
                 name: name.clone(),
                 checksum: checksum.clone(),
             })),
-            CopySource::Git(git) => Some(Remote::Git(git.clone())),
+            CopySource::Git(git) => Some(RemoteSource::Git(git.clone())),
             CopySource::Files { .. } | CopySource::Inline { .. } => None,
         }
     }
 
     /// All that a `COPY` or `ADD` needs from outside.
     pub fn all_of(copy: &CopyOp) -> impl Iterator<Item = Self> {
-        copy.sources.iter().filter_map(Remote::of)
+        copy.sources.iter().filter_map(RemoteSource::of)
     }
 }
 
@@ -115,7 +115,7 @@ impl Access<'_> {
 /// The sources of one build.
 #[derive(Debug, Default)]
 pub struct Fetches {
-    slots: Mutex<HashMap<Remote, Arc<Mutex<Slot>>>>,
+    slots: Mutex<HashMap<RemoteSource, Arc<Mutex<Slot>>>>,
 }
 
 /// One source; locked while it is being fetched.
@@ -128,7 +128,7 @@ struct Slot {
 impl Fetches {
     /// Asks whether the store still holds what is outside. What cannot be answered is left to the step that needs the source,
     /// which reports the reason with its line.
-    pub fn look(&self, access: Access<'_>, remotes: Vec<Remote>) {
+    pub fn look(&self, access: Access<'_>, remotes: Vec<RemoteSource>) {
         let next = Mutex::new(remotes.into_iter());
         let work = || {
             loop {
@@ -143,15 +143,15 @@ impl Fetches {
         on_threads(count, work);
     }
 
-    fn look_at(&self, access: Access<'_>, remote: &Remote) -> Result<(), FetchError> {
+    fn look_at(&self, access: Access<'_>, remote: &RemoteSource) -> Result<(), FetchError> {
         let slot = self.slot(remote);
         let mut slot = locked(&slot);
         if slot.fetched.is_some() {
             return Ok(());
         }
         match remote {
-            Remote::File(source) => slot.fetched = file::known(access, source)?,
-            Remote::Git(source) => {
+            RemoteSource::File(source) => slot.fetched = file::known(access, source)?,
+            RemoteSource::Git(source) => {
                 let commit = git::resolve(access, source)?;
                 slot.fetched = git::known(access, source, &commit)?;
                 slot.commit = Some(commit);
@@ -164,15 +164,15 @@ impl Fetches {
     ///
     /// # Errors
     /// When it cannot be fetched.
-    pub fn get(&self, access: Access<'_>, remote: &Remote) -> Result<Fetched, FetchError> {
+    pub fn get(&self, access: Access<'_>, remote: &RemoteSource) -> Result<Fetched, FetchError> {
         let slot = self.slot(remote);
         let mut slot = locked(&slot);
         if let Some(fetched) = &slot.fetched {
             return Ok(fetched.clone());
         }
         let fetched = match remote {
-            Remote::File(source) => file::fetch(access, source)?,
-            Remote::Git(source) => {
+            RemoteSource::File(source) => file::fetch(access, source)?,
+            RemoteSource::Git(source) => {
                 let commit = match slot.commit.take() {
                     Some(commit) => commit,
                     None => git::resolve(access, source)?,
@@ -189,7 +189,7 @@ impl Fetches {
 
     /// Digest of what a source is, once that is known.
     #[must_use]
-    pub fn content(&self, remote: &Remote) -> Option<Digest> {
+    pub fn content(&self, remote: &RemoteSource) -> Option<Digest> {
         let slot = self.slot(remote);
         let slot = locked(&slot);
         let fetched = slot.fetched.as_ref()?;
@@ -203,7 +203,7 @@ impl Fetches {
         )
     }
 
-    fn slot(&self, remote: &Remote) -> Arc<Mutex<Slot>> {
+    fn slot(&self, remote: &RemoteSource) -> Arc<Mutex<Slot>> {
         let mut slots = locked(&self.slots);
         slots.entry(remote.clone()).or_default().clone()
     }

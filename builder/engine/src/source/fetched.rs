@@ -1,7 +1,7 @@
 //! Contexts that are not folders, as layers of the store: files at an address, archives, repositories. Unaware of which of them is the
 //! main context.
 
-use super::fetch::{Access, Fetches, FileSource, Remote};
+use super::fetch::{Access, Fetches, FileSource, RemoteSource};
 use super::unpack::unpack;
 use crate::failure::{BuildError, FetchError};
 use crate::request::ContextSource;
@@ -25,7 +25,7 @@ pub(crate) fn file(
         name: FILE_NAME.to_owned(),
         checksum,
     };
-    Ok(fetches.get(access, &Remote::File(source))?)
+    Ok(fetches.get(access, &RemoteSource::File(source))?)
 }
 
 /// What is in a fetched archive, `None` if it is not an archive; unpacked once.
@@ -88,7 +88,7 @@ pub fn layer(
         ContextSource::File { url, checksum } => {
             Ok(file(access, &fetches, url, checksum.clone())?.layer)
         }
-        ContextSource::Git(git) => Ok(fetches.get(access, &Remote::Git(git.clone()))?.layer),
+        ContextSource::Git(git) => Ok(fetches.get(access, &RemoteSource::Git(git.clone()))?.layer),
         ContextSource::Archive(path) => {
             let otherwise = "is neither a folder nor an archive";
             archive(&access.session.store, path, title, otherwise)

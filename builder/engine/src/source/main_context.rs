@@ -5,7 +5,7 @@
 
 use super::dockerfile::{in_layer, text};
 use super::fetch::web::interruptible;
-use super::fetch::{Access, Fetches, Remote};
+use super::fetch::{Access, Fetches, RemoteSource};
 use super::fetched::{FILE_NAME, archive, file, layer, unpacked};
 use super::unpack::unpack;
 use crate::failure::{BuildError, FetchError};
@@ -123,7 +123,7 @@ fn of_git(
         ..git.clone()
     };
     let name = redacted(&git.remote);
-    let found = fetches.get(access, &Remote::Git(git))?;
+    let found = fetches.get(access, &RemoteSource::Git(git))?;
     Ok(Main::of(found.into(), name))
 }
 
