@@ -22,6 +22,7 @@ mod archive_platforms;
 mod archives;
 mod archives_of_pack;
 mod bad_input;
+mod bit_rot;
 mod borrowed_flags;
 mod build_flags;
 mod build_run;

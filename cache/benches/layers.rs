@@ -80,7 +80,7 @@ fn write_1_gib(bencher: Bencher) {
 fn index_tar_of_100k(bencher: Bencher) {
     let dir = tempfile::tempdir().unwrap();
     let layer = write(&store(dir.path()), 100_000);
-    bencher.bench(|| index_tar(std::fs::File::open(&layer.tar).unwrap()).unwrap());
+    bencher.bench(|| index_tar(std::fs::File::open(layer.tar.path()).unwrap()).unwrap());
 }
 
 #[divan::bench(sample_count = 3)]

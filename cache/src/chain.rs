@@ -15,13 +15,13 @@ use std::sync::{Arc, OnceLock};
 
 use crate::chain::level::Level;
 use crate::path::components;
-use crate::{Entry, Tree};
+use crate::{Entry, LayerTar, Tree};
 
 /// Where the content of a tree's files lies.
 #[derive(Clone, Debug)]
 pub enum Origin {
     /// A layer's tar, at the offsets of the entries.
-    Tar(Arc<PathBuf>),
+    Tar(Arc<LayerTar>),
     /// Files below a folder of the host, at the entries' paths.
     Directory(Arc<PathBuf>),
     /// Each file somewhere else on the host: path in the tree -> path on the host.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_oci::Digest;
 
+use crate::DamagedBlob;
 use crate::path::display;
 
 /// The store could not do what was asked.
@@ -146,14 +147,21 @@ pub enum StoreError {
         /// What it describes.
         what: String,
     },
+    /// A blob was found damaged while it was read.
+    #[error(transparent)]
+    Blob(#[from] DamagedBlob),
     /// A layer is malformed.
     #[error(transparent)]
     Layer(#[from] LayerError),
 }
 
 impl StoreError {
-    /// Wraps an error of the operating system; a full disk gets its own variant.
+    /// Wraps an error of the operating system; a full disk and a damaged blob get variants of their own.
     pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        let inner = source.get_ref().and_then(|inner| inner.downcast_ref());
+        if let Some(damaged) = inner {
+            return Self::Blob(DamagedBlob::clone(damaged));
+        }
         if is_full(&source) {
             return Self::NoSpace {
                 path: path.to_owned(),

@@ -8,7 +8,6 @@ pub(crate) mod sizes;
 pub(crate) mod tests;
 
 use std::collections::BTreeSet;
-use std::io::Read;
 
 use kiln_oci::{Digest, ImageConfig, Manifest, Reference};
 use rusqlite::Transaction;
@@ -151,11 +150,7 @@ impl Images<'_> {
     }
 
     fn document(&self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
-        let mut bytes = Vec::new();
-        let blob = self.store.blobs().open(digest)?;
-        let read = blob.take(MAX_DOCUMENT).read_to_end(&mut bytes);
-        read.map_err(|source| StoreError::io("read", &self.store.blobs().path(digest), source))?;
-        Ok(bytes)
+        self.store.blobs().read(digest, MAX_DOCUMENT)
     }
 
     /// Removes an image and its names; its layers stay until a prune. With an index go the images that nothing else names.

@@ -14,13 +14,12 @@ mod tests;
 pub(crate) mod upper;
 pub(crate) mod write;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use kiln_oci::Digest;
 
 use crate::store::sink::Finished;
-use crate::{Origin, Tree};
+use crate::{LayerTar, Origin, Tree};
 
 pub use blob::{IndexedBlob, index_blob};
 pub use commit::{CommitOptions, CommittedUpper};
@@ -45,7 +44,7 @@ pub struct Layer {
     /// Names, owners, modes, content digests.
     pub index: Arc<LayerIndex>,
     /// The uncompressed tar.
-    pub tar: PathBuf,
+    pub tar: Arc<LayerTar>,
     /// The compressed form that it came in, kept because manifests stay verbatim.
     pub compressed: Option<CompressedBlob>,
 }
@@ -86,9 +85,6 @@ impl Layer {
     /// Tree and content, to be put on a chain.
     #[must_use]
     pub fn origin(&self) -> (Arc<Tree>, Origin) {
-        (
-            self.index.tree.clone(),
-            Origin::Tar(Arc::new(self.tar.clone())),
-        )
+        (self.index.tree.clone(), Origin::Tar(self.tar.clone()))
     }
 }

@@ -123,6 +123,7 @@ pub use lazy::{Fetcher, RemoteBlob};
 pub use memo::MemoBundle;
 pub use prune::{PruneOptions, PruneReport};
 pub use record::Record;
+pub use store::damage::{BlobReader, DamagedBlob, LayerTar, damage_in};
 pub(crate) use store::facets::Trash;
 pub use store::facets::{
     Blobs, Builds, CacheMounts, Exchange, Fetch, Forms, Garbage, Images, Indexes, Layers, Leases,

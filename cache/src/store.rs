@@ -3,6 +3,7 @@
 //! Unaware of images, layers and contexts here.
 
 pub(crate) mod blobs;
+pub(crate) mod damage;
 pub(crate) mod database;
 pub(crate) mod facets;
 pub(crate) mod folders;
@@ -93,11 +94,16 @@ impl Store {
             indexes: Mutex::default(),
             used: Used::default(),
         };
-        Ok(Self {
-            inner: Arc::new(inner),
+        Ok(Self::of(Arc::new(inner)))
+    }
+
+    /// One that fetches and imports nothing.
+    pub(crate) fn of(inner: Arc<Inner>) -> Self {
+        Self {
+            inner,
             fetcher: None,
             imports: Arc::default(),
-        })
+        }
     }
 
     /// The store's folder.

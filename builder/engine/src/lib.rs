@@ -52,7 +52,7 @@ pub use transfer::attributes::Attributes;
 // Why a build failed.
 pub use failure::chain_of_causes;
 pub use failure::{BackendError, BuildError, ExportError, FetchError};
-pub use failure::{MissingImage, MissingSource, RefusedSource, StepError, StepFailure};
+pub use failure::{CopyError, MissingImage, MissingSource, RefusedSource, StepError, StepFailure};
 
 // Small things that a caller has to do in the same way.
 pub use host::clock::{rfc3339, seconds};

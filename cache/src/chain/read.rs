@@ -1,4 +1,5 @@
-//! Content of a chain's files: a slice of a layer's tar, or a file of the host that is opened with care.
+//! Content of a chain's files: a slice of a layer's tar, whose bytes are checked as they are read, or a file of the host that is opened
+//! with care.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,11 +12,15 @@ use rustix::fs::{FileType, OFlags, fstat};
 
 use crate::beneath;
 use crate::path::{below, display};
-use crate::{Chain, EntryKind, Found, Origin, ReadError};
+use crate::{Chain, ContentDigest, ContentHasher, EntryKind, Found, LayerTar, Origin, ReadError};
 
 /// Content of a regular file.
 #[derive(Debug)]
-pub struct FileReader(Source);
+pub struct FileReader {
+    source: Source,
+    /// What the bytes should be; none when that was seen, or is not asked for.
+    check: Option<Check>,
+}
 
 #[derive(Debug)]
 enum Source {
@@ -23,29 +28,69 @@ enum Source {
     Host(File),
 }
 
+/// The bytes of a file of a layer's tar so far, and what they should be in the end.
+#[derive(Debug)]
+struct Check {
+    hasher: ContentHasher,
+    expected: ContentDigest,
+    tar: Arc<LayerTar>,
+    path: Box<[u8]>,
+}
+
 impl Read for FileReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut self.0 {
-            Source::Host(file) => file.read(buffer),
-            Source::Tar { tar, at, end } => {
-                let most = usize::try_from(*end - *at)
-                    .unwrap_or(usize::MAX)
-                    .min(buffer.len());
-                let count = tar.read_at(&mut buffer[..most], *at)?;
-                *at += count as u64;
-                Ok(count)
+        let (tar, at, end) = match &mut self.source {
+            Source::Host(file) => return file.read(buffer),
+            Source::Tar { tar, at, end } => (tar, at, end),
+        };
+        let most = usize::try_from(*end - *at)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        let count = tar.read_at(&mut buffer[..most], *at)?;
+        *at += count as u64;
+        let is_end = *at == *end || (count == 0 && most > 0);
+        if let Some(check) = &mut self.check {
+            check.hasher.update(&buffer[..count]);
+        }
+        match self.check.take_if(|_| is_end) {
+            Some(check) if check.hasher.finish() != check.expected => {
+                Err(check.tar.damage(&check.path))
             }
+            _ => Ok(count),
         }
     }
 }
 
 impl Chain {
     /// Opens the content of a regular file. Files of the host are opened without following links and without waiting for a
-    /// FIFO; a file that is shorter or longer than its entry says gives what it has.
+    /// FIFO; a file that is shorter or longer than its entry says gives what it has. The read that reaches the end of a file in a layer's
+    /// tar fails when its bytes are not those that the layer's index says; a damaged blob is dropped ([`DamagedBlob`](crate::DamagedBlob)).
     ///
     /// # Errors
     /// It is no regular file, or cannot be opened.
     pub fn read(&self, found: &Found<'_>) -> Result<FileReader, ReadError> {
+        let mut reader = self.read_unchecked(found)?;
+        if let (Some(tar), EntryKind::File { content, .. }) = (self.tar(found), &found.entry.kind) {
+            reader.check = Some(Check {
+                hasher: ContentHasher::new(),
+                expected: *content,
+                tar: tar.clone(),
+                path: found.entry.path.clone(),
+            });
+        }
+        Ok(reader)
+    }
+
+    /// The tar in which the content of a file is.
+    pub(crate) fn tar(&self, found: &Found<'_>) -> Option<&Arc<LayerTar>> {
+        match self.layers.get(found.layer?)? {
+            (_, Origin::Tar(tar)) => Some(tar),
+            _ => None,
+        }
+    }
+
+    /// The same for who compares the content with its entry.
+    pub(crate) fn read_unchecked(&self, found: &Found<'_>) -> Result<FileReader, ReadError> {
         let entry = found.entry;
         let path = || display(&entry.path);
         let EntryKind::File { size, offset, .. } = entry.kind else {
@@ -57,9 +102,9 @@ impl Chain {
         };
         let source = match origin {
             Origin::Tar(tar) => {
-                let opened = self.handle(layer, || File::open(tar.as_path()));
+                let opened = self.handle(layer, || File::open(tar.path()));
                 Source::Tar {
-                    tar: opened.map_err(|source| open_error(tar, source))?,
+                    tar: opened.map_err(|source| open_error(tar.path(), source))?,
                     at: offset,
                     end: offset.saturating_add(size),
                 }
@@ -78,7 +123,8 @@ impl Chain {
             }
             Origin::Nowhere => return Err(ReadError::NoContent { path: path() }),
         };
-        Ok(FileReader(source))
+        let check = None;
+        Ok(FileReader { source, check })
     }
 
     /// The opened tar or folder of a layer; opened once for all clones of the chain.

@@ -218,7 +218,7 @@ fn a_memo_lives_as_long_as_its_image() {
     assert_eq!(store.records().memo(&key).unwrap(), Some(memo));
     assert_eq!(store.records().memo(&config).unwrap(), None);
     drop(store);
-    std::fs::remove_file(&layer.tar).unwrap();
+    std::fs::remove_file(layer.tar.path()).unwrap();
     let store = Store::open(options(&dir.path().join("store"))).unwrap();
     assert_eq!(store.records().memo(&key).unwrap(), None);
 }

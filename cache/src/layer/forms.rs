@@ -129,7 +129,7 @@ impl Forms<'_> {
         diff_id: &Digest,
         compression: LayerCompression,
     ) -> Result<(Digest, u64), StoreError> {
-        let mut tar = self.store.blobs().open(diff_id)?;
+        let mut tar = self.store.blobs().reader(diff_id)?;
         let sink = self.store.blobs().sink("blob")?;
         let path = sink.path().to_owned();
         let written = compress_into(&mut tar, sink, compression);

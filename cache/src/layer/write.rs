@@ -235,15 +235,16 @@ impl LayerWriter {
                 self.special(path, meta, &found.entry.kind)
             }
             EntryKind::File { size, content, .. } => {
-                let mut reader = from.read(found).map_err(|error| LayerError::Source {
-                    path: display(path),
-                    source: std::io::Error::other(error),
-                })?;
+                let mut reader =
+                    from.read_unchecked(found)
+                        .map_err(|error| LayerError::Source {
+                            path: display(path),
+                            source: std::io::Error::other(error),
+                        })?;
                 let is_same = self.file(path, meta, *size, &mut reader)? == *content;
-                let path = display(path);
                 is_same
                     .then_some(())
-                    .ok_or(LayerError::FileChanged { path })
+                    .ok_or_else(|| changed(path, from, found))
             }
         }
     }
@@ -396,5 +397,17 @@ fn kept(meta: &Meta) -> Meta {
         mode: meta.mode & 0o7777,
         xattrs,
         ..meta.clone()
+    }
+}
+
+/// A layer's tar does not change: other bytes in it are damage.
+fn changed(path: &[u8], from: &Chain, found: &Found<'_>) -> LayerError {
+    let shown = display(path);
+    match from.tar(found) {
+        None => LayerError::FileChanged { path: shown },
+        Some(tar) => LayerError::Source {
+            path: shown,
+            source: tar.damage(&found.entry.path),
+        },
     }
 }

@@ -9,7 +9,9 @@ use crate::layer::codec;
 use crate::store::database::{optional_digest, signed, unsigned};
 use crate::store::sink::Finished;
 use crate::store::used::Thing;
-use crate::{Chain, CompressedBlob, Layer, LayerIndex, LayerWriter, Layers, StoreError, index_tar};
+use crate::{
+    Chain, CompressedBlob, Layer, LayerIndex, LayerTar, LayerWriter, Layers, StoreError, index_tar,
+};
 
 impl Layers<'_> {
     pub(crate) fn index_path(&self, diff_id: &Digest) -> PathBuf {
@@ -43,6 +45,9 @@ impl Layers<'_> {
 
     fn rebuild_index(&self, diff_id: &Digest) -> Result<LayerIndex, StoreError> {
         let index = index_tar(self.store.blobs().open_present(diff_id)?)?;
+        if index.diff_id != *diff_id {
+            return Err(self.store.blobs().damage(diff_id).into());
+        }
         if !self.store.inner.options.read_only {
             self.write_index(&index)?;
         }
@@ -65,7 +70,7 @@ impl Layers<'_> {
         let index = self.index(diff_id)?;
         Ok(Layer {
             index,
-            tar: self.store.blobs().path(diff_id),
+            tar: Arc::new(LayerTar::of(self.store, diff_id)),
             compressed: self.compressed_form(diff_id)?,
         })
     }
@@ -119,16 +124,17 @@ impl Layers<'_> {
         // first of all, so that no prune takes the index for a leftover
         self.store.leases().pin(&[index.diff_id])?;
         self.write_index(&index)?;
-        let path = self.store.blobs().publish(tar)?;
+        self.store.blobs().publish(tar)?;
         self.remember(&index, compressed)?;
         self.store
             .exchange()
             .drop_false_records(&index.diff_id, &index.tree.digest())?;
         let index = Arc::new(index);
         locked(&self.store.inner.indexes).insert(index.diff_id, index.clone());
+        let tar = Arc::new(LayerTar::of(self.store, &index.diff_id));
         Ok(Layer {
             index,
-            tar: path,
+            tar,
             compressed,
         })
     }

@@ -21,12 +21,12 @@ use crate::beneath::{open_dir, open_root};
 use crate::path::{name, parent};
 use crate::threads::start_pool;
 use crate::view::target::{Target, times};
-use crate::{Entry, EntryKind, Layer, StoreError};
+use crate::{ContentDigest, ContentHasher, Entry, EntryKind, Layer, StoreError};
 
 /// Files that one thread makes before it takes the next batch.
 const BATCH: usize = 128;
-/// Larger files are copied within the kernel; for smaller ones one read and one write are faster.
-const IN_KERNEL: u64 = 256 << 10;
+/// How much is copied at once: what stays in a processor's cache between the read, the digest and the write.
+const PIECE: usize = 256 << 10;
 /// What a file takes on disk beside its content, about.
 const INODE: u64 = 256;
 
@@ -56,20 +56,28 @@ pub(crate) fn unpack_pieces(
     target: Target,
 ) -> Result<(), StoreError> {
     let open = |layer: &Layer| {
-        File::open(&layer.tar).map_err(|source| StoreError::io("open", &layer.tar, source))
+        let path = layer.tar.path();
+        File::open(path).map_err(|source| StoreError::io("open", path, source))
     };
     let tars = layers.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    let unpacked = open_root(path).and_then(|root| Unpack { root, tars, target }.all(pieces));
+    let unpack = |root| Unpack {
+        root,
+        tars,
+        layers,
+        target,
+    };
+    let unpacked = open_root(path).and_then(|root| unpack(root).all(pieces));
     unpacked.map_err(|source| StoreError::io("unpack a layer to", path, source))
 }
 
-struct Unpack {
+struct Unpack<'l> {
     root: OwnedFd,
     tars: Vec<File>,
+    layers: &'l [Layer],
     target: Target,
 }
 
-impl Unpack {
+impl Unpack<'_> {
     fn all(&self, pieces: &[Piece<'_>]) -> io::Result<()> {
         let mut parents = Parents::new(self);
         let entries = || pieces.iter().map(|piece| piece.entry);
@@ -124,9 +132,16 @@ impl Unpack {
                     made => Ok(made?),
                 }
             }
-            EntryKind::File { size, offset, .. } => {
+            EntryKind::File {
+                size,
+                offset,
+                content,
+            } => {
                 let file = File::from(create(at, base)?);
-                self.copy(&file, (tar, *offset), *size, buffer)?;
+                let found = copy((&self.tars[tar], *offset), &file, *size, buffer)?;
+                if found != *content {
+                    return Err(self.layers[tar].tar.damage(&entry.path));
+                }
                 self.target.apply(file.as_fd(), entry)
             }
             EntryKind::Symlink { target } => {
@@ -171,22 +186,6 @@ impl Unpack {
         Ok(())
     }
 
-    fn copy(
-        &self,
-        file: &File,
-        from: (usize, u64),
-        size: u64,
-        buffer: &mut Vec<u8>,
-    ) -> io::Result<()> {
-        let (tar, offset) = (&self.tars[from.0], from.1);
-        if size > IN_KERNEL {
-            return copy_in_kernel(tar, file, size, offset);
-        }
-        buffer.resize(usize::try_from(size).unwrap_or(0), 0);
-        tar.read_exact_at(buffer, offset)?;
-        file.write_all_at(buffer, 0)
-    }
-
     /// Owner and time of what cannot be opened.
     fn apply_by_name(&self, at: BorrowedFd<'_>, base: &[u8], entry: &Entry) -> io::Result<()> {
         if !self.target.keep_owners && (entry.uid, entry.gid) != (0, 0) {
@@ -204,18 +203,24 @@ fn create(at: BorrowedFd<'_>, base: &[u8]) -> io::Result<OwnedFd> {
     Ok(openat(at, base, flags, Mode::RUSR | Mode::WUSR)?)
 }
 
-/// sendfile(2): twice as fast as copy_file_range here, and it takes any two file systems.
-fn copy_in_kernel(tar: &File, file: &File, size: u64, offset: u64) -> io::Result<()> {
-    let (mut at, end) = (offset, offset + size);
-    while at < end {
-        let most = usize::try_from(end - at).unwrap_or(usize::MAX).min(1 << 30);
-        match rustix::fs::sendfile(file, tar, Some(&mut at), most) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
+/// Copies `size` bytes from an offset of a tar; the digest of what was copied.
+fn copy(
+    (tar, offset): (&File, u64),
+    file: &File,
+    size: u64,
+    buffer: &mut Vec<u8>,
+) -> io::Result<ContentDigest> {
+    let mut hasher = ContentHasher::new();
+    let mut done = 0;
+    while done < size {
+        let count = usize::try_from(size - done).unwrap_or(PIECE).min(PIECE);
+        buffer.resize(count, 0);
+        tar.read_exact_at(buffer, offset + done)?;
+        hasher.update(buffer);
+        file.write_all_at(buffer, done)?;
+        done += count as u64;
     }
-    Ok(())
+    Ok(hasher.finish())
 }
 
 /// What is made on its own, and further names with the entry that they are links of.
@@ -249,12 +254,12 @@ fn absent_is_fine(linked: Result<(), Errno>, first: &Entry) -> io::Result<()> {
 
 /// The directory that was opened last: neighbours in path order mostly share it.
 struct Parents<'a> {
-    unpack: &'a Unpack,
+    unpack: &'a Unpack<'a>,
     last: Option<(&'a [u8], OwnedFd)>,
 }
 
 impl<'a> Parents<'a> {
-    fn new(unpack: &'a Unpack) -> Self {
+    fn new(unpack: &'a Unpack<'_>) -> Self {
         Self { unpack, last: None }
     }
 

@@ -67,7 +67,7 @@ pub enum SaveError {
         actual: u64,
     },
     /// A blob's content is not what its digest says.
-    #[error("the blob {expected} is corrupt: its content is {actual}")]
+    #[error("the blob {expected} is damaged: its content is {actual}")]
     BlobDigest {
         /// What was asked for.
         expected: Digest,

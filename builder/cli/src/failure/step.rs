@@ -1,9 +1,10 @@
 //! What is said of a step that failed: its last output, its place in the Dockerfile, what to do. Unaware of other failures.
 
-use super::{Failure, Kind};
+use super::{Failure, Kind, stored};
 use crate::diagnostics::{Place, Source};
 use crate::units;
-use kiln_engine::{StepError, StepFailure, chain_of_causes};
+use kiln_cache::{CommitError, LayerError, StoreError, damage_in};
+use kiln_engine::{CopyError, StepError, StepFailure, chain_of_causes};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -30,17 +31,40 @@ pub fn failure(source: Source<'_>, failure: &StepFailure, color: bool) -> Failur
         .point(&message, color),
         None => message,
     };
-    let kind = match failure.error {
-        StepError::NoNamespaces(_)
-        | StepError::Mount(_)
-        | StepError::Spawn(_)
-        | StepError::Store(_) => Kind::Environment,
-        _ => Kind::Build,
+    let is_refused = matches!(
+        failure.error,
+        StepError::NoNamespaces(_) | StepError::Mount(_) | StepError::Spawn(_)
+    );
+    let kind = match is_refused || is_of_store(&failure.error) {
+        true => Kind::Environment,
+        false => Kind::Build,
     };
     let doctor = "`kiln doctor` shows what is missing on this machine";
     Failure::new(kind, "the build failed")
         .details(details)
-        .hints((kind == Kind::Environment).then_some(doctor))
+        .hints(is_refused.then_some(doctor))
+        .hints(store_error(&failure.error).and_then(stored::hint))
+}
+
+/// Whether the store, or the disk under it, is to blame.
+fn is_of_store(error: &StepError) -> bool {
+    let is_of_disk = |error: &LayerError| matches!(error, LayerError::Write { .. });
+    let of_disk = match error {
+        StepError::Copy(CopyError::Layer(error)) | StepError::Commit(CommitError::Layer(error)) => {
+            is_of_disk(error)
+        }
+        _ => false,
+    };
+    of_disk || store_error(error).is_some() || damage_in(error).is_some()
+}
+
+fn store_error(error: &StepError) -> Option<&StoreError> {
+    match error {
+        StepError::Store(error)
+        | StepError::Copy(CopyError::Store(error))
+        | StepError::Commit(CommitError::Store(error)) => Some(error),
+        _ => None,
+    }
 }
 
 /// What can be done about it.

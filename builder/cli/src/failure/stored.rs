@@ -9,11 +9,12 @@ use kiln_oci::archive::SaveError;
 use std::io::ErrorKind;
 
 const SPACE: &str = "free some space, or shrink the store with `kiln prune --max-size SIZE`";
+const DAMAGED: &str = "`kiln fsck --repair` removes what is damaged; the next build makes it again";
 const DATABASE_LOST: &str = "`kiln fsck --repair` rebuilds the database from what is left: images come back by ID; names and results of \
     steps, are lost";
 
 /// What helps.
-fn hint(error: &StoreError) -> Option<&'static str> {
+pub(super) fn hint(error: &StoreError) -> Option<&'static str> {
     Some(match error {
         StoreError::NoSpace { .. } => SPACE,
         StoreError::Owner { .. }
@@ -32,9 +33,7 @@ fn hint(error: &StoreError) -> Option<&'static str> {
         StoreError::Io { source, .. } if is_forbidden(source.kind()) => {
             "choose a folder that this user can write to, with --store DIR or KILN_STORE"
         }
-        StoreError::Missing { .. } | StoreError::Damaged { .. } => {
-            "`kiln fsck --repair` removes what is damaged; the next build makes it again"
-        }
+        StoreError::Missing { .. } | StoreError::Damaged { .. } => DAMAGED,
         _ => return None,
     })
 }
@@ -98,6 +97,9 @@ impl From<ArchiveError> for Failure {
             ArchiveError::Save(SaveError::Write(_) | SaveError::Header(_)) => {
                 of_kind(Kind::Environment)
             }
+            ArchiveError::Save(
+                SaveError::Blob { .. } | SaveError::BlobSize { .. } | SaveError::BlobDigest { .. },
+            ) => of_kind(Kind::Environment).hint(DAMAGED),
             _ => of_kind(Kind::Build),
         }
     }

@@ -201,7 +201,7 @@ impl Writer<'_> {
     }
 
     fn open(&self, blob: &Digest) -> io::Result<Box<dyn Read + Send>> {
-        let opened = self.store.blobs().open(blob);
+        let opened = self.store.blobs().reader(blob);
         let opened =
             opened.map_err(|error| io::Error::other(crate::failure::chain_of_causes(&error)))?;
         Ok(Box::new(opened))

@@ -1,7 +1,7 @@
 //! Why a result could not be exported.
 
 use super::{ArchiveError, RemoteError};
-use kiln_cache::{ImageError, ReadError, StoreError};
+use kiln_cache::{DamagedBlob, ImageError, ReadError, StoreError};
 use kiln_oci::archive::SaveError;
 use kiln_oci::tarfile::TarError;
 use kiln_parser::suggest;
@@ -159,6 +159,9 @@ pub enum FlattenError {
     /// The other end is full, or gone.
     #[error("cannot write the tar")]
     Write(#[source] io::Error),
+    /// A layer is damaged.
+    #[error(transparent)]
+    Damaged(#[from] DamagedBlob),
     /// A layer ends too early.
     #[error("a layer holds only {found} of {size} bytes of {path}")]
     Short {

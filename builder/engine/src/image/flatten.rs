@@ -2,7 +2,7 @@
 //! times and attributes. Nothing is mounted or unpacked. Sorted by path, the same bytes each time. Unaware of images.
 
 use crate::failure::FlattenError;
-use kiln_cache::{Chain, EntryKind, FirstNames, Found};
+use kiln_cache::{Chain, EntryKind, FirstNames, Found, damage_in};
 use kiln_oci::tarfile::{HeaderFields, Kind, write_end, write_header, write_padding};
 use std::io::{self, Read, Write};
 
@@ -75,7 +75,10 @@ fn copy_content(
     out: &mut (impl Write + ?Sized),
 ) -> Result<(), FlattenError> {
     let mut content = chain.read(found)?.take(size);
-    let copied = io::copy(&mut content, out).map_err(FlattenError::Write)?;
+    let copied = io::copy(&mut content, out).map_err(|error| match damage_in(&error) {
+        Some(damaged) => FlattenError::Damaged(damaged.clone()),
+        None => FlattenError::Write(error),
+    })?;
     if copied != size {
         return Err(FlattenError::Short {
             path: String::from_utf8_lossy(&found.entry.path).into_owned(),

@@ -3,7 +3,7 @@
 
 use crate::failure::CopyError;
 use kiln_cache::path::lossy;
-use kiln_cache::{Chain, Found, Origin, OutsideLink, index_archive};
+use kiln_cache::{Chain, Found, LayerTar, Origin, OutsideLink, index_archive};
 use kiln_oci::compression;
 use std::fs::File;
 use std::io::{self, Read};
@@ -75,7 +75,10 @@ fn spool(tar: &mut impl Read, scratch: &Path) -> io::Result<PathBuf> {
 
 fn read_archive(tar: PathBuf) -> io::Result<Archive> {
     let (index, links) = index_archive(&File::open(&tar)?).map_err(io::Error::other)?;
-    let files = Chain::new(vec![(index.tree.clone(), Origin::Tar(Arc::new(tar)))]);
+    let files = Chain::new(vec![(
+        index.tree.clone(),
+        Origin::Tar(Arc::new(LayerTar::outside(tar))),
+    )]);
     Ok(Archive { files, links })
 }
 

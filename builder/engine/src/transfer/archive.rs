@@ -12,8 +12,8 @@ mod verify;
 
 pub use import::{ImportOptions, ImportSource, import};
 pub use load::{LoadOptions, LoadSummary, load};
-pub(crate) use save::{Blobs, manifest as compressed_manifest};
 pub use save::{SaveOptions, Saved, save};
+pub(crate) use save::{manifest as compressed_manifest, write};
 pub use verify::{CheckedImage, CheckedLayer, Verified, verify};
 
 use kiln_oci::archive::Selection;

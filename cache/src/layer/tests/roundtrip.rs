@@ -193,7 +193,7 @@ proptest! {
         prop_assert_eq!(&without_offsets(layer.index.tree.entries()), &written);
         // what we write is what we read
         let mut bytes = Vec::new();
-        std::fs::File::open(&layer.tar).unwrap().read_to_end(&mut bytes).unwrap();
+        std::fs::File::open(layer.tar.path()).unwrap().read_to_end(&mut bytes).unwrap();
         prop_assert_eq!(&index_tar(bytes.as_slice()).unwrap(), &*layer.index);
         prop_assert_eq!(&codec::decode(&codec::encode(&layer.index)).unwrap(), &*layer.index);
         // as a directory it is the same tree, and packs to the same bytes

@@ -73,7 +73,7 @@ fn a_full_disk_is_said_and_leaves_nothing_half_written() {
     assert!(is_full(&StoreError::from(written.unwrap_err())));
     drop(writer);
     let mut tar = Vec::new();
-    tar.extend_from_slice(&std::fs::read(&kept.tar).unwrap()[..512]);
+    tar.extend_from_slice(&std::fs::read(kept.tar.path()).unwrap()[..512]);
     tar.resize(6 << 20, 0);
     let error = store.layers().import_tar(&mut tar.as_slice()).unwrap_err();
     assert!(is_full(&error), "{error:?}");

@@ -78,8 +78,8 @@ fn damage_is_found_and_mended() {
     let image = tag(&store, "app", &[&good, &torn]);
     let other = tag(&store, "other", &[&good, &gone]);
     drop(store);
-    overwrite(&torn.tar, b"rubbish");
-    std::fs::remove_file(&gone.tar).unwrap();
+    overwrite(torn.tar.path(), b"rubbish");
+    std::fs::remove_file(gone.tar.path()).unwrap();
     let store = reopen(dir.path());
     // made again when something reads it: no damage
     std::fs::write(store.layers().index_path(&indexless.diff_id()), "rubbish").unwrap();
@@ -120,12 +120,12 @@ fn folders_in_the_place_of_files_are_found_and_give_way() {
         std::fs::create_dir(path).unwrap();
         std::fs::write(path.join("inside"), "x").unwrap();
     };
-    [&layer.tar, &index]
+    [layer.tar.path(), &index]
         .into_iter()
         .for_each(|path| make_folder(path));
     let store = reopen(dir.path());
     let mut expected = [
-        Finding::WrongType(layer.tar.clone()),
+        Finding::WrongType(layer.tar.path().to_owned()),
         Finding::WrongType(index.clone()),
         Finding::MissingBlob(layer.diff_id()),
         Finding::BrokenImage(image, named("app")),
@@ -186,10 +186,10 @@ fn what_was_not_durable_is_no_damage() {
     let loose = put(&store, &[&torn]);
     let key = record(&store, &cut);
     drop(store);
-    let size = std::fs::metadata(&torn.tar).unwrap().len();
-    overwrite(&torn.tar, &vec![0; usize::try_from(size).unwrap()]);
-    overwrite(&cut.tar, b"");
-    std::fs::remove_file(&gone.tar).unwrap();
+    let size = std::fs::metadata(torn.tar.path()).unwrap().len();
+    overwrite(torn.tar.path(), &vec![0; usize::try_from(size).unwrap()]);
+    overwrite(cut.tar.path(), b"");
+    std::fs::remove_file(gone.tar.path()).unwrap();
     let store = Store::open(OpenOptions {
         boot_id: "boot-2".to_owned(),
         ..options(&dir.path().join("store"))
@@ -215,8 +215,8 @@ fn what_another_boot_left_torn_is_no_result() {
     let key = record(&store, &layer);
     let image = put(&store, &[&layer]);
     drop(store);
-    let size = std::fs::metadata(&layer.tar).unwrap().len();
-    overwrite(&layer.tar, &vec![0; usize::try_from(size).unwrap()]);
+    let size = std::fs::metadata(layer.tar.path()).unwrap().len();
+    overwrite(layer.tar.path(), &vec![0; usize::try_from(size).unwrap()]);
     let store = Store::open(OpenOptions {
         boot_id: "boot-2".to_owned(),
         ..options(&dir.path().join("store"))

@@ -69,7 +69,7 @@ fn every_encoding_gives_the_same_layer() {
             layer.compressed.map(|compressed| compressed.digest),
             (digest != diff_id).then_some(digest)
         );
-        assert_eq!(std::fs::read(&layer.tar).unwrap(), plain);
+        assert_eq!(std::fs::read(layer.tar.path()).unwrap(), plain);
         assert!(store.blobs().has(&digest).unwrap());
         // what is held is not read
         let again = store

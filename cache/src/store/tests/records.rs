@@ -76,7 +76,7 @@ fn a_record_without_its_layer_is_a_miss() {
     let made = record("a", Some(&layer), 5);
     store.records().put(&made).unwrap();
     drop(store);
-    std::fs::remove_file(&layer.tar).unwrap();
+    std::fs::remove_file(layer.tar.path()).unwrap();
     let store = Store::open(options(&dir.path().join("store"))).unwrap();
     assert_eq!(store.records().lookup(&made.key).unwrap(), None);
 }

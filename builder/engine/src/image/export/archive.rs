@@ -7,10 +7,11 @@ use super::Kind;
 use super::destination::{Destination, folder_of, sync};
 use crate::failure::ExportError;
 use crate::request::{BuildResult, Exporter};
-use crate::transfer::archive::{Blobs, compressed_manifest};
+use crate::transfer::archive::{self, compressed_manifest};
 use crate::transfer::attributes::Attributes;
 use crate::transfer::remote::with_docker_types;
-use kiln_oci::archive::{self, Format, SaveImage, SaveIndex, Saving, Target};
+use kiln_cache::Store;
+use kiln_oci::archive::{Format, SaveImage, SaveIndex, Saving, Target};
 use kiln_oci::media_type::{DOCKER_MANIFEST, DOCKER_MANIFEST_LIST};
 use kiln_oci::{Descriptor, Digest, Index, LayerCompression, Manifest, Platform, Reference};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -187,12 +188,12 @@ impl Exporter for Archive {
             return Ok(());
         };
         let saving = self.saving(result)?;
-        crate::transfer::archive::fetch::layers(&result.session.store, &saving)?;
-        let blobs = Blobs(&result.session.store);
+        let store = &result.session.store;
+        archive::fetch::layers(store, &saving)?;
         match destination {
-            Destination::File(path) if !self.is_tar => folder(path, &saving, &blobs),
+            Destination::File(path) if !self.is_tar => folder(path, &saving, store),
             _ => destination.write(&result.session.cancel, |out| {
-                Ok(archive::write(Target::Tar(out), &saving, &blobs, &|_| ())?)
+                Ok(archive::write(Target::Tar(out), &saving, store)?)
             }),
         }
     }
@@ -207,7 +208,7 @@ impl Exporter for Archive {
 }
 
 /// Writes a folder beside the target, then renames it. A folder that is empty or an OCI layout is replaced in one step.
-fn folder(path: &Path, saving: &Saving, blobs: &Blobs<'_>) -> Result<(), ExportError> {
+fn folder(path: &Path, saving: &Saving, store: &Store) -> Result<(), ExportError> {
     // what a link leads to is replaced, not the link
     let real = std::fs::canonicalize(path);
     let path = real.as_deref().unwrap_or(path);
@@ -219,7 +220,7 @@ fn folder(path: &Path, saving: &Saving, blobs: &Blobs<'_>) -> Result<(), ExportE
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .tempdir_in(parent)
         .map_err(ExportError::io("make a folder in", parent))?;
-    archive::write(Target::Directory(temporary.path()), saving, blobs, &|_| ())?;
+    archive::write(Target::Directory(temporary.path()), saving, store)?;
     if is_old {
         let exchanged = renameat_with(CWD, temporary.path(), CWD, path, RenameFlags::EXCHANGE);
         exchanged.map_err(|error| ExportError::io("replace", path)(error.into()))?;

@@ -5,7 +5,9 @@ use super::fetch;
 use super::platforms::several;
 use crate::failure::{ArchiveError, chain_of_causes};
 use kiln_cache::{Store, StoredImage};
-use kiln_oci::archive::{self, BlobSource, Format, SaveImage, SaveIndex, Saving, Target};
+use kiln_oci::archive::{
+    self, BlobSource, Format, SaveError, SaveImage, SaveIndex, Saving, Target,
+};
 use kiln_oci::{Compression, Digest, ImageConfig, LayerCompression, Manifest};
 use kiln_oci::{Platform, Reference, media_type};
 use std::io::{self, Read};
@@ -35,7 +37,7 @@ pub struct Saved {
 }
 
 /// The blobs of a store as archives want them.
-pub(crate) struct Blobs<'a>(pub(crate) &'a Store);
+struct Blobs<'a>(&'a Store);
 
 impl BlobSource for Blobs<'_> {
     fn open(&self, digest: &Digest) -> io::Result<(u64, Box<dyn Read + '_>)> {
@@ -71,8 +73,21 @@ pub fn save(
         saving.receipt = Some(receipt);
     }
     fetch::layers(store, &saving)?;
-    archive::write(target, &saving, &Blobs(store), &|_| ())?;
+    write(target, &saving, store)?;
     Ok(saved)
+}
+
+/// Writes an archive of what the store holds. A blob that turns out to be damaged is dropped.
+///
+/// # Errors
+/// As [`archive::write`].
+pub(crate) fn write(target: Target<'_>, saving: &Saving, store: &Store) -> Result<(), SaveError> {
+    let written = archive::write(target, saving, &Blobs(store), &|_| ());
+    written.inspect_err(|error| {
+        if let SaveError::BlobDigest { expected, .. } = error {
+            store.blobs().suspect(expected);
+        }
+    })
 }
 
 /// Adds what a name means; says whether an index had to be cut down.

@@ -1,10 +1,9 @@
 //! Sends blobs and manifests: several blobs at once, and none that the other side has or can mount.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use kiln_cache::{CacheOrigin, StoredImage, try_parallel};
+use kiln_cache::{BlobReader, CacheOrigin, StoredImage, try_parallel};
 use kiln_oci::{Descriptor, Digest, Reference};
 
 use super::Push;
@@ -70,7 +69,7 @@ impl Push<'_> {
         let file = self
             .store
             .blobs()
-            .open(blob)
+            .reader(blob)
             .map_err(|error| io::Error::other(crate::failure::chain_of_causes(&error)))?;
         Ok(Box::new(Counted {
             file,
@@ -116,7 +115,7 @@ impl Push<'_> {
 
 /// A blob that tells how far it was read.
 struct Counted {
-    file: File,
+    file: BlobReader,
     read: u64,
     transfer: Arc<Transfer>,
 }
