@@ -225,3 +225,21 @@ fn a_list_of_files_is_a_context() {
     assert_eq!(text, "22");
     assert!(from_list(&[(b"../x".to_vec(), dir.path().join("a"))]).is_err());
 }
+
+#[test]
+fn what_vanishes_during_the_scan_is_not_there() {
+    let dir = folder();
+    let root = dir.path();
+    let remove = |path: &[u8], _: bool| {
+        match path {
+            b"a" => std::fs::remove_file(root.join("a")).unwrap(),
+            b"src/deep" => std::fs::remove_dir_all(root.join("src/deep")).unwrap(),
+            b"src/link" => std::fs::remove_file(root.join("src/link")).unwrap(),
+            _ => {}
+        }
+        Decision::Keep
+    };
+    let (store, now) = (None, SystemTime::now());
+    let context = scan(root, &remove, &ScanOptions { store, now }).unwrap();
+    assert_eq!(paths(&context), ["src", "src/b"]);
+}

@@ -117,6 +117,7 @@ impl<'a> Walk<'a> {
                 let batches: Vec<_> = names.par_chunks(BATCH).map(batch).collect();
                 batches.into_iter().for_each(|batch| found.append(batch));
             }
+            Err(source) if source.kind() == io::ErrorKind::NotFound && !path.is_empty() => {}
             Err(source) => {
                 let error = self.io("read", &path, source);
                 found.errors.push((path.into(), error));
@@ -155,6 +156,7 @@ impl<'a> Walk<'a> {
                 Ok(Child::Item(item)) => found.items.push(*item),
                 Ok(Child::Unvisited) => found.unvisited.push(path.into()),
                 Ok(Child::Nothing) => {}
+                Err(error) if is_gone(&error) => {}
                 Err(error) => found.errors.push((path.into(), error)),
             }
         }
@@ -298,6 +300,11 @@ fn item(path: &[u8], kind: EntryKind, stat: &Stat) -> Item {
         was_digested: false,
         only_as_parent: false,
     }
+}
+
+/// Whether something was removed after its folder was listed: then it is not in the context.
+fn is_gone(error: &ContextError) -> bool {
+    matches!(error, ContextError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
 
 fn check_length(path: &[u8]) -> Result<(), ContextError> {
