@@ -103,10 +103,18 @@ fn remove(
         opened => opened?,
     };
     let errno = |error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
-    for (child, kind) in names(directory.as_fd()).map_err(errno)? {
+    let children = match names(directory.as_fd()).map_err(errno) {
+        Err(Errno::NOENT) => return Ok(()),
+        children => children?,
+    };
+    for (child, kind) in children {
         remove(trash, directory.as_fd(), &child, kind, depth + 1)?;
     }
-    gone_is_fine(unlinkat(at, name, AtFlags::REMOVEDIR))
+    match unlinkat(at, name, AtFlags::REMOVEDIR) {
+        // names that were passed over while another process removed others: the next look finds them
+        Err(Errno::NOTEMPTY) => Ok(()),
+        removed => gone_is_fine(removed),
+    }
 }
 
 /// Opens a directory so that it can be read and emptied, whatever its mode.
