@@ -15,6 +15,7 @@ plain_cases! {
     offline_names_all_blobs_and_writes_nothing,
     a_registry_that_fails_leaves_the_rest,
     an_output_of_a_build_does_the_same,
+    an_export_fetches_what_is_missing,
 }
 
 /// The poem in the registry as `HOST/poem`, by another store; `app` is `FROM` it, none of whose layers are here.
@@ -188,4 +189,16 @@ fn an_output_of_a_build_does_the_same(space: &Space) {
         shown.starts_with("2 ") && shown.contains("LAZY=2"),
         "{shown}"
     );
+}
+
+fn an_export_fetches_what_is_missing(space: &Space) {
+    let registry = Registry::start(Guard::Open);
+    lazy(space, &registry);
+    let offline = space.kiln(["--offline", "export", "app"]).exits(3);
+    offline.says(&["--offline"]);
+    assert_eq!(offline.stdout, "");
+    let exported = space.kiln(["export", "app"]).stdout();
+    let paths = tar::Archive::new(&exported[..]).entries().unwrap().count();
+    assert!(paths > 1, "{paths}");
+    assert!(fetched(&registry).len() > 1);
 }

@@ -15,6 +15,7 @@ use crate::support::{Finished, Space, cases, plain_cases};
 cases! {
     what_a_run_makes_of_a_claim_rests_on_it,
     a_truthful_cache_of_runs_is_believed,
+    a_result_of_an_unknown_isolation_is_not_taken,
 }
 
 plain_cases! {
@@ -359,4 +360,18 @@ RUN id > /id && ls -lnR /d /w
     let (finished, _) = built(space, &more, &from_folder(space), "id");
     assert_eq!(counts(&finished), (1, 6), "{finished}");
     finished.never_says(&["of a shared cache"]);
+}
+
+/// Whoever demands an isolation takes nothing that was made in a weaker one, nor what was made of that.
+fn a_result_of_an_unknown_isolation_is_not_taken(space: &Space) {
+    let text = "FROM tools\nRUN echo good > /word\nRUN cat /word > /again\n";
+    on(space, "maker", text, &to_folder(space, ",mode=max")).ok();
+    let ran = |machine: &str| counts(&on(space, machine, text, &from_folder(space)).ok()).0;
+    assert_eq!(ran("user"), 0);
+    let mut cache = Poison::read(&folder(space));
+    let isolation = &mut cache.record("RUN echo good")["isolation"];
+    assert_eq!(*isolation, "namespaces");
+    *isolation = json!("in-place");
+    cache.write(&folder(space));
+    assert_eq!(ran("other user"), 1);
 }

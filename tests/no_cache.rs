@@ -1,6 +1,10 @@
 //! `--no-cache` and `--no-cache-filter`: what they make anew, cache mounts included, and what they leave.
 
-use crate::support::{Space, plain_cases};
+use crate::support::{Space, cases, plain_cases};
+
+cases! {
+    what_follows_an_unchanged_step_is_unchanged,
+}
 
 plain_cases! {
     cache_mounts_begin_empty,
@@ -72,4 +76,21 @@ fn a_filter_counts_for_shared_steps(space: &Space) {
         ["RUN echo three > /three"]
     );
     assert_eq!(ran(&[]), [""; 0]);
+}
+
+/// A step that gives the same files with other times has the layer that it had. What follows was executed on the new files, and is
+/// compared with them.
+fn what_follows_an_unchanged_step_is_unchanged(space: &Space) {
+    let text = "FROM tools\nRUN --mount=type=secret,id=time,env=TIME mkdir /d && echo a > /d/a && touch -d @$TIME /d/a /d\n\
+                RUN chmod 755 /d && chmod 644 /d/a && echo b > /b\nRUN chmod 644 /d/a /b && echo c > /c\n";
+    let build = |time: &str, flags: &[&str]| {
+        let secret = ["--secret", "id=time,env=TIME"];
+        let build = space.build(text).args(secret).env("TIME", time);
+        build.args(flags).ok();
+        (space.id("app"), space.image("app").layers.split_off(2))
+    };
+    let first = build("1000", &[]);
+    assert_eq!(first.1, [["b"], ["c"]]);
+    assert_eq!(build("2000", &["--no-cache"]), first);
+    space.is_clean();
 }

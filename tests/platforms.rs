@@ -12,6 +12,7 @@ plain_cases! {
     a_step_for_another_processor_is_explained,
     a_base_for_another_platform_is_used_and_told,
     what_the_user_names_is_what_the_image_says,
+    a_command_for_another_processor_is_another_step,
 }
 
 /// The architectures that nobody's machine has here.
@@ -188,4 +189,17 @@ fn what_the_user_names_is_what_the_image_says(space: &Space) {
     assert_eq!(described(&[]), "arm/v6");
     assert_eq!(described(&["--platform", "linux/arm/v7"]), "arm/v7");
     assert_eq!(described(&["--platform", "linux/s390x"]), "s390x/");
+}
+
+/// The files below are the same, but a command may see what processor it runs on; COPY does not.
+fn a_command_for_another_processor_is_another_step(space: &Space) {
+    space.write("file", "text");
+    let text = "FROM tools\nCOPY file /\nRUN echo made > /made\n";
+    let ran = |platform: &str| {
+        let built = space.build_json(text).args(["--platform", platform]).ok();
+        built.events().ran()
+    };
+    assert_eq!(ran("linux/amd64").len(), 2);
+    assert_eq!(ran("linux/arm64"), ["RUN echo made > /made"]);
+    assert_eq!(ran("linux/amd64"), [""; 0]);
 }

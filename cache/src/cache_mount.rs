@@ -11,17 +11,15 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use kiln_oci::Digest;
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 
 use crate::store::folders::is_link;
+use crate::store::waiting::Wait;
 use crate::usage::measured;
 use crate::{CacheMounts, StoreError};
-
-/// Between two attempts to get a locked directory.
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// What several RUNs that use one cache at once do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,17 +86,18 @@ pub struct CacheMountUsage {
 const MAX_TITLE: usize = 4096;
 
 impl CacheMounts<'_> {
-    /// The cache directory of an identity, made if it does not exist; `None` if `cancelled` says so while another process has it locked.
+    /// The cache directory of an identity, made if it does not exist. One that another process has locked is waited for: `what` says what
+    /// its holder has.
     ///
     /// # Errors
-    /// It cannot be made or locked.
+    /// It cannot be made or locked, or the caller is stopped while it waits.
     pub fn open(
         &self,
         identity: &Digest,
         sharing: CacheSharing,
         start: &CacheStart,
-        cancelled: &dyn Fn() -> bool,
-    ) -> Result<Option<CacheMount>, StoreError> {
+        what: &str,
+    ) -> Result<CacheMount, StoreError> {
         self.store.writable()?;
         let folder = self.folder();
         std::fs::create_dir_all(&folder)
@@ -106,19 +105,16 @@ impl CacheMounts<'_> {
         if is_link(&folder) {
             return Err(StoreError::Link { path: folder });
         }
-        let mut number = 0;
+        let (mut number, mut wait) = (0, Wait::begin());
         loop {
             let path = folder.join(format!("{}-{number}", identity.hex()));
             if let Some(mount) = self.try_open(path, sharing, start)? {
-                return Ok(Some(mount));
+                return Ok(mount);
             }
             if sharing != CacheSharing::Locked {
                 number += 1;
-            } else if cancelled() {
-                return Ok(None);
             } else {
-                // a lock that blocks could not be given up
-                std::thread::sleep(PAUSE);
+                wait.pause_or_stop(self.store.waiter(), what)?;
             }
         }
     }
@@ -253,6 +249,8 @@ mod tests {
     use super::*;
     use crate::prune::PruneOptions;
     use crate::tests::{NOW, store};
+    use crate::{OpenOptions, Store, Waiter};
+    use std::sync::Arc;
 
     const START: CacheStart = CacheStart {
         mode: 0o751,
@@ -267,10 +265,8 @@ mod tests {
         let (_folder, store) = store();
         let identity = Digest::of(b"cache");
         let mount = |sharing| {
-            let mount = store
-                .cache_mounts()
-                .open(&identity, sharing, &START, &|| false);
-            mount.unwrap().unwrap()
+            let mount = store.cache_mounts().open(&identity, sharing, &START, "");
+            mount.unwrap()
         };
         let (one, two) = (mount(CacheSharing::Shared), mount(CacheSharing::Shared));
         assert_eq!(one.path, two.path);
@@ -284,21 +280,38 @@ mod tests {
         assert_eq!(store.cache_mounts().paths().len(), 2);
     }
 
+    /// Gives up every wait.
+    #[derive(Debug)]
+    struct Stopped;
+
+    impl Waiter for Stopped {
+        fn is_stopped(&self) -> bool {
+            true
+        }
+
+        fn tell(&self, _what: &str) {}
+    }
+
     #[test]
     fn prune_leaves_alone_what_is_used() {
         let (_folder, store) = store();
         let held = store
             .cache_mounts()
-            .open(&Digest::of(b"a"), CacheSharing::Locked, &START, &|| false)
-            .unwrap()
+            .open(&Digest::of(b"a"), CacheSharing::Locked, &START, "")
             .unwrap();
+        let stopped = Store::open(OpenOptions {
+            waiter: Arc::new(Stopped),
+            ..store.inner.options.clone()
+        });
+        let stopped = stopped.unwrap();
         let mount = |name: &[u8]| {
             let identity = Digest::of(name);
-            store
+            stopped
                 .cache_mounts()
-                .open(&identity, CacheSharing::Locked, &START, &|| true)
+                .open(&identity, CacheSharing::Locked, &START, "")
         };
-        assert!(mount(b"a").unwrap().is_none(), "who waits can give up");
+        let given_up = mount(b"a");
+        assert!(matches!(given_up, Err(StoreError::Cancelled)));
         drop(mount(b"b"));
         assert_eq!(store.garbage().prune(None).unwrap().cache_mounts, 1);
         assert_eq!(
@@ -313,8 +326,7 @@ mod tests {
         let mount = |name: &[u8]| {
             store
                 .cache_mounts()
-                .open(&Digest::of(name), CacheSharing::Shared, &START, &|| false)
-                .unwrap()
+                .open(&Digest::of(name), CacheSharing::Shared, &START, "")
                 .unwrap()
         };
         let first = mount(b"a");
@@ -335,8 +347,7 @@ mod tests {
         for name in [b"a", b"b"] {
             let mount = store
                 .cache_mounts()
-                .open(&Digest::of(name), CacheSharing::Shared, &START, &|| false)
-                .unwrap()
+                .open(&Digest::of(name), CacheSharing::Shared, &START, "")
                 .unwrap();
             std::fs::write(mount.path.join("file"), vec![0; 500_000]).unwrap();
         }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kiln_oci::Digest;
+use rustix::io::Errno;
 
 use crate::DamagedBlob;
 use crate::path::display;
@@ -70,6 +71,16 @@ pub enum StoreError {
         /// What this program writes.
         known: &'static str,
     },
+    /// A newer kiln has used the store, and has changed its database.
+    #[error("the store {} was used by a newer kiln: its database has schema {found}, this kiln knows {known}", path.display())]
+    Newer {
+        /// The store.
+        path: PathBuf,
+        /// The steps that its schema has taken.
+        found: usize,
+        /// The steps that this program knows.
+        known: usize,
+    },
     /// The store belongs to another user.
     #[error("the store {} belongs to uid {owner}, but uid {uid} asks for it", path.display())]
     Owner {
@@ -119,6 +130,12 @@ pub enum StoreError {
     Disproved {
         /// The layer.
         digest: Digest,
+    },
+    /// Another process has had the database to itself for longer than any transaction takes.
+    #[error("another process keeps {} locked", path.display())]
+    Busy {
+        /// The database.
+        path: PathBuf,
     },
     /// The work was cancelled while another process did it.
     #[error("stopped")]
@@ -171,6 +188,21 @@ impl StoreError {
             action,
             path: path.to_owned(),
             source,
+        }
+    }
+
+    /// Whether the store itself fails, so that nothing can be said of what it holds; else the error is about one thing in it.
+    #[must_use]
+    pub fn is_of_store(&self) -> bool {
+        match self {
+            Self::Missing { .. }
+            | Self::Fetch { .. }
+            | Self::Disproved { .. }
+            | Self::DigestMismatch { .. }
+            | Self::SizeMismatch { .. }
+            | Self::Damaged { .. } => false,
+            Self::Layer(error) => matches!(error, LayerError::Write { .. }),
+            _ => true,
         }
     }
 }
@@ -386,6 +418,21 @@ pub enum ReadError {
         /// The entry.
         path: String,
     },
+}
+
+impl ReadError {
+    /// Whether what was a file when its folder was scanned is none now.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        match self {
+            Self::NotAFile { .. } => true,
+            Self::Open { source, .. } => matches!(
+                Errno::from_io_error(source),
+                Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO)
+            ),
+            Self::NoContent { .. } => false,
+        }
+    }
 }
 
 /// An image was not found, or its name fits several.

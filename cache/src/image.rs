@@ -29,8 +29,6 @@ pub struct StoredImage {
     pub config: Vec<u8>,
     /// Diff IDs, bottom first.
     pub diff_ids: Vec<Digest>,
-    /// Names, sorted: its own, and those of the indexes that list it.
-    pub references: Vec<Reference>,
     /// The index that led to it.
     pub index: Option<Digest>,
 }
@@ -144,7 +142,6 @@ impl Images<'_> {
             config_digest,
             config,
             diff_ids: parsed.rootfs.diff_ids,
-            references: self.names_of(manifest)?,
             index: None,
         })
     }
@@ -158,15 +155,33 @@ impl Images<'_> {
     /// # Errors
     /// There is no such image, or the database fails.
     pub fn remove(&self, manifest: &Digest) -> Result<(), ImageError> {
+        let removed = self.remove_all(std::slice::from_ref(manifest))?;
+        let is_gone = !removed.is_empty();
+        is_gone.then_some(()).ok_or_else(|| not_found(manifest))
+    }
+
+    /// The same for several, all or none; manifests of the images, and digests of the indexes, that are gone. What was gone before is
+    /// none of them.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn remove_all(&self, named: &[Digest]) -> Result<Vec<Digest>, StoreError> {
         self.store.writable()?;
-        let removed = self.store.db().write_durably(|transaction| {
-            let children = index::children(transaction, manifest)?;
-            let removed = delete(transaction, manifest)?;
-            let mut children = children.iter();
-            children.try_for_each(|child| index::delete_unnamed(transaction, child))?;
-            Ok(removed)
-        })?;
-        removed.then_some(()).ok_or_else(|| not_found(manifest))
+        self.store.db().write_durably(|transaction| {
+            let mut gone = Vec::new();
+            for named in named {
+                let children = index::children(transaction, named)?;
+                if delete(transaction, named)? {
+                    gone.push(*named);
+                }
+                for child in children {
+                    if index::delete_unnamed(transaction, &child)? {
+                        gone.push(child);
+                    }
+                }
+            }
+            Ok(gone)
+        })
     }
 
     /// Pins all that an image needs, and says whether all of it is here or can be fetched.

@@ -9,7 +9,7 @@ use kiln_oci::{Digest, Hasher};
 
 /// Part of every key. It goes up whenever kiln would make other bytes from the same inputs (the sandbox's environment, the
 /// packing of layers …), so that results of older versions are not found again.
-pub const KEY_VERSION: u64 = 4;
+pub const KEY_VERSION: u64 = 5;
 
 /// Collects the named inputs of one operation.
 #[derive(Debug)]

@@ -69,9 +69,10 @@ impl Store {
         }
     }
 
-    /// The same store, which has what it has.
+    /// The same store, which has what it has, after the work.
     #[must_use]
     pub fn without_fetcher(&self) -> Self {
+        self.waiter().release();
         Self {
             fetcher: None,
             ..self.clone()
@@ -81,6 +82,6 @@ impl Store {
     /// Whether the user has stopped what the store fetches for.
     fn is_stopped(&self) -> bool {
         let fetcher = self.fetcher.as_ref();
-        fetcher.is_some_and(|fetcher| fetcher.is_cancelled())
+        self.waiter().is_stopped() || fetcher.is_some_and(|fetcher| fetcher.is_cancelled())
     }
 }

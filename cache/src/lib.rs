@@ -29,6 +29,7 @@
 //!     boot_id: "the id of this boot".to_owned(),
 //!     read_only: false,
 //!     now: std::time::SystemTime::now,
+//!     waiter: std::sync::Arc::new(kiln_cache::Silent),
 //! })?;
 //! let mut writer = store.layers().writer(&Chain::new(Vec::new()))?;
 //! writer.file(b"etc/motd", &Meta::root(0o644, 0), 3, &mut &b"hi\n"[..])?;
@@ -81,6 +82,7 @@ mod first_names;
 pub mod fsck;
 mod image;
 mod inventory;
+mod isolation;
 mod key;
 mod layer;
 pub mod lazy;
@@ -114,10 +116,11 @@ pub use first_names::FirstNames;
 pub use image::find::{ID_DIGITS, MeantById, is_whole_id};
 pub use image::sizes::LayerSize;
 pub use image::{ImageSummary, StoredImage};
+pub use isolation::Isolation;
 pub use key::{KEY_VERSION, KeyBuilder};
 pub use layer::{
     CommitOptions, CommittedUpper, CompressedBlob, ForeignLayer, IndexedBlob, Layer, LayerIndex,
-    LayerWriter, OutsideLink, index_archive, index_blob, index_tar,
+    LayerWriter, OutsideLink, Times, index_archive, index_blob, index_tar,
 };
 pub use lazy::{Fetcher, RemoteBlob};
 pub use memo::MemoBundle;
@@ -129,6 +132,7 @@ pub use store::facets::{
     Blobs, Builds, CacheMounts, Exchange, Fetch, Forms, Garbage, Images, Indexes, Layers, Leases,
     Origins, Records, Scratch, Views,
 };
+pub use store::waiting::{Silent, Waiter};
 pub use store::{KeyLock, OpenOptions, Store};
 pub use threads::{beside, on_threads, parallel, try_parallel};
 pub use tree::{Tree, tree_digest};

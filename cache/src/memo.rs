@@ -7,8 +7,9 @@ use kiln_oci::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::exchange::Caches;
+use crate::record::counts;
 use crate::store::used::Thing;
-use crate::{Records, StoreError};
+use crate::{Isolation, Records, StoreError};
 
 /// What a build made, found again by a digest of all that went into it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,9 @@ pub struct MemoBundle {
     /// The shared caches that it rests on, as [`crate::Record::caches`].
     #[serde(skip)]
     pub caches: Caches,
+    /// The weakest isolation of the commands that it rests on, as [`crate::Record::isolation`].
+    #[serde(default)]
+    pub isolation: Isolation,
 }
 
 impl Records<'_> {
@@ -37,14 +41,15 @@ impl Records<'_> {
             self.store.db().rows(query, [key.as_bytes()], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?;
-        found.retain(|(_, caches)| self.store.counts(caches));
         found.sort_by_cached_key(|(_, caches)| self.store.rank(caches));
         for (text, caches) in found {
             // one that cannot be read was written by another version: a miss
             let Ok(bundle) = serde_json::from_str::<MemoBundle>(&text) else {
                 continue;
             };
-            if self.store.indexes().pin_whole(&bundle.manifest)? {
+            if counts(self.store, &caches, bundle.isolation)
+                && self.store.indexes().pin_whole(&bundle.manifest)?
+            {
                 self.store.touch(Thing::Memo, key);
                 let records = bundle.records.iter();
                 records.for_each(|record| self.store.touch(Thing::Record, record));

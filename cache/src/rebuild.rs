@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use kiln_oci::{Digest, Index, Manifest};
 
@@ -12,6 +13,7 @@ use crate::inventory::{Files, list};
 use crate::store::database::{Database, beside};
 use crate::store::lock::is_locked;
 use crate::store::open::{self, DATABASE};
+use crate::store::waiting::Waiter;
 use crate::{CompressedBlob, ImageError, OpenOptions, Store, StoreError};
 
 /// Larger blobs are no manifests.
@@ -39,7 +41,7 @@ impl Store {
             Err(StoreError::DatabaseLost { .. }) if !options.read_only => {}
             outcome => return outcome.map(|store| (store, None)),
         }
-        let old = renew(&options.root)?;
+        let old = renew(&options.root, &options.waiter)?;
         let store = Self::open(options)?;
         let rebuilt = Rebuilt {
             old,
@@ -125,10 +127,10 @@ fn found<T>(outcome: Result<T, ImageError>) -> Result<Option<T>, StoreError> {
 }
 
 /// Puts a new database in the place of the one that is lost.
-fn renew(root: &Path) -> Result<Option<PathBuf>, StoreError> {
-    let _turn = open::turn(root)?;
+fn renew(root: &Path, waiter: &Arc<dyn Waiter>) -> Result<Option<PathBuf>, StoreError> {
+    let _turn = open::turn(root, waiter.as_ref())?;
     let database = root.join(DATABASE);
-    match Database::open(&database, false).and_then(|database| database.check()) {
+    match Database::open(&database, false, waiter).and_then(|database| database.check()) {
         Err(StoreError::DatabaseLost { .. }) => {}
         // another process was faster
         outcome => return outcome.map(|()| None),
@@ -143,8 +145,8 @@ fn renew(root: &Path) -> Result<Option<PathBuf>, StoreError> {
             renamed => renamed.map_err(|source| StoreError::io("move", &from, source))?,
         }
     }
-    Database::make_anew(&database)?;
-    open::fill(root)?;
+    Database::make_anew(&database, waiter)?;
+    open::fill(root, waiter)?;
     Ok(is_worth_it.then_some(old))
 }
 

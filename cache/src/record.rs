@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::exchange::Caches;
 use crate::store::database::{digest, optional_digest, signed, unsigned};
 use crate::store::used::Thing;
-use crate::{Records, StoreError};
+use crate::{Isolation, Records, Store, StoreError};
 
 /// What an operation made, and what it cost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,9 +38,13 @@ pub struct Record {
     /// The shared caches that it rests on: one said it, or the operation read what one had said. They mean nothing elsewhere.
     #[serde(skip)]
     pub caches: Caches,
+    /// The weakest isolation of the commands that have made it and what it was made of.
+    #[serde(default)]
+    pub isolation: Isolation,
 }
 
-const COLUMNS: &str = "key, definition, inputs, records.diff_id, records.tree, created, records.cost_ms, line, title, made, caches";
+const COLUMNS: &str = "key, definition, inputs, records.diff_id, records.tree, created, records.cost_ms, line, title, made, caches, \
+                       isolation";
 
 /// What a layer holds is known since it is here; a record that says something else never counts.
 const NOT_REFUTED: &str = "FROM records LEFT JOIN layers ON layers.diff_id = records.diff_id \
@@ -114,32 +118,60 @@ impl Records<'_> {
     /// # Errors
     /// The database fails.
     pub fn has_definition(&self, definition: &Digest) -> Result<bool, StoreError> {
-        let query = "SELECT DISTINCT caches FROM records WHERE definition = ?1";
-        let caches: Vec<Caches> = self
-            .store
-            .db()
-            .rows(query, [definition.as_bytes()], |row| row.get(0))?;
-        Ok(caches.iter().any(|caches| self.store.counts(caches)))
+        let query = "SELECT caches, isolation FROM records WHERE definition = ?1";
+        let parameters = [definition.as_bytes()];
+        let made = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let counts = |(caches, isolation): &_| counts(self.store, caches, *isolation);
+        let found: Option<(Caches, Isolation)> =
+            self.store.db().first(query, parameters, made, counts)?;
+        Ok(found.is_some())
     }
 
-    /// All records of an operation that count, the latest first: why did it miss?
+    /// The latest record of an operation that counts: why did it miss?
     ///
     /// # Errors
     /// The database fails.
-    pub fn of_definition(&self, definition: &Digest) -> Result<Vec<Record>, StoreError> {
+    pub fn latest(&self, definition: &Digest) -> Result<Option<Record>, StoreError> {
         let query = format!(
             "SELECT {COLUMNS} {NOT_REFUTED} AND definition = ?1 ORDER BY created DESC, key, caches"
         );
-        self.select(&query, definition)
+        let counts = |record: &Record| counts(self.store, &record.caches, record.isolation);
+        let parameters = [definition.as_bytes()];
+        self.store.db().first(&query, parameters, from_row, counts)
+    }
+
+    /// The oldest record of an operation that counts, has this tree and is `wanted`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn oldest_with(
+        &self,
+        definition: &Digest,
+        tree: &Digest,
+        wanted: impl Fn(&Record) -> bool,
+    ) -> Result<Option<Record>, StoreError> {
+        let query = format!(
+            "SELECT {COLUMNS} {NOT_REFUTED} AND definition = ?1 AND records.tree = ?2 ORDER BY created, key, caches"
+        );
+        let is_it = |record: &Record| {
+            counts(self.store, &record.caches, record.isolation) && wanted(record)
+        };
+        let parameters = [definition.as_bytes(), tree.as_bytes()];
+        self.store.db().first(&query, parameters, from_row, is_it)
     }
 
     /// Those that count.
     fn select(&self, query: &str, digest: &Digest) -> Result<Vec<Record>, StoreError> {
         let database = self.store.db();
         let mut records: Vec<Record> = database.rows(query, [digest.as_bytes()], from_row)?;
-        records.retain(|record| self.store.counts(&record.caches));
+        records.retain(|record| counts(self.store, &record.caches, record.isolation));
         Ok(records)
     }
+}
+
+/// Whether the build takes what rests on these caches and was made in this isolation.
+pub(crate) fn counts(store: &Store, caches: &Caches, isolation: Isolation) -> bool {
+    store.counts(caches) && isolation >= store.isolation
 }
 
 fn insert(
@@ -149,7 +181,7 @@ fn insert(
     now: i64,
 ) -> rusqlite::Result<()> {
     let replace = "INSERT OR REPLACE INTO records (key, definition, inputs, diff_id, tree, created, cost_ms, line, title, made, caches, \
-                   used) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+                   isolation, used) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
     let (key, definition, tree) = (record.key, record.definition, record.tree);
     let (cost, diff_id) = (signed(record.cost_ms), record.diff_id);
     transaction.prepare_cached(replace)?.execute(params![
@@ -164,6 +196,7 @@ fn insert(
         record.title,
         record.made,
         record.caches,
+        record.isolation,
         now,
     ])?;
     // only what it cost here decides
@@ -192,5 +225,6 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Record> {
         title: row.get(8)?,
         made: row.get(9)?,
         caches: row.get(10)?,
+        isolation: row.get(11)?,
     })
 }

@@ -17,6 +17,7 @@ pub(crate) mod sink;
 mod tests;
 mod trash;
 pub(crate) mod used;
+pub(crate) mod waiting;
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
@@ -30,7 +31,8 @@ use crate::exchange::Imports;
 use crate::store::database::Database;
 use crate::store::lease::Lease;
 use crate::store::used::{Thing, Used};
-use crate::{Fetcher, LayerIndex, StoreError};
+use crate::store::waiting::Waiter;
+use crate::{Fetcher, Isolation, LayerIndex, StoreError};
 
 pub use crate::store::lock::KeyLock;
 
@@ -51,6 +53,8 @@ pub struct OpenOptions {
     pub read_only: bool,
     /// The clock.
     pub now: fn() -> SystemTime,
+    /// What is done about waits for other processes.
+    pub waiter: Arc<dyn Waiter>,
 }
 
 /// An open store. Cheap to clone, usable from all threads.
@@ -61,6 +65,8 @@ pub struct Store {
     pub(crate) fetcher: Option<Arc<dyn Fetcher>>,
     /// The shared caches that the build imports.
     pub(crate) imports: Arc<Imports>,
+    /// The weakest isolation whose results count.
+    pub(crate) isolation: Isolation,
 }
 
 /// What all clones share. Dropping the last one ends the process's lease.
@@ -81,8 +87,9 @@ impl Store {
     /// # Errors
     /// The folder is not a store, of another version or owner, or on a file system without reliable locks.
     pub fn open(options: OpenOptions) -> Result<Self, StoreError> {
-        let stat = open::prepare(&options.root, options.read_only)?;
-        let database = Database::open(&options.root.join(open::DATABASE), options.read_only)?;
+        let (root, read_only, waiter) = (&options.root, options.read_only, &options.waiter);
+        let stat = open::prepare(root, read_only, waiter)?;
+        let database = Database::open(&root.join(open::DATABASE), read_only, waiter)?;
         // a store that was copied, or is on a disk that was taken out, was not written by this boot where it is now
         let boot_id = format!("{}-{:x}", options.boot_id, stat.dev());
         let options = OpenOptions { boot_id, ..options };
@@ -103,6 +110,7 @@ impl Store {
             inner,
             fetcher: None,
             imports: Arc::default(),
+            isolation: Isolation::default(),
         }
     }
 
@@ -110,6 +118,10 @@ impl Store {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.inner.options.root
+    }
+
+    pub(crate) fn waiter(&self) -> &dyn Waiter {
+        self.inner.options.waiter.as_ref()
     }
 
     pub(crate) fn db(&self) -> &Database {
@@ -160,6 +172,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // What cannot be done here is done by the next process: a use that is not written down only makes things look older, and a
         // lease that is left is dead.
+        self.database.hurry();
         self.database.spare_the_checkpoint();
         if !self.options.read_only {
             let _ = self.used.write(&self.database, self.now());

@@ -24,6 +24,7 @@ pub(crate) fn options(root: &Path) -> OpenOptions {
         boot_id: "boot-1".to_owned(),
         read_only: false,
         now: clock,
+        waiter: std::sync::Arc::new(crate::Silent),
     }
 }
 

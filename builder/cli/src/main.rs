@@ -21,6 +21,7 @@ mod stdout;
 mod table;
 mod transfer;
 mod units;
+mod waits;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 use std::io::IsTerminal;

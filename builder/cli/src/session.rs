@@ -3,6 +3,7 @@
 use crate::environment::{self, Globals};
 use crate::failure::Failure;
 use crate::network;
+use crate::waits::Waits;
 use kiln_cache::{OpenOptions, Store, StoreError};
 use kiln_engine::event::{Cancel, Events};
 use kiln_engine::remote::Remote;
@@ -42,7 +43,7 @@ pub fn open_by(
     let store = open_store(OpenOptions {
         rootless,
         single_id: entered.ids.is_single(),
-        ..options(root, entered.ids.key())
+        ..options(root, entered.ids.key(), Waits::of(&remote))
     })?;
     if let Some(note) = &entered.note {
         events.warn(note);
@@ -91,7 +92,11 @@ pub fn store(globals: &Globals) -> Result<Store, Failure> {
 /// # Errors
 /// When it cannot be opened.
 pub fn connected(globals: &Globals, remote: &Remote) -> Result<Store, Failure> {
-    let store = Store::open(options(globals.store()?, IdMap::Root.key()))?;
+    let store = Store::open(options(
+        globals.store()?,
+        IdMap::Root.key(),
+        Waits::of(remote),
+    ))?;
     Ok(remote.with_store(&store))
 }
 
@@ -100,7 +105,7 @@ pub fn connected(globals: &Globals, remote: &Remote) -> Result<Store, Failure> {
 /// # Errors
 /// When it cannot be opened.
 pub fn reading(globals: &Globals) -> Result<Store, Failure> {
-    let options = options(globals.store()?, IdMap::Root.key());
+    let options = options(globals.store()?, IdMap::Root.key(), Waits::unwatched());
     let read_only = options.root.join("version").exists()
         && rustix::fs::access(&options.root, rustix::fs::Access::WRITE_OK).is_err();
     Ok(Store::open(OpenOptions {
@@ -109,12 +114,22 @@ pub fn reading(globals: &Globals) -> Result<Store, Failure> {
     })?)
 }
 
+/// The same for a command that reads all that an image holds: layers of which the store has only the description come from their
+/// registry.
+///
+/// # Errors
+/// When it cannot be opened, or what says how to reach registries cannot be used.
+pub fn reading_all(globals: &Globals) -> Result<Store, Failure> {
+    let remote = network::remote(globals, &Events::ignored(), &Cancel::default())?;
+    Ok(remote.with_store(&reading(globals)?))
+}
+
 /// The store if there is one that can be read, for commands that can do without; nothing is written to it.
 pub fn existing_store(globals: &Globals) -> Option<Store> {
     let root = globals.store().ok()?;
     let options = OpenOptions {
         read_only: true,
-        ..options(root, IdMap::Root.key())
+        ..options(root, IdMap::Root.key(), Waits::unwatched())
     };
     let opened = Store::open(options);
     opened
@@ -122,7 +137,7 @@ pub fn existing_store(globals: &Globals) -> Option<Store> {
         .ok()
 }
 
-fn options(root: std::path::PathBuf, id_map_key: String) -> OpenOptions {
+fn options(root: std::path::PathBuf, id_map_key: String, waits: Waits) -> OpenOptions {
     // Without a boot id everything counts as another boot's and is verified: slower, never wrong.
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .unwrap_or_default()
@@ -136,5 +151,6 @@ fn options(root: std::path::PathBuf, id_map_key: String) -> OpenOptions {
         boot_id,
         read_only: false,
         now: SystemTime::now,
+        waiter: Arc::new(waits),
     }
 }

@@ -5,9 +5,9 @@ mod make;
 
 use crate::event::{EVENT_VERSION, EventKind};
 use crate::exchange::{self, Exported, Import};
-use crate::execute::execute;
 use crate::execute::memo::{self, Recalled};
-use crate::failure::BuildError;
+use crate::execute::{Executed, execute};
+use crate::failure::{BuildError, StepFailure};
 use crate::host::confine::confine;
 use crate::image::origin;
 use crate::plan::{self, Plan, announce};
@@ -20,6 +20,9 @@ use kiln_oci::{Descriptor, Digest, ImageConfig, Reference};
 use kiln_sandbox::Cgroup;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+
+/// How often the folders of a build are read: files that change all the time are named at last.
+const MOST_READS: usize = 6;
 
 /// A finished build.
 #[derive(Debug, Clone)]
@@ -42,6 +45,14 @@ pub struct Built {
 /// See [`BuildError`]. What was found in the Dockerfile is in the session in any case. The store is as before then, but for results of steps that succeeded.
 pub fn build(session: &Session, build: &Build) -> Result<Built, BuildError> {
     begin(session, build);
+    // What a build failed with is of no interest where the user stopped it.
+    made(session, build).map_err(|error| match session.cancel.is_interrupted() {
+        true => BuildError::Cancelled,
+        false => error,
+    })
+}
+
+fn made(session: &Session, build: &Build) -> Result<Built, BuildError> {
     let (reuse, goal, remote) = (&build.reuse, &build.goal, &session.remote);
     let (imports, exports) = exchange::open(&reuse.cache_from, &goal.cache_to, remote)
         .map_err(BuildError::CacheOptions)?;
@@ -50,22 +61,44 @@ pub fn build(session: &Session, build: &Build) -> Result<Built, BuildError> {
         ..session.clone()
     };
     let cgroup = confine(&session.events, &build.run.limits, session.disabled)?;
-    let plan = &plan::plan(session, build)?;
-    announce(session, plan);
-    let job = Job {
-        session,
-        build,
-        plan,
-        imports: &imports,
-    };
-    let (built, bundle) = job.run(cgroup.as_ref())?;
+    let mut plan = plan::plan(session, build)?;
+    announce(session, &plan);
+    let (built, bundle) = carry_out(session, build, &mut plan, &imports, cgroup.as_ref())?;
     let outcome = Exported {
-        key: memo::key(build, plan),
+        key: memo::key(build, &plan),
         bundle: &bundle,
         is_squashed: build.form.squash != Squash::Nothing,
     };
     exchange::export(&session.store, remote, &exports, outcome)?;
     Ok(built)
+}
+
+/// Attempts the build, again when a file of a folder has changed since the folder was read.
+fn carry_out(
+    session: &Session,
+    build: &Build,
+    plan: &mut Plan,
+    imports: &[Import],
+    cgroup: Option<&Cgroup>,
+) -> Result<(Built, MemoBundle), BuildError> {
+    let mut reads_left = MOST_READS;
+    loop {
+        reads_left -= 1;
+        let job = Job {
+            session,
+            build,
+            plan,
+            imports,
+            reads_again: reads_left > 0,
+        };
+        let outcome = job.run(cgroup);
+        match outcome {
+            Err(BuildError::Step(failure)) if job.is_change(&failure) => {
+                plan.read_again(session, build)?;
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// What is said first.
@@ -91,6 +124,8 @@ struct Job<'a> {
     build: &'a Build,
     plan: &'a Plan,
     imports: &'a [Import],
+    /// Whether folders are read again when a file has changed.
+    reads_again: bool,
 }
 
 /// What was built, and with `--manifest` the right to name it.
@@ -116,10 +151,10 @@ impl Job<'_> {
 
     /// Makes the image, gives it its names and takes it to all outputs.
     fn attempt(self, cgroup: Option<&Cgroup>) -> Result<(Built, MemoBundle), BuildError> {
-        let Job { session, build, .. } = self;
+        let session = self.session;
         let (bundle, turn) = match self.recall()? {
             Some(made) => made,
-            None => self.make(execute(session, build, self.plan, cgroup.cloned())?)?,
+            None => self.make(self.execute(cgroup)?)?,
         };
         if session.cancel.requested() {
             return Err(BuildError::Cancelled);
@@ -137,9 +172,20 @@ impl Job<'_> {
             names: names.iter().map(ToString::to_string).collect(),
         };
         self.report(&built)?;
-        let exported = self.export(&built);
-        built.pushed = exported.map_err(|error| self.or_cancelled(error))?;
+        built.pushed = self.export(&built)?;
         Ok((built, bundle))
+    }
+
+    fn execute(self, cgroup: Option<&Cgroup>) -> Result<Executed, BuildError> {
+        let (cgroup, reads_again) = (cgroup.cloned(), self.reads_again);
+        execute(self.session, self.build, self.plan, cgroup, reads_again)
+    }
+
+    /// Whether a changed file is all that the build failed with, and another attempt may succeed.
+    fn is_change(self, failure: &StepFailure) -> bool {
+        let is_wanted = self.reads_again && !self.session.cancel.requested();
+        let node = &self.plan.graph.nodes[failure.node];
+        is_wanted && failure.error.changed_file().is_some() && self.plan.reads_folder(node)
     }
 
     /// The whole build without executing anything. A cache of others that says what it cannot give is no reason to fail.
@@ -224,14 +270,6 @@ impl Job<'_> {
             platform: built.descriptor.platform.clone(),
             ..pushed
         }))
-    }
-
-    /// What an output failed with is of no interest where the user stopped the build.
-    fn or_cancelled(self, error: BuildError) -> BuildError {
-        match self.session.cancel.is_interrupted() {
-            true => BuildError::Cancelled,
-            false => error,
-        }
     }
 
     /// Tells what was built.

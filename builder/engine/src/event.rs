@@ -149,11 +149,11 @@ pub enum EventKind {
         /// Microseconds it took.
         took_us: u64,
     },
-    /// The build waits for a server that has not answered for a while.
+    /// The build has waited for a while, for a server or for another process.
     Waiting {
-        /// Host and port.
+        /// Host and port, or `another step or process`.
         host: String,
-        /// What is to come, such as "an answer".
+        /// What is to come, such as "an answer", or what the other one does.
         what: String,
     },
     /// A step is being executed.
@@ -285,6 +285,12 @@ impl Events {
             noted: Arc::default(),
             waiting: Arc::default(),
         }
+    }
+
+    /// Whether anybody may listen.
+    #[must_use]
+    pub fn are_heard(&self) -> bool {
+        self.sender.is_some()
     }
 
     /// Sends one event.

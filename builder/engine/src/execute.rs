@@ -2,6 +2,7 @@
 //! step's operation. Unaware of what operations do.
 
 pub(crate) mod copy;
+mod failed;
 pub(crate) mod live;
 pub(crate) mod memo;
 pub(crate) mod operation;
@@ -16,16 +17,14 @@ pub(crate) mod step;
 pub(crate) mod testing;
 pub(crate) mod users;
 
-use crate::event::EventKind;
 use crate::failure::{BuildError, StepError, StepFailure};
-use crate::host::emulation;
 use crate::plan::output::{Done, Output, Stack};
 use crate::plan::{Plan, stage_is_called};
 use crate::session::Session;
 use crate::source::fetch::RemoteSource;
 use crate::source::open::Build;
 use kiln_cache::{CommitOptions, Layer, StoreError};
-use kiln_oci::{Digest, ImageConfig};
+use kiln_oci::Digest;
 use kiln_parser::graph::{
     CopyOp, CopySource, Node, NodeId, Op, RunMount, RunOp, Stage, StageBase, StageGraph,
 };
@@ -49,8 +48,10 @@ struct Execution<'a> {
     plan: &'a Plan,
     /// Where every node is.
     schedule: Schedule,
-    /// The first failure that has a reason of its own.
+    /// The first failure that has a reason of its own; a changed file is one only while there is no other.
     failure: Mutex<Option<Box<StepFailure>>>,
+    /// Whether a changed file stops nothing that runs, because folders are read again then.
+    reads_again: bool,
     /// The images whose layers are prefetched.
     readers: Readers,
     /// What runs commands.
@@ -75,7 +76,8 @@ pub struct Executed {
     pub now: Option<i64>,
 }
 
-/// Executes the plan.
+/// Executes the plan. If the caller `reads_again` what has changed, a file that is not what was planned with is no failure that is told,
+/// and what runs goes on: its result counts in the next attempt.
 ///
 /// # Errors
 /// The first step that failed.
@@ -84,8 +86,10 @@ pub fn execute(
     build: &Build,
     plan: &Plan,
     cgroup: Option<Cgroup>,
+    reads_again: bool,
 ) -> Result<Executed, BuildError> {
-    let execution = Execution::new(session, build, plan, cgroup)?;
+    let mut execution = Execution::new(session, build, plan, cgroup)?;
+    execution.reads_again = reads_again;
     let carry_out = |node: usize| execution.carry_out(&plan.graph.nodes[node]);
     let results = execution.schedule.run(carry_out);
     let failure = execution.failure.into_inner();
@@ -110,7 +114,7 @@ impl<'a> Execution<'a> {
         cgroup: Option<Cgroup>,
     ) -> Result<Self, StoreError> {
         let commit = CommitOptions {
-            clamp_mtime: plan.graph.source_date_epoch,
+            times: plan.times,
             single_id: session.ids.is_single(),
         };
         let mut execution = Execution {
@@ -119,6 +123,7 @@ impl<'a> Execution<'a> {
             plan,
             schedule: schedule(build, plan),
             failure: Mutex::new(None),
+            reads_again: false,
             readers: Readers::new(),
             runner: Local::new(session, commit, cgroup, build.run.limits.memory),
             commit,
@@ -205,6 +210,7 @@ impl<'a> Execution<'a> {
                 op: run,
                 mounts: mounts.collect::<Result<Vec<_>, _>>()?,
                 options: &self.build.run,
+                has_epoch: step.epoch.is_some(),
             },
             schedule: &self.schedule,
             runner: &self.runner,
@@ -234,8 +240,8 @@ impl<'a> Execution<'a> {
         let begun = step.begin();
         let layer = make(begun.time)?;
         step.ran(begun);
-        let caches = self.schedule.rests_on(step.node.op.inputs())?;
-        step.settle(base, key, layer.as_ref(), caches, begun)
+        let basis = self.schedule.rests_on(step.node.op.inputs())?;
+        step.settle(base, key, layer.as_ref(), basis, begun)
     }
 
     /// The files of a node: a context, or layers once they are written.
@@ -262,38 +268,6 @@ impl<'a> Execution<'a> {
             layers: None,
             folder: None,
         })
-    }
-
-    /// Keeps and tells the first failure that has a reason of its own, and cancels the other steps.
-    fn fail(&self, node: &Node, error: StepError) {
-        if !matches!(error, StepError::Cancelled) && !self.session.cancel.requested() {
-            self.session.events.send(EventKind::Failed {
-                step: node.id.0,
-                message: crate::failure::chain_of_causes(&error),
-            });
-            let failure = StepFailure {
-                node: node.id.0,
-                title: node.title.clone(),
-                place: self.plan.stage_name(node.stage),
-                emulation: self.emulation_problem(node),
-                span: node.span,
-                line: node.line,
-                error,
-            };
-            let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-            first.get_or_insert(Box::new(failure));
-        }
-        self.session.cancel.stop();
-    }
-
-    /// Why a RUN for another processor may have failed.
-    fn emulation_problem(&self, node: &Node) -> Option<String> {
-        let stage = self.plan.graph.stages.get(node.stage?)?;
-        let is_run = matches!(node.op, Op::Run(_));
-        let base = || stage.base_image.as_ref().map(ImageConfig::platform);
-        emulation::problem(&stage.platform)
-            .or_else(|| emulation::problem(&base()?))
-            .filter(|_| is_run)
     }
 }
 

@@ -18,8 +18,10 @@ use crate::session::Session;
 use crate::source::fetch::{Access, Fetches};
 use crate::source::open::Build;
 pub(crate) use images::inputs;
+pub(crate) use keys::Manner;
 #[cfg(test)]
 pub(crate) use keys::definition;
+use kiln_cache::Times;
 use kiln_oci::{Descriptor, Digest};
 use kiln_parser::graph::{Node, NodeId, Op, Stage, StageBase, StageGraph};
 use platforms::Target;
@@ -43,6 +45,8 @@ pub struct Plan {
     pub images: BTreeMap<usize, Digest>,
     /// Per node: digest of the operation without its inputs.
     pub definitions: Vec<Digest>,
+    /// What becomes of the times of files that commands leave.
+    pub times: Times,
     /// Per node: digest of everything that it is made from, known before anything runs.
     pub derived: Vec<Digest>,
     /// What comes from outside the machine.
@@ -82,7 +86,11 @@ impl Plan {
     /// The definition that a node has where there is one id.
     #[must_use]
     pub fn definition_with_one_id(&self, node: &Node) -> Digest {
-        keys::definition(&node.op, true, self.graph.source_date_epoch)
+        let manner = Manner {
+            single_id: true,
+            times: self.times,
+        };
+        keys::definition(&node.op, keys::platform(&self.graph, node), manner)
     }
 
     /// Digest of everything that a node is made from, as far as it is known by now; none while something has to be fetched.
@@ -93,6 +101,26 @@ impl Plan {
             .flat_map(keys::remotes)
             .all(|remote| self.fetches.content(&remote).is_some());
         is_known.then(|| self.derived_by_now()[node.0])
+    }
+
+    /// Whether a node reads a folder of the machine, which may change at any time.
+    #[must_use]
+    pub fn reads_folder(&self, node: &Node) -> bool {
+        let is_folder =
+            |input: NodeId| matches!(self.sources.get(&input.0), Some(Output::Tree(..)));
+        node.op.inputs().into_iter().any(is_folder)
+    }
+
+    /// Reads the folders again, after one has changed: what is made of other files has another key.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub fn read_again(&mut self, session: &Session, build: &Build) -> Result<(), BuildError> {
+        let (outputs, contents) = sources::read_again(session, build, self)?;
+        self.sources.extend(outputs);
+        self.contents.extend(contents);
+        self.derived = self.derived_by_now();
+        Ok(())
     }
 
     fn derived_by_now(&self) -> Vec<Digest> {
@@ -139,9 +167,11 @@ pub fn plan(session: &Session, build: &Build) -> Result<Plan, BuildError> {
     warn(session, build, &graph);
     let wanted = wanted(&graph, &targets);
     let (sources, contents) = sources::open_all(session, build, &graph, &wanted, &images)?;
-    let (single, epoch) = (session.ids.is_single(), graph.source_date_epoch);
-    let definition = |node: &Node| keys::definition(&node.op, single, epoch);
-    let definitions: Vec<Digest> = graph.nodes.iter().map(definition).collect();
+    let manner = Manner {
+        single_id: session.ids.is_single(),
+        times: times(build, &graph),
+    };
+    let definitions = keys::definitions(&graph, manner);
     let fetches = Fetches::default();
     let access = build.access(session);
     fetches.look(access, keys::wanted_remotes(&graph, &wanted));
@@ -157,9 +187,19 @@ pub fn plan(session: &Session, build: &Build) -> Result<Plan, BuildError> {
         wanted,
         sources,
         definitions,
+        times: manner.times,
         fetches,
         contents,
     })
+}
+
+/// What becomes of the times of files that commands leave.
+fn times(build: &Build, graph: &StageGraph) -> Times {
+    match graph.source_date_epoch {
+        None => Times::Kept,
+        Some(epoch) if build.form.sets_times => Times::Set(epoch),
+        Some(epoch) => Times::Clamped(epoch),
+    }
 }
 
 /// What the targets' file systems are made from.

@@ -1,9 +1,10 @@
 //! The store that benchmarks work in.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use kiln_cache::{OpenOptions, Store};
+use kiln_cache::{OpenOptions, Silent, Store};
 
 /// A new store below `root`.
 pub fn store(root: &Path) -> Store {
@@ -15,6 +16,7 @@ pub fn store(root: &Path) -> Store {
         boot_id: "bench".to_owned(),
         read_only: false,
         now: SystemTime::now,
+        waiter: Arc::new(Silent),
     })
     .unwrap()
 }

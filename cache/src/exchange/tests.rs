@@ -73,6 +73,7 @@ fn record(name: &str, layer: Option<&Layer>) -> Record {
         dockerfile_line: 1,
         title: name.to_owned(),
         caches: Caches::default(),
+        isolation: crate::Isolation::default(),
     }
 }
 
@@ -116,6 +117,7 @@ fn maker() -> Maker {
         records,
         created: 7,
         caches: Caches::default(),
+        isolation: crate::Isolation::default(),
     };
     Maker {
         _dir: dir,
@@ -413,10 +415,7 @@ fn what_a_cache_says_counts_only_where_it_is_named() {
         assert_eq!(other.records().lookup(&key(name)).unwrap(), None, "{name}");
     }
     assert!(!other.records().has_definition(&key("definition")).unwrap());
-    assert_eq!(
-        other.records().of_definition(&key("definition")).unwrap(),
-        []
-    );
+    assert_eq!(other.records().latest(&key("definition")).unwrap(), None);
     assert!(
         other.layers().get(&layer).is_err()
             && other.exchange().layer_size(&layer).unwrap().is_none()
@@ -434,6 +433,7 @@ fn what_a_cache_says_counts_only_where_it_is_named() {
     // a memo rests on what its image does
     let bundle = MemoBundle {
         caches: Caches::one(NAME),
+        isolation: crate::Isolation::default(),
         ..maker.bundle.clone()
     };
     put_image(&store, &shared.memos[0]);

@@ -46,7 +46,28 @@ impl Images<'_> {
     /// # Errors
     /// None or several.
     pub fn find(&self, name: &str) -> Result<StoredImage, ImageError> {
-        self.choose_any(name, &self.find_named(name)?)
+        self.settled(name, ID_DIGITS, |found| self.choose_any(name, found))
+    }
+
+    /// What `choose` makes of what a name means. A name may have come to mean another image, and what it meant before may be gone, since
+    /// it was looked up: then it is looked up again.
+    fn settled(
+        &self,
+        name: &str,
+        least: usize,
+        choose: impl Fn(&Digest) -> Result<StoredImage, ImageError>,
+    ) -> Result<StoredImage, ImageError> {
+        let mut found = self.find_digest(name, least)?;
+        loop {
+            let chosen = choose(&found);
+            let Err(ImageError::NotFound { .. } | ImageError::NoPlatform { .. }) = &chosen else {
+                return chosen;
+            };
+            let again = self.find_digest(name, least)?;
+            if std::mem::replace(&mut found, again) == again {
+                return chosen;
+            }
+        }
     }
 
     /// Of an index, the image for this machine, or the only one that the store has.
@@ -67,9 +88,10 @@ impl Images<'_> {
     /// # Errors
     /// None or several, or none for the platform.
     pub fn find_for(&self, name: &str, platform: &Platform) -> Result<StoredImage, ImageError> {
-        self.store
-            .indexes()
-            .choose(name, &self.find_named(name)?, platform)
+        let indexes = self.store.indexes();
+        self.settled(name, ID_DIGITS, |found| {
+            indexes.choose(name, found, platform)
+        })
     }
 
     /// The digest of the manifest or index that a person names.
@@ -90,11 +112,10 @@ impl Images<'_> {
         name: &str,
         platform: Option<&Platform>,
     ) -> Result<StoredImage, ImageError> {
-        let found = self.find_digest(name, ID_DIGITS_IN_DOCKERFILE)?;
-        match platform {
-            Some(platform) => self.store.indexes().choose(name, &found, platform),
-            None => self.choose_any(name, &found),
-        }
+        self.settled(name, ID_DIGITS_IN_DOCKERFILE, |found| match platform {
+            Some(platform) => self.store.indexes().choose(name, found, platform),
+            None => self.choose_any(name, found),
+        })
     }
 
     fn find_digest(&self, name: &str, least: usize) -> Result<Digest, ImageError> {

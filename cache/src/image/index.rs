@@ -254,16 +254,14 @@ pub(super) fn children(
     rows(transaction, query, [index.as_bytes()], |row| digest(row, 0))
 }
 
-/// Removes an image that was in an index, unless a name or another index has it. An index in an index stays until a prune.
+/// Removes an image that was in an index, unless a name or another index has it; whether it is gone. An index in an index stays until
+/// a prune.
 pub(super) fn delete_unnamed(
     transaction: &Transaction<'_>,
     image: &Digest,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
     let query = "SELECT EXISTS (SELECT 1 FROM tags WHERE manifest = ?1) OR EXISTS (SELECT 1 FROM index_children WHERE child = ?1) \
                  OR EXISTS (SELECT 1 FROM indexes WHERE digest = ?1)";
     let is_kept: bool = transaction.query_row(query, [image.as_bytes()], |row| row.get(0))?;
-    if !is_kept {
-        super::delete(transaction, image)?;
-    }
-    Ok(())
+    Ok(!is_kept && super::delete(transaction, image)?)
 }

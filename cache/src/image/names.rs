@@ -78,10 +78,22 @@ impl Images<'_> {
     /// # Errors
     /// The database fails.
     pub fn untag(&self, reference: &Reference) -> Result<bool, StoreError> {
+        Ok(self.untag_all([reference])? > 0)
+    }
+
+    /// Removes names, all or none; how many there were. Durable on return.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn untag_all<'a>(
+        &self,
+        references: impl IntoIterator<Item = &'a Reference>,
+    ) -> Result<usize, StoreError> {
         self.store.writable()?;
-        let name = stored_name(reference);
         self.store.db().write_durably(|transaction| {
-            Ok(transaction.execute("DELETE FROM tags WHERE reference = ?1", [name])? > 0)
+            let mut delete = transaction.prepare_cached("DELETE FROM tags WHERE reference = ?1")?;
+            let names = references.into_iter().map(stored_name);
+            names.map(|name| delete.execute([name])).sum()
         })
     }
 

@@ -67,7 +67,7 @@ fn an_image_is_found_by_name_and_id() {
         (image, vec![a.diff_id(), b.diff_id()])
     );
     assert_eq!(
-        stored.references,
+        store.images().names_of(&image).unwrap(),
         [
             reference("app:latest"),
             reference("localhost:5000/team/app:v2")
@@ -162,7 +162,7 @@ fn a_tag_moves_and_goes() {
     store.images().tag(&reference("app"), &one).unwrap();
     store.images().tag(&reference("app:latest"), &two).unwrap();
     assert_eq!(store.images().find("app").unwrap().manifest_digest, two);
-    assert!(store.images().get(&one).unwrap().references.is_empty());
+    assert!(store.images().names_of(&one).unwrap().is_empty());
     assert!(
         store.images().untag(&reference("app")).unwrap()
             && !store.images().untag(&reference("app")).unwrap()
@@ -212,6 +212,7 @@ fn a_memo_lives_as_long_as_its_image() {
         records: vec![Digest::of(b"r")],
         created: 3,
         caches: crate::Caches::default(),
+        isolation: crate::Isolation::default(),
     };
     let key = Digest::of(b"memo");
     store.records().put_memo(&key, &memo).unwrap();
@@ -256,7 +257,10 @@ fn a_name_of_an_index_finds_the_image_for_the_platform() {
     store.images().tag(&reference("app"), &index).unwrap();
     let found = store.images().find("app").unwrap();
     assert_eq!((found.manifest_digest, found.index), (here, Some(index)));
-    assert_eq!(found.references, [reference("app:latest")]);
+    assert_eq!(
+        store.images().names_of(&here).unwrap(),
+        [reference("app:latest")]
+    );
     let platform = |text| Platform::parse(text).unwrap();
     let found = store
         .images()

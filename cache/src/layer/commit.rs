@@ -17,11 +17,40 @@ use crate::{
 /// How an upper becomes a layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CommitOptions {
-    /// No time in the layer is later than this (`SOURCE_DATE_EPOCH`).
-    pub clamp_mtime: Option<i64>,
+    /// What becomes of the times of files.
+    pub times: Times,
     /// The user namespace has a single id, so the owners on disk mean nothing: a path that exists below keeps the owner that
     /// it has there, a new one is 0:0.
     pub single_id: bool,
+}
+
+/// What becomes of the times of files, in seconds since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Times {
+    /// They stay.
+    #[default]
+    Kept,
+    /// None is later than this (`SOURCE_DATE_EPOCH`).
+    Clamped(i64),
+    /// All are this (`--timestamp`).
+    Set(i64),
+}
+
+impl Times {
+    /// What becomes of this time.
+    fn of(self, own: i64) -> i64 {
+        match self {
+            Times::Kept => own,
+            Times::Clamped(latest) => own.min(latest),
+            Times::Set(time) => time,
+        }
+    }
+
+    /// Whether a file with the time `own` looks as one of a layer below. A lower that is mounted while its layer is written shows
+    /// times as they were, one that is a layer shows what became of them: both are the same file.
+    fn is_same(self, own: i64, below: i64) -> bool {
+        below == own || below == self.of(own)
+    }
 }
 
 /// What became of an upper.
@@ -30,7 +59,7 @@ pub struct CommittedUpper {
     /// The layer; `None` when the step changed nothing. Times of directories alone are nothing.
     pub layer: Option<Layer>,
     /// Whether the upper shows exactly what the layer says, so that [`crate::Views::adopt`] may make it the
-    /// layer's view. It does not when times were clamped or something was left out of the layer.
+    /// layer's view. It does not when times were changed or something was left out of the layer.
     pub adoptable: bool,
 }
 
@@ -74,7 +103,7 @@ impl Layers<'_> {
         let verdicts = entries.iter().map(|entry| commit.verdict(directory, entry));
         let mut verdicts = verdicts.collect::<Result<Vec<_>, _>>()?;
         let is_socket = |entry: &UpperEntry| matches!(entry.kind, UpperKind::Socket);
-        let adoptable = commit.options.clamp_mtime.is_none() && !entries.iter().any(is_socket);
+        let adoptable = commit.options.times == Times::Kept && !entries.iter().any(is_socket);
         let mut layer = None;
         if verdicts.contains(&Verdict::Keep) {
             settle(entries, &mut verdicts);
@@ -193,7 +222,7 @@ impl<'a> Commit<'a> {
         let meta = self.meta(entry, Xattrs::new());
         self.has_same_names(entry, below)
             && like_but_for_time(below, &meta)
-            && below.mtime == meta.mtime
+            && self.options.times.is_same(meta.mtime, below.mtime)
     }
 
     fn directory_verdict(
@@ -212,8 +241,8 @@ impl<'a> Commit<'a> {
         let meta = self.meta(entry, xattrs.clone());
         match below.map(|found| found.entry) {
             Some(below) if below.xattrs == meta.xattrs && like_but_for_time(below, &meta) => {
-                let is_settled = below.mtime == meta.mtime || entry.path.is_empty();
-                if is_settled {
+                let times = self.options.times;
+                if times.is_same(meta.mtime, below.mtime) || entry.path.is_empty() {
                     Verdict::Parent
                 } else {
                     Verdict::TimeOnly
@@ -251,7 +280,7 @@ impl<'a> Commit<'a> {
     ) -> Result<(), CommitError> {
         let path = &entry.path;
         let mut meta = self.meta(entry, Xattrs::new());
-        meta.mtime = meta.mtime.min(self.options.clamp_mtime.unwrap_or(i64::MAX));
+        meta.mtime = self.options.times.of(meta.mtime);
         match &entry.kind {
             UpperKind::Directory { xattrs, .. } => {
                 meta.xattrs.clone_from(xattrs);

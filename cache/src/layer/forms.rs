@@ -26,7 +26,7 @@ impl Forms<'_> {
             return Ok(form);
         }
         let key = Digest::of(format!("compress {diff_id} {compression}").as_bytes());
-        let _turn = self.store.leases().lock(&key)?;
+        let _turn = self.store.leases().lock(&key, "it compresses a layer")?;
         if let Some(form) = self.present(diff_id, compression)? {
             return Ok(form);
         }

@@ -235,16 +235,18 @@ impl LayerWriter {
                 self.special(path, meta, &found.entry.kind)
             }
             EntryKind::File { size, content, .. } => {
-                let mut reader =
-                    from.read_unchecked(found)
-                        .map_err(|error| LayerError::Source {
-                            path: display(path),
-                            source: std::io::Error::other(error),
-                        })?;
-                let is_same = self.file(path, meta, *size, &mut reader)? == *content;
-                is_same
-                    .then_some(())
-                    .ok_or_else(|| changed(path, from, found))
+                let mut reader = match from.read_unchecked(found) {
+                    Err(error) if error.is_gone() => return Err(changed(path, from, found)),
+                    opened => opened.map_err(|error| LayerError::Source {
+                        path: display(path),
+                        source: std::io::Error::other(error),
+                    })?,
+                };
+                match self.file(path, meta, *size, &mut reader) {
+                    Ok(written) if written == *content => Ok(()),
+                    Ok(_) | Err(LayerError::FileSize { .. }) => Err(changed(path, from, found)),
+                    Err(error) => Err(error),
+                }
             }
         }
     }
@@ -402,11 +404,12 @@ fn kept(meta: &Meta) -> Meta {
 
 /// A layer's tar does not change: other bytes in it are damage.
 fn changed(path: &[u8], from: &Chain, found: &Found<'_>) -> LayerError {
-    let shown = display(path);
     match from.tar(found) {
-        None => LayerError::FileChanged { path: shown },
+        None => LayerError::FileChanged {
+            path: display(&found.entry.path),
+        },
         Some(tar) => LayerError::Source {
-            path: shown,
+            path: display(path),
             source: tar.damage(&found.entry.path),
         },
     }

@@ -19,14 +19,12 @@ use crate::lazy::RemoteBlob;
 use crate::lazy::growing::{GrowingFile, Growth};
 use crate::store::folders::is_link;
 use crate::store::sink::{Finished, read_full};
+use crate::store::waiting::Wait;
 use crate::threads::{beside, try_parallel};
 use crate::{CompressedBlob, Fetch, Fetcher, KeyLock, LayerError, LayerIndex, StoreError, Tree};
 
 /// Layers that are fetched at once.
 const AT_ONCE: usize = 4;
-/// How often a waiting thread looks whether it may go on.
-const LOOK: Duration = Duration::from_millis(30);
-
 /// After this time a download that broke off is not continued.
 const FORGOTTEN: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -285,8 +283,9 @@ impl Fetch<'_> {
         Ok(freed)
     }
 
-    /// As [`crate::Leases::lock`], but gives up when the work is cancelled.
+    /// As [`crate::Leases::lock`], but gives up when what is fetched for is cancelled, too.
     fn turn(&self, key: &Digest) -> Result<KeyLock, StoreError> {
+        let mut wait = Wait::begin();
         loop {
             if let Some(turn) = self.store.leases().try_lock(key)? {
                 return Ok(turn);
@@ -294,7 +293,7 @@ impl Fetch<'_> {
             if self.store.is_stopped() {
                 return Err(StoreError::Cancelled);
             }
-            std::thread::sleep(LOOK);
+            wait.pause(self.store.waiter(), "it fetches a layer");
         }
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! The threads of a process take turns at one connection, each for microseconds. Between processes, a read ([`Database::query`],
 //! [`Database::row`], [`Database::rows`]) waits for nobody: it sees what was committed when it began. A write waits until the write of
-//! another process has ended, for up to [`BUSY`], and then fails; it is not tried again, since its body runs under SQLite's one write
+//! another process has ended, for up to a minute, and then fails ([`busy`]); it is not tried again, since its body runs under SQLite's one write
 //! lock from the start. How much a write survives is in the name of its method:
 //!
 //! | method | is | survives |
@@ -18,12 +18,12 @@
 //!
 //! Digests are 32-byte blobs, times are seconds since 1970, `used` is the last use.
 
+mod busy;
 mod schema;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use kiln_oci::{Digest, locked};
 use rusqlite::config::DbConfig;
@@ -33,33 +33,45 @@ use rusqlite::{
 };
 
 use crate::StoreError;
+use crate::store::database::busy::{busy, patiently};
 use crate::store::database::schema::{SCHEMA, take_steps, taken};
 use crate::store::folders::private;
+use crate::store::waiting::Waiter;
 
-/// What this kiln understands, for the message about a newer schema.
-const KNOWN_SCHEMA: &str = "an older one";
-/// How long a write waits for the transaction of another process; those take milliseconds.
-const BUSY: Duration = Duration::from_secs(60);
+/// What this kiln understands, for the message about an older schema that may not be changed.
+const KNOWN_SCHEMA: &str = "a newer one";
 
 /// An open database.
 #[derive(Debug)]
 pub(crate) struct Database {
     connection: Mutex<Connection>,
     path: PathBuf,
+    waiter: Arc<dyn Waiter>,
     /// Something was written that must be found without the log, when the store is copied or opened read-only.
     wrote: AtomicBool,
+    /// What is still to be written is not worth a wait.
+    is_closing: AtomicBool,
 }
 
 impl Database {
     /// Opens a database, and takes the steps of the schema that it lacks.
-    pub(crate) fn open(path: &Path, read_only: bool) -> Result<Self, StoreError> {
-        let database = Self::connected(path, read_only)?;
+    pub(crate) fn open(
+        path: &Path,
+        read_only: bool,
+        waiter: &Arc<dyn Waiter>,
+    ) -> Result<Self, StoreError> {
+        let database = Self::connected(path, read_only, waiter)?;
         match database.query(taken)? {
             0 => Err(lost(path, "it is empty".to_owned())),
             version if version == SCHEMA.len() => Ok(database),
             version if version < SCHEMA.len() && !read_only => {
                 database.upgrade().map(|()| database)
             }
+            version if version > SCHEMA.len() => Err(StoreError::Newer {
+                path: path.parent().unwrap_or(path).to_owned(),
+                found: version,
+                known: SCHEMA.len(),
+            }),
             version => Err(StoreError::Version {
                 path: path.to_owned(),
                 found: format!("schema {version}"),
@@ -70,21 +82,21 @@ impl Database {
 
     /// Makes the database of a store that is being made, durably; one that is there stays. The caller has the turn. A lost one is
     /// made anew only where nothing is left that it could have described.
-    pub(crate) fn make(path: &Path) -> Result<(), StoreError> {
-        match Self::open(path, false) {
-            Err(StoreError::DatabaseLost { blobs: 0, .. }) => Self::make_anew(path),
+    pub(crate) fn make(path: &Path, waiter: &Arc<dyn Waiter>) -> Result<(), StoreError> {
+        match Self::open(path, false, waiter) {
+            Err(StoreError::DatabaseLost { blobs: 0, .. }) => Self::make_anew(path, waiter),
             outcome => outcome.map(drop),
         }
     }
 
     /// Makes an empty one, durably, whatever there was.
-    pub(crate) fn make_anew(path: &Path) -> Result<(), StoreError> {
+    pub(crate) fn make_anew(path: &Path, waiter: &Arc<dyn Waiter>) -> Result<(), StoreError> {
         for end in ["-wal", "-shm", "-journal"] {
             // of a database that is no more
             let _ = std::fs::remove_file(beside(path, end));
         }
         private(path).map_err(|source| StoreError::io("make", path, source))?;
-        let database = Self::connected(path, false)?;
+        let database = Self::connected(path, false, waiter)?;
         database.upgrade()?;
         // closing it empties its log, with all syncs
         drop(database);
@@ -92,9 +104,16 @@ impl Database {
         synced.map_err(|source| StoreError::io("sync", path, source))
     }
 
-    fn connected(path: &Path, read_only: bool) -> Result<Self, StoreError> {
-        let connection = connect(path, read_only).map_err(|source| failure(path, source))?;
+    fn connected(
+        path: &Path,
+        read_only: bool,
+        waiter: &Arc<dyn Waiter>,
+    ) -> Result<Self, StoreError> {
+        let connected = patiently(waiter, false, || connect(path, read_only));
+        let connection = connected.map_err(|source| failure(path, waiter.as_ref(), source))?;
         Ok(Self {
+            waiter: waiter.clone(),
+            is_closing: AtomicBool::new(false),
             connection: Mutex::new(connection),
             path: path.to_owned(),
             wrote: AtomicBool::new(false),
@@ -122,7 +141,20 @@ impl Database {
         &self,
         body: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        body(&self.connection()).map_err(|source| self.failed(source))
+        let outcome = self.patiently(|connection| body(connection));
+        outcome.map_err(|source| self.failed(source))
+    }
+
+    /// Does something with the connection, as soon as no other thread does, and waits for other processes.
+    fn patiently<T>(&self, body: impl FnOnce(&mut Connection) -> T) -> T {
+        let mut connection = locked(&self.connection);
+        let is_closing = self.is_closing.load(Ordering::Relaxed);
+        patiently(&self.waiter, is_closing, || body(&mut connection))
+    }
+
+    /// What is written from now on is not worth a wait.
+    pub(crate) fn hurry(&self) {
+        self.is_closing.store(true, Ordering::Relaxed);
     }
 
     /// The first row that a query gives.
@@ -135,6 +167,22 @@ impl Database {
         self.query(|connection| {
             let mut statement = connection.prepare_cached(query)?;
             statement.query_row(parameters, read).optional()
+        })
+    }
+
+    /// The first row of a query that is `wanted`; what comes after it is not read.
+    pub(crate) fn first<T>(
+        &self,
+        query: &str,
+        parameters: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        wanted: impl Fn(&T) -> bool,
+    ) -> Result<Option<T>, StoreError> {
+        self.query(|connection| {
+            let mut statement = connection.prepare_cached(query)?;
+            let mut rows = statement.query_map(parameters, read)?;
+            let is_end = |row: &rusqlite::Result<T>| row.as_ref().map_or(true, &wanted);
+            rows.find(is_end).transpose()
         })
     }
 
@@ -191,7 +239,7 @@ impl Database {
         &self,
         body: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let written = transact(&mut self.connection(), |error| error, body);
+        let written = self.patiently(|connection| transact(connection, |error| error, body));
         written.map_err(|source| self.failed(source))
     }
 
@@ -210,15 +258,16 @@ impl Database {
         body: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.wrote.store(true, Ordering::Relaxed);
-        let mut connection = self.connection();
         let set = |connection: &Connection, level: &str| {
             let set = connection.pragma_update(None, "synchronous", level);
             set.map_err(|source| self.failed(source))
         };
-        set(&connection, "FULL")?;
-        let outcome = transact(&mut connection, |source| self.failed(source), body);
-        set(&connection, "NORMAL")?;
-        outcome
+        self.patiently(|connection| {
+            set(connection, "FULL")?;
+            let outcome = transact(connection, |source| self.failed(source), body);
+            set(connection, "NORMAL")?;
+            outcome
+        })
     }
 
     /// Closing the last connection empties the log into the database, which takes two syncs: not worth it when nothing but
@@ -232,11 +281,7 @@ impl Database {
     }
 
     pub(crate) fn failed(&self, source: rusqlite::Error) -> StoreError {
-        failure(&self.path, source)
-    }
-
-    fn connection(&self) -> MutexGuard<'_, Connection> {
-        locked(&self.connection)
+        failure(&self.path, self.waiter.as_ref(), source)
     }
 }
 
@@ -276,9 +321,11 @@ pub(crate) fn rows<T, C: FromIterator<T>>(
 }
 
 /// What an error of SQLite means. For its shared memory and its log it only says that input or output failed.
-fn failure(path: &Path, source: rusqlite::Error) -> StoreError {
+fn failure(path: &Path, waiter: &dyn Waiter, source: rusqlite::Error) -> StoreError {
     let path = path.to_owned();
     match source.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy) if waiter.is_stopped() => StoreError::Cancelled,
+        Some(ErrorCode::DatabaseBusy) => StoreError::Busy { path },
         Some(ErrorCode::ReadOnly) => StoreError::ReadOnly {
             path: path.parent().unwrap_or(&path).to_owned(),
         },
@@ -328,8 +375,8 @@ fn connect(path: &Path, read_only: bool) -> rusqlite::Result<Connection> {
         return Connection::open_with_flags(immutable_uri(path), flags);
     }
     let flags = flags | OpenFlags::SQLITE_OPEN_READ_WRITE;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY)?;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_handler(Some(busy))?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
@@ -374,6 +421,12 @@ pub(crate) fn unsigned(number: i64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Silent;
+
+    fn open(path: &Path) -> Result<Database, StoreError> {
+        let silent: Arc<dyn Waiter> = Arc::new(Silent);
+        Database::open(path, false, &silent)
+    }
 
     #[test]
     fn a_store_of_an_older_kiln_gets_the_tables_that_it_lacks() {
@@ -386,7 +439,7 @@ mod tests {
         old.pragma_update(None, "user_version", 1).unwrap();
         drop(old);
         for _ in 0..2 {
-            let database = Database::open(&path, false).unwrap();
+            let database = open(&path).unwrap();
             let query = "SELECT size, (SELECT count(*) FROM forms) FROM image_layers";
             let found: (i64, i64) = database
                 .query(|connection| {
@@ -400,7 +453,7 @@ mod tests {
             .pragma_update(None, "user_version", SCHEMA.len() as i64 + 1)
             .unwrap();
         drop(newer);
-        assert!(Database::open(&path, false).is_err());
+        assert!(open(&path).is_err());
     }
 
     #[test]
@@ -421,7 +474,7 @@ mod tests {
         )
         .unwrap();
         drop(old);
-        let database = Database::open(&path, false).unwrap();
+        let database = open(&path).unwrap();
         let query = "SELECT group_concat(hex(diff_id) || place || cache), (SELECT count(*) FROM records), (SELECT count(*) FROM memos) \
                      FROM offered";
         let found: (String, i64, i64) = database

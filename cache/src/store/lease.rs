@@ -34,7 +34,7 @@ impl Lease {
         loop {
             let id = format!("{}-{:08x}", std::process::id(), random()?);
             let lock_path = leases.join(format!("{id}.lock"));
-            let Some(lock) = lock_file(&lock_path, false)? else {
+            let Some(lock) = lock_file(&lock_path)? else {
                 continue;
             };
             let dir = leases.join(&id);
@@ -92,7 +92,7 @@ impl Leases<'_> {
         for id in self.ids()? {
             let lock_path = self.folder().join(format!("{id}.lock"));
             let failed = |source| StoreError::io("lock", &lock_path, source);
-            let Some(_dead) = lock_file(&lock_path, false).map_err(failed)? else {
+            let Some(_dead) = lock_file(&lock_path).map_err(failed)? else {
                 continue;
             };
             self.store.trash().put(&self.folder().join(&id))?;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use kiln_oci::Digest;
 use rustix::fs::OFlags;
 
+use crate::store::waiting::{Wait, Waiter};
 use crate::{Leases, StoreError};
 
 /// A locked file; unlocked and removed when dropped.
@@ -27,8 +28,8 @@ impl Drop for LockedFile {
     }
 }
 
-/// Locks the file at `path`, which is made if it does not exist. Waits if `wait`; else `None` when another process or thread holds it.
-pub(crate) fn lock_file(path: &Path, wait: bool) -> io::Result<Option<LockedFile>> {
+/// Locks the file at `path`, which is made if it does not exist; `None` when another process or thread holds it.
+pub(crate) fn lock_file(path: &Path) -> io::Result<Option<LockedFile>> {
     loop {
         let file = match open(path) {
             // kiln makes no such thing
@@ -39,7 +40,6 @@ pub(crate) fn lock_file(path: &Path, wait: bool) -> io::Result<Option<LockedFile
             opened => opened?,
         };
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) if wait => file.lock()?,
             Err(TryLockError::WouldBlock) => return Ok(None),
             locked => locked?,
         }
@@ -48,6 +48,22 @@ pub(crate) fn lock_file(path: &Path, wait: bool) -> io::Result<Option<LockedFile
                 path: path.to_owned(),
                 _file: file,
             }));
+        }
+    }
+}
+
+/// The same, waited for: meanwhile its holder does `what`.
+pub(crate) fn wait_for_file(
+    path: &Path,
+    waiter: &dyn Waiter,
+    what: &str,
+) -> Result<LockedFile, StoreError> {
+    let mut wait = Wait::begin();
+    loop {
+        let locked = lock_file(path).map_err(|source| StoreError::io("lock", path, source))?;
+        match locked {
+            Some(locked) => return Ok(locked),
+            None => wait.pause_or_stop(waiter, what)?,
         }
     }
 }
@@ -84,16 +100,17 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 /// Held while one thread of one process makes the result of a key; released when dropped.
 #[derive(Debug)]
 pub struct KeyLock {
-    _lock: Option<LockedFile>,
+    _lock: LockedFile,
 }
 
 impl Leases<'_> {
-    /// Waits until this thread may make the result of `key`.
+    /// Waits until this thread may make the result of `key`, which another one makes by doing `what`.
     ///
     /// # Errors
-    /// The lock file cannot be made.
-    pub fn lock(&self, key: &Digest) -> Result<KeyLock, StoreError> {
-        let lock = self.locked(key, true)?;
+    /// The lock file cannot be made, or the caller is stopped.
+    pub fn lock(&self, key: &Digest, what: &str) -> Result<KeyLock, StoreError> {
+        let path = self.path(key)?;
+        let lock = wait_for_file(&path, self.store.waiter(), what)?;
         Ok(KeyLock { _lock: lock })
     }
 
@@ -102,14 +119,13 @@ impl Leases<'_> {
     /// # Errors
     /// The lock file cannot be made.
     pub fn try_lock(&self, key: &Digest) -> Result<Option<KeyLock>, StoreError> {
-        Ok(self
-            .locked(key, false)?
-            .map(|lock| KeyLock { _lock: Some(lock) }))
+        let path = self.path(key)?;
+        let lock = lock_file(&path).map_err(|source| StoreError::io("lock", &path, source))?;
+        Ok(lock.map(|lock| KeyLock { _lock: lock }))
     }
 
-    fn locked(&self, key: &Digest, wait: bool) -> Result<Option<LockedFile>, StoreError> {
+    fn path(&self, key: &Digest) -> Result<PathBuf, StoreError> {
         self.store.writable()?;
-        let path = self.store.root().join("locks").join(key.hex());
-        lock_file(&path, wait).map_err(|source| StoreError::io("lock", &path, source))
+        Ok(self.store.root().join("locks").join(key.hex()))
     }
 }

@@ -7,14 +7,16 @@
 //! The folder's own mode may come from a mount or from its maker. Whatever it is, nothing in the folder is open to other
 //! users: its folders have mode 0700 and its files 0600. Unaware of what a store holds.
 
-use std::fs::{File, Metadata, Permissions};
+use std::fs::{File, Metadata, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::StoreError;
 use crate::store::database::Database;
 use crate::store::folders::{FOLDERS, folder, folders, private};
+use crate::store::waiting::{Wait, Waiter};
 
 /// The version file.
 const VERSION: &str = "kiln store 1\n";
@@ -37,9 +39,13 @@ const NETWORK: [(u64, &str); 6] = [
 ];
 
 /// Checks that `root` is a store of this user, or makes it one. What is returned tells the device that it is on.
-pub(super) fn prepare(root: &Path, read_only: bool) -> Result<Metadata, StoreError> {
+pub(super) fn prepare(
+    root: &Path,
+    read_only: bool,
+    waiter: &Arc<dyn Waiter>,
+) -> Result<Metadata, StoreError> {
     match check_version(root) {
-        Err(StoreError::NotAStore { .. }) if !read_only => make(root)?,
+        Err(StoreError::NotAStore { .. }) if !read_only => make(root, waiter)?,
         outcome => outcome?,
     }
     let stat = check_owner(root)?;
@@ -79,31 +85,38 @@ fn is_torn(bytes: &[u8]) -> bool {
 }
 
 /// Makes the folders, the database, and at last the version file. Processes that try at once take turns.
-fn make(root: &Path) -> Result<(), StoreError> {
+fn make(root: &Path, waiter: &Arc<dyn Waiter>) -> Result<(), StoreError> {
     folder_with_parents(root).map_err(|source| StoreError::io("make", root, source))?;
     check_filesystem(root)?;
     check_owner(root)?;
-    let _turn = turn(root)?;
+    let _turn = turn(root, waiter.as_ref())?;
     match check_version(root) {
         Err(StoreError::NotAStore { .. }) => {}
         outcome => return outcome,
     }
     refuse_others(root)?;
     super::folders::check(root)?;
-    fill(root)
+    fill(root, waiter)
 }
 
 /// One process at a time makes a store, or what it has lost.
-pub(crate) fn turn(root: &Path) -> Result<File, StoreError> {
-    File::open(root)
-        .and_then(|directory| directory.lock().map(|()| directory))
-        .map_err(|source| StoreError::io("lock", root, source))
+pub(crate) fn turn(root: &Path, waiter: &dyn Waiter) -> Result<File, StoreError> {
+    let failed = |source| StoreError::io("lock", root, source);
+    let directory = File::open(root).map_err(failed)?;
+    let mut wait = Wait::begin();
+    loop {
+        match directory.try_lock() {
+            Ok(()) => return Ok(directory),
+            Err(TryLockError::WouldBlock) => wait.pause_or_stop(waiter, "it makes the store")?,
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+    }
 }
 
 /// Makes what is missing of a store. A database that is lost while there are blobs is not made anew: the blobs may be wanted.
-pub(crate) fn fill(root: &Path) -> Result<(), StoreError> {
+pub(crate) fn fill(root: &Path, waiter: &Arc<dyn Waiter>) -> Result<(), StoreError> {
     folders(root)?;
-    Database::make(&root.join(DATABASE))?;
+    Database::make(&root.join(DATABASE), waiter)?;
     for synced in ["blobs", "."] {
         sync_folder(&root.join(synced))?;
     }

@@ -2,13 +2,12 @@
 //!
 //! A directory is not synced. One that another boot made is made anew, since nothing tells cheaply whether it survived a power cut whole.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use kiln_oci::Digest;
 
 use crate::store::database::signed;
-use crate::store::lock::lock_file;
+use crate::store::lock::wait_for_file;
 use crate::store::used::Thing;
 use crate::view::unpack::unpack;
 use crate::{StoreError, Upper, Views};
@@ -91,9 +90,7 @@ impl Views<'_> {
     fn turn(&self, diff_id: &Digest) -> Result<impl Drop + use<>, StoreError> {
         let name = format!("view-{}", diff_id.hex());
         let path = self.store.root().join("locks").join(name);
-        let locked = lock_file(&path, true);
-        let locked = locked.and_then(|lock| lock.ok_or_else(|| io::ErrorKind::WouldBlock.into()));
-        locked.map_err(|source| StoreError::io("lock", &path, source))
+        wait_for_file(&path, self.store.waiter(), "it unpacks a layer")
     }
 
     /// Whether there is a view that this boot made.

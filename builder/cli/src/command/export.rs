@@ -30,7 +30,7 @@ pub struct Arguments {
 /// # Errors
 /// When the image is not there or the file cannot be written; no half-written file stays.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let store = session::reading(globals)?;
+    let store = session::reading_all(globals)?;
     let image = catalog::find_for(&store, &arguments.image, arguments.platform.as_ref())?;
     let chain = store.layers().chain(&image.diff_ids)?;
     let write = |out: &mut dyn Write| write_tar(&chain, out).map_err(failure);

@@ -99,12 +99,10 @@ fn remove_images(store: &Store, filters: &Filters, with_names: bool) -> Result<u
     let fits = |listed: &Listed| {
         (with_names || listed.image.references.is_empty()) && filters.admit(listed)
     };
-    let mut removed = 0;
-    for listed in catalog::all(store)?.into_iter().filter(fits) {
-        rmi::whole(store, &listed.image)?;
-        removed += 1;
-    }
-    Ok(removed)
+    let images = catalog::all(store)?.into_iter().filter(fits);
+    let images: Vec<_> = images.map(|listed| listed.image).collect();
+    rmi::whole(store, &images)?;
+    Ok(images.len() as u64)
 }
 
 /// Asks the user at the terminal; without a terminal the answer is yes, as scripts expect.

@@ -7,7 +7,7 @@ use crate::{catalog, session, table};
 use clap::Args;
 use kiln_cache::{ImageError, ImageSummary, Store};
 use kiln_oci::{Digest, Reference};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Arguments of `kiln rmi`.
 #[derive(Debug, Args)]
@@ -53,9 +53,9 @@ fn remove(store: &Store, name: &str, force: bool) -> Result<(), Failure> {
     let names = store.images().names_of(&found)?;
     let named = Reference::parse(name).ok().map(Reference::with_default_tag);
     if let Some(named) = named.filter(|named| names.contains(named)) {
-        untag(store, &named)?;
+        untag(store, std::slice::from_ref(&named))?;
         return match names.len() {
-            1 => delete(store, &found),
+            1 => delete(store, &[found]),
             _ => Ok(()),
         };
     }
@@ -72,10 +72,10 @@ fn remove(store: &Store, name: &str, force: bool) -> Result<(), Failure> {
     }
     if same.is_empty() {
         // an index
-        names.iter().try_for_each(|name| untag(store, name))?;
-        return delete(store, &found);
+        untag(store, &names)?;
+        return delete(store, &[found]);
     }
-    same.iter().try_for_each(|image| whole(store, image))
+    whole(store, &same)
 }
 
 /// An image may have come with several manifests; its ID means all of them.
@@ -87,39 +87,41 @@ fn same_id(store: &Store, manifest: &Digest) -> Result<Vec<ImageSummary>, Failur
     Ok(images)
 }
 
-/// Removes an image with all its names, and says so.
+/// Removes images with all their names, and says so. With an index go its images.
 ///
 /// # Errors
 /// When the store fails.
-pub fn whole(store: &Store, image: &ImageSummary) -> Result<(), Failure> {
-    image
-        .references
-        .iter()
-        .try_for_each(|name| untag(store, name))?;
-    // with an index go its images
-    let Some((first, others)) = image.indexes.split_first() else {
-        return delete(store, &image.manifest);
-    };
-    for index in others {
-        store.images().remove(index)?;
+pub fn whole(store: &Store, images: &[ImageSummary]) -> Result<(), Failure> {
+    let names = images.iter().flat_map(|image| &image.references);
+    let names: BTreeSet<&Reference> = names.collect();
+    untag(store, names)?;
+    let mut doomed = BTreeSet::new();
+    for image in images {
+        match &image.indexes[..] {
+            [] => doomed.extend([image.manifest]),
+            indexes => doomed.extend(indexes),
+        }
     }
-    delete(store, first)
+    delete(store, &doomed.into_iter().collect::<Vec<_>>())
 }
 
-fn untag(store: &Store, name: &Reference) -> Result<(), Failure> {
-    store.images().untag(name)?;
-    table::line(&format!("Untagged: {}", name.familiar()));
+fn untag<'a>(
+    store: &Store,
+    names: impl IntoIterator<Item = &'a Reference> + Clone,
+) -> Result<(), Failure> {
+    store.images().untag_all(names.clone())?;
+    for name in names {
+        table::line(&format!("Untagged: {}", name.familiar()));
+    }
     Ok(())
 }
 
-/// Removes an image, or an index with those of its images that nothing else has, and says which went.
-fn delete(store: &Store, found: &Digest) -> Result<(), Failure> {
-    let ids =
-        |images: Vec<ImageSummary>| images.into_iter().map(|image| (image.manifest, image.id));
-    let before = ids(store.images().list()?);
-    store.images().remove(found)?;
-    let after: BTreeMap<Digest, Digest> = ids(store.images().list()?).collect();
-    for (_, id) in before.filter(|(manifest, _)| !after.contains_key(manifest)) {
+/// Removes images, or indexes with those of their images that nothing else has, and says which images went.
+fn delete(store: &Store, named: &[Digest]) -> Result<(), Failure> {
+    let images = store.images().list()?.into_iter();
+    let ids: BTreeMap<Digest, Digest> = images.map(|image| (image.manifest, image.id)).collect();
+    let gone = store.images().remove_all(named)?;
+    for id in gone.iter().filter_map(|manifest| ids.get(manifest)) {
         table::line(&format!("Deleted: {id}"));
     }
     Ok(())

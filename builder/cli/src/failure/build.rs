@@ -4,6 +4,7 @@ use super::{Failure, Kind, is_of_limits, step};
 use crate::diagnostics::{self, Place, Source};
 use crate::environment;
 use crate::render::{Progress, Sink};
+use kiln_cache::StoreError;
 use kiln_engine::{
     BackendError, BuildError, DockerfileText, ExportError, MissingImage, MissingSource,
     RefusedSource, chain_of_causes,
@@ -80,7 +81,9 @@ fn told(dockerfile: &DockerfileText, streams: bool, error: BuildError, stopped: 
         BuildError::MissingSources(sources) => missing_sources(dockerfile, &sources),
         BuildError::Refused(sources) => refused_sources(dockerfile, &sources),
         BuildError::Step(failure) => step::failure(source(dockerfile), &failure, color()),
-        BuildError::Cancelled => Failure::new(stopped, "stopped; finished steps stay in the cache"),
+        BuildError::Cancelled | BuildError::Store(StoreError::Cancelled) => {
+            Failure::new(stopped, "stopped; finished steps stay in the cache")
+        }
         BuildError::Store(error) => error.into(),
         BuildError::Image(error) => error.into(),
         BuildError::Export(error) if streams && lost_its_reader(&error) => Failure::broken_pipe(),

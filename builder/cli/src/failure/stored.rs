@@ -25,6 +25,7 @@ pub(super) fn hint(error: &StoreError) -> Option<&'static str> {
         StoreError::Link { .. } => {
             "set --store DIR to the folder that the link points to, or remove the link"
         }
+        StoreError::Newer { .. } => "use that kiln, or another folder with --store DIR",
         StoreError::Version { .. } => {
             "use the version of kiln that created it, or another folder with --store DIR"
         }

@@ -1,5 +1,6 @@
 //! `--source-date-epoch`, `--timestamp`, `--reproducible`: one time for the whole image, as buildah and kaniko ask for it. All are
-//! `SOURCE_DATE_EPOCH`, and so an ARG of that name too; unlike buildah's `--timestamp`, times before it stay as they are.
+//! `SOURCE_DATE_EPOCH`, and so an ARG of that name too. Of what commands leave, `--source-date-epoch` changes only later times; the others
+//! set all.
 
 use super::Flag;
 use crate::failure::Failure;
@@ -15,10 +16,10 @@ pub struct Flags {
     /// Time for everything in the image, like SOURCE_DATE_EPOCH in the environment or as a --build-arg
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(0..=LAST), add = Takes::Number)]
     source_date_epoch: Option<i64>,
-    /// The same as --source-date-epoch, as buildah calls it
+    /// The same as --source-date-epoch, and the time of all that commands leave, also of older files
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(0..=LAST), add = Takes::Number)]
     timestamp: Option<i64>,
-    /// The same as --source-date-epoch 0, as kaniko calls it
+    /// The same as --timestamp 0, as kaniko calls it
     #[arg(long, add = Takes::Switch)]
     reproducible: bool,
 }
@@ -51,6 +52,7 @@ impl Flag for Flags {
             return Err(conflict(flag, "--build-arg SOURCE_DATE_EPOCH"));
         }
         request.language.source_date_epoch = Some(seconds);
+        request.form.sets_times = self.source_date_epoch.is_none();
         Ok(())
     }
 }

@@ -7,9 +7,10 @@ use crate::failure::BuildError;
 use crate::image::assemble::{Image, assemble, without_history};
 use crate::image::squash::squash;
 use crate::image::{index, origin, stages};
+use crate::plan::output::Basis;
 use crate::plan::platforms::Target;
 use crate::request::{Squash, annotations};
-use kiln_cache::{Caches, MemoBundle};
+use kiln_cache::MemoBundle;
 use kiln_oci::media_type::OCI_MANIFEST;
 use kiln_oci::{Descriptor, Digest, ImageConfig};
 
@@ -21,13 +22,15 @@ impl Job<'_> {
         let images = self.images(&executed.results, now)?;
         let turn = index::turn(session, build.goal.manifest.as_ref())?;
         let (manifest, config) = self.result(images)?;
-        let rested_on = executed.results.values().map(|done| &done.stack.caches);
+        let rested_on = executed.results.values().map(|done| &done.stack.basis);
+        let basis = rested_on.fold(Basis::default(), Basis::with);
         let bundle = MemoBundle {
             manifest,
             config,
             records: executed.records,
             created: now,
-            caches: rested_on.fold(Caches::default(), Caches::with),
+            caches: basis.caches,
+            isolation: basis.isolation,
         };
         exchange::secure(&session.store, &session.remote, &manifest)?;
         if let Some(key) = memo::key(build, self.plan) {

@@ -3,21 +3,33 @@
 
 use crate::plan::output::Stack;
 use kiln_cache::Upper;
+use kiln_oci::Digest;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A RUN's upper that serves as the next RUN's lower while its layer is being written.
 #[derive(Debug)]
 pub struct LiveUpper {
     upper: Upper,
     place: Mutex<PathBuf>,
+    /// The layer that was made of it, once it is written; none where nothing had changed.
+    layer: OnceLock<Option<Digest>>,
 }
 
 impl LiveUpper {
     /// An upper that nothing writes to any more.
     pub fn new(upper: Upper) -> Self {
-        let place = Mutex::new(upper.upper.clone());
-        LiveUpper { upper, place }
+        LiveUpper {
+            place: Mutex::new(upper.upper.clone()),
+            upper,
+            layer: OnceLock::new(),
+        }
+    }
+
+    /// Its layer is written: the one that was made of it, also where an earlier one with other times is the step's result.
+    pub fn written(&self, layer: Option<Digest>) {
+        // it is written once
+        let _ = self.layer.set(layer);
     }
 
     /// Where the directory is; it stays there while the guard lives.
@@ -50,6 +62,12 @@ impl Live {
     pub fn finished(base: Stack) -> Self {
         let uppers = Vec::new();
         Live { base, uppers }
+    }
+
+    /// Its layers, bottom first: what a process on top of it has seen below. All must be written.
+    pub fn layers(&self) -> Vec<Digest> {
+        let written = self.uppers.iter().filter_map(|upper| *upper.layer.get()?);
+        self.base.layers.iter().copied().chain(written).collect()
     }
 
     /// The same with one more upper on top.

@@ -6,7 +6,7 @@ use crate::event::{EventKind, Outcome};
 use crate::exchange;
 use crate::execute::{Executed, Results};
 use crate::failure::BuildError;
-use crate::plan::output::{Done, StepResult};
+use crate::plan::output::{Basis, Done, StepResult};
 use crate::plan::{self, Plan};
 use crate::request::Squash;
 use crate::session::Session;
@@ -110,9 +110,10 @@ fn claimed(
     let record = session.store.records().lookup(key)?;
     let record = record.filter(|record| record.definition == plan.definitions[node.0]);
     Ok(record.map(|record| {
-        let caches = record.caches.with(caches);
+        let mut basis = Basis::from(&record);
+        basis.caches = basis.caches.with(caches);
         Arc::new(Done {
-            stack: below.stack.with(record.diff_id, record.tree, &caches),
+            stack: below.stack.with(record.diff_id, record.tree, &basis),
             step: Some(StepResult {
                 key: *key,
                 diff_id: record.diff_id,

@@ -97,14 +97,21 @@ pub(crate) fn subtree_digest(files: &Chain, path: &str) -> Result<Digest, StepEr
     Ok(kiln_cache::tree_digest(&entries))
 }
 
+/// The times of what stands at `path` and below, in order.
+pub(crate) fn subtree_times(files: &Chain, path: &str) -> Result<Vec<[u8; 8]>, StepError> {
+    let resolved = files.resolve(path.as_bytes(), true)?;
+    let found = files.walk(&resolved.path).into_iter();
+    Ok(found.map(|found| found.entry.mtime.to_le_bytes()).collect())
+}
+
 /// A path without the first `skipped` bytes and the slash behind them.
 fn below(path: &[u8], skipped: usize) -> &[u8] {
     let path = path.get(skipped..).unwrap_or_default();
     path.strip_prefix(b"/").unwrap_or(path)
 }
 
-/// What `path` of some files leads to, as a layer of the store: under its own path, or as the layer's root. With it the path without
-/// links.
+/// What `path` of some files leads to, as a layer of the store: under its own path, as any layer that kiln writes, or as the layer's
+/// root, as it is. With it the path without links.
 ///
 /// # Errors
 /// When nothing is there, or the store fails.
@@ -122,10 +129,13 @@ pub(crate) fn subtree_layer(
     let nothing = Chain::new(Vec::new());
     let mut writer = step.session.store.layers().writer(&nothing)?;
     let skipped = if as_root { resolved.path.len() } else { 0 };
+    let epoch = step.epoch.filter(|_| !as_root);
     for found in files.walk(&resolved.path) {
         let path = below(&found.entry.path, skipped);
         if !path.is_empty() {
-            let copied = writer.copy(path, &found.entry.meta(), files, &found);
+            let mut meta = found.entry.meta();
+            meta.mtime = epoch.unwrap_or(meta.mtime);
+            let copied = writer.copy(path, &meta, files, &found);
             copied.map_err(CopyError::Layer)?;
         }
     }

@@ -113,7 +113,7 @@ impl Overlap<'_> {
     fn execute(&self, live: &Live, key: Option<Key>) -> Result<Done, StepError> {
         self.step.started(key.as_ref());
         let begun = self.step.begin();
-        let written = || self.base();
+        let written = || self.written(live);
         let below = Below {
             live,
             written: &written,
@@ -126,19 +126,32 @@ impl Overlap<'_> {
                 let upper = Arc::new(LiveUpper::new(upper));
                 let node = self.step.node.id;
                 self.schedule.live(node, live.with(upper.clone()));
-                self.commit(key, &upper, begun)
+                self.commit(key, (live, &upper), begun)
             }
         }
     }
 
+    /// The layers of what the step ran on, waited for until all are written. They are not always those of its parent's result, which may
+    /// be an earlier one with other times.
+    fn written(&self, live: &Live) -> Result<Vec<Digest>, StepError> {
+        self.base()?;
+        Ok(live.layers())
+    }
+
     /// Makes the upper a layer and records it. The parent's own commit comes first: its index says what was below.
-    fn commit(&self, key: Option<Key>, upper: &LiveUpper, begun: Begun) -> Result<Done, StepError> {
+    fn commit(
+        &self,
+        key: Option<Key>,
+        (live, upper): (&Live, &LiveUpper),
+        begun: Begun,
+    ) -> Result<Done, StepError> {
         let store = &self.step.session.store;
-        let below = store.layers().chain(&self.base()?.layers)?;
+        let below = store.layers().chain(&self.written(live)?)?;
         let place = upper.place().clone();
         let committed = store.layers().commit_upper(&place, &below, &self.commit)?;
-        let done = self.settle(key, committed.layer.as_ref(), begun)?;
         let made = committed.layer.as_ref().map(Layer::diff_id);
+        upper.written(made);
+        let done = self.settle(key, committed.layer.as_ref(), begun)?;
         let kept = done.step.as_ref().and_then(|step| step.diff_id);
         if let Some(diff_id) = made.filter(|made| committed.adoptable && Some(*made) == kept) {
             upper.relocate(|upper: &Upper| store.views().adopt(upper, &diff_id))?;
@@ -158,7 +171,8 @@ impl Overlap<'_> {
             Some(key) => key,
             None => self.run.key(self.step.definition, base.content)?,
         };
-        let caches = self.schedule.rests_on(self.step.node.op.inputs())?;
-        self.step.settle(&base, key, layer, caches, begun)
+        let mut basis = self.schedule.rests_on(self.step.node.op.inputs())?;
+        basis.isolation = basis.isolation.min(self.runner.isolation());
+        self.step.settle(&base, key, layer, basis, begun)
     }
 }

@@ -4,8 +4,8 @@
 use crate::event::{EventKind, Outcome};
 use crate::execute::step::{Begun, Key, Step};
 use crate::failure::StepError;
-use crate::plan::output::{Done, Stack, StepResult};
-use kiln_cache::{Caches, KeyLock, Layer, Record, StoreError, Tree};
+use crate::plan::output::{Basis, Done, Stack, StepResult};
+use kiln_cache::{KeyLock, Layer, Record, StoreError, Tree};
 use kiln_oci::Digest;
 use std::time::Duration;
 
@@ -34,14 +34,15 @@ impl Step<'_> {
             took_us: record.cost_ms.saturating_mul(1000),
             bytes: Some(self.layer_bytes(record.diff_id.as_ref())),
         });
-        let stack = base.with(record.diff_id, record.tree, &record.caches);
+        let stack = base.with(record.diff_id, record.tree, &Basis::from(&record));
         Ok(Some(done(stack, &record)))
     }
 
     /// Waits until no other build makes the same step. Two builds agree on the lock before anything has run.
     pub fn lock(&self) -> Result<Option<KeyLock>, StoreError> {
         let is_needed = !self.ignores_cache;
-        let lock = || self.session.store.leases().lock(&self.derived);
+        let what = || format!("it makes {}", self.node.title);
+        let lock = || self.session.store.leases().lock(&self.derived, &what());
         is_needed.then(lock).transpose()
     }
 
@@ -67,8 +68,7 @@ impl Step<'_> {
     /// The first input of `key` that the latest record of the same operation does not have.
     fn first_difference(&self, key: &Key) -> Option<String> {
         let store = &self.session.store;
-        let records = store.records().of_definition(&self.definition).ok()?;
-        let before = records.first()?;
+        let before = store.records().latest(&self.definition).ok()??;
         let is_new = |input: &&(String, Digest)| !before.inputs.contains(input);
         let (name, _) = key.inputs.iter().find(is_new)?;
         Some(format!("{name} changed"))
@@ -91,19 +91,19 @@ impl Step<'_> {
         self.max_age.is_some_and(|most| age > most)
     }
 
-    /// Records an executed step, which rests on the shared caches `caches`. A result that equals an earlier one of the same operation
-    /// in everything but times adopts that layer (early cutoff), so that what follows stays cached. An earlier one that rests on other
-    /// shared caches does not count, so a step that was executed here without any is this store's own.
+    /// Records an executed step, which rests on `basis`. A result that equals an earlier one of the same operation in everything but times
+    /// adopts that layer (early cutoff), so that what follows stays cached. An earlier one that rests on other shared caches or on a weaker
+    /// isolation does not count, so a step that was executed here without any is this store's own.
     pub fn settle(
         &self,
         base: &Stack,
         key: Key,
         layer: Option<&Layer>,
-        caches: Caches,
+        basis: Basis,
         begun: Begun,
     ) -> Result<Done, StepError> {
         let cost = begun.at.elapsed();
-        let mut record = self.record(key, layer, caches, begun.time, cost);
+        let mut record = self.record(key, layer, basis, begun.time, cost);
         let outcome = self.adopt_equal(&mut record)?;
         self.session.store.records().put(&record)?;
         let bytes = self.layer_bytes(record.diff_id.as_ref());
@@ -112,7 +112,7 @@ impl Step<'_> {
             bytes,
             outcome,
         });
-        let stack = base.with(record.diff_id, record.tree, &record.caches);
+        let stack = base.with(record.diff_id, record.tree, &Basis::from(&record));
         Ok(done(stack, &record))
     }
 
@@ -120,7 +120,7 @@ impl Step<'_> {
         &self,
         key: Key,
         layer: Option<&Layer>,
-        caches: Caches,
+        basis: Basis,
         created: i64,
         cost: Duration,
     ) -> Record {
@@ -135,21 +135,21 @@ impl Step<'_> {
             cost_ms: u64::try_from(cost.as_millis()).unwrap_or(u64::MAX),
             dockerfile_line: self.node.line,
             title: self.node.title.clone(),
-            caches,
+            caches: basis.caches,
+            isolation: basis.isolation,
         }
     }
 
     /// Takes layer and time of the oldest equal result, if there is one whose layer is still what its record says.
     fn adopt_equal(&self, record: &mut Record) -> Result<Outcome, StoreError> {
         let is_equal = |earlier: &Record| {
-            earlier.tree == record.tree
-                && times(&earlier.inputs).eq(times(&record.inputs))
+            times(&earlier.inputs).eq(times(&record.inputs))
                 && earlier.caches.is_subset(&record.caches)
+                && earlier.isolation >= record.isolation
         };
         let store = &self.session.store;
-        let earlier = store.records().of_definition(&self.definition)?.into_iter();
-        let earlier = earlier.filter(is_equal);
-        let earlier = earlier.min_by_key(|earlier| (earlier.created, earlier.key));
+        let records = store.records();
+        let earlier = records.oldest_with(&self.definition, &record.tree, is_equal)?;
         match earlier.filter(|earlier| self.still_there(earlier)) {
             None => Ok(Outcome::Ran),
             Some(earlier) => {
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
     use crate::execute::testing::{NOW, node, session, step};
     use crate::session::Session;
-    use kiln_cache::{Chain, KeyBuilder, Meta};
+    use kiln_cache::{Caches, Chain, Isolation, KeyBuilder, Meta};
     use kiln_parser::graph::Node;
 
     /// A layer with one directory of this name and time.
@@ -232,7 +232,11 @@ mod tests {
         fn settle(&self, key: Key, layer: &Layer, caches: Caches) -> StepResult {
             let step = self.step();
             let (base, begun) = (Stack::empty(), step.begin());
-            let done = step.settle(&base, key, Some(layer), caches, begun);
+            let basis = Basis {
+                caches,
+                isolation: Isolation::default(),
+            };
+            let done = step.settle(&base, key, Some(layer), basis, begun);
             done.unwrap().step.unwrap()
         }
     }

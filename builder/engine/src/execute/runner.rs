@@ -9,17 +9,17 @@ pub mod local;
 use crate::execute::live::Live;
 use crate::execute::process::Process;
 use crate::failure::StepError;
-use crate::plan::output::Stack;
 use console::Console;
-use kiln_cache::{Layer, Upper};
+use kiln_cache::{Isolation, Layer, Upper};
+use kiln_oci::Digest;
 use std::fmt::Debug;
 
 /// The chain below a process.
 pub struct Below<'a> {
     /// What is there now: a runner that mounts can stand on uppers whose layers are not written yet.
     pub live: &'a Live,
-    /// Waits until all of it is written: for a runner that needs layers, because it copies or sends them.
-    pub written: &'a (dyn Fn() -> Result<Stack, StepError> + Sync),
+    /// Its layers, waited for until all are written: for a runner that needs them, because it copies or sends them.
+    pub written: &'a (dyn Fn() -> Result<Vec<Digest>, StepError> + Sync),
 }
 
 /// What a process left.
@@ -35,6 +35,9 @@ pub enum Changed {
 pub trait Runner: Debug + Sync {
     /// Whether it can run anything.
     fn check(&self) -> Result<(), StepError>;
+
+    /// How far it keeps processes apart from the machine.
+    fn isolation(&self) -> Isolation;
 
     /// Runs a process to its end. It may start it more than once, with a new console and none of the changes before.
     ///

@@ -6,8 +6,7 @@
 
 use crate::execute::live::Live;
 use crate::failure::StepError;
-use crate::plan::output::{Done, Output};
-use kiln_cache::Caches;
+use crate::plan::output::{Basis, Done, Output};
 use kiln_parser::graph::NodeId;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -236,15 +235,15 @@ impl Schedule {
         }
     }
 
-    /// The shared caches that the files of these nodes rest on, and so what is made of them.
-    pub fn rests_on(&self, inputs: Vec<NodeId>) -> Result<Caches, StepError> {
-        let mut caches = Caches::default();
+    /// What the files of these nodes rest on, and so what is made of them.
+    pub fn rests_on(&self, inputs: Vec<NodeId>) -> Result<Basis, StepError> {
+        let mut basis = Basis::default();
         for input in inputs {
             if let Output::Layers(done) = self.output(input)? {
-                caches = caches.with(&done.stack.caches);
+                basis = basis.with(&done.stack.basis);
             }
         }
-        Ok(caches)
+        Ok(basis)
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

@@ -20,7 +20,7 @@ pub struct Step<'a> {
     pub definition: Digest,
     /// Digest of all that it is made from, known before anything runs.
     pub derived: Digest,
-    /// `SOURCE_DATE_EPOCH`: no time in the layer is later.
+    /// `SOURCE_DATE_EPOCH`: the time of all files that kiln writes itself; of what a command leaves, none is later.
     pub epoch: Option<i64>,
     /// Whether it is executed even if its result is known.
     pub ignores_cache: bool,

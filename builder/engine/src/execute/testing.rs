@@ -5,7 +5,7 @@ use crate::execute::step::Step;
 use crate::host::changes::ChangesPlace;
 use crate::session::{Host, Session};
 use crate::transfer::remote::Remote;
-use kiln_cache::{OpenOptions, Store};
+use kiln_cache::{OpenOptions, Silent, Store};
 use kiln_oci::{Digest, Platform};
 use kiln_parser::graph::{Node, Op};
 use kiln_parser::inputs::{Bases, Evaluation, Inputs};
@@ -32,6 +32,7 @@ pub fn session() -> (TempDir, Session) {
         boot_id: "boot".to_owned(),
         read_only: false,
         now: clock,
+        waiter: Arc::new(Silent),
     });
     let host = Host {
         resolv_conf: String::new(),

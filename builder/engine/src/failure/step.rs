@@ -105,6 +105,23 @@ pub enum StepError {
     Cancelled,
 }
 
+impl StepError {
+    /// Whether it only says that the build is stopped.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Cancelled | Self::Store(StoreError::Cancelled))
+    }
+
+    /// The file that is not what it was when its folder was read.
+    #[must_use]
+    pub fn changed_file(&self) -> Option<&str> {
+        match self {
+            Self::Copy(CopyError::Layer(LayerError::FileChanged { path })) => Some(path),
+            _ => None,
+        }
+    }
+}
+
 impl From<FetchError> for StepError {
     fn from(error: FetchError) -> Self {
         match error {

@@ -2,7 +2,7 @@
 //! names, keys and defaults are BuildKit's ("Exporters" in its manual) where nothing else is said. Unaware of the command line and
 //! of how the result was built.
 //!
-//! `rewrite-timestamp` needs no work: with SOURCE_DATE_EPOCH kiln clamps the times of all layers that it makes when it makes them,
+//! `rewrite-timestamp` needs no work: with SOURCE_DATE_EPOCH kiln sets or clamps the times of all layers that it makes when it makes them,
 //! and never those of a base.
 
 mod archive;

@@ -16,8 +16,13 @@ pub(crate) fn turn(
     name: Option<&Reference>,
 ) -> Result<Option<KeyLock>, BuildError> {
     let key = name.map(|name| Digest::of(format!("index {name}").as_bytes()));
-    let turn = key.map(|key| session.store.leases().lock(&key)).transpose();
-    Ok(turn?)
+    let turn = key.map(|key| {
+        session
+            .store
+            .leases()
+            .lock(&key, "it adds to the same index")
+    });
+    Ok(turn.transpose()?)
 }
 
 /// An index of `made`; what an index of that name holds for other platforms stays.

@@ -109,7 +109,7 @@ impl Evaluator<'_> {
         let (session, build) = (self.session, self.build);
         let mut missing = Vec::new();
         let used = policy::images(&session.store, &build.policies, &build.contexts, requests)?;
-        let found = image::find(session, &used, build.reuse.pull);
+        let found = image::find(session, &used, build.reuse.pull)?;
         for (request, found) in requests.iter().zip(found) {
             match found {
                 Ok((image, config)) => {

@@ -1,6 +1,6 @@
 //! What a node of the graph gives to its users: a tree to copy from, or layers to stack. Unaware of how it was made.
 
-use kiln_cache::{Caches, Chain, KeyBuilder, Store, StoreError};
+use kiln_cache::{Caches, Chain, Isolation, KeyBuilder, Record, Store, StoreError};
 use kiln_oci::Digest;
 use std::sync::Arc;
 
@@ -14,8 +14,37 @@ pub struct Stack {
     pub layers: Vec<Digest>,
     /// Digest of the content, for keys.
     pub content: Digest,
-    /// The shared caches that the files rest on; no part of any key.
+    /// What the files rest on.
+    pub basis: Basis,
+}
+
+/// What files rest on besides what they are made of; no part of any key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Basis {
+    /// The shared caches that have said something of them.
     pub caches: Caches,
+    /// The weakest isolation of the commands that have made them.
+    pub isolation: Isolation,
+}
+
+impl Basis {
+    /// This and the other.
+    #[must_use]
+    pub fn with(self, other: &Self) -> Self {
+        Basis {
+            caches: self.caches.with(&other.caches),
+            isolation: self.isolation.min(other.isolation),
+        }
+    }
+}
+
+impl From<&Record> for Basis {
+    fn from(record: &Record) -> Self {
+        Basis {
+            caches: record.caches.clone(),
+            isolation: record.isolation,
+        }
+    }
 }
 
 impl Stack {
@@ -34,17 +63,17 @@ impl Stack {
         Stack {
             layers: diff_ids.to_vec(),
             content: key.finish().0,
-            caches: Caches::default(),
+            basis: Basis::default(),
         }
     }
 
-    /// The same with a step's layer on top, or with the same files for a step that made none. `caches` are those that its result rests on.
+    /// The same with a step's layer on top, or with the same files for a step that made none. `basis` is what its result rests on.
     #[must_use]
-    pub fn with(&self, diff_id: Option<Digest>, tree: Digest, caches: &Caches) -> Self {
-        let caches = self.caches.clone().with(caches);
+    pub fn with(&self, diff_id: Option<Digest>, tree: Digest, basis: &Basis) -> Self {
+        let basis = self.basis.clone().with(basis);
         let Some(diff_id) = diff_id else {
             return Stack {
-                caches,
+                basis,
                 ..self.clone()
             };
         };
@@ -57,7 +86,7 @@ impl Stack {
         Stack {
             layers,
             content,
-            caches,
+            basis,
         }
     }
 }
@@ -135,7 +164,7 @@ mod tests {
     #[test]
     fn content_follows_trees_of_steps_and_diff_ids_of_images() {
         let (a, b, tree) = (Digest::of(b"a"), Digest::of(b"b"), Digest::of(b"tree"));
-        let (base, own) = (Stack::of_image(&[a]), Caches::default());
+        let (base, own) = (Stack::of_image(&[a]), Basis::default());
         let content = |diff_id, tree| base.with(diff_id, tree, &own).content;
         assert_ne!(base.content, Stack::of_image(&[b]).content);
         assert_eq!(content(Some(a), tree), content(Some(b), tree));
@@ -144,13 +173,15 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_on_a_claim_rests_on_its_cache() {
-        let (a, tree, cache) = (Digest::of(b"a"), Digest::of(b"tree"), Caches::one("cache"));
-        let claimed = Stack::of_image(&[a]).with(None, tree, &cache);
+    fn what_stands_on_a_claim_rests_on_its_cache_and_on_the_weakest_isolation() {
+        let (a, tree) = (Digest::of(b"a"), Digest::of(b"tree"));
+        let claim = Basis {
+            caches: Caches::one("cache"),
+            isolation: Isolation::Unknown,
+        };
+        let claimed = Stack::of_image(&[a]).with(None, tree, &claim);
         assert_eq!(claimed.content, Stack::of_image(&[a]).content);
-        assert_eq!(
-            claimed.with(Some(a), tree, &Caches::default()).caches,
-            cache
-        );
+        let above = claimed.with(Some(a), tree, &Basis::default());
+        assert_eq!(above.basis, claim);
     }
 }

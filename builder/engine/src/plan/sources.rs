@@ -1,5 +1,6 @@
 //! Opens what a build starts from: contexts, images and scratch. Unaware of steps.
 
+use super::Plan;
 use super::images::Images;
 use crate::failure::BuildError;
 use crate::plan::output::{Output, Stack};
@@ -46,6 +47,26 @@ pub(super) fn open_all(
         };
         digests.insert(node.id.0, output.content());
         outputs.insert(node.id.0, output);
+    }
+    Ok((outputs, digests))
+}
+
+/// Reads the folders again that the build reads.
+pub(super) fn read_again(
+    session: &Session,
+    build: &Build,
+    plan: &Plan,
+) -> Result<Sources, BuildError> {
+    let (mut outputs, mut digests) = Sources::default();
+    for node in &plan.graph.nodes {
+        if let (Op::Context { name }, Some(Output::Tree(..))) =
+            (&node.op, plan.sources.get(&node.id.0))
+        {
+            let reach = Reach::of(&plan.graph, &plan.wanted, node.id);
+            let output = context_output(session, build, name.as_deref(), &reach)?;
+            digests.insert(node.id.0, output.content());
+            outputs.insert(node.id.0, output);
+        }
     }
     Ok((outputs, digests))
 }

@@ -1,6 +1,6 @@
 //! Plans of texts for unit tests: contexts have the content that the test says, and nothing is opened.
 
-use super::{Plan, images, keys, platforms, wanted};
+use super::{Manner, Plan, images, keys, platforms, times, wanted};
 use crate::request::{DockerfileSource, DockerfileText, MainSource, Request};
 use crate::source::open::Build;
 use kiln_oci::Digest;
@@ -34,13 +34,12 @@ pub(crate) fn plan(build: &Build, content: &str) -> Plan {
     let contents = contexts
         .map(|node| (node.id.0, Digest::of(content.as_bytes())))
         .collect();
-    let epoch = graph.source_date_epoch;
-    let definition = |op: &Op| keys::definition(op, false, epoch);
-    let definitions: Vec<_> = graph
-        .nodes
-        .iter()
-        .map(|node| definition(&node.op))
-        .collect();
+    let times = times(build, &graph);
+    let manner = Manner {
+        single_id: false,
+        times,
+    };
+    let definitions = keys::definitions(&graph, manner);
     let fetches = Default::default();
     Plan {
         derived: keys::derived(&graph, &definitions, &contents, &fetches),
@@ -51,6 +50,7 @@ pub(crate) fn plan(build: &Build, content: &str) -> Plan {
         targets,
         wanted,
         definitions,
+        times,
         fetches,
         contents,
     }

@@ -22,6 +22,8 @@ pub struct Form {
     pub squash: Squash,
     /// `--save-stages`: stages that the target needs stay as images.
     pub save_stages: bool,
+    /// `--timestamp`, `--reproducible`: `SOURCE_DATE_EPOCH` is the time of all that commands leave, not only the latest one.
+    pub sets_times: bool,
     /// `--stage-labels`: all images say which stage they are.
     pub stage_labels: bool,
     /// `--layer-label`: labels of the stages that stay.
@@ -47,6 +49,8 @@ impl Form {
     /// Adds what decides about the image; `None` where it names images of other stages, or lines, which no key knows.
     pub(crate) fn key(&self, key: KeyBuilder) -> Option<KeyBuilder> {
         let Self {
+            // part of the definition of each RUN
+            sets_times: _,
             // which platforms is in the stages
             platforms: _,
             always_index: _,

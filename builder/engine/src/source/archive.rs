@@ -3,7 +3,10 @@
 
 use crate::failure::CopyError;
 use kiln_cache::path::lossy;
-use kiln_cache::{Chain, Found, LayerTar, Origin, OutsideLink, index_archive};
+use kiln_cache::{
+    Chain, ContentDigest, ContentHasher, EntryKind, Found, LayerError, LayerTar, Origin,
+    OutsideLink, index_archive,
+};
 use kiln_oci::compression;
 use std::fs::File;
 use std::io::{self, Read};
@@ -26,16 +29,62 @@ pub struct Archive {
 /// long as that exists.
 ///
 /// # Errors
-/// When the file cannot be read, or begins as an archive and is damaged later.
+/// When the file cannot be read, is not what was scanned, or begins as an archive and is damaged later.
 pub fn unpack(
     chain: &Chain,
     found: &Found<'_>,
     scratch: &Path,
 ) -> Result<Option<Archive>, CopyError> {
-    if !found.entry.is_file() {
+    let EntryKind::File { content, .. } = found.entry.kind else {
         return Ok(None);
+    };
+    let path = || lossy(&found.entry.path);
+    if !is_of_host(chain, found) {
+        return unpack_stream(chain.read(found)?, path(), scratch);
     }
-    unpack_stream(chain.read(found)?, lossy(&found.entry.path), scratch)
+    let changed = || CopyError::Layer(LayerError::FileChanged { path: path() });
+    let reader = match chain.read(found) {
+        Err(error) if error.is_gone() => return Err(changed()),
+        opened => opened?,
+    };
+    let mut hashed = Hashed {
+        reader,
+        hasher: ContentHasher::default(),
+    };
+    let unpacked = unpack_stream(&mut hashed, path(), scratch);
+    // what was only looked at is read again by whoever copies it
+    if matches!(unpacked, Ok(None)) || hashed.finish().is_ok_and(|read| read == content) {
+        return unpacked;
+    }
+    Err(changed())
+}
+
+/// Whether a file may change at any time; that of a layer's tar is checked where it is read.
+fn is_of_host(chain: &Chain, found: &Found<'_>) -> bool {
+    let layer = found.layer.and_then(|layer| chain.layers().get(layer));
+    layer.is_some_and(|(_, origin)| matches!(origin, Origin::Directory(_) | Origin::Files(_)))
+}
+
+/// A file that is digested while it is read: its key speaks of what it held when it was scanned.
+struct Hashed<R> {
+    reader: R,
+    hasher: ContentHasher,
+}
+
+impl<R: Read> Hashed<R> {
+    /// The digest of the whole file.
+    fn finish(mut self) -> io::Result<ContentDigest> {
+        io::copy(&mut self, &mut io::sink())?;
+        Ok(self.hasher.finish())
+    }
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
+    }
 }
 
 /// The same for a stream, which messages call `path`.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kiln_cache::{ImageError, StoredImage, is_whole_id, parallel};
+use kiln_cache::{ImageError, StoreError, StoredImage, is_whole_id, parallel};
 use kiln_oci::{ImageConfig, Platform, Reference};
 use kiln_parser::inputs::ImageRequest;
 
@@ -20,31 +20,35 @@ pub type Base = (StoredImage, ImageConfig);
 /// Finds the images, in the order of the requests. Those that the store lacks, or has for another platform only, are pulled; `when`
 /// says whether registries are asked about all of them, or about none. An image for another platform that is in no index is better
 /// than none, as in BuildKit; the rule `InvalidBaseImagePlatform` reports it.
+///
+/// # Errors
+/// The store fails: that says nothing of what it has.
 pub fn find(
     session: &Session,
     requests: &[ImageRequest],
     when: Pull,
-) -> Vec<Result<Base, MissingImage>> {
+) -> Result<Vec<Result<Base, MissingImage>>, StoreError> {
     let here = requests.iter().map(|request| in_store(session, request));
+    let here = here.collect::<Result<Vec<_>, _>>()?;
     if when == Pull::Never {
-        return here.map(|found| found.map_err(unasked)).collect();
+        let here = here.into_iter().map(|found| found.map_err(unasked));
+        return Ok(here.collect());
     }
-    let here: Vec<_> = here.collect();
     let both = requests.iter().zip(&here);
     let wanted = both.filter(|(request, found)| is_wanted(session, request, found, when));
     let wanted: BTreeMap<Name, _> = wanted
         .map(|(request, _)| (name(request), request))
         .collect();
     if wanted.is_empty() || session.remote.is_offline() {
-        return here;
+        return Ok(here);
     }
-    let pulled = pull_all(session, wanted);
+    let pulled = pull_all(session, wanted)?;
     let outcome = |(request, here): (&ImageRequest, Result<Base, MissingImage>)| match pulled
         .get(&name(request))
     {
-        None => here,
+        None => Ok(here),
         Some(None) => in_store(session, request),
-        Some(Some(failure)) => without(session, request, when, failure, here),
+        Some(Some(failure)) => Ok(without(session, request, when, failure, here)),
     };
     requests.iter().zip(here).map(outcome).collect()
 }
@@ -95,17 +99,25 @@ impl PullFailure {
 fn pull_all(
     session: &Session,
     wanted: BTreeMap<Name, &ImageRequest>,
-) -> BTreeMap<Name, Option<PullFailure>> {
+) -> Result<BTreeMap<Name, Option<PullFailure>>, StoreError> {
     let requests: Vec<&ImageRequest> = wanted.values().copied().collect();
     let failures = parallel(&requests, AT_ONCE, |request| {
-        let pulled = pull_one(session, &request.reference, &request.platform);
-        pulled.err().map(|error| PullFailure {
-            problem: chain_of_causes(&error),
-            hint: error.hint(),
-            is_not_found: error.is_not_found(),
-        })
+        match pull_one(session, &request.reference, &request.platform) {
+            Ok(()) => Ok(None),
+            Err(RemoteError::Store(error) | RemoteError::Image(ImageError::Store(error)))
+                if error.is_of_store() =>
+            {
+                Err(error)
+            }
+            Err(error) => Ok(Some(PullFailure {
+                problem: chain_of_causes(&error),
+                hint: error.hint(),
+                is_not_found: error.is_not_found(),
+            })),
+        }
     });
-    wanted.into_keys().zip(failures).collect()
+    let failures = failures.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(wanted.into_keys().zip(failures).collect())
 }
 
 fn pull_one(session: &Session, name: &str, platform: &Platform) -> Result<(), RemoteError> {
@@ -166,19 +178,21 @@ fn missing(request: &ImageRequest, problem: Option<String>) -> MissingImage {
     }
 }
 
-fn in_store(session: &Session, request: &ImageRequest) -> Result<Base, MissingImage> {
+fn in_store(
+    session: &Session,
+    request: &ImageRequest,
+) -> Result<Result<Base, MissingImage>, StoreError> {
     let missing = |problem| missing(request, problem);
-    let image = session
-        .store
-        .images()
-        .find_base(&request.reference, Some(&request.platform))
-        .map_err(|error| match error {
-            ImageError::NotFound { .. } => missing(None),
-            other => missing(Some(chain_of_causes(&other))),
-        })?;
-    let config =
-        ImageConfig::parse(&image.config).map_err(|error| missing(Some(error.to_string())))?;
-    Ok((image, config))
+    let images = session.store.images();
+    let image = match images.find_base(&request.reference, Some(&request.platform)) {
+        Ok(image) => image,
+        Err(ImageError::NotFound { .. }) => return Ok(Err(missing(None))),
+        Err(ImageError::Store(error)) if error.is_of_store() => return Err(error),
+        Err(other) => return Ok(Err(missing(Some(chain_of_causes(&other))))),
+    };
+    let config = ImageConfig::parse(&image.config);
+    let config = config.map_err(|error| missing(Some(error.to_string())));
+    Ok(config.map(|config| (image, config)))
 }
 
 /// Whether an image is for the platform that is asked for.

@@ -1,13 +1,15 @@
 //! Uppers made by hand, as overlayfs leaves them.
 
+use std::fs::File;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
 
 use crate::tests::{Described, directory, file, is_root, paths, store, write_layer};
-use crate::{Chain, CommitError, CommitOptions, CommittedUpper, Store};
+use crate::{Chain, CommitError, CommitOptions, CommittedUpper, Store, Times};
 
 struct Case {
     _dir: tempfile::TempDir,
@@ -216,17 +218,39 @@ fn real_whiteout_names_are_explained() {
 }
 
 #[test]
-fn times_are_clamped() {
+fn times_are_clamped_or_set() {
     let case = case(base());
     case.write("new", "", 0o644);
-    let layer = case
-        .commit(CommitOptions {
-            clamp_mtime: Some(50),
-            ..CommitOptions::default()
-        })
-        .layer
+    let old = File::create(case.upper.join("old")).unwrap();
+    old.set_modified(UNIX_EPOCH + Duration::from_secs(7))
         .unwrap();
-    assert_eq!(layer.index.tree.get(b"new").unwrap().mtime, 50);
+    let mtimes = |times| {
+        let layer = case.commit(with(times)).layer.unwrap();
+        [&b"new"[..], b"old"].map(|path| layer.index.tree.get(path).unwrap().mtime)
+    };
+    assert_eq!(mtimes(Times::Clamped(50)), [50, 7]);
+    assert_eq!(mtimes(Times::Set(50)), [50, 50]);
+}
+
+#[test]
+fn a_file_whose_time_becomes_that_of_below_is_the_file_of_below() {
+    let case = case(base());
+    let touched = case.write("x", "x", 0o600);
+    let file = File::options().write(true).open(touched).unwrap();
+    let mtime = case.below.lookup(b"x").unwrap().entry.mtime;
+    let later = Duration::from_secs(mtime.unsigned_abs() + 1);
+    file.set_modified(UNIX_EPOCH + later).unwrap();
+    let is_kept = |times| case.commit(with(times)).layer.is_some();
+    assert!(is_kept(Times::Kept));
+    assert!(is_kept(Times::Clamped(mtime + 1)));
+    assert!(!is_kept(Times::Clamped(mtime)) && !is_kept(Times::Set(mtime)));
+}
+
+fn with(times: Times) -> CommitOptions {
+    CommitOptions {
+        times,
+        ..CommitOptions::default()
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 /// the one that said it, empty for what an image of this store needs. `caches` are those that a result rests on, empty for this store's
 /// own. Results of before there was the column cannot be told from claims, and are found by no key of today: they go. `builds` says of
 /// an image that was built here, by its ID, where its history comes from (`cache/src/build_record.rs`).
-pub(super) const SCHEMA: [&str; 9] = [
+pub(super) const SCHEMA: [&str; 10] = [
     "
 CREATE TABLE blobs (
     digest BLOB PRIMARY KEY, size INTEGER NOT NULL, boot TEXT NOT NULL, synced INTEGER NOT NULL DEFAULT 0
@@ -100,6 +100,17 @@ DROP TABLE offered_before;
 CREATE INDEX offered_blobs ON offered (blob);
 ",
     "CREATE TABLE builds (config BLOB PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;",
+    "
+ALTER TABLE records ADD COLUMN isolation TEXT NOT NULL DEFAULT 'namespaces';
+DROP INDEX records_by_definition;
+CREATE INDEX records_by_tree ON records (definition, tree, created);
+CREATE INDEX records_by_time ON records (definition, created DESC);
+CREATE INDEX tags_by_manifest ON tags (manifest);
+CREATE INDEX memos_by_manifest ON memos (manifest);
+CREATE INDEX layers_by_blob ON layers (compressed);
+CREATE INDEX layers_by_form ON forms (digest);
+CREATE INDEX views_by_layer ON views (diff_id);
+",
 ];
 
 /// How many steps a database has taken. More than there are: a newer kiln made it.

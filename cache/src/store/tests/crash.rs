@@ -136,6 +136,7 @@ fn victim() {
             dockerfile_line: 1,
             title: String::new(),
             caches: Caches::default(),
+            isolation: crate::Isolation::default(),
         };
         store.records().put(&record).unwrap();
         store.views().get(&[layer.diff_id()]).unwrap();

@@ -37,6 +37,7 @@ fn record(store: &Store, name: &str, layer: &Layer, cost_ms: u64) -> Digest {
         dockerfile_line: 0,
         title: name.to_owned(),
         caches: Caches::default(),
+        isolation: crate::Isolation::default(),
     };
     store.records().put(&record).unwrap();
     key

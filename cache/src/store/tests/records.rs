@@ -23,6 +23,7 @@ fn record(name: &str, layer: Option<&Layer>, created: i64) -> Record {
         dockerfile_line: 7,
         title: format!("RUN {name}"),
         caches: Caches::default(),
+        isolation: crate::Isolation::default(),
     }
 }
 
@@ -51,10 +52,12 @@ fn a_record_comes_back_as_it_went_in() {
         store.records().has_definition(&made.definition).unwrap()
             && !store.records().has_definition(&made.key).unwrap()
     );
-    assert_eq!(
-        store.records().of_definition(&made.definition).unwrap(),
-        [empty, made.clone()]
-    );
+    let records = store.records();
+    let latest = records.latest(&made.definition).unwrap();
+    assert_eq!(latest.as_ref(), Some(&empty));
+    let oldest = |tree| records.oldest_with(&made.definition, tree, |_| true);
+    assert_eq!(oldest(&made.tree).unwrap().as_ref(), Some(&made));
+    assert_eq!(oldest(&made.key).unwrap(), None);
     // what the layer does not hold is no result
     let other = Record {
         tree: Digest::of(b"another tree"),
@@ -86,7 +89,7 @@ fn one_thread_at_a_time_holds_a_key() {
     let (dir, store) = store();
     let other = Store::open(options(&dir.path().join("store"))).unwrap();
     let key = Digest::of(b"key");
-    let held = store.leases().lock(&key).unwrap();
+    let held = store.leases().lock(&key, "").unwrap();
     assert!(other.leases().try_lock(&key).unwrap().is_none());
     assert!(
         other
@@ -95,7 +98,7 @@ fn one_thread_at_a_time_holds_a_key() {
             .unwrap()
             .is_some()
     );
-    let waiting = std::thread::spawn(move || other.leases().lock(&key).map(drop));
+    let waiting = std::thread::spawn(move || other.leases().lock(&key, "").map(drop));
     std::thread::sleep(Duration::from_millis(20));
     assert!(!waiting.is_finished());
     drop(held);
@@ -116,7 +119,7 @@ fn locks_exclude_under_contention() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..200 {
-                    let _lock = store.leases().lock(&key).unwrap();
+                    let _lock = store.leases().lock(&key, "").unwrap();
                     assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
                     inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
                 }

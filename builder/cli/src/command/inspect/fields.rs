@@ -24,7 +24,7 @@ pub fn of(store: &Store, image: &StoredImage) -> Result<Value, Failure> {
     let size: u64 = layers.iter().map(|layer| layer.bytes).sum();
     let driver = Value::record([field("Data", Value::map([])), field("Name", "kiln")]);
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let mut fields = names(store, image);
+    let mut fields = names(store, image)?;
     fields.extend(origin(&config));
     fields.extend([
         field("Config", runtime(&config.config)),
@@ -42,10 +42,11 @@ pub fn of(store: &Store, image: &StoredImage) -> Result<Value, Failure> {
     Ok(Value::record(fields))
 }
 
-fn names(store: &Store, image: &StoredImage) -> Vec<Field> {
-    let tags = image.references.iter().map(|name| name.familiar().into());
+fn names(store: &Store, image: &StoredImage) -> Result<Vec<Field>, Failure> {
+    let names = store.images().names_of(&image.manifest_digest)?;
+    let tags = names.iter().map(|name| name.familiar().into());
     let mut digests: Vec<String> = Vec::new();
-    for name in &image.references {
+    for name in &names {
         // of several platforms, the digest that a registry knows them all by
         let named = store.images().find_named(&name.to_string());
         let digest = named.unwrap_or(image.manifest_digest);
@@ -53,11 +54,11 @@ fn names(store: &Store, image: &StoredImage) -> Vec<Field> {
     }
     digests.dedup();
     let digests = digests.into_iter().map(Value::from);
-    vec![
+    Ok(vec![
         field("Id", image.config_digest.to_string()),
         field("RepoTags", tags.collect::<Vec<Value>>()),
         field("RepoDigests", digests.collect::<Vec<Value>>()),
-    ]
+    ])
 }
 
 /// When it got its last name, in UTC.

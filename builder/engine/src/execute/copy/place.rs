@@ -68,8 +68,8 @@ pub struct Changes<'a> {
     pub chmod: Option<&'a Chmod>,
     /// The time of directories that nobody described.
     pub now: i64,
-    /// `SOURCE_DATE_EPOCH`: no time is later.
-    pub latest: Option<i64>,
+    /// `SOURCE_DATE_EPOCH`: the time of everything that is added.
+    pub epoch: Option<i64>,
 }
 
 impl Changes<'_> {
@@ -82,30 +82,25 @@ impl Changes<'_> {
         {
             meta.mode = chmod.apply(meta.mode, entry.is_directory());
         }
-        meta.mtime = self.clamp(meta.mtime);
         meta
     }
 
     /// Metadata of a directory that is made on the way.
     fn of_made_directory(&self) -> Meta {
         let mode = self.chmod.map_or(0o755, Chmod::of_made_directory);
-        let mut meta = Meta::root(mode, self.clamp(self.now));
+        let mut meta = Meta::root(mode, self.now);
         (meta.uid, meta.gid) = self.owner.unwrap_or((0, 0));
         meta
     }
 
     /// Metadata of a file that comes from no entry.
     fn of_file(&self, mode: u32, mtime: i64) -> Meta {
-        let mut meta = Meta::root(mode, self.clamp(mtime));
+        let mut meta = Meta::root(mode, mtime);
         (meta.uid, meta.gid) = self.owner.unwrap_or((0, 0));
         if let Some(chmod) = self.chmod {
             meta.mode = chmod.apply(meta.mode, false);
         }
         meta
-    }
-
-    fn clamp(&self, time: i64) -> i64 {
-        self.latest.map_or(time, |latest| time.min(latest))
     }
 }
 
@@ -216,8 +211,9 @@ impl<'a> Placement<'a> {
         Ok(())
     }
 
-    fn insert(&mut self, path: Vec<u8>, meta: Meta, content: Content<'a>) {
+    fn insert(&mut self, path: Vec<u8>, mut meta: Meta, content: Content<'a>) {
         let group = self.group;
+        meta.mtime = self.changes.epoch.unwrap_or(meta.mtime);
         let placed = Placed {
             meta,
             content,

@@ -111,7 +111,7 @@ impl<'a> Copy<'a> {
             owner: owner::told(step, self.op, known, self.base)?,
             chmod: self.op.chmod.as_ref(),
             now,
-            latest: step.epoch,
+            epoch: step.epoch,
         })
     }
 

@@ -34,7 +34,7 @@ pub fn make(
         owner: Some((owner.uid, owner.gid)),
         chmod: None,
         now,
-        latest: step.epoch,
+        epoch: step.epoch,
     };
     let mut placement = Placement::new(&below, changes);
     let target = placement.resolve(path.as_bytes())?;

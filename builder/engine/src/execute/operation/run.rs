@@ -3,8 +3,9 @@
 mod caches;
 mod mounts;
 
-use super::{Source, accounts, subtree_digest};
+use super::{Source, accounts, subtree_digest, subtree_times};
 use crate::execute::process::Process;
+use crate::execute::results::TIME_OF;
 use crate::execute::runner::console::Console;
 use crate::execute::runner::{Below, Changed, Runner};
 use crate::execute::step::{Key, Step};
@@ -23,6 +24,8 @@ pub struct Run<'a> {
     pub mounts: Vec<Option<Source>>,
     /// What every RUN of the build sees.
     pub options: &'a RunOptions,
+    /// Whether files have the times that `SOURCE_DATE_EPOCH` says: those of a mounted image are its own, and the result may show them.
+    pub has_epoch: bool,
 }
 
 impl Run<'_> {
@@ -37,6 +40,10 @@ impl Run<'_> {
             if let (Some((_, path, target)), Some(source)) = (mount.files(), source) {
                 let files = subtree_digest(&source.files, path)?;
                 key = key.input(&format!("mount {target}"), files);
+                if self.has_epoch && source.layers.is_some() {
+                    let times = subtree_times(&source.files, path)?;
+                    key = key.list(&format!("{TIME_OF}mount {target}"), times);
+                }
             }
         }
         Ok(key.into())

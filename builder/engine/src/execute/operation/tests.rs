@@ -4,11 +4,11 @@ use super::copy::Copy;
 use super::run::Run;
 use super::{Source, make_directory};
 use crate::execute::testing::{op, session};
-use crate::plan::definition;
 use crate::plan::output::Stack;
+use crate::plan::{Manner, definition};
 use crate::request::{RunOptions, Secret, Volume, VolumeAccess};
-use kiln_cache::{Chain, ContentHasher, Entry, EntryKind, Origin, Tree};
-use kiln_oci::Digest;
+use kiln_cache::{Chain, ContentHasher, Entry, EntryKind, Origin, Times, Tree};
+use kiln_oci::{Digest, Platform};
 use kiln_parser::graph::Op;
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ fn copy_key(instruction: &str, entries: Vec<Entry>, below: &[u8]) -> Digest {
     let (_folder, session) = session();
     let (base, sources) = (Stack::of_image(&[Digest::of(below)]), [source(entries)]);
     let copy = Copy::new(&session.store, copy, &base, &sources).unwrap();
-    copy.key(definition(&op, false, None)).digest
+    copy.key(definition(&op, None, Manner::default())).digest
 }
 
 /// A change of a file.
@@ -103,8 +103,9 @@ fn run_key(instruction: &str, options: &RunOptions, mount: Source, below: &[u8])
         mounts: mount.take(run.mounts.len()).collect(),
         op: run,
         options,
+        has_epoch: false,
     };
-    let key = run.key(definition(&op, false, None), Digest::of(below));
+    let key = run.key(definition(&op, None, Manner::default()), Digest::of(below));
     key.unwrap().digest
 }
 
@@ -177,7 +178,7 @@ fn the_key_of_run_covers_the_instruction_and_all_files_that_it_sees() {
 #[test]
 fn the_key_of_workdir_covers_the_instruction_and_what_is_below() {
     let key = |instruction: &str, below: &[u8]| {
-        let definition = definition(&op(instruction), false, None);
+        let definition = definition(&op(instruction), None, Manner::default());
         make_directory::key(definition, Digest::of(below)).digest
     };
     let plain = key("WORKDIR /a", b"base");
@@ -188,14 +189,25 @@ fn the_key_of_workdir_covers_the_instruction_and_what_is_below() {
 }
 
 #[test]
-fn definitions_cover_the_epoch_and_of_run_the_ids() {
+fn definitions_cover_the_epoch_and_of_run_the_ids_the_platform_and_the_times() {
     let (run, copy) = (op("RUN true"), op("COPY a b"));
+    let of = |op, change: &dyn Fn(&mut Manner)| {
+        let mut manner = Manner::default();
+        change(&mut manner);
+        definition(op, None, manner)
+    };
+    let (clamped, set) = (Times::Clamped(0), Times::Set(0));
     for op in [&run, &copy] {
-        assert_ne!(definition(op, false, None), definition(op, false, Some(0)));
+        let clamped = of(op, &|manner| manner.times = clamped);
+        assert_ne!(of(op, &|_| {}), clamped);
+        let is_same = clamped == of(op, &|manner| manner.times = set);
+        assert_eq!(is_same, *op == copy);
+        let single = of(op, &|manner| manner.single_id = true);
+        assert_eq!(single == of(op, &|_| {}), *op == copy);
+        let platforms = ["linux/arm/v6", "linux/arm/v7"];
+        let platforms = platforms.map(|text| Platform::parse(text).unwrap());
+        let on = |platform| definition(op, Some(platform), Manner::default());
+        let [one, other] = platforms.each_ref().map(on);
+        assert_eq!(one == other, *op == copy);
     }
-    assert_ne!(definition(&run, false, None), definition(&run, true, None));
-    assert_eq!(
-        definition(&copy, false, None),
-        definition(&copy, true, None)
-    );
 }

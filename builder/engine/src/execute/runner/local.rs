@@ -13,7 +13,7 @@ use crate::execute::runner::{Below, Changed, Runner};
 use crate::failure::StepError;
 use crate::session::Session;
 use caches::Emptied;
-use kiln_cache::{CommitOptions, Layer};
+use kiln_cache::{CommitOptions, Isolation, Layer};
 use kiln_sandbox::{Cgroup, ChangesIn, MountError, is_on_overlay, memory_for_changes};
 use memory::Watch;
 use rootfs::{Changes, Space};
@@ -78,7 +78,7 @@ impl<'a> Local<'a> {
     /// Makes a layer of what cannot be the lower of another overlay: changes in memory, whose room is given back, and copies.
     fn commit(&self, changes: &Changes, below: &Below<'_>) -> Result<Option<Layer>, StepError> {
         let store = &self.session.store;
-        let below = store.layers().chain(&(below.written)()?.layers)?;
+        let below = store.layers().chain(&(below.written)()?)?;
         match changes {
             Changes::Upper(upper) => Ok(store
                 .layers()
@@ -122,6 +122,10 @@ impl Runner for Local<'_> {
     fn check(&self) -> Result<(), StepError> {
         let refused = self.session.refused.clone();
         refused.map_or(Ok(()), |refused| Err(StepError::NoNamespaces(refused)))
+    }
+
+    fn isolation(&self) -> Isolation {
+        Isolation::Namespaces
     }
 
     fn run(

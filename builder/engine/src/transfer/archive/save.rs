@@ -112,8 +112,9 @@ fn add(
         Some(platform) => image_for(store, name, platform)?,
         None => store.images().find(name)?,
     };
+    let names = store.images().names_of(&image.manifest_digest)?;
     saving.images.push(SaveImage {
-        references: named_by(&image.references, name).into_iter().collect(),
+        references: named_by(&names, name).into_iter().collect(),
         manifest: manifest(store, &image, options.compression)?,
         config: image.config,
     });

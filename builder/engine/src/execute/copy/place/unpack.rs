@@ -15,7 +15,6 @@ impl Changes<'_> {
         if content.is_symlink() {
             meta.mode = 0o777;
         }
-        meta.mtime = self.clamp(meta.mtime);
         meta
     }
 }
@@ -100,7 +99,7 @@ impl<'a> Placement<'a> {
     fn make_unpack_directories(&mut self, path: &[u8]) {
         for prefix in prefixes(path) {
             if !matches!(self.see(prefix), Seen::Directory) {
-                let meta = Meta::root(0o755, self.changes.clamp(self.changes.now));
+                let meta = Meta::root(0o755, self.changes.now);
                 self.insert(prefix.to_vec(), meta, Content::Directory);
             }
         }

@@ -30,7 +30,6 @@ pub fn open(
     process: &Process,
     emptied: &Emptied,
 ) -> Result<BTreeMap<Digest, CacheMount>, StepError> {
-    let cancelled = || session.cancel.requested();
     let mut opened = BTreeMap::new();
     for (identity, cache) in &process.caches {
         let turn = cache.start.emptied.then(|| emptied.turn(*identity));
@@ -38,12 +37,9 @@ pub fn open(
             emptied: matches!(turn, Some(Some(_))),
             ..cache.start
         };
-        let held =
-            session
-                .store
-                .cache_mounts()
-                .open(identity, cache.sharing, &start, &cancelled)?;
-        let held = held.ok_or(StepError::Cancelled)?;
+        let what = format!("it uses the cache mount {}", cache.title);
+        let mounts = session.store.cache_mounts();
+        let held = mounts.open(identity, cache.sharing, &start, &what)?;
         drop(turn);
         held.set_title(&cache.title);
         opened.insert(*identity, held);

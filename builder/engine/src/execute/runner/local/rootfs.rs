@@ -6,6 +6,7 @@ use crate::failure::StepError;
 use crate::plan::output::Stack;
 use crate::session::Session;
 use kiln_cache::{Chain, CopiedTree, Lower, Upper};
+use kiln_oci::Digest;
 use kiln_sandbox::{
     ChangesIn, MemoryFolder, MemoryGauge, OverlaySpec, RootMount, memory_for_changes, mount_folder,
     mount_overlay,
@@ -104,7 +105,7 @@ impl Space {
         writable: bool,
     ) -> Result<RootMount, StepError> {
         if let Space::Copy = self {
-            return Ok(copied(session, stack)?.0);
+            return Ok(copied(session, &stack.layers)?.0);
         }
         if writable {
             let live = Live::finished(stack.clone());
@@ -140,8 +141,8 @@ fn folder(lower: Lower) -> PathBuf {
     }
 }
 
-fn copied(session: &Session, stack: &Stack) -> Result<(RootMount, Changes), StepError> {
-    let copy = session.store.views().copy_tree(&stack.layers)?;
+fn copied(session: &Session, layers: &[Digest]) -> Result<(RootMount, Changes), StepError> {
+    let copy = session.store.views().copy_tree(layers)?;
     Ok((mount_folder(&copy.path)?, Changes::Copy(copy)))
 }
 

@@ -166,7 +166,6 @@ mod tests {
             config_digest: manifest.config.digest,
             config,
             diff_ids: Vec::new(),
-            references: Vec::new(),
             index: None,
         };
         (stored, manifest)
