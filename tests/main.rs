@@ -98,6 +98,7 @@ mod run_surroundings;
 mod saved_stages;
 mod shared_cache;
 mod signals;
+mod size;
 mod source_policy;
 mod standard_output;
 mod stdin;

@@ -31,6 +31,7 @@ mod endpoint;
 mod error;
 mod exchange;
 mod manifest;
+mod reader;
 mod tags;
 mod token;
 mod upload;
@@ -38,6 +39,7 @@ mod upload;
 pub use configuration::{Configuration, ConfigurationError, Mirror};
 pub use credentials::{Credential, CredentialsError, Keychain, Secret};
 pub use error::Error;
+pub use reader::BlobReader;
 
 use authorize::Authorizations;
 use endpoint::Endpoint;

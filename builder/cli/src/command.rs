@@ -20,6 +20,7 @@ mod pull;
 mod push;
 mod rmi;
 mod save;
+mod size;
 mod tag;
 mod verify;
 
@@ -63,6 +64,8 @@ commands! {
     Inspect = inspect,
     /// Show how an image was made
     History = history,
+    /// Show what the bytes of an image are, and which of them are wasted
+    Size = size,
     /// Give an image an additional name
     Tag = tag,
     /// Remove names, and images without any name

@@ -17,6 +17,7 @@ mod render;
 mod retry;
 mod session;
 mod signals;
+mod source;
 mod stdout;
 mod table;
 mod transfer;

@@ -26,6 +26,7 @@ pub use log::Log;
 pub use shown::Shown;
 pub use sink::Sink;
 use split::Split;
+pub use steps::clip;
 
 /// How long a renderer waits for an event before it looks into logs.
 const TICK: Duration = Duration::from_millis(50);

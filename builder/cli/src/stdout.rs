@@ -27,6 +27,12 @@ pub fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
+/// How many columns it has, if it is a terminal that says so.
+pub fn width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout().as_fd()).ok()?;
+    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
 /// That all was printed that was to be printed.
 ///
 /// # Errors

@@ -18,11 +18,24 @@ pub fn shown<T>(
     progress: Progress,
     work: impl FnOnce(&Remote, &Store) -> Result<T, RemoteError>,
 ) -> Result<T, Failure> {
+    watched(globals, progress, session::connected, work)
+}
+
+/// The same with whatever `open` gives in place of the store.
+///
+/// # Errors
+/// Those of `open` and `work`.
+pub fn watched<S, T>(
+    globals: &Globals,
+    progress: Progress,
+    open: impl FnOnce(&Globals, &Remote) -> Result<S, Failure>,
+    work: impl FnOnce(&Remote, &S) -> Result<T, RemoteError>,
+) -> Result<T, Failure> {
     let cancel = Cancel::default();
     let (events, stream) = Events::new("transfer".to_owned());
     let remote = network::remote(globals, &events, &cancel)?;
     drop(events);
-    let store = session::connected(globals, &remote)?;
+    let store = open(globals, &remote)?;
     let watch = signals::Watch::start(&cancel)?;
     let sink = Sink::stderr();
     let renderer = render::open(progress, environment::no_color(), sink.clone());

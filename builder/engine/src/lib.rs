@@ -80,6 +80,7 @@ pub mod remote {
     pub use crate::failure::RemoteError;
     pub use crate::transfer::remote::Remote;
     pub use crate::transfer::remote::{Form, MediaTypes, PushOptions, Pushed, push};
+    pub use crate::transfer::remote::{Looked, look};
     pub use crate::transfer::remote::{Pulled, pull};
 }
 

@@ -4,19 +4,22 @@
 mod archive;
 mod blob;
 mod stored;
+mod streamed;
 
 use std::sync::Arc;
 
 use kiln_cache::{Entry, LayerError, LayerIndex, StoreError};
 use kiln_oci::archive::LoadError;
-use kiln_oci::{Compression, Digest, DocumentError, History, ImageConfig, Reference};
+use kiln_oci::{Compression, Descriptor, Digest, DocumentError, History, ImageConfig, Reference};
 use thiserror::Error;
 
+use crate::compressed::Compressed;
 use crate::history::paired;
 
 pub use archive::{ArchivedImage, read_archive};
 pub use blob::read_layer;
-pub use stored::stored;
+pub use stored::{base, stored};
+pub use streamed::streamed;
 
 /// An image and what its layers hold.
 #[derive(Debug, Clone)]
@@ -38,6 +41,18 @@ pub struct ImageLayer {
     pub index: Arc<LayerIndex>,
     /// Its compressed form, where it came in one.
     pub blob: Option<Blob>,
+    /// What was measured while its tar passed by.
+    pub measured: Option<Compressed>,
+}
+
+/// How much trouble is taken to learn how large layers are when they are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Effort {
+    /// Samples are compressed.
+    #[default]
+    Estimate,
+    /// Everything is compressed.
+    Exact,
 }
 
 /// The compressed form of a layer.
@@ -47,6 +62,17 @@ pub struct Blob {
     pub compression: Compression,
     /// Bytes.
     pub size: u64,
+}
+
+impl Blob {
+    /// The compressed form that a manifest names, if it does; it gives no size to what was not compressed yet.
+    #[must_use]
+    pub fn described(layer: &Descriptor, diff_id: &Digest) -> Option<Self> {
+        let compression = Compression::of_layer(&layer.media_type)?;
+        let size = layer.size;
+        let is_known = compression != Compression::None && layer.digest != *diff_id && size > 0;
+        is_known.then_some(Self { compression, size })
+    }
 }
 
 /// Why the layers of an image cannot be read.
@@ -129,7 +155,11 @@ impl ImageLayer {
     #[must_use]
     pub fn plain(index: impl Into<Arc<LayerIndex>>) -> Self {
         let index = index.into();
-        Self { index, blob: None }
+        Self {
+            index,
+            blob: None,
+            measured: None,
+        }
     }
 
     /// Its entries, sorted by path.

@@ -13,6 +13,10 @@
 #![forbid(unsafe_code)]
 
 pub mod classify;
+pub mod compressed;
+pub mod dive;
+pub mod folders;
 pub mod history;
 pub mod image;
 pub mod sharing;
+pub mod waste;

@@ -2,13 +2,12 @@
 //!
 //! A row stays when its blob is pruned: the descriptor is what a push asks a registry for before it needs any bytes.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use kiln_oci::compression::{SNIFF, sniff};
-use kiln_oci::{Compression, Descriptor, Digest, Encoding, LayerCompression};
+use kiln_oci::{Compression, Descriptor, Digest, Encoding, HashingWriter, LayerCompression};
 
 use crate::store::database::{digest, signed, unsigned};
-use crate::store::sink::Sink;
 use crate::{Forms, StoreError};
 
 impl Forms<'_> {
@@ -60,6 +59,30 @@ impl Forms<'_> {
             let (digest, size) = (digest(row, 0)?, unsigned(row.get(1)?));
             Ok(described(compression.algorithm(), digest, size))
         })
+    }
+
+    /// What [`Forms::compressed`] would give, without keeping the blob: only its digest and size are remembered.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when the store does not hold the layer.
+    pub fn measured(
+        &self,
+        diff_id: &Digest,
+        compression: LayerCompression,
+    ) -> Result<Descriptor, StoreError> {
+        if let Some(form) = self.remembered(diff_id, compression)? {
+            return Ok(form);
+        }
+        let mut tar = self.store.blobs().open(diff_id)?;
+        let sink = HashingWriter::new(io::sink());
+        let path = self.store.blobs().path(diff_id);
+        let written = compress_into(&mut tar, sink, compression);
+        let written = written.map_err(|source| StoreError::io("read", &path, source))?;
+        let (_, digest, size) = written.finish();
+        if !self.store.inner.options.read_only {
+            self.remember(diff_id, compression, &digest, size)?;
+        }
+        Ok(described(compression.algorithm(), digest, size))
     }
 
     /// The same, and of a layer that is not here also what was imported. Caches never decide about what the store has itself.
@@ -140,11 +163,11 @@ impl Forms<'_> {
     }
 }
 
-fn compress_into(
+fn compress_into<W: Write>(
     tar: &mut dyn Read,
-    sink: Sink,
+    sink: W,
     compression: LayerCompression,
-) -> io::Result<Sink> {
+) -> io::Result<W> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut encoder = compression.encoder(sink, cores)?;
     io::copy(tar, &mut encoder)?;

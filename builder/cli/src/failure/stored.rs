@@ -106,6 +106,20 @@ impl From<ArchiveError> for Failure {
     }
 }
 
+impl From<kiln_report::image::ImageError> for Failure {
+    fn from(error: kiln_report::image::ImageError) -> Self {
+        use kiln_report::image::ImageError as Error;
+        let text = chain_of_causes(&error);
+        match error {
+            Error::Store(error) => error.into(),
+            Error::LeftOut(_) => {
+                Failure::new(Kind::Build, text).hint("load it, and name the image of the store")
+            }
+            _ => Failure::new(Kind::Build, text),
+        }
+    }
+}
+
 fn missing(bases: &[String]) -> String {
     let base = match bases {
         [] => "the base image".to_owned(),

@@ -4,6 +4,7 @@
 //! side lacks: what it holds in another repository is mounted, layers are compressed once.
 
 mod fetch;
+mod look;
 mod platform;
 mod pull;
 mod push;
@@ -20,6 +21,7 @@ use crate::failure::RemoteError;
 
 pub use fetch::RegistryFetcher;
 pub(crate) use fetch::{Transfer, descriptor};
+pub use look::{Looked, look};
 pub use pull::{Pulled, pull};
 pub(crate) use push::with_docker_types;
 pub use push::{Form, MediaTypes, PushOptions, Pushed, push};

@@ -9,7 +9,7 @@ use kiln_oci::archive::{
 };
 use kiln_oci::{Descriptor, Digest, Platform, Reference};
 
-use super::{Image, ImageError, ImageLayer, read_layer};
+use super::{Effort, Image, ImageError, ImageLayer, read_layer};
 
 /// An image of an archive.
 #[derive(Debug, Clone)]
@@ -28,8 +28,12 @@ pub fn read_archive(
     input: Input<'_>,
     name: Option<&Reference>,
     platform: &Platform,
+    effort: Effort,
 ) -> Result<ArchivedImage, ImageError> {
-    let mut indexer = Indexer::default();
+    let mut indexer = Indexer {
+        layers: BTreeMap::new(),
+        effort,
+    };
     let selection = Selection::Best(platform.clone());
     let contents = archive::receive(input, &selection, &mut indexer)?;
     let chosen = choose(contents.images, name)?;
@@ -70,9 +74,9 @@ fn choose(
 }
 
 /// Keeps the index of each layer.
-#[derive(Default)]
 struct Indexer {
     layers: BTreeMap<Digest, ImageLayer>,
+    effort: Effort,
 }
 
 impl Receiver for Indexer {
@@ -87,7 +91,7 @@ impl Receiver for Indexer {
         incoming: &Incoming,
         content: &mut dyn Read,
     ) -> Result<Received, ImageError> {
-        let (layer, received) = read_layer(incoming, content)?;
+        let (layer, received) = read_layer(incoming, content, self.effort)?;
         self.layers.insert(received.diff_id, layer);
         Ok(received)
     }

@@ -6,7 +6,8 @@ use kiln_cache::{IndexedBlob, index_blob};
 use kiln_oci::archive::{Incoming, Received};
 use kiln_oci::{Compression, Digest, Encoding};
 
-use super::{Blob, ImageError, ImageLayer};
+use super::{Blob, Effort, ImageError, ImageLayer};
+use crate::compressed::Meter;
 
 /// Reads a layer to its end, and checks it against what is known of it.
 ///
@@ -15,9 +16,11 @@ use super::{Blob, ImageError, ImageLayer};
 pub fn read_layer(
     incoming: &Incoming,
     content: &mut dyn Read,
+    effort: Effort,
 ) -> Result<(ImageLayer, Received), ImageError> {
     let name = || incoming.name.clone();
-    let read = index_blob(content, incoming.size, &mut |_| {});
+    let mut meter = Meter::new(effort);
+    let read = index_blob(content, incoming.size, &mut |piece| meter.see(piece));
     let read = read.map_err(|source| ImageError::Layer {
         name: name(),
         source,
@@ -26,8 +29,12 @@ pub fn read_layer(
     check("digest", incoming, incoming.digest, received.digest)?;
     check("diff ID", incoming, incoming.diff_id, received.diff_id)?;
     let blob = blob(&read);
-    let index = read.index.into();
-    Ok((ImageLayer { index, blob }, received))
+    let layer = ImageLayer {
+        measured: Some(meter.finish()),
+        index: read.index.into(),
+        blob,
+    };
+    Ok((layer, received))
 }
 
 /// What a manifest names: the blob as it came; where its compression has no media type and no manifest names it, the tar.

@@ -1,7 +1,7 @@
 //! An image of the store, from the indexes of its layers: nothing is fetched or unpacked.
 
-use kiln_cache::{Store, StoredImage};
-use kiln_oci::{Compression, Descriptor, Digest, ImageConfig, Manifest};
+use kiln_cache::{Store, StoreError, StoredImage};
+use kiln_oci::{Digest, ImageConfig, Manifest};
 
 use super::{Blob, Image, ImageError, ImageLayer};
 
@@ -13,9 +13,15 @@ pub fn stored(store: &Store, image: &StoredImage) -> Result<Image, ImageError> {
     let manifest = Manifest::parse(&image.manifest)?;
     let mut described = manifest.layers.iter();
     let layers = image.diff_ids.iter().map(|diff_id| {
-        let blob = described.next().and_then(|layer| blob(layer, diff_id));
+        let blob = described
+            .next()
+            .and_then(|layer| Blob::described(layer, diff_id));
         let index = store.layers().index(diff_id)?;
-        Ok(ImageLayer { index, blob })
+        Ok(ImageLayer {
+            index,
+            blob,
+            measured: None,
+        })
     });
     Ok(Image {
         id: image.config_digest,
@@ -25,10 +31,15 @@ pub fn stored(store: &Store, image: &StoredImage) -> Result<Image, ImageError> {
     })
 }
 
-/// The compressed form that a manifest names; it gives no size to what was not compressed yet.
-fn blob(layer: &Descriptor, diff_id: &Digest) -> Option<Blob> {
-    let compression = Compression::of_layer(&layer.media_type)?;
-    let size = layer.size;
-    let is_known = compression != Compression::None && layer.digest != *diff_id && size > 0;
-    is_known.then_some(Blob { compression, size })
+/// How many layers of an image belong to the one that it is built on: the image of the store that has the most of its lowest layers, but
+/// not all.
+///
+/// # Errors
+/// The store fails.
+pub fn base(store: &Store, layers: &[Digest]) -> Result<usize, StoreError> {
+    let images = store.images().list()?.into_iter();
+    let named = images.filter(|image| !image.references.is_empty());
+    let below = named
+        .filter(|image| image.diff_ids.len() < layers.len() && layers.starts_with(&image.diff_ids));
+    Ok(below.map(|image| image.diff_ids.len()).max().unwrap_or(0))
 }

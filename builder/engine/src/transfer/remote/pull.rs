@@ -12,7 +12,7 @@ use crate::transfer::remote::platform::choose;
 use crate::transfer::remote::{Remote, if_found};
 
 /// Indexes in indexes that are followed.
-const MAX_DEPTH: usize = 3;
+pub(super) const MAX_DEPTH: usize = 3;
 
 /// An image that was pulled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +134,7 @@ fn child(
     Ok(child.digest)
 }
 
-fn with_digest(reference: &Reference, digest: Digest) -> Reference {
+pub(super) fn with_digest(reference: &Reference, digest: Digest) -> Reference {
     Reference {
         digest: Some(digest),
         ..reference.clone()

@@ -1,0 +1,93 @@
+//! `kiln size` as a comment for a pull request. Unaware of where it is posted.
+
+use super::Report;
+use super::table::{percent, size};
+use crate::render::clip;
+use crate::units::bytes;
+use kiln_report::classify::Class;
+use std::fmt::Write;
+
+/// Columns of an instruction.
+const WIDTH: usize = 90;
+/// Kinds of waste that are shown.
+const KINDS: usize = 5;
+
+/// The report; whatever comes from the image is text there, never markup.
+pub fn markdown(report: &Report) -> String {
+    let all = report.image.layers.len();
+    let (uncompressed, compressed) = report.sum(0..all);
+    let total = report.classified.total();
+    let mut text = format!("### Size of {}\n\n", escaped(&report.name));
+    let _ = writeln!(
+        text,
+        "**{}** ({} with gzip, {} with zstd); {} is live, {} is wasted.\n",
+        bytes(uncompressed),
+        size(compressed.gzip),
+        size(compressed.zstd),
+        percent(total.get(Class::Live), total.total()),
+        bytes(total.waste()),
+    );
+    text += "| class | size | share |\n| --- | ---: | ---: |\n";
+    for class in Class::ALL {
+        let [part, whole] = [total.get(class), total.total()];
+        let (part, share) = (bytes(part), percent(part, whole));
+        let _ = writeln!(text, "| {} | {part} | {share} |", class.name());
+    }
+    text +=
+        "\n| layer | size | gzip | waste | instruction |\n| ---: | ---: | ---: | ---: | --- |\n";
+    for (at, layer) in report.classified.layers.iter().enumerate() {
+        let [all, waste] = [layer.classes.total(), layer.classes.waste()].map(bytes);
+        let gzip = size(report.compressed[at].gzip);
+        let instruction = escaped(&clip(&report.instructions[at].placed(), WIDTH));
+        let _ = writeln!(
+            text,
+            "| {} | {all} | {gzip} | {waste} | {instruction} |",
+            at + 1
+        );
+    }
+    if !report.waste.is_empty() {
+        text += "\n| known waste | size | files |\n| --- | ---: | ---: |\n";
+    }
+    for waste in report.waste.iter().take(KINDS) {
+        let name = escaped(waste.name);
+        let _ = writeln!(
+            text,
+            "| {name} | {} | {} |",
+            bytes(waste.bytes),
+            waste.files
+        );
+    }
+    text
+}
+
+/// Text that Markdown shows as it is.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '&' => escaped += "&amp;",
+            '|' | '*' | '_' | '`' | '[' | ']' | '\\' | '~' | '#' | '@' | '!' => {
+                escaped.push('\\');
+                escaped.push(letter);
+            }
+            letter if letter.is_control() => escaped.push(' '),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escaped;
+
+    #[test]
+    fn nothing_of_an_image_is_markup() {
+        assert_eq!(
+            escaped("a|b <img src=x> [x](y) `c`\n@me"),
+            "a\\|b &lt;img src=x&gt; \\[x\\](y) \\`c\\` \\@me"
+        );
+    }
+}

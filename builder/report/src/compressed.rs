@@ -1,0 +1,289 @@
+//! How large layers are when they are compressed: counted where somebody has compressed them, else estimated from samples. Unaware of
+//! what the bytes are.
+//!
+//! A sample is a piece of the tar that is compressed alone. Samples stand close together at the start of a tar and far apart
+//! behind it, so that small layers are estimated well and large ones soon; each stands for the bytes up to the next one.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::ops::AddAssign;
+use std::os::unix::fs::FileExt;
+
+use kiln_cache::{Store, StoreError};
+use kiln_oci::compression::Encoder;
+use kiln_oci::{Compression, LayerCompression};
+
+use crate::image::{Effort, ImageLayer};
+
+/// Bytes of a sample.
+const SAMPLE: usize = 128 << 10;
+/// The most bytes between the starts of two samples.
+const FARTHEST: u64 = 8 << 20;
+/// Both ways to compress.
+const BOTH: [LayerCompression; 2] = [LayerCompression::gzip(), LayerCompression::zstd()];
+
+/// Bytes that were counted, or estimated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    /// How many.
+    pub bytes: u64,
+    /// Whether nobody has counted them.
+    pub is_estimate: bool,
+}
+
+/// The size of something compressed in the two ways that registries know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Compressed {
+    /// With gzip at kiln's default level.
+    pub gzip: Size,
+    /// With zstd at its default level.
+    pub zstd: Size,
+}
+
+impl Size {
+    /// Bytes that were counted.
+    #[must_use]
+    pub const fn counted(bytes: u64) -> Self {
+        let is_estimate = false;
+        Self { bytes, is_estimate }
+    }
+}
+
+impl AddAssign for Size {
+    fn add_assign(&mut self, other: Self) {
+        self.bytes += other.bytes;
+        self.is_estimate |= other.is_estimate;
+    }
+}
+
+impl AddAssign for Compressed {
+    fn add_assign(&mut self, other: Self) {
+        self.gzip += other.gzip;
+        self.zstd += other.zstd;
+    }
+}
+
+/// The compressed sizes of a layer: of the form in which it came, of those that the store remembers, of what was measured while it
+/// passed by, else of the tar in the store. With [`Effort::Exact`] the store remembers what was counted.
+///
+/// # Errors
+/// The store fails.
+pub fn compressed(
+    layer: &ImageLayer,
+    store: Option<&Store>,
+    effort: Effort,
+) -> Result<Compressed, StoreError> {
+    let mut sizes = [None, None];
+    for (size, compression) in sizes.iter_mut().zip(BOTH) {
+        *size = known(layer, store, compression)?;
+        if let (None, Some(store), Effort::Exact, None) = (*size, store, effort, layer.measured) {
+            let measured = store.forms().measured(&layer.index.diff_id, compression)?;
+            *size = Some(Size::counted(measured.size));
+        }
+    }
+    let measured = match (sizes, layer.measured, store) {
+        ([Some(_), Some(_)], ..) => Compressed::default(),
+        (_, Some(measured), _) => measured,
+        (_, None, Some(store)) => estimate(layer, store)?,
+        (_, None, None) => Compressed::default(),
+    };
+    let [gzip, zstd] = sizes;
+    Ok(Compressed {
+        gzip: gzip.unwrap_or(measured.gzip),
+        zstd: zstd.unwrap_or(measured.zstd),
+    })
+}
+
+fn known(
+    layer: &ImageLayer,
+    store: Option<&Store>,
+    compression: LayerCompression,
+) -> Result<Option<Size>, StoreError> {
+    let came = layer
+        .blob
+        .filter(|blob| blob.compression == compression.algorithm());
+    if let Some(blob) = came {
+        return Ok(Some(Size::counted(blob.size)));
+    }
+    let Some(store) = store else {
+        return Ok(None);
+    };
+    let form = store
+        .forms()
+        .remembered(&layer.index.diff_id, compression)?;
+    let form = form.filter(|form| Compression::of_layer(&form.media_type).is_some());
+    Ok(form.map(|form| Size::counted(form.size)))
+}
+
+/// Compresses samples of a tar in the store.
+fn estimate(layer: &ImageLayer, store: &Store) -> Result<Compressed, StoreError> {
+    let diff_id = &layer.index.diff_id;
+    let path = store.blobs().path(diff_id);
+    let missing = |_| StoreError::Missing { digest: *diff_id };
+    let tar = File::open(path).map_err(missing)?;
+    let (mut meter, mut buffer) = (Samples::default(), vec![0; SAMPLE]);
+    let total = layer.index.tar_size;
+    while meter.next < total {
+        let length = buffer.len().min((total - meter.next) as usize);
+        let piece = &mut buffer[..length];
+        tar.read_exact_at(piece, meter.next).map_err(missing)?;
+        meter.take(piece);
+    }
+    Ok(meter.finish(total))
+}
+
+/// Learns from the bytes of a tar that pass by how large it is compressed.
+pub struct Meter {
+    /// Bytes that have passed.
+    at: u64,
+    way: Way,
+}
+
+enum Way {
+    /// With the beginning of the next sample.
+    Samples(Samples, Vec<u8>),
+    Whole(Box<[Encoder<'static, Counter>; 2]>),
+    /// Memory for an encoder was refused.
+    Nothing,
+}
+
+impl Meter {
+    /// Has seen nothing yet.
+    #[must_use]
+    pub fn new(effort: Effort) -> Self {
+        let way = match effort {
+            Effort::Estimate => Way::Samples(Samples::default(), Vec::new()),
+            Effort::Exact => encoders().map_or(Way::Nothing, |both| Way::Whole(Box::new(both))),
+        };
+        Self { at: 0, way }
+    }
+
+    /// The next bytes of the tar.
+    pub fn see(&mut self, mut piece: &[u8]) {
+        self.at += piece.len() as u64;
+        match &mut self.way {
+            Way::Samples(samples, begun) => {
+                let mut from = self.at - piece.len() as u64;
+                while !piece.is_empty() {
+                    let count = samples.see(from, piece, begun);
+                    from += count as u64;
+                    piece = &piece[count..];
+                }
+            }
+            Way::Whole(both) => {
+                if both
+                    .iter_mut()
+                    .any(|encoder| encoder.write_all(piece).is_err())
+                {
+                    self.way = Way::Nothing;
+                }
+            }
+            Way::Nothing => {}
+        }
+    }
+
+    /// The sizes of what has passed.
+    #[must_use]
+    pub fn finish(self) -> Compressed {
+        match self.way {
+            Way::Samples(mut samples, begun) => {
+                if !begun.is_empty() {
+                    samples.take(&begun);
+                }
+                samples.finish(self.at)
+            }
+            Way::Whole(both) => {
+                let [gzip, zstd] = both.map(|encoder| Size::counted(written(encoder)));
+                Compressed { gzip, zstd }
+            }
+            Way::Nothing => Compressed::default(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Meter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a meter at byte {}", self.at)
+    }
+}
+
+fn encoders() -> io::Result<[Encoder<'static, Counter>; 2]> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let [gzip, zstd] = BOTH.map(|compression| compression.encoder(Counter(0), cores));
+    Ok([gzip?, zstd?])
+}
+
+/// Writing to a counter cannot fail.
+fn written(encoder: Encoder<'_, Counter>) -> u64 {
+    encoder.finish().map_or(0, |counter| counter.0)
+}
+
+/// Samples, the first first.
+#[derive(Default)]
+struct Samples {
+    /// Where each begins, its bytes, and how many these are compressed.
+    taken: Vec<(u64, u64, [u64; 2])>,
+    /// Where the next one begins.
+    next: u64,
+}
+
+impl Samples {
+    /// Uses some of `piece`, which stands at `from`; how many bytes. `begun` is the beginning of a sample.
+    fn see(&mut self, from: u64, piece: &[u8], begun: &mut Vec<u8>) -> usize {
+        if begun.is_empty() && from < self.next {
+            return piece.len().min((self.next - from) as usize);
+        }
+        let count = piece.len().min(SAMPLE - begun.len());
+        begun.extend_from_slice(&piece[..count]);
+        if begun.len() == SAMPLE {
+            self.take(begun);
+            begun.clear();
+        }
+        count
+    }
+
+    /// Compresses the sample that stands at `next`.
+    fn take(&mut self, sample: &[u8]) {
+        let compress = |compression: LayerCompression| {
+            let mut encoder = compression.encoder(Counter(0), 1).ok()?;
+            encoder.write_all(sample).ok()?;
+            Some(written(encoder))
+        };
+        let sizes = BOTH.map(|compression| compress(compression).unwrap_or_default());
+        self.taken.push((self.next, sample.len() as u64, sizes));
+        self.next += (self.next / 2).clamp(SAMPLE as u64, FARTHEST);
+    }
+
+    /// What all of `total` bytes would be.
+    fn finish(&self, total: u64) -> Compressed {
+        let ends = self.taken.iter().skip(1).map(|(start, ..)| *start);
+        let mut sums = [0; 2];
+        for ((start, length, sizes), end) in self.taken.iter().zip(ends.chain([total])) {
+            let stands_for = u128::from(end.saturating_sub(*start));
+            for (sum, size) in sums.iter_mut().zip(sizes) {
+                let part = u128::from(*size) * stands_for / u128::from((*length).max(1));
+                *sum += u64::try_from(part).unwrap_or(u64::MAX);
+            }
+        }
+        let is_estimate = total > SAMPLE as u64;
+        let [gzip, zstd] = sums.map(|bytes| Size { bytes, is_estimate });
+        Compressed { gzip, zstd }
+    }
+}
+
+/// Counts what is written.
+struct Counter(u64);
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
