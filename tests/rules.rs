@@ -65,6 +65,7 @@ const RULES: [Rule; 9] = [
             "builder/engine/src/source/git/command.rs",
             "oci/src/registry/credentials/helper.rs",
             "builder/cli/src/flag/cpp_flag.rs",
+            "builder/cli/src/source/program.rs",
         ],
         why: "programs are started in few places",
     },

@@ -99,7 +99,7 @@ fn the_same_from_archives_folders_streams_and_a_registry(space: &Space) {
     let expected = layers(&report(space, &["app:1"]));
     let archive = space.save(&["app:1"], "hybrid.tar");
     let docker = space.save(&["--format", "docker-archive", "app:1"], "docker.tar");
-    let packed = space.save(&["--compression", "zstd", "app:1"], "hybrid.tar.zst");
+    let packed = space.save(&["--compress", "zstd", "app:1"], "hybrid.tar.zst");
     for path in [&archive, &docker, &packed] {
         let said = report(space, &[path.to_str().unwrap()]);
         assert_eq!(layers(&said), expected, "{}", path.display());
@@ -241,14 +241,12 @@ fn dives_numbers_and_limits(space: &Space) {
         space.kiln(["size", "--dive-ci"]).arg(file).arg(&archive)
     };
     let kept = "rules:\n  lowestEfficiency: 0.1\n  highestWastedBytes: 1MB\n  highestUserWastedPercent: disabled\n";
-    limits(kept)
-        .ok()
-        .says(&["PASS: lowestEfficiency", "SKIP: highestUserWastedPercent"]);
+    let said = limits(kept).ok().stdout;
+    assert!(said.contains("PASS: lowestEfficiency"), "{said}");
+    assert!(said.contains("SKIP: highestUserWastedPercent"), "{said}");
     let broken = limits("rules:\n  highestWastedBytes: 10kB\n").exits(1);
-    broken.says(&[
-        "FAIL: highestWastedBytes",
-        "2 of 3 limits of dive are not kept",
-    ]);
+    assert!(broken.stdout.contains("FAIL: highestWastedBytes"));
+    broken.says(&["3 of 3 limits of dive are not kept"]);
     limits("rules:\n  most: 1\n")
         .exits(2)
         .says(&["line 2", "no rule of dive"]);

@@ -15,7 +15,8 @@ use kiln_engine::chain_of_causes;
 use kiln_engine::event::{Cancel, Events};
 use kiln_oci::archive::{Input, damaged_part};
 use kiln_oci::{Platform, Reference};
-use kiln_report::image::{self, Effort, Image};
+use kiln_report::compressed::Effort;
+use kiln_report::image::{self, Image};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 

@@ -1,26 +1,30 @@
-//! How large layers are when they are compressed: counted where somebody has compressed them, else estimated from samples. Unaware of
-//! what the bytes are.
+//! How large the bytes that pass by would be compressed: counted, or estimated from samples. Unaware of what they are.
 //!
 //! A sample is a piece of the tar that is compressed alone. Samples stand close together at the start of a tar and far apart
 //! behind it, so that small layers are estimated well and large ones soon; each stands for the bytes up to the next one.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::ops::AddAssign;
-use std::os::unix::fs::FileExt;
 
-use kiln_cache::{Store, StoreError};
+use kiln_oci::LayerCompression;
 use kiln_oci::compression::Encoder;
-use kiln_oci::{Compression, LayerCompression};
-
-use crate::image::{Effort, ImageLayer};
 
 /// Bytes of a sample.
-const SAMPLE: usize = 128 << 10;
+pub(crate) const SAMPLE: usize = 128 << 10;
 /// The most bytes between the starts of two samples.
 const FARTHEST: u64 = 8 << 20;
 /// Both ways to compress.
-const BOTH: [LayerCompression; 2] = [LayerCompression::gzip(), LayerCompression::zstd()];
+pub(crate) const BOTH: [LayerCompression; 2] = [LayerCompression::gzip(), LayerCompression::zstd()];
+
+/// How much trouble is taken to learn how large layers are when they are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Effort {
+    /// Samples are compressed.
+    #[default]
+    Estimate,
+    /// Everything is compressed.
+    Exact,
+}
 
 /// Bytes that were counted, or estimated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -61,75 +65,6 @@ impl AddAssign for Compressed {
         self.gzip += other.gzip;
         self.zstd += other.zstd;
     }
-}
-
-/// The compressed sizes of a layer: of the form in which it came, of those that the store remembers, of what was measured while it
-/// passed by, else of the tar in the store. With [`Effort::Exact`] the store remembers what was counted.
-///
-/// # Errors
-/// The store fails.
-pub fn compressed(
-    layer: &ImageLayer,
-    store: Option<&Store>,
-    effort: Effort,
-) -> Result<Compressed, StoreError> {
-    let mut sizes = [None, None];
-    for (size, compression) in sizes.iter_mut().zip(BOTH) {
-        *size = known(layer, store, compression)?;
-        if let (None, Some(store), Effort::Exact, None) = (*size, store, effort, layer.measured) {
-            let measured = store.forms().measured(&layer.index.diff_id, compression)?;
-            *size = Some(Size::counted(measured.size));
-        }
-    }
-    let measured = match (sizes, layer.measured, store) {
-        ([Some(_), Some(_)], ..) => Compressed::default(),
-        (_, Some(measured), _) => measured,
-        (_, None, Some(store)) => estimate(layer, store)?,
-        (_, None, None) => Compressed::default(),
-    };
-    let [gzip, zstd] = sizes;
-    Ok(Compressed {
-        gzip: gzip.unwrap_or(measured.gzip),
-        zstd: zstd.unwrap_or(measured.zstd),
-    })
-}
-
-fn known(
-    layer: &ImageLayer,
-    store: Option<&Store>,
-    compression: LayerCompression,
-) -> Result<Option<Size>, StoreError> {
-    let came = layer
-        .blob
-        .filter(|blob| blob.compression == compression.algorithm());
-    if let Some(blob) = came {
-        return Ok(Some(Size::counted(blob.size)));
-    }
-    let Some(store) = store else {
-        return Ok(None);
-    };
-    let form = store
-        .forms()
-        .remembered(&layer.index.diff_id, compression)?;
-    let form = form.filter(|form| Compression::of_layer(&form.media_type).is_some());
-    Ok(form.map(|form| Size::counted(form.size)))
-}
-
-/// Compresses samples of a tar in the store.
-fn estimate(layer: &ImageLayer, store: &Store) -> Result<Compressed, StoreError> {
-    let diff_id = &layer.index.diff_id;
-    let path = store.blobs().path(diff_id);
-    let missing = |_| StoreError::Missing { digest: *diff_id };
-    let tar = File::open(path).map_err(missing)?;
-    let (mut meter, mut buffer) = (Samples::default(), vec![0; SAMPLE]);
-    let total = layer.index.tar_size;
-    while meter.next < total {
-        let length = buffer.len().min((total - meter.next) as usize);
-        let piece = &mut buffer[..length];
-        tar.read_exact_at(piece, meter.next).map_err(missing)?;
-        meter.take(piece);
-    }
-    Ok(meter.finish(total))
 }
 
 /// Learns from the bytes of a tar that pass by how large it is compressed.
@@ -220,11 +155,11 @@ fn written(encoder: Encoder<'_, Counter>) -> u64 {
 
 /// Samples, the first first.
 #[derive(Default)]
-struct Samples {
+pub(crate) struct Samples {
     /// Where each begins, its bytes, and how many these are compressed.
     taken: Vec<(u64, u64, [u64; 2])>,
     /// Where the next one begins.
-    next: u64,
+    pub(crate) next: u64,
 }
 
 impl Samples {
@@ -243,7 +178,7 @@ impl Samples {
     }
 
     /// Compresses the sample that stands at `next`.
-    fn take(&mut self, sample: &[u8]) {
+    pub(crate) fn take(&mut self, sample: &[u8]) {
         let compress = |compression: LayerCompression| {
             let mut encoder = compression.encoder(Counter(0), 1).ok()?;
             encoder.write_all(sample).ok()?;
@@ -255,7 +190,7 @@ impl Samples {
     }
 
     /// What all of `total` bytes would be.
-    fn finish(&self, total: u64) -> Compressed {
+    pub(crate) fn finish(&self, total: u64) -> Compressed {
         let ends = self.taken.iter().skip(1).map(|(start, ..)| *start);
         let mut sums = [0; 2];
         for ((start, length, sizes), end) in self.taken.iter().zip(ends.chain([total])) {

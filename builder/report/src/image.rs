@@ -3,6 +3,7 @@
 
 mod archive;
 mod blob;
+mod compressed;
 mod stored;
 mod streamed;
 
@@ -18,6 +19,7 @@ use crate::history::paired;
 
 pub use archive::{ArchivedImage, read_archive};
 pub use blob::read_layer;
+pub use compressed::compressed;
 pub use stored::{base, stored};
 pub use streamed::streamed;
 
@@ -43,16 +45,6 @@ pub struct ImageLayer {
     pub blob: Option<Blob>,
     /// What was measured while its tar passed by.
     pub measured: Option<Compressed>,
-}
-
-/// How much trouble is taken to learn how large layers are when they are compressed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Effort {
-    /// Samples are compressed.
-    #[default]
-    Estimate,
-    /// Everything is compressed.
-    Exact,
 }
 
 /// The compressed form of a layer.

@@ -9,7 +9,8 @@ use kiln_cache::Store;
 use kiln_engine::remote::{Looked, Remote, RemoteError, look};
 use kiln_oci::archive::Incoming;
 use kiln_oci::{Descriptor, Digest, Platform, Reference};
-use kiln_report::image::{Blob, Effort, Image, ImageError, ImageLayer, read_layer, streamed};
+use kiln_report::compressed::Effort;
+use kiln_report::image::{Blob, Image, ImageError, ImageLayer, read_layer, streamed};
 
 /// Why an image does not come.
 enum Failed {

@@ -9,7 +9,8 @@ use kiln_oci::archive::{
 };
 use kiln_oci::{Descriptor, Digest, Platform, Reference};
 
-use super::{Effort, Image, ImageError, ImageLayer, read_layer};
+use super::{Image, ImageError, ImageLayer, read_layer};
+use crate::compressed::Effort;
 
 /// An image of an archive.
 #[derive(Debug, Clone)]

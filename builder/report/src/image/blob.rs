@@ -6,8 +6,8 @@ use kiln_cache::{IndexedBlob, index_blob};
 use kiln_oci::archive::{Incoming, Received};
 use kiln_oci::{Compression, Digest, Encoding};
 
-use super::{Blob, Effort, ImageError, ImageLayer};
-use crate::compressed::Meter;
+use super::{Blob, ImageError, ImageLayer};
+use crate::compressed::{Effort, Meter};
 
 /// Reads a layer to its end, and checks it against what is known of it.
 ///

@@ -85,35 +85,36 @@ impl Limits {
     }
 
     /// A line for each rule, and whether it is kept.
-    fn check(&self, report: &DiveReport) -> Vec<(bool, String)> {
-        let rule = |name: &str, limit: Option<String>, actual: String, is_broken: bool| match limit
-        {
-            None => (true, format!("SKIP: {name}: disabled")),
-            Some(limit) if is_broken => (false, format!("FAIL: {name}: {actual} (limit {limit})")),
-            Some(limit) => (true, format!("PASS: {name}: {actual} (limit {limit})")),
-        };
-        let (efficiency, wasted) = (self.lowest_efficiency, self.highest_wasted_bytes);
+    fn check(&self, report: &DiveReport) -> [(bool, String); 3] {
         let user = self.highest_user_wasted;
-        vec![
+        let wasted = self.highest_wasted_bytes;
+        let efficiency = self.lowest_efficiency;
+        [
             rule(
-                "highestUserWastedPercent",
-                user.map(|limit| limit.to_string()),
-                format!("{:.4}", report.user_wasted),
-                user.is_some_and(|limit| report.user_wasted > limit),
+                (
+                    "highestUserWastedPercent",
+                    format!("{:.4}", report.user_wasted),
+                ),
+                user.map(|limit| (limit.to_string(), report.user_wasted > limit)),
             ),
             rule(
-                "highestWastedBytes",
-                wasted.map(bytes),
-                bytes(report.wasted_bytes),
-                wasted.is_some_and(|limit| report.wasted_bytes > limit),
+                ("highestWastedBytes", bytes(report.wasted_bytes)),
+                wasted.map(|limit| (bytes(limit), report.wasted_bytes > limit)),
             ),
             rule(
-                "lowestEfficiency",
-                efficiency.map(|limit| limit.to_string()),
-                format!("{:.4}", report.efficiency),
-                efficiency.is_some_and(|limit| report.efficiency < limit),
+                ("lowestEfficiency", format!("{:.4}", report.efficiency)),
+                efficiency.map(|limit| (limit.to_string(), report.efficiency < limit)),
             ),
         ]
+    }
+}
+
+/// What is said of a number, given its limit and whether that is broken.
+fn rule((name, actual): (&str, String), limit: Option<(String, bool)>) -> (bool, String) {
+    match limit {
+        None => (true, format!("SKIP: {name}: disabled")),
+        Some((limit, true)) => (false, format!("FAIL: {name}: {actual} (limit {limit})")),
+        Some((limit, false)) => (true, format!("PASS: {name}: {actual} (limit {limit})")),
     }
 }
 

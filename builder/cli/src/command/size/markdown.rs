@@ -4,7 +4,7 @@ use super::Report;
 use super::table::{percent, size};
 use crate::render::clip;
 use crate::units::bytes;
-use kiln_report::classify::Class;
+use kiln_report::classify::{Class, Classes};
 use std::fmt::Write;
 
 /// Columns of an instruction.
@@ -14,8 +14,7 @@ const KINDS: usize = 5;
 
 /// The report; whatever comes from the image is text there, never markup.
 pub fn markdown(report: &Report) -> String {
-    let all = report.image.layers.len();
-    let (uncompressed, compressed) = report.sum(0..all);
+    let (uncompressed, compressed) = report.sum(0..report.image.layers.len());
     let total = report.classified.total();
     let mut text = format!("### Size of {}\n\n", escaped(&report.name));
     let _ = writeln!(
@@ -27,37 +26,45 @@ pub fn markdown(report: &Report) -> String {
         percent(total.get(Class::Live), total.total()),
         bytes(total.waste()),
     );
-    text += "| class | size | share |\n| --- | ---: | ---: |\n";
+    classes(&mut text, &total);
+    layers(&mut text, report);
+    waste(&mut text, report);
+    text
+}
+
+fn classes(text: &mut String, total: &Classes) {
+    *text += "| class | size | share |\n| --- | ---: | ---: |\n";
     for class in Class::ALL {
-        let [part, whole] = [total.get(class), total.total()];
-        let (part, share) = (bytes(part), percent(part, whole));
+        let part = total.get(class);
+        let (share, part) = (percent(part, total.total()), bytes(part));
         let _ = writeln!(text, "| {} | {part} | {share} |", class.name());
     }
-    text +=
+}
+
+fn layers(text: &mut String, report: &Report) {
+    *text +=
         "\n| layer | size | gzip | waste | instruction |\n| ---: | ---: | ---: | ---: | --- |\n";
     for (at, layer) in report.classified.layers.iter().enumerate() {
         let [all, waste] = [layer.classes.total(), layer.classes.waste()].map(bytes);
         let gzip = size(report.compressed[at].gzip);
         let instruction = escaped(&clip(&report.instructions[at].placed(), WIDTH));
+        let number = at + 1;
         let _ = writeln!(
             text,
-            "| {} | {all} | {gzip} | {waste} | {instruction} |",
-            at + 1
+            "| {number} | {all} | {gzip} | {waste} | {instruction} |"
         );
     }
-    if !report.waste.is_empty() {
-        text += "\n| known waste | size | files |\n| --- | ---: | ---: |\n";
+}
+
+fn waste(text: &mut String, report: &Report) {
+    if report.waste.is_empty() {
+        return;
     }
+    *text += "\n| known waste | size | files |\n| --- | ---: | ---: |\n";
     for waste in report.waste.iter().take(KINDS) {
-        let name = escaped(waste.name);
-        let _ = writeln!(
-            text,
-            "| {name} | {} | {} |",
-            bytes(waste.bytes),
-            waste.files
-        );
+        let (name, size) = (escaped(waste.name), bytes(waste.bytes));
+        let _ = writeln!(text, "| {name} | {size} | {} |", waste.files);
     }
-    text
 }
 
 /// Text that Markdown shows as it is.

@@ -65,12 +65,9 @@ fn summary(report: &Report) -> String {
         }
         let count = range.len();
         let (uncompressed, compressed) = report.sum(range);
-        let sizes = [
-            bytes(uncompressed),
-            size(compressed.gzip),
-            size(compressed.zstd),
-        ];
-        let _ = writeln!(rows, "{name}\t{}\t{count}\t", sizes.join("\t"));
+        let [gzip, zstd] = [compressed.gzip, compressed.zstd].map(size);
+        let all = bytes(uncompressed);
+        let _ = writeln!(rows, "{name}\t{all}\t{gzip}\t{zstd}\t{count}\t");
     }
     let total = report.classified.total();
     let efficiency = percent(total.get(Class::Live), total.total());

@@ -2,7 +2,10 @@
 
 use std::io::{self, Read};
 
-use kiln_oci::{Descriptor, Index, Manifest, Platform, Reference, media_type};
+use kiln_oci::registry::Fetched;
+use kiln_oci::{
+    Descriptor, Digest, DocumentError, Index, Manifest, Platform, Reference, media_type,
+};
 
 use crate::event::Direction;
 use crate::failure::RemoteError;
@@ -33,28 +36,42 @@ pub fn look(
     let registry = remote.registry()?;
     let mut reference = reference.clone().with_default_tag();
     let mut found = registry.manifest(&reference)?;
-    let document = |digest| move |source| RemoteError::Document { digest, source };
     for _ in 0..=MAX_DEPTH {
         if !media_type::is_index(&found.media_type) {
-            let manifest = Manifest::parse(&found.bytes).map_err(document(found.digest))?;
+            let manifest = Manifest::parse(&found.bytes).map_err(malformed(found.digest))?;
             let config = registry.document(&reference, &manifest.config)?;
+            let manifest = found.bytes;
             return Ok(Looked {
                 reference,
-                manifest: found.bytes,
+                manifest,
                 config,
             });
         }
-        let index = Index::parse(&found.bytes).map_err(document(found.digest))?;
-        let child = choose(&index, platform).map_err(|available| RemoteError::NoPlatform {
-            reference: reference.familiar(),
-            wanted: platform.to_string(),
-            available,
-        })?;
-        reference = with_digest(&reference, child.digest);
+        let child = child(&found, &reference, platform)?;
+        reference = with_digest(&reference, child);
         found = registry.manifest(&reference)?;
     }
     let reference = reference.familiar();
     Err(RemoteError::TooDeep { reference })
+}
+
+fn malformed(digest: Digest) -> impl FnOnce(DocumentError) -> RemoteError {
+    move |source| RemoteError::Document { digest, source }
+}
+
+/// What an index has for the platform.
+fn child(
+    found: &Fetched,
+    reference: &Reference,
+    platform: &Platform,
+) -> Result<Digest, RemoteError> {
+    let index = Index::parse(&found.bytes).map_err(malformed(found.digest))?;
+    let child = choose(&index, platform).map_err(|available| RemoteError::NoPlatform {
+        reference: reference.familiar(),
+        wanted: platform.to_string(),
+        available,
+    })?;
+    Ok(child.digest)
 }
 
 impl Looked {
