@@ -26,7 +26,7 @@ fn build(space: &Space, tag: &str, label: &str) {
 fn images_are_listed_as_docker_lists_them(space: &Space) {
     assert_eq!(
         space.kiln(["images"]).ok().stdout,
-        "REPOSITORY   TAG       IMAGE ID   CREATED   SIZE\n"
+        "REPOSITORY   TAG       IMAGE ID   CREATED   SIZE      COMPRESSED\n"
     );
     build(space, "example.org/team/one:v1", "1");
     build(space, "two:v2", "2");
@@ -37,7 +37,15 @@ fn images_are_listed_as_docker_lists_them(space: &Space) {
         .collect();
     assert_eq!(
         lines[0],
-        ["REPOSITORY", "TAG", "IMAGE", "ID", "CREATED", "SIZE"]
+        [
+            "REPOSITORY",
+            "TAG",
+            "IMAGE",
+            "ID",
+            "CREATED",
+            "SIZE",
+            "COMPRESSED"
+        ]
     );
     let names: Vec<[&str; 2]> = lines[1..].iter().map(|line| [line[0], line[1]]).collect();
     for name in [
@@ -132,7 +140,7 @@ fn history_tells_how_it_was_made(space: &Space) {
     assert_eq!(
         lines[0].split_whitespace().collect::<Vec<_>>(),
         [
-            "LAYER", "CREATED", "CREATED", "BY", "LINE", "SIZE", "COMMENT"
+            "LAYER", "CREATED", "CREATED", "BY", "LINE", "SIZE", "WASTE", "COMMENT"
         ]
     );
     assert!(

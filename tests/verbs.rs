@@ -61,12 +61,17 @@ fn templates_of_images(space: &Space) {
         .collect();
     let size = rows[0]["Size"].clone();
     let digest = rows[0]["Digest"].clone();
+    let compressed = rows[0]["Compressed"].clone();
+    assert!(
+        compressed.as_str().unwrap().starts_with('~'),
+        "{compressed}"
+    );
     let since = rows[0]["CreatedSince"].clone();
     assert!(since.as_str().unwrap().ends_with(" ago"), "{since}");
     assert_eq!(
         rows,
         [json!({
-            "Containers": "N/A", "CreatedAt": "2023-11-14 22:13:20 +0000 UTC", "CreatedSince": since, "Digest": digest,
+            "Compressed": compressed, "Containers": "N/A", "CreatedAt": "2023-11-14 22:13:20 +0000 UTC", "CreatedSince": since, "Digest": digest,
             "ID": id, "Repository": "one", "SharedSize": "N/A", "Size": size, "Tag": "v1", "UniqueSize": "N/A",
             "VirtualSize": size,
         })]
@@ -180,7 +185,9 @@ fn templates_of_history(space: &Space) {
                 "CreatedSince",
                 "ID",
                 "Layer",
-                "Size"
+                "Line",
+                "Size",
+                "Waste"
             ]
         );
     }

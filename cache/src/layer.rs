@@ -24,7 +24,7 @@ use crate::{LayerTar, Origin, Tree};
 pub use blob::{IndexedBlob, index_blob};
 pub use commit::{CommitOptions, CommittedUpper, Times};
 pub use ingest::ForeignLayer;
-pub use read::{OutsideLink, index_archive, index_tar};
+pub use read::{Kept, OutsideLink, index_archive, index_tar};
 pub use write::LayerWriter;
 
 /// What a layer's tar holds.

@@ -119,8 +119,8 @@ pub use image::{ImageSummary, StoredImage};
 pub use isolation::Isolation;
 pub use key::{KEY_VERSION, KeyBuilder};
 pub use layer::{
-    CommitOptions, CommittedUpper, CompressedBlob, ForeignLayer, IndexedBlob, Layer, LayerIndex,
-    LayerWriter, OutsideLink, Times, index_archive, index_blob, index_tar,
+    CommitOptions, CommittedUpper, CompressedBlob, ForeignLayer, IndexedBlob, Kept, Layer,
+    LayerIndex, LayerWriter, OutsideLink, Times, index_archive, index_blob, index_tar,
 };
 pub use lazy::{Fetcher, RemoteBlob};
 pub use memo::MemoBundle;

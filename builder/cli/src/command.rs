@@ -1,9 +1,11 @@
 //! The commands, one file each: its arguments and what it does. To add one: a file and a line in the table below.
 
+mod blame;
 pub mod build;
 mod completions;
 mod debug;
 mod df;
+mod diff;
 mod doctor;
 mod export;
 mod fsck;
@@ -66,6 +68,10 @@ commands! {
     History = history,
     /// Show what the bytes of an image are, and which of them are wasted
     Size = size,
+    /// Show which layers and instructions wrote a file of an image
+    Blame = blame,
+    /// Show what two images differ in
+    Diff = diff,
     /// Give an image an additional name
     Tag = tag,
     /// Remove names, and images without any name

@@ -101,6 +101,15 @@ impl Listing {
     }
 }
 
+/// Whether a field of the table is shown at all: one that takes time is then worth it.
+pub fn shows(format: Option<&str>, quiet: bool, name: &str) -> bool {
+    match format.map(str::trim) {
+        None => !quiet,
+        Some("table" | "json") => true,
+        Some(template) => template.contains(name),
+    }
+}
+
 /// A row with a text for each header.
 pub fn row<const COUNT: usize>(headers: &[Header; COUNT], values: [String; COUNT]) -> Value {
     let fields = headers.iter().zip(values);

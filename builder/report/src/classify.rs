@@ -6,7 +6,7 @@
 
 mod classes;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;

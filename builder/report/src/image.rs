@@ -9,7 +9,7 @@ mod streamed;
 
 use std::sync::Arc;
 
-use kiln_cache::{Entry, LayerError, LayerIndex, StoreError};
+use kiln_cache::{Entry, Kept, LayerError, LayerIndex, StoreError};
 use kiln_oci::archive::LoadError;
 use kiln_oci::{Compression, Descriptor, Digest, DocumentError, History, ImageConfig, Reference};
 use thiserror::Error;
@@ -43,6 +43,8 @@ pub struct ImageLayer {
     pub index: Arc<LayerIndex>,
     /// Its compressed form, where it came in one.
     pub blob: Option<Blob>,
+    /// The databases of package managers in it, where its tar is not in the store.
+    pub kept: Kept,
     /// What was measured while its tar passed by.
     pub measured: Option<Compressed>,
 }
@@ -150,6 +152,7 @@ impl ImageLayer {
         Self {
             index,
             blob: None,
+            kept: Kept::new(),
             measured: None,
         }
     }

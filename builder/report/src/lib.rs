@@ -12,11 +12,17 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod blame;
 pub mod classify;
 pub mod compressed;
+pub mod diff;
+pub mod difference;
 pub mod dive;
 pub mod folders;
 pub mod history;
 pub mod image;
+pub mod manager;
+pub mod packages;
+pub mod rough;
 pub mod sharing;
 pub mod waste;

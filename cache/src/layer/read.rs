@@ -15,6 +15,7 @@
 //! - Character device 0:0 is overlayfs's own whiteout and is skipped: nothing outside may make one in a view.
 
 mod archive;
+mod keep;
 
 pub use archive::{OutsideLink, index_archive};
 
@@ -31,6 +32,8 @@ use crate::path::{
 use crate::store::sink::read_full;
 use crate::{ContentDigest, ContentHasher, Entry, EntryKind, LayerError, LayerIndex, Meta, Tree};
 use archive::OutsideLinks;
+use keep::Keeper;
+pub use keep::Kept;
 
 /// More entries than any layer that could be unpacked in a day.
 const MAX_ENTRIES: u64 = 16_000_000;
@@ -47,29 +50,50 @@ const MAX_LINKS: usize = 40;
 /// # Errors
 /// The tar is malformed or holds what layers cannot.
 pub fn index_tar(reader: impl Read) -> Result<LayerIndex, LayerError> {
+    index_tar_keeping(reader, |_| false).map(|(index, _)| index)
+}
+
+/// The same with the content of the files whose paths are wanted, as far as it is small.
+///
+/// # Errors
+/// As [`index_tar`].
+pub fn index_tar_keeping(
+    reader: impl Read,
+    is_wanted: fn(&[u8]) -> bool,
+) -> Result<(LayerIndex, Kept), LayerError> {
     let mut reader = BufReader::with_capacity(256 << 10, HashingReader::new(reader));
-    let tree = read_tree(&mut reader)?;
+    let (mut draft, mut keeper) = (Draft::default(), Keeper::new(is_wanted));
+    read_into(&mut draft, &mut reader, &mut keeper)?;
+    let tree = draft.finish()?;
     let (_, diff_id, tar_size) = reader.into_inner().finish();
-    Ok(LayerIndex {
+    let index = LayerIndex {
         diff_id,
         tar_size,
         tree: tree.into(),
-    })
+    };
+    Ok((index, keeper.finish()))
 }
 
 /// Reads the entries of a tar, and all bytes up to the end of the reader.
 pub(crate) fn read_tree(reader: &mut impl Read) -> Result<Tree, LayerError> {
     let mut draft = Draft::default();
-    read_into(&mut draft, reader)?;
+    read_into(&mut draft, reader, &mut Keeper::new(|_| false))?;
     draft.finish()
 }
 
-fn read_into(draft: &mut Draft, reader: &mut impl Read) -> Result<(), LayerError> {
+fn read_into(
+    draft: &mut Draft,
+    reader: &mut impl Read,
+    keeper: &mut Keeper,
+) -> Result<(), LayerError> {
     let mut buffer = vec![0; 64 << 10];
     let mut entries = Entries::new(&mut *reader);
     while let Some(entry) = entries.next_entry().map_err(LayerError::Tar)? {
         let content = if entry.kind == Kind::File {
-            digest_content(&mut entries.content(), &mut buffer).map_err(read_failed)?
+            let mut copy = keeper.begin(&entry);
+            let digest = digest_content(&mut entries.content(), &mut buffer, copy.as_mut());
+            keeper.end(&entry, copy);
+            digest.map_err(read_failed)?
         } else {
             ContentDigest::NONE
         };
@@ -81,11 +105,19 @@ fn read_into(draft: &mut Draft, reader: &mut impl Read) -> Result<(), LayerError
         .map_err(read_failed)
 }
 
-fn digest_content(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<ContentDigest> {
+/// What is read goes to `copy` too.
+fn digest_content(
+    reader: &mut impl Read,
+    buffer: &mut [u8],
+    mut copy: Option<&mut Vec<u8>>,
+) -> io::Result<ContentDigest> {
     let mut hasher = ContentHasher::new();
     loop {
         let count = read_full(reader, buffer)?;
         hasher.update(&buffer[..count]);
+        if let Some(copy) = &mut copy {
+            copy.extend_from_slice(&buffer[..count]);
+        }
         if count < buffer.len() {
             return Ok(hasher.finish());
         }

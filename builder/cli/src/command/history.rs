@@ -1,5 +1,5 @@
-//! `kiln history`: the instructions that made an image, the newest first, with their lines in the Dockerfile and the bytes of their
-//! layers.
+//! `kiln history`: the instructions that made an image, the newest first, with their lines in the Dockerfile, the bytes of their
+//! layers, and what of these is wasted.
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
@@ -7,16 +7,19 @@ use crate::listing::{self, Header, Listing};
 use crate::pflag::Takes;
 use crate::{catalog, session, units};
 use clap::{ArgAction, Args};
+use kiln_cache::{Store, StoredImage};
 use kiln_engine::seconds;
 use kiln_oci::{Digest, Platform};
+use kiln_report::classify::classify;
 use kiln_report::history::{Step, steps};
+use kiln_report::image;
 use kiln_template::Value;
 use std::time::SystemTime;
 
 /// Characters of an instruction that are shown unless all are wanted; docker's number.
 const WIDTH: usize = 45;
-/// Docker's fields, `Layer` and `Line`, by the alphabet.
-const FIELDS: [Header; 8] = [
+/// Docker's fields, `Layer`, `Line` and `Waste`, by the alphabet.
+const FIELDS: [Header; 9] = [
     ("Comment", "COMMENT"),
     ("CreatedAt", "CREATED AT"),
     ("CreatedBy", "CREATED BY"),
@@ -25,11 +28,12 @@ const FIELDS: [Header; 8] = [
     ("Layer", "LAYER"),
     ("Line", "LINE"),
     ("Size", "SIZE"),
+    ("Waste", "WASTE"),
 ];
 const TABLE: &str =
-    "{{.Layer}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Line}}\t{{.Size}}\t{{.Comment}}";
+    "{{.Layer}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Line}}\t{{.Size}}\t{{.Waste}}\t{{.Comment}}";
 const TABLE_OF_NUMBERS: &str =
-    "{{.Layer}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Line}}\t{{.Size}}\t{{.Comment}}";
+    "{{.Layer}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Line}}\t{{.Size}}\t{{.Waste}}\t{{.Comment}}";
 
 /// Arguments of `kiln history`.
 #[derive(Debug, Args)]
@@ -70,26 +74,44 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let image = catalog::find_for(&store, &arguments.image, arguments.platform.as_ref())?;
     let steps = steps(&store, &image)
         .map_err(|error| Failure::new(Kind::Environment, error.to_string()))?;
+    let shows_waste = listing::shows(format, arguments.quiet, "Waste");
+    let waste = shows_waste.then(|| waste(&store, &image)).flatten();
+    let mut waste = waste.unwrap_or_default();
     let now = seconds(SystemTime::now());
     let newest = steps.iter().rev().enumerate();
     let rows: Vec<Value> = newest
         .map(|(at, step)| {
             let id = (at == 0).then_some(&image.config_digest);
-            row(step, id, now, &arguments)
+            let waste = step.layer.and_then(|_| waste.pop());
+            row(step, id, waste, now, &arguments)
         })
         .collect();
     listing.print(&rows)
 }
 
-fn row(step: &Step, id: Option<&Digest>, now: i64, arguments: &Arguments) -> Value {
+/// What of each layer is wasted, the lowest first; `None` while a layer has never been here.
+fn waste(store: &Store, image: &StoredImage) -> Option<Vec<u64>> {
+    let image = image::stored(store, image).ok()?;
+    let classified = classify(&image.layers);
+    let layers = classified.layers.iter();
+    Some(layers.map(|layer| layer.classes.waste()).collect())
+}
+
+fn row(
+    step: &Step,
+    id: Option<&Digest>,
+    waste: Option<u64>,
+    now: i64,
+    arguments: &Arguments,
+) -> Value {
     let digest = |digest: &Digest| match arguments.no_trunc {
         true => digest.to_string(),
         false => digest.short(),
     };
     let created = step.created.as_deref().and_then(catalog::seconds);
-    let size = match arguments.human {
-        true => units::bytes(step.bytes),
-        false => step.bytes.to_string(),
+    let size = |bytes: u64| match arguments.human {
+        true => units::bytes(bytes),
+        false => bytes.to_string(),
     };
     let values = [
         step.comment.clone(),
@@ -100,7 +122,8 @@ fn row(step: &Step, id: Option<&Digest>, now: i64, arguments: &Arguments) -> Val
         step.layer.as_ref().map_or_else(|| "-".to_owned(), digest),
         step.place()
             .map_or_else(String::new, |place| on_one_line(&place)),
-        size,
+        size(step.bytes),
+        waste.map_or_else(|| "-".to_owned(), size),
     ];
     listing::row(&FIELDS, values)
 }

@@ -11,13 +11,14 @@ use clap::Args;
 use jiff::Timestamp;
 use kiln_cache::Store;
 use kiln_engine::seconds;
-use kiln_oci::Reference;
+use kiln_oci::{Digest, Reference};
 use kiln_parser::glob;
-use kiln_template::Value;
+use kiln_report::rough::Rough;
 use std::time::SystemTime;
 
-/// The fields of a row in docker's order, which is that of the alphabet.
-const HEADERS: [Header; 11] = [
+/// The fields of a row in docker's order, which is that of the alphabet; `Compressed` is kiln's.
+const HEADERS: [Header; 12] = [
+    ("Compressed", "COMPRESSED"),
     ("Containers", "CONTAINERS"),
     ("CreatedAt", "CREATED AT"),
     ("CreatedSince", "CREATED"),
@@ -30,9 +31,9 @@ const HEADERS: [Header; 11] = [
     ("UniqueSize", "UNIQUE SIZE"),
     ("VirtualSize", "SIZE"),
 ];
-const TABLE: &str = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
-const TABLE_WITH_DIGESTS: &str =
-    "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
+const TABLE: &str =
+    "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t{{.Compressed}}";
+const TABLE_WITH_DIGESTS: &str = "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t{{.Compressed}}";
 const FILTERS: [&str; 7] = [
     "before",
     "dangling",
@@ -91,13 +92,30 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     }
     let most = arguments.most();
     let mut rows = Vec::new();
+    let mut rough =
+        listing::shows(format, arguments.quiet, "Compressed").then(|| Rough::new(&store));
     for listed in catalog::all(&store)? {
         if filters.admit(&listed) {
+            let compressed = compressed(rough.as_mut(), &listed.image.manifest)?;
             let names = shown_names(&listed, &filters).into_iter().take(most);
-            rows.extend(names.map(|name| row(&store, &listed, name, now, arguments.no_trunc)));
+            rows.extend(names.map(|name| {
+                let mut row = row(&store, &listed, name, now, arguments.no_trunc);
+                row[0].clone_from(&compressed);
+                listing::row(&HEADERS, row)
+            }));
         }
     }
     listing.print(&rows)
+}
+
+/// Bytes of an image as a registry would hold it, with a sign where they are estimated.
+fn compressed(rough: Option<&mut Rough<'_>>, manifest: &Digest) -> Result<String, Failure> {
+    let size = rough.map(|rough| rough.image(manifest)).transpose()?;
+    Ok(match size.flatten() {
+        None => "N/A".to_owned(),
+        Some(size) if size.is_estimate => format!("~{}", units::bytes(size.bytes)),
+        Some(size) => units::bytes(size.bytes),
+    })
 }
 
 impl Arguments {
@@ -132,7 +150,14 @@ fn shown_names<'a>(listed: &'a Listed, filters: &Filters) -> Vec<Option<&'a Refe
         .collect()
 }
 
-fn row(store: &Store, listed: &Listed, name: Option<&Reference>, now: i64, whole: bool) -> Value {
+/// The values of [`HEADERS`], the first of which is for the caller to say.
+fn row(
+    store: &Store,
+    listed: &Listed,
+    name: Option<&Reference>,
+    now: i64,
+    whole: bool,
+) -> [String; HEADERS.len()] {
     let image = &listed.image;
     // of several platforms, the digest that a registry knows them all by
     let named = name.and_then(|name| store.images().find_named(&name.to_string()).ok());
@@ -141,7 +166,8 @@ fn row(store: &Store, listed: &Listed, name: Option<&Reference>, now: i64, whole
     let size = units::bytes(image.size);
     let created = listed.created.map(Timestamp::as_second);
     let id = image.id;
-    let values = [
+    [
+        String::new(),
         absent(),
         created.map_or_else(absent, units::date),
         created.map_or_else(absent, |created| units::ago(now - created)),
@@ -153,6 +179,5 @@ fn row(store: &Store, listed: &Listed, name: Option<&Reference>, now: i64, whole
         name.and_then(|name| name.tag.clone()).unwrap_or_else(none),
         absent(),
         size,
-    ];
-    listing::row(&HEADERS, values)
+    ]
 }

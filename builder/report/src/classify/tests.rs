@@ -10,7 +10,7 @@ use crate::image::ImageLayer;
 
 /// Something that a layer's tar says.
 #[derive(Debug, Clone)]
-enum Member {
+pub(crate) enum Member {
     /// A file with this many bytes of this letter.
     File(String, u8, usize),
     /// A hard link and the path that it links to.
@@ -22,7 +22,7 @@ enum Member {
 }
 
 /// The tar of a layer, written by another implementation.
-fn tar_of(members: &[Member], mode: u32) -> Vec<u8> {
+pub(crate) fn tar_of(members: &[Member], mode: u32) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     let mut add = |kind, path: &str, link: Option<&str>, content: &[u8]| {
         let mut header = tar::Header::new_gnu();
@@ -60,6 +60,6 @@ fn whiteout(path: &str) -> String {
     }
 }
 
-fn layer(members: &[Member]) -> ImageLayer {
+pub(crate) fn layer(members: &[Member]) -> ImageLayer {
     ImageLayer::plain(index_tar(&*tar_of(members, 0o644)).unwrap())
 }

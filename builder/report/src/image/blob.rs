@@ -8,6 +8,7 @@ use kiln_oci::{Compression, Digest, Encoding};
 
 use super::{Blob, ImageError, ImageLayer};
 use crate::compressed::{Effort, Meter};
+use crate::manager::Manager;
 
 /// Reads a layer to its end, and checks it against what is known of it.
 ///
@@ -20,7 +21,9 @@ pub fn read_layer(
 ) -> Result<(ImageLayer, Received), ImageError> {
     let name = || incoming.name.clone();
     let mut meter = Meter::new(effort);
-    let read = index_blob(content, incoming.size, &mut |piece| meter.see(piece));
+    let mut see = |piece: &[u8]| meter.see(piece);
+    let is_database = |path: &[u8]| Manager::of(path).is_some_and(Manager::needs_content);
+    let read = index_blob(content, incoming.size, &mut see, is_database);
     let read = read.map_err(|source| ImageError::Layer {
         name: name(),
         source,
@@ -32,6 +35,7 @@ pub fn read_layer(
     let layer = ImageLayer {
         measured: Some(meter.finish()),
         index: read.index.into(),
+        kept: read.kept,
         blob,
     };
     Ok((layer, received))

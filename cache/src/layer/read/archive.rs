@@ -7,6 +7,7 @@ use std::io::{BufReader, Read};
 use kiln_oci::HashingReader;
 use kiln_oci::tarfile::Entry as TarEntry;
 
+use super::keep::Keeper;
 use super::{Draft, converted, read_into};
 use crate::{ContentDigest, LayerError, LayerIndex, Meta};
 
@@ -34,7 +35,7 @@ pub fn index_archive(reader: impl Read) -> Result<(LayerIndex, Vec<OutsideLink>)
         outside: Some(OutsideLinks::new()),
         ..Draft::default()
     };
-    read_into(&mut draft, &mut reader)?;
+    read_into(&mut draft, &mut reader, &mut Keeper::new(|_| false))?;
     let links = draft.outside.take().unwrap_or_default();
     let tree = draft.finish()?.into();
     let (_, diff_id, tar_size) = reader.into_inner().finish();
