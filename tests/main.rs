@@ -36,6 +36,7 @@ mod cache_damage;
 mod cache_places;
 mod checks;
 mod claims;
+mod compare;
 mod context_changes;
 mod contexts;
 mod copy;

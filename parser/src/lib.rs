@@ -71,7 +71,7 @@ pub mod words;
 #[cfg(test)]
 mod tests;
 
-pub use ast::{Dockerfile, MAX_SOURCE, MAX_STAGES, Parsed, parse};
+pub use ast::{Dockerfile, MAX_SOURCE, MAX_STAGES, Parsed, StageAst, Statement, parse};
 pub use diagnostic::{Diagnostic, Phase, Severity};
 pub use evaluate::epoch::{EpochSource, epoch_source};
 pub use evaluate::outline::{self, outline};

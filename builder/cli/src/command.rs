@@ -2,6 +2,7 @@
 
 mod blame;
 pub mod build;
+mod compare;
 mod completions;
 mod debug;
 mod df;
@@ -66,6 +67,8 @@ commands! {
     Inspect = inspect,
     /// Show how an image was made
     History = history,
+    /// Compare ways to build an image: sizes, waste, times
+    Compare = compare,
     /// Show what the bytes of an image are, and which of them are wasted
     Size = size,
     /// Show which layers and instructions wrote a file of an image

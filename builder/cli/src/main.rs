@@ -1,5 +1,6 @@
 //! The binary `kiln`: arguments in, exit code out. Everything it does is in `command/`, everything it shows in `render/`.
 
+mod building;
 mod call;
 mod catalog;
 mod command;
@@ -25,6 +26,7 @@ mod table;
 mod transfer;
 mod units;
 mod waits;
+mod weigh;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 use std::io::IsTerminal;

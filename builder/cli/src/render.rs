@@ -7,6 +7,7 @@ mod follow;
 mod json;
 mod log;
 mod plain;
+mod recorded;
 mod shown;
 mod sink;
 mod split;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 pub use background::Background;
 pub use log::Log;
+pub use recorded::Recorded;
 pub use shown::Shown;
 pub use sink::Sink;
 use split::Split;

@@ -14,6 +14,7 @@
 
 pub mod blame;
 pub mod classify;
+pub mod compare;
 pub mod compressed;
 pub mod diff;
 pub mod difference;
@@ -25,4 +26,5 @@ pub mod manager;
 pub mod packages;
 pub mod rough;
 pub mod sharing;
+pub mod stages;
 pub mod waste;

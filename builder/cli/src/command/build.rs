@@ -24,15 +24,26 @@ pub struct Arguments {
     flags: Flags,
 }
 
+impl Arguments {
+    /// What is asked for, and the flags that say so.
+    ///
+    /// # Errors
+    /// A value is malformed, or a file cannot be read.
+    pub fn prepared(self) -> Result<(Request, Flags), Failure> {
+        let Arguments { source, flags } = self;
+        flags.begins(&source)?;
+        let mut request = source.read()?;
+        flags.apply(&mut request)?;
+        Ok((request, flags))
+    }
+}
+
 /// Builds.
 ///
 /// # Errors
 /// With what went wrong, where, and what to do.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let Arguments { source, flags } = arguments;
-    flags.begins(&source)?;
-    let mut request = source.read()?;
-    flags.apply(&mut request)?;
+    let (request, flags) = arguments.prepared()?;
     let mut setup = Setup::new(globals);
     flags.set_up(&mut setup, &request)?;
     if let Some(question) = setup.question {
@@ -109,14 +120,17 @@ fn answer(
 }
 
 /// The build of a request, with what flags do to it.
-fn opened(session: &Session, request: Request, flags: &Flags) -> Result<Build, BuildError> {
+///
+/// # Errors
+/// The Dockerfile or the context cannot be read.
+pub fn opened(session: &Session, request: Request, flags: &Flags) -> Result<Build, BuildError> {
     let mut build = open(session, request, std::io::stdin())?;
     flags.opened(&mut build)?;
     Ok(build)
 }
 
 /// The Dockerfile, as far as it is here.
-fn text(request: &Request) -> DockerfileText {
+pub fn text(request: &Request) -> DockerfileText {
     let text = request.sources.dockerfile.text();
     text.cloned().unwrap_or_default()
 }
