@@ -15,6 +15,7 @@
 mod support;
 
 mod accepted;
+mod advise;
 mod archive_damage;
 mod archive_lazy;
 mod archive_options;

@@ -1,5 +1,6 @@
 //! The commands, one file each: its arguments and what it does. To add one: a file and a line in the table below.
 
+mod advise;
 mod blame;
 pub mod build;
 mod compare;
@@ -67,6 +68,8 @@ commands! {
     Inspect = inspect,
     /// Show how an image was made
     History = history,
+    /// Tell how an image becomes smaller, and do it
+    Advise = advise,
     /// Compare ways to build an image: sizes, waste, times
     Compare = compare,
     /// Show what the bytes of an image are, and which of them are wasted

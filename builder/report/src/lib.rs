@@ -12,6 +12,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod advise;
 pub mod blame;
 pub mod classify;
 pub mod compare;
