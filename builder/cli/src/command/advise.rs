@@ -18,7 +18,7 @@ use apply::Edited;
 use clap::{Args, ValueEnum};
 use facts::Facts;
 use kiln_cache::Store;
-use kiln_report::advise::{Finding, RULES, findings};
+use kiln_report::advise::{Finding, RULES};
 use kiln_report::image::Effort;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -91,7 +91,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let name = arguments.subject.display().to_string();
     let store = session::store(globals)?;
     let facts = Facts::of_image(&scale(globals, &store), &name)?;
-    let found = facts.advise(None, |subject| findings(subject));
+    let found = facts.advice(None);
     arguments.print(&name, arguments.wanted(found))
 }
 
@@ -104,7 +104,7 @@ fn of_dockerfile(arguments: &Arguments, globals: &Globals) -> Result<(), Failure
     let facts = Facts::of_build(&scale, &made, &order)?;
     let text = made.dockerfile.text.clone();
     let target = arguments.target.as_deref();
-    let found = facts.advise(Some((&text, target)), |subject| findings(subject));
+    let found = facts.advice(Some((&text, target)));
     let found = arguments.wanted(found);
     if !arguments.apply {
         return arguments.print(&made.dockerfile.name, found);

@@ -56,17 +56,14 @@ fn finding(
     });
     let flag = change.map_or("chown", |change| change.program);
     let lines = writers.iter().map(|(from, _)| subject.name_of(*from));
-    let lines = lines.collect::<Vec<_>>().join(", ");
-    let what = format!(
-        "this step copies {} to change only their owner, mode or time",
-        bytes(size)
-    );
+    let lines: Vec<String> = lines.collect();
+    let (told, lines) = (bytes(size), lines.join(", "));
+    let what = format!("this step copies {told} to change only their owner, mode or time");
+    let advice = format!("use COPY --{flag}, or change them in the RUN that writes them: {lines}");
     let (edits, path) = edits.unzip();
-    Finding::of_bytes(subject.line_of(by), Class::Rewritten, size, what)
-        .advised(format!(
-            "use COPY --{flag}, or change them in the RUN that writes them: {lines}"
-        ))
-        .edited(edits.unwrap_or_default(), path.into_iter().collect())
+    let found = Finding::of_bytes(subject.line_of(by), Class::Rewritten, size, what);
+    let found = found.advised(advice);
+    found.edited(edits.unwrap_or_default(), path.into_iter().collect())
 }
 
 /// The only plain `chown` or `chmod` of a step.

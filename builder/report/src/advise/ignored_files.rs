@@ -25,6 +25,9 @@ const UNWANTED: [Unwanted; 12] = [
     ("target", &["cargo", "mvn", "sbt"]),
 ];
 
+/// A name that many projects give a folder of their own.
+const COMMON: &str = "target";
+
 pub(super) fn find(subject: &Subject<'_>) -> Vec<Finding> {
     let written = subject.written();
     let copies = written
@@ -71,8 +74,7 @@ fn finding(
     let (name, makers) = UNWANTED.get(unwanted).copied()?;
     let is_made = |step: &Written<'_>| step.mentions(makers);
     let is_safe = makers.is_empty() || later.iter().any(is_made);
-    if !is_safe && name == "target" {
-        // many projects call a folder so
+    if !is_safe && name == COMMON {
         return None;
     }
     let pattern = format!("**/{name}");

@@ -36,6 +36,7 @@ pub fn differences(before: &Image, after: &Image, allowed: &[String]) -> Vec<Str
     let (before, after) = (shown(before), shown(after));
     let changed = before.iter().filter_map(|(path, old)| {
         let how = match after.get(path) {
+            None if old.is_directory() && holds(path, allowed) => None,
             None => Some("is gone"),
             Some(new) => difference(old, new),
         };
@@ -47,6 +48,12 @@ pub fn differences(before: &Image, after: &Image, allowed: &[String]) -> Vec<Str
     let all = all.map(|(path, how)| (String::from_utf8_lossy(path), how));
     let counts = all.filter(|(path, _)| !may_differ(path, allowed));
     counts.map(|(path, how)| format!("/{path} {how}")).collect()
+}
+
+/// Whether one of those paths is below a folder, which may be there only because of it.
+fn holds(folder: &[u8], allowed: &[String]) -> bool {
+    let folder = String::from_utf8_lossy(folder);
+    allowed.iter().any(|path| is_within(path, &folder))
 }
 
 /// Whether a path is one of those, or differs after every build.

@@ -203,10 +203,8 @@ fn ignore(
     if order.request.sources.ignore_file.is_some() {
         return Err(Failure::usage("--apply does not edit an --ignorefile"));
     }
-    let mut own = dockerfile.as_os_str().to_owned();
-    own.push(".dockerignore");
     let path = match text.ignore {
-        Some(_) => own.into(),
+        Some(_) => own_ignore(dockerfile),
         None => folder.join(".dockerignore"),
     };
     let mut text = text_of(&path)?;
@@ -215,6 +213,13 @@ fn ignore(
     }
     text.extend(patterns.iter().flat_map(|pattern| [pattern, "\n"]));
     Ok(Some((path, text)))
+}
+
+/// The `.dockerignore` of a Dockerfile, which counts instead of the context's.
+fn own_ignore(dockerfile: &Path) -> PathBuf {
+    let mut path = dockerfile.as_os_str().to_owned();
+    path.push(".dockerignore");
+    path.into()
 }
 
 /// The text of a file, nothing of one that is not there.

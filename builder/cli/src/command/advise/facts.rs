@@ -7,7 +7,7 @@ use crate::weigh::{Scale, Weighed};
 use kiln_cache::{Entry, EntryKind};
 use kiln_engine::event::{Event, EventKind};
 use kiln_oci::{Digest, Reference};
-use kiln_report::advise::{Base, Context, Finding, Source, Subject};
+use kiln_report::advise::{Base, Context, Finding, Source, Subject, findings};
 use kiln_report::compare::measure::steps;
 use kiln_report::stages::{continued, target};
 use std::collections::{BTreeMap, HashMap};
@@ -66,21 +66,17 @@ impl Facts {
         })
     }
 
-    /// Asks for advice; of a Dockerfile its text and the stage that is built.
-    pub fn advise(
-        &self,
-        dockerfile: Option<(&str, Option<&str>)>,
-        ask: impl FnOnce(&Subject<'_>) -> Vec<Finding>,
-    ) -> Vec<Finding> {
+    /// All advice; of a Dockerfile its text and the stage that is built.
+    pub fn advice(&self, dockerfile: Option<(&str, Option<&str>)>) -> Vec<Finding> {
         let parsed =
-            dockerfile.map(|(text, target)| (text, target, kiln_parser::parse(text).dockerfile));
-        let source = parsed.as_ref().map(|(text, named, dockerfile)| Source {
+            dockerfile.map(|(text, stage)| (text, stage, kiln_parser::parse(text).dockerfile));
+        let source = parsed.as_ref().map(|(text, stage, dockerfile)| Source {
             text,
             dockerfile,
-            target: target(dockerfile, *named),
+            target: target(dockerfile, *stage),
         });
         let image = &self.weighed.image;
-        let found = ask(&Subject {
+        let found = findings(&Subject {
             source,
             image,
             classified: &self.weighed.classified,
@@ -92,7 +88,7 @@ impl Facts {
             read: &|layer, entry, most| self.read(layer, entry, most),
         });
         let found = found.into_iter();
-        found.map(|finding| self.compressed(finding)).collect()
+        found.map(|found| self.compressed(found)).collect()
     }
 
     /// The finding with compressed bytes, as if the whole image could be compressed equally well.
