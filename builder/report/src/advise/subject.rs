@@ -105,11 +105,14 @@ impl<'a> Written<'a> {
         }
     }
 
-    /// Whether the text of its command has one of these words.
-    pub fn mentions(&self, words: &[&str]) -> bool {
+    /// Whether its command names one of these programs.
+    pub fn mentions(&self, programs: &[&str]) -> bool {
         let command = self.run().map(|run| run.command.words.join(" "));
-        let is_end = |character: char| !character.is_alphanumeric() && character != '-';
-        command.is_some_and(|command| command.split(is_end).any(|part| words.contains(&part)))
+        let is_end = |character: char| !character.is_alphanumeric() && !"-_./".contains(character);
+        command.is_some_and(|command| {
+            let mut words = command.split(is_end);
+            words.any(|word| programs.contains(&word.strip_prefix("./").unwrap_or(word)))
+        })
     }
 }
 
