@@ -21,7 +21,7 @@ const MOST: usize = 100;
 #[derive(Debug)]
 pub enum Wanted {
     /// To be built.
-    Build(Ordered),
+    Build(Box<Ordered>),
     /// An image or an archive.
     Image(String),
 }
@@ -57,7 +57,7 @@ pub fn wanted(arguments: &Arguments) -> Result<Vec<Wanted>, Failure> {
     }
     let mut wanted = Vec::new();
     for choices in combined(&axes) {
-        wanted.push(Wanted::Build(ordered(arguments, &choices)?));
+        wanted.push(Wanted::Build(Box::new(ordered(arguments, &choices)?)));
     }
     wanted.extend(images.into_iter().map(Wanted::Image));
     Ok(wanted)

@@ -70,7 +70,8 @@ impl<'a> Work<'a> {
     /// Builds a variant, or finds it.
     fn read(&self, wanted: &Wanted) -> Result<(Variant, Picture), Failure> {
         match wanted {
-            Wanted::Build(Ordered { name, order }) => {
+            Wanted::Build(ordered) => {
+                let Ordered { name, order } = ordered.as_ref();
                 let progress = self.arguments.shown.progress();
                 let made = self.builder.build(order, progress)?;
                 let weighed = self.scale.built(&made, order)?;
