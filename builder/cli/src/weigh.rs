@@ -12,8 +12,8 @@ use kiln_report::compare::measure::{Measured, Place};
 use kiln_report::compare::page::Picture;
 use kiln_report::compare::tree::tree;
 use kiln_report::compare::{Estimate, Variant};
-use kiln_report::compressed::compressed;
-use kiln_report::image::{self, Effort, Image};
+use kiln_report::compressed::Effort;
+use kiln_report::image::{self, Image, compressed};
 use kiln_report::stages;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -19,7 +19,7 @@ use clap::{Args, ValueEnum};
 use facts::Facts;
 use kiln_cache::Store;
 use kiln_report::advise::{Finding, RULES};
-use kiln_report::image::Effort;
+use kiln_report::compressed::Effort;
 use std::ffi::OsString;
 use std::path::PathBuf;
 

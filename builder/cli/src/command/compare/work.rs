@@ -10,7 +10,7 @@ use crate::weigh::Scale;
 use kiln_oci::Digest;
 use kiln_report::compare::page::Picture;
 use kiln_report::compare::{Comparison, VERSION, Variant};
-use kiln_report::image::Effort;
+use kiln_report::compressed::Effort;
 
 /// How often a build that changes nothing is measured; the shortest time counts.
 const REPEATS: usize = 3;
