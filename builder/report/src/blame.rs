@@ -87,10 +87,7 @@ fn touch<'a>(at: usize, layer: &'a ImageLayer, path: &[u8], shown: &mut Shown<'a
     }
     for (name, (layer, old)) in gone {
         touch.hidden += hidden.bytes(layer, old);
-        match name == path {
-            true => touch.action = Action::Deleted,
-            false => touch.below.deleted += usize::from(!old.is_directory()),
-        }
+        touch.lose(name == path, old);
     }
     touch.entry = shown.get(path).map(|(_, entry)| *entry);
     touch.by = touch.by.filter(|_| touch.action == Action::Deleted);
@@ -120,6 +117,14 @@ impl<'a> Touch<'a> {
             },
             written: 0,
             hidden: 0,
+        }
+    }
+
+    /// Counts what is gone.
+    fn lose(&mut self, is_itself: bool, old: &Entry) {
+        match is_itself {
+            true => self.action = Action::Deleted,
+            false => self.below.deleted += usize::from(!old.is_directory()),
         }
     }
 

@@ -59,14 +59,12 @@ pub struct Arguments {
 /// # Errors
 /// The image cannot be read, or never had the path.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let found = source::find(
-        globals,
-        Wanted {
-            name: &arguments.image,
-            platform: arguments.platform.as_ref(),
-            effort: Effort::Estimate,
-        },
-    )?;
+    let wanted = Wanted {
+        name: &arguments.image,
+        platform: arguments.platform.as_ref(),
+        effort: Effort::Estimate,
+    };
+    let found = source::find(globals, wanted)?;
     let steps = steps(globals, &found)?;
     let made = of_layers(&steps);
     let asked = clean(arguments.path.as_bytes());

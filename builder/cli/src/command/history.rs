@@ -72,21 +72,19 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let listing = Listing::quiet(format, arguments.quiet, default, &FIELDS)?;
     let store = session::reading(globals)?;
     let image = catalog::find_for(&store, &arguments.image, arguments.platform.as_ref())?;
-    let steps = steps(&store, &image)
-        .map_err(|error| Failure::new(Kind::Environment, error.to_string()))?;
-    let shows_waste = listing::shows(format, arguments.quiet, "Waste");
-    let waste = shows_waste.then(|| waste(&store, &image)).flatten();
-    let mut waste = waste.unwrap_or_default();
+    let steps = steps(&store, &image);
+    let steps = steps.map_err(|error| Failure::new(Kind::Environment, error.to_string()))?;
+    let mut waste = match listing::shows(format, arguments.quiet, "Waste") {
+        true => waste(&store, &image).unwrap_or_default(),
+        false => Vec::new(),
+    };
     let now = seconds(SystemTime::now());
-    let newest = steps.iter().rev().enumerate();
-    let rows: Vec<Value> = newest
-        .map(|(at, step)| {
-            let id = (at == 0).then_some(&image.config_digest);
-            let waste = step.layer.and_then(|_| waste.pop());
-            row(step, id, waste, now, &arguments)
-        })
-        .collect();
-    listing.print(&rows)
+    let newest = steps.iter().rev().enumerate().map(|(at, step)| {
+        let id = (at == 0).then_some(&image.config_digest);
+        let waste = step.layer.and_then(|_| waste.pop());
+        row(step, id, waste, now, &arguments)
+    });
+    listing.print(&newest.collect::<Vec<Value>>())
 }
 
 /// What of each layer is wasted, the lowest first; `None` while a layer has never been here.

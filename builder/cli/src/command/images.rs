@@ -85,15 +85,11 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let listing = Listing::quiet(format, arguments.quiet, default, &HEADERS)?;
     let store = session::reading(globals)?;
     let now = seconds(SystemTime::now());
-    let mut filters = Filters::parse(&arguments.filters, &FILTERS, &store, now)?;
-    if let Some(name) = &arguments.name {
-        check_name(name)?;
-        filters = filters.with_name(name);
-    }
+    let filters = arguments.filters(&store, now)?;
     let most = arguments.most();
     let mut rows = Vec::new();
-    let mut rough =
-        listing::shows(format, arguments.quiet, "Compressed").then(|| Rough::new(&store));
+    let is_shown = listing::shows(format, arguments.quiet, "Compressed");
+    let mut rough = is_shown.then(|| Rough::new(&store));
     for listed in catalog::all(&store)? {
         if filters.admit(&listed) {
             let compressed = compressed(rough.as_mut(), &listed.image.manifest)?;
@@ -119,6 +115,15 @@ fn compressed(rough: Option<&mut Rough<'_>>, manifest: &Digest) -> Result<String
 }
 
 impl Arguments {
+    fn filters(&self, store: &Store, now: i64) -> Result<Filters, Failure> {
+        let filters = Filters::parse(&self.filters, &FILTERS, store, now)?;
+        let Some(name) = &self.name else {
+            return Ok(filters);
+        };
+        check_name(name)?;
+        Ok(filters.with_name(name))
+    }
+
     /// Names of an image that are shown; `--quiet` shows each ID once.
     fn most(&self) -> usize {
         match (self.quiet, &self.format) {

@@ -83,13 +83,13 @@ pub(crate) fn renew(
     let store = &session.store;
     let images = images_of(session, build, bundle)?;
     let steps = plan.steps_by_origin().into_iter();
-    let keys: BTreeMap<NodeId, Digest> = steps.zip(bundle.records.iter().copied()).collect();
-    let keys = |node| keys.get(&node).copied();
+    let keys: BTreeMap<_, _> = steps.zip(&bundle.records).collect();
+    let keys = |node| keys.get(&node).map(|key| **key);
     for (target, (manifest, id)) in plan.targets.iter().zip(images) {
         let origin = Origin::of(store, build, plan, target.stage, &keys)?;
         let known = store.builds().get(&id)?.unwrap_or_default();
+        // the history is that of before, and so is the place in it
         let end = match known.steps.last() {
-            // the history is that of before, and so is the place in it
             Some(last) => Some(last.at + 1),
             None if origin.is_empty() => None,
             None => end_in(plan, target.stage, &store.images().get(&manifest)?.config),

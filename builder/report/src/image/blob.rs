@@ -22,7 +22,6 @@ pub fn read_layer(
     let name = || incoming.name.clone();
     let mut meter = Meter::new(effort);
     let mut see = |piece: &[u8]| meter.see(piece);
-    let is_database = |path: &[u8]| Manager::of(path).is_some_and(Manager::needs_content);
     let read = index_blob(content, incoming.size, &mut see, is_database);
     let read = read.map_err(|source| ImageError::Layer {
         name: name(),
@@ -39,6 +38,11 @@ pub fn read_layer(
         blob,
     };
     Ok((layer, received))
+}
+
+/// Whether the content of a file is needed to know the packages of an image.
+fn is_database(path: &[u8]) -> bool {
+    Manager::of(path).is_some_and(Manager::needs_content)
 }
 
 /// What a manifest names: the blob as it came; where its compression has no media type and no manifest names it, the tar.

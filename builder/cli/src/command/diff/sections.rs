@@ -149,17 +149,19 @@ fn path(change: &Change) -> String {
     }
 }
 
+/// The columns of layers.
+const OF_LAYERS: [&str; 7] = [
+    "image",
+    "layer",
+    "line",
+    "size",
+    "paths that differ",
+    "bytes",
+    "instruction",
+];
+
 fn layers(report: &Report, arguments: &Arguments) -> Sheet {
-    let headers = [
-        "image",
-        "layer",
-        "line",
-        "size",
-        "paths that differ",
-        "bytes",
-        "instruction",
-    ];
-    let mut sheet = Sheet::new("Layers that only one has", &headers);
+    let mut sheet = Sheet::new("Layers that only one has", &OF_LAYERS);
     let row = |which, subject, own| layer(which, subject, own, arguments.no_trunc);
     let old = report
         .layers
