@@ -26,7 +26,8 @@ impl Execution<'_> {
                 *first = Some(Box::new(self.failure(node, error)));
             }
         }
-        if !is_change && !(is_cancelled && is_only_change) {
+        let goes_on = is_change || is_cancelled && is_only_change;
+        if !goes_on {
             self.session.cancel.stop();
         }
     }
