@@ -10,6 +10,7 @@ use crate::support::{Finished, Kiln, Space, cases};
 cases! {
     a_full_disk_is_said_and_survived,
     a_disk_without_any_space,
+    a_full_disk_is_read_and_pruned,
 }
 
 const TEXT: &str = "FROM tools
@@ -104,4 +105,29 @@ fn a_disk_without_any_space(space: &Space) {
     is_clean(space, &store);
     std::fs::write(space.context().join("big"), vec![7; 1 << 20]).unwrap();
     assert_eq!(build(space, &store).ok().events().id(), id);
+}
+
+/// Nothing is free, and what only looks or makes room works.
+fn a_full_disk_is_read_and_pruned(space: &Space) {
+    space.write("big", vec![7; 1 << 20]);
+    let disk = space.small_disk(96 * MIB);
+    let Ok(disk) = disk.map_err(|reason| skip("disk_full", space.mode, &reason)) else {
+        return;
+    };
+    let store = space.path("disk/store");
+    let id = build(space, &store).ok().events().id();
+    let on_disk = |arguments: &[&str]| space.kiln(arguments).env("KILN_STORE", &store);
+    disk.leave(0);
+    let archive = space.own().join("archive.tar").display().to_string();
+    let listed = on_disk(&["images", "-q", "--no-trunc"]).ok();
+    assert_eq!(listed.stdout.trim(), id);
+    on_disk(&["inspect", "app"]).ok();
+    on_disk(&["history", "app"]).ok();
+    on_disk(&["save", "app", "-o", &archive]).ok();
+    on_disk(&["export", "app", "-o", &archive]).ok();
+    is_explained(&build(space, &store).arg("--no-cache").run());
+    on_disk(&["rmi", "app"]).ok();
+    on_disk(&["prune"]).ok().never_says(&["no space"]);
+    assert_eq!(build(space, &store).ok().events().id(), id);
+    is_clean(space, &store);
 }

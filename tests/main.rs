@@ -88,6 +88,7 @@ mod preprocessed;
 mod progress;
 mod proxies;
 mod pushes;
+mod read_only;
 mod readme;
 mod remote;
 mod remote_layers;

@@ -106,7 +106,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// It was opened only for reading, or is on a file system that is mounted so.
-    #[error("the store {} can only be read", path.display())]
+    #[error("the store {} can only be read: {}", path.display(), why_read_only(path))]
     ReadOnly {
         /// The store.
         path: PathBuf,
@@ -213,6 +213,16 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
     )
+}
+
+/// What keeps this process from writing to a store.
+fn why_read_only(path: &Path) -> &'static str {
+    use rustix::fs::{StatVfsMountFlags, statvfs};
+    let disk = statvfs(path);
+    match disk.is_ok_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY)) {
+        true => "its file system is mounted so",
+        false => "there is no right, or no space, to write to it",
+    }
 }
 
 /// A layer's tar or index is malformed, or asks for what a layer cannot hold.

@@ -11,6 +11,7 @@ pub(crate) mod layers;
 pub(crate) mod lease;
 pub(crate) mod lock;
 pub(crate) mod open;
+pub(crate) mod room;
 mod scratch;
 pub(crate) mod sink;
 #[cfg(test)]
@@ -49,7 +50,7 @@ pub struct OpenOptions {
     pub single_id: bool,
     /// `/proc/sys/kernel/random/boot_id`: what another boot wrote is not trusted before it is digested.
     pub boot_id: String,
-    /// Nothing is written; SQLite opens the database `immutable`.
+    /// Nothing is written.
     pub read_only: bool,
     /// The clock.
     pub now: fn() -> SystemTime,
@@ -182,6 +183,7 @@ impl Drop for Inner {
         };
         let delete = "DELETE FROM pins WHERE lease = ?1";
         let _ = self.database.execute(delete, [&lease.id]);
+        lease::forget_logs(&lease.dir);
         if std::fs::remove_dir(&lease.dir).is_err() {
             let _ = std::fs::rename(&lease.dir, self.options.root.join("trash").join(&lease.id));
         }

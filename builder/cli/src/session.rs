@@ -100,18 +100,41 @@ pub fn connected(globals: &Globals, remote: &Remote) -> Result<Store, Failure> {
     Ok(remote.with_store(&store))
 }
 
-/// Opens the store for a command that only reads. A store that cannot be written to is read as it is.
+/// Opens the store for a command that only reads. A store that cannot be written to, or whose disk is full, is read as it is.
 ///
 /// # Errors
 /// When it cannot be opened.
 pub fn reading(globals: &Globals) -> Result<Store, Failure> {
     let options = options(globals.store()?, IdMap::Root.key(), Waits::unwatched());
-    let read_only = options.root.join("version").exists()
-        && rustix::fs::access(&options.root, rustix::fs::Access::WRITE_OK).is_err();
-    Ok(Store::open(OpenOptions {
-        read_only,
-        ..options
-    })?)
+    let read = |read_only| {
+        Store::open(OpenOptions {
+            read_only,
+            ..options.clone()
+        })
+    };
+    let is_there = options.root.join("version").exists();
+    let may_write = rustix::fs::access(&options.root, rustix::fs::Access::WRITE_OK).is_ok();
+    match read(is_there && !may_write) {
+        Err(StoreError::NoSpace { .. }) if is_there => Ok(read(true)?),
+        opened => Ok(opened?),
+    }
+}
+
+/// The same with a way to registries that somebody watches.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn reading_from(globals: &Globals, remote: &Remote) -> Result<Store, Failure> {
+    Ok(remote.with_store(&reading(globals)?))
+}
+
+/// Opens the store for a command that removes something from it, also where its disk is full.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn removing(globals: &Globals) -> Result<Store, Failure> {
+    let options = options(globals.store()?, IdMap::Root.key(), Waits::unwatched());
+    Ok(Store::open_to_remove(options)?)
 }
 
 /// The same for a command that reads all that an image holds: layers of which the store has only the description come from their
@@ -121,7 +144,7 @@ pub fn reading(globals: &Globals) -> Result<Store, Failure> {
 /// When it cannot be opened, or what says how to reach registries cannot be used.
 pub fn reading_all(globals: &Globals) -> Result<Store, Failure> {
     let remote = network::remote(globals, &Events::ignored(), &Cancel::default())?;
-    Ok(remote.with_store(&reading(globals)?))
+    reading_from(globals, &remote)
 }
 
 /// The store if there is one that can be read, for commands that can do without; nothing is written to it.

@@ -1,8 +1,8 @@
 //! The store's database: SQLite in WAL mode, which many processes may use at once.
 //!
 //! Everything in it describes files of the store and may be behind them: a row without its file is a miss. Opening costs
-//! one file and one pragma when the schema exists. A store that is opened only for reading is opened `immutable`, so that it
-//! can be on a read-only file system.
+//! one file and one pragma when the schema exists. How one is opened only for reading, on a read-only file system or a full disk, is in
+//! [`reading`].
 //!
 //! The threads of a process take turns at one connection, each for microseconds. Between processes, a read ([`Database::query`],
 //! [`Database::row`], [`Database::rows`]) waits for nobody: it sees what was committed when it began. A write waits until the write of
@@ -19,6 +19,7 @@
 //! Digests are 32-byte blobs, times are seconds since 1970, `used` is the last use.
 
 mod busy;
+mod reading;
 mod schema;
 
 use std::path::{Path, PathBuf};
@@ -369,31 +370,15 @@ fn is_nearly_full(path: &Path) -> bool {
 }
 
 fn connect(path: &Path, read_only: bool) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if read_only {
-        let flags = flags | OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        return Connection::open_with_flags(immutable_uri(path), flags);
+        return reading::connect(path);
     }
-    let flags = flags | OpenFlags::SQLITE_OPEN_READ_WRITE;
+    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_handler(Some(busy))?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
-}
-
-fn immutable_uri(path: &Path) -> String {
-    use std::os::unix::ffi::OsStrExt;
-    let mut uri = String::from("file:");
-    for &byte in path.as_os_str().as_bytes() {
-        match byte {
-            b'/' | b'-' | b'_' | b'.' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => {
-                uri.push(char::from(byte))
-            }
-            other => uri.push_str(&format!("%{other:02X}")),
-        }
-    }
-    uri + "?immutable=1"
 }
 
 /// Reads a digest column.

@@ -22,7 +22,8 @@ pub(super) const FOLDERS: [&str; 9] = [
     "trash",
 ];
 /// What stands on top of a store beside [`FOLDERS`].
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
+    "ballast",
     "blobs",
     "version",
     "version.new",

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use crate::StoreError;
 use crate::store::database::Database;
 use crate::store::folders::{FOLDERS, folder, folders, private};
+use crate::store::room::{self, BALLAST};
 use crate::store::waiting::{Wait, Waiter};
 
 /// The version file.
@@ -25,7 +26,7 @@ const MAGIC: &str = "kiln store ";
 /// The database's file.
 pub(crate) const DATABASE: &str = "kiln.db";
 /// What else may be in a store that is being made; anything else is the user's data. A new file system has `lost+found`.
-const FILES: [&str; 3] = ["version", "version.new", "lost+found"];
+const FILES: [&str; 4] = ["version", "version.new", BALLAST, "lost+found"];
 /// Mode bits of other users.
 const OTHERS: u32 = 0o077;
 /// File systems whose locks do not reach other machines, or not reliably (linux/magic.h, smb2).
@@ -39,7 +40,7 @@ const NETWORK: [(u64, &str); 6] = [
 ];
 
 /// Checks that `root` is a store of this user, or makes it one. What is returned tells the device that it is on.
-pub(super) fn prepare(
+pub(crate) fn prepare(
     root: &Path,
     read_only: bool,
     waiter: &Arc<dyn Waiter>,
@@ -122,7 +123,9 @@ pub(crate) fn fill(root: &Path, waiter: &Arc<dyn Waiter>) -> Result<(), StoreErr
     }
     let version = root.join("version");
     write_version(root, &version).map_err(|source| StoreError::io("make", &version, source))?;
-    sync_folder(root)
+    sync_folder(root)?;
+    room::hold(root);
+    Ok(())
 }
 
 fn write_version(root: &Path, version: &Path) -> io::Result<()> {

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, chmodat, openat, renameat, unlinkat};
 use rustix::io::Errno;
@@ -18,23 +18,15 @@ use crate::store::folders::check_parent;
 use crate::store::lease::random;
 use crate::{StoreError, Trash};
 
+/// The folder.
+const TRASH: &str = "trash";
 /// Deeper directories are moved to the top of the trash before they are emptied.
 const MAX_DEPTH: usize = 32;
 
 impl Trash<'_> {
-    fn folder(&self) -> PathBuf {
-        self.store.root().join("trash")
-    }
-
     /// Moves `path` into the trash; nothing happens when it is not there.
     pub(crate) fn put(&self, path: &Path) -> Result<(), StoreError> {
-        let failed = |source| StoreError::io("move to the trash", path, source);
-        let target = self.folder().join(unique().map_err(failed)?);
-        check_parent(path).map_err(failed)?;
-        match std::fs::rename(path, target) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
-            _ => Ok(()),
-        }
+        put(self.store.root(), path)
     }
 
     /// The same for what may hold files of user ids that this process does not have; `false` when it stays, for a process that has
@@ -56,24 +48,40 @@ impl Trash<'_> {
     /// Empties the trash. Several processes may do it at once. What belongs to user ids that this process does not have stays for one
     /// that has them.
     pub(crate) fn empty(&self) -> Result<(), StoreError> {
-        let path = self.folder();
-        let failed = |source: io::Error| StoreError::io("empty", &path, source);
-        let mut foreign = HashSet::new();
-        // emptying may move deep directories to the top: look again until there is nothing
-        loop {
-            let trash = open_root(&path).map_err(failed)?;
-            let mut found = names(trash.as_fd()).map_err(failed)?;
-            found.retain(|(name, _)| !foreign.contains(name));
-            if found.is_empty() {
-                return Ok(());
-            }
-            for (name, kind) in found {
-                match remove(trash.as_fd(), trash.as_fd(), &name, kind, 0) {
-                    Err(Errno::ACCESS | Errno::PERM) => {
-                        foreign.insert(name);
-                    }
-                    outcome => outcome.map_err(|errno| failed(errno.into()))?,
+        empty(self.store.root())
+    }
+}
+
+/// As [`Trash::put`], for a store that is not open.
+pub(super) fn put(root: &Path, path: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::io("move to the trash", path, source);
+    let target = root.join(TRASH).join(unique().map_err(failed)?);
+    check_parent(path).map_err(failed)?;
+    match std::fs::rename(path, target) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+        _ => Ok(()),
+    }
+}
+
+/// As [`Trash::empty`], for a store that is not open.
+pub(super) fn empty(root: &Path) -> Result<(), StoreError> {
+    let path = root.join(TRASH);
+    let failed = |source: io::Error| StoreError::io("empty", &path, source);
+    let mut foreign = HashSet::new();
+    // emptying may move deep directories to the top: look again until there is nothing
+    loop {
+        let trash = open_root(&path).map_err(failed)?;
+        let mut found = names(trash.as_fd()).map_err(failed)?;
+        found.retain(|(name, _)| !foreign.contains(name));
+        if found.is_empty() {
+            return Ok(());
+        }
+        for (name, kind) in found {
+            match remove(trash.as_fd(), trash.as_fd(), &name, kind, 0) {
+                Err(Errno::ACCESS | Errno::PERM) => {
+                    foreign.insert(name);
                 }
+                outcome => outcome.map_err(|errno| failed(errno.into()))?,
             }
         }
     }

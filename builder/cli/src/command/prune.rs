@@ -74,7 +74,12 @@ fn prune(scope: Scope, arguments: &Arguments, globals: &Globals) -> Result<(), F
     if takes_images && !arguments.force && !confirmed()? {
         return Err(Failure::new(Kind::Build, "nothing was removed"));
     }
-    let session = session::open(globals, Events::ignored(), Cancel::default())?;
+    let session = session::open_by(
+        globals,
+        Events::ignored(),
+        Cancel::default(),
+        Store::open_to_remove,
+    )?;
     let now = seconds(SystemTime::now());
     let filters = Filters::parse(&arguments.filters, &FILTERS, &session.store, now)?;
     let looks_at_images = scope != Scope::Cache;
@@ -89,6 +94,7 @@ fn prune(scope: Scope, arguments: &Arguments, globals: &Globals) -> Result<(), F
         used_before: filters.until().filter(|_| scope != Scope::Images),
     })?;
     session.store.settle()?;
+    session.store.garbage().hold_room();
     report.images += removed;
     table::line(&summary(&report));
     Ok(())

@@ -65,7 +65,8 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     arguments.retry.change(&mut globals.patience);
     let progress = arguments.shown.progress();
     for options in arguments.what(&globals)? {
-        let pushed = transfer::shown(&globals, progress, |remote, store| {
+        let open = session::reading_from;
+        let pushed = transfer::watched(&globals, progress, open, |remote, store| {
             push(remote, store, &options)
         })?;
         arguments.report(&pushed)?;

@@ -28,7 +28,7 @@ pub struct Arguments {
 /// # Errors
 /// When an image is not there, or has names that were not given.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let store = session::store(globals)?;
+    let store = session::removing(globals)?;
     let mut failures = Vec::new();
     for name in &arguments.images {
         if arguments.force && is_absent(&store, name) {

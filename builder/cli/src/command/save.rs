@@ -86,7 +86,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         platform: catalog::platform(arguments.platform.as_deref())?,
         bases: arguments.base.clone(),
     };
-    let store = session::store(globals)?;
+    let store = session::reading_all(globals)?;
     for name in &arguments.images {
         catalog::named(&store, name)?;
     }
