@@ -8,6 +8,7 @@ pub(crate) mod trial;
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::process::{Gid, Uid, getegid, geteuid};
@@ -173,10 +174,12 @@ fn threads() -> Result<usize, EnterError> {
     Ok(tasks.count())
 }
 
-/// Whether the ids here are the machine's: the initial user namespace maps all ids to themselves.
+/// The number of the first user namespace: `PROC_USER_INIT_INO` in the kernel's include/linux/proc_ns.h.
+const INITIAL: u64 = 0xEFFF_FFFD;
+
+/// Whether the rights here are the machine's. Another user namespace may map all ids to themselves, and has no rights over the machine.
 fn in_initial_user_namespace() -> bool {
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
+    fs::metadata("/proc/self/ns/user").is_ok_and(|namespace| namespace.ino() == INITIAL)
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 //!
 //! Nothing depends on the thread that calls: the supervisor watches a socket, not its parent thread. When the caller is gone (even by
 //! SIGKILL) the socket ends and the supervisor kills the command's PID namespace. When the supervisor is killed, the kernel kills the
-//! command.
+//! command, or the [`guard`] does it.
 
 mod exec;
+mod guard;
 pub(crate) mod host_program;
 mod init;
 mod prepare;

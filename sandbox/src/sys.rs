@@ -139,6 +139,23 @@ pub fn close_others_on_exec() -> io::Result<()> {
     })
 }
 
+/// Closes every descriptor but two. Whoever owned one must not use or close it any more: the process ends with [`exit_now`].
+pub fn close_all_but(mut kept: [c_int; 2]) {
+    kept.sort_unstable();
+    let close = |first: c_int, last: libc::c_uint| {
+        // SAFETY: integers only. The caller's process uses no other descriptor until it ends, without destructors.
+        unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    };
+    let mut first = 0;
+    for fd in kept {
+        if fd > first {
+            close(first, (fd - 1).unsigned_abs());
+        }
+        first = fd + 1;
+    }
+    close(first, libc::c_uint::MAX);
+}
+
 /// The signals that this process ignores: bits of `SigIgn` in its status. All signals, if that cannot be read.
 pub fn ignored_signals() -> Vec<c_int> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -13,7 +13,7 @@ use rustix::thread::{
     set_thread_res_uid,
 };
 
-use crate::{RunSpec, SpawnError, seccomp, sys};
+use crate::{Network, RunSpec, SpawnError, seccomp, sys};
 
 /// Docker's default: 0xa80425fb.
 const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
@@ -30,6 +30,15 @@ const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::MKNOD)
     .union(CapabilitySet::AUDIT_WRITE)
     .union(CapabilitySet::SETFCAP);
+
+/// What a command may have. On the host's network, raw sockets would read what others send: a container of docker has a network of its own.
+fn allowed(spec: &RunSpec) -> CapabilitySet {
+    match (spec.privileged, spec.network) {
+        (true, _) => CapabilitySet::all(),
+        (false, Network::Host) => CAPABILITIES.difference(CapabilitySet::NET_RAW),
+        (false, Network::None) => CAPABILITIES,
+    }
+}
 
 /// The names of `docker --ulimit` and their numbers.
 const LIMITS: [(&str, u32); 16] = [
@@ -60,7 +69,7 @@ pub fn assume(spec: &RunSpec) -> Result<(), SpawnError> {
     // As root first: a folder on the way may be closed to the user. As the user again where root may not (a network file system).
     let early = enter_folder(&spec.cwd);
     if !spec.privileged {
-        drop_bounding_set()?;
+        drop_bounding_set(allowed(spec))?;
         seccomp::load().map_err(SpawnError::of("load the seccomp filter"))?;
     }
     become_user(spec)?;
@@ -115,10 +124,10 @@ fn check_folder(folder: &str) -> Result<(), SpawnError> {
     Err(SpawnError::at("chdir out of the root", folder)(Errno::XDEV))
 }
 
-fn drop_bounding_set() -> Result<(), SpawnError> {
+fn drop_bounding_set(allowed: CapabilitySet) -> Result<(), SpawnError> {
     for number in 0..64 {
         let one = CapabilitySet::from_bits_retain(1 << number);
-        if CAPABILITIES.contains(one) {
+        if allowed.contains(one) {
             continue;
         }
         match remove_capability_from_bounding_set(one) {
@@ -142,17 +151,12 @@ fn become_user(spec: &RunSpec) -> Result<(), SpawnError> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     set_thread_res_gid(gid, gid, gid).map_err(SpawnError::of("setresgid"))?;
     set_thread_res_uid(uid, uid, uid).map_err(SpawnError::of("setresuid"))?;
-    limit_capabilities(spec.privileged)
+    limit_capabilities(allowed(spec))
 }
 
-fn limit_capabilities(privileged: bool) -> Result<(), SpawnError> {
+fn limit_capabilities(allowed: CapabilitySet) -> Result<(), SpawnError> {
     clear_ambient_capability_set().map_err(SpawnError::of("clear the ambient capabilities"))?;
     let have = capabilities(None).map_err(SpawnError::of("capget"))?;
-    let allowed = if privileged {
-        CapabilitySet::all()
-    } else {
-        CAPABILITIES
-    };
     // If the user has changed, the kernel has cleared both sets already.
     let sets = CapabilitySets {
         effective: have.effective & allowed,

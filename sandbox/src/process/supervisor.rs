@@ -18,6 +18,7 @@ use rustix::process::{Signal, pidfd_send_signal, setsid};
 use rustix::stdio::{dup2_stderr, dup2_stdout, stdin};
 
 use crate::cgroup::Cgroups;
+use crate::process::guard::Guard;
 use crate::process::wire::{self, Reply, Report, Request};
 use crate::process::{init, prepare::prepare};
 use crate::root::stubs::Stubs;
@@ -107,8 +108,9 @@ fn watch(
     pidfd: &OwnedFd,
     Left { stubs, cgroups }: Left,
 ) -> Result<(), SpawnError> {
-    let notes = match started(report) {
-        Ok(notes) => notes,
+    let guard = Guard::start(pidfd).map_err(SpawnError::of("fork"));
+    let (notes, guard) = match guard.and_then(|guard| Ok((started(report)?, guard))) {
+        Ok(started) => started,
         Err(error) => {
             let _ = pidfd_send_signal(pidfd, Signal::KILL);
             // This failure came first and is the one to report.
@@ -125,7 +127,7 @@ fn watch(
     wait_or_kill(socket, pidfd);
     let ended = sys::wait(pid).map_err(SpawnError::of("wait4"))?;
     let exit = exit(&ended, cgroups.ran_out_of_memory());
-    drop(cgroups);
+    drop((cgroups, guard));
     let removed = stubs.remove();
     removed.map_err(SpawnError::of("remove the mount points"))?;
     let _ = wire::send(socket, &Reply::Ended(exit), &[]);
