@@ -68,6 +68,7 @@ mod kill_loop;
 mod language;
 mod layers;
 mod links;
+mod leftovers;
 mod lint_rules;
 mod logins;
 mod logs;

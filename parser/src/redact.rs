@@ -5,6 +5,16 @@ use std::borrow::Cow;
 /// The text without the `user:password@` of addresses, and without the `token@` of http(s) addresses. A user alone, as in
 /// `ssh://git@host`, stays: it is a name.
 pub fn credentials(text: &str) -> Cow<'_, str> {
+    replaced(text, |_| String::new())
+}
+
+/// The same with a star for each of their bytes, so that all else stays in its place.
+#[must_use]
+pub fn masked(text: &str) -> Cow<'_, str> {
+    replaced(text, |credentials| "*".repeat(credentials.len()))
+}
+
+fn replaced(text: &str, by: impl Fn(&str) -> String) -> Cow<'_, str> {
     let mut shown = String::new();
     let mut rest = text;
     while let Some(at) = rest.find("://") {
@@ -17,7 +27,11 @@ pub fn credentials(text: &str) -> Cow<'_, str> {
             .any(|web| scheme.eq_ignore_ascii_case(web));
         shown.push_str(before);
         rest = match after[..end].rsplit_once('@') {
-            Some((user, host)) if is_web || user.contains(':') => &after[end - host.len()..],
+            Some((user, host)) if is_web || user.contains(':') => {
+                let (credentials, after) = after.split_at(end - host.len());
+                shown.push_str(&by(credentials));
+                after
+            }
             _ => after,
         };
     }
@@ -51,6 +65,14 @@ mod tests {
         ] {
             assert_eq!(credentials(text), expected);
         }
+    }
+
+    #[test]
+    fn masks_are_as_long_as_what_they_hide() {
+        let text = "ADD https://hé:pw@host/a b";
+        let shown = masked(text);
+        assert_eq!(shown, "ADD https://*******host/a b");
+        assert_eq!(shown.len(), text.len());
     }
 
     #[test]

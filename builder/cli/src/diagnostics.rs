@@ -2,6 +2,7 @@
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use kiln_parser::diagnostic::{Diagnostic, Severity};
+use kiln_parser::redact;
 use kiln_parser::source::Span;
 use std::ops::Range;
 
@@ -103,7 +104,8 @@ fn snippet<'a>(source: Source<'a>, span: Span, label: &'a str) -> Snippet<'a, An
     } else {
         annotation.label(label)
     };
-    Snippet::source(source.text)
+    // the terminal, and who is sent its text, need not see passwords in addresses
+    Snippet::source(redact::masked(source.text))
         .path(source.name)
         .annotation(annotation)
 }

@@ -63,6 +63,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     environment::start_tracing();
+    signals::outlive_file_limits();
     ended(
         arguments
             .command

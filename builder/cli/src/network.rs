@@ -149,7 +149,11 @@ fn configuration() -> Result<Configuration, Failure> {
     }
     let own = path("XDG_CONFIG_HOME").or_else(|| path("HOME").map(|home| home.join(".config")));
     for folder in own.into_iter().chain([PathBuf::from("/etc")]) {
-        if let Some(found) = read(&folder.join("kiln/registries.json"))? {
+        let file = folder.join("kiln/registries.json");
+        // the home of another user, after su or sudo
+        let is_closed = std::fs::metadata(&file)
+            .is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
+        if let Some(found) = if is_closed { None } else { read(&file)? } {
             return Ok(found);
         }
     }

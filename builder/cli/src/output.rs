@@ -1,14 +1,12 @@
 //! Files that are there whole or not at all: written without a name, synced, named. Unaware of what is in them.
 
-mod temporary;
-
 use crate::failure::{Failure, Kind};
+use kiln_engine::Temporary;
 use kiln_oci::archive::{MAX_PARTS, Sums, part_path, sums_path};
 use kiln_oci::{Digest, HashingWriter};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use temporary::Temporary;
 
 const BUFFER: usize = 1 << 20;
 
@@ -39,7 +37,7 @@ pub fn file<T>(
     let temporary = out
         .into_inner()
         .map_err(|error| failed(error.into_error()))?;
-    temporary.persist(path, 0o666 & !umask()).map_err(&failed)?;
+    temporary.persist(path).map_err(&failed)?;
     sync_folder(path).map_err(&failed)?;
     Ok(written)
 }
@@ -61,7 +59,7 @@ pub fn report(path: &Path, text: &str) -> io::Result<()> {
     }
     let replaced = temporary(path).and_then(|mut new| {
         new.write_all(text.as_bytes())?;
-        new.persist(path, 0o666 & !umask())?;
+        new.persist(path)?;
         sync_folder(path)
     });
     replaced.or_else(|_| std::fs::write(path, text))
@@ -139,9 +137,7 @@ pub fn parts<T>(
     let count = out.done.len() as u64;
     for (number, (temporary, _)) in (1..).zip(out.done) {
         let part = part_path(path, number);
-        temporary
-            .persist(&part, 0o666 & !umask())
-            .map_err(&failed)?;
+        temporary.persist(&part).map_err(&failed)?;
     }
     remove_older(path, count).map_err(&failed)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -3,10 +3,10 @@
 
 use crate::failure::{Failure, Kind};
 use kiln_engine::event::{Cancel, Urgency};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long somebody who does not read can keep a kiln from ending that was told to.
@@ -64,6 +64,12 @@ pub fn received() -> Option<Kind> {
         SIGTERM => Some(Kind::Terminated),
         _ => Some(Kind::Interrupted),
     }
+}
+
+/// A file that grows beyond a limit (`ulimit -f`) ends a program by a signal. With this, the write fails instead, and is told.
+pub fn outlive_file_limits() {
+    // without it, kiln ends as any other program
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
 }
 
 fn listen() -> std::io::Result<()> {

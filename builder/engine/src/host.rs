@@ -5,3 +5,4 @@ pub mod changes;
 pub mod clock;
 pub mod confine;
 pub mod emulation;
+pub mod temporary;

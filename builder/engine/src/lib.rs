@@ -56,6 +56,7 @@ pub use failure::{CopyError, MissingImage, MissingSource, RefusedSource, StepErr
 
 // Small things that a caller has to do in the same way.
 pub use host::clock::{rfc3339, seconds};
+pub use host::temporary::Temporary;
 pub use request::repaired;
 pub use source::dockerfile::{USUAL_NAMES, other_case};
 

@@ -18,6 +18,7 @@ const TRANSFER_TOLD_US: u64 = 5_000_000;
 pub struct Plain {
     steps: Steps,
     color: bool,
+    on_terminal: bool,
     sink: Sink,
     /// What lines of steps begin with, while they have a log.
     prefixes: BTreeMap<usize, String>,
@@ -31,6 +32,7 @@ impl Plain {
         Plain {
             steps: Steps::default(),
             color,
+            on_terminal: sink.is_terminal(),
             sink,
             prefixes: BTreeMap::new(),
             transfers: BTreeMap::new(),
@@ -41,7 +43,7 @@ impl Plain {
     fn end_log(&mut self, step: usize, prefix: &str) {
         self.prefixes.remove(&step);
         if let Some(log) = self.steps.take_log(step) {
-            log.end(|line| self.sink.pieces(&[prefix, " | ", line]));
+            log.end(|line| output(&self.sink, self.on_terminal, prefix, line));
         }
     }
 
@@ -66,6 +68,16 @@ impl Plain {
             units::duration(took_us)
         ));
     }
+}
+
+/// A line of a step's output. What a terminal gets moves no cursor and sets no title; a file or a pipe gets what the step wrote.
+fn output(sink: &Sink, is_terminal: bool, prefix: &str, line: &str) {
+    if !is_terminal || !line.contains(char::is_control) {
+        return sink.pieces(&[prefix, " | ", line]);
+    }
+    let last = line.rsplit('\r').find(|part| !part.is_empty());
+    let line = printable(last.unwrap_or_default(), true);
+    sink.pieces(&[prefix, " | ", &line]);
 }
 
 impl View for Plain {
@@ -186,11 +198,12 @@ impl Renderer for Plain {
             steps,
             sink,
             prefixes,
+            on_terminal,
             ..
         } = self;
         let is_behind = steps.follow(|step, line| {
             let prefix = prefixes.get(&step).map_or("", String::as_str);
-            sink.pieces(&[prefix, " | ", line]);
+            output(sink, *on_terminal, prefix, line);
         });
         self.sink.flush();
         is_behind

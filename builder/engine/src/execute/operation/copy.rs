@@ -18,6 +18,7 @@ use kiln_cache::{Chain, Entry, Layer, Store, tree_digest};
 use kiln_oci::Digest;
 use kiln_parser::code;
 use kiln_parser::graph::{CopyOp, CopySource, SourcePath, Unpack};
+use std::os::unix::fs::FileTypeExt;
 use unpack::Unpacked;
 
 /// A COPY or ADD and what its inputs became.
@@ -195,7 +196,9 @@ fn explain(sources: &[Source], error: CopyError) -> CopyError {
         path.symlink_metadata().ok()
     };
     let hint = sources.iter().find_map(look).map(|seen| {
-        if seen.is_symlink() {
+        if seen.file_type().is_socket() {
+            "it is a socket, and an image can hold none"
+        } else if seen.is_symlink() {
             "it is a link, and what it leads to is not there or left out by .dockerignore"
         } else {
             "it is in the context's folder, but .dockerignore leaves it out"

@@ -3,10 +3,10 @@
 use super::handover::Handover;
 use crate::event::cancel::Cancel;
 use crate::failure::ExportError;
-use std::fs::{File, Permissions};
+use crate::host::temporary::Temporary;
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// How much is written at once.
@@ -70,27 +70,21 @@ fn stream(
     out.flush().map_err(ExportError::io("write", path))
 }
 
-/// Writes a file beside the target, then renames it: a reader of the name sees all of it, or what was there before.
+/// Writes a file without a name, then gives it its own: a reader of the name sees all of it, or what was there before.
 fn file(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
     let folder = folder_of(path);
-    let temporary = tempfile::Builder::new()
-        .prefix(".kiln-output")
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)
-        .map_err(ExportError::io("make a file in", folder))?;
+    let temporary = Temporary::new(folder).map_err(ExportError::io("make a file in", folder))?;
     let mut out = BufWriter::with_capacity(BUFFER, temporary);
     write(&mut out)?;
     let failed = ExportError::io("write", path);
-    let temporary = match out.into_inner() {
-        Ok(temporary) => temporary,
-        Err(error) => return Err(failed(error.into_error())),
-    };
-    temporary.as_file().sync_all().map_err(failed)?;
-    let persisted = temporary.persist(path);
-    persisted.map_err(|error| ExportError::io("write", path)(error.error))?;
+    let persisted = out
+        .into_inner()
+        .map_err(|error| error.into_error())
+        .and_then(|temporary| temporary.persist(path));
+    persisted.map_err(failed)?;
     sync(folder)
 }
 

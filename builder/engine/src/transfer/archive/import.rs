@@ -43,6 +43,7 @@ pub fn import(
     let layer = match source {
         ImportSource::Folder(folder) => import_folder(store, folder)?,
         ImportSource::Tar(reader, path) => {
+            let reader = not_empty(reader).map_err(ArchiveError::read(path))?;
             let (_, mut tar) = compression::auto(reader).map_err(ArchiveError::read(path))?;
             Some(store.layers().import_tar(&mut tar)?)
         }
@@ -58,6 +59,16 @@ pub fn import(
         store.images().tag(reference, &manifest)?;
     }
     Ok(Taken::new(id, manifest, options.reference.as_slice()))
+}
+
+/// Nothing at all is no tar, but what a pipe gives whose other end has failed.
+fn not_empty<'a>(mut reader: Box<dyn Read + 'a>) -> io::Result<impl Read + 'a> {
+    let mut start = Vec::new();
+    reader.by_ref().take(1).read_to_end(&mut start)?;
+    match start.is_empty() {
+        true => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is empty")),
+        false => Ok(io::Cursor::new(start).chain(reader)),
+    }
 }
 
 fn add_layer(config: &mut ImageConfig, layer: Option<&Layer>, options: &ImportOptions) {

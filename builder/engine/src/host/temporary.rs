@@ -3,7 +3,7 @@
 //! By hand, because the tempfile crate either names its files from the start or can never name them: `O_TMPFILE` and linkat(2)
 //! (open(2), Linux 3.11). Where the file system or /proc does not allow that, the file has a temporary name.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +16,10 @@ use tempfile::TempPath;
 /// What temporary names begin with.
 const PREFIX: &str = ".kiln-save";
 
-/// See the module.
+/// Less what the umask takes from it.
+const MODE: u32 = 0o666;
+
+/// A file without a name, or with a temporary one.
 #[derive(Debug)]
 pub struct Temporary {
     file: File,
@@ -25,7 +28,7 @@ pub struct Temporary {
 }
 
 impl Temporary {
-    /// An empty file in `folder`, private to this user.
+    /// An empty file in `folder`, with the mode that the user's files get.
     ///
     /// # Errors
     /// None can be made there.
@@ -35,6 +38,7 @@ impl Temporary {
             Err(_) => {
                 let named = tempfile::Builder::new()
                     .prefix(PREFIX)
+                    .permissions(Permissions::from_mode(MODE))
                     .tempfile_in(folder)?;
                 let (file, name) = named.into_parts();
                 (file, Some(name))
@@ -55,14 +59,12 @@ impl Temporary {
         self.file.sync_all()
     }
 
-    /// Gives it its name, which must be in the same folder, and its mode; another file of that name is replaced.
+    /// Gives it its name, which must be in the same folder; another file of that name is replaced.
     ///
     /// # Errors
     /// Something that is no file has the name, or the disk fails.
-    pub fn persist(self, path: &Path, mode: u32) -> io::Result<()> {
+    pub fn persist(self, path: &Path) -> io::Result<()> {
         self.sync()?;
-        self.file
-            .set_permissions(std::fs::Permissions::from_mode(mode))?;
         match self.name {
             Some(name) => name.persist(path).map_err(|error| error.error),
             None => name_it(&self.file, &self.folder, path),
@@ -82,7 +84,7 @@ impl Write for Temporary {
 
 fn unnamed(folder: &Path) -> io::Result<File> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR)?);
+    let file = File::from(rustix::fs::open(folder, flags, Mode::from_raw_mode(MODE))?);
     // without this way to it, it could never be named
     std::fs::metadata(way_to(&file))?;
     Ok(file)
@@ -127,22 +129,18 @@ mod tests {
             temporary.write_all(text.as_bytes()).unwrap();
             let is_unnamed = temporary.name.is_none();
             assert!(!is_unnamed || names() == before);
-            temporary.persist(&target, 0o640).unwrap();
+            temporary.persist(&target).unwrap();
             assert_eq!(std::fs::read_to_string(&target).unwrap(), text);
             assert_eq!(names(), 1);
         }
         let mode = target.metadata().unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o640);
+        assert_eq!(mode & 0o700, 0o600);
         let abandoned = Temporary::new(folder.path()).unwrap();
         drop(abandoned);
         assert_eq!(names(), 1);
         std::fs::create_dir(folder.path().join("folder")).unwrap();
         let refused = Temporary::new(folder.path()).unwrap();
-        assert!(
-            refused
-                .persist(&folder.path().join("folder"), 0o600)
-                .is_err()
-        );
+        assert!(refused.persist(&folder.path().join("folder")).is_err());
         assert_eq!(names(), 2);
     }
 }
