@@ -57,7 +57,7 @@ fn make_room(root: &Path) -> Result<(), StoreError> {
             continue;
         }
         // where no lock can be made, the next process throws it away
-        if let Ok(Some(_dead)) = lock_file(&lock, false) {
+        if let Ok(Some(_dead)) = lock_file(&lock) {
             trash::put(root, &entry.path())?;
         }
     }
