@@ -131,7 +131,8 @@ fn settings_history_and_layers(space: &Space) {
     assert_eq!(report["LayersOfA"][0]["Line"], 4);
 }
 
-fn packages_of_databases(space: &Space) {
+/// Two images with databases of packages.
+fn with_packages(space: &Space) {
     let dpkg = |version: &str| {
         format!(
             "Package: libc6\nStatus: install ok installed\nInstalled-Size: 10\nVersion: {version}\n\nPackage: same\nVersion: 1\n"
@@ -156,6 +157,10 @@ fn packages_of_databases(space: &Space) {
         .build("FROM scratch\nCOPY two /\n")
         .args(["-t", "two"])
         .ok();
+}
+
+fn packages_of_databases(space: &Space) {
+    with_packages(space);
     let report = diff(space, "one", "two");
     let package = |package: &Value| {
         let text = |key: &str| package[key].as_str().unwrap();

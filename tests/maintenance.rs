@@ -45,9 +45,12 @@ fn prune_keeps_to_a_size(space: &Space) {
     for number in 0..4 {
         space.build(&format!("FROM tools\nRUN echo {number} > /number && cat /bin/* > /big 2> /dev/null || true\n")).ok();
     }
+    // the room that it keeps for a full disk is not what it holds
+    let is_held = |path: &&PathBuf| !path.ends_with("ballast");
     let size = || -> u64 {
         files(&space.store())
             .iter()
+            .filter(is_held)
             .filter_map(|path| path.symlink_metadata().ok())
             .map(|meta| meta.len())
             .sum()

@@ -72,9 +72,9 @@ fn only_the_owner_is_in_the_key(space: &Space) {
     assert_eq!(counts(&built), (2, 2), "{built}");
 }
 
-/// So many files that their layer is still being written when the next step starts.
-const MANY: &str =
-    "mkdir /many && i=0 && while [ $i -lt 4000 ]; do echo > /many/$i; i=$((i+1)); done";
+/// So many files that their layer is still being written when the next step starts: `cp` makes them faster than the shell.
+const MANY: &str = "mkdir -p /many/a && i=0 && while [ $i -lt 100 ]; do echo > /many/a/$i; i=$((i+1)); done && \
+                    while [ $i -lt 140 ]; do cp -r /many/a /many/$i; i=$((i+1)); done";
 
 fn line(uid: u32) -> String {
     format!("app:x:{uid}:{uid}::/:/bin/sh")

@@ -51,10 +51,7 @@ pub fn find(globals: &Globals, wanted: Wanted<'_>) -> Result<Found, Failure> {
     if name == "-" {
         return archived(standard_input()?, None, wanted);
     }
-    if ["/", "./", "../"]
-        .iter()
-        .any(|start| name.starts_with(start))
-    {
+    if is_path(name) {
         return of_path(wanted);
     }
     if let Some((store, image)) = in_store(globals, wanted)? {
@@ -72,6 +69,12 @@ pub fn find(globals: &Globals, wanted: Wanted<'_>) -> Result<Found, Failure> {
             .hint("registries are not asked, because of --offline or KILN_OFFLINE"));
     }
     registry::find(globals, wanted)
+}
+
+/// Whether it can only be a path.
+fn is_path(name: &str) -> bool {
+    let starts = ["/", "./", "../"];
+    starts.iter().any(|start| name.starts_with(start))
 }
 
 /// The image of the store that is meant, if there is a store and it has one.

@@ -18,6 +18,16 @@ pub struct Folder {
     pub files: u64,
 }
 
+impl Folder {
+    fn at(path: &[u8]) -> Self {
+        Self {
+            path: path.into(),
+            classes: Classes::default(),
+            files: 0,
+        }
+    }
+}
+
 /// The folders down to `depth` names, by path. Only content counts for which `admit` is true, and only layers from `from` up.
 #[must_use]
 pub fn folders(
@@ -35,11 +45,7 @@ pub fn folders(
                 continue;
             }
             for path in above(&entry.path, depth) {
-                let folder = found.entry(path).or_insert_with(|| Folder {
-                    path: path.into(),
-                    classes: Classes::default(),
-                    files: 0,
-                });
+                let folder = found.entry(path).or_insert_with(|| Folder::at(path));
                 folder.classes.add(fate.class, fate.bytes);
                 folder.files += 1;
             }

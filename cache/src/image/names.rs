@@ -28,11 +28,8 @@ impl Images<'_> {
         let now = self.store.now();
         self.store.db().write_durably(|transaction| {
             let update = "UPDATE blobs SET synced = 1 WHERE digest = ?1";
-            execute_each(
-                transaction,
-                update,
-                blobs.iter().map(|digest| [digest.as_bytes()]),
-            )?;
+            let digests = blobs.iter().map(|digest| [digest.as_bytes()]);
+            execute_each(transaction, update, digests)?;
             let replace =
                 "INSERT OR REPLACE INTO tags (reference, manifest, tagged) VALUES (?1, ?2, ?3)";
             let row = (name, manifest.as_bytes(), now);

@@ -210,11 +210,10 @@ impl<'a> Commit<'a> {
                 _ => false,
             },
         };
-        Ok(if is_same {
-            Verdict::Drop
-        } else {
-            Verdict::Keep
-        })
+        match is_same {
+            true => Ok(Verdict::Drop),
+            false => Ok(Verdict::Keep),
+        }
     }
 
     /// Whether names, mode, owner and time are those of below.

@@ -70,10 +70,10 @@ impl Fetch<'_> {
     fn fetch_layer(&self, diff_id: &Digest) -> Result<(), StoreError> {
         let missing = StoreError::Missing { digest: *diff_id };
         if self.store.inner.options.read_only {
-            let is_elsewhere = !self.store.origins().blobs_of_layer(diff_id)?.is_empty();
-            return is_elsewhere
-                .then(|| self.store.writable())
-                .unwrap_or(Err(missing));
+            return match self.store.origins().blobs_of_layer(diff_id)?.is_empty() {
+                true => Err(missing),
+                false => self.store.writable(),
+            };
         }
         let key = Digest::of(format!("layer {diff_id}").as_bytes());
         let _turn = self.turn(&key)?;

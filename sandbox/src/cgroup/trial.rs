@@ -24,6 +24,17 @@ struct Request {
     settings: Vec<(String, String)>,
 }
 
+impl Request {
+    fn of(parent: &Path, version: Version, settings: &[Setting]) -> Self {
+        let pair = |setting: &Setting| (setting.file.to_owned(), setting.value.clone());
+        Self {
+            parent: parent.to_owned(),
+            version,
+            settings: settings.iter().map(pair).collect(),
+        }
+    }
+}
+
 /// The kernel's error number for each setting, 0 where it works; or the one for the cgroup, which could not be made.
 type Answer = Result<Vec<i32>, i32>;
 
@@ -36,12 +47,7 @@ pub fn attempt(
     version: Version,
     settings: &[Setting],
 ) -> io::Result<Vec<io::Result<()>>> {
-    let pair = |setting: &Setting| (setting.file.to_owned(), setting.value.clone());
-    let request = serde_json::to_vec(&Request {
-        parent: parent.to_owned(),
-        version,
-        settings: settings.iter().map(pair).collect(),
-    })?;
+    let request = serde_json::to_vec(&Request::of(parent, version, settings))?;
     let mut command = Command::new("/proc/self/exe");
     command.arg0(TRIAL).env_clear();
     command.stdin(Stdio::piped()).stdout(Stdio::piped());

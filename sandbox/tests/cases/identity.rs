@@ -9,8 +9,9 @@ use crate::harness::{Ground, command_line, shell};
 
 const STATUS: &str = "while read key value; do case $key in Cap*|NoNew*|Seccomp:) echo $key $value;; esac; done < /proc/self/status";
 
+/// Those of docker but NET_RAW: the network is that of the host.
 pub fn capabilities_of_root(ground: &Ground) {
-    let expected = "CapInh: 0000000000000000\nCapPrm: 00000000a80425fb\nCapEff: 00000000a80425fb\nCapBnd: 00000000a80425fb\n\
+    let expected = "CapInh: 0000000000000000\nCapPrm: 00000000a80405fb\nCapEff: 00000000a80405fb\nCapBnd: 00000000a80405fb\n\
                     CapAmb: 0000000000000000\nNoNewPrivs: 0\nSeccomp: 2\n";
     ground.sh("upper", STATUS).expect(0, expected);
 }
@@ -34,7 +35,7 @@ pub fn capabilities_of_a_user(ground: &Ground) {
         return;
     }
     let expected = "uid=1000 gid=1001 groups=7,8\nCapInh: 0000000000000000\nCapPrm: 0000000000000000\nCapEff: 0000000000000000\n\
-                    CapBnd: 00000000a80425fb\nCapAmb: 0000000000000000\nNoNewPrivs: 0\nSeccomp: 2\n";
+                    CapBnd: 00000000a80405fb\nCapAmb: 0000000000000000\nNoNewPrivs: 0\nSeccomp: 2\n";
     ground.run(&root, &spec).expect(0, expected);
 }
 

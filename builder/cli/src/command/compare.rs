@@ -68,8 +68,8 @@ pub struct Arguments {
     #[arg(long, value_name = "SIZE|PERCENT", value_parser = allowance, add = Takes::Single)]
     max_waste: Option<Allowance>,
     /// Fail if a variant has more than this, uncompressed
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, add = Takes::Single)]
-    max_size: Option<u64>,
+    #[arg(long, value_name = "SIZE", value_parser = size, add = Takes::Single)]
+    max_size: Option<Size>,
     /// Count compressed bytes instead of estimating them
     #[arg(long, add = Takes::Switch)]
     exact: bool,
@@ -84,6 +84,14 @@ pub struct Arguments {
     /// Flags of `kiln build` for all builds
     #[arg(last = true, value_name = "BUILD FLAGS")]
     build: Vec<OsString>,
+}
+
+/// Bytes, given with a unit. It is no number to pflag's rules.
+#[derive(Debug, Clone, Copy)]
+struct Size(u64);
+
+fn size(text: &str) -> Result<Size, String> {
+    parse_bytes(text).map(Size)
 }
 
 fn allowance(text: &str) -> Result<Allowance, String> {
@@ -115,7 +123,7 @@ impl Arguments {
         Gates {
             over: self.fail_over,
             waste: self.max_waste,
-            size: self.max_size,
+            size: self.max_size.map(|Size(bytes)| bytes),
         }
     }
 

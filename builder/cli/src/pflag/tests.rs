@@ -43,14 +43,15 @@ fn fits(takes: Takes, flag: &Arg) -> bool {
 
 fn collect(command: &Command, names: &[String], all: &mut Vec<Known>) {
     for flag in command.get_arguments().filter(|flag| !flag.is_positional()) {
+        let id = flag.get_id();
         let Some(takes) = Takes::of(flag) else {
             let ours = !["help", "version"].contains(&flag.get_id().as_str());
-            assert!(!ours, "{names:?}: {flag} does not say what it takes");
+            assert!(!ours, "{names:?}: {id} does not say what it takes");
             continue;
         };
         assert!(
             fits(takes, flag),
-            "{names:?}: {flag} is no {takes:?} for clap"
+            "{names:?}: {id} is no {takes:?} for clap"
         );
         all.push(Known {
             command: names.to_vec(),

@@ -102,7 +102,7 @@ mod tests {
         let text = "FROM a\r\nRUN b \n";
         let edits = [
             Edit::insert(11, " --c"),
-            Edit::remove(14..15),
+            Edit::remove(13..14),
             Edit::insert(11, " --c"),
             Edit::Ignore {
                 pattern: ".git".to_owned(),

@@ -31,8 +31,11 @@ pub struct Subject<'a> {
     /// The platform that the image says it is for.
     pub platform: Platform,
     /// Reads the first bytes of a file of a layer, as many as are asked for or there are.
-    pub read: &'a dyn Fn(usize, &Entry, usize) -> Option<Vec<u8>>,
+    pub read: &'a ReadStart<'a>,
 }
+
+/// Position of a layer, an entry of it, and how many bytes are asked for.
+pub type ReadStart<'a> = dyn Fn(usize, &Entry, usize) -> Option<Vec<u8>> + 'a;
 
 impl std::fmt::Debug for Subject<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

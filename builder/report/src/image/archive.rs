@@ -31,10 +31,8 @@ pub fn read_archive(
     platform: &Platform,
     effort: Effort,
 ) -> Result<ArchivedImage, ImageError> {
-    let mut indexer = Indexer {
-        layers: BTreeMap::new(),
-        effort,
-    };
+    let layers = BTreeMap::new();
+    let mut indexer = Indexer { layers, effort };
     let selection = Selection::Best(platform.clone());
     let contents = archive::receive(input, &selection, &mut indexer)?;
     let chosen = choose(contents.images, name)?;

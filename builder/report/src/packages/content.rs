@@ -52,10 +52,8 @@ impl<'a> Contents<'a> {
         let bytes = read(self.tar(at)?, *offset, *size).map_err(|error| error.to_string())?;
         let mut hasher = ContentHasher::new();
         hasher.update(&bytes);
-        let is_whole = hasher.finish() == *content;
-        is_whole
-            .then_some(bytes)
-            .ok_or_else(|| "is damaged in the store".to_owned())
+        let whole = (hasher.finish() == *content).then_some(bytes);
+        whole.ok_or_else(|| "is damaged in the store".to_owned())
     }
 
     /// The tar of a layer.

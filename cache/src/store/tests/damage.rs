@@ -121,9 +121,9 @@ fn folders_in_the_place_of_files_are_found_and_give_way() {
         std::fs::create_dir(path).unwrap();
         std::fs::write(path.join("inside"), "x").unwrap();
     };
-    [layer.tar.path(), &index]
-        .into_iter()
-        .for_each(|path| make_folder(path));
+    for path in [layer.tar.path(), &*index] {
+        make_folder(path);
+    }
     let store = reopen(dir.path());
     let mut expected = [
         Finding::WrongType(layer.tar.path().to_owned()),

@@ -71,16 +71,11 @@ fn metadata(store: &Store, image: &StoredImage) -> Result<Value, Failure> {
 /// How it came about. What only docker's classic builder writes is shown where it did.
 fn origin(config: &ImageConfig) -> Vec<Field> {
     let known = |key: &str| {
-        config
-            .rest
-            .get(key)
-            .and_then(Json::as_str)
-            .unwrap_or_default()
+        let value = config.rest.get(key);
+        value.and_then(Json::as_str).unwrap_or_default()
     };
-    let last = config
-        .history
-        .last()
-        .and_then(|entry| entry.comment.as_deref());
+    let last = config.history.last();
+    let last = last.and_then(|entry| entry.comment.as_deref());
     let comment = Some(known("comment")).filter(|comment| !comment.is_empty());
     let container = config.rest.get("container_config");
     let container = container.and_then(|json| RuntimeConfig::deserialize(json).ok());
