@@ -27,6 +27,7 @@ fn fits(takes: Takes, flag: &Arg) -> bool {
     let numbers = [
         TypeId::of::<u32>(),
         TypeId::of::<u64>(),
+        TypeId::of::<usize>(),
         TypeId::of::<i64>(),
     ];
     let is_number = numbers.iter().any(|number| type_id == *number);
