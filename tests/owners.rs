@@ -74,7 +74,7 @@ fn only_the_owner_is_in_the_key(space: &Space) {
 
 /// So many files that their layer is still being written when the next step starts: `cp` makes them faster than the shell.
 const MANY: &str = "mkdir -p /many/a && i=0 && while [ $i -lt 100 ]; do echo > /many/a/$i; i=$((i+1)); done && \
-                    while [ $i -lt 140 ]; do cp -r /many/a /many/$i; i=$((i+1)); done";
+                    while [ $i -lt 110 ]; do cp -r /many/a /many/$i; i=$((i+1)); done";
 
 fn line(uid: u32) -> String {
     format!("app:x:{uid}:{uid}::/:/bin/sh")
