@@ -4,6 +4,8 @@ use kiln_oci::tarfile::Kind;
 use kiln_oci::{History, ImageConfig, LayerCompression, Platform};
 use serde_json::Value;
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::support::registry::{Guard, Registry};
 use crate::support::tar::{Layers, Tar};
 use crate::support::{Space, golden, plain_cases};
@@ -148,9 +150,7 @@ fn docker_and_podman_save_what_is_looked_at(space: &Space) {
         archive.display()
     );
     std::fs::write(&program, script).unwrap();
-    space
-        .shell(&format!("chmod 755 {}", program.display()))
-        .ok();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:/usr/bin:/bin", program.parent().unwrap().display());
     let size = |image: &str| {
         let kiln = space.kiln(["size", "--format", "{{.Name}} {{.Total.Layers}}", image]);
