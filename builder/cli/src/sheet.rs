@@ -85,7 +85,7 @@ pub fn plain(text: &str) -> String {
 }
 
 /// Text that Markdown shows as it is.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in plain(text).chars() {
         match letter {
@@ -123,6 +123,14 @@ mod tests {
         assert!(
             shown.contains("<b>\\u{1b}[2J|") && shown.contains("\n\na|b"),
             "{shown}"
+        );
+    }
+
+    #[test]
+    fn nothing_of_an_image_is_markup() {
+        assert_eq!(
+            escaped("a|b <img src=x> [x](y) `c`\n@me"),
+            "a\\|b &lt;img src=x&gt; \\[x\\](y) \\`c\\` \\@me"
         );
     }
 }

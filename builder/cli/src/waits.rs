@@ -1,4 +1,4 @@
-//! Waits for other processes: told with what else is told of the work, or on standard error where nobody shows that, and ended by what
+//! Waits for other processes: told among the events of the work, or on standard error where these are not shown, and ended by what
 //! stops the work. Unaware of what is waited for.
 
 use kiln_cache::Waiter;

@@ -52,7 +52,7 @@ pub fn unpack(
         hasher: ContentHasher::default(),
     };
     let unpacked = unpack_stream(&mut hashed, path(), scratch);
-    // what was only looked at is read again by whoever copies it
+    // what was only looked at is read again by the step that copies it
     if matches!(unpacked, Ok(None)) || hashed.finish().is_ok_and(|read| read == content) {
         return unpacked;
     }

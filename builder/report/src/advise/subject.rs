@@ -136,7 +136,7 @@ impl File<'_> {
 }
 
 impl<'a> Subject<'a> {
-    /// The instructions of the stage that is built and of those that it continues, the first one first; FROM is none of them.
+    /// The instructions of the stage that is built and of those that it continues, the first one first, without FROM.
     #[must_use]
     pub fn written(&self) -> Vec<Written<'a>> {
         let Some(source) = self.source else {

@@ -3,6 +3,7 @@
 use super::Report;
 use super::table::{percent, size};
 use crate::render::clip;
+use crate::sheet::escaped;
 use crate::units::bytes;
 use kiln_report::classify::{Class, Classes};
 use std::fmt::Write;
@@ -64,37 +65,5 @@ fn waste(text: &mut String, report: &Report) {
     for waste in report.waste.iter().take(KINDS) {
         let (name, size) = (escaped(waste.name), bytes(waste.bytes));
         let _ = writeln!(text, "| {name} | {size} | {} |", waste.files);
-    }
-}
-
-/// Text that Markdown shows as it is.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '&' => escaped += "&amp;",
-            '|' | '*' | '_' | '`' | '[' | ']' | '\\' | '~' | '#' | '@' | '!' => {
-                escaped.push('\\');
-                escaped.push(letter);
-            }
-            letter if letter.is_control() => escaped.push(' '),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::escaped;
-
-    #[test]
-    fn nothing_of_an_image_is_markup() {
-        assert_eq!(
-            escaped("a|b <img src=x> [x](y) `c`\n@me"),
-            "a\\|b &lt;img src=x&gt; \\[x\\](y) \\`c\\` \\@me"
-        );
     }
 }

@@ -78,7 +78,7 @@ impl Folders {
 /// Shows.
 ///
 /// # Errors
-/// The format is none of a tree.
+/// A tree has no such format.
 pub fn show(image: &Image, options: &Folders, format: Option<&str>) -> Result<(), Failure> {
     let classified = classify(&image.layers);
     let from = if options.own { image.base } else { 0 };
