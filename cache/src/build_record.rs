@@ -76,7 +76,7 @@ impl BuildRecord {
 }
 
 impl Builds<'_> {
-    /// What is known of the image with this ID. A record of another version is none.
+    /// What is known of the image with this ID. A record of another version counts as unknown.
     ///
     /// # Errors
     /// The database fails.

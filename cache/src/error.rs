@@ -431,7 +431,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Whether what was a file when its folder was scanned is none now.
+    /// Whether a file of a scanned folder is gone, or is no longer a file.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         match self {

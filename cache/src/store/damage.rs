@@ -1,4 +1,4 @@
-//! Damage that shows while a blob is read: bytes that changed after this boot wrote or checked them. Whoever finds it says so, and the blob
+//! Damage that shows while a blob is read: bytes that changed after this boot wrote or checked them. The reader that finds it says so, and the blob
 //! is digested and dropped, so that the next use makes or fetches it anew. Unaware of who reads.
 
 use std::error::Error;
