@@ -11,6 +11,7 @@ cases! {
     owners_are_the_commands,
     owners_from_below_survive_a_change,
     a_layer_holds_only_what_changed,
+    a_layer_shows_the_same_over_any_base,
     many_layers_stack,
     names_of_any_bytes,
 }
@@ -176,6 +177,32 @@ fn a_layer_holds_only_what_changed(space: &Space) {
         ]
     );
     assert_eq!(image.entry("d").mode, 0o700);
+}
+
+/// Overlayfs copies up what is opened for writing, or given the mode that it has. That is no part of the layer, nor of its view.
+fn a_layer_shows_the_same_over_any_base(space: &Space) {
+    let same = "RUN chmod -R a+r /d && echo same > /same && touch -d @1000 /same\n";
+    let base = |text: &str| {
+        format!(
+            "FROM tools\nRUN mkdir /d && echo {text} > /d/{text}\n{same}RUN ls /d && cat /d/*\n"
+        )
+    };
+    let (one, two) = (
+        space.build(&base("one")).ok(),
+        space.build(&base("two")).ok(),
+    );
+    assert_eq!(one.output(), ["one", "one"]);
+    assert_eq!(two.output(), ["two", "two"]);
+    // the views of the layers, made or adopted, are used again
+    let again = |text: &str| {
+        space
+            .build(&(base(text) + "RUN ls /d\n"))
+            .ok()
+            .output()
+            .join(" ")
+    };
+    assert_eq!([again("one"), again("two")], ["one", "two"]);
+    space.is_clean();
 }
 
 fn many_layers_stack(space: &Space) {

@@ -82,7 +82,8 @@ fn a_filter_counts_for_shared_steps(space: &Space) {
 /// compared with them.
 fn what_follows_an_unchanged_step_is_unchanged(space: &Space) {
     let text = "FROM tools\nRUN --mount=type=secret,id=time,env=TIME mkdir /d && echo a > /d/a && touch -d @$TIME /d/a /d\n\
-                RUN chmod 755 /d && chmod 644 /d/a && echo b > /b\nRUN chmod 644 /d/a /b && echo c > /c\n";
+                RUN chmod 755 /d && chmod 644 /d/a && echo b > /b && touch -d @3000 /b\n\
+                RUN chmod 644 /d/a /b && echo c > /c && touch -d @3000 /c\n";
     let build = |time: &str, flags: &[&str]| {
         let secret = ["--secret", "id=time,env=TIME"];
         let build = space.build(text).args(secret).env("TIME", time);

@@ -4,6 +4,7 @@
 //! it, and pack the folder of the store.
 
 use std::fs::{self, File};
+use std::path::Path;
 
 use crate::support::golden::repository;
 use crate::support::{Space, plain_cases};
@@ -18,11 +19,20 @@ fn images_of_earlier_versions_stay(space: &Space) {
         let archive = zstd::Decoder::new(File::open(entry.unwrap().path()).unwrap()).unwrap();
         fs::create_dir(space.store()).unwrap();
         tar::Archive::new(archive).unpack(space.store()).unwrap();
+        give_all(space, &space.store());
         check(space);
         space.remove_store();
         stores += 1;
     }
     assert!(stores > 0, "there is no store to look at");
+}
+
+fn give_all(space: &Space, path: &Path) {
+    space.give(path);
+    if path.is_dir() {
+        let entries = fs::read_dir(path).unwrap();
+        entries.for_each(|entry| give_all(space, &entry.unwrap().path()));
+    }
 }
 
 fn check(space: &Space) {

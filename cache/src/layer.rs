@@ -22,7 +22,7 @@ use crate::store::sink::Finished;
 use crate::{LayerTar, Origin, Tree};
 
 pub use blob::{IndexedBlob, index_blob};
-pub use commit::{CommitOptions, CommittedUpper, Times};
+pub use commit::{CommitOptions, CommittedUpper, Excess, Times};
 pub use ingest::ForeignLayer;
 pub use read::{Kept, OutsideLink, index_archive, index_tar};
 pub use write::LayerWriter;

@@ -119,7 +119,7 @@ pub use image::{ImageSummary, StoredImage};
 pub use isolation::Isolation;
 pub use key::{KEY_VERSION, KeyBuilder};
 pub use layer::{
-    CommitOptions, CommittedUpper, CompressedBlob, ForeignLayer, IndexedBlob, Kept, Layer,
+    CommitOptions, CommittedUpper, CompressedBlob, Excess, ForeignLayer, IndexedBlob, Kept, Layer,
     LayerIndex, LayerWriter, OutsideLink, Times, index_archive, index_blob, index_tar,
 };
 pub use lazy::{Fetcher, RemoteBlob};

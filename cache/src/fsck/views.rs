@@ -1,7 +1,7 @@
 //! Whether a view shows what its layer says.
 //!
-//! A view may hold more: one that was a RUN's upper also has what overlayfs copied up and nobody changed. Owners are as the id
-//! map has them and times are no part of what a step depends on; neither is compared.
+//! It shows that and nothing else, since the layer may lie on other files than those that it was made on. Owners are as the id map
+//! has them and times are no part of what a step depends on; neither is compared.
 
 use std::io;
 
@@ -12,7 +12,12 @@ use crate::{CommitError, ContentDigest, Entry, EntryKind, Tree};
 pub(super) fn is_like(view: &mut UpperDir, tree: &Tree) -> bool {
     is_denied(view.walk()).map_or_else(
         |denied| denied,
-        |found| tree.entries().iter().all(|entry| has(view, &found, entry)),
+        |found| {
+            let is_of_tree =
+                |found: &UpperEntry| found.path.is_empty() || tree.get(&found.path).is_some();
+            found.iter().all(is_of_tree)
+                && tree.entries().iter().all(|entry| has(view, &found, entry))
+        },
     )
 }
 

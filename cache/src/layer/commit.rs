@@ -58,9 +58,17 @@ impl Times {
 pub struct CommittedUpper {
     /// The layer; `None` when the step changed nothing. Times of directories alone are nothing.
     pub layer: Option<Layer>,
-    /// Whether the upper shows exactly what the layer says, so that [`crate::Views::adopt`] may make it the
-    /// layer's view. It does not when times were changed or something was left out of the layer.
-    pub adoptable: bool,
+    /// What the upper shows beside the layer, children first: without it, [`crate::Views::adopt`] may make the upper the
+    /// layer's view. `None` where times were changed, so that it never shows the layer.
+    pub excess: Option<Vec<Excess>>,
+}
+
+/// Something that overlayfs copied up and nobody changed, or that a layer cannot hold. The layer lies on other files elsewhere,
+/// where this must not appear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excess {
+    pub(crate) path: Box<[u8]>,
+    pub(crate) is_directory: bool,
 }
 
 /// What happens to an entry of the upper.
@@ -102,19 +110,30 @@ impl Layers<'_> {
     ) -> Result<CommittedUpper, CommitError> {
         let verdicts = entries.iter().map(|entry| commit.verdict(directory, entry));
         let mut verdicts = verdicts.collect::<Result<Vec<_>, _>>()?;
-        let is_socket = |entry: &UpperEntry| matches!(entry.kind, UpperKind::Socket);
-        let adoptable = commit.options.times == Times::Kept && !entries.iter().any(is_socket);
         let mut layer = None;
         if verdicts.contains(&Verdict::Keep) {
             settle(entries, &mut verdicts);
-            let kept = entries.iter().zip(verdicts);
-            let kept = kept.filter(|(_, verdict)| *verdict == Verdict::Keep);
+            let kept = entries.iter().zip(&verdicts);
+            let kept = kept.filter(|(_, verdict)| **verdict == Verdict::Keep);
             let mut writer = self.writer(commit.below)?;
             commit.write_all(directory, kept.map(|(entry, _)| entry), &mut writer)?;
             layer = writer.finish()?;
         }
-        Ok(CommittedUpper { layer, adoptable })
+        let excess = (commit.options.times == Times::Kept).then(|| excess(entries, &verdicts));
+        Ok(CommittedUpper { layer, excess })
     }
+}
+
+/// What no layer has, children first. The root is never part of a view.
+fn excess(entries: &[UpperEntry], verdicts: &[Verdict]) -> Vec<Excess> {
+    let entries = entries.iter().zip(verdicts).rev();
+    let left_out =
+        entries.filter(|(entry, verdict)| **verdict != Verdict::Keep && !entry.path.is_empty());
+    let left_out = left_out.map(|(entry, _)| Excess {
+        path: entry.path.clone(),
+        is_directory: matches!(entry.kind, UpperKind::Directory { .. }),
+    });
+    left_out.collect()
 }
 
 /// Inodes with several names in the upper.

@@ -28,7 +28,7 @@ impl Layers<'_> {
         let commit = Commit::new(below, options, groups.changed).with_intact(groups.intact);
         let committed = self.commit_entries(&mut directory, &entries, commit)?;
         Ok(CommittedUpper {
-            adoptable: false,
+            excess: None,
             ..committed
         })
     }

@@ -2,15 +2,20 @@
 //!
 //! A directory is not synced. One that another boot made is made anew, since nothing tells cheaply whether it survived a power cut whole.
 
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use kiln_oci::Digest;
+use rustix::fs::{AtFlags, unlinkat};
 
+use crate::beneath::{open_dir, open_root};
+use crate::path::{name, parent};
 use crate::store::database::signed;
 use crate::store::lock::wait_for_file;
 use crate::store::used::Thing;
 use crate::view::unpack::unpack;
-use crate::{StoreError, Upper, Views};
+use crate::{Excess, StoreError, Upper, Views};
 
 impl Views<'_> {
     /// The directories of layers, the topmost first, each once.
@@ -37,17 +42,24 @@ impl Views<'_> {
     }
 
     /// Makes an upper the view of the layer that was committed from it, by a rename; mounts that use it go on. When the view
-    /// exists already, the upper goes to the trash. Returns where the view is.
+    /// exists already, the upper goes to the trash. What it shows beside the layer is removed, which overlayfs forbids below a
+    /// mount: nothing may have it mounted where there is any. Returns where the view is.
     ///
     /// # Errors
-    /// The rename fails.
-    pub fn adopt(&self, upper: &Upper, diff_id: &Digest) -> Result<PathBuf, StoreError> {
+    /// Something cannot be removed, or the rename fails.
+    pub fn adopt(
+        &self,
+        upper: &Upper,
+        excess: &[Excess],
+        diff_id: &Digest,
+    ) -> Result<PathBuf, StoreError> {
         self.store.leases().pin(&[*diff_id])?;
         let path = self.path(diff_id);
         let _turn = self.turn(diff_id)?;
         if self.is_sound(diff_id)? {
             self.store.trash().put(&upper.upper)?;
         } else {
+            remove(excess, &upper.upper)?;
             let size = self.store.layers().index(diff_id)?.tar_size;
             self.install(&upper.upper, diff_id, size)?;
         }
@@ -122,4 +134,24 @@ impl Views<'_> {
         );
         self.store.db().execute(upsert, row)
     }
+}
+
+fn remove(excess: &[Excess], upper: &Path) -> Result<(), StoreError> {
+    if excess.is_empty() {
+        return Ok(());
+    }
+    let failed = |source| StoreError::io("clear", upper, source);
+    let root = open_root(upper).map_err(failed)?;
+    let mut each = excess.iter();
+    each.try_for_each(|excess| remove_beneath(root.as_fd(), excess))
+        .map_err(failed)
+}
+
+fn remove_beneath(root: BorrowedFd<'_>, excess: &Excess) -> io::Result<()> {
+    let above = open_dir(root, parent(&excess.path).unwrap_or_default())?;
+    let flags = match excess.is_directory {
+        true => AtFlags::REMOVEDIR,
+        false => AtFlags::empty(),
+    };
+    Ok(unlinkat(above, name(&excess.path), flags)?)
 }

@@ -7,11 +7,20 @@ use kiln_oci::Digest;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+/// Where an upper is.
+#[derive(Debug)]
+pub struct Place {
+    /// The directory.
+    pub path: PathBuf,
+    /// Whether some step has it mounted, or had.
+    is_lower: bool,
+}
+
 /// A RUN's upper that serves as the next RUN's lower while its layer is being written.
 #[derive(Debug)]
 pub struct LiveUpper {
     upper: Upper,
-    place: Mutex<PathBuf>,
+    place: Mutex<Place>,
     /// The layer that was made of it, once it is written; none where nothing had changed.
     layer: OnceLock<Option<Digest>>,
 }
@@ -20,7 +29,10 @@ impl LiveUpper {
     /// An upper that nothing writes to any more.
     pub fn new(upper: Upper) -> Self {
         LiveUpper {
-            place: Mutex::new(upper.upper.clone()),
+            place: Mutex::new(Place {
+                path: upper.upper.clone(),
+                is_lower: false,
+            }),
             upper,
             layer: OnceLock::new(),
         }
@@ -33,17 +45,31 @@ impl LiveUpper {
     }
 
     /// Where the directory is; it stays there while the guard lives.
-    pub fn place(&self) -> MutexGuard<'_, PathBuf> {
+    pub fn place(&self) -> MutexGuard<'_, Place> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves the directory: `adopt` renames it and returns its new place.
+    /// The same, for a mount of which it becomes a part.
+    pub fn lower(&self) -> MutexGuard<'_, Place> {
+        let mut place = self.place();
+        place.is_lower = true;
+        place
+    }
+
+    /// Moves the directory: `adopt` renames it and returns its new place. Nothing happens where it changes what is in the directory
+    /// and another step has it mounted.
     ///
     /// # Errors
     /// Those of `adopt`; the place is as before then.
-    pub fn relocate<E>(&self, adopt: impl FnOnce(&Upper) -> Result<PathBuf, E>) -> Result<(), E> {
+    pub fn relocate<E>(
+        &self,
+        only_moves: bool,
+        adopt: impl FnOnce(&Upper) -> Result<PathBuf, E>,
+    ) -> Result<(), E> {
         let mut place = self.place();
-        *place = adopt(&self.upper)?;
+        if only_moves || !place.is_lower {
+            place.path = adopt(&self.upper)?;
+        }
         Ok(())
     }
 }

@@ -147,14 +147,15 @@ impl Overlap<'_> {
     ) -> Result<Done, StepError> {
         let store = &self.step.session.store;
         let below = store.layers().chain(&self.written(live)?)?;
-        let place = upper.place().clone();
+        let place = upper.place().path.clone();
         let committed = store.layers().commit_upper(&place, &below, &self.commit)?;
         let made = committed.layer.as_ref().map(Layer::diff_id);
         upper.written(made);
         let done = self.settle(key, committed.layer.as_ref(), begun)?;
         let kept = done.step.as_ref().and_then(|step| step.diff_id);
-        if let Some(diff_id) = made.filter(|made| committed.adoptable && Some(*made) == kept) {
-            upper.relocate(|upper: &Upper| store.views().adopt(upper, &diff_id))?;
+        if let (Some(diff_id), Some(excess)) = (made.filter(|_| made == kept), committed.excess) {
+            let adopt = |upper: &Upper| store.views().adopt(upper, &excess, &diff_id);
+            upper.relocate(excess.is_empty(), adopt)?;
         }
         Ok(done)
     }

@@ -193,13 +193,13 @@ fn store_view(case: &Case, layer: &crate::Layer) -> PathBuf {
 }
 
 #[test]
-fn sockets_are_left_out_and_the_upper_is_no_view_then() {
+fn sockets_are_left_out() {
     let case = case(base());
     let _listener = UnixListener::bind(case.upper.join("s")).unwrap();
     case.write("new", "", 0o644);
     let committed = case.commit(CommitOptions::default());
     assert_eq!(paths(&committed.layer.unwrap()), ["f new"]);
-    assert!(!committed.adoptable);
+    assert_eq!(committed.excess.unwrap().len(), 1);
 }
 
 #[test]
@@ -289,13 +289,39 @@ fn an_adopted_upper_is_the_view() {
         upper: case.upper.clone(),
         work: case.upper.with_file_name("work"),
     };
-    let path = case.store.views().adopt(&upper, &layer.diff_id()).unwrap();
+    let path = case
+        .store
+        .views()
+        .adopt(&upper, &[], &layer.diff_id())
+        .unwrap();
     assert_eq!(store_view(&case, &layer), path);
     assert_eq!(
         std::fs::read_to_string(path.join("new")).unwrap(),
         "content"
     );
     assert!(!upper.work.exists());
+}
+
+#[test]
+fn a_view_shows_its_layer_alone() {
+    let case = case(base());
+    case.write("new", "content", 0o644);
+    // as below: copied up, and not changed
+    case.write("d/f", "text", 0o644);
+    set_time(&case.upper.join("d"), 100);
+    let committed = case.commit(CommitOptions::default());
+    let layer = committed.layer.unwrap();
+    assert_eq!(paths(&layer), ["f new"]);
+    let upper = crate::Upper {
+        upper: case.upper.clone(),
+        work: case.upper.with_file_name("work"),
+    };
+    let excess = committed.excess.unwrap();
+    let views = case.store.views();
+    let view = views.adopt(&upper, &excess, &layer.diff_id()).unwrap();
+    let shown = std::fs::read_dir(view).unwrap();
+    let shown: Vec<_> = shown.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(shown, ["new"]);
 }
 
 #[test]

@@ -11,7 +11,8 @@ use rusqlite::Connection;
 /// are images or indexes, here or not. `index_blobs` are what it has beside images, as far as it came along. `tags.tagged` is 0 for
 /// names of before there was the column, as is `records.made`. `offered` describes layers that shared caches hold as blobs; `cache` is
 /// the one that said it, empty for what an image of this store needs. `caches` are those that a result rests on, empty for this store's
-/// own. Results of before there was the column cannot be told from claims, and are found by no key of today: they go. `builds` says of
+/// own. Results of before there was the column cannot be told from claims, and are found by no key of today: they go. Views of before
+/// step 10 may hold what overlayfs copied up: they count as those of another boot, and are made anew. `builds` says of
 /// an image that was built here, by its ID, where its history comes from (`cache/src/build_record.rs`).
 pub(super) const SCHEMA: [&str; 10] = [
     "
@@ -110,6 +111,7 @@ CREATE INDEX memos_by_manifest ON memos (manifest);
 CREATE INDEX layers_by_blob ON layers (compressed);
 CREATE INDEX layers_by_form ON forms (digest);
 CREATE INDEX views_by_layer ON views (diff_id);
+UPDATE views SET boot = '';
 ",
 ];
 

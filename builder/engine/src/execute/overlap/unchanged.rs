@@ -20,7 +20,7 @@ pub(super) fn in_all(files: &Chain, uppers: &[Arc<LiveUpper>]) -> Result<bool, S
     let is_unchanged = |upper: &Path| {
         !changes_root(files, upper) && !looked_at.iter().any(|path| is_changed(upper, path))
     };
-    Ok(uppers.iter().all(|upper| is_unchanged(&upper.place())))
+    Ok(uppers.iter().all(|upper| is_unchanged(&upper.place().path)))
 }
 
 /// Everything on the way to the account files, from the top: folders, links, what links lead to.

@@ -89,8 +89,8 @@ impl Space {
         let upper = self.upper(session, &session.store.layers().chain(layers)?)?;
         let view = session.store.views().get(layers)?;
         // The guards keep the uppers where they are until the kernel holds them.
-        let places: Vec<_> = live.uppers.iter().rev().map(|live| live.place()).collect();
-        let lowers = places.iter().map(|place| PathBuf::clone(place));
+        let places: Vec<_> = live.uppers.iter().rev().map(|live| live.lower()).collect();
+        let lowers = places.iter().map(|place| place.path.clone());
         let lowers: Vec<PathBuf> = lowers.chain(view.lowers.into_iter().map(folder)).collect();
         let mount = above(session, &lowers, &upper)?;
         drop(places);
