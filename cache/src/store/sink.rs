@@ -84,12 +84,10 @@ impl Sink {
             let start = self.buffer.len();
             let left = usize::try_from(most - copied).unwrap_or(usize::MAX);
             let room = left.min(BUFFER - start);
-            self.buffer.resize(start + room, 0);
-            let outcome = read_full(reader, &mut self.buffer[start..]);
-            let count = *outcome.as_ref().unwrap_or(&0);
-            self.buffer.truncate(start + count);
+            let mut piece = (&mut *reader).take(room as u64);
+            let outcome = piece.read_to_end(&mut self.buffer);
             content.update(&self.buffer[start..]);
-            copied += count as u64;
+            copied += (self.buffer.len() - start) as u64;
             match outcome {
                 Err(error) => return Ok(Err(error)),
                 Ok(count) if count < room => break,
