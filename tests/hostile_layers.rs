@@ -2,6 +2,7 @@
 //! was before. Each comes in a file and through a pipe.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use kiln_oci::tarfile::Kind;
 use kiln_oci::{Digest, ImageConfig, LayerCompression, Platform};
@@ -129,6 +130,11 @@ fn wrong_diff_ids(space: &Space) {
     }
 }
 
+/// How bombs are compressed, and the bombs: made once, since each takes seconds.
+static BOMBS: LazyLock<[(LayerCompression, Vec<u8>); 2]> = LazyLock::new(|| {
+    [LayerCompression::Gzip(1), LayerCompression::Zstd(1)].map(|how| (how, zeros(how)))
+});
+
 /// A gibibyte of zeros as a file of a tar, compressed.
 fn zeros(compression: LayerCompression) -> Vec<u8> {
     use std::io::Write;
@@ -188,21 +194,14 @@ fn fills_no_disk(space: &Space, archives: &[Vec<u8>]) {
 fn bombs_in_layers(space: &Space) {
     let mut config = ImageConfig::new(&Platform::host());
     config.rootfs.diff_ids = vec![Digest::of(b"whatever")];
-    let archives: Vec<Vec<u8>> = [LayerCompression::Gzip(1), LayerCompression::Zstd(1)]
-        .into_iter()
-        .map(|how| Layers::of_blobs(&config, vec![zeros(how)], how).archive())
-        .collect();
-    fills_no_disk(space, &archives);
+    let archive =
+        |(how, bomb): &(_, Vec<u8>)| Layers::of_blobs(&config, vec![bomb.clone()], *how).archive();
+    fills_no_disk(space, &BOMBS.iter().map(archive).collect::<Vec<_>>());
 }
 
 fn bombs_around_everything(space: &Space) {
-    fills_no_disk(
-        space,
-        &[
-            zeros(LayerCompression::Gzip(1)),
-            zeros(LayerCompression::Zstd(1)),
-        ],
-    );
+    let archives: Vec<_> = BOMBS.iter().map(|(_, bomb)| bomb.clone()).collect();
+    fills_no_disk(space, &archives);
 }
 
 fn sparse_files(space: &Space) {
