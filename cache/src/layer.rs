@@ -6,6 +6,8 @@ mod blob;
 pub(crate) mod codec;
 pub(crate) mod commit;
 mod copied;
+mod decoded;
+mod digested;
 mod forms;
 pub(crate) mod ingest;
 pub(crate) mod read;

@@ -8,9 +8,11 @@ use liblzma::stream::{CONCATENATED, Stream};
 
 mod layer;
 mod parallel_gzip;
+mod pieces;
 
 pub use layer::{LayerCompression, LayerCompressionError};
 pub use parallel_gzip::ParallelGzip;
+pub use pieces::Pieces;
 
 /// The largest zstd window, as a power of two: 128 MiB, what `zstd --long` writes and the
 /// reference tool accepts unasked. RFC 8878 lets a hostile frame demand terabytes.

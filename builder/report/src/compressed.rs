@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::ops::AddAssign;
 
 use kiln_oci::LayerCompression;
-use kiln_oci::compression::Encoder;
+use kiln_oci::compression::{Encoder, Pieces};
 
 /// Bytes of a sample.
 pub(crate) const SAMPLE: usize = 128 << 10;
@@ -148,6 +148,13 @@ fn encoders() -> io::Result<[Encoder<'static, Counter>; 2]> {
     Ok([gzip?, zstd?])
 }
 
+/// Bytes of a tar that is compressed as layers are.
+fn whole(compression: LayerCompression, tar: &[u8]) -> io::Result<u64> {
+    let mut encoder = compression.encoder(Counter(0), 1)?;
+    encoder.write_all(tar)?;
+    Ok(written(encoder))
+}
+
 /// Writing to a counter cannot fail.
 fn written(encoder: Encoder<'_, Counter>) -> u64 {
     encoder.finish().map_or(0, |counter| counter.0)
@@ -158,6 +165,8 @@ fn written(encoder: Encoder<'_, Counter>) -> u64 {
 pub(crate) struct Samples {
     /// Where each begins, its bytes, and how many these are compressed.
     taken: Vec<(u64, u64, [u64; 2])>,
+    /// Compresses all but the first.
+    pieces: Option<Pieces>,
     /// Where the next one begins.
     pub(crate) next: u64,
 }
@@ -177,16 +186,22 @@ impl Samples {
         count
     }
 
-    /// Compresses the sample that stands at `next`.
+    /// Compresses the sample that stands at `next`. The first one may be all there is, and then is counted as layers are compressed.
     pub(crate) fn take(&mut self, sample: &[u8]) {
-        let compress = |compression: LayerCompression| {
-            let mut encoder = compression.encoder(Counter(0), 1).ok()?;
-            encoder.write_all(sample).ok()?;
-            Some(written(encoder))
+        let sizes = match self.taken.is_empty() {
+            true => BOTH.map(|compression| whole(compression, sample).unwrap_or_default()),
+            false => self.piece(sample).unwrap_or_default(),
         };
-        let sizes = BOTH.map(|compression| compress(compression).unwrap_or_default());
         self.taken.push((self.next, sample.len() as u64, sizes));
         self.next += (self.next / 2).clamp(SAMPLE as u64, FARTHEST);
+    }
+
+    fn piece(&mut self, sample: &[u8]) -> io::Result<[u64; 2]> {
+        let pieces = match &mut self.pieces {
+            Some(pieces) => pieces,
+            none => none.insert(Pieces::new()?),
+        };
+        pieces.sizes(sample)
     }
 
     /// What all of `total` bytes would be.

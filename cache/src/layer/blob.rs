@@ -1,11 +1,14 @@
 //! Reading a layer's blob, compressed or not, once and without keeping it. Unaware of stores and archives.
 
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 
-use kiln_oci::compression::{Limited, auto, most_expanded};
-use kiln_oci::{Digest, Encoding, HashingReader};
+use kiln_oci::compression::{Limited, SNIFF, most_expanded, sniff};
+use kiln_oci::{Digest, Encoding};
 
+use crate::layer::decoded::read_beside;
+use crate::layer::digested::Digested;
 use crate::layer::read::{Kept, index_tar_keeping};
+use crate::store::sink::read_full;
 use crate::{LayerError, LayerIndex};
 
 /// A layer's blob that was read to its end.
@@ -29,19 +32,44 @@ pub struct IndexedBlob {
 /// # Errors
 /// The blob is damaged, expands to more than any layer of its size, or the tar in it is malformed.
 pub fn index_blob(
-    blob: impl Read,
+    mut blob: impl Read,
     size: u64,
-    seen: &mut dyn FnMut(&[u8]),
+    seen: &mut (dyn FnMut(&[u8]) + Send),
     is_wanted: fn(&[u8]) -> bool,
 ) -> Result<IndexedBlob, LayerError> {
-    let unreadable = |source: io::Error| LayerError::Tar(source.into());
-    let mut blob = HashingReader::new(blob);
-    let (encoding, decoded) = auto(&mut blob).map_err(unreadable)?;
-    let reader = Limited::new(decoded, most_expanded(size));
+    let mut start = vec![0; SNIFF];
+    let count = read_full(&mut blob, &mut start).map_err(unreadable)?;
+    start.truncate(count);
+    let encoding = sniff(&start);
+    let blob = Cursor::new(start).chain(blob);
+    let limit = most_expanded(size);
+    if encoding != Encoding::Plain {
+        return index_compressed(blob, encoding, limit, seen, is_wanted);
+    }
+    let reader = Limited::new(blob, limit);
     let (index, kept) = index_tar_keeping(Seen { reader, seen }, is_wanted)?;
-    // what follows the compressed data belongs to the blob too
-    io::copy(&mut blob, &mut io::sink()).map_err(unreadable)?;
-    let (_, digest, size) = blob.finish();
+    Ok(IndexedBlob {
+        digest: index.diff_id,
+        size: index.tar_size,
+        index,
+        kept,
+        encoding,
+    })
+}
+
+fn index_compressed(
+    blob: impl Read,
+    encoding: Encoding,
+    limit: u64,
+    seen: &mut (dyn FnMut(&[u8]) + Send),
+    is_wanted: fn(&[u8]) -> bool,
+) -> Result<IndexedBlob, LayerError> {
+    let mut blob = Digested::new(blob);
+    let index = |reader: &mut dyn Read| index_tar_keeping(Seen { reader, seen }, is_wanted);
+    let (read, whole) = read_beside(&mut blob, encoding, limit, index).map_err(unreadable)?;
+    whole.map_err(unreadable)?;
+    let (index, kept) = read?;
+    let (digest, size) = blob.finish().map_err(unreadable)?;
     Ok(IndexedBlob {
         index,
         kept,
@@ -51,10 +79,14 @@ pub fn index_blob(
     })
 }
 
+fn unreadable(source: io::Error) -> LayerError {
+    LayerError::Tar(source.into())
+}
+
 /// Shows what is read to somebody else.
 struct Seen<'a, R> {
     reader: R,
-    seen: &'a mut dyn FnMut(&[u8]),
+    seen: &'a mut (dyn FnMut(&[u8]) + Send),
 }
 
 impl<R: Read> Read for Seen<'_, R> {

@@ -3,23 +3,17 @@
 //! Decompression happens on the caller's thread; parsing, file digests and the writing of the tar on a second, sha256 on two
 //! more: the slowest of them sets the pace.
 
-use crate::threads::beside;
 use std::io::{self, Cursor, Read, Write};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use kiln_oci::Digest;
 use kiln_oci::compression::{Encoding, Limited, SNIFF, decoder, most_expanded, sniff};
 
+use crate::layer::decoded::{CHUNK, read_beside};
 use crate::layer::read::read_tree;
 use crate::store::blobs::check_blob;
 use crate::store::database;
 use crate::store::sink::{Finished, Sink, read_full};
 use crate::{CompressedBlob, Layer, LayerError, LayerIndex, Layers, StoreError, Tree};
-
-/// Decompressed bytes that change threads at once.
-const CHUNK: usize = 256 << 10;
-/// Chunks on their way.
-const IN_FLIGHT: usize = 8;
 
 impl Layers<'_> {
     /// Takes in an uncompressed tar as a layer, verbatim (`ADD` of an archive, `import`).
@@ -123,15 +117,9 @@ impl Layers<'_> {
         limit: u64,
     ) -> Result<Unpacked, StoreError> {
         let tar = self.store.blobs().sink("layer")?;
-        let (chunks, incoming) = sync_channel(IN_FLIGHT);
-        let mut chunk_reader = ChunkReader {
-            incoming,
-            chunk: Cursor::default(),
-        };
-        let parse = move || write_tar(tar, &mut chunk_reader);
-        // the parser ends when the sender is gone
-        let feed = move || feed(compressed, encoding, limit, &chunks);
-        let (parsed, fed) = beside(parse, feed).map_err(StoreError::Thread)?;
+        let parse = move |decoded: &mut dyn Read| write_tar(tar, decoded);
+        let (parsed, fed) =
+            read_beside(compressed, encoding, limit, parse).map_err(StoreError::Thread)?;
         match fed {
             Err(source) if source.kind() == io::ErrorKind::FileTooLarge => {
                 Err(too_much(limit).into())
@@ -257,59 +245,6 @@ fn write_tar(sink: Sink, tar: &mut dyn Read) -> Result<(Tree, Finished), StoreEr
     tee.check()?;
     let tree = tree?;
     Ok((tree, tee.sink.finish()?))
-}
-
-/// Decompresses into chunks; stops when nobody takes them any more.
-fn feed(
-    compressed: &mut impl Read,
-    encoding: Encoding,
-    limit: u64,
-    chunks: &SyncSender<io::Result<Vec<u8>>>,
-) -> io::Result<()> {
-    let decoded = Limited::new(decoder(&mut *compressed, encoding)?, limit);
-    let outcome = feed_decoded(decoded, chunks);
-    if outcome.is_err() {
-        // the parser must not take a cut-off tar for a whole one; it may be gone already
-        let _ = chunks.send(Err(io::ErrorKind::InvalidData.into()));
-        return outcome;
-    }
-    // what follows the compressed data belongs to the blob too
-    io::copy(compressed, &mut io::sink()).map(drop)
-}
-
-fn feed_decoded(
-    mut decoded: impl Read,
-    chunks: &SyncSender<io::Result<Vec<u8>>>,
-) -> io::Result<()> {
-    loop {
-        let mut chunk = vec![0; CHUNK];
-        let count = read_full(&mut decoded, &mut chunk)?;
-        chunk.truncate(count);
-        if count == 0 || chunks.send(Ok(chunk)).is_err() {
-            return Ok(());
-        }
-    }
-}
-
-/// The other end of the chunks.
-struct ChunkReader {
-    incoming: Receiver<io::Result<Vec<u8>>>,
-    chunk: Cursor<Vec<u8>>,
-}
-
-impl Read for ChunkReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let count = self.chunk.read(buffer)?;
-            if count > 0 || buffer.is_empty() {
-                return Ok(count);
-            }
-            match self.incoming.recv() {
-                Ok(chunk) => self.chunk = Cursor::new(chunk?),
-                Err(_) => return Ok(0),
-            }
-        }
-    }
 }
 
 /// Copies what is read from `reader` to a sink.

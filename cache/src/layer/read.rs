@@ -20,12 +20,12 @@ mod keep;
 pub use archive::{OutsideLink, index_archive};
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 
-use kiln_oci::HashingReader;
 use kiln_oci::tarfile::{Entries, Entry as TarEntry, Kind};
 
 use crate::entry::keeps_xattr;
+use crate::layer::digested::Digested;
 use crate::path::{
     MAX_NAME, MAX_PATH, clean, climbs, components, display, is_within, join, leaves, name, parent,
 };
@@ -61,11 +61,11 @@ pub fn index_tar_keeping(
     reader: impl Read,
     is_wanted: fn(&[u8]) -> bool,
 ) -> Result<(LayerIndex, Kept), LayerError> {
-    let mut reader = BufReader::with_capacity(256 << 10, HashingReader::new(reader));
+    let mut reader = Digested::new(reader);
     let (mut draft, mut keeper) = (Draft::default(), Keeper::new(is_wanted));
     read_into(&mut draft, &mut reader, &mut keeper)?;
     let tree = draft.finish()?;
-    let (_, diff_id, tar_size) = reader.into_inner().finish();
+    let (diff_id, tar_size) = reader.finish().map_err(read_failed)?;
     let index = LayerIndex {
         diff_id,
         tar_size,

@@ -8,9 +8,9 @@ use super::Encoder;
 use crate::media_type::Compression;
 
 /// Docker's and pigz's default.
-const GZIP_LEVEL: u32 = 6;
+pub(super) const GZIP_LEVEL: u32 = 6;
 /// zstd's own default.
-const ZSTD_LEVEL: i32 = 3;
+pub(super) const ZSTD_LEVEL: i32 = 3;
 
 /// How a layer's tar becomes a blob. The text form, which stores keep, is `none`, `gzip:6` or `zstd:3`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -39,10 +39,9 @@ type Job = (Vec<u8>, Sender<io::Result<Vec<u8>>>);
 impl<W: Write> ParallelGzip<W> {
     /// Compresses to `out` with `level` 0 to 9 on `threads` threads (at least 1), which start with the second block.
     pub fn new(out: W, level: u32, threads: usize) -> Self {
-        let level = usize::try_from(level).map_or(9, |level| level.min(9));
         Self {
             out,
-            effort: CompressionLvl::new(EFFORT[level]).unwrap_or_default(),
+            effort: effort(level),
             threads: threads.clamp(1, MAX_THREADS),
             block: Vec::new(),
             workers: None,
@@ -104,6 +103,12 @@ impl<W: Write> Write for ParallelGzip<W> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// libdeflate's level for one of users.
+pub(super) fn effort(level: u32) -> CompressionLvl {
+    let level = usize::try_from(level).map_or(9, |level| level.min(9));
+    CompressionLvl::new(EFFORT[level]).unwrap_or_default()
 }
 
 fn receive(result: &Receiver<io::Result<Vec<u8>>>) -> io::Result<Vec<u8>> {

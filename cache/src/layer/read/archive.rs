@@ -2,13 +2,13 @@
 //! counts for nothing, whatever it is, and a hard link may lead to a file that was there before. Unaware of these files.
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, Read};
+use std::io::Read;
 
-use kiln_oci::HashingReader;
 use kiln_oci::tarfile::Entry as TarEntry;
 
 use super::keep::Keeper;
-use super::{Draft, converted, read_into};
+use super::{Draft, converted, read_failed, read_into};
+use crate::layer::digested::Digested;
 use crate::{ContentDigest, LayerError, LayerIndex, Meta};
 
 /// A hard link to something that an archive did not hold before it.
@@ -30,7 +30,7 @@ pub(super) type OutsideLinks = BTreeMap<Box<[u8]>, OutsideLink>;
 /// # Errors
 /// The tar is malformed or holds what layers cannot.
 pub fn index_archive(reader: impl Read) -> Result<(LayerIndex, Vec<OutsideLink>), LayerError> {
-    let mut reader = BufReader::with_capacity(256 << 10, HashingReader::new(reader));
+    let mut reader = Digested::new(reader);
     let mut draft = Draft {
         outside: Some(OutsideLinks::new()),
         ..Draft::default()
@@ -38,7 +38,7 @@ pub fn index_archive(reader: impl Read) -> Result<(LayerIndex, Vec<OutsideLink>)
     read_into(&mut draft, &mut reader, &mut Keeper::new(|_| false))?;
     let links = draft.outside.take().unwrap_or_default();
     let tree = draft.finish()?.into();
-    let (_, diff_id, tar_size) = reader.into_inner().finish();
+    let (diff_id, tar_size) = reader.finish().map_err(read_failed)?;
     let index = LayerIndex {
         diff_id,
         tar_size,

@@ -42,8 +42,8 @@ fn members() -> impl Strategy<Value = Vec<Member>> {
 }
 
 /// A layer, if its tar is sound: a random hard link may lead to what another member replaced.
-fn sound(members: &[Member]) -> ImageLayer {
-    let tar = super::tar_of(members, 0o600);
+fn sound(members: &[Member], mode: u32) -> ImageLayer {
+    let tar = super::tar_of(members, mode);
     match kiln_cache::index_tar(&*tar) {
         Ok(index) => {
             assert_eq!(index.tar_size, tar.len() as u64);
@@ -64,7 +64,9 @@ proptest! {
 
     #[test]
     fn classes_are_those_of_the_reference_and_add_up(layers in vec(members(), 0..6)) {
-        let layers: Vec<ImageLayer> = layers.iter().map(|members| sound(members)).collect();
+        let modes = [0o600, 0o755].into_iter().cycle();
+        let layers = layers.iter().zip(modes).map(|(members, mode)| sound(members, mode));
+        let layers: Vec<ImageLayer> = layers.collect();
         let classified = classify(&layers);
         let expected = reference::classes(&layers);
         for (at, layer) in layers.iter().enumerate() {
