@@ -11,6 +11,7 @@ use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
 use crate::flag::context::find_file;
 use crate::pflag::Takes;
+use crate::printable::printable;
 use crate::render::Shown;
 use crate::weigh::Scale;
 use crate::{session, table};
@@ -214,7 +215,10 @@ impl Arguments {
 
     fn print(&self, name: &str, findings: Vec<Finding>) -> Result<(), Failure> {
         match self.format {
-            Format::Text => table::print_text(&shown::text(name, &findings)),
+            Format::Text => {
+                let text = shown::text(name, &findings);
+                table::print_text(&printable(&text, false));
+            }
             Format::Json => {
                 let text = serde_json::to_string_pretty(&findings);
                 let text = text.map_err(|error| Failure::new(Kind::Internal, error.to_string()))?;

@@ -2,6 +2,7 @@
 //! formula gets a `'` before it.
 
 use super::metric::{METRICS, Metric, columns};
+use super::table::one_line;
 use super::{Comparison, Variant};
 
 /// The lines, the names of the columns first.
@@ -33,5 +34,5 @@ fn line(cells: impl Iterator<Item = String>) -> String {
 fn field(text: &str) -> String {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let guard = if is_formula { "'" } else { "" };
-    format!("\"{guard}{}\"", text.replace('"', "\"\""))
+    format!("\"{guard}{}\"", one_line(text).replace('"', "\"\""))
 }

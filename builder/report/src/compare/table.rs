@@ -34,7 +34,12 @@ fn row(title: &str, cells: impl IntoIterator<Item = String>) -> String {
     row
 }
 
-/// Text from outside without what would break the table.
+/// Text from outside without what would break the table, or command the terminal that shows it.
 pub(super) fn one_line(text: &str) -> String {
-    text.replace(['\t', '\n', '\r'], " ")
+    let shown = |character: char| match character {
+        '\t' | '\n' | '\r' => ' ',
+        _ if character.is_control() => char::REPLACEMENT_CHARACTER,
+        _ => character,
+    };
+    text.chars().map(shown).collect()
 }
