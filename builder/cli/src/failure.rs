@@ -1,12 +1,15 @@
 //! What a command failed with, as people read it: what happened, why, what to do; and the exit code for scripts.
 
 pub mod build;
+mod fault;
 mod step;
 mod stored;
 
+pub use fault::Fault;
+
 use crate::printable::printable;
-use rustix::io::Errno;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Exit code for wrong arguments.
@@ -30,9 +33,6 @@ pub enum Kind {
     /// Ended by SIGTERM.
     Terminated = 143,
 }
-
-/// What helps where a thread or a process cannot be started.
-pub const MORE_THREADS: &str = "allow more processes and threads (ulimit -u, pids.max of the cgroup, docker's --pids-limit), or more memory (ulimit -v)";
 
 /// A failure, ready to be shown.
 #[derive(Debug)]
@@ -78,10 +78,18 @@ impl Failure {
         Failure::new(Kind::Internal, format!("this is a bug in kiln: {text}"))
     }
 
-    /// The same, where the machine allows no more: then nothing else is at fault.
-    pub fn of_limits(mut self) -> Self {
-        self.kind = Kind::Environment;
-        self.hint(MORE_THREADS)
+    /// The same, where a fault of the machine is among the causes: then neither files nor the command line are to blame.
+    pub fn for_fault(mut self, fault: Option<Fault>) -> Self {
+        let Some(fault) = fault else { return self };
+        if matches!(self.kind, Kind::Build | Kind::Usage) {
+            self.kind = Kind::Environment;
+        }
+        self.hints(fault.hint())
+    }
+
+    /// A file that the user named cannot be read or written.
+    pub fn of_file(path: &Path, error: &std::io::Error) -> Self {
+        Failure::usage(format!("{}: {error}", path.display())).for_fault(Fault::among(error))
     }
 
     /// A thread cannot be started: the machine, or a limit, allows no more.
@@ -90,7 +98,7 @@ impl Failure {
             Kind::Environment,
             format!("a thread cannot be started: {error}"),
         )
-        .hint(MORE_THREADS)
+        .hints(Fault::Threads.hint())
     }
 
     /// One for several: all messages and hints, the kind of the first. `Ok` for none.
@@ -156,19 +164,4 @@ impl Failure {
         }
         let _ = std::io::stderr().write_all(text.as_bytes());
     }
-}
-
-/// Whether the machine, or a limit, allowed no more processes, threads or memory.
-pub fn is_of_limits(error: &(dyn std::error::Error + 'static)) -> bool {
-    let limits = [Errno::AGAIN, Errno::NOMEM].map(Errno::raw_os_error);
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let io = error.downcast_ref::<std::io::Error>();
-        let code = io.and_then(std::io::Error::raw_os_error);
-        if code.is_some_and(|code| limits.contains(&code)) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }

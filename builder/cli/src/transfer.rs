@@ -1,7 +1,7 @@
 //! What `pull` and `push` share: progress while they work, failures in words. Unaware of which of them it is.
 
 use crate::environment::{self, Globals};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Fault, Kind};
 use crate::render::{self, Background, Progress, Sink};
 use crate::{network, session, signals};
 use kiln_cache::Store;
@@ -62,6 +62,10 @@ pub fn failure(error: RemoteError) -> Failure {
     match error {
         RemoteError::Image(error) => error.into(),
         RemoteError::Store(error) => error.into(),
-        other => Failure::new(Kind::Build, chain_of_causes(&other)).hints(other.hint()),
+        other => {
+            let failure = Failure::new(Kind::Build, chain_of_causes(&other));
+            let fault = Fault::among(&other);
+            failure.hints(other.hint()).for_fault(fault)
+        }
     }
 }

@@ -26,6 +26,9 @@ use kiln_sandbox::LimitError;
 use std::path::PathBuf;
 use thiserror::Error;
 
+/// What is wrong with a file: words, or the error of whoever read it.
+pub type Wrong = Box<dyn std::error::Error + Send + Sync>;
+
 /// A build that did not end well.
 #[derive(Debug, Error)]
 pub enum BuildError {
@@ -54,12 +57,13 @@ pub enum BuildError {
         source: ContextError,
     },
     /// A file that steers the build could not be used.
-    #[error("{path}: {message}")]
+    #[error("{path}: {wrong}")]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
-        message: String,
+        /// What is wrong: words, or why it cannot be read.
+        #[source]
+        wrong: Wrong,
     },
     /// A source outside the machine cannot be fetched.
     #[error(transparent)]

@@ -56,8 +56,7 @@ enum Verb {
 pub fn run(arguments: Arguments, _globals: &Globals) -> Result<(), Failure> {
     match arguments.verb {
         Verb::Parse { file, .. } => {
-            let bytes = read(&file)
-                .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
+            let bytes = read(&file).map_err(|error| Failure::of_file(&file, &error))?;
             let (value, good) = kiln_parser::debug::parse_json(&String::from_utf8_lossy(&bytes));
             table::line(&value.to_string());
             if good {

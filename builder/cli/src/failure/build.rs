@@ -1,6 +1,6 @@
 //! What `kiln build` says when something is wrong: the line of the Dockerfile, what happened, what to do. Unaware of how a step failed.
 
-use super::{Failure, Kind, is_of_limits, step};
+use super::{Failure, Fault, Kind, step};
 use crate::diagnostics::{self, Place, Source};
 use crate::environment;
 use crate::render::{Progress, Sink};
@@ -64,13 +64,8 @@ pub fn failure(
         BuildError::Step(failure) => &failure.error,
         other => other,
     };
-    let is_of_limits = is_of_limits(cause);
-    let failure = told(dockerfile, streams, error, stopped);
-    if is_of_limits {
-        failure.of_limits()
-    } else {
-        failure
-    }
+    let fault = Fault::among(cause);
+    told(dockerfile, streams, error, stopped).for_fault(fault)
 }
 
 fn told(dockerfile: &DockerfileText, streams: bool, error: BuildError, stopped: Kind) -> Failure {

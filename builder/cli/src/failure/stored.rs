@@ -1,6 +1,6 @@
 //! Failures of the store, of its images and of archives, with what to do about them. Unaware of commands.
 
-use super::{Failure, Kind};
+use super::{Failure, Fault, Kind};
 use crate::units::bytes;
 use kiln_cache::{ImageError, LayerError, StoreError};
 use kiln_engine::archive::ArchiveError;
@@ -73,49 +73,56 @@ impl From<ImageError> for Failure {
             ImageError::Store(error) => error.into(),
             ImageError::NotFound { .. } => Failure::new(Kind::Build, error.to_string())
                 .hint("`kiln images` lists what there is"),
-            other => Failure::new(Kind::Build, chain_of_causes(&other)),
+            other => {
+                let failure = Failure::new(Kind::Build, chain_of_causes(&other));
+                failure.for_fault(Fault::among(&other))
+            }
         }
     }
 }
 
 impl From<ArchiveError> for Failure {
     fn from(error: ArchiveError) -> Self {
-        let text = chain_of_causes(&error);
-        let of_kind = |kind| Failure::new(kind, text);
-        match error {
-            ArchiveError::Image(error) => error.into(),
-            ArchiveError::Store(error) if !is_of_archive(&error) => error.into(),
-            ArchiveError::MissingBase { ref bases, .. } => {
-                of_kind(Kind::Build).hint(missing(bases))
-            }
-            ArchiveError::Space { path, needed, free } => {
-                let (needed, free, path) = (bytes(needed), bytes(free), path.display());
-                let what = format!("they need at least {needed} in {path}, which has {free}");
-                let message = format!("no space left for the layers of the archive: {what}");
-                Failure::new(Kind::Environment, message).hint(SPACE)
-            }
-            ArchiveError::Change { .. } => of_kind(Kind::Usage),
-            ArchiveError::Save(SaveError::Write(_) | SaveError::Header(_)) => {
-                of_kind(Kind::Environment)
-            }
-            ArchiveError::Save(
-                SaveError::Blob { .. } | SaveError::BlobSize { .. } | SaveError::BlobDigest { .. },
-            ) => of_kind(Kind::Environment).hint(DAMAGED),
-            _ => of_kind(Kind::Build),
+        let fault = Fault::among(&error);
+        of_archive(error).for_fault(fault)
+    }
+}
+
+/// Whoever is to blame but for the machine's faults.
+fn of_archive(error: ArchiveError) -> Failure {
+    let text = chain_of_causes(&error);
+    let of_kind = |kind| Failure::new(kind, text);
+    match error {
+        ArchiveError::Image(error) => error.into(),
+        ArchiveError::Store(error) if !is_of_archive(&error) => error.into(),
+        ArchiveError::MissingBase { ref bases, .. } => of_kind(Kind::Build).hint(missing(bases)),
+        ArchiveError::Space { path, needed, free } => {
+            let (needed, free, path) = (bytes(needed), bytes(free), path.display());
+            let what = format!("they need at least {needed} in {path}, which has {free}");
+            let message = format!("no space left for the layers of the archive: {what}");
+            Failure::new(Kind::Environment, message).hint(SPACE)
         }
+        ArchiveError::Change { .. } => of_kind(Kind::Usage),
+        ArchiveError::Save(SaveError::Write(_) | SaveError::Header(_)) => {
+            of_kind(Kind::Environment)
+        }
+        ArchiveError::Save(
+            SaveError::Blob { .. } | SaveError::BlobSize { .. } | SaveError::BlobDigest { .. },
+        ) => of_kind(Kind::Environment).hint(DAMAGED),
+        _ => of_kind(Kind::Build),
     }
 }
 
 impl From<kiln_report::image::ImageError> for Failure {
     fn from(error: kiln_report::image::ImageError) -> Self {
         use kiln_report::image::ImageError as Error;
-        let text = chain_of_causes(&error);
+        let (text, fault) = (chain_of_causes(&error), Fault::among(&error));
         match error {
             Error::Store(error) => error.into(),
             Error::LeftOut(_) => {
                 Failure::new(Kind::Build, text).hint("load it, and name the image of the store")
             }
-            _ => Failure::new(Kind::Build, text),
+            _ => Failure::new(Kind::Build, text).for_fault(fault),
         }
     }
 }

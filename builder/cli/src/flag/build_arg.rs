@@ -3,7 +3,7 @@
 use super::source_date_epoch::LAST;
 use super::{Flag, pairs};
 use crate::environment;
-use crate::failure::Failure;
+use crate::failure::{Failure, Fault};
 use crate::pflag::Takes;
 use kiln_engine::Request;
 use std::io::Read;
@@ -51,10 +51,11 @@ impl Flag for Flags {
 /// The lines of a file that say something: neither empty nor a comment (`#`).
 fn lines(path: &Path) -> Result<Vec<String>, Failure> {
     let wrong = |why: String| Failure::usage(format!("--build-arg-file {}: {why}", path.display()));
+    let unread = |error: std::io::Error| wrong(error.to_string()).for_fault(Fault::among(&error));
     let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(|error| wrong(error.to_string()))?;
+    let file = std::fs::File::open(path).map_err(unread)?;
     let read = file.take(MAX_FILE + 1).read_to_string(&mut text);
-    read.map_err(|error| wrong(error.to_string()))?;
+    read.map_err(unread)?;
     if text.len() as u64 > MAX_FILE {
         return Err(wrong(format!("it has more than {MAX_FILE} bytes")));
     }

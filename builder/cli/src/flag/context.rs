@@ -2,7 +2,7 @@
 
 mod kaniko;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Fault};
 use crate::pflag::Takes;
 use crate::units;
 use kiln_engine::{
@@ -168,7 +168,8 @@ fn context(path: &Path) -> Result<MainSource, Failure> {
 /// When it is none.
 pub fn context_folder(path: &Path) -> Result<PathBuf, Failure> {
     let failed = |error: std::io::Error| {
-        Failure::usage(format!("the build context {}: {error}", path.display()))
+        let message = format!("the build context {}: {error}", path.display());
+        Failure::usage(message).for_fault(Fault::among(&error))
     };
     let folder = path.canonicalize().map_err(failed)?;
     if folder.is_dir() {
@@ -208,13 +209,13 @@ pub fn read_file(path: &Path) -> Result<String, Failure> {
 /// # Errors
 /// When it cannot be read or is too long.
 pub fn read_pipe(path: &Path) -> Result<String, Failure> {
-    let failed = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
+    let failed = |error: std::io::Error| Failure::of_file(path, &error);
     read_text(path, std::fs::File::open(path).map_err(failed)?)
 }
 
 /// Opens a regular file; never waits for a FIFO.
 fn open_regular(path: &Path) -> Result<std::fs::File, Failure> {
-    let failed = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
+    let failed = |error: std::io::Error| Failure::of_file(path, &error);
     let meta = std::fs::metadata(path).map_err(failed)?;
     if !meta.is_file() {
         return Err(Failure::usage(format!(
@@ -232,7 +233,7 @@ fn read_text(path: &Path, reader: impl Read) -> Result<String, Failure> {
 fn read_bytes(path: &Path, reader: impl Read) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = reader.take(MAX_DOCKERFILE + 1).read_to_end(&mut bytes);
-    read.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+    read.map_err(|error| Failure::of_file(path, &error))?;
     if bytes.len() as u64 > MAX_DOCKERFILE {
         return Err(Failure::usage(format!(
             "{} has more than {}",

@@ -149,7 +149,7 @@ impl Flag for Flags {
         let preprocessed = self.preprocess(&mut build.dockerfile, build.context.folder());
         preprocessed.map_err(|error| BuildError::File {
             path,
-            message: error.to_string(),
+            wrong: error.to_string().into(),
         })
     }
 }

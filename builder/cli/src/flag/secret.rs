@@ -3,7 +3,7 @@
 
 use super::Flag;
 use crate::environment;
-use crate::failure::Failure;
+use crate::failure::{Failure, Fault};
 use crate::pflag::Takes;
 use kiln_engine::{AgentSource, Request, Secret};
 use std::io::Read;
@@ -64,6 +64,10 @@ fn secret_content(argument: &str) -> Result<(String, Secret), Failure> {
     let id = id
         .filter(|id| !id.is_empty())
         .ok_or_else(|| wrong("it needs id=ID"))?;
+    let read = |path: &str| {
+        let unread = |error| wrong(&format!("{path}: {error}")).for_fault(Fault::among(&error));
+        read(path).map_err(unread)
+    };
     let content = match (file, variable) {
         (None, None) => {
             environment::variable(&id).map_or_else(|| read(&id), |value| Ok(value.into()))
@@ -71,9 +75,8 @@ fn secret_content(argument: &str) -> Result<(String, Secret), Failure> {
         (Some(file), _) => read(&file),
         (None, Some(name)) => environment::variable(&name)
             .map(String::into_bytes)
-            .ok_or_else(|| format!("{name} is not set")),
-    };
-    let content = content.map_err(|why| wrong(&why))?;
+            .ok_or_else(|| wrong(&format!("{name} is not set"))),
+    }?;
     if content.len() as u64 > MAX_SECRET {
         return Err(wrong(&format!("it has more than {MAX_SECRET} bytes")));
     }
@@ -81,11 +84,10 @@ fn secret_content(argument: &str) -> Result<(String, Secret), Failure> {
 }
 
 /// A pipe is as good as a file; neither is read for ever.
-fn read(path: &str) -> Result<Vec<u8>, String> {
+fn read(path: &str) -> std::io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    let read = std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_SECRET + 1).read_to_end(&mut content));
-    read.map_err(|error| format!("{path}: {error}"))?;
+    let file = std::fs::File::open(path)?;
+    file.take(MAX_SECRET + 1).read_to_end(&mut content)?;
     Ok(content)
 }
 

@@ -1,6 +1,6 @@
 //! Why something outside cannot be fetched. Addresses are shown without their credentials. Unaware of Dockerfiles.
 
-use super::{AgentError, CopyError};
+use super::{AgentError, CopyError, Wrong};
 use kiln_cache::{LayerError, ReadError, StoreError};
 use std::path::PathBuf;
 use thiserror::Error;
@@ -114,12 +114,13 @@ pub enum FetchError {
     #[error(transparent)]
     Archive(#[from] CopyError),
     /// An OCI layout that cannot be used.
-    #[error("the OCI layout {path}: {message}")]
+    #[error("the OCI layout {path}: {wrong}")]
     Layout {
         /// The file at fault.
         path: PathBuf,
-        /// What is wrong.
-        message: String,
+        /// What is wrong: words, or why it cannot be read.
+        #[source]
+        wrong: Wrong,
     },
     /// What was fetched cannot be made a layer.
     #[error(transparent)]

@@ -4,7 +4,7 @@
 use super::host_tools::{self, HostTools};
 use super::reach::Reach;
 use crate::event::EventKind;
-use crate::failure::BuildError;
+use crate::failure::{BuildError, Wrong};
 use crate::session::Session;
 use kiln_cache::context::{ContextTree, Decision, ScanOptions, scan};
 use kiln_cache::path::parent;
@@ -135,30 +135,29 @@ pub(crate) fn matcher(root: &Path, ignore: Option<&str>) -> Result<Matcher, Buil
         Some(text) => text.to_owned(),
         None => read_ignore_file(&own)?,
     };
-    let wrong = |message: String| BuildError::File {
+    let wrong = |wrong: Wrong| BuildError::File {
         path: own.clone(),
-        message,
+        wrong,
     };
     let file = IgnoreFile::parse(&text);
-    Matcher::new(&file.patterns).map_err(|error| wrong(error.to_string()))
+    Matcher::new(&file.patterns).map_err(|error| wrong(error.into()))
 }
 
 fn read_ignore_file(path: &Path) -> Result<String, BuildError> {
-    let wrong = |message: String| BuildError::File {
+    let wrong = |wrong: Wrong| BuildError::File {
         path: path.to_owned(),
-        message,
+        wrong,
     };
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(wrong(error.to_string())),
-        Ok(meta) if !meta.is_file() => Err(wrong("is not a regular file".to_owned())),
-        Ok(meta) if meta.len() > MAX_IGNORE_FILE => Err(wrong(format!(
-            "has {} bytes, more than {MAX_IGNORE_FILE}",
-            meta.len()
-        ))),
+        Err(error) => Err(wrong(error.into())),
+        Ok(meta) if !meta.is_file() => Err(wrong("is not a regular file".into())),
+        Ok(meta) if meta.len() > MAX_IGNORE_FILE => Err(wrong(
+            format!("has {} bytes, more than {MAX_IGNORE_FILE}", meta.len()).into(),
+        )),
         Ok(_) => std::fs::read(path)
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .map_err(|error| wrong(error.to_string())),
+            .map_err(|error| wrong(error.into())),
     }
 }
 

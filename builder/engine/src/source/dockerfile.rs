@@ -1,6 +1,6 @@
 //! Dockerfiles that come with a context: found by name, read, refused if they cannot be Dockerfiles. Unaware of what they say.
 
-use crate::failure::{BuildError, FetchError};
+use crate::failure::{BuildError, FetchError, Wrong};
 use crate::request::DockerfileText;
 use kiln_cache::{Chain, Store};
 use kiln_oci::Digest;
@@ -46,7 +46,7 @@ pub(super) fn in_folder(folder: &Path, name: Option<&str>) -> Result<DockerfileT
     let read = |path: &str| {
         let wrong = |error: std::io::Error| BuildError::File {
             path: path.into(),
-            message: error.to_string(),
+            wrong: error.into(),
         };
         text(File::open(path).map_err(wrong)?, path)
     };
@@ -75,45 +75,51 @@ fn missing(name: Option<&str>, context: &str) -> BuildError {
     let usual = || "there is neither a Dockerfile nor a Containerfile".to_owned();
     BuildError::File {
         path: context.into(),
-        message: name.map_or_else(usual, |name| format!("there is no file {name}")),
+        wrong: name
+            .map_or_else(usual, |name| format!("there is no file {name}"))
+            .into(),
     }
 }
 
 fn read(chain: &Chain, name: &str) -> Result<Option<DockerfileText>, BuildError> {
     let parts = name.split('/').filter(|part| !matches!(*part, "" | "."));
     let path = parts.collect::<Vec<_>>().join("/");
-    let wrong = |message: String| BuildError::File {
+    let wrong = |wrong: Wrong| BuildError::File {
         path: name.into(),
-        message,
+        wrong,
     };
     let resolved = chain
         .resolve(path.as_bytes(), true)
-        .map_err(|error| wrong(error.to_string()))?;
+        .map_err(|error| wrong(error.into()))?;
     match resolved.found {
         Some(found) if found.entry.is_file() => {
             let content = chain.read(&found).map_err(FetchError::from)?;
             text(content, name).map(Some)
         }
-        Some(_) => Err(wrong("is no regular file".to_owned())),
+        Some(_) => Err(wrong("is no regular file".into())),
         None => Ok(None),
     }
 }
 
 /// The text of a Dockerfile.
 pub(super) fn text(reader: impl Read, name: &str) -> Result<DockerfileText, BuildError> {
-    let wrong = |message: String| BuildError::File {
+    let wrong = |wrong: Wrong| BuildError::File {
         path: Path::new(name).to_owned(),
-        message,
+        wrong,
     };
     let mut bytes = Vec::new();
     let read = reader.take(MAX_DOCKERFILE + 1).read_to_end(&mut bytes);
-    read.map_err(|error| wrong(error.to_string()))?;
+    read.map_err(|error| wrong(error.into()))?;
     if bytes.len() as u64 > MAX_DOCKERFILE {
-        return Err(wrong(format!("has more than {MAX_DOCKERFILE} bytes")));
+        return Err(wrong(
+            format!("has more than {MAX_DOCKERFILE} bytes").into(),
+        ));
     }
     // No Dockerfile holds a NUL byte: it is something else, such as an archive of a kind that nobody reads.
     if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
-        return Err(wrong(format!("is neither an archive nor text: byte {at}")));
+        return Err(wrong(
+            format!("is neither an archive nor text: byte {at}").into(),
+        ));
     }
     Ok(DockerfileText::of_bytes(name.to_owned(), bytes))
 }

@@ -3,7 +3,7 @@
 
 use super::fetch::{Access, Fetches, FileSource, RemoteSource};
 use super::unpack::unpack;
-use crate::failure::{BuildError, FetchError};
+use crate::failure::{BuildError, FetchError, Wrong};
 use crate::request::ContextSource;
 use kiln_cache::{Fetched, KeyBuilder, Store};
 use kiln_oci::Digest;
@@ -64,13 +64,13 @@ pub(super) fn archive(
     title: &str,
     otherwise: &str,
 ) -> Result<Option<Digest>, BuildError> {
-    let wrong = |message: String| BuildError::File {
+    let wrong = |wrong: Wrong| BuildError::File {
         path: title.into(),
-        message,
+        wrong,
     };
-    let opened = File::open(path).map_err(|error| wrong(error.to_string()))?;
+    let opened = File::open(path).map_err(|error| wrong(error.into()))?;
     let unpacked = unpack(store, opened, &path.display().to_string())?;
-    unpacked.ok_or_else(|| wrong(otherwise.to_owned()))
+    unpacked.ok_or_else(|| wrong(otherwise.into()))
 }
 
 /// The files of a context that is neither a folder nor made of the host's programs; messages call it `title`.
@@ -95,7 +95,7 @@ pub fn layer(
         }
         _ => Err(BuildError::File {
             path: title.into(),
-            message: "has no files of its own".to_owned(),
+            wrong: "has no files of its own".into(),
         }),
     }
 }

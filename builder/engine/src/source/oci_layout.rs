@@ -2,7 +2,7 @@
 //! bases: the one that a tag or digest names goes into the store, every byte checked against its digest. Unaware of archives
 //! and of names of images.
 
-use crate::failure::{FetchError, chain_of_causes};
+use crate::failure::{FetchError, Wrong, chain_of_causes};
 use kiln_cache::Store;
 use kiln_oci::manifest::{Index, Manifest};
 use kiln_oci::media_type::{OCI_INDEX, is_index};
@@ -179,7 +179,7 @@ impl Layout<'_> {
     }
 
     fn parse(&self, path: &Path, bytes: &[u8]) -> Result<Index, FetchError> {
-        Index::parse(bytes).map_err(|error| self.wrong(path.to_owned(), error.to_string()))
+        Index::parse(bytes).map_err(|error| self.wrong(path.to_owned(), error))
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, FetchError> {
@@ -188,7 +188,7 @@ impl Layout<'_> {
             .open(path)?
             .take(MAX_DOCUMENT + 1)
             .read_to_end(&mut bytes);
-        read.map_err(|error| self.wrong(path.to_owned(), error.to_string()))?;
+        read.map_err(|error| self.wrong(path.to_owned(), error))?;
         if bytes.len() as u64 > MAX_DOCUMENT {
             return Err(self.wrong(path.to_owned(), "is too large".to_owned()));
         }
@@ -199,19 +199,20 @@ impl Layout<'_> {
     fn open(&self, path: &Path) -> Result<File, FetchError> {
         let is_file = path
             .metadata()
-            .map_err(|error| self.wrong(path.to_owned(), error.to_string()))?
+            .map_err(|error| self.wrong(path.to_owned(), error))?
             .is_file();
         if !is_file {
             return Err(self.wrong(path.to_owned(), "is no regular file".to_owned()));
         }
-        File::open(path).map_err(|error| self.wrong(path.to_owned(), error.to_string()))
+        File::open(path).map_err(|error| self.wrong(path.to_owned(), error))
     }
 
     fn blob(&self, digest: &Digest) -> PathBuf {
         self.folder.join("blobs/sha256").join(digest.hex())
     }
 
-    fn wrong(&self, path: PathBuf, message: String) -> FetchError {
-        FetchError::Layout { path, message }
+    fn wrong(&self, path: PathBuf, wrong: impl Into<Wrong>) -> FetchError {
+        let wrong = wrong.into();
+        FetchError::Layout { path, wrong }
     }
 }

@@ -39,7 +39,7 @@ impl Limits {
     /// It cannot be read or understood.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(path);
-        let text = text.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+        let text = text.map_err(|error| Failure::of_file(path, &error))?;
         let parsed = Limits::parse(&text);
         parsed.map_err(|(number, why)| {
             Failure::usage(format!("{}: line {number}: {why}", path.display()))
