@@ -161,6 +161,13 @@ impl Registry {
         self.state().blobs.contains_key(&digest.to_string())
     }
 
+    /// Whether each blob has the digest that it is called by.
+    pub fn has_what_it_names(&self) -> bool {
+        let state = self.state();
+        let mut blobs = state.blobs.iter();
+        blobs.all(|(name, bytes)| Digest::of(bytes).to_string() == *name)
+    }
+
     /// What is there as `REPOSITORY/manifests/REFERENCE`.
     pub fn manifest_of(&self, path: &str) -> Vec<u8> {
         self.state().manifests[path].1.clone()

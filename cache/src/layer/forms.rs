@@ -73,7 +73,7 @@ impl Forms<'_> {
         if let Some(form) = self.remembered(diff_id, compression)? {
             return Ok(form);
         }
-        let mut tar = self.store.blobs().open(diff_id)?;
+        let mut tar = self.store.blobs().reader(diff_id)?;
         let sink = HashingWriter::new(io::sink());
         let path = self.store.blobs().path(diff_id);
         let written = compress_into(&mut tar, sink, compression);
