@@ -40,11 +40,14 @@ pub fn open_by(
     let changes = ChangesPlace::new(best_place(&root, disabled));
     // what another overlay keeps for itself cannot be read on one
     let rootless = entered.rootless || is_on_overlay(&root);
+    let waits = Arc::new(Waits::unheard(&remote));
     let store = open_store(OpenOptions {
         rootless,
         single_id: entered.ids.is_single(),
-        ..options(root, entered.ids.key(), Waits::of(&remote))
+        waiter: waits.clone(),
+        ..options(root, entered.ids.key(), Waits::unwatched())
     })?;
+    waits.heard(&events);
     if let Some(note) = &entered.note {
         events.warn(note);
     }

@@ -24,6 +24,20 @@ impl Waits {
         }
     }
 
+    /// Of the same work before anybody shows its events: [`Waits::heard`] tells when that begins.
+    pub fn unheard(remote: &Remote) -> Self {
+        Waits {
+            events: Mutex::default(),
+            cancel: remote.cancel.clone(),
+        }
+    }
+
+    /// From now on the events of the work are shown.
+    pub fn heard(&self, events: &Events) {
+        let mut heard = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        *heard = Some(events.clone()).filter(Events::are_heard);
+    }
+
     /// Of a command that a signal ends at once.
     pub fn unwatched() -> Self {
         Waits {
