@@ -1,13 +1,16 @@
 //! `fsck --repair` in a loop beside builds, `load`, `prune`, `tag` and `rmi`: it tells of nothing and takes nothing. And what it
 //! finds when something is wrong: altered views, folders in the place of files, a database that cannot be read, torn files.
 //!
-//! `KILN_NIGHTLY=1` lets the first case run for a minute.
+//! `KILN_NIGHTLY=1` lets the first case run for two minutes, with sixteen builders.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::random::{is_nightly, tell};
 use crate::support::{Kiln, Space, plain_cases};
 
 plain_cases! {
@@ -44,75 +47,31 @@ fn build(space: &Space, name: &str, number: u64) -> Kiln {
     space.kiln(arguments).arg(space.context())
 }
 
-/// Whoever is told to stop stops; the first failure stops all.
-struct Stop<'a> {
-    stopped: &'a AtomicBool,
+/// What goes on beside what, for how long: the first failure stops all.
+struct Campaign<'a> {
+    space: &'a Space,
+    archive: PathBuf,
+    stopped: AtomicBool,
     until: Instant,
+    /// How often each thing was done.
+    done: Mutex<BTreeMap<&'static str, u64>>,
 }
 
-impl Stop<'_> {
-    fn is_now(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst) || Instant::now() > self.until
-    }
-}
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.stopped.store(true, Ordering::SeqCst);
-    }
-}
-
-fn everybody_at_once(space: &Space) {
-    let seconds = if std::env::var_os("KILN_NIGHTLY").is_some() {
-        60
-    } else {
-        10
-    };
-    write_files(space);
-    build(space, "loaded", 1000).ok();
-    let archive = space.own().join("loaded.tar");
-    space.kiln(["save", "-o"]).arg(&archive).arg("loaded").ok();
-    let stopped = AtomicBool::new(false);
-    let stop = || Stop {
-        stopped: &stopped,
-        until: Instant::now() + Duration::from_secs(seconds),
-    };
-    std::thread::scope(|scope| {
-        for builder in 0..3u64 {
-            let stop = stop();
-            scope.spawn(move || builds(space, builder, &stop));
-        }
-        scope.spawn(|| {
-            let stop = stop();
-            while !stop.is_now() {
-                space.kiln(["rmi", "loaded"]).run();
-                space.kiln(["load", "-q", "-i"]).arg(&archive).ok();
-                is_there(space, "loaded");
+impl Campaign<'_> {
+    /// Does it until the time is over, or something else has failed.
+    fn repeat(&self, what: &'static str, mut once: impl FnMut(u64)) {
+        let _stop = StopOnFailure(&self.stopped);
+        for round in 0.. {
+            if self.stopped.load(Ordering::SeqCst) || Instant::now() > self.until {
+                break;
             }
-        });
-        scope.spawn(|| {
-            let stop = stop();
-            while !stop.is_now() {
-                space.kiln(["prune"]).ok();
-            }
-        });
-        for repair in [true, false] {
-            let stop = stop();
-            scope.spawn(move || {
-                while !stop.is_now() {
-                    checks(space, repair);
-                }
-            });
+            once(round);
+            *self.done.lock().unwrap().entry(what).or_default() += 1;
         }
-    });
-    space.is_clean();
-}
+    }
 
-fn builds(space: &Space, builder: u64, stop: &Stop<'_>) {
-    for round in 0.. {
-        if stop.is_now() {
-            return;
-        }
+    fn builds(&self, builder: u64, round: u64) {
+        let space = self.space;
         let name = format!("app-{builder}:{}", round % 3);
         // others make the same now and then
         build(space, &name, round / 2 + 100 * (builder / 2)).ok();
@@ -124,6 +83,51 @@ fn builds(space: &Space, builder: u64, stop: &Stop<'_>) {
             space.kiln(["rmi", &other]).ok();
         }
     }
+
+    fn loads(&self) {
+        let space = self.space;
+        space.kiln(["rmi", "loaded"]).run();
+        space.kiln(["load", "-q", "-i"]).arg(&self.archive).ok();
+        is_there(space, "loaded");
+    }
+}
+
+struct StopOnFailure<'a>(&'a AtomicBool);
+
+impl Drop for StopOnFailure<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+fn everybody_at_once(space: &Space) {
+    let (builders, seconds) = if is_nightly() { (16, 120) } else { (3, 10) };
+    write_files(space);
+    build(space, "loaded", 1000).ok();
+    let archive = space.own().join("loaded.tar");
+    space.kiln(["save", "-o"]).arg(&archive).arg("loaded").ok();
+    let campaign = Campaign {
+        space,
+        archive,
+        stopped: AtomicBool::new(false),
+        until: Instant::now() + Duration::from_secs(seconds),
+        done: Mutex::default(),
+    };
+    let all = &campaign;
+    std::thread::scope(|scope| {
+        for builder in 0..builders {
+            scope.spawn(move || all.repeat("builds", |round| all.builds(builder, round)));
+        }
+        scope.spawn(|| all.repeat("loads", |_| all.loads()));
+        scope.spawn(|| all.repeat("prunes", |_| drop(space.kiln(["prune"]).ok())));
+        scope.spawn(|| all.repeat("checks", |_| checks(space, false)));
+        scope.spawn(|| all.repeat("repairs", |_| checks(space, true)));
+    });
+    space.is_clean();
+    let done = campaign.done.lock().unwrap();
+    tell(&format!("fsck beside {builders} builders: {done:?}"));
 }
 
 #[track_caller]

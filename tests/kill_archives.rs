@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::kill_loop::{Random, kill_at, often, seed};
+use crate::kill_loop::kill_at;
+use crate::support::random::{Random, often, seed};
 use crate::support::{Kiln, Space, plain_cases};
 
 plain_cases! {
@@ -48,7 +49,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 fn save_killed_at_any_moment(space: &Space) {
-    let seed = seed(space);
+    let seed = seed("kill archives", space);
     let mut random = Random::new(seed);
     large(space, &mut random);
     let folder = space.own_folder("own/out");
@@ -104,7 +105,7 @@ fn save_killed_at_any_moment(space: &Space) {
 }
 
 fn load_killed_at_any_moment(space: &Space) {
-    let seed = seed(space);
+    let seed = seed("kill archives", space);
     let mut random = Random::new(seed);
     let id = large(space, &mut random);
     let plain = space.save(&["app"], "plain.tar");
@@ -155,7 +156,7 @@ fn load_killed_at_any_moment(space: &Space) {
 }
 
 fn import_killed_at_any_moment(space: &Space) {
-    let seed = seed(space);
+    let seed = seed("kill archives", space);
     let mut random = Random::new(seed);
     large(space, &mut random);
     let tar = space.own().join("root.tar");

@@ -2,12 +2,12 @@
 //!
 //! The seed is printed and can be given as `KILN_SEED`; `KILN_NIGHTLY=1` makes twenty times as many rounds.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::support::processes::nothing_left;
+use crate::support::random::{Random, often, seed};
 use crate::support::{Mode, Space, cases};
 
 cases! {
@@ -26,42 +26,6 @@ COPY --from=two /two /
 RUN cat /made/all /two > /sum
 ";
 
-/// xorshift64*: a sequence that a seed repeats, without a dependency.
-pub struct Random(u64);
-
-impl Random {
-    /// The sequence of a seed.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// A number below the limit.
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
-    }
-}
-
-/// The seed, told to whoever runs the tests: past the harness's capture, so that a run that hangs or is killed shows it as well.
-pub fn seed(space: &Space) -> u64 {
-    let seed = given_or_new();
-    let line = format!("kill loop [{:?}]: KILN_SEED={seed}\n", space.mode);
-    drop(std::io::stderr().write_all(line.as_bytes()));
-    seed
-}
-
-fn given_or_new() -> u64 {
-    let given = std::env::var("KILN_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    given.unwrap_or_else(|| {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        u64::from(since.unwrap().subsec_nanos()) | 1
-    })
-}
-
 /// 50 rounds in all modes together; the two everyday ones have the most.
 fn rounds(mode: Mode) -> u64 {
     often(match mode {
@@ -72,12 +36,6 @@ fn rounds(mode: Mode) -> u64 {
     })
 }
 
-/// So many rounds, or twenty times as many.
-pub fn often(rounds: u64) -> u64 {
-    let is_nightly = std::env::var_os("KILN_NIGHTLY").is_some();
-    rounds * if is_nightly { 20 } else { 1 }
-}
-
 fn killed_at_any_moment(space: &Space) {
     for number in 0..30 {
         space.write(
@@ -85,7 +43,7 @@ fn killed_at_any_moment(space: &Space) {
             format!("{number}\n").repeat(1000),
         );
     }
-    let seed = seed(space);
+    let seed = seed("kill loop", space);
     let mut random = Random::new(seed);
     let build = || {
         space

@@ -9,9 +9,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::kill_loop::{Random, often, seed};
 use crate::support::mode::skip;
 use crate::support::power::LoopDisk;
+use crate::support::random::{Random, is_nightly, often, seed, tell};
 use crate::support::{Kiln, Mode, Space};
 
 mod a_power_cut_takes_no_store_and_no_finished_image {
@@ -115,13 +115,16 @@ fn cuts(space: &Space) {
         Ok(disks) => disks,
         Err(reason) => return skip("power_cut", space.mode, &reason),
     };
-    let mut random = Random::new(seed(space));
+    let mut random = Random::new(seed("power cut", space));
     let (image, folder) = (space.path("disk/cut.img"), space.path("cut"));
     for round in 0..often(8) {
         // fresh stores are the ones that are hurt
         let store = disk.folder().join(format!("store-{round}"));
         five_cuts(space, &disk, &store, &mut random, (&image, &folder), round);
         std::fs::remove_dir_all(&store).unwrap();
+        if is_nightly() {
+            tell(&format!("power cuts: {}", 5 * (round + 1)));
+        }
     }
 }
 

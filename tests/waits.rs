@@ -6,13 +6,20 @@ use std::path::Path;
 use rusqlite::Connection;
 use rustix::process::Signal;
 
+use crate::support::machines::push_image;
 use crate::support::process::Running;
+use crate::support::registry::{Fault, Guard, Registry};
 use crate::support::{Kiln, Space, plain_cases};
+use kiln_oci::Digest;
 
 plain_cases! {
     a_build_that_waits_for_a_step_can_be_stopped,
     a_failed_build_waits_for_nobody,
     a_locked_database_is_told,
+    a_store_that_another_makes,
+    a_cache_that_another_writes,
+    an_index_that_another_changes,
+    a_layer_that_another_fetches,
 }
 
 /// A stage whose RUN says that it runs, and ends when it is told to.
@@ -81,5 +88,92 @@ fn a_locked_database_is_told(space: &Space) {
     drop(transaction);
     let tagged = tagging.wait();
     assert_eq!(tagged.status.code(), Some(0), "{tagged}");
+    space.is_clean();
+}
+
+/// Ends a build that waits, and says what for, with a signal.
+#[track_caller]
+fn is_stopped(build: impl Fn() -> Kiln, told: &str) {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut waiting = build().spawn();
+        waiting.until(told);
+        waiting.signal(signal);
+        let stopped = waiting.wait();
+        assert_eq!(stopped.status.code(), Some(code), "{stopped}");
+    }
+}
+
+/// Holds a lock as another process would.
+fn hold(path: &Path) -> fs::File {
+    let file = fs::File::open(path).unwrap();
+    file.lock().unwrap();
+    file
+}
+
+fn a_store_that_another_makes(space: &Space) {
+    let folder = space.own_folder("own/store");
+    let held = hold(&folder);
+    let mut building = space.build("FROM scratch\nCOPY Dockerfile /\n").spawn();
+    building.until("waiting for another step or process: it makes the store");
+    drop(held);
+    let built = building.wait();
+    assert_eq!(built.status.code(), Some(0), "{built}");
+}
+
+fn a_cache_that_another_writes(space: &Space) {
+    let cache = space.own().join("cache");
+    let to = format!("type=local,dest={}", cache.display());
+    let build = || {
+        let build = space.build("FROM scratch\nCOPY Dockerfile /\n");
+        build.args(["--cache-to", &to])
+    };
+    build().ok();
+    let held = hold(&cache.join("oci-layout"));
+    is_stopped(build, "waiting for another process that writes the cache");
+    drop(held);
+    build().ok();
+    space.is_clean();
+}
+
+fn an_index_that_another_changes(space: &Space) {
+    let build = || {
+        let build = space.build("FROM scratch\nCOPY Dockerfile /\n");
+        build.args(["--manifest", "all"])
+    };
+    build().ok();
+    let key = Digest::of(b"index docker.io/library/all:latest");
+    let lock = space.store().join("locks").join(key.hex());
+    fs::write(&lock, "").unwrap();
+    space.give(&lock);
+    let held = hold(&lock);
+    is_stopped(
+        build,
+        "waiting for another step or process: it adds to the same index",
+    );
+    drop(held);
+    build().ok();
+    space.is_clean();
+}
+
+fn a_layer_that_another_fetches(space: &Space) {
+    let registry = Registry::start(Guard::Open);
+    let name = format!("{}/base:1", registry.host);
+    space.write("large", "large".repeat(9000));
+    push_image(space, "FROM scratch\nCOPY large /\n", &name);
+    space.remove_store();
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&registry.manifest_of("base/manifests/1")).unwrap();
+    let layer = format!(
+        "/blobs/{}",
+        manifest["layers"][0]["digest"].as_str().unwrap()
+    );
+    registry.fault("GET", &layer, 9, Fault::Stall(10));
+    let build = || space.build(&format!("FROM {name}\nCOPY --from={name} /large /again\n"));
+    let first = build().spawn();
+    crate::support::processes::eventually("nobody fetches", || registry.count("GET", &layer) > 0);
+    is_stopped(build, "waiting for another step or process: it fetches");
+    first.signal(Signal::INT);
+    let stopped = first.wait();
+    assert_eq!(stopped.status.code(), Some(130), "{stopped}");
     space.is_clean();
 }

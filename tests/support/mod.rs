@@ -16,6 +16,8 @@ pub mod poison;
 pub mod power;
 pub mod process;
 pub mod processes;
+pub mod project;
+pub mod random;
 pub mod registry;
 pub mod repository;
 pub mod space;
