@@ -48,6 +48,8 @@ mod disk_full;
 mod dockerfiles;
 mod documents;
 mod epoch;
+mod events;
+mod events_rawjson;
 mod faults;
 mod fetch_files;
 mod fetch_git;

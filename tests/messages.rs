@@ -1,5 +1,6 @@
 //! What users read, word for word, compared with `fixtures/golden/`; the same in every mode.
 
+use crate::support::process::output_of;
 use crate::support::{Finished, Space, cases, golden};
 
 cases! {
@@ -24,7 +25,7 @@ fn shown(space: &Space, finished: &Finished) -> String {
 fn by_stage(built: &Finished) -> String {
     let lines = built.stderr.lines();
     let lines =
-        lines.filter(|line| !line.contains("] | ") && !line.starts_with("programs of tools: "));
+        lines.filter(|line| output_of(line).is_none() && !line.starts_with("programs of tools: "));
     let mut lines: Vec<&str> = lines.collect();
     let place = |line: &&str| match (line.starts_with('['), line.starts_with("[render")) {
         (false, _) => u8::from(line.starts_with("built") || line.starts_with(' ')) * 3,

@@ -48,7 +48,7 @@ fn is_built(space: &Space) -> bool {
 }
 
 fn steps_go_on_and_memory_stays_small(space: &Space) {
-    for progress in ["plain", "json", "tty"] {
+    for progress in ["plain", "json", "rawjson", "tty"] {
         let (_reader, writer) = full_pipe();
         let mut build = space
             .build(&talkative(space))

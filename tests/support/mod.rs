@@ -20,6 +20,7 @@ pub mod project;
 pub mod random;
 pub mod registry;
 pub mod repository;
+pub mod schema;
 pub mod space;
 pub mod tar;
 pub mod traces;

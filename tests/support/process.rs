@@ -280,12 +280,18 @@ impl Finished {
 
     /// The output of a build's RUN steps, without the prefixes of plain progress.
     pub fn output(&self) -> Vec<&str> {
-        self.stderr
-            .lines()
-            .filter_map(|line| line.starts_with('[').then(|| line.split_once("] | "))?)
-            .map(|(_, said)| said)
-            .collect()
+        self.stderr.lines().filter_map(output_of).collect()
     }
+}
+
+/// What a step printed, if a line of plain progress tells that: `[stage 1/2] 0.05s | said`.
+pub fn output_of(line: &str) -> Option<&str> {
+    let (seconds, said) = line
+        .strip_prefix('[')?
+        .split_once("] ")?
+        .1
+        .split_once("s | ")?;
+    seconds.parse::<f64>().is_ok().then_some(said)
 }
 
 impl fmt::Display for Finished {

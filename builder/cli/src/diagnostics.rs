@@ -20,6 +20,15 @@ pub struct Source<'a> {
     pub text: &'a str,
 }
 
+impl Source<'_> {
+    /// The line, from 1, of a place in the text.
+    pub fn line(&self, at: usize) -> u32 {
+        let before = self.text.as_bytes().iter().take(at);
+        let ends = before.filter(|byte| **byte == b'\n').count();
+        u32::try_from(ends + 1).unwrap_or(u32::MAX)
+    }
+}
+
 /// All findings, as text.
 pub fn render(source: Source<'_>, diagnostics: &[Diagnostic], color: bool) -> String {
     let texts: Vec<String> = diagnostics

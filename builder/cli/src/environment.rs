@@ -1,6 +1,6 @@
 //! Everything that kiln reads from its environment, in one place; libraries get it as arguments.
 //!
-//! `KILN_STORE`, `KILN_DISABLE`, `KILN_LOG`, `KILN_OFFLINE`, `KILN_RETRY`, `KILN_RETRY_DELAY`, `NO_COLOR`, `TERM`, `BUILDKIT_STEP_LOG_MAX_SIZE`, `SOURCE_DATE_EPOCH`, `PATH`, `HOME`, `XDG_DATA_HOME`,
+//! `KILN_STORE`, `KILN_DISABLE`, `KILN_LOG`, `KILN_OFFLINE`, `KILN_RETRY`, `KILN_RETRY_DELAY`, `NO_COLOR`, `TERM`, `BUILDKIT_STEP_LOG_MAX_SIZE`, `BUILDKIT_PROGRESS`, `SOURCE_DATE_EPOCH`, `PATH`, `HOME`, `XDG_DATA_HOME`,
 //! proxies and certificate authorities (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, …), where credentials are, and what
 //! `--build-arg NAME` and `--secret env=` name, and the source policy of `EXPERIMENTAL_BUILDKIT_SOURCE_POLICY`.
 
@@ -149,6 +149,11 @@ pub fn log_limit() -> u64 {
     let wish =
         variable("BUILDKIT_STEP_LOG_MAX_SIZE").and_then(|text| text.trim().parse::<i64>().ok());
     wish.map_or(LOG_LIMIT, |wish| u64::try_from(wish).unwrap_or(u64::MAX))
+}
+
+/// How progress is shown where no flag says it, by BuildKit's variable.
+pub fn buildkit_progress() -> Option<String> {
+    variable("BUILDKIT_PROGRESS").map(|name| name.trim().to_owned())
 }
 
 /// Whether colour is unwanted (<https://no-color.org>), or the terminal knows none.

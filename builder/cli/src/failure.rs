@@ -38,9 +38,16 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Failure {
     kind: Kind,
-    messages: Vec<String>,
-    details: String,
-    hints: Vec<String>,
+    /// What happened, a sentence each.
+    pub messages: Vec<String>,
+    /// Text that is shown before them as it is, with colours.
+    pub details: String,
+    /// What to do.
+    pub hints: Vec<String>,
+    /// What the details tell to people: a sentence each, and its line in the Dockerfile, 0 for none.
+    pub causes: Vec<(String, u32)>,
+    /// What is said in its place, in a stream for machines.
+    told_as: Option<String>,
 }
 
 impl Failure {
@@ -51,12 +58,29 @@ impl Failure {
             messages: vec![message.into()],
             details: String::new(),
             hints: Vec::new(),
+            causes: Vec::new(),
+            told_as: None,
         }
     }
 
     /// The arguments are wrong.
     pub fn usage(message: impl Into<String>) -> Self {
         Failure::new(Kind::Usage, message)
+    }
+
+    /// The command line is not understood, in the words of clap.
+    pub fn of_line(error: &clap::Error, color: bool) -> Self {
+        let text = error.render();
+        let told = match color {
+            true => text.ansi().to_string(),
+            false => text.to_string(),
+        };
+        let text = text.to_string();
+        let (message, rest) = text.trim().split_once('\n').unwrap_or((text.trim(), ""));
+        let message = message.trim_start_matches("error: ");
+        Failure::usage(message)
+            .details(rest.trim())
+            .told_as(told.trim_end().to_owned())
     }
 
     /// The reader of standard output went away before the end of a stream. It knows, so nothing is said.
@@ -109,6 +133,7 @@ impl Failure {
         let joined = failures.into_iter().reduce(|mut all, next| {
             all.details = [all.details, next.details].concat();
             all.messages.extend(next.messages);
+            all.causes.extend(next.causes);
             let new = next
                 .hints
                 .into_iter()
@@ -122,6 +147,18 @@ impl Failure {
     /// Adds text that is shown as it is after the message.
     pub fn details(mut self, details: impl Into<String>) -> Self {
         self.details = details.into();
+        self
+    }
+
+    /// Adds what the details say, for machines.
+    pub fn causes(mut self, causes: impl IntoIterator<Item = (String, u32)>) -> Self {
+        self.causes.extend(causes);
+        self
+    }
+
+    /// Says this line in its place.
+    pub fn told_as(mut self, line: String) -> Self {
+        self.told_as = Some(line);
         self
     }
 
@@ -148,6 +185,14 @@ impl Failure {
 
     /// Shows it on standard error.
     pub fn report(&self, color: bool) {
+        let text = match &self.told_as {
+            Some(line) => format!("{line}\n"),
+            None => self.text(color),
+        };
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+
+    fn text(&self, color: bool) -> String {
         let (red, cyan, reset) = match color {
             true => ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m"),
             false => ("", "", ""),
@@ -162,6 +207,6 @@ impl Failure {
         for hint in &self.hints {
             text += &format!("{cyan}hint{reset}: {}\n", printable(hint, false));
         }
-        let _ = std::io::stderr().write_all(text.as_bytes());
+        text
     }
 }

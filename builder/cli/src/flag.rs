@@ -133,6 +133,13 @@ flags! {
     policy secret network run resources volume progress call output kaniko result foreign
 }
 
+impl Flags {
+    /// How progress is shown, and where if not on standard error, before any flag is looked at.
+    pub fn shown(&self) -> (Progress, Option<PathBuf>) {
+        self.progress.shown()
+    }
+}
+
 impl Flag for Flags {
     fn begins(&self, source: &Source) -> Result<(), Failure> {
         self.each(|flag| flag.begins(source))

@@ -29,6 +29,8 @@ mod waits;
 mod weigh;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
+use failure::Failure;
+use render::Ending;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::mpsc::channel;
@@ -54,7 +56,7 @@ fn main() -> ExitCode {
         return code;
     }
     std::panic::set_hook(Box::new(|panic| {
-        let failure = failure::Failure::panicked(&panic.to_string());
+        let failure = Failure::panicked(&panic.to_string());
         failure.report(color());
         std::process::exit(failure.kind() as i32);
     }));
@@ -90,7 +92,8 @@ fn print_help(help: &clap::Error) {
 /// The command line; the exit code where it is wrong, or only asks for help.
 fn read() -> Result<Arguments, ExitCode> {
     let mut command = Arguments::command();
-    let line = pflag::read(&command, std::env::args_os()).map_err(|failure| ended(Err(failure)))?;
+    let wrong = |failure| ended(Ending::of_line(std::env::args_os()).tell(Err(failure)));
+    let line = pflag::read(&command, std::env::args_os()).map_err(wrong)?;
     let read = match command.try_get_matches_from_mut(line) {
         Ok(matches) => {
             Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
@@ -99,8 +102,7 @@ fn read() -> Result<Arguments, ExitCode> {
     };
     read.map_err(|answer| {
         if answer.use_stderr() {
-            let _ = answer.print();
-            return ExitCode::from(failure::USAGE);
+            return wrong(Failure::of_line(&answer, color()));
         }
         print_help(&answer);
         ended(stdout::check())
@@ -108,7 +110,7 @@ fn read() -> Result<Arguments, ExitCode> {
 }
 
 /// Tells what went wrong; the exit code. After a signal, nobody who does not read it keeps kiln from ending.
-fn ended(outcome: Result<(), failure::Failure>) -> ExitCode {
+fn ended(outcome: Result<(), Failure>) -> ExitCode {
     let Err(failure) = outcome else {
         return ExitCode::SUCCESS;
     };

@@ -25,6 +25,20 @@ pub fn printable(text: &str, styled: bool) -> String {
     shown
 }
 
+/// The same without colours, and without anything in their place.
+pub fn unstyled(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let style = style_length(rest);
+        if style == 0 {
+            plain.push(next);
+        }
+        rest = &rest[style.max(next.len_utf8())..];
+    }
+    plain
+}
+
 /// Bytes of the `ESC [ digits ; … m` that `text` begins with, else 0: it sets colours and nothing else.
 fn style_length(text: &str) -> usize {
     let Some(body) = text.strip_prefix("\x1b[") else {

@@ -3,10 +3,13 @@
 //! To add one: a file here and a line in [`open`].
 
 mod background;
+mod ending;
 mod follow;
 mod json;
 mod log;
+mod logs;
 mod plain;
+mod rawjson;
 mod recorded;
 mod shown;
 mod sink;
@@ -23,6 +26,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 pub use background::Background;
+pub use ending::Ending;
 pub use log::Log;
 pub use recorded::Recorded;
 pub use shown::Shown;
@@ -43,11 +47,20 @@ pub enum Progress {
     /// A live view
     Tty,
     /// One JSON object per line, for machines
-    #[value(alias = "rawjson")]
     Json,
+    /// The same as BuildKit prints it
+    #[value(name = "rawjson")]
+    RawJson,
     /// Only errors
     #[value(alias = "none")]
     Quiet,
+}
+
+impl Progress {
+    /// Whether programs read it, so that nothing else may stand there.
+    pub fn is_for_machines(self) -> bool {
+        matches!(self, Progress::Json | Progress::RawJson)
+    }
 }
 
 /// Shows a build while it goes on.
@@ -79,6 +92,7 @@ pub fn open(progress: Progress, no_color: bool, sink: Sink) -> Box<dyn Renderer>
     match progress {
         Progress::Quiet => Box::new(Quiet),
         Progress::Json => Box::new(json::Json::new(sink)),
+        Progress::RawJson => Box::new(rawjson::RawJson::new(sink)),
         Progress::Tty | Progress::Auto if draws => Box::new(terminal::Terminal::new(!no_color)),
         Progress::Plain | Progress::Auto | Progress::Tty => {
             Box::new(plain::Plain::new(terminal && !no_color, sink))

@@ -2,12 +2,20 @@
 
 use crate::environment::{self, Globals};
 use crate::failure::{Failure, Fault, Kind};
-use crate::render::{self, Background, Progress, Sink};
+use crate::render::{self, Background, Ending, Progress, Sink};
 use crate::{network, session, signals};
 use kiln_cache::Store;
 use kiln_engine::chain_of_causes;
-use kiln_engine::event::{Cancel, Events};
+use kiln_engine::event::{Cancel, EVENT_VERSION, EventKind, Events};
 use kiln_engine::remote::{Remote, RemoteError};
+
+/// What events of transfers carry for the name of a build.
+const NAME: &str = "transfer";
+
+/// What tells how the command ended.
+pub fn ending(progress: Progress) -> Ending {
+    Ending::new(progress, None, NAME)
+}
 
 /// Does `work` with the way to registries and the store, and shows what comes and goes.
 ///
@@ -32,7 +40,10 @@ pub fn watched<S, T>(
     work: impl FnOnce(&Remote, &S) -> Result<T, RemoteError>,
 ) -> Result<T, Failure> {
     let cancel = Cancel::default();
-    let (events, stream) = Events::new("transfer".to_owned());
+    let (events, stream) = Events::new(NAME.to_owned());
+    events.send(EventKind::Begun {
+        version: EVENT_VERSION,
+    });
     let remote = network::remote(globals, &events, &cancel)?;
     drop(events);
     let store = open(globals, &remote)?;

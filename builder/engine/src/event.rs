@@ -1,6 +1,6 @@
 //! Everything that happens in a build, as data. Unaware of terminals: renderers read these events, tests assert on them.
 //!
-//! `--progress json` prints one [`Event`] a line; the shape is part of kiln's interface and carries [`EVENT_VERSION`].
+//! `--progress json` prints one [`Event`] a line (docs/events.md); the shape is part of kiln's interface and carries [`EVENT_VERSION`].
 //! RUN output does not travel through the stream: it goes to a file that [`EventKind::Log`] names, and renderers follow
 //! that file at their own speed, so that a slow terminal never stalls a step. The stream never blocks either, and stays small:
 //! [`EventKind::Transfer`], which repeats, is left out while the reader is behind, and all others come once a step.
@@ -9,7 +9,8 @@ pub(crate) mod cancel;
 pub(crate) mod findings;
 
 pub use cancel::{Cancel, Urgency};
-use serde::Serialize;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Serialize, Serializer};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,11 +29,18 @@ pub const EVENT_VERSION: u32 = 1;
 pub struct Event {
     /// The build it belongs to: 12 hex digits, unique in a process.
     pub build: String,
+    /// When, by the clock on the wall as it was when the build began: it never goes back. RFC 3339 in JSON.
+    #[serde(serialize_with = "as_text")]
+    pub time: Timestamp,
     /// Microseconds since the build began.
     pub at_us: u64,
     /// What happened.
     #[serde(flatten)]
     pub kind: EventKind,
+}
+
+fn as_text<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
 }
 
 /// A step as renderers show it.
@@ -247,6 +255,7 @@ pub enum EventKind {
 pub struct Events {
     build: String,
     begun: Instant,
+    began: Timestamp,
     sender: Option<Sender<Event>>,
     noted: Arc<Mutex<BTreeSet<String>>>,
     waiting: Arc<AtomicUsize>,
@@ -268,6 +277,7 @@ impl Events {
         let events = Events {
             build,
             begun: Instant::now(),
+            began: Timestamp::now(),
             sender: Some(sender),
             noted: Arc::default(),
             waiting: waiting.clone(),
@@ -281,6 +291,7 @@ impl Events {
         Events {
             build: String::new(),
             begun: Instant::now(),
+            began: Timestamp::now(),
             sender: None,
             noted: Arc::default(),
             waiting: Arc::default(),
@@ -303,11 +314,13 @@ impl Events {
             return;
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        let at_us = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let elapsed = self.begun.elapsed();
+        let passed = SignedDuration::try_from(elapsed).unwrap_or_default();
         // The renderer is gone only when the process is ending.
         let _ = sender.send(Event {
             build: self.build.clone(),
-            at_us,
+            time: self.began.checked_add(passed).unwrap_or(self.began),
+            at_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             kind,
         });
     }

@@ -6,11 +6,11 @@ use crate::environment::{self, Globals};
 use crate::failure::{Failure, build as failures};
 use crate::flag::context::Source;
 use crate::flag::{Flag, Flags, Setup};
-use crate::render::{Background, Log, Progress};
-use crate::{session, signals, table};
+use crate::render::{Background, Ending, Log, Progress};
+use crate::{session, signals, stdout, table};
 use clap::Args;
 use kiln_cache::Store;
-use kiln_engine::event::{Cancel, Events};
+use kiln_engine::event::{Cancel, Events, Stream};
 use kiln_engine::{
     Build, BuildError, Built, DockerfileText, Request, Session, chain_of_causes, open,
 };
@@ -43,6 +43,14 @@ impl Arguments {
 /// # Errors
 /// With what went wrong, where, and what to do.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+    let build = build_id();
+    let (progress, logfile) = arguments.flags.shown();
+    let ending = Ending::new(progress, logfile, &build);
+    ending.tell(built(arguments, globals, build))
+}
+
+/// The same without a word on how it ended. `build` names the events.
+fn built(arguments: Arguments, globals: &Globals, build: String) -> Result<(), Failure> {
     let (request, flags) = arguments.prepared()?;
     let mut setup = Setup::new(globals);
     flags.set_up(&mut setup, &request)?;
@@ -50,9 +58,10 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         return answer(question, request, &flags, &setup.globals);
     }
     let log = Log::open(setup.progress, setup.logfile.as_deref(), &setup.logs)?;
-    let (built, store) = shown(request, &flags, &setup.globals, &log)?;
+    let events = Events::new(build);
+    let (built, store) = shown(request, &flags, &setup.globals, &log, events)?;
     flags.finished(&built)?;
-    log.check()?;
+    log.check().and_then(|()| stdout::check())?;
     if let Err(error) = store.settle() {
         // The image is built and named; what was left undone is done by the next command.
         tracing::warn!("cleaning up the store failed: {}", chain_of_causes(&error));
@@ -66,6 +75,7 @@ fn shown(
     flags: &Flags,
     globals: &Globals,
     log: &Log,
+    (events, stream): (Events, Stream),
 ) -> Result<(Built, Store), Failure> {
     if log.progress == Progress::Quiet {
         // what somebody asked for and does not get is no progress
@@ -73,7 +83,6 @@ fn shown(
         notices.for_each(|notice| table::warning(&notice));
     }
     let cancel = Cancel::default();
-    let (events, stream) = Events::new(build_id());
     let session = session::open(globals, events, cancel.clone())?;
     let watch = signals::Watch::start(&cancel)?;
     let renderer = log.renderer(environment::no_color());

@@ -34,6 +34,11 @@ pub struct Arguments {
 /// # Errors
 /// When an image is not there, or the registry does not give it. What came stays, and is not fetched again.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+    let ending = transfer::ending(arguments.shown.progress());
+    ending.tell(pulled(&arguments, globals))
+}
+
+fn pulled(arguments: &Arguments, globals: &Globals) -> Result<(), Failure> {
     let mut globals = globals.clone();
     arguments.retry.change(&mut globals.patience);
     let platform = catalog::platform(arguments.platform.as_deref())?;

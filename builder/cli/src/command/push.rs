@@ -61,6 +61,11 @@ pub struct Arguments {
 /// # Errors
 /// When the image is not there, or the registry refuses it.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+    let ending = transfer::ending(arguments.shown.progress());
+    ending.tell(pushed(&arguments, globals))
+}
+
+fn pushed(arguments: &Arguments, globals: &Globals) -> Result<(), Failure> {
     let mut globals = globals.clone();
     arguments.retry.change(&mut globals.patience);
     let progress = arguments.shown.progress();

@@ -28,7 +28,7 @@ pub fn warnings(
     progress: Progress,
     sink: &Sink,
 ) {
-    if warnings.is_empty() || matches!(progress, Progress::Quiet | Progress::Json) {
+    if warnings.is_empty() || progress == Progress::Quiet || progress.is_for_machines() {
         return;
     }
     let color = environment::color(sink.is_terminal());
@@ -101,7 +101,11 @@ fn wrong(dockerfile: &DockerfileText, diagnostics: &[Diagnostic]) -> Failure {
         count => format!("the Dockerfile has {count} errors"),
     };
     let details = diagnostics::render(source(dockerfile), diagnostics, color());
-    Failure::new(Kind::Build, message).details(details)
+    let errors = diagnostics.iter().filter(is_error);
+    let causes = errors.map(|error| (error.message.clone(), error.line));
+    Failure::new(Kind::Build, message)
+        .details(details)
+        .causes(causes)
 }
 
 /// Whether an output to a pipe ended because nobody reads it any more.
@@ -135,12 +139,17 @@ fn pointed(
     message: &str,
     causes: impl Iterator<Item = (String, Option<Span>)>,
 ) -> Failure {
-    let point = |(message, span): (String, Option<Span>)| match span {
-        Some(span) => Place::new(source(dockerfile), span).point(&message, color()),
-        None => message,
+    let causes: Vec<_> = causes.collect();
+    let point = |(message, span): &(String, Option<Span>)| match span {
+        Some(span) => Place::new(source(dockerfile), *span).point(message, color()),
+        None => message.clone(),
     };
-    let points: Vec<String> = causes.map(point).collect();
-    Failure::new(Kind::Build, message).details(points.join("\n\n"))
+    let points: Vec<String> = causes.iter().map(point).collect();
+    let line = |span: Span| source(dockerfile).line(span.start);
+    let with_line = |(message, span): (String, Option<Span>)| (message, span.map_or(0, line));
+    Failure::new(Kind::Build, message)
+        .details(points.join("\n\n"))
+        .causes(causes.into_iter().map(with_line))
 }
 
 fn missing_sources(dockerfile: &DockerfileText, sources: &[MissingSource]) -> Failure {

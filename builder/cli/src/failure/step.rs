@@ -29,7 +29,7 @@ pub fn failure(source: Source<'_>, failure: &StepFailure, color: bool) -> Failur
             help: &help(failure),
         }
         .point(&message, color),
-        None => message,
+        None => message.clone(),
     };
     let is_refused = matches!(
         failure.error,
@@ -42,6 +42,7 @@ pub fn failure(source: Source<'_>, failure: &StepFailure, color: bool) -> Failur
     let doctor = "`kiln doctor` shows what is missing on this machine";
     Failure::new(kind, "the build failed")
         .details(details)
+        .causes([(message, failure.line)])
         .hints(is_refused.then_some(doctor))
         .hints(store_error(&failure.error).and_then(stored::hint))
 }

@@ -4,7 +4,7 @@
 use super::{Flag, Setup};
 use crate::failure::Failure;
 use crate::pflag::Takes;
-use crate::render::Shown;
+use crate::render::{Progress, Shown};
 use crate::table;
 use kiln_engine::{Built, Request};
 use std::path::PathBuf;
@@ -20,6 +20,13 @@ pub struct Flags {
     /// Write the progress of steps to FILE_OS_ARCH for each platform, and only the rest to the --logfile FILE
     #[arg(long, add = Takes::Switch)]
     logsplit: bool,
+}
+
+impl Flags {
+    /// How progress is shown, and where if not on standard error.
+    pub fn shown(&self) -> (Progress, Option<PathBuf>) {
+        (self.shown.progress(), self.logfile.clone())
+    }
 }
 
 impl Flag for Flags {

@@ -1,11 +1,11 @@
 //! Follows a step's log file and cuts it into lines. What nobody has shown yet stays in the file: memory holds one line. Unaware of how
-//! lines are shown.
+//! lines are shown, and whether they are text.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// A line longer than this is shown in pieces, so that a renderer's memory stays bounded.
+/// A line longer than this is shown in pieces, so that a renderer's memory stays bounded. No character is cut.
 const LONGEST_LINE: usize = 64 * 1024;
 /// How much is read in one look, so that one step keeps no other waiting.
 const LOOK: usize = 1 << 20;
@@ -26,8 +26,8 @@ impl Follower {
         }
     }
 
-    /// Calls `show` with complete lines that are new; whether there may be more at once.
-    pub fn look(&mut self, mut show: impl FnMut(&str)) -> bool {
+    /// Calls `show` with complete lines that are new, their ends included; whether there may be more at once.
+    pub fn look(&mut self, mut show: impl FnMut(&[u8])) -> bool {
         let mut buffer = vec![0; 32 * 1024];
         for _ in 0..LOOK / buffer.len() {
             let read = self.file.as_mut().map(|file| file.read(&mut buffer));
@@ -36,8 +36,10 @@ impl Follower {
             };
             for piece in buffer[..read].split_inclusive(|&byte| byte == b'\n') {
                 self.partial.extend_from_slice(piece);
-                if piece.ends_with(b"\n") || self.partial.len() >= LONGEST_LINE {
-                    self.show_partial(&mut show);
+                if piece.ends_with(b"\n") {
+                    self.show_partial(self.partial.len(), &mut show);
+                } else if self.partial.len() >= LONGEST_LINE {
+                    self.show_partial(whole_characters(&self.partial), &mut show);
                 }
             }
         }
@@ -45,10 +47,10 @@ impl Follower {
     }
 
     /// Calls `show` with all that is left, an incomplete last line included.
-    pub fn end(mut self, mut show: impl FnMut(&str)) {
+    pub fn end(mut self, mut show: impl FnMut(&[u8])) {
         while self.look(&mut show) {}
         if !self.partial.is_empty() {
-            self.show_partial(&mut show);
+            self.show_partial(self.partial.len(), &mut show);
         }
     }
 
@@ -66,10 +68,17 @@ impl Follower {
         }
     }
 
-    fn show_partial(&mut self, show: &mut impl FnMut(&str)) {
-        let text = String::from_utf8_lossy(&self.partial);
-        show(text.trim_end_matches(['\n', '\r']));
-        self.partial.clear();
+    fn show_partial(&mut self, length: usize, show: &mut impl FnMut(&[u8])) {
+        show(&self.partial[..length]);
+        self.partial.drain(..length);
+    }
+}
+
+/// Bytes of a text's beginning without a character of which the end has not come.
+fn whole_characters(text: &[u8]) -> usize {
+    match std::str::from_utf8(text) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => text.len(),
     }
 }
 
@@ -85,11 +94,27 @@ mod tests {
         let mut seen = Vec::new();
         file.write_all(b"one\ntw").unwrap();
         follower.look(|line| seen.push(line.to_owned()));
-        file.write_all(b"o\r\n\nlast").unwrap();
+        file.write_all(b"o\r\n\nlast\xff").unwrap();
         follower.look(|line| seen.push(line.to_owned()));
-        assert_eq!(seen, ["one", "two", ""]);
+        assert_eq!(seen, [&b"one\n"[..], b"two\r\n", b"\n"]);
         follower.end(|line| seen.push(line.to_owned()));
-        assert_eq!(seen[3..], ["last"]);
+        assert_eq!(seen[3..], [b"last\xff"]);
+    }
+
+    #[test]
+    fn a_long_line_comes_in_pieces_of_whole_characters() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let text = format!("a{}", "\u{e4}\u{20ac}".repeat(100_000));
+        file.write_all(text.as_bytes()).unwrap();
+        let mut pieces = Vec::new();
+        Follower::open(file.path()).end(|piece| pieces.push(piece.to_owned()));
+        assert!(pieces.len() > 4);
+        assert!(
+            pieces
+                .iter()
+                .all(|piece| std::str::from_utf8(piece).is_ok())
+        );
+        assert_eq!(pieces.concat(), text.as_bytes());
     }
 
     #[test]
@@ -105,7 +130,7 @@ mod tests {
         let (mut follower, mut last) = (Follower::open(file.path()), Vec::new());
         follower.skip();
         follower.end(|line| last.push(line.to_owned()));
-        assert_eq!(last.last().unwrap(), "299999");
+        assert_eq!(last.last().unwrap(), b"299999\n");
         assert!(last.len() < 20_000);
     }
 }

@@ -1,5 +1,6 @@
 //! Lines for pipes and log files: every line carries the step it belongs to. Unaware of what steps do.
 
+use super::logs::Output;
 use super::steps::{Steps, painted};
 use super::transfers::Transfer;
 use super::view::{View, show};
@@ -42,9 +43,9 @@ impl Plain {
     /// The rest of a step's output.
     fn end_log(&mut self, step: usize, prefix: &str) {
         self.prefixes.remove(&step);
-        if let Some(log) = self.steps.take_log(step) {
-            log.end(|line| output(&self.sink, self.on_terminal, prefix, line));
-        }
+        let (sink, on_terminal) = (&self.sink, self.on_terminal);
+        let show = |piece: Output<'_>| output(sink, on_terminal, prefix, piece);
+        self.steps.logs().end(step, show);
     }
 
     /// Whether it is time to print a line about a transfer that goes on.
@@ -70,14 +71,17 @@ impl Plain {
     }
 }
 
-/// A line of a step's output. What a terminal gets moves no cursor and sets no title; a file or a pipe gets what the step wrote.
-fn output(sink: &Sink, is_terminal: bool, prefix: &str, line: &str) {
+/// A line of a step's output, with the seconds since it began. What a terminal gets moves no cursor and sets no title; a file or a pipe gets
+/// what the step wrote.
+fn output(sink: &Sink, is_terminal: bool, prefix: &str, piece: Output<'_>) {
+    let line = piece.line();
+    let seconds = format!(" {:.2}s | ", piece.seconds());
     if !is_terminal || !line.contains(char::is_control) {
-        return sink.pieces(&[prefix, " | ", line]);
+        return sink.pieces(&[prefix, &seconds, &line]);
     }
     let last = line.rsplit('\r').find(|part| !part.is_empty());
     let line = printable(last.unwrap_or_default(), true);
-    sink.pieces(&[prefix, " | ", &line]);
+    sink.pieces(&[prefix, &seconds, &line]);
 }
 
 impl View for Plain {
@@ -201,15 +205,20 @@ impl Renderer for Plain {
             on_terminal,
             ..
         } = self;
-        let is_behind = steps.follow(|step, line| {
-            let prefix = prefixes.get(&step).map_or("", String::as_str);
-            output(sink, *on_terminal, prefix, line);
+        let is_behind = steps.logs().look(|piece| {
+            let prefix = prefixes.get(&piece.step).map_or("", String::as_str);
+            output(sink, *on_terminal, prefix, piece);
         });
         self.sink.flush();
         is_behind
     }
 
+    /// What is left in the logs of steps that were stopped is shown too.
     fn finish(&mut self) {
+        let prefixes = std::mem::take(&mut self.prefixes);
+        for (step, prefix) in prefixes {
+            self.end_log(step, &prefix);
+        }
         self.sink.flush();
     }
 }

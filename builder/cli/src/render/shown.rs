@@ -1,7 +1,9 @@
 //! `--progress` and `--quiet`, of all commands that take a while. Unaware of what they show.
 
 use super::Progress;
+use crate::environment;
 use crate::pflag::Takes;
+use clap::ValueEnum;
 
 /// How a command tells what it does.
 #[derive(Debug, clap::Args)]
@@ -22,12 +24,14 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// The renderer that was asked for.
+    /// The renderer that was asked for. As in buildx, `BUILDKIT_PROGRESS` decides where nothing else does.
     pub fn progress(&self) -> Progress {
-        if self.quiet {
-            Progress::Quiet
-        } else {
-            self.progress
+        match self.progress {
+            _ if self.quiet => Progress::Quiet,
+            Progress::Auto => environment::buildkit_progress()
+                .and_then(|name| Progress::from_str(&name, false).ok())
+                .unwrap_or(Progress::Auto),
+            progress => progress,
         }
     }
 }

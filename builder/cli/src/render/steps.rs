@@ -1,6 +1,6 @@
 //! What both human renderers know of the steps: names, followed logs, counts for the summary. Unaware of terminals.
 
-use super::follow::Follower;
+use super::logs::{Logs, Output};
 use crate::units;
 use kiln_engine::event::{Event, EventKind, Outcome, StepInfo};
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub struct Steps {
     infos: BTreeMap<usize, StepInfo>,
-    logs: BTreeMap<usize, Follower>,
+    logs: Logs,
     cached: usize,
     ran: usize,
     unchanged: usize,
@@ -18,12 +18,10 @@ pub struct Steps {
 impl Steps {
     /// Takes what `event` says of the steps.
     pub fn note(&mut self, event: &Event) {
+        self.logs.note(event);
         match &event.kind {
             EventKind::Planned { steps } => {
                 self.infos = steps.iter().map(|info| (info.step, info.clone())).collect()
-            }
-            EventKind::Log { step, path } => {
-                self.logs.insert(*step, Follower::open(path));
             }
             EventKind::Finished {
                 outcome: Outcome::Cached,
@@ -57,24 +55,15 @@ impl Steps {
         clip(title, width)
     }
 
-    /// New lines of all logs; `show` gets the step and the line. Whether there may be more at once.
-    pub fn follow(&mut self, mut show: impl FnMut(usize, &str)) -> bool {
-        let mut is_behind = false;
-        for (&step, log) in &mut self.logs {
-            is_behind |= log.look(|line| show(step, line));
-        }
-        is_behind
+    /// The logs of running steps.
+    pub fn logs(&mut self) -> &mut Logs {
+        &mut self.logs
     }
 
-    /// The same, but of much that is new only the end.
-    pub fn follow_ends(&mut self, show: impl FnMut(usize, &str)) {
-        self.logs.values_mut().for_each(Follower::skip);
-        self.follow(show);
-    }
-
-    /// The log of a step whose command has ended, as far as it was not shown.
-    pub fn take_log(&mut self, step: usize) -> Option<Follower> {
-        self.logs.remove(&step)
+    /// What is new in all logs, but of much only the end.
+    pub fn follow_ends(&mut self, show: impl FnMut(Output<'_>)) {
+        self.logs.skip();
+        self.logs.look(show);
     }
 
     /// What is said of a finished image: its name, then lines about it. `at_us` is when.

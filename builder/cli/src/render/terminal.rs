@@ -55,7 +55,7 @@ impl Terminal {
     }
 
     fn end(&mut self, step: usize) {
-        self.steps.take_log(step);
+        self.steps.logs().end(step, |_| {});
         if let Some((bar, output)) = self.running.remove(&step) {
             output.finish_and_clear();
             bar.finish_and_clear();
@@ -184,9 +184,10 @@ impl Renderer for Terminal {
 
     fn tick(&mut self) -> bool {
         let mut last = BTreeMap::new();
-        self.steps.follow_ends(|step, line| {
+        self.steps.follow_ends(|piece| {
+            let line = piece.line();
             if !line.trim().is_empty() {
-                last.insert(step, clip(line, WIDTH));
+                last.insert(piece.step, clip(&line, WIDTH));
             }
         });
         for (step, (bar, output)) in &self.running {

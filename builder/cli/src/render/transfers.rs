@@ -60,6 +60,15 @@ impl<'a> Transfer<'a> {
         format!("{verb} {} of {}", self.short(), self.repository)
     }
 
+    /// All that goes the same way, as BuildKit calls it.
+    pub fn work(&self) -> String {
+        let verb = match self.direction {
+            Direction::Download => "pulling from",
+            Direction::Upload => "pushing layers for",
+        };
+        format!("{verb} {}", self.repository)
+    }
+
     /// The same with how far it is: `pulling 0123456789ab of …: 3.1 MB of 7.2 MB`.
     pub fn state(&self) -> String {
         let (done, total) = (units::bytes(self.done), units::bytes(self.total));
