@@ -48,7 +48,7 @@ fn told(text: &str, code: i32) -> Vec<Value> {
 }
 
 #[track_caller]
-fn told_by(kiln: &mut Kiln, code: i32) -> Vec<Value> {
+fn told_by(kiln: Kiln, code: i32) -> Vec<Value> {
     let finished: Finished = kiln.exits(code);
     told(&finished.stderr, code)
 }
@@ -88,7 +88,7 @@ fn json(build: Kiln) -> Kiln {
 
 fn a_build_tells_all_in_the_shape_of_the_schema(space: &Space) {
     let text = "FROM tools AS base\nMAINTAINER me\nRUN printf 'a\\377b\\nplain\\033[1m\\nlast'\nFROM base\nRUN echo two\n";
-    let events = told_by(&mut json(space.build(text)).arg("--save-stages"), 0);
+    let events = told_by(json(space.build(text)).arg("--save-stages"), 0);
     assert_eq!(output(&events, "printf"), b"a\xffb\nplain\x1b[1m\nlast");
     assert_eq!(output(&events, "echo two"), b"two\n");
     let times: Vec<&str> = events
@@ -106,7 +106,7 @@ fn a_build_tells_all_in_the_shape_of_the_schema(space: &Space) {
     let own = events.iter().filter(|event| event["event"] != "output");
     assert!(own.map(micros).is_sorted());
     // nothing is executed, nothing is printed
-    let cached = told_by(&mut space.build(text).args(["--progress", "json"]), 0);
+    let cached = told_by(space.build(text).args(["--progress", "json"]), 0);
     assert!(
         cached
             .iter()
@@ -142,7 +142,7 @@ fn what_fails_is_told_in_the_shape_of_the_schema(space: &Space) {
         ("FROM tools\nCOPY missing /\n", 1, "missing", 2),
     ];
     for (text, code, message, line) in cases {
-        let events = told_by(&mut json(space.build(text)).env("KILN_OFFLINE", "1"), code);
+        let events = told_by(json(space.build(text)).env("KILN_OFFLINE", "1"), code);
         let ended = events.last().unwrap();
         let cause = &ended["causes"][0];
         assert!(
@@ -156,7 +156,7 @@ fn what_fails_is_told_in_the_shape_of_the_schema(space: &Space) {
         );
     }
     let usage = told_by(
-        &mut space.kiln(["build", "--progress", "json", "--no-such-flag"]),
+        space.kiln(["build", "--progress", "json", "--no-such-flag"]),
         2,
     );
     assert!(
@@ -166,11 +166,11 @@ fn what_fails_is_told_in_the_shape_of_the_schema(space: &Space) {
             .contains("--no-such-flag")
     );
     told_by(
-        &mut space.kiln(["build", "--progress=json", "no/such/context"]),
+        space.kiln(["build", "--progress=json", "no/such/context"]),
         2,
     );
     told_by(
-        &mut space.kiln(["build", "--progress=json", "--offline=maybe", "."]),
+        space.kiln(["build", "--progress=json", "--offline=maybe", "."]),
         2,
     );
     let log = space.own_folder("logs").join("log");
@@ -187,13 +187,13 @@ fn transfers_have_the_shape_of_the_schema(space: &Space) {
     let name = format!("{}/app:v1", registry.host);
     space.write("file", "text");
     let built = json(space.build("FROM scratch\nCOPY file /\n")).args(["-t", &name]);
-    told_by(&mut built.arg("--push"), 0);
-    told_by(&mut space.kiln(["push", "--progress", "json", &name]), 0);
+    told_by(built.arg("--push"), 0);
+    told_by(space.kiln(["push", "--progress", "json", &name]), 0);
     space.kiln(["rmi", &name]).ok();
-    let pulled = told_by(&mut space.kiln(["pull", "--progress", "json", &name]), 0);
+    let pulled = told_by(space.kiln(["pull", "--progress", "json", &name]), 0);
     assert_eq!(pulled[0]["event"], "begun");
     let missing = format!("{}/app:v2", registry.host);
-    let failed = told_by(&mut space.kiln(["pull", "--progress", "json", &missing]), 1);
+    let failed = told_by(space.kiln(["pull", "--progress", "json", &missing]), 1);
     assert!(
         failed.last().unwrap()["messages"][0]
             .as_str()
@@ -209,7 +209,7 @@ fn much_output_is_complete(space: &Space) {
     let long = "äöü€".repeat(50_000);
     space.write("lines", format!("{lines}{long}"));
     let text = "FROM tools\nRUN --mount=target=/c cat /c/lines\nRUN --mount=target=/c cat /c/lines; exit 1\n";
-    let events = told_by(&mut json(space.build(text)), 1);
+    let events = told_by(json(space.build(text)), 1);
     for title in ["cat /c/lines", "exit 1"] {
         assert_eq!(
             output(&events, title),

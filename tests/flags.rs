@@ -422,14 +422,19 @@ fn attestations_may_be_switched_off(space: &Space) {
             .never_says(&["has no effect", "not supported"]);
     }
     for flags in [
-        &["--provenance", "mode=max"][..],
-        &["--sbom=true"],
+        &["--sbom=true"][..],
         &["--provenance=false", "--provenance=1"],
+        &["--provenance=mode=min", "--sbom=1", "--attest=type=sbom"],
     ] {
-        space
-            .build(TEXT)
-            .args(flags)
-            .exits(2)
-            .says(&["is not supported"]);
+        let built = space.build(TEXT).args(flags).ok();
+        let warnings = built.stderr.matches("no attestations are attached").count();
+        assert_eq!(warnings, 1, "{built}");
+    }
+    for flags in [
+        &["--provenance", "mode=max"],
+        &["--attest", "type=provenance,mode=max"],
+    ] {
+        let refused = space.build(TEXT).args(flags).exits(2);
+        refused.says(&["is not supported"]);
     }
 }

@@ -43,9 +43,8 @@ fn harmless_flags_are_warned_about(space: &Space) {
 
 fn others_are_refused_with_advice(space: &Space) {
     let flags = [
-        ("--provenance=true", "attestations"),
-        ("--sbom=true", "attestations"),
-        ("--attest=type=sbom", "attestations"),
+        ("--provenance=mode=max", "equal digests"),
+        ("--sbom-output=x", "equal digests"),
         ("--cap-add=ALL", "--security=insecure"),
         ("--dns=1.1.1.1", "--add-host"),
         ("--device=/dev/null", "devices"),

@@ -79,6 +79,7 @@ mod logins;
 mod logs;
 mod maintenance;
 mod messages;
+mod mistakes;
 mod names;
 mod network;
 mod no_cache;

@@ -5,6 +5,7 @@ use crate::support::{Space, plain_cases};
 
 plain_cases! {
     a_dumb_terminal_shows_lines,
+    a_live_view_is_no_wider_than_its_terminal,
     a_failed_step_shows_much_of_its_output,
     a_failed_step_shows_its_whole_instruction,
 }
@@ -59,6 +60,32 @@ fn a_dumb_terminal_shows_lines(space: &Space) {
         "{}",
         help.1
     );
+}
+
+/// The columns that a line takes, without escape codes.
+fn columns(line: &str) -> usize {
+    let mut parts = line.split('\x1b');
+    let first = parts.next().unwrap_or_default().chars().count();
+    let code_end = |part: &str| {
+        part.find(|c: char| c.is_ascii_alphabetic())
+            .map_or(part.len(), |at| at + 1)
+    };
+    first
+        + parts
+            .map(|part| part[code_end(part)..].chars().count())
+            .sum::<usize>()
+}
+
+fn a_live_view_is_no_wider_than_its_terminal(space: &Space) {
+    let long = "word ".repeat(60);
+    let text = format!("FROM tools\nRUN echo {long}; sleep 0.3\n");
+    let build = space.build(&text).arg("--no-cache").env("TERM", "xterm");
+    let (code, shown) = seen(build.env("NO_COLOR", "1").command());
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.contains("RUN echo word"), "{shown}");
+    for line in shown.split(['\n', '\r']) {
+        assert!(columns(line) <= 80, "{line:?}");
+    }
 }
 
 /// Lines of a failed step's output as they are shown with the error.

@@ -42,7 +42,8 @@ impl Dockerfile {
     }
 
     /// The names of stages, in order.
-    pub(crate) fn stage_names(&self) -> impl Iterator<Item = &str> {
+    /// The names of the stages that have one, in order.
+    pub fn stage_names(&self) -> impl Iterator<Item = &str> {
         let stages = self.stages.iter();
         stages.filter_map(|stage| stage.from.name.as_deref())
     }

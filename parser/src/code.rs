@@ -62,6 +62,8 @@ pub const CHECK_OPTION: &str = "DF0031";
 pub const FRONTEND: &str = "DF0034";
 /// A mount asks for another SELinux label.
 pub const RELABEL: &str = "DF0035";
+/// `COPY --link --chown` gives a folder above its destination to that owner; found when it is executed.
+pub const LINKED_OWNER: &str = "DF0036";
 
 #[cfg(test)]
 mod tests {

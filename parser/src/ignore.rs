@@ -187,6 +187,22 @@ impl Matcher {
         self.ignored_in(&state, path)
     }
 
+    /// The last pattern that decides that a path is left out, by its number from 0; none if it is not.
+    pub fn rule(&self, path: &str) -> Option<usize> {
+        let mut state = self.root();
+        for (at, _) in path.match_indices('/') {
+            state = self.enter(&state, &path[..at]).ok()?;
+        }
+        let mut last = None;
+        for (number, pattern) in self.patterns.iter().enumerate() {
+            let inherited = state.matched.get(number);
+            if pattern.decide(inherited, last.is_some(), path).ok()? {
+                last = Some(number).filter(|_| !pattern.exclusion);
+            }
+        }
+        last
+    }
+
     /// Whether a walk may skip the contents of a directory: it is ignored, and no `!` pattern can re-include anything below it.
     pub fn can_prune(&self, directory: &str, state: &State) -> bool {
         if !state.ignored {

@@ -27,6 +27,7 @@ mod save;
 mod size;
 mod tag;
 mod verify;
+mod version;
 
 use crate::environment::Globals;
 use crate::failure::Failure;
@@ -118,6 +119,8 @@ commands! {
     Doctor = doctor,
     /// Show how kiln reads a Dockerfile, a word or a .dockerignore
     Debug = debug,
+    /// Print the version
+    Version = version,
     /// Print completions for a shell
     Completions = completions,
     /// Print the manual page

@@ -4,6 +4,7 @@ pub mod build;
 mod fault;
 mod step;
 mod stored;
+mod verb;
 
 pub use fault::Fault;
 
@@ -70,6 +71,9 @@ impl Failure {
 
     /// The command line is not understood, in the words of clap.
     pub fn of_line(error: &clap::Error, color: bool) -> Self {
+        if let Some(failure) = verb::unknown(error) {
+            return failure;
+        }
         let text = error.render();
         let told = match color {
             true => text.ansi().to_string(),

@@ -31,6 +31,7 @@ mod weigh;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use failure::Failure;
 use render::Ending;
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::mpsc::channel;
@@ -89,11 +90,21 @@ fn print_help(help: &clap::Error) {
     }
 }
 
+/// `kiln help VERB` is `kiln VERB --help`.
+fn helped(words: std::env::ArgsOs) -> impl Iterator<Item = OsString> {
+    let mut words: Vec<OsString> = words.collect();
+    if words.get(1).is_some_and(|word| word == "help") {
+        words.remove(1);
+        words.push("--help".into());
+    }
+    words.into_iter()
+}
+
 /// The command line; the exit code where it is wrong, or only asks for help.
 fn read() -> Result<Arguments, ExitCode> {
     let mut command = Arguments::command();
     let wrong = |failure| ended(Ending::of_line(std::env::args_os()).tell(Err(failure)));
-    let line = pflag::read(&command, std::env::args_os()).map_err(wrong)?;
+    let line = pflag::read(&command, helped(std::env::args_os())).map_err(wrong)?;
     let read = match command.try_get_matches_from_mut(line) {
         Ok(matches) => {
             Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))

@@ -29,6 +29,7 @@ use kiln_parser::graph::{
     CopyOp, CopySource, Node, NodeId, Op, RunMount, RunOp, Stage, StageBase, StageGraph,
 };
 use kiln_sandbox::Cgroup;
+use operation::copy::missing::Missing;
 use operation::run::Run;
 use operation::{Source, copy::Copy, make_directory};
 use overlap::Overlap;
@@ -182,7 +183,14 @@ impl<'a> Execution<'a> {
         let base = self.schedule.layers(copy.base)?;
         let sources = copy.sources.iter().map(|source| self.copied(source));
         let sources = sources.collect::<Result<Vec<_>, _>>()?;
-        let copy = Copy::new(&self.session.store, copy, &base.stack, &sources)?;
+        let missing = Missing {
+            sources: &sources,
+            title: &step.node.title,
+            main: self.build.context.folder(),
+            ignore: self.build.ignore(),
+        };
+        let copy = Copy::new(&self.session.store, copy, &base.stack, &sources)
+            .map_err(|error| missing.explain(error))?;
         let key = copy.key(step.definition);
         self.look_up_or_make(step, &base.stack, key, |now| copy.make(step, now))
     }

@@ -5,6 +5,7 @@ pub mod check;
 mod epoch;
 mod images;
 mod keys;
+mod near;
 pub(crate) mod origin;
 pub mod output;
 pub mod platforms;

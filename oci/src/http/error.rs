@@ -125,6 +125,9 @@ pub enum Error {
     Write(#[source] io::Error),
 }
 
+/// What helps where a server counts requests.
+const BUSY: &str = "the server allows no more requests for now: wait, log in (who is known may ask more), or use a mirror";
+
 impl Error {
     /// Whether the same request may succeed a moment later.
     pub(crate) fn is_passing(&self) -> bool {
@@ -210,6 +213,18 @@ impl Error {
             Self::NotTls { host } => format!(
                 "if it speaks plain http and you trust the network, pass --insecure-registry {host}"
             ),
+            Self::Busy { .. } => BUSY.into(),
+            Self::Status {
+                code: 429,
+                retry_after,
+                ..
+            } => match retry_after {
+                Some(wait) => format!("{BUSY}; it asks to come back in {} s", wait.as_secs()),
+                None => BUSY.into(),
+            },
+            Self::Status {
+                code: 500..=599, ..
+            } => "the server is at fault, not the request: try again later, or wait longer with --retry and --retry-delay".into(),
             Self::Connect { .. }
             | Self::Stalled {
                 what: NO_CONNECTION,

@@ -115,7 +115,12 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Http(error) => error.hint(),
-            Self::Denied { host, .. } => Some(format!("log in with `kiln login {host}`")),
+            Self::Denied { host, reason, .. } => Some(match reason.contains("403") {
+                true => {
+                    format!("log in with `kiln login {host}` as somebody who has the right to it")
+                }
+                false => format!("log in with `kiln login {host}`"),
+            }),
             _ => None,
         }
     }

@@ -193,8 +193,7 @@ fn fetched(
 /// The media type of a document: its own, which the answer's must not contradict, else the answer's, else by its shape. A document that
 /// could be read as both kinds is refused (CVE-2021-41190).
 fn kind(bytes: &[u8], told: Option<&str>) -> std::result::Result<&'static str, String> {
-    let shape: Shape =
-        serde_json::from_slice(bytes).map_err(|error| format!("it is no manifest: {error}"))?;
+    let shape: Shape = serde_json::from_slice(bytes).map_err(|error| no_manifest(bytes, &error))?;
     let is_index = shape.manifests.is_some();
     let is_image = shape.layers.is_some() || shape.config.is_some();
     match (is_index, is_image) {
@@ -224,6 +223,14 @@ fn kind(bytes: &[u8], told: Option<&str>) -> std::result::Result<&'static str, S
 
 fn known(kind: &str) -> Option<&'static str> {
     ACCEPTED.into_iter().find(|known| *known == kind)
+}
+
+/// What came in the place of a manifest.
+fn no_manifest(bytes: &[u8], error: &serde_json::Error) -> String {
+    match bytes.trim_ascii_start().starts_with(b"<") {
+        true => "it is a web page: a proxy, or the portal of a network, answers in the place of the registry".to_owned(),
+        false => format!("it is no manifest: {error}"),
+    }
 }
 
 #[cfg(test)]

@@ -157,7 +157,10 @@ impl Plan {
         }
         image_base(text).map_err(|message| {
             let mut error = base_error(line, image, message);
-            error.help = suggest::help(text, world.dockerfile.stage_names());
+            let lacks_end = text.ends_with([':', '/', '@', '-']);
+            let valueless = from::valueless(image).filter(|_| lacks_end);
+            let near = || suggest::help(text, world.dockerfile.stage_names());
+            error.help = valueless.or_else(near);
             error
         })
     }

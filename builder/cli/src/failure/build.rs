@@ -188,8 +188,13 @@ fn missing_images(dockerfile: &DockerfileText, images: &[MissingImage]) -> Failu
         .iter()
         .filter_map(|image| image.hint.as_ref())
         .collect();
-    pointed(dockerfile, message, causes)
-        .hints(hints)
+    let failure = pointed(dockerfile, message, causes).hints(hints);
+    let is_clear = |image: &MissingImage| image.problem.is_some() || image.hint.is_some();
+    if images.iter().all(is_clear) {
+        // another name was meant, or a registry was asked: how else to get an image is not the question
+        return failure;
+    }
+    failure
         .hint("get it with `kiln pull`, or from an archive of docker save or podman save with `kiln load -i ARCHIVE`")
         .hint(format!("or make it from a root file system: `kiln import ROOTFS.tar {name}`"))
         .hint(format!("or from this machine's programs: --build-context {}=host-tools:sh,ls,cat", without_tag(name)))

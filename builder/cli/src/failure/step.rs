@@ -12,6 +12,8 @@ use std::path::Path;
 const TAIL: u64 = 1 << 20;
 /// Lines of it, as in BuildKit.
 const TAIL_LINES: usize = 200;
+/// Helps where a list of words is none.
+const LIST: &str = "a list is a JSON array: double quotes around each word, and commas between them, as in [\"from\", \"to\"]";
 
 /// What a build failed with, if a step is to blame.
 pub fn failure(source: Source<'_>, failure: &StepFailure, color: bool) -> Failure {
@@ -72,16 +74,26 @@ fn store_error(error: &StepError) -> Option<&StoreError> {
 fn help(failure: &StepFailure) -> Vec<String> {
     let mut help: Vec<String> = failure.emulation.iter().cloned().collect();
     match &failure.error {
-        StepError::Command { code, exceeded, .. } => {
+        StepError::Command {
+            code,
+            exceeded,
+            hints,
+            ..
+        } => {
+            let is_clear = !hints.is_empty();
+            help.extend(hints.iter().cloned());
             let missing = "exit code 127 means that the shell or program was not found: is it in the image, and in PATH?";
             let memory = "raise the limit with --memory, or let the step do less at the same time";
-            help.extend((*code == Some(127)).then(|| missing.to_owned()));
+            help.extend((*code == Some(127) && !is_clear).then(|| missing.to_owned()));
             help.extend(exceeded.map(|_| memory.to_owned()));
         }
         StepError::NoNamespaces(refused) => {
             help.extend(refused.hints().into_iter().map(str::to_owned));
         }
         StepError::Fetch(error) => help.extend(error.hint()),
+        StepError::Copy(CopyError::BadPattern(pattern)) if pattern.starts_with('[') => {
+            help.push(LIST.to_owned());
+        }
         _ => {}
     }
     help

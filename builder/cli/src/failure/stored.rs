@@ -5,10 +5,11 @@ use crate::units::bytes;
 use kiln_cache::{ImageError, LayerError, StoreError};
 use kiln_engine::archive::ArchiveError;
 use kiln_engine::chain_of_causes;
-use kiln_oci::archive::SaveError;
+use kiln_oci::archive::{LoadError, SaveError};
 use std::io::ErrorKind;
 
-const SPACE: &str = "free some space, or shrink the store with `kiln prune --max-size SIZE`";
+const SPACE: &str = "free some space, or shrink the store with `kiln prune --max-size SIZE`; `kiln df` shows what is in it";
+const NO_ARCHIVE: &str = "kiln load takes what docker save, podman save, skopeo and kiln save write, also compressed; a root file system goes to kiln import";
 const DAMAGED: &str = "`kiln fsck --repair` removes what is damaged; the next build makes it again";
 const DATABASE_LOST: &str = "`kiln fsck --repair` rebuilds the database from what is left: images come back by ID; names and results of \
     steps, are lost";
@@ -103,6 +104,7 @@ fn of_archive(error: ArchiveError) -> Failure {
             Failure::new(Kind::Environment, message).hint(SPACE)
         }
         ArchiveError::Change { .. } => of_kind(Kind::Usage),
+        ArchiveError::Load(LoadError::Tar(_)) => of_kind(Kind::Build).hint(NO_ARCHIVE),
         ArchiveError::Save(SaveError::Write(_) | SaveError::Header(_)) => {
             of_kind(Kind::Environment)
         }

@@ -11,6 +11,7 @@ use kiln_engine::{
 };
 use kiln_parser::graph::GitSource;
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 /// A Dockerfile of more bytes is refused (the parser's own limit).
@@ -213,11 +214,14 @@ pub fn read_pipe(path: &Path) -> Result<String, Failure> {
     read_text(path, std::fs::File::open(path).map_err(failed)?)
 }
 
-/// Opens a regular file; never waits for a FIFO.
+/// Opens a regular file, or what a shell has opened (`<(…)`); never waits for a FIFO that has a name.
 fn open_regular(path: &Path) -> Result<std::fs::File, Failure> {
     let failed = |error: std::io::Error| Failure::of_file(path, &error);
     let meta = std::fs::metadata(path).map_err(failed)?;
-    if !meta.is_file() {
+    let is_descriptor = ["/dev/fd", "/dev/stdin", "/proc/self/fd"]
+        .iter()
+        .any(|of| path.starts_with(of));
+    if !meta.is_file() && !(is_descriptor && meta.file_type().is_fifo()) {
         return Err(Failure::usage(format!(
             "{} is not a regular file",
             path.display()

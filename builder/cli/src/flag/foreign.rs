@@ -21,8 +21,10 @@ enum Answer {
     Refuse(&'static str),
     /// Accepted without a word when it switches something off, else as [`Answer::Refuse`].
     Off(&'static str),
+    /// The same, but only one that demands more than docker gives by itself (`mode=max`) is refused; others are warned about once.
+    Wish(&'static str),
 }
-use Answer::{Accept, Off, Refuse};
+use Answer::{Accept, Off, Refuse, Wish};
 
 struct Foreign {
     id: &'static str,
@@ -48,6 +50,7 @@ pub(super) fn answers() -> Vec<(String, &'static str, &'static str)> {
         Accept(text) => (spelled(flag), "accepted", text),
         Refuse(text) => (spelled(flag), "refused", text),
         Off(text) => (spelled(flag), "off", text),
+        Wish(text) => (spelled(flag), "accepted, except mode=max", text),
     };
     let mut all: Vec<_> = TABLE.iter().map(answer).collect();
     all.sort_by(|a, b| a.0.trim_start_matches('-').cmp(b.0.trim_start_matches('-')));
@@ -66,8 +69,14 @@ impl Flag for Flags {
                 Accept(why) => request
                     .notices
                     .push(format!("--{name} has no effect: {why}")),
-                Off(_) if is_off(value) => {}
-                Refuse(instead) | Off(instead) => {
+                Off(_) | Wish(_) if is_off(value) => {}
+                Wish(why) if !is_demand(value) => {
+                    let notice = format!("no attestations are attached: {why}");
+                    if !request.notices.contains(&notice) {
+                        request.notices.push(notice);
+                    }
+                }
+                Refuse(instead) | Off(instead) | Wish(instead) => {
                     return Err(Failure::usage(format!("--{name} is not supported")).hint(instead));
                 }
             }
@@ -83,6 +92,11 @@ fn is_off(value: &str) -> bool {
         value.and_then(pflag::boolean) == Some(true)
     };
     pflag::boolean(value) == Some(false) || value.split(',').any(is_disabled)
+}
+
+/// `--provenance=mode=max`: who says so relies on it.
+fn is_demand(value: &str) -> bool {
+    value == "max" || value.split(',').any(|part| part == "mode=max")
 }
 
 impl clap::Args for Flags {

@@ -24,7 +24,7 @@ const FOREIGN: &str = "
 ## Flags of other engines
 
 kiln accepts these flags with a warning if they cannot change the image. Otherwise it refuses them and says what to do instead. *Off* means
-accepted if the flag turns something off (`=false`), and refused otherwise.
+accepted if the flag turns something off (`=false`), and refused otherwise. Attestations are warned about once, and refused only with `mode=max`.
 
 | flag | answer | reason or alternative |
 | --- | --- | --- |

@@ -64,10 +64,7 @@ impl RawJson {
             vertexes.push(vertex);
             before = Some((info, digest));
         }
-        self.print(SolveStatus {
-            vertexes,
-            ..SolveStatus::default()
-        });
+        self.print(&vertexes.into());
     }
 
     /// Changes a vertex, and tells it; its digest.
@@ -87,10 +84,7 @@ impl RawJson {
         change(vertex);
         let vertex = vertex.clone();
         let digest = vertex.digest.clone();
-        self.print(SolveStatus {
-            vertexes: vec![vertex],
-            ..SolveStatus::default()
-        });
+        self.print(&vec![vertex].into());
         digest
     }
 
@@ -131,22 +125,14 @@ impl RawJson {
             vertex.completed = is_done.then_some(event.time);
         });
         let took = SignedDuration::from_micros(i64::try_from(transfer.took_us).unwrap_or_default());
-        let done = if transfer.ended {
-            transfer.total
-        } else {
-            transfer.done
-        };
         let status = VertexStatus {
             total: transfer.total,
-            current: done,
+            current: [transfer.done, transfer.total][usize::from(transfer.ended)],
             started: Some(event.time - took),
             completed: transfer.ended.then_some(event.time),
             ..part(event.time, digest, transfer.blob.to_owned())
         };
-        self.print(SolveStatus {
-            statuses: vec![status],
-            ..SolveStatus::default()
-        });
+        self.print(&status.into());
     }
 
     /// A part of a vertex that has ended.
@@ -156,10 +142,7 @@ impl RawJson {
             completed: Some(event.time),
             ..part(event.time, vertex, id)
         };
-        self.print(SolveStatus {
-            statuses: vec![status],
-            ..SolveStatus::default()
-        });
+        self.print(&status.into());
     }
 
     fn image(&mut self, event: &Event, id: &str, tags: &[String]) {
@@ -188,47 +171,18 @@ impl RawJson {
             url: Rule::find(rule).map_or(String::new(), Rule::url),
             range: range.into_iter().collect(),
         };
-        self.print(SolveStatus {
-            warnings: vec![warning],
-            ..SolveStatus::default()
-        });
+        self.print(&warning.into());
     }
 
     /// What an event means beside what steps do.
     fn work(&mut self, event: &Event) {
-        match &event.kind {
-            EventKind::Begun { .. } => {
-                self.done(event, DEFINITION.to_owned(), 0);
-            }
-            EventKind::Source {
-                title,
-                bytes,
-                took_us,
-                ..
-            } => {
-                let name = match title.as_str() {
-                    "context" => "[internal] load build context".to_owned(),
-                    title => format!("[internal] load {title}"),
-                };
-                let digest = self.done(event, name, *took_us);
+        if let Some((name, took_us)) = name_of_work(&event.kind) {
+            let digest = self.done(event, name, took_us);
+            if let EventKind::Source { title, bytes, .. } = &event.kind {
                 self.part(event, digest, format!("transferring {title}:"), *bytes);
             }
-            EventKind::Resolved {
-                reference, took_us, ..
-            } => {
-                let name = format!("[internal] load metadata for {reference}");
-                self.done(event, name, *took_us);
-            }
-            EventKind::CacheRead { place, took_us, .. } => {
-                self.done(
-                    event,
-                    format!("importing cache manifest from {place}"),
-                    *took_us,
-                );
-            }
-            EventKind::CacheWritten { place, took_us, .. } => {
-                self.done(event, format!("exporting cache to {place}"), *took_us);
-            }
+        }
+        match &event.kind {
             EventKind::Warning { message } | EventKind::Note { message } => {
                 self.warned(event, message.clone(), "", 0);
             }
@@ -265,19 +219,13 @@ impl RawJson {
                 data: piece.bytes.to_owned(),
                 timestamp: Some(Timestamp::now()),
             };
-            print(
-                sink,
-                &SolveStatus {
-                    logs: vec![log],
-                    ..SolveStatus::default()
-                },
-            );
+            print(sink, &log.into());
         };
         (steps.logs(), show)
     }
 
-    fn print(&self, status: SolveStatus) {
-        print(&self.sink, &status);
+    fn print(&self, status: &SolveStatus) {
+        print(&self.sink, status);
     }
 }
 
@@ -314,6 +262,28 @@ impl Renderer for RawJson {
         logs.end_all(show);
         self.sink.flush();
     }
+}
+
+/// A part of kiln's own work, in BuildKit's words, and how long it took.
+fn name_of_work(kind: &EventKind) -> Option<(String, u64)> {
+    let (name, took_us) = match kind {
+        EventKind::Begun { .. } => (DEFINITION.to_owned(), &0),
+        EventKind::Source { title, took_us, .. } if title == "context" => {
+            ("[internal] load build context".to_owned(), took_us)
+        }
+        EventKind::Source { title, took_us, .. } => (format!("[internal] load {title}"), took_us),
+        EventKind::Resolved {
+            reference, took_us, ..
+        } => (format!("[internal] load metadata for {reference}"), took_us),
+        EventKind::CacheRead { place, took_us, .. } => {
+            (format!("importing cache manifest from {place}"), took_us)
+        }
+        EventKind::CacheWritten { place, took_us, .. } => {
+            (format!("exporting cache to {place}"), took_us)
+        }
+        _ => return None,
+    };
+    Some((name, *took_us))
 }
 
 /// What a failure is in this stream: a vertex of its own, whose output says more.

@@ -10,13 +10,36 @@ use crate::units;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kiln_engine::event::{Event, Outcome};
 use std::collections::BTreeMap;
+use std::os::fd::AsFd;
 
-/// Characters of an instruction or of output that are shown; wider text would wrap and flicker.
-const WIDTH: usize = 100;
+/// Columns of a terminal that does not say how many it has.
+const COLUMNS: usize = 80;
+/// Columns that the time of a running step and what is around it take.
+const TIME: usize = 16;
+/// Columns of a bar and what is around it.
+const BAR: usize = 24;
+/// Columns that are left of a very narrow terminal.
+const LEAST: usize = 16;
+
+/// Characters that fit beside `taken` others: wider text would wrap and flicker. A terminal may change its width at any time.
+fn room(taken: usize) -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr().as_fd());
+    let columns = size.map_or(0, |size| usize::from(size.ws_col));
+    let columns = if columns == 0 { COLUMNS } else { columns };
+    columns.saturating_sub(taken + 1).max(LEAST)
+}
 
 struct Stage {
     bar: ProgressBar,
     done: usize,
+}
+
+/// A step that is executed.
+struct Running {
+    bar: ProgressBar,
+    output: ProgressBar,
+    /// The last line that it printed.
+    last: String,
 }
 
 /// The live view.
@@ -24,7 +47,7 @@ pub struct Terminal {
     steps: Steps,
     screen: MultiProgress,
     stages: BTreeMap<String, Stage>,
-    running: BTreeMap<usize, (ProgressBar, ProgressBar)>,
+    running: BTreeMap<usize, Running>,
     /// Blobs on their way, by digest.
     transfers: BTreeMap<String, ProgressBar>,
     color: bool,
@@ -56,7 +79,7 @@ impl Terminal {
 
     fn end(&mut self, step: usize) {
         self.steps.logs().end(step, |_| {});
-        if let Some((bar, output)) = self.running.remove(&step) {
+        if let Some(Running { bar, output, .. }) = self.running.remove(&step) {
             output.finish_and_clear();
             bar.finish_and_clear();
             self.screen.remove(&output);
@@ -97,12 +120,17 @@ impl View for Terminal {
         };
         let step_bar = self.screen.insert_after(&stage, ProgressBar::new_spinner());
         step_bar.set_style(style("  {spinner} {msg} {elapsed}"));
-        step_bar.set_message(self.steps.title(step, WIDTH));
+        step_bar.set_message(self.steps.title(step, room(TIME)));
         let output = self
             .screen
             .insert_after(&step_bar, ProgressBar::new_spinner());
         output.set_style(style("    {msg:.dim}"));
-        self.running.insert(step, (step_bar, output));
+        let running = Running {
+            bar: step_bar,
+            output,
+            last: String::new(),
+        };
+        self.running.insert(step, running);
         if let Some(reason) = because {
             self.say(&format!(
                 "  {} {} again: {reason}",
@@ -115,7 +143,7 @@ impl View for Terminal {
     fn finished(&mut self, step: usize, outcome: Outcome, took_us: u64) {
         self.end(step);
         let prefix = self.steps.prefix(step);
-        let title = self.steps.title(step, WIDTH);
+        let title = self.steps.title(step, room(TIME + prefix.len()));
         match outcome {
             Outcome::Cached => {
                 self.say(&format!("{} {prefix} {title}", self.paint("32", "cached")))
@@ -130,13 +158,10 @@ impl View for Terminal {
 
     fn failed(&mut self, step: usize, message: &str) {
         self.end(step);
-        let line = format!(
-            "{} {} {}",
-            self.paint("1;31", "failed"),
-            self.steps.prefix(step),
-            self.steps.title(step, WIDTH)
-        );
-        self.say(&line);
+        let prefix = self.steps.prefix(step);
+        let title = self.steps.title(step, room(TIME + prefix.len()));
+        let failed = self.paint("1;31", "failed");
+        self.say(&format!("{failed} {prefix} {title}"));
         self.say(&format!("       {message}"));
     }
 
@@ -155,10 +180,11 @@ impl View for Terminal {
             .entry(transfer.blob.to_owned())
             .or_insert_with(|| {
                 let bar = screen.add(ProgressBar::new(transfer.total));
-                bar.set_style(style("  {bar:20} {bytes}/{total_bytes} {msg:.dim}"));
-                bar.set_message(clip(&printable(&transfer.title(), false), WIDTH));
+                bar.set_style(style("  {bar:20} {msg}"));
                 bar
             });
+        let state = printable(&transfer.state(), false);
+        bar.set_message(clip(&state, room(BAR)));
         bar.set_position(transfer.done);
     }
 
@@ -187,21 +213,23 @@ impl Renderer for Terminal {
         self.steps.follow_ends(|piece| {
             let line = piece.line();
             if !line.trim().is_empty() {
-                last.insert(piece.step, clip(&line, WIDTH));
+                last.insert(piece.step, line.into_owned());
             }
         });
-        for (step, (bar, output)) in &self.running {
-            bar.tick();
-            if let Some(line) = last.remove(step) {
-                output.set_message(line);
-                output.tick();
-            }
+        for (step, running) in &mut self.running {
+            running.last = last
+                .remove(step)
+                .unwrap_or(std::mem::take(&mut running.last));
+            running.bar.set_message(self.steps.title(*step, room(TIME)));
+            running.output.set_message(clip(&running.last, room(4)));
+            running.bar.tick();
+            running.output.tick();
         }
         false
     }
 
     fn finish(&mut self) {
-        for (bar, output) in self.running.values() {
+        for Running { bar, output, .. } in self.running.values() {
             output.finish_and_clear();
             bar.finish_and_clear();
         }

@@ -41,6 +41,8 @@ pub enum StepError {
         exceeded: Option<u64>,
         /// All its output.
         log: PathBuf,
+        /// What may help.
+        hints: Vec<String>,
     },
     /// Files could not be copied.
     #[error(transparent)]
@@ -95,7 +97,7 @@ pub enum StepError {
     )]
     SecretIsNoText(String),
     /// A secret that is required was not given.
-    #[error("the secret {0} is required and was not given")]
+    #[error("the secret {0} is required and was not given: build with --secret id={0},src=FILE")]
     MissingSecret(String),
     /// The step asks for something that kiln does not do here.
     #[error("{0}")]

@@ -94,6 +94,19 @@ impl Processor {
     }
 }
 
+/// The processor that a program is for, by Go's name; none where it is no program, or for one that is not known here.
+pub fn architecture_of(program: &[u8]) -> Option<&'static str> {
+    let field = |header: &[u8]| {
+        (
+            header.get(..6).map(<[u8]>::to_vec),
+            header.get(18..20).map(<[u8]>::to_vec),
+        )
+    };
+    let mut known = PROCESSORS.iter();
+    let same = known.find(|processor| field(&processor.header()) == field(program))?;
+    Some(same.architecture)
+}
+
 /// Why programs for a platform may not run here, for people; `None` when they do.
 pub fn problem(platform: &Platform) -> Option<String> {
     problem_in(platform, &Platform::host(), Path::new(REGISTRY))

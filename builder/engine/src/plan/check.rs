@@ -66,7 +66,9 @@ pub(crate) fn parse_and_tell(session: &Session, build: &Build) -> Result<Dockerf
     let found = lint::before_errors(&parsed, &build.language.build_args);
     let warnings = found.map_err(|error| BuildError::Dockerfile(vec![error]))?;
     session.found_by_rules(warnings);
-    Err(BuildError::Dockerfile(parsed.errors))
+    let mut errors = parsed.errors;
+    errors.extend(frontend::foreign(&parsed.dockerfile));
+    Err(BuildError::Dockerfile(errors))
 }
 
 /// The main context's `.dockerignore`.

@@ -1,7 +1,7 @@
 //! From the Dockerfile to graphs: evaluation for each platform, asking for base images until all are known. Unaware of their
 //! files, and of contexts.
 
-use super::{epoch, wanted};
+use super::{epoch, near, wanted};
 use crate::failure::{BuildError, MissingImage};
 use crate::host::emulation;
 use crate::plan::check;
@@ -117,7 +117,10 @@ impl Evaluator<'_> {
                     self.bases.insert(request, config);
                     self.images.insert(key, image);
                 }
-                Err(image) => missing.push(told(image, &request.reference)),
+                Err(image) => {
+                    let image = near::hinted(session, self.dockerfile, image, request);
+                    missing.push(told(image, &request.reference));
+                }
             }
         }
         match missing.is_empty() {

@@ -77,9 +77,28 @@ fn image(
     warnings.extend(undeclared(world, &expansion, image.span));
     if expansion.text.is_empty() {
         let message = format!("base name ({}) should not be blank", image.text);
-        return Err(base_error(line, image, message));
+        let mut error = base_error(line, image, message);
+        error.help = valueless(image);
+        return Err(error);
     }
     Ok(expansion.text)
+}
+
+/// What may have no value in the name of an image.
+pub(super) fn valueless(image: &Word) -> Option<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let name = |text: &str| {
+        let text = text.trim_start_matches('{');
+        text.split(|c| !is_part(c)).next().map(str::to_owned)
+    };
+    let names: Vec<String> = image.text.split('$').skip(1).filter_map(name).collect();
+    let [first, ..] = &names[..] else {
+        return None;
+    };
+    let all = names.join(" or ");
+    Some(format!(
+        "{all} has no value here: give one with --build-arg {first}=VALUE, or with ARG {first}=VALUE before the first FROM"
+    ))
 }
 
 fn platform(

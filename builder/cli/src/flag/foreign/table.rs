@@ -1,13 +1,14 @@
 //! The flags of other engines, a line each. Unaware of what becomes of them.
 
-use super::Answer::{self, Accept, Off, Refuse};
+use super::Answer::{self, Accept, Off, Refuse, Wish};
 use super::Foreign;
 use crate::pflag::Takes::{List, Single, Switch};
 
 const NOTHING_LEFT: Answer = Accept("kiln leaves no containers behind");
 const NO_BUILDERS: Answer = Accept("kiln has no separate builders");
-const ATTESTATIONS: Answer =
-    Off("kiln writes no attestations, so that equal builds have equal digests");
+const NO_ATTESTATIONS: &str = "kiln writes none, so that equal builds have equal digests";
+const ATTESTATIONS: Answer = Wish(NO_ATTESTATIONS);
+const SCANNERS: Answer = Off(NO_ATTESTATIONS);
 const NAMESPACES: Answer = Refuse(
     "every RUN has its own namespaces; RUN --security=insecure lifts its confinement, with --allow security.insecure",
 );
@@ -105,13 +106,13 @@ table! {
     "loglevel" Single Accept("set KILN_LOG=debug to see what kiln does");
     "cdi-config-dir" Single DEVICES;
     "mount" List Refuse("write it into the RUN: RUN --mount=…; for a folder of this machine, use --volume");
-    "sbom-scanner-image" Single ATTESTATIONS;
-    "sbom-scanner-command" List ATTESTATIONS;
-    "sbom-merge-strategy" Single ATTESTATIONS;
-    "sbom-output" Single ATTESTATIONS;
-    "sbom-image-output" Single ATTESTATIONS;
-    "sbom-purl-output" Single ATTESTATIONS;
-    "sbom-image-purl-output" Single ATTESTATIONS;
+    "sbom-scanner-image" Single SCANNERS;
+    "sbom-scanner-command" List SCANNERS;
+    "sbom-merge-strategy" Single SCANNERS;
+    "sbom-output" Single SCANNERS;
+    "sbom-image-output" Single SCANNERS;
+    "sbom-purl-output" Single SCANNERS;
+    "sbom-image-purl-output" Single SCANNERS;
     // kaniko
     "cache" Switch KANIKO_CACHE;
     "cache-dir" Single KANIKO_CACHE;

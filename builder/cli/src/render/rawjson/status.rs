@@ -19,6 +19,28 @@ pub struct SolveStatus {
     pub warnings: Vec<VertexWarning>,
 }
 
+/// A line about one thing.
+macro_rules! line_of {
+    ($($part:ty, $field:ident, $of:expr;)*) => {
+        $(impl From<$part> for SolveStatus {
+            fn from(part: $part) -> Self {
+                let of: fn($part) -> Vec<_> = $of;
+                SolveStatus {
+                    $field: of(part),
+                    ..SolveStatus::default()
+                }
+            }
+        })*
+    };
+}
+
+line_of! {
+    Vec<Vertex>, vertexes, |all| all;
+    VertexStatus, statuses, |one| vec![one];
+    VertexLog, logs, |one| vec![one];
+    VertexWarning, warnings, |one| vec![one];
+}
+
 /// Something that is done: a step, or a part of kiln's own work.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Vertex {

@@ -1,5 +1,6 @@
 //! `COPY` and `ADD`: the key covers what the sources hold (never their times), the result is one layer.
 
+pub mod missing;
 mod owner;
 mod unpack;
 
@@ -18,7 +19,6 @@ use kiln_cache::{Chain, Entry, Layer, Store, tree_digest};
 use kiln_oci::Digest;
 use kiln_parser::code;
 use kiln_parser::graph::{CopyOp, CopySource, SourcePath, Unpack};
-use std::os::unix::fs::FileTypeExt;
 use unpack::Unpacked;
 
 /// A COPY or ADD and what its inputs became.
@@ -52,7 +52,7 @@ impl<'a> Copy<'a> {
             op,
             base,
             sources,
-            picked: picked.map_err(|error| explain(sources, error))?,
+            picked: picked?,
             owner: owner::for_key(store, op, base)?,
         })
     }
@@ -136,7 +136,23 @@ impl<'a> Copy<'a> {
         for (path, overwritten) in placement.overwritten() {
             self.tell(step, path, overwritten);
         }
+        self.tell_folders(step);
         Ok(())
+    }
+
+    /// Warns of folders above the destination: a linked layer knows none below it, and makes them for the owner of the files.
+    fn tell_folders(&self, step: &Step<'_>) {
+        let Some(owner) = self.op.chown.as_ref().filter(|_| self.op.link) else {
+            return;
+        };
+        let path = self.op.destination.trim_matches('/');
+        if let Some((top, _)) = path.split_once('/') {
+            let message =
+                format!("with --link, /{top} belongs to {owner} too, whatever the base says of it");
+            let help =
+                format!("leave out --link, or COPY --link without --chown what makes /{top}");
+            step.warn(code::LINKED_OWNER, message, Some(help));
+        }
     }
 
     /// Warns of files that went where a later one of the same instruction went: allowed, and rarely meant.
@@ -181,32 +197,6 @@ fn root() -> SourcePath {
     SourcePath {
         pattern: String::new(),
         pivot: String::new(),
-    }
-}
-
-/// Hints at why a file may be missing: one that is in the folder but not in the context was left out by .dockerignore.
-fn explain(sources: &[Source], error: CopyError) -> CopyError {
-    let CopyError::NotFound { path, hint: None } = error else {
-        return error;
-    };
-    let relative = path.trim_start_matches('/');
-    // Only a hint is made of the answer, so a plain look is enough; `..` was clamped by the parser.
-    let look = |source: &Source| {
-        let path = source.folder.as_ref()?.join(relative);
-        path.symlink_metadata().ok()
-    };
-    let hint = sources.iter().find_map(look).map(|seen| {
-        if seen.file_type().is_socket() {
-            "it is a socket, and an image can hold none"
-        } else if seen.is_symlink() {
-            "it is a link, and what it leads to is not there or left out by .dockerignore"
-        } else {
-            "it is in the context's folder, but .dockerignore leaves it out"
-        }
-    });
-    CopyError::NotFound {
-        path,
-        hint: hint.map(str::to_owned),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `RUN`: what decides about its result, and the process that it is. Unaware of how a process is run, and of other steps.
 
+mod advice;
 mod caches;
 mod mounts;
 
@@ -12,6 +13,7 @@ use crate::execute::step::{Key, Step};
 use crate::execute::users::Identity;
 use crate::failure::StepError;
 use crate::request::RunOptions;
+use advice::Scene;
 use kiln_oci::Digest;
 use kiln_parser::graph::{Network, RunOp, Security};
 
@@ -78,7 +80,17 @@ impl Run<'_> {
         let user = accounts(&files)?.identity(&self.op.user)?;
         let process = self.process(step, user)?;
         let stdin = self.options.stdin.as_deref();
-        runner.run(below, &process, &Console { step, stdin })
+        let ran = runner.run(below, &process, &Console { step, stdin });
+        ran.map_err(|error| {
+            let scene = Scene {
+                op: self.op,
+                files: &files,
+                user: &process.user,
+                options: self.options,
+                has_one_id: step.session.ids.is_single(),
+            };
+            scene.advise(error)
+        })
     }
 
     /// The process. Its variables are the image's and the arguments in scope; proxies and secrets beat them.

@@ -80,6 +80,7 @@ impl Local<'_> {
             signal: exit.signal,
             exceeded: self.memory.filter(|_| exit.out_of_memory),
             log,
+            hints: Vec::new(),
         })
     }
 

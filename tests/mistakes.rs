@@ -1,0 +1,290 @@
+//! Mistakes that show when a build runs, and what is said of each: what is wrong, where, and what to do. One table, one golden file; what a
+//! command printed is left out, as shells differ.
+
+use std::fmt::Write;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::{Finished, Space, golden, plain_cases};
+
+plain_cases! {
+    what_is_said_of_mistakes_in_builds,
+    a_cache_of_another_user_is_named,
+    a_folder_that_a_link_gives_away_is_named,
+    what_is_said_of_commands_that_are_none,
+    help_and_version_have_words_of_their_own,
+    a_dockerfile_may_be_a_descriptor,
+}
+
+/// Name, Dockerfile, flags.
+const MISTAKES: [(&str, &str, &[&str]); 33] = [
+    (
+        "a source with a letter too many",
+        "FROM tools\nCOPY srcs /\n",
+        &[],
+    ),
+    (
+        "a file with swapped letters",
+        "FROM tools\nCOPY src/mian.rs /\n",
+        &[],
+    ),
+    (
+        "a file in other case",
+        "FROM tools\nCOPY readme.md /\n",
+        &[],
+    ),
+    (
+        "a file of a stage",
+        "FROM tools AS builder\nRUN echo 1 > /app.bin\nFROM tools\nCOPY --from=builder /app.bim /x\n",
+        &[],
+    ),
+    (
+        "a file that is nowhere",
+        "FROM tools\nCOPY something /\n",
+        &[],
+    ),
+    (
+        "a stage in --from",
+        "FROM tools AS builder\nRUN true\nFROM tools\nCOPY --from=biulder /bin/sh /x\n",
+        &[],
+    ),
+    (
+        "a stage in --target",
+        "FROM tools AS builder\nRUN true\n",
+        &["--target", "biulder"],
+    ),
+    ("a tag", "FROM base:v2\nRUN true\n", &[]),
+    ("an image", "FROM bases:v1\nRUN true\n", &[]),
+    ("an ignored file", "FROM tools\nCOPY logs/x.log /\n", &[]),
+    (
+        "a file outside of the context",
+        "FROM tools\nCOPY ../other/src /\n",
+        &[],
+    ),
+    (
+        "a script with line ends of Windows",
+        "FROM tools\nCOPY crlf.sh /\nRUN /crlf.sh\n",
+        &[],
+    ),
+    (
+        "the same in the exec form",
+        "FROM tools\nCOPY crlf.sh /\nRUN [\"/crlf.sh\"]\n",
+        &[],
+    ),
+    (
+        "a script without an x bit",
+        "FROM tools\nCOPY plain.sh /\nRUN /plain.sh\n",
+        &[],
+    ),
+    (
+        "the same in the exec form",
+        "FROM tools\nCOPY plain.sh /\nRUN [\"/plain.sh\"]\n",
+        &[],
+    ),
+    (
+        "a script without its interpreter",
+        "FROM tools\nCOPY python.sh /\nRUN [\"/python.sh\"]\n",
+        &[],
+    ),
+    (
+        "a program for another processor",
+        "FROM tools\nCOPY foreign /\nRUN [\"/foreign\"]\n",
+        &[],
+    ),
+    (
+        "text as a program",
+        "FROM tools\nCOPY --chmod=755 README.md /\nRUN [\"/README.md\"]\n",
+        &[],
+    ),
+    (
+        "no shell",
+        "FROM scratch\nCOPY README.md /\nRUN echo hi\n",
+        &[],
+    ),
+    ("a command", "FROM tools\nRUN slep 1\n", &[]),
+    (
+        "the same in the exec form",
+        "FROM tools\nRUN [\"slep\", \"1\"]\n",
+        &[],
+    ),
+    (
+        "a command that is not there",
+        "FROM tools\nRUN frobnicate\n",
+        &[],
+    ),
+    ("JSON with single quotes", "FROM tools\nRUN ['ls']\n", &[]),
+    (
+        "JSON without a comma",
+        "FROM tools\nRUN [\"ls\" \"-l\"]\n",
+        &[],
+    ),
+    (
+        "COPY without a comma",
+        "FROM tools\nCOPY [\"src\" \"/x\"]\n",
+        &[],
+    ),
+    (
+        "a secret that is required",
+        "FROM tools\nRUN --mount=type=secret,id=token,required cat /run/secrets/token\n",
+        &[],
+    ),
+    (
+        "a secret that is not",
+        "FROM tools\nRUN --mount=type=secret,id=token cat /run/secrets/token\n",
+        &[],
+    ),
+    ("a tag without a value", "ARG VER\nFROM base:${VER}\n", &[]),
+    ("a name without a value", "ARG BASE\nFROM $BASE\n", &[]),
+    (
+        "no package lists",
+        "FROM tools\nRUN echo 'E: Unable to locate package curl'; exit 100\n",
+        &[],
+    ),
+    (
+        "a full disk",
+        "FROM tools\nRUN echo 'tar: x: Cannot write: No space left on device'; exit 2\n",
+        &[],
+    ),
+    (
+        "no network",
+        "FROM tools\nRUN --network=none echo 'curl: (6) Could not resolve host: example.org'; exit 6\n",
+        &[],
+    ),
+    (
+        "a language that is not kiln's",
+        "# syntax=example.org/other:1\nFROM tools\nBUILD x\n",
+        &[],
+    ),
+];
+
+fn fill(space: &Space) {
+    space.write("src/main.rs", "a");
+    space.write("README.md", "text\n");
+    space.write("logs/x.log", "a line");
+    space.write(".dockerignore", "# what is not sent\n*.tmp\nlogs\n");
+    let script = |name: &str, text: &[u8], mode: u32| {
+        space.write(name, text);
+        let path = space.context().join(name);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    script("crlf.sh", b"#!/bin/sh\r\necho hi\r\n", 0o755);
+    script("plain.sh", b"#!/bin/sh\necho hi\n", 0o644);
+    script("python.sh", b"#!/usr/bin/python9\n", 0o755);
+    // for a processor that neither this machine is nor emulators are for
+    let mut elf = b"\x7fELF\x02\x02\x01\0\0\0\0\0\0\0\0\0\0\x02\0\x16".to_vec();
+    elf.resize(100, 0);
+    script("foreign", &elf, 0o755);
+}
+
+/// This machine's processor by Go's name.
+fn host() -> String {
+    kiln_oci::Platform::host().architecture
+}
+
+/// What is said, without what a command printed.
+fn said(space: &Space, finished: &Finished) -> String {
+    let mut text = String::new();
+    let mut is_output = false;
+    for line in finished.stderr.lines() {
+        is_output = (is_output || line.starts_with("last output")) && !line.is_empty();
+        if !is_output && !line.is_empty() {
+            writeln!(text, "{line}").unwrap();
+        }
+    }
+    let platform = format!("linux/{}", host());
+    let text = text.replace(space.context().to_str().unwrap(), "CONTEXT");
+    let text = text.replace(&platform, "linux/HOST");
+    text.replace(&format!("the one for {}", host()), "the one for HOST")
+}
+
+fn what_is_said_of_mistakes_in_builds(space: &Space) {
+    fill(space);
+    space
+        .build("FROM scratch\nLABEL a=b\n")
+        .args(["-t", "base:v1"])
+        .ok();
+    let mut text = String::new();
+    for (name, dockerfile, flags) in MISTAKES {
+        let build = space
+            .build(dockerfile)
+            .args(["-q", "--offline"])
+            .args(flags);
+        let failed = build.exits(1);
+        writeln!(text, "== {name}\n{}", said(space, &failed)).unwrap();
+    }
+    golden::matches("mistakes.txt", &text);
+    for rust in ["Error(", "Some(", "None", "Os {", "kind:", "unwrap"] {
+        assert!(!text.contains(rust), "{rust}");
+    }
+}
+
+fn a_cache_of_another_user_is_named(space: &Space) {
+    if space.mode.has_one_id() {
+        return;
+    }
+    let text = "FROM tools\nUSER 1234:5\nRUN --mount=type=cache,target=/c echo 1 > /c/x\n";
+    let failed = space.build(text).exits(1);
+    failed.says(&[
+        "belongs to user 0",
+        "--mount=type=cache,target=/c,uid=1234,gid=5",
+    ]);
+    let open = "FROM tools\nUSER 1234:5\nRUN --mount=type=cache,target=/d,mode=0777 echo 1 > /d/x && exit 7\n";
+    space.build(open).exits(1).never_says(&["belongs to"]);
+}
+
+fn a_folder_that_a_link_gives_away_is_named(space: &Space) {
+    space.write("file", "text");
+    let warned = |copy: &str| {
+        let built = space
+            .build(&format!("FROM scratch\n{copy}\n"))
+            .arg("--no-cache")
+            .ok();
+        built
+            .stderr
+            .contains("with --link, /var belongs to 7:8 too")
+    };
+    assert!(warned("COPY --link --chown=7:8 file /var/lib/x"));
+    for copy in [
+        "COPY --link --chown=7:8 file /x",
+        "COPY --link file /var/x",
+        "COPY --chown=7:8 file /var/x",
+    ] {
+        assert!(!warned(copy), "{copy}");
+    }
+}
+
+fn what_is_said_of_commands_that_are_none(space: &Space) {
+    let verbs = [
+        ("run", "kiln save"),
+        ("ps", "kiln images"),
+        ("compose", "kiln save"),
+        ("manifest", "kiln inspect"),
+        ("volume", "kiln df"),
+        ("biuld", "did you mean build?"),
+        ("prunee", "kiln --help"),
+    ];
+    for (verb, instead) in verbs {
+        let failed = space.kiln([verb]).exits(2);
+        failed
+            .says(&["kiln has no command", instead])
+            .never_says(&["prune?", "rmi?"]);
+    }
+}
+
+fn help_and_version_have_words_of_their_own(space: &Space) {
+    let stdout = |words: &[&str]| space.kiln(words).ok().stdout;
+    assert_eq!(stdout(&["help", "build"]), stdout(&["build", "--help"]));
+    assert_eq!(
+        stdout(&["help", "image", "ls"]),
+        stdout(&["image", "ls", "--help"])
+    );
+    assert_eq!(stdout(&["help"]), stdout(&["--help"]));
+    assert!(stdout(&["version"]).starts_with("kiln "));
+}
+
+fn a_dockerfile_may_be_a_descriptor(space: &Space) {
+    let build = space
+        .kiln(["build", "-q", "-f", "/dev/fd/0"])
+        .arg(space.context());
+    let built = build.stdin("FROM scratch\nLABEL a=b\n").ok();
+    assert!(built.stdout.starts_with("sha256:"));
+}
