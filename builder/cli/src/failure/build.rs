@@ -186,12 +186,11 @@ fn missing_images(dockerfile: &DockerfileText, images: &[MissingImage]) -> Failu
     let name = images.first().map_or("NAME", |image| &image.reference);
     let hints: BTreeSet<&String> = images
         .iter()
-        .filter_map(|image| image.hint.as_ref())
+        .filter_map(|image| image.near.as_ref().or(image.hint.as_ref()))
         .collect();
     let failure = pointed(dockerfile, message, causes).hints(hints);
-    let is_clear = |image: &MissingImage| image.problem.is_some() || image.hint.is_some();
-    if images.iter().all(is_clear) {
-        // another name was meant, or a registry was asked: how else to get an image is not the question
+    if images.iter().all(|image| image.near.is_some()) {
+        // another name was meant: how else to get an image is not the question
         return failure;
     }
     failure

@@ -15,6 +15,8 @@ pub struct MissingImage {
     pub problem: Option<String>,
     /// What a person can do about it.
     pub hint: Option<String>,
+    /// What was probably meant, if another name is near.
+    pub near: Option<String>,
 }
 
 /// A source of `ADD` that is not there.

@@ -16,11 +16,8 @@ pub(super) fn hinted(
     let name = request.reference.as_str();
     let stage = suggest::nearest(&name.to_lowercase(), dockerfile.stage_names());
     let stage = stage.map(|stage| format!("did you mean the stage {stage}?"));
-    let hint = stage.or_else(|| image(session, name));
-    MissingImage {
-        hint: hint.or(missing.hint),
-        ..missing
-    }
+    let near = stage.or_else(|| image(session, name));
+    MissingImage { near, ..missing }
 }
 
 /// Another tag of the same image, or an image with nearly the same name.

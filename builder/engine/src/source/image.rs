@@ -175,6 +175,7 @@ fn missing(request: &ImageRequest, problem: Option<String>) -> MissingImage {
         span: request.span,
         problem,
         hint: None,
+        near: None,
     }
 }
 
