@@ -18,7 +18,6 @@ fn harmless_flags_are_warned_about(space: &Space) {
         "--rm=false",
         "--force-rm",
         "--compress",
-        "--isolation=chroot",
         "--builder=x",
         "-D",
         "--layers=false",

@@ -115,6 +115,7 @@ mod source_policy;
 mod standard_output;
 mod stdin;
 mod store_fails;
+mod supervised;
 mod times;
 mod together;
 mod unread_output;

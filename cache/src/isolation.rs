@@ -15,21 +15,28 @@ use crate::Store;
 pub enum Isolation {
     /// In one that only another version of kiln knows: no build can take it for what it demands.
     Unknown,
+    /// In a chroot, with a supervisor that answers calls.
+    Supervised,
     /// In namespaces of its own.
     #[default]
     Namespaces,
 }
 
 impl Isolation {
+    /// The weakest that a build takes which demands nothing.
+    pub(crate) const WEAKEST: Self = Self::Supervised;
+
     fn name(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
+            Self::Supervised => "supervised",
             Self::Namespaces => "namespaces",
         }
     }
 
     fn named(name: &str) -> Self {
         match name {
+            "supervised" => Self::Supervised,
             "namespaces" => Self::Namespaces,
             _ => Self::Unknown,
         }

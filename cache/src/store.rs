@@ -111,7 +111,7 @@ impl Store {
             inner,
             fetcher: None,
             imports: Arc::default(),
-            isolation: Isolation::default(),
+            isolation: Isolation::WEAKEST,
         }
     }
 

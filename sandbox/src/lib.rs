@@ -56,18 +56,10 @@
 //! From the lowest: `error`, `disabled`, `sys` and `path` (system calls), `enter`, `cgroup`, `spec` (what to run), `seccomp`, `root`
 //! (everything that is mounted), `process` (everything that runs), `doctor` (what works here), `reexec`. A room uses only those before it.
 //!
-//! # Another isolation
+//! # Without namespaces
 //!
-//! A run is isolated by namespaces today: `process/supervisor.rs` forks the command into them, `process/init.rs` builds its root there. A
-//! second way, for containers that forbid namespaces (a chroot whose system calls a supervisor serves through seccomp user
-//! notification), is a file beside these two:
-//!
-//! - `process.rs`, the calling side, and `process/wire.rs` stay: a [`RunSpec`] and descriptors go in, notes, a pidfd and an [`Exit`] come
-//!   back. Which way is taken is a field of the request, and the choice is the caller's.
-//! - `process/prepare.rs` and `process/rights.rs` are shared; the new file replaces `root/change.rs` by a chroot and gives `seccomp` a
-//!   program with a listener.
-//! - Its root is a folder ([`mount_folder`] without a mount), so [`RootMount`] gets a second form.
-//! - `doctor/examine.rs` tries it as it tries the rest, and [`Feature`] gets a name for switching it off.
+//! Where namespaces are refused, as by docker's default profile, [`plain_folder`] gives a root to which nothing is mounted, and [`run`] starts the
+//! command in a chroot whose calls are answered (`process/supervised.rs`). [`try_supervised`] says whether that works here.
 
 mod cgroup;
 mod disabled;
@@ -92,10 +84,11 @@ pub use error::{EnterError, LimitError, MountError, SpawnError};
 pub use process::host_program::{die_with_parent, host_program};
 pub use process::rights::is_limit;
 pub use process::streams::stdout_was_closed;
+pub use process::supervised::trial::try_supervised;
 pub use process::{Extra, KillHandle, Running, Stdin, Stdio, run};
 pub use reexec::main_if_reexecuted;
 pub use root::changes::{ChangesIn, best_place, is_on_overlay};
 pub use root::memory::{MemoryFolder, MemoryGauge, memory_for_changes};
 pub use root::overlay::{MAX_LOWERS, OverlaySpec, mount_overlay};
-pub use root::{RootMount, mount_folder};
+pub use root::{RootMount, mount_folder, plain_folder};
 pub use spec::{Exit, Mount, MountKind, Network, RunSpec};

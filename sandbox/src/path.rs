@@ -84,6 +84,19 @@ pub fn make_missing(root: BorrowedFd<'_>, path: &Path, make: OnMissing<'_>) -> i
     make(&place.missing(name, true))
 }
 
+/// Opens the folder in which `path` ends, with the real name of that end, which may be missing. `make` makes folders that are missing on the
+/// way. Not for a path that leads to the root.
+pub fn open_parent(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    make: OnMissing<'_>,
+) -> io::Result<(OwnedFd, OsString)> {
+    let place = find_place(root, path, Links::All, make)?;
+    let name = place.name.clone().ok_or(Errno::BUSY)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok((openat(place.folder(), ".", flags, Mode::empty())?, name))
+}
+
 /// One `openat2` that stays below `root`.
 fn resolve(
     root: BorrowedFd<'_>,

@@ -1,5 +1,6 @@
 //! Starts a command in a root file system and waits for it: the calling side. Unaware of mounts and namespaces, which the re-executed
-//! binary makes: [`supervisor`] watches over the command, [`prepare`] makes ready what it needs outside, [`init`] is the command's side.
+//! binary makes: [`supervisor`] watches over the command, [`prepare`] makes ready what it needs outside, [`init`] is the command's side. Where
+//! there are no namespaces, [`supervised`] is all of that.
 //!
 //! Nothing depends on the thread that calls: the supervisor watches a socket, not its parent thread. When the caller is gone (even by
 //! SIGKILL) the socket ends and the supervisor kills the command's PID namespace. When the supervisor is killed, the kernel kills the
@@ -13,6 +14,7 @@ mod prepare;
 mod program;
 pub(crate) mod rights;
 pub(crate) mod streams;
+pub(crate) mod supervised;
 pub(crate) mod supervisor;
 pub(crate) mod wire;
 
@@ -27,7 +29,7 @@ use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
 use rustix::process::{Signal, pidfd_send_signal};
 
 use crate::{Exit, RootMount, RunSpec, SpawnError};
-use wire::{MAX_FDS, Reply, Request, SUPERVISOR};
+use wire::{MAX_FDS, Reply, Request, SUPERVISOR, SUPERVISOR_OF_CALLS};
 
 /// Where the command reads from.
 #[derive(Debug)]
@@ -96,7 +98,7 @@ pub fn run(
         return Err(SpawnError::RootUsed);
     }
     let (socket, theirs) = wire::pair().map_err(SpawnError::of("socketpair"))?;
-    let supervisor = start_supervisor(theirs, stdio.stdout, stdio.stderr)?;
+    let supervisor = start_supervisor(root, theirs, stdio.stdout, stdio.stderr)?;
     let spec = anonymous_file(spec).map_err(SpawnError::of("write the spec"))?;
     send_request(&socket, spec, root, &stdio.stdin, extra)
         .map_err(SpawnError::of("send the request"))?;
@@ -104,13 +106,18 @@ pub fn run(
 }
 
 fn start_supervisor(
+    root: &RootMount,
     socket: OwnedFd,
     stdout: OwnedFd,
     stderr: OwnedFd,
 ) -> Result<Starting, SpawnError> {
     // This value holds the caller's ends of pipes and is dropped here: a pipe must reach its end with the command.
+    let name = match root.aside() {
+        Some(_) => SUPERVISOR_OF_CALLS,
+        None => SUPERVISOR,
+    };
     let mut command = Command::new(program::path());
-    command.arg0(SUPERVISOR).env_clear();
+    command.arg0(name).env_clear();
     command.stdin(socket).stdout(stdout).stderr(stderr);
     let child = command.spawn();
     let child = child.map_err(SpawnError::of("start the sandbox process"))?;
@@ -173,11 +180,12 @@ fn send_request(
     };
     let request = Request {
         upper: root.upper().is_some(),
+        aside: root.aside().is_some(),
         stdin: stdin.is_some(),
         roots: extra.roots.len(),
     };
     let mut fds = vec![spec.as_fd(), root.as_fd()];
-    fds.extend(root.upper().into_iter().chain(stdin));
+    fds.extend(root.upper().into_iter().chain(root.aside()).chain(stdin));
     fds.extend(extra.roots.iter().map(|mount| mount.as_fd()));
     fds.extend(extra.sockets);
     wire::send(socket, &request, &fds)

@@ -1,4 +1,5 @@
-//! The other side of [`run`](crate::run), [`probe`](crate::probe) and [`find_cgroup`](crate::find_cgroup): they start the program's own
+//! The other side of [`run`](crate::run), [`probe`](crate::probe), [`try_supervised`](crate::try_supervised) and
+//! [`find_cgroup`](crate::find_cgroup): they start the program's own
 //! binary under another name, so that what forks and mounts has one thread, and what must be tidied up survives its caller. Unaware of
 //! what the program is.
 
@@ -6,7 +7,8 @@ use std::process::ExitCode;
 
 use crate::cgroup::trial::{self, TRIAL};
 use crate::doctor::{PROBE, examine};
-use crate::process::{supervisor, wire::SUPERVISOR};
+use crate::process::wire::{SUPERVISOR, SUPERVISOR_OF_CALLS};
+use crate::process::{supervised, supervisor};
 
 /// Whether this process was started by [`run`](crate::run), [`probe`](crate::probe) or
 /// [`find_cgroup`](crate::find_cgroup). If so, this does that work and returns the code to
@@ -16,6 +18,10 @@ pub fn main_if_reexecuted() -> Option<ExitCode> {
     let name = std::env::args_os().next()?;
     if name == SUPERVISOR {
         Some(supervisor::main())
+    } else if name == SUPERVISOR_OF_CALLS {
+        Some(supervised::main())
+    } else if name == supervised::trial::TRIAL {
+        Some(supervised::trial::main())
     } else if name == PROBE {
         Some(examine::main())
     } else if name == TRIAL {

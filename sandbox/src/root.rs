@@ -13,6 +13,7 @@ mod mask;
 pub(crate) mod memory;
 pub(crate) mod mounts;
 pub(crate) mod overlay;
+pub(crate) mod planted;
 pub(crate) mod stubs;
 pub(crate) mod system;
 pub(crate) mod workdir;
@@ -29,6 +30,7 @@ use detached::NO_DEV;
 pub struct RootMount {
     fd: OwnedFd,
     upper: Option<OwnedFd>,
+    aside: Option<OwnedFd>,
     used: AtomicBool,
 }
 
@@ -44,6 +46,7 @@ impl RootMount {
         Self {
             fd,
             upper,
+            aside: None,
             used: AtomicBool::new(false),
         }
     }
@@ -51,6 +54,11 @@ impl RootMount {
     /// The folder that takes its changes.
     pub(crate) fn upper(&self) -> Option<BorrowedFd<'_>> {
         self.upper.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The folder for what stands in the way of its mounts, where nothing is mounted.
+    pub(crate) fn aside(&self) -> Option<BorrowedFd<'_>> {
+        self.aside.as_ref().map(AsFd::as_fd)
     }
 
     /// Takes its one use: a detached mount can be attached only once, and before Linux 6.15 it cannot be copied.
@@ -67,4 +75,15 @@ pub fn mount_folder(folder: &Path) -> Result<RootMount, MountError> {
     let view = detached::copy_of_host(folder, false, NO_DEV);
     let view = view.map_err(MountError::step("open_tree", Some(folder), None))?;
     Ok(RootMount::new(view, Some(detached::open_folder(folder)?)))
+}
+
+/// A folder that belongs to the caller alone as the root of a run without namespaces: nothing is mounted. What belongs in its place is moved
+/// there, and what stood there is moved to `aside`, an empty folder on the same file system, until the run is over.
+///
+/// # Errors
+/// When one cannot be opened.
+pub fn plain_folder(folder: &Path, aside: &Path) -> Result<RootMount, MountError> {
+    let mut root = RootMount::new(detached::open_folder(folder)?, None);
+    root.aside = Some(detached::open_folder(aside)?);
+    Ok(root)
 }

@@ -11,6 +11,9 @@ mod program;
 mod table;
 
 use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::thread::set_no_new_privs;
 
 use crate::sys;
 use program::{Action, Program};
@@ -31,6 +34,12 @@ const FAMILIES: &[(u32, u32)] = &[
     (41, 45),
 ];
 
+/// Commands of fcntl(2) and ioctl(2) that say which process is sent signals (asm-generic/fcntl.h, sockios.h).
+const F_SETOWN: u32 = 8;
+const F_SETOWN_EX: u32 = 15;
+const FIOSETOWN: u32 = 0x8901;
+const SIOCSPGRP: u32 = 0x8902;
+
 /// PER_LINUX and PER_LINUX32, each also with UNAME26, and the query for the present one.
 const PERSONALITIES: &[(u32, u32)] = &[
     (0, 0),
@@ -42,20 +51,39 @@ const PERSONALITIES: &[(u32, u32)] = &[
 
 /// Loads the filter for this process and all that it executes. Needs CAP_SYS_ADMIN in its user namespace.
 pub fn load() -> io::Result<()> {
-    sys::load_filter(&mut filter())
+    sys::load_filter(&mut filter(&action))
 }
 
-fn filter() -> Vec<libc::sock_filter> {
-    Program::new(
-        ABIS.iter()
-            .map(|abi| (abi.audit_arch, rules(abi)))
-            .collect(),
-    )
-    .assemble()
+/// The same with a supervisor: the calls that `is_notified` wait for its answer, which it gives through the descriptor. Needs no
+/// capability, but takes the power of setuid programs (no_new_privs).
+pub fn load_supervised(is_notified: impl Fn(&str) -> bool) -> io::Result<OwnedFd> {
+    set_no_new_privs(true)?;
+    let action = |name: &str| match name {
+        // signals through descriptors, to whatever process these calls name
+        "fcntl" | "fcntl64" => Action::AllowUnless(1, &[F_SETOWN, F_SETOWN_EX]),
+        "ioctl" => Action::AllowUnless(1, &[FIOSETOWN, SIOCSPGRP]),
+        name if is_notified(name) => Action::Notify,
+        name => action(name),
+    };
+    sys::notify::load(&mut filter(&action))
+}
+
+/// Binary interface (`AUDIT_ARCH_*`), number and name of each call that may be allowed.
+pub fn calls() -> impl Iterator<Item = (u32, u32, &'static str)> {
+    let of = |abi: &'static Abi| {
+        abi.allowed()
+            .map(|(number, name)| (abi.audit_arch, number, name))
+    };
+    ABIS.iter().flat_map(of)
+}
+
+fn filter(action: &dyn Fn(&str) -> Action) -> Vec<libc::sock_filter> {
+    let rules = |abi: &Abi| (abi.audit_arch, rules(abi, action));
+    Program::new(ABIS.iter().map(rules).collect()).assemble()
 }
 
 /// What happens from each call number on, in ascending order from 0.
-fn rules(abi: &Abi) -> Vec<(u32, Action)> {
+fn rules(abi: &Abi, action: &dyn Fn(&str) -> Action) -> Vec<(u32, Action)> {
     let mut allowed: Vec<(u32, &str)> = abi.allowed().collect();
     allowed.sort_unstable();
     let mut rules = Vec::new();

@@ -1,6 +1,8 @@
 //! The system calls that rustix does not offer, each behind a safe function. Unaware of what they are used for.
 #![allow(unsafe_code)]
 
+pub mod notify;
+
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};

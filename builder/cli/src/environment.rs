@@ -1,6 +1,6 @@
 //! Everything that kiln reads from its environment, in one place; libraries get it as arguments.
 //!
-//! `KILN_STORE`, `KILN_DISABLE`, `KILN_LOG`, `KILN_OFFLINE`, `KILN_RETRY`, `KILN_RETRY_DELAY`, `NO_COLOR`, `TERM`, `BUILDKIT_STEP_LOG_MAX_SIZE`, `BUILDKIT_PROGRESS`, `SOURCE_DATE_EPOCH`, `PATH`, `HOME`, `XDG_DATA_HOME`,
+//! `KILN_STORE`, `KILN_DISABLE`, `KILN_ISOLATION`, `KILN_LOG`, `KILN_OFFLINE`, `KILN_RETRY`, `KILN_RETRY_DELAY`, `NO_COLOR`, `TERM`, `BUILDKIT_STEP_LOG_MAX_SIZE`, `BUILDKIT_PROGRESS`, `SOURCE_DATE_EPOCH`, `PATH`, `HOME`, `XDG_DATA_HOME`,
 //! proxies and certificate authorities (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, …), where credentials are, and what
 //! `--build-arg NAME` and `--secret env=` name, and the source policy of `EXPERIMENTAL_BUILDKIT_SOURCE_POLICY`.
 
@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::pflag::Takes;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args};
+use kiln_engine::IsolationChoice;
 use kiln_oci::http::Patience;
 use kiln_sandbox::Disabled;
 use std::path::PathBuf;
@@ -70,6 +71,9 @@ pub struct Globals {
     /// Whatever is pulled from may be insecure; a command may say so.
     #[arg(skip)]
     pub insecure_pulls: bool,
+    /// In which isolation RUN may run; a command may say so.
+    #[arg(skip)]
+    pub isolation: IsolationChoice,
     /// How servers are waited for; a command may change it.
     #[arg(skip)]
     pub patience: Patience,

@@ -4,11 +4,11 @@ use crate::environment::{self, Globals};
 use crate::failure::Failure;
 use crate::network;
 use crate::waits::Waits;
-use kiln_cache::{OpenOptions, Store, StoreError};
+use kiln_cache::{Isolation, OpenOptions, Store, StoreError};
 use kiln_engine::event::{Cancel, Events};
 use kiln_engine::remote::Remote;
-use kiln_engine::{ChangesPlace, Host, Session};
-use kiln_sandbox::{EnterOptions, Entered, IdMap, best_place, enter, is_on_overlay};
+use kiln_engine::{ChangesPlace, Host, IsolationChoice, Session};
+use kiln_sandbox::{EnterError, EnterOptions, Entered, IdMap, best_place, enter, is_on_overlay};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -33,10 +33,7 @@ pub fn open_by(
     let remote = network::remote(globals, &events, &cancel)?;
     let disabled = globals.disabled()?;
     let root = globals.store()?;
-    let (entered, refused) = match enter(EnterOptions { disabled }) {
-        Ok(entered) => (entered, None),
-        Err(error) => (Entered::nothing(), Some(Arc::new(error))),
-    };
+    let (entered, refused) = entered(globals)?;
     let changes = ChangesPlace::new(best_place(&root, disabled));
     // what another overlay keeps for itself cannot be read on one
     let rootless = entered.rootless || is_on_overlay(&root);
@@ -52,13 +49,14 @@ pub fn open_by(
         events.warn(note);
     }
     Ok(Session {
-        store: remote.with_store(&store),
+        store: demanding(remote.with_store(&store), globals.isolation),
         events,
         findings: Arc::default(),
         cancel,
         ids: entered.ids,
         rootless,
         refused,
+        isolation: globals.isolation,
         changes,
         offline: globals.offline,
         disabled,
@@ -66,6 +64,26 @@ pub fn open_by(
         host: host(&remote),
         remote,
     })
+}
+
+/// The namespaces that this process is in now, or why there are none. A supervised RUN wants none.
+fn entered(globals: &Globals) -> Result<(Entered, Option<Arc<EnterError>>), Failure> {
+    if globals.isolation == IsolationChoice::Supervised {
+        return Ok((Entered::nothing(), None));
+    }
+    let disabled = globals.disabled()?;
+    Ok(match enter(EnterOptions { disabled }) {
+        Ok(entered) => (entered, None),
+        Err(error) => (Entered::nothing(), Some(Arc::new(error))),
+    })
+}
+
+/// The store as a build sees it that was asked for an isolation.
+fn demanding(store: Store, isolation: IsolationChoice) -> Store {
+    match isolation {
+        IsolationChoice::Namespaces => store.demanding(Isolation::Namespaces),
+        IsolationChoice::Auto | IsolationChoice::Supervised => store,
+    }
 }
 
 /// What the engine takes from this machine.

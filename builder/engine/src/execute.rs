@@ -18,6 +18,7 @@ pub(crate) mod testing;
 pub(crate) mod users;
 
 use crate::failure::{BuildError, StepError, StepFailure};
+use crate::host::isolation::IsolationChoice;
 use crate::plan::output::{Done, Output, Stack};
 use crate::plan::{Plan, stage_is_called};
 use crate::session::Session;
@@ -36,6 +37,7 @@ use overlap::Overlap;
 use prefetch::Readers;
 use runner::Runner;
 use runner::local::Local;
+use runner::supervised::Supervised;
 use schedule::{Lane, Limits, Schedule, Task};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,7 +58,7 @@ struct Execution<'a> {
     /// The images whose layers are prefetched.
     readers: Readers,
     /// What runs commands.
-    runner: Local<'a>,
+    runner: Box<dyn Runner + 'a>,
     /// How a RUN's upper becomes a layer.
     commit: CommitOptions,
     /// Steps of the stages that `--no-cache-filter` names; a step that several stages share belongs to each of them.
@@ -126,7 +128,10 @@ impl<'a> Execution<'a> {
             failure: Mutex::new(None),
             reads_again: false,
             readers: Readers::new(),
-            runner: Local::new(session, commit, cgroup, build.run.limits.memory),
+            runner: runner(
+                session,
+                Local::new(session, commit, cgroup, build.run.limits.memory),
+            ),
             commit,
             filtered: filtered(&plan.graph, &build.reuse.no_cache_filter),
         };
@@ -221,7 +226,7 @@ impl<'a> Execution<'a> {
                 has_epoch: step.epoch.is_some(),
             },
             schedule: &self.schedule,
-            runner: &self.runner,
+            runner: &*self.runner,
             single_id: is_refused.then(|| self.plan.definition_with_one_id(step.node)),
             commit: self.commit,
         };
@@ -276,6 +281,14 @@ impl<'a> Execution<'a> {
             layers: None,
             folder: None,
         })
+    }
+}
+
+/// What runs commands in the isolation that is asked for.
+fn runner<'a>(session: &'a Session, local: Local<'a>) -> Box<dyn Runner + 'a> {
+    match session.isolation {
+        IsolationChoice::Supervised => Box::new(Supervised::new(session, local)),
+        IsolationChoice::Auto | IsolationChoice::Namespaces => Box::new(local),
     }
 }
 

@@ -5,4 +5,5 @@ pub mod changes;
 pub mod clock;
 pub mod confine;
 pub mod emulation;
+pub mod isolation;
 pub mod temporary;

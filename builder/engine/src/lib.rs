@@ -35,6 +35,7 @@ mod transfer;
 pub use build::{Built, build};
 pub use host::agent::AgentSource;
 pub use host::changes::ChangesPlace;
+pub use host::isolation::IsolationChoice;
 pub use session::{Host, Session};
 pub use source::open::{Build, open};
 

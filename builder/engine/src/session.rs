@@ -7,6 +7,7 @@ use crate::event::{EventKind, Events};
 use crate::host::agent::Agents;
 use crate::host::changes::ChangesPlace;
 use crate::host::clock::seconds;
+use crate::host::isolation::IsolationChoice;
 use crate::transfer::remote::Remote;
 use kiln_cache::Store;
 use kiln_parser::diagnostic::Diagnostic;
@@ -58,6 +59,8 @@ pub struct Session {
     pub rootless: bool,
     /// Why there are no namespaces, where they are refused: nothing can be run then, and everything else can be done.
     pub refused: Option<Arc<EnterError>>,
+    /// In which isolation commands may run.
+    pub isolation: IsolationChoice,
     /// Where the changes of RUN go.
     pub changes: ChangesPlace,
     /// The network must not be used.

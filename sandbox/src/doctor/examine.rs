@@ -15,6 +15,7 @@ use rustix::system::sethostname;
 use crate::doctor::facts::{cgroups, file_system, id_helpers, kernel, switches};
 use crate::enter::trial::in_child;
 use crate::path::open_in_root;
+use crate::process::supervised::trial;
 use crate::root::change::{can_pivot, enter_root};
 use crate::root::changes::existing;
 use crate::root::detached::{self, DATA, NO_DEV, READ_ONLY};
@@ -46,13 +47,14 @@ fn examine(store: &Path, disabled: Disabled) -> Vec<Check> {
     checks.extend(file_system(store));
     let name = "user namespaces";
     match enter(EnterOptions { disabled }) {
-        Err(error) => checks.push(no_namespaces(name, &error)),
+        Err(error) => checks.extend([no_namespaces(name, &error), isolation(store, &error)]),
         Ok(entered) => {
             checks.push(match (&entered.ids, entered.note) {
                 (IdMap::Single { .. }, Some(note)) => Check::warn(name, note),
                 (ids, _) => Check::ok(name, format!("entered; ids: {}", ids.key())),
             });
             checks.extend(inside(store, entered.rootless, disabled));
+            checks.push(Check::ok("isolation", "RUN takes namespaces"));
         }
     }
     checks
@@ -63,6 +65,25 @@ fn no_namespaces(name: &str, error: &EnterError) -> Check {
     match error.hints() {
         hints if hints.is_empty() => check,
         hints => check.with_fix(hints.join("\n")),
+    }
+}
+
+/// The isolation that RUN takes, and the call that keeps it from a better one.
+fn isolation(store: &Path, namespaces: &EnterError) -> Check {
+    let name = "isolation";
+    match trial::all(existing(store)) {
+        Ok(()) => Check::warn(
+            name,
+            format!(
+                "namespaces are refused ({namespaces}); RUN works with --isolation=supervised only"
+            ),
+        ),
+        Err(error) => Check::missing(
+            name,
+            format!(
+                "RUN has none: namespaces are refused ({namespaces}), and so is supervised RUN ({error})"
+            ),
+        ),
     }
 }
 

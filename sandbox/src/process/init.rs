@@ -44,7 +44,7 @@ pub fn main(job: Job, cgroups: &Cgroups, report: &OwnedFd) -> ! {
 }
 
 /// The supervisor reads until the end of the pipe; when it is gone there is nobody to tell.
-fn say(report: &OwnedFd, what: &Report) {
+pub(super) fn say(report: &OwnedFd, what: &Report) {
     let Ok(mut line) = serde_json::to_vec(what) else {
         return;
     };
@@ -117,20 +117,20 @@ fn set_host_name(spec: &RunSpec, report: &OwnedFd) -> Result<(), SpawnError> {
     }
 }
 
-fn die_with_supervisor() -> Result<(), SpawnError> {
+pub(super) fn die_with_supervisor() -> Result<(), SpawnError> {
     let set = set_parent_process_death_signal(Some(Signal::KILL));
     set.map_err(SpawnError::of("prctl(PR_SET_PDEATHSIG)"))
 }
 
 /// It may have died before the death signal was set. It holds the only reading end of the pipe.
-fn supervisor_is_gone(report: &OwnedFd) -> bool {
+pub(super) fn supervisor_is_gone(report: &OwnedFd) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let now = Timespec::default();
     let mut fds = [PollFd::new(report, PollFlags::OUT)];
     poll(&mut fds, Some(&now)).is_ok() && fds.iter().any(|fd| fd.revents().contains(PollFlags::ERR))
 }
 
-fn give_stdin(stdin: Option<OwnedFd>) -> Result<(), SpawnError> {
+pub(super) fn give_stdin(stdin: Option<OwnedFd>) -> Result<(), SpawnError> {
     let null = || File::open("/dev/null").map_err(SpawnError::at("open", "/dev/null"));
     let stdin = stdin.map_or_else(|| null().map(OwnedFd::from), Ok)?;
     dup2_stdin(stdin).map_err(SpawnError::of("dup2 stdin"))

@@ -68,14 +68,14 @@ fn open_sources(
     Ok(sources)
 }
 
-fn read_spec(file: OwnedFd) -> Result<RunSpec, SpawnError> {
+pub(super) fn read_spec(file: OwnedFd) -> Result<RunSpec, SpawnError> {
     let mut json = Vec::new();
     let read = File::from(file).read_to_end(&mut json);
     read.map_err(SpawnError::of("read the spec"))?;
     serde_json::from_slice(&json).map_err(|error| SpawnError::Invalid(format!("the spec: {error}")))
 }
 
-fn check(spec: &RunSpec) -> Result<(), SpawnError> {
+pub(super) fn check(spec: &RunSpec) -> Result<(), SpawnError> {
     let invalid = |text: &str| Err(SpawnError::Invalid(text.to_owned()));
     if spec.argv.is_empty() {
         return invalid("there is no command to run");

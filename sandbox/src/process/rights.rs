@@ -62,25 +62,48 @@ const LIMITS: [(&str, u32); 16] = [
 
 /// Everything between the finished root and the execution.
 pub fn assume(spec: &RunSpec) -> Result<(), SpawnError> {
+    assume_with(spec, allowed(spec), true, &groups_are_denied)
+}
+
+/// The same in a chroot, but for the filter: the command may never change the root again, which would lead out.
+/// `groups_are_denied` is what [`groups_are_denied`] said outside, where there is a `/proc`.
+pub fn assume_in_chroot(spec: &RunSpec, groups_are_denied: bool) -> Result<(), SpawnError> {
+    let allowed = CAPABILITIES.difference(CapabilitySet::SYS_CHROOT.union(CapabilitySet::NET_RAW));
+    assume_with(spec, allowed, false, &|| groups_are_denied)
+}
+
+fn assume_with(
+    spec: &RunSpec,
+    allowed: CapabilitySet,
+    is_filtered: bool,
+    groups_are_denied: &dyn Fn() -> bool,
+) -> Result<(), SpawnError> {
     for (name, soft, hard) in &spec.rlimits {
         limit(name, *soft, *hard)?;
     }
     give_pipes(spec.uid);
     // As root first: a folder on the way may be closed to the user. As the user again where root may not (a network file system).
     let early = enter_folder(&spec.cwd);
-    if !spec.privileged {
-        drop_bounding_set(allowed(spec))?;
+    if !spec.privileged || !is_filtered {
+        drop_bounding_set(allowed)?;
+    }
+    if !spec.privileged && is_filtered {
         seccomp::load().map_err(SpawnError::of("load the seccomp filter"))?;
     }
-    become_user(spec)?;
-    let entered = match early {
-        Err(Errno::ACCESS) => enter_folder(&spec.cwd),
-        answer => answer,
-    };
-    entered.map_err(SpawnError::at("chdir", &spec.cwd))?;
-    check_folder(&spec.cwd)?;
+    become_user(spec, allowed, groups_are_denied)?;
+    enter_again(early, &spec.cwd)?;
     sys::set_umask(spec.umask & 0o777);
     Ok(())
+}
+
+/// Enters the folder as the user, if root could not.
+fn enter_again(early: Result<(), Errno>, folder: &str) -> Result<(), SpawnError> {
+    let entered = match early {
+        Err(Errno::ACCESS) => enter_folder(folder),
+        answer => answer,
+    };
+    entered.map_err(SpawnError::at("chdir", folder))?;
+    check_folder(folder)
 }
 
 fn limit(name: &str, soft: u64, hard: u64) -> Result<(), SpawnError> {
@@ -139,7 +162,11 @@ fn drop_bounding_set(allowed: CapabilitySet) -> Result<(), SpawnError> {
     Ok(())
 }
 
-fn become_user(spec: &RunSpec) -> Result<(), SpawnError> {
+fn become_user(
+    spec: &RunSpec,
+    allowed: CapabilitySet,
+    groups_are_denied: &dyn Fn() -> bool,
+) -> Result<(), SpawnError> {
     let groups: Vec<Gid> = spec.groups.iter().copied().map(Gid::from_raw).collect();
     let (uid, gid) = (spec.uid, spec.gid);
     match set_thread_groups(&groups) {
@@ -151,7 +178,7 @@ fn become_user(spec: &RunSpec) -> Result<(), SpawnError> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     set_thread_res_gid(gid, gid, gid).map_err(SpawnError::of("setresgid"))?;
     set_thread_res_uid(uid, uid, uid).map_err(SpawnError::of("setresuid"))?;
-    limit_capabilities(allowed(spec))
+    limit_capabilities(allowed)
 }
 
 fn limit_capabilities(allowed: CapabilitySet) -> Result<(), SpawnError> {
@@ -166,7 +193,8 @@ fn limit_capabilities(allowed: CapabilitySet) -> Result<(), SpawnError> {
     set_capabilities(None, sets).map_err(SpawnError::of("capset"))
 }
 
-fn groups_are_denied() -> bool {
+/// Whether the user namespace forbids setgroups, as one with a single id does.
+pub fn groups_are_denied() -> bool {
     // Read before the command could change /proc; the file is about the process's user namespace.
     std::fs::read_to_string("/proc/self/setgroups").is_ok_and(|text| text.trim() == "deny")
 }

@@ -80,7 +80,7 @@ fn namespaces(spec: &RunSpec) -> libc::c_int {
 }
 
 /// Reads what the child says until it executes the command, which closes its end of the pipe.
-fn started(report: OwnedFd) -> Result<Vec<String>, SpawnError> {
+pub(super) fn started(report: OwnedFd) -> Result<Vec<String>, SpawnError> {
     let mut text = String::new();
     let read = File::from(report).read_to_string(&mut text);
     read.map_err(SpawnError::of("read the report"))?;
@@ -156,7 +156,7 @@ fn wait_or_kill(socket: &OwnedFd, pidfd: &OwnedFd) {
     }
 }
 
-fn exit(Ended { status, usage }: &Ended, out_of_memory: bool) -> Exit {
+pub(super) fn exit(Ended { status, usage }: &Ended, out_of_memory: bool) -> Exit {
     let status = *status;
     let time = |time: libc::timeval| {
         let micros = time.tv_sec * 1_000_000 + time.tv_usec;

@@ -2,7 +2,7 @@
 //! attached. Both ends are the same binary, so the format has no version. Unaware of what the messages cause.
 //!
 //! The caller sends a [`Request`] with these descriptors: *spec* (an anonymous file that holds the [`RunSpec`](crate::RunSpec) as JSON, since
-//! secrets may be larger than a packet), *root*, *upper* and *stdin* if there are any, then the extra *roots* and *sockets*.
+//! secrets may be larger than a packet), *root*, *upper*, *aside* and *stdin* if there are any, then the extra *roots* and *sockets*.
 //! The answer is [`Reply::Started`] with a pidfd of the command, then [`Reply::Ended`]; or [`Reply::Failed`].
 
 use std::io::{self, IoSlice, IoSliceMut};
@@ -26,11 +26,15 @@ const MAX_MESSAGE: usize = 64 << 10;
 
 /// The name (`argv[0]`) that makes the re-executed binary the supervisor of one command.
 pub const SUPERVISOR: &str = "kiln-init";
+/// The same for a run without namespaces.
+pub const SUPERVISOR_OF_CALLS: &str = "kiln-calls";
 
 /// Which descriptors come with the first packet.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Request {
     pub upper: bool,
+    /// Then nothing is mounted: see [`crate::plain_folder`].
+    pub aside: bool,
     pub stdin: bool,
     pub roots: usize,
 }

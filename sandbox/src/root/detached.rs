@@ -1,6 +1,7 @@
 //! Detached mounts: made as a new file system or as a copy of what is mounted, then attached to an open folder or file.
 //! No function takes an untrusted path. Unaware of what belongs where.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -126,4 +127,10 @@ pub fn unmount_top(mount: &OwnedFd) -> io::Result<()> {
 pub fn open_folder(path: &Path) -> Result<OwnedFd, MountError> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     open(path, flags, Mode::empty()).map_err(MountError::step("open", Some(path), None))
+}
+
+/// Opens a folder by its name in another one, to read and to change it. No link is followed.
+pub fn open_folder_at(folder: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(openat(folder, name, flags, Mode::empty())?)
 }

@@ -192,7 +192,7 @@ fn open_folder_below(upper: &OwnedFd, path: &Path) -> io::Result<OwnedFd> {
     Ok(folder)
 }
 
-fn times(stat: &Stat) -> Timestamps {
+pub(super) fn times(stat: &Stat) -> Timestamps {
     let time = |seconds, nanoseconds: u64| Timespec {
         tv_sec: seconds,
         tv_nsec: i64::try_from(nanoseconds).unwrap_or(0),
@@ -220,6 +220,6 @@ fn look(upper: &OwnedFd, path: &Path) -> io::Result<Look> {
     })
 }
 
-fn put_back(folder: BorrowedFd<'_>, times: &Timestamps) -> io::Result<()> {
+pub(super) fn put_back(folder: BorrowedFd<'_>, times: &Timestamps) -> io::Result<()> {
     Ok(utimensat(folder, ".", times, AtFlags::empty())?)
 }

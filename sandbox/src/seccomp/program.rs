@@ -23,6 +23,10 @@ pub enum Action {
     AllowWithout(u32),
     /// It is allowed if its first argument is in one of these ascending, inclusive ranges, else it fails with EPERM.
     AllowIn(&'static [(u32, u32)]),
+    /// It is allowed unless the argument of this number is one of these, which fail with EPERM.
+    AllowUnless(u32, &'static [u32]),
+    /// It waits for the answer of the supervisor.
+    Notify,
 }
 
 /// For each binary interface the actions from each call number on.
@@ -72,7 +76,8 @@ fn search(rules: &[(u32, Action)]) -> Vec<sock_filter> {
 
 fn act(action: Action) -> Vec<sock_filter> {
     match action {
-        Action::Allow | Action::Errno(_) => vec![answer(action)],
+        Action::Allow | Action::Errno(_) | Action::Notify => vec![answer(action)],
+        Action::AllowUnless(argument, denied) => unless(argument, denied),
         Action::AllowWithout(bits) => {
             let denied = answer(Action::Errno(libc::EPERM));
             vec![
@@ -99,6 +104,16 @@ fn act(action: Action) -> Vec<sock_filter> {
     }
 }
 
+fn unless(argument: u32, denied: &[u32]) -> Vec<sock_filter> {
+    let mut code = vec![load(ARGUMENT_0 + 8 * argument)];
+    for value in denied {
+        code.push(jump(BPF_JEQ, *value, 0, 1));
+        code.push(answer(Action::Errno(libc::EPERM)));
+    }
+    code.push(answer(Action::Allow));
+    code
+}
+
 fn load(offset: u32) -> sock_filter {
     instruction(BPF_LD | BPF_W | BPF_ABS, offset, 0, 0)
 }
@@ -106,6 +121,7 @@ fn load(offset: u32) -> sock_filter {
 fn answer(action: Action) -> sock_filter {
     let value = match action {
         Action::Errno(errno) => libc::SECCOMP_RET_ERRNO | errno.unsigned_abs(),
+        Action::Notify => libc::SECCOMP_RET_USER_NOTIF,
         _ => libc::SECCOMP_RET_ALLOW,
     };
     instruction(BPF_RET | BPF_K, value, 0, 0)

@@ -2,7 +2,7 @@
 
 use libc::{ENOSYS, EPERM, SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, sock_filter};
 
-use super::{filter, table::ABIS};
+use super::{action, filter, table::ABIS};
 
 const ALLOW: u32 = SECCOMP_RET_ALLOW;
 
@@ -50,7 +50,7 @@ fn number(abi: &super::Abi, name: &str) -> u32 {
 
 #[test]
 fn every_number_of_every_interface_gets_its_answer() {
-    let code = filter();
+    let code = filter(&action);
     assert!(code.len() < 1000, "{} instructions", code.len());
     for abi in &ABIS {
         let special = ["clone", "clone3", "personality", "socket"].map(|name| number(abi, name));
@@ -74,7 +74,7 @@ fn every_number_of_every_interface_gets_its_answer() {
 
 #[test]
 fn arguments_are_looked_at() {
-    let code = filter();
+    let code = filter(&action);
     for abi in &ABIS {
         let ask = |name, argument| run(&code, abi.audit_arch, number(abi, name), argument);
         assert_eq!(ask("clone", libc::SIGCHLD as u32), ALLOW);
@@ -108,7 +108,7 @@ fn arguments_are_looked_at() {
 
 #[test]
 fn other_interfaces_are_answered_not_killed() {
-    let code = filter();
+    let code = filter(&action);
     assert_eq!(run(&code, 0x4000_0028, 1, 0), errno(ENOSYS), "arm");
     assert_eq!(
         run(&code, ABIS[0].audit_arch, 0x4000_0001, 0),

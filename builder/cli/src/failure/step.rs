@@ -35,7 +35,10 @@ pub fn failure(source: Source<'_>, failure: &StepFailure, color: bool) -> Failur
     };
     let is_refused = matches!(
         failure.error,
-        StepError::NoNamespaces(_) | StepError::Mount(_) | StepError::Spawn(_)
+        StepError::NoNamespaces(_)
+            | StepError::NotSupervised { .. }
+            | StepError::Mount(_)
+            | StepError::Spawn(_)
     );
     let kind = match is_refused || is_of_store(&failure.error) {
         true => Kind::Environment,
@@ -90,6 +93,11 @@ fn help(failure: &StepFailure) -> Vec<String> {
         StepError::NoNamespaces(refused) => {
             help.extend(refused.hints().into_iter().map(str::to_owned));
         }
+        StepError::NotSupervised { namespaces, .. } => {
+            help.push(SUPERVISED.to_owned());
+            let refused = namespaces.as_ref().map(|refused| refused.hints());
+            help.extend(refused.unwrap_or_default().into_iter().map(str::to_owned));
+        }
         StepError::Fetch(error) => help.extend(error.hint()),
         StepError::Copy(CopyError::BadPattern(pattern)) if pattern.starts_with('[') => {
             help.push(LIST.to_owned());
@@ -98,6 +106,10 @@ fn help(failure: &StepFailure) -> Vec<String> {
     }
     help
 }
+
+/// What a supervised RUN needs, in the words of those who start containers.
+const SUPERVISED: &str = "it takes root with docker's default capabilities: docker without -u and --cap-drop; Kubernetes: runAsUser: 0 without \
+                          capabilities: {drop: [ALL]}";
 
 /// The last lines of a step's output.
 fn tail(log: &Path) -> String {

@@ -1,12 +1,12 @@
 //! How every RUN is executed: `--jobs` of them at once, with a `--ulimit`, a `--shm-size`, and kiln's own standard input (`--stdin`, as in
 //! buildah: RUNs take turns then, and what they read is in no key). Unaware of commands.
 
-use super::Flag;
 use super::context::Source;
+use super::{Flag, Setup};
 use crate::failure::{Failure, Kind};
 use crate::pflag::Takes;
 use crate::units;
-use kiln_engine::Request;
+use kiln_engine::{IsolationChoice, Request};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -23,6 +23,10 @@ pub struct Flags {
     /// cache
     #[arg(long, add = Takes::Switch)]
     stdin: bool,
+    /// Isolation of RUN: auto, namespaces (nothing weaker runs, and no result of anything weaker is used), supervised (a chroot whose
+    /// calls kiln answers, for containers that forbid namespaces)
+    #[arg(long, env = "KILN_ISOLATION", value_name = "KIND", default_value = "auto", hide_env_values = true, add = Takes::Single)]
+    isolation: String,
     /// How many RUNs run at the same time [default: all that are ready]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), add = Takes::Number)]
     jobs: Option<u32>,
@@ -35,6 +39,15 @@ impl Flag for Flags {
             let why = "--stdin: standard input already gives the Dockerfile or the context";
             return Err(Failure::usage(why).hint("name a file or a folder instead of -"));
         }
+        Ok(())
+    }
+
+    fn set_up(&self, setup: &mut Setup, _request: &Request) -> Result<(), Failure> {
+        let wrong = || {
+            let why = format!("--isolation {}: kiln has no such isolation", self.isolation);
+            Failure::usage(why).hint("choose auto, namespaces or supervised")
+        };
+        setup.globals.isolation = IsolationChoice::named(&self.isolation).ok_or_else(wrong)?;
         Ok(())
     }
 

@@ -1,10 +1,12 @@
 //! What runs a process on top of layers and keeps what it changed. Unaware of Dockerfiles, keys and records.
 //!
 //! A runner makes the root file system itself, so that it can be one that no mount of this machine gives: a tree that is copied, one
-//! that another process serves, one on another machine. Each way is a file in `runner/`; there is one now, [`local`].
+//! that another process serves, one on another machine. Each way is a file in `runner/`: [`local`] and,
+//! where there are no namespaces, [`supervised`].
 
 pub mod console;
 pub mod local;
+pub mod supervised;
 
 use crate::execute::live::Live;
 use crate::execute::process::Process;

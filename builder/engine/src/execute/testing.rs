@@ -50,6 +50,7 @@ pub fn session() -> (TempDir, Session) {
         ids: IdMap::Root,
         rootless: false,
         refused: None,
+        isolation: Default::default(),
         changes: ChangesPlace::new(ChangesIn::Store),
         offline: true,
         disabled: Disabled::default(),

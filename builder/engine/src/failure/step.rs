@@ -53,6 +53,14 @@ pub enum StepError {
     /// The machine, or the container that kiln is in, refuses namespaces.
     #[error("RUN needs namespaces, and they are refused here")]
     NoNamespaces(#[source] Arc<EnterError>),
+    /// Neither namespaces nor a supervised chroot are possible.
+    #[error("RUN cannot be supervised here: {refused}{}", beside(namespaces.as_deref()))]
+    NotSupervised {
+        /// Why there are no namespaces, if they were tried.
+        namespaces: Option<Arc<EnterError>>,
+        /// What is refused.
+        refused: Arc<SpawnError>,
+    },
     /// The root file system could not be mounted.
     #[error("the root file system cannot be mounted")]
     Mount(#[from] MountError),
@@ -212,6 +220,12 @@ pub enum UserError {
     /// A number above 2^31-1, as in runc.
     #[error("invalid user or group id {0}: ids go from 0 to 2147483647")]
     OutOfRange(String),
+}
+
+fn beside(namespaces: Option<&EnterError>) -> String {
+    namespaces.map_or_else(String::new, |error| {
+        format!("; and namespaces are refused: {error}")
+    })
 }
 
 fn ended(code: Option<i32>, signal: Option<i32>, exceeded: Option<u64>) -> String {

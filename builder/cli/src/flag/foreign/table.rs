@@ -45,7 +45,6 @@ table! {
     "rm" Switch NOTHING_LEFT;
     "force-rm" Switch NOTHING_LEFT;
     "compress" Switch Accept("kiln reads the context in place and sends nothing");
-    "isolation" Single Accept("kiln always uses namespaces");
     "security-opt" List Accept("RUN is confined as in docker; RUN --security=insecure lifts that");
     "builder" Single NO_BUILDERS;
     "debug" 'D' Switch Accept("set KILN_LOG=debug to see what kiln does");

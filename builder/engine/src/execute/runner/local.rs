@@ -13,8 +13,11 @@ use crate::execute::runner::{Below, Changed, Runner};
 use crate::failure::StepError;
 use crate::session::Session;
 use caches::Emptied;
-use kiln_cache::{CommitOptions, Isolation, Layer};
-use kiln_sandbox::{Cgroup, ChangesIn, MountError, is_on_overlay, memory_for_changes};
+use kiln_cache::{CommitOptions, CopiedTree, Isolation, Layer};
+use kiln_oci::Digest;
+use kiln_sandbox::{
+    Cgroup, ChangesIn, MountError, is_on_overlay, memory_for_changes, plain_folder,
+};
 use memory::Watch;
 use rootfs::{Changes, Space};
 
@@ -90,6 +93,26 @@ impl<'a> Local<'a> {
                 Ok(committed.layer)
             }
         }
+    }
+
+    /// Runs the process in a copy of these layers, where nothing can be mounted.
+    pub(super) fn run_in_tree(
+        &self,
+        process: &Process,
+        console: &Console<'_>,
+        (tree, layers): (&CopiedTree, &[Digest]),
+    ) -> Result<Option<Layer>, StepError> {
+        let store = &self.session.store;
+        let aside = store.scratch().dir("aside")?;
+        let root = plain_folder(&tree.path, &aside)?;
+        let ended = self.execute(process, root, &Space::Plain, console);
+        store.scratch().discard(&aside)?;
+        ended?;
+        let below = store.layers().chain(layers)?;
+        Ok(store
+            .layers()
+            .commit_copy(tree, &below, &self.commit)?
+            .layer)
     }
 
     fn tell(&self, place: ChangesIn) {

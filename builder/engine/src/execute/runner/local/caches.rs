@@ -4,7 +4,7 @@
 use crate::execute::process::Process;
 use crate::failure::StepError;
 use crate::session::Session;
-use kiln_cache::{CacheMount, CacheStart};
+use kiln_cache::{CacheMount, CacheSharing, CacheStart};
 use kiln_oci::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ impl Emptied {
     }
 }
 
-/// Opens the cache directories of a process; each is free again when dropped.
+/// Opens the cache directories of a process; each is free again when dropped. If it `is_alone`, no other process may use them meanwhile.
 ///
 /// # Errors
 /// When the store fails, or the build is cancelled while it waits.
@@ -29,6 +29,7 @@ pub fn open(
     session: &Session,
     process: &Process,
     emptied: &Emptied,
+    is_alone: bool,
 ) -> Result<BTreeMap<Digest, CacheMount>, StepError> {
     let mut opened = BTreeMap::new();
     for (identity, cache) in &process.caches {
@@ -39,7 +40,11 @@ pub fn open(
         };
         let what = format!("it uses the cache mount {}", cache.title);
         let mounts = session.store.cache_mounts();
-        let held = mounts.open(identity, cache.sharing, &start, &what)?;
+        let sharing = match cache.sharing {
+            CacheSharing::Shared if is_alone => CacheSharing::Locked,
+            sharing => sharing,
+        };
+        let held = mounts.open(identity, sharing, &start, &what)?;
         drop(turn);
         held.set_title(&cache.title);
         opened.insert(*identity, held);

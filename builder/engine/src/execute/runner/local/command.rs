@@ -44,7 +44,7 @@ impl Local<'_> {
             .map(|mount| given.kind(self.session, mount, space));
         let kinds = kinds.collect::<Result<Vec<_>, _>>()?;
         // Last, so that nobody waits for a directory while views are made.
-        let caches = caches::open(self.session, process, &self.emptied)?;
+        let caches = caches::open(self.session, process, &self.emptied, space.is_plain())?;
         let mounts = mounts.into_iter().zip(kinds);
         let mounts = mounts.filter_map(|(mount, kind)| placed(mount, kind, &caches));
         let spec = self.spec(process, mounts.collect());

@@ -9,7 +9,7 @@ use kiln_cache::{Chain, CopiedTree, Lower, Upper};
 use kiln_oci::Digest;
 use kiln_sandbox::{
     ChangesIn, MemoryFolder, MemoryGauge, OverlaySpec, RootMount, memory_for_changes, mount_folder,
-    mount_overlay,
+    mount_overlay, plain_folder,
 };
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,8 @@ pub enum Space {
     Memory(MemoryFolder),
     /// Copies of what is changed.
     Copy,
+    /// The same, and nothing is mounted.
+    Plain,
 }
 
 /// What a process left.
@@ -51,11 +53,16 @@ impl Space {
         })
     }
 
+    /// Whether what it holds is in one place only, since nothing is mounted.
+    pub fn is_plain(&self) -> bool {
+        matches!(self, Space::Plain)
+    }
+
     /// What tells how full it is, where it can be full before the disk is.
     pub fn gauge(&self) -> Option<MemoryGauge> {
         match self {
             Space::Memory(folder) => folder.gauge().ok(),
-            Space::Store | Space::Copy => None,
+            Space::Store | Space::Copy | Space::Plain => None,
         }
     }
 
@@ -80,6 +87,9 @@ impl Space {
     ) -> Result<(RootMount, Changes), StepError> {
         match self {
             Space::Copy => copied(session, &(below.written)()?),
+            Space::Plain => {
+                plain(session, &(below.written)()?).map(|(root, copy)| (root, Changes::Copy(copy)))
+            }
             _ => self.writable(session, below.live),
         }
     }
@@ -104,8 +114,10 @@ impl Space {
         stack: &Stack,
         writable: bool,
     ) -> Result<RootMount, StepError> {
-        if let Space::Copy = self {
-            return Ok(copied(session, &stack.layers)?.0);
+        match self {
+            Space::Copy => return Ok(copied(session, &stack.layers)?.0),
+            Space::Plain => return Ok(plain(session, &stack.layers)?.0),
+            Space::Store | Space::Memory(_) => {}
         }
         if writable {
             let live = Live::finished(stack.clone());
@@ -121,7 +133,7 @@ impl Space {
     /// # Errors
     /// When there is no place for changes or the kernel refuses.
     pub fn above_folder(&self, session: &Session, folder: &Path) -> Result<RootMount, StepError> {
-        if let Space::Copy = self {
+        if let Space::Copy | Space::Plain = self {
             let lack = "-v FOLDER:PATH:O needs an overlay, which is not possible with this store: give the store a volume";
             return Err(StepError::Unsupported(lack.to_owned()));
         }
@@ -144,6 +156,12 @@ fn folder(lower: Lower) -> PathBuf {
 fn copied(session: &Session, layers: &[Digest]) -> Result<(RootMount, Changes), StepError> {
     let copy = session.store.views().copy_tree(layers)?;
     Ok((mount_folder(&copy.path)?, Changes::Copy(copy)))
+}
+
+fn plain(session: &Session, layers: &[Digest]) -> Result<(RootMount, CopiedTree), StepError> {
+    let copy = session.store.views().copy_tree(layers)?;
+    let aside = session.store.scratch().dir("aside")?;
+    Ok((plain_folder(&copy.path, &aside)?, copy))
 }
 
 fn above(session: &Session, lowers: &[PathBuf], upper: &Upper) -> Result<RootMount, StepError> {

@@ -1,0 +1,126 @@
+//! The runner for containers that forbid namespaces: a copy of the tree, in which the sandbox answers the calls that need more than files. What
+//! needs namespaces is refused before anything runs. Unaware of what a command does.
+
+use crate::execute::process::{Mounted, Process};
+use crate::execute::runner::console::Console;
+use crate::execute::runner::local::Local;
+use crate::execute::runner::{Below, Changed, Runner};
+use crate::failure::StepError;
+use crate::session::Session;
+use kiln_cache::{CopiedTree, Isolation, Layer};
+use kiln_oci::Digest;
+use kiln_sandbox::{SpawnError, try_supervised};
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
+
+const NOTE: &str = "RUN uses a chroot whose calls kiln answers (supervised): sudo and other setuid programs fail; processes, network and \
+                    memory are those of this container";
+
+/// Processes of one build, each in a tree of its own.
+#[derive(Debug)]
+pub struct Supervised<'a> {
+    session: &'a Session,
+    local: Local<'a>,
+    /// Whether it works here; found out once.
+    tried: OnceLock<Result<(), Arc<SpawnError>>>,
+    told: Once,
+    /// Trees that are as these layers are, since a process has just left them: the next one needs no copy.
+    left: Mutex<Vec<(Vec<Digest>, CopiedTree)>>,
+}
+
+impl<'a> Supervised<'a> {
+    /// For processes that `local` could run in namespaces.
+    pub fn new(session: &'a Session, local: Local<'a>) -> Self {
+        Supervised {
+            session,
+            local,
+            tried: OnceLock::new(),
+            told: Once::new(),
+            left: Mutex::default(),
+        }
+    }
+
+    /// A tree of these layers that belongs to one process.
+    fn tree(&self, layers: &[Digest]) -> Result<CopiedTree, StepError> {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = left.iter().position(|(of, _)| of == layers) {
+            return Ok(left.swap_remove(at).1);
+        }
+        drop(left);
+        Ok(self.session.store.views().copy_tree(layers)?)
+    }
+
+    fn leave(&self, layers: Vec<Digest>, tree: CopiedTree) {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.push((layers, tree));
+    }
+
+    fn tell(&self) {
+        let why = match &self.session.refused {
+            Some(_) => "namespaces are refused here; ",
+            None => "",
+        };
+        self.session.events.note(format!("{why}{NOTE}"));
+    }
+}
+
+impl Runner for Supervised<'_> {
+    fn check(&self) -> Result<(), StepError> {
+        let try_it = || try_supervised(self.session.store.root()).map_err(Arc::new);
+        let tried = self.tried.get_or_init(try_it).clone();
+        tried.map_err(|refused| StepError::NotSupervised {
+            namespaces: self.session.refused.clone(),
+            refused,
+        })
+    }
+
+    fn isolation(&self) -> Isolation {
+        Isolation::Supervised
+    }
+
+    fn run(
+        &self,
+        below: &Below<'_>,
+        process: &Process,
+        console: &Console<'_>,
+    ) -> Result<Changed, StepError> {
+        self.check()?;
+        refuse(process)?;
+        self.told.call_once(|| self.tell());
+        let mut layers = (below.written)()?;
+        let tree = self.tree(&layers)?;
+        let layer = self.local.run_in_tree(process, console, (&tree, &layers))?;
+        layers.extend(layer.as_ref().map(Layer::diff_id));
+        self.leave(layers, tree);
+        Ok(Changed::Layer(layer))
+    }
+}
+
+impl Drop for Supervised<'_> {
+    fn drop(&mut self) {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, tree) in left.drain(..) {
+            // what stays is scratch, which goes with the build
+            let _ = self.session.store.scratch().discard(&tree.path);
+        }
+    }
+}
+
+/// What would need a mount or a namespace.
+fn refuse(process: &Process) -> Result<(), StepError> {
+    let lack = |what: &str| {
+        let text = format!("{what} needs namespaces, which supervised RUN does without");
+        Err(StepError::Unsupported(text))
+    };
+    if !process.has_network {
+        return lack("RUN --network=none");
+    }
+    if process.is_privileged {
+        return lack("RUN --security=insecure");
+    }
+    let folder =
+        |mount: &&crate::execute::process::Mount| matches!(mount.what, Mounted::Folder { .. });
+    match process.mounts.iter().find(folder) {
+        Some(mount) => lack(&format!("--volume at {}", mount.target)),
+        None => Ok(()),
+    }
+}
