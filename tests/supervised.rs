@@ -1,6 +1,7 @@
 //! RUN without namespaces (`--isolation=supervised`): in a user namespace whose root has docker's capabilities, may make no other namespace and
 //! may mount nothing, as in a container with docker's default profile. Real containers are tried by tests/interop/containers.
 
+use crate::support::processes::{appears, eventually, unique_nap, with_argument};
 use crate::support::{Finished, Kiln, Space, plain_cases};
 
 plain_cases! {
@@ -9,6 +10,7 @@ plain_cases! {
     a_step_reaches_nobody_else,
     mounts_leave_no_trace,
     no_process_stays,
+    a_killed_engine_leaves_no_step_and_no_lost_cache,
     who_demands_namespaces_takes_nothing_weaker,
     what_needs_namespaces_is_refused,
 }
@@ -206,6 +208,31 @@ fn no_process_stays(space: &Space) {
         all.filter_map(|entry| is_left(entry).then_some(())).count(),
         0
     );
+}
+
+fn a_killed_engine_leaves_no_step_and_no_lost_cache(space: &Space) {
+    let nap = unique_nap();
+    let mount = "--mount=type=cache,target=/cache";
+    let text = format!(
+        "FROM tools\nRUN {mount} echo kept > /cache/kept\nRUN {mount} (sleep {nap} &) ; sleep {nap}\n"
+    );
+    let script = build(space, &text, "--no-cache");
+    let running = script.spawn();
+    appears(&nap);
+    for engine in with_argument("--isolation") {
+        let command = std::fs::read(format!("/proc/{engine}/cmdline")).unwrap_or_default();
+        let is_ours =
+            String::from_utf8_lossy(&command).contains(&*space.context().to_string_lossy());
+        if let (true, Some(engine)) = (is_ours, rustix::process::Pid::from_raw(engine)) {
+            let _ = rustix::process::kill_process(engine, rustix::process::Signal::KILL);
+        }
+    }
+    running.wait();
+    eventually("the nap goes on", || with_argument(&nap).is_empty());
+    let text = format!("FROM tools\nRUN {mount} cat /cache/kept\n");
+    eventually("the cache is not back", || {
+        build(space, &text, "--no-cache").run().output() == ["kept"]
+    });
 }
 
 fn who_demands_namespaces_takes_nothing_weaker(space: &Space) {

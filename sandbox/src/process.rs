@@ -26,7 +26,7 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
-use rustix::process::{Signal, pidfd_send_signal};
+use rustix::process::{DumpableBehavior, Signal, pidfd_send_signal, set_dumpable_behavior};
 
 use crate::{Exit, RootMount, RunSpec, SpawnError};
 use wire::{MAX_FDS, Reply, Request, SUPERVISOR, SUPERVISOR_OF_CALLS};
@@ -112,10 +112,13 @@ fn start_supervisor(
     stderr: OwnedFd,
 ) -> Result<Starting, SpawnError> {
     // This value holds the caller's ends of pipes and is dropped here: a pipe must reach its end with the command.
-    let name = match root.aside() {
-        Some(_) => SUPERVISOR_OF_CALLS,
-        None => SUPERVISOR,
-    };
+    let mut name = SUPERVISOR;
+    if root.aside().is_some() {
+        name = SUPERVISOR_OF_CALLS;
+        // The command has the user of this process: it must not look into its memory and its descriptors.
+        let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+        hidden.map_err(SpawnError::of("prctl(PR_SET_DUMPABLE)"))?;
+    }
     let mut command = Command::new(program::path());
     command.arg0(name).env_clear();
     command.stdin(socket).stdout(stdout).stderr(stderr);

@@ -79,17 +79,18 @@ pub fn list(tree: BorrowedFd<'_>, real: &Path, own: i32) -> io::Result<OwnedFd> 
     Ok(folder)
 }
 
-/// A name in the tree for a program there, of as many bytes as `/proc/self/exe`.
+/// A name in the tree for a program there, of as many bytes as `/proc/self/exe`, and with the same end, which names the process.
 pub fn program(tree: BorrowedFd<'_>, program: &Path) -> io::Result<String> {
     let proc = enter(&open_folder_at(tree, OsStr::new("."))?, OsStr::new("proc"))?;
     for number in 0..PROGRAMS {
-        let name = format!("{PROGRAM}{number:07x}");
-        match symlinkat(program, &proc, &name) {
-            Err(Errno::EXIST) if leads_to(&proc, &name, program) => {}
+        let name = format!("{PROGRAM}{number:03x}");
+        let folder = enter(&proc, OsStr::new(&name))?;
+        match symlinkat(program, &folder, "exe") {
+            Err(Errno::EXIST) if leads_to(&folder, "exe", program) => {}
             Err(Errno::EXIST) => continue,
             made => made?,
         }
-        return Ok(format!("/proc/{name}"));
+        return Ok(format!("/proc/{name}/exe"));
     }
     Err(Errno::NOSPC.into())
 }
@@ -102,7 +103,7 @@ fn leads_to(folder: &OwnedFd, name: &str, program: &Path) -> bool {
 /// How the names of [`program`] begin: no name of procfs does.
 pub const PROGRAM: &str = "=";
 /// As many programs of one tree can execute themselves.
-const PROGRAMS: u32 = 1 << 16;
+const PROGRAMS: u32 = 1 << 12;
 
 fn enter(folder: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
     match mkdirat(folder, name, Mode::from_raw_mode(0o555)) {

@@ -142,14 +142,20 @@ fn in_sys(parts: &[&str]) -> Found {
     }
 }
 
+/// A link to a standard stream.
+fn stream(number: u32) -> Found {
+    let text = format!("/proc/self/fd/{number}");
+    Found::Link(PathBuf::from("/dev/stdin"), Some(text))
+}
+
 fn in_dev(parts: &[&str], own: i32, caller: &Caller) -> Found {
     match parts {
         ["fd", rest @ ..] if !rest.is_empty() => {
             in_process(own, &[&["fd"], rest].concat(), own, caller)
         }
-        ["stdin"] => in_process(own, &["fd", "0"], own, caller),
-        ["stdout"] => in_process(own, &["fd", "1"], own, caller),
-        ["stderr"] => in_process(own, &["fd", "2"], own, caller),
+        ["stdin"] => stream(0),
+        ["stdout"] => stream(1),
+        ["stderr"] => stream(2),
         [name] => match DEVICES.iter().find(|(device, ..)| device == name) {
             Some((device, ..)) => Found::Device(device),
             None => Found::Unserved,
