@@ -54,14 +54,20 @@ impl Files {
     pub fn edit(&mut self, random: &mut Random) {
         let path = random.of(&PATHS);
         let item = match (random.below(10), self.0.get(path)) {
-            (0, Some(_)) => return drop(self.0.remove(path)),
-            (1, _) if is_plain(path) => Item::Symlink(random.of(&["a", "d", "/d/x", "none"])),
-            (2, _) if is_plain(path) => Item::Folder(0o700 + 0o55 * random.index(2) as u32),
-            (3, _) if is_plain(path) && self.has_a() => Item::Hard,
-            (4 | 5, Some(Item::File(text, mode))) => Item::File(text.clone(), mode ^ 0o111),
-            _ => file(path, random),
+            (0, Some(_)) => None,
+            (1, _) if is_plain(path) => Some(Item::Symlink(random.of(&["a", "d", "/d/x", "none"]))),
+            (2, _) if is_plain(path) => {
+                let mode = 0o700 + 0o55 * random.index(2) as u32;
+                Some(Item::Folder(mode))
+            }
+            (3, _) if is_plain(path) && self.has_a() => Some(Item::Hard),
+            (4 | 5, Some(Item::File(text, mode))) => Some(Item::File(text.clone(), mode ^ 0o111)),
+            _ => Some(file(path, random)),
         };
-        self.0.insert(path, item);
+        match item {
+            Some(item) => drop(self.0.insert(path, item)),
+            None => drop(self.0.remove(path)),
+        }
         if !self.has_a() {
             self.0.retain(|_, item| *item != Item::Hard);
         }
@@ -84,6 +90,10 @@ impl Files {
             if self.0.get(path) != Some(item) && !self.is_quiet(path, item) {
                 remove(&folder.join(path));
             }
+        }
+        for emptied in ["d/s", "d", "e"] {
+            // it may hold something still
+            drop(fs::remove_dir(folder.join(emptied)));
         }
         for (path, item) in &self.0 {
             let before = before.0.get(path);
