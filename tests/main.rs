@@ -83,6 +83,7 @@ mod mistakes;
 mod names;
 mod network;
 mod no_cache;
+mod odd_images;
 mod old_store;
 mod origins;
 mod outputs;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Cursor, Read};
 
-use kiln_oci::compression::{Limited, SNIFF, most_expanded, sniff};
+use kiln_oci::compression::{Limited, SNIFF, decoder, most_expanded, sniff};
 use kiln_oci::{Digest, Encoding};
 
 use crate::layer::decoded::read_beside;
@@ -46,8 +46,7 @@ pub fn index_blob(
     if encoding != Encoding::Plain {
         return index_compressed(blob, encoding, limit, seen, is_wanted);
     }
-    let reader = Limited::new(blob, limit);
-    let (index, kept) = index_tar_keeping(Seen { reader, seen }, is_wanted)?;
+    let (index, kept) = index_seen(Limited::new(blob, limit), seen, is_wanted)?;
     Ok(IndexedBlob {
         digest: index.diff_id,
         size: index.tar_size,
@@ -65,10 +64,17 @@ fn index_compressed(
     is_wanted: fn(&[u8]) -> bool,
 ) -> Result<IndexedBlob, LayerError> {
     let mut blob = Digested::new(blob);
-    let index = |reader: &mut dyn Read| index_tar_keeping(Seen { reader, seen }, is_wanted);
-    let (read, whole) = read_beside(&mut blob, encoding, limit, index).map_err(unreadable)?;
-    whole.map_err(unreadable)?;
-    let (index, kept) = read?;
+    let parse = |reader: &mut dyn Read| index_seen(reader, seen, is_wanted);
+    let (index, kept) = match read_beside(&mut blob, encoding, limit, parse) {
+        Ok((read, whole)) => whole.map_err(unreadable).and(read)?,
+        // no further thread: it takes longer
+        Err(_) => {
+            let decoded = decoder(&mut blob, encoding).map_err(unreadable)?;
+            index_seen(Limited::new(decoded, limit), seen, is_wanted)?
+        }
+    };
+    // what follows the compressed data belongs to the blob too
+    io::copy(&mut blob, &mut io::sink()).map_err(unreadable)?;
     let (digest, size) = blob.finish().map_err(unreadable)?;
     Ok(IndexedBlob {
         index,
@@ -77,6 +83,14 @@ fn index_compressed(
         size,
         encoding,
     })
+}
+
+fn index_seen(
+    reader: impl Read,
+    seen: &mut (dyn FnMut(&[u8]) + Send),
+    is_wanted: fn(&[u8]) -> bool,
+) -> Result<(LayerIndex, Kept), LayerError> {
+    index_tar_keeping(Seen { reader, seen }, is_wanted)
 }
 
 fn unreadable(source: io::Error) -> LayerError {
