@@ -409,9 +409,9 @@ const map = document.querySelectorAll('.map')[1];
 const within = (inner, outer) => inner.left >= outer.left - 1 && inner.right <= outer.right + 1
   && inner.top >= outer.top - 1 && inner.bottom <= outer.bottom + 1;
 map.firstChild.click();
-told.inside = map.firstChild.textContent;
+told.inside = map.firstChild.title;
 told.fits = document.body.scrollWidth <= window.innerWidth
   && [...map.children].every(child => within(child.getBoundingClientRect(), map.getBoundingClientRect()));
 document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: 'Backspace', bubbles: true }));
-told.outside = document.activeElement.textContent;
+told.outside = document.activeElement.title;
 ";

@@ -9,6 +9,7 @@ mod debug;
 mod df;
 mod diff;
 mod doctor;
+mod explore;
 mod export;
 mod fsck;
 mod history;
@@ -75,6 +76,8 @@ commands! {
     Compare = compare,
     /// Show what the bytes of an image are, and which of them are wasted
     Size = size,
+    /// Browse the layers and files of an image on a terminal
+    Explore = explore,
     /// Show which layers and instructions wrote a file of an image
     Blame = blame,
     /// Show what two images differ in

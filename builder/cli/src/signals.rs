@@ -16,6 +16,8 @@ pub const PATIENCE: Duration = Duration::from_millis(300);
 static LAST: AtomicI32 = AtomicI32::new(0);
 /// What a signal stops.
 static WORK: Mutex<Option<Cancel>> = Mutex::new(None);
+/// What is done before a signal ends kiln.
+static BEFORE_END: Mutex<Option<fn()>> = Mutex::new(None);
 /// Whether there is a thread that listens.
 static LISTENS: Mutex<bool> = Mutex::new(false);
 
@@ -72,6 +74,15 @@ pub fn outlive_file_limits() {
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
 }
 
+/// From now on, `restore` is called before a signal ends kiln. It must end soon.
+///
+/// # Errors
+/// The thread that listens cannot be started.
+pub fn before_end(restore: fn()) -> Result<(), Failure> {
+    *lock(&BEFORE_END) = Some(restore);
+    listen().map_err(Failure::thread)
+}
+
 fn listen() -> std::io::Result<()> {
     let mut listens = lock(&LISTENS);
     if !*listens {
@@ -90,6 +101,9 @@ fn heard(signal: i32) {
         cancel.request();
     }
     if work.is_none_or(|cancel| cancel.urgency() == Urgency::Kill) {
+        if let Some(restore) = *lock(&BEFORE_END) {
+            restore();
+        }
         std::process::exit(received().unwrap_or(Kind::Interrupted) as i32);
     }
 }

@@ -26,6 +26,16 @@ pub fn bytes(count: u64) -> String {
     format!("{text}{}", UNITS[unit])
 }
 
+/// A part of a whole in per cent.
+pub fn percent(part: u64, whole: u64) -> String {
+    #[allow(clippy::cast_precision_loss)] // one digit is shown
+    let share = match whole {
+        0 => 0.0,
+        whole => part as f64 * 100.0 / whole as f64,
+    };
+    format!("{share:.1}%")
+}
+
 /// Reads `500M`, `1.5GB`, `64k`, `2GiB` or plain bytes. Letters are decimal as docker's sizes, `iB` binary.
 ///
 /// # Errors

@@ -10,10 +10,10 @@ use kiln_oci::Digest;
 use kiln_report::classify::{Classified, classify};
 use kiln_report::compare::measure::{Measured, Place};
 use kiln_report::compare::page::Picture;
-use kiln_report::compare::tree::tree;
 use kiln_report::compare::{Estimate, Variant};
 use kiln_report::compressed::Effort;
 use kiln_report::image::{self, Image, compressed};
+use kiln_report::page::tree::tree;
 use kiln_report::stages;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -10,7 +10,6 @@ pub mod measure;
 pub mod metric;
 pub mod page;
 pub mod table;
-pub mod tree;
 
 pub use amount::{bytes, seconds};
 

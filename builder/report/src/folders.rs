@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use kiln_cache::Entry;
+use kiln_cache::path::name;
+use kiln_parser::glob;
 
 use crate::classify::{Class, Classes, Classified, Fate};
 use crate::image::Image;
@@ -52,6 +54,16 @@ pub fn folders(
         }
     }
     found.into_values().collect()
+}
+
+/// Whether a pattern fits the name of a path; the whole path if it has a slash. A broken one fits nothing.
+#[must_use]
+pub fn is_named(path: &[u8], pattern: &str) -> bool {
+    let text = match pattern.contains('/') {
+        true => String::from_utf8_lossy(path),
+        false => String::from_utf8_lossy(name(path)),
+    };
+    glob::matches(pattern.trim_start_matches('/'), &text).unwrap_or_default()
 }
 
 /// The folders above a path, the root first.

@@ -49,11 +49,16 @@ const RULES: &[(&str, Place, &[&str])] = &[
         &[
             "var/cache/dnf",
             "var/cache/yum",
+            "var/cache/microdnf",
             "var/cache/libdnf5",
             "var/cache/zypp",
         ],
     ),
-    ("pip cache", Inside, &[".cache/pip"]),
+    (
+        "pip cache",
+        Inside,
+        &[".cache/pip", ".cache/pypoetry", ".cache/uv"],
+    ),
     (
         "npm cache",
         Inside,
@@ -86,6 +91,7 @@ const RULES: &[(&str, Place, &[&str])] = &[
             "target/debug",
             "target/release/deps",
             "target/release/build",
+            "target/release/incremental",
         ],
     ),
     ("go build cache", Inside, &[".cache/go-build"]),
@@ -216,34 +222,4 @@ fn of_kind<'a>(found: &'a mut Vec<Waste>, name: &'static str) -> &'a mut Waste {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kinds_by_path() {
-        for (path, expected) in [
-            ("var/lib/apt/lists/deb.debian.org_dists", Some("apt lists")),
-            ("var/lib/apt/listsx/y", None),
-            ("root/.cache/pip/http/1", Some("pip cache")),
-            ("home/me/.npm/_cacache/x", Some("npm cache")),
-            ("app/.git/objects/aa", Some(".git")),
-            ("app/.gitignore", None),
-            (
-                "usr/lib/python3/dist-packages/a/__pycache__/b.pyc",
-                Some("__pycache__"),
-            ),
-            ("usr/lib/python3.11/test/x.py", Some("tests")),
-            ("app/node_modules/a/test/x.js", Some("tests")),
-            ("app/test/x.js", None),
-            ("test/node_modules/x.js", None),
-            ("usr/lib/libc.a", Some("static libraries")),
-            ("usr/lib/.a", None),
-            ("usr/share/doc/bash/README", Some("docs")),
-            ("usr/local/cargo/registry/cache/x", Some("cargo registry")),
-            ("var/log/dpkg.log", Some("logs")),
-            ("etc/passwd", None),
-        ] {
-            assert_eq!(kind(path.as_bytes()), expected, "{path}");
-        }
-    }
-}
+mod tests;

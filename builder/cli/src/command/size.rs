@@ -2,13 +2,14 @@
 
 mod document;
 mod gate;
+mod html;
 mod lines;
 mod markdown;
 mod table;
 mod tree;
 
 use crate::environment::Globals;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::listing::Listing;
 use crate::pflag::Takes;
 use crate::source::{self, Found, Wanted};
@@ -21,6 +22,7 @@ use kiln_report::classify::{Class, Classified, classify};
 use kiln_report::compressed::{Compressed, Effort};
 use kiln_report::history::record;
 use kiln_report::image::{Image, compressed};
+use kiln_report::stages;
 use kiln_report::waste::{Waste, known};
 use lines::Instruction;
 use std::path::PathBuf;
@@ -38,7 +40,7 @@ pub struct Arguments {
     /// Platform of the image, if it has several
     #[arg(long, value_name = "OS/ARCH", add = Takes::Single)]
     platform: Option<Platform>,
-    /// Show as `table`, `json`, `markdown`, or a TEMPLATE in docker's template language
+    /// Show as `table`, `json`, `markdown`, `html` (one page with pictures), or a TEMPLATE in docker's template language
     #[arg(long, value_name = "FORMAT", add = Takes::Single)]
     format: Option<String>,
     /// Compress the layers instead of estimating compressed sizes
@@ -73,6 +75,8 @@ struct Report {
     /// Of each layer.
     compressed: Vec<Compressed>,
     waste: Vec<Waste>,
+    /// Which lines made it.
+    record: BuildRecord,
     /// Of each layer, the instruction that made it.
     instructions: Vec<Instruction>,
 }
@@ -97,6 +101,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     match format {
         None | Some("table") => print_text(&table::table(&report, arguments.width())),
         Some("markdown") => stdout::print(markdown::markdown(&report).as_bytes()),
+        Some("html") => stdout::print(html(&report)?.as_bytes()),
         Some("json") => line(&format!("{:#}", document::document(&report).to_json())),
         Some(template) => {
             return Listing::new(Some(template), "", &[])?.print(&[document::document(&report)]);
@@ -120,6 +125,11 @@ impl Arguments {
             false => stdout::width().unwrap_or(WIDTH),
         }
     }
+}
+
+fn html(report: &Report) -> Result<String, Failure> {
+    let html = html::page(report).html();
+    html.map_err(|error| Failure::new(Kind::Internal, error.to_string()))
 }
 
 fn find(arguments: &Arguments, globals: &Globals) -> Result<Found, Failure> {
@@ -164,6 +174,7 @@ impl Report {
         Ok(Report {
             waste: known(&image, &classified),
             instructions: lines::instructions(&image, &record),
+            record,
             compressed,
             name,
             image,
@@ -182,6 +193,12 @@ impl Report {
             layers.iter().map(|layer| layer.index.tar_size).sum(),
             compressed,
         )
+    }
+
+    /// Where the steps of the record begin that are not the base's.
+    fn own_steps(&self) -> usize {
+        let first = stages::entries_of(&self.image, self.image.base);
+        self.record.steps.partition_point(|step| step.at < first)
     }
 
     /// Files of a class.

@@ -1,7 +1,7 @@
 //! Examples, and random stacks of layers against a slow and obvious reference.
 
 mod examples;
-mod random;
+pub(crate) mod random;
 mod reference;
 
 use kiln_cache::index_tar;

@@ -1,15 +1,10 @@
-//! A comparison as one HTML page that needs nothing else: no network, no other file. Rust fills in data, the page's script draws it. Names
-//! from outside are in the data only, as JSON in which no `<` stands, and the script makes text nodes of them.
+//! A comparison as one HTML page. Unaware of how it is drawn.
 
 use super::metric::{columns, rows};
 use super::table::CAUSES;
-use super::tree::Folder;
-use super::{Comparison, StepWeight, Variant, cause};
-use serde::Serialize;
-
-const PAGE: &str = include_str!("page/page.html");
-const STYLE: &str = include_str!("page/page.css");
-const SCRIPT: &str = include_str!("page/page.js");
+use super::{Comparison, Variant, cause};
+use crate::page::tree::Folder;
+use crate::page::{Article, Page, Table, code};
 
 /// What only the page shows of a variant.
 #[derive(Debug, Clone, Default)]
@@ -18,22 +13,6 @@ pub struct Picture {
     pub tree: Option<Folder>,
     /// The text of its Dockerfile.
     pub dockerfile: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Data<'a> {
-    table: Vec<Vec<String>>,
-    causes: Vec<String>,
-    beyond: &'a [String],
-    variants: Vec<Shown<'a>>,
-}
-
-#[derive(Serialize)]
-struct Shown<'a> {
-    name: &'a str,
-    steps: &'a [StepWeight],
-    tree: Option<&'a Folder>,
-    dockerfile: Option<&'a str>,
 }
 
 /// The page; `pictures` are those of the variants, in their order.
@@ -47,60 +26,36 @@ pub fn page(
 ) -> Result<String, serde_json::Error> {
     let causes = cause::largest(comparison, CAUSES);
     let variants = comparison.variants.iter().zip(pictures);
-    let data = serde_json::to_string(&Data {
-        table: table(comparison),
+    let page = Page {
+        title: "kiln compare".to_owned(),
+        alerts: beyond.to_vec(),
+        tables: vec![table(comparison)],
         causes: causes.iter().map(cause::Cause::text).collect(),
-        beyond,
-        variants: variants.map(shown).collect(),
-    })?;
-    // nothing in it can end the element that it stands in
-    let data = data.replace('<', "\\u003c");
-    let page = PAGE.replace("{{style}}", STYLE.trim_end());
-    let page = page.replace("{{script}}", SCRIPT.trim_end());
-    // last, so that nothing in it is filled in
-    Ok(page.replacen("{{data}}", &data, 1))
+        articles: variants.map(article).collect(),
+    };
+    page.html()
 }
 
-/// The rows of the table, the names first; each begins with its title.
-fn table(comparison: &Comparison) -> Vec<Vec<String>> {
+/// The names, then a row for each metric; each begins with its title, and that with blanks where it is a part of another one.
+fn table(comparison: &Comparison) -> Table {
     let names = columns(comparison).into_iter();
     let names = names.map(|variant| variant.name.clone());
     let head = std::iter::once(String::new()).chain(names).collect();
-    let rows = rows(comparison).into_iter().map(|row| {
-        let title = std::iter::once(row.title.trim().to_owned());
-        title.chain(row.cells).collect()
-    });
-    std::iter::once(head).chain(rows).collect()
-}
-
-fn shown<'a>((variant, picture): (&'a Variant, &'a Picture)) -> Shown<'a> {
-    Shown {
-        name: &variant.name,
-        steps: &variant.steps,
-        tree: picture.tree.as_ref(),
-        dockerfile: picture.dockerfile.as_deref(),
+    let rows = rows(comparison)
+        .into_iter()
+        .map(|row| std::iter::once(row.title).chain(row.cells).collect());
+    Table {
+        title: "Figures",
+        rows: std::iter::once(head).chain(rows).collect(),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hostile_names_stay_data() {
-        let hostile = "</script><script>alert(1)</script>{{data}}{{script}}";
-        let variant = Variant {
-            name: hostile.to_owned(),
-            ..Variant::default()
-        };
-        let comparison = Comparison {
-            variants: vec![variant],
-            ..Comparison::default()
-        };
-        let page = page(&comparison, &[Picture::default()], &[]).unwrap();
-        assert_eq!(page.matches("<script").count(), 2);
-        assert_eq!(page.matches("</script>").count(), 2);
-        assert!(!page.contains("http://") && !page.contains("https://"));
-        assert!(page.len() < 30_000, "{}", page.len());
+fn article((variant, picture): (&Variant, &Picture)) -> Article {
+    let text = picture.dockerfile.as_deref().unwrap_or_default();
+    Article {
+        name: variant.name.clone(),
+        tree: picture.tree.clone(),
+        steps: variant.steps.clone(),
+        code: code((1..).zip(text.lines()), &variant.steps),
     }
 }

@@ -1,10 +1,10 @@
 //! `kiln size` as a comment for a pull request. Unaware of where it is posted.
 
 use super::Report;
-use super::table::{percent, size};
+use super::table::size;
 use crate::render::clip;
 use crate::sheet::escaped;
-use crate::units::bytes;
+use crate::units::{bytes, percent};
 use kiln_report::classify::{Class, Classes};
 use std::fmt::Write;
 

@@ -4,7 +4,7 @@ use super::Report;
 use super::lines::Instruction;
 use crate::render::clip;
 use crate::table::aligned;
-use crate::units::{bytes, counted};
+use crate::units::{bytes, counted, percent};
 use kiln_report::classify::{Class, Classes};
 use kiln_report::compressed::Size;
 use std::fmt::Write;
@@ -30,16 +30,6 @@ pub fn table(report: &Report, width: usize) -> String {
 pub fn size(size: Size) -> String {
     let sign = if size.is_estimate { "~" } else { "" };
     format!("{sign}{}", bytes(size.bytes))
-}
-
-/// A part of a whole in per cent.
-pub fn percent(part: u64, whole: u64) -> String {
-    #[allow(clippy::cast_precision_loss)] // one digit is shown
-    let share = match whole {
-        0 => 0.0,
-        whole => part as f64 * 100.0 / whole as f64,
-    };
-    format!("{share:.1}%")
 }
 
 /// What a class is, in a few words.

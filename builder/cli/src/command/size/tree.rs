@@ -1,16 +1,15 @@
 //! `kiln size --tree`: folders by the bytes that all layers have in them. Unaware of where the image comes from.
 
-use super::table::percent;
 use crate::failure::Failure;
 use crate::pflag::Takes;
 use crate::table::{aligned, line, print_text};
-use crate::units::bytes;
+use crate::units::{bytes, percent};
 use clap::Args;
 use kiln_cache::Entry;
-use kiln_cache::path::{display, name};
+use kiln_cache::path::display;
 use kiln_parser::glob;
 use kiln_report::classify::{Class, Classes, Fate, classify};
-use kiln_report::folders::{Folder, folders};
+use kiln_report::folders::{Folder, folders, is_named};
 use kiln_report::image::Image;
 use kiln_template::{Value, field};
 use std::cmp::Reverse;
@@ -64,14 +63,8 @@ impl Folders {
         if self.class.is_some_and(|class| class != fate.class) {
             return false;
         }
-        let Some(pattern) = self.filter.as_deref() else {
-            return true;
-        };
-        let text = match pattern.contains('/') {
-            true => String::from_utf8_lossy(&entry.path),
-            false => String::from_utf8_lossy(name(&entry.path)),
-        };
-        glob::matches(pattern.trim_start_matches('/'), &text).unwrap_or_default()
+        let pattern = self.filter.as_deref();
+        pattern.is_none_or(|pattern| is_named(&entry.path, pattern))
     }
 }
 

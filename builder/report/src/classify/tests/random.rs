@@ -24,7 +24,7 @@ fn content() -> impl Strategy<Value = (u8, usize)> {
     ]
 }
 
-fn members() -> impl Strategy<Value = Vec<Member>> {
+pub(crate) fn members() -> impl Strategy<Value = Vec<Member>> {
     let file = || (path(), content()).prop_map(|(path, (letter, size))| (path, letter, size));
     let one = prop_oneof![
         6 => file().prop_map(|(path, letter, size)| vec![Member::File(path, letter, size)]),
@@ -42,7 +42,7 @@ fn members() -> impl Strategy<Value = Vec<Member>> {
 }
 
 /// A layer, if its tar is sound: a random hard link may lead to what another member replaced.
-fn sound(members: &[Member], mode: u32) -> ImageLayer {
+pub(crate) fn sound(members: &[Member], mode: u32) -> ImageLayer {
     let tar = super::tar_of(members, mode);
     match kiln_cache::index_tar(&*tar) {
         Ok(index) => {

@@ -17,12 +17,18 @@ function size(bytes) {
   return (unit ? bytes.toFixed(1) : bytes) + ' ' + units[unit];
 }
 
-function figures() {
-  const table = document.getElementById('figures');
-  const [names, ...rows] = data.table;
-  table.append(make('thead', {}, make('tr', {}, ...names.map(name => make('th', { scope: 'col' }, name)))));
-  const cells = ([title, ...values]) => make('tr', {}, make('th', { scope: 'row' }, title), ...values.map(value => make('td', {}, value)));
-  table.append(make('tbody', {}, ...rows.map(cells)));
+function table({ title, rows: [names, ...rows] }) {
+  const isText = names.map((_, at) => at > 0 && rows.some(row => /^[^-~\d]/.test(row[at] || '-')));
+  const cell = (tag, attributes) => (text, at) => make(tag, isText[at] ? { ...attributes, class: 'text' } : attributes, text.trim());
+  const row = ([first, ...values]) => make('tr', first.startsWith(' ') ? { class: 'part' } : {},
+    make('th', { scope: 'row' }, first.trim()), ...values.map((value, at) => cell('td', {})(value, at + 1)));
+  const head = make('thead', {}, make('tr', {}, ...names.map(cell('th', { scope: 'col' }))));
+  const body = make('table', {}, head, make('tbody', {}, ...rows.map(row)));
+  return section(title, make('div', { class: 'wide', tabindex: 0, role: 'region', 'aria-label': title }, body));
+}
+
+function section(title, ...children) {
+  return make('section', {}, make('h2', {}, title), ...children);
 }
 
 // Squarified: rows of rectangles that are as near to squares as they can be.
@@ -57,6 +63,22 @@ function layout(items, x, y, width, height) {
 
 const WIDTH = 1000, HEIGHT = 600;
 
+function put(element, { x, y, width, height }, all, whole) {
+  element.style.left = x / all * 100 + '%'; element.style.top = y / whole * 100 + '%';
+  element.style.width = width / all * 100 + '%'; element.style.height = height / whole * 100 + '%';
+}
+
+// What is in a folder, below its name; only to be seen.
+function inside(folder, width, height) {
+  const box = make('div', { class: 'inside', 'aria-hidden': 'true' });
+  for (const place of layout(folder.children, 0, 0, width, height)) {
+    const part = make('i', {}, place.item.name);
+    put(part, place, width, height);
+    box.append(part);
+  }
+  return box;
+}
+
 function treemap(tree) {
   const map = make('div', { class: 'map', role: 'group', 'aria-label': 'Files by size' });
   const trail = make('nav', { 'aria-label': 'Folder' });
@@ -69,13 +91,14 @@ function treemap(tree) {
       button.onclick = () => { path = path.slice(0, at + 1); show(true); };
       return button;
     }));
-    map.replaceChildren(...layout(here.children || [], 0, 0, WIDTH, HEIGHT).map(({ item, x, y, width, height }) => {
+    map.replaceChildren(...layout(here.children || [], 0, 0, WIDTH, HEIGHT).map(place => {
+      const { item } = place;
       const text = item.name + ' ' + size(item.bytes);
-      const button = make('button', { type: 'button', title: text, 'aria-label': text }, text);
-      button.style.left = x / WIDTH * 100 + '%'; button.style.top = y / HEIGHT * 100 + '%';
-      button.style.width = width / WIDTH * 100 + '%'; button.style.height = height / HEIGHT * 100 + '%';
+      const button = make('button', { type: 'button', title: text, 'aria-label': text }, make('span', {}, text));
+      put(button, place, WIDTH, HEIGHT);
       if (item.children && item.children.length) {
         button.dataset.folder = item.name;
+        button.append(inside(item, place.width, place.height));
         button.onclick = () => { path.push(item); show(true); };
       }
       return button;
@@ -117,31 +140,29 @@ function legend() {
   return make('p', { class: 'legend' }, ...CLASSES.map(entry));
 }
 
-function code(variant) {
-  const own = new Map();
-  for (const step of variant.steps) {
-    if (step.of_base || !step.line) continue;
-    own.set(step.line, Object.values(step.classes).reduce((all, bytes) => all + bytes, own.get(step.line) || 0));
-  }
-  const heavy = Math.max(1, ...own.values()) / 4;
-  const lines = variant.dockerfile.replace(/\n$/, '').split('\n').map((text, at) => {
-    const bytes = own.get(at + 1);
-    const attributes = bytes >= heavy ? { class: 'heavy' } : {};
-    return make('tr', attributes, make('td', {}, at + 1), make('td', {}, bytes ? size(bytes) : ''), make('td', {}, text));
+function code(lines) {
+  const heavy = Math.max(1, ...lines.map(line => line.bytes)) / 4;
+  const rows = lines.map(({ line, text, bytes }, at) => {
+    const classes = [bytes >= heavy && 'heavy', at && lines[at - 1].line + 1 < line && 'gap'].filter(Boolean).join(' ');
+    return make('tr', classes ? { class: classes } : {}, make('td', {}, line), make('td', {}, bytes ? size(bytes) : ''), make('td', {}, text));
   });
-  return make('div', { class: 'code', tabindex: 0, 'aria-label': 'Dockerfile' }, make('table', {}, make('tbody', {}, ...lines)));
+  return make('div', { class: 'code', tabindex: 0, role: 'region', 'aria-label': 'Dockerfile' }, make('table', {}, make('tbody', {}, ...rows)));
 }
 
-function article(variant) {
-  const parts = [make('h2', {}, variant.name)];
-  if (variant.tree) parts.push(make('h3', {}, 'Files'), ...treemap(variant.tree));
-  parts.push(make('h3', {}, 'Layers'), bars(variant), legend());
-  if (variant.dockerfile) parts.push(make('h3', {}, 'Dockerfile'), code(variant));
+function article(image) {
+  const parts = [make('h2', {}, image.name)];
+  if (image.tree) parts.push(make('h3', {}, 'Files'), ...treemap(image.tree));
+  parts.push(make('h3', {}, 'Layers'), bars(image), legend());
+  if (image.code.length) parts.push(make('h3', {}, 'Dockerfile'), code(image.code));
   return make('article', {}, ...parts);
 }
 
-figures();
-document.getElementById('beyond').textContent = data.beyond.join('\n');
-document.getElementById('causes').append(...data.causes.map(cause => make('li', {}, cause)));
-document.getElementById('variants').append(...data.variants.map(article));
+document.title = data.title;
+document.getElementById('title').textContent = data.title;
+document.getElementById('beyond').textContent = data.alerts.join('\n');
+document.getElementById('figures').append(...data.tables.map(table));
+if (data.causes.length) {
+  document.getElementById('figures').append(section('Largest causes', make('ol', {}, ...data.causes.map(cause => make('li', {}, cause)))));
+}
+document.getElementById('variants').append(...data.articles.map(article));
 document.documentElement.dataset.drawn = 'yes';
