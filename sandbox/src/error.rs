@@ -148,6 +148,9 @@ pub enum SpawnError {
         /// What can be done.
         hint: Option<String>,
     },
+    /// No network stack of the host could connect the command's network; what each said.
+    #[error("its network cannot be connected: {0}")]
+    Network(String),
     /// The process that watches over the command was killed from outside; the command was killed too.
     #[error("the sandbox process was killed: {0}")]
     Lost(String),

@@ -10,6 +10,7 @@ mod exec;
 mod guard;
 pub(crate) mod host_program;
 mod init;
+mod network;
 mod prepare;
 mod program;
 pub(crate) mod rights;

@@ -1,12 +1,15 @@
 //! What to run (the command, its identity, its limits and its mounts) and how it ended. Plain data that crosses between the caller and the
 //! re-executed process as JSON; both ends are the same binary, so the format has no version. Unaware of how any of it is done.
 
+pub(crate) mod network;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::spec::network::Network;
 use crate::{Cgroup, Disabled};
 
 /// Docker's `PATH`, where a command's environment has none.
@@ -87,15 +90,6 @@ pub struct Exit {
     pub max_rss_kib: u64,
     /// Whether one of its processes was killed because the memory of its cgroup ran out.
     pub out_of_memory: bool,
-}
-
-/// Which network the command sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Network {
-    /// The host's, with all its interfaces.
-    Host,
-    /// Its own, with nothing but a loopback interface that is up.
-    None,
 }
 
 /// One mount inside the root. All are `nosuid` and `nodev`.

@@ -141,8 +141,8 @@ pub fn close_others_on_exec() -> io::Result<()> {
     })
 }
 
-/// Closes every descriptor but two. Whoever owned one must not use or close it any more: the process ends with [`exit_now`].
-pub fn close_all_but(mut kept: [c_int; 2]) {
+/// Closes every descriptor but these. Whoever owned one must not use or close it any more: the process ends with [`exit_now`].
+pub fn close_all_but<const KEPT: usize>(mut kept: [c_int; KEPT]) {
     kept.sort_unstable();
     let close = |first: c_int, last: libc::c_uint| {
         // SAFETY: integers only. The caller's process uses no other descriptor until it ends, without destructors.

@@ -198,9 +198,14 @@ pub struct Running {
 }
 
 impl Running {
+    /// The process.
+    pub fn id(&self) -> i32 {
+        i32::try_from(self.child.id()).unwrap()
+    }
+
     /// Sends a signal to the binary's own process, as a terminal's user or `kill` would.
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        let pid = Pid::from_raw(self.id()).unwrap();
         // It may have ended; its end is what the case looks at.
         let _ = kill_process(pid, signal);
     }

@@ -24,6 +24,26 @@ pub fn with_argument(argument: &str) -> Vec<i32> {
     all().filter(has).collect()
 }
 
+/// The processes that a process has started, and those that these have, with their names.
+pub fn descendants(of: i32) -> Vec<(i32, String)> {
+    let parent = |pid: i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
+        let parent: i32 = rest.split_whitespace().nth(1)?.parse().ok()?;
+        Some((pid, parent, name.to_owned()))
+    };
+    let all: Vec<_> = all().filter_map(parent).collect();
+    let mut found = vec![(of, String::new())];
+    let mut next = 0;
+    while let Some((pid, _)) = found.get(next) {
+        let pid = *pid;
+        let children = all.iter().filter(|(_, parent, _)| *parent == pid);
+        found.extend(children.map(|(child, _, name)| (*child, name.clone())));
+        next += 1;
+    }
+    found.split_off(1)
+}
+
 /// Ends a process.
 pub fn end(pid: i32) {
     // It may have ended by itself.

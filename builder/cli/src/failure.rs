@@ -9,6 +9,7 @@ mod verb;
 pub use fault::Fault;
 
 use crate::printable::printable;
+use kiln_parser::redact;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -201,15 +202,18 @@ impl Failure {
             true => ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m"),
             false => ("", "", ""),
         };
+        // whatever an address came from, its password is nobody's to read
+        let shown = |text: &str| printable(&redact::credentials(text), false);
         let mut text = String::new();
         if !self.details.is_empty() {
-            text += &(printable(self.details.trim_end(), color) + "\n");
+            let details = redact::masked(self.details.trim_end());
+            text += &(printable(&details, color) + "\n");
         }
         for message in self.messages.iter().filter(|message| !message.is_empty()) {
-            text += &format!("{red}error{reset}: {}\n", printable(message, false));
+            text += &format!("{red}error{reset}: {}\n", shown(message));
         }
         for hint in &self.hints {
-            text += &format!("{cyan}hint{reset}: {}\n", printable(hint, false));
+            text += &format!("{cyan}hint{reset}: {}\n", shown(hint));
         }
         text
     }

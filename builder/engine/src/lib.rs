@@ -42,8 +42,8 @@ pub use source::open::{Build, open};
 pub use request::annotations::{Annotation, Level};
 pub use request::policy::{Policy, PolicyError};
 pub use request::{ContextSource, DockerfileSource, DockerfileText, MainSource, Sources};
+pub use request::{DefaultNetwork, RunOptions, Secret, Volume, VolumeAccess};
 pub use request::{Form, Goal, Language, Pull, Request, Reuse, Squash};
-pub use request::{RunOptions, Secret, Volume, VolumeAccess};
 
 // Where a result goes, and which caches it may be taken from or is given to.
 pub use exchange::{CacheOptions, check_cache_from, check_cache_to, foreign};

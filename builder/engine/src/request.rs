@@ -28,7 +28,7 @@ pub use goal::Goal;
 pub use kiln_parser::inputs::Language;
 pub(crate) use output::{BuildResult, Exporter};
 pub use reuse::{Pull, Reuse};
-pub use run::{RunOptions, Secret, Volume, VolumeAccess};
+pub use run::{DefaultNetwork, RunOptions, Secret, Volume, VolumeAccess};
 pub use sources::{ContextSource, DockerfileSource, DockerfileText, MainSource, Sources, repaired};
 
 /// One build as it is asked for. [`open`](crate::source::open::open) makes a [`Build`](crate::source::open::Build) of it.

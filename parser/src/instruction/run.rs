@@ -99,7 +99,7 @@ impl Meaning for Run {
             cwd: stage.working_dir(),
             user: stage.state.config.user.clone(),
             mounts,
-            network: self.network.unwrap_or(scope.inputs.language.network),
+            network: self.network(scope.inputs.language.network),
             security: self.security,
             heredocs,
             proxy_env: ProxyEnv(scope.proxy_env()),
@@ -116,7 +116,7 @@ impl Meaning for Run {
 impl Run {
     /// The argument vector and the files that it needs.
     fn program(&self, line: &Line, stage: &StageBuilder<'_>) -> (Vec<String>, Vec<HeredocFile>) {
-        let Some(first) = line.heredocs.first() else {
+        let Some(first) = line.heredocs().first() else {
             return (self.command.argv(&stage.shell()), Vec::new());
         };
         let written = self.command.words.join(" ");
@@ -140,6 +140,14 @@ impl Run {
             executable: true,
         };
         (argv, vec![file])
+    }
+
+    /// As in BuildKit, `default` is what the build says: a Dockerfile does not get a network that the build has taken away.
+    fn network(&self, of_build: Network) -> Network {
+        match self.network {
+            None | Some(Network::Default) => of_build,
+            Some(other) => other,
+        }
     }
 
     fn check_entitlements(&self, line: &Line, stage: &StageBuilder<'_>) -> Result<(), Diagnostic> {
@@ -167,7 +175,7 @@ impl Run {
 
 /// A heredoc among other words is for the shell, which gets the text as it was written.
 fn with_bodies(mut command: String, line: &Line) -> String {
-    for doc in &line.heredocs {
+    for doc in line.heredocs() {
         command.push('\n');
         command.push_str(&doc.content);
         command.push_str(&doc.name);

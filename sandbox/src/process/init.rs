@@ -15,6 +15,7 @@ use rustix::system::sethostname;
 use rustix::thread::UnshareFlags;
 
 use crate::cgroup::Cgroups;
+use crate::process::network::Gate;
 use crate::process::wire::Report;
 use crate::process::{exec, rights};
 use crate::root::change::enter_root;
@@ -37,8 +38,8 @@ pub struct Job {
 }
 
 /// Runs the command, or says on `report` why not and ends.
-pub fn main(job: Job, cgroups: &Cgroups, report: &OwnedFd) -> ! {
-    let Err(error) = start(job, cgroups, report);
+pub fn main(job: Job, cgroups: &Cgroups, report: &OwnedFd, gate: Option<Gate>) -> ! {
+    let Err(error) = start(job, cgroups, report, gate);
     say(report, &Report::Failed(error));
     sys::exit_now(125)
 }
@@ -54,7 +55,12 @@ pub(super) fn say(report: &OwnedFd, what: &Report) {
     }
 }
 
-fn start(job: Job, cgroups: &Cgroups, report: &OwnedFd) -> Result<Infallible, SpawnError> {
+fn start(
+    job: Job,
+    cgroups: &Cgroups,
+    report: &OwnedFd,
+    gate: Option<Gate>,
+) -> Result<Infallible, SpawnError> {
     die_with_supervisor()?;
     cgroups.join()?;
     sys::unshare(UnshareFlags::NEWCGROUP).map_err(SpawnError::of("unshare(cgroup namespace)"))?;
@@ -70,9 +76,7 @@ fn start(job: Job, cgroups: &Cgroups, report: &OwnedFd) -> Result<Infallible, Sp
     drop(job.given);
     build_root(&spec, job.root, system, mounts)?;
     set_host_name(&spec, report)?;
-    if spec.network == Network::None {
-        loopback_up().map_err(SpawnError::of("bring the loopback interface up"))?;
-    }
+    bring_up(&spec.network, gate)?;
     let _ = setsid();
     rights::assume(&spec)?;
     // The change of the user has cleared it.
@@ -134,6 +138,14 @@ pub(super) fn give_stdin(stdin: Option<OwnedFd>) -> Result<(), SpawnError> {
     let null = || File::open("/dev/null").map_err(SpawnError::at("open", "/dev/null"));
     let stdin = stdin.map_or_else(|| null().map(OwnedFd::from), Ok)?;
     dup2_stdin(stdin).map_err(SpawnError::of("dup2 stdin"))
+}
+
+fn bring_up(network: &Network, gate: Option<Gate>) -> Result<(), SpawnError> {
+    if *network != Network::Host {
+        loopback_up().map_err(SpawnError::of("bring the loopback interface up"))?;
+    }
+    let passed = gate.map_or(Ok(()), Gate::pass);
+    passed.map_err(SpawnError::of("wait for the network"))
 }
 
 fn loopback_up() -> io::Result<()> {

@@ -33,10 +33,10 @@ const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
 
 /// What a command may have. On the host's network, raw sockets would read what others send: a container of docker has a network of its own.
 fn allowed(spec: &RunSpec) -> CapabilitySet {
-    match (spec.privileged, spec.network) {
+    match (spec.privileged, &spec.network) {
         (true, _) => CapabilitySet::all(),
         (false, Network::Host) => CAPABILITIES.difference(CapabilitySet::NET_RAW),
-        (false, Network::None) => CAPABILITIES,
+        (false, Network::None | Network::Private(_)) => CAPABILITIES,
     }
 }
 

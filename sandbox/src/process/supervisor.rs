@@ -19,6 +19,7 @@ use rustix::stdio::{dup2_stderr, dup2_stdout, stdin};
 
 use crate::cgroup::Cgroups;
 use crate::process::guard::Guard;
+use crate::process::network::{Connection, Gate};
 use crate::process::wire::{self, Reply, Report, Request};
 use crate::process::{init, prepare::prepare};
 use crate::root::stubs::Stubs;
@@ -52,15 +53,16 @@ fn supervise(socket: &OwnedFd) -> Result<(), SpawnError> {
     let (job, stubs) = prepare(&request, fds)?;
     let cgroups = Cgroups::make(job.spec.cgroup.as_ref())?;
     let (report, say) = pipe_with(PipeFlags::CLOEXEC).map_err(SpawnError::of("pipe"))?;
+    let gate = Gate::before(&job.spec.network).map_err(SpawnError::of("pipe"))?;
     match sys::fork_into(namespaces(&job.spec)).map_err(fork_failed)? {
         Fork::Child => {
             drop(report);
-            init::main(job, &cgroups, &say)
+            init::main(job, &cgroups, &say, gate)
         }
         Fork::Parent(pid, pidfd) => {
             drop((job, say));
-            let left = Left { stubs, cgroups };
-            watch(socket, report, pid, &pidfd, left)
+            let forked = Forked { pid, report, gate };
+            watch(socket, &pidfd, forked, Left { stubs, cgroups })
         }
     }
 }
@@ -75,7 +77,7 @@ fn namespaces(spec: &RunSpec) -> libc::c_int {
     let all = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
     match spec.network {
         Network::Host => all,
-        Network::None => all | libc::CLONE_NEWNET,
+        Network::None | Network::Private(_) => all | libc::CLONE_NEWNET,
     }
 }
 
@@ -95,6 +97,26 @@ pub(super) fn started(report: OwnedFd) -> Result<Vec<String>, SpawnError> {
     Ok(notes)
 }
 
+/// The command's side, until it executes the command.
+struct Forked {
+    pid: libc::pid_t,
+    report: OwnedFd,
+    gate: Option<Gate>,
+}
+
+/// What ends with the command.
+type Helpers = (Guard, Option<Connection>);
+
+impl Forked {
+    /// Helps it until it executes the command: what it says, and who goes on helping.
+    fn help(self, pidfd: &OwnedFd, caller: &OwnedFd) -> Result<(Vec<String>, Helpers), SpawnError> {
+        let guard = Guard::start(pidfd).map_err(SpawnError::of("fork"))?;
+        let connect = |gate: Gate| gate.connect(self.pid, caller);
+        let network = self.gate.map(connect).transpose()?;
+        Ok((started(self.report)?, (guard, network)))
+    }
+}
+
 /// What is removed after the command.
 struct Left {
     stubs: Stubs,
@@ -103,14 +125,13 @@ struct Left {
 
 fn watch(
     socket: &OwnedFd,
-    report: OwnedFd,
-    pid: libc::pid_t,
     pidfd: &OwnedFd,
+    forked: Forked,
     Left { stubs, cgroups }: Left,
 ) -> Result<(), SpawnError> {
-    let guard = Guard::start(pidfd).map_err(SpawnError::of("fork"));
-    let (notes, guard) = match guard.and_then(|guard| Ok((started(report)?, guard))) {
-        Ok(started) => started,
+    let pid = forked.pid;
+    let (notes, helpers) = match forked.help(pidfd, socket) {
+        Ok(helped) => helped,
         Err(error) => {
             let _ = pidfd_send_signal(pidfd, Signal::KILL);
             // This failure came first and is the one to report.
@@ -127,7 +148,7 @@ fn watch(
     wait_or_kill(socket, pidfd);
     let ended = sys::wait(pid).map_err(SpawnError::of("wait4"))?;
     let exit = exit(&ended, cgroups.ran_out_of_memory());
-    drop((cgroups, guard));
+    drop((cgroups, helpers));
     let removed = stubs.remove();
     removed.map_err(SpawnError::of("remove the mount points"))?;
     let _ = wire::send(socket, &Reply::Ended(exit), &[]);

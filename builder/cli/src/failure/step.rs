@@ -40,7 +40,8 @@ pub fn failure(source: Source<'_>, failure: &StepFailure, color: bool) -> Failur
             | StepError::Mount(_)
             | StepError::Spawn(_)
     );
-    let kind = match is_refused || is_of_store(&failure.error) {
+    let is_missing = matches!(failure.error, StepError::NoNetworkStack(_));
+    let kind = match is_refused || is_missing || is_of_store(&failure.error) {
         true => Kind::Environment,
         false => Kind::Build,
     };
@@ -97,6 +98,11 @@ fn help(failure: &StepFailure) -> Vec<String> {
             help.push(SUPERVISED.to_owned());
             let refused = namespaces.as_ref().map(|refused| refused.hints());
             help.extend(refused.unwrap_or_default().into_iter().map(str::to_owned));
+        }
+        StepError::NoNetworkStack(_) => {
+            let install = "install pasta (the package passt) or slirp4netns (the package of that name)";
+            let other = "or build with --network default, where RUN has the network of this machine";
+            help.extend([install, other].map(str::to_owned));
         }
         StepError::Fetch(error) => help.extend(error.hint()),
         StepError::Copy(CopyError::BadPattern(pattern)) if pattern.starts_with('[') => {

@@ -8,6 +8,7 @@ use crate::request::{RunOptions, Secret, Volume, VolumeAccess};
 use crate::session::Host;
 use kiln_cache::{CacheSharing, CacheStart};
 use kiln_oci::{DEFAULT_PATH, Digest};
+use kiln_sandbox::NetworkStack;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -30,8 +31,8 @@ pub struct Process {
     pub user: Identity,
     /// The host name inside.
     pub hostname: String,
-    /// Whether it has more network than a loopback interface.
-    pub has_network: bool,
+    /// What it can reach.
+    pub network: ProcessNetwork,
     /// Whether it has all capabilities that kiln itself has.
     pub is_privileged: bool,
     /// The size of `/dev/shm` in bytes.
@@ -44,6 +45,17 @@ pub struct Process {
     pub mounts: Vec<Mount>,
     /// What [`Mounted::Cache`] names.
     pub caches: BTreeMap<Digest, Cache>,
+}
+
+/// What a process can reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProcessNetwork {
+    /// What the machine reaches, and the services on its loopback interface.
+    Host,
+    /// What the machine reaches, through one of these.
+    Private(Vec<NetworkStack>),
+    /// Itself.
+    None,
 }
 
 /// Something at a path of the root file system.
@@ -127,7 +139,7 @@ impl Process {
             cwd: "/".to_owned(),
             user,
             hostname,
-            has_network: true,
+            network: ProcessNetwork::Host,
             is_privileged: false,
             shm_size: options.shm_size.unwrap_or(SHM_SIZE),
             ulimits: options.ulimits.clone(),
@@ -135,6 +147,17 @@ impl Process {
             mounts: options.volumes.iter().map(Mount::volume).collect(),
             caches: BTreeMap::new(),
         }
+    }
+
+    /// Puts it on a network, and has names resolved there.
+    pub fn set_network(&mut self, network: ProcessNetwork, host: &Host) {
+        let at = "/etc/resolv.conf";
+        if let ProcessNetwork::Private(_) = network {
+            let resolv_conf = resolved_at(NetworkStack::RESOLVER, &host.resolv_conf);
+            self.files.retain(|file| file.target != at);
+            self.files.push(Mount::file(at, &resolv_conf, 0o644));
+        }
+        self.network = network;
     }
 
     /// Adds variables, which replace those of the same name.
@@ -208,6 +231,15 @@ fn hosts(hostname: &str, extra: &[(String, String)]) -> String {
         let _ = writeln!(hosts, "{address}\t{name}");
     }
     hosts
+}
+
+/// A `resolv.conf` with another server, and with the search list and the options that it has.
+fn resolved_at(server: &str, resolv_conf: &str) -> String {
+    let rest = resolv_conf.lines();
+    let rest = rest.filter(|line| !line.trim_start().starts_with("nameserver"));
+    let server = format!("nameserver {server}");
+    let lines = [server.as_str()].into_iter().chain(rest);
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 fn name(variable: &str) -> &str {

@@ -99,6 +99,14 @@ pub enum FetchError {
         /// What it said, on one line.
         message: String,
     },
+    /// git did not end in time.
+    #[error("git {action} of {url} took too long")]
+    GitTooSlow {
+        /// What it should do.
+        action: String,
+        /// The address.
+        url: String,
+    },
     /// A file of the engine's own.
     #[error("cannot {action} {path}")]
     Io {

@@ -3,7 +3,7 @@
 use super::{AgentError, FetchError};
 use kiln_cache::{CommitError, LayerError, ReadError, ResolveError, StoreError};
 use kiln_parser::source::Span;
-use kiln_sandbox::{EnterError, MountError, SpawnError};
+use kiln_sandbox::{EnterError, MountError, NetworkStack, SpawnError};
 use std::path::PathBuf;
 use std::sync::Arc;
 use thiserror::Error;
@@ -67,6 +67,9 @@ pub enum StepError {
     /// The command could not be started.
     #[error("the command cannot be started")]
     Spawn(#[from] SpawnError),
+    /// A private network needs a program that is not installed; which ones would do.
+    #[error("a private network needs {}, which is not installed", either(.0))]
+    NoNetworkStack(Vec<NetworkStack>),
     /// The result could not be kept.
     #[error(transparent)]
     Commit(#[from] CommitError),
@@ -113,6 +116,11 @@ pub enum StepError {
     /// Another step failed, or the user asked to stop.
     #[error("stopped")]
     Cancelled,
+}
+
+fn either(stacks: &[NetworkStack]) -> String {
+    let names: Vec<&str> = stacks.iter().map(|stack| stack.name()).collect();
+    names.join(" or ")
 }
 
 impl StepError {

@@ -2,7 +2,7 @@
 
 use crate::host::agent::AgentSource;
 use kiln_cache::KeyBuilder;
-use kiln_sandbox::Limits;
+use kiln_sandbox::{Limits, NetworkStack};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub struct RunOptions {
     /// `--add-host`: name and address.
     pub extra_hosts: Vec<(String, String)>,
+    /// `--network`: what a RUN on the network `default` is connected to.
+    pub default_network: DefaultNetwork,
     /// `--no-hosts`: RUN sees the `/etc/hosts` of its root.
     pub no_hosts: bool,
     /// `--shm-size`, bytes.
@@ -50,6 +52,8 @@ impl RunOptions {
             // as in docker: a limit decides whether a RUN succeeds and how long it takes, not what it makes
             limits: _,
             jobs: _,
+            // as in BuildKit, where the worker decides what its network is: who builds decides what a RUN may reach, not what it makes
+            default_network: _,
         } = self;
         if !extra_hosts.is_empty() {
             let hosts = extra_hosts
@@ -72,6 +76,16 @@ impl RunOptions {
         }
         key
     }
+}
+
+/// What the network `default` is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum DefaultNetwork {
+    /// The machine's.
+    #[default]
+    Host,
+    /// One of its own for each RUN, connected by the first of these that is installed and works.
+    Private(Vec<NetworkStack>),
 }
 
 /// `--volume`: a folder or file of the machine in every RUN.

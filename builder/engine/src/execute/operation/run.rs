@@ -5,14 +5,14 @@ mod caches;
 mod mounts;
 
 use super::{Source, accounts, subtree_digest, subtree_times};
-use crate::execute::process::Process;
+use crate::execute::process::{Process, ProcessNetwork};
 use crate::execute::results::TIME_OF;
 use crate::execute::runner::console::Console;
 use crate::execute::runner::{Below, Changed, Runner};
 use crate::execute::step::{Key, Step};
 use crate::execute::users::Identity;
 use crate::failure::StepError;
-use crate::request::RunOptions;
+use crate::request::{DefaultNetwork, RunOptions};
 use advice::Scene;
 use kiln_oci::Digest;
 use kiln_parser::graph::{Network, RunOp, Security};
@@ -93,6 +93,16 @@ impl Run<'_> {
         })
     }
 
+    fn network(&self) -> ProcessNetwork {
+        match (self.op.network, &self.options.default_network) {
+            (Network::None, _) => ProcessNetwork::None,
+            (Network::Default, DefaultNetwork::Private(stacks)) => {
+                ProcessNetwork::Private(stacks.clone())
+            }
+            (Network::Default, DefaultNetwork::Host) | (Network::Host, _) => ProcessNetwork::Host,
+        }
+    }
+
     /// The process. Its variables are the image's and the arguments in scope; proxies and secrets beat them.
     fn process(&self, step: &Step<'_>, user: Identity) -> Result<Process, StepError> {
         let op = self.op;
@@ -101,7 +111,7 @@ impl Run<'_> {
         process.argv.clone_from(&op.argv);
         process.env.clone_from(&op.env);
         process.cwd.clone_from(&op.cwd);
-        process.has_network = op.network != Network::None;
+        process.set_network(self.network(), host);
         process.is_privileged = op.security == Security::Insecure;
         process.set_env(&op.proxy_env.0);
         mounts::add(step, self, &mut process)?;

@@ -1,7 +1,7 @@
 //! The runner for containers that forbid namespaces: a copy of the tree, in which the sandbox answers the calls that need more than files. What
 //! needs namespaces is refused before anything runs. Unaware of what a command does.
 
-use crate::execute::process::{Mounted, Process};
+use crate::execute::process::{Mounted, Process, ProcessNetwork};
 use crate::execute::runner::console::Console;
 use crate::execute::runner::local::Local;
 use crate::execute::runner::{Below, Changed, Runner};
@@ -111,8 +111,10 @@ fn refuse(process: &Process) -> Result<(), StepError> {
         let text = format!("{what} needs namespaces, which supervised RUN does without");
         Err(StepError::Unsupported(text))
     };
-    if !process.has_network {
-        return lack("RUN --network=none");
+    match process.network {
+        ProcessNetwork::Host => {}
+        ProcessNetwork::Private(_) => return lack("--network private"),
+        ProcessNetwork::None => return lack("RUN --network=none"),
     }
     if process.is_privileged {
         return lack("RUN --security=insecure");

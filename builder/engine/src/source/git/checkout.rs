@@ -101,7 +101,9 @@ fn fetch(git: &Git<'_>, commit: &Commit) -> Result<(), FetchError> {
     match wanted.map(|wanted| fetch_one(git, &wanted)) {
         Some(Ok(())) if holds(git, &commit.id) => return Ok(()),
         Some(Err(error)) if commit.name.is_some() => return Err(error),
-        Some(Err(FetchError::Cancelled)) => return Err(FetchError::Cancelled),
+        Some(Err(error @ (FetchError::Cancelled | FetchError::GitTooSlow { .. }))) => {
+            return Err(error);
+        }
         // The name has moved on since it was looked at, or single commits are not given.
         _ => {}
     }
@@ -119,8 +121,8 @@ fn fetch(git: &Git<'_>, commit: &Commit) -> Result<(), FetchError> {
 fn fetch_one(git: &Git<'_>, wanted: &str) -> Result<(), FetchError> {
     let shallow = [&FETCH[..], &["--depth=1", "origin", wanted]].concat();
     match git.ask("fetch", &shallow) {
-        // Remotes of plain files know no depth.
-        Err(FetchError::Git { message, .. }) if message.contains("shallow") => {
+        // Remotes of plain files know no depth. git has no status for that, so whatever it refuses is asked for once more without.
+        Err(FetchError::Git { .. }) => {
             let deep = [&FETCH[..], &["origin", wanted]].concat();
             git.ask("fetch", &deep).map(drop)
         }

@@ -169,7 +169,10 @@ impl<'a> Git<'a> {
         match ended {
             Some(status) if status.success() => Ok(output),
             Some(_) => Err(self.failed(action, self.message(&messages))),
-            None => Err(self.failed(action, "it took too long".to_owned())),
+            None => Err(FetchError::GitTooSlow {
+                action: action.to_owned(),
+                url: redacted(&self.source.remote),
+            }),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::rootfs::Space;
 use super::{Local, caches};
-use crate::execute::process::{Mount, Mounted, Process};
+use crate::execute::process::{Mount, Mounted, Process, ProcessNetwork};
 use crate::execute::runner::console::Console;
 use crate::failure::StepError;
 use crate::host::agent::{Agent, Forward};
@@ -47,7 +47,8 @@ impl Local<'_> {
         let caches = caches::open(self.session, process, &self.emptied, space.is_plain())?;
         let mounts = mounts.into_iter().zip(kinds);
         let mounts = mounts.filter_map(|(mount, kind)| placed(mount, kind, &caches));
-        let spec = self.spec(process, mounts.collect());
+        let network = network(&process.network, &self.session.host.search_path)?;
+        let spec = self.spec(process, network, mounts.collect());
         let (log, stdio) = console.start()?;
         let running = given.run(&root, &spec, stdio)?;
         let exit = self.wait(running, given.sockets)?;
@@ -84,7 +85,12 @@ impl Local<'_> {
         })
     }
 
-    fn spec(&self, process: &Process, mounts: Vec<kiln_sandbox::Mount>) -> RunSpec {
+    fn spec(
+        &self,
+        process: &Process,
+        network: Network,
+        mounts: Vec<kiln_sandbox::Mount>,
+    ) -> RunSpec {
         RunSpec {
             argv: process.argv.clone(),
             env: process.env.clone(),
@@ -93,10 +99,7 @@ impl Local<'_> {
             gid: process.user.gid,
             groups: process.user.groups.clone(),
             hostname: process.hostname.clone(),
-            network: match process.has_network {
-                true => Network::Host,
-                false => Network::None,
-            },
+            network,
             mounts,
             privileged: process.is_privileged,
             shm_size: process.shm_size,
@@ -152,6 +155,23 @@ impl Given {
             sockets: &sockets,
         };
         kiln_sandbox::run(root, spec, stdio, extra)
+    }
+}
+
+/// What connects the process, if anything must.
+fn network(network: &ProcessNetwork, search_path: &str) -> Result<Network, StepError> {
+    let stacks = match network {
+        ProcessNetwork::Host => return Ok(Network::Host),
+        ProcessNetwork::None => return Ok(Network::None),
+        ProcessNetwork::Private(stacks) => stacks,
+    };
+    let programs: Vec<_> = stacks
+        .iter()
+        .filter_map(|stack| stack.find(search_path))
+        .collect();
+    match programs.is_empty() {
+        true => Err(StepError::NoNetworkStack(stacks.clone())),
+        false => Ok(Network::Private(programs)),
     }
 }
 

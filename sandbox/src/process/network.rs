@@ -1,0 +1,219 @@
+//! Connects the network of one command: a process outside the command's namespaces that starts a network stack of the host in namespaces of
+//! its own, and ends with the supervisor. Unaware of what the command is, and of how packets travel.
+//!
+//! The process is the first of a PID namespace. Whatever the stack starts, and whoever it becomes (pasta leaves for the background), ends
+//! with it, and it ends when the supervisor does: the kernel sees to both.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
+use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Signal, pidfd_send_signal, set_parent_process_death_signal};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+
+use crate::sys::{self, Fork};
+use crate::{Network, NetworkProgram, NetworkStack, SpawnError};
+
+/// Where a stack finds the command's network. It drops rights before it looks, so it may not follow `/proc/PID/ns/net`; a mount it may. The
+/// file is one that every Linux has and no stack reads, and it is covered for the stack only.
+const PLACE: &str = "/proc/version";
+
+/// What the command's side waits at until its network is connected: a pipe. Each side drops the other's end.
+#[derive(Debug)]
+pub struct Gate {
+    programs: Vec<NetworkProgram>,
+    wait: OwnedFd,
+    open: OwnedFd,
+}
+
+impl Gate {
+    /// None for a command whose network needs no program.
+    pub fn before(network: &Network) -> io::Result<Option<Self>> {
+        let Network::Private(programs) = network else {
+            return Ok(None);
+        };
+        let (wait, open) = pipe_with(PipeFlags::CLOEXEC)?;
+        Ok(Some(Self {
+            programs: programs.clone(),
+            wait,
+            open,
+        }))
+    }
+
+    /// The command's side: waits until the network is connected.
+    pub fn pass(self) -> io::Result<()> {
+        drop(self.open);
+        File::from(self.wait).read_exact(&mut [0])
+    }
+
+    /// The supervisor's side: connects the network of the process `command` with the first program that can, and lets it pass. Returns too
+    /// when the caller's end of `caller` closes.
+    pub fn connect(self, command: libc::pid_t, caller: &OwnedFd) -> Result<Connection, SpawnError> {
+        let connection = Connection::make(&self.programs, command, caller)?;
+        // a side that has failed meanwhile says so in its report
+        let _ = File::from(self.open).write_all(&[0]);
+        Ok(connection)
+    }
+}
+
+/// A connected network; dropping it ends the stack.
+#[derive(Debug)]
+pub struct Connection {
+    pid: libc::pid_t,
+    process: OwnedFd,
+}
+
+impl Connection {
+    fn make(
+        programs: &[NetworkProgram],
+        command: libc::pid_t,
+        caller: &OwnedFd,
+    ) -> Result<Self, SpawnError> {
+        let mut refused = Vec::new();
+        for program in programs {
+            let started = start(program, command).map_err(SpawnError::of("start the network"))?;
+            let (connection, answer) = started;
+            match said(answer, caller).map_err(SpawnError::of("wait for the network"))? {
+                text if text == READY => return Ok(connection),
+                text => refused.push(format!("{}: {text}", program.stack)),
+            }
+        }
+        Err(SpawnError::Network(refused.join("; ")))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // it may have ended by itself, and whatever is said of that, nobody can do anything about it
+        let _ = pidfd_send_signal(&self.process, Signal::KILL);
+        let _ = sys::wait(self.pid);
+    }
+}
+
+/// What the process says when packets can travel; everything else is why they cannot.
+const READY: &str = "ready";
+
+fn start(program: &NetworkProgram, command: libc::pid_t) -> io::Result<(Connection, OwnedFd)> {
+    let (answer, say) = pipe_with(PipeFlags::CLOEXEC)?;
+    match sys::fork_into(libc::CLONE_NEWPID | libc::CLONE_NEWNS)? {
+        Fork::Child => serve(program, command, say),
+        Fork::Parent(pid, process) => Ok((Connection { pid, process }, answer)),
+    }
+}
+
+/// The answer; that the caller is gone is one too.
+fn said(answer: OwnedFd, caller: &OwnedFd) -> io::Result<String> {
+    let mut fds = [
+        PollFd::new(&answer, PollFlags::IN),
+        PollFd::new(caller, PollFlags::IN),
+    ];
+    poll(&mut fds, None)?;
+    let [answered, _] = fds;
+    if answered.revents().is_empty() {
+        return Ok("the caller is gone".to_owned());
+    }
+    let mut text = String::new();
+    File::from(answer).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// The whole life of the process.
+fn serve(program: &NetworkProgram, command: libc::pid_t, say: OwnedFd) -> ! {
+    let stack = connect(program, command, &say);
+    let text = match &stack {
+        Ok(_) => READY.to_owned(),
+        Err(error) => error.to_string(),
+    };
+    // a supervisor that ended before its death could be signalled does not hear this
+    let told = File::from(say).write_all(text.as_bytes());
+    while stack.is_ok() && told.is_ok() {
+        std::thread::park();
+    }
+    sys::exit_now(0)
+}
+
+/// Starts the stack and returns when it is ready.
+fn connect(program: &NetworkProgram, command: libc::pid_t, say: &OwnedFd) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    (dup2_stdin(&null)?, dup2_stdout(&null)?, dup2_stderr(&null)?);
+    drop(null);
+    // the caller must see its socket end, and the command's pipes must end with the command
+    sys::close_all_but([0, 1, 2, say.as_raw_fd()]);
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    mount_change("/", private)?;
+    mount_bind(format!("/proc/{command}/ns/net"), PLACE)?;
+    match program.stack {
+        NetworkStack::Pasta => pasta(&program.path),
+        NetworkStack::Slirp4netns => slirp4netns(&program.path),
+    }
+}
+
+/// It goes to the background when it is ready. As root it would become nobody, who may not enter the network.
+fn pasta(path: &Path) -> io::Result<()> {
+    let mut command = Command::new(path);
+    command.args(["--quiet", "--runas", "0", "--config-net", "--netns", PLACE]);
+    command.args(["--dns-forward", NetworkStack::RESOLVER]);
+    // neither the host's services on loopback in the network, nor the network's on the host
+    command.args([
+        "--no-map-gw",
+        "-t",
+        "none",
+        "-u",
+        "none",
+        "-T",
+        "none",
+        "-U",
+        "none",
+    ]);
+    let complaints = quiet(&mut command)?;
+    let status = command.status()?;
+    judge(status, complaints)
+}
+
+/// It writes a byte when it is ready, and stays.
+fn slirp4netns(path: &Path) -> io::Result<()> {
+    let (ready, say) = pipe_with(PipeFlags::CLOEXEC)?;
+    let mut command = Command::new(path);
+    command.args(["--configure", "--mtu=65520", "--disable-host-loopback"]);
+    command.args(["--enable-sandbox", "--enable-seccomp", "--ready-fd=0"]);
+    command.args(["--netns-type=path", PLACE, "tap0"]);
+    let complaints = quiet(&mut command)?;
+    let mut child = command.stdin(say).spawn()?;
+    drop(command);
+    if File::from(ready).read(&mut [0])? == 1 {
+        return Ok(());
+    }
+    judge(child.wait()?, complaints)
+}
+
+/// Gives a program no input, no variables and a file for what it complains about.
+fn quiet(command: &mut Command) -> io::Result<File> {
+    let complaints = File::from(memfd_create("kiln-network", MemfdFlags::CLOEXEC)?);
+    command
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    command.stderr(complaints.try_clone()?);
+    Ok(complaints)
+}
+
+/// The last complaint of a program that has failed.
+fn judge(status: ExitStatus, mut complaints: File) -> io::Result<()> {
+    if status.success() {
+        return Ok(());
+    }
+    let mut text = Vec::new();
+    complaints.rewind()?;
+    complaints.read_to_end(&mut text)?;
+    let text = String::from_utf8_lossy(&text);
+    let last = text.lines().rev().find(|line| !line.trim().is_empty());
+    let said = last.map_or_else(|| status.to_string(), |line| line.trim().to_owned());
+    Err(io::Error::other(said))
+}
