@@ -92,6 +92,7 @@ pub mod path;
 mod prune;
 pub mod rebuild;
 mod record;
+mod sparse;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -12,6 +12,7 @@ use rustix::fs::{FileType, OFlags, fstat};
 
 use crate::beneath;
 use crate::path::{below, display};
+use crate::sparse::SparseReader;
 use crate::{Chain, ContentDigest, ContentHasher, EntryKind, Found, LayerTar, Origin, ReadError};
 
 /// Content of a regular file.
@@ -25,7 +26,7 @@ pub struct FileReader {
 #[derive(Debug)]
 enum Source {
     Tar { tar: Arc<File>, at: u64, end: u64 },
-    Host(File),
+    Host(SparseReader),
 }
 
 /// The bytes of a file of a layer's tar so far, and what they should be in the end.
@@ -145,14 +146,14 @@ impl Chain {
 }
 
 /// Opens a file of the host; its links are followed.
-fn open_host(path: &Path) -> Result<File, ReadError> {
+fn open_host(path: &Path) -> Result<SparseReader, ReadError> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let opened = rustix::fs::open(path, flags, rustix::fs::Mode::empty());
     regular(opened.map_err(Into::into), path)
 }
 
 /// Checks that what was opened is a regular file: a name may have become something else since it was scanned.
-fn regular(opened: io::Result<OwnedFd>, path: &Path) -> Result<File, ReadError> {
+fn regular(opened: io::Result<OwnedFd>, path: &Path) -> Result<SparseReader, ReadError> {
     let fd = opened.map_err(|source| open_error(path, source))?;
     let stat = fstat(&fd).map_err(|errno| open_error(path, errno.into()))?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
@@ -160,7 +161,7 @@ fn regular(opened: io::Result<OwnedFd>, path: &Path) -> Result<File, ReadError> 
             path: path.display().to_string(),
         });
     }
-    Ok(File::from(fd))
+    Ok(SparseReader::new(File::from(fd), &stat))
 }
 
 fn open_error(path: &Path, source: io::Error) -> ReadError {

@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use rustix::fs::{FileType, fstat};
 
 use crate::beneath::open_file;
 use crate::context::stat_index::Signature;
+use crate::sparse::SparseReader;
 use crate::{ContentDigest, ContentHasher};
 
 /// How often a file that changes while it is read is read again.
@@ -23,14 +24,15 @@ pub(crate) fn digest(
 ) -> io::Result<Option<(Signature, ContentDigest)>> {
     buffer.resize(BUFFER, 0);
     for _ in 0..ATTEMPTS {
-        let mut file = File::from(open_file(at, name)?);
-        let before = fstat(&file)?;
-        if FileType::from_raw_mode(before.st_mode) != FileType::RegularFile {
+        let file = File::from(open_file(at, name)?);
+        let found = fstat(&file)?;
+        if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
             return Ok(None);
         }
-        let before = Signature::of(&before);
+        let before = Signature::of(&found);
+        let mut file = SparseReader::new(file, &found);
         let content = read(&mut file, before.size, buffer)?;
-        if Signature::of(&fstat(file.as_fd())?) == before
+        if Signature::of(&fstat(file.file())?) == before
             && let Some(content) = content
         {
             return Ok(Some((before, content)));
@@ -40,7 +42,11 @@ pub(crate) fn digest(
 }
 
 /// Digests `size` bytes; `None` when there are fewer. A stat afterwards tells that there are no more.
-fn read(file: &mut File, size: u64, buffer: &mut [u8]) -> io::Result<Option<ContentDigest>> {
+fn read(
+    file: &mut SparseReader,
+    size: u64,
+    buffer: &mut [u8],
+) -> io::Result<Option<ContentDigest>> {
     let mut hasher = ContentHasher::new();
     while hasher.length() < size {
         let most = usize::try_from(size - hasher.length())

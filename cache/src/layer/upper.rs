@@ -8,11 +8,12 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
-use rustix::fs::{AtFlags, FileType, Stat, major, minor, readlinkat, statat};
+use rustix::fs::{AtFlags, FileType, Stat, fstat, major, minor, readlinkat, statat};
 
 use crate::beneath;
 use crate::listing::{kept_xattrs, names, xattr, xattr_names};
 use crate::path::{MAX_PATH, display, join, name, parent};
+use crate::sparse::SparseReader;
 use crate::{CommitError, Xattrs};
 
 /// Something in an upper.
@@ -129,7 +130,7 @@ impl UpperDir {
     }
 
     /// Opens a regular file, with the attributes that layers keep.
-    pub(crate) fn open_file(&mut self, path: &[u8]) -> Result<(File, Xattrs), CommitError> {
+    pub(crate) fn open_file(&mut self, path: &[u8]) -> Result<(SparseReader, Xattrs), CommitError> {
         let failed = |source| read_error("open", path, source);
         let directory = parent(path).unwrap_or_default();
         if self.last.as_ref().is_none_or(|(last, _)| last != directory) {
@@ -139,9 +140,10 @@ impl UpperDir {
         let last = self.last.as_ref();
         let at = last.map_or(self.root.as_fd(), |(_, directory)| directory.as_fd());
         let file = File::from(beneath::open_file(at, name(path)).map_err(failed)?);
+        let found = fstat(&file).map_err(|errno| failed(errno.into()))?;
         let names = xattr_names(&file).map_err(failed)?;
         let xattrs = kept_xattrs(&file, &names).map_err(failed)?;
-        Ok((file, xattrs))
+        Ok((SparseReader::new(file, &found), xattrs))
     }
 }
 

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 
 use kiln_oci::{Digest, Hasher};
 
-use crate::{ContentHasher, StoreError};
+use crate::{ContentHasher, StoreError, sparse};
 
 /// Bytes that are written and digested at once.
 const BUFFER: usize = 1 << 20;
@@ -98,7 +98,7 @@ impl Sink {
     }
 
     fn flush_buffer(&mut self) -> io::Result<()> {
-        self.file.write_all(&self.buffer)?;
+        sparse::write_at(&self.file, &self.buffer, self.flushed)?;
         self.flushed += self.buffer.len() as u64;
         self.start_thread();
         match &mut self.digest {
@@ -154,8 +154,9 @@ impl Sink {
     }
 
     fn finish_digest(&mut self) -> io::Result<Digest> {
-        self.file.write_all(&self.buffer)?;
+        sparse::write_at(&self.file, &self.buffer, self.flushed)?;
         self.flushed += self.buffer.len() as u64;
+        sparse::finish(&self.file, self.flushed)?;
         match std::mem::replace(&mut self.digest, Digesting::Here(None)) {
             Digesting::Here(hasher) => {
                 let mut hasher = hasher.unwrap_or_default();

@@ -21,7 +21,7 @@ use crate::beneath::{open_dir, open_root};
 use crate::path::{name, parent};
 use crate::threads::start_pool;
 use crate::view::target::{Target, times};
-use crate::{ContentDigest, ContentHasher, Entry, EntryKind, Layer, StoreError};
+use crate::{ContentDigest, ContentHasher, Entry, EntryKind, Layer, StoreError, sparse};
 
 /// Files that one thread makes before it takes the next batch.
 const BATCH: usize = 128;
@@ -217,9 +217,10 @@ fn copy(
         buffer.resize(count, 0);
         tar.read_exact_at(buffer, offset + done)?;
         hasher.update(buffer);
-        file.write_all_at(buffer, done)?;
+        sparse::write_at(file, buffer, done)?;
         done += count as u64;
     }
+    sparse::finish(file, size)?;
     Ok(hasher.finish())
 }
 
