@@ -13,6 +13,7 @@ use crate::transfer::attributes::Attributes;
 use crate::transfer::remote::Remote;
 use kiln_cache::CacheOrigin;
 use kiln_oci::{Descriptor, Digest};
+use kiln_parser::redact;
 use objects::Objects;
 use std::path::Path;
 use std::sync::Arc;
@@ -74,7 +75,11 @@ impl S3 {
             .try_for_each(|key| check_key(key))?;
         let address = match &endpoint {
             None => format!("s3://{bucket}/{prefix}"),
-            Some(endpoint) => format!("{}/{bucket}/{prefix}", endpoint.trim_end_matches('/')),
+            // it is shown, and kept in the store
+            Some(endpoint) => {
+                let endpoint = redact::credentials(endpoint.trim_end_matches('/'));
+                format!("{endpoint}/{bucket}/{prefix}")
+            }
         };
         Ok(Self {
             objects: Objects::new(endpoint, path_style, bucket, region, credentials)?,

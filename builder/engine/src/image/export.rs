@@ -6,6 +6,7 @@
 //! and never those of a base.
 
 mod archive;
+mod building_folder;
 mod destination;
 mod files;
 mod handover;
@@ -13,6 +14,7 @@ mod local;
 mod others;
 mod store;
 mod tar;
+mod whole;
 
 use crate::failure::ExportError;
 use crate::request::Exporter;

@@ -4,6 +4,7 @@
 //! next to a build want to wait for gzip. BuildKit compresses with gzip here.
 
 use super::Kind;
+use super::building_folder::BuildingFolder;
 use super::destination::{Destination, folder_of, sync};
 use crate::failure::ExportError;
 use crate::request::{BuildResult, Exporter};
@@ -215,18 +216,18 @@ fn folder(path: &Path, saving: &Saving, store: &Store) -> Result<(), ExportError
     let is_old = is_layout(path)?;
     let parent = folder_of(path);
     std::fs::create_dir_all(parent).map_err(ExportError::io("make", parent))?;
-    let temporary = tempfile::Builder::new()
-        .prefix(".kiln-output")
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .tempdir_in(parent)
-        .map_err(ExportError::io("make a folder in", parent))?;
+    let building = BuildingFolder::beside(parent)?;
+    let temporary = building.folder;
     archive::write(Target::Directory(temporary.path()), saving, store)?;
     if is_old {
         let exchanged = renameat_with(CWD, temporary.path(), CWD, path, RenameFlags::EXCHANGE);
         exchanged.map_err(|error| ExportError::io("replace", path)(error.into()))?;
         // the old folder has the temporary name now
-        let removed = temporary.close();
-        return removed.map_err(ExportError::io("remove what was in", path));
+        return match temporary.close() {
+            // whoever makes an output here may have removed it
+            Err(error) if error.kind() == NotFound => Ok(()),
+            removed => removed.map_err(ExportError::io("remove what was in", path)),
+        };
     }
     std::fs::rename(temporary.path(), path).map_err(ExportError::io("replace", path))?;
     // nothing has the temporary name any more

@@ -8,10 +8,11 @@
 use super::Kind;
 use super::files::{self, File};
 use super::others;
+use super::whole::{self, TEMPORARY, Whole};
 use crate::failure::ExportError;
 use crate::request::{BuildResult, Exporter};
 use kiln_cache::{Chain, EntryKind, beneath, path};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, FileType, Mode, Timespec, Timestamps};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -65,6 +66,7 @@ impl Exporter for Local {
         let path = &self.destination;
         std::fs::create_dir_all(path).map_err(ExportError::io("make", path))?;
         let root = beneath::open_root(path).map_err(ExportError::io("open", path))?;
+        whole::remove_left(root.as_fd());
         let mut folder = Folder {
             path,
             root,
@@ -97,9 +99,6 @@ struct Folder<'a> {
     written: u64,
     left_out: u64,
 }
-
-/// The name of a file that is not whole yet.
-const TEMPORARY: &str = ".kiln-output.part";
 
 impl Folder<'_> {
     fn put(&mut self, chain: &Chain, file: &File<'_>) -> Result<(), ExportError> {
@@ -146,16 +145,21 @@ impl Folder<'_> {
         chain: &Chain,
         file: &File<'_>,
     ) -> io::Result<()> {
-        // an export that was killed may have left one
-        let _ = rustix::fs::unlinkat(parent, TEMPORARY, AtFlags::empty());
-        let made = match (&file.first_name, &file.found.entry.kind) {
-            (Some(first), _) => self.link(first, parent),
-            (None, EntryKind::Symlink { target }) => symlink(parent, target, file.mtime),
-            (None, _) => write(parent, chain, file),
+        whole::remove_left(parent.as_fd());
+        let must_rename = match (&file.first_name, &file.found.entry.kind) {
+            (Some(first), _) => self.link(first, parent).map(|()| true),
+            (None, EntryKind::Symlink { target }) => {
+                symlink(parent, target, file.mtime).map(|()| true)
+            }
+            (None, _) => write(parent, name, chain, file),
         };
-        let placed = made.and_then(|()| self.rename(parent, name));
+        let placed = match must_rename {
+            Ok(false) => return Ok(()),
+            Ok(true) => self.rename(parent, name),
+            Err(error) => Err(error),
+        };
         // also after a rename onto another name of the same file, which leaves both names
-        let _ = rustix::fs::unlinkat(parent, TEMPORARY, AtFlags::empty());
+        whole::remove_left(parent.as_fd());
         placed
     }
 
@@ -211,6 +215,8 @@ impl Folder<'_> {
             let shown = self.path.join(OsStr::from_bytes(&path));
             let opened = beneath::open_dir(self.root.as_fd(), &path);
             let set = opened.and_then(|folder| {
+                // of an output that was killed, and had other files here
+                whole::remove_left(folder.as_fd());
                 rustix::fs::futimens(&folder, &times(mtime))?;
                 Ok(rustix::fs::fchmod(
                     &folder,
@@ -247,19 +253,19 @@ fn symlink(parent: &OwnedFd, target: &[u8], mtime: i64) -> io::Result<()> {
     )?)
 }
 
-fn write(parent: &OwnedFd, chain: &Chain, file: &File<'_>) -> io::Result<()> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let opened = rustix::fs::openat(parent, TEMPORARY, flags, Mode::from_raw_mode(0o600))?;
-    let mut out = std::fs::File::from(opened);
+/// Whether the file has the temporary name now.
+fn write(parent: &OwnedFd, name: &[u8], chain: &Chain, file: &File<'_>) -> io::Result<bool> {
+    let mut out = Whole::new(parent.as_fd())?;
     let entry = file.found.entry;
     let content = chain
         .read(&file.found)
         .map_err(|error| io::Error::other(crate::failure::chain_of_causes(&error)))?;
-    if io::copy(&mut content.take(entry.size()), &mut out)? != entry.size() {
+    if io::copy(&mut content.take(entry.size()), &mut out.file)? != entry.size() {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    rustix::fs::fchmod(&out, Mode::from_raw_mode(entry.mode & 0o777))?;
-    Ok(rustix::fs::futimens(&out, &times(file.mtime))?)
+    rustix::fs::fchmod(&out.file, Mode::from_raw_mode(entry.mode & 0o777))?;
+    rustix::fs::futimens(&out.file, &times(file.mtime))?;
+    out.link(parent.as_fd(), name)
 }
 
 fn times(seconds: i64) -> Timestamps {
