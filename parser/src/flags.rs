@@ -62,7 +62,7 @@ impl FlagSpec {
 /// Checks the flags of a line.
 pub(crate) fn read(line: &Line, known: &[FlagSpec]) -> Result<Flags, Diagnostic> {
     let mut flags = Flags::default();
-    for word in &line.flags {
+    for word in line.flags() {
         let error = |message: String| line.error_at(word.span, code::FLAG, message);
         let body = &word.text[2..];
         let (name, value) = match body.split_once('=') {

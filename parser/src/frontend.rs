@@ -16,7 +16,8 @@ pub fn foreign(dockerfile: &Dockerfile) -> Option<Diagnostic> {
     if OWN.iter().any(|own| is_at(repository(image), own)) {
         return None;
     }
-    let message = format!("the frontend {image} is not used: this is read as docker/dockerfile");
+    let message =
+        format!("the frontend {image} is not used; kiln reads this file as docker/dockerfile does");
     let help = "what only that frontend knows is an error, or means something else here";
     Some(Diagnostic::warning(code::FRONTEND, syntax.span, message).with_help(help))
 }

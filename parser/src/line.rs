@@ -31,24 +31,27 @@ pub(crate) struct Shape {
 pub struct Line {
     /// As written.
     pub name: Word,
-    /// Words that begin with `--`, before the arguments.
-    pub flags: Vec<Word>,
     /// What follows.
     pub arguments: Arguments,
-    /// The bodies that follow the line.
-    pub heredocs: Vec<Heredoc>,
     /// The whole line, continuations joined, no heredocs, no blanks around it.
     pub text: String,
-    /// Comment lines directly above, without `#`.
-    pub comments: Vec<String>,
     /// From the name to the end of the last line (of the last heredoc).
     pub span: Span,
     /// 1-based line of the name.
     pub first: u32,
     /// 1-based line of the end, heredocs included.
     pub last: u32,
-    /// The first empty line inside it.
-    pub empty_continuation: Option<EmptyContinuation>,
+    /// What few lines have; apart, because a Dockerfile may have a million lines.
+    attached: Option<Box<Attached>>,
+}
+
+/// What stands with some lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Attached {
+    flags: Vec<Word>,
+    heredocs: Vec<Heredoc>,
+    comments: Vec<String>,
+    empty_continuation: Option<EmptyContinuation>,
 }
 
 /// A piece of text and its place.
@@ -83,6 +86,28 @@ pub enum Arguments {
     Trigger(Option<Box<Line>>),
 }
 
+impl Attached {
+    fn of_flags(flags: Vec<Word>) -> Option<Box<Self>> {
+        let with = |flags| Attached {
+            flags,
+            ..Self::default()
+        };
+        (!flags.is_empty()).then(|| Box::new(with(flags)))
+    }
+}
+
+impl Arguments {
+    /// Without room for more: a Dockerfile may have many lines, and most have one argument.
+    fn shrunk(mut self) -> Self {
+        match &mut self {
+            Self::Words { words, .. } => words.shrink_to_fit(),
+            Self::Pairs(pairs) => pairs.shrink_to_fit(),
+            Self::Trigger(_) => {}
+        }
+        self
+    }
+}
+
 impl Default for Arguments {
     fn default() -> Self {
         Arguments::Words {
@@ -106,6 +131,36 @@ pub struct Pair {
 }
 
 impl Line {
+    /// Words that begin with `--`, before the arguments.
+    pub fn flags(&self) -> &[Word] {
+        self.attached
+            .as_ref()
+            .map_or(&[], |attached| &attached.flags)
+    }
+
+    /// The bodies that follow the line.
+    pub fn heredocs(&self) -> &[Heredoc] {
+        self.attached
+            .as_ref()
+            .map_or(&[], |attached| &attached.heredocs)
+    }
+
+    /// Comment lines directly above, without `#`.
+    pub fn comments(&self) -> &[String] {
+        self.attached
+            .as_ref()
+            .map_or(&[], |attached| &attached.comments)
+    }
+
+    /// The first empty line inside it.
+    pub fn empty_continuation(&self) -> Option<EmptyContinuation> {
+        self.attached.as_ref()?.empty_continuation
+    }
+
+    fn attached(&mut self) -> &mut Attached {
+        self.attached.get_or_insert_default()
+    }
+
     /// The words of the arguments; none for pairs and triggers.
     pub fn words(&self) -> &[Word] {
         match &self.arguments {
@@ -121,7 +176,10 @@ impl Line {
 
     /// The description of a name in the comment above: `# NAME description`. Empty if there is none.
     pub(crate) fn description_of(&self, name: &str) -> String {
-        let words = self.comments.iter().map(|comment| comment.split_once(' '));
+        let words = self
+            .comments()
+            .iter()
+            .map(|comment| comment.split_once(' '));
         let own = words.flatten().find(|(first, _)| *first == name);
         own.map_or(String::new(), |(_, description)| description.to_owned())
     }
@@ -143,7 +201,7 @@ impl Line {
 
     /// The line without its heredocs: what errors mark.
     pub(crate) fn head_span(&self) -> Span {
-        match self.heredocs.first() {
+        match self.heredocs().first() {
             Some(doc) if doc.span.start > self.span.start => {
                 Span::new(self.span.start, doc.span.start.saturating_sub(1))
             }
@@ -167,8 +225,11 @@ pub(crate) fn read(
     read.span = line.span;
     read.first = line.first;
     read.last = line.last;
-    read.empty_continuation = line.empty_continuation;
-    read.comments = line.comments.iter().map(|&text| text.to_owned()).collect();
+    if line.empty_continuation.is_some() || !line.comments.is_empty() {
+        let attached = read.attached();
+        attached.empty_continuation = line.empty_continuation;
+        attached.comments = line.comments.iter().map(|&text| text.to_owned()).collect();
+    }
     if holds_heredocs(&read, grammar) && read.text.contains("<<") {
         read_heredocs(&mut read, &line.text, lexer)?;
     }
@@ -186,14 +247,15 @@ impl Splitter<'_> {
         let (text, part) = (self.text, part.trim());
         let head = head::read(part);
         let flags = head.flags.into_iter();
+        let flags = flags.map(|flag| Word::new(flag.text, text.span_of(flag.written)));
+        let flags: Vec<Word> = flags.collect();
         Ok(Line {
             name: Word::new(head.name, text.span_of(head.name)),
-            flags: flags
-                .map(|flag| Word::new(flag.text, text.span_of(flag.written)))
-                .collect(),
             arguments: match (self.grammar)(head.name).map(|shape| shape.form) {
                 Some(Form::Trigger) => Arguments::Trigger(self.trigger(head.rest, depth)?),
-                Some(form) => arguments::read(form, text, head.name, head.rest, self.escape)?,
+                Some(form) => {
+                    arguments::read(form, text, head.name, head.rest, self.escape)?.shrunk()
+                }
                 // As the peers' parsers read an unknown name: one empty argument.
                 None => Arguments::Words {
                     words: vec![Word::default()],
@@ -202,6 +264,7 @@ impl Splitter<'_> {
             },
             text: part.to_owned(),
             span: text.span_of(part),
+            attached: Attached::of_flags(flags),
             ..Line::default()
         })
     }
@@ -233,12 +296,15 @@ fn read_heredocs(
     };
     for mut doc in heredoc::find(text.as_str()).map_err(|why| error(why.to_string()))? {
         let Some((start, body)) = lexer.heredoc(&doc.name, doc.strip_tabs) else {
-            let help = format!("end the heredoc with a line that holds only {}", doc.name);
+            let help = format!(
+                "end the heredoc with a line that contains only {}",
+                doc.name
+            );
             return Err(error("unterminated heredoc".to_owned()).with_help(help));
         };
         doc.content = body.to_owned();
         doc.span = Span::new(start, start + body.len());
-        line.heredocs.push(doc);
+        line.attached().heredocs.push(doc);
         line.last = lexer.lines();
         line.span.end = lexer.end();
     }

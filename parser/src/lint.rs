@@ -226,7 +226,7 @@ fn from_lines(dockerfile: &Dockerfile) -> impl Iterator<Item = &Line> {
 fn comments(dockerfile: &Dockerfile, line: u32) -> &[String] {
     let lines = &dockerfile.lines;
     match lines.binary_search_by_key(&line, |line| line.first) {
-        Ok(at) => &lines[at].comments,
+        Ok(at) => lines[at].comments(),
         Err(_) => &[],
     }
 }

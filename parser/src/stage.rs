@@ -145,7 +145,7 @@ impl<'e> StageBuilder<'e> {
     ) -> Result<(), Diagnostic> {
         self.line = line.first;
         self.text = &line.text;
-        self.comments = &line.comments;
+        self.comments = line.comments();
         self.is_guess = false;
         let applied = change(self);
         if !self.is_guess {
@@ -164,7 +164,7 @@ impl<'e> StageBuilder<'e> {
         if self.nodes.spend(0) {
             return Ok(());
         }
-        let message = format!("values add up to more than {MAX_EVALUATED} bytes");
+        let message = format!("the expanded values add up to more than {MAX_EVALUATED} bytes");
         Err(Diagnostic::error(
             code::TOO_MUCH,
             Phase::Evaluate,

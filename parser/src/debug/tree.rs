@@ -59,7 +59,7 @@ fn instruction_json(line: &Line) -> Value {
     object.insert("end".to_owned(), json!(line.last));
     object.insert(
         "heredocs".to_owned(),
-        line.heredocs.iter().map(heredoc_json).collect(),
+        line.heredocs().iter().map(heredoc_json).collect(),
     );
     Value::Object(object)
 }
@@ -68,7 +68,7 @@ fn instruction_json(line: &Line) -> Value {
 fn body(line: &Line) -> Map<String, Value> {
     let mut object = Map::new();
     object.insert("name".to_owned(), json!(line.name.text.to_uppercase()));
-    let flags = line.flags.iter().map(|flag| json!(flag.text));
+    let flags = line.flags().iter().map(|flag| json!(flag.text));
     object.insert("flags".to_owned(), flags.collect());
     match &line.arguments {
         Arguments::Words { words, json } => {

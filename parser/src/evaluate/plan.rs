@@ -113,7 +113,7 @@ impl Plan {
         let base = match (own_context, given) {
             (Some((name, _)), Some(given)) => {
                 let both = format!("--from {given} and --build-context {name}");
-                let message = format!("{both} both say what this stage is");
+                let message = format!("{both} both replace the image of this stage");
                 return Err(base_error(line, image, message));
             }
             (Some((name, context)), None) => self.context_base(line, name, context)?,

@@ -49,7 +49,7 @@ impl Meaning for OnBuild {
 
 fn expression(line: &Line, trigger: &str) -> String {
     let mut expression = trigger.to_owned();
-    for doc in &line.heredocs {
+    for doc in line.heredocs() {
         expression.push('\n');
         expression.push_str(&doc.content);
         expression.push_str(&doc.name);

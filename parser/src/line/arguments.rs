@@ -192,7 +192,7 @@ fn pairs(text: &Text<'_>, name: &str, rest: &str, escape: char) -> Result<Vec<Pa
             let message =
                 format!("Syntax error - can't find = in {word:?}. Must be of the form: name=value");
             let error = Diagnostic::error(code::KEY_VALUE, Phase::Syntax, span, message);
-            return Err(error.with_help("quote values that hold blanks"));
+            return Err(error.with_help("quote values that contain spaces"));
         };
         Ok(Pair {
             key: key.to_owned(),

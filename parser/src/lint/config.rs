@@ -107,7 +107,7 @@ impl Config {
         let rules: Vec<&str> = rules.into_iter().collect();
         let message = format!("lint violation found for rules: {}", rules.join(", "));
         let error = Diagnostic::error(code::LINT, Phase::Evaluate, first, message);
-        Some(error.with_help("`# check=error=true` makes errors of warnings"))
+        Some(error.with_help("`# check=error=true` turns warnings into errors"))
     }
 }
 

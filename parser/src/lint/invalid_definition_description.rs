@@ -41,7 +41,7 @@ fn name(argument: &Argument) -> &str {
 }
 
 fn describe(line: &Line, kind: &str, names: &[&str], findings: &mut Findings) {
-    let (Some(comment), Some(first)) = (line.comments.last(), names.first()) else {
+    let (Some(comment), Some(first)) = (line.comments().last(), names.first()) else {
         return;
     };
     let described = comment.split(' ').next().unwrap_or_default();

@@ -12,7 +12,7 @@ pub(super) const RULE: Rule = Rule::new(
 
 pub(super) fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
     for line in &dockerfile.lines {
-        if let Some(empty) = line.empty_continuation {
+        if let Some(empty) = line.empty_continuation() {
             let mut found = RULE.warning(empty.span, "Empty continuation line");
             found.line = empty.last;
             findings.push(found);

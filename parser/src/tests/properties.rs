@@ -53,8 +53,8 @@ fn text() -> impl Strategy<Value = String> {
 
 fn spans_of(line: &Line, spans: &mut Vec<Span>) {
     spans.extend([line.span, line.name.span]);
-    spans.extend(line.flags.iter().map(|flag| flag.span));
-    spans.extend(line.heredocs.iter().map(|doc| doc.span));
+    spans.extend(line.flags().iter().map(|flag| flag.span));
+    spans.extend(line.heredocs().iter().map(|doc| doc.span));
     match &line.arguments {
         Arguments::Words { words, .. } => spans.extend(words.iter().map(|word| word.span)),
         Arguments::Pairs(pairs) => spans.extend(pairs.iter().map(|pair| pair.span)),

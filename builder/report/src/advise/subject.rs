@@ -245,7 +245,7 @@ impl Source<'_> {
     fn commands(&self, statement: &Statement) -> Option<Vec<Clause>> {
         let line = self.dockerfile.lines.get(statement.line)?;
         let is_run = matches!(statement.instruction, Instruction::Run(_));
-        if !is_run || !line.heredocs.is_empty() || line.is_json() {
+        if !is_run || !line.heredocs().is_empty() || line.is_json() {
             return None;
         }
         let start = line.words().first()?.span.start;

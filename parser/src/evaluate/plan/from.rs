@@ -33,7 +33,7 @@ pub(super) fn read_all(
         let head = read(world, index, ast, &mut found);
         if errors.is_empty() {
             let (lint, line) = (&world.scope.lint, &world.dockerfile.lines[ast.line]);
-            let asks = |rule| lint.asks(rule, &line.comments);
+            let asks = |rule| lint.asks(rule, line.comments());
             found.retain(|found| Rule::find(found.code).is_some_and(asks));
             warnings.append(&mut found);
         }

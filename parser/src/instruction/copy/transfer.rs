@@ -111,7 +111,7 @@ impl Transfer {
         let mut sources = Vec::new();
         let mut inline = Vec::new();
         // The last body of a name counts, as in BuildKit.
-        let docs = line.heredocs.iter();
+        let docs = line.heredocs().iter();
         let bodies: BTreeMap<&str, &str> = docs
             .map(|doc| (doc.name.as_str(), doc.content.as_str()))
             .collect();
@@ -241,7 +241,7 @@ fn expand_heredoc(
     stage: &mut StageBuilder<'_>,
 ) -> Result<String, Diagnostic> {
     if file_name(&doc.name).is_none_or(|name| name.contains('/')) {
-        let message = format!("a heredoc cannot make the file {}", doc.name);
+        let message = format!("a heredoc cannot create the file {}", doc.name);
         let help = "its name is that of a file: name folders in the destination";
         return Err(line.error(code::SOURCE, message).with_help(help));
     }

@@ -171,7 +171,7 @@ impl MountSpec {
     ) -> Result<RunMount, Diagnostic> {
         let kind = fields.kind;
         if fields.relabels {
-            let message = "the option z of a mount has no effect: kiln changes no SELinux labels";
+            let message = "the mount option z has no effect: kiln does not change SELinux labels";
             stage.note(code::RELABEL, self.flag.span, message.to_owned());
         }
         let target = path::join(&stage.working_dir(), &fields.target);
