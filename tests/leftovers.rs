@@ -18,8 +18,11 @@ cases! {
 
 plain_cases! {
     an_output_has_no_name_before_it_is_whole,
+    what_a_killed_output_left_is_removed,
     logs_go_with_the_build,
+    a_log_never_has_a_name,
     an_excerpt_shows_no_password,
+    a_cache_shows_no_password,
     output_steers_no_terminal,
     a_socket_is_called_one,
     nothing_is_no_image,
@@ -76,6 +79,62 @@ fn logs_go_with_the_build(space: &Space) {
     build("exit 3").exits(1).says(&[secret]);
     for folder in ["trash", "leases"] {
         assert!(!holds(&space.store().join(folder), secret), "in {folder}");
+    }
+}
+
+/// What a SIGKILL leaves of an output goes with the next one to the same place; what looks like it and is somebody's stays.
+fn what_a_killed_output_left_is_removed(space: &Space) {
+    space.write("word", "word");
+    let folder = space.own_folder("out");
+    let build = |output: String| {
+        let build = space.build("FROM scratch\nCOPY word /sub/\n");
+        build.args(["-o", &output]).ok();
+    };
+    let layout = format!(
+        "type=oci,tar=false,dest={}",
+        folder.join("layout").display()
+    );
+    let left = space.own_folder("out/.kiln-output-a1B2c3");
+    space.own_folder("out/.kiln-output-a1B2c3/blobs");
+    space.own_folder("out/.kiln-output-of-mine");
+    build(layout);
+    assert!(!left.exists());
+    assert!(folder.join(".kiln-output-of-mine").exists());
+    let files = space.own_folder("out/files");
+    space.own_folder("out/files/sub");
+    for part in [".kiln-output.part", "sub/.kiln-output.part"] {
+        fs::write(files.join(part), "half").unwrap();
+    }
+    build(files.display().to_string());
+    assert_eq!(names(&files), ["sub"]);
+    assert_eq!(names(&files.join("sub")), ["word"]);
+}
+
+/// As long as the step runs, a SIGKILL could leave what it has printed.
+fn a_log_never_has_a_name(space: &Space) {
+    let (secret, nap) = ("hunter2-while-it-runs", unique_nap());
+    space.write("secret", secret);
+    let text =
+        format!("FROM tools\nRUN --mount=type=secret,id=s cat /run/secrets/s; sleep {nap}\n");
+    let source = format!("id=s,src={}", space.context().join("secret").display());
+    let mut running = space.build(&text).args(["--secret", &source]).spawn();
+    running.until(secret);
+    appears(&nap);
+    running.signal(Signal::KILL);
+    running.wait();
+    assert!(!holds(&space.store().join("leases"), secret));
+}
+
+fn a_cache_shows_no_password(space: &Space) {
+    let cache = "type=s3,bucket=b,endpoint_url=http://me:s3cr3t@127.0.0.1:1,use_path_style=true,access_key_id=k,secret_access_key=hidden";
+    let text = "FROM scratch\nCOPY Dockerfile /\n";
+    for flag in ["--cache-from", "--cache-to"] {
+        let built = space
+            .build(text)
+            .args([flag, cache, "--retry=0", "--no-cache"])
+            .run();
+        built.says(&["http://127.0.0.1:1/b/"]);
+        built.never_says(&["s3cr3t", "hidden"]);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Rules about the source that a newcomer can check by grep, and that this file checks for everybody. Who may use whom and how
 //! long things may be is in the files below it.
 
+mod dependencies;
 mod floors;
 mod sizes;
 
