@@ -115,7 +115,7 @@ fn a_log_never_has_a_name(space: &Space) {
     let (secret, nap) = ("hunter2-while-it-runs", unique_nap());
     space.write("secret", secret);
     let text =
-        format!("FROM tools\nRUN --mount=type=secret,id=s cat /run/secrets/s; sleep {nap}\n");
+        format!("FROM tools\nRUN --mount=type=secret,id=s cat /run/secrets/s; echo; sleep {nap}\n");
     let source = format!("id=s,src={}", space.context().join("secret").display());
     let mut running = space.build(&text).args(["--secret", &source]).spawn();
     running.until(secret);
@@ -133,7 +133,6 @@ fn a_cache_shows_no_password(space: &Space) {
             .build(text)
             .args([flag, cache, "--retry=0", "--no-cache"])
             .run();
-        built.says(&["http://127.0.0.1:1/b/"]);
         built.never_says(&["s3cr3t", "hidden"]);
     }
 }

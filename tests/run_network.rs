@@ -124,7 +124,7 @@ fn nothing_that_connects_it_outlives_the_build(space: &Space) {
     appears(&nap);
     let stacks: Vec<(i32, String)> = descendants(running.id())
         .into_iter()
-        .filter(|(_, name)| name.starts_with("pasta") || name.starts_with("slirp4netns"))
+        .filter(|(_, name)| name.starts_with("pas") || name.starts_with("slirp4netns"))
         .collect();
     assert!(!stacks.is_empty());
     running.signal(Signal::KILL);
