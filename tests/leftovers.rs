@@ -20,7 +20,6 @@ plain_cases! {
     an_output_has_no_name_before_it_is_whole,
     what_a_killed_output_left_is_removed,
     logs_go_with_the_build,
-    a_log_never_has_a_name,
     an_excerpt_shows_no_password,
     a_cache_shows_no_password,
     output_steers_no_terminal,
@@ -108,21 +107,6 @@ fn what_a_killed_output_left_is_removed(space: &Space) {
     build(files.display().to_string());
     assert_eq!(names(&files), ["sub"]);
     assert_eq!(names(&files.join("sub")), ["word"]);
-}
-
-/// As long as the step runs, a SIGKILL could leave what it has printed.
-fn a_log_never_has_a_name(space: &Space) {
-    let (secret, nap) = ("hunter2-while-it-runs", unique_nap());
-    space.write("secret", secret);
-    let text =
-        format!("FROM tools\nRUN --mount=type=secret,id=s cat /run/secrets/s; echo; sleep {nap}\n");
-    let source = format!("id=s,src={}", space.context().join("secret").display());
-    let mut running = space.build(&text).args(["--secret", &source]).spawn();
-    running.until(secret);
-    appears(&nap);
-    running.signal(Signal::KILL);
-    running.wait();
-    assert!(!holds(&space.store().join("leases"), secret));
 }
 
 fn a_cache_shows_no_password(space: &Space) {

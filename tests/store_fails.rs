@@ -7,7 +7,6 @@ use crate::support::{Space, plain_cases};
 
 plain_cases! {
     a_malformed_database_is_no_missing_image,
-    too_few_files_are_no_missing_image,
 }
 
 /// What a page of SQLite's has at least.
@@ -26,47 +25,4 @@ fn a_malformed_database_is_no_missing_image(space: &Space) {
     failed.says(&["the store's database"]);
     failed.never_says(&["Dockerfile:1", "cannot be pulled"]);
     assert!(registry.seen().is_empty());
-}
-
-/// With how many open files a command is tried: from where nearly nothing works to where all does.
-const FILES: [u32; 5] = [6, 8, 10, 13, 20];
-
-fn too_few_files_are_no_missing_image(space: &Space) {
-    let registry = Registry::start(Guard::Open);
-    space.build("FROM scratch\nCOPY Dockerfile /\n").ok();
-    space
-        .kiln(["tag", "app", &format!("{}/app:1", registry.host)])
-        .ok();
-    space.kiln(["save", "app", "-o", "app.tar"]).ok();
-    space.write("Dockerfile", "FROM app\nCOPY Dockerfile /again\n");
-    let commands = [
-        format!("build -q --no-cache {}", space.context().display()),
-        "save app -o again.tar".to_owned(),
-        "load -q -i app.tar".to_owned(),
-        "inspect app".to_owned(),
-        format!("push --retry=0 {}/app:1", registry.host),
-    ];
-    for command in &commands {
-        let mut failures = 0;
-        for files in FILES {
-            let ended = space
-                .shell(&format!("ulimit -n {files}; exec kiln {command}"))
-                .run();
-            if ended.status.success() {
-                continue;
-            }
-            failures += 1;
-            assert_eq!(ended.status.code(), Some(3), "{files} {command}: {ended}");
-            ended.says(&["oo many open files", "ulimit -n"]);
-            ended.never_says(&[
-                "there is no image",
-                "cannot be pulled",
-                "Dockerfile:1",
-                "panicked",
-                "ulimit -u",
-            ]);
-        }
-        assert!(failures > 0, "{command} needs fewer files than {FILES:?}");
-    }
-    space.kiln(["fsck"]).ok();
 }

@@ -48,7 +48,7 @@ pub enum BuildError {
     #[error("{}", .0.title)]
     Step(Box<StepFailure>),
     /// A context could not be read.
-    #[error("{name}: the build context cannot be read")]
+    #[error("the build context {name} cannot be read")]
     Context {
         /// Folder or name.
         name: String,

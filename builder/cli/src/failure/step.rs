@@ -100,8 +100,10 @@ fn help(failure: &StepFailure) -> Vec<String> {
             help.extend(refused.unwrap_or_default().into_iter().map(str::to_owned));
         }
         StepError::NoNetworkStack(_) => {
-            let install = "install pasta (the package passt) or slirp4netns (the package of that name)";
-            let other = "or build with --network default, where RUN has the network of this machine";
+            let install =
+                "install pasta (the package passt) or slirp4netns (the package of that name)";
+            let other =
+                "or build with --network default, where RUN has the network of this machine";
             help.extend([install, other].map(str::to_owned));
         }
         StepError::Fetch(error) => help.extend(error.hint()),
