@@ -93,16 +93,11 @@ fn names(layers: &[ImageLayer]) -> Vec<Vec<Fate>> {
     let mut fates: Vec<Vec<Fate>> = layers.iter().map(fresh).collect();
     let mut shown = Shown::new();
     for (at, layer) in layers.iter().enumerate() {
-        let mut hide = |(lower, position): Place, class| {
-            let fate = &mut fates[lower][position];
-            (fate.class, fate.hidden_by) = (class, Some(at));
-        };
+        let mut hide = |(lower, position): Place, class| fates[lower][position].end(class, at);
         for entry in replacing(layer) {
             if let Some(place) = shown.remove(&*entry.path) {
-                hide(
-                    place,
-                    overwritten(&layers[place.0].entries()[place.1], entry),
-                );
+                let old = &layers[place.0].entries()[place.1];
+                hide(place, overwritten(old, entry));
             }
         }
         for entry in layer.entries() {
@@ -115,6 +110,14 @@ fn names(layers: &[ImageLayer]) -> Vec<Vec<Fate>> {
         shown.extend(names.map(|(position, entry)| (&*entry.path, (at, position))));
     }
     fates
+}
+
+impl Fate {
+    /// A layer hides the name.
+    const fn end(&mut self, class: Class, layer: usize) {
+        self.class = class;
+        self.hidden_by = Some(layer);
+    }
 }
 
 fn fate_of_new(entry: &Entry) -> Fate {
@@ -189,13 +192,11 @@ fn join_links(entries: &[Entry], fates: &mut [Fate]) {
         }
     }
     for names in groups.into_values() {
-        let longest = names.iter().copied().reduce(|best, next| {
-            match lasted(&fates[next]) > lasted(&fates[best]) {
-                true => next,
-                false => best,
-            }
-        });
-        let Some(holder) = longest else {
+        let longer = |best: usize, next: usize| match lasted(&fates[next]) > lasted(&fates[best]) {
+            true => next,
+            false => best,
+        };
+        let Some(holder) = names.iter().copied().reduce(longer) else {
             continue;
         };
         let class = fates[holder].class;

@@ -1,7 +1,7 @@
 //! What images have in common: the bytes that would go with one of them, and those that others need too. A layer counts as
 //! shared when images of different IDs have it; layers that only the cache needs are no image's.
 
-use kiln_cache::{Store, StoreError};
+use kiln_cache::{LayerSize, Store, StoreError};
 use kiln_oci::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,25 +32,28 @@ pub fn sizes(store: &Store) -> Result<BTreeMap<Digest, Sizes>, StoreError> {
     }
     let is_shared = |layer: &Digest| owners.get(layer).is_some_and(|owners| owners.len() > 1);
     let of_one = |manifest: &Digest| {
-        let mut sizes = Sizes {
-            compressed: Some(0),
-            ..Sizes::default()
-        };
-        let mut seen = BTreeSet::new();
-        for layer in store.images().layer_sizes(manifest)? {
-            if !seen.insert(layer.diff_id) {
-                continue;
-            }
-            sizes.total += layer.bytes;
-            if is_shared(&layer.diff_id) {
-                sizes.shared += layer.bytes;
-            } else {
-                sizes.unique += layer.bytes;
-            }
-            let known = sizes.compressed.zip(layer.compressed);
-            sizes.compressed = known.map(|(sum, bytes)| sum + bytes);
-        }
-        Ok((*manifest, sizes))
+        let layers = store.images().layer_sizes(manifest)?;
+        Ok((*manifest, sum(layers, is_shared)))
     };
     images.iter().map(|image| of_one(&image.manifest)).collect()
+}
+
+/// The sizes of an image; each layer counts once.
+fn sum(layers: impl IntoIterator<Item = LayerSize>, is_shared: impl Fn(&Digest) -> bool) -> Sizes {
+    let mut sizes = Sizes {
+        compressed: Some(0),
+        ..Sizes::default()
+    };
+    let mut seen = BTreeSet::new();
+    let layers = layers.into_iter();
+    for layer in layers.filter(|layer| seen.insert(layer.diff_id)) {
+        sizes.total += layer.bytes;
+        match is_shared(&layer.diff_id) {
+            true => sizes.shared += layer.bytes,
+            false => sizes.unique += layer.bytes,
+        }
+        let known = sizes.compressed.zip(layer.compressed);
+        sizes.compressed = known.map(|(sum, bytes)| sum + bytes);
+    }
+    sizes
 }

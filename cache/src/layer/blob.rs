@@ -68,10 +68,7 @@ fn index_compressed(
     let (index, kept) = match read_beside(&mut blob, encoding, limit, parse) {
         Ok((read, whole)) => whole.map_err(unreadable).and(read)?,
         // no further thread: it takes longer
-        Err(_) => {
-            let decoded = decoder(&mut blob, encoding).map_err(unreadable)?;
-            index_seen(Limited::new(decoded, limit), seen, is_wanted)?
-        }
+        Err(_) => index_seen(decoded_here(&mut blob, encoding, limit)?, seen, is_wanted)?,
     };
     // what follows the compressed data belongs to the blob too
     io::copy(&mut blob, &mut io::sink()).map_err(unreadable)?;
@@ -83,6 +80,15 @@ fn index_compressed(
         size,
         encoding,
     })
+}
+
+fn decoded_here<'a>(
+    blob: impl Read + 'a,
+    encoding: Encoding,
+    limit: u64,
+) -> Result<Limited<impl Read + 'a>, LayerError> {
+    let decoded = decoder(blob, encoding).map_err(unreadable)?;
+    Ok(Limited::new(decoded, limit))
 }
 
 fn index_seen(

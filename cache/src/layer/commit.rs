@@ -259,8 +259,7 @@ impl<'a> Commit<'a> {
         let meta = self.meta(entry, xattrs.clone());
         match below.map(|found| found.entry) {
             Some(below) if below.xattrs == meta.xattrs && like_but_for_time(below, &meta) => {
-                let times = self.options.times;
-                if times.is_same(meta.mtime, below.mtime) || entry.path.is_empty() {
+                if self.options.times.is_same(meta.mtime, below.mtime) || entry.path.is_empty() {
                     Verdict::Parent
                 } else {
                     Verdict::TimeOnly

@@ -28,8 +28,7 @@ impl Garbage<'_> {
             let needed = "SELECT diff_id FROM records WHERE diff_id IS NOT NULL \
                           UNION SELECT diff_id FROM image_layers";
             let needed = rows(transaction, needed, [], |row| digest(row, 0));
-            let needed: BTreeSet<Digest> =
-                needed.map_err(|source| self.store.db().failed(source))?;
+            let needed: BTreeSet<_> = needed.map_err(|source| self.store.db().failed(source))?;
             for layer in layers {
                 if !prune.kept.contains(layer) && !needed.contains(layer) {
                     prune.remove_layer(*layer)?;

@@ -397,9 +397,8 @@ fn layer_content(
     let (encoding, decoded) = compression::auto(reader).map_err(unreadable)?;
     let mut decoded = HashingReader::new(decoded);
     io::copy(&mut decoded, &mut io::sink()).map_err(unreadable)?;
-    let (_, actual, size) = decoded.finish();
-    if actual != diff_id {
-        let expected = diff_id;
+    let (expected, (_, actual, size)) = (diff_id, decoded.finish());
+    if actual != expected {
         return Err(SaveError::BlobDigest { expected, actual });
     }
     Ok(Planned::Decompressed {

@@ -156,8 +156,7 @@ fn health(text: &Text<'_>, rest: &str) -> Result<Arguments, Diagnostic> {
 /// Words as written, quotes and escapes kept. A lone escape at the very end is dropped.
 fn quoted(rest: &str, escape: char) -> Vec<&str> {
     let mut words = Vec::new();
-    let mut start = None;
-    let mut quote = None;
+    let (mut start, mut quote) = (None, None);
     let mut end = rest.len();
     let mut chars = rest.char_indices();
     while let Some((at, ch)) = chars.next() {
