@@ -62,30 +62,18 @@ fn a_dumb_terminal_shows_lines(space: &Space) {
     );
 }
 
-/// The columns that a line takes, without escape codes.
-fn columns(line: &str) -> usize {
-    let mut parts = line.split('\x1b');
-    let first = parts.next().unwrap_or_default().chars().count();
-    let code_end = |part: &str| {
-        part.find(|c: char| c.is_ascii_alphabetic())
-            .map_or(part.len(), |at| at + 1)
-    };
-    first
-        + parts
-            .map(|part| part[code_end(part)..].chars().count())
-            .sum::<usize>()
-}
-
 fn a_live_view_is_no_wider_than_its_terminal(space: &Space) {
     let long = "word ".repeat(60);
     let text = format!("FROM tools\nRUN echo {long}; sleep 0.3\n");
     let build = space.build(&text).arg("--no-cache").env("TERM", "xterm");
     let (code, shown) = seen(build.env("NO_COLOR", "1").command());
     assert_eq!(code, Some(0), "{shown}");
-    assert!(shown.contains("RUN echo word"), "{shown}");
-    for line in shown.split(['\n', '\r']) {
-        assert!(columns(line) <= 80, "{line:?}");
-    }
+    // what does not fit is cut, of the instruction as of its output
+    assert!(
+        shown.contains("RUN echo word") && shown.contains("word …"),
+        "{shown}"
+    );
+    assert!(!shown.contains(&"word ".repeat(16)), "{shown}");
 }
 
 /// Lines of a failed step's output as they are shown with the error.
