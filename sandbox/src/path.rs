@@ -68,11 +68,15 @@ pub fn open_without_foreign_links(
         }
         (answer, _) => answer,
     }?;
-    // It was no link a moment ago: another process is at work here.
-    if FileType::from_raw_mode(fstat(&opened)?.st_mode) == FileType::Symlink {
-        return Err(Errno::XDEV.into());
+    no_link(opened)
+}
+
+/// It was none a moment ago: another process is at work here if it is one now.
+fn no_link(opened: OwnedFd) -> io::Result<OwnedFd> {
+    match FileType::from_raw_mode(fstat(&opened)?.st_mode) {
+        FileType::Symlink => Err(Errno::XDEV.into()),
+        _ => Ok(opened),
     }
-    Ok(opened)
 }
 
 /// Makes `path` inside `root` with all its parents. What is there already is left alone, except for the last name, which must be missing.

@@ -92,13 +92,7 @@ fn plan(uid: u32, gid: u32, disabled: Disabled) -> Result<(IdMap, Plan), String>
         return Err("the id range is disabled".to_owned());
     }
     if uid == 0 {
-        let same = |file| {
-            let map = fs::read_to_string(file).map_err(|error| error.to_string())?;
-            Ok::<_, String>(identity(&map))
-        };
-        let uids = same("/proc/self/uid_map")?;
-        let gids = same("/proc/self/gid_map")?;
-        return Ok((IdMap::Root, Plan::Identity { uids, gids }));
+        return Ok((IdMap::Root, plan_of_root()?));
     }
     let (uids, gids) = (ranges("/etc/subuid", uid)?, ranges("/etc/subgid", uid)?);
     let plan = Plan::Helpers {
@@ -112,6 +106,16 @@ fn plan(uid: u32, gid: u32, disabled: Disabled) -> Result<(IdMap, Plan), String>
         gids,
     };
     Ok((ids, plan))
+}
+
+fn plan_of_root() -> Result<Plan, String> {
+    let same = |file| {
+        let map = fs::read_to_string(file).map_err(|error| error.to_string())?;
+        Ok::<_, String>(identity(&map))
+    };
+    let uids = same("/proc/self/uid_map")?;
+    let gids = same("/proc/self/gid_map")?;
+    Ok(Plan::Identity { uids, gids })
 }
 
 fn ranges(file: &str, uid: u32) -> Result<Vec<IdRange>, String> {

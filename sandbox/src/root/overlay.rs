@@ -49,15 +49,7 @@ pub fn mount_overlay(spec: &OverlaySpec<'_>, disabled: Disabled) -> Result<RootM
         return Err(MountError::TooMany { lowers, limit });
     }
     let Some((upper, work)) = spec.upper else {
-        let mount = match spec.lowers {
-            [] => detached::filesystem("tmpfs", &[("mode", "0755")], NO_DEV | READ_ONLY)
-                .map_err(MountError::step("mount a tmpfs", None, None)),
-            // An overlay needs two folders.
-            [lower] => detached::copy_of_host(lower, false, NO_DEV | READ_ONLY)
-                .map_err(MountError::step("open_tree", Some(lower), None)),
-            _ => merge(&spec, disabled),
-        };
-        return Ok(RootMount::new(mount?, None));
+        return Ok(RootMount::new(view(&spec, disabled)?, None));
     };
     let beside = [work.with_added_extension("lower")];
     if spec.lowers.is_empty() {
@@ -67,6 +59,18 @@ pub fn mount_overlay(spec: &OverlaySpec<'_>, disabled: Disabled) -> Result<RootM
     forget_volatile(work)?;
     let folder = detached::open_folder(upper)?;
     Ok(RootMount::new(merge(&spec, disabled)?, Some(folder)))
+}
+
+/// Lowers without an upper, read-only.
+fn view(spec: &OverlaySpec<'_>, disabled: Disabled) -> Result<OwnedFd, MountError> {
+    match spec.lowers {
+        [] => detached::filesystem("tmpfs", &[("mode", "0755")], NO_DEV | READ_ONLY)
+            .map_err(MountError::step("mount a tmpfs", None, None)),
+        // An overlay needs two folders.
+        [lower] => detached::copy_of_host(lower, false, NO_DEV | READ_ONLY)
+            .map_err(MountError::step("open_tree", Some(lower), None)),
+        _ => merge(spec, disabled),
+    }
 }
 
 fn merge(spec: &OverlaySpec<'_>, disabled: Disabled) -> Result<OwnedFd, MountError> {

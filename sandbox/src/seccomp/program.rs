@@ -78,30 +78,29 @@ fn act(action: Action) -> Vec<sock_filter> {
     match action {
         Action::Allow | Action::Errno(_) | Action::Notify => vec![answer(action)],
         Action::AllowUnless(argument, denied) => unless(argument, denied),
-        Action::AllowWithout(bits) => {
-            let denied = answer(Action::Errno(libc::EPERM));
-            vec![
-                load(ARGUMENT_0),
-                jump(BPF_JSET, bits, 0, 1),
-                denied,
-                answer(Action::Allow),
-            ]
-        }
-        Action::AllowIn(ranges) => {
-            let denied = Action::Errno(libc::EPERM);
-            let mut rules = Vec::new();
-            let mut next = Some(0);
-            for (first, last) in ranges {
-                rules.extend(next.filter(|next| next < first).map(|next| (next, denied)));
-                rules.push((*first, Action::Allow));
-                next = last.checked_add(1);
-            }
-            rules.extend(next.map(|next| (next, denied)));
-            let mut code = vec![load(ARGUMENT_0)];
-            code.extend(search(&rules));
-            code
-        }
+        Action::AllowWithout(bits) => vec![
+            load(ARGUMENT_0),
+            jump(BPF_JSET, bits, 0, 1),
+            answer(Action::Errno(libc::EPERM)),
+            answer(Action::Allow),
+        ],
+        Action::AllowIn(ranges) => within(ranges),
     }
+}
+
+fn within(ranges: &[(u32, u32)]) -> Vec<sock_filter> {
+    let denied = Action::Errno(libc::EPERM);
+    let mut rules = Vec::new();
+    let mut next = Some(0);
+    for (first, last) in ranges {
+        rules.extend(next.filter(|next| next < first).map(|next| (next, denied)));
+        rules.push((*first, Action::Allow));
+        next = last.checked_add(1);
+    }
+    rules.extend(next.map(|next| (next, denied)));
+    let mut code = vec![load(ARGUMENT_0)];
+    code.extend(search(&rules));
+    code
 }
 
 fn unless(argument: u32, denied: &[u32]) -> Vec<sock_filter> {

@@ -83,22 +83,11 @@ fn help(failure: &StepFailure) -> Vec<String> {
             exceeded,
             hints,
             ..
-        } => {
-            let is_clear = !hints.is_empty();
-            help.extend(hints.iter().cloned());
-            let missing = "exit code 127 means that the shell or program was not found: is it in the image, and in PATH?";
-            let memory = "raise the limit with --memory, or let the step do less at the same time";
-            help.extend((*code == Some(127) && !is_clear).then(|| missing.to_owned()));
-            help.extend(exceeded.map(|_| memory.to_owned()));
-        }
+        } => help.extend(of_command(*code, exceeded.is_some(), hints)),
         StepError::NoNamespaces(refused) => {
             help.extend(refused.hints().into_iter().map(str::to_owned));
         }
-        StepError::NotSupervised { namespaces, .. } => {
-            help.push(SUPERVISED.to_owned());
-            let refused = namespaces.as_ref().map(|refused| refused.hints());
-            help.extend(refused.unwrap_or_default().into_iter().map(str::to_owned));
-        }
+        StepError::NotSupervised { .. } => help.push(SUPERVISED.to_owned()),
         StepError::NoNetworkStack(_) => {
             let install =
                 "install pasta (the package passt) or slirp4netns (the package of that name)";
@@ -112,6 +101,17 @@ fn help(failure: &StepFailure) -> Vec<String> {
         }
         _ => {}
     }
+    help
+}
+
+/// What can be done about a command that failed. What is said of its output is clearer than its exit code.
+fn of_command(code: Option<i32>, has_exceeded: bool, hints: &[String]) -> Vec<String> {
+    let missing = "exit code 127 means that the shell or program was not found: is it in the image, and in PATH?";
+    let memory = "raise the limit with --memory, or let the step do less at the same time";
+    let is_unclear = code == Some(127) && hints.is_empty();
+    let mut help = hints.to_vec();
+    help.extend(is_unclear.then(|| missing.to_owned()));
+    help.extend(has_exceeded.then(|| memory.to_owned()));
     help
 }
 

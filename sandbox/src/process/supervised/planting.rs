@@ -111,7 +111,7 @@ fn fill(dev: &OwnedFd) -> io::Result<()> {
 
 fn plant_mount(job: &Job, planted: &mut Planted, mount: &Mount) -> io::Result<()> {
     let (root, target) = (job.root.as_fd(), Path::new(&mount.target));
-    let (from, name, is_kept) = match &mount.kind {
+    let (is_kept, place) = match &mount.kind {
         MountKind::Tmpfs { mode, .. } => {
             let seed = Seed::Folder(*mode);
             return planted.plant(root, target, Some(seed)).map(drop);
@@ -120,16 +120,10 @@ fn plant_mount(job: &Job, planted: &mut Planted, mount: &Mount) -> io::Result<()
             let (folder, name) = planted.plant(root, target, None)?;
             return make(folder, Path::new(name), &mount.kind, job);
         }
-        MountKind::Bind { base, .. } => {
-            let (from, name) = place_of(base)?;
-            (from, name, true)
-        }
-        MountKind::Root { index, path } => {
-            let (from, name) = part(job, *index, path)?;
-            (from, name, false)
-        }
+        MountKind::Bind { base, .. } => (true, place_of(base)?),
+        MountKind::Root { index, path } => (false, part(job, *index, path)?),
     };
-    let name = &name;
+    let (from, name) = (place.0, &place.1);
     let seed = Seed::Moved {
         from,
         name,
@@ -182,12 +176,17 @@ fn make(folder: BorrowedFd<'_>, name: &Path, kind: &MountKind, job: &Job) -> io:
         }
         _ => return Err(io::ErrorKind::InvalidInput.into()),
     };
-    if (uid, gid) != (0, 0) {
-        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-        chownat(folder, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
-    }
+    own(folder, name, (uid, gid))?;
     let mode = Mode::from_raw_mode(mode);
     Ok(chmodat(folder, name, mode, AtFlags::empty())?)
+}
+
+fn own(folder: BorrowedFd<'_>, name: &Path, (uid, gid): (u32, u32)) -> io::Result<()> {
+    if (uid, gid) == (0, 0) {
+        return Ok(());
+    }
+    let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+    Ok(chownat(folder, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 fn write(folder: BorrowedFd<'_>, name: &Path, content: &[u8]) -> io::Result<()> {

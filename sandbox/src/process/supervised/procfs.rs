@@ -36,8 +36,8 @@ const MISSING: Found = Found::Nothing(libc::ENOENT);
 const DENIED: Found = Found::Nothing(libc::EACCES);
 
 /// Of every process of the command.
-const PUBLIC: &str = "autogroup cgroup cmdline comm coredump_filter cpuset gid_map latency limits loginuid oom_adj oom_score oom_score_adj \
-                      projid_map sched schedstat sessionid setgroups stat statm status timerslack_ns uid_map attr net";
+const PUBLIC: &str = "arch_status autogroup cgroup cmdline comm coredump_filter cpuset gid_map ksm_merging_pages ksm_stat latency limits loginuid oom_adj oom_score oom_score_adj \
+                      projid_map sched schedstat sessionid setgroups stat statm status timens_offsets timerslack_ns uid_map attr net";
 
 /// Of the caller's own process only.
 const OWN: &str = "auxv clear_refs environ fdinfo io maps numa_maps pagemap personality smaps smaps_rollup stack syscall timers wchan";
