@@ -55,6 +55,21 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     browse(&mut screen, &mut browser, &events::listen()?, theme)
 }
 
+/// What an event leads to.
+fn answer(screen: &mut Screen, browser: &mut Browser, event: Event) -> Result<Outcome, Failure> {
+    Ok(match event {
+        Event::Key(key) => browser.press(&key),
+        Event::Resized => Outcome::Draw,
+        Event::Suspend => Outcome::Suspend,
+        Event::Continued => {
+            screen::give_back();
+            screen.take()?;
+            Outcome::Draw
+        }
+        Event::Ended => Outcome::Quit,
+    })
+}
+
 /// Draws what each event leads to. Events that wait are all taken before it is drawn again.
 fn browse(
     screen: &mut Screen,
@@ -71,18 +86,7 @@ fn browse(
             return Ok(());
         };
         for event in std::iter::once(first).chain(events.try_iter()) {
-            let outcome = match event {
-                Event::Key(key) => browser.press(&key),
-                Event::Resized => Outcome::Draw,
-                Event::Suspend => Outcome::Suspend,
-                Event::Continued => {
-                    screen::give_back();
-                    screen.take()?;
-                    Outcome::Draw
-                }
-                Event::Ended => Outcome::Quit,
-            };
-            match outcome {
+            match answer(screen, browser, event)? {
                 Outcome::Draw => {}
                 Outcome::Quit => return Ok(()),
                 Outcome::Suspend => {

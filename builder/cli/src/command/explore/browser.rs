@@ -88,12 +88,7 @@ impl Browser {
             Action::Quit | Action::Suspend => {}
             Action::Help => self.shows_help = true,
             Action::Cancel => self.files.admit_all(),
-            Action::NextPane => {
-                self.pane = match self.pane {
-                    Pane::Layers => Pane::Files,
-                    Pane::Files => Pane::Layers,
-                }
-            }
+            Action::NextPane => self.pane = self.pane.other(),
             Action::Filter => self.prompt = Some(Prompt::new(Purpose::Filter, &self.files.pattern)),
             Action::Search => self.prompt = Some(Prompt::new(Purpose::Search, "")),
             Action::Next => self.files.search(&self.subject.paths, &self.sought, true),

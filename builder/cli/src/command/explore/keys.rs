@@ -13,6 +13,16 @@ pub enum Pane {
     Files,
 }
 
+impl Pane {
+    /// The one that Tab goes to.
+    pub fn other(self) -> Self {
+        match self {
+            Pane::Layers => Pane::Files,
+            Pane::Files => Pane::Layers,
+        }
+    }
+}
+
 /// What a key asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {

@@ -22,6 +22,16 @@ pub enum Order {
     Name,
 }
 
+impl Order {
+    fn next(self) -> Self {
+        match self {
+            Order::Size => Order::Waste,
+            Order::Waste => Order::Name,
+            Order::Name => Order::Size,
+        }
+    }
+}
+
 /// A path in sight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
@@ -110,13 +120,7 @@ impl Files {
                 }
             }
             Action::Attributes => self.has_attributes = !self.has_attributes,
-            Action::Order => {
-                self.order = match self.order {
-                    Order::Size => Order::Waste,
-                    Order::Waste => Order::Name,
-                    Order::Name => Order::Size,
-                }
-            }
+            Action::Order => self.order = self.order.next(),
             Action::NextClass => self.class = next(self.class, Subject::classes()),
             Action::LastClass => {
                 let classes: Vec<Class> = Subject::classes().collect();

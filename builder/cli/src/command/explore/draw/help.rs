@@ -4,7 +4,7 @@ use super::super::keys::{BINDINGS, Pane};
 use super::framed;
 use super::style::Theme;
 use ratatui::Frame;
-use ratatui::layout::Rect;
+use ratatui::layout::{Constraint, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Paragraph};
 
@@ -22,28 +22,17 @@ pub fn draw(frame: &mut Frame<'_>, theme: Theme) {
     own.extend(lines(Some(Pane::Files), theme));
     let area = frame.area();
     let rows = both.len().max(own.len()) as u16 + 2;
-    let area = area.centered(
-        ratatui::layout::Constraint::Length(WIDTH.min(area.width)),
-        ratatui::layout::Constraint::Length(rows.min(area.height)),
-    );
+    let (width, height) = (WIDTH.min(area.width), rows.min(area.height));
+    let area = area.centered(Constraint::Length(width), Constraint::Length(height));
     let block = framed("Keys".to_owned(), area, true, theme);
     let inner = block.inner(area);
     frame.render_widget(Clear, area);
     frame.render_widget(block, area);
     let left = HALF.min(inner.width);
-    frame.render_widget(
-        Paragraph::new(both),
-        Rect {
-            width: left,
-            ..inner
-        },
-    );
-    let right = Rect {
-        x: inner.x + left,
-        width: inner.width - left,
-        ..inner
-    };
-    frame.render_widget(Paragraph::new(own), right);
+    let column = |x, width| Rect { x, width, ..inner };
+    frame.render_widget(Paragraph::new(both), column(inner.x, left));
+    let rest = column(inner.x + left, inner.width - left);
+    frame.render_widget(Paragraph::new(own), rest);
 }
 
 fn lines(pane: Option<Pane>, theme: Theme) -> Vec<Line<'static>> {
