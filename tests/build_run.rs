@@ -254,7 +254,7 @@ fn only_its_own_processes_are_seen(space: &Space) {
         .iter()
         .filter(|line| line.starts_with("seen="))
         .count();
-    if space.mode == Mode::WithoutProcfs {
+    if space.mode == Mode::BoundFolders {
         assert!(seen > 3, "the fallback was not used: {built}");
     } else {
         assert!(seen <= 3, "{built}");

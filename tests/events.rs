@@ -185,8 +185,9 @@ fn transfers_have_the_shape_of_the_schema(space: &Space) {
     let registry = Registry::start(Guard::Open);
     let name = format!("{}/app:v1", registry.host);
     space.write("file", "text");
-    let built = json(space.build("FROM scratch\nCOPY file /\n")).args(["-t", &name]);
-    told_by(built.arg("--push"), 0);
+    space.write("Dockerfile", "FROM scratch\nCOPY file /\n");
+    let build = space.kiln(["build", "--push", "-t", &name]);
+    told_by(json(build.arg(space.context())), 0);
     told_by(space.kiln(["push", "--progress", "json", &name]), 0);
     space.kiln(["rmi", &name]).ok();
     let pulled = told_by(space.kiln(["pull", "--progress", "json", &name]), 0);

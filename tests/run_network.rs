@@ -39,7 +39,7 @@ fn run(space: &Space, commands: &str) -> Kiln {
 }
 
 fn has(output: &[&str], line: &str) -> bool {
-    output.iter().any(|shown| *shown == line)
+    output.contains(&line)
 }
 
 /// Why no private network can be had here.

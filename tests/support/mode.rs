@@ -21,14 +21,10 @@ pub enum Mode {
     Single,
     /// A user with a range that is not used.
     WithoutIdrange,
-    /// Overlays by `mount(2)`.
-    WithoutLowerdirAppend,
-    /// Paths walked by component.
-    WithoutOpenat2,
-    /// The host's `/proc` bound.
-    WithoutProcfs,
-    /// The host's `/sys` bound.
-    WithoutSysfs,
+    /// Overlays by `mount(2)`, paths walked by component.
+    OldKernel,
+    /// The host's `/proc` and `/sys` bound.
+    BoundFolders,
 }
 
 impl Mode {
@@ -37,10 +33,8 @@ impl Mode {
         match self {
             Mode::Caller | Mode::Root | Mode::Range | Mode::Single => "",
             Mode::WithoutIdrange => "idrange",
-            Mode::WithoutLowerdirAppend => "lowerdir-append",
-            Mode::WithoutOpenat2 => "openat2",
-            Mode::WithoutProcfs => "procfs",
-            Mode::WithoutSysfs => "sysfs",
+            Mode::OldKernel => "lowerdir-append,openat2",
+            Mode::BoundFolders => "procfs,sysfs",
         }
     }
 
@@ -103,8 +97,7 @@ macro_rules! cases {
                 {} root Root, range Range, single Single }
             $crate::support::cases! { @modes $name
                 { #[cfg_attr(not(kiln_modes_all), ignore = "only with KILN_MODES=all")] }
-                without_idrange WithoutIdrange, without_lowerdir_append WithoutLowerdirAppend,
-                without_openat2 WithoutOpenat2, without_procfs WithoutProcfs, without_sysfs WithoutSysfs }
+                without_idrange WithoutIdrange, old_kernel OldKernel, bound_folders BoundFolders }
         })+
     };
     (@plain $($name:ident),+ $(,)?) => {

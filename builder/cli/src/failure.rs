@@ -49,7 +49,7 @@ pub struct Failure {
     /// What the details tell to people: a sentence each, and its line in the Dockerfile, 0 for none.
     pub causes: Vec<(String, u32)>,
     /// What is said in its place, in a stream for machines.
-    told_as: Option<String>,
+    told_as: Option<Box<str>>,
 }
 
 impl Failure {
@@ -163,7 +163,7 @@ impl Failure {
 
     /// Says this line in its place.
     pub fn told_as(mut self, line: String) -> Self {
-        self.told_as = Some(line);
+        self.told_as = Some(line.into());
         self
     }
 

@@ -139,7 +139,8 @@ fn nonsense_is_no_manifest() {
     let deep = format!(r#"{{"config":{}{}}}"#, "[".repeat(2000), "]".repeat(2000));
     for (text, reason) in [
         (deep.as_str(), "recursion limit"),
-        ("<html>", "no manifest"),
+        ("<html>", "web page"),
+        ("nonsense", "no manifest"),
         (r#"{"manifests":[],"layers":[]}"#, "at once"),
     ] {
         let registry = open();

@@ -142,7 +142,9 @@ fn serve(program: &NetworkProgram, command: libc::pid_t, say: OwnedFd) -> ! {
 fn connect(program: &NetworkProgram, command: libc::pid_t, say: &OwnedFd) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
-    (dup2_stdin(&null)?, dup2_stdout(&null)?, dup2_stderr(&null)?);
+    dup2_stdin(&null)?;
+    dup2_stdout(&null)?;
+    dup2_stderr(&null)?;
     drop(null);
     // the caller must see its socket end, and the command's pipes must end with the command
     sys::close_all_but([0, 1, 2, say.as_raw_fd()]);

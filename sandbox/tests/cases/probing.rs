@@ -27,6 +27,7 @@ pub fn tells(ground: &Ground) {
         "change of root",
         "overlay",
         "lowerdir+",
+        "isolation",
     ];
     assert_eq!(names, known);
     let missing: Vec<_> = checks

@@ -43,7 +43,9 @@ impl Fault {
             if let Some((_, fault)) = fault {
                 return Some(*fault);
             }
-            cause = error.source();
+            // the source of an I/O error is that of what it wraps
+            let wrapped = io.and_then(std::io::Error::get_ref);
+            cause = wrapped.map_or_else(|| error.source(), |wrapped| Some(wrapped));
         }
         None
     }

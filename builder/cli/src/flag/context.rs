@@ -221,7 +221,8 @@ fn open_regular(path: &Path) -> Result<std::fs::File, Failure> {
     let is_descriptor = ["/dev/fd", "/dev/stdin", "/proc/self/fd"]
         .iter()
         .any(|of| path.starts_with(of));
-    if !meta.is_file() && !(is_descriptor && meta.file_type().is_fifo()) {
+    let is_pipe = is_descriptor && meta.file_type().is_fifo();
+    if !meta.is_file() && !is_pipe {
         return Err(Failure::usage(format!(
             "{} is not a regular file",
             path.display()

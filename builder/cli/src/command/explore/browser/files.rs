@@ -114,11 +114,8 @@ impl Files {
                 self.is_open = !self.is_open;
                 self.others.clear();
             }
-            Action::Show(state) => {
-                if !self.hidden.remove(&state) {
-                    self.hidden.insert(state);
-                }
-            }
+            Action::Show(state) if self.hidden.remove(&state) => {}
+            Action::Show(state) => _ = self.hidden.insert(state),
             Action::Attributes => self.has_attributes = !self.has_attributes,
             Action::Order => self.order = self.order.next(),
             Action::NextClass => self.class = next(self.class, Subject::classes()),

@@ -59,7 +59,7 @@ impl List {
     /// Selects a row, or the last one, and brings it in sight.
     pub fn select(&mut self, row: usize) {
         self.selected = row.min(self.count.saturating_sub(1));
-        let lowest = (self.selected + 1).saturating_sub(self.height);
+        let lowest = (self.selected + 1).saturating_sub(self.height.max(1));
         let last_page = self.count.saturating_sub(self.height);
         self.top = self.top.min(last_page).clamp(lowest, self.selected);
     }

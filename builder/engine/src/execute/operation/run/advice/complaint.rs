@@ -29,10 +29,11 @@ const REASONS: [(&str, Why); 9] = [
     ("no such file or directory", Why::Missing),
     ("its interpreter", Why::Missing),
     ("bad interpreter", Why::Missing),
-    ("cannot execute: required file not found", Why::Missing),
     ("permission denied", Why::Forbidden),
     ("exec format error", Why::Format),
     ("cannot execute binary file", Why::Format),
+    // "cannot execute: required file not found"
+    ("cannot execute", Why::Missing),
 ];
 
 impl Complaint {
