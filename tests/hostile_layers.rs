@@ -132,24 +132,25 @@ fn wrong_diff_ids(space: &Space) {
 
 /// How bombs are compressed, and the bombs: made once, since each takes seconds.
 static BOMBS: LazyLock<[(LayerCompression, Vec<u8>); 2]> = LazyLock::new(|| {
-    [LayerCompression::Gzip(1), LayerCompression::Zstd(1)].map(|how| (how, zeros(how)))
+    [LayerCompression::Gzip(1), LayerCompression::Zstd(1)].map(|how| (how, bomb(how)))
 });
 
-/// A gibibyte of zeros as a file of a tar, compressed.
-fn zeros(compression: LayerCompression) -> Vec<u8> {
+/// A gibibyte of one byte as a file of a tar, compressed. Zeros would be holes, which fill no disk.
+fn bomb(compression: LayerCompression) -> Vec<u8> {
     use std::io::Write;
     let mut encoder = compression.encoder(Vec::new(), 2).unwrap();
     let mut header = Vec::new();
     let fields = kiln_oci::tarfile::HeaderFields {
         size: 1 << 30,
-        ..kiln_oci::tarfile::HeaderFields::new(b"blobs/zeros", Kind::File)
+        ..kiln_oci::tarfile::HeaderFields::new(b"blobs/bomb", Kind::File)
     };
     kiln_oci::tarfile::write_header(&mut header, &fields).unwrap();
     encoder.write_all(&header).unwrap();
-    let block = vec![0; 1 << 20];
-    for _ in 0..1025 {
+    let block = vec![7; 1 << 20];
+    for _ in 0..1024 {
         encoder.write_all(&block).unwrap();
     }
+    encoder.write_all(&[0; 1024]).unwrap();
     encoder.finish().unwrap()
 }
 

@@ -6,7 +6,7 @@ use kiln_oci::Reference;
 use kiln_parser::inputs::ImageRequest;
 use kiln_parser::{Dockerfile, suggest};
 
-/// The same with a hint, if another name is near.
+/// The same with a hint, if another name is near; none for an image that a source policy names.
 pub(super) fn hinted(
     session: &Session,
     dockerfile: &Dockerfile,
@@ -14,6 +14,9 @@ pub(super) fn hinted(
     request: &ImageRequest,
 ) -> MissingImage {
     let name = request.reference.as_str();
+    if missing.reference != name {
+        return missing;
+    }
     let stage = suggest::nearest(&name.to_lowercase(), dockerfile.stage_names());
     let stage = stage.map(|stage| format!("did you mean the stage {stage}?"));
     let near = stage.or_else(|| image(session, name));
