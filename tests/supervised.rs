@@ -9,6 +9,7 @@ plain_cases! {
     a_step_finds_its_own_processes_and_devices,
     a_step_reaches_nobody_else,
     mounts_leave_no_trace,
+    folders_of_files_that_are_mounted_keep_their_times,
     no_process_stays,
     a_killed_engine_leaves_no_step_and_no_lost_cache,
     who_demands_namespaces_takes_nothing_weaker,
@@ -194,6 +195,13 @@ RUN [ ! -e /run/s ] && [ ! -e /cache ] && cat /target/below
         assert!(!files.contains_key(gone), "{gone}");
     }
     assert_eq!(space.kiln(["fsck"]).ok().stdout, "clean\n");
+}
+
+/// `/etc` holds `hosts` and `resolv.conf` while the step runs.
+fn folders_of_files_that_are_mounted_keep_their_times(space: &Space) {
+    let text = "FROM tools\nRUN echo a > /etc/a && touch -d @1000 /etc\nRUN echo x > /x\n";
+    build(space, text, "").ok();
+    assert_eq!(space.image("app").layers[2], ["x"]);
 }
 
 fn no_process_stays(space: &Space) {

@@ -26,7 +26,7 @@ use kiln_sandbox::LimitError;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// What is wrong with a file: words, or the error of whoever read it.
+/// What is wrong with a file: words, or the error of the reader.
 pub type Wrong = Box<dyn std::error::Error + Send + Sync>;
 
 /// A build that did not end well.

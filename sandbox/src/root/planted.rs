@@ -71,14 +71,35 @@ impl Planted {
         &mut self,
         root: BorrowedFd<'_>,
         target: &Path,
-        seed: Option<Seed<'_>>,
+        seed: Seed<'_>,
+    ) -> io::Result<(BorrowedFd<'_>, &OsStr)> {
+        self.put(root, target, |plant| plant.grow(seed))
+    }
+
+    /// Lets `make` make something at `target` inside `root`, in the folder and with the name that it is given.
+    pub fn make(
+        &mut self,
+        root: BorrowedFd<'_>,
+        target: &Path,
+        make: impl FnOnce(BorrowedFd<'_>, &OsStr) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let make = |plant: &mut Plant| make(plant.folder.as_fd(), &plant.name);
+        self.put(root, target, make).map(drop)
+    }
+
+    /// The folder has its own times when `grow` is done.
+    fn put(
+        &mut self,
+        root: BorrowedFd<'_>,
+        target: &Path,
+        grow: impl FnOnce(&mut Plant) -> io::Result<()>,
     ) -> io::Result<(BorrowedFd<'_>, &OsStr)> {
         let done = &mut self.done;
-        let mut make = |missing: &Missing<'_>| make_parent(missing, done);
-        let (folder, name) = open_parent(root, target, &mut make)?;
+        let mut parent = |missing: &Missing<'_>| make_parent(missing, done);
+        let (folder, name) = open_parent(root, target, &mut parent)?;
         let before = times(&fstat(&folder)?);
         let mut plant = self.cover(folder, name)?;
-        let grown = seed.map_or(Ok(()), |seed| plant.grow(seed));
+        let grown = grow(&mut plant);
         let put = put_back(plant.folder.as_fd(), &before);
         self.done.push(Done::Planted(plant));
         grown.and(put)?;

@@ -12,7 +12,7 @@ use std::path::Path;
 const TAIL: u64 = 1 << 20;
 /// Lines of it, as in BuildKit.
 const TAIL_LINES: usize = 200;
-/// Helps where a list of words is none.
+/// A hint for a list of words that is not valid JSON.
 const LIST: &str = "a list is a JSON array: double quotes around each word, and commas between them, as in [\"from\", \"to\"]";
 
 /// What a build failed with, if a step is to blame.

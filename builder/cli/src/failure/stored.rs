@@ -89,7 +89,7 @@ impl From<ArchiveError> for Failure {
     }
 }
 
-/// Whoever is to blame but for the machine's faults.
+/// Who is to blame, unless the machine failed.
 fn of_archive(error: ArchiveError) -> Failure {
     let text = chain_of_causes(&error);
     let of_kind = |kind| Failure::new(kind, text);

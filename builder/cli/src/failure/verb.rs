@@ -1,4 +1,4 @@
-//! What is said of a verb that kiln has not: what to use instead. A tip never removes anything. Unaware of the verbs that it has.
+//! Says what to use instead of a verb that kiln lacks. A tip never removes anything. Unaware of the verbs that kiln has.
 
 use super::Failure;
 use clap::error::{ContextKind, ContextValue, ErrorKind};

@@ -102,7 +102,7 @@ fn default_network(kind: &str) -> Option<DefaultNetwork> {
     }
 }
 
-/// What is told of a network that is not all that it says.
+/// The warning about a network that offers less than its name says.
 fn without_effect(name: &str, kind: &str) -> Option<String> {
     if kind == "bridge" {
         let why = "RUN uses the network of this machine; --network private gives it one of its own";

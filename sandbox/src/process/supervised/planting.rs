@@ -1,6 +1,6 @@
 //! Puts into the tree what a run would mount: `/proc`, `/sys`, `/dev`, and the mounts of its spec. Unaware of who runs there.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, read_link};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -73,7 +73,7 @@ pub fn unpack(request: &Request, fds: Vec<OwnedFd>) -> Result<(Job, Planted), Sp
 /// Plants everything, in the order in which it would be mounted.
 pub fn plant(job: &Job, planted: &mut Planted) -> Result<(), SpawnError> {
     let mut folder = |path: &str, mode| {
-        let planted = planted.plant(job.root.as_fd(), Path::new(path), Some(Seed::Folder(mode)));
+        let planted = planted.plant(job.root.as_fd(), Path::new(path), Seed::Folder(mode));
         let opened = planted.and_then(|(folder, name)| open_folder_at(folder, name));
         opened.map_err(SpawnError::at("make", path))
     };
@@ -114,11 +114,13 @@ fn plant_mount(job: &Job, planted: &mut Planted, mount: &Mount) -> io::Result<()
     let (is_kept, place) = match &mount.kind {
         MountKind::Tmpfs { mode, .. } => {
             let seed = Seed::Folder(*mode);
-            return planted.plant(root, target, Some(seed)).map(drop);
+            return planted.plant(root, target, seed).map(drop);
         }
         MountKind::File { .. } | MountKind::Socket { .. } => {
-            let (folder, name) = planted.plant(root, target, None)?;
-            return make(folder, Path::new(name), &mount.kind, job);
+            let make = |folder: BorrowedFd<'_>, name: &OsStr| {
+                make(folder, Path::new(name), &mount.kind, job)
+            };
+            return planted.make(root, target, make);
         }
         MountKind::Bind { base, .. } => (true, place_of(base)?),
         MountKind::Root { index, path } => (false, part(job, *index, path)?),
@@ -129,7 +131,7 @@ fn plant_mount(job: &Job, planted: &mut Planted, mount: &Mount) -> io::Result<()
         name,
         is_kept,
     };
-    planted.plant(root, target, Some(seed)).map(drop)
+    planted.plant(root, target, seed).map(drop)
 }
 
 /// The folder that holds a trusted path, and its name there.

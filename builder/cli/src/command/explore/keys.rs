@@ -95,7 +95,7 @@ pub struct Binding {
     keys: &'static [Key],
     /// How the help calls them.
     pub name: &'static str,
-    /// The list that must have the keys; both where there is none.
+    /// The list that must have the focus; either one if this is not set.
     pub pane: Option<Pane>,
     /// What they ask for.
     pub action: Action,

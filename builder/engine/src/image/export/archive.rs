@@ -224,7 +224,7 @@ fn folder(path: &Path, saving: &Saving, store: &Store) -> Result<(), ExportError
         exchanged.map_err(|error| ExportError::io("replace", path)(error.into()))?;
         // the old folder has the temporary name now
         return match temporary.close() {
-            // whoever makes an output here may have removed it
+            // another build with an output here may have removed it
             Err(error) if error.kind() == NotFound => Ok(()),
             removed => removed.map_err(ExportError::io("remove what was in", path)),
         };
