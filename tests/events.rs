@@ -19,6 +19,8 @@ plain_cases! {
     transfers_have_the_shape_of_the_schema,
     much_output_is_complete,
     variables_choose_the_stream,
+    commands_that_build_several_times_tell_nothing_else,
+    archives_have_the_shape_of_the_schema,
 }
 
 fn schema() -> Schema {
@@ -363,4 +365,93 @@ fn the_schema_knows_all_events() {
         .map(str::to_owned)
         .collect();
     assert_eq!(told, known);
+}
+
+/// Several builds, warnings, results and failures: only the results are not events, and they are on standard output.
+fn commands_that_build_several_times_tell_nothing_else(space: &Space) {
+    space.write("big", vec![b'x'; 300_000]);
+    let text = "FROM scratch AS a\nCOPY big /a\nFROM scratch\nCOPY big /a\n";
+    let file = space.write("Dockerfile", text);
+    space.give(&space.context());
+    space.give(&file);
+    let context = space.context();
+    let advise = |more: &[&str]| {
+        let advise = space.kiln(["advise", "--progress", "json"]).arg(&file);
+        advise.arg("--context").arg(&context).args(more)
+    };
+    told_by(advise(&["--apply"]), 0);
+    let missing = advise(&["--", "--target", "none"]);
+    told_by(missing, 1);
+    let compare = |more: &[&str]| {
+        let compare = space.kiln(["compare", "--progress", "json", "--no-times", "--context"]);
+        compare.arg(&context).arg(&file).args(more)
+    };
+    let compared = told_by(compare(&[]), 0);
+    assert!(compared.iter().any(|event| event["event"] == "image"));
+    told_by(compare(&["--max-size", "1kB"]), 1);
+    let raw = space
+        .kiln(["advise", "--progress", "rawjson", "--apply"])
+        .arg(&file);
+    let raw = raw.arg("--context").arg(&context).ok();
+    for line in raw.stderr.lines() {
+        assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}");
+    }
+}
+
+fn archives_have_the_shape_of_the_schema(space: &Space) {
+    // what does not become smaller is much to read again
+    let mut state = 1_u64;
+    let noise = std::iter::from_fn(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        Some(state.to_le_bytes())
+    });
+    let noise: Vec<u8> = noise.take(6 << 17).flatten().collect();
+    space.write("big", noise);
+    space.build("FROM scratch\nCOPY big /\n").ok();
+    let works = |events: &[Value], work: &str| {
+        let is_of = |event: &&Value| event["event"] == "work" && event["work"] == work;
+        let told: Vec<&Value> = events.iter().filter(is_of).collect();
+        assert_eq!(told[0]["done"], 0);
+        let last = told[told.len() - 1];
+        assert_eq!(
+            (&last["ended"], &last["done"]),
+            (&true.into(), &last["total"])
+        );
+    };
+    let save = [
+        "save",
+        "--progress",
+        "json",
+        "--layer-compression",
+        "gzip",
+        "-o",
+        "a.tar",
+        "app",
+    ];
+    let saved = told_by(space.kiln(save), 0);
+    works(&saved, "save");
+    works(&saved, "compress");
+    let warned = [
+        "save",
+        "--progress",
+        "json",
+        "--compress",
+        "zstd",
+        "-o",
+        "b.tar",
+        "app",
+    ];
+    let warned = told_by(space.kiln(warned), 0);
+    assert!(warned.iter().any(|event| event["event"] == "warning"));
+    space.remove_store();
+    works(
+        &told_by(space.kiln(["load", "--progress", "json", "-i", "a.tar"]), 0),
+        "load",
+    );
+    told_by(
+        space.kiln(["load", "--progress", "json", "-i", "nothing.tar"]),
+        1,
+    );
 }

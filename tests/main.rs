@@ -111,6 +111,7 @@ mod run_secrets;
 mod run_ssh;
 mod run_surroundings;
 mod saved_stages;
+mod screens;
 mod shared_cache;
 mod signals;
 mod size;

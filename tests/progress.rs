@@ -70,7 +70,7 @@ fn a_live_view_is_no_wider_than_its_terminal(space: &Space) {
     assert_eq!(code, Some(0), "{shown}");
     // what does not fit is cut, of the instruction as of its output
     assert!(
-        shown.contains("RUN echo word") && shown.contains("word …"),
+        shown.contains("RUN echo word") && shown.contains('…'),
         "{shown}"
     );
     assert!(!shown.contains(&"word ".repeat(16)), "{shown}");

@@ -88,6 +88,7 @@ mod layer;
 pub mod lazy;
 mod listing;
 mod memo;
+mod meter;
 pub mod path;
 mod prune;
 pub mod rebuild;
@@ -125,6 +126,7 @@ pub use layer::{
 };
 pub use lazy::{Fetcher, RemoteBlob};
 pub use memo::MemoBundle;
+pub use meter::{Meter, Metered, Progress, Work};
 pub use prune::{PruneOptions, PruneReport};
 pub use record::Record;
 pub use store::damage::{BlobReader, DamagedBlob, LayerTar, damage_in};

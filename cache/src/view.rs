@@ -93,7 +93,8 @@ impl Views<'_> {
 
     /// Unpacks a layer into an empty directory: a copy that nobody shares.
     pub(crate) fn unpack_into(&self, diff_id: &Digest, path: &Path) -> Result<(), StoreError> {
-        unpack(&self.store.layers().get(diff_id)?, path, self.target()).map(|_| ())
+        let layer = self.store.layers().get(diff_id)?;
+        unpack(&layer, path, self.target(), self.store).map(|_| ())
     }
 
     pub(crate) fn target(&self) -> Target {

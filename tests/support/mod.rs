@@ -5,6 +5,7 @@ pub mod archive;
 pub mod binary;
 pub mod bucket;
 pub mod disk;
+pub mod emulator;
 pub mod events;
 pub mod golden;
 pub mod hostile;

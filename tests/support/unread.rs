@@ -20,7 +20,12 @@ pub struct Unread(Child);
 impl Unread {
     /// Starts it.
     pub fn start(command: &mut Command) -> Self {
-        Unread(command.stdin(Stdio::null()).spawn().unwrap())
+        Unread::start_with(command.stdin(Stdio::null()))
+    }
+
+    /// The same with the standard input that it has.
+    pub fn start_with(command: &mut Command) -> Self {
+        Unread(command.spawn().unwrap())
     }
 
     /// Sends it a signal.
@@ -75,6 +80,11 @@ pub fn full_pipe() -> (OwnedFd, OwnedFd) {
 
 /// A terminal of 80 columns: the side of who looks at it, and that of the program.
 pub fn terminal() -> (OwnedFd, OwnedFd) {
+    terminal_of(24, 80)
+}
+
+/// A terminal of any size.
+pub fn terminal_of(rows: u16, columns: u16) -> (OwnedFd, OwnedFd) {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let person = openpt(flags).unwrap();
     grantpt(&person).unwrap();
@@ -82,14 +92,19 @@ pub fn terminal() -> (OwnedFd, OwnedFd) {
     let name = ptsname(&person, Vec::new()).unwrap();
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
     let program = rustix::fs::open(name, flags, rustix::fs::Mode::empty()).unwrap();
+    resize(&program, rows, columns);
+    (person, program)
+}
+
+/// Gives a terminal another size.
+pub fn resize(terminal: &OwnedFd, rows: u16, columns: u16) {
     let size = Winsize {
-        ws_row: 24,
-        ws_col: 80,
+        ws_row: rows,
+        ws_col: columns,
         ws_xpixel: 0,
         ws_ypixel: 0,
     };
-    tcsetwinsize(&program, size).unwrap();
-    (person, program)
+    tcsetwinsize(terminal, size).unwrap();
 }
 
 /// All that a program writes to a terminal until it ends.

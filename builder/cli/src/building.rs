@@ -133,7 +133,7 @@ impl Builder {
     pub fn build(&self, order: &Order, progress: Progress) -> Result<Made, Failure> {
         let (events, stream) = Events::new("build".to_owned());
         let sink = Sink::stderr();
-        let renderer = render::open(progress, environment::no_color(), sink.clone());
+        let renderer = render::open(progress, "building", environment::no_color(), sink.clone());
         let (recorded, record) = Recorded::new(renderer);
         let shown = Background::start(Box::new(recorded), stream, sink)?;
         let begun = Instant::now();

@@ -9,6 +9,7 @@ mod verb;
 pub use fault::Fault;
 
 use crate::printable::printable;
+use kiln_engine::without_codes;
 use kiln_parser::redact;
 use std::io::Write;
 use std::path::Path;
@@ -197,13 +198,17 @@ impl Failure {
         let _ = std::io::stderr().write_all(text.as_bytes());
     }
 
-    fn text(&self, color: bool) -> String {
+    /// What people read.
+    pub fn text(&self, color: bool) -> String {
         let (red, cyan, reset) = match color {
             true => ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m"),
             false => ("", "", ""),
         };
         // whatever an address came from, its password is nobody's to read
-        let shown = |text: &str| printable(&redact::credentials(text), false);
+        let shown = |text: &str| {
+            let text = without_codes(text);
+            printable(&redact::credentials(&text), false)
+        };
         let mut text = String::new();
         if !self.details.is_empty() {
             let details = redact::masked(self.details.trim_end());

@@ -2,12 +2,14 @@
 //!
 //! To add one: a file here and a line in [`open`].
 
+mod aside;
 mod background;
 mod ending;
 mod follow;
 mod json;
 mod log;
 mod logs;
+mod machine;
 mod plain;
 mod rawjson;
 mod recorded;
@@ -20,11 +22,13 @@ mod transfers;
 mod view;
 
 use crate::environment;
+use crate::signals::{self, Stop};
 use clap::ValueEnum;
 use kiln_engine::event::{Event, Stream};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
+pub use aside::{note, warning};
 pub use background::Background;
 pub use ending::Ending;
 pub use log::Log;
@@ -74,6 +78,8 @@ pub trait Renderer: Send {
     fn tick(&mut self) -> bool {
         false
     }
+    /// Somebody asks kiln to stop; after [`Stop::AtOnce`] nothing follows.
+    fn stop(&mut self, _stop: Stop) {}
     /// The build has ended, well or not; nothing follows.
     fn finish(&mut self) {}
 }
@@ -84,16 +90,18 @@ impl Renderer for Quiet {
     fn handle(&mut self, _event: &Event) {}
 }
 
-/// The renderer that `progress` names, writing to `sink`; a live view is always on standard error, and where that cannot be drawn upon,
-/// there are lines instead. Colour is used on a terminal only, and never when `no_color` is set.
-pub fn open(progress: Progress, no_color: bool, sink: Sink) -> Box<dyn Renderer> {
+/// The renderer that `progress` names, writing to `sink`; a live view says what is done by `verb` (`building`), and where a terminal cannot be
+/// drawn upon, there are lines instead. Colour is used on a terminal only, and never when `no_color` is set.
+pub fn open(progress: Progress, verb: &str, no_color: bool, sink: Sink) -> Box<dyn Renderer> {
     let terminal = sink.is_terminal();
     let draws = terminal && !environment::is_dumb();
     match progress {
         Progress::Quiet => Box::new(Quiet),
         Progress::Json => Box::new(json::Json::new(sink)),
         Progress::RawJson => Box::new(rawjson::RawJson::new(sink)),
-        Progress::Tty | Progress::Auto if draws => Box::new(terminal::Terminal::new(!no_color)),
+        Progress::Tty | Progress::Auto if draws => {
+            Box::new(terminal::Terminal::new(verb, !no_color, sink))
+        }
         Progress::Plain | Progress::Auto | Progress::Tty => {
             Box::new(plain::Plain::new(terminal && !no_color, sink))
         }
@@ -102,7 +110,7 @@ pub fn open(progress: Progress, no_color: bool, sink: Sink) -> Box<dyn Renderer>
 
 /// Feeds a renderer until the stream ends.
 fn drive(renderer: &mut dyn Renderer, events: &Stream) {
-    let mut patience = Duration::ZERO;
+    let (mut patience, mut stopped) = (Duration::ZERO, None);
     loop {
         match events.next(patience) {
             Ok(event) => {
@@ -113,6 +121,13 @@ fn drive(renderer: &mut dyn Renderer, events: &Stream) {
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if let Some(stop) = signals::stop().filter(|stop| stopped != Some(*stop)) {
+            stopped = Some(stop);
+            renderer.stop(stop);
+            if stop == Stop::AtOnce {
+                return;
+            }
         }
         let is_behind = renderer.tick();
         patience = if is_behind { Duration::ZERO } else { TICK };

@@ -126,7 +126,11 @@ pub fn connected(globals: &Globals, remote: &Remote) -> Result<Store, Failure> {
 /// # Errors
 /// When it cannot be opened.
 pub fn reading(globals: &Globals) -> Result<Store, Failure> {
-    let options = options(globals.store()?, IdMap::Root.key(), Waits::unwatched());
+    reading_while(globals, Waits::unwatched())
+}
+
+fn reading_while(globals: &Globals, waits: Waits) -> Result<Store, Failure> {
+    let options = options(globals.store()?, IdMap::Root.key(), waits);
     let read = |read_only| {
         Store::open(OpenOptions {
             read_only,
@@ -146,7 +150,8 @@ pub fn reading(globals: &Globals) -> Result<Store, Failure> {
 /// # Errors
 /// When it cannot be opened.
 pub fn reading_from(globals: &Globals, remote: &Remote) -> Result<Store, Failure> {
-    Ok(remote.with_store(&reading(globals)?))
+    let store = reading_while(globals, Waits::of(remote))?;
+    Ok(remote.with_store(&store))
 }
 
 /// Opens the store for a command that removes something from it, also where its disk is full.

@@ -6,7 +6,7 @@ use kiln_engine::event::{Cancel, Urgency};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long somebody who does not read can keep a kiln from ending that was told to.
@@ -20,6 +20,68 @@ static WORK: Mutex<Option<Cancel>> = Mutex::new(None);
 static BEFORE_END: Mutex<Option<fn()>> = Mutex::new(None);
 /// Whether there is a thread that listens.
 static LISTENS: Mutex<bool> = Mutex::new(false);
+
+/// How many renderers show something, and the hint that one has ended.
+static SHOWN: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+/// What kiln was told to do, as [`Stop`]; 0 for nothing.
+static STOP: AtomicI32 = AtomicI32::new(0);
+
+/// What a signal asks of kiln.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Steps end, and what is finished is kept.
+    Asked = 1,
+    /// kiln ends.
+    AtOnce = 2,
+}
+
+impl Stop {
+    /// What people are told.
+    pub fn words(self) -> &'static str {
+        match self {
+            Stop::Asked => {
+                "stopping: steps are ended, what is finished is kept (Ctrl-C again: at once)"
+            }
+            Stop::AtOnce => "stopped at once; what was under way is not kept",
+        }
+    }
+}
+
+/// What was asked last.
+pub fn stop() -> Option<Stop> {
+    match STOP.load(Ordering::SeqCst) {
+        0 => None,
+        1 => Some(Stop::Asked),
+        _ => Some(Stop::AtOnce),
+    }
+}
+
+/// A renderer that shows something while this lives: before kiln ends at once, it may say so.
+#[derive(Debug)]
+pub struct Shown(());
+
+impl Shown {
+    /// From now on.
+    pub fn begin() -> Self {
+        *lock(&SHOWN.0) += 1;
+        Shown(())
+    }
+
+    /// Waits until no renderer has anything to say, though not for readers that take nothing.
+    fn all_told() {
+        let shown = lock(&SHOWN.0);
+        let is_busy = |shown: &mut usize| *shown > 0;
+        // a renderer that waits for its reader is left alone
+        let _ = SHOWN.1.wait_timeout_while(shown, PATIENCE, is_busy);
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        *lock(&SHOWN.0) -= 1;
+        SHOWN.1.notify_all();
+    }
+}
 
 /// Signals stop work while this lives.
 #[derive(Debug)]
@@ -83,6 +145,14 @@ pub fn before_end(restore: fn()) -> Result<(), Failure> {
     listen().map_err(Failure::thread)
 }
 
+/// From now on a signal ends kiln only when what is shown has an end.
+///
+/// # Errors
+/// The thread that listens cannot be started.
+pub fn heed() -> Result<(), Failure> {
+    listen().map_err(Failure::thread)
+}
+
 fn listen() -> std::io::Result<()> {
     let mut listens = lock(&LISTENS);
     if !*listens {
@@ -100,7 +170,11 @@ fn heard(signal: i32) {
     if let Some(cancel) = &work {
         cancel.request();
     }
-    if work.is_none_or(|cancel| cancel.urgency() == Urgency::Kill) {
+    let is_last = work.is_none_or(|cancel| cancel.urgency() == Urgency::Kill);
+    let stop = [Stop::Asked, Stop::AtOnce][usize::from(is_last)];
+    STOP.store(stop as i32, Ordering::SeqCst);
+    if is_last {
+        Shown::all_told();
         if let Some(restore) = *lock(&BEFORE_END) {
             restore();
         }

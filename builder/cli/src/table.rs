@@ -2,7 +2,6 @@
 
 use crate::printable::printable;
 use crate::stdout;
-use std::io::Write;
 
 /// Columns are at least so wide, the space between them included; docker's numbers.
 const NARROWEST: usize = 10;
@@ -44,16 +43,6 @@ pub fn aligned(text: &str) -> String {
         aligned.push('\n');
     }
     aligned
-}
-
-/// Says something on standard error that nobody has to act upon.
-pub fn note(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
-}
-
-/// Says something on standard error that may matter later.
-pub fn warning(text: &str) {
-    note(&format!("warning: {text}"));
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What `pull` and `push` share: progress while they work, failures in words. Unaware of which of them it is.
+//! What `pull`, `push`, `save` and `load` share: progress while they work, failures in words. Unaware of which of them it is.
 
 use crate::environment::{self, Globals};
 use crate::failure::{Failure, Fault, Kind};
@@ -6,7 +6,7 @@ use crate::render::{self, Background, Ending, Progress, Sink};
 use crate::{network, session, signals};
 use kiln_cache::Store;
 use kiln_engine::chain_of_causes;
-use kiln_engine::event::{Cancel, EVENT_VERSION, EventKind, Events};
+use kiln_engine::event::{Cancel, EVENT_VERSION, EventKind, Events, Stream};
 use kiln_engine::remote::{Remote, RemoteError};
 
 /// What events of transfers carry for the name of a build.
@@ -23,10 +23,10 @@ pub fn ending(progress: Progress) -> Ending {
 /// Those of `work`, or when the store cannot be opened.
 pub fn shown<T>(
     globals: &Globals,
-    progress: Progress,
+    shows: (Progress, &str),
     work: impl FnOnce(&Remote, &Store) -> Result<T, RemoteError>,
 ) -> Result<T, Failure> {
-    watched(globals, progress, session::connected, work)
+    watched(globals, shows, session::connected, work)
 }
 
 /// The same with whatever `open` gives in place of the store.
@@ -35,37 +35,64 @@ pub fn shown<T>(
 /// Those of `open` and `work`.
 pub fn watched<S, T>(
     globals: &Globals,
-    progress: Progress,
+    shows: (Progress, &str),
     open: impl FnOnce(&Globals, &Remote) -> Result<S, Failure>,
     work: impl FnOnce(&Remote, &S) -> Result<T, RemoteError>,
 ) -> Result<T, Failure> {
     let cancel = Cancel::default();
-    let (events, stream) = Events::new(NAME.to_owned());
-    events.send(EventKind::Begun {
-        version: EVENT_VERSION,
-    });
-    let remote = network::remote(globals, &events, &cancel)?;
-    drop(events);
+    let (remote, stream) = way(globals, &cancel)?;
     let store = open(globals, &remote)?;
     let watch = signals::Watch::start(&cancel)?;
-    let sink = Sink::stderr();
-    let renderer = render::open(progress, environment::no_color(), sink.clone());
-    let shown = Background::start(renderer, stream, sink)?;
+    let shown = show(shows, stream)?;
     let outcome = work(&remote, &store);
     // the renderer ends with the last sender of events
     drop((remote, store));
     let shown = shown.finish();
     let outcome = outcome.map_err(|error| {
-        if cancel.requested() {
-            return Failure::new(
-                watch.kind(),
-                "stopped; what was transferred is kept for the next time",
-            );
+        let stopped = "stopped; what was transferred is kept for the next time";
+        match cancel.requested() {
+            true => Failure::new(watch.kind(), stopped),
+            false => failure(error),
         }
-        failure(error)
     })?;
     shown.and(watch.end())?;
     Ok(outcome)
+}
+
+/// Does work on a store that a signal ends at once, and shows how far it is.
+///
+/// # Errors
+/// Those of `open` and `work`.
+pub fn worked<T>(
+    globals: &Globals,
+    shows: (Progress, &str),
+    open: impl FnOnce(&Globals, &Remote) -> Result<Store, Failure>,
+    work: impl FnOnce(&Store) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let (remote, stream) = way(globals, &Cancel::default())?;
+    let store = open(globals, &remote)?;
+    signals::heed()?;
+    let shown = show(shows, stream)?;
+    let outcome = work(&store);
+    drop((remote, store));
+    let shown = shown.finish();
+    outcome.and_then(|outcome| shown.map(|()| outcome))
+}
+
+/// The way to registries, and the events of what goes over it.
+fn way(globals: &Globals, cancel: &Cancel) -> Result<(Remote, Stream), Failure> {
+    let (events, stream) = Events::new(NAME.to_owned());
+    events.send(EventKind::Begun {
+        version: EVENT_VERSION,
+    });
+    Ok((network::remote(globals, &events, cancel)?, stream))
+}
+
+/// Shows events; a live view says by a verb what is done.
+fn show((progress, verb): (Progress, &str), stream: Stream) -> Result<Background, Failure> {
+    let sink = Sink::stderr();
+    let renderer = render::open(progress, verb, environment::no_color(), sink.clone());
+    Background::start(renderer, stream, sink)
 }
 
 /// A failure of a pull or push as people read it.

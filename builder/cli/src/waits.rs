@@ -1,7 +1,7 @@
-//! Waits for other processes: told among the events of the work, or on standard error where these are not shown, and ended by what
+//! Waits for other processes, and work that takes a while: told among the events of the work, or on standard error where these are not shown, and ended by what
 //! stops the work. Unaware of what is waited for.
 
-use kiln_cache::Waiter;
+use kiln_cache::{Progress, Waiter, Work};
 use kiln_engine::event::{Cancel, EventKind, Events};
 use kiln_engine::remote::Remote;
 use std::io::Write;
@@ -61,6 +61,13 @@ impl Waiter for Waits {
                 // The command goes on when nobody can read it.
                 let _ = writeln!(std::io::stderr(), "waiting for {host}: {what}");
             }
+        }
+    }
+
+    fn works(&self, work: Work, what: &str, progress: Progress) {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(events) = &*events {
+            events.works(work, what, progress);
         }
     }
 

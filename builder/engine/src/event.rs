@@ -3,23 +3,18 @@
 //! `--progress json` prints one [`Event`] a line (docs/events.md); the shape is part of kiln's interface and carries [`EVENT_VERSION`].
 //! RUN output does not travel through the stream: it goes to a file that [`EventKind::Log`] names, and renderers follow
 //! that file at their own speed, so that a slow terminal never stalls a step. The stream never blocks either, and stays small:
-//! [`EventKind::Transfer`], which repeats, is left out while the reader is behind, and all others come once a step.
+//! [`EventKind::Transfer`] and [`EventKind::Work`], which repeat, are left out while the reader is behind, and all others come once a step.
 
 pub(crate) mod cancel;
 pub(crate) mod findings;
+mod stream;
 
 pub use cancel::{Cancel, Urgency};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-/// While this many events wait for the reader, transfers that have not ended are not reported.
-const BEHIND: usize = 1000;
+pub(crate) use stream::micros;
+pub use stream::{Events, Stream};
 
 /// Version of the event stream; raised when a field changes its meaning.
 pub const EVENT_VERSION: u32 = 1;
@@ -76,13 +71,38 @@ pub enum Outcome {
 }
 
 /// Which way a blob goes.
-#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// From a registry.
     Download,
     /// To one.
     Upload,
+}
+
+/// What a store does with many bytes.
+#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "lowercase")]
+pub enum Work {
+    /// A layer becomes a directory.
+    Unpack,
+    /// A layer is compressed.
+    Compress,
+    /// Images are written to an archive.
+    Save,
+    /// Images are read from one.
+    Load,
+}
+
+impl From<kiln_cache::Work> for Work {
+    fn from(work: kiln_cache::Work) -> Self {
+        match work {
+            kiln_cache::Work::Unpack => Work::Unpack,
+            kiln_cache::Work::Compress => Work::Compress,
+            kiln_cache::Work::Save => Work::Save,
+            kiln_cache::Work::Load => Work::Load,
+        }
+    }
 }
 
 /// What happened.
@@ -132,6 +152,21 @@ pub enum EventKind {
         /// Bytes in all.
         total: u64,
         /// Whether all of it has arrived.
+        ended: bool,
+        /// Microseconds since it began.
+        took_us: u64,
+    },
+    /// The store works on many bytes. Sent as [`EventKind::Transfer`] is; work on a few bytes is not told.
+    Work {
+        /// What it does.
+        work: Work,
+        /// With what: the digest of a layer, or names of images.
+        what: String,
+        /// Bytes that are done.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+        /// Whether all is done.
         ended: bool,
         /// Microseconds since it began.
         took_us: u64,
@@ -248,146 +283,4 @@ pub enum EventKind {
         /// Bytes of all layers' tars.
         bytes: u64,
     },
-}
-
-/// A cloneable sender of events for one build. Sending never blocks and never fails, even when nobody listens.
-#[derive(Debug, Clone)]
-pub struct Events {
-    build: String,
-    begun: Instant,
-    began: Timestamp,
-    sender: Option<Sender<Event>>,
-    noted: Arc<Mutex<BTreeSet<String>>>,
-    waiting: Arc<AtomicUsize>,
-}
-
-/// The events of a build, in order.
-#[derive(Debug)]
-pub struct Stream {
-    receiver: Receiver<Event>,
-    waiting: Arc<AtomicUsize>,
-}
-
-impl Events {
-    /// Events of the build `build`, and where they arrive.
-    #[must_use]
-    pub fn new(build: String) -> (Self, Stream) {
-        let (sender, receiver) = channel();
-        let waiting = Arc::<AtomicUsize>::default();
-        let events = Events {
-            build,
-            begun: Instant::now(),
-            began: Timestamp::now(),
-            sender: Some(sender),
-            noted: Arc::default(),
-            waiting: waiting.clone(),
-        };
-        (events, Stream { receiver, waiting })
-    }
-
-    /// Nobody listens.
-    #[must_use]
-    pub fn ignored() -> Self {
-        Events {
-            build: String::new(),
-            begun: Instant::now(),
-            began: Timestamp::now(),
-            sender: None,
-            noted: Arc::default(),
-            waiting: Arc::default(),
-        }
-    }
-
-    /// Whether anybody may listen.
-    #[must_use]
-    pub fn are_heard(&self) -> bool {
-        self.sender.is_some()
-    }
-
-    /// Sends one event.
-    pub fn send(&self, kind: EventKind) {
-        let Some(sender) = &self.sender else {
-            return;
-        };
-        let goes_on = matches!(kind, EventKind::Transfer { ended: false, .. });
-        if goes_on && self.waiting.load(Ordering::Relaxed) >= BEHIND {
-            return;
-        }
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let elapsed = self.begun.elapsed();
-        let passed = SignedDuration::try_from(elapsed).unwrap_or_default();
-        // The renderer is gone only when the process is ending.
-        let _ = sender.send(Event {
-            build: self.build.clone(),
-            time: self.began.checked_add(passed).unwrap_or(self.began),
-            at_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
-            kind,
-        });
-    }
-
-    /// Sends a note, unless it was sent before.
-    pub fn note(&self, message: impl Into<String>) {
-        let message = message.into();
-        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        if noted.insert(message.clone()) {
-            self.send(EventKind::Note { message });
-        }
-    }
-
-    /// Sends a warning.
-    pub fn warn(&self, message: impl Into<String>) {
-        self.send(EventKind::Warning {
-            message: message.into(),
-        });
-    }
-}
-
-impl Stream {
-    /// The next event, if it comes within `patience`.
-    ///
-    /// # Errors
-    /// None came in time, or none will come because all senders are gone.
-    pub fn next(&self, patience: Duration) -> Result<Event, RecvTimeoutError> {
-        let event = self.receiver.recv_timeout(patience)?;
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        Ok(event)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn transfer(done: u64, ended: bool) -> EventKind {
-        EventKind::Transfer {
-            direction: Direction::Download,
-            repository: "example.org/app".to_owned(),
-            blob: "sha256:00".to_owned(),
-            done,
-            total: 1 << 40,
-            ended,
-            took_us: done,
-        }
-    }
-
-    #[test]
-    fn a_reader_that_has_stopped_costs_little_and_misses_no_end() {
-        let (events, stream) = Events::new("b".to_owned());
-        for done in 0..1_000_000 {
-            events.send(transfer(done, false));
-        }
-        events.send(transfer(1 << 40, true));
-        events.warn("last");
-        drop(events);
-        let told: Vec<Event> = std::iter::from_fn(|| stream.next(Duration::ZERO).ok()).collect();
-        assert_eq!(told.len(), BEHIND + 2);
-        let is_end = |event: &Event| matches!(event.kind, EventKind::Transfer { ended: true, .. });
-        assert!(is_end(&told[BEHIND]));
-        // a reader that catches up gets transfers again
-        let (events, stream) = Events::new("b".to_owned());
-        for done in 0..3 * BEHIND as u64 {
-            events.send(transfer(done, false));
-            assert!(stream.next(Duration::ZERO).is_ok());
-        }
-    }
 }

@@ -114,6 +114,25 @@ impl From<FetchError> for BuildError {
 /// ends with is not repeated.
 #[must_use]
 pub fn chain_of_causes(error: &dyn std::error::Error) -> String {
+    without_codes(&chain(error))
+}
+
+/// The same text without the numbers that Rust puts behind what the system says: `(os error 2)`.
+#[must_use]
+pub fn without_codes(text: &str) -> String {
+    const BEGIN: &str = " (os error ";
+    let mut parts = text.split(BEGIN);
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((code, rest)) if code.bytes().all(|byte| byte.is_ascii_digit()) => plain += rest,
+            _ => plain.extend([BEGIN, part]),
+        }
+    }
+    plain
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -51,9 +51,9 @@ pub use image::export::exporter;
 pub use transfer::attributes::Attributes;
 
 // Why a build failed.
-pub use failure::chain_of_causes;
 pub use failure::{BackendError, BuildError, ExportError, FetchError};
 pub use failure::{CopyError, MissingImage, MissingSource, RefusedSource, StepError, StepFailure};
+pub use failure::{chain_of_causes, without_codes};
 
 // Small things that a caller has to do in the same way.
 pub use host::clock::{rfc3339, seconds};
@@ -64,6 +64,11 @@ pub use source::dockerfile::{USUAL_NAMES, other_case};
 /// What can be said of a build without building.
 pub mod check {
     pub use crate::plan::check::{check, outline, targets};
+}
+
+/// A file of a web server, outside of builds.
+pub mod web {
+    pub use crate::source::fetch::web::download;
 }
 
 /// Images to and from files.

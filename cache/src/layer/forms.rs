@@ -8,7 +8,7 @@ use kiln_oci::compression::{SNIFF, sniff};
 use kiln_oci::{Compression, Descriptor, Digest, Encoding, HashingWriter, LayerCompression};
 
 use crate::store::database::{digest, signed, unsigned};
-use crate::{Forms, StoreError};
+use crate::{Forms, StoreError, Work};
 
 impl Forms<'_> {
     /// Describes a blob of the store that holds the layer in this compression; it is made if it is not there, by one process, and
@@ -152,11 +152,14 @@ impl Forms<'_> {
         diff_id: &Digest,
         compression: LayerCompression,
     ) -> Result<(Digest, u64), StoreError> {
-        let mut tar = self.store.blobs().reader(diff_id)?;
+        let tar = self.store.blobs().reader(diff_id)?;
+        let total = self.store.layers().index(diff_id)?.tar_size;
+        let meter = self.store.meter(Work::Compress, diff_id.to_string(), total);
         let sink = self.store.blobs().sink("blob")?;
         let path = sink.path().to_owned();
-        let written = compress_into(&mut tar, sink, compression);
+        let written = compress_into(&mut meter.of(tar), sink, compression);
         let sink = written.map_err(|source| StoreError::io("write", &path, source))?;
+        meter.end();
         let made = sink.finish()?;
         self.store.blobs().publish(&made)?;
         Ok((made.digest, made.size))

@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-use crate::StoreError;
+use crate::{Progress, StoreError, Work};
 
 /// A wait that lasts longer is told.
 const NOTICE: Duration = Duration::from_secs(2);
@@ -13,13 +13,16 @@ const FIRST_PAUSE: Duration = Duration::from_millis(1);
 /// The longest.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
-/// What the caller of a store does about waits.
+/// What the caller of a store does about waits, and about work that takes a while.
 pub trait Waiter: Debug + Send + Sync {
     /// Whether what waits is to give up.
     fn is_stopped(&self) -> bool;
 
     /// A wait has become long; `what` says what another process has or does.
     fn tell(&self, what: &str);
+
+    /// The store works on many bytes of `what`, a layer or an archive, and is so far.
+    fn works(&self, _work: Work, _what: &str, _progress: Progress) {}
 
     /// The work is done, although the store stays open: who listened is no longer needed.
     fn release(&self) {}

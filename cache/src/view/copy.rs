@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, statat};
 use crate::beneath::{open_dir, open_root};
 use crate::path::{name, parent};
 use crate::view::unpack::{Piece, unpack_pieces};
-use crate::{Chain, Entry, EntryKind, StoreError, Views};
+use crate::{Chain, Entry, EntryKind, Found, StoreError, Views, Work};
 
 /// A copy of a chain, in this process's scratch.
 #[derive(Clone, Debug)]
@@ -35,18 +35,24 @@ impl Views<'_> {
             .map(|diff_id| self.store.layers().get(diff_id));
         let layers = layers.collect::<Result<Vec<_>, _>>()?;
         let found = chain.walk(b"");
-        let pieces: Vec<_> = found
-            .iter()
-            .map(|found| Piece {
-                entry: found.entry,
-                tar: found.layer.unwrap_or(0),
-            })
-            .collect();
+        let pieces: Vec<_> = found.iter().map(piece).collect();
         let path = self.store.scratch().dir("tree")?;
         // what was opaque in a layer is merged: the marks mean nothing here
-        unpack_pieces(&pieces, &layers, &path, self.target().unmarked())?;
+        let total = pieces.iter().map(|piece| piece.entry.size()).sum();
+        let count = format!("{} layers", layers.len());
+        let meter = self.store.meter(Work::Unpack, count, total);
+        let target = self.target().unmarked();
+        unpack_pieces(&pieces, &layers, &path, target, &|bytes| meter.add(bytes))?;
+        meter.end();
         let absent = absent(&chain, &path)?;
         Ok(CopiedTree { path, absent })
+    }
+}
+
+fn piece<'a>(found: &Found<'a>) -> Piece<'a> {
+    Piece {
+        entry: found.entry,
+        tar: found.layer.unwrap_or(0),
     }
 }
 

@@ -89,7 +89,7 @@ impl Views<'_> {
         }
         let layer = self.store.layers().get(diff_id)?;
         let scratch = self.store.scratch().dir("view")?;
-        let made = unpack(&layer, &scratch, self.target());
+        let made = unpack(&layer, &scratch, self.target(), self.store);
         let installed = made.and_then(|size| self.install(&scratch, diff_id, size));
         if installed.is_err() {
             // the error that is reported is the first one

@@ -21,7 +21,9 @@ use crate::beneath::{open_dir, open_root};
 use crate::path::{name, parent};
 use crate::threads::start_pool;
 use crate::view::target::{Target, times};
-use crate::{ContentDigest, ContentHasher, Entry, EntryKind, Layer, StoreError, sparse};
+use crate::{
+    ContentDigest, ContentHasher, Entry, EntryKind, Layer, Store, StoreError, Work, sparse,
+};
 
 /// Files that one thread makes before it takes the next batch.
 const BATCH: usize = 128;
@@ -38,22 +40,32 @@ pub(crate) struct Piece<'a> {
 }
 
 /// Unpacks into the empty directory `path`; returns about how many bytes that takes on disk.
-pub(crate) fn unpack(layer: &Layer, path: &Path, target: Target) -> Result<u64, StoreError> {
+pub(crate) fn unpack(
+    layer: &Layer,
+    path: &Path,
+    target: Target,
+    store: &Store,
+) -> Result<u64, StoreError> {
     let entries = layer.index.tree.entries().iter();
     let pieces: Vec<_> = entries.map(|entry| Piece { entry, tar: 0 }).collect();
-    unpack_pieces(&pieces, std::slice::from_ref(layer), path, target)?;
+    let (name, size) = (layer.diff_id().to_string(), layer.index.tar_size);
+    let meter = store.meter(Work::Unpack, name, size);
+    let layers = std::slice::from_ref(layer);
+    unpack_pieces(&pieces, layers, path, target, &|bytes| meter.add(bytes))?;
+    meter.end();
     let entries = pieces.iter().map(|piece| piece.entry);
     Ok(entries
         .map(|entry| INODE + entry.size().next_multiple_of(4096))
         .sum())
 }
 
-/// Unpacks entries of several layers, sorted by path, into the empty directory `path`.
+/// Unpacks entries of several layers, sorted by path, into the empty directory `path`; `copied` hears of bytes as they are written.
 pub(crate) fn unpack_pieces(
     pieces: &[Piece<'_>],
     layers: &[Layer],
     path: &Path,
     target: Target,
+    copied: &(dyn Fn(u64) + Sync),
 ) -> Result<(), StoreError> {
     let open = |layer: &Layer| {
         let path = layer.tar.path();
@@ -65,6 +77,7 @@ pub(crate) fn unpack_pieces(
         tars,
         layers,
         target,
+        copied,
     };
     let unpacked = open_root(path).and_then(|root| unpack(root).all(pieces));
     unpacked.map_err(|source| StoreError::io("unpack a layer to", path, source))
@@ -75,6 +88,7 @@ struct Unpack<'l> {
     tars: Vec<File>,
     layers: &'l [Layer],
     target: Target,
+    copied: &'l (dyn Fn(u64) + Sync),
 }
 
 impl Unpack<'_> {
@@ -138,7 +152,8 @@ impl Unpack<'_> {
                 content,
             } => {
                 let file = File::from(create(at, base)?);
-                let found = copy((&self.tars[tar], *offset), &file, *size, buffer)?;
+                let from = (&self.tars[tar], *offset);
+                let found = copy(from, &file, *size, buffer, self.copied)?;
                 if found != *content {
                     return Err(self.layers[tar].tar.damage(&entry.path));
                 }
@@ -209,6 +224,7 @@ fn copy(
     file: &File,
     size: u64,
     buffer: &mut Vec<u8>,
+    copied: &dyn Fn(u64),
 ) -> io::Result<ContentDigest> {
     let mut hasher = ContentHasher::new();
     let mut done = 0;
@@ -219,6 +235,7 @@ fn copy(
         hasher.update(buffer);
         sparse::write_at(file, buffer, done)?;
         done += count as u64;
+        copied(count as u64);
     }
     sparse::finish(file, size)?;
     Ok(hasher.finish())

@@ -12,7 +12,7 @@ use crate::failure::{Failure, Kind};
 use crate::flag::context::find_file;
 use crate::pflag::Takes;
 use crate::printable::printable;
-use crate::render::Shown;
+use crate::render::{self, Ending, Shown};
 use crate::weigh::Scale;
 use crate::{session, table};
 use apply::Edited;
@@ -83,8 +83,13 @@ fn kind(text: &str) -> Result<&'static str, String> {
 /// # Errors
 /// The Dockerfile cannot be built, the image is not there, or the edits do not do what they should.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+    let ending = Ending::new(arguments.shown.progress(), None, "advise");
+    ending.tell(advised(&arguments, globals))
+}
+
+fn advised(arguments: &Arguments, globals: &Globals) -> Result<(), Failure> {
     if is_dockerfile(&arguments.subject, &arguments.context) {
-        return of_dockerfile(&arguments, globals);
+        return of_dockerfile(arguments, globals);
     }
     if arguments.apply {
         return Err(Failure::usage("--apply needs a Dockerfile"));
@@ -137,7 +142,7 @@ impl Apply<'_> {
     fn apply(&self, findings: &[Finding]) -> Result<(), Failure> {
         let all = self.edited(findings, None)?;
         if all.is_nothing() {
-            table::note("nothing can be edited without a person");
+            render::note("nothing can be edited without a person");
             return Ok(());
         }
         let failure = match self.build(&all) {
@@ -148,8 +153,8 @@ impl Apply<'_> {
         for kind in all.kinds() {
             let fewer = self.edited(findings, Some(kind))?;
             if !fewer.is_nothing() && self.build(&fewer).is_ok() {
-                failure.report(false);
-                table::warning(&format!(
+                render::note(failure.text(false).trim_end());
+                render::warning(&format!(
                     "the edits of {kind} were left out: the build above fails with them"
                 ));
                 return Ok(());

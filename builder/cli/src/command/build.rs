@@ -6,8 +6,8 @@ use crate::environment::{self, Globals};
 use crate::failure::{Failure, build as failures};
 use crate::flag::context::Source;
 use crate::flag::{Flag, Flags, Setup};
-use crate::render::{Background, Ending, Log, Progress};
-use crate::{session, signals, stdout, table};
+use crate::render::{self, Background, Ending, Log, Progress};
+use crate::{session, signals, stdout};
 use clap::Args;
 use kiln_cache::Store;
 use kiln_engine::event::{Cancel, Events, Stream};
@@ -80,7 +80,7 @@ fn shown(
     if log.progress == Progress::Quiet {
         // what somebody asked for and does not get is no progress
         let notices = request.notices.drain(..);
-        notices.for_each(|notice| table::warning(&notice));
+        notices.for_each(|notice| render::warning(&notice));
     }
     let cancel = Cancel::default();
     let session = session::open(globals, events, cancel.clone())?;

@@ -11,7 +11,7 @@ use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
 use crate::output;
 use crate::pflag::Takes;
-use crate::render::Shown;
+use crate::render::{Ending, Shown};
 use crate::table;
 use crate::units::parse_bytes;
 use clap::{Args, ValueEnum};
@@ -103,13 +103,18 @@ fn allowance(text: &str) -> Result<Allowance, String> {
 /// # Errors
 /// A variant cannot be built or read, or is beyond a limit.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+    let ending = Ending::new(arguments.shown.progress(), None, "compare");
+    ending.tell(compared(&arguments, globals))
+}
+
+fn compared(arguments: &Arguments, globals: &Globals) -> Result<(), Failure> {
     if arguments.fail_over.is_some() && arguments.baseline.is_none() {
         return Err(Failure::usage("--fail-over needs --baseline"));
     }
-    let wanted = variants::wanted(&arguments)?;
+    let wanted = variants::wanted(arguments)?;
     let globals = variants::globals(&wanted, globals)?;
     let builder = Builder::open(&globals)?;
-    let work = Work::new(&arguments, &globals, &builder);
+    let work = Work::new(arguments, &globals, &builder);
     let (compared, pictures) = work.compare(&wanted)?;
     let beyond = arguments.gates().beyond(&compared);
     arguments.print(&arguments.text(&compared, &pictures, &beyond)?)?;

@@ -3,7 +3,8 @@
 use crate::environment::Globals;
 use crate::failure::Failure;
 use crate::pflag::Takes;
-use crate::{catalog, session, table};
+use crate::render::{self, Shown};
+use crate::{catalog, session, table, transfer};
 use clap::Args;
 use kiln_engine::archive::{self, ArchiveError, LoadOptions, Taken};
 use kiln_oci::Reference;
@@ -20,9 +21,8 @@ pub struct Arguments {
     /// Load only images for this platform
     #[arg(long, value_name = "OS/ARCH", add = Takes::Single)]
     platform: Option<String>,
-    /// Print nothing
-    #[arg(short, long, add = Takes::Switch)]
-    quiet: bool,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 /// Loads.
@@ -31,16 +31,26 @@ pub struct Arguments {
 /// When the archive is damaged or hostile, and the store is as before; when it ends too early or the disk is full, and what was
 /// taken is not read again next time.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+    let ending = transfer::ending(arguments.shown.progress());
+    ending.tell(loaded(&arguments, globals))
+}
+
+fn loaded(arguments: &Arguments, globals: &Globals) -> Result<(), Failure> {
     let platform = catalog::platform(arguments.platform.as_deref())?;
     let path = arguments.input.as_deref();
-    let input = input(path)?;
-    let store = session::store(globals)?;
-    let loaded = archive::load(&store, input, &LoadOptions { platform }, |taken| {
-        report(taken, arguments.quiet);
+    let (input, shows) = (input(path)?, (arguments.shown.progress(), "loading"));
+    let mut taken = Vec::new();
+    let loaded = transfer::worked(globals, shows, session::connected, |store| {
+        let each = |image: &Taken| taken.push(image.clone());
+        let loaded = archive::load(store, input, &LoadOptions { platform }, each);
+        loaded.map_err(|error| blamed(error, path))
     });
-    let came = loaded.map_err(|error| blamed(error, path))?;
+    for image in &taken {
+        report(image, arguments.shown.quiet);
+    }
+    let came = loaded?;
     for (layer, name) in came.climbing {
-        table::warning(&format!(
+        render::warning(&format!(
             "the layer {layer} has a file {name:?}: docker accepts it, but other tools may refuse the image because of `..`"
         ));
     }
@@ -91,7 +101,7 @@ fn report(taken: &Taken, quiet: bool) {
         table::line(line);
     }
     for name in &taken.unreadable {
-        table::warning(&format!(
+        render::warning(&format!(
             "{name:?} is not a valid image name: {id} is loaded without it"
         ));
     }

@@ -45,7 +45,8 @@ fn pulled(arguments: &Arguments, globals: &Globals) -> Result<(), Failure> {
     let platform = platform.unwrap_or_else(Platform::host);
     let references = arguments.references()?;
     for reference in references {
-        let pulled = transfer::shown(&globals, arguments.shown.progress(), |remote, store| {
+        let shows = (arguments.shown.progress(), "pulling");
+        let pulled = transfer::shown(&globals, shows, |remote, store| {
             let references = match arguments.all_tags {
                 true => tags(remote, &reference)?,
                 false => vec![reference],

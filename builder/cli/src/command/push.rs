@@ -68,10 +68,10 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
 fn pushed(arguments: &Arguments, globals: &Globals) -> Result<(), Failure> {
     let mut globals = globals.clone();
     arguments.retry.change(&mut globals.patience);
-    let progress = arguments.shown.progress();
+    let shows = (arguments.shown.progress(), "pushing");
     for options in arguments.what(&globals)? {
         let open = session::reading_from;
-        let pushed = transfer::watched(&globals, progress, open, |remote, store| {
+        let pushed = transfer::watched(&globals, shows, open, |remote, store| {
             push(remote, store, &options)
         })?;
         arguments.report(&pushed)?;

@@ -3,8 +3,9 @@
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
 use crate::pflag::Takes;
+use crate::render::{self, Shown};
 use crate::units::{bytes, counted, parse_bytes};
-use crate::{catalog, output, session, stdout, table};
+use crate::{catalog, output, session, stdout, transfer};
 use clap::{Args, ValueEnum};
 use kiln_cache::Store;
 use kiln_engine::archive::{self, SaveOptions, Saved};
@@ -31,6 +32,16 @@ enum FormatArgument {
     OciDir,
     /// docker's own layout
     DockerArchive,
+}
+
+impl FormatArgument {
+    fn layout(self) -> Format {
+        match self {
+            FormatArgument::Hybrid => Format::Hybrid,
+            FormatArgument::OciArchive | FormatArgument::OciDir => Format::OciArchive,
+            FormatArgument::DockerArchive => Format::DockerArchive,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -67,6 +78,8 @@ pub struct Arguments {
     /// Cut the archive into FILE.001, FILE.002 and so on, of this size
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, add = Takes::Number)]
     split: Option<u64>,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 /// Saves.
@@ -74,25 +87,28 @@ pub struct Arguments {
 /// # Errors
 /// When an image is not there or the file cannot be written; no half-written file stays.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    check(&arguments)?;
-    warn(&arguments);
+    let ending = transfer::ending(arguments.shown.progress());
+    ending.tell(saved(&arguments, globals))
+}
+
+fn saved(arguments: &Arguments, globals: &Globals) -> Result<(), Failure> {
+    check(arguments)?;
+    warn(arguments);
     let options = SaveOptions {
-        format: match arguments.format {
-            FormatArgument::Hybrid => Format::Hybrid,
-            FormatArgument::OciArchive | FormatArgument::OciDir => Format::OciArchive,
-            FormatArgument::DockerArchive => Format::DockerArchive,
-        },
+        format: arguments.format.layout(),
         compression: arguments.layer_compression,
         platform: catalog::platform(arguments.platform.as_deref())?,
         bases: arguments.base.clone(),
     };
-    let store = session::reading_all(globals)?;
-    for name in &arguments.images {
-        catalog::named(&store, name)?;
-    }
-    let saved = write(&store, &arguments, &options)?;
+    let shows = (arguments.shown.progress(), "saving");
+    let saved = transfer::worked(globals, shows, session::reading_from, |store| {
+        for name in &arguments.images {
+            catalog::named(store, name)?;
+        }
+        write(store, arguments, &options)
+    })?;
     if saved.is_reduced {
-        table::warning(REDUCED);
+        render::warning(REDUCED);
     }
     if !arguments.base.is_empty() {
         report(saved);
@@ -151,7 +167,7 @@ fn warn(arguments: &Arguments) {
         (is_plain_oci && has_several, SEVERAL_IMAGES),
     ];
     for (_, warning) in warnings.iter().filter(|(applies, _)| *applies) {
-        table::warning(warning);
+        render::warning(warning);
     }
 }
 
@@ -206,9 +222,9 @@ fn compressed<T>(
 
 fn report(saved: Saved) {
     if saved.layers == 0 {
-        table::warning("the base has none of these layers: nothing was left out");
+        render::warning("the base has none of these layers: nothing was left out");
     } else {
-        table::note(&format!(
+        render::note(&format!(
             "left out {} of the base, {}",
             counted(saved.layers, "layer"),
             bytes(saved.bytes)

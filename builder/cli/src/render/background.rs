@@ -11,6 +11,13 @@ use std::time::Duration;
 /// How often a silent reader is waited for again.
 const TICK: Duration = Duration::from_millis(50);
 
+/// When kiln ends at once, nothing is said after what the renderer said of that.
+fn ends_at_once() {
+    while signals::stop() == Some(signals::Stop::AtOnce) {
+        std::thread::park();
+    }
+}
+
 /// A renderer at work.
 #[derive(Debug)]
 pub struct Background {
@@ -30,6 +37,7 @@ impl Background {
     ) -> Result<Self, Failure> {
         let (end, ended) = channel();
         let show = move || {
+            let _shown = signals::Shown::begin();
             super::drive(&mut *renderer, &events);
             // Nobody waits any more when a signal came.
             let _ = end.send(());
@@ -48,7 +56,10 @@ impl Background {
         loop {
             // A renderer that panicked has ended as well.
             match self.ended.recv_timeout(TICK) {
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                    ends_at_once();
+                    return Ok(());
+                }
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if let Some(kind) = signals::received() {

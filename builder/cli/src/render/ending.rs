@@ -1,12 +1,13 @@
 //! How a command ended, as the last thing that it tells: in streams for machines as an event, so that nothing else stands there. Unaware of
 //! what it did.
 
-use super::{Progress, Sink, json, rawjson};
+use super::{Progress, Sink, aside, json, rawjson};
 use crate::failure::Failure;
 use crate::printable::unstyled;
 use clap::ValueEnum;
 use jiff::Timestamp;
 use kiln_engine::event::EVENT_VERSION;
+use kiln_engine::without_codes;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::fs::File;
@@ -25,11 +26,15 @@ pub struct Ending {
 impl Ending {
     /// Of a command whose events carry the name `build`, and that begins now.
     pub fn new(progress: Progress, logfile: Option<PathBuf>, build: &str) -> Self {
+        let began = Timestamp::now();
+        if progress.is_for_machines() && logfile.is_none() {
+            aside::begin(progress, build, began);
+        }
         Ending {
             progress,
             logfile,
             build: build.to_owned(),
-            began: Timestamp::now(),
+            began,
         }
     }
 
@@ -96,7 +101,8 @@ impl Ending {
             let cause =
                 |(message, line): &(String, u32)| json!({ "message": message, "line": line });
             let causes: Vec<Value> = failure.causes.iter().map(cause).collect();
-            event.insert("messages".to_owned(), json!(failure.messages));
+            let messages = failure.messages.iter().map(|text| without_codes(text));
+            event.insert("messages".to_owned(), messages.collect());
             event.insert("causes".to_owned(), causes.into());
             event.insert("hints".to_owned(), json!(failure.hints));
             let details = unstyled(&failure.details);

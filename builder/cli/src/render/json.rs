@@ -1,12 +1,14 @@
 //! Events as JSON, one a line, for machines: those of the build, what steps print, and how the command ended. docs/events.md tells the
 //! shapes; those of the build's events are `kiln_engine::event::Event`. Unaware of what the events mean.
 
-use super::logs::{Logs, Output, ended_step};
-use super::{Renderer, Sink};
+use super::Sink;
+use super::logs::{Logs, Output};
+use super::machine::Machine;
+use crate::signals;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
-use kiln_engine::event::Event;
+use kiln_engine::event::{EVENT_VERSION, Event};
 use serde_json::{Map, Value, json};
 
 /// Prints each event.
@@ -37,11 +39,32 @@ impl Json {
             self.began = Some(event.time - jiff::SignedDuration::from_micros(micros));
         }
     }
+}
 
-    /// The logs, and what shows a piece of one.
-    fn output(&mut self) -> (&mut Logs, impl FnMut(Output<'_>)) {
+impl Machine for Json {
+    fn tell(&mut self, event: &Event) {
+        self.learn(event);
+        self.logs.note(event);
+        if let Ok(line) = serde_json::to_string(event) {
+            self.sink.line(&harmless(&line));
+        }
+    }
+
+    fn end(&mut self, why: &str) {
+        let mut event = object(&self.build, self.began.unwrap_or_default(), "ended");
+        event.insert("version".to_owned(), EVENT_VERSION.into());
+        let code = signals::received().map_or(0, |kind| kind as u8);
+        event.insert("exit_code".to_owned(), code.into());
+        event.insert("messages".to_owned(), json!([why]));
+        event.insert("causes".to_owned(), json!([]));
+        event.insert("hints".to_owned(), json!([]));
+        event.insert("details".to_owned(), "".into());
+        self.sink.line(&harmless(&Value::Object(event).to_string()));
+    }
+
+    fn output(&mut self) -> (Sink, &mut Logs, impl FnMut(Output<'_>)) {
         let Json { sink, logs, .. } = self;
-        let (build, began) = (&self.build, self.began.unwrap_or_default());
+        let (to, build, began) = (&*sink, &self.build, self.began.unwrap_or_default());
         let show = move |piece: Output<'_>| {
             let mut event = object(build, began, "output");
             event.insert("step".to_owned(), piece.step.into());
@@ -50,36 +73,9 @@ impl Json {
                 Err(_) => ("base64", BASE64_STANDARD.encode(piece.bytes)),
             };
             event.insert(name.to_owned(), text.into());
-            sink.line(&harmless(&Value::Object(event).to_string()));
+            to.line(&harmless(&Value::Object(event).to_string()));
         };
-        (logs, show)
-    }
-}
-
-impl Renderer for Json {
-    fn handle(&mut self, event: &Event) {
-        self.learn(event);
-        if let Some(step) = ended_step(&event.kind) {
-            let (logs, show) = self.output();
-            logs.end(step, show);
-        }
-        self.logs.note(event);
-        if let Ok(line) = serde_json::to_string(event) {
-            self.sink.line(&harmless(&line));
-        }
-    }
-
-    fn tick(&mut self) -> bool {
-        let (logs, show) = self.output();
-        let is_behind = logs.look(show);
-        self.sink.flush();
-        is_behind
-    }
-
-    fn finish(&mut self) {
-        let (logs, show) = self.output();
-        logs.end_all(show);
-        self.sink.flush();
+        (sink.clone(), logs, show)
     }
 }
 
@@ -118,6 +114,7 @@ mod tests {
 
     #[test]
     fn the_output_of_ten_thousand_steps_comes_before_their_ends() {
+        use crate::render::Renderer;
         use kiln_engine::event::{EventKind, Events, Outcome};
         let folder = tempfile::tempdir().unwrap();
         let (log, file) = (folder.path().join("log"), folder.path().join("stream"));

@@ -79,7 +79,7 @@ impl Log {
 
     /// What writes it.
     pub fn renderer(&self, no_color: bool) -> Box<dyn Renderer> {
-        let open = |sink: &Sink| open(self.progress, no_color, sink.clone());
+        let open = |sink: &Sink| open(self.progress, "building", no_color, sink.clone());
         let common = open(&self.sink);
         if self.parts.is_empty() {
             return common;

@@ -4,7 +4,7 @@ use super::logs::Output;
 use super::steps::{Steps, painted};
 use super::transfers::Transfer;
 use super::view::{View, show};
-use super::{Renderer, Sink};
+use super::{Renderer, Sink, Stop};
 use crate::printable::printable;
 use crate::units;
 use kiln_engine::event::{Event, EventKind, Outcome};
@@ -57,7 +57,7 @@ impl Plain {
         is_due
     }
 
-    fn source(&self, title: &str, files: u64, digested: u64, took_us: u64) {
+    fn source(&mut self, title: &str, files: u64, digested: u64, took_us: u64) {
         let read = if digested > 0 {
             format!(", {} digested", units::bytes(digested))
         } else {
@@ -89,7 +89,7 @@ impl View for Plain {
         &mut self.steps
     }
 
-    fn say(&self, line: &str) {
+    fn say(&mut self, line: &str) {
         self.sink.line(&printable(line, true));
     }
 
@@ -135,20 +135,25 @@ impl View for Plain {
         ));
     }
 
-    /// Prints a line when a transfer has ended, and from time to time while it takes long.
+    /// Prints a line when a transfer has ended, and from time to time while it takes long. What the store does itself is told in that case
+    /// only.
     fn transfer(&mut self, transfer: &Transfer<'_>) {
-        if transfer.ended {
+        let was_told = self
+            .transfers
+            .get(transfer.what)
+            .is_some_and(|told| *told > 0);
+        if transfer.ended && (transfer.repository.is_some() || was_told) {
             self.say(&transfer.line());
-        } else if self.is_due(transfer.blob, transfer.took_us) {
+        } else if !transfer.ended && self.is_due(transfer.what, transfer.took_us) {
             self.say(&transfer.state());
         }
     }
 
-    fn kept(&self, stage: &str, id: &str) {
+    fn kept(&mut self, stage: &str, id: &str) {
         self.say(&format!("kept stage {stage} as {id}"));
     }
 
-    fn image(&self, name: &str, lines: &[String]) {
+    fn image(&mut self, name: &str, lines: &[String]) {
         self.say(&format!("{} {name}", self.paint("1;32", "built")));
         for line in lines {
             self.say(&format!("  {line}"));
@@ -195,6 +200,14 @@ impl Renderer for Plain {
 
     fn handle(&mut self, event: &Event) {
         show(self, event);
+    }
+
+    fn stop(&mut self, stop: Stop) {
+        self.say(stop.words());
+        match stop {
+            Stop::Asked => self.sink.flush(),
+            Stop::AtOnce => self.finish(),
+        }
     }
 
     fn tick(&mut self) -> bool {

@@ -4,9 +4,10 @@
 mod status;
 
 use super::logs::{Logs, Output, ended_step};
+use super::machine::Machine;
 use super::steps::Steps;
 use super::transfers::Transfer;
-use super::{Renderer, Sink, json};
+use super::{Sink, json};
 use jiff::{SignedDuration, Timestamp};
 use kiln_engine::event::{Event, EventKind, Outcome, StepInfo};
 use kiln_oci::Digest;
@@ -28,6 +29,8 @@ pub struct RawJson {
     vertices: BTreeMap<Id, Vertex>,
     /// Blobs on their way, by the vertex that they belong to.
     transfers: BTreeMap<Id, BTreeSet<String>>,
+    /// When the first event happened.
+    began: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +47,7 @@ impl RawJson {
             steps: Steps::default(),
             vertices: BTreeMap::new(),
             transfers: BTreeMap::new(),
+            began: None,
         }
     }
 
@@ -115,9 +119,9 @@ impl RawJson {
         let id = Id::Work(transfer.work());
         let open = self.transfers.entry(id.clone()).or_default();
         if transfer.ended {
-            open.remove(transfer.blob);
+            open.remove(transfer.what);
         } else {
-            open.insert(transfer.blob.to_owned());
+            open.insert(transfer.what.to_owned());
         }
         let is_done = open.is_empty();
         let digest = self.vertex(event, id, |vertex| {
@@ -130,7 +134,7 @@ impl RawJson {
             current: [transfer.done, transfer.total][usize::from(transfer.ended)],
             started: Some(event.time - took),
             completed: transfer.ended.then_some(event.time),
-            ..part(event.time, digest, transfer.blob.to_owned())
+            ..part(event.time, digest, transfer.what.to_owned())
         };
         self.print(&status.into());
     }
@@ -201,40 +205,16 @@ impl RawJson {
         }
     }
 
-    /// The logs, and what shows a piece of one.
-    fn output(&mut self) -> (&mut Logs, impl FnMut(Output<'_>)) {
-        let RawJson {
-            sink,
-            steps,
-            vertices,
-            ..
-        } = self;
-        let show = |piece: Output<'_>| {
-            let Some(vertex) = vertices.get(&Id::Step(piece.step)) else {
-                return;
-            };
-            let log = VertexLog {
-                vertex: vertex.digest.clone(),
-                stream: 1,
-                data: piece.bytes.to_owned(),
-                timestamp: Some(Timestamp::now()),
-            };
-            print(sink, &log.into());
-        };
-        (steps.logs(), show)
-    }
-
     fn print(&self, status: &SolveStatus) {
         print(&self.sink, status);
     }
 }
 
-impl Renderer for RawJson {
-    fn handle(&mut self, event: &Event) {
+impl Machine for RawJson {
+    fn tell(&mut self, event: &Event) {
+        self.began.get_or_insert(event.time);
         self.steps.note(event);
         if let Some(step) = ended_step(&event.kind) {
-            let (logs, show) = self.output();
-            logs.end(step, show);
             self.ended(event, step);
         }
         match &event.kind {
@@ -250,17 +230,32 @@ impl Renderer for RawJson {
         }
     }
 
-    fn tick(&mut self) -> bool {
-        let (logs, show) = self.output();
-        let is_behind = logs.look(show);
-        self.sink.flush();
-        is_behind
+    fn end(&mut self, why: &str) {
+        let began = self.began.unwrap_or_default();
+        self.sink.line(&failure(began, why, ""));
     }
 
-    fn finish(&mut self) {
-        let (logs, show) = self.output();
-        logs.end_all(show);
-        self.sink.flush();
+    fn output(&mut self) -> (Sink, &mut Logs, impl FnMut(Output<'_>)) {
+        let RawJson {
+            sink,
+            steps,
+            vertices,
+            ..
+        } = self;
+        let to = &*sink;
+        let show = |piece: Output<'_>| {
+            let Some(vertex) = vertices.get(&Id::Step(piece.step)) else {
+                return;
+            };
+            let log = VertexLog {
+                vertex: vertex.digest.clone(),
+                stream: 1,
+                data: piece.bytes.to_owned(),
+                timestamp: Some(Timestamp::now()),
+            };
+            print(to, &log.into());
+        };
+        (sink.clone(), steps.logs(), show)
     }
 }
 

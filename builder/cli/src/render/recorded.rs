@@ -1,6 +1,6 @@
 //! A renderer that also keeps the events, for a command that reads them after the build. Unaware of what they say.
 
-use super::Renderer;
+use super::{Renderer, Stop};
 use kiln_engine::event::{Event, EventKind};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -48,6 +48,10 @@ impl Renderer for Recorded {
 
     fn tick(&mut self) -> bool {
         self.shown.tick()
+    }
+
+    fn stop(&mut self, stop: Stop) {
+        self.shown.stop(stop);
     }
 
     fn finish(&mut self) {

@@ -58,6 +58,11 @@ impl Sink {
         }
     }
 
+    /// Takes text that is no line.
+    pub fn raw(&self, text: &str) {
+        self.lines().extend_from_slice(text.as_bytes());
+    }
+
     /// Writes what it has taken.
     pub fn flush(&self) {
         let lines = self.lines();

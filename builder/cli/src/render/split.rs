@@ -1,7 +1,7 @@
 //! `--logsplit`: what steps do goes to the log of each platform that they are for, everything else to the common log. Unaware of how
 //! either is written.
 
-use super::Renderer;
+use super::{Renderer, Stop};
 use kiln_engine::event::{Event, EventKind, StepInfo};
 use std::collections::BTreeMap;
 
@@ -71,6 +71,11 @@ impl Renderer for Split {
             is_behind |= part.tick();
         }
         is_behind
+    }
+
+    fn stop(&mut self, stop: Stop) {
+        self.common.stop(stop);
+        self.parts.values_mut().for_each(|part| part.stop(stop));
     }
 
     fn finish(&mut self) {

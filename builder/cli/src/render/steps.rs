@@ -4,6 +4,7 @@ use super::logs::{Logs, Output};
 use crate::units;
 use kiln_engine::event::{Event, EventKind, Outcome, StepInfo};
 use std::collections::BTreeMap;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// The state of a build as far as renderers need it.
 #[derive(Debug, Default)]
@@ -49,7 +50,7 @@ impl Steps {
         )
     }
 
-    /// The instruction, cut to `width` characters.
+    /// The instruction, cut to `width` columns.
     pub fn title(&self, step: usize, width: usize) -> String {
         let title = self.infos.get(&step).map_or("", |info| info.title.as_str());
         clip(title, width)
@@ -89,6 +90,11 @@ impl Steps {
         (name, [id.to_owned(), size, time])
     }
 
+    /// All steps, in the order of the Dockerfile.
+    pub fn all(&self) -> impl Iterator<Item = &StepInfo> {
+        self.infos.values()
+    }
+
     /// `8 steps: 6 cached, 2 ran`.
     fn summary(&self) -> String {
         let mut parts = Vec::new();
@@ -119,15 +125,39 @@ pub fn painted(color: bool, code: &str, text: &str) -> String {
     }
 }
 
-/// `text` on one line and cut to `width` characters.
+/// `text` on one line and cut to `width` columns of a terminal.
 pub fn clip(text: &str, width: usize) -> String {
-    let mut line: String = text
+    let line: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
-    if line.chars().count() > width {
-        line = line.chars().take(width.saturating_sub(1)).collect();
-        line.push('…');
+    if line.width() <= width {
+        return line;
     }
-    line
+    let mut columns = 0;
+    let fits = |c: &char| {
+        columns += c.width().unwrap_or(0);
+        columns < width
+    };
+    let beginning: String = line.chars().take_while(fits).collect();
+    beginning + "…"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cut_text_is_no_wider_than_it_may_be() {
+        let texts = [
+            ("plain text", 10),
+            ("plain text", 5),
+            ("構築する", 8),
+            ("構築する", 7),
+            ("構築する", 1),
+        ];
+        let cut = texts.map(|(text, width)| clip(text, width));
+        assert_eq!(cut, ["plain text", "plai…", "構築する", "構築す…", "…"]);
+        assert_eq!(clip("a\tb\x1b[1m", 20), "a b [1m");
+    }
 }

@@ -1,102 +1,130 @@
-//! A live view for terminals: finished steps scroll up, running ones stay below with their time and last line of output.
-//! Unaware of what steps do. Drawing is indicatif's; it is driven from one thread only.
+//! A live view for terminals: what is under way is drawn below, with its time and its last lines of output; what has ended scrolls up, a line
+//! for each stage. Unaware of what steps do.
 
-use super::Renderer;
+mod bar;
+mod board;
+mod frame;
+mod screen;
+
 use super::steps::{Steps, clip, painted};
-use super::transfers::Transfer;
+use super::transfers::{Transfer, short};
 use super::view::{View, show};
-use crate::printable::printable;
+use super::{Renderer, Sink, Stop};
+use crate::printable::{printable, unstyled};
 use crate::units;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use kiln_engine::event::{Event, Outcome};
-use std::collections::BTreeMap;
-use std::os::fd::AsFd;
+use board::{Board, Ended};
+use frame::Frame;
+use kiln_engine::event::{Event, EventKind, Outcome};
+use screen::{Screen, Size};
+use std::time::{Duration, Instant};
 
-/// Columns of a terminal that does not say how many it has.
-const COLUMNS: usize = 80;
-/// Columns that the time of a running step and what is around it take.
-const TIME: usize = 16;
-/// Columns of a bar and what is around it.
-const BAR: usize = 24;
-/// Columns that are left of a very narrow terminal.
-const LEAST: usize = 16;
-
-/// Characters that fit beside `taken` others: wider text would wrap and flicker. A terminal may change its width at any time.
-fn room(taken: usize) -> usize {
-    let size = rustix::termios::tcgetwinsize(std::io::stderr().as_fd());
-    let columns = size.map_or(0, |size| usize::from(size.ws_col));
-    let columns = if columns == 0 { COLUMNS } else { columns };
-    columns.saturating_sub(taken + 1).max(LEAST)
-}
-
-struct Stage {
-    bar: ProgressBar,
-    done: usize,
-}
-
-/// A step that is executed.
-struct Running {
-    bar: ProgressBar,
-    output: ProgressBar,
-    /// The last line that it printed.
-    last: String,
-}
+/// How often it is drawn; what is over sooner is never drawn at all.
+const EVERY: Duration = Duration::from_millis(80);
 
 /// The live view.
+#[derive(Debug)]
 pub struct Terminal {
     steps: Steps,
-    screen: MultiProgress,
-    stages: BTreeMap<String, Stage>,
-    running: BTreeMap<usize, Running>,
-    /// Blobs on their way, by digest.
-    transfers: BTreeMap<String, ProgressBar>,
+    board: Board,
+    screen: Screen,
+    /// Lines that are to scroll up at the next drawing.
+    said: Vec<String>,
+    verb: String,
     color: bool,
+    begun: Instant,
+    drawn: Instant,
 }
 
 impl Terminal {
-    /// With or without colour.
-    pub fn new(color: bool) -> Self {
+    /// With or without colour; `verb` says what is done.
+    pub fn new(verb: &str, color: bool, sink: Sink) -> Self {
+        let now = Instant::now();
         Terminal {
             steps: Steps::default(),
-            screen: MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(20)),
-            stages: BTreeMap::new(),
-            running: BTreeMap::new(),
-            transfers: BTreeMap::new(),
+            board: Board::default(),
+            screen: Screen::new(sink),
+            said: Vec::new(),
+            verb: verb.to_owned(),
             color,
+            begun: now,
+            drawn: now,
         }
     }
 
-    fn stage_line(&mut self, step: usize) -> Option<ProgressBar> {
-        let info = self.steps.info(step)?.clone();
-        let stage = self.stages.entry(info.stage.clone()).or_insert_with(|| {
-            let bar = self.screen.add(ProgressBar::new(info.of as u64));
-            bar.set_style(style("{prefix:.bold} {pos}/{len}"));
-            bar.set_prefix(info.stage);
-            Stage { bar, done: 0 }
+    /// What has ended, in one line: a word, and the rest.
+    fn tell(&mut self, code: &str, word: &str, rest: &str) {
+        let word = painted(self.color, code, &format!("{word:<7}"));
+        self.say(&format!("{word} {rest}"));
+    }
+
+    /// Tells the stages that have ended.
+    fn fold(&mut self) {
+        for stage in self.board.closed() {
+            let line = self.stage(&stage);
+            let mut ended = self.board.ended_of(&stage);
+            let is_cached = ended.all(|(_, ended)| matches!(ended, Ended::Cached));
+            drop(ended);
+            match is_cached {
+                true => self.tell("32", "cached", &line),
+                false => self.tell("1;32", "done", &line),
+            }
+        }
+    }
+
+    /// `build  5 steps, 2 cached, 41.2s (RUN make 38.0s)`: what took most of the time is named.
+    fn stage(&self, stage: &str) -> String {
+        let ended: Vec<(usize, Ended)> = self.board.ended_of(stage).collect();
+        let time = |(step, ended): &(usize, Ended)| match ended {
+            Ended::Cached => None,
+            Ended::Ran(took_us) => Some((*took_us, *step)),
+        };
+        let ran: Vec<(u64, usize)> = ended.iter().filter_map(time).collect();
+        let line = format!("{stage}  {}", units::counted(ended.len(), "step"));
+        let cached = match ended.len() - ran.len() {
+            _ if ran.is_empty() => return line,
+            0 => String::new(),
+            some => format!(", {some} cached"),
+        };
+        let took: u64 = ran.iter().map(|(took, _)| took).sum();
+        let line = format!("{line}{cached}, {}", units::duration(took));
+        let most = ran.iter().max().filter(|(most, _)| most * 2 > took);
+        most.filter(|_| ran.len() > 1)
+            .map_or(line.clone(), |(most, step)| {
+                let title = self.steps.title(*step, 40);
+                format!("{line} ({title} {})", units::duration(*most))
+            })
+    }
+
+    fn draw(&mut self, frame: Vec<String>, size: Size) {
+        self.drawn = Instant::now();
+        let said = std::mem::take(&mut self.said);
+        self.screen.draw(&said, frame, size);
+    }
+
+    fn draw_frame(&mut self) {
+        let size = Size::now();
+        let frame = Frame {
+            board: &self.board,
+            steps: &self.steps,
+            verb: &self.verb,
+            begun: self.begun,
+            size,
+            color: self.color,
+        };
+        let lines = frame.lines();
+        self.draw(lines, size);
+    }
+
+    /// The last lines of output since the last time.
+    fn follow(&mut self) {
+        let Terminal { steps, board, .. } = self;
+        steps.follow_ends(|piece| {
+            let line = unstyled(&piece.line());
+            let seen = line.rsplit('\r').find(|part| !part.trim().is_empty());
+            if let Some(seen) = seen {
+                board.print(piece.step, seen.to_owned());
+            }
         });
-        Some(stage.bar.clone())
-    }
-
-    fn end(&mut self, step: usize) {
-        self.steps.logs().end(step, |_| {});
-        if let Some(Running { bar, output, .. }) = self.running.remove(&step) {
-            output.finish_and_clear();
-            bar.finish_and_clear();
-            self.screen.remove(&output);
-            self.screen.remove(&bar);
-        }
-        let Some(bar) = self.stage_line(step) else {
-            return;
-        };
-        let Some(stage) = self
-            .steps
-            .info(step)
-            .and_then(|info| self.stages.get_mut(&info.stage))
-        else {
-            return;
-        };
-        stage.done += 1;
-        bar.set_position(stage.done as u64);
     }
 }
 
@@ -105,100 +133,80 @@ impl View for Terminal {
         &mut self.steps
     }
 
-    fn say(&self, line: &str) {
-        // Drawing fails only when the terminal has gone.
-        let _ = self.screen.println(printable(line, true));
+    fn say(&mut self, line: &str) {
+        let line = printable(line, true);
+        self.said.extend(line.split('\n').map(str::to_owned));
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
         painted(self.color, code, text)
     }
 
+    fn digest_as(&self) -> fn(&str) -> &str {
+        short
+    }
+
     fn started(&mut self, step: usize, because: Option<&str>) {
-        let Some(stage) = self.stage_line(step) else {
-            return;
-        };
-        let step_bar = self.screen.insert_after(&stage, ProgressBar::new_spinner());
-        step_bar.set_style(style("  {spinner} {msg} {elapsed}"));
-        step_bar.set_message(self.steps.title(step, room(TIME)));
-        let output = self
-            .screen
-            .insert_after(&step_bar, ProgressBar::new_spinner());
-        output.set_style(style("    {msg:.dim}"));
-        let running = Running {
-            bar: step_bar,
-            output,
-            last: String::new(),
-        };
-        self.running.insert(step, running);
+        self.board.start(step);
         if let Some(reason) = because {
-            self.say(&format!(
-                "  {} {} again: {reason}",
-                self.steps.prefix(step),
-                self.steps.title(step, 40)
-            ));
+            let (prefix, title) = (self.steps.prefix(step), self.steps.title(step, 40));
+            self.tell("36", "again", &format!("{prefix} {title}: {reason}"));
         }
     }
 
     fn finished(&mut self, step: usize, outcome: Outcome, took_us: u64) {
-        self.end(step);
-        let prefix = self.steps.prefix(step);
-        let title = self.steps.title(step, room(TIME + prefix.len()));
-        match outcome {
-            Outcome::Cached => {
-                self.say(&format!("{} {prefix} {title}", self.paint("32", "cached")))
-            }
-            _ => self.say(&format!(
-                "{}   {prefix} {title} {}",
-                self.paint("1;32", "done"),
-                self.paint("2", &units::duration(took_us))
-            )),
-        }
+        self.steps.logs().end(step, |_| {});
+        self.board.finish(step, outcome, took_us);
+        self.fold();
     }
 
-    fn failed(&mut self, step: usize, message: &str) {
-        self.end(step);
-        let prefix = self.steps.prefix(step);
-        let title = self.steps.title(step, room(TIME + prefix.len()));
-        let failed = self.paint("1;31", "failed");
-        self.say(&format!("{failed} {prefix} {title}"));
-        self.say(&format!("       {message}"));
+    /// Why it failed is told at the end, with all that is known.
+    fn failed(&mut self, step: usize, _message: &str) {
+        self.steps.logs().end(step, |_| {});
+        let stage = self.steps.info(step).map(|info| info.stage.clone());
+        let took = self.board.fail(step, &stage.unwrap_or_default());
+        let (prefix, title) = (self.steps.prefix(step), self.steps.title(step, 200));
+        let room = Size::now().columns.saturating_sub(20);
+        let step = clip(&format!("{prefix} {title}"), room);
+        self.tell(
+            "1;31",
+            "failed",
+            &format!("{step} {}", units::duration(took)),
+        );
     }
 
     fn transfer(&mut self, transfer: &Transfer<'_>) {
-        if transfer.ended {
-            if let Some(bar) = self.transfers.remove(transfer.blob) {
-                bar.finish_and_clear();
-                self.screen.remove(&bar);
-            }
-            self.say(&transfer.line());
-            return;
-        }
-        let screen = &self.screen;
-        let bar = self
-            .transfers
-            .entry(transfer.blob.to_owned())
-            .or_insert_with(|| {
-                let bar = screen.add(ProgressBar::new(transfer.total));
-                bar.set_style(style("  {bar:20} {msg}"));
-                bar
-            });
-        let state = printable(&transfer.state(), false);
-        bar.set_message(clip(&state, room(BAR)));
-        bar.set_position(transfer.done);
+        self.board.transfer(transfer);
     }
 
-    fn kept(&self, stage: &str, id: &str) {
-        self.say(&format!(
-            "{}   stage {stage} as {id}",
-            self.paint("32", "kept")
-        ));
+    fn kept(&mut self, stage: &str, id: &str) {
+        self.tell("32", "kept", &format!("stage {stage} as {id}"));
     }
 
-    fn image(&self, name: &str, lines: &[String]) {
-        self.say(&format!("{}  {name}", self.paint("1;32", "built")));
+    fn image(&mut self, name: &str, lines: &[String]) {
+        self.fold_traffic();
+        self.tell("1;32", "built", name);
         for line in lines {
-            self.say(&format!("       {line}"));
+            self.say(&format!("        {line}"));
+        }
+    }
+
+    fn other(&mut self, kind: &EventKind) {
+        match kind {
+            EventKind::Planned { .. } => self.board.plan(&self.steps),
+            EventKind::Committed { step, .. } => {
+                self.board.commit(*step);
+                self.fold();
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Terminal {
+    fn fold_traffic(&mut self) {
+        for (word, line) in self.board.take_traffic() {
+            self.tell("1;32", word, &line);
         }
     }
 }
@@ -209,41 +217,41 @@ impl Renderer for Terminal {
     }
 
     fn tick(&mut self) -> bool {
-        let mut last = BTreeMap::new();
-        self.steps.follow_ends(|piece| {
-            let line = piece.line();
-            if !line.trim().is_empty() {
-                last.insert(piece.step, line.into_owned());
-            }
-        });
-        for (step, running) in &mut self.running {
-            running.last = last
-                .remove(step)
-                .unwrap_or(std::mem::take(&mut running.last));
-            running.bar.set_message(self.steps.title(*step, room(TIME)));
-            running.output.set_message(clip(&running.last, room(4)));
-            running.bar.tick();
-            running.output.tick();
+        if self.drawn.elapsed() >= EVERY {
+            self.follow();
+            self.draw_frame();
         }
         false
     }
 
-    fn finish(&mut self) {
-        for Running { bar, output, .. } in self.running.values() {
-            output.finish_and_clear();
-            bar.finish_and_clear();
+    fn stop(&mut self, stop: Stop) {
+        match stop {
+            Stop::Asked => {
+                self.verb = "stopping (Ctrl-C again: at once)".to_owned();
+                self.draw_frame();
+            }
+            Stop::AtOnce => {
+                self.say(stop.words());
+                self.finish();
+            }
         }
-        for bar in self.transfers.values() {
-            bar.finish_and_clear();
-        }
-        for stage in self.stages.values() {
-            stage.bar.finish_and_clear();
-        }
-        let _ = self.screen.clear();
     }
-}
 
-fn style(template: &str) -> ProgressStyle {
-    // The templates are constants of this file; the default is only ever shown if one is mistyped.
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+    /// Stages of which only a part was done get a line as well.
+    fn finish(&mut self) {
+        let open: Vec<String> = self.board.open().cloned().collect();
+        for stage in open {
+            let ended = self.board.ended_of(&stage).count();
+            if ended > 0 {
+                let of = self.board.size(&stage);
+                self.tell(
+                    "33",
+                    "stopped",
+                    &format!("{stage}  after {ended} of {of} steps"),
+                );
+            }
+        }
+        self.fold_traffic();
+        self.draw(Vec::new(), Size::now());
+    }
 }

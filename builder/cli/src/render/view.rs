@@ -9,7 +9,7 @@ pub trait View {
     /// What is known of the steps.
     fn steps(&mut self) -> &mut Steps;
     /// Shows a line of kiln's own; what it quotes may hold anything.
-    fn say(&self, line: &str);
+    fn say(&mut self, line: &str);
     /// Text in a colour, if there are colours.
     fn paint(&self, code: &str, text: &str) -> String;
     /// A step begins, because of what changed.
@@ -21,9 +21,13 @@ pub trait View {
     /// A blob is on its way, or has come.
     fn transfer(&mut self, transfer: &Transfer<'_>);
     /// A stage was kept as an image.
-    fn kept(&self, stage: &str, id: &str);
+    fn kept(&mut self, stage: &str, id: &str);
     /// The image is built: its name, and lines about it.
-    fn image(&self, name: &str, lines: &[String]);
+    fn image(&mut self, name: &str, lines: &[String]);
+    /// How a digest is written: in full, where nothing says otherwise.
+    fn digest_as(&self) -> fn(&str) -> &str {
+        |digest| digest
+    }
     /// What not every view shows.
     fn other(&mut self, _kind: &EventKind) {}
 }
@@ -34,7 +38,7 @@ pub fn show(view: &mut impl View, event: &Event) {
     if let Some(transfer) = Transfer::of(&event.kind) {
         view.transfer(&transfer);
     }
-    if let Some(line) = transfers::line(&event.kind) {
+    if let Some(line) = transfers::line(&event.kind, view.digest_as()) {
         view.say(&line);
     }
     match &event.kind {
@@ -64,6 +68,6 @@ pub fn show(view: &mut impl View, event: &Event) {
     }
 }
 
-fn said(view: &impl View, code: &str, word: &str, message: &str) {
+fn said(view: &mut impl View, code: &str, word: &str, message: &str) {
     view.say(&format!("{}: {message}", view.paint(code, word)));
 }

@@ -43,7 +43,8 @@ pub fn find(globals: &Globals, wanted: Wanted<'_>) -> Result<Found, Failure> {
     let platform = wanted.platform.cloned().unwrap_or_else(Platform::host);
     let store = session::existing_store(globals);
     let open = |_: &Globals, _: &Remote| Ok(());
-    let image = transfer::watched(globals, Progress::Auto, open, |remote, ()| {
+    let shows = (Progress::Auto, "reading");
+    let image = transfer::watched(globals, shows, open, |remote, ()| {
         let looked = look(remote, &reference, &platform)?;
         match stream(remote, store.as_ref(), &looked, wanted.effort) {
             Err(Failed::Remote(error)) => Err(error),

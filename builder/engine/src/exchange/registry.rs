@@ -4,7 +4,7 @@ use super::{Backend, Kind, OpenBlob, Use};
 use crate::event::Direction;
 use crate::failure::{BackendError, ExportError};
 use crate::transfer::attributes::Attributes;
-use crate::transfer::remote::{Remote, Transfer, if_found};
+use crate::transfer::remote::{Remote, if_found, transfer};
 use kiln_cache::CacheOrigin;
 use kiln_oci::media_type::OCI_MANIFEST;
 use kiln_oci::{Descriptor, Reference};
@@ -98,7 +98,7 @@ impl Backend for Registry {
 
     fn send(&self, blob: &Descriptor, open: OpenBlob<'_>) -> Result<(), BackendError> {
         let registry = self.remote.registry()?;
-        let transfer = Transfer::start(
+        let transfer = transfer(
             &self.remote.events,
             Direction::Upload,
             &self.reference,

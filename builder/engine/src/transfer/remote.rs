@@ -20,7 +20,7 @@ use crate::event::cancel::Cancel;
 use crate::failure::RemoteError;
 
 pub use fetch::RegistryFetcher;
-pub(crate) use fetch::{Transfer, descriptor};
+pub(crate) use fetch::{descriptor, transfer};
 pub use look::{Looked, look};
 pub use pull::{Pulled, pull};
 pub(crate) use push::with_docker_types;

@@ -7,6 +7,7 @@ use crate::event::cancel::Cancel;
 use crate::failure::FetchError;
 use crate::request::policy::Policy;
 use crate::source::policy;
+use crate::transfer::remote::Remote;
 use kiln_cache::Fetched;
 use kiln_oci::http::header::{
     ACCEPT_ENCODING, DATE, ETAG, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
@@ -184,6 +185,20 @@ impl<'a> WebFile<'a> {
             },
         }
     }
+}
+
+/// Downloads a file.
+///
+/// # Errors
+/// As [`WebFile::download`], or the network is not to be used.
+pub fn download(remote: &Remote, url: &str, into: &Path) -> Result<(), FetchError> {
+    if remote.is_offline() {
+        let reason = crate::failure::RemoteError::Offline.to_string();
+        let url = redacted(url);
+        return Err(FetchError::Connection { url, reason });
+    }
+    let file = WebFile::new(&remote.http, &[], url, None)?;
+    file.download(None, into).map(drop)
 }
 
 /// Writes the content to the file `into`, at most `limit` bytes of it.

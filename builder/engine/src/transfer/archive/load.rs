@@ -6,7 +6,7 @@
 
 use super::{Taken, whole};
 use crate::failure::ArchiveError;
-use kiln_cache::{ForeignLayer, ImageError, Layer, Store, StoreError};
+use kiln_cache::{ForeignLayer, ImageError, Layer, Meter, Store, StoreError, Work};
 use kiln_oci::archive::{
     self, Announcement, Contents, Incoming, Input, LoadError, LoadedImage, LoadedIndex,
     LoadedLayer, Receipt, Received, Receiver,
@@ -94,6 +94,8 @@ fn is_used(images: &[LoadedImage], diff_id: &Digest) -> bool {
 /// Puts layers into the store.
 struct Intake<'a> {
     store: &'a Store,
+    /// How far it is, once it is known what comes.
+    meter: Option<Meter>,
     /// Layers that were not there before.
     fresh: Vec<Digest>,
     /// Blobs of indexes that were not there before.
@@ -107,7 +109,11 @@ impl Receiver for Intake<'_> {
 
     fn announce(&mut self, announcement: &Announcement) -> Result<(), ArchiveError> {
         self.check_held(&announcement.absent, announcement.receipt.as_ref())?;
-        self.check_space(&announcement.incoming)
+        self.check_space(&announcement.incoming)?;
+        let bytes = announcement.incoming.iter().map(|layer| layer.size).sum();
+        let what = format!("{} layers", announcement.incoming.len());
+        self.meter = Some(self.store.meter(Work::Load, what, bytes));
+        Ok(())
     }
 
     fn layer(
@@ -120,7 +126,7 @@ impl Receiver for Intake<'_> {
             size: incoming.size,
             diff_id: incoming.diff_id,
         };
-        let mut content = Noting::new(content);
+        let mut content = Noting::new(content, self.meter.as_ref());
         let taken = self.store.layers().take(&mut content, &known);
         let (layer, is_new) = content.explain(&incoming.name, taken)?;
         if is_new {
@@ -144,7 +150,7 @@ impl Receiver for Intake<'_> {
         if self.store.blobs().has(&blob.digest)? {
             return Ok(());
         }
-        let mut content = Noting::new(content);
+        let mut content = Noting::new(content, None);
         let expected = Some((blob.digest, blob.size));
         let taken = self.store.blobs().put(&mut content, expected);
         let digest = content.explain(&blob.digest.to_string(), taken)?;
@@ -156,13 +162,17 @@ impl Receiver for Intake<'_> {
 /// Remembers that the archive could not be read: the store only sees a layer that ends too early.
 struct Noting<'a> {
     reader: &'a mut dyn Read,
+    meter: Option<&'a Meter>,
     failure: Option<io::Error>,
 }
 
 impl<'a> Noting<'a> {
-    fn new(reader: &'a mut dyn Read) -> Self {
-        let failure = None;
-        Noting { reader, failure }
+    fn new(reader: &'a mut dyn Read, meter: Option<&'a Meter>) -> Self {
+        Noting {
+            reader,
+            meter,
+            failure: None,
+        }
     }
 
     /// What was taken; a failure of the archive explains that of the store.
@@ -176,10 +186,13 @@ impl<'a> Noting<'a> {
 
 impl Read for Noting<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.reader.read(buffer).map_err(|error| {
+        let read = self.reader.read(buffer).map_err(|error| {
             let kind = error.kind();
             self.failure = Some(error);
-            kind.into()
+            io::Error::from(kind)
+        });
+        read.inspect(|bytes| {
+            self.meter.inspect(|meter| meter.add(*bytes as u64));
         })
     }
 }
@@ -224,6 +237,7 @@ impl<'a> Intake<'a> {
     fn new(store: &'a Store) -> Self {
         Intake {
             store,
+            meter: None,
             fresh: Vec::new(),
             companions: Vec::new(),
             climbing: Vec::new(),
@@ -309,6 +323,7 @@ impl<'a> Intake<'a> {
         contents: &Contents,
         each: &mut impl FnMut(&Taken),
     ) -> Result<(), ArchiveError> {
+        self.meter.iter().for_each(Meter::end);
         let layers = contents.images.iter().flat_map(|image| &image.layers);
         let absent = layers.filter(|layer| !layer.present);
         self.check_held(absent, contents.receipt.as_ref())?;

@@ -4,12 +4,13 @@ use super::delta::{Base, receipt};
 use super::fetch;
 use super::platforms::several;
 use crate::failure::{ArchiveError, chain_of_causes};
-use kiln_cache::{Store, StoredImage};
+use kiln_cache::{Meter, Store, StoredImage, Work};
 use kiln_oci::archive::{
     self, BlobSource, Format, SaveError, SaveImage, SaveIndex, Saving, Target,
 };
 use kiln_oci::{Compression, Digest, ImageConfig, LayerCompression, Manifest};
 use kiln_oci::{Platform, Reference, media_type};
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 /// How images are saved.
@@ -36,15 +37,18 @@ pub struct Saved {
     pub is_reduced: bool,
 }
 
-/// The blobs of a store as archives want them.
-struct Blobs<'a>(&'a Store);
+/// The blobs of a store as archives want them; their bytes count.
+struct Blobs<'a> {
+    store: &'a Store,
+    meter: Meter,
+}
 
 impl BlobSource for Blobs<'_> {
     fn open(&self, digest: &Digest) -> io::Result<(u64, Box<dyn Read + '_>)> {
-        let opened = self.0.blobs().open(digest);
+        let opened = self.store.blobs().open(digest);
         let file = opened.map_err(|error| io::Error::other(chain_of_causes(&error)))?;
         let size = file.metadata()?.len();
-        Ok((size, Box::new(file)))
+        Ok((size, Box::new(self.meter.of(file))))
     }
 }
 
@@ -82,12 +86,37 @@ pub fn save(
 /// # Errors
 /// As [`archive::write`].
 pub(crate) fn write(target: Target<'_>, saving: &Saving, store: &Store) -> Result<(), SaveError> {
-    let written = archive::write(target, saving, &Blobs(store), &|_| ());
-    written.inspect_err(|error| {
-        if let SaveError::BlobDigest { expected, .. } = error {
-            store.blobs().suspect(expected);
-        }
-    })
+    let meter = store.meter(Work::Save, names(saving), bytes(saving));
+    let blobs = Blobs { store, meter };
+    let written = archive::write(target, saving, &blobs, &|_| ());
+    written
+        .inspect(|()| blobs.meter.end())
+        .inspect_err(|error| {
+            if let SaveError::BlobDigest { expected, .. } = error {
+                store.blobs().suspect(expected);
+            }
+        })
+}
+
+/// What is saved, for people.
+fn names(saving: &Saving) -> String {
+    let references = saving.images.iter().flat_map(|image| &image.references);
+    let names: Vec<String> = references.map(Reference::familiar).collect();
+    match names.is_empty() {
+        true => "an image".to_owned(),
+        false => names.join(", "),
+    }
+}
+
+/// Bytes of all layers that are written, each once.
+fn bytes(saving: &Saving) -> u64 {
+    let manifests = saving.images.iter();
+    let manifests = manifests.filter_map(|image| Manifest::parse(&image.manifest).ok());
+    let layers = manifests.flat_map(|manifest| manifest.layers);
+    let mut sizes: BTreeMap<Digest, u64> = layers.map(|layer| (layer.digest, layer.size)).collect();
+    let receipt = saving.receipt.as_ref();
+    sizes.retain(|blob, _| !receipt.is_some_and(|receipt| receipt.leaves_out(blob)));
+    sizes.values().sum()
 }
 
 /// Adds what a name means; says whether an index had to be cut down.

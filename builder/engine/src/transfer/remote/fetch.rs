@@ -1,21 +1,15 @@
 //! Blobs from registries, for the store. Unaware of what they hold.
 
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use kiln_cache::lazy::FetchFailure;
-use kiln_cache::{CacheOrigin, Fetcher, RemoteBlob};
+use kiln_cache::{CacheOrigin, Fetcher, Meter, Progress, RemoteBlob};
 use kiln_oci::registry::{Client, Error};
 use kiln_oci::{Descriptor, Reference};
 
-use crate::event::{Direction, EventKind, Events};
+use crate::event::{Direction, EventKind, Events, micros};
 use crate::failure::RemoteError;
 use crate::transfer::remote::Remote;
-
-/// How often people are told.
-const EVERY: Duration = Duration::from_millis(100);
 
 /// Fetches blobs from the repositories that hold them.
 #[derive(Debug)]
@@ -39,7 +33,7 @@ impl RegistryFetcher {
         grown: &(dyn Fn() + Sync),
     ) -> Result<(), Error> {
         let blob = descriptor(blob);
-        let transfer = Transfer::start(&self.remote.events, Direction::Download, from, &blob);
+        let transfer = transfer(&self.remote.events, Direction::Download, from, &blob);
         let progress = |bytes| {
             grown();
             transfer.at(bytes);
@@ -88,67 +82,24 @@ pub(crate) fn descriptor(blob: &RemoteBlob) -> Descriptor {
 }
 
 /// Tells people how far a blob is, not too often.
-#[derive(Debug)]
-pub(crate) struct Transfer {
-    events: Events,
+pub(crate) fn transfer(
+    events: &Events,
     direction: Direction,
-    repository: String,
-    blob: String,
-    total: u64,
-    begun: Instant,
-    done: AtomicU64,
-    told: Mutex<Instant>,
-}
-
-impl Transfer {
-    pub(crate) fn start(
-        events: &Events,
-        direction: Direction,
-        of: &Reference,
-        blob: &Descriptor,
-    ) -> Self {
-        let now = Instant::now();
-        let transfer = Self {
-            events: events.clone(),
+    of: &Reference,
+    blob: &Descriptor,
+) -> Meter {
+    let (events, repository) = (events.clone(), of.name());
+    let digest = blob.digest.to_string();
+    let tell = move |progress: Progress| {
+        events.send(EventKind::Transfer {
             direction,
-            repository: of.name(),
-            blob: blob.digest.to_string(),
-            total: blob.size,
-            begun: now,
-            done: AtomicU64::new(0),
-            told: Mutex::new(now),
-        };
-        transfer.tell(false);
-        transfer
-    }
-
-    /// So many bytes are there.
-    pub(crate) fn at(&self, bytes: u64) {
-        self.done.store(bytes, Ordering::Relaxed);
-        let Ok(mut told) = self.told.try_lock() else {
-            return;
-        };
-        if told.elapsed() >= EVERY {
-            *told = Instant::now();
-            self.tell(false);
-        }
-    }
-
-    /// All of it is there.
-    pub(crate) fn end(&self) {
-        self.done.store(self.total, Ordering::Relaxed);
-        self.tell(true);
-    }
-
-    fn tell(&self, ended: bool) {
-        self.events.send(EventKind::Transfer {
-            direction: self.direction,
-            repository: self.repository.clone(),
-            blob: self.blob.clone(),
-            done: self.done.load(Ordering::Relaxed),
-            total: self.total,
-            ended,
-            took_us: u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+            repository: repository.clone(),
+            blob: digest.clone(),
+            done: progress.done,
+            total: progress.total,
+            ended: progress.ended,
+            took_us: micros(progress.took),
         });
-    }
+    };
+    Meter::start(blob.size, tell)
 }

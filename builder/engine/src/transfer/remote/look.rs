@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use kiln_cache::Meter;
 use kiln_oci::registry::Fetched;
 use kiln_oci::{
     Descriptor, Digest, DocumentError, Index, Manifest, Platform, Reference, media_type,
@@ -11,7 +12,7 @@ use crate::event::Direction;
 use crate::failure::RemoteError;
 use crate::transfer::remote::platform::choose;
 use crate::transfer::remote::pull::{MAX_DEPTH, with_digest};
-use crate::transfer::remote::{Remote, Transfer};
+use crate::transfer::remote::{Remote, transfer};
 
 /// An image as a registry describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +83,7 @@ impl Looked {
     pub fn layer(&self, remote: &Remote, blob: &Descriptor) -> Result<impl Read, RemoteError> {
         Ok(Told {
             reader: remote.registry()?.blob(&self.reference, blob),
-            transfer: Transfer::start(&remote.events, Direction::Download, &self.reference, blob),
+            transfer: transfer(&remote.events, Direction::Download, &self.reference, blob),
             done: 0,
             total: blob.size,
         })
@@ -92,7 +93,7 @@ impl Looked {
 /// Tells how far a reader is.
 struct Told<R> {
     reader: R,
-    transfer: Transfer,
+    transfer: Meter,
     done: u64,
     total: u64,
 }

@@ -11,7 +11,7 @@ use kiln_oci::{Descriptor, Digest, Manifest, Reference};
 use super::{Push, by_digest};
 use crate::event::Direction;
 use crate::failure::RemoteError;
-use crate::transfer::remote::fetch::Transfer;
+use crate::transfer::remote::fetch::transfer;
 use crate::transfer::remote::if_found;
 
 impl Push<'_> {
@@ -59,7 +59,7 @@ impl Push<'_> {
 
     /// By way of a file: a download or an upload that breaks off is continued on its own.
     fn through(&self, from: &Reference, blob: &Descriptor, file: &Path) -> Result<(), RemoteError> {
-        let start = |direction, of| Transfer::start(&self.remote.events, direction, of, blob);
+        let start = |direction, of| transfer(&self.remote.events, direction, of, blob);
         let transfer = start(Direction::Download, from);
         self.registry
             .download(from, blob, file, &|bytes| transfer.at(bytes))?;

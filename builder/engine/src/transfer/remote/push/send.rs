@@ -3,14 +3,14 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use kiln_cache::{BlobReader, CacheOrigin, StoredImage, try_parallel};
+use kiln_cache::{BlobReader, CacheOrigin, Meter, StoredImage, try_parallel};
 use kiln_oci::{Descriptor, Digest, Reference};
 
 use super::Push;
 use super::derive::{Derived, derive, manifest, wanted};
 use crate::event::Direction;
 use crate::failure::RemoteError;
-use crate::transfer::remote::fetch::Transfer;
+use crate::transfer::remote::fetch::transfer;
 
 /// Layers that are compressed and sent at once.
 const AT_ONCE: usize = 4;
@@ -56,7 +56,7 @@ impl Push<'_> {
             // an error of the store is reported as such, not as one of a reader
             drop(self.store.blobs().open(&blob.digest)?);
             let events = &self.remote.events;
-            let transfer = Arc::new(Transfer::start(events, Direction::Upload, &self.to, blob));
+            let transfer = Arc::new(transfer(events, Direction::Upload, &self.to, blob));
             self.registry
                 .push_blob(&self.to, blob, &|| self.open(&blob.digest, &transfer))?;
             transfer.end();
@@ -65,7 +65,7 @@ impl Push<'_> {
         Ok(())
     }
 
-    fn open(&self, blob: &Digest, transfer: &Arc<Transfer>) -> io::Result<Box<dyn Read + Send>> {
+    fn open(&self, blob: &Digest, transfer: &Arc<Meter>) -> io::Result<Box<dyn Read + Send>> {
         let file = self
             .store
             .blobs()
@@ -117,7 +117,7 @@ impl Push<'_> {
 struct Counted {
     file: BlobReader,
     read: u64,
-    transfer: Arc<Transfer>,
+    transfer: Arc<Meter>,
 }
 
 impl Read for Counted {
