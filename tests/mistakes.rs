@@ -1,4 +1,4 @@
-//! Mistakes that show when a build runs, and what is said of each: what is wrong, where, and what to do. One table, one golden file; what a
+//! Mistakes that people make in Dockerfiles, and what is said of each: what is wrong, where, and what to do. One table, one golden file; what a
 //! command printed is left out, as shells differ.
 
 use std::fmt::Write;
@@ -13,10 +13,15 @@ plain_cases! {
     what_is_said_of_commands_that_are_none,
     help_and_version_have_words_of_their_own,
     a_dockerfile_may_be_a_descriptor,
+    flags_before_a_command_are_dockers,
+    flags_that_are_wrong_say_what_was_meant,
 }
 
+/// A build that goes well, with a warning: what is before it is not looked at.
+const WARNED: &str = "--progress=plain";
+
 /// Name, Dockerfile, flags.
-const MISTAKES: [(&str, &str, &[&str]); 33] = [
+const MISTAKES: [(&str, &str, &[&str]); 61] = [
     (
         "a source with a letter too many",
         "FROM tools\nCOPY srcs /\n",
@@ -154,6 +159,114 @@ const MISTAKES: [(&str, &str, &[&str]); 33] = [
         "# syntax=example.org/other:1\nFROM tools\nBUILD x\n",
         &[],
     ),
+    (
+        "CMD with single quotes",
+        "FROM scratch\nCMD ['nginx', '-g']\n",
+        &[WARNED],
+    ),
+    (
+        "ENTRYPOINT without a comma",
+        "FROM scratch\nENTRYPOINT [\"nginx\" \"-g\"]\n",
+        &[WARNED],
+    ),
+    (
+        "CMD with the quotes of a word processor",
+        "FROM scratch\nCMD [“nginx”, “-g”]\n",
+        &[WARNED],
+    ),
+    (
+        "HEALTHCHECK with a comma too many",
+        "FROM scratch\nHEALTHCHECK CMD [\"curl\", \"localhost\",]\n",
+        &[WARNED],
+    ),
+    (
+        "VOLUME with single quotes",
+        "FROM scratch\nVOLUME ['/data', '/logs']\n",
+        &[WARNED],
+    ),
+    (
+        "SHELL without quotes",
+        "FROM tools\nSHELL [/bin/bash, -c]\n",
+        &[],
+    ),
+    (
+        "ADD without the end of its list",
+        "FROM tools\nADD [\"src\", \"/x\"\n",
+        &[],
+    ),
+    (
+        "a flag with swapped letters",
+        "FROM tools AS builder\nFROM tools\nCOPY --form=builder /bin/sh /x\n",
+        &[],
+    ),
+    (
+        "a type of mount",
+        "FROM tools\nRUN --mount=type=cahce,target=/c true\n",
+        &[],
+    ),
+    (
+        "a mount without a target",
+        "FROM tools\nRUN --mount=type=cache true\n",
+        &[],
+    ),
+    ("an instruction", "FROM tools\nRNU true\n", &[]),
+    ("a file of comments", "# nothing yet\n", &[]),
+    ("no FROM", "RUN true\n", &[]),
+    ("COPY without a destination", "FROM tools\nCOPY src\n", &[]),
+    ("ENV without a value", "FROM tools\nENV HOME\n", &[]),
+    ("a port that is a name", "FROM tools\nEXPOSE http\n", &[]),
+    (
+        "a heredoc without its end",
+        "FROM tools\nRUN <<EOF\necho hi\n",
+        &[],
+    ),
+    (
+        "a user that the image lacks",
+        "FROM tools\nUSER app\nRUN true\n",
+        &[],
+    ),
+    (
+        "an agent that is required",
+        "FROM tools\nRUN --mount=type=ssh,required true\n",
+        &[],
+    ),
+    (
+        "a shell that the image lacks",
+        "FROM tools\nSHELL [\"/bin/zsh\", \"-c\"]\nRUN true\n",
+        &[],
+    ),
+    (
+        "the same in the exec form",
+        "FROM tools\nRUN [\"zsh\", \"-c\", \"true\"]\n",
+        &[],
+    ),
+    ("sudo", "FROM tools\nRUN sudo ls\n", &[]),
+    (
+        "the package manager of another distribution",
+        "FROM tools\nRUN apt-get install -y curl\n",
+        &[],
+    ),
+    (
+        "a stage in --target that is near none",
+        "FROM tools AS builder\nFROM tools\n",
+        &["--target", "production"],
+    ),
+    (
+        "the number of a stage",
+        "FROM tools\nCOPY --from=3 /bin/sh /x\n",
+        &[],
+    ),
+    ("an image with a capital letter", "FROM Base:v1\n", &[]),
+    (
+        "a mode that is none",
+        "FROM tools\nCOPY --chmod=rwx src /\n",
+        &[],
+    ),
+    (
+        "a file where a folder is wanted",
+        "FROM tools\nCOPY README.md /x\nCOPY src/main.rs /x/\n",
+        &[],
+    ),
 ];
 
 fn fill(space: &Space) {
@@ -184,7 +297,11 @@ fn host() -> String {
 fn said(space: &Space, finished: &Finished) -> String {
     let mut text = String::new();
     let mut is_output = false;
-    for line in finished.stderr.lines() {
+    let stderr = match finished.stderr.find("warning[") {
+        Some(at) if finished.status.success() => &finished.stderr[at..],
+        _ => &finished.stderr,
+    };
+    for line in stderr.lines() {
         is_output = (is_output || line.starts_with("last output")) && !line.is_empty();
         if !is_output && !line.is_empty() {
             writeln!(text, "{line}").unwrap();
@@ -204,15 +321,19 @@ fn what_is_said_of_mistakes_in_builds(space: &Space) {
         .ok();
     let mut text = String::new();
     for (name, dockerfile, flags) in MISTAKES {
+        let quiet = (!flags.contains(&WARNED)).then_some("-q");
         let build = space
             .build(dockerfile)
-            .args(["-q", "--offline"])
+            .arg("--offline")
+            .args(quiet)
             .args(flags);
-        let failed = build.exits(1);
-        writeln!(text, "== {name}\n{}", said(space, &failed)).unwrap();
+        let finished = build.run();
+        writeln!(text, "== {name}\n{}", said(space, &finished)).unwrap();
     }
     golden::matches("mistakes.txt", &text);
-    for rust in ["Error(", "Some(", "None", "Os {", "kind:", "unwrap"] {
+    for rust in [
+        "Error(", "Some(", "None", "Os {", "kind:", "unwrap", "os error",
+    ] {
         assert!(!text.contains(rust), "{rust}");
     }
 }
@@ -261,6 +382,9 @@ fn what_is_said_of_commands_that_are_none(space: &Space) {
         ("volume", "kiln df"),
         ("biuld", "did you mean build?"),
         ("prunee", "kiln --help"),
+        ("secret", "kiln build --secret"),
+        ("dive", "kiln explore"),
+        ("podman", "leave the word out"),
     ];
     for (verb, instead) in verbs {
         let failed = space.kiln([verb]).exits(2);
@@ -285,4 +409,64 @@ fn a_dockerfile_may_be_a_descriptor(space: &Space) {
     let script = "printf 'FROM scratch\\nLABEL a=b\\n' | kiln build -q -f /dev/fd/0 \"$CONTEXT\"";
     let built = space.shell(script).env("CONTEXT", space.context()).ok();
     assert!(built.stdout.starts_with("sha256:"));
+}
+
+fn flags_before_a_command_are_dockers(space: &Space) {
+    let config = space.own_folder("own/docker");
+    std::fs::write(config.join("config.json"), "{\"auths\":{\"r.example\":{}}}").unwrap();
+    let quiet = space.kiln([
+        "--config",
+        config.to_str().unwrap(),
+        "--log-level",
+        "info",
+        "images",
+    ]);
+    assert!(quiet.ok().stderr.is_empty());
+    let remote = space.kiln(["-H", "tcp://10.0.0.1:2375", "images"]).ok();
+    remote.says(&["the daemon tcp://10.0.0.1:2375 is not asked"]);
+    assert!(
+        space
+            .kiln(["--context", "default", "images"])
+            .ok()
+            .stderr
+            .is_empty()
+    );
+    space
+        .kiln(["-l", "loud", "images"])
+        .exits(2)
+        .says(&["docker has no such level", "warn"]);
+    // debugging says more, and changes no result
+    let said = |words: &[&str]| space.kiln(words).ok();
+    assert_eq!(said(&["-D", "images"]).stdout, said(&["images"]).stdout);
+    said(&["system", "info"]);
+    said(&["system", "prune", "--volumes", "-f"]).says(&["keeps no volumes"]);
+    // two builders are one
+    let made = space.kiln(["buildx", "create", "--use"]).exits(2);
+    made.says(&["kiln has one builder"])
+        .never_says(&["docker load"]);
+}
+
+fn flags_that_are_wrong_say_what_was_meant(space: &Space) {
+    space.write(
+        "Dockerfile.prod",
+        "FROM scratch\nARG VERSION\nLABEL v=$VERSION\n",
+    );
+    let build = |flags: &[&str]| space.kiln(["build"]).args(flags).arg(space.context());
+    build(&["-f", "Dockerfile.prd"])
+        .exits(2)
+        .says(&["there is no Dockerfile", "did you mean Dockerfile.prod?"]);
+    let file = ["-f", "Dockerfile.prod"];
+    build(&[&file[..], &["--build-arg", "VERSOIN=1"]].concat())
+        .ok()
+        .says(&["VERSOIN was not consumed by any ARG: did you mean VERSION?"]);
+    build(&[&file[..], &["--platform", "linux/amd46"]].concat())
+        .ok()
+        .says(&["did you mean amd64?"]);
+    build(&[&file[..], &["-t", "App"]].concat())
+        .exits(2)
+        .says(&["--tag App: ", "did you mean"]);
+    build(&[&file[..], &["--secret", "id=x,src=nowhere"]].concat())
+        .exits(2)
+        .says(&["No such file"])
+        .never_says(&["os error"]);
 }

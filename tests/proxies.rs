@@ -181,6 +181,25 @@ fn mirrors_that_fail_are_named(space: &Space) {
         .env("KILN_REGISTRIES", file)
         .ok();
     pulled.says(&["the mirror 127.0.0.1:1 is passed over"]);
+    // where the registry fails too, the answers of all are told
+    let map = format!("{0}={1};{0}={2}", origin.host, mirror.host, empty.host);
+    space.remove_store();
+    let missing = format!("FROM {}/team/other:1\n", origin.host);
+    let failed = space
+        .build(&missing)
+        .args(["--retry=0", "--registry-map", &map])
+        .exits(1);
+    failed.says(&[
+        &format!(
+            "the mirror {} was asked ({} refuses access",
+            mirror.host, mirror.host
+        ),
+        &format!("the mirror {} was asked (", empty.host),
+        &format!(
+            "then the registry: {}/team/other:1 is not in {}",
+            origin.host, origin.host
+        ),
+    ]);
 }
 
 fn quiet_builds_say_what_has_no_effect(space: &Space) {

@@ -39,5 +39,5 @@ pub use document::DocumentError;
 pub use lock::locked;
 pub use manifest::{Index, Manifest};
 pub use media_type::Compression;
-pub use platform::{Platform, PlatformError};
+pub use platform::{KNOWN_ARCHITECTURES, Platform, PlatformError};
 pub use reference::{Reference, ReferenceError};

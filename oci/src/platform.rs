@@ -74,7 +74,7 @@ const KNOWN_OS: [&str; 17] = [
 ];
 
 /// Architectures that may stand alone (those of Go that images exist for).
-const KNOWN_ARCHITECTURES: [&str; 17] = [
+pub const KNOWN_ARCHITECTURES: [&str; 17] = [
     "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc",
     "ppc64", "ppc64le", "riscv", "riscv64", "s390x", "sparc64", "wasm",
 ];

@@ -21,6 +21,7 @@ use crate::lock::locked;
 use crate::reference::Reference;
 
 mod answer;
+mod asked;
 mod authorize;
 mod blob;
 mod challenge;
@@ -41,6 +42,7 @@ pub use credentials::{Credential, CredentialsError, Keychain, Secret};
 pub use error::Error;
 pub use reader::BlobReader;
 
+use asked::Asked;
 use authorize::Authorizations;
 use endpoint::Endpoint;
 use error::Result;
@@ -125,12 +127,14 @@ impl Client {
         reference: &Reference,
         ask: impl Fn(&Endpoint) -> Result<T>,
     ) -> Result<T> {
+        let mut asked = Asked::default();
         for endpoint in self.places(reference) {
             match ask(&endpoint) {
                 Err(error) if endpoint.is_mirror && !error.is_cancelled() => {
                     self.leave_mirror(&endpoint, &error);
+                    asked.note(&endpoint, &error);
                 }
-                end => return end,
+                end => return end.map_err(|error| asked.explain(error)),
             }
         }
         // The registry itself is the last one and always there.

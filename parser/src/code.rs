@@ -64,6 +64,8 @@ pub const FRONTEND: &str = "DF0034";
 pub const RELABEL: &str = "DF0035";
 /// `COPY --link --chown` gives a folder above its destination to that owner; found when it is executed.
 pub const LINKED_OWNER: &str = "DF0036";
+/// A list that is almost a JSON array, and is read in another way.
+pub const ALMOST_JSON: &str = "DF0037";
 
 #[cfg(test)]
 mod tests {

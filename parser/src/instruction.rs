@@ -43,6 +43,7 @@ pub use user::User;
 pub use volume::Volume;
 pub use workdir::Workdir;
 
+use crate::almost_json;
 use crate::code;
 use crate::diagnostic::Diagnostic;
 use crate::flags::FlagSpec;
@@ -180,6 +181,26 @@ fn recommend_json(line: &Line, command: &CommandLine, stage: &mut StageBuilder<'
         "JSON arguments recommended for {name} to prevent unintended behavior related to OS signals"
     );
     stage.warn(&evaluated::JSON_ARGS_RECOMMENDED, line.span, message);
+}
+
+/// Warns of a list that is almost a JSON array. `as_read` says what it is instead.
+fn look_for_slip(line: &Line, stage: &mut StageBuilder<'_>, as_read: &str) {
+    let words: Vec<&str> = line.words().iter().map(|word| &*word.text).collect();
+    if line.is_json() || !words.iter().any(|word| word.starts_with('[')) {
+        return;
+    }
+    let skipped = words.iter().take_while(|word| !word.starts_with('['));
+    let (before, list) = words.split_at(skipped.count());
+    if let Some(slip) = almost_json::find(&list.join(" ")) {
+        let name = &line.name.text;
+        let message = format!(
+            "{name} is {as_read}, as its list is no JSON array: {}",
+            slip.what
+        );
+        let parts = [&[name.as_str()], before, &[&*slip.meant]].concat();
+        let help = format!("write {}", parts.join(" "));
+        stage.advise(code::ALMOST_JSON, line.span, message, Some(help));
+    }
 }
 
 /// A command in JSON form or for a shell.

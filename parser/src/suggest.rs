@@ -21,9 +21,16 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .filter(|candidate| candidate.len() <= MAX_LENGTH)
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|&(distance, _)| distance <= FURTHEST);
-    near.min_by_key(|&(distance, _)| distance)
+    // of equals, letters in another order go before other letters
+    near.min_by_key(|&(distance, near)| (distance, sorted(near) != sorted(word)))
         .filter(|&(distance, _)| distance > 0)
         .map(|(_, candidate)| candidate)
+}
+
+fn sorted(word: &str) -> Vec<char> {
+    let mut letters: Vec<char> = word.chars().collect();
+    letters.sort_unstable();
+    letters
 }
 
 /// Levenshtein's distance, one row at a time.
@@ -47,7 +54,7 @@ mod tests {
 
     #[test]
     fn near_and_far() {
-        let names = ["RUN", "ARG", "ENTRYPOINT"];
+        let names = ["ENV", "RUN", "ARG", "ENTRYPOINT"];
         assert_eq!(nearest("RNU", names), Some("RUN"));
         assert_eq!(nearest("RUN", names), None);
         assert_eq!(nearest("RUM", names), Some("RUN"));

@@ -284,7 +284,10 @@ pub fn stage_is_called(stage: &Stage, name: &str) -> bool {
 fn warn(session: &Session, build: &Build, graph: &StageGraph) {
     let warn = |text: String| session.events.warn(text);
     for name in &graph.unused_build_args {
-        warn(format!("--build-arg {name} was not consumed by any ARG"));
+        let near = near::argument(graph, name);
+        warn(format!(
+            "--build-arg {name} was not consumed by any ARG{near}"
+        ));
     }
     for name in &build.reuse.no_cache_filter {
         let mut stages = graph.stages.iter();

@@ -6,6 +6,7 @@
 use bytes::{Buf, Bytes};
 
 use super::Client;
+use super::asked::Asked;
 use super::endpoint::Endpoint;
 use super::error::{Error, Result};
 use super::exchange::Request;
@@ -35,6 +36,7 @@ pub(super) struct BlobStream {
     /// Whether ranges are understood, as far as is known.
     ranges: bool,
     attempts: Attempts,
+    asked: Asked,
     since_failure: u64,
 }
 
@@ -59,6 +61,7 @@ impl BlobStream {
             incoming: None,
             skip: 0,
             ranges: true,
+            asked: Asked::default(),
             since_failure: 0,
         }
     }
@@ -153,9 +156,11 @@ impl BlobStream {
             error => error,
         };
         if error.is_cancelled() || !self.endpoint().is_mirror {
-            return Err(error);
+            return Err(self.asked.explain(error));
         }
         self.client.leave_mirror(self.endpoint(), &error);
+        let mirror = &self.endpoints[self.place];
+        self.asked.note(mirror, &error);
         self.place += 1;
         self.attempts = Attempts::new(&self.client.0.http, self.endpoint().is_mirror);
         self.ranges = true;

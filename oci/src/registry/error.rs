@@ -86,34 +86,50 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// Neither a mirror nor the registry did it.
+    #[error("{mirrors}, then the registry")]
+    Mirrored {
+        /// Which mirrors were asked, each with its answer.
+        mirrors: String,
+        /// The failure of the registry.
+        source: Box<Error>,
+    },
     /// A file of credentials or a credential helper.
     #[error(transparent)]
     Credentials(#[from] super::credentials::CredentialsError),
 }
 
 impl Error {
+    /// The failure of the registry itself.
+    fn of_registry(&self) -> &Self {
+        match self {
+            Self::Mirrored { source, .. } => source,
+            error => error,
+        }
+    }
+
     /// Whether the registry has no such thing.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::NotFound { .. })
+        matches!(self.of_registry(), Self::NotFound { .. })
     }
 
     /// Whether the user wanted to end.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Http(http::Error::Cancelled))
+        matches!(self.of_registry(), Self::Http(http::Error::Cancelled))
     }
 
     /// Whether the registry said no, to this request at least.
     pub(super) fn is_refusal(&self) -> bool {
         use Error::{Denied, Http, NotFound, Token};
         matches!(
-            self,
+            self.of_registry(),
             Denied { .. } | NotFound { .. } | Token { .. } | Http(http::Error::Status { .. })
         )
     }
 
     /// What a person can do about it, when the message does not say it.
     pub fn hint(&self) -> Option<String> {
-        match self {
+        match self.of_registry() {
             Self::Http(error) => error.hint(),
             Self::Denied { host, reason, .. } => Some(match reason.contains("403") {
                 true => {

@@ -157,8 +157,7 @@ impl Plan {
         }
         image_base(text).map_err(|message| {
             let mut error = base_error(line, image, message);
-            let lacks_end = text.ends_with([':', '/', '@', '-']);
-            let valueless = from::valueless(image).filter(|_| lacks_end);
+            let valueless = from::valueless(image).filter(|_| from::has_gap(text));
             let near = || suggest::help(text, world.dockerfile.stage_names());
             error.help = valueless.or_else(near);
             error
@@ -199,7 +198,10 @@ impl Plan {
     pub(super) fn source(&self, world: &World<'_>, from: &str) -> Result<Base, String> {
         if let Ok(index) = from.parse::<usize>() {
             let known = (index < self.stages.len()).then_some(Base::Stage(index));
-            return known.ok_or_else(|| format!("invalid stage index {index}"));
+            let last = self.stages.len().saturating_sub(1);
+            let wrong =
+                || format!("invalid stage index {index}: stages are numbered from 0 to {last}");
+            return known.ok_or_else(wrong);
         }
         if let Some(&index) = self.names.get(&from.to_lowercase()) {
             return Ok(Base::Stage(index));
@@ -279,7 +281,8 @@ impl Plan {
         }
         let message = format!("target stage {name:?} could not be found");
         let mut error = Diagnostic::error(code::TARGET, Phase::Evaluate, end, message);
-        error.help = suggest::help(&name.to_lowercase(), world.dockerfile.stage_names());
+        let near = suggest::help(&name.to_lowercase(), world.dockerfile.stage_names());
+        error.help = near.or_else(|| targets(world));
         Err(error)
     }
 
@@ -326,4 +329,17 @@ fn image_base(text: &str) -> Result<Base, String> {
         Ok(_) | Err(ReferenceError::ImageId(_)) => Ok(Base::Image(text.to_owned())),
         Err(why) => Err(format!("failed to parse stage name {text:?}: {why}")),
     }
+}
+
+/// Which targets there are.
+fn targets(world: &World<'_>) -> Option<String> {
+    let names: Vec<&str> = world.dockerfile.stage_names().collect();
+    let last = world.dockerfile.stages.len().checked_sub(1)?;
+    Some(match names.is_empty() {
+        true => format!("no stage has a name; they are numbered from 0 to {last}"),
+        false => format!(
+            "there are {}, and numbers from 0 to {last}",
+            names.join(", ")
+        ),
+    })
 }

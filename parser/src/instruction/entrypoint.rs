@@ -33,6 +33,7 @@ impl Meaning for Entrypoint {
     fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
         multiple_instructions_disallowed::look_at(line, Self::NAME, stage);
         super::recommend_json(line, &self.command, stage);
+        super::look_for_slip(line, stage, "a text for the shell");
         let argv = self.command.argv(&stage.shell());
         stage.record(format!("ENTRYPOINT {}", go::quote_list(&argv)));
         stage.state.config.entrypoint = (!argv.is_empty()).then_some(argv);

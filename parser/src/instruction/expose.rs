@@ -50,7 +50,12 @@ impl Meaning for Expose {
                 warn(&spec, word, stage);
                 ports
                     .add(&spec)
-                    .map_err(|message| line.error_at(word.span, code::VALUE, message))?;
+                    .map_err(|message| line.error_at(word.span, code::VALUE, message))
+                    .map_err(|error| {
+                        error.with_help(
+                            "write a number, and a protocol if it is not tcp, as in 80 or 53/udp",
+                        )
+                    })?;
             }
         }
         stage.record(format!("EXPOSE [{}]", ports.list.join(" ")));

@@ -79,6 +79,7 @@ impl Meaning for HealthCheck {
 
     fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
         multiple_instructions_disallowed::look_at(line, Self::NAME, stage);
+        super::look_for_slip(line, stage, "a text for the shell");
         let check = &self.check;
         stage.record(format!(
             "HEALTHCHECK {{Test:[{}] Interval:{} Timeout:{} StartPeriod:{} StartInterval:{} Retries:{}}}",

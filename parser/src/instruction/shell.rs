@@ -1,6 +1,7 @@
 //! `SHELL`: the program that runs commands in shell form.
 
 use super::Meaning;
+use crate::almost_json;
 use crate::code;
 use crate::diagnostic::Diagnostic;
 use crate::flags;
@@ -26,7 +27,10 @@ impl Meaning for Shell {
         super::at_least_one(line, Self::NAME)?;
         if !line.is_json() {
             let message = "SHELL requires the arguments to be in JSON form";
-            let help = "write SHELL [\"/bin/bash\", \"-c\"]";
+            let written = line.words().iter().map(|word| word.text.as_str());
+            let slip = almost_json::find(&written.collect::<Vec<_>>().join(" "));
+            let meant = slip.map_or(r#"["/bin/bash", "-c"]"#.to_owned(), |slip| slip.meant);
+            let help = format!("write SHELL {meant}");
             return Err(line.error(code::ARGUMENTS, message).with_help(help));
         }
         let words = line.words().iter().map(|word| word.text.clone());

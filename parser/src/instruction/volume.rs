@@ -37,6 +37,7 @@ impl Meaning for Volume {
     }
 
     fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+        super::look_for_slip(line, stage, "a list of paths");
         let mut paths = Vec::with_capacity(self.paths.len());
         for path in &self.paths {
             let path = stage.expand(path)?;

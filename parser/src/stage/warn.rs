@@ -20,10 +20,22 @@ impl StageBuilder<'_> {
 
     /// A warning that belongs to no rule.
     pub(crate) fn note(&mut self, code: &'static str, span: Span, message: String) {
+        self.advise(code, span, message, None);
+    }
+
+    /// The same with a way out.
+    pub(crate) fn advise(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: String,
+        help: Option<String>,
+    ) {
         if self.warnings.len() >= MAX_WARNINGS {
             return;
         }
-        let warning = Diagnostic::warning(code, self.place(span), message);
+        let mut warning = Diagnostic::warning(code, self.place(span), message);
+        warning.help = help;
         self.warnings.push(warning.in_phase(Phase::Evaluate));
     }
 

@@ -5,6 +5,7 @@ use crate::diagnostics::{Place, Source};
 use crate::units;
 use kiln_cache::{CommitError, LayerError, StoreError, damage_in};
 use kiln_engine::{CopyError, StepError, StepFailure, chain_of_causes};
+use kiln_parser::almost_json;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -12,8 +13,6 @@ use std::path::Path;
 const TAIL: u64 = 1 << 20;
 /// Lines of it, as in BuildKit.
 const TAIL_LINES: usize = 200;
-/// A hint for a list of words that is not valid JSON.
-const LIST: &str = "a list is a JSON array: double quotes around each word, and commas between them, as in [\"from\", \"to\"]";
 
 /// What a build failed with, if a step is to blame.
 pub fn failure(source: Source<'_>, failure: &StepFailure, color: bool) -> Failure {
@@ -89,19 +88,23 @@ fn help(failure: &StepFailure) -> Vec<String> {
         }
         StepError::NotSupervised { .. } => help.push(SUPERVISED.to_owned()),
         StepError::NoNetworkStack(_) => {
-            let install =
-                "install pasta (the package passt) or slirp4netns (the package of that name)";
-            let other =
-                "or build with --network default, where RUN has the network of this machine";
-            help.extend([install, other].map(str::to_owned));
+            help.extend(NO_STACK.map(str::to_owned));
         }
         StepError::Fetch(error) => help.extend(error.hint()),
-        StepError::Copy(CopyError::BadPattern(pattern)) if pattern.starts_with('[') => {
-            help.push(LIST.to_owned());
-        }
+        StepError::Copy(CopyError::BadPattern(_)) => help.extend(list(&failure.title)),
         _ => {}
     }
     help
+}
+
+/// What is wrong with the list of a `COPY`, if it is almost a JSON array.
+fn list(title: &str) -> Option<String> {
+    let (before, _) = title.split_once('[')?;
+    let slip = almost_json::find(&title[before.len()..])?;
+    Some(format!(
+        "the list is no JSON array: {}; write {before}{}",
+        slip.what, slip.meant
+    ))
 }
 
 /// What can be done about a command that failed. What is said of its output is clearer than its exit code.
@@ -114,6 +117,12 @@ fn of_command(code: Option<i32>, has_exceeded: bool, hints: &[String]) -> Vec<St
     help.extend(has_exceeded.then(|| memory.to_owned()));
     help
 }
+
+/// What gives a RUN a network of its own.
+const NO_STACK: [&str; 2] = [
+    "install pasta (the package passt) or slirp4netns (the package of that name)",
+    "or build with --network default, where RUN has the network of this machine",
+];
 
 /// What a supervised RUN needs, in the words of those who start containers.
 const SUPERVISED: &str = "it takes root with docker's default capabilities: docker without -u and --cap-drop; Kubernetes: runAsUser: 0 without \

@@ -8,13 +8,16 @@ const NO_CONTAINERS: &str = "kiln keeps no containers; `kiln images` lists image
 const NO_DAEMON: &str = "kiln has no daemon; `kiln doctor` shows what it can do on this machine";
 const NO_VOLUMES: &str =
     "kiln keeps no volumes and no networks; `kiln df` shows what is in the store";
+const ONE_BUILDER: &str =
+    "kiln has one builder, which needs neither to be made nor chosen: `kiln build`";
 const STEPS: &str = "kiln builds from Dockerfiles only: `kiln build`";
 
 /// Verbs of docker, buildx, podman and buildah, and what does their work.
-const ELSEWHERE: [(&[&str], &str); 12] = [
+const ELSEWHERE: [(&[&str], &str); 17] = [
     (
         &[
-            "run", "exec", "start", "create", "attach", "up", "compose", "play", "kube",
+            "run", "exec", "start", "create", "attach", "up", "compose", "play", "kube", "pod",
+            "generate", "quadlet",
         ],
         RUNS,
     ),
@@ -36,19 +39,25 @@ const ELSEWHERE: [(&[&str], &str); 12] = [
             "container",
             "containers",
             "down",
+            "update",
+            "checkpoint",
+            "healthcheck",
+            "init",
+            "auto-update",
         ],
         NO_CONTAINERS,
     ),
     (
         &[
-            "events", "daemon", "context", "machine", "swarm", "service", "stack", "node", "plugin",
+            "events", "daemon", "context", "machine", "swarm", "service", "stack", "node",
+            "plugin", "farm", "desktop",
         ],
         NO_DAEMON,
     ),
     (&["volume", "network"], NO_VOLUMES),
     (
         &[
-            "from", "commit", "copy", "add", "config", "mount", "umount", "unmount", "unshare",
+            "from", "commit", "copy", "add", "mount", "umount", "unmount", "unshare",
         ],
         STEPS,
     ),
@@ -66,6 +75,26 @@ const ELSEWHERE: [(&[&str], &str); 12] = [
         "`kiln inspect` shows manifests; `kiln build --platform A,B` makes an index, and `kiln push` sends it",
     ),
     (
+        &["secret"],
+        "kiln keeps no secrets: `kiln build --secret id=NAME,src=FILE` gives one to a RUN",
+    ),
+    (
+        &["dive"],
+        "`kiln explore` browses the layers of an image, and `kiln size` counts them",
+    ),
+    (
+        &["untag"],
+        "`kiln images` lists the names of images, and `kiln rmi --help` tells how one is taken away",
+    ),
+    (
+        &["artifact"],
+        "kiln keeps images only; `kiln pull` and `kiln push` move them",
+    ),
+    (
+        &["docker", "podman", "buildah", "nerdctl"],
+        "leave the word out: kiln has commands of the same names, such as `kiln build`",
+    ),
+    (
         &["bake"],
         "kiln reads no bake files; `kiln build --target STAGE` builds one target",
     ),
@@ -79,6 +108,26 @@ const ELSEWHERE: [(&[&str], &str); 12] = [
     ),
 ];
 
+/// Verbs of buildx about builders.
+const BUILDERS: [&str; 10] = [
+    "create",
+    "use",
+    "ls",
+    "rm",
+    "stop",
+    "inspect",
+    "install",
+    "uninstall",
+    "version",
+    "dial-stdio",
+];
+
+/// Whether the verb stands after `kiln builder` or `kiln buildx`.
+fn is_of_builder(error: &clap::Error) -> bool {
+    let usage = error.get(ContextKind::Usage);
+    usage.is_some_and(|usage| usage.to_string().contains("kiln builder"))
+}
+
 /// Verbs that no tip names, as they remove what may be wanted.
 const REMOVE: [&str; 3] = ["prune", "rmi", "logout"];
 
@@ -91,23 +140,31 @@ pub fn unknown(error: &clap::Error) -> Option<Failure> {
         return None;
     };
     let failure = Failure::usage(format!("kiln has no command {verb:?}"));
+    if BUILDERS.contains(&verb.as_str()) && is_of_builder(error) {
+        return Some(failure.hint(ONE_BUILDER));
+    }
     let known = ELSEWHERE
         .iter()
         .find(|(verbs, _)| verbs.contains(&verb.as_str()));
     if let Some((_, instead)) = known {
         return Some(failure.hint(*instead));
     }
-    let near = match error.get(ContextKind::SuggestedSubcommand) {
-        Some(ContextValue::Strings(near)) => near.clone(),
-        Some(ContextValue::String(near)) => vec![near.clone()],
+    let failure = failure.hints(near(error));
+    Some(failure.hint("`kiln --help` lists the commands"))
+}
+
+/// The verb that was probably meant.
+fn near(error: &clap::Error) -> Option<String> {
+    let near = match error.get(ContextKind::SuggestedSubcommand)? {
+        ContextValue::Strings(near) => near.clone(),
+        ContextValue::String(near) => vec![near.clone()],
         _ => Vec::new(),
     };
-    let near = near
+    let mut harmless = near
         .iter()
         .rev()
-        .find(|near| !REMOVE.contains(&near.as_str()));
-    let near = near.map(|near| format!("did you mean {near}?"));
-    Some(failure.hints(near).hint("`kiln --help` lists the commands"))
+        .filter(|near| !REMOVE.contains(&near.as_str()));
+    harmless.next().map(|near| format!("did you mean {near}?"))
 }
 
 #[cfg(test)]

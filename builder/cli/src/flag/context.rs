@@ -10,6 +10,7 @@ use kiln_engine::{
     repaired,
 };
 use kiln_parser::graph::GitSource;
+use kiln_parser::suggest;
 use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -88,10 +89,10 @@ impl Source {
     fn dockerfile(&self, context: Option<&Path>) -> Result<DockerfileText, Failure> {
         let path = match (&self.file, context) {
             (Some(file), Some(context)) if file.as_os_str() != "-" => {
-                let missing = || format!("there is no Dockerfile {}", file.display());
+                let missing = || missing_file(file, context);
                 let other = || find_file(&other_case(file)?, context);
                 let found = find_file(file, context).or_else(other);
-                found.ok_or_else(|| Failure::usage(missing()))?
+                found.ok_or_else(missing)?
             }
             (None, Some(context)) => default_dockerfile(context)?,
             _ => {
@@ -181,6 +182,20 @@ pub fn context_folder(path: &Path) -> Result<PathBuf, Failure> {
             path.display()
         )))
     }
+}
+
+/// What is said where `-f` names no file: the file of the context that was probably meant.
+fn missing_file(file: &Path, context: &Path) -> Failure {
+    let entries = std::fs::read_dir(context).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = names.collect();
+    names.sort_unstable();
+    let near = suggest::help(&file.to_string_lossy(), names.iter().map(String::as_str));
+    let (file, context) = (file.display(), context.display());
+    let failure = Failure::usage(format!(
+        "there is no Dockerfile {file}, neither here nor in {context}"
+    ));
+    failure.hints(near)
 }
 
 fn default_dockerfile(context: &Path) -> Result<PathBuf, Failure> {

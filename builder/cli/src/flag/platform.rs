@@ -6,7 +6,8 @@ use crate::catalog;
 use crate::failure::Failure;
 use crate::pflag::Takes;
 use kiln_engine::Request;
-use kiln_oci::Platform;
+use kiln_oci::{KNOWN_ARCHITECTURES, Platform};
+use kiln_parser::suggest;
 
 #[derive(Debug, clap::Args)]
 #[group(skip)]
@@ -52,12 +53,16 @@ impl Flags {
 impl Flag for Flags {
     fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         let mut platforms = Vec::new();
-        for text in self.platform.iter().chain(&self.of_parts()) {
+        let parts: Vec<String> = self.of_parts().into_iter().collect();
+        // a default of --platform is not meant where parts are given
+        let wanted = [&self.platform, &parts][usize::from(!parts.is_empty())];
+        for text in wanted {
             let platform = match text.trim() {
                 "local" => Platform::host(),
                 text => Platform::parse(text)
                     .map_err(|error| Failure::usage(format!("--platform: {error}")))?,
             };
+            request.notices.extend(unheard_of(&platform));
             if !platforms.contains(&platform) {
                 platforms.push(platform);
             }
@@ -70,4 +75,12 @@ impl Flag for Flags {
         }
         Ok(())
     }
+}
+
+/// A warning of an architecture that is near one of those, and none of them.
+fn unheard_of(platform: &Platform) -> Option<String> {
+    let near = suggest::help(&platform.architecture, KNOWN_ARCHITECTURES)?;
+    Some(format!(
+        "--platform {platform}: there is no such architecture; {near}"
+    ))
 }

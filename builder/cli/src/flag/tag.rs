@@ -44,7 +44,12 @@ impl Flag for Flags {
                 let refused = format!("--tag {tag}: kiln does not write to {word}");
                 return Err(Failure::usage(refused).hint(*instead));
             }
-            request.goal.tags.push(catalog::new_name(tag)?);
+            let mut name = catalog::new_name(tag);
+            name.as_mut()
+                .err()
+                .into_iter()
+                .for_each(|failure| failure.messages[0].insert_str(0, "--tag "));
+            request.goal.tags.push(name?);
         }
         Ok(())
     }

@@ -220,10 +220,14 @@ pub enum CopyError {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum UserError {
     /// The name is in no line of `/etc/passwd`.
-    #[error("unable to find user {0}: no such user in the image's /etc/passwd")]
+    #[error(
+        "unable to find user {0}: no such user in the image's /etc/passwd; add it before (RUN useradd {0}), or give a number"
+    )]
     NoSuchUser(String),
     /// The name is in no line of `/etc/group`.
-    #[error("unable to find group {0}: no such group in the image's /etc/group")]
+    #[error(
+        "unable to find group {0}: no such group in the image's /etc/group; add it before (RUN groupadd {0}), or give a number"
+    )]
     NoSuchGroup(String),
     /// A number above 2^31-1, as in runc.
     #[error("invalid user or group id {0}: ids go from 0 to 2147483647")]

@@ -1,8 +1,10 @@
-//! What was probably meant by the name of an image that is not there: a stage, or an image of the store. Unaware of why it is not there.
+//! What was probably meant by the name of an image that is not there (a stage, or an image of the store), or of an argument that nothing takes.
+//! Unaware of why it is not there.
 
 use crate::failure::MissingImage;
 use crate::session::Session;
 use kiln_oci::Reference;
+use kiln_parser::graph::StageGraph;
 use kiln_parser::inputs::ImageRequest;
 use kiln_parser::{Dockerfile, suggest};
 
@@ -21,6 +23,13 @@ pub(super) fn hinted(
     let stage = stage.map(|stage| format!("did you mean the stage {stage}?"));
     let near = stage.or_else(|| image(session, name));
     MissingImage { near, ..missing }
+}
+
+/// The `ARG` whose name is near, as the end of a sentence.
+pub(super) fn argument(graph: &StageGraph, name: &str) -> String {
+    let declared = graph.stages.iter().flat_map(|stage| &stage.arguments);
+    let near = suggest::nearest(name, declared.map(|argument| argument.name.as_str()));
+    near.map_or(String::new(), |near| format!(": did you mean {near}?"))
 }
 
 /// Another tag of the same image, or an image with nearly the same name.

@@ -84,6 +84,12 @@ fn image(
     Ok(expansion.text)
 }
 
+/// Whether a part of an image's name is empty.
+pub(super) fn has_gap(name: &str) -> bool {
+    let mut parts = name.split([':', '/', '@']);
+    name.ends_with('-') || parts.any(str::is_empty)
+}
+
 /// What may have no value in the name of an image.
 pub(super) fn valueless(image: &Word) -> Option<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -121,7 +127,8 @@ fn platform(
     };
     let mut error = Diagnostic::error(code::PLATFORM, Phase::Evaluate, word.span, message);
     let mut unset = expansion.unset.iter();
-    error.help = unset.find_map(|name| suggest::help(name, names(world)));
+    let near = unset.find_map(|name| suggest::help(name, names(world)));
+    error.help = near.or_else(|| valueless(word).filter(|_| text.is_empty()));
     Err(error)
 }
 

@@ -116,7 +116,10 @@ fn from_means_context_stage_or_image() {
 fn from_holds_no_variables_and_no_later_stages() {
     for (from, message) in [
         ("$X", "variable expansion is not supported"),
-        ("7", "invalid stage index 7"),
+        (
+            "7",
+            "invalid stage index 7: stages are numbered from 0 to 2",
+        ),
         ("late", "needs to be defined before"),
         ("me", "circular dependency"),
         ("A:b:c", "failed to parse stage name"),

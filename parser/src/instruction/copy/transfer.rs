@@ -88,7 +88,8 @@ pub(crate) fn check_count(line: &Line, name: &str) -> Result<(), Diagnostic> {
             "{name} requires at least two arguments, but only one was provided. \
              Destination could not be determined"
         );
-        return Err(line.error(code::ARGUMENTS, message));
+        let help = format!("write {name} SOURCE DESTINATION");
+        return Err(line.error(code::ARGUMENTS, message).with_help(help));
     }
     Ok(())
 }

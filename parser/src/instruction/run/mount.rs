@@ -177,7 +177,8 @@ impl MountSpec {
         let target = path::join(&stage.working_dir(), &fields.target);
         if kind.needs_target && target == "/" {
             let message = format!("invalid mount target {target:?}");
-            return Err(line.error_at(self.flag.span, code::MOUNT, message));
+            let error = line.error_at(self.flag.span, code::MOUNT, message);
+            return Err(error.with_help("name the folder where it is mounted: target=/PATH"));
         }
         (kind.resolve)(self, fields, target, stage)
     }

@@ -9,6 +9,7 @@ use crate::failure::StepError;
 use crate::request::RunOptions;
 use complaint::Complaint;
 use kiln_cache::Chain;
+use kiln_parser::almost_json;
 use kiln_parser::graph::{CacheMount, Network, RunMount, RunOp};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -63,13 +64,11 @@ impl Scene<'_> {
 
     /// An exec form that is no JSON: the shell gets it.
     fn almost_json(&self) -> Option<String> {
-        let text = self.command().trim();
-        let begins = text.starts_with("[\"") || text.starts_with("['");
-        (begins && text.ends_with(']')).then(|| {
-            "the exec form is a JSON array: double quotes around each word, and commas between them, as in [\"ls\", \"-l\"]; \
-             what is not is read by the shell"
-                .to_owned()
-        })
+        let slip = almost_json::find(self.command())?;
+        Some(format!(
+            "what begins like the exec form is no JSON array, so the shell reads it: {}; write RUN {}",
+            slip.what, slip.meant
+        ))
     }
 
     /// What was not given, and need not be.

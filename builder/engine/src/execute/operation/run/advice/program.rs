@@ -73,18 +73,68 @@ fn folders<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a str> {
 fn absent(scene: &Scene<'_>, name: &str) -> Option<String> {
     let is_shell = scene.op.argv.first().is_some_and(|first| first == name) && name.ends_with("sh");
     if is_shell {
-        return Some(format!(
-            "the image has no {name}: use the exec form, RUN [\"PROGRAM\", \"ARGUMENT\"], or a base that has a shell"
-        ));
+        return Some(absent_shell(scene, name));
     }
     if !name.contains('/') {
-        return Some(absent_in_path(scene, name));
+        let known = absent_sudo(scene, name).or_else(|| absent_manager(scene, name));
+        return Some(known.unwrap_or_else(|| absent_in_path(scene, name)));
     }
     let path = absolute(scene, name);
     let (folder, name) = path.rsplit_once('/')?;
     let names = names(scene, folder);
     let near = suggest::nearest(name, names.iter().map(String::as_str))?;
     Some(format!("did you mean {folder}/{near}?"))
+}
+
+/// A shell, in the exec form or as what runs the others.
+fn absent_shell(scene: &Scene<'_>, name: &str) -> String {
+    let is_exec = scene.op.argv.join(" ") == scene.op.command_display;
+    let advice = match (find(scene, "/bin/sh").is_some(), is_exec) {
+        (true, true) => "install it, or use sh, which it has",
+        (true, false) => "install it, or write SHELL [\"/bin/sh\", \"-c\"], which it has",
+        (false, true) => "start a program that it has, or take a base that has a shell",
+        (false, false) => {
+            "use the exec form, RUN [\"PROGRAM\", \"ARGUMENT\"], or a base that has a shell"
+        }
+    };
+    format!("the image has no {name}: {advice}")
+}
+
+/// What becomes root, which a RUN mostly is.
+fn absent_sudo(scene: &Scene<'_>, name: &str) -> Option<String> {
+    let advice = match scene.user.uid {
+        _ if !matches!(name, "sudo" | "doas") => return None,
+        0 => "and this RUN is root already: leave it out",
+        _ => "put USER root before this RUN, and the other USER behind it",
+    };
+    Some(format!("the image has no {name}, {advice}"))
+}
+
+/// A package manager of another distribution, with how the image's own installs.
+fn absent_manager(scene: &Scene<'_>, name: &str) -> Option<String> {
+    const MANAGERS: [(&str, &str); 8] = [
+        ("apt-get", "apt-get update && apt-get install -y"),
+        ("apt", "apt-get update && apt-get install -y"),
+        ("apk", "apk add --no-cache"),
+        ("microdnf", "microdnf install -y"),
+        ("dnf", "dnf install -y"),
+        ("yum", "yum install -y"),
+        ("zypper", "zypper install -y"),
+        ("pacman", "pacman -Sy --noconfirm"),
+    ];
+    MANAGERS.iter().find(|(manager, _)| *manager == name)?;
+    let own = MANAGERS
+        .iter()
+        .find(|(manager, _)| find(scene, manager).is_some());
+    Some(match own {
+        Some((manager, install)) => {
+            format!("the image has no {name}, but {manager}: RUN {install} PACKAGE")
+        }
+        None => format!(
+            "the image has neither {name} nor another package manager: take a base that has one, or COPY --from an image that has \
+             the program"
+        ),
+    })
 }
 
 fn absent_in_path(scene: &Scene<'_>, name: &str) -> String {
