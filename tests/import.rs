@@ -8,6 +8,7 @@ use kiln_oci::LayerCompression;
 use kiln_oci::tarfile::Kind;
 
 use crate::support::hostile::listing;
+use crate::support::http::{Answer, Server};
 use crate::support::tar::{Tar, compressed};
 use crate::support::{Space, plain_cases};
 
@@ -20,6 +21,7 @@ plain_cases! {
     folders_that_are_empty_or_closed,
     names_that_cannot_be_given,
     tars_that_are_refused_leave_nothing,
+    an_address_is_fetched,
 }
 
 fn root() -> Vec<u8> {
@@ -313,4 +315,24 @@ fn tars_that_are_refused_leave_nothing(space: &Space) {
     }
     assert_eq!(space.kiln(["images", "-q"]).ok().stdout, "");
     space.is_clean();
+}
+
+fn an_address_is_fetched(space: &Space) {
+    let server = Server::start();
+    server.set("/root.tar", Answer::file(root()));
+    let url = server.url("/root.tar");
+    space.kiln(["import", &url, "base"]).ok();
+    assert!(space.image_paths("base").contains(&"etc".to_owned()));
+    let history = space.kiln(["history", "--no-trunc", "base"]).ok();
+    assert!(
+        history.stdout.contains("Imported from root.tar"),
+        "{history}"
+    );
+    let missing = server.url("/other.tar");
+    space
+        .kiln(["import", &missing, "other"])
+        .exits(1)
+        .says(&["/other.tar", "404"]);
+    let offline = space.kiln(["import", "--offline", &url, "other"]).exits(1);
+    offline.says(&["--offline"]);
 }

@@ -112,6 +112,7 @@ mod run_ssh;
 mod run_surroundings;
 mod saved_stages;
 mod screens;
+mod settings;
 mod shared_cache;
 mod signals;
 mod size;

@@ -5,6 +5,7 @@ mod blame;
 pub mod build;
 mod compare;
 mod completions;
+mod config;
 mod debug;
 mod df;
 mod diff;
@@ -120,6 +121,8 @@ commands! {
     /// Show what kiln can do on this machine
     #[command(alias = "info")]
     Doctor = doctor,
+    /// Show defaults of flags, and where they come from
+    Config = config,
     /// Show how kiln reads a Dockerfile, a word or a .dockerignore
     Debug = debug,
     /// Print the version

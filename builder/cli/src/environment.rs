@@ -1,6 +1,6 @@
 //! Everything that kiln reads from its environment, in one place; libraries get it as arguments.
 //!
-//! `KILN_STORE`, `KILN_DISABLE`, `KILN_ISOLATION`, `KILN_LOG`, `KILN_OFFLINE`, `KILN_RETRY`, `KILN_RETRY_DELAY`, `NO_COLOR`, `TERM`, `BUILDKIT_STEP_LOG_MAX_SIZE`, `BUILDKIT_PROGRESS`, `SOURCE_DATE_EPOCH`, `PATH`, `HOME`, `XDG_DATA_HOME`,
+//! `KILN_CONFIG` (`settings.rs`), `KILN_STORE`, `KILN_DISABLE`, `KILN_ISOLATION`, `KILN_LOG`, `KILN_OFFLINE`, `KILN_RETRY`, `KILN_RETRY_DELAY`, `NO_COLOR`, `TERM`, `BUILDKIT_STEP_LOG_MAX_SIZE`, `BUILDKIT_PROGRESS`, `SOURCE_DATE_EPOCH`, `PATH`, `HOME`, `XDG_DATA_HOME`,
 //! proxies and certificate authorities (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, …), where credentials are, and what
 //! `--build-arg NAME` and `--secret env=` name, and the source policy of `EXPERIMENTAL_BUILDKIT_SOURCE_POLICY`.
 
@@ -176,8 +176,8 @@ pub fn is_dumb() -> bool {
 }
 
 /// Logs for developers: `KILN_LOG=debug`, in the syntax of tracing's EnvFilter.
-pub fn start_tracing() {
-    if let Some(filter) = variable("KILN_LOG") {
+pub fn start_tracing(filter: Option<String>) {
+    if let Some(filter) = filter {
         let filter = tracing_subscriber::EnvFilter::new(filter);
         tracing_subscriber::fmt()
             .with_env_filter(filter)

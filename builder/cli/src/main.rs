@@ -5,6 +5,7 @@ mod call;
 mod catalog;
 mod command;
 mod diagnostics;
+mod docker;
 mod environment;
 mod failure;
 mod filter;
@@ -17,6 +18,7 @@ mod printable;
 mod render;
 mod retry;
 mod session;
+mod settings;
 mod sheet;
 mod signals;
 mod source;
@@ -47,6 +49,8 @@ use std::sync::mpsc::channel;
 struct Arguments {
     #[command(flatten)]
     globals: environment::Globals,
+    #[command(flatten)]
+    docker: docker::Flags,
     #[command(subcommand)]
     command: command::Command,
 }
@@ -65,14 +69,16 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    environment::start_tracing();
+    environment::start_tracing(arguments.docker.filter());
     signals::outlive_file_limits();
-    ended(
-        arguments
-            .command
-            .run(&arguments.globals)
-            .and_then(|()| stdout::check()),
-    )
+    ended(arguments.run().and_then(|()| stdout::check()))
+}
+
+impl Arguments {
+    fn run(self) -> Result<(), Failure> {
+        self.docker.apply()?;
+        self.command.run(&self.globals)
+    }
 }
 
 /// Whether messages have colours.
@@ -102,8 +108,8 @@ fn helped(words: std::env::ArgsOs) -> impl Iterator<Item = OsString> {
 
 /// The command line; the exit code where it is wrong, or only asks for help.
 fn read() -> Result<Arguments, ExitCode> {
-    let mut command = Arguments::command();
     let wrong = |failure| ended(Ending::of_line(std::env::args_os()).tell(Err(failure)));
+    let mut command = settings::applied(Arguments::command()).map_err(wrong)?;
     let line = pflag::read(&command, helped(std::env::args_os())).map_err(wrong)?;
     let read = match command.try_get_matches_from_mut(line) {
         Ok(matches) => {

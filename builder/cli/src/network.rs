@@ -15,6 +15,7 @@ use kiln_oci::registry::{Client, Configuration, Keychain, Mirror, Secret, Settin
 use kiln_oci::{Reference, ReferenceError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The way to registries and other servers; none to registries with `--offline`.
 ///
@@ -127,9 +128,20 @@ pub fn credential_files() -> Vec<PathBuf> {
     .collect()
 }
 
+/// Docker's folder, where the command line names one.
+static DOCKER_CONFIG: OnceLock<PathBuf> = OnceLock::new();
+
+/// Takes docker's `config.json` from this folder.
+pub fn use_docker_config(folder: &Path) {
+    // there is one command line
+    let _ = DOCKER_CONFIG.set(folder.to_owned());
+}
+
 /// Docker's `config.json`, whether it is there or not.
 pub fn docker_config() -> Option<PathBuf> {
-    let folder = path("DOCKER_CONFIG").or_else(|| Some(home()?.join(".docker")));
+    let named = DOCKER_CONFIG.get().cloned();
+    let folder = named.or_else(|| path("DOCKER_CONFIG"));
+    let folder = folder.or_else(|| Some(home()?.join(".docker")));
     folder.map(|folder| folder.join("config.json"))
 }
 

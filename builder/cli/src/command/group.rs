@@ -73,6 +73,8 @@ group! {
     system {
         /// Show what is in the store
         Df = df,
+        /// Show what kiln can do on this machine
+        Info = doctor,
         /// Remove what is no longer needed from the store
         Prune = prune,
     }

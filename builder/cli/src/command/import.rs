@@ -1,12 +1,16 @@
 //! `kiln import`: an image of one layer from a root file system.
 
 use crate::environment::Globals;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Fault, Kind};
 use crate::pflag::Takes;
-use crate::{catalog, session, table};
+use crate::{catalog, network, session, table};
 use clap::Args;
+use kiln_cache::Store;
 use kiln_engine::archive::{self, ImportOptions, ImportSource};
-use kiln_engine::seconds;
+use kiln_engine::event::{Cancel, Events};
+use kiln_engine::remote::Remote;
+use kiln_engine::web::download;
+use kiln_engine::{chain_of_causes, seconds};
 use kiln_oci::Platform;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -15,7 +19,7 @@ use std::time::SystemTime;
 /// Arguments of `kiln import`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// A tar (plain, or compressed with gzip, zstd, xz or bzip2), a folder, or - for standard input
+    /// A tar (plain, or compressed with gzip, zstd, xz or bzip2), its http(s) address, a folder, or - for standard input
     #[arg(value_name = "ROOTFS")]
     rootfs: PathBuf,
     /// Name of the image
@@ -43,7 +47,9 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let name = path.file_name().unwrap_or(path.as_os_str());
     let from = || format!("Imported from {}", name.to_string_lossy());
     let platform = catalog::platform(arguments.platform.as_deref())?;
-    let source = source(path)?;
+    let (remote, store) = opened(globals)?;
+    let fetched = fetched(&remote, &store, path)?;
+    let source = source(path, fetched.as_deref())?;
     let options = ImportOptions {
         reference,
         message: arguments.message.unwrap_or_else(from),
@@ -51,20 +57,43 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         changes: arguments.change,
         now: seconds(SystemTime::now()),
     };
-    let store = session::store(globals)?;
     let taken = archive::import(&store, source, &options)?;
     table::line(&taken.id.to_string());
     Ok(())
 }
 
-fn source(path: &Path) -> Result<ImportSource<'_>, Failure> {
+fn opened(globals: &Globals) -> Result<(Remote, Store), Failure> {
+    let remote = network::remote(globals, &Events::ignored(), &Cancel::default())?;
+    let store = session::connected(globals, &remote)?;
+    Ok((remote, store))
+}
+
+/// Where the file of an address is, once it is here; none for what is no address. It goes with this process.
+fn fetched(remote: &Remote, store: &Store, path: &Path) -> Result<Option<PathBuf>, Failure> {
+    let text = path.to_string_lossy();
+    let is_address = ["http://", "https://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme));
+    if !is_address {
+        return Ok(None);
+    }
+    let into = store.scratch().dir("import")?.join("rootfs");
+    download(remote, &text, &into).map_err(|error| {
+        let hint = error.hint();
+        let failure = Failure::new(Kind::Build, chain_of_causes(&error));
+        failure.hints(hint).for_fault(Fault::among(&error))
+    })?;
+    Ok(Some(into))
+}
+
+fn source<'a>(path: &'a Path, fetched: Option<&Path>) -> Result<ImportSource<'a>, Failure> {
     if path.as_os_str() == "-" {
         return Ok(ImportSource::Tar(Box::new(std::io::stdin()), path));
     }
     if path.is_dir() {
         return Ok(ImportSource::Folder(path));
     }
-    let file = File::open(path)
+    let file = File::open(fetched.unwrap_or(path))
         .map_err(|error| Failure::new(Kind::Usage, format!("{}: {error}", path.display())))?;
     Ok(ImportSource::Tar(Box::new(file), path))
 }

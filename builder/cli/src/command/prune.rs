@@ -9,7 +9,7 @@ use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
 use crate::filter::Filters;
 use crate::pflag::Takes;
-use crate::{command::rmi, session, table, units};
+use crate::{command::rmi, render, session, table, units};
 use clap::Args;
 use kiln_cache::{PruneOptions, PruneReport, Store};
 use kiln_engine::event::{Cancel, Events};
@@ -28,6 +28,9 @@ pub struct Arguments {
     /// Do not ask before all images are removed; kiln only asks on a terminal
     #[arg(short, long, add = Takes::Switch)]
     force: bool,
+    /// Accepted for compatibility with docker: kiln keeps no volumes
+    #[arg(long, add = Takes::Switch)]
+    volumes: bool,
     /// Remove only what matches: until=TIME (made or used before; 24h means a day ago), label=KEY[=VALUE],
     /// label!=KEY[=VALUE]
     #[arg(long = "filter", value_name = "KEY=VALUE", add = Takes::List)]
@@ -70,6 +73,9 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
 /// Runs inside the namespaces, because views hold files of ids that only exist there.
 fn prune(scope: Scope, arguments: &Arguments, globals: &Globals) -> Result<(), Failure> {
     let budget = arguments.budget()?;
+    if arguments.volumes {
+        render::note("--volumes has no effect: kiln keeps no volumes");
+    }
     let takes_images = arguments.all && scope != Scope::Cache;
     if takes_images && !arguments.force && !confirmed()? {
         return Err(Failure::new(Kind::Build, "nothing was removed"));
