@@ -1,7 +1,7 @@
 # A Debian root file system for the topics that need one. Sourced after lib.sh.
 
 # The path of the tar; made once, by mmdebstrap, with this host's own mirror and proxy, which apt in the image then keeps.
-# KILN_DEBIAN_ROOTFS names one that is there already.
+# KILN_DEBIAN_ROOTFS says where it is, or is to be made.
 debian_rootfs() {
   local tar=${KILN_DEBIAN_ROOTFS:-$SCRATCH/debian.tar} proxy sources
   if [ ! -e "$tar" ]; then
