@@ -10,6 +10,8 @@ plain_cases! {
     files_of_the_context_are_left_out,
     an_image_alone_is_advised_on,
     wrong_arguments_are_told,
+    lists_are_fetched_where_they_are_used,
+    all_edits_of_a_run_fit_together,
 }
 
 cases! {
@@ -78,7 +80,7 @@ fn wasteful_steps_are_mended(space: &Space) {
     let edited = std::fs::read_to_string(space.context().join("Dockerfile")).unwrap();
     let expected = "# kept as it is  \nFROM tools\nCOPY --chmod=750 big /app/big\n\
         RUN mkdir /work && cat /app/big > /work/x && rm -rf /work\n\
-        ENV A=b\nRUN rm -rf /work\nCMD   [\"sh\"]";
+        ENV A=b\nRUN chmod 750 /app\nRUN rm -rf /work\nCMD   [\"sh\"]";
     assert_eq!(edited, expected);
     let left = found(space);
     assert!(
@@ -145,6 +147,57 @@ fn packages_are_advised_on(space: &Space) {
     let line =
         format!("RUN {mounts} apt-get update && apt-get install --no-install-recommends -y app");
     assert!(edited.lines().any(|other| other == line), "{edited}");
+}
+
+/// Programs of the context that do this, as package managers are called.
+fn programs(space: &Space, names: &[&str], text: &str) {
+    for name in names {
+        let path = space.write(name, text);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(path, mode).unwrap();
+    }
+}
+
+/// A package manager that installs nothing without its lists.
+const LISTS: &str = "#!/bin/sh\nmkdir -p /var/lib/apt/lists /var/cache/apt\necho $* >> /var/cache/apt/log\n\
+    case $1 in update) cp /bin/sh /var/lib/apt/lists/x ;; *) cat /var/lib/apt/lists/x > /var/cache/apt/index ;; esac\n";
+
+fn lists_are_fetched_where_they_are_used(space: &Space) {
+    programs(space, &["apt-get", "apk"], LISTS);
+    let text = "# escape=`\nFROM tools\nCOPY apt-get apk /bin/\nrun apt-get update \n\n# why\n  RUN apt-get install -y `\n    # more\n    gcc\n\
+        RUN apk update\nCOPY apk /other\nRUN apk add x\nCMD   [\"sh\"]";
+    space.write("Dockerfile", text);
+    let findings = found(space);
+    let stale = findings.iter().filter(|one| one["rule"] == "stale-lists");
+    let lines: Vec<&Value> = stale.map(|one| &one["line"]).collect();
+    assert_eq!(lines, [4, 10], "{findings:?}");
+    let only = ["--apply", "--verify", "--only", "stale-lists"];
+    advise(space, &only, 0).says(&[]);
+    let edited = std::fs::read_to_string(space.context().join("Dockerfile")).unwrap();
+    let expected = "# escape=`\nFROM tools\nCOPY apt-get apk /bin/\nrun apt-get update && `\n# why\n    apt-get install -y `\n    # more\n    gcc\n\
+        COPY apk /other\nRUN apk update && apk add x\nCMD   [\"sh\"]";
+    assert_eq!(edited, expected);
+    // what has other flags, what is in another stage and what is no list of commands is only told
+    let text = "FROM tools AS a\nCOPY apt-get /bin/\nRUN apt-get update\nFROM a\nRUN <<E\napt-get install -y gcc\nE\n";
+    space.write("Dockerfile", text);
+    let stale = of(&found(space), "stale-lists").clone();
+    assert_eq!(
+        (&stale["line"], &stale["edits"]),
+        (&3.into(), &serde_json::json!([]))
+    );
+}
+
+fn all_edits_of_a_run_fit_together(space: &Space) {
+    programs(space, &["apt-get"], LISTS);
+    let text = "FROM tools\nCOPY apt-get /bin/\nRUN apt-get update\nRUN apt-get install -y app\n";
+    space.write("Dockerfile", text);
+    advise(space, &["--apply", "--verify"], 0);
+    let edited = std::fs::read_to_string(space.context().join("Dockerfile")).unwrap();
+    let mounts = "--mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt/lists,sharing=locked";
+    let expected = format!(
+        "FROM tools\nCOPY apt-get /bin/\nRUN {mounts} apt-get update && \\\n    apt-get install --no-install-recommends -y app\n"
+    );
+    assert_eq!(edited, expected);
 }
 
 /// What only a recommendation brought is needed: the other edits are made without it.
@@ -220,7 +273,7 @@ fn an_image_alone_is_advised_on(space: &Space) {
         .build("FROM scratch\nCOPY big /big\nCOPY big /copy\n")
         .ok();
     let ran = space.kiln(["advise", "app"]).ok();
-    assert!(ran.stdout.contains("duplicates, ~200.0 kB"), "{ran}");
+    assert!(ran.stdout.contains("duplicates, ~200kB"), "{ran}");
     assert!(ran.stdout.contains("/copy is /big"), "{ran}");
     space
         .kiln(["advise", "app", "--apply"])

@@ -125,7 +125,7 @@ fn all_forms_say_the_same(space: &Space) {
         "{table}"
     );
     assert!(
-        table.contains("Dockerfile.fat: 200.0 kB a later step overwrites"),
+        table.contains("Dockerfile.fat: 200kB a later step overwrites"),
         "{table}"
     );
     let markdown = show("markdown");
@@ -134,7 +134,7 @@ fn all_forms_say_the_same(space: &Space) {
         "{markdown}"
     );
     assert!(
-        markdown.contains("\n**Largest causes**\n\n- Dockerfile.fat: 200.0 kB"),
+        markdown.contains("\n**Largest causes**\n\n- Dockerfile.fat: 200kB"),
         "{markdown}"
     );
     let csv = show("csv");
@@ -204,7 +204,7 @@ fn limits_fail(space: &Space) {
     );
     run(&["--max-waste", "100kB"])
         .exits(1)
-        .says(&["has 200.0 kB of waste"]);
+        .says(&["has 200kB of waste"]);
     let comment = run(&["--max-size", "100kB", "--format", "markdown"]).exits(1);
     assert!(comment.stdout.contains("**Beyond the limit**"), "{comment}");
 }
@@ -397,8 +397,8 @@ fn the_page_draws_itself_in_a_browser() {
     std::fs::write(&walked, walking).unwrap();
     let dom = drawn(&browser, &walked, &space.own().join("profile"));
     let dom = dom.replace("&lt;", "<").replace("&gt;", ">");
-    assert!(dom.contains("data-inside=\"<i>er 200.0 kB\""), "{dom}");
-    assert!(dom.contains("data-outside=\"deep 200.0 kB\""), "{dom}");
+    assert!(dom.contains("data-inside=\"<i>er 200kB\""), "{dom}");
+    assert!(dom.contains("data-outside=\"deep 200kB\""), "{dom}");
     assert!(dom.contains("data-fits=\"true\""), "{dom}");
 }
 

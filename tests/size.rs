@@ -20,6 +20,8 @@ plain_cases! {
     many_layers_and_no_history,
     one_of_several_images,
     folders_by_their_bytes,
+    programs_are_known_by_their_content,
+    a_page_says_it_all,
     what_cannot_be_read_is_said,
 }
 
@@ -338,6 +340,95 @@ fn folders_by_their_bytes(space: &Space) {
         .kiln(["size", "app:1", "--depth", "1"])
         .exits(2)
         .says(&["belong to --tree"]);
+}
+
+/// A program of 64 bits for this machine, with so many bytes of debug info.
+fn program(machine: u16, debug_info: usize) -> Vec<u8> {
+    let section = |name: u32, offset: usize, size: usize| {
+        let mut entry = [name.to_le_bytes(), 1_u32.to_le_bytes()].concat();
+        let words = [0, 0, offset as u64, size as u64, 0, 1, 0];
+        entry.extend(words.iter().flat_map(|word: &u64| word.to_le_bytes()));
+        entry
+    };
+    let names = b"\0.debug_info\0";
+    let table = 64 + debug_info + names.len();
+    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    file.extend(
+        [2, machine]
+            .iter()
+            .flat_map(|half: &u16| half.to_le_bytes()),
+    );
+    file.extend(1_u32.to_le_bytes());
+    file.extend(
+        [0, 0, table as u64]
+            .iter()
+            .flat_map(|word: &u64| word.to_le_bytes()),
+    );
+    file.extend(0_u32.to_le_bytes());
+    file.extend(
+        [64, 0, 0, 64, 3, 2]
+            .iter()
+            .flat_map(|half: &u16| half.to_le_bytes()),
+    );
+    file.resize(64 + debug_info, b'd');
+    file.extend(names);
+    file.extend([0; 64]);
+    file.extend(section(1, 64, debug_info));
+    file.extend(section(0, 64 + debug_info, names.len()));
+    file
+}
+
+fn programs_are_known_by_their_content(space: &Space) {
+    space.write("data.bin", program(243, 70_000));
+    space.write("text", "no program");
+    space
+        .build("FROM scratch\nCOPY data.bin text /opt/\nCOPY --chmod=755 data.bin /bin/program\n")
+        .ok();
+    let archive = space.save(&["app"], "app.tar.gz");
+    let registry = Registry::start(Guard::Open);
+    let name = format!("{}/app:1", registry.host);
+    space.kiln(["tag", "app", &name]).ok();
+    space.kiln(["push", &name]).ok();
+    space.kiln(["rmi", &name]).ok();
+    for image in ["app", archive.to_str().unwrap(), &name] {
+        let waste = report(space, &[image])["KnownWaste"].clone();
+        let debug_info = [&waste[0]["Name"], &waste[0]["Size"], &waste[0]["Files"]];
+        assert_eq!(
+            debug_info,
+            [&Value::from("debug info"), &140_000.into(), &2.into()],
+            "{image}"
+        );
+        let ran = space.kiln(["advise", image]).ok();
+        assert!(
+            ran.stdout
+                .contains("foreign-machine\n  /bin/program is for riscv64"),
+            "{ran}"
+        );
+    }
+}
+
+fn a_page_says_it_all(space: &Space) {
+    space.write("<img src=x>", "hostile");
+    space.write("own", "x".repeat(5000));
+    let text = "FROM scratch AS base\nCOPY own /base\nFROM base\nCOPY . /app/\nENV A=</script>\nCOPY own /app/\n";
+    let base = ["-t", "base", "--target", "base"];
+    space.build(text).args(base).ok();
+    space.build(text).args(["-t", "app:1"]).ok();
+    let html = space.kiln(["size", "--format", "html", "app:1"]).ok();
+    let page = html.stdout;
+    assert!(page.len() < 60_000, "{}", page.len());
+    for text in [
+        "\"title\":\"Size of app:1\"",
+        "{\"line\":5,\"text\":\"ENV A=\\u003c/script>\",\"bytes\":0}",
+        "\"of_base\":true",
+        "\"title\":\"Classes\"",
+    ] {
+        assert!(page.contains(text), "no {text} in {page}");
+    }
+    // the lines of the base are not the image's
+    assert!(!page.contains("{\"line\":2,"), "{page}");
+    assert!(!page.contains("<img") && !page.contains("://"), "{page}");
+    assert_eq!(page.matches("</script>").count(), 2);
 }
 
 fn what_cannot_be_read_is_said(space: &Space) {

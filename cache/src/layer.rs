@@ -26,7 +26,7 @@ use crate::{LayerTar, Origin, Tree};
 pub use blob::{IndexedBlob, index_blob};
 pub use commit::{CommitOptions, CommittedUpper, Excess, Times};
 pub use ingest::ForeignLayer;
-pub use read::{Kept, OutsideLink, index_archive, index_tar};
+pub use read::{Keeper, Kept, OutsideLink, Watch, index_archive, index_tar};
 pub use write::LayerWriter;
 
 /// What a layer's tar holds.

@@ -121,8 +121,9 @@ pub use image::{ImageSummary, StoredImage};
 pub use isolation::Isolation;
 pub use key::{KEY_VERSION, KeyBuilder};
 pub use layer::{
-    CommitOptions, CommittedUpper, CompressedBlob, Excess, ForeignLayer, IndexedBlob, Kept, Layer,
-    LayerIndex, LayerWriter, OutsideLink, Times, index_archive, index_blob, index_tar,
+    CommitOptions, CommittedUpper, CompressedBlob, Excess, ForeignLayer, IndexedBlob, Keeper, Kept,
+    Layer, LayerIndex, LayerWriter, OutsideLink, Times, Watch, index_archive, index_blob,
+    index_tar,
 };
 pub use lazy::{Fetcher, RemoteBlob};
 pub use memo::MemoBundle;

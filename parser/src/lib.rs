@@ -80,3 +80,4 @@ pub use evaluate::{evaluate, evaluate_with};
 pub use graph::StageGraph;
 pub use inputs::{Bases, Evaluation, ImageRequest, Inputs, NamedContext};
 pub use lexer::Directive;
+pub use line::Line;

@@ -9,7 +9,9 @@ mod registry;
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
+use crate::pflag::Takes;
 use crate::{catalog, network, session};
+use clap::Args;
 use kiln_cache::{ImageError, Store, StoredImage};
 use kiln_engine::chain_of_causes;
 use kiln_engine::event::{Cancel, Events};
@@ -19,6 +21,33 @@ use kiln_report::compressed::Effort;
 use kiln_report::image::{self, Image};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+
+/// The image that a command is about.
+#[derive(Debug, Args)]
+pub struct Named {
+    /// Image of the store, archive or folder (PATH#NAME for one of several), docker:NAME, podman:NAME, image of a registry, or - for an
+    /// archive on standard input
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+    /// Platform of the image, if it has several
+    #[arg(long, value_name = "OS/ARCH", add = Takes::Single)]
+    pub platform: Option<Platform>,
+}
+
+impl Named {
+    /// Finds it.
+    ///
+    /// # Errors
+    /// As [`find`].
+    pub fn find(&self, globals: &Globals, effort: Effort) -> Result<Found, Failure> {
+        let wanted = Wanted {
+            name: &self.image,
+            platform: self.platform.as_ref(),
+            effort,
+        };
+        find(globals, wanted)
+    }
+}
 
 /// What is looked for.
 #[derive(Debug, Clone, Copy)]

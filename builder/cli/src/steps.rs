@@ -6,8 +6,8 @@ use crate::render::clip;
 use crate::session;
 use crate::sheet::plain;
 use crate::source::Found;
-use kiln_cache::{BuildRecord, LayerSize};
-use kiln_report::history::{Step, record, steps_of};
+use kiln_cache::BuildRecord;
+use kiln_report::history::{Step, record};
 
 /// Characters of an instruction that are shown unless all are wanted.
 const WIDTH: usize = 60;
@@ -26,13 +26,7 @@ pub fn steps(globals: &Globals, found: &Found) -> Result<Vec<Step>, Failure> {
         Some(store) => record(&store, &image.id, &image.config)?,
         None => BuildRecord::of_label(&image.config).unwrap_or_default(),
     };
-    let sizes = image.layers.iter().map(|layer| LayerSize {
-        diff_id: layer.index.diff_id,
-        bytes: layer.index.tar_size,
-        compressed: layer.blob.map(|blob| blob.size),
-    });
-    let sizes: Vec<LayerSize> = sizes.collect();
-    Ok(steps_of(&image.config, &sizes, &record))
+    Ok(image.history(&record))
 }
 
 /// For each layer of the image, the step that made it.

@@ -4,18 +4,20 @@
 use crate::building::{Made, Order};
 use crate::environment::Globals;
 use crate::failure::Failure;
-use crate::source;
-use kiln_cache::{BuildRecord, Store};
+use crate::source::{self, Found};
+use crate::steps::steps;
+use kiln_cache::{Store, try_parallel};
 use kiln_oci::Digest;
 use kiln_report::classify::{Classified, classify};
-use kiln_report::compare::measure::{Measured, Place};
+use kiln_report::compare::measure::Measured;
 use kiln_report::compare::page::Picture;
 use kiln_report::compare::{Estimate, Variant};
-use kiln_report::compressed::Effort;
+use kiln_report::compressed::{Compressed, Effort};
+use kiln_report::history::Step;
 use kiln_report::image::{self, Image, compressed};
 use kiln_report::page::tree::tree;
 use kiln_report::stages;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Weighs images.
 pub struct Scale<'a> {
@@ -28,43 +30,66 @@ pub struct Scale<'a> {
 }
 
 /// What is known of an image.
+#[derive(Debug)]
 pub struct Weighed {
+    /// How it is called.
+    pub name: String,
     /// Its layers.
     pub image: Image,
     /// What became of their bytes.
     pub classified: Classified,
-    /// Each layer compressed, with gzip and with zstd.
-    pub compressed: Vec<(Estimate, Estimate)>,
-    /// Where the entries of its history come from, but for those of its base.
-    pub places: BTreeMap<usize, Place>,
+    /// Each layer compressed.
+    pub compressed: Vec<Compressed>,
+    /// The steps of its history, the oldest first.
+    pub steps: Vec<Step>,
 }
 
 impl Weighed {
-    fn new(image: Image, store: Option<&Store>, effort: Effort) -> Result<Self, Failure> {
-        let sizes = image.layers.iter().map(|layer| {
-            let sizes = compressed(layer, store, effort)?;
-            Ok((sizes.gzip.into(), sizes.zstd.into()))
-        });
-        let sizes = sizes.collect::<Result<_, kiln_cache::StoreError>>()?;
-        let record = store
-            .map(|store| store.builds().get(&image.id))
-            .transpose()?;
-        let record = record
-            .flatten()
-            .or_else(|| BuildRecord::of_label(&image.config));
-        let mut weighed = Weighed {
-            classified: classify(&image.layers),
-            compressed: sizes,
-            places: places(record.unwrap_or_default()),
-            image,
+    /// All that is known of an image that was found.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn new(globals: &Globals, mut found: Found, effort: Effort) -> Result<Self, Failure> {
+        let steps = steps(globals, &found)?;
+        if let Some(store) = &found.store {
+            image::find_programs(&mut found.image, store);
+        }
+        let Found { name, image, store } = found;
+        // one that is compressed whole has all cores
+        let at_once = match effort {
+            Effort::Estimate => std::thread::available_parallelism().map_or(1, usize::from),
+            Effort::Exact => 1,
         };
-        weighed.forget_before(stages::entries_of(&weighed.image, weighed.image.base));
-        Ok(weighed)
+        let compressed = try_parallel(&image.layers, at_once, |layer| {
+            compressed(layer, store.as_ref(), effort)
+        })?;
+        Ok(Weighed {
+            classified: classify(&image.layers),
+            name,
+            image,
+            compressed,
+            steps,
+        })
+    }
+
+    /// The steps that are not the base's.
+    pub fn own_steps(&self) -> &[Step] {
+        let first = self.step_at(stages::entries_of(&self.image, self.image.base));
+        self.steps.get(first..).unwrap_or_default()
+    }
+
+    /// The step of an entry of the history: layers that no entry accounts for come first.
+    fn step_at(&self, entry: usize) -> usize {
+        let unaccounted = self.image.steps().filter(|(entry, _)| entry.is_none());
+        unaccounted.count() + entry
     }
 
     /// Lines of a base that was built here are lines of another file.
-    fn forget_before(&mut self, entry: usize) {
-        self.places.retain(|position, _| *position >= entry);
+    fn forget_lines_before(&mut self, entry: usize) {
+        let first = self.step_at(entry);
+        for step in self.steps.iter_mut().take(first) {
+            step.origin = None;
+        }
     }
 
     /// The image as a variant, called `name`.
@@ -73,7 +98,7 @@ impl Weighed {
             image: &self.image,
             classified: &self.classified,
             compressed: &self.compressed,
-            places: &self.places,
+            steps: &self.steps,
         };
         measured.variant(name)
     }
@@ -88,7 +113,8 @@ impl Weighed {
 
     /// All layers compressed with gzip.
     pub fn gzip(&self) -> Estimate {
-        self.compressed.iter().map(|(gzip, _)| *gzip).sum()
+        let layers = self.compressed.iter();
+        layers.map(|layer| Estimate::from(layer.gzip)).sum()
     }
 }
 
@@ -104,7 +130,9 @@ impl Scale<'_> {
             effort: self.effort,
         };
         let found = source::find(self.globals, wanted)?;
-        Weighed::new(found.image, found.store.as_ref(), self.effort)
+        let mut weighed = Weighed::new(self.globals, found, self.effort)?;
+        weighed.forget_lines_before(stages::entries_of(&weighed.image, weighed.image.base));
+        Ok(weighed)
     }
 
     /// All that is known of the image of a build, whose own layers are apart from the base's.
@@ -117,7 +145,7 @@ impl Scale<'_> {
         let target = stages::target(&dockerfile, order.request.language.target.as_deref());
         let first = stages::first_own(&dockerfile, target, &weighed.image);
         weighed.image.base = stages::layers_before(&weighed.image, first);
-        weighed.forget_before(first);
+        weighed.forget_lines_before(first);
         Ok(weighed)
     }
 
@@ -130,8 +158,12 @@ impl Scale<'_> {
         let one = images.first().map_or(*manifest, |(_, image)| *image);
         let found = self.store.images().get(&one)?;
         self.store.fetch().layers(&found.diff_ids)?;
-        let image = image::stored(self.store, &found)?;
-        Weighed::new(image, Some(self.store), self.effort)
+        let found = Found {
+            name: manifest.to_string(),
+            image: image::stored(self.store, &found)?,
+            store: Some(self.store.clone()),
+        };
+        Weighed::new(self.globals, found, self.effort)
     }
 
     /// The manifests of all images.
@@ -156,13 +188,4 @@ impl Scale<'_> {
         }
         Ok(())
     }
-}
-
-/// Where the entries of a history come from, by position.
-fn places(record: BuildRecord) -> BTreeMap<usize, Place> {
-    let place = |line, text| Place { line, text };
-    let steps = record.steps.into_iter();
-    steps
-        .map(|step| (step.at, place(step.line, step.text)))
-        .collect()
 }

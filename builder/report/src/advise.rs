@@ -17,6 +17,7 @@ mod package_cache;
 mod platform_default;
 mod recommends;
 mod smaller_base;
+mod stale_lists;
 mod subject;
 pub mod verify;
 
@@ -36,10 +37,11 @@ pub struct Rule {
 }
 
 /// All kinds of advice. To add one: a file and a line here.
-pub const RULES: [Rule; 12] = [
+pub const RULES: [Rule; 13] = [
     rule("deleted-later", deleted_later::find),
     rule("changed-owner", changed_owner::find),
     rule("package-cache", package_cache::find),
+    rule("stale-lists", stale_lists::find),
     rule("ignored-files", ignored_files::find),
     rule("recommends", recommends::find),
     rule("layer-cache", layer_cache::find),

@@ -107,9 +107,22 @@ fn names(layers: &[ImageLayer]) -> Vec<Vec<Fate>> {
         }
         let names = layer.entries().iter().enumerate();
         let names = names.filter(|(_, entry)| is_name(entry));
-        shown.extend(names.map(|(position, entry)| (&*entry.path, (at, position))));
+        add(
+            &mut shown,
+            names
+                .map(|(position, entry)| (&*entry.path, (at, position)))
+                .collect(),
+        );
     }
     fates
+}
+
+/// Adds names; those of a large layer all at once, since they are sorted.
+fn add<'a>(shown: &mut Shown<'a>, mut names: Shown<'a>) {
+    match names.len() * 4 > shown.len() {
+        true => shown.append(&mut names),
+        false => shown.extend(names),
+    }
 }
 
 impl Fate {

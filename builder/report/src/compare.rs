@@ -11,8 +11,6 @@ pub mod metric;
 pub mod page;
 pub mod table;
 
-pub use amount::{bytes, seconds};
-
 use crate::classify::Class;
 use crate::compressed::Size;
 use kiln_oci::Digest;

@@ -3,11 +3,15 @@
 //! A sample is a piece of the tar that is compressed alone. Samples stand close together at the start of a tar and far apart
 //! behind it, so that small layers are estimated well and large ones soon; each stands for the bytes up to the next one.
 
+mod aside;
+
 use std::io::{self, Write};
 use std::ops::AddAssign;
 
 use kiln_oci::LayerCompression;
 use kiln_oci::compression::{Encoder, Pieces};
+
+use aside::Aside;
 
 /// Bytes of a sample.
 pub(crate) const SAMPLE: usize = 128 << 10;
@@ -75,8 +79,7 @@ pub struct Meter {
 }
 
 enum Way {
-    /// With the beginning of the next sample.
-    Samples(Samples, Vec<u8>),
+    Samples(Aside),
     Whole(Box<[Encoder<'static, Counter>; 2]>),
     /// Memory for an encoder was refused.
     Nothing,
@@ -87,7 +90,7 @@ impl Meter {
     #[must_use]
     pub fn new(effort: Effort) -> Self {
         let way = match effort {
-            Effort::Estimate => Way::Samples(Samples::default(), Vec::new()),
+            Effort::Estimate => Way::Samples(Aside::new()),
             Effort::Exact => encoders().map_or(Way::Nothing, |both| Way::Whole(Box::new(both))),
         };
         Self { at: 0, way }
@@ -97,10 +100,10 @@ impl Meter {
     pub fn see(&mut self, mut piece: &[u8]) {
         self.at += piece.len() as u64;
         match &mut self.way {
-            Way::Samples(samples, begun) => {
+            Way::Samples(samples) => {
                 let mut from = self.at - piece.len() as u64;
                 while !piece.is_empty() {
-                    let count = samples.see(from, piece, begun);
+                    let count = samples.see(from, piece);
                     from += count as u64;
                     piece = &piece[count..];
                 }
@@ -121,12 +124,7 @@ impl Meter {
     #[must_use]
     pub fn finish(self) -> Compressed {
         match self.way {
-            Way::Samples(mut samples, begun) => {
-                if !begun.is_empty() {
-                    samples.take(&begun);
-                }
-                samples.finish(self.at)
-            }
+            Way::Samples(samples) => samples.finish(self.at),
             Way::Whole(both) => {
                 let [gzip, zstd] = both.map(|encoder| Size::counted(written(encoder)));
                 Compressed { gzip, zstd }
@@ -160,6 +158,11 @@ fn written(encoder: Encoder<'_, Counter>) -> u64 {
     encoder.finish().map_or(0, |counter| counter.0)
 }
 
+/// Where the sample after the one that begins here does.
+fn following(start: u64) -> u64 {
+    start + (start / 2).clamp(SAMPLE as u64, FARTHEST)
+}
+
 /// Samples, the first first.
 #[derive(Default)]
 pub(crate) struct Samples {
@@ -172,18 +175,13 @@ pub(crate) struct Samples {
 }
 
 impl Samples {
-    /// Uses some of `piece`, which stands at `from`; how many bytes. `begun` is the beginning of a sample.
-    fn see(&mut self, from: u64, piece: &[u8], begun: &mut Vec<u8>) -> usize {
-        if begun.is_empty() && from < self.next {
-            return piece.len().min((self.next - from) as usize);
+    /// The same samples; more can be taken.
+    fn so_far(&self) -> Self {
+        Samples {
+            taken: self.taken.clone(),
+            pieces: None,
+            next: self.next,
         }
-        let count = piece.len().min(SAMPLE - begun.len());
-        begun.extend_from_slice(&piece[..count]);
-        if begun.len() == SAMPLE {
-            self.take(begun);
-            begun.clear();
-        }
-        count
     }
 
     /// Compresses the sample that stands at `next`. The first one may be all there is, and then is counted as layers are compressed.
@@ -193,7 +191,7 @@ impl Samples {
             false => self.piece(sample).unwrap_or_default(),
         };
         self.taken.push((self.next, sample.len() as u64, sizes));
-        self.next += (self.next / 2).clamp(SAMPLE as u64, FARTHEST);
+        self.next = following(self.next);
     }
 
     fn piece(&mut self, sample: &[u8]) -> io::Result<[u64; 2]> {

@@ -7,7 +7,7 @@ use kiln_oci::{Digest, DocumentError, History, ImageConfig};
 use thiserror::Error;
 
 /// One entry of an image's history.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Step {
     /// RFC 3339, as the image says.
     pub created: Option<String>,
@@ -19,6 +19,8 @@ pub struct Step {
     pub origin: Option<BuiltStep>,
     /// The layer's diff ID, if the step made one.
     pub layer: Option<Digest>,
+    /// Its position among the image's layers, the lowest first.
+    pub position: Option<usize>,
     /// Bytes of the layer's uncompressed tar, or of its blob while the tar has never been here; 0 without a layer.
     pub bytes: u64,
 }
@@ -29,6 +31,23 @@ impl Step {
     pub fn text(&self) -> &str {
         let written = self.origin.as_ref().map(|origin| origin.text.as_str());
         written.unwrap_or(&self.created_by)
+    }
+
+    /// The same on one line, without what builders put around it; empty where nothing is told. From outside: not printable as it is.
+    #[must_use]
+    pub fn on_one_line(&self) -> String {
+        let text = match &self.origin {
+            Some(origin) => origin.text.clone(),
+            None => readable(&self.created_by),
+        };
+        let words: Vec<&str> = text.split_whitespace().collect();
+        words.join(" ")
+    }
+
+    /// The 1-based line of the instruction, where that is known.
+    #[must_use]
+    pub fn line(&self) -> Option<u32> {
+        self.origin.as_ref().map(|origin| origin.line)
     }
 
     /// `Dockerfile:7`, where that is known. From outside: not printable as it is.
@@ -78,7 +97,7 @@ pub fn steps_of(config: &ImageConfig, layers: &[LayerSize], record: &BuildRecord
     let unaccounted = unaccounted(&config.history, layers.len());
     let steps = paired(&config.history, layers.len()).enumerate();
     let steps = steps.map(|(at, (entry, layer))| {
-        let layer = layer.and_then(|at| layers.get(at));
+        let layer = layer.and_then(|at| Some((at, layers.get(at)?)));
         let origin = at.checked_sub(unaccounted).and_then(|at| record.step(at));
         step(entry.unwrap_or(&unknown), layer, origin)
     });
@@ -107,13 +126,43 @@ fn unaccounted(history: &[History], layers: usize) -> usize {
     layers.saturating_sub(accounted)
 }
 
-fn step(entry: &History, layer: Option<&LayerSize>, origin: Option<&BuiltStep>) -> Step {
+fn step(entry: &History, layer: Option<(usize, &LayerSize)>, origin: Option<&BuiltStep>) -> Step {
     Step {
         created: entry.created.clone(),
         created_by: entry.created_by.clone().unwrap_or_default(),
         comment: entry.comment.clone().unwrap_or_default(),
         origin: origin.cloned(),
-        layer: layer.map(|layer| layer.diff_id),
-        bytes: layer.map_or(0, |layer| layer.bytes),
+        layer: layer.map(|(_, layer)| layer.diff_id),
+        position: layer.map(|(at, _)| at),
+        bytes: layer.map_or(0, |(_, layer)| layer.bytes),
+    }
+}
+
+/// The text of a history without what builders put around it.
+fn readable(text: &str) -> String {
+    let text = text.trim_end_matches(" # buildkit");
+    match text.strip_prefix("/bin/sh -c ") {
+        Some(command) => match command.strip_prefix("#(nop) ") {
+            Some(instruction) => instruction.trim().to_owned(),
+            None => format!("RUN {command}"),
+        },
+        None => text.replacen("RUN /bin/sh -c ", "RUN ", 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_builders_put_around_an_instruction_is_left_out() {
+        let told = [
+            "RUN /bin/sh -c make # buildkit",
+            "/bin/sh -c make",
+            "/bin/sh -c #(nop)  CMD [\"sh\"]",
+            "COPY a b # buildkit",
+        ];
+        let read = ["RUN make", "RUN make", "CMD [\"sh\"]", "COPY a b"];
+        assert_eq!(told.map(readable), read);
     }
 }

@@ -4,22 +4,24 @@
 mod archive;
 mod blob;
 mod compressed;
+mod programs;
 mod stored;
 mod streamed;
 
 use std::sync::Arc;
 
-use kiln_cache::{Entry, Kept, LayerError, LayerIndex, StoreError};
+use kiln_cache::{BuildRecord, Entry, Kept, LayerError, LayerIndex, LayerSize, StoreError};
 use kiln_oci::archive::LoadError;
 use kiln_oci::{Compression, Descriptor, Digest, DocumentError, History, ImageConfig, Reference};
 use thiserror::Error;
 
 use crate::compressed::Compressed;
-use crate::history::paired;
+use crate::history::{Step, paired, steps_of};
 
 pub use archive::{ArchivedImage, read_archive};
 pub use blob::read_layer;
 pub use compressed::compressed;
+pub use programs::{Programs, find_programs};
 pub use stored::{base, stored};
 pub use streamed::streamed;
 
@@ -45,6 +47,8 @@ pub struct ImageLayer {
     pub blob: Option<Blob>,
     /// The databases of package managers in it, where its tar is not in the store.
     pub kept: Kept,
+    /// Its programs; of a layer in the store only [`find_programs`] knows them.
+    pub programs: Programs,
     /// What was measured while its tar passed by.
     pub measured: Option<Compressed>,
 }
@@ -131,6 +135,18 @@ impl Image {
         paired(&self.config.history, self.layers.len())
     }
 
+    /// The steps that made it, with what is known of how it was built.
+    #[must_use]
+    pub fn history(&self, record: &BuildRecord) -> Vec<Step> {
+        let sizes = self.layers.iter().map(|layer| LayerSize {
+            diff_id: layer.index.diff_id,
+            bytes: layer.index.tar_size,
+            compressed: layer.blob.map(|blob| blob.size),
+        });
+        let sizes: Vec<LayerSize> = sizes.collect();
+        steps_of(&self.config, &sizes, record)
+    }
+
     /// Bytes of all its uncompressed tars.
     #[must_use]
     pub fn size(&self) -> u64 {
@@ -153,6 +169,7 @@ impl ImageLayer {
             index,
             blob: None,
             kept: Kept::new(),
+            programs: Programs::new(),
             measured: None,
         }
     }

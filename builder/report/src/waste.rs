@@ -1,10 +1,11 @@
-//! What is known to be of no use in an image, by its path: caches of package managers, documentation, what only builds need. Unaware
-//! of classes: a file may be live and of no use.
+//! What is known to be of no use in an image, by its path: caches of package managers, documentation, what only builds need; and debug
+//! info, by the content of programs. Unaware of classes: a file may be live and of no use.
 
+use kiln_cache::Entry;
 use kiln_cache::path::name;
 
 use crate::classify::{Class, Classified};
-use crate::image::Image;
+use crate::image::{Image, ImageLayer};
 
 /// Files of one kind that an image has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,9 @@ enum Place {
 }
 
 use Place::{End, Inside, Start, Tests};
+
+/// What only debuggers read: files of their own, and the sections of programs that `strip` takes away.
+const DEBUG_INFO: &str = "debug info";
 
 /// Names of kinds and what belongs to them. The first rule that fits counts.
 const RULES: &[(&str, Place, &[&str])] = &[
@@ -120,8 +124,8 @@ const RULES: &[(&str, Place, &[&str])] = &[
         Start,
         &["usr/share/locale", "usr/lib/locale", "usr/share/i18n"],
     ),
-    ("debug info", Start, &["usr/lib/debug"]),
-    ("debug info", End, &[".debug", ".dwo", ".dwp", ".dSYM"]),
+    (DEBUG_INFO, Start, &["usr/lib/debug"]),
+    (DEBUG_INFO, End, &[".debug", ".dwo", ".dwp", ".dSYM"]),
     ("static libraries", End, &[".a"]),
     (
         "tests",
@@ -146,17 +150,55 @@ const TESTS: [&[u8]; 5] = [b"test", b"tests", b"__tests__", b"testing", b"spec"]
 /// The kind of waste that a file is by its path, if it is any.
 #[must_use]
 pub fn kind(path: &[u8]) -> Option<&'static str> {
-    let fits = |place: Place, pattern: &[u8]| match place {
-        Start => is_below(path, pattern),
-        Inside => starts_of_names(path).any(|rest| is_below(rest, pattern)),
-        End => name(path).len() > pattern.len() && path.ends_with(pattern),
-        Tests => is_test(path, pattern),
-    };
-    let rule = RULES.iter().find(|(_, place, patterns)| {
+    Folder::default().kind(path)
+}
+
+/// What the folder of a file says of it. Files of one folder follow one another, so that it is asked once.
+#[derive(Default)]
+struct Folder<'a> {
+    /// With the slash behind it.
+    path: &'a [u8],
+    /// The first rule that fits everything in it, by position.
+    rule: Option<usize>,
+}
+
+impl<'a> Folder<'a> {
+    fn kind(&mut self, path: &'a [u8]) -> Option<&'static str> {
+        let name = name(path);
+        let folder = &path[..path.len() - name.len()];
+        if folder != self.path {
+            let rule = first(|place, pattern| place.has(folder, pattern));
+            *self = Folder { path: folder, rule };
+        }
+        let by_name = first(|place, pattern| place.ends(name, pattern));
+        let rules = [self.rule, by_name].into_iter().flatten();
+        rules.min().map(|rule| RULES[rule].0)
+    }
+}
+
+/// The first rule with a pattern that fits.
+fn first(fits: impl Fn(Place, &[u8]) -> bool) -> Option<usize> {
+    RULES.iter().position(|(_, place, patterns)| {
         let mut patterns = patterns.iter();
         patterns.any(|pattern| fits(*place, pattern.as_bytes()))
-    });
-    rule.map(|(kind, ..)| *kind)
+    })
+}
+
+impl Place {
+    /// Whether everything in a folder, which ends with a slash, is meant.
+    fn has(self, folder: &[u8], pattern: &[u8]) -> bool {
+        match self {
+            Start => is_below(folder, pattern),
+            Inside => starts_of_names(folder).any(|rest| is_below(rest, pattern)),
+            Tests => is_test(folder, pattern),
+            End => false,
+        }
+    }
+
+    /// Whether a file of this name is meant.
+    fn ends(self, name: &[u8], pattern: &[u8]) -> bool {
+        matches!(self, End) && name.len() > pattern.len() && name.ends_with(pattern)
+    }
 }
 
 /// Whether something is below a folder, itself not included.
@@ -181,21 +223,20 @@ fn is_test(path: &[u8], holder: &[u8]) -> bool {
 /// What an image has of each kind, the most first.
 #[must_use]
 pub fn known(image: &Image, classified: &Classified) -> Vec<Waste> {
-    let mut found: Vec<Waste> = Vec::new();
+    let (mut found, mut folder) = (Vec::new(), Folder::default());
     for (at, (layer, classified)) in image.layers.iter().zip(&classified.layers).enumerate() {
         for (entry, fate) in layer.entries().iter().zip(&classified.fates) {
             if fate.bytes == 0 {
                 continue;
             }
-            let Some(kind) = kind(&entry.path) else {
+            let by_path = folder.kind(&entry.path).map(|kind| (kind, fate.bytes));
+            let Some((kind, bytes)) = by_path.or_else(|| debug_info(layer, entry)) else {
                 continue;
             };
-            let is_live = matches!(fate.class, Class::Live | Class::Duplicate);
+            let bytes = bytes.min(fate.bytes);
             let waste = of_kind(&mut found, kind);
-            waste.bytes += fate.bytes;
-            waste.files += 1;
-            waste.live += if is_live { fate.bytes } else { 0 };
-            waste.own += if image.is_of_base(at) { 0 } else { fate.bytes };
+            waste.add(bytes, fate.class);
+            waste.own += if image.is_of_base(at) { 0 } else { bytes };
             if waste.layers.last() != Some(&at) {
                 waste.layers.push(at);
             }
@@ -203,6 +244,28 @@ pub fn known(image: &Image, classified: &Classified) -> Vec<Waste> {
     }
     found.sort_by_key(|waste| (std::cmp::Reverse(waste.bytes), waste.name));
     found
+}
+
+impl Waste {
+    /// Counts a file.
+    fn add(&mut self, bytes: u64, class: Class) {
+        let is_live = matches!(class, Class::Live | Class::Duplicate);
+        self.bytes += bytes;
+        self.files += 1;
+        self.live += if is_live { bytes } else { 0 };
+    }
+}
+
+/// The kind of waste that a file of a layer is, or has in it.
+#[must_use]
+pub fn of_file(layer: &ImageLayer, entry: &Entry) -> Option<&'static str> {
+    kind(&entry.path).or_else(|| debug_info(layer, entry).map(|(kind, _)| kind))
+}
+
+/// What a program has in it, and how many bytes that are.
+fn debug_info(layer: &ImageLayer, entry: &Entry) -> Option<(&'static str, u64)> {
+    let debug_info = layer.programs.get(&entry.path)?.debug_info;
+    (debug_info > 0).then_some((DEBUG_INFO, debug_info))
 }
 
 fn of_kind<'a>(found: &'a mut Vec<Waste>, name: &'static str) -> &'a mut Waste {

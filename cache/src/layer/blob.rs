@@ -7,7 +7,7 @@ use kiln_oci::{Digest, Encoding};
 
 use crate::layer::decoded::read_beside;
 use crate::layer::digested::Digested;
-use crate::layer::read::{Kept, index_tar_keeping};
+use crate::layer::read::{Watch, index_tar_watched};
 use crate::store::sink::read_full;
 use crate::{LayerError, LayerIndex};
 
@@ -16,8 +16,6 @@ use crate::{LayerError, LayerIndex};
 pub struct IndexedBlob {
     /// What the tar in it holds.
     pub index: LayerIndex,
-    /// The content of small files that are wanted.
-    pub kept: Kept,
     /// sha256 of the blob.
     pub digest: Digest,
     /// Bytes of the blob.
@@ -27,7 +25,7 @@ pub struct IndexedBlob {
 }
 
 /// Reads a blob that should have `size` bytes: both digests, and the entries of its tar. Each piece of the tar is given to `seen`; the
-/// content of small files whose paths are wanted is kept.
+/// content of files is shown to `watch`.
 ///
 /// # Errors
 /// The blob is damaged, expands to more than any layer of its size, or the tar in it is malformed.
@@ -35,7 +33,7 @@ pub fn index_blob(
     mut blob: impl Read,
     size: u64,
     seen: &mut (dyn FnMut(&[u8]) + Send),
-    is_wanted: fn(&[u8]) -> bool,
+    watch: &mut dyn Watch,
 ) -> Result<IndexedBlob, LayerError> {
     let mut start = vec![0; SNIFF];
     let count = read_full(&mut blob, &mut start).map_err(unreadable)?;
@@ -44,14 +42,13 @@ pub fn index_blob(
     let blob = Cursor::new(start).chain(blob);
     let limit = most_expanded(size);
     if encoding != Encoding::Plain {
-        return index_compressed(blob, encoding, limit, seen, is_wanted);
+        return index_compressed(blob, encoding, limit, seen, watch);
     }
-    let (index, kept) = index_seen(Limited::new(blob, limit), seen, is_wanted)?;
+    let index = index_seen(Limited::new(blob, limit), seen, watch)?;
     Ok(IndexedBlob {
         digest: index.diff_id,
         size: index.tar_size,
         index,
-        kept,
         encoding,
     })
 }
@@ -61,21 +58,20 @@ fn index_compressed(
     encoding: Encoding,
     limit: u64,
     seen: &mut (dyn FnMut(&[u8]) + Send),
-    is_wanted: fn(&[u8]) -> bool,
+    watch: &mut dyn Watch,
 ) -> Result<IndexedBlob, LayerError> {
     let mut blob = Digested::new(blob);
-    let parse = |reader: &mut dyn Read| index_seen(reader, seen, is_wanted);
-    let (index, kept) = match read_beside(&mut blob, encoding, limit, parse) {
+    let parse = |reader: &mut dyn Read| index_seen(reader, seen, watch);
+    let index = match read_beside(&mut blob, encoding, limit, parse) {
         Ok((read, whole)) => whole.map_err(unreadable).and(read)?,
         // no further thread: it takes longer
-        Err(_) => index_seen(decoded_here(&mut blob, encoding, limit)?, seen, is_wanted)?,
+        Err(_) => index_seen(decoded_here(&mut blob, encoding, limit)?, seen, watch)?,
     };
     // what follows the compressed data belongs to the blob too
     io::copy(&mut blob, &mut io::sink()).map_err(unreadable)?;
     let (digest, size) = blob.finish().map_err(unreadable)?;
     Ok(IndexedBlob {
         index,
-        kept,
         digest,
         size,
         encoding,
@@ -94,9 +90,9 @@ fn decoded_here<'a>(
 fn index_seen(
     reader: impl Read,
     seen: &mut (dyn FnMut(&[u8]) + Send),
-    is_wanted: fn(&[u8]) -> bool,
-) -> Result<(LayerIndex, Kept), LayerError> {
-    index_tar_keeping(Seen { reader, seen }, is_wanted)
+    watch: &mut dyn Watch,
+) -> Result<LayerIndex, LayerError> {
+    index_tar_watched(Seen { reader, seen }, watch)
 }
 
 fn unreadable(source: io::Error) -> LayerError {

@@ -32,8 +32,7 @@ use crate::path::{
 use crate::store::sink::read_full;
 use crate::{ContentDigest, ContentHasher, Entry, EntryKind, LayerError, LayerIndex, Meta, Tree};
 use archive::OutsideLinks;
-use keep::Keeper;
-pub use keep::Kept;
+pub use keep::{Keeper, Kept, Watch};
 
 /// More entries than any layer that could be unpacked in a day.
 const MAX_ENTRIES: u64 = 16_000_000;
@@ -50,49 +49,50 @@ const MAX_LINKS: usize = 40;
 /// # Errors
 /// The tar is malformed or holds what layers cannot.
 pub fn index_tar(reader: impl Read) -> Result<LayerIndex, LayerError> {
-    index_tar_keeping(reader, |_| false).map(|(index, _)| index)
+    index_tar_watched(reader, &mut ())
 }
 
-/// The same with the content of the files whose paths are wanted, as far as it is small.
+/// The same; the content of files is shown to `watch` while it passes by.
 ///
 /// # Errors
 /// As [`index_tar`].
-pub fn index_tar_keeping(
+pub fn index_tar_watched(
     reader: impl Read,
-    is_wanted: fn(&[u8]) -> bool,
-) -> Result<(LayerIndex, Kept), LayerError> {
+    watch: &mut dyn Watch,
+) -> Result<LayerIndex, LayerError> {
     let mut reader = Digested::new(reader);
-    let (mut draft, mut keeper) = (Draft::default(), Keeper::new(is_wanted));
-    read_into(&mut draft, &mut reader, &mut keeper)?;
+    let mut draft = Draft::default();
+    read_into(&mut draft, &mut reader, watch)?;
     let tree = draft.finish()?;
     let (diff_id, tar_size) = reader.finish().map_err(read_failed)?;
-    let index = LayerIndex {
+    Ok(LayerIndex {
         diff_id,
         tar_size,
         tree: tree.into(),
-    };
-    Ok((index, keeper.finish()))
+    })
 }
 
 /// Reads the entries of a tar, and all bytes up to the end of the reader.
 pub(crate) fn read_tree(reader: &mut impl Read) -> Result<Tree, LayerError> {
     let mut draft = Draft::default();
-    read_into(&mut draft, reader, &mut Keeper::new(|_| false))?;
+    read_into(&mut draft, reader, &mut ())?;
     draft.finish()
 }
 
 fn read_into(
     draft: &mut Draft,
     reader: &mut impl Read,
-    keeper: &mut Keeper,
+    watch: &mut dyn Watch,
 ) -> Result<(), LayerError> {
     let mut buffer = vec![0; 64 << 10];
     let mut entries = Entries::new(&mut *reader);
     while let Some(entry) = entries.next_entry().map_err(LayerError::Tar)? {
         let content = if entry.kind == Kind::File {
-            let mut copy = keeper.begin(&entry);
-            let digest = digest_content(&mut entries.content(), &mut buffer, copy.as_mut());
-            keeper.end(&entry, copy);
+            let content = &mut entries.content();
+            let digest = match watch.begin(&clean(&entry.path), entry.size) {
+                true => digest_content(content, &mut buffer, watch),
+                false => digest_content(content, &mut buffer, &mut ()),
+            };
             digest.map_err(read_failed)?
         } else {
             ContentDigest::NONE
@@ -105,20 +105,19 @@ fn read_into(
         .map_err(read_failed)
 }
 
-/// What is read goes to `copy` too.
+/// What is read is shown to `watch` too.
 fn digest_content(
     reader: &mut impl Read,
     buffer: &mut [u8],
-    mut copy: Option<&mut Vec<u8>>,
+    watch: &mut dyn Watch,
 ) -> io::Result<ContentDigest> {
     let mut hasher = ContentHasher::new();
     loop {
         let count = read_full(reader, buffer)?;
         hasher.update(&buffer[..count]);
-        if let Some(copy) = &mut copy {
-            copy.extend_from_slice(&buffer[..count]);
-        }
+        watch.see(&buffer[..count]);
         if count < buffer.len() {
+            watch.end();
             return Ok(hasher.finish());
         }
     }

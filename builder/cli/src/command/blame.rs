@@ -6,14 +6,13 @@ use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
 use crate::pflag::Takes;
 use crate::sheet::{self, Sheet};
-use crate::source::{self, Found, Wanted};
+use crate::source::{Found, Named};
 use crate::steps::{instruction, of_layers, place, steps};
 use crate::table::{line, print_text};
 use crate::units::{bytes, counted};
 use clap::{Args, ValueEnum};
 use kiln_cache::path::{clean, display};
 use kiln_cache::{Chain, Origin};
-use kiln_oci::Platform;
 use kiln_report::blame::{Action, Below, Touch, blame};
 use kiln_report::compressed::Effort;
 use kiln_report::difference::kind;
@@ -36,16 +35,11 @@ pub enum Format {
 /// Arguments of `kiln blame`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Image of the store, archive or folder (PATH#NAME for one of several), docker:NAME, podman:NAME, image of a registry, or - for an
-    /// archive on standard input
-    #[arg(value_name = "IMAGE")]
-    image: String,
+    #[command(flatten)]
+    image: Named,
     /// File or folder of the image
     #[arg(value_name = "PATH")]
     path: OsString,
-    /// Platform of the image, if it has several
-    #[arg(long, value_name = "OS/ARCH", add = Takes::Single)]
-    platform: Option<Platform>,
     /// Show as a table, as JSON or as Markdown
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "table", add = Takes::Single)]
     format: Format,
@@ -59,12 +53,7 @@ pub struct Arguments {
 /// # Errors
 /// The image cannot be read, or never had the path.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let wanted = Wanted {
-        name: &arguments.image,
-        platform: arguments.platform.as_ref(),
-        effort: Effort::Estimate,
-    };
-    let found = source::find(globals, wanted)?;
+    let found = arguments.image.find(globals, Effort::Estimate)?;
     let steps = steps(globals, &found)?;
     let made = of_layers(&steps);
     let asked = clean(arguments.path.as_bytes());

@@ -3,7 +3,6 @@
 mod document;
 mod gate;
 mod html;
-mod lines;
 mod markdown;
 mod table;
 mod tree;
@@ -12,34 +11,27 @@ use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
 use crate::listing::Listing;
 use crate::pflag::Takes;
-use crate::source::{self, Found, Wanted};
+use crate::source::{Found, Named};
 use crate::table::{line, print_text};
+use crate::weigh::Weighed;
 use crate::{catalog, session, stdout};
 use clap::Args;
-use kiln_cache::{BuildRecord, try_parallel};
-use kiln_oci::Platform;
-use kiln_report::classify::{Class, Classified, classify};
+use kiln_report::classify::Class;
 use kiln_report::compressed::{Compressed, Effort};
-use kiln_report::history::record;
-use kiln_report::image::{Image, compressed};
-use kiln_report::stages;
+use kiln_report::history::Step;
 use kiln_report::waste::{Waste, known};
-use lines::Instruction;
 use std::path::PathBuf;
 
+/// What stands for an instruction that the image does not tell.
+const UNKNOWN: &str = "(no history)";
 /// Columns that are filled where no terminal says how many it has.
 const WIDTH: usize = 120;
 
 /// Arguments of `kiln size`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Image of the store, archive or folder (PATH#NAME for one of several), docker:NAME, podman:NAME, image of a registry, or - for an
-    /// archive on standard input
-    #[arg(value_name = "IMAGE")]
-    image: String,
-    /// Platform of the image, if it has several
-    #[arg(long, value_name = "OS/ARCH", add = Takes::Single)]
-    platform: Option<Platform>,
+    #[command(flatten)]
+    image: Named,
     /// Show as `table`, `json`, `markdown`, `html` (one page with pictures), or a TEMPLATE in docker's template language
     #[arg(long, value_name = "FORMAT", add = Takes::Single)]
     format: Option<String>,
@@ -68,17 +60,8 @@ pub struct Arguments {
 /// An image and all that is said of it.
 #[derive(Debug)]
 struct Report {
-    /// How it is called.
-    name: String,
-    image: Image,
-    classified: Classified,
-    /// Of each layer.
-    compressed: Vec<Compressed>,
+    weighed: Weighed,
     waste: Vec<Waste>,
-    /// Which lines made it.
-    record: BuildRecord,
-    /// Of each layer, the instruction that made it.
-    instructions: Vec<Instruction>,
 }
 
 /// Shows.
@@ -87,17 +70,15 @@ struct Report {
 /// The image cannot be read, or does not keep a limit.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     arguments.folders.check(arguments.tree)?;
-    let limits = arguments.dive_ci.as_deref().map(gate::Limits::read);
-    let limits = limits.transpose()?;
-    let found = find(&arguments, globals)?;
-    if arguments.dive_compat || limits.is_some() {
-        return gate::run(&found.image, arguments.dive_compat, limits);
-    }
     let format = arguments.format.as_deref().map(str::trim);
+    if arguments.dive_compat || arguments.dive_ci.is_some() {
+        return of_dive(&arguments, format, globals);
+    }
+    let found = find(&arguments, globals)?;
     if arguments.tree {
         return tree::show(&found.image, &arguments.folders, format);
     }
-    let report = Report::new(found, arguments.effort())?;
+    let report = Report::new(Weighed::new(globals, found, arguments.effort())?);
     match format {
         None | Some("table") => print_text(&table::table(&report, arguments.width())),
         Some("markdown") => stdout::print(markdown::markdown(&report).as_bytes()),
@@ -127,18 +108,25 @@ impl Arguments {
     }
 }
 
+/// Shows the numbers of dive, and demands its limits.
+fn of_dive(arguments: &Arguments, format: Option<&str>, globals: &Globals) -> Result<(), Failure> {
+    if format.is_some_and(|format| format != "table") {
+        let message = "--dive-compat and --dive-ci have no --format";
+        return Err(Failure::usage(message));
+    }
+    let limits = arguments.dive_ci.as_deref().map(gate::Limits::read);
+    let limits = limits.transpose()?;
+    let found = find(arguments, globals)?;
+    gate::run(&found.image, arguments.dive_compat, limits)
+}
+
 fn html(report: &Report) -> Result<String, Failure> {
     let html = html::page(report).html();
     html.map_err(|error| Failure::new(Kind::Internal, error.to_string()))
 }
 
 fn find(arguments: &Arguments, globals: &Globals) -> Result<Found, Failure> {
-    let wanted = Wanted {
-        name: &arguments.image,
-        platform: arguments.platform.as_ref(),
-        effort: arguments.effort(),
-    };
-    let mut found = source::find(globals, wanted)?;
+    let mut found = arguments.image.find(globals, arguments.effort())?;
     if let Some(name) = &arguments.base {
         let store = session::reading(globals)?;
         let base = catalog::find(&store, name)?.diff_ids;
@@ -148,7 +136,7 @@ fn find(arguments: &Arguments, globals: &Globals) -> Result<Found, Failure> {
             .take_while(|(own, base)| own == *base)
             .count();
         if found.image.base < base.len() {
-            let message = format!("{} is not built on {name}", arguments.image);
+            let message = format!("{} is not built on {name}", found.name);
             return Err(Failure::usage(message));
         }
     }
@@ -156,54 +144,49 @@ fn find(arguments: &Arguments, globals: &Globals) -> Result<Found, Failure> {
 }
 
 impl Report {
-    fn new(found: Found, effort: Effort) -> Result<Self, Failure> {
-        let Found { name, image, store } = found;
-        let classified = classify(&image.layers);
-        let record = match &store {
-            Some(store) => record(store, &image.id, &image.config)?,
-            None => BuildRecord::of_label(&image.config).unwrap_or_default(),
-        };
-        // one that is compressed whole has all cores
-        let at_once = match effort {
-            Effort::Estimate => std::thread::available_parallelism().map_or(1, usize::from),
-            Effort::Exact => 1,
-        };
-        let compressed = try_parallel(&image.layers, at_once, |layer| {
-            compressed(layer, store.as_ref(), effort)
-        })?;
-        Ok(Report {
-            waste: known(&image, &classified),
-            instructions: lines::instructions(&image, &record),
-            record,
-            compressed,
-            name,
-            image,
-            classified,
-        })
+    fn new(weighed: Weighed) -> Self {
+        Report {
+            waste: known(&weighed.image, &weighed.classified),
+            weighed,
+        }
+    }
+
+    /// The step that made a layer.
+    fn maker(&self, layer: usize) -> Option<&Step> {
+        let mut steps = self.weighed.steps.iter();
+        steps.find(|step| step.position == Some(layer))
+    }
+
+    /// The instruction that made a layer, on one line. From outside: not printable as it is.
+    fn instruction(&self, layer: usize) -> String {
+        let text = self.maker(layer).map(Step::on_one_line);
+        let told = text.filter(|text| !text.is_empty());
+        told.unwrap_or_else(|| UNKNOWN.to_owned())
+    }
+
+    /// The same with its place before it.
+    fn placed(&self, layer: usize) -> String {
+        let place = self.maker(layer).and_then(Step::place);
+        let place = place.map_or_else(String::new, |place| place + " ");
+        place + &self.instruction(layer)
     }
 
     /// Bytes of layers: uncompressed, and compressed.
     fn sum(&self, layers: std::ops::Range<usize>) -> (u64, Compressed) {
         let mut compressed = Compressed::default();
-        for layer in &self.compressed[layers.clone()] {
+        for layer in &self.weighed.compressed[layers.clone()] {
             compressed += *layer;
         }
-        let layers = &self.image.layers[layers];
+        let layers = &self.weighed.image.layers[layers];
         (
             layers.iter().map(|layer| layer.index.tar_size).sum(),
             compressed,
         )
     }
 
-    /// Where the steps of the record begin that are not the base's.
-    fn own_steps(&self) -> usize {
-        let first = stages::entries_of(&self.image, self.image.base);
-        self.record.steps.partition_point(|step| step.at < first)
-    }
-
     /// Files of a class.
     fn files(&self, class: Class) -> usize {
-        let layers = self.classified.layers.iter();
+        let layers = self.weighed.classified.layers.iter();
         let fates = layers.flat_map(|layer| &layer.fates);
         fates
             .filter(|fate| fate.class == class && fate.bytes > 0)

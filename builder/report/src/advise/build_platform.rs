@@ -8,7 +8,8 @@ pub(super) fn find(subject: &Subject<'_>) -> Vec<Finding> {
         let first = source.stages().into_iter().next()?;
         let stage = source.dockerfile.stages.get(first)?;
         let platform = stage.from.platform.as_ref()?;
-        let is_own = matches!(platform.text.as_str(), "$BUILDPLATFORM" | "${BUILDPLATFORM}");
+        let starts = ["$BUILDPLATFORM", "${BUILDPLATFORM"];
+        let is_own = starts.iter().any(|start| platform.text.starts_with(start));
         let line = source.dockerfile.lines.get(stage.line)?.first;
         is_own.then(|| Finding {
             line: Some(line),

@@ -5,7 +5,7 @@ use super::clause::Clause;
 use super::subject::{File, Subject, Written, bytes_of, is_within};
 use super::{Edit, Finding};
 use crate::classify::Class;
-use crate::compare::bytes;
+use crate::units::bytes;
 use std::collections::BTreeMap;
 
 const LEAST: u64 = 10_000;
@@ -50,20 +50,19 @@ fn finding(
 ) -> Finding {
     let step = written.iter().position(|step| step.layer == Some(by));
     let change = step.and_then(|step| change(written, step));
-    let edits = change.as_ref().and_then(|change| {
-        let edits = edits(subject, written, change, writers)?;
-        Some((edits, change.path.clone()))
-    });
+    let edits = change
+        .as_ref()
+        .and_then(|change| edits(subject, written, change, writers));
     let flag = change.map_or("chown", |change| change.program);
     let lines = writers.iter().map(|(from, _)| subject.name_of(*from));
     let lines: Vec<String> = lines.collect();
     let (told, lines) = (bytes(size), lines.join(", "));
     let what = format!("this step copies {told} to change only their owner, mode or time");
     let advice = format!("use COPY --{flag}, or change them in the RUN that writes them: {lines}");
-    let (edits, path) = edits.unzip();
     let found = Finding::of_bytes(subject.line_of(by), Class::Rewritten, size, what);
     let found = found.advised(advice);
-    found.edited(edits.unwrap_or_default(), path.into_iter().collect())
+    // what is changed is the same as before, so no path may differ
+    found.edited(edits.unwrap_or_default(), Vec::new())
 }
 
 /// The only plain `chown` or `chmod` of a step.
@@ -109,7 +108,9 @@ fn edits(
         };
         edits.push(edit.filter(|_| has_users)?);
     }
-    edits.push(of_change(subject, written, change)?);
+    let mut files = writers.iter().flat_map(|(_, files)| files);
+    let is_file = files.any(|file| file.path() == change.path);
+    edits.push(of_change(subject, written, change, is_file)?);
     Some(edits)
 }
 
@@ -127,7 +128,8 @@ fn of_copy(subject: &Subject<'_>, step: &Written<'_>, change: &Change<'_>) -> Op
     let transfer = &step.copy()?.transfer;
     let is_octal = change.value.chars().all(|digit| digit.is_digit(8));
     let is_free = match change.program {
-        "chown" => transfer.chown.is_none(),
+        // without a group, COPY takes the number of the user for one, and chown leaves the group as it is
+        "chown" => transfer.chown.is_none() && has_group(change.value),
         _ => transfer.chmod.is_none() && is_octal,
     };
     let mut files = subject.files(step.layer?);
@@ -137,40 +139,30 @@ fn of_copy(subject: &Subject<'_>, step: &Written<'_>, change: &Change<'_>) -> Op
     (is_free && is_all && !transfer.link).then(|| Edit::insert(step.name.end, flag))
 }
 
+/// Whether an owner names a group.
+fn has_group(owner: &str) -> bool {
+    let named = owner.split_once(':');
+    named.is_some_and(|(user, group)| !user.is_empty() && !group.is_empty())
+}
+
 /// A RUN that does it at its end.
 fn of_run(subject: &Subject<'_>, step: &Written<'_>, change: &Change<'_>) -> Option<Edit> {
     let text = &subject.source?.text[change.clause.at.clone()];
     (!step.clauses.is_empty()).then(|| Edit::insert(step.at.end, format!(" && {text}")))
 }
 
-/// The step without the command: a `chown` stays for the folder itself, which may be the work of WORKDIR.
-fn of_change(subject: &Subject<'_>, written: &[Written<'_>], change: &Change<'_>) -> Option<Edit> {
+/// The step without the command; one for a tree stays for its folder, which may be the work of WORKDIR or of a COPY that only made it.
+fn of_change(
+    subject: &Subject<'_>,
+    written: &[Written<'_>],
+    change: &Change<'_>,
+    is_file: bool,
+) -> Option<Edit> {
     let step = &written[change.step];
-    let recursive = change.clause.words.iter().find(|(word, _)| word == "-R");
-    match (change.program, recursive) {
-        ("chown", Some((_, at))) => Some(Edit::remove(at.start..at.end + 1)),
-        _ if step.clauses.len() > 1 => Some(without(step, change.clause)),
-        _ => {
-            let text = subject.source?.text;
-            let end = text[step.at.end..]
-                .find('\n')
-                .map_or(text.len(), |end| step.at.end + end + 1);
-            Some(Edit::remove(step.at.start..end))
-        }
-    }
-}
-
-/// A list of commands without one of them.
-fn without(step: &Written<'_>, clause: &Clause) -> Edit {
-    let at = step.clauses.iter().position(|other| other == clause);
-    match at.and_then(|at| at.checked_sub(1)) {
-        Some(before) => Edit::remove(step.clauses[before].at.end..clause.at.end),
-        None => {
-            let next = step
-                .clauses
-                .get(1)
-                .map_or(clause.at.end, |next| next.at.start);
-            Edit::remove(clause.at.start..next)
-        }
+    let mut words = change.clause.words().iter();
+    let recursive = words.find(|(word, _)| word == "-R" && !is_file);
+    match recursive {
+        Some((_, at)) => Some(Edit::remove(at.start..at.end + 1)),
+        None => Some(step.without(change.clause, subject.source?.text)),
     }
 }

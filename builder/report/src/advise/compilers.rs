@@ -3,7 +3,7 @@
 use super::Finding;
 use super::subject::Subject;
 use crate::classify::Class;
-use crate::compare::bytes;
+use crate::units::bytes;
 use std::collections::BTreeSet;
 
 const ADVICE: &str = "build in a stage of its own, and COPY --from it what the program needs";

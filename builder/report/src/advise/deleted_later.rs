@@ -4,7 +4,7 @@ use super::package_cache;
 use super::subject::{File, Subject, Written, bytes_of, is_within};
 use super::{Edit, Finding};
 use crate::classify::Class;
-use crate::compare::bytes;
+use crate::units::bytes;
 
 /// Fewer bytes are not worth a word.
 const LEAST: u64 = 10_000;

@@ -3,7 +3,7 @@
 use super::Finding;
 use super::subject::{File, Subject};
 use crate::classify::Class;
-use crate::compare::bytes;
+use crate::units::bytes;
 use kiln_cache::{ContentDigest, EntryKind};
 use std::collections::{BTreeMap, HashMap};
 

@@ -3,7 +3,7 @@
 use super::subject::{Subject, Written};
 use super::{Edit, Finding};
 use crate::classify::Class;
-use crate::compare::bytes;
+use crate::units::bytes;
 use std::collections::BTreeMap;
 
 /// A name, and the programs that make such a folder anew; none where nobody needs it in an image.

@@ -3,7 +3,7 @@
 use super::subject::{Subject, Written};
 use super::{Edit, Finding};
 use crate::classify::Class;
-use crate::compare::bytes;
+use crate::units::bytes;
 use std::collections::BTreeMap;
 
 const LEAST: u64 = 10_000;

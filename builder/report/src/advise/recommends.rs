@@ -3,7 +3,7 @@
 use super::debian::{Package, recommended};
 use super::subject::{Subject, Written};
 use super::{Edit, Finding};
-use crate::compare::bytes;
+use crate::units::bytes;
 
 pub(super) fn find(subject: &Subject<'_>) -> Vec<Finding> {
     let written = subject.written();
@@ -42,17 +42,20 @@ fn what(extra: &[Package], size: u64) -> String {
     }
 }
 
+/// Whether a word only stands before a command: a variable for it, `sudo`, `env`.
+fn is_before(word: &str) -> bool {
+    word.contains('=') || matches!(word, "sudo" | "env")
+}
+
 /// The flag after each `apt-get install` that lacks it.
 fn flags(step: &Written<'_>) -> Option<(u32, Vec<Edit>)> {
     let edits = step.clauses.iter().filter_map(|clause| {
-        let words = clause.texts();
-        let is_apt = matches!(words.first(), Some(&"apt-get" | &"apt"));
-        let told = words
-            .iter()
-            .any(|word| word.contains("install-recommends") || word.contains("Install-Recommends"));
-        let install = words.iter().position(|word| *word == "install")?;
-        let end = clause.words[install].1.end;
-        (is_apt && !told).then(|| Edit::insert(end, " --no-install-recommends"))
+        let mut command = clause.parts().skip_while(|word| is_before(word));
+        let is_apt = matches!(command.next(), Some("apt-get" | "apt"));
+        let tells = |word: &str| word.to_ascii_lowercase().contains("install-recommends");
+        let end = clause.end_of("install")?;
+        let is_silent = is_apt && !clause.parts().any(tells);
+        is_silent.then(|| Edit::insert(end, " --no-install-recommends"))
     });
     let edits: Vec<Edit> = edits.collect();
     (!edits.is_empty()).then_some((step.line, edits))

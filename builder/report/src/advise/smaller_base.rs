@@ -2,7 +2,7 @@
 
 use super::Finding;
 use super::subject::{Base, Subject};
-use crate::compare::bytes;
+use crate::units::bytes;
 
 pub(super) fn find(subject: &Subject<'_>) -> Vec<Finding> {
     let (used, others): (Vec<&Base>, Vec<&Base>) =

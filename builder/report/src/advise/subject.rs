@@ -1,8 +1,9 @@
 //! What advice is given on: a Dockerfile and the image that it makes, or an image alone. Unaware of single kinds of advice.
 
 use super::clause::{Clause, clauses};
+use super::edit::Edit;
 use crate::classify::{Class, Classified, Fate};
-use crate::compare::measure::Step;
+use crate::history::Step;
 use crate::image::Image;
 use crate::stages::continued;
 use kiln_cache::Entry;
@@ -108,6 +109,30 @@ impl<'a> Written<'a> {
         }
     }
 
+    /// Its list of commands without one of them; all of it, with its line, where it has no other.
+    pub(super) fn without(&self, clause: &Clause, text: &str) -> Edit {
+        let at = self.clauses.iter().position(|other| other == clause);
+        let before = at.and_then(|at| self.clauses.get(at.checked_sub(1)?));
+        if let Some(before) = before {
+            return Edit::remove(before.at.end..clause.at.end);
+        }
+        if let Some(next) = self.clauses.get(1) {
+            return Edit::remove(clause.at.start..next.at.start);
+        }
+        let line = text.get(self.at.end..).unwrap_or_default();
+        let end = line.find('\n').map_or(line.len(), |end| end + 1);
+        Edit::remove(self.at.start..self.at.end + end)
+    }
+
+    /// What stands between its name and its commands.
+    pub(super) fn flags<'t>(&self, text: &'t str) -> &'t str {
+        let commands = self
+            .clauses
+            .first()
+            .map_or(self.at.end, |clause| clause.at.start);
+        text.get(self.name.end..commands).unwrap_or_default().trim()
+    }
+
     /// Whether its command names one of these programs.
     pub fn mentions(&self, programs: &[&str]) -> bool {
         let command = self.run().map(|run| run.command.words.join(" "));
@@ -164,8 +189,8 @@ impl<'a> Subject<'a> {
 
     /// The layer that a line made; of a line with several, none.
     fn layer_of(&self, line: u32) -> Option<usize> {
-        let steps = self.steps.iter().filter(|step| step.line == Some(line));
-        let mut layers = steps.filter_map(|step| step.layer);
+        let steps = self.steps.iter().filter(|step| step.line() == Some(line));
+        let mut layers = steps.filter_map(|step| step.position);
         let first = layers.next().filter(|layer| !self.image.is_of_base(*layer));
         first.filter(|_| layers.next().is_none())
     }
@@ -173,13 +198,13 @@ impl<'a> Subject<'a> {
     /// The line that made a layer.
     #[must_use]
     pub fn line_of(&self, layer: usize) -> Option<u32> {
-        self.step_of(layer).and_then(|step| step.line)
+        self.step_of(layer).and_then(Step::line)
     }
 
-    /// What the history says of a layer, on one line.
+    /// The step that made a layer.
     #[must_use]
     pub fn step_of(&self, layer: usize) -> Option<&'a Step> {
-        self.steps.iter().find(|step| step.layer == Some(layer))
+        self.steps.iter().find(|step| step.position == Some(layer))
     }
 
     /// The files of a layer.
@@ -216,15 +241,12 @@ impl<'a> Subject<'a> {
     #[must_use]
     pub fn name_of(&self, layer: usize) -> String {
         const WIDTH: usize = 40;
-        match self.step_of(layer) {
-            Some(Step {
-                line: Some(line), ..
-            }) => format!("line {line}"),
-            Some(step) if !step.text.is_empty() => {
-                let text: String = step.text.chars().take(WIDTH).collect();
-                format!("`{text}`")
-            }
-            _ => format!("layer {}", layer + 1),
+        let step = self.step_of(layer);
+        let text = step.map(Step::on_one_line).unwrap_or_default();
+        match step.and_then(Step::line) {
+            Some(line) => format!("line {line}"),
+            None if text.is_empty() => format!("layer {}", layer + 1),
+            None => format!("`{}`", text.chars().take(WIDTH).collect::<String>()),
         }
     }
 }

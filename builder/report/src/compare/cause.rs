@@ -1,9 +1,9 @@
 //! Why a variant weighs what it does: where there is a baseline, the folders that grew most; else the steps whose bytes are of no use.
 //! Unaware of how causes are shown.
 
-use super::amount::bytes;
 use super::{Comparison, StepWeight, Variant};
 use crate::classify::Class;
+use crate::units::bytes;
 use std::cmp::Reverse;
 
 /// One cause.
@@ -55,17 +55,17 @@ fn grown(variant: &Variant, baseline: &Variant) -> Vec<Cause> {
             .steps
             .iter()
             .filter(|other| other.text == step.text);
-        same.map(|step| step.of(class)).max().unwrap_or_default()
+        same.map(|step| step.bytes(class)).max().unwrap_or_default()
     };
     let waste = each_waste(variant).map(|(step, class)| {
-        let more = step.of(class).saturating_sub(known(step, class));
+        let more = step.bytes(class).saturating_sub(known(step, class));
         (more, format!("more that {}", fate(step, class)))
     });
     caused(variant, folders.chain(waste))
 }
 
 fn wasted(variant: &Variant) -> Vec<Cause> {
-    let waste = each_waste(variant).map(|(step, class)| (step.of(class), fate(step, class)));
+    let waste = each_waste(variant).map(|(step, class)| (step.bytes(class), fate(step, class)));
     caused(variant, waste)
 }
 
@@ -100,7 +100,7 @@ fn fate(step: &StepWeight, class: Class) -> String {
 impl StepWeight {
     /// Bytes of a class.
     #[must_use]
-    pub fn of(&self, class: Class) -> u64 {
+    pub fn bytes(&self, class: Class) -> u64 {
         self.classes.get(class.name()).copied().unwrap_or_default()
     }
 

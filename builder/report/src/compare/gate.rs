@@ -1,7 +1,7 @@
 //! Limits that a variant may not go beyond: a part of a build that nobody looks at fails then. Unaware of exit codes.
 
-use super::amount::bytes;
 use super::{Comparison, Variant};
+use crate::units::bytes;
 use std::str::FromStr;
 
 /// How much is allowed: bytes, or a part of something.
@@ -136,7 +136,7 @@ mod tests {
         assert!(beyond(over("50")).is_empty());
         assert!(beyond(over("5%")).is_empty());
         assert_eq!(beyond(over("49")).len(), 1);
-        let said = "now has 50 B more than before; --fail-over allows 4.9%";
+        let said = "now has 50B more than before; --fail-over allows 4.9%";
         assert_eq!(beyond(over("4.9%")), [said]);
         let limits = Gates {
             waste: Some(Allowance::Percent(9.0)),

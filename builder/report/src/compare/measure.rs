@@ -1,7 +1,9 @@
 //! A variant of an image's layers: sums of what is known about each. Unaware of where the image is and of how it was built.
 
-use super::{Estimate, LayerWeight, StepWeight, Variant, Weight};
+use super::{LayerWeight, StepWeight, Variant, Weight};
 use crate::classify::{Class, Classes, Classified};
+use crate::compressed::Compressed;
+use crate::history::Step;
 use crate::image::Image;
 use crate::waste;
 use kiln_cache::Entry;
@@ -17,19 +19,10 @@ pub struct Measured<'a> {
     pub image: &'a Image,
     /// What became of their bytes.
     pub classified: &'a Classified,
-    /// Each layer compressed, with gzip and with zstd.
-    pub compressed: &'a [(Estimate, Estimate)],
-    /// Where entries of its history come from, by position.
-    pub places: &'a BTreeMap<usize, Place>,
-}
-
-/// Where an entry of the history comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// 1-based line of the instruction.
-    pub line: u32,
-    /// The instruction as it is written.
-    pub text: String,
+    /// Each layer compressed.
+    pub compressed: &'a [Compressed],
+    /// The steps of its history.
+    pub steps: &'a [Step],
 }
 
 impl Measured<'_> {
@@ -69,34 +62,24 @@ impl Measured<'_> {
     }
 
     fn layers(&self) -> Vec<LayerWeight> {
-        let unknown = (Estimate::default(), Estimate::default());
-        let compressed = self.compressed.iter().copied();
-        let compressed = compressed.chain(std::iter::repeat(unknown));
-        let layers = self.image.layers.iter().zip(compressed);
-        let weight = layers.map(|(layer, (gzip, zstd))| LayerWeight {
+        let layers = self.image.layers.iter().zip(self.compressed);
+        let weight = layers.map(|(layer, compressed)| LayerWeight {
             diff_id: layer.index.diff_id,
             uncompressed: layer.index.tar_size,
-            gzip,
-            zstd,
+            gzip: compressed.gzip.into(),
+            zstd: compressed.zstd.into(),
         });
         weight.collect()
     }
 
     /// The steps that made a layer.
     fn steps(&self) -> Vec<StepWeight> {
-        steps(self.image, self.places)
-            .into_iter()
-            .filter_map(|step| {
-                let layer = step.layer?;
-                let classes = &self.classified.layers.get(layer)?.classes;
-                Some(StepWeight {
-                    text: step.text,
-                    line: step.line,
-                    of_base: self.image.is_of_base(layer),
-                    classes: by_name(classes),
-                })
-            })
-            .collect()
+        let weights = self.steps.iter().filter_map(|step| {
+            let layer = step.position?;
+            let classes = &self.classified.layers.get(layer)?.classes;
+            Some(StepWeight::of(step, self.image.is_of_base(layer), classes))
+        });
+        weights.collect()
     }
 
     /// Counts the files that show, and their bytes by folder.
@@ -113,50 +96,16 @@ impl Measured<'_> {
     }
 }
 
-/// One step of a history.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// 1-based line of its instruction, where that is known.
-    pub line: Option<u32>,
-    /// The instruction as it is written, else as the history tells it.
-    pub text: String,
-    /// Position of its layer.
-    pub layer: Option<usize>,
-}
-
-/// The steps of an image's history, the oldest first. Layers without an entry come first, without a text.
-#[must_use]
-pub fn steps(image: &Image, places: &BTreeMap<usize, Place>) -> Vec<Step> {
-    let unaccounted = image
-        .steps()
-        .take_while(|(entry, _)| entry.is_none())
-        .count();
-    let steps = image.steps().enumerate().map(|(at, (entry, layer))| {
-        let place = at
-            .checked_sub(unaccounted)
-            .and_then(|position| places.get(&position));
-        let told = entry.and_then(|entry| entry.created_by.as_deref());
-        Step {
-            line: place.map(|place| place.line),
-            text: place.map_or_else(
-                || readable(told.unwrap_or_default()),
-                |place| place.text.clone(),
-            ),
-            layer,
+impl StepWeight {
+    /// What a step weighs that made a layer.
+    #[must_use]
+    pub fn of(step: &Step, of_base: bool, classes: &Classes) -> Self {
+        StepWeight {
+            text: step.on_one_line(),
+            line: step.line(),
+            of_base,
+            classes: by_name(classes),
         }
-    });
-    steps.collect()
-}
-
-/// The text of a history without what builders put around it.
-fn readable(text: &str) -> String {
-    let text = text.trim_end_matches(" # buildkit");
-    match text.strip_prefix("/bin/sh -c ") {
-        Some(command) => match command.strip_prefix("#(nop) ") {
-            Some(instruction) => instruction.trim().to_owned(),
-            None => format!("RUN {command}"),
-        },
-        None => text.replacen("RUN /bin/sh -c ", "RUN ", 1),
     }
 }
 
@@ -173,21 +122,4 @@ fn folder(entry: &Entry) -> String {
     let folders = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let parts: Vec<&str> = folders.split('/').take(DEPTH).collect();
     parts.join("/")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_builders_put_around_an_instruction_is_left_out() {
-        let told = [
-            "RUN /bin/sh -c make # buildkit",
-            "/bin/sh -c make",
-            "/bin/sh -c #(nop)  CMD [\"sh\"]",
-            "COPY a b # buildkit",
-        ];
-        let read = ["RUN make", "RUN make", "CMD [\"sh\"]", "COPY a b"];
-        assert_eq!(told.map(readable), read);
-    }
 }

@@ -84,6 +84,7 @@ mod tests {
             comment: String::new(),
             origin: None,
             layer: None,
+            position: None,
             bytes: 0,
         };
         text.split_whitespace().map(step).collect()

@@ -6,9 +6,9 @@ use kiln_cache::{IndexedBlob, index_blob};
 use kiln_oci::archive::{Incoming, Received};
 use kiln_oci::{Compression, Digest, Encoding};
 
+use super::programs::Onlooker;
 use super::{Blob, ImageError, ImageLayer};
 use crate::compressed::{Effort, Meter};
-use crate::manager::Manager;
 
 /// Reads a layer to its end, and checks it against what is known of it.
 ///
@@ -19,30 +19,25 @@ pub fn read_layer(
     content: &mut dyn Read,
     effort: Effort,
 ) -> Result<(ImageLayer, Received), ImageError> {
-    let name = || incoming.name.clone();
-    let mut meter = Meter::new(effort);
+    let (mut meter, mut onlooker) = (Meter::new(effort), Onlooker::new());
     let mut see = |piece: &[u8]| meter.see(piece);
-    let read = index_blob(content, incoming.size, &mut see, is_database);
-    let read = read.map_err(|source| ImageError::Layer {
-        name: name(),
+    let read = index_blob(content, incoming.size, &mut see, &mut onlooker);
+    let failed = |source| ImageError::Layer {
+        name: incoming.name.clone(),
         source,
-    })?;
+    };
+    let read = read.map_err(failed)?;
     let received = received(&read, incoming);
     check("digest", incoming, incoming.digest, received.digest)?;
     check("diff ID", incoming, incoming.diff_id, received.diff_id)?;
-    let blob = blob(&read);
     let layer = ImageLayer {
         measured: Some(meter.finish()),
+        programs: onlooker.programs(&read.index),
+        blob: blob(&read),
         index: read.index.into(),
-        kept: read.kept,
-        blob,
+        kept: onlooker.finish(),
     };
     Ok((layer, received))
-}
-
-/// Whether the content of a file is needed to know the packages of an image.
-fn is_database(path: &[u8]) -> bool {
-    Manager::of(path).is_some_and(Manager::needs_content)
 }
 
 /// What a manifest names: the blob as it came; where its compression has no media type and no manifest names it, the tar.

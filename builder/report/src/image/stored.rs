@@ -1,6 +1,6 @@
 //! An image of the store, from the indexes of its layers: nothing is fetched or unpacked.
 
-use kiln_cache::{Kept, Store, StoreError, StoredImage};
+use kiln_cache::{Store, StoreError, StoredImage};
 use kiln_oci::{Digest, ImageConfig, Manifest};
 
 use super::{Blob, Image, ImageError, ImageLayer};
@@ -18,10 +18,8 @@ pub fn stored(store: &Store, image: &StoredImage) -> Result<Image, ImageError> {
             .and_then(|layer| Blob::described(layer, diff_id));
         let index = store.layers().index(diff_id)?;
         Ok(ImageLayer {
-            index,
             blob,
-            kept: Kept::new(),
-            measured: None,
+            ..ImageLayer::plain(index)
         })
     });
     Ok(Image {

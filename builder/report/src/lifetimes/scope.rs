@@ -107,23 +107,17 @@ impl Lifetimes {
         while let Some(next) = todo.pop() {
             let node = self.node(next);
             todo.extend(node.children.values());
-            let mut before: Option<&Version> = None;
-            for version in &node.versions {
+            for (at, version) in node.versions.iter().enumerate() {
+                let before = at.checked_sub(1).map(|before| &node.versions[before]);
                 let replaced = before.filter(|before| before.until == Some(version.layer));
                 let touch = touches.entry(version.layer).or_default();
                 touch.written += bytes(classified, version);
                 touch.note(layers, next == id, replaced, version);
-                before = Some(version);
-            }
-            for (at, version) in node.versions.iter().enumerate() {
                 let Some(end) = version.until else { continue };
                 let touch = touches.entry(end).or_default();
                 touch.hidden += bytes(classified, version);
-                if node
-                    .versions
-                    .get(at + 1)
-                    .is_none_or(|next| next.layer != end)
-                {
+                let later = node.versions.get(at + 1);
+                if later.is_none_or(|later| later.layer != end) {
                     let is_folder = Self::entry(layers, version).is_directory();
                     touch.lose(next == id, is_folder);
                 }

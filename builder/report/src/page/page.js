@@ -13,8 +13,8 @@ function make(tag, attributes, ...children) {
 function size(bytes) {
   const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
   let unit = 0;
-  while (bytes >= 1000 && unit + 1 < units.length) { bytes /= 1000; unit++; }
-  return (unit ? bytes.toFixed(1) : bytes) + ' ' + units[unit];
+  while (bytes >= 999.5 && unit + 1 < units.length) { bytes /= 1000; unit++; }
+  return Number(bytes.toFixed(!unit || bytes >= 99.95 ? 0 : bytes >= 9.995 ? 1 : 2)) + units[unit];
 }
 
 function table({ title, rows: [names, ...rows] }) {
@@ -83,6 +83,8 @@ function treemap(tree) {
   const map = make('div', { class: 'map', role: 'group', 'aria-label': 'Files by size' });
   const trail = make('nav', { 'aria-label': 'Folder' });
   let path = [tree];
+  // Tab goes to the map and on; arrows go from one rectangle to the next.
+  const choose = chosen => { for (const child of map.children) child.tabIndex = child === chosen ? 0 : -1; };
   const show = focus => {
     const here = path[path.length - 1];
     trail.replaceChildren(...path.map((folder, at) => {
@@ -103,12 +105,14 @@ function treemap(tree) {
       }
       return button;
     }));
+    choose(map.firstChild);
     if (focus && map.firstChild) map.firstChild.focus();
   };
+  map.addEventListener('focusin', event => choose(event.target));
   map.onkeydown = event => {
-    const at = [...map.children].indexOf(document.activeElement);
-    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    if (step) map.children[(at + step + map.children.length) % map.children.length].focus();
+    const count = map.children.length, at = [...map.children].indexOf(document.activeElement);
+    const next = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: count - 1 }[event.key];
+    if (next !== undefined && at >= 0) map.children[(next + count) % count].focus();
     else if ((event.key === 'Backspace' || event.key === 'Escape') && path.length > 1) { path.pop(); show(true); }
     else return;
     event.preventDefault();

@@ -4,6 +4,7 @@ use super::*;
 use crate::classify::classify;
 use crate::classify::tests::Member::File;
 use crate::classify::tests::layer;
+use crate::elf::Program;
 use kiln_oci::{Digest, ImageConfig};
 
 /// Kinds, and paths of them in images.
@@ -176,6 +177,34 @@ fn every_kind_is_found_with_its_bytes() {
         );
     }
     assert_eq!(found.len(), KINDS.len());
+}
+
+#[test]
+fn what_debuggers_read_of_a_program_counts() {
+    let files = [
+        ("usr/bin/app", 900),
+        ("usr/lib/debug/x", 50),
+        ("usr/lib/y.so", 10),
+    ];
+    let mut image = image(&files);
+    let found = [
+        ("usr/bin/app", 600),
+        ("usr/lib/debug/x", 20),
+        ("usr/lib/y.so", 99),
+    ];
+    let program = |debug_info| Program {
+        machine: None,
+        is_linked: true,
+        debug_info,
+    };
+    image.layers[0].programs = found
+        .map(|(path, bytes)| (path.as_bytes().into(), program(bytes)))
+        .into();
+    let waste = known(&image, &classify(&image.layers));
+    // no more than the file has
+    let debug_info = (waste[0].name, waste[0].bytes, waste[0].files);
+    assert_eq!(debug_info, ("debug info", 600 + 50 + 10, 3));
+    assert_eq!(waste.len(), 1);
 }
 
 #[test]

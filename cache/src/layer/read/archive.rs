@@ -6,7 +6,6 @@ use std::io::Read;
 
 use kiln_oci::tarfile::Entry as TarEntry;
 
-use super::keep::Keeper;
 use super::{Draft, converted, read_failed, read_into};
 use crate::layer::digested::Digested;
 use crate::{ContentDigest, LayerError, LayerIndex, Meta};
@@ -35,7 +34,7 @@ pub fn index_archive(reader: impl Read) -> Result<(LayerIndex, Vec<OutsideLink>)
         outside: Some(OutsideLinks::new()),
         ..Draft::default()
     };
-    read_into(&mut draft, &mut reader, &mut Keeper::new(|_| false))?;
+    read_into(&mut draft, &mut reader, &mut ())?;
     let links = draft.outside.take().unwrap_or_default();
     let tree = draft.finish()?.into();
     let (diff_id, tar_size) = reader.finish().map_err(read_failed)?;

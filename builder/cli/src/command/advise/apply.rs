@@ -12,7 +12,7 @@ use kiln_engine::{ContextSource, DockerfileSource, DockerfileText};
 use kiln_oci::Digest;
 use kiln_report::advise::verify::{PACKAGES, differences};
 use kiln_report::advise::{Edit, Finding, applied};
-use kiln_report::compare::bytes;
+use kiln_report::units::bytes;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -20,9 +20,10 @@ use std::path::{Path, PathBuf};
 /// Differences beyond this are counted, not told.
 const TOLD: usize = 10;
 /// The kinds of advice with edits, those first that break a build most easily.
-const RISKY: [&str; 5] = [
+const RISKY: [&str; 6] = [
     "recommends",
     "package-cache",
+    "stale-lists",
     "deleted-later",
     "changed-owner",
     "ignored-files",
@@ -128,8 +129,9 @@ impl Edited {
             let findings = self.findings.iter();
             findings.filter(|finding| !finding.edits.is_empty())
         };
-        let of_packages =
-            |finding: &Finding| matches!(finding.rule, "recommends" | "package-cache");
+        let of_packages = |finding: &Finding| {
+            matches!(finding.rule, "recommends" | "package-cache" | "stale-lists")
+        };
         let packages = match applied().any(of_packages) {
             true => PACKAGES.as_slice(),
             false => &[],

@@ -8,7 +8,6 @@ use kiln_cache::{Entry, EntryKind};
 use kiln_engine::event::{Event, EventKind};
 use kiln_oci::{Digest, Reference};
 use kiln_report::advise::{Base, Context, Finding, Source, Subject, findings};
-use kiln_report::compare::measure::steps;
 use kiln_report::stages::{continued, target};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, read_dir};
@@ -80,7 +79,7 @@ impl Facts {
             source,
             image,
             classified: &self.weighed.classified,
-            steps: &steps(image, &self.weighed.places),
+            steps: &self.weighed.steps,
             seconds: &self.seconds,
             context: self.context.as_ref(),
             bases: &self.bases,

@@ -1,7 +1,7 @@
 //! Findings for people. Unaware of how they are found.
 
 use kiln_report::advise::Finding;
-use kiln_report::compare::{bytes, seconds};
+use kiln_report::units::{bytes, seconds};
 
 /// All findings, a paragraph each; what can be gained is estimated until it is applied.
 pub fn text(name: &str, findings: &[Finding]) -> String {

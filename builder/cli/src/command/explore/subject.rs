@@ -7,7 +7,7 @@ use crate::source::Found;
 use crate::steps::{of_layers, steps};
 use kiln_report::classify::{Class, Classified, classify};
 use kiln_report::history::Step;
-use kiln_report::image::Image;
+use kiln_report::image::{Image, find_programs};
 use kiln_report::lifetimes::{Lifetimes, Scope};
 
 /// An image.
@@ -39,7 +39,10 @@ impl Subject {
     ///
     /// # Errors
     /// The store fails.
-    pub fn new(globals: &Globals, found: Found) -> Result<Self, Failure> {
+    pub fn new(globals: &Globals, mut found: Found) -> Result<Self, Failure> {
+        if let Some(store) = &found.store {
+            find_programs(&mut found.image, store);
+        }
         let steps = steps(globals, &found)?;
         let made = of_layers(&steps).into_iter().map(Made::of).collect();
         Ok(Subject::of(&found.name, found.image, made))
@@ -78,7 +81,7 @@ impl Made {
     fn of(step: &Step) -> Self {
         let origin = step.origin.as_ref();
         Made {
-            text: plain(step.text()),
+            text: plain(&step.on_one_line()),
             place: origin.map(|origin| (plain(&origin.file), origin.line)),
         }
     }

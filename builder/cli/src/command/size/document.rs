@@ -8,12 +8,12 @@ use kiln_template::{Value, field, optional};
 
 /// The whole report.
 pub fn document(report: &Report) -> Value {
-    let image = &report.image;
+    let image = &report.weighed.image;
     let (base, all) = (image.base, image.layers.len());
-    let total = report.classified.total();
+    let total = report.weighed.classified.total();
     let waste: Vec<Value> = report.waste.iter().map(kind).collect();
     Value::record([
-        field("Name", report.name.clone()),
+        field("Name", report.weighed.name.clone()),
         field("ID", image.id.to_string()),
         field("Platform", image.config.platform().to_string()),
         field("Total", part(report, 0..all)),
@@ -31,7 +31,7 @@ pub fn document(report: &Report) -> Value {
 
 fn part(report: &Report, layers: std::ops::Range<usize>) -> Value {
     let (uncompressed, compressed) = report.sum(layers.clone());
-    let classified = report.classified.layers[layers.clone()].iter();
+    let classified = report.weighed.classified.layers[layers.clone()].iter();
     let sum: Classes = classified.map(|layer| layer.classes).sum();
     Value::record([
         field("Size", uncompressed),
@@ -66,19 +66,22 @@ const fn label(class: Class) -> &'static str {
 }
 
 fn layer(report: &Report, at: usize) -> Value {
-    let layer = &report.image.layers[at];
-    let Compressed { gzip, zstd } = report.compressed[at];
-    let place = report.instructions[at].place.as_ref();
+    let layer = &report.weighed.image.layers[at];
+    let Compressed { gzip, zstd } = report.weighed.compressed[at];
+    let origin = report.maker(at).and_then(|step| step.origin.as_ref());
     Value::record([
         field("DiffID", layer.index.diff_id.to_string()),
         field("Size", layer.index.tar_size),
         field("Gzip", size(gzip)),
         field("Zstd", size(zstd)),
-        field("IsBase", report.image.is_of_base(at)),
-        field("Instruction", report.instructions[at].text.clone()),
-        optional("File", place.map_or("", |(file, _)| file)),
-        optional("Line", place.map_or(0, |(_, line)| u64::from(*line))),
-        field("Classes", classes(&report.classified.layers[at].classes)),
+        field("IsBase", report.weighed.image.is_of_base(at)),
+        field("Instruction", report.instruction(at)),
+        optional("File", origin.map_or("", |origin| &origin.file)),
+        optional("Line", origin.map_or(0, |origin| u64::from(origin.line))),
+        field(
+            "Classes",
+            classes(&report.weighed.classified.layers[at].classes),
+        ),
     ])
 }
 

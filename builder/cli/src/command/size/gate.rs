@@ -69,12 +69,8 @@ impl Limits {
                 .map(Some)
                 .map_err(|_| format!("{value:?} is not a number")),
         };
-        match key
-            .trim()
-            .trim_matches(['"', '\''])
-            .to_ascii_lowercase()
-            .as_str()
-        {
+        let key = key.trim().trim_matches(['"', '\'']);
+        match key.replace(['-', '_'], "").to_ascii_lowercase().as_str() {
             "lowestefficiency" => self.lowest_efficiency = ratio()?,
             "highestuserwastedpercent" => self.highest_user_wasted = ratio()?,
             "highestwastedbytes" if value == "disabled" => self.highest_wasted_bytes = None,

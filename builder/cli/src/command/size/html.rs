@@ -3,6 +3,7 @@
 use super::Report;
 use super::table::{meaning, size};
 use crate::units::{bytes, percent};
+use crate::weigh::Weighed;
 use kiln_report::classify::Class;
 use kiln_report::compare::StepWeight;
 use kiln_report::page::tree::tree;
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 pub fn page(report: &Report) -> Page {
     let tables = [summary(report), classes(report), waste(report)];
     Page {
-        title: format!("Size of {}", report.name),
+        title: format!("Size of {}", report.weighed.name),
         tables: tables
             .into_iter()
             .filter(|table| table.rows.len() > 1)
@@ -24,7 +25,7 @@ pub fn page(report: &Report) -> Page {
 }
 
 fn summary(report: &Report) -> Table {
-    let (base, all) = (report.image.base, report.image.layers.len());
+    let (base, all) = (report.weighed.image.base, report.weighed.image.layers.len());
     let head = ["", "size", "gzip", "zstd", "layers"];
     let parts = [("total", 0..all), ("base", 0..base), ("own", base..all)];
     let parts = parts
@@ -40,10 +41,10 @@ fn summary(report: &Report) -> Table {
 }
 
 fn classes(report: &Report) -> Table {
-    let (total, own) = (
-        report.classified.total(),
-        report.classified.own(report.image.base),
-    );
+    let Weighed {
+        classified, image, ..
+    } = &report.weighed;
+    let (total, own) = (classified.total(), classified.own(image.base));
     let head = ["class", "size", "own", "share", "what it is"];
     let rows = Class::ALL.into_iter().map(|class| {
         let [all, own] = [total.get(class), own.get(class)];
@@ -87,36 +88,33 @@ fn table<const N: usize>(
 }
 
 fn article(report: &Report) -> Article {
-    let steps: Vec<StepWeight> = (0..report.image.layers.len())
-        .map(|at| step(report, at))
-        .collect();
+    let weighed = &report.weighed;
+    let steps = (0..weighed.image.layers.len()).map(|at| step(report, at));
+    let steps: Vec<StepWeight> = steps.collect();
     Article {
-        name: report.name.clone(),
-        tree: Some(tree(&report.image, &report.classified)),
-        code: dockerfile(report, &steps),
+        name: weighed.name.clone(),
+        tree: Some(tree(&weighed.image, &weighed.classified)),
+        code: dockerfile(weighed, &steps),
         steps,
     }
 }
 
 fn step(report: &Report, at: usize) -> StepWeight {
-    let instruction = &report.instructions[at];
-    let classes = &report.classified.layers[at].classes;
-    let present = Class::ALL
-        .into_iter()
-        .filter(|class| classes.get(*class) > 0);
+    let Weighed {
+        classified, image, ..
+    } = &report.weighed;
+    let step = report.maker(at).cloned().unwrap_or_default();
+    let classes = &classified.layers[at].classes;
     StepWeight {
-        text: instruction.text.clone(),
-        line: instruction.place.as_ref().map(|(_, line)| *line),
-        of_base: report.image.is_of_base(at),
-        classes: present
-            .map(|class| (class.name().to_owned(), classes.get(class)))
-            .collect(),
+        text: report.instruction(at),
+        ..StepWeight::of(&step, image.is_of_base(at), classes)
     }
 }
 
 /// What the image's build record knows of the Dockerfile: the instructions that are not the base's.
-fn dockerfile(report: &Report, steps: &[StepWeight]) -> Vec<CodeLine> {
-    let own = &report.record.steps[report.own_steps()..];
-    let lines: BTreeMap<u32, &str> = own.iter().map(|step| (step.line, &*step.text)).collect();
+fn dockerfile(weighed: &Weighed, steps: &[StepWeight]) -> Vec<CodeLine> {
+    let own = weighed.own_steps().iter();
+    let own = own.filter_map(|step| step.origin.as_ref());
+    let lines: BTreeMap<u32, &str> = own.map(|origin| (origin.line, &*origin.text)).collect();
     code(lines, steps)
 }

@@ -15,9 +15,9 @@ const KINDS: usize = 5;
 
 /// The report; whatever comes from the image is text there, never markup.
 pub fn markdown(report: &Report) -> String {
-    let (uncompressed, compressed) = report.sum(0..report.image.layers.len());
-    let total = report.classified.total();
-    let mut text = format!("### Size of {}\n\n", escaped(&report.name));
+    let (uncompressed, compressed) = report.sum(0..report.weighed.image.layers.len());
+    let total = report.weighed.classified.total();
+    let mut text = format!("### Size of {}\n\n", escaped(&report.weighed.name));
     let _ = writeln!(
         text,
         "**{}** ({} with gzip, {} with zstd); {} is live, {} is wasted.\n",
@@ -45,10 +45,10 @@ fn classes(text: &mut String, total: &Classes) {
 fn layers(text: &mut String, report: &Report) {
     *text +=
         "\n| layer | size | gzip | waste | instruction |\n| ---: | ---: | ---: | ---: | --- |\n";
-    for (at, layer) in report.classified.layers.iter().enumerate() {
+    for (at, layer) in report.weighed.classified.layers.iter().enumerate() {
         let [all, waste] = [layer.classes.total(), layer.classes.waste()].map(bytes);
-        let gzip = size(report.compressed[at].gzip);
-        let instruction = escaped(&clip(&report.instructions[at].placed(), WIDTH));
+        let gzip = size(report.weighed.compressed[at].gzip);
+        let instruction = escaped(&clip(&report.placed(at), WIDTH));
         let number = at + 1;
         let _ = writeln!(
             text,

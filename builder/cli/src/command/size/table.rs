@@ -1,10 +1,10 @@
 //! `kiln size` for people: a few lines and tables that fit the terminal. Unaware of where the image comes from.
 
 use super::Report;
-use super::lines::Instruction;
 use crate::render::clip;
 use crate::table::aligned;
 use crate::units::{bytes, counted, percent};
+use crate::weigh::Weighed;
 use kiln_report::classify::{Class, Classes};
 use kiln_report::compressed::Size;
 use std::fmt::Write;
@@ -45,9 +45,9 @@ pub const fn meaning(class: Class) -> &'static str {
 }
 
 fn summary(report: &Report) -> String {
-    let image = &report.image;
+    let image = &report.weighed.image;
     let (base, all) = (image.base, image.layers.len());
-    let mut rows = format!("{}\tSIZE\tGZIP\tZSTD\tLAYERS\t\n", report.name);
+    let mut rows = format!("{}\tSIZE\tGZIP\tZSTD\tLAYERS\t\n", report.weighed.name);
     let parts = [("total", 0..all), ("base", 0..base), ("own", base..all)];
     for (name, range) in parts {
         if name != "total" && base == 0 {
@@ -59,7 +59,7 @@ fn summary(report: &Report) -> String {
         let all = bytes(uncompressed);
         let _ = writeln!(rows, "{name}\t{all}\t{gzip}\t{zstd}\t{count}\t");
     }
-    let total = report.classified.total();
+    let total = report.weighed.classified.total();
     let efficiency = percent(total.get(Class::Live), total.total());
     let waste = bytes(total.waste());
     let mut text = aligned(&rows);
@@ -71,10 +71,10 @@ fn summary(report: &Report) -> String {
 }
 
 fn classes(report: &Report) -> String {
-    let (total, own) = (
-        report.classified.total(),
-        report.classified.own(report.image.base),
-    );
+    let Weighed {
+        classified, image, ..
+    } = &report.weighed;
+    let (total, own) = (classified.total(), classified.own(image.base));
     let mut rows = "CLASS\tSIZE\tOWN\tSHARE\tFILES\t\n".to_owned();
     for class in Class::ALL {
         let files = match class {
@@ -96,20 +96,21 @@ fn classes(report: &Report) -> String {
 
 fn layers(report: &Report, width: usize) -> String {
     let mut rows = "LAYER\tSIZE\tGZIP\tLIVE\tWASTE\t\n".to_owned();
-    for (at, layer) in report.classified.layers.iter().enumerate() {
+    let weighed = &report.weighed;
+    for (at, layer) in weighed.classified.layers.iter().enumerate() {
         let classes: &Classes = &layer.classes;
-        let base = if report.image.is_of_base(at) {
+        let base = if weighed.image.is_of_base(at) {
             " base"
         } else {
             ""
         };
-        let gzip = size(report.compressed[at].gzip);
+        let gzip = size(weighed.compressed[at].gzip);
         let [all, live, waste] = [classes.total(), classes.get(Class::Live), classes.waste()];
         let [all, live, waste] = [all, live, waste].map(bytes);
         let _ = writeln!(rows, "{}{base}\t{all}\t{gzip}\t{live}\t{waste}\t", at + 1);
     }
     let mut text = String::new();
-    let instructions = report.instructions.iter().map(Instruction::placed);
+    let instructions = (0..weighed.image.layers.len()).map(|at| report.placed(at));
     let titles = std::iter::once("INSTRUCTION".to_owned()).chain(instructions);
     for (row, instruction) in aligned(&rows).lines().zip(titles) {
         let left = width.saturating_sub(row.chars().count()).max(NARROWEST);
