@@ -50,6 +50,7 @@ mod documents;
 mod epoch;
 mod events;
 mod events_rawjson;
+mod explore;
 mod faults;
 mod fetch_files;
 mod fetch_git;

@@ -16,17 +16,32 @@ pub fn fixture(name: &str) -> PathBuf {
 /// Compares, after masking.
 #[track_caller]
 pub fn matches(name: &str, text: &str) {
-    let path = fixture("golden").join(name);
     let masked = mask(text);
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, &masked).unwrap();
-    }
-    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    update(name, &masked);
     assert_eq!(
-        masked, expected,
+        masked,
+        expected(name),
         "{name} differs; if that is right, run the tests with UPDATE_GOLDEN=1"
     );
+}
+
+/// What is expected.
+pub fn expected(name: &str) -> String {
+    std::fs::read_to_string(fixture("golden").join(name)).unwrap_or_default()
+}
+
+/// Whether the files are to be written anew.
+pub fn is_updated() -> bool {
+    std::env::var_os("UPDATE_GOLDEN").is_some()
+}
+
+/// Expects this text from now on, if somebody wants it so.
+pub fn update(name: &str, text: &str) {
+    if is_updated() {
+        let path = fixture("golden").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
 }
 
 /// Times become `TIME`, sizes `SIZE`, digests `DIGEST`; warnings that are the mode's go.

@@ -22,6 +22,7 @@ pub mod random;
 pub mod registry;
 pub mod repository;
 pub mod schema;
+pub mod screen;
 pub mod space;
 pub mod tar;
 pub mod traces;

@@ -7,16 +7,15 @@ mod keys;
 mod layout;
 mod screen;
 mod subject;
+mod surface;
 
 use crate::environment::{self, Globals};
 use crate::failure::Failure;
-use crate::pflag::Takes;
-use crate::source::{self, Wanted};
+use crate::source::Named;
 use browser::{Browser, Outcome};
 use clap::Args;
 use draw::Theme;
 use events::Event;
-use kiln_oci::Platform;
 use kiln_report::compressed::Effort;
 use layout::Parts;
 use screen::Screen;
@@ -26,13 +25,8 @@ use subject::Subject;
 /// Arguments of `kiln explore`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Image of the store, archive or folder (PATH#NAME for one of several), docker:NAME, podman:NAME, image of a registry, or - for an
-    /// archive on standard input
-    #[arg(value_name = "IMAGE")]
-    image: String,
-    /// Platform of the image, if it has several
-    #[arg(long, value_name = "OS/ARCH", add = Takes::Single)]
-    platform: Option<Platform>,
+    #[command(flatten)]
+    image: Named,
 }
 
 /// Browses until the user has seen enough.
@@ -41,12 +35,7 @@ pub struct Arguments {
 /// There is no terminal, or the image cannot be read.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     screen::check()?;
-    let wanted = Wanted {
-        name: &arguments.image,
-        platform: arguments.platform.as_ref(),
-        effort: Effort::Estimate,
-    };
-    let found = source::find(globals, wanted)?;
+    let found = arguments.image.find(globals, Effort::Estimate)?;
     let mut browser = Browser::new(Subject::new(globals, found)?);
     let theme = Theme {
         has_color: environment::color(true),
@@ -57,7 +46,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
 
 /// What an event leads to.
 fn answer(screen: &mut Screen, browser: &mut Browser, event: Event) -> Result<Outcome, Failure> {
-    Ok(match event {
+    let outcome = match event {
         Event::Key(key) => browser.press(&key),
         Event::Resized => Outcome::Draw,
         Event::Suspend => Outcome::Suspend,
@@ -67,7 +56,12 @@ fn answer(screen: &mut Screen, browser: &mut Browser, event: Event) -> Result<Ou
             Outcome::Draw
         }
         Event::Ended => Outcome::Quit,
-    })
+    };
+    if outcome == Outcome::Suspend {
+        screen::give_back();
+        events::stop();
+    }
+    Ok(outcome)
 }
 
 /// Draws what each event leads to. Events that wait are all taken before it is drawn again.
@@ -86,13 +80,8 @@ fn browse(
             return Ok(());
         };
         for event in std::iter::once(first).chain(events.try_iter()) {
-            match answer(screen, browser, event)? {
-                Outcome::Draw => {}
-                Outcome::Quit => return Ok(()),
-                Outcome::Suspend => {
-                    screen::give_back();
-                    events::stop();
-                }
+            if answer(screen, browser, event)? == Outcome::Quit {
+                return Ok(());
             }
         }
     }

@@ -96,7 +96,7 @@ fn keys(browser: &Browser, theme: Theme) -> Line<'static> {
     ];
     let spans = keys.into_iter().flat_map(|(key, what)| {
         let key = Span::styled(format!(" {key} "), theme.strong());
-        [key, Span::styled(format!("{what} "), theme.soft())]
+        [key, Span::styled(what, theme.soft())]
     });
     spans.collect()
 }

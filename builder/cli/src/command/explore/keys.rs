@@ -152,7 +152,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(None, &[plain('c')], Action::NextClass, ("c C", "only one class")),
     bind(None, &[plain('C')], Action::LastClass, ("", "")),
     bind(None, &[plain('s'), ctrl('o')], Action::Order, ("s Ctrl-O", "sort: size, waste, name")),
-    bind(None, &[plain('b')], Action::Base, ("b", "with or without the base")),
+    bind(None, &[plain('b')], Action::Base, ("b", "with or without base")),
     bind(None, &[key(KeyCode::Esc)], Action::Cancel, ("Esc", "no filter, all classes")),
     bind(None, &[plain('?'), plain('h'), key(KeyCode::F(1))], Action::Help, ("?", "these keys")),
     bind(None, &[ctrl('z')], Action::Suspend, ("Ctrl-Z", "back to the shell")),

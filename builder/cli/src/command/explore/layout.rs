@@ -53,7 +53,7 @@ impl Parts {
             }
             return parts;
         }
-        let width = (screen.width * 19 / 40).min(WIDEST);
+        let width = (screen.width * 41 / 80).min(WIDEST);
         parts.files = Rect {
             x: screen.x + width,
             width: screen.width - width,

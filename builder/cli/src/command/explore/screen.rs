@@ -1,6 +1,7 @@
 //! The terminal of `kiln explore`: it is taken, drawn on and given back, whatever ends the program or stops it: a key, an error, a panic,
 //! SIGTERM, Ctrl-Z. Unaware of what is drawn.
 
+use super::surface::Surface;
 use crate::environment;
 use crate::failure::{Failure, Kind};
 use crate::signals::{self, PATIENCE};
@@ -25,7 +26,7 @@ static IS_TAKEN: Mutex<bool> = Mutex::new(false);
 /// A terminal that is taken; it is given back when this ends.
 #[derive(Debug)]
 pub struct Screen {
-    terminal: Terminal<CrosstermBackend<BufWriter<File>>>,
+    terminal: Terminal<Surface>,
 }
 
 /// That there is a terminal to draw on and to read keys from.
@@ -63,7 +64,7 @@ impl Screen {
     pub fn open() -> Result<Self, Failure> {
         let output = rustix::io::dup(io::stdout()).map_err(|error| failed(error.into()))?;
         let backend = CrosstermBackend::new(BufWriter::new(File::from(output)));
-        let terminal = Terminal::new(backend).map_err(failed)?;
+        let terminal = Terminal::new(Surface(backend)).map_err(failed)?;
         signals::before_end(give_back)?;
         let report = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
@@ -83,7 +84,7 @@ impl Screen {
         let mut is_taken = lock();
         enable_raw_mode().map_err(failed)?;
         *is_taken = true;
-        queue!(self.terminal.backend_mut(), EnterAlternateScreen).map_err(failed)?;
+        queue!(self.terminal.backend_mut().0, EnterAlternateScreen).map_err(failed)?;
         self.terminal.clear().map_err(failed)
     }
 

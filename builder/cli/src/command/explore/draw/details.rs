@@ -2,20 +2,24 @@
 //! the other.
 
 use super::super::browser::Browser;
+use super::super::subject::Subject;
 use super::framed;
 use super::style::{Theme, cut, cut_left, mark};
 use crate::units::{bytes, counted};
 use kiln_cache::path::display;
 use kiln_report::classify::{Class, Classes};
-use kiln_report::lifetimes::Touch;
+use kiln_report::lifetimes::{Lifetimes, NodeId, Touch};
 use kiln_report::waste;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
+use std::cmp::Reverse;
 
 /// Rows of an instruction.
 const TEXT: u16 = 2;
+/// Columns of a class beside its name: its sign, its bytes, and blanks.
+const BESIDE: usize = 10;
 
 /// Draws what is said of the selected layer.
 pub fn layer(frame: &mut Frame<'_>, area: Rect, browser: &Browser, theme: Theme) {
@@ -59,20 +63,32 @@ fn about(browser: &Browser) -> (String, String, Classes) {
     )
 }
 
-/// The bytes of each class, in columns.
+/// The bytes of each class, in as many columns as fit; where not even two do, names are cut, and never the bytes.
 fn legend(classes: &Classes, width: usize, theme: Theme) -> Paragraph<'static> {
-    let columns = (width / 18).clamp(1, Class::ALL.len());
-    let cell = width / columns;
-    let cells = Class::ALL.map(|class| {
+    let needed = |count: usize| names(count).iter().sum::<usize>() + count * BESIDE - 1;
+    let count = [6, 3].into_iter().find(|count| needed(*count) <= width);
+    let count = count.unwrap_or(2);
+    let excess = needed(count).saturating_sub(width).div_ceil(count);
+    let names = names(count);
+    let cells = Class::ALL.into_iter().enumerate().map(|(at, class)| {
+        let room = names[at % count].saturating_sub(excess);
+        let name = cut(class.name(), room);
+        let text = format!(" {name:<room$} {:>6} ", bytes(classes.get(class)));
         let sign = Span::styled(theme.cell(class), theme.class(class));
-        let text = format!(" {:<11} {:>6}", class.name(), bytes(classes.get(class)));
-        let room = cell.saturating_sub(1);
-        vec![sign, Span::raw(format!("{:<room$}", cut(&text, room)))]
+        [sign, Span::raw(text)]
     });
-    let lines = cells
-        .chunks(columns)
-        .map(|cells| Line::from(cells.concat()));
+    let cells: Vec<[Span<'_>; 2]> = cells.collect();
+    let lines = cells.chunks(count).map(|cells| Line::from(cells.concat()));
     Paragraph::new(lines.collect::<Vec<_>>())
+}
+
+/// The longest name of each of so many columns.
+fn names(count: usize) -> Vec<usize> {
+    let longest = |column| {
+        let classes = Class::ALL.iter().skip(column).step_by(count);
+        classes.map(|class| class.name().len()).max().unwrap_or(0)
+    };
+    (0..count).map(longest).collect()
 }
 
 /// Draws what is said of the selected path.
@@ -88,7 +104,7 @@ pub fn path(frame: &mut Frame<'_>, area: Rect, browser: &Browser, theme: Theme) 
     let inner = block.inner(area);
     let width = usize::from(inner.width);
     let classes = &browser.files.measures[node].classes;
-    let mut lines = vec![summary(classes, waste::kind(&path), theme)];
+    let mut lines = vec![summary(classes, known(subject, node, &path), width, theme)];
     let touches = subject
         .paths
         .touches(&subject.image.layers, &subject.classified, node);
@@ -100,17 +116,32 @@ pub fn path(frame: &mut Frame<'_>, area: Rect, browser: &Browser, theme: Theme) 
     frame.render_widget(Paragraph::new(lines).block(block), area);
 }
 
-/// The classes that a path has bytes of, and what is known of it.
-fn summary(classes: &Classes, known: Option<&str>, theme: Theme) -> Line<'static> {
-    let has = |class: &Class| classes.get(*class) > 0;
+/// The kind of waste that a path is known to be, or to have in it.
+fn known(subject: &Subject, node: NodeId, path: &[u8]) -> Option<&'static str> {
+    let last = subject.paths.node(node).versions.last();
+    let of_file = last.and_then(|last| {
+        let entry = Lifetimes::entry(&subject.image.layers, last);
+        waste::of_file(&subject.image.layers[last.layer], entry)
+    });
+    of_file.or_else(|| waste::kind(path))
+}
+
+/// What is known of a path, and the classes that it has bytes of, the most first, as far as they fit.
+fn summary(classes: &Classes, known: Option<&str>, width: usize, theme: Theme) -> Line<'static> {
+    let known = known.map(|known| (format!("known waste: {known}"), theme.strong()));
+    let mut with_bytes: Vec<Class> = Class::ALL.into_iter().collect();
+    with_bytes.retain(|class| classes.get(*class) > 0);
+    with_bytes.sort_by_key(|class| Reverse(classes.get(*class)));
+    let told = with_bytes.into_iter().map(|class| {
+        let text = format!("{} {}", class.name(), bytes(classes.get(class)));
+        (text, theme.class(class))
+    });
     let mut spans = Vec::new();
-    for class in Class::ALL.into_iter().filter(has) {
-        spans.push(Span::styled(class.name(), theme.class(class)));
-        spans.push(Span::raw(format!(" {}  ", bytes(classes.get(class)))));
-    }
-    if let Some(known) = known {
-        let known = format!("known waste: {known}");
-        spans.push(Span::styled(known, theme.strong()));
+    let mut left = width;
+    for (text, style) in known.into_iter().chain(told) {
+        let shown = cut(&text, left);
+        left = left.saturating_sub(shown.len() + 2);
+        spans.extend([Span::styled(shown, style), Span::raw("  ")]);
     }
     if spans.is_empty() {
         spans.push(Span::styled("no bytes", theme.soft()));

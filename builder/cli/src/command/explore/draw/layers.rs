@@ -37,13 +37,8 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, browser: &Browser, theme: Theme) 
 fn line(browser: &Browser, row: usize, width: usize, theme: Theme) -> Line<'static> {
     let subject = &browser.subject;
     let Some(at) = row.checked_sub(1) else {
-        return cells(
-            "all",
-            &subject.classified.total(),
-            "",
-            "all layers",
-            (width, theme),
-        );
+        let classes = &subject.classified.total();
+        return cells("all", classes, "", "all layers", (width, theme));
     };
     let made = &subject.made[at];
     let place = match (&made.place, subject.image.is_of_base(at)) {
@@ -52,13 +47,8 @@ fn line(browser: &Browser, row: usize, width: usize, theme: Theme) -> Line<'stat
         (None, false) => String::new(),
     };
     let classes = &subject.classified.layers[at].classes;
-    cells(
-        &(at + 1).to_string(),
-        classes,
-        &place,
-        &made.text,
-        (width, theme),
-    )
+    let number = (at + 1).to_string();
+    cells(&number, classes, &place, &made.text, (width, theme))
 }
 
 fn cells(
