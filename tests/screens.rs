@@ -6,6 +6,7 @@ use std::process::Stdio;
 use rustix::process::Signal;
 
 use crate::support::emulator::Emulator;
+use crate::support::processes::eventually;
 use crate::support::registry::{Fault, Guard, Registry};
 use crate::support::{Kiln, Space, golden, plain_cases};
 
@@ -232,6 +233,8 @@ fn a_push_and_a_pull(space: &Space) {
         };
         let screen = on(space.kiln(["push", &name]), size);
         screen.shows(|rows| bars(rows, "pushing ") == 2);
+        // a fault that nobody met would be met by the next command
+        eventually("no upload", || registry.count("POST", "/uploads/") >= 2);
         is(space, "push", size, &calm(screen.lines()));
         screen.signal(Signal::INT);
         let (code, rows) = screen.ends();
@@ -243,16 +246,18 @@ fn a_push_and_a_pull(space: &Space) {
         let pull = || space.kiln(["pull", &name]).env("KILN_STORE", &other);
         let manifest: serde_json::Value =
             serde_json::from_slice(&registry.manifest_of("app/manifests/v1")).unwrap();
-        for layer in manifest["layers"].as_array().unwrap() {
-            registry.fault(
-                "GET",
-                layer["digest"].as_str().unwrap(),
-                1,
-                Fault::Stall(1000),
-            );
+        let layers = manifest["layers"].as_array().unwrap().iter();
+        let layers: Vec<&str> = layers
+            .map(|layer| layer["digest"].as_str().unwrap())
+            .collect();
+        for layer in &layers {
+            registry.fault("GET", layer, 1, Fault::Stall(1000));
         }
         let screen = on(pull(), size);
         screen.shows(|rows| bars(rows, "pulling ") == 2);
+        eventually("no download", || {
+            layers.iter().all(|layer| registry.count("GET", layer) > 0)
+        });
         is(space, "pull", size, &calm(screen.lines()));
         screen.signal(Signal::INT);
         let (code, rows) = screen.ends();
