@@ -5,10 +5,11 @@
 mod blob;
 pub(crate) mod codec;
 pub(crate) mod commit;
-mod copied;
+pub(crate) mod copied;
 mod decoded;
 mod digested;
 mod forms;
+mod gone;
 pub(crate) mod ingest;
 pub(crate) mod read;
 #[cfg(test)]

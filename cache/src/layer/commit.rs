@@ -2,11 +2,17 @@
 //!
 //! Overlayfs copies a file up as soon as it is opened for writing, and its parents with it; so an upper holds more than what
 //! changed. What is below is known from the chain's index.
+//!
+//! A layer says how the tree after the step differs from the tree before it, not how that came to be, so that it is the same however commands
+//! are run: what a directory that was made anew does not hold any more is deleted by name, as in BuildKit (overlayfs hides it with one mark), and
+//! that a file has fewer names than below is no change of the others (overlayfs takes a name from its inode by copying it up).
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use crate::chain::level::Level;
+use crate::layer::copied::state::TreeState;
+use crate::layer::gone::{cut, hidden};
 use crate::layer::upper::{UpperDir, UpperEntry, UpperKind, read_error};
 use crate::path::{name, parent};
 use crate::{
@@ -59,7 +65,7 @@ pub struct CommittedUpper {
     /// The layer; `None` when the step changed nothing. Times of directories alone are nothing.
     pub layer: Option<Layer>,
     /// What the upper shows beside the layer, children first: without it, [`crate::Views::adopt`] may make the upper the
-    /// layer's view. `None` where times were changed, so that it never shows the layer.
+    /// layer's view. `None` where times were changed or a mark hides what the layer deletes by name, so that it never shows the layer.
     pub excess: Option<Vec<Excess>>,
 }
 
@@ -96,9 +102,17 @@ impl Layers<'_> {
         options: &CommitOptions,
     ) -> Result<CommittedUpper, CommitError> {
         let mut directory = UpperDir::open(upper)?;
-        let entries = directory.walk()?;
-        let commit = Commit::new(below, options, link_groups(&entries));
-        self.commit_entries(&mut directory, &entries, commit)
+        let mut entries = directory.walk()?;
+        let cut = cut(&entries, below);
+        entries.extend(hidden(&entries, &cut, below));
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut commit = Commit::new(below, options);
+        let committed = self.commit_entries(&mut directory, &entries, &mut commit)?;
+        let excess = committed.excess.filter(|_| cut.is_empty());
+        Ok(CommittedUpper {
+            excess,
+            ..committed
+        })
     }
 
     /// Writes what differs; `entries` are sorted by path.
@@ -106,10 +120,11 @@ impl Layers<'_> {
         &self,
         directory: &mut UpperDir,
         entries: &[UpperEntry],
-        mut commit: Commit<'_>,
+        commit: &mut Commit<'_>,
     ) -> Result<CommittedUpper, CommitError> {
         let verdicts = entries.iter().map(|entry| commit.verdict(directory, entry));
         let mut verdicts = verdicts.collect::<Result<Vec<_>, _>>()?;
+        commit.join_names(entries, &mut verdicts);
         let mut layer = None;
         if verdicts.contains(&Verdict::Keep) {
             settle(entries, &mut verdicts);
@@ -136,18 +151,6 @@ fn excess(entries: &[UpperEntry], verdicts: &[Verdict]) -> Vec<Excess> {
     left_out.collect()
 }
 
-/// Inodes with several names in the upper.
-pub(super) fn link_groups(entries: &[UpperEntry]) -> HashSet<(u64, u64)> {
-    let mut seen = HashSet::new();
-    let has_inode =
-        |kind: &UpperKind| !matches!(kind, UpperKind::Directory { .. } | UpperKind::Whiteout);
-    let linked = entries
-        .iter()
-        .filter(|entry| entry.many_names && has_inode(&entry.kind));
-    let again = linked.filter(|entry| !seen.insert(entry.inode));
-    again.map(|entry| entry.inode).collect()
-}
-
 /// Keeps the parents of what is kept, and directories whose time changed; nothing speaks for the root but its own change.
 fn settle(entries: &[UpperEntry], verdicts: &mut [Verdict]) {
     let mut parents: HashSet<&[u8]> = HashSet::new();
@@ -170,43 +173,71 @@ fn settle(entries: &[UpperEntry], verdicts: &mut [Verdict]) {
     }
 }
 
+/// Names of one inode that has several.
+#[derive(Default)]
+struct Names {
+    /// Where those are that go together.
+    joined: Vec<usize>,
+    has_others: bool,
+}
+
 pub(super) struct Commit<'a> {
     below: &'a Chain,
     options: &'a CommitOptions,
-    /// Inodes with several names: all are written.
-    groups: HashSet<(u64, u64)>,
-    /// Inodes whose names are those of one inode below: written when they differ otherwise.
-    intact: HashSet<(u64, u64)>,
-    /// Opaque directories: nothing of below shows in them.
-    cut: HashSet<Box<[u8]>>,
+    /// When the tree was like the chain; of an upper nothing is known.
+    since: Option<&'a TreeState>,
+    /// Whether names of one inode are of several in the layer.
+    pub(super) splits_names: bool,
     /// The directory below that was looked at last.
     level: Option<(Box<[u8]>, Level<'a>)>,
 }
 
 impl<'a> Commit<'a> {
-    pub(super) fn new(
-        below: &'a Chain,
-        options: &'a CommitOptions,
-        groups: HashSet<(u64, u64)>,
-    ) -> Self {
+    pub(super) fn new(below: &'a Chain, options: &'a CommitOptions) -> Self {
         Self {
             below,
             options,
-            groups,
-            intact: HashSet::new(),
-            cut: HashSet::new(),
+            since: None,
+            splits_names: false,
             level: None,
         }
     }
 
-    pub(super) fn with_intact(self, intact: HashSet<(u64, u64)>) -> Self {
-        Self { intact, ..self }
+    /// For a tree that was like the chain then.
+    pub(super) fn since(self, state: &'a TreeState) -> Self {
+        let since = Some(state);
+        Self { since, ..self }
     }
 
-    /// Whether the entry and what is below have the same number of names, as far as that can be told.
-    fn has_same_names(&self, entry: &UpperEntry, below: &Entry) -> bool {
-        self.intact.contains(&entry.inode)
-            || (!self.groups.contains(&entry.inode) && below.links == 0)
+    fn is_untouched(&self, entry: &UpperEntry) -> bool {
+        self.since.is_some_and(|since| since.is_untouched(entry))
+    }
+
+    /// Writes all names of an inode that has several, if one is written or they were others below. Names that look as below stay out of it
+    /// where a name of below has gone its own way.
+    fn join_names(&mut self, entries: &[UpperEntry], verdicts: &mut [Verdict]) {
+        let mut inodes: HashMap<(u64, u64), Names> = HashMap::new();
+        for (at, entry) in entries.iter().enumerate() {
+            if !entry.many_names || self.is_untouched(entry) {
+                continue;
+            }
+            let found = self.found(&entry.path);
+            let was_linked = found.is_some_and(|found| found.entry.links != 0);
+            let names = inodes.entry(entry.inode).or_default();
+            match verdicts[at] == Verdict::Drop && was_linked {
+                true => names.has_others = true,
+                false => names.joined.push(at),
+            }
+        }
+        for names in inodes.into_values() {
+            self.splits_names |= names.has_others && !names.joined.is_empty();
+            if let [_, _, ..] = *names.joined {
+                names
+                    .joined
+                    .iter()
+                    .for_each(|at| verdicts[*at] = Verdict::Keep);
+            }
+        }
     }
 
     fn verdict(
@@ -214,52 +245,59 @@ impl<'a> Commit<'a> {
         upper: &mut UpperDir,
         entry: &UpperEntry,
     ) -> Result<Verdict, CommitError> {
+        let is_untouched = self.is_untouched(entry);
         let below = self.found(&entry.path);
-        let is_same = match &entry.kind {
-            UpperKind::Socket => true,
-            UpperKind::Whiteout => below.is_none(),
-            UpperKind::Directory { opaque, xattrs } => {
-                return Ok(self.directory_verdict(entry, *opaque, xattrs, below));
+        Ok(match &entry.kind {
+            UpperKind::Directory { .. } if is_untouched => Verdict::Parent,
+            UpperKind::Directory { xattrs, .. } => self.directory_verdict(entry, xattrs, below),
+            _ if is_untouched || self.is_same(upper, entry, below)? => Verdict::Drop,
+            _ => Verdict::Keep,
+        })
+    }
+
+    /// Whether it is as below, or cannot be in an image.
+    fn is_same(
+        &mut self,
+        upper: &mut UpperDir,
+        entry: &UpperEntry,
+        below: Option<Found<'a>>,
+    ) -> Result<bool, CommitError> {
+        let below = below.map(|found| found.entry);
+        match (&entry.kind, below) {
+            (UpperKind::Socket, _) => Ok(true),
+            (UpperKind::Whiteout, below) => Ok(below.is_none()),
+            (UpperKind::File { size }, Some(below)) if self.is_like(entry, below) => {
+                has_content(upper, entry, *size, below)
             }
-            kind => match below {
-                Some(found) if self.is_like(entry, found.entry) => match kind {
-                    UpperKind::File { size } => has_content(upper, entry, *size, found.entry)?,
-                    kind => plain_kind(kind).as_ref() == Some(&found.entry.kind),
-                },
-                _ => false,
-            },
-        };
-        match is_same {
-            true => Ok(Verdict::Drop),
-            false => Ok(Verdict::Keep),
+            (kind, Some(below)) if self.is_like(entry, below) => {
+                Ok(plain_kind(kind).as_ref() == Some(&below.kind))
+            }
+            _ => Ok(false),
         }
     }
 
-    /// Whether names, mode, owner and time are those of below.
+    /// Whether mode, owner and time are those of below.
     fn is_like(&mut self, entry: &UpperEntry, below: &Entry) -> bool {
         let meta = self.meta(entry, Xattrs::new());
-        self.has_same_names(entry, below)
-            && like_but_for_time(below, &meta)
-            && self.options.times.is_same(meta.mtime, below.mtime)
+        like_but_for_time(below, &meta) && self.has_time(entry, below)
+    }
+
+    fn has_time(&self, entry: &UpperEntry, below: &Entry) -> bool {
+        self.options.times.is_same(entry.mtime, below.mtime)
+            || self.since.is_some_and(|since| since.has_time(entry))
     }
 
     fn directory_verdict(
         &mut self,
         entry: &UpperEntry,
-        opaque: bool,
         xattrs: &Xattrs,
         below: Option<Found<'a>>,
     ) -> Verdict {
-        let below = below.filter(|found| found.entry.is_directory());
-        // an opaque mark over nothing hides nothing
-        if opaque && below.is_some() && !self.below.children(&entry.path).is_empty() {
-            self.cut.insert(entry.path.clone());
-            return Verdict::Keep;
-        }
+        let below = below.map(|found| found.entry);
         let meta = self.meta(entry, xattrs.clone());
-        match below.map(|found| found.entry) {
+        match below.filter(|below| below.is_directory()) {
             Some(below) if below.xattrs == meta.xattrs && like_but_for_time(below, &meta) => {
-                if self.options.times.is_same(meta.mtime, below.mtime) || entry.path.is_empty() {
+                if self.has_time(entry, below) || entry.path.is_empty() {
                     Verdict::Parent
                 } else {
                     Verdict::TimeOnly
@@ -278,11 +316,11 @@ impl<'a> Commit<'a> {
     ) -> Result<(), CommitError> {
         let mut first_names = HashMap::new();
         for entry in entries {
-            match first_names.get(&entry.inode).filter(|_| entry.many_names) {
+            match first_names.get(&entry.inode) {
                 Some(&first) => writer.hardlink(&entry.path, first)?,
                 None => self.write(upper, entry, writer)?,
             }
-            if self.groups.contains(&entry.inode) || self.intact.contains(&entry.inode) {
+            if entry.many_names {
                 first_names.entry(entry.inode).or_insert(&*entry.path);
             }
         }
@@ -302,9 +340,6 @@ impl<'a> Commit<'a> {
             UpperKind::Directory { xattrs, .. } => {
                 meta.xattrs.clone_from(xattrs);
                 writer.directory(path, &meta)?;
-                if self.cut.contains(path) {
-                    writer.opaque(path)?;
-                }
             }
             UpperKind::File { size } => {
                 let (mut file, xattrs) = upper.open_file(path)?;
@@ -339,7 +374,7 @@ impl<'a> Commit<'a> {
         }
     }
 
-    /// What of the chain shows at `path`, as far as no opaque directory hides it.
+    /// What of the chain shows at `path`.
     fn found(&mut self, path: &[u8]) -> Option<Found<'a>> {
         let Some(directory) = parent(path) else {
             return Some(self.below.root());
@@ -348,13 +383,8 @@ impl<'a> Commit<'a> {
         if cached.is_none_or(|(cached, _)| **cached != *directory) {
             self.level = Some((directory.into(), self.below.level(directory)));
         }
-        let level = self.level.as_ref().filter(|_| !self.is_cut(directory));
+        let level = self.level.as_ref();
         level.and_then(|(_, level)| level.child(name(path)))
-    }
-
-    fn is_cut(&self, directory: &[u8]) -> bool {
-        let mut above = std::iter::successors(Some(directory), |directory| parent(directory));
-        !self.cut.is_empty() && above.any(|directory| self.cut.contains(directory))
     }
 }
 

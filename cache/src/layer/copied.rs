@@ -1,99 +1,50 @@
 //! A copied tree that a RUN has changed becomes a layer: what differs from the chain that it was copied from, and what is gone. The
-//! differences are written as those of uppers are ([`commit`](crate::layer::commit)).
+//! differences are written as those of uppers are ([`commit`](crate::layer::commit)). What nobody has touched since the last look at the tree
+//! ([`TreeState`]) is neither read nor compared.
 
-use std::collections::{HashMap, HashSet};
+pub(crate) mod state;
 
-use crate::layer::commit::{Commit, link_groups};
-use crate::layer::upper::{UpperDir, UpperEntry, UpperKind};
+use crate::layer::commit::Commit;
+use crate::layer::gone::{Shown, whiteouts};
+use crate::layer::upper::{UpperDir, UpperEntry};
 use crate::path::parent;
 use crate::view::copy::CopiedTree;
-use crate::{Chain, CommitError, CommitOptions, CommittedUpper, Found, Layers};
+use crate::{Chain, CommitError, CommitOptions, Layer, Layers};
+use state::TreeState;
 
 impl Layers<'_> {
-    /// Makes a layer of what changed in a copy of `below`.
+    /// Makes a layer of what changed in a copy of `below`; none where nothing did. The copy is then one of `below` with the layer on top, if it
+    /// says so ([`CopiedTree::is_current`]).
     ///
     /// # Errors
     /// As [`Layers::commit_upper`].
     pub fn commit_copy(
         &self,
-        copy: &CopiedTree,
+        copy: &mut CopiedTree,
         below: &Chain,
         options: &CommitOptions,
-    ) -> Result<CommittedUpper, CommitError> {
-        let mut directory = UpperDir::open(&copy.path)?;
-        let mut entries = directory.walk()?;
-        let groups = changed_groups(&entries, below);
-        entries.extend(removed(&entries, copy, below));
+    ) -> Result<Option<Layer>, CommitError> {
+        let mut directory = UpperDir::open_unmarked(&copy.path)?;
+        let (mut entries, state) = TreeState::look(&directory)?;
+        let gone = gone(&entries, copy);
+        entries.extend(gone);
         entries.sort_by(|a, b| a.path.cmp(&b.path));
-        let commit = Commit::new(below, options, groups.changed).with_intact(groups.intact);
-        let committed = self.commit_entries(&mut directory, &entries, commit)?;
-        Ok(CommittedUpper {
-            excess: None,
-            ..committed
-        })
+        let mut commit = Commit::new(below, options).since(&copy.state);
+        let committed = self.commit_entries(&mut directory, &entries, &mut commit)?;
+        copy.is_current = !commit.splits_names;
+        copy.state = state;
+        Ok(committed.layer)
     }
 }
 
-/// Device and inode.
-type Inode = (u64, u64);
-/// A group of hard links of a chain.
-type Group = (usize, u32);
-
-/// Inodes with several names, by what became of them.
-#[derive(Debug)]
-struct Groups {
-    /// Their names are others than below.
-    changed: HashSet<Inode>,
-    /// They have the names that one inode has below.
-    intact: HashSet<Inode>,
-}
-
-fn changed_groups(entries: &[UpperEntry], below: &Chain) -> Groups {
-    let mut sizes: HashMap<Group, usize> = HashMap::new();
-    let all_below = below.walk(b"");
-    for group in all_below.iter().filter_map(Found::link_group) {
-        *sizes.entry(group).or_default() += 1;
-    }
-    let linked = link_groups(entries);
-    let mut names: HashMap<Inode, Vec<Option<Group>>> = HashMap::new();
-    for entry in entries.iter().filter(|entry| linked.contains(&entry.inode)) {
-        let found = below.lookup(&entry.path);
-        let group = found.and_then(|found| found.link_group());
-        names.entry(entry.inode).or_default().push(group);
-    }
-    let is_intact = |names: &[Option<Group>]| match names {
-        [Some(group), others @ ..] => {
-            others.iter().all(|other| *other == Some(*group))
-                && sizes.get(group) == Some(&names.len())
-        }
-        _ => false,
+/// Whiteouts of what was in the tree and is not any more. A device that could not be made in it is gone when its directory is another one.
+fn gone(entries: &[UpperEntry], copy: &CopiedTree) -> Vec<UpperEntry> {
+    let shown = Shown::new(entries);
+    let is_in_new_directory = |device: &&[u8]| {
+        let directory = parent(device).and_then(|parent| shown.get(parent));
+        directory.is_some_and(|directory| !copy.state.has_inode(directory))
     };
-    let (intact, changed): (Vec<_>, Vec<_>) =
-        names.into_iter().partition(|(_, names)| is_intact(names));
-    let inodes = |groups: Vec<(Inode, _)>| groups.into_iter().map(|(inode, _)| inode).collect();
-    Groups {
-        changed: inodes(changed),
-        intact: inodes(intact),
-    }
-}
-
-/// Whiteouts of what is below and not in the tree, the topmost of each.
-fn removed(entries: &[UpperEntry], copy: &CopiedTree, below: &Chain) -> Vec<UpperEntry> {
-    let there: HashMap<&[u8], bool> = entries
-        .iter()
-        .map(|entry| {
-            let is_directory = matches!(entry.kind, UpperKind::Directory { .. });
-            (&*entry.path, is_directory)
-        })
-        .collect();
-    let is_gone = |path: &[u8]| {
-        !there.contains_key(path)
-            && !copy.absent.contains(path)
-            && parent(path).and_then(|parent| there.get(parent)) == Some(&true)
-    };
-    let below = below.walk(b"");
-    let gone = below.iter().map(|found| &found.entry.path);
-    gone.filter(|path| is_gone(path))
-        .map(|path| UpperEntry::whiteout(path))
-        .collect()
+    let absent = copy.absent.iter().map(|path| &**path);
+    let was_there = copy.state.paths().chain(absent.filter(is_in_new_directory));
+    whiteouts(&shown, was_there)
 }

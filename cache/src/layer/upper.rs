@@ -25,9 +25,35 @@ pub(crate) struct UpperEntry {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) mtime: i64,
-    /// Device, inode and whether it has several names.
+    /// Device and inode.
     pub(crate) inode: (u64, u64),
+    /// Whether the inode may have several names in a layer.
     pub(crate) many_names: bool,
+    pub(crate) stamp: Stamp,
+}
+
+/// What is another as soon as somebody has changed a file, or its names, owner, mode or attributes: the time of the last change is the clock's,
+/// and no call sets it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// Device and inode.
+    pub(crate) inode: (u64, u64),
+    size: i64,
+    /// When the content was changed last, in seconds and nanoseconds.
+    pub(crate) modified: (i64, u64),
+    /// When anything was changed last.
+    pub(crate) changed: (i64, u64),
+}
+
+impl Stamp {
+    fn of(stat: &Stat) -> Self {
+        Self {
+            inode: (stat.st_dev, stat.st_ino),
+            size: stat.st_size,
+            modified: (stat.st_mtime, stat.st_mtime_nsec),
+            changed: (stat.st_ctime, stat.st_ctime_nsec),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -54,7 +80,12 @@ impl UpperEntry {
             mtime: 0,
             inode: (0, 0),
             many_names: false,
+            stamp: Stamp::default(),
         }
+    }
+
+    pub(crate) fn is_directory(&self) -> bool {
+        matches!(self.kind, UpperKind::Directory { .. })
     }
 }
 
@@ -62,6 +93,8 @@ impl UpperEntry {
 #[derive(Debug)]
 pub(crate) struct UpperDir {
     root: OwnedFd,
+    /// Whether overlayfs's marks mean something: not in a tree that no overlay has written.
+    has_marks: bool,
     /// The directory that was opened last: neighbours in path order mostly share it.
     last: Option<(Vec<u8>, OwnedFd)>,
 }
@@ -70,7 +103,21 @@ impl UpperDir {
     pub(crate) fn open(path: &std::path::Path) -> Result<Self, CommitError> {
         let root = beneath::open_root(path)
             .map_err(|source| read_error("open", path.as_os_str().as_encoded_bytes(), source))?;
-        Ok(Self { root, last: None })
+        Ok(Self {
+            root,
+            has_marks: true,
+            last: None,
+        })
+    }
+
+    /// Opens a tree that no overlay has written: what looks like a mark there is a file's own.
+    pub(crate) fn open_unmarked(path: &std::path::Path) -> Result<Self, CommitError> {
+        let opened = Self::open(path)?;
+        let has_marks = false;
+        Ok(Self {
+            has_marks,
+            ..opened
+        })
     }
 
     /// Whether a directory with this state is the one that was opened.
@@ -89,8 +136,7 @@ impl UpperDir {
         while let Some(position) = pending.pop() {
             let first_child = out.len();
             self.read_directory(position, &mut out)?;
-            let is_directory = |at: &usize| matches!(out[*at].kind, UpperKind::Directory { .. });
-            pending.extend((first_child..out.len()).filter(is_directory));
+            pending.extend((first_child..out.len()).filter(|at| out[*at].is_directory()));
         }
         out.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(out)
@@ -106,8 +152,8 @@ impl UpperDir {
         let failed = |action, source| read_error(action, &path, source);
         let directory = beneath::open_dir(self.root.as_fd(), &path);
         let directory = directory.map_err(|source| failed("open", source))?;
-        out[position].kind =
-            read_marks(&directory).map_err(|source| failed("read the attributes of", source))?;
+        let read = read_marks(&directory, self.has_marks);
+        out[position].kind = read.map_err(|source| failed("read the attributes of", source))?;
         for (name, _) in names(directory.as_fd()).map_err(|source| failed("read", source))? {
             let child = join(&path, &name);
             if child.len() > MAX_PATH {
@@ -117,7 +163,7 @@ impl UpperDir {
             }
             let stat = statat(&directory, &*name, AtFlags::SYMLINK_NOFOLLOW);
             let stat = stat.map_err(|errno| read_error("look at", &child, errno.into()))?;
-            let kind = kind_of(&directory, &name, &stat);
+            let kind = self.kind(&directory, &name, &stat);
             let kind = kind.map_err(|source| read_error("read", &child, source))?;
             let is_kept = !matches!(kind, UpperKind::Whiteout | UpperKind::Socket);
             if is_kept && name.starts_with(b".wh.") {
@@ -127,6 +173,13 @@ impl UpperDir {
             out.push(entry(child, kind, &stat));
         }
         Ok(())
+    }
+
+    fn kind(&self, directory: &OwnedFd, name: &[u8], stat: &Stat) -> io::Result<UpperKind> {
+        match self.has_marks && is_whiteout(directory, name, stat)? {
+            true => Ok(UpperKind::Whiteout),
+            false => kind_of(directory, name, stat),
+        }
     }
 
     /// Opens a regular file, with the attributes that layers keep.
@@ -155,15 +208,20 @@ fn unread_directory() -> UpperKind {
 }
 
 /// What a directory is by its attributes.
-fn read_marks(directory: &OwnedFd) -> io::Result<UpperKind> {
+fn read_marks(directory: &OwnedFd, has_marks: bool) -> io::Result<UpperKind> {
     let marks = xattr_names(directory)?;
     Ok(UpperKind::Directory {
-        opaque: is_opaque(directory, &marks)?,
+        opaque: has_marks && is_opaque(directory, &marks)?,
         xattrs: kept_xattrs(directory, &marks)?,
     })
 }
 
 fn entry(path: Vec<u8>, kind: UpperKind, stat: &Stat) -> UpperEntry {
+    // overlayfs makes one inode of many whiteouts
+    let is_nameless = matches!(
+        kind,
+        UpperKind::Directory { .. } | UpperKind::Whiteout | UpperKind::Socket
+    );
     UpperEntry {
         path: path.into(),
         kind,
@@ -172,7 +230,16 @@ fn entry(path: Vec<u8>, kind: UpperKind, stat: &Stat) -> UpperEntry {
         gid: stat.st_gid,
         mtime: stat.st_mtime,
         inode: (stat.st_dev, stat.st_ino),
-        many_names: stat.st_nlink > 1,
+        many_names: stat.st_nlink > 1 && !is_nameless,
+        stamp: Stamp::of(stat),
+    }
+}
+
+/// Whether it carries one of overlayfs's marks of a deletion.
+fn is_whiteout(directory: &OwnedFd, name: &[u8], stat: &Stat) -> io::Result<bool> {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile if stat.st_size == 0 => is_whiteout_file(directory, name),
+        _ => Ok(false),
     }
 }
 
@@ -180,9 +247,6 @@ fn kind_of(directory: &OwnedFd, name: &[u8], stat: &Stat) -> io::Result<UpperKin
     let (major, minor) = (major(stat.st_rdev), minor(stat.st_rdev));
     Ok(match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => unread_directory(),
-        FileType::RegularFile if stat.st_size == 0 && is_whiteout_file(directory, name)? => {
-            UpperKind::Whiteout
-        }
         FileType::RegularFile => UpperKind::File {
             size: u64::try_from(stat.st_size).unwrap_or(0),
         },

@@ -8,9 +8,11 @@ use kiln_oci::Digest;
 use rustix::fs::{AtFlags, statat};
 
 use crate::beneath::{open_dir, open_root};
+use crate::layer::copied::state::TreeState;
+use crate::layer::upper::UpperDir;
 use crate::path::{name, parent};
 use crate::view::unpack::{Piece, unpack_pieces};
-use crate::{Chain, Entry, EntryKind, Found, StoreError, Views, Work};
+use crate::{Chain, CommitError, Entry, EntryKind, StoreError, Views, Work};
 
 /// A copy of a chain, in this process's scratch.
 #[derive(Clone, Debug)]
@@ -19,6 +21,23 @@ pub struct CopiedTree {
     pub path: PathBuf,
     /// Devices of the chain that this process may not make.
     pub(crate) absent: HashSet<Box<[u8]>>,
+    /// What was in it when it was last like a chain.
+    pub(crate) state: TreeState,
+    /// Whether it is like the chain that it is a copy of, and the layer that was made of it. Not if that layer says less of names of one file
+    /// than the tree has.
+    pub is_current: bool,
+}
+
+impl CopiedTree {
+    fn made(path: PathBuf, absent: HashSet<Box<[u8]>>) -> Result<Self, CommitError> {
+        let (_, state) = TreeState::look(&UpperDir::open_unmarked(&path)?)?;
+        Ok(Self {
+            path,
+            absent,
+            state,
+            is_current: true,
+        })
+    }
 }
 
 impl Views<'_> {
@@ -26,7 +45,7 @@ impl Views<'_> {
     ///
     /// # Errors
     /// A layer is missing, or the disk is full.
-    pub fn copy_tree(&self, diff_ids: &[Digest]) -> Result<CopiedTree, StoreError> {
+    pub fn copy_tree(&self, diff_ids: &[Digest]) -> Result<CopiedTree, CommitError> {
         self.store.leases().pin(diff_ids)?;
         self.store.fetch().layers(diff_ids)?;
         let chain = self.store.layers().chain(diff_ids)?;
@@ -34,8 +53,7 @@ impl Views<'_> {
             .iter()
             .map(|diff_id| self.store.layers().get(diff_id));
         let layers = layers.collect::<Result<Vec<_>, _>>()?;
-        let found = chain.walk(b"");
-        let pieces: Vec<_> = found.iter().map(piece).collect();
+        let pieces = pieces(&chain);
         let path = self.store.scratch().dir("tree")?;
         // what was opaque in a layer is merged: the marks mean nothing here
         let total = pieces.iter().map(|piece| piece.entry.size()).sum();
@@ -45,15 +63,18 @@ impl Views<'_> {
         unpack_pieces(&pieces, &layers, &path, target, &|bytes| meter.add(bytes))?;
         meter.end();
         let absent = absent(&chain, &path)?;
-        Ok(CopiedTree { path, absent })
+        CopiedTree::made(path, absent)
     }
 }
 
-fn piece<'a>(found: &Found<'a>) -> Piece<'a> {
-    Piece {
+/// What shows of a chain.
+fn pieces(chain: &Chain) -> Vec<Piece<'_>> {
+    let found = chain.walk(b"").into_iter();
+    let pieces = found.map(|found| Piece {
         entry: found.entry,
         tar: found.layer.unwrap_or(0),
-    }
+    });
+    pieces.collect()
 }
 
 /// The devices that are not there.

@@ -153,11 +153,12 @@ fn an_opaque_directory_hides_what_is_below() {
         setxattr(&path, "trusted.overlay.opaque", b"y", XattrFlags::empty()).unwrap();
         setxattr(&path, "trusted.overlay.impure", b"y", XattrFlags::empty()).unwrap();
     }
-    // as below, but nothing shows through any more
+    // as below, and what does not show through any more is deleted by its name
     case.write("d/f", "text", 0o644);
-    case.whiteout("d/g");
-    let layer = case.commit(CommitOptions::default()).layer.unwrap();
-    assert_eq!(paths(&layer), ["o d", "f d/f", "d e"]);
+    let committed = case.commit(CommitOptions::default());
+    assert!(committed.excess.is_none(), "it is no view of the layer");
+    let layer = committed.layer.unwrap();
+    assert_eq!(paths(&layer), ["d d", "w d/g", "d e"]);
     assert!(
         layer
             .index

@@ -74,12 +74,12 @@ impl<'a> Local<'a> {
         ended?;
         match changes {
             Changes::Upper(upper) if place == ChangesIn::Store => Ok(Some(Changed::Upper(upper))),
-            changes => Ok(Some(Changed::Layer(self.commit(&changes, below)?))),
+            changes => Ok(Some(Changed::Layer(self.commit(changes, below)?))),
         }
     }
 
     /// Makes a layer of what cannot be the lower of another overlay: changes in memory, whose room is given back, and copies.
-    fn commit(&self, changes: &Changes, below: &Below<'_>) -> Result<Option<Layer>, StepError> {
+    fn commit(&self, changes: Changes, below: &Below<'_>) -> Result<Option<Layer>, StepError> {
         let store = &self.session.store;
         let below = store.layers().chain(&(below.written)()?)?;
         match changes {
@@ -87,10 +87,12 @@ impl<'a> Local<'a> {
                 .layers()
                 .commit_upper(&upper.upper, &below, &self.commit)?
                 .layer),
-            Changes::Copy(copy) => {
-                let committed = store.layers().commit_copy(copy, &below, &self.commit)?;
+            Changes::Copy(mut copy) => {
+                let layer = store
+                    .layers()
+                    .commit_copy(&mut copy, &below, &self.commit)?;
                 store.scratch().discard(&copy.path)?;
-                Ok(committed.layer)
+                Ok(layer)
             }
         }
     }
@@ -100,7 +102,7 @@ impl<'a> Local<'a> {
         &self,
         process: &Process,
         console: &Console<'_>,
-        (tree, layers): (&CopiedTree, &[Digest]),
+        (tree, layers): (&mut CopiedTree, &[Digest]),
     ) -> Result<Option<Layer>, StepError> {
         let store = &self.session.store;
         let aside = store.scratch().dir("aside")?;
@@ -109,10 +111,7 @@ impl<'a> Local<'a> {
         store.scratch().discard(&aside)?;
         ended?;
         let below = store.layers().chain(layers)?;
-        Ok(store
-            .layers()
-            .commit_copy(tree, &below, &self.commit)?
-            .layer)
+        Ok(store.layers().commit_copy(tree, &below, &self.commit)?)
     }
 
     fn tell(&self, place: ChangesIn) {

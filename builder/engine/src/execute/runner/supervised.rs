@@ -55,11 +55,11 @@ impl<'a> Supervised<'a> {
     }
 
     fn tell(&self) {
-        let why = match &self.session.refused {
-            Some(_) => "namespaces are refused here; ",
-            None => "",
-        };
-        self.session.events.note(format!("{why}{NOTE}"));
+        let events = &self.session.events;
+        match &self.session.refused {
+            Some(_) => events.warn(format!("namespaces are refused here; {NOTE}")),
+            None => events.note(NOTE),
+        }
     }
 }
 
@@ -87,10 +87,15 @@ impl Runner for Supervised<'_> {
         refuse(process)?;
         self.told.call_once(|| self.tell());
         let mut layers = (below.written)()?;
-        let tree = self.tree(&layers)?;
-        let layer = self.local.run_in_tree(process, console, (&tree, &layers))?;
+        let mut tree = self.tree(&layers)?;
+        let layer = self
+            .local
+            .run_in_tree(process, console, (&mut tree, &layers))?;
         layers.extend(layer.as_ref().map(Layer::diff_id));
-        self.leave(layers, tree);
+        match tree.is_current {
+            true => self.leave(layers, tree),
+            false => self.session.store.scratch().discard(&tree.path)?,
+        }
         Ok(Changed::Layer(layer))
     }
 }
