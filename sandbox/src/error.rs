@@ -48,6 +48,12 @@ impl EnterError {
         }
     }
 
+    /// Whether the kernel has refused something, and not the caller.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Step { .. })
+    }
+
     /// What can be done about it, one line for each person who can do something.
     #[must_use]
     pub fn hints(&self) -> Vec<&'static str> {

@@ -53,7 +53,7 @@
 //!
 //! # Rooms
 //!
-//! From the lowest: `error`, `disabled`, `sys` and `path` (system calls), `enter`, `cgroup`, `spec` (what to run), `seccomp`, `root`
+//! From the lowest: `error`, `disabled`, `container`, `sys` and `path` (system calls), `enter`, `cgroup`, `spec` (what to run), `seccomp`, `root`
 //! (everything that is mounted), `process` (everything that runs), `doctor` (what works here), `reexec`. A room uses only those before it.
 //!
 //! # Without namespaces
@@ -62,6 +62,7 @@
 //! command in a chroot whose calls are answered (`process/supervised.rs`). [`try_supervised`] says whether that works here.
 
 mod cgroup;
+mod container;
 mod disabled;
 mod doctor;
 mod enter;
@@ -75,6 +76,7 @@ mod spec;
 mod sys;
 
 pub use cgroup::{Cgroup, Found, Limits, Refused, Swap, find_cgroup, numbers};
+pub use container::is_in_container;
 pub use disabled::{Disabled, Feature, UnknownFeature};
 pub use doctor::limits::check_limits;
 pub use doctor::{Check, Status, probe};

@@ -22,8 +22,8 @@ use crate::root::detached::{self, DATA, NO_DEV, READ_ONLY};
 use crate::root::overlay::fsopen;
 use crate::{
     ChangesIn, Check, Disabled, EnterError, EnterOptions, Feature, IdMap, MemoryFolder,
-    OverlaySpec, RootMount, SpawnError, best_place, enter, is_on_overlay, memory_for_changes,
-    mount_overlay, seccomp, sys,
+    OverlaySpec, RootMount, SpawnError, Status, best_place, enter, is_in_container, is_on_overlay,
+    memory_for_changes, mount_overlay, seccomp, sys,
 };
 
 /// The whole life of the process: the arguments are the store and the disabled features; the checks go to stdout as JSON.
@@ -47,7 +47,10 @@ fn examine(store: &Path, disabled: Disabled) -> Vec<Check> {
     checks.extend(file_system(store));
     let name = "user namespaces";
     match enter(EnterOptions { disabled }) {
-        Err(error) => checks.extend([no_namespaces(name, &error), isolation(store, &error)]),
+        Err(error) => {
+            let isolation = isolation(store, &error);
+            checks.extend([no_namespaces(name, &error, isolation.status), isolation]);
+        }
         Ok(entered) => {
             checks.push(match (&entered.ids, entered.note) {
                 (IdMap::Single { .. }, Some(note)) => Check::warn(name, note),
@@ -60,29 +63,31 @@ fn examine(store: &Path, disabled: Disabled) -> Vec<Check> {
     checks
 }
 
-fn no_namespaces(name: &str, error: &EnterError) -> Check {
-    let check = Check::missing(name, format!("{error}; builds without RUN work"));
+/// As bad as what RUN takes instead.
+fn no_namespaces(name: &str, error: &EnterError, status: Status) -> Check {
+    let check = Check::new(name, status, format!("{error}; builds without RUN work"));
     match error.hints() {
         hints if hints.is_empty() => check,
         hints => check.with_fix(hints.join("\n")),
     }
 }
 
-/// The isolation that RUN takes, and the call that keeps it from a better one.
+/// The isolation that RUN takes, and the call that keeps it from each better one.
 fn isolation(store: &Path, namespaces: &EnterError) -> Check {
     let name = "isolation";
+    let refused = format!("namespaces are refused ({namespaces})");
+    if !is_in_container() {
+        let why = "outside of a container RUN is not supervised";
+        return Check::missing(name, format!("RUN has none: {refused}, and {why}"));
+    }
     match trial::all(existing(store)) {
         Ok(()) => Check::warn(
             name,
-            format!(
-                "namespaces are refused ({namespaces}); RUN works with --isolation=supervised only"
-            ),
+            format!("RUN takes a supervised chroot (docs/containers.md): {refused}"),
         ),
         Err(error) => Check::missing(
             name,
-            format!(
-                "RUN has none: namespaces are refused ({namespaces}), and so is supervised RUN ({error})"
-            ),
+            format!("RUN has none: {refused}, and so is a supervised chroot ({error})"),
         ),
     }
 }

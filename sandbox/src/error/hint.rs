@@ -8,7 +8,7 @@ pub const CONTAINERS: [&str; 4] = [
     "docker: --security-opt seccomp=unconfined (where AppArmor is used, --security-opt apparmor=unconfined too), and a volume for the store",
     "Kubernetes: hostUsers: false with capabilities: {add: [SYS_ADMIN]}, or seccompProfile: {type: Unconfined}; on nodes with AppArmor (which \
      answers EACCES) appArmorProfile: {type: Unconfined} too; procMount: Unmasked only gives RUN a /proc of its own",
-    "as root, with the default profile of docker or containerd: --isolation=supervised needs none of that (docs/containers.md)",
+    "in a container, as root with the default profile of docker or containerd, --isolation=auto needs none of that (docs/containers.md)",
     "in a chroot a user namespace is impossible",
 ];
 

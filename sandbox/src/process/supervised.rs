@@ -11,13 +11,16 @@
 
 mod call;
 mod caller;
+mod changes;
 mod confined;
 mod family;
 mod files;
 mod made_up;
 mod name;
+mod opening;
 mod planting;
 mod procfs;
+mod secrets;
 mod serve;
 mod signals;
 mod stat;
@@ -42,6 +45,7 @@ use crate::root::planted::Planted;
 use crate::sys::{self, Fork};
 use crate::{Exit, SpawnError};
 use confined::Job;
+use secrets::Secrets;
 use serve::Server;
 
 /// The whole life of the process: it only waits for the one that does everything, and ends what that one leaves.
@@ -100,7 +104,9 @@ fn supervise(socket: &OwnedFd) -> Result<(), SpawnError> {
         return Ok(());
     };
     let (job, mut planted) = planting::unpack(&request, fds)?;
-    let ran = planting::plant(&job, &mut planted).and_then(|()| run(socket, &job));
+    let mut secrets = Secrets::default();
+    let put = planting::plant(&job, &mut planted, &mut secrets);
+    let ran = put.and_then(|()| run(socket, &job, secrets));
     let removed = remove(planted);
     let exit = ran?;
     removed?;
@@ -114,7 +120,7 @@ fn remove(planted: Planted) -> Result<(), SpawnError> {
 }
 
 /// Runs the command to its end, and every process that it has started with it.
-fn run(socket: &OwnedFd, job: &Job) -> Result<Exit, SpawnError> {
+fn run(socket: &OwnedFd, job: &Job, secrets: Secrets) -> Result<Exit, SpawnError> {
     let cgroups = Cgroups::make(job.spec.cgroup.as_ref())?;
     let (ours, theirs) = wire::pair().map_err(SpawnError::of("socketpair"))?;
     let forked = sys::fork_into(0).map_err(SpawnError::of("fork"))?;
@@ -124,7 +130,7 @@ fn run(socket: &OwnedFd, job: &Job) -> Result<Exit, SpawnError> {
     };
     drop(theirs);
     // It listens until nothing is left that calls.
-    let served = Server::start(job, &ours).map(|mut server| {
+    let served = Server::start(job, secrets, &ours).map(|mut server| {
         release_streams();
         // If the caller is gone already, the server sees it at once.
         let notes = Vec::new();

@@ -9,6 +9,8 @@ use crate::seccomp;
 pub enum Act {
     /// Opens a file; the flags are the argument of this number.
     Open(usize),
+    /// Makes a file, or empties it, and opens it.
+    Create,
     /// Opens a file, with flags in a `struct open_how` whose address is the argument of this number.
     OpenHow(usize),
     /// Stores what a file is; where, is the argument of this number.
@@ -21,6 +23,8 @@ pub enum Act {
     Execute,
     /// Asks for extended attributes.
     Attributes,
+    /// Changes what a file is beside its content.
+    Change(Change, Links),
     /// Changes the working folder.
     ChangeFolder,
     /// Sends a signal to a process or a group.
@@ -31,6 +35,19 @@ pub enum Act {
     Process(usize),
     /// Does something to a process, or to more: the first argument says to what, where this is one process, and the second to which.
     ProcessOrMore(u64),
+}
+
+/// What is changed of a file, and the first argument that says to what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    Mode(usize),
+    /// User and group.
+    Owner(usize),
+    /// Two `struct timespec` of 64 bits.
+    Times(usize),
+    Length(usize),
+    /// The folder and the path of another name, then flags.
+    Name(usize),
 }
 
 /// How the kernel stores what a file is.
@@ -79,13 +96,26 @@ const fn plain(act: Act) -> Call {
     }
 }
 
+use Act::Change as Changes;
+use Change::{Length, Mode, Name, Owner, Times};
 use Layout::{Native, Stat64, Statx};
 use Links::{Flag, Followed, Taken};
 
-const CALLS: [(&str, Call); 40] = [
+const CALLS: [(&str, Call); 51] = [
     ("open", plain(Act::Open(1))),
     ("openat", at(0, Act::Open(2))),
     ("openat2", at(0, Act::OpenHow(2))),
+    ("creat", plain(Act::Create)),
+    ("chmod", plain(Changes(Mode(1), Followed))),
+    ("fchmodat", at(0, Changes(Mode(2), Followed))),
+    ("fchmodat2", at(0, Changes(Mode(2), Flag(3)))),
+    ("chown", plain(Changes(Owner(1), Followed))),
+    ("chown32", plain(Changes(Owner(1), Followed))),
+    ("fchownat", at(0, Changes(Owner(2), Flag(4)))),
+    ("utimensat", at(0, Changes(Times(2), Flag(3)))),
+    ("utimensat_time64", at(0, Changes(Times(2), Flag(3)))),
+    ("truncate", plain(Changes(Length(1), Followed))),
+    ("linkat", at(0, Changes(Name(2), Followed))),
     ("stat", plain(Act::Stat(1, Native, Followed))),
     ("lstat", plain(Act::Stat(1, Native, Taken))),
     ("newfstatat", at(0, Act::Stat(2, Native, Flag(3)))),
@@ -130,10 +160,15 @@ pub fn is_notified(name: &str) -> bool {
     CALLS.iter().any(|(notified, _)| *notified == name)
 }
 
+/// Arguments of these are others in programs of 32 bits: ids of 16 bits, times of 32.
+const NATIVE: [&str; 2] = ["chown", "utimensat"];
+
 /// All of them, by binary interface and number.
 pub fn by_number() -> HashMap<(u32, u32), Call> {
     let call = |name: &str| CALLS.iter().find(|(known, _)| *known == name);
-    let known = seccomp::calls();
+    let native = seccomp::calls().next().map(|(arch, ..)| arch);
+    let is_known = |arch, name| Some(arch) == native || !NATIVE.contains(&name);
+    let known = seccomp::calls().filter(|(arch, _, name)| is_known(*arch, *name));
     known
         .filter_map(|(arch, number, name)| Some(((arch, number), call(name)?.1)))
         .collect()

@@ -1,18 +1,14 @@
-//! Does for a command what it asks about a served name: opens it, says what it is, where it leads. What it gets is a file, or a folder of its
-//! own tree. Unaware of which names are served.
+//! Does for a command what it asks about a served name: says what it is, where it leads. Unaware of which names are served.
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{
-    AtFlags, CWD, FileType, MemfdFlags, Mode, OFlags, ResolveFlags, SeekFrom, Stat, fcntl_getfl,
-    fcntl_setfl, memfd_create, open, openat2, seek, statat,
-};
+use rustix::fs::{AtFlags, CWD, OFlags, Stat, statat};
 
 use super::call::{Act, Call, Layout, Links};
 use super::caller::Caller;
@@ -20,7 +16,6 @@ use super::name::Name;
 use super::procfs::{self, Found};
 use super::tree::Tree;
 use super::{made_up, stat};
-use crate::path::open_in_root;
 use crate::sys::notify::{self, Answer, Notification};
 
 /// As the kernel: more links than this are ELOOP.
@@ -58,6 +53,10 @@ impl Asked<'_> {
     pub fn reply(&self, found: Found) -> Reply {
         let done = match self.call.act {
             Act::Open(flags) => self.open(found, self.argument(flags) as u32),
+            Act::Create => {
+                let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC;
+                self.open(found, flags.bits())
+            }
             Act::OpenHow(how) => match self.caller.number(self.argument(how)) {
                 Ok(flags) => self.open(found, flags as u32),
                 Err(error) => Err(error),
@@ -68,17 +67,18 @@ impl Asked<'_> {
             Act::ChangeFolder => self.change_folder(found),
             Act::Execute => self.execute(found),
             Act::Attributes => self.attributes(found),
+            Act::Change(change, links) => self.change(found, change, links),
             _ => Ok(Reply::Answer(Answer::Continue)),
         };
         done.unwrap_or_else(|error| Reply::Answer(errno(&error)))
     }
 
-    fn argument(&self, number: usize) -> u64 {
+    pub(super) fn argument(&self, number: usize) -> u64 {
         self.notification.arguments[number]
     }
 
     /// What a link leads to, if it is to be followed; ELOOP if it is to be opened itself.
-    fn followed(&self, mut found: Found) -> Found {
+    pub(super) fn followed(&self, mut found: Found) -> Found {
         for _ in 0..MAX_LINKS {
             let Found::Link(real, text) = &found else {
                 return found;
@@ -113,83 +113,8 @@ impl Asked<'_> {
         }
     }
 
-    fn open(&self, found: Found, bits: u32) -> io::Result<Reply> {
-        let asked = OFlags::from_bits_retain(bits);
-        let is_link = matches!(found, Found::Link(..) | Found::Magic(_));
-        if is_link && asked.contains(OFlags::NOFOLLOW) {
-            return fails(libc::ELOOP);
-        }
-        let opened = match self.followed(found) {
-            Found::Real(real, writable) => self.open_real(&real, writable, asked)?,
-            Found::Text(_, text) => anonymous(&text)?,
-            Found::Magic(link) => self.open_magic(&link, asked)?,
-            Found::Tree(path) => self.open_in_tree(&path, asked)?,
-            Found::Device(_) if self.tree.has_devices => {
-                return Ok(Reply::Answer(Answer::Continue));
-            }
-            Found::Device(name) => self.open_magic(&Path::new("/dev").join(name), asked)?,
-            Found::Nothing(number) => return fails(number),
-            Found::Unserved | Found::Link(..) => return Ok(Reply::Answer(Answer::Continue)),
-        };
-        let close = asked.contains(OFlags::CLOEXEC);
-        // The kernel closes what it cannot give: the thread was killed meanwhile.
-        let _ = notify::give(self.listener, self.notification.id, opened.as_fd(), close);
-        Ok(Reply::Done)
-    }
-
-    fn open_real(&self, real: &Path, writable: bool, asked: OFlags) -> io::Result<OwnedFd> {
-        let access = asked & (OFlags::RDONLY | OFlags::WRONLY | OFlags::RDWR | OFlags::PATH);
-        let kind = FileType::from_raw_mode(self.look(real, true)?.st_mode);
-        if kind == FileType::Directory {
-            return match access.intersects(OFlags::WRONLY | OFlags::RDWR) {
-                true => Err(io::Error::from_raw_os_error(libc::EISDIR)),
-                false => self.open_list(real),
-            };
-        }
-        if asked.contains(OFlags::DIRECTORY) {
-            return Err(io::Error::from_raw_os_error(libc::ENOTDIR));
-        }
-        if access.intersects(OFlags::WRONLY | OFlags::RDWR) && !writable {
-            return Err(io::Error::from_raw_os_error(libc::EROFS));
-        }
-        let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let opened = self.caller.with_its_rights(|| open_real(real, flags))?;
-        as_asked(opened, asked)
-    }
-
-    fn open_list(&self, real: &Path) -> io::Result<OwnedFd> {
-        self.gives_folder.set(true);
-        made_up::list(self.tree.root.as_fd(), real, self.caller.process()?)
-    }
-
-    /// A descriptor of the caller's, its program, a device: what is behind it the caller has, or may have. Never a folder outside of its tree.
-    fn open_magic(&self, link: &Path, asked: OFlags) -> io::Result<OwnedFd> {
-        let made = OFlags::CREATE | OFlags::EXCL;
-        let flags = asked.difference(made) | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let opened = self
-            .caller
-            .with_its_rights(|| open(link, flags, Mode::empty()))?;
-        let stat = rustix::fs::fstat(&opened)?;
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            let place = super::planting::path_of(opened.as_fd())?;
-            let inside = self.tree.inside(&place);
-            inside.ok_or_else(|| io::Error::from_raw_os_error(libc::EACCES))?;
-        }
-        as_asked(opened, asked)
-    }
-
-    fn open_in_tree(&self, path: &Path, asked: OFlags) -> io::Result<OwnedFd> {
-        let Some(inside) = self.tree.inside(path) else {
-            return Err(io::Error::from_raw_os_error(libc::ENOENT));
-        };
-        let (root, mode) = (self.tree.root.as_fd(), Mode::from_raw_mode(0o666));
-        let flags = asked | OFlags::NONBLOCK;
-        let open = || open_in_root(root, &inside, flags, mode, self.tree.disabled);
-        as_asked(self.caller.with_its_rights(open)?, asked)
-    }
-
     /// What a real name is: of the container, seen with the caller's rights.
-    fn look(&self, real: &Path, follow: bool) -> io::Result<Stat> {
+    pub(super) fn look(&self, real: &Path, follow: bool) -> io::Result<Stat> {
         let flags = match follow {
             true => AtFlags::empty(),
             false => AtFlags::SYMLINK_NOFOLLOW,
@@ -203,6 +128,7 @@ impl Asked<'_> {
                 self.look(path, follow)?
             }
             Found::Link(path, _) => self.look(path, false)?,
+            Found::Secret(file) => self.look(file, true)?,
             Found::Tree(path) => {
                 let opened = self.open_in_tree(path, OFlags::PATH)?;
                 rustix::fs::fstat(opened)?
@@ -214,8 +140,9 @@ impl Asked<'_> {
         }))
     }
 
-    fn stat(&self, found: Found, to: usize, layout: Layout, links: Links) -> io::Result<Reply> {
-        let follow = match links {
+    /// Whether a link at the end of the name is followed.
+    pub(super) fn follows(&self, links: Links) -> bool {
+        match links {
             _ if self.is_folder => true,
             Links::Followed => true,
             Links::Taken => false,
@@ -223,7 +150,11 @@ impl Asked<'_> {
                 let no_follow = u64::from(AtFlags::SYMLINK_NOFOLLOW.bits());
                 self.argument(flags) & no_follow == 0
             }
-        };
+        }
+    }
+
+    fn stat(&self, found: Found, to: usize, layout: Layout, links: Links) -> io::Result<Reply> {
+        let follow = self.follows(links);
         let found = if follow { self.followed(found) } else { found };
         let Some(stat) = self.look_at(&found, follow)? else {
             return Ok(Reply::Answer(Answer::Continue));
@@ -244,10 +175,18 @@ impl Asked<'_> {
 
     fn access(&self, found: Found, mode: u32) -> io::Result<Reply> {
         let found = self.followed(found);
-        let writable = !matches!(found, Found::Real(_, false) | Found::Text(..));
+        let writable = !matches!(
+            found,
+            Found::Real(_, false) | Found::Text(..) | Found::Secret(_)
+        );
         let Some(_) = self.look_at(&found, true)? else {
             return Ok(Reply::Answer(Answer::Continue));
         };
+        if let Found::Secret(file) = &found
+            && mode & libc::R_OK.cast_unsigned() != 0
+        {
+            self.open_secret(file, OFlags::RDONLY)?;
+        }
         match mode & libc::W_OK.cast_unsigned() != 0 && !writable {
             true => fails(libc::EROFS),
             false => Ok(Reply::Answer(Answer::Value(0))),
@@ -263,7 +202,7 @@ impl Asked<'_> {
             },
             Found::Nothing(number) => return fails(number),
             Found::Real(real, _) if self.look(&real, false).is_err() => return fails(libc::ENOENT),
-            Found::Real(..) | Found::Text(..) => return fails(libc::EINVAL),
+            Found::Real(..) | Found::Text(..) | Found::Secret(_) => return fails(libc::EINVAL),
             _ => return Ok(Reply::Answer(Answer::Continue)),
         };
         let size = usize::try_from(self.argument(to + 1)).unwrap_or(0);
@@ -313,32 +252,6 @@ impl Asked<'_> {
     }
 }
 
-fn fails(number: i32) -> io::Result<Reply> {
+pub(super) fn fails(number: i32) -> io::Result<Reply> {
     Err(io::Error::from_raw_os_error(number))
-}
-
-/// Opens a real name without following a link that only the kernel can: it could lead anywhere.
-fn open_real(real: &Path, flags: OFlags) -> io::Result<OwnedFd> {
-    let resolve = ResolveFlags::NO_MAGICLINKS;
-    match openat2(CWD, real, flags, Mode::empty(), resolve) {
-        Err(rustix::io::Errno::NOSYS) => Ok(open(real, flags | OFlags::NOFOLLOW, Mode::empty())?),
-        opened => Ok(opened?),
-    }
-}
-
-/// It was opened so that this process does not wait; the caller may want to.
-fn as_asked(opened: OwnedFd, asked: OFlags) -> io::Result<OwnedFd> {
-    if !asked.intersects(OFlags::NONBLOCK | OFlags::PATH) {
-        let flags = fcntl_getfl(&opened)?;
-        fcntl_setfl(&opened, flags.difference(OFlags::NONBLOCK))?;
-    }
-    Ok(opened)
-}
-
-/// A file that holds a text and is in no folder.
-fn anonymous(text: &str) -> io::Result<OwnedFd> {
-    let mut file = File::from(memfd_create("made-up", MemfdFlags::CLOEXEC)?);
-    file.write_all(text.as_bytes())?;
-    seek(&file, SeekFrom::Start(0))?;
-    Ok(file.into())
 }

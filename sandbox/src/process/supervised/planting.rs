@@ -15,6 +15,7 @@ use rustix::net::{SocketAddrUnix, bind, listen};
 use rustix::process::fchdir;
 
 use super::confined::Job;
+use super::secrets::Secrets;
 use crate::path::open_parent;
 use crate::process::prepare::{check, read_spec};
 use crate::process::rights::groups_are_denied;
@@ -71,7 +72,7 @@ pub fn unpack(request: &Request, fds: Vec<OwnedFd>) -> Result<(Job, Planted), Sp
 }
 
 /// Plants everything, in the order in which it would be mounted.
-pub fn plant(job: &Job, planted: &mut Planted) -> Result<(), SpawnError> {
+pub fn plant(job: &Job, planted: &mut Planted, secrets: &mut Secrets) -> Result<(), SpawnError> {
     let mut folder = |path: &str, mode| {
         let planted = planted.plant(job.root.as_fd(), Path::new(path), Seed::Folder(mode));
         let opened = planted.and_then(|(folder, name)| open_folder_at(folder, name));
@@ -83,7 +84,7 @@ pub fn plant(job: &Job, planted: &mut Planted) -> Result<(), SpawnError> {
     folder("/dev/shm", 0o1777)?;
     folder("/dev/mqueue", 0o1777)?;
     for mount in &job.spec.mounts {
-        let done = plant_mount(job, planted, mount);
+        let done = plant_mount(job, planted, mount, secrets);
         done.map_err(SpawnError::at("put into the tree", &mount.target))?;
     }
     Ok(())
@@ -109,7 +110,12 @@ fn fill(dev: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-fn plant_mount(job: &Job, planted: &mut Planted, mount: &Mount) -> io::Result<()> {
+fn plant_mount(
+    job: &Job,
+    planted: &mut Planted,
+    mount: &Mount,
+    secrets: &mut Secrets,
+) -> io::Result<()> {
     let (root, target) = (job.root.as_fd(), Path::new(&mount.target));
     let (is_kept, place) = match &mount.kind {
         MountKind::Tmpfs { mode, .. } => {
@@ -117,10 +123,7 @@ fn plant_mount(job: &Job, planted: &mut Planted, mount: &Mount) -> io::Result<()
             return planted.plant(root, target, seed).map(drop);
         }
         MountKind::File { .. } | MountKind::Socket { .. } => {
-            let make = |folder: BorrowedFd<'_>, name: &OsStr| {
-                make(folder, Path::new(name), &mount.kind, job)
-            };
-            return planted.make(root, target, make);
+            return plant_made(job, planted, mount, secrets);
         }
         MountKind::Bind { base, .. } => (true, place_of(base)?),
         MountKind::Root { index, path } => (false, part(job, *index, path)?),
@@ -156,6 +159,40 @@ fn part(job: &Job, index: usize, path: &str) -> io::Result<(OwnedFd, OsString)> 
 /// Where an open folder is, as this process sees it.
 pub fn path_of(folder: BorrowedFd<'_>) -> io::Result<PathBuf> {
     read_link(format!("/proc/self/fd/{}", folder.as_raw_fd()))
+}
+
+/// Makes what it is in its place.
+fn plant_made(
+    job: &Job,
+    planted: &mut Planted,
+    mount: &Mount,
+    secrets: &mut Secrets,
+) -> io::Result<()> {
+    let is_secret = mount.read_only && matches!(mount.kind, MountKind::File { .. });
+    let make = |folder: BorrowedFd<'_>, name: &OsStr| match is_secret {
+        true => make_secret(folder, name, &mount.kind, secrets),
+        false => make(folder, Path::new(name), &mount.kind, job),
+    };
+    planted.make(job.root.as_fd(), Path::new(&mount.target), make)
+}
+
+/// A file that nobody may write is a secret, which is on no disk.
+fn make_secret(
+    folder: BorrowedFd<'_>,
+    name: &OsStr,
+    kind: &MountKind,
+    secrets: &mut Secrets,
+) -> io::Result<()> {
+    let MountKind::File {
+        content,
+        mode,
+        uid,
+        gid,
+    } = kind
+    else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    secrets.plant(folder, name, content, (*mode, *uid, *gid))
 }
 
 /// Makes a file or a socket with its mode and owner.

@@ -24,6 +24,8 @@ pub enum Found {
     Text(PathBuf, String),
     /// A path in the tree.
     Tree(PathBuf),
+    /// A file in memory, where this process can open it.
+    Secret(PathBuf),
     /// A device.
     Device(&'static str),
     /// Nothing: the call fails with this error number.

@@ -2,22 +2,28 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, fstat};
 use rustix::process::Gid;
 use rustix::thread::set_thread_groups;
 
-use super::call::{self, Act, Call};
+use super::call::{self, Act, Call, Links};
 use super::caller::Caller;
 use super::confined::{Job, Said};
 use super::files::{Asked, Reply};
 use super::name::{Name, may_be_served};
+use super::procfs::{self, Found};
+use super::secrets::Secrets;
 use super::tree::Tree;
-use super::{family, procfs, signals};
+use super::{family, signals};
 use crate::SpawnError;
+use crate::path::open_in_root;
 use crate::process::wire;
 use crate::sys::notify::{self, Answer, Notification};
 
@@ -32,6 +38,7 @@ const REST: Timespec = Timespec {
 pub struct Server {
     listener: OwnedFd,
     tree: Tree,
+    secrets: Secrets,
     calls: HashMap<(u32, u32), Call>,
     /// Whether a process may have a served folder open, or work in one: then no relative path is above suspicion.
     is_in_served_folder: bool,
@@ -39,7 +46,7 @@ pub struct Server {
 
 impl Server {
     /// Waits until the command's side asks to be supervised.
-    pub fn start(job: &Job, said: &OwnedFd) -> Result<Self, SpawnError> {
+    pub fn start(job: &Job, secrets: Secrets, said: &OwnedFd) -> Result<Self, SpawnError> {
         let heard = wire::receive::<Said>(said).map_err(SpawnError::of("receive the listener"))?;
         let listener = match heard {
             Some((Said::Supervised, fds)) => fds.into_iter().next(),
@@ -53,6 +60,7 @@ impl Server {
         Ok(Self {
             listener: listener.ok_or_else(lost)?,
             tree: Tree::of(job).map_err(SpawnError::of("look at the tree"))?,
+            secrets,
             calls: call::by_number(),
             is_in_served_folder: Name::of(job.spec.cwd.as_bytes()).is_some(),
         })
@@ -108,13 +116,9 @@ impl Server {
         let Ok(path) = caller.text(notification.arguments[call.path]) else {
             return unserved;
         };
-        if path.is_empty() || !may_be_served(&path, self.is_in_served_folder) {
-            return unserved;
-        }
-        let Some(name) = self.name(notification, call, caller, &path) else {
+        let Some(found) = self.find(notification, call, caller, &path) else {
             return unserved;
         };
-        let found = procfs::find(&name, caller);
         let asked = Asked {
             listener: &self.listener,
             tree: &self.tree,
@@ -129,20 +133,65 @@ impl Server {
         reply
     }
 
-    fn name(
+    /// What stands at the path, if it is served.
+    fn find(
         &self,
         notification: &Notification,
         call: Call,
         caller: &Caller,
         path: &[u8],
-    ) -> Option<Name> {
+    ) -> Option<Found> {
+        let may_be_served = may_be_served(path, self.is_in_served_folder);
+        if path.is_empty() || (self.secrets.is_empty() && !may_be_served) {
+            return None;
+        }
+        let path = self.from_root(notification, call, caller, path)?;
+        match Name::of(&path) {
+            Some(name) => match procfs::find(&name, caller) {
+                Found::Unserved => self.secret(call, caller, &path),
+                Found::Tree(place) => {
+                    let path = self.tree.inside(&place)?;
+                    let secret = self.secret(call, caller, path.as_os_str().as_bytes());
+                    Some(secret.unwrap_or(Found::Tree(place)))
+                }
+                found => Some(found),
+            },
+            None => self.secret(call, caller, &path),
+        }
+    }
+
+    /// The path from the tree's root.
+    fn from_root(
+        &self,
+        notification: &Notification,
+        call: Call,
+        caller: &Caller,
+        path: &[u8],
+    ) -> Option<Vec<u8>> {
         if path.starts_with(b"/") {
-            return Name::of(path);
+            return Some(path.to_vec());
         }
         let descriptor = call
             .folder
             .map_or(libc::AT_FDCWD, |at| notification.arguments[at] as i32);
         let folder = self.tree.inside(&caller.folder(descriptor).ok()?)?;
-        Name::of(&[folder.as_os_str().as_bytes(), b"/", path].concat())
+        Some([folder.as_os_str().as_bytes(), b"/", path].concat())
+    }
+
+    /// The secret that the path leads to. Links are the kernel's to read.
+    fn secret(&self, call: Call, caller: &Caller, path: &[u8]) -> Option<Found> {
+        let is_of_link = matches!(call.act, Act::ReadLink(_) | Act::Stat(_, _, Links::Taken));
+        if self.secrets.is_empty() || call.act == Act::Execute {
+            return None;
+        }
+        let flags = match is_of_link {
+            true => OFlags::PATH | OFlags::NOFOLLOW,
+            false => OFlags::PATH,
+        };
+        let (root, path) = (self.tree.root.as_fd(), Path::new(OsStr::from_bytes(path)));
+        let open = || open_in_root(root, path, flags, Mode::empty(), self.tree.disabled);
+        let opened = caller.with_its_rights(open).ok()?;
+        let file = self.secrets.behind(&fstat(&opened).ok()?)?;
+        Some(Found::Secret(file))
     }
 }
