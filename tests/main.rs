@@ -123,6 +123,7 @@ mod standard_output;
 mod stdin;
 mod store_fails;
 mod supervised;
+mod supervised_layers;
 mod times;
 mod together;
 mod unread_output;

@@ -1,14 +1,21 @@
-//! RUN without namespaces (`--isolation=supervised`): in a user namespace whose root has docker's capabilities, may make no other namespace and
-//! may mount nothing, as in a container with docker's default profile. Real containers are tried by tests/interop/containers.
+//! RUN without namespaces (`--isolation=supervised`, and `auto` in a container that forbids them): what a step finds, what it reaches, what stays.
+//! That its layers are those of RUN in namespaces is tried by `supervised_layers.rs`.
 
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::contained::{CAPABILITIES, build, command, in_container, in_namespaces};
+use crate::support::mode::skip;
 use crate::support::processes::{appears, eventually, unique_nap, with_argument};
-use crate::support::{Finished, Kiln, Space, plain_cases};
+use crate::support::{Finished, Space, plain_cases};
 
 plain_cases! {
-    the_image_is_the_same_without_namespaces,
+    auto_takes_it_in_a_container_that_forbids_namespaces,
     a_step_finds_its_own_processes_and_devices,
     a_step_reaches_nobody_else,
+    a_program_of_32_bits_is_served,
     mounts_leave_no_trace,
+    an_open_file_is_changed_by_its_name_in_proc,
+    a_secret_is_a_file_on_no_disk,
     folders_of_files_that_are_mounted_keep_their_times,
     no_process_stays,
     a_killed_engine_leaves_no_step_and_no_lost_cache,
@@ -16,83 +23,37 @@ plain_cases! {
     what_needs_namespaces_is_refused,
 }
 
-/// Docker's default capabilities (moby, oci/caps/defaults.go).
-const CAPABILITIES: &str = "-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,+net_raw,+sys_chroot,\
-                            +mknod,+audit_write,+setfcap";
-
-const TOOLS: &str =
-    "host-tools:sh,cat,ls,id,mkdir,rm,ln,chmod,touch,sleep,stat,mv,cp,env,readlink,perl";
-
-/// A command of kiln as in such a container.
-fn contained(space: &Space, command: &str) -> Kiln {
-    let inner = format!(
-        "echo 0 > /proc/sys/user/max_user_namespaces; exec setpriv --bounding-set={CAPABILITIES} --inh-caps=-all kiln {command}"
-    );
-    space.shell(&format!("unshare --user --map-root-user sh -euc '{inner}'"))
-}
-
-/// Builds the Dockerfile there.
-fn build(space: &Space, text: &str, flags: &str) -> Kiln {
-    space.write("Dockerfile", text);
-    let context = space.context();
-    let build = format!(
-        "build -t app --progress plain --isolation supervised --build-context tools={TOOLS} {flags} {}",
-        context.display()
-    );
-    contained(space, &build).env("SOURCE_DATE_EPOCH", "1700000000")
-}
-
-/// Builds it again where namespaces work.
-fn in_namespaces(space: &Space, isolation: &str) -> Kiln {
-    let tools = format!("tools={TOOLS}");
-    let flags = [
-        "build",
-        "-t",
-        "app",
-        "--progress",
-        "plain",
-        "--build-context",
-        &tools,
-    ];
-    let kiln = space.kiln(flags).args(["--isolation", isolation]);
-    kiln.arg(space.context())
-        .env("SOURCE_DATE_EPOCH", "1700000000")
-}
-
 fn built(space: &Space, text: &str) -> Finished {
     build(space, text, "--no-cache").ok()
 }
 
-const CHANGES: &str = "FROM tools
-COPY tree /tree
-RUN ln /tree/keep /tree/other && rm /tree/gone && echo x > /made && mkdir /empty
-RUN rm -r /tree/sub && mkdir /tree/sub && echo new > /tree/sub/new && chmod 700 /tree && mv /made /moved
-RUN ln -s /moved /link && rm /tree/other && [ ! -e /tree/gone ] && [ ! -e /tree/sub/a ] && cat /moved
-RUN true
-WORKDIR /work
-RUN touch here && cat /etc/resolv.conf > /dev/null && rm /link
-RUN cat <<END > /heredoc
-text
-END
-";
-
-fn the_image_is_the_same_without_namespaces(space: &Space) {
-    for path in ["keep", "gone", "sub/a", "sub/b"] {
-        space.write(&format!("tree/{path}"), path);
-    }
-    let note = "RUN uses a chroot whose calls kiln answers (supervised)";
-    let told = built(space, CHANGES);
-    assert_eq!(told.stderr.matches(note).count(), 1, "once: {told}");
-    let files = space.image("app").files;
-    in_namespaces(space, "auto").arg("--no-cache").ok();
-    assert_eq!(space.image("app").files, files);
-    // what neither makes a folder anew nor takes a name from a file gives the same bytes
-    let text = "FROM tools\nCOPY tree /tree\nWORKDIR /work\nRUN echo x > /tree/made && rm /tree/gone && chmod 700 /tree/sub\nRUN mv /tree/made /work\n";
-    built(space, text);
-    let id = space.id("app");
-    in_namespaces(space, "auto").arg("--no-cache").ok();
-    assert_eq!(space.id("app"), id);
-    assert_eq!(space.kiln(["fsck"]).ok().stdout, "clean\n");
+/// As in a container: what `auto` takes, and says, once.
+fn auto_takes_it_in_a_container_that_forbids_namespaces(space: &Space) {
+    let inside = |flags: &str| {
+        let text = "FROM tools\nRUN id -u\nRUN true\n";
+        in_container(space, CAPABILITIES, &command(space, text, flags))
+    };
+    let told = inside("--no-cache").ok();
+    assert_eq!(told.output(), ["0"], "{told}");
+    let warning = "warning: namespaces are refused here; RUN uses a chroot whose calls kiln answers (supervised)";
+    assert_eq!(told.stderr.matches(warning).count(), 1, "{told}");
+    inside("").ok().never_says(&["warning"]);
+    let demanded = inside("--isolation namespaces --no-cache").exits(3);
+    demanded.says(&["RUN needs namespaces, and they are refused here"]);
+    demanded.never_says(&["supervised either"]);
+    let doctor = in_container(space, CAPABILITIES, "doctor").ok();
+    let taken = "isolation: RUN takes a supervised chroot (docs/containers.md): namespaces are refused (unshare(";
+    assert!(doctor.stdout.contains(taken), "{doctor}");
+    let less = CAPABILITIES.replace("+sys_chroot,", "");
+    let text = "FROM tools\nRUN true\n";
+    let refused = in_container(space, &less, &command(space, text, "--no-cache")).exits(3);
+    refused.says(&[
+        "RUN needs namespaces, and they are refused here: unshare(",
+        "without them RUN cannot be supervised either: chroot: Operation not permitted",
+        "Kubernetes: runAsUser: 0",
+        // what forbids them here
+        "sysctl -w user.max_user_namespaces",
+    ]);
 }
 
 fn a_step_finds_its_own_processes_and_devices(space: &Space) {
@@ -135,24 +96,67 @@ RUN ls -d /proc/[0-9]* | cat > /dev/null && stat -c %F /dev/null && cat /proc/mo
 /// What a hostile step tries. It prints what it could do.
 const PROBE: &str = r#"
 sub got { print "got @_\n" }
-for my $pid (1, 2, getppid()) {
-    next if $pid == $$;
-    for my $name ("root/etc/passwd", "environ", "mem", "cwd/.", "fd/0", "maps") {
+sub call { my ($name, $number, @rest) = @_; my @own = map { $_ } @rest; syscall($number, @own) >= 0 and got($name) }
+# the first ancestor that has no file here is not of this step
+my $above = $$;
+while (open(my $file, "<", "/proc/$above/status")) {
+    (join("", <$file>) =~ /PPid:\t(\d+)/ and $1) or last;
+    $above = $1;
+}
+for my $pid (1, 2, $above) {
+    for my $name ("root/etc/passwd", "environ", "mem", "cwd/.", "fd/0", "maps", "auxv", "stack", "syscall", "ns/mnt") {
         open(my $file, "<", "/proc/$pid/$name") and read($file, my $text, 1) and got("/proc/$pid/$name");
     }
-    kill(0, $pid) and got("signal $pid") if $pid < 3;
+    -e "/proc/$pid/exe" and got("/proc/$pid/exe");
+    kill(0, $pid) and got("signal $pid");
+    call("trace $pid", 101, 16, $pid, 0, 0);
+    call("seize $pid", 101, 0x4206, $pid, 0, 0);
+    call("descriptor of $pid", 434, $pid, 0);
+    call("priority of $pid", 141, 0, $pid, 5);
+    call("processors of $pid", 203, $pid, 8, "\1\0\0\0\0\0\0\0");
+    call("group of $pid", 109, $pid, 0);
+    call("queue to $pid", 129, $pid, 0, "\0" x 128);
+    call("limits of $pid", 302, $pid, 7, 0, "\0" x 16);
+    my $memory = pack("QQ", 0, 8);
+    call("memory of $pid", 310, $pid, $memory, 1, $memory, 1, 0);
 }
 opendir(my $proc, "/proc") or die "no list";
+my @others = grep { /^\d+$/ && ($_ < 3 || $_ == $above) } readdir($proc);
+@others and got("processes @others");
 chdir($proc) or die "no folder";
 for my $up ("..", "../..", "../../..", "../../../../../..") {
     -e "$up/PLACE" and got("$up");
 }
 chdir("/proc/self/fd") and -e "../../../../../../PLACE" and got("fd");
 mkdir("/x") and chroot("/x") and got("chroot");
+for my $way ("/proc/self/root", "/proc/self/cwd", "/proc/$$/root", "/proc/thread-self/root", "/proc/self/task/$$/cwd") {
+    -e "$way/PLACE" and got($way);
+    -e "$way/../../../../../../PLACE" and got("$way/..");
+}
 my ($none, $x, $tmpfs) = ("none", "/x", "tmpfs");
-syscall(165, $none, $x, $tmpfs, 0, 0) == 0 and got("mount");
-syscall(272, 0x10000000) == 0 and got("unshare");
-open(my $file, ">", "/proc/sys/kernel/hostname") and got("write to /proc/sys");
+call("mount", 165, $none, $x, $tmpfs, 0, 0);
+call("unshare", 272, 0x10000000);
+call("mount namespace", 272, 0x20000);
+call("tree", 428, -100, "/", 1);
+call("file system", 430, $tmpfs, 0);
+call("handle", 304, -100, "\0" x 64, 0);
+call("ring", 425, 8, "\0" x 120);
+call("key", 250, 0, -3, 1);
+call("program", 321, 0, "\0" x 128, 128);
+call("event", 298, "\0" x 128, 0, -1, -1, 0);
+call("watch of all", 300, 0, 0);
+call("module", 313, 0, "", 0);
+call("host name", 170, "x", 1);
+call("swap", 167, "/x", 0);
+call("log", 103, 10, 0, 0);
+call("kcmp", 312, 1, $above, 0, 0, 0);
+for my $name ("kernel/hostname", "kernel/core_pattern", "vm/drop_caches", "net/ipv4/ip_forward") {
+    open(my $file, ">", "/proc/sys/$name") and got("write to /proc/sys/$name");
+}
+for my $name ("/proc/sysrq-trigger", "/proc/kcore", "/proc/kmsg", "/dev/mem", "/dev/kmsg", "/dev/sda", "/dev/fuse", "/sys/power/state") {
+    open(my $file, "+<", $name) and got("open $name");
+}
+call("node", 133, "/disk", 0060600, 0x800) and open(my $disk, "<", "/disk") and got("disk");
 fcntl(STDIN, 8, 1) and got("F_SETOWN");
 print "probed\n";
 "#;
@@ -161,9 +165,99 @@ fn a_step_reaches_nobody_else(space: &Space) {
     let place = space.own();
     let place = place.strip_prefix("/").unwrap().display().to_string();
     space.write("probe", PROBE.replace("PLACE", &place));
-    let text = "FROM tools\nCOPY probe /probe\nRUN perl /probe 2>&1\nRUN kill -TERM -1 2> /dev/null; echo alive\n";
+    let text = "FROM tools
+COPY probe /probe
+RUN perl /probe 2>&1
+RUN kill -TERM -1 2> /dev/null; echo alive
+RUN for number in 3 4 5 6 7 8 9 10; do readlink /proc/self/fd/$number; done; echo closed
+";
     let told = built(space, text);
-    assert_eq!(told.output(), ["probed", "alive"], "{told}");
+    assert_eq!(told.output(), ["probed", "alive", "closed"], "{told}");
+}
+
+/// A static program of i386 that prints what `/proc/self/comm` holds.
+#[rustfmt::skip]
+const I386: [u8; 161] = [
+    // the header of ELF: 32 bits, executable, i386, entry at 0x8048054, one program header at 52
+    0x7f, b'E', b'L', b'F', 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 3, 0, 1, 0, 0, 0, 0x54, 0x80, 0x04, 0x08, 52, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 52, 0, 32, 0, 1, 0, 0, 0, 0, 0, 0, 0,
+    // the file's 161 bytes at 0x8048000, in 512 bytes of memory that may be read, written and executed
+    1, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x04, 0x08, 0, 0x80, 0x04, 0x08, 161, 0, 0, 0, 0, 2, 0, 0, 7, 0, 0, 0, 0, 0x10, 0, 0,
+    // open(path, 0)
+    0xb8, 5, 0, 0, 0, 0xbb, 0x91, 0x80, 0x04, 0x08, 0x31, 0xc9, 0xcd, 0x80,
+    // read(it, buffer, 64)
+    0x89, 0xc3, 0xb8, 3, 0, 0, 0, 0xb9, 0, 0x81, 0x04, 0x08, 0xba, 64, 0, 0, 0, 0xcd, 0x80,
+    // write(1, buffer, as much)
+    0x89, 0xc2, 0xb8, 4, 0, 0, 0, 0xbb, 1, 0, 0, 0, 0xb9, 0, 0x81, 0x04, 0x08, 0xcd, 0x80,
+    // exit(0)
+    0xb8, 1, 0, 0, 0, 0x31, 0xdb, 0xcd, 0x80,
+    b'/', b'p', b'r', b'o', b'c', b'/', b's', b'e', b'l', b'f', b'/', b'c', b'o', b'm', b'm', 0,
+];
+
+fn a_program_of_32_bits_is_served(space: &Space) {
+    let program = space.context().join("small");
+    std::fs::write(&program, I386).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let here = std::process::Command::new(&program).output();
+    if here.is_err() {
+        return skip("programs of i386", space.mode, "this kernel executes none");
+    }
+    let told = built(space, "FROM tools\nCOPY small /small\nRUN /small\n");
+    assert_eq!(told.output(), ["small"], "{told}");
+}
+
+/// As the C library reaches what it has opened.
+fn an_open_file_is_changed_by_its_name_in_proc(space: &Space) {
+    let text = r#"FROM tools
+RUN echo content > /f && exec 3< /f && chmod 640 /proc/self/fd/3 && ln -L /proc/self/fd/3 /g && mkdir /d && cd /d && ln -L /dev/fd/3 h
+RUN exec 3<> /f && perl -e 'my $f = "/proc/self/fd/3"; truncate($f, 4) && chown(0, 0, $f) && syscall(280, -100, $f, my $times = pack("q4", 77, 0, 77, 0), 0) == 0 or die $!'
+RUN stat -c '%a %s %Y %h' /f && cat /d/h && exec 3< /f && ! chmod 600 /proc/self/fd/9 2> /dev/null
+RUN perl -e 'chmod(0600, "/proc/self/exe") == 1 or die $!; chmod(0600, "/proc/cpuinfo") and die "written"'; stat -c %a /usr/bin/perl
+"#;
+    let told = built(space, text);
+    assert_eq!(told.output(), ["640 4 77 3", "cont", "600"], "{told}");
+}
+
+/// Whether a file below a folder, and no large one, holds a text.
+fn holds(folder: &std::path::Path, text: &[u8]) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).any(|path| {
+        if path.is_dir() && !path.is_symlink() {
+            return holds(&path, text);
+        }
+        let is_small = path.metadata().is_ok_and(|file| file.len() < 1 << 16);
+        let content = std::fs::read(&path).ok().filter(|_| is_small);
+        let content = content.unwrap_or_default();
+        content.windows(text.len()).any(|part| part == text)
+    })
+}
+
+fn a_secret_is_a_file_on_no_disk(space: &Space) {
+    let text = b"hidden-4711";
+    std::fs::write(space.own().join("s"), text).unwrap();
+    let nap = unique_nap();
+    let script = format!(
+        "FROM tools
+RUN mkdir /folder && ln -s /run/s /link && ln -s run /other
+RUN --mount=type=secret,id=s,target=/run/s,mode=0440 stat -c '%a %F %s' /run/s; cd /run; \
+    for name in s ./s /link /other/s ../run/s /proc/self/root/run/s; do perl -e 'open F, shift; print <F> =~ /^hidden-\\d+$/ ? 1 : 0' $name; done; echo; \
+    (echo x > /run/s) 2> /dev/null || echo closed; rm s; [ -e /run/s ] || echo gone
+RUN --mount=type=secret,id=s,target=/run/s exec 3< /run/s && sleep {nap}
+"
+    );
+    let secret = space.own().join("s");
+    let flags = format!("--no-cache --secret id=s,src={}", secret.display());
+    let running = build(space, &script, &flags).spawn();
+    appears(&nap);
+    let store = space.store();
+    assert!(!holds(&store, text), "while the step runs");
+    with_argument(&nap)
+        .into_iter()
+        .for_each(crate::support::processes::end);
+    let told = running.wait();
+    let wanted = ["440 regular file 11", "111111", "closed", "gone"];
+    assert_eq!(told.output()[..4], wanted, "{told}");
+    assert!(!holds(&store, text), "afterwards");
 }
 
 fn mounts_leave_no_trace(space: &Space) {

@@ -4,6 +4,7 @@
 pub mod archive;
 pub mod binary;
 pub mod bucket;
+pub mod contained;
 pub mod disk;
 pub mod emulator;
 pub mod events;

@@ -29,7 +29,7 @@ use kiln_oci::Digest;
 use kiln_parser::graph::{
     CopyOp, CopySource, Node, NodeId, Op, RunMount, RunOp, Stage, StageBase, StageGraph,
 };
-use kiln_sandbox::Cgroup;
+use kiln_sandbox::{Cgroup, EnterError, is_in_container};
 use operation::copy::missing::Missing;
 use operation::run::Run;
 use operation::{Source, copy::Copy, make_directory};
@@ -288,8 +288,16 @@ impl<'a> Execution<'a> {
 fn runner<'a>(session: &'a Session, local: Local<'a>) -> Box<dyn Runner + 'a> {
     match session.isolation {
         IsolationChoice::Supervised => Box::new(Supervised::new(session, local)),
+        IsolationChoice::Auto if container_forbids_namespaces(session) => {
+            Box::new(Supervised::new(session, local))
+        }
         IsolationChoice::Auto | IsolationChoice::Namespaces => Box::new(local),
     }
+}
+
+fn container_forbids_namespaces(session: &Session) -> bool {
+    let refused = session.refused.as_deref();
+    refused.is_some_and(EnterError::is_refusal) && is_in_container()
 }
 
 /// The nodes of a plan before anything has run.

@@ -57,7 +57,7 @@ pub struct Session {
     pub ids: IdMap,
     /// The mounts are those of a user namespace: overlays need `userxattr`.
     pub rootless: bool,
-    /// Why there are no namespaces, where they are refused: nothing can be run then, and everything else can be done.
+    /// Why there are no namespaces, where they are refused: RUN is supervised then, in a container, and everything else can be done.
     pub refused: Option<Arc<EnterError>>,
     /// In which isolation commands may run.
     pub isolation: IsolationChoice,

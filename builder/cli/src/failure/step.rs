@@ -86,7 +86,11 @@ fn help(failure: &StepFailure) -> Vec<String> {
         StepError::NoNamespaces(refused) => {
             help.extend(refused.hints().into_iter().map(str::to_owned));
         }
-        StepError::NotSupervised { .. } => help.push(SUPERVISED.to_owned()),
+        StepError::NotSupervised { namespaces, .. } => {
+            help.push(SUPERVISED.to_owned());
+            let hints = namespaces.iter().flat_map(|refused| refused.hints());
+            help.extend(hints.map(str::to_owned));
+        }
         StepError::NoNetworkStack(_) => {
             help.extend(NO_STACK.map(str::to_owned));
         }
@@ -125,8 +129,8 @@ const NO_STACK: [&str; 2] = [
 ];
 
 /// What a supervised RUN needs, in the words of those who start containers.
-const SUPERVISED: &str = "it takes root with docker's default capabilities: docker without -u and --cap-drop; Kubernetes: runAsUser: 0 without \
-                          capabilities: {drop: [ALL]}";
+const SUPERVISED: &str = "to be supervised it takes root with docker's default capabilities: docker without -u and --cap-drop; Kubernetes: runAsUser: 0 \
+                          without capabilities: {drop: [ALL]}";
 
 /// The last lines of a step's output.
 fn tail(log: &Path) -> String {

@@ -23,8 +23,8 @@ pub struct Flags {
     /// cache
     #[arg(long, add = Takes::Switch)]
     stdin: bool,
-    /// Isolation of RUN: auto, namespaces (nothing weaker runs, and no result of anything weaker is used), supervised (a chroot whose
-    /// calls kiln answers, for containers that forbid namespaces)
+    /// Isolation of RUN: auto (namespaces; in a container that forbids them, supervised), namespaces (nothing weaker runs, and no result of
+    /// anything weaker is used), supervised (a chroot whose calls kiln answers)
     #[arg(long, env = "KILN_ISOLATION", value_name = "KIND", default_value = "auto", hide_env_values = true, add = Takes::Single)]
     isolation: String,
     /// How many RUNs run at the same time [default: all that are ready]

@@ -54,7 +54,7 @@ pub enum StepError {
     #[error("RUN needs namespaces, and they are refused here")]
     NoNamespaces(#[source] Arc<EnterError>),
     /// Neither namespaces nor a supervised chroot are possible.
-    #[error("RUN cannot be supervised here: {refused}{}", beside(namespaces.as_deref()))]
+    #[error("{}{refused}", without_namespaces(namespaces.as_deref()))]
     NotSupervised {
         /// Why there are no namespaces, if they were tried.
         namespaces: Option<Arc<EnterError>>,
@@ -234,10 +234,13 @@ pub enum UserError {
     OutOfRange(String),
 }
 
-fn beside(namespaces: Option<&EnterError>) -> String {
-    namespaces.map_or_else(String::new, |error| {
-        format!("; and namespaces are refused: {error}")
-    })
+fn without_namespaces(refused: Option<&EnterError>) -> String {
+    match refused {
+        None => "RUN cannot be supervised here: ".to_owned(),
+        Some(error) => format!(
+            "RUN needs namespaces, and they are refused here: {error}; without them RUN cannot be supervised either: "
+        ),
+    }
 }
 
 fn ended(code: Option<i32>, signal: Option<i32>, exceeded: Option<u64>) -> String {

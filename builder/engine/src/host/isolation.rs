@@ -3,7 +3,7 @@
 /// What a build asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum IsolationChoice {
-    /// Namespaces where they work.
+    /// Namespaces where they work; in a container that forbids them, a chroot with a supervisor.
     #[default]
     Auto,
     /// Namespaces, or nothing runs; results of anything weaker do not count.
