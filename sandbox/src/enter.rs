@@ -3,7 +3,7 @@
 
 pub(crate) mod helper;
 pub(crate) mod idmap;
-mod subid;
+pub(crate) mod subid;
 pub(crate) mod trial;
 
 use std::fs;

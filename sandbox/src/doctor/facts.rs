@@ -7,7 +7,7 @@ use rustix::fs::{FsWord, statfs, statvfs};
 use rustix::process::geteuid;
 use rustix::system::uname;
 
-use crate::enter::helper;
+use crate::enter::{helper, subid};
 use crate::error::hint;
 use crate::root::changes::{existing, version};
 use crate::{Check, Disabled};
@@ -66,11 +66,23 @@ pub fn id_helpers(disabled: Disabled) -> Check {
     match helper::available(disabled) {
         Ok(ids) => {
             let ids = ids.key();
-            Check::ok(name, format!("newuidmap, newgidmap and ranges are there: {ids}"))
+            Check::ok(
+                name,
+                format!("newuidmap, newgidmap and ranges are there: {ids}"),
+            )
         }
-        Err(why) => Check::warn(name, format!("{why}: builds have one user id")).with_fix(
-            "install uidmap (shadow-utils) and, as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER",
-        ),
+        Err(why) => {
+            Check::warn(name, format!("{why}: builds have one user id")).with_fix(range_fix())
+        }
+    }
+}
+
+/// How this user gets a range.
+fn range_fix() -> String {
+    let install = "install uidmap (shadow-utils)".to_owned();
+    match subid::advice(geteuid().as_raw()) {
+        Some(advice) => format!("{install} and, as root: {advice}"),
+        None => install,
     }
 }
 

@@ -122,10 +122,9 @@ fn ranges(file: &str, uid: u32) -> Result<Vec<IdRange>, String> {
     let name = subid::user_name(uid);
     let ranges = subid::ranges(Path::new(file), uid, name.as_deref());
     if ranges.is_empty() {
-        let user = name.unwrap_or_else(|| uid.to_string());
-        return Err(format!(
-            "{file} has no line for this user; as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}"
-        ));
+        let advice =
+            subid::advice(uid).map_or(String::new(), |advice| format!("; as root: {advice}"));
+        return Err(format!("{file} has no line for this user{advice}"));
     }
     Ok(ranges)
 }

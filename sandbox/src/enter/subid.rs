@@ -41,9 +41,109 @@ fn parse(text: &str, uid: u32, name: Option<&str>) -> Vec<IdRange> {
         .collect()
 }
 
+/// How many ids a range gives: all that images use.
+const WANTED: u32 = 65_536;
+/// The ids that the shadow suite gives away by itself (SUB_UID_MIN and SUB_UID_MAX of login.defs(5)).
+const GIVEN_AWAY: (u32, u32) = (100_000, 600_100_000);
+
+/// What root calls to give a user ranges that nobody has yet; nothing where the user has both.
+pub fn advice(uid: u32) -> Option<String> {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let name = user_name(uid);
+    let files = ["/etc/subuid", "/etc/subgid"].map(read);
+    let lacks = |text: &String| parse(text, uid, name.as_deref()).is_empty();
+    let [uids, gids] = files.each_ref().map(lacks);
+    let mut taken: Vec<IdRange> = files.iter().flat_map(|text| all(text)).collect();
+    taken.extend(accounts(&read("/etc/passwd")));
+    let user = name.unwrap_or_else(|| uid.to_string());
+    (uids || gids).then(|| command(&user, uids, gids, free(taken)))
+}
+
+/// The call for the files that lack a line. Without a free range the numbers are for the administrator to find.
+fn command(user: &str, uids: bool, gids: bool, first: Option<u32>) -> String {
+    let range = first.map_or("FIRST-LAST".to_owned(), |first| {
+        format!("{first}-{}", first + (WANTED - 1))
+    });
+    let flag = |lacks: bool, name: &str| {
+        if lacks {
+            format!(" --add-{name} {range}")
+        } else {
+            String::new()
+        }
+    };
+    format!(
+        "usermod{}{} {user}",
+        flag(uids, "subuids"),
+        flag(gids, "subgids")
+    )
+}
+
+/// The ranges of all users.
+fn all(text: &str) -> impl Iterator<Item = IdRange> {
+    text.lines().filter_map(|line| {
+        let mut fields = line.trim().split(':').skip(1);
+        let (start, count) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        Some(IdRange { start, count })
+    })
+}
+
+/// The ids of accounts themselves.
+fn accounts(passwd: &str) -> impl Iterator<Item = IdRange> {
+    let ids = passwd
+        .lines()
+        .filter_map(|line| line.split(':').nth(2)?.parse().ok());
+    ids.map(|start| IdRange { start, count: 1 })
+}
+
+/// The first id of the lowest range that overlaps none of these.
+fn free(mut taken: Vec<IdRange>) -> Option<u32> {
+    taken.sort_by_key(|range| range.start);
+    let mut first = GIVEN_AWAY.0;
+    for range in taken {
+        let end = range.start.saturating_add(range.count);
+        if range.start < first + WANTED && end > first {
+            first = end;
+        }
+        if first > GIVEN_AWAY.1 - WANTED {
+            return None;
+        }
+    }
+    Some(first)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn advice_overlaps_nobody() {
+        let free_in = |text: &str| free(all(text).collect());
+        assert_eq!(free_in(""), Some(100_000));
+        assert_eq!(free_in("ann:100000:65536\n"), Some(165_536));
+        assert_eq!(
+            free_in("bob:231072:65536\nann:100000:65536\n"),
+            Some(165_536)
+        );
+        assert_eq!(
+            free_in("bob:165537:65536\nann:100000:65536\n"),
+            Some(231_073)
+        );
+        assert_eq!(
+            free_in("ann:90000:20000\nbob:110000:10\nx:y:z\n"),
+            Some(110_010)
+        );
+        assert_eq!(free_in("ann:0:4294967295\n"), None);
+        assert_eq!(free(accounts("a:x:100000:1:::\n").collect()), Some(100_001));
+        let said = |uids, gids, first| command("ann", uids, gids, first);
+        assert_eq!(
+            said(true, true, Some(165_536)),
+            "usermod --add-subuids 165536-231071 --add-subgids 165536-231071 ann"
+        );
+        assert_eq!(
+            said(false, true, None),
+            "usermod --add-subgids FIRST-LAST ann"
+        );
+    }
 
     #[test]
     fn finds_by_name_and_number() {
