@@ -19,7 +19,7 @@ pub struct Flags {
     /// Write digests and names of the result to a file, as JSON
     #[arg(long, value_name = "FILE", add = Takes::Single)]
     metadata_file: Option<PathBuf>,
-    /// Write the digest of the manifest or index to a file
+    /// Write the digest of the manifest or index to a file; of an image that is pushed, the registry's
     #[arg(long, value_name = "FILE", add = Takes::Single)]
     digest_file: Option<PathBuf>,
 }
@@ -47,13 +47,19 @@ impl Flags {
         let all: [(_, &Option<PathBuf>, Text); 3] = [
             ("--iidfile", &self.iidfile, |built| built.id.to_string()),
             ("--metadata-file", &self.metadata_file, metadata),
-            ("--digest-file", &self.digest_file, |built| {
-                built.manifest.to_string()
-            }),
+            ("--digest-file", &self.digest_file, digest),
         ];
         all.into_iter()
             .filter_map(|(flag, file, text)| Some((flag, file.as_deref()?, text)))
     }
+}
+
+/// Of a result that was pushed the digest is the registry's, as below.
+fn digest(built: &Built) -> String {
+    let pushed = built.pushed.as_ref();
+    pushed
+        .map_or(built.manifest, |pushed| pushed.digest)
+        .to_string()
 }
 
 /// Of a result that was pushed the digest is the registry's: scripts pull and sign by it.
