@@ -229,10 +229,7 @@ fn doctor_tells_what_there_is(space: &Space) {
 fn completions_and_help(space: &Space) {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = space.kiln(["completions", shell]).ok().stdout;
-        assert!(
-            script.contains("build-context") && script.contains("kiln"),
-            "{shell}: {script}"
-        );
+        assert!(script.contains("kiln"), "{shell}: {script}");
     }
     let help = space.kiln(["--help"]).ok().stdout;
     for command in [
@@ -258,7 +255,6 @@ fn completions_and_help(space: &Space) {
         let own = space.kiln([command, "--help"]).ok().stdout;
         assert!(own.contains("Usage: kiln"), "{own}");
     }
-    assert!(space.kiln(["man"]).ok().stdout.starts_with(".ie"));
     assert!(space.kiln(["--version"]).ok().stdout.starts_with("kiln 0."));
     space.kiln(["biuld"]).exits(2).says(&["biuld", "build"]);
     space.kiln([""; 0]).exits(2);

@@ -4,6 +4,7 @@ mod advise;
 mod blame;
 pub mod build;
 mod compare;
+mod complete;
 mod completions;
 mod config;
 mod debug;
@@ -129,7 +130,9 @@ commands! {
     Version = version,
     /// Print completions for a shell
     Completions = completions,
-    /// Print the manual page
-    #[command(hide = true)]
+    /// Print the manual page, or write one for every command
     Man = man,
+    /// Complete a line, for the scripts of `kiln completions`
+    #[command(name = "__complete", hide = true)]
+    Complete = complete,
 }

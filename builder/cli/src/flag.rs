@@ -11,6 +11,8 @@ mod foreign;
 mod http_proxy;
 mod image;
 mod kaniko;
+#[cfg(test)]
+mod migration;
 mod network;
 mod output;
 mod platform;
@@ -111,12 +113,12 @@ impl Setup {
 }
 
 macro_rules! flags {
-    ($($family:ident)*) => {
-        /// All flags, in the order of the help text, which is also the order in which they do their part.
+    ($($($heading:literal:)? $family:ident)*) => {
+        /// All flags, in the order of the help text, which is also the order in which they do their part. A heading counts until the next.
         #[derive(Debug, clap::Args)]
         #[group(skip)]
         pub struct Flags {
-            $(#[command(flatten)] $family: $family::Flags,)*
+            $(#[command(flatten $(, next_help_heading = $heading)?)] $family: $family::Flags,)*
         }
 
         impl Flags {
@@ -129,8 +131,15 @@ macro_rules! flags {
 }
 
 flags! {
-    tag build_arg http_proxy source_date_epoch stage build_context cpp_flag cache registry platform image
-    policy secret network run resources volume progress call output kaniko result foreign
+    tag build_arg stage build_context cpp_flag
+    "Image": source_date_epoch platform image
+    "Cache": cache
+    "Registries and rights": registry policy
+    "RUN": http_proxy secret network run volume
+    "Limits of RUN": resources
+    "Progress and questions": progress call
+    "Results": output kaniko result
+    foreign
 }
 
 impl Flags {

@@ -4,12 +4,14 @@ mod building;
 mod call;
 mod catalog;
 mod command;
+mod completion;
 mod diagnostics;
 mod docker;
 mod environment;
 mod failure;
 mod filter;
 mod flag;
+mod help;
 mod listing;
 mod network;
 mod output;
@@ -89,11 +91,11 @@ fn color() -> bool {
 /// `--help` or `--version`.
 fn print_help(help: &clap::Error) {
     let text = help.render();
-    if environment::color(stdout::is_terminal()) {
-        stdout::print(text.ansi().to_string().as_bytes());
-    } else {
-        stdout::print(text.to_string().as_bytes());
-    }
+    let text = match environment::color(stdout::is_terminal()) {
+        true => text.ansi().to_string(),
+        false => text.to_string(),
+    };
+    stdout::print(format!("{}\n", text.trim_end()).as_bytes());
 }
 
 /// `kiln help VERB` is `kiln VERB --help`.
@@ -109,8 +111,9 @@ fn helped(words: std::env::ArgsOs) -> impl Iterator<Item = OsString> {
 /// The command line; the exit code where it is wrong, or only asks for help.
 fn read() -> Result<Arguments, ExitCode> {
     let wrong = |failure| ended(Ending::of_line(std::env::args_os()).tell(Err(failure)));
-    let mut command = settings::applied(Arguments::command()).map_err(wrong)?;
+    let command = settings::applied(Arguments::command()).map_err(wrong)?;
     let line = pflag::read(&command, helped(std::env::args_os())).map_err(wrong)?;
+    let mut command = help::for_line(command, &line);
     let read = match command.try_get_matches_from_mut(line) {
         Ok(matches) => {
             Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))

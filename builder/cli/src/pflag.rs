@@ -34,12 +34,12 @@ impl ArgExt for Takes {}
 
 impl Takes {
     /// What a flag says; none for `--help` and `--version`, which are clap's.
-    fn of(flag: &Arg) -> Option<Takes> {
+    pub fn of(flag: &Arg) -> Option<Takes> {
         flag.get::<Takes>().copied()
     }
 
     /// Whether `--name` takes the next argument as its value.
-    fn needs_value(self) -> bool {
+    pub fn needs_value(self) -> bool {
         !matches!(self, Takes::Switch | Takes::Optional)
     }
 }
@@ -51,6 +51,24 @@ pub fn boolean(text: &str) -> Option<bool> {
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
         _ => None,
     }
+}
+
+/// The flags of a command, and those that all commands below another have. `commands` is the command and those that it is part of,
+/// outermost first.
+pub fn flags<'a>(commands: &[&'a Command]) -> impl Iterator<Item = &'a Arg> + use<'a> {
+    let outer = &commands[..commands.len().saturating_sub(1)];
+    let global = outer.iter().flat_map(|command| command.get_arguments());
+    let global: Vec<&Arg> = global.filter(|flag| flag.is_global_set()).collect();
+    let own = commands.last().copied().into_iter();
+    own.flat_map(|command| command.get_arguments())
+        .chain(global)
+}
+
+/// Whether a flag has this long name, or had it in another engine.
+pub fn is_called(flag: &Arg, name: &[u8]) -> bool {
+    let names = flag.get_long().into_iter();
+    let mut names = names.chain(flag.get_all_aliases().unwrap_or_default());
+    names.any(|known| known.as_bytes() == name)
 }
 
 /// Writes the command line of `command` anew. What it does not know stays as it is, for clap to complain about.
@@ -111,12 +129,7 @@ impl<'a> Reader<'a> {
             Some(at) => (&text[..at], Some(&text[at + 1..])),
             None => (text, None),
         };
-        let is_named = |flag: &&Arg| {
-            let names = flag.get_long().into_iter();
-            let mut names = names.chain(flag.get_all_aliases().unwrap_or_default());
-            names.any(|known| known.as_bytes() == name)
-        };
-        let Some((flag, takes)) = self.find(is_named) else {
+        let Some((flag, takes)) = self.find(|flag| is_called(flag, name)) else {
             self.line.push(Some(joined(&[b"--", text])));
             return Ok(());
         };
@@ -153,13 +166,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A flag of the command, or one that all commands below another have.
     fn find(&self, is_named: impl Fn(&&Arg) -> bool) -> Option<(&'a Arg, Takes)> {
-        let (own, outer) = self.commands.split_last()?;
-        let global = outer
-            .iter()
-            .flat_map(|command| command.get_arguments().filter(|flag| flag.is_global_set()));
-        let flag = own.get_arguments().chain(global).find(is_named)?;
+        let flag = flags(&self.commands).find(is_named)?;
         Some((flag, Takes::of(flag)?))
     }
 

@@ -198,7 +198,11 @@ fn missing_file(file: &Path, context: &Path) -> Failure {
     failure.hints(near)
 }
 
-fn default_dockerfile(context: &Path) -> Result<PathBuf, Failure> {
+/// The Dockerfile of a folder, where none is named.
+///
+/// # Errors
+/// When there is none.
+pub fn default_dockerfile(context: &Path) -> Result<PathBuf, Failure> {
     let candidates = USUAL_NAMES.map(|name| context.join(name));
     let found = candidates
         .into_iter()

@@ -34,6 +34,18 @@ struct Foreign {
     answer: Answer,
 }
 
+/// The answer to a flag and its text, for the pages about other engines.
+#[cfg(test)]
+pub(super) fn answer(name: &str) -> Option<(&'static str, &'static str)> {
+    let flag = TABLE.iter().find(|flag| flag.name == name)?;
+    Some(match flag.answer {
+        Accept(text) => ("accepted, no effect", text),
+        Refuse(text) => ("refused", text),
+        Off(text) => ("refused, except `=false`", text),
+        Wish(text) => ("accepted with a warning, except `mode=max`", text),
+    })
+}
+
 /// Spelling, answer and text of each, sorted: for the reference.
 #[cfg(test)]
 pub(super) fn answers() -> Vec<(String, &'static str, &'static str)> {

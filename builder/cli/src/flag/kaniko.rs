@@ -17,7 +17,7 @@ pub struct Flags {
     #[arg(long, conflicts_with = "push", add = Takes::Switch)]
     no_push: bool,
     /// Also write the image to an archive, like --output type=docker,dest=FILE
-    #[arg(long, value_name = "FILE", add = Takes::Single)]
+    #[arg(long, value_name = "FILE", alias = "tarPath", add = Takes::Single)]
     tar_path: Option<String>,
     /// Also write the image to an OCI layout, like --output type=oci,tar=false,dest=DIR
     #[arg(long, value_name = "DIR", add = Takes::Single)]

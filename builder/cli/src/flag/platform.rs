@@ -18,7 +18,7 @@ pub struct Flags {
         long,
         value_name = "PLATFORM",
         value_delimiter = ',',
-        alias = "custom-platform",
+        aliases = ["custom-platform", "customPlatform"],
         add = Takes::StrictList
     )]
     platform: Vec<String>,

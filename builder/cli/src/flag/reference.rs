@@ -31,7 +31,7 @@ accepted if the flag turns something off (`=false`), and refused otherwise. Atte
 ";
 
 /// Text in a cell of a table.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "\\<")
 }
 

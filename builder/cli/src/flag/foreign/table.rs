@@ -24,6 +24,7 @@ const LAYERS: Answer = Refuse("use --output type=registry,compression=…");
 const SIGNATURES: Answer = Accept("kiln checks no signatures");
 const RUSAGE: Answer = Accept("--progress json shows how long steps take");
 const DEVICES: Answer = Refuse("kiln gives RUN no devices of the host");
+const UNCHANGED: Answer = Accept("an unchanged empty folder adds nothing to the image");
 const OVERLAY: Answer = Accept("kiln does not need to compare files to find changes");
 
 /// `"name" 'short' takes answer;` The id keeps a flag apart from kiln's own arguments, of which one may have the same name.
@@ -119,9 +120,13 @@ table! {
     "cache-run-layers" Switch KANIKO_CACHE;
     "compressed-caching" Switch KANIKO_CACHE;
     "snapshot-mode" Single OVERLAY;
+    "snapshotMode" Single OVERLAY;
+    "bucket" 'b' Single Refuse("kiln does not read buckets: pipe the archive to kiln build -, or give its URL");
+    "force-build-metadata" Switch Off("metadata makes no layers");
     "use-new-run" Switch OVERLAY;
     "ignore-path" List Refuse("use RUN --mount=type=tmpfs or type=cache for files that should not end up in the image");
-    "ignore-var-run" Switch Accept("an unchanged empty folder adds nothing to the image");
+    "ignore-var-run" Switch UNCHANGED;
+    "whitelist-var-run" Switch UNCHANGED;
     "force" Switch Accept("kiln can run anywhere");
     "cleanup" Switch NOTHING_LEFT;
     "registry-certificate" List Refuse("set SSL_CERT_FILE to a file of trusted authorities");

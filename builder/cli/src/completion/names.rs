@@ -1,0 +1,66 @@
+//! Names that fit into a line: images of the store, stages of the Dockerfile at hand and its arguments. What cannot be read has none; nothing
+//! is fetched, nothing is written. Unaware of shells.
+
+use super::line::Line;
+use crate::environment::Globals;
+use crate::flag::context;
+use crate::session;
+use kiln_oci::Reference;
+use kiln_parser::Dockerfile;
+use kiln_parser::instruction::Instruction;
+use std::path::{Path, PathBuf};
+
+/// The names of all images.
+pub(super) fn images(line: &Line<'_>, globals: &Globals) -> Vec<String> {
+    let mut globals = globals.clone();
+    if let Some(store) = line.values.get("store") {
+        globals.store = Some(PathBuf::from(store));
+    }
+    let store = session::existing_store(&globals);
+    let images = store.and_then(|store| store.images().list().ok());
+    let names = images
+        .into_iter()
+        .flatten()
+        .flat_map(|image| image.references);
+    names.map(|name| Reference::familiar(&name)).collect()
+}
+
+/// The stages of the Dockerfile that have a name.
+pub(super) fn stages(line: &Line<'_>) -> Vec<String> {
+    let dockerfile = dockerfile(line);
+    let stages = dockerfile.iter().flat_map(Dockerfile::stage_names);
+    stages.map(str::to_owned).collect()
+}
+
+/// What the ARGs of the Dockerfile declare, each with a `=`.
+pub(super) fn arguments(line: &Line<'_>) -> Vec<String> {
+    let Some(dockerfile) = dockerfile(line) else {
+        return Vec::new();
+    };
+    let global = dockerfile.globals.iter().map(|global| &global.arg);
+    let statements = dockerfile.stages.iter().flat_map(|stage| &stage.statements);
+    let in_stages = statements.filter_map(|statement| match &statement.instruction {
+        Instruction::Arg(arg) => Some(arg),
+        _ => None,
+    });
+    let arguments = global.chain(in_stages).flat_map(|arg| &arg.arguments);
+    arguments
+        .map(|argument| format!("{}=", argument.name))
+        .collect()
+}
+
+/// The Dockerfile of a line, as far as it is readable: one that is being written may have errors.
+fn dockerfile(line: &Line<'_>) -> Option<Dockerfile> {
+    let named = ["context", "named_context"]
+        .iter()
+        .find_map(|id| line.values.get(id));
+    let context = named.or(line.arguments.first()).map_or(".", String::as_str);
+    let context = Path::new(context.strip_prefix("dir://").unwrap_or(context));
+    let path = match line.values.get("file") {
+        Some(file) => context::find_file(Path::new(file), context)?,
+        None => context::default_dockerfile(context).ok()?,
+    };
+    // a pipe is for the build
+    let text = path.is_file().then(|| context::read_file(&path))?.ok()?;
+    Some(kiln_parser::parse(&text).dockerfile)
+}

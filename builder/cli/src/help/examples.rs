@@ -1,0 +1,146 @@
+//! Examples of commands: what each is for, and the line that one types. Data only.
+
+/// What an example is for, and its line.
+type Example = (&'static str, &'static str);
+
+/// The examples of each command that has some.
+pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
+    (
+        "build",
+        &[
+            (
+                "an image from the Dockerfile in this folder",
+                "kiln build -t app:v1 .",
+            ),
+            (
+                "another Dockerfile, one of its stages, and a value for an ARG",
+                "kiln build -f docker/Dockerfile --target test --build-arg VERSION=2 .",
+            ),
+            (
+                "a secret that one step sees",
+                "kiln build -t app:v1 --secret id=npmrc,src=.npmrc .",
+            ),
+            (
+                "two platforms, sent to a registry",
+                "kiln build -t registry.example/app --platform linux/amd64,linux/arm64 --push .",
+            ),
+            (
+                "a cache that the machines of a CI share",
+                "kiln build -t app:v1 --cache-from registry.example/app/cache \\\n    \
+                 --cache-to type=registry,ref=registry.example/app/cache,mode=max .",
+            ),
+            (
+                "a base image from a folder, without a registry",
+                "kiln build -t app:v1 --build-context debian=oci-layout://images:bookworm .",
+            ),
+            (
+                "the files of a stage, without an image",
+                "kiln build --target artifacts -o out .",
+            ),
+            ("what is wrong with the Dockerfile", "kiln build --check ."),
+        ],
+    ),
+    (
+        "images",
+        &[
+            ("those of one repository", "kiln images app"),
+            (
+                "names and sizes, for a script",
+                "kiln images --format '{{.Repository}}:{{.Tag}} {{.Size}}'",
+            ),
+        ],
+    ),
+    (
+        "inspect",
+        &[("one field", "kiln inspect -f '{{json .Config.Env}}' app:v1")],
+    ),
+    (
+        "size",
+        &[("the largest files, and what is wasted", "kiln size app:v1")],
+    ),
+    (
+        "compare",
+        &[(
+            "a new image against an old one, as a comment to be posted",
+            "kiln compare --baseline app:v1 --format markdown -o report.md app:v2",
+        )],
+    ),
+    (
+        "diff",
+        &[("what a new build has changed", "kiln diff app:v1 app:v2")],
+    ),
+    (
+        "blame",
+        &[(
+            "which line of the Dockerfile wrote a file",
+            "kiln blame app:v1 /etc/passwd",
+        )],
+    ),
+    (
+        "save",
+        &[
+            (
+                "for docker, podman or another kiln",
+                "kiln save -o app.tar app:v1",
+            ),
+            (
+                "only what the other side lacks",
+                "kiln save --base app:v1 -o delta.tar app:v2",
+            ),
+            ("straight into docker", "kiln save app:v1 | docker load"),
+        ],
+    ),
+    (
+        "load",
+        &[
+            ("an archive of any tool", "kiln load -i app.tar"),
+            ("from docker", "docker save debian:bookworm | kiln load"),
+        ],
+    ),
+    (
+        "import",
+        &[(
+            "a base image from a folder",
+            "kiln import -c 'CMD [\"/bin/sh\"]' rootfs base:v1",
+        )],
+    ),
+    (
+        "push",
+        &[(
+            "under another name",
+            "kiln push app:v1 registry.example/team/app:v1",
+        )],
+    ),
+    ("pull", &[("a base image", "kiln pull debian:bookworm")]),
+    (
+        "login",
+        &[(
+            "without showing the password",
+            "kiln login -u me --password-stdin registry.example < token.txt",
+        )],
+    ),
+    (
+        "prune",
+        &[
+            ("all that no image needs", "kiln prune"),
+            (
+                "a limit, after each run of a CI",
+                "kiln prune --max-size 5GB",
+            ),
+        ],
+    ),
+    (
+        "completions",
+        &[
+            ("for this shell", "source <(kiln completions bash)"),
+            (
+                "for all users",
+                "kiln completions bash > /usr/share/bash-completion/completions/kiln",
+            ),
+        ],
+    ),
+    (
+        "man",
+        &[("pages for this user", "kiln man ~/.local/share/man/man1")],
+    ),
+];
