@@ -1,6 +1,9 @@
 //! What a name means: in a Dockerfile and in commands, of images here, of IDs, of stages and contexts. Unaware of registries, which no case
 //! here may ask.
 
+use serde_json::json;
+
+use crate::support::tar::Tar;
 use crate::support::{Finished, Kiln, Space, plain_cases};
 
 plain_cases! {
@@ -8,6 +11,8 @@ plain_cases! {
     names_come_before_ids,
     an_id_is_not_asked_for_again,
     commands_take_the_start_of_an_id,
+    no_name_reads_as_a_digest,
+    no_archive_gives_such_a_name,
 }
 
 /// An image called `one` with the file `/file`; the digits of its ID, which are the same each time.
@@ -149,4 +154,42 @@ fn commands_take_the_start_of_an_id(space: &Space) {
         .args(["-t", &id[..12]])
         .ok();
     assert_ne!(space.id(&id[..12]), format!("sha256:{id}"));
+}
+
+/// An image called `sha256:…` would be found in place of the image that has that digest.
+fn no_name_reads_as_a_digest(space: &Space) {
+    let id = image(space);
+    let digest = format!("sha256:{id}");
+    for name in [&digest, "sha256:v1", "sha512", &format!("x@{digest}")] {
+        let text = "FROM scratch\nCOPY <<E /file\nother\nE\n";
+        let named = |output: &str| format!("type={output},name={name}");
+        let said = ["digest"];
+        space.build(text).args(["-t", name]).exits(2).says(&said);
+        for output in ["image", "docker", "oci"].map(named) {
+            space.build(text).args(["-o", &output]).exits(2).says(&said);
+        }
+        space.kiln(["tag", "one", name]).exits(2).says(&said);
+    }
+    let text = format!("FROM scratch\nCOPY --from={digest} /file /\n");
+    space.build(&text).ok();
+    assert_eq!(space.image("app").text("file"), "one");
+}
+
+fn no_archive_gives_such_a_name(space: &Space) {
+    let id = image(space);
+    let digest = format!("sha256:{id}");
+    let other = "x@sha256:".to_owned() + &"0".repeat(64);
+    for name in [&digest, &other] {
+        let manifest = json!([{"Config": "config.json", "RepoTags": [name], "Layers": []}]);
+        let archive = Tar::default()
+            .file(
+                "config.json",
+                r#"{"rootfs": {"type": "layers", "diff_ids": []}}"#,
+            )
+            .file("manifest.json", manifest.to_string());
+        let archive = space.write_in("own", "app.tar", archive.end());
+        let loaded = space.kiln(["load", "-i"]).args([archive]).ok();
+        loaded.says(&["is not a valid image name", name]);
+    }
+    assert_eq!(space.id(&digest), digest);
 }

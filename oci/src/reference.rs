@@ -1,9 +1,8 @@
-//! Image references as people write them (`app:v1`, `ghcr.io/org/app@sha256:…`), normalised as
-//! docker does. Unaware of registries as services: no name here is ever looked up.
+//! Image references as people write them (`app:v1`, `ghcr.io/org/app@sha256:…`), normalised as docker does. Unaware of registries as
+//! services: no name here is ever looked up.
 //!
-//! The grammar and its length limits are those of distribution/reference (`reference.go`,
-//! `normalize.go`). It is written by hand because it is small and the published crates leave out
-//! docker's normalisation or the short display form.
+//! The grammar and its length limits are those of distribution/reference (`reference.go`, `normalize.go`). It is written by hand because
+//! it is small and the published crates leave out docker's normalisation or the short display form.
 
 use std::fmt;
 use std::str::FromStr;
@@ -26,8 +25,8 @@ const LEGACY_REGISTRY: &str = "index.docker.io";
 /// Where docker.io keeps the repositories that are written as one word.
 const OFFICIAL: &str = "library/";
 
-/// A parsed, normalised image reference. [`fmt::Display`] gives the canonical full form
-/// (`docker.io/library/app:v1`), [`Reference::familiar`] the one that docker shows (`app:v1`).
+/// A parsed, normalised image reference. [`fmt::Display`] gives the canonical full form (`docker.io/library/app:v1`),
+/// [`Reference::familiar`] the one that docker shows (`app:v1`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reference {
     /// Host with optional port: `docker.io`, `localhost:5000`, `[::1]:5000`.
@@ -100,11 +99,14 @@ pub enum ReferenceError {
         /// What is wrong with it.
         source: DigestError,
     },
+    /// An image of such a name would be found in place of the one that has the digest.
+    #[error("{0:?} cannot be the name of an image: it reads as a digest")]
+    LikeDigest(String),
 }
 
 impl Reference {
-    /// Parses and normalises `text` as docker does: no registry means `docker.io`, one word there
-    /// means `library/<word>`, `index.docker.io` is `docker.io`. No tag is added.
+    /// Parses and normalises `text` as docker does: no registry means `docker.io`, one word there means `library/<word>`,
+    /// `index.docker.io` is `docker.io`. No tag is added.
     ///
     /// # Errors
     /// [`ReferenceError`], naming the part that breaks the grammar.
@@ -133,6 +135,24 @@ impl Reference {
             tag: tag.map(Into::into),
             digest,
         })
+    }
+
+    /// As [`Reference::parse`], of a name that an image is to get, which has the tag `latest` unless it says another one.
+    ///
+    /// # Errors
+    /// As for [`Reference::parse`]; and for a digest, and what reads as one.
+    pub fn parse_new(text: &str) -> Result<Self, ReferenceError> {
+        let name = Self::parse(text)?;
+        match name.digest.is_some() || name.is_like_digest() {
+            true => Err(ReferenceError::LikeDigest(text.into())),
+            false => Ok(name.with_default_tag()),
+        }
+    }
+
+    /// Whether the short form begins as a digest does: `sha256:…`. As in docker, no image may have such a name.
+    pub fn is_like_digest(&self) -> bool {
+        let algorithm = self.repository.strip_prefix(OFFICIAL);
+        self.registry == DEFAULT_REGISTRY && matches!(algorithm, Some("sha256" | "sha512"))
     }
 
     /// The tag, or `latest`.

@@ -143,15 +143,14 @@ pub fn named(store: &Store, name: &str) -> Result<Digest, Failure> {
 /// A name that an image is to get, with its tag.
 ///
 /// # Errors
-/// It is none, or has a digest, which nobody can choose.
+/// It is none, or has a digest, which nobody can choose, or reads as one.
 pub fn new_name(name: &str) -> Result<Reference, Failure> {
-    let parsed = Reference::parse(name);
-    let parsed = parsed.map_err(|error| Failure::usage(format!("{name}: {error}")))?;
-    if parsed.digest.is_some() {
+    let has_digest = Reference::parse(name).is_ok_and(|parsed| parsed.digest.is_some());
+    if has_digest {
         let message = format!("{name}: the name of an image cannot have a digest");
         return Err(Failure::usage(message).hint("leave out the part that starts with @"));
     }
-    Ok(parsed.with_default_tag())
+    Reference::parse_new(name).map_err(|error| Failure::usage(format!("{name}: {error}")))
 }
 
 /// What can be done about a name that finds nothing.

@@ -13,9 +13,13 @@ impl Images<'_> {
     /// those of its images that are here.
     ///
     /// # Errors
-    /// There is no such image, or the disk fails.
+    /// There is no such image, or the disk fails; or the name reads as a digest, perhaps that of another image.
     pub fn tag(&self, reference: &Reference, manifest: &Digest) -> Result<(), ImageError> {
         self.store.writable()?;
+        if reference.is_like_digest() || reference.digest.is_some_and(|other| other != *manifest) {
+            let name = reference.familiar();
+            return Err(ImageError::BadName { name });
+        }
         if !self.store.indexes().pin_named(manifest)? {
             return Err(not_found(manifest));
         }

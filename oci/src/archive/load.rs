@@ -212,8 +212,8 @@ fn add_references(known: &mut Vec<Reference>, more: Vec<Reference>) {
 fn add_names(known: &mut Vec<Reference>, unreadable: &mut Vec<String>, names: &[String]) {
     for name in names {
         match Reference::parse(name) {
-            Ok(reference) => add_references(known, vec![reference]),
-            Err(_) => unreadable.push(name.clone()),
+            Ok(reference) if !reference.is_like_digest() => add_references(known, vec![reference]),
+            _ => unreadable.push(name.clone()),
         }
     }
 }

@@ -150,6 +150,30 @@ fn default_tag_is_latest_unless_a_digest_names_the_image() {
     assert_eq!(pinned.clone().with_default_tag(), pinned);
 }
 
+#[test]
+fn a_new_name_reads_as_no_digest() {
+    let name = |text: &str| Reference::parse_new(text).map(|name| name.familiar());
+    let hex = "ab".repeat(32);
+    for text in [
+        "sha256".to_owned(),
+        format!("sha256:{hex}"),
+        "sha512:v1".to_owned(),
+        format!("docker.io/library/sha256:{hex}"),
+        format!("app@sha256:{hex}"),
+        format!("app:v1@sha256:{hex}"),
+    ] {
+        assert_eq!(name(&text), Err(ReferenceError::LikeDigest(text)));
+    }
+    for text in [
+        "app:latest",
+        "org/sha256:v1",
+        "lan:5000/sha256:v1",
+        "sha256sum:v1",
+    ] {
+        assert_eq!(name(text).as_deref(), Ok(text));
+    }
+}
+
 proptest! {
     #[test]
     fn both_text_forms_parse_back(

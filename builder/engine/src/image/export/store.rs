@@ -148,8 +148,7 @@ pub(super) fn names(text: Option<String>) -> Result<Vec<Reference>, ExportError>
         return Ok(Vec::new());
     };
     let parse = |name: &str| {
-        let parsed = Reference::parse(name).map(Reference::with_default_tag);
-        parsed.map_err(|error| ExportError::Value {
+        Reference::parse_new(name).map_err(|error| ExportError::Value {
             key: "name".to_owned(),
             value: name.to_owned(),
             problem: error.to_string(),

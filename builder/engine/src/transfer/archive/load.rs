@@ -12,7 +12,7 @@ use kiln_oci::archive::{
     LoadedLayer, Receipt, Received, Receiver,
 };
 use kiln_oci::tarfile::TarError;
-use kiln_oci::{Descriptor, Digest, Encoding, Platform, compression};
+use kiln_oci::{Descriptor, Digest, Encoding, Platform, Reference, compression};
 use std::io::{self, Read};
 
 /// What to take of an archive.
@@ -369,9 +369,15 @@ impl<'a> Intake<'a> {
         Ok(())
     }
 
-    /// Gives an image or index its names.
+    /// Gives an image or index its names. One with the digest of something else is none.
     fn name(&self, mut taken: Taken, unreadable: &[String]) -> Result<Taken, ArchiveError> {
         taken.unreadable = unreadable.to_vec();
+        let is_its = |name: &Reference| name.digest.is_none_or(|digest| digest == taken.manifest);
+        let (names, others): (Vec<_>, Vec<_>) = taken.references.into_iter().partition(is_its);
+        taken.references = names;
+        taken
+            .unreadable
+            .extend(others.iter().map(ToString::to_string));
         for reference in &taken.references {
             self.store.images().tag(reference, &taken.manifest)?;
         }
