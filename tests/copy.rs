@@ -21,6 +21,7 @@ cases! {
     text_in_the_dockerfile_becomes_files,
     archives_are_unpacked_by_add,
     an_archive_may_begin_without_a_name,
+    stars_of_parents_cross_folders,
     working_folders_are_made,
     files_that_overwrite_each_other_are_told,
 }
@@ -358,5 +359,30 @@ fn files_that_overwrite_each_other_are_told(space: &Space) {
         "COPY * /all/",
     ] {
         told(text).never_says(&[code]);
+    }
+}
+
+/// With `--parents`, `**` means any folders wherever it stands in a component, as in .dockerignore.
+fn stars_of_parents_cross_folders(space: &Space) {
+    for path in ["a/b/f", "af", "ab/f", "c/xf"] {
+        space.write(path, path);
+    }
+    for (pattern, expected) in [
+        ("**f", &["a/b/f", "ab/f"][..]),
+        ("a**/f", &["a/b/f", "ab/f", "af"]),
+        ("a**f", &["a/b/f", "ab/f", "af"]),
+        ("c**", &["c/xf"]),
+        ("**/*f", &["a/b/f", "ab/f", "af", "c/xf"]),
+    ] {
+        let text = format!("FROM scratch\nCOPY --parents {pattern} /\n");
+        space.build(&text).ok();
+        let image = space.image("app");
+        for path in ["a/b/f", "af", "ab/f", "c/xf"] {
+            assert_eq!(
+                image.has(path),
+                expected.contains(&path),
+                "{pattern}: {path}"
+            );
+        }
     }
 }

@@ -62,7 +62,7 @@ impl Reach {
     fn add(&mut self, pattern: &str) {
         let mut components = owned(pattern);
         // What `**` may match is everything from there on.
-        let fixed = components.iter().take_while(|c| *c != "**").count();
+        let fixed = components.iter().take_while(|c| !c.contains("**")).count();
         components.truncate(fixed);
         if !self.patterns.contains(&components) {
             self.patterns.push(components);

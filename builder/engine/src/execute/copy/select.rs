@@ -3,8 +3,11 @@
 //! Rules (BuildKit's): wildcards match within one path component; a literal path must exist, a wildcard may match nothing;
 //! links in a named path are followed inside the root, links below it are kept; a directory means its contents.
 
+mod descend;
+
 use super::{base_name, join, parent, shown};
 use crate::failure::CopyError;
+use descend::descend;
 use kiln_cache::{Chain, Found};
 use kiln_parser::graph::SourcePath;
 use kiln_parser::{glob, ignore};
@@ -214,55 +217,6 @@ fn empty_pivot<'a>(chain: &'a Chain, pivot: &[u8], group: usize) -> Option<Picke
         group,
         content: Vec::new(),
     })
-}
-
-/// Paths below `pivot` that match the components; `**` stands for any number of directories, at the end for all that is inside.
-fn descend(
-    chain: &Chain,
-    pivot: &[u8],
-    at: &[u8],
-    components: &[&str],
-    matches: &mut Vec<Vec<u8>>,
-) -> Result<(), CopyError> {
-    let path = join(pivot, at);
-    let Some((first, rest)) = components.split_first() else {
-        let is_there = chain.resolve(&path, false)?.found.is_some();
-        matches.extend(is_there.then(|| at.to_vec()));
-        return Ok(());
-    };
-    if *first == "**" {
-        return descend_any(chain, pivot, at, components, matches);
-    }
-    if glob::has_wildcards(first) {
-        for name in matching(chain, &path, first)? {
-            descend(chain, pivot, &join(at, &name), rest, matches)?;
-        }
-        return Ok(());
-    }
-    descend(chain, pivot, &join(at, first.as_bytes()), rest, matches)
-}
-
-/// The same where the first component is `**`.
-fn descend_any(
-    chain: &Chain,
-    pivot: &[u8],
-    at: &[u8],
-    components: &[&str],
-    matches: &mut Vec<Vec<u8>>,
-) -> Result<(), CopyError> {
-    let children = chain.children(&chain.resolve(&join(pivot, at), false)?.path);
-    let rest = components.get(1..).unwrap_or_default();
-    if rest.is_empty() {
-        matches.extend(children.iter().map(|(name, _)| join(at, name)));
-        return Ok(());
-    }
-    descend(chain, pivot, at, rest, matches)?;
-    for (name, found) in children {
-        if found.entry.is_directory() {
-            descend(chain, pivot, &join(at, name), components, matches)?;
-        }
-    }
-    Ok(())
 }
 
 fn pick_with_parents<'a>(
