@@ -110,7 +110,7 @@ fn one_job_is_one_run_at_a_time(space: &Space) {
         .filter(|kind| matches!(*kind, "started" | "finished"))
         .collect();
     assert_eq!(order, ["started", "finished"].repeat(4));
-    space.build(&text).args(["--jobs", "0"]).exits(2);
+    space.build(&text).args(["--jobs", "0"]).ok();
 }
 
 fn metadata_reaches_the_config(space: &Space) {

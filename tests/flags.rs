@@ -10,6 +10,7 @@ plain_cases! {
     of_repeated_flags_the_last_counts,
     empty_values_are_none,
     empty_names_are_mistakes,
+    a_file_may_be_the_null_device,
     short_flags_may_stand_together,
     registries_are_asked_as_the_policy_says,
     what_is_here_will_do_unless_it_must_be_new,
@@ -216,6 +217,17 @@ fn empty_names_are_mistakes(space: &Space) {
         let wrong = space.build(TEXT).arg(switch).exits(2);
         wrong.says(&["neither true nor false"]);
     }
+}
+
+/// `--ignorefile /dev/null` is how scripts leave `.dockerignore` out.
+fn a_file_may_be_the_null_device(space: &Space) {
+    space.write("file", "text");
+    space.write(".dockerignore", "file\n");
+    let build = space.build("FROM scratch\nCOPY . /\n");
+    build.args(["--ignorefile", "/dev/null"]).ok();
+    assert_eq!(space.image("app").text("file"), "text");
+    let empty = space.build("FROM scratch\n").args(["-f", "/dev/null"]);
+    empty.exits(1).never_says(&["regular file"]);
 }
 
 fn short_flags_may_stand_together(space: &Space) {

@@ -8,6 +8,7 @@ cases! {
     secrets_are_nowhere,
     secrets_stay_in_memory,
     secrets_are_limited,
+    a_variable_may_be_the_source,
 }
 
 /// Unlike anything else, and the same text as file and as variable.
@@ -115,4 +116,12 @@ fn secrets_are_limited(space: &Space) {
     refused
         .says(&["bytes", "UTF-8"])
         .never_says(&["unmistakable"]);
+}
+
+/// As docker and podman spell it: `type=env,src=NAME`.
+fn a_variable_may_be_the_source(space: &Space) {
+    let text = "FROM tools\nRUN --mount=type=secret,id=token wc -c < /run/secrets/token\n";
+    let build = space.build(text).env("HIDDEN", "seven77");
+    let build = build.args(["--secret", "id=token,type=env,src=HIDDEN"]);
+    assert_eq!(build.ok().output(), ["7"]);
 }

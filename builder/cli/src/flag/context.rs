@@ -233,7 +233,7 @@ pub fn read_pipe(path: &Path) -> Result<String, Failure> {
     read_text(path, std::fs::File::open(path).map_err(failed)?)
 }
 
-/// Opens a regular file, or what a shell has opened (`<(…)`); never waits for a FIFO that has a name.
+/// Opens a regular file, `/dev/null`, or what a shell has opened (`<(…)`); never waits for a FIFO that has a name.
 fn open_regular(path: &Path) -> Result<std::fs::File, Failure> {
     let failed = |error: std::io::Error| Failure::of_file(path, &error);
     let meta = std::fs::metadata(path).map_err(failed)?;
@@ -241,7 +241,7 @@ fn open_regular(path: &Path) -> Result<std::fs::File, Failure> {
         .iter()
         .any(|of| path.starts_with(of));
     let is_pipe = is_descriptor && meta.file_type().is_fifo();
-    if !meta.is_file() && !is_pipe {
+    if !meta.is_file() && !is_pipe && path != Path::new("/dev/null") {
         return Err(Failure::usage(format!(
             "{} is not a regular file",
             path.display()

@@ -28,7 +28,7 @@ pub struct Flags {
     #[arg(long, env = "KILN_ISOLATION", value_name = "KIND", default_value = "auto", hide_env_values = true, add = Takes::Single)]
     isolation: String,
     /// How many RUNs run at the same time [default: all that are ready]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), add = Takes::Number)]
+    #[arg(long, value_name = "N", add = Takes::Number)]
     jobs: Option<u32>,
 }
 
@@ -52,7 +52,9 @@ impl Flag for Flags {
     }
 
     fn apply(&self, request: &mut Request) -> Result<(), Failure> {
-        request.run.jobs = self.jobs.map(|jobs| jobs as usize);
+        // 0 is no limit, as in podman
+        let jobs = self.jobs.filter(|jobs| *jobs > 0);
+        request.run.jobs = jobs.map(|jobs| jobs as usize);
         if let Some(size) = &self.shm_size {
             let size = units::parse_memory(size);
             request.run.shm_size =

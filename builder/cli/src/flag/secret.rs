@@ -48,18 +48,22 @@ impl Flag for Flags {
     }
 }
 
-/// `id=ID[,src=FILE][,env=NAME][,type=file|env]`; without a source, the variable ID, else the file ID.
+/// `id=ID[,src=FILE][,env=NAME][,type=file|env]`; without a source, the variable ID, else the file ID. With `type=env`, `src` names a
+/// variable.
 fn secret_content(argument: &str) -> Result<(String, Secret), Failure> {
     let wrong = |why: &str| Failure::usage(format!("--secret {argument}: {why}"));
-    let (mut id, mut file, mut variable) = (None, None, None);
+    let (mut id, mut file, mut variable, mut is_env) = (None, None, None, false);
     for field in argument.split(',') {
         match field.split_once('=') {
             Some(("id", value)) => id = Some(value.to_owned()),
             Some(("src" | "source", value)) => file = Some(value.to_owned()),
             Some(("env", value)) => variable = Some(value.to_owned()),
-            Some(("type", "file" | "env")) => {}
+            Some(("type", kind @ ("file" | "env"))) => is_env = kind == "env",
             _ => return Err(wrong("expected id=ID,src=FILE or id=ID,env=NAME")),
         }
+    }
+    if is_env && variable.is_none() {
+        variable = file.take();
     }
     let id = id
         .filter(|id| !id.is_empty())
