@@ -24,25 +24,30 @@ pub struct Flags {
 
 impl Flag for Flags {
     fn apply(&self, request: &mut Request) -> Result<(), Failure> {
-        let mut found = match self.http_proxy {
+        match self.http_proxy {
             Some(false) => return Ok(()),
-            Some(true) => of_environment(),
-            None => Vec::new(),
-        };
+            Some(true) => add(request, of_environment()),
+            None => {}
+        }
         if let Some(file) = network::docker_config() {
             match of_docker(&file) {
-                Ok(more) => found.extend(more),
+                Ok(found) => add(request, found),
                 Err(error) => request.notices.push(format!(
                     "ignoring the proxies in {}: {error}",
                     file.display()
                 )),
             }
         }
-        for (name, value) in found {
-            request.language.build_args.entry(name).or_insert(value);
-        }
         Ok(())
     }
+}
+
+/// What was given before counts, in whichever case: RUN sees one value in both.
+fn add(request: &mut Request, found: Vec<(String, String)>) {
+    let arguments = &mut request.language.build_args;
+    let given: Vec<String> = arguments.keys().map(|name| name.to_lowercase()).collect();
+    let is_new = |(name, _): &(String, String)| !given.contains(&name.to_lowercase());
+    arguments.extend(found.into_iter().filter(is_new));
 }
 
 fn of_environment() -> Vec<(String, String)> {
