@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::space::TOOLS;
-use crate::support::{Finished, Space, cases, plain_cases};
+use crate::support::{Finished, Space, plain_cases};
 
 plain_cases! {
     traps_of_platforms_are_told,
@@ -12,9 +12,6 @@ plain_cases! {
     wrong_arguments_are_told,
     lists_are_fetched_where_they_are_used,
     all_edits_of_a_run_fit_together,
-}
-
-cases! {
     wasteful_steps_are_mended,
     what_fails_writes_nothing,
     packages_are_advised_on,

@@ -3,9 +3,9 @@
 use std::fs;
 
 use crate::support::image::members;
-use crate::support::{Kind, Space, cases};
+use crate::support::{Kind, Space, plain_cases};
 
-cases! {
+plain_cases! {
     saving_twice_gives_the_same_bytes,
     an_image_moves_to_another_store,
     every_format_comes_back,

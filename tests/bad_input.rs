@@ -4,16 +4,19 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
-use crate::support::{Space, cases};
+use crate::support::{Space, plain_cases, user_cases};
 
-cases! {
-    contexts_that_are_none,
+user_cases! {
     dockerfiles_that_cannot_be_read,
+    files_that_cannot_be_read,
+    a_machine_without_user_namespaces,
+}
+
+plain_cases! {
+    contexts_that_are_none,
     dockerfiles_that_cannot_be_understood,
     stages_that_are_not_there,
-    files_that_cannot_be_read,
     options_that_mean_nothing,
-    a_machine_without_user_namespaces,
     an_unknown_feature_is_no_feature,
     hostile_names_are_shown_harmlessly,
 }

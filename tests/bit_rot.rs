@@ -35,8 +35,7 @@ fn flip(space: &Space, text: &str) {
     let blobs = files_below(&space.store().join("blobs"));
     let found = blobs.iter().find_map(|path| {
         let bytes = fs::read(path).unwrap();
-        let mut windows = bytes.windows(text.len());
-        let at = windows.position(|window| window == text.as_bytes())?;
+        let at = memchr::memmem::find(&bytes, text.as_bytes())?;
         Some((path, bytes, at))
     });
     let (path, mut bytes, at) = found.expect("no blob holds the text");

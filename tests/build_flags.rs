@@ -2,9 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::{Kind, Space, cases};
+use crate::support::{Kind, Space, plain_cases, user_cases};
 
-cases! {
+user_cases! {
+    the_store_is_where_it_is_told,
+    host_names_are_added,
+}
+
+plain_cases! {
     names_are_repeatable_and_default_to_latest,
     the_dockerfile_is_found,
     the_dockerfile_may_come_from_standard_input,
@@ -17,8 +22,6 @@ cases! {
     a_named_context_replaces_a_stage,
     quiet_prints_the_id_only,
     progress_comes_in_four_forms,
-    the_store_is_where_it_is_told,
-    host_names_are_added,
     another_platform_is_only_a_label,
 }
 

@@ -1,8 +1,8 @@
 //! `.dockerignore`: what a build never sees, and that it never reruns for it.
 
-use crate::support::{Space, cases};
+use crate::support::{Space, plain_cases};
 
-cases! {
+plain_cases! {
     patterns_have_dockers_meaning,
     a_dockerfiles_own_file_replaces_it,
     the_dockerfile_may_be_ignored,

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::support::{Space, cases};
+use crate::support::{Space, plain_cases};
 
-cases! {
+plain_cases! {
     images_are_listed_as_docker_lists_them,
     images_are_found_by_name_and_id,
     inspect_has_dockers_fields,

@@ -58,10 +58,8 @@ fn holds(folder: &Path, text: &str) -> bool {
         let path = entry.unwrap().path();
         match path.is_dir() {
             true => holds(&path, text),
-            false => fs::read(&path).is_ok_and(|bytes| {
-                let mut windows = bytes.windows(text.len());
-                windows.any(|window| window == text.as_bytes())
-            }),
+            false => fs::read(&path)
+                .is_ok_and(|bytes| memchr::memmem::find(&bytes, text.as_bytes()).is_some()),
         }
     })
 }

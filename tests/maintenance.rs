@@ -3,17 +3,23 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Space, cases, golden};
+use crate::support::{Space, cases, golden, plain_cases, user_cases};
 
 cases! {
+    doctor_tells_what_there_is,
+}
+
+user_cases! {
     prune_removes_what_no_name_needs,
+    fsck_finds_and_repairs_damage,
+    a_folder_of_somebody_is_no_store,
+}
+
+plain_cases! {
     prune_keeps_to_a_size,
     df_counts_by_class,
-    fsck_finds_and_repairs_damage,
     a_damaged_index_is_made_again,
     another_version_of_the_store_is_refused,
-    a_folder_of_somebody_is_no_store,
-    doctor_tells_what_there_is,
     completions_and_help,
 }
 

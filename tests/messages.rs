@@ -1,9 +1,9 @@
 //! What users read, word for word, compared with `fixtures/golden/`; the same in every mode.
 
 use crate::support::process::output_of;
-use crate::support::{Finished, Space, cases, golden};
+use crate::support::{Finished, Space, golden, plain_cases};
 
-cases! {
+plain_cases! {
     the_quickstart_in_plain_progress,
     a_cached_build,
     a_syntax_error_with_a_caret,

@@ -7,11 +7,11 @@ use crate::support::{Space, cases, plain_cases};
 plain_cases! {
     an_owner_is_in_the_key,
     only_the_owner_is_in_the_key,
+    account_files_behind_links_are_followed,
+    account_files_that_a_step_moves_are_followed,
 }
 
 cases! {
-    account_files_behind_links_are_followed,
-    account_files_that_a_step_moves_are_followed,
     a_step_sees_the_root_folder_that_the_one_before_left,
 }
 

@@ -10,9 +10,9 @@ use crate::support::machines::{
     STAGES, counts, folder, from_folder, id_on, in_registry, on, to_folder,
 };
 use crate::support::registry::{Fault, Guard, Registry};
-use crate::support::{Space, cases, plain_cases};
+use crate::support::{Space, plain_cases, user_cases};
 
-cases! {
+user_cases! {
     a_folder_carries_results_to_another_machine,
     only_what_is_needed_comes,
     the_least_cache_has_what_the_image_is_made_of,

@@ -4,9 +4,9 @@
 use rustix::process::Signal;
 
 use crate::support::processes::{appears, nothing_left, unique_nap, with_argument};
-use crate::support::{Finished, Space, cases};
+use crate::support::{Finished, Space, user_cases};
 
-cases! {
+user_cases! {
     interrupt_stops_the_build,
     terminate_stops_the_build,
     a_stubborn_command_ends_too,

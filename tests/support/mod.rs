@@ -33,6 +33,6 @@ pub mod users;
 pub use image::Kind;
 pub use mode::Mode;
 #[allow(unused_imports)]
-pub(crate) use mode::{cases, plain_cases};
+pub(crate) use mode::{cases, plain_cases, user_cases};
 pub use process::{Finished, Kiln};
 pub use space::Space;

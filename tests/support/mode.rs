@@ -100,6 +100,11 @@ macro_rules! cases {
                 without_idrange WithoutIdrange, old_kernel OldKernel, bound_folders BoundFolders }
         })+
     };
+    (@users $($name:ident),+ $(,)?) => {
+        $(mod $name {
+            $crate::support::cases! { @modes $name {} root Root, range Range, single Single }
+        })+
+    };
     (@plain $($name:ident),+ $(,)?) => {
         $(mod $name {
             $crate::support::cases! { @modes $name {} caller Caller }
@@ -123,6 +128,14 @@ macro_rules! cases {
     };
 }
 pub(crate) use cases;
+
+/// As `cases!`, without the forced fallbacks: for what depends on who runs kiln, and not on what the kernel can do.
+#[allow(unused_macros)]
+macro_rules! user_cases {
+    ($($name:ident),+ $(,)?) => { $crate::support::cases! { @users $($name),+ } };
+}
+#[allow(unused_imports)]
+pub(crate) use user_cases;
 
 /// As `cases!`, in one mode, as whoever runs the tests: for what depends neither on who runs RUN nor on what the kernel can do. An ordinary
 /// user is tried with `KILN_MODES=all`.

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use memchr::memmem;
+
 /// The files that hold one of `texts`.
 pub fn holders(folder: &Path, texts: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
@@ -21,10 +23,7 @@ fn search(folder: &Path, texts: &[&str], found: &mut Vec<String>) {
             search(&path, texts, found);
         } else if kind.is_file() {
             let content = fs::read(&path).unwrap_or_default();
-            let holds = |text: &&&str| {
-                let text = text.as_bytes();
-                content.windows(text.len()).any(|part| part == text)
-            };
+            let holds = |text: &&&str| memmem::find(&content, text.as_bytes()).is_some();
             if let Some(text) = texts
                 .iter()
                 .find(|text| holds(text) || name.contains(**text))
