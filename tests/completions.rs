@@ -10,6 +10,7 @@ plain_cases! {
     flags_and_commands_are_offered,
     what_cannot_be_read_offers_nothing,
     bash_inserts_only_names,
+    bash_carries_out_nothing_in_a_name,
     zsh_asks_kiln,
     fish_asks_kiln,
 }
@@ -201,7 +202,11 @@ fn bash_inserts_only_names(space: &Space) {
         bash(space, "try 'kiln build ' kiln build ''"),
         "option dirnames\n\n"
     );
-    // nothing in a name is carried out: neither of what is typed, nor of what is found
+}
+
+/// Neither of what is typed, nor of what is found.
+fn bash_carries_out_nothing_in_a_name(space: &Space) {
+    prepared(space);
     let hostile = "ARG $(touch${IFS}harm)=1\nARG `touch harm`\nFROM scratch AS $(touch harm)\nFROM scratch AS a;touch${IFS}harm\n\
         FROM scratch AS good\nARG FINE\n";
     space.write_in("own", "Dockerfile", hostile);

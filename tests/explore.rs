@@ -85,8 +85,7 @@ fn it_is_browsed_by_keys(space: &Space) {
         let lines: Vec<&str> = text.lines().collect();
         lines.len() == 40 && lines[39].contains("quit") && !text.contains("Ctrl-Space")
     });
-    screen.press("q");
-    assert_eq!(screen.ends(), Some(0));
+    assert_eq!(screen.ends_by("q"), Some(0));
     let archive = space.own().join("app.tar");
     space.kiln(["save", "app:1", "-o"]).arg(&archive).ok();
     let mut screen = start(space, archive.to_str().unwrap());

@@ -34,9 +34,10 @@ pub(crate) fn whiteouts<'p>(
 pub(crate) fn cut(entries: &[UpperEntry], below: &Chain) -> Vec<Box<[u8]>> {
     let is_opaque =
         |entry: &&UpperEntry| matches!(entry.kind, UpperKind::Directory { opaque: true, .. });
-    let opaque = entries.iter().filter(is_opaque).map(|entry| &entry.path);
-    let hides = |path: &&Box<[u8]>| !below.children(path).is_empty();
-    opaque.filter(hides).cloned().collect()
+    let opaque = entries.iter().filter(is_opaque);
+    let hides = |entry: &&UpperEntry| !below.children(&entry.path).is_empty();
+    let hiding = opaque.filter(hides);
+    hiding.map(|entry| entry.path.clone()).collect()
 }
 
 /// Whiteouts of what opaque directories hide.

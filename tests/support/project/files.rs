@@ -57,8 +57,8 @@ impl Files {
             (0, Some(_)) => None,
             (1, _) if is_plain(path) => Some(Item::Symlink(random.of(&["a", "d", "/d/x", "none"]))),
             (2, _) if is_plain(path) => {
-                let mode = 0o700 + 0o55 * random.index(2) as u32;
-                Some(Item::Folder(mode))
+                // whoever builds has to see what is in it
+                Some(Item::Folder(0o755 + 0o22 * random.index(2) as u32))
             }
             (3, _) if is_plain(path) && self.has_a() => Some(Item::Hard),
             (4 | 5, Some(Item::File(text, mode))) => Some(Item::File(text.clone(), mode ^ 0o111)),

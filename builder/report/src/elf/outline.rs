@@ -1,6 +1,9 @@
 //! The pieces of an ELF file that tell its sections, read in whatever way the file can be read.
 
+use std::collections::VecDeque;
 use std::ops::Range;
+
+use memchr::memmem;
 
 use object::Endianness;
 use object::elf;
@@ -21,6 +24,12 @@ const HEADER: u64 = 64;
 const MOST: u64 = 4 << 20;
 /// Bytes before the table of sections that are kept of a file that passes by: their names stand there in most.
 const BEFORE: u64 = 128 << 10;
+/// What names of sections hold. lld puts them before the names of symbols, which may be long.
+const NAMES: &[u8] = b"\0.shstrtab\0";
+/// Bytes before and behind that are kept with it; half of [`BEFORE`] at most.
+const AROUND: u64 = 32 << 10;
+/// How many such places are kept, the last ones: a hostile file has more.
+const PLACES: usize = 4;
 
 /// Pieces of a file.
 #[derive(Debug, Default)]
@@ -128,6 +137,8 @@ pub struct Passing {
     recent: Vec<u8>,
     /// How many have passed.
     at: u64,
+    /// Where [`NAMES`] passed, and what was around it once that has passed too.
+    places: VecDeque<(u64, Vec<u8>)>,
 }
 
 impl Passing {
@@ -140,6 +151,7 @@ impl Passing {
             outline,
             recent: Vec::new(),
             at: 0,
+            places: VecDeque::new(),
         }
     }
 
@@ -152,6 +164,7 @@ impl Passing {
         self.at += bytes.len() as u64;
         if self.wanted.is_some() {
             self.recent.extend_from_slice(bytes);
+            self.mark(bytes.len());
             self.take();
             self.forget();
         }
@@ -176,6 +189,26 @@ impl Passing {
         }
     }
 
+    /// Looks for names of sections in the bytes that have been added, and keeps what is around those that were found.
+    fn mark(&mut self, added: usize) {
+        let first = self.at - self.recent.len() as u64;
+        let seen = self.recent.len().saturating_sub(added + NAMES.len() - 1);
+        for found in memmem::find_iter(&self.recent[seen..], NAMES) {
+            self.places
+                .push_back((first + (seen + found) as u64, Vec::new()));
+        }
+        let excess = self.places.len().saturating_sub(PLACES);
+        self.places.drain(..excess);
+        for (place, kept) in &mut self.places {
+            if kept.is_empty() && *place + AROUND <= self.at {
+                let from = place.saturating_sub(AROUND).max(first) - first;
+                let to = *place + AROUND - first;
+                kept.extend_from_slice(&self.recent[from as usize..to as usize]);
+                *place = first + from;
+            }
+        }
+    }
+
     /// Forgets what nobody will want.
     fn forget(&mut self) {
         let kept = match &self.wanted {
@@ -190,8 +223,15 @@ impl Passing {
     /// What passed there, as far as it is still known.
     fn piece(&self, range: &Range<u64>) -> Option<Vec<u8>> {
         let first = self.at - self.recent.len() as u64;
-        let from = usize::try_from(range.start.checked_sub(first)?).ok()?;
-        let to = usize::try_from(range.end.checked_sub(first)?).ok()?;
-        self.recent.get(from..to).map(<[u8]>::to_vec)
+        let recent = within(first, &self.recent, range);
+        let mut places = self.places.iter();
+        recent.or_else(|| places.find_map(|(first, kept)| within(*first, kept, range)))
     }
+}
+
+/// The bytes of the range, where those from `first` on hold them all.
+fn within(first: u64, bytes: &[u8], range: &Range<u64>) -> Option<Vec<u8>> {
+    let from = usize::try_from(range.start.checked_sub(first)?).ok()?;
+    let to = usize::try_from(range.end.checked_sub(first)?).ok()?;
+    bytes.get(from..to).map(<[u8]>::to_vec)
 }

@@ -11,6 +11,12 @@ const SYMTAB: u32 = 2;
 const STRTAB: u32 = 3;
 const NOBITS: u32 = 8;
 
+/// A row of the table: its name's place, type, offset, size and link.
+fn row(name: u64, kind: u32, at: usize, size: usize, link: u64) -> [u64; 10] {
+    let (kind, at, size) = (kind.into(), at as u64, size as u64);
+    [name, kind, 0, 0, at, size, link, 0, 1, 0]
+}
+
 /// A program of 64 bits, little-endian, of the type (2 is linked, 1 is not). The table stands at the end, or before the sections.
 fn program(kind: u16, sections: &[Section<'_>], is_first: bool) -> Vec<u8> {
     let mut names = vec![0];
@@ -22,18 +28,7 @@ fn program(kind: u16, sections: &[Section<'_>], is_first: bool) -> Vec<u8> {
         let at = names.len() as u64;
         names.extend_from_slice(name.as_bytes());
         names.push(0);
-        table.push([
-            at,
-            kind.into(),
-            0,
-            0,
-            (start + content.len()) as u64,
-            size as u64,
-            link,
-            0,
-            1,
-            0,
-        ]);
+        table.push(row(at, kind, start + content.len(), size, link));
         content.extend_from_slice(bytes);
     };
     for (at, (name, kind, size)) in sections.iter().enumerate() {
@@ -43,18 +38,7 @@ fn program(kind: u16, sections: &[Section<'_>], is_first: bool) -> Vec<u8> {
     }
     let all = [&names[..], b".shstrtab\0"].concat();
     let at = names.len() as u64;
-    table.push([
-        at,
-        STRTAB.into(),
-        0,
-        0,
-        (start + content.len()) as u64,
-        all.len() as u64,
-        0,
-        0,
-        1,
-        0,
-    ]);
+    table.push(row(at, STRTAB, start + content.len(), all.len(), 0));
     content.extend_from_slice(&all);
     let shoff = if is_first {
         64

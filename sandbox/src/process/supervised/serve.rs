@@ -145,7 +145,7 @@ impl Server {
         if path.is_empty() || (self.secrets.is_empty() && !may_be_served) {
             return None;
         }
-        let path = self.from_root(notification, call, caller, path)?;
+        let path = self.absolute(notification, call, caller, path)?;
         match Name::of(&path) {
             Some(name) => match procfs::find(&name, caller) {
                 Found::Unserved => self.secret(call, caller, &path),
@@ -161,7 +161,7 @@ impl Server {
     }
 
     /// The path from the tree's root.
-    fn from_root(
+    fn absolute(
         &self,
         notification: &Notification,
         call: Call,
