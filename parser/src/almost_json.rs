@@ -1,4 +1,4 @@
-//! Text that is meant as a JSON array and is none: `['a']`, a comma that is missing, typographic quotes. Says what is wrong with it and how it
+//! Text that is meant as a JSON array but is not one: `['a']`, a comma that is missing, typographic quotes. Says what is wrong with it and how it
 //! is written. Unaware of instructions.
 
 use std::iter::Peekable;

@@ -143,7 +143,7 @@ pub fn named(store: &Store, name: &str) -> Result<Digest, Failure> {
 /// A name that an image is to get, with its tag.
 ///
 /// # Errors
-/// It is none, or has a digest, which nobody can choose, or reads as one.
+/// It is not a name, or it has or reads as a digest, which nobody can choose.
 pub fn new_name(name: &str) -> Result<Reference, Failure> {
     let has_digest = Reference::parse(name).is_ok_and(|parsed| parsed.digest.is_some());
     if has_digest {

@@ -53,7 +53,7 @@ impl Flags {
     /// Does what they ask for.
     ///
     /// # Errors
-    /// A level is none of docker's.
+    /// The level is not one of docker's.
     pub fn apply(&self) -> Result<(), Failure> {
         if let Some(folder) = &self.config {
             network::use_docker_config(folder);

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// A larger file is none of ours.
+/// A larger file is not ours.
 const LARGEST: u64 = 64 << 10;
 
 /// A default that can be set.

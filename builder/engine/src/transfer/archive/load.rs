@@ -369,7 +369,7 @@ impl<'a> Intake<'a> {
         Ok(())
     }
 
-    /// Gives an image or index its names. One with the digest of something else is none.
+    /// Gives an image or index its names, without those that have the digest of something else.
     fn name(&self, mut taken: Taken, unreadable: &[String]) -> Result<Taken, ArchiveError> {
         taken.unreadable = unreadable.to_vec();
         let is_its = |name: &Reference| name.digest.is_none_or(|digest| digest == taken.manifest);
