@@ -195,5 +195,8 @@ fn is_built(
 fn same(hit: &Finished, run: &Finished, told: &str) {
     let end = |built: &Finished| (built.status.code(), built.stdout.clone());
     assert!(end(hit) == end(run), "hit: {hit}\nrun: {run}\n{told}");
-    assert!(matches!(hit.status.code(), Some(0..=2)), "{hit}\n{told}");
+    let is_users = matches!(hit.status.code(), Some(0..=2));
+    // a user id that this mode does not have: the machine is to blame
+    let is_modes = hit.stderr.contains("the build has no range of ids");
+    assert!(is_users || is_modes, "{hit}\n{told}");
 }

@@ -2,6 +2,7 @@
 //! `fixtures/golden/screens`. Times, rates and the lengths of bars are masked.
 
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -22,17 +23,38 @@ plain_cases! {
     an_archive_with_a_bar,
 }
 
+/// Long enough for a busy machine.
+const PROMPT: Duration = Duration::from_secs(10);
 /// Where they are in `fixtures/golden`.
 const FOLDER: &str = "screens";
 /// Rows and columns.
 const SIZES: [(u16, u16); 2] = [(24, 80), (50, 200)];
 
-/// Compares a screen with its golden file.
+/// Compares the last screen with its golden file.
 #[track_caller]
-fn is(space: &Space, name: &str, (rows, columns): (u16, u16), screen: &[String]) {
+fn is(space: &Space, name: &str, size: (u16, u16), screen: &[String]) {
+    golden::matches(&file(name, size), &text(space, screen));
+}
+
+/// Compares a screen that is still drawn. A frame comes in pieces, so one look may see a part of it.
+#[track_caller]
+fn becomes(space: &Space, name: &str, size: (u16, u16), look: impl Fn() -> Vec<String>) {
+    let begun = Instant::now();
+    while !golden::is(&file(name, size), &text(space, &look())) {
+        if begun.elapsed() > PROMPT {
+            return is(space, name, size, &look());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn file(name: &str, (rows, columns): (u16, u16)) -> String {
+    format!("{FOLDER}/{name}-{columns}x{rows}.txt")
+}
+
+fn text(space: &Space, screen: &[String]) -> String {
     let text: String = screen.iter().map(|row| calm(space, row) + "\n").collect();
-    let name = format!("{FOLDER}/{name}-{columns}x{rows}.txt");
-    golden::matches(&name, &(text.trim_end().to_owned() + "\n"));
+    text.trim_end().to_owned() + "\n"
 }
 
 /// A row without what differs from time to time: gaps, which are as wide as a time is short, bars, rates.
@@ -121,10 +143,10 @@ fn a_build(space: &Space) {
     for size in SIZES {
         close(space);
         let screen = waiting(space, size);
-        is(space, "build", size, &screen.lines());
+        becomes(space, "build", size, || screen.lines());
         open(space, "assets");
         screen.has("done    assets");
-        is(space, "build-with-a-stage-done", size, &screen.lines());
+        becomes(space, "build-with-a-stage-done", size, || screen.lines());
         open(space, "build");
         let (code, rows) = screen.ends();
         assert_eq!(code, Some(0), "{rows:#?}");
@@ -235,7 +257,7 @@ fn a_push_and_a_pull(space: &Space) {
         screen.shows(|rows| bars(rows, "pushing ") == 2);
         // a fault that nobody met would be met by the next command
         eventually("no upload", || registry.count("POST", "/uploads/") >= 2);
-        is(space, "push", size, &calm(screen.lines()));
+        becomes(space, "push", size, || calm(screen.lines()));
         screen.signal(Signal::INT);
         let (code, rows) = screen.ends();
         assert_eq!(code, Some(130), "{rows:#?}");
@@ -258,7 +280,7 @@ fn a_push_and_a_pull(space: &Space) {
         eventually("no download", || {
             layers.iter().all(|layer| registry.count("GET", layer) > 0)
         });
-        is(space, "pull", size, &calm(screen.lines()));
+        becomes(space, "pull", size, || calm(screen.lines()));
         screen.signal(Signal::INT);
         let (code, rows) = screen.ends();
         assert_eq!(code, Some(130), "{rows:#?}");

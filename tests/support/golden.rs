@@ -25,6 +25,11 @@ pub fn matches(name: &str, text: &str) {
     );
 }
 
+/// Whether it is what is expected, after masking: for texts that are on their way there.
+pub fn is(name: &str, text: &str) -> bool {
+    mask(text) == expected(name)
+}
+
 /// What is expected.
 pub fn expected(name: &str) -> String {
     std::fs::read_to_string(fixture("golden").join(name)).unwrap_or_default()
