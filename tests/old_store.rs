@@ -59,7 +59,7 @@ fn check(space: &Space) {
     space.is_clean();
 }
 
-/// The older binary with the store `name`; skips the case where there is none.
+/// The older binary with the store `name`; skips the case where none is given.
 fn old(space: &Space, name: &str) -> Option<impl Fn(&[&str]) -> Kiln> {
     let Some(binary) = std::env::var_os("KILN_OLD_BIN") else {
         mode::skip(

@@ -73,7 +73,7 @@ fn a_release_is_whole_and_repeats_itself(space: &Space) {
     debian(space, &first);
 }
 
-/// What the script reads of the repository, which may be closed to whoever runs kiln, and a binary.
+/// What the script reads of the repository, which may be closed to the user that runs kiln, and a binary.
 fn prepare(space: &Space) {
     fs::create_dir_all(space.own().join("repository/builder")).unwrap();
     space.copy_of(

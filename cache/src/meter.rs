@@ -6,6 +6,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::Store;
 
 /// How often it is told.
@@ -14,7 +16,8 @@ const EVERY: Duration = Duration::from_millis(100);
 const LEAST: u64 = 4 << 20;
 
 /// What a store does with many bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "lowercase")]
 pub enum Work {
     /// A layer becomes a directory.
     Unpack,
@@ -131,7 +134,7 @@ impl<R: Read> Read for Metered<'_, R> {
 }
 
 impl Store {
-    /// Counts the bytes of a piece of work on `what`, and tells whoever opened the store.
+    /// Counts the bytes of a piece of work on `what`, and tells the [`Waiter`](crate::Waiter) of the store.
     pub fn meter(&self, work: Work, what: String, total: u64) -> Meter {
         let inner = self.inner.clone();
         Meter::start(total, move |progress: Progress| {

@@ -185,12 +185,13 @@ fn recommend_json(line: &Line, command: &CommandLine, stage: &mut StageBuilder<'
 
 /// Warns of a list that is almost a JSON array. `as_read` says what it is instead.
 fn look_for_slip(line: &Line, stage: &mut StageBuilder<'_>, as_read: &str) {
-    let words: Vec<&str> = line.words().iter().map(|word| &*word.text).collect();
-    if line.is_json() || !words.iter().any(|word| word.starts_with('[')) {
+    let mut words = line.words().iter();
+    let begin = words.position(|word| word.text.starts_with('['));
+    let Some(begin) = begin.filter(|_| !line.is_json()) else {
         return;
-    }
-    let skipped = words.iter().take_while(|word| !word.starts_with('['));
-    let (before, list) = words.split_at(skipped.count());
+    };
+    let words: Vec<&str> = line.words().iter().map(|word| &*word.text).collect();
+    let (before, list) = words.split_at(begin);
     if let Some(slip) = almost_json::find(&list.join(" ")) {
         let name = &line.name.text;
         let message = format!(

@@ -205,7 +205,7 @@ fn kind(argument: &Arg, line: &Line<'_>) -> Option<Kind> {
     let named = argument.get_value_names().unwrap_or_default();
     let named = named.first().map_or("", |name| name.as_str());
     if named == "IMAGE"
-        && ["explore", "size"]
+        && ["blame", "explore", "size"]
             .iter()
             .any(|command| line.is_of(command))
     {

@@ -1,5 +1,5 @@
 //! Flags that docker has before its commands (`docker -H HOST build`), for scripts that give them: those that mean something here do it, and a
-//! daemon that is named is answered with a hint, as there is none. Unaware of commands.
+//! daemon that is named is answered with a hint, as kiln has no daemon. Unaware of commands.
 
 use crate::environment::variable;
 use crate::failure::Failure;

@@ -168,6 +168,14 @@ impl Failure {
         self
     }
 
+    /// The same, told of a flag.
+    pub fn of_flag(mut self, flag: &str) -> Self {
+        if let Some(message) = self.messages.first_mut() {
+            message.insert_str(0, &format!("{flag} "));
+        }
+        self
+    }
+
     /// Adds ways out.
     pub fn hints<T: Into<String>>(self, hints: impl IntoIterator<Item = T>) -> Self {
         hints.into_iter().fold(self, Failure::hint)

@@ -66,7 +66,7 @@ pub fn open_by(
     })
 }
 
-/// The namespaces that this process is in now, or why there are none. A supervised RUN needs none.
+/// The namespaces that this process is in now, or why it could not enter any. A supervised RUN needs no namespaces.
 fn entered(globals: &Globals) -> Result<(Entered, Option<Arc<EnterError>>), Failure> {
     if globals.isolation == IsolationChoice::Supervised {
         return Ok((Entered::nothing(), None));

@@ -47,11 +47,9 @@ pub static KEYS: [Key; 9] = [
         variables: &["KILN_STORE"],
         default: "/var/lib/kiln for root, else ~/.local/share/kiln",
         example: "\"/srv/kiln\"",
-        check: |text| match text.starts_with('/') {
-            true => Ok(()),
-            false => Err(format!(
-                "{text:?} is no path from the root; a folder is one that begins with / or ~/"
-            )),
+        check: |text| {
+            let wrong = "is no path from the root; a folder is one that begins with / or ~/";
+            demand(text.starts_with('/'), || format!("{text:?} {wrong}"))
         },
     },
     Key {
@@ -92,13 +90,11 @@ pub static KEYS: [Key; 9] = [
         variables: &["KILN_NETWORK"],
         default: "default",
         example: "\"private\"",
-        check: |text| match ["default", "none", "host", "private", "pasta", "slirp4netns"]
-            .contains(&text)
-        {
-            true => Ok(()),
-            false => Err(format!(
-                "there is no network {text:?}: choose default, none, host or private"
-            )),
+        check: |text| {
+            let known = ["default", "none", "host", "private", "pasta", "slirp4netns"];
+            demand(known.contains(&text), || {
+                format!("there is no network {text:?}: choose default, none, host or private")
+            })
         },
     },
     Key {
@@ -123,9 +119,10 @@ pub static KEYS: [Key; 9] = [
         variables: &["KILN_OFFLINE"],
         default: "false",
         example: "true",
-        check: |text| match ["true", "false"].contains(&text) {
-            true => Ok(()),
-            false => Err(format!("{text:?} is neither true nor false")),
+        check: |text| {
+            demand(["true", "false"].contains(&text), || {
+                format!("{text:?} is neither true nor false")
+            })
         },
     },
     Key {
@@ -159,6 +156,10 @@ pub static KEYS: [Key; 9] = [
         check: |text| Allowance::read(text, units::parse_bytes).map(drop),
     },
 ];
+
+fn demand(is_so: bool, wrong: impl FnOnce() -> String) -> Result<(), String> {
+    is_so.then_some(()).ok_or_else(wrong)
+}
 
 /// What a key is set to.
 #[derive(Debug, Clone, PartialEq, Eq)]

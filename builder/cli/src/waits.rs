@@ -1,5 +1,5 @@
-//! Waits for other processes, and work that takes a while: told among the events of the work, or on standard error where these are not shown, and ended by what
-//! stops the work. Unaware of what is waited for.
+//! Waits for other processes, and work that takes a while: told among the events of the work, or on standard error where these are not
+//! shown, and ended by what stops the work. Unaware of what is waited for.
 
 use kiln_cache::{Progress, Waiter, Work};
 use kiln_engine::event::{Cancel, EventKind, Events};

@@ -11,6 +11,7 @@ mod stream;
 
 pub use cancel::{Cancel, Urgency};
 use jiff::Timestamp;
+pub use kiln_cache::Work;
 use serde::{Serialize, Serializer};
 use std::path::PathBuf;
 pub(crate) use stream::micros;
@@ -78,31 +79,6 @@ pub enum Direction {
     Download,
     /// To one.
     Upload,
-}
-
-/// What a store does with many bytes.
-#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq, PartialOrd, Ord)]
-#[serde(rename_all = "lowercase")]
-pub enum Work {
-    /// A layer becomes a directory.
-    Unpack,
-    /// A layer is compressed.
-    Compress,
-    /// Images are written to an archive.
-    Save,
-    /// Images are read from one.
-    Load,
-}
-
-impl From<kiln_cache::Work> for Work {
-    fn from(work: kiln_cache::Work) -> Self {
-        match work {
-            kiln_cache::Work::Unpack => Work::Unpack,
-            kiln_cache::Work::Compress => Work::Compress,
-            kiln_cache::Work::Save => Work::Save,
-            kiln_cache::Work::Load => Work::Load,
-        }
-    }
 }
 
 /// What happened.

@@ -153,7 +153,7 @@ impl Forms<'_> {
         compression: LayerCompression,
     ) -> Result<(Digest, u64), StoreError> {
         let tar = self.store.blobs().reader(diff_id)?;
-        let total = self.store.layers().index(diff_id)?.tar_size;
+        let total = self.store.blobs().size_on_disk(diff_id)?.unwrap_or(0);
         let meter = self.store.meter(Work::Compress, diff_id.to_string(), total);
         let sink = self.store.blobs().sink("blob")?;
         let path = sink.path().to_owned();

@@ -15,7 +15,7 @@ use crate::view::unpack::{Piece, unpack_pieces};
 use crate::{Chain, CommitError, Entry, EntryKind, StoreError, Views, Work};
 
 /// A copy of a chain, in this process's scratch.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct CopiedTree {
     /// Its root.
     pub path: PathBuf,

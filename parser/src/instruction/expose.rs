@@ -17,6 +17,9 @@ use crate::line::{Form, Line, Word};
 use crate::lint::evaluated;
 use crate::stage::StageBuilder;
 
+/// How a port is written.
+const HELP: &str = "write a number, and a protocol if it is not tcp, as in 80 or 53/udp";
+
 /// `EXPOSE port[/protocol] …`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expose {
@@ -48,14 +51,10 @@ impl Meaning for Expose {
         for word in &self.ports {
             for spec in stage.expand_words(word)? {
                 warn(&spec, word, stage);
-                ports
-                    .add(&spec)
-                    .map_err(|message| line.error_at(word.span, code::VALUE, message))
-                    .map_err(|error| {
-                        error.with_help(
-                            "write a number, and a protocol if it is not tcp, as in 80 or 53/udp",
-                        )
-                    })?;
+                ports.add(&spec).map_err(|message| {
+                    line.error_at(word.span, code::VALUE, message)
+                        .with_help(HELP)
+                })?;
             }
         }
         stage.record(format!("EXPOSE [{}]", ports.list.join(" ")));

@@ -57,7 +57,7 @@ impl Files {
             (0, Some(_)) => None,
             (1, _) if is_plain(path) => Some(Item::Symlink(random.of(&["a", "d", "/d/x", "none"]))),
             (2, _) if is_plain(path) => {
-                // whoever builds has to see what is in it
+                // the user that builds has to see what is in it
                 Some(Item::Folder(0o755 + 0o22 * random.index(2) as u32))
             }
             (3, _) if is_plain(path) && self.has_a() => Some(Item::Hard),

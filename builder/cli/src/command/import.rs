@@ -8,7 +8,6 @@ use clap::Args;
 use kiln_cache::Store;
 use kiln_engine::archive::{self, ImportOptions, ImportSource};
 use kiln_engine::event::{Cancel, Events};
-use kiln_engine::remote::Remote;
 use kiln_engine::web::download;
 use kiln_engine::{chain_of_causes, seconds};
 use kiln_oci::Platform;
@@ -47,8 +46,8 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let name = path.file_name().unwrap_or(path.as_os_str());
     let from = || format!("Imported from {}", name.to_string_lossy());
     let platform = catalog::platform(arguments.platform.as_deref())?;
-    let (remote, store) = opened(globals)?;
-    let fetched = fetched(&remote, &store, path)?;
+    let store = session::store(globals)?;
+    let fetched = fetched(globals, &store, path)?;
     let source = source(path, fetched.as_deref())?;
     let options = ImportOptions {
         reference,
@@ -62,14 +61,8 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     Ok(())
 }
 
-fn opened(globals: &Globals) -> Result<(Remote, Store), Failure> {
-    let remote = network::remote(globals, &Events::ignored(), &Cancel::default())?;
-    let store = session::connected(globals, &remote)?;
-    Ok((remote, store))
-}
-
 /// Where the file of an address is, once it is here; none for what is no address. It goes with this process.
-fn fetched(remote: &Remote, store: &Store, path: &Path) -> Result<Option<PathBuf>, Failure> {
+fn fetched(globals: &Globals, store: &Store, path: &Path) -> Result<Option<PathBuf>, Failure> {
     let text = path.to_string_lossy();
     let is_address = ["http://", "https://"]
         .iter()
@@ -77,8 +70,9 @@ fn fetched(remote: &Remote, store: &Store, path: &Path) -> Result<Option<PathBuf
     if !is_address {
         return Ok(None);
     }
+    let remote = network::remote(globals, &Events::ignored(), &Cancel::default())?;
     let into = store.scratch().dir("import")?.join("rootfs");
-    download(remote, &text, &into).map_err(|error| {
+    download(&remote, &text, &into).map_err(|error| {
         let hint = error.hint();
         let failure = Failure::new(Kind::Build, chain_of_causes(&error));
         failure.hints(hint).for_fault(Fault::among(&error))

@@ -201,7 +201,7 @@ fn missing_file(file: &Path, context: &Path) -> Failure {
 /// The Dockerfile of a folder, where none is named.
 ///
 /// # Errors
-/// When there is none.
+/// When it has none.
 pub fn default_dockerfile(context: &Path) -> Result<PathBuf, Failure> {
     let candidates = USUAL_NAMES.map(|name| context.join(name));
     let found = candidates

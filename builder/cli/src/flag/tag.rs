@@ -44,12 +44,8 @@ impl Flag for Flags {
                 let refused = format!("--tag {tag}: kiln does not write to {word}");
                 return Err(Failure::usage(refused).hint(*instead));
             }
-            let mut name = catalog::new_name(tag);
-            name.as_mut()
-                .err()
-                .into_iter()
-                .for_each(|failure| failure.messages[0].insert_str(0, "--tag "));
-            request.goal.tags.push(name?);
+            let name = catalog::new_name(tag).map_err(|failure| failure.of_flag("--tag"))?;
+            request.goal.tags.push(name);
         }
         Ok(())
     }

@@ -113,7 +113,7 @@ impl<'a> Transfer<'a> {
     }
 }
 
-/// The beginning of a digest; all of what is none.
+/// The beginning of a digest; anything else as it is.
 pub fn short(digest: &str) -> &str {
     let hex = digest.strip_prefix("sha256:");
     hex.map_or(digest, |hex| hex.get(..SHORT).unwrap_or(hex))

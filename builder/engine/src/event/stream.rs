@@ -2,7 +2,7 @@
 
 use super::{Event, EventKind};
 use jiff::{SignedDuration, Timestamp};
-use kiln_cache::Progress;
+use kiln_cache::{Progress, Work};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -91,9 +91,9 @@ impl Events {
     }
 
     /// Sends how far a store's work is.
-    pub fn works(&self, work: kiln_cache::Work, what: &str, progress: Progress) {
+    pub fn works(&self, work: Work, what: &str, progress: Progress) {
         self.send(EventKind::Work {
-            work: work.into(),
+            work,
             what: what.to_owned(),
             done: progress.done,
             total: progress.total,

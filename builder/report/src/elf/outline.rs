@@ -1,4 +1,4 @@
-//! The pieces of an ELF file that tell its sections, read in whatever way the file can be read.
+//! The pieces of an ELF file that tell its sections, read in whatever way the file can be read. Unaware of what they mean.
 
 use std::collections::VecDeque;
 use std::ops::Range;

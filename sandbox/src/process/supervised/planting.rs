@@ -161,38 +161,23 @@ pub fn path_of(folder: BorrowedFd<'_>) -> io::Result<PathBuf> {
     read_link(format!("/proc/self/fd/{}", folder.as_raw_fd()))
 }
 
-/// Makes what it is in its place.
+/// Makes what it is in its place. A file that nobody may write is a secret, which is on no disk.
 fn plant_made(
     job: &Job,
     planted: &mut Planted,
     mount: &Mount,
     secrets: &mut Secrets,
 ) -> io::Result<()> {
-    let is_secret = mount.read_only && matches!(mount.kind, MountKind::File { .. });
-    let make = |folder: BorrowedFd<'_>, name: &OsStr| match is_secret {
-        true => make_secret(folder, name, &mount.kind, secrets),
-        false => make(folder, Path::new(name), &mount.kind, job),
+    let make = |folder: BorrowedFd<'_>, name: &OsStr| match &mount.kind {
+        MountKind::File {
+            content,
+            mode,
+            uid,
+            gid,
+        } if mount.read_only => secrets.plant(folder, name, content, (*mode, *uid, *gid)),
+        kind => make(folder, Path::new(name), kind, job),
     };
     planted.make(job.root.as_fd(), Path::new(&mount.target), make)
-}
-
-/// A file that nobody may write is a secret, which is on no disk.
-fn make_secret(
-    folder: BorrowedFd<'_>,
-    name: &OsStr,
-    kind: &MountKind,
-    secrets: &mut Secrets,
-) -> io::Result<()> {
-    let MountKind::File {
-        content,
-        mode,
-        uid,
-        gid,
-    } = kind
-    else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    secrets.plant(folder, name, content, (*mode, *uid, *gid))
 }
 
 /// Makes a file or a socket with its mode and owner.

@@ -1,5 +1,7 @@
 //! Draws on a terminal: lines that stay and scroll up, and a frame of lines below them that is drawn again and again. Nothing is written where
 //! nothing has changed. Unaware of what the lines say; each line of a frame is narrower than the terminal.
+//!
+//! By hand, because indicatif draws each bar by itself: none of them knows how many rows there are, and which line has to give way.
 
 use crate::printable::unstyled;
 use crate::render::Sink;

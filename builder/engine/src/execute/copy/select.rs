@@ -178,9 +178,8 @@ fn select_with_parents<'a>(
     let is_wild = |component: &&str| glob::has_wildcards(component);
     let mut is_found = components.iter().any(is_wild) || glob::has_wildcards(&path.pivot);
     for pivot in pivots(chain, &path.pivot)? {
-        let mut matches = Vec::new();
         let group = next_group(picked);
-        descend(chain, &pivot, &[], &components, &mut matches)?;
+        let mut matches = descend(chain, &pivot, &components)?;
         matches.sort();
         matches.dedup();
         is_found |= !matches.is_empty();

@@ -9,66 +9,72 @@ use kiln_parser::glob;
 pub(super) fn descend(
     chain: &Chain,
     pivot: &[u8],
-    at: &[u8],
     components: &[&str],
-    matches: &mut Vec<Vec<u8>>,
-) -> Result<(), CopyError> {
-    let path = join(pivot, at);
-    let Some((first, rest)) = components.split_first() else {
-        let is_there = chain.resolve(&path, false)?.found.is_some();
-        matches.extend(is_there.then(|| at.to_vec()));
-        return Ok(());
+) -> Result<Vec<Vec<u8>>, CopyError> {
+    let matches = Vec::new();
+    let mut descent = Descent {
+        chain,
+        pivot,
+        matches,
     };
-    if *first == "**" {
-        return descend_any(chain, pivot, at, components, matches);
-    }
-    if first.contains("**") {
-        return descend_inside(chain, pivot, at, components, matches);
-    }
-    if glob::has_wildcards(first) {
-        for name in matching(chain, &path, first)? {
-            descend(chain, pivot, &join(at, &name), rest, matches)?;
-        }
-        return Ok(());
-    }
-    descend(chain, pivot, &join(at, first.as_bytes()), rest, matches)
+    descent.any(b"", components)?;
+    Ok(descent.matches)
 }
 
-/// The same where the first component is `**`.
-fn descend_any(
-    chain: &Chain,
-    pivot: &[u8],
-    at: &[u8],
-    components: &[&str],
-    matches: &mut Vec<Vec<u8>>,
-) -> Result<(), CopyError> {
-    let children = chain.children(&chain.resolve(&join(pivot, at), false)?.path);
-    let rest = components.get(1..).unwrap_or_default();
-    if rest.is_empty() {
-        matches.extend(children.iter().map(|(name, _)| join(at, name)));
-        return Ok(());
-    }
-    descend(chain, pivot, at, rest, matches)?;
-    for (name, found) in children {
-        if found.entry.is_directory() {
-            descend(chain, pivot, &join(at, name), components, matches)?;
-        }
-    }
-    Ok(())
+struct Descent<'a> {
+    chain: &'a Chain,
+    pivot: &'a [u8],
+    matches: Vec<Vec<u8>>,
 }
 
-/// The same where `**` is a part of the first component.
-fn descend_inside(
-    chain: &Chain,
-    pivot: &[u8],
-    at: &[u8],
-    components: &[&str],
-    matches: &mut Vec<Vec<u8>>,
-) -> Result<(), CopyError> {
-    stars_apart(components).iter().try_for_each(|components| {
-        let components: Vec<&str> = components.iter().map(String::as_str).collect();
-        descend(chain, pivot, at, &components, matches)
-    })
+impl Descent<'_> {
+    /// Adds the matches at and below the path `at`.
+    fn any(&mut self, at: &[u8], components: &[&str]) -> Result<(), CopyError> {
+        let path = join(self.pivot, at);
+        let Some((first, rest)) = components.split_first() else {
+            let is_there = self.chain.resolve(&path, false)?.found.is_some();
+            self.matches.extend(is_there.then(|| at.to_vec()));
+            return Ok(());
+        };
+        if *first == "**" {
+            return self.any_folder(at, components);
+        }
+        if first.contains("**") {
+            return self.stars_inside(at, components);
+        }
+        if glob::has_wildcards(first) {
+            let mut names = matching(self.chain, &path, first)?.into_iter();
+            return names.try_for_each(|name| self.any(&join(at, &name), rest));
+        }
+        self.any(&join(at, first.as_bytes()), rest)
+    }
+
+    /// The same where the first component is `**`.
+    fn any_folder(&mut self, at: &[u8], components: &[&str]) -> Result<(), CopyError> {
+        let chain = self.chain;
+        let children = chain.children(&chain.resolve(&join(self.pivot, at), false)?.path);
+        let rest = components.get(1..).unwrap_or_default();
+        if rest.is_empty() {
+            let inside = children.iter().map(|(name, _)| join(at, name));
+            self.matches.extend(inside);
+            return Ok(());
+        }
+        self.any(at, rest)?;
+        for (name, found) in children {
+            if found.entry.is_directory() {
+                self.any(&join(at, name), components)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The same where `**` is a part of the first component.
+    fn stars_inside(&mut self, at: &[u8], components: &[&str]) -> Result<(), CopyError> {
+        stars_apart(components).iter().try_for_each(|components| {
+            let components: Vec<&str> = components.iter().map(String::as_str).collect();
+            self.any(at, &components)
+        })
+    }
 }
 
 /// What `a**b` stands for, as in .dockerignore: `ab`, or `a*/**/b`. A slash behind the stars belongs to them.
