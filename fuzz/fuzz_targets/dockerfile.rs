@@ -9,7 +9,7 @@ use kiln_parser::{check, debug, outline, parse, targets};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|source: &str| {
-    let inside = |span: Span| assert!(source.get(span.start..span.end).is_some(), "{span:?}");
+    let inside = |span: Span| assert!(source.get(span.range()).is_some(), "{span:?}");
     let parsed = parse(source);
     for line in &parsed.dockerfile.lines {
         inside(line.span);

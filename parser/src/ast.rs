@@ -41,7 +41,6 @@ impl Dockerfile {
         self.globals.iter().flat_map(|global| &global.arg.arguments)
     }
 
-    /// The names of stages, in order.
     /// The names of the stages that have one, in order.
     pub fn stage_names(&self) -> impl Iterator<Item = &str> {
         let stages = self.stages.iter();
@@ -176,7 +175,7 @@ impl Reader {
 
     fn line(&mut self, line: Line) {
         let number = self.lines.len();
-        let is_from = line.name.text.eq_ignore_ascii_case("FROM");
+        let is_from = line.name().eq_ignore_ascii_case("FROM");
         match Instruction::parse(&line) {
             Ok(instruction) => self.place(number, &line, instruction),
             Err(error) => {

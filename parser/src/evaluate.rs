@@ -62,8 +62,8 @@ pub fn evaluate_with(
 /// Fills in the lines of diagnostics that know only their span.
 fn place<'d>(dockerfile: &Dockerfile, found: impl Iterator<Item = &'d mut Diagnostic>) {
     let lines = &dockerfile.lines;
-    for found in found.filter(|found| found.span.end > 0) {
-        let after = lines.partition_point(|line| line.span.start <= found.span.start);
+    for found in found.filter(|found| found.span.end() > 0) {
+        let after = lines.partition_point(|line| line.span.start() <= found.span.start());
         let line = after.checked_sub(1).and_then(|before| lines.get(before));
         found.line = line.map_or(0, |line| line.first);
     }

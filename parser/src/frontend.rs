@@ -71,10 +71,7 @@ mod tests {
     fn the_directive_is_marked() {
         let source = "# syntax = example.com/mopy:1\nFROM scratch\n";
         let found = foreign(&parse(source).dockerfile).unwrap();
-        assert_eq!(
-            &source[found.span.start..found.span.end],
-            "# syntax = example.com/mopy:1"
-        );
+        assert_eq!(&source[found.span.range()], "# syntax = example.com/mopy:1");
         assert!(foreign(&parse("FROM scratch\n").dockerfile).is_none());
     }
 }

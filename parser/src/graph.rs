@@ -172,7 +172,7 @@ pub struct HistoryStep {
     /// The instruction as it is written, without heredocs and without the credentials of addresses.
     pub text: String,
     /// `buildkit.dockerfile.v0`: what tools know as "one entry an instruction".
-    pub comment: String,
+    pub comment: &'static str,
 }
 
 impl StageGraph {

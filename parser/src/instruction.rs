@@ -23,6 +23,7 @@ mod volume;
 mod workdir;
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 pub use add::Add;
 pub use arg::{Arg, Argument};
@@ -93,7 +94,7 @@ macro_rules! instructions {
         impl Instruction {
             /// Checks one line.
             pub(crate) fn parse(line: &Line) -> Result<Self, Diagnostic> {
-                $(if line.name.text.eq_ignore_ascii_case($name::NAME) {
+                $(if line.name().eq_ignore_ascii_case($name::NAME) {
                     return $name::parse(line).map(Instruction::$name);
                 })*
                 Err(unknown(line))
@@ -134,9 +135,9 @@ instructions! {
 }
 
 fn unknown(line: &Line) -> Diagnostic {
-    let name = &line.name.text;
+    let name = line.name();
     let message = format!("unknown instruction: {name}");
-    let mut error = line.error_at(line.name.span, code::UNKNOWN_INSTRUCTION, message);
+    let mut error = line.error_at(line.name_span(), code::UNKNOWN_INSTRUCTION, message);
     error.help = suggest::help(&name.to_uppercase(), NAMES.iter().copied());
     error
 }
@@ -176,7 +177,7 @@ fn recommend_json(line: &Line, command: &CommandLine, stage: &mut StageBuilder<'
     if command.exec || !stage.state.config.shell.is_empty() {
         return;
     }
-    let name = &line.name.text;
+    let name = line.name();
     let message = format!(
         "JSON arguments recommended for {name} to prevent unintended behavior related to OS signals"
     );
@@ -193,12 +194,12 @@ fn look_for_slip(line: &Line, stage: &mut StageBuilder<'_>, as_read: &str) {
     let words: Vec<&str> = line.words().iter().map(|word| &*word.text).collect();
     let (before, list) = words.split_at(begin);
     if let Some(slip) = almost_json::find(&list.join(" ")) {
-        let name = &line.name.text;
+        let name = line.name();
         let message = format!(
             "{name} is {as_read}, as its list is no JSON array: {}",
             slip.what
         );
-        let parts = [&[name.as_str()], before, &[&*slip.meant]].concat();
+        let parts = [&[name], before, &[&*slip.meant]].concat();
         let help = format!("write {}", parts.join(" "));
         stage.advise(code::ALMOST_JSON, line.span, message, Some(help));
     }
@@ -208,7 +209,7 @@ fn look_for_slip(line: &Line, stage: &mut StageBuilder<'_>, as_read: &str) {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CommandLine {
     /// The arguments; one text in shell form.
-    pub words: Vec<String>,
+    pub words: Arc<[Word]>,
     /// JSON form: no shell.
     pub exec: bool,
 }
@@ -216,18 +217,28 @@ pub struct CommandLine {
 impl CommandLine {
     fn read(line: &Line) -> Self {
         CommandLine {
-            words: line.words().iter().map(|word| word.text.clone()).collect(),
+            words: line.shared_words(),
             exec: line.is_json(),
         }
+    }
+
+    /// The arguments in one text.
+    pub fn text(&self) -> String {
+        let words: Vec<&str> = self.words.iter().map(|word| word.text.as_str()).collect();
+        words.join(" ")
     }
 
     /// The argument vector: the shell form with the shell in front.
     fn argv(&self, shell: &[String]) -> Vec<String> {
         if self.exec {
-            return self.words.clone();
+            return self
+                .words
+                .iter()
+                .map(|word| word.text.to_string())
+                .collect();
         }
         let mut argv = shell.to_vec();
-        argv.push(self.words.join(" "));
+        argv.push(self.text());
         argv
     }
 }

@@ -250,8 +250,8 @@ mod tests {
         assert_eq!(line.text.as_str(), "RUN a   bc  d");
         let at = line.text.as_str().find("bc").unwrap();
         let span = line.text.span(at..at + 2);
-        assert_eq!(&source[span.start..span.end], "bc");
-        assert_eq!(&source[line.span.start..line.span.end], &source[3..]);
+        assert_eq!(&source[span.range()], "bc");
+        assert_eq!(&source[line.span.range()], &source[3..]);
     }
 
     #[test]

@@ -4,6 +4,10 @@
 mod arguments;
 mod head;
 
+use std::sync::Arc;
+
+use compact_str::CompactString;
+
 use crate::code;
 use crate::diagnostic::{Diagnostic, Phase};
 use crate::heredoc::{self, Heredoc};
@@ -29,14 +33,15 @@ pub(crate) struct Shape {
 /// One instruction, split but not understood.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Line {
-    /// As written.
-    pub name: Word,
-    /// What follows.
+    /// What follows the name and the flags.
     pub arguments: Arguments,
     /// The whole line, continuations joined, no heredocs, no blanks around it.
-    pub text: String,
+    pub text: CompactString,
     /// From the name to the end of the last line (of the last heredoc).
     pub span: Span,
+    /// How many bytes of the text are the name.
+    name_length: u32,
+    name_span: Span,
     /// 1-based line of the name.
     pub first: u32,
     /// 1-based line of the end, heredocs included.
@@ -58,30 +63,30 @@ struct Attached {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Word {
     /// The text; flags without their quotes.
-    pub text: String,
+    pub text: CompactString,
     /// Its bytes in the source.
     pub span: Span,
 }
 
 impl Word {
-    pub(crate) fn new(text: impl Into<String>, span: Span) -> Self {
+    pub(crate) fn new(text: impl Into<CompactString>, span: Span) -> Self {
         let text = text.into();
         Word { text, span }
     }
 }
 
-/// The arguments of an instruction.
+/// The arguments of an instruction, which shares them with its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arguments {
     /// All others.
     Words {
         /// Strings of the JSON form, words of a list, or one text.
-        words: Vec<Word>,
+        words: Arc<[Word]>,
         /// Whether they were a JSON array.
         json: bool,
     },
     /// `ENV`, `LABEL`.
-    Pairs(Vec<Pair>),
+    Pairs(Arc<[Pair]>),
     /// `ONBUILD`.
     Trigger(Option<Box<Line>>),
 }
@@ -96,22 +101,10 @@ impl Attached {
     }
 }
 
-impl Arguments {
-    /// Without room for more: a Dockerfile may have many lines, and most have one argument.
-    fn shrunk(mut self) -> Self {
-        match &mut self {
-            Self::Words { words, .. } => words.shrink_to_fit(),
-            Self::Pairs(pairs) => pairs.shrink_to_fit(),
-            Self::Trigger(_) => {}
-        }
-        self
-    }
-}
-
 impl Default for Arguments {
     fn default() -> Self {
         Arguments::Words {
-            words: Vec::new(),
+            words: Arc::default(),
             json: false,
         }
     }
@@ -121,9 +114,9 @@ impl Default for Arguments {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pair {
     /// Before `=`.
-    pub key: String,
+    pub key: CompactString,
     /// After it.
-    pub value: String,
+    pub value: CompactString,
     /// Written as `key value`.
     pub legacy: bool,
     /// Both.
@@ -131,6 +124,17 @@ pub struct Pair {
 }
 
 impl Line {
+    /// The name as written.
+    pub fn name(&self) -> &str {
+        let name = self.text.get(..self.name_length as usize);
+        name.unwrap_or_default()
+    }
+
+    /// The bytes of the name in the source.
+    pub fn name_span(&self) -> Span {
+        self.name_span
+    }
+
     /// Words that begin with `--`, before the arguments.
     pub fn flags(&self) -> &[Word] {
         self.attached
@@ -169,6 +173,14 @@ impl Line {
         }
     }
 
+    /// The same, for an instruction to keep.
+    pub(crate) fn shared_words(&self) -> Arc<[Word]> {
+        match &self.arguments {
+            Arguments::Words { words, .. } => Arc::clone(words),
+            _ => Arc::default(),
+        }
+    }
+
     /// Whether the arguments are a JSON array.
     pub fn is_json(&self) -> bool {
         matches!(self.arguments, Arguments::Words { json: true, .. })
@@ -202,8 +214,8 @@ impl Line {
     /// The line without its heredocs: what errors mark.
     pub(crate) fn head_span(&self) -> Span {
         match self.heredocs().first() {
-            Some(doc) if doc.span.start > self.span.start => {
-                Span::new(self.span.start, doc.span.start.saturating_sub(1))
+            Some(doc) if doc.span.start() > self.span.start() => {
+                Span::new(self.span.start(), doc.span.start().saturating_sub(1))
             }
             _ => self.span,
         }
@@ -250,19 +262,18 @@ impl Splitter<'_> {
         let flags = flags.map(|flag| Word::new(flag.text, text.span_of(flag.written)));
         let flags: Vec<Word> = flags.collect();
         Ok(Line {
-            name: Word::new(head.name, text.span_of(head.name)),
+            name_length: u32::try_from(head.name.len()).unwrap_or(u32::MAX),
+            name_span: text.span_of(head.name),
             arguments: match (self.grammar)(head.name).map(|shape| shape.form) {
                 Some(Form::Trigger) => Arguments::Trigger(self.trigger(head.rest, depth)?),
-                Some(form) => {
-                    arguments::read(form, text, head.name, head.rest, self.escape)?.shrunk()
-                }
+                Some(form) => arguments::read(form, text, head.name, head.rest, self.escape)?,
                 // As the peers' parsers read an unknown name: one empty argument.
                 None => Arguments::Words {
-                    words: vec![Word::default()],
+                    words: [Word::default()].into(),
                     json: false,
                 },
             },
-            text: part.to_owned(),
+            text: part.into(),
             span: text.span_of(part),
             attached: Attached::of_flags(flags),
             ..Line::default()
@@ -282,7 +293,7 @@ fn holds_heredocs(line: &Line, grammar: Grammar) -> bool {
         Arguments::Trigger(Some(trigger)) => trigger,
         _ => line,
     };
-    grammar(&line.name.text).is_some_and(|shape| shape.heredocs) && !line.is_json()
+    grammar(line.name()).is_some_and(|shape| shape.heredocs) && !line.is_json()
 }
 
 fn read_heredocs(
@@ -306,7 +317,7 @@ fn read_heredocs(
         doc.span = Span::new(start, start + body.len());
         line.attached().heredocs.push(doc);
         line.last = lexer.lines();
-        line.span.end = lexer.end();
+        line.span = Span::new(line.span.start(), lexer.end());
     }
     Ok(())
 }

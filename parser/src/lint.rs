@@ -219,7 +219,7 @@ impl When {
 /// All `FROM`s, even those that have errors.
 fn from_lines(dockerfile: &Dockerfile) -> impl Iterator<Item = &Line> {
     let lines = dockerfile.lines.iter();
-    lines.filter(|line| line.name.text.eq_ignore_ascii_case("FROM"))
+    lines.filter(|line| line.name().eq_ignore_ascii_case("FROM"))
 }
 
 /// The comments directly above the instruction that begins at a line.

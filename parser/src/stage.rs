@@ -199,7 +199,7 @@ impl<'e> StageBuilder<'e> {
             node,
             line: self.line,
             text,
-            comment: HISTORY_COMMENT.to_owned(),
+            comment: HISTORY_COMMENT,
         });
     }
 
@@ -271,6 +271,7 @@ impl<'e> StageBuilder<'e> {
             self.state.env.set(name, value);
         }
         self.state.arguments.declare(name, value.clone());
+        self.spend(size_of::<DeclaredArgument>() + 2 * value.as_ref().map_or(0, String::len));
         self.declared.push(DeclaredArgument {
             name: name.to_owned(),
             value: value.clone(),

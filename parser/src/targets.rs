@@ -32,8 +32,12 @@ pub fn targets(dockerfile: &Dockerfile) -> Vec<Target> {
                 .as_deref()
                 .map_or(String::new(), |name| line.description_of(name)),
             name,
-            base: stage.from.image.text.clone(),
-            platform: stage.from.platform.as_ref().map(|word| word.text.clone()),
+            base: stage.from.image.text.to_string(),
+            platform: stage
+                .from
+                .platform
+                .as_ref()
+                .map(|word| word.text.to_string()),
             is_default: index == last,
             span: line.span,
         }

@@ -83,7 +83,7 @@ impl<'a> Place<'a> {
         let whole = within(source, span);
         let end = whole.end.min(whole.start + LONGEST_CARET);
         let end = source.text.floor_char_boundary(end);
-        let snippet = snippet(source, Span { end, ..span }, self.label);
+        let snippet = snippet(source, Span::new(span.start(), end), self.label);
         let snippet = snippet.annotation(AnnotationKind::Visible.span(whole));
         let title = Level::ERROR.primary_title(message);
         draw(
@@ -97,8 +97,8 @@ impl<'a> Place<'a> {
 
 /// A span may be of a text that was longer.
 fn within(source: Source<'_>, span: Span) -> Range<usize> {
-    let end = span.end.min(source.text.len());
-    span.start.min(end)..end
+    let end = span.end().min(source.text.len());
+    span.start().min(end)..end
 }
 
 /// A caret under one line: what has several is marked by its first one.

@@ -67,17 +67,19 @@ fn instruction_json(line: &Line) -> Value {
 /// An instruction without lines and heredocs.
 fn body(line: &Line) -> Map<String, Value> {
     let mut object = Map::new();
-    object.insert("name".to_owned(), json!(line.name.text.to_uppercase()));
-    let flags = line.flags().iter().map(|flag| json!(flag.text));
+    object.insert("name".to_owned(), json!(line.name().to_uppercase()));
+    let flags = line.flags().iter().map(|flag| json!(flag.text.as_str()));
     object.insert("flags".to_owned(), flags.collect());
     match &line.arguments {
         Arguments::Words { words, json } => {
-            let words = words.iter().map(|word| json!(word.text));
+            let words = words.iter().map(|word| json!(word.text.as_str()));
             object.insert("args".to_owned(), words.collect());
             object.insert("json".to_owned(), json!(json));
         }
         Arguments::Pairs(pairs) => {
-            let pairs = pairs.iter().map(|pair| json!([pair.key, pair.value]));
+            let pairs = pairs
+                .iter()
+                .map(|pair| json!([pair.key.as_str(), pair.value.as_str()]));
             object.insert("pairs".to_owned(), pairs.collect());
         }
         Arguments::Trigger(trigger) => {
@@ -104,7 +106,7 @@ fn stage_json(file: &Dockerfile, index: usize, stage: &StageAst) -> Value {
     json!({
         "index": index,
         "name": stage.from.name.as_deref().unwrap_or_default(),
-        "base": stage.from.image.text,
+        "base": stage.from.image.text.as_str(),
         "platform": stage.from.platform.as_ref().map_or("", |word| word.text.as_str()),
         "line": file.lines[stage.line].first,
         "instructions": stage.statements.len(),
@@ -115,7 +117,7 @@ fn global_arguments(file: &Dockerfile) -> Value {
     let arguments = file.globals.iter().flat_map(|global| &global.arg.arguments);
     let pair = |argument: &crate::instruction::Argument| {
         json!([
-            argument.name,
+            argument.name.as_str(),
             argument.default.as_ref().map(|word| word.text.as_str())
         ])
     };

@@ -28,7 +28,7 @@ pub(super) fn evaluate(
     let mut errors = Vec::new();
     let style = Style::new(dockerfile.escape);
     for argument in dockerfile.global_arguments() {
-        let value = match (arguments.get(&argument.name), &argument.default) {
+        let value = match (arguments.get(argument.name.as_str()), &argument.default) {
             (Some(given), _) => given.clone(),
             (None, None) => continue,
             (None, Some(default)) => match expand(default, style, &globals) {
@@ -39,7 +39,7 @@ pub(super) fn evaluate(
                 }
             },
         };
-        globals.insert(argument.name.clone(), value);
+        globals.insert(argument.name.to_string(), value);
     }
     if errors.is_empty() {
         Ok(globals)

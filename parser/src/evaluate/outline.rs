@@ -158,7 +158,7 @@ fn arguments(world: &World<'_>, graph: &StageGraph) -> Vec<OutlineArgument> {
 }
 
 fn used_by_from(world: &World<'_>, ast: &StageAst) -> BTreeSet<String> {
-    let words = std::iter::once(&ast.from.image).chain(&ast.from.platform);
+    let words = std::iter::once(&ast.from.image).chain(ast.from.platform.as_deref());
     let expansions = words.map(|word| expand(world, &word.text));
     expansions.flat_map(|expansion| expansion.used).collect()
 }
@@ -185,7 +185,7 @@ impl Globals {
     }
 
     fn add(&mut self, world: &World<'_>, line: &Line, argument: &Argument) {
-        let name = argument.name.clone();
+        let name = argument.name.to_string();
         // A value from the command line makes the default irrelevant.
         let is_given = world.inputs.language.build_args.contains_key(&name);
         let default = argument.default.as_ref().filter(|_| !is_given);
@@ -282,7 +282,7 @@ mod tests {
         assert!(found.secrets[0].required);
         assert_eq!(found.ssh[0].id, "default");
         assert_eq!(found.caches[0].id, "/c");
-        assert!(SOURCE[found.caches[0].span.start..].starts_with("RUN --mount=type=secret"));
+        assert!(SOURCE[found.caches[0].span.start()..].starts_with("RUN --mount=type=secret"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::stage::StageBuilder;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Add {
     /// Sources, destination and the options shared with `COPY`.
-    pub transfer: Box<Transfer>,
+    pub transfer: Transfer,
     /// `--keep-git-dir`.
     pub keep_git_dir: Option<bool>,
     /// `--checksum`, not expanded.
@@ -53,7 +53,7 @@ impl Meaning for Add {
         transfer::check_count(line, Self::NAME)?;
         let flags = flags::read(line, Self::FLAGS)?;
         Ok(Add {
-            transfer: Transfer::read(line, Self::NAME, &flags)?.into(),
+            transfer: Transfer::read(line, Self::NAME, &flags)?,
             keep_git_dir: flags.boolean("keep-git-dir"),
             checksum: flags.text("checksum"),
             unpack: flags.boolean("unpack"),

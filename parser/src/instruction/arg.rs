@@ -1,5 +1,7 @@
 //! `ARG`: variables of the build, which `--build-arg` sets.
 
+use compact_str::CompactString;
+
 use super::Meaning;
 use crate::code;
 use crate::diagnostic::Diagnostic;
@@ -12,14 +14,14 @@ use crate::stage::StageBuilder;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arg {
     /// At least one.
-    pub arguments: Vec<Argument>,
+    pub arguments: Box<[Argument]>,
 }
 
 /// One variable of `ARG`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Argument {
     /// Its name, never empty.
-    pub name: String,
+    pub name: CompactString,
     /// Its default as written, not expanded.
     pub default: Option<Word>,
 }
@@ -48,7 +50,7 @@ impl Meaning for Arg {
             let value = stage.declare(line, &argument.name, argument.default.as_ref())?;
             history.push(match value {
                 Some(value) => format!("{}={}", argument.name, redact::credentials(&value)),
-                None => argument.name.clone(),
+                None => argument.name.to_string(),
             });
         }
         stage.record(format!("ARG {}", history.join(" ")));
@@ -65,7 +67,7 @@ fn argument(line: &Line, word: &Word) -> Result<Argument, Diagnostic> {
         return Err(line.error_at(word.span, code::ARGUMENTS, "ARG names can not be blank"));
     }
     Ok(Argument {
-        name: name.to_owned(),
+        name: name.into(),
         default: default.map(|text| Word::new(text, word.span)),
     })
 }

@@ -17,7 +17,7 @@ use transfer::{Expanded, Transfer};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copy {
     /// Sources, destination and the options shared with `ADD`.
-    pub transfer: Box<Transfer>,
+    pub transfer: Transfer,
     /// `--from`, a stage, an image or a named context. Holds no variables.
     pub from: Option<Word>,
     /// `--parents`.
@@ -53,7 +53,7 @@ impl Meaning for Copy {
         transfer::check_count(line, Self::NAME)?;
         let flags = flags::read(line, Self::FLAGS)?;
         Ok(Copy {
-            transfer: Transfer::read(line, Self::NAME, &flags)?.into(),
+            transfer: Transfer::read(line, Self::NAME, &flags)?,
             from: flags.text("from"),
             parents: flags.boolean("parents").unwrap_or(false),
         })

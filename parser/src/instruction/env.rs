@@ -1,6 +1,7 @@
 //! `ENV`: environment variables of everything that follows and of containers.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::Meaning;
 use crate::code;
@@ -14,7 +15,7 @@ use crate::stage::StageBuilder;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Env {
     /// At least one; not expanded.
-    pub pairs: Vec<Pair>,
+    pub pairs: Arc<[Pair]>,
 }
 
 impl Meaning for Env {
@@ -47,9 +48,9 @@ impl Meaning for Env {
 }
 
 /// The pairs of `ENV` and `LABEL`.
-pub(super) fn pairs(line: &Line, name: &str) -> Result<Vec<Pair>, Diagnostic> {
+pub(super) fn pairs(line: &Line, name: &str) -> Result<Arc<[Pair]>, Diagnostic> {
     let pairs = match &line.arguments {
-        Arguments::Pairs(pairs) if !pairs.is_empty() => pairs.clone(),
+        Arguments::Pairs(pairs) if !pairs.is_empty() => Arc::clone(pairs),
         _ => {
             let message = format!("{name} requires at least one argument");
             return Err(line.error(code::ARGUMENTS, message));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use kiln_oci::Empty;
 use nom::character::complete::{char, digit1};
@@ -24,7 +25,7 @@ const HELP: &str = "write a number, and a protocol if it is not tcp, as in 80 or
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expose {
     /// At least one; not expanded. A word may expand to several.
-    pub ports: Vec<Word>,
+    pub ports: Arc<[Word]>,
 }
 
 /// How many ports one instruction may name; repeated ones count each time.
@@ -41,14 +42,15 @@ impl Meaning for Expose {
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         super::at_least_one(line, Self::NAME)?;
         flags::read(line, Self::FLAGS)?;
-        let mut ports = line.words().to_vec();
-        ports.sort_by(|a, b| a.text.cmp(&b.text));
+        let ports = line.shared_words();
         Ok(Expose { ports })
     }
 
     fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
+        let mut words: Vec<&Word> = self.ports.iter().collect();
+        words.sort_by(|a, b| a.text.cmp(&b.text));
         let mut ports = Ports::default();
-        for word in &self.ports {
+        for word in words {
             for spec in stage.expand_words(word)? {
                 warn(&spec, word, stage);
                 ports.add(&spec).map_err(|message| {

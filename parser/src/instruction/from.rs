@@ -15,7 +15,7 @@ pub struct From {
     /// Lower case.
     pub name: Option<String>,
     /// As written, not expanded.
-    pub platform: Option<Word>,
+    pub platform: Option<Box<Word>>,
 }
 
 impl Meaning for From {
@@ -50,7 +50,7 @@ impl Meaning for From {
         Ok(From {
             image: image.clone(),
             name,
-            platform: flags.text("platform"),
+            platform: flags.text("platform").map(Box::new),
         })
     }
 
@@ -60,7 +60,7 @@ impl Meaning for From {
 }
 
 fn stage_name(line: &Line, word: &Word) -> Result<String, Diagnostic> {
-    let name = word.text.to_lowercase();
+    let name = word.text.as_str().to_lowercase();
     let inner = |ch: char| ch.is_ascii_lowercase() || ch.is_ascii_digit() || "-_.".contains(ch);
     if name.starts_with(|ch: char| ch.is_ascii_lowercase()) && name.chars().all(inner) {
         return Ok(name);

@@ -17,7 +17,7 @@ const MINIMUM: i64 = 1_000_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthCheck {
     /// As the image's config stores it.
-    pub check: Healthcheck,
+    pub check: Box<Healthcheck>,
 }
 
 impl Meaning for HealthCheck {
@@ -53,7 +53,7 @@ impl Meaning for HealthCheck {
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         super::at_least_one(line, Self::NAME)?;
-        let kind = line.words()[0].text.to_uppercase();
+        let kind = line.words()[0].text.as_str().to_uppercase();
         if kind == "NONE" {
             if line.words().len() > 1 {
                 return Err(line.error(code::ARGUMENTS, "HEALTHCHECK NONE takes no arguments"));
@@ -62,6 +62,7 @@ impl Meaning for HealthCheck {
                 test: vec![kind],
                 ..Healthcheck::default()
             };
+            let check = check.into();
             return Ok(HealthCheck { check });
         }
         let flags = flags::read(line, Self::FLAGS)?;
@@ -74,6 +75,7 @@ impl Meaning for HealthCheck {
             retries: retries(line, &flags)?,
             ..Healthcheck::default()
         };
+        let check = check.into();
         Ok(HealthCheck { check })
     }
 
@@ -90,7 +92,7 @@ impl Meaning for HealthCheck {
             duration::format(check.start_interval),
             check.retries
         ));
-        stage.state.config.healthcheck = Some(self.check.clone());
+        stage.state.config.healthcheck = Some(Healthcheck::clone(check));
         Ok(())
     }
 }
@@ -100,7 +102,7 @@ fn test(line: &Line, kind: &str) -> Result<Vec<String>, Diagnostic> {
         let message = format!("Unknown type {kind:?} in HEALTHCHECK (try CMD)");
         return Err(line.error(code::ARGUMENTS, message));
     }
-    let command = line.words()[1..].iter().map(|word| word.text.clone());
+    let command = line.words()[1..].iter().map(|word| word.text.to_string());
     let kind = if line.is_json() { "CMD" } else { "CMD-SHELL" };
     let test: Vec<String> = std::iter::once(kind.to_owned()).chain(command).collect();
     if test.len() == 1 {

@@ -1,6 +1,7 @@
 //! `LABEL`: free-form metadata.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::{Meaning, env};
 use crate::diagnostic::Diagnostic;
@@ -13,7 +14,7 @@ use crate::stage::StageBuilder;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
     /// At least one; not expanded.
-    pub pairs: Vec<Pair>,
+    pub pairs: Arc<[Pair]>,
 }
 
 impl Meaning for Label {

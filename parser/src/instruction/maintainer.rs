@@ -20,7 +20,7 @@ impl Meaning for Maintainer {
     const DOC: &'static str = "Sets the image's author. Deprecated: use a label.";
 
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
-        let name = exactly_one(line, Self::NAME)?.text;
+        let name = exactly_one(line, Self::NAME)?.text.into();
         flags::read(line, Self::FLAGS)?;
         Ok(Maintainer { name })
     }

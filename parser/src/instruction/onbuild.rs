@@ -28,7 +28,7 @@ impl Meaning for OnBuild {
             return Err(line.error(code::ARGUMENTS, message));
         };
         flags::read(line, Self::FLAGS)?;
-        let name = trigger.name.text.to_uppercase();
+        let name = trigger.name().to_uppercase();
         let message = match name.as_str() {
             "ONBUILD" => "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed".to_owned(),
             "MAINTAINER" | "FROM" => format!("{name} isn't allowed as an ONBUILD trigger"),
@@ -38,7 +38,7 @@ impl Meaning for OnBuild {
                 });
             }
         };
-        Err(line.error_at(trigger.name.span, code::TRIGGER, message))
+        Err(line.error_at(trigger.name_span(), code::TRIGGER, message))
     }
 
     fn apply(&self, _: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {

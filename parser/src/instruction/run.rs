@@ -20,13 +20,13 @@ pub struct Run {
     /// The command.
     pub command: CommandLine,
     /// `--mount`, in order.
-    pub mounts: Vec<MountSpec>,
+    pub mounts: Box<[MountSpec]>,
     /// `--network`, None if it was not given.
     pub network: Option<Network>,
     /// `--security`.
     pub security: Security,
     /// `--device`, in order.
-    pub devices: Vec<Device>,
+    pub devices: Box<[Device]>,
 }
 
 impl Meaning for Run {
@@ -94,7 +94,7 @@ impl Meaning for Run {
         let run = RunOp {
             base: stage.state.output,
             argv,
-            command_display: self.command.words.join(" "),
+            command_display: self.command.text(),
             env: stage.process_env(),
             cwd: stage.working_dir(),
             user: stage.state.config.user.clone(),
@@ -103,7 +103,7 @@ impl Meaning for Run {
             security: self.security,
             heredocs,
             proxy_env: ProxyEnv(scope.proxy_env()),
-            devices: self.devices.clone(),
+            devices: self.devices.to_vec(),
             hostname: scope
                 .argument("BUILDKIT_SANDBOX_HOSTNAME")
                 .map(str::to_owned),
@@ -119,7 +119,7 @@ impl Run {
         let Some(first) = line.heredocs().first() else {
             return (self.command.argv(&stage.shell()), Vec::new());
         };
-        let written = self.command.words.join(" ");
+        let written = self.command.text();
         // The delimiter was read with the line, so there is no error now.
         let alone = heredoc::opening(&written).is_ok_and(|opening| opening.is_some());
         let mut argv = stage.shell();
@@ -211,7 +211,7 @@ fn security(line: &Line, flags: &Flags) -> Result<Security, Diagnostic> {
     }
 }
 
-fn devices(line: &Line, flags: &Flags) -> Result<Vec<Device>, Diagnostic> {
+fn devices(line: &Line, flags: &Flags) -> Result<Box<[Device]>, Diagnostic> {
     let device = |word: Word| {
         let (mut name, mut required) = ("", false);
         for field in word.text.split(',') {

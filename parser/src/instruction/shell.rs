@@ -33,7 +33,7 @@ impl Meaning for Shell {
             let help = format!("write SHELL {meant}");
             return Err(line.error(code::ARGUMENTS, message).with_help(help));
         }
-        let words = line.words().iter().map(|word| word.text.clone());
+        let words = line.words().iter().map(|word| word.text.to_string());
         Ok(Shell {
             words: words.collect(),
         })

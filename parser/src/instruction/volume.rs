@@ -1,5 +1,7 @@
 //! `VOLUME`: mount points of containers.
 
+use std::sync::Arc;
+
 use super::Meaning;
 use crate::code;
 use crate::diagnostic::Diagnostic;
@@ -10,8 +12,8 @@ use crate::stage::StageBuilder;
 /// `VOLUME ["/path", …]` or `VOLUME /path …`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Volume {
-    /// At least one; not expanded, without blanks around them, never empty.
-    pub paths: Vec<Word>,
+    /// At least one; not expanded, never empty without the blanks around them.
+    pub paths: Arc<[Word]>,
 }
 
 impl Meaning for Volume {
@@ -24,10 +26,8 @@ impl Meaning for Volume {
     fn parse(line: &Line) -> Result<Self, Diagnostic> {
         super::at_least_one(line, Self::NAME)?;
         flags::read(line, Self::FLAGS)?;
-        let paths = line.words().iter();
-        let paths = paths.map(|word| Word::new(word.text.trim(), word.span));
-        let paths: Vec<Word> = paths.collect();
-        match paths.iter().find(|path| path.text.is_empty()) {
+        let paths = line.shared_words();
+        match paths.iter().find(|path| path.text.trim().is_empty()) {
             Some(path) => Err(Diagnostic {
                 span: path.span,
                 ..empty(line)
@@ -39,8 +39,8 @@ impl Meaning for Volume {
     fn apply(&self, line: &Line, stage: &mut StageBuilder<'_>) -> Result<(), Diagnostic> {
         super::look_for_slip(line, stage, "a list of paths");
         let mut paths = Vec::with_capacity(self.paths.len());
-        for path in &self.paths {
-            let path = stage.expand(path)?;
+        for path in &*self.paths {
+            let path = stage.expand_text(path.text.trim(), path.span)?;
             if path.is_empty() {
                 return Err(empty(line));
             }

@@ -1,5 +1,7 @@
 //! How arguments are split: JSON arrays, lists of words, one text, pairs. Unaware of what they mean.
 
+use std::sync::Arc;
+
 use serde_json::value::RawValue;
 
 use super::head::is_blank;
@@ -40,14 +42,14 @@ pub(super) fn read(
 ) -> Result<Arguments, Diagnostic> {
     steps::look_at(rest.len());
     Ok(match form {
-        _ if rest.is_empty() && form == Form::Pairs => Arguments::Pairs(Vec::new()),
+        _ if rest.is_empty() && form == Form::Pairs => Arguments::Pairs(Arc::default()),
         _ if rest.is_empty() => Arguments::default(),
         Form::Text | Form::Trigger => one(text, rest),
         Form::List => plain(text, list(rest)),
         Form::Quoted => plain(text, quoted(rest, escape)),
         Form::JsonOrText => json(text, rest)?.unwrap_or_else(|| one(text, rest)),
         Form::JsonOrList => json(text, rest)?.unwrap_or_else(|| plain(text, list(rest))),
-        Form::Pairs => Arguments::Pairs(pairs(text, name, rest, escape)?),
+        Form::Pairs => Arguments::Pairs(pairs(text, name, rest, escape)?.into()),
         Form::Health => health(text, rest)?,
     })
 }
@@ -88,6 +90,7 @@ fn json(text: &Text<'_>, rest: &str) -> Result<Option<Arguments>, Diagnostic> {
         }
         words.push(Word::new(json_string(value.get()), span));
     }
+    let words = words.into();
     Ok(Some(Arguments::Words { words, json: true }))
 }
 
@@ -145,8 +148,8 @@ fn health(text: &Text<'_>, rest: &str) -> Result<Arguments, Diagnostic> {
         command => json(text, command)?.unwrap_or_else(|| one(text, command)),
     };
     Ok(match arguments {
-        Arguments::Words { mut words, json } => {
-            words.insert(0, kind);
+        Arguments::Words { words, json } => {
+            let words = std::iter::once(kind).chain(words.iter().cloned()).collect();
             Arguments::Words { words, json }
         }
         other => other,
@@ -194,8 +197,8 @@ fn pairs(text: &Text<'_>, name: &str, rest: &str, escape: char) -> Result<Vec<Pa
             return Err(error.with_help("quote values that contain spaces"));
         };
         Ok(Pair {
-            key: key.to_owned(),
-            value: value.to_owned(),
+            key: key.into(),
+            value: value.into(),
             legacy: false,
             span,
         })
@@ -212,8 +215,8 @@ fn legacy(text: &Text<'_>, name: &str, rest: &str) -> Result<Pair, Diagnostic> {
         return Err(error.with_help(format!("write {rest}=value")));
     };
     Ok(Pair {
-        key: key.to_owned(),
-        value: value.trim_start_matches(is_blank).to_owned(),
+        key: key.into(),
+        value: value.trim_start_matches(is_blank).into(),
         legacy: true,
         span,
     })
@@ -229,7 +232,7 @@ mod tests {
         let Arguments::Words { words, json: true } = read else {
             panic!("not JSON")
         };
-        Some(words.into_iter().map(|word| word.text).collect())
+        Some(words.iter().map(|word| word.text.to_string()).collect())
     }
 
     #[test]

@@ -12,8 +12,8 @@ pub(super) const RULE: Rule = Rule::new(
 );
 
 pub(super) fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
-    let lower = |line: &&Line| !line.name.text.chars().any(char::is_uppercase);
-    let upper = |line: &&Line| !line.name.text.chars().any(char::is_lowercase);
+    let lower = |line: &&Line| !line.name().chars().any(char::is_uppercase);
+    let upper = |line: &&Line| !line.name().chars().any(char::is_lowercase);
     // Lines before the first stage do not count.
     let first = dockerfile.stages.first().map_or(0, |stage| stage.line);
     let lines = &dockerfile.lines[first..];
@@ -27,9 +27,9 @@ pub(super) fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
         }) {
             let message = format!(
                 "Command '{}' should match the case of the command majority ({wanted})",
-                line.name.text
+                line.name()
             );
-            findings.add(&RULE, line, line.name.span, message);
+            findings.add(&RULE, line, line.name_span(), message);
         }
     }
 }

@@ -12,7 +12,7 @@ pub(super) const RULE: Rule = Rule::new(
 
 pub(super) fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
     for line in from_lines(dockerfile) {
-        let from = &line.name.text;
+        let from = line.name();
         let [_, keyword, _, ..] = line.words() else {
             continue;
         };

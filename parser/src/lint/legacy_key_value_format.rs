@@ -13,7 +13,7 @@ pub(super) const RULE: Rule = Rule::new(
 /// Looks at a pair of `ENV` or `LABEL`.
 pub(crate) fn look_at(line: &Line, pair: &Pair, stage: &mut StageBuilder<'_>) {
     if pair.legacy {
-        let name = &line.name.text;
+        let name = line.name();
         let message = format!(
             "\"{name} key=value\" should be used instead of legacy \"{name} key value\" format"
         );

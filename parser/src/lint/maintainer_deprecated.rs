@@ -12,7 +12,7 @@ pub(super) const RULE: Rule = Rule::new(
 
 pub(super) fn check(dockerfile: &Dockerfile, findings: &mut Findings) {
     for line in &dockerfile.lines {
-        if line.name.text.eq_ignore_ascii_case("MAINTAINER") {
+        if line.name().eq_ignore_ascii_case("MAINTAINER") {
             let message = "Maintainer instruction is deprecated in favor of using label";
             findings.add(&RULE, line, line.span, message.to_owned());
         }

@@ -15,7 +15,7 @@ pub(crate) fn look_at(line: &Line, kind: &'static str, stage: &mut StageBuilder<
     if let Some(before) = stage.use_once(kind, line.span) {
         let message = format!(
             "Multiple {} instructions should not be used in the same stage because only the last one will be used",
-            line.name.text
+            line.name()
         );
         stage.warn(&RULE, before, message);
     }

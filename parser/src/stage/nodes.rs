@@ -41,6 +41,7 @@ impl Nodes {
         }
         let id = NodeId(self.nodes.len());
         same.push(id);
+        self.spend(size_of::<Node>());
         let origin = origin();
         self.nodes.push(Node {
             id,

@@ -185,7 +185,7 @@ fn broken_triggers_are_reported_at_from() {
         );
         let found = ask("# c\nFROM base", &inputs, &bases).unwrap_err();
         assert_eq!(
-            (found.len(), found[0].span.start, found[0].line),
+            (found.len(), found[0].span.start(), found[0].line),
             (1, 4, 2),
             "{trigger}"
         );

@@ -52,7 +52,7 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn spans_of(line: &Line, spans: &mut Vec<Span>) {
-    spans.extend([line.span, line.name.span]);
+    spans.extend([line.span, line.name_span()]);
     spans.extend(line.flags().iter().map(|flag| flag.span));
     spans.extend(line.heredocs().iter().map(|doc| doc.span));
     match &line.arguments {
@@ -127,7 +127,7 @@ proptest! {
         let mut spans = all_spans(&parsed.dockerfile);
         spans.extend(parsed.errors.iter().map(|found| found.span));
         for span in spans {
-            prop_assert!(source.get(span.start..span.end).is_some(), "{span:?} in {source:?}");
+            prop_assert!(source.get(span.range()).is_some(), "{span:?} in {source:?}");
         }
         let lines = u32::try_from(source.matches('\n').count()).unwrap() + 1;
         for line in &parsed.dockerfile.lines {
@@ -138,10 +138,10 @@ proptest! {
     #[test]
     fn names_and_words_are_where_their_spans_say(source in text()) {
         for line in &parse(&source).dockerfile.lines {
-            let name = line.name.span;
+            let name = line.name_span();
             // A name may be cut by a continuation; then the span holds the cut too.
-            let written = &source[name.start..name.end];
-            prop_assert!(written == line.name.text || written.contains('\n'));
+            let written = &source[name.range()];
+            prop_assert!(written == line.name() || written.contains('\n'));
         }
     }
 

@@ -28,8 +28,10 @@ impl<'a> Places<'a> {
 
     /// The instruction that holds a place; the place's lines, if there is none.
     pub(super) fn of_span(&self, span: Span) -> Value {
-        let first = self.lines.line(span.start);
-        let last = self.lines.line(span.end.saturating_sub(1).max(span.start));
+        let first = self.lines.line(span.start());
+        let last = self
+            .lines
+            .line(span.end().saturating_sub(1).max(span.start()));
         let after = self
             .instructions
             .partition_point(|&(begins, _)| begins <= first);

@@ -37,12 +37,9 @@ pub fn warnings(
     sink.flush();
 }
 
-/// What is wrong with a Dockerfile that was only read.
+/// Why a Dockerfile could not be read, or what is wrong in it.
 pub fn dockerfile(dockerfile: &DockerfileText, error: BuildError) -> Failure {
-    match error {
-        BuildError::Dockerfile(diagnostics) => wrong(dockerfile, &diagnostics),
-        other => Failure::new(Kind::Build, chain_of_causes(&other)),
-    }
+    failure(dockerfile, false, error, Kind::Build)
 }
 
 /// The Dockerfile that findings are about.
@@ -145,7 +142,7 @@ fn pointed(
         None => message.clone(),
     };
     let points: Vec<String> = causes.iter().map(point).collect();
-    let line = |span: Span| source(dockerfile).line(span.start);
+    let line = |span: Span| source(dockerfile).line(span.start());
     let with_line = |(message, span): (String, Option<Span>)| (message, span.map_or(0, line));
     Failure::new(Kind::Build, message)
         .details(points.join("\n\n"))

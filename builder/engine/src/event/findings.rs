@@ -53,10 +53,7 @@ mod tests {
     fn what_steps_find_comes_in_order_and_once() {
         let findings = Findings::default();
         let found = |start: usize, message: &str| {
-            let span = Span {
-                start,
-                end: start + 1,
-            };
+            let span = Span::new(start, start + 1);
             Diagnostic::warning("DF0000", span, message)
         };
         for (start, message) in [(5, "b"), (1, "x"), (5, "a")] {

@@ -143,7 +143,7 @@ fn entry(step: &HistoryStep, empty_layer: bool, created: Option<String>) -> Hist
     History {
         created,
         created_by: Some(step.created_by.clone()),
-        comment: Some(step.comment.clone()).filter(|comment| !comment.is_empty()),
+        comment: Some(step.comment.to_owned()).filter(|comment| !comment.is_empty()),
         empty_layer,
         ..History::default()
     }

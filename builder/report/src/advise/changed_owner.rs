@@ -129,14 +129,14 @@ fn of_copy(subject: &Subject<'_>, step: &Written<'_>, change: &Change<'_>) -> Op
     let is_octal = change.value.chars().all(|digit| digit.is_digit(8));
     let is_free = match change.program {
         // without a group, COPY takes the number of the user for one, and chown leaves the group as it is
-        "chown" => transfer.chown.is_none() && has_group(change.value),
-        _ => transfer.chmod.is_none() && is_octal,
+        "chown" => transfer.options().chown.is_none() && has_group(change.value),
+        _ => transfer.options().chmod.is_none() && is_octal,
     };
     let mut files = subject.files(step.layer?);
     let is_all = files.all(|file| is_within(&file.path(), &change.path));
     // a COPY that is linked knows nothing of the layers below, and so of their users
     let flag = format!(" --{}={}", change.program, change.value);
-    (is_free && is_all && !transfer.link).then(|| Edit::insert(step.name.end, flag))
+    (is_free && is_all && !transfer.options().link).then(|| Edit::insert(step.name.end, flag))
 }
 
 /// Whether an owner names a group.

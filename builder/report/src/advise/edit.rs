@@ -139,16 +139,16 @@ pub(super) fn joined(text: &str, first: usize, second: usize) -> Option<String> 
     let dockerfile = kiln_parser::parse(text).dockerfile;
     let line = |start| {
         let mut lines = dockerfile.lines.iter();
-        lines.find(|line| line.name.span.start == start && is_list(line))
+        lines.find(|line| line.name_span().start() == start && is_list(line))
     };
     let (first, second) = (line(first)?, line(second)?);
     let flags = |line: &Line| -> Vec<String> {
         let flags = line.flags().iter();
-        flags.map(|flag| flag.text.clone()).collect()
+        flags.map(|flag| flag.text.to_string()).collect()
     };
-    let head = text.get(..first.span.end)?.trim_end();
-    let gap = gap(text.get(head.len()..second.name.span.start)?)?;
-    let command = second.words().first()?.span.start;
+    let head = text.get(..first.span.end())?.trim_end();
+    let gap = gap(text.get(head.len()..second.name_span().start())?)?;
+    let command = second.words().first()?.span.start();
     let (escape, rest) = (dockerfile.escape, &text[command..]);
     let is_same = flags(first) == flags(second);
     is_same.then(|| format!("{head} && {escape}{gap}    {rest}"))
@@ -169,7 +169,7 @@ fn gap(between: &str) -> Option<String> {
 
 /// Whether a line is a RUN with a list of commands.
 fn is_list(line: &Line) -> bool {
-    let is_run = line.name.text.eq_ignore_ascii_case("RUN");
+    let is_run = line.name().eq_ignore_ascii_case("RUN");
     is_run && line.heredocs().is_empty() && !line.is_json()
 }
 
@@ -202,7 +202,7 @@ mod tests {
     /// The text after the RUNs of these numbers are joined to those before them.
     fn after_joins(text: &str, seconds: &[usize], others: &[Edit]) -> Result<String, EditError> {
         let lines = kiln_parser::parse(text).dockerfile.lines;
-        let name = |number: usize| lines[number].name.span.start;
+        let name = |number: usize| lines[number].name_span().start();
         let joins = seconds.iter().map(|number| Edit::Join {
             first: name(number - 1),
             second: name(*number),

@@ -42,7 +42,7 @@ pub(super) fn find(subject: &Subject<'_>) -> Vec<Finding> {
 fn copies_all(step: &Written<'_>) -> bool {
     let copy = step.copy().filter(|copy| copy.from.is_none());
     let is_all = |source: &str| matches!(source, "." | "./" | "/" | "./." | "*");
-    copy.is_some_and(|copy| copy.transfer.sources.iter().any(|word| is_all(&word.text)))
+    copy.is_some_and(|copy| copy.transfer.sources().any(|word| is_all(&word.text)))
 }
 
 /// The files of the context that say which dependencies a step installs.

@@ -217,8 +217,8 @@ fn changes_who_runs(step: &Written<'_>) -> bool {
 fn is_staged(source: Source<'_>, first: &Written<'_>, last: &Written<'_>) -> bool {
     let mut lines = source.dockerfile.lines.iter();
     lines.any(|line| {
-        let is_between = first.at.end <= line.span.start && line.span.start < last.at.start;
-        is_between && line.name.text.eq_ignore_ascii_case("FROM")
+        let is_between = first.at.end <= line.span.start() && line.span.start() < last.at.start;
+        is_between && line.name().eq_ignore_ascii_case("FROM")
     })
 }
 

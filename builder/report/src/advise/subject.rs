@@ -135,7 +135,7 @@ impl<'a> Written<'a> {
 
     /// Whether its command names one of these programs.
     pub fn mentions(&self, programs: &[&str]) -> bool {
-        let command = self.run().map(|run| run.command.words.join(" "));
+        let command = self.run().map(|run| run.command.text());
         let is_end = |character: char| !character.is_alphanumeric() && !"-_./".contains(character);
         command.is_some_and(|command| {
             let mut words = command.split(is_end);
@@ -182,8 +182,8 @@ impl<'a> Subject<'a> {
             layer: self.layer_of(line.first),
             instruction: &statement.instruction,
             clauses: source.commands(statement).unwrap_or_default(),
-            at: line.span.start..line.span.end,
-            name: line.name.span.start..line.name.span.end,
+            at: line.span.range(),
+            name: line.name_span().range(),
         })
     }
 
@@ -270,8 +270,8 @@ impl Source<'_> {
         if !is_run || !line.heredocs().is_empty() || line.is_json() {
             return None;
         }
-        let start = line.words().first()?.span.start;
-        clauses(self.text, start..line.span.end, self.dockerfile.escape)
+        let start = line.words().first()?.span.start();
+        clauses(self.text, start..line.span.end(), self.dockerfile.escape)
     }
 
     /// The stage that is built after those that it continues.

@@ -1,6 +1,7 @@
 //! What `COPY` and `ADD` share: sources, destination, owner, mode. Unaware of where sources come from.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::chmod::Chmod;
 use crate::code;
@@ -36,12 +37,17 @@ pub(crate) const EXCLUDE: FlagSpec = flags::list(
 /// Sources, destination and common options; nothing is expanded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transfer {
-    /// Paths, patterns and URLs in the order written.
-    pub sources: Vec<Word>,
+    /// Those of the line: sources and heredocs, and the destination as the last one.
+    arguments: Arc<[Word]>,
+    /// Apart, because few lines have any.
+    options: Option<Box<Options>>,
+}
+
+/// Common options, and the files that are written in the Dockerfile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
     /// Files that are written in the Dockerfile.
     pub inline: Vec<Heredoc>,
-    /// The last argument.
-    pub destination: Word,
     /// `--chown`.
     pub chown: Option<Word>,
     /// `--chmod`.
@@ -51,6 +57,14 @@ pub struct Transfer {
     /// `--exclude`, in order.
     pub exclude: Vec<Word>,
 }
+
+static NO_OPTIONS: Options = Options {
+    inline: Vec::new(),
+    chown: None,
+    chmod: None,
+    link: false,
+    exclude: Vec::new(),
+};
 
 /// A text after expansion, and its place.
 #[derive(Clone, Debug)]
@@ -104,36 +118,34 @@ impl Transfer {
         let Some((destination, arguments)) = line.words().split_last() else {
             return Err(line.error(code::ARGUMENTS, format!("{name} needs arguments")));
         };
-        let destination = destination.clone();
-        if matches!(heredoc::opening(&destination.text), Ok(Some(_))) {
+        if is_heredoc(destination) {
             let message = format!("{name} cannot accept a heredoc as a destination");
             return Err(line.error_at(destination.span, code::ARGUMENTS, message));
         }
-        let mut sources = Vec::new();
-        let mut inline = Vec::new();
-        // The last body of a name counts, as in BuildKit.
-        let docs = line.heredocs().iter();
-        let bodies: BTreeMap<&str, &str> = docs
-            .map(|doc| (doc.name.as_str(), doc.content.as_str()))
-            .collect();
-        for word in arguments {
-            if let Ok(Some(mut opening)) = heredoc::opening(&word.text) {
-                let body = bodies.get(opening.name.as_str());
-                opening.content = body.copied().unwrap_or_default().to_owned();
-                inline.push(opening);
-            } else {
-                sources.push(word.clone());
-            }
-        }
-        Ok(Transfer {
-            sources,
-            inline,
-            destination,
+        let options = Options {
+            inline: inline(line, arguments),
             chown: flags.text("chown"),
             chmod: flags.text("chmod"),
             link: flags.boolean("link").unwrap_or(false),
             exclude: flags.list("exclude"),
+        };
+        Ok(Transfer {
+            arguments: line.shared_words(),
+            options: (options != NO_OPTIONS).then(|| Box::new(options)),
         })
+    }
+
+    /// Paths, patterns and URLs in the order written.
+    pub fn sources(&self) -> impl Iterator<Item = &Word> {
+        let arguments = self.arguments.split_last().map(|(_, arguments)| arguments);
+        let has_heredocs = !self.options().inline.is_empty();
+        let sources = arguments.unwrap_or_default().iter();
+        sources.filter(move |word| !has_heredocs || !is_heredoc(word))
+    }
+
+    /// What else was given.
+    pub fn options(&self) -> &Options {
+        self.options.as_deref().unwrap_or(&NO_OPTIONS)
     }
 
     pub(crate) fn expand(
@@ -141,31 +153,35 @@ impl Transfer {
         line: &Line,
         stage: &mut StageBuilder<'_>,
     ) -> Result<ExpandedTransfer, Diagnostic> {
-        let mut sources = Vec::with_capacity(self.sources.len());
-        for source in &self.sources {
+        let options = self.options();
+        let mut sources = Vec::with_capacity(self.arguments.len());
+        for source in self.sources() {
             let (text, span) = (stage.expand(source)?, source.span);
             sources.push(Expanded { text, span });
         }
-        let mut inline = Vec::with_capacity(self.inline.len());
-        for doc in &self.inline {
+        let mut inline = Vec::with_capacity(options.inline.len());
+        for doc in &options.inline {
             inline.push((doc.name.clone(), expand_heredoc(doc, line, stage)?));
         }
-        let exclude = self.exclude.iter();
+        let exclude = options.exclude.iter();
         let exclude: Result<_, _> = exclude.map(|pattern| stage.expand(pattern)).collect();
         let exclude = exclude?;
-        let chown = self.chown.as_ref().map(|owner| stage.expand(owner));
+        let chown = options.chown.as_ref().map(|owner| stage.expand(owner));
         let chown = chown.transpose()?.filter(|owner| !owner.is_empty());
+        let destination = self.arguments.last().map(|last| stage.expand(last));
         Ok(ExpandedTransfer {
             sources,
             inline,
-            destination: stage.expand(&self.destination)?,
+            destination: destination.transpose()?.unwrap_or_default(),
             chown,
-            chmod: self.mode(line, stage)?,
-            link: self.link,
+            chmod: options.mode(line, stage)?,
+            link: options.link,
             exclude,
         })
     }
+}
 
+impl Options {
     fn mode(
         &self,
         line: &Line,
@@ -233,6 +249,26 @@ impl ExpandedTransfer {
             is_add: false,
         }
     }
+}
+
+fn is_heredoc(word: &Word) -> bool {
+    matches!(heredoc::opening(&word.text), Ok(Some(_)))
+}
+
+/// The heredocs among the arguments, with their bodies. The last body of a name counts, as in BuildKit.
+fn inline(line: &Line, arguments: &[Word]) -> Vec<Heredoc> {
+    let docs = line.heredocs().iter();
+    let bodies: BTreeMap<&str, &str> = docs
+        .map(|doc| (doc.name.as_str(), doc.content.as_str()))
+        .collect();
+    let openings = arguments.iter().filter(|word| word.text.contains("<<"));
+    let openings = openings.filter_map(|word| heredoc::opening(&word.text).ok().flatten());
+    let with_body = |mut opening: Heredoc| {
+        let body = bodies.get(opening.name.as_str());
+        opening.content = body.copied().unwrap_or_default().to_owned();
+        opening
+    };
+    openings.map(with_body).collect()
 }
 
 /// The content of a heredoc's file.

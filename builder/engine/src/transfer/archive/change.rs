@@ -59,7 +59,7 @@ fn check(change: &str) -> Result<(), ArchiveError> {
         return Err(failed(told(error)));
     }
     for line in parsed.dockerfile.lines.iter().skip(1) {
-        let name = line.name.text.to_uppercase();
+        let name = line.name().to_uppercase();
         if !CHANGES.contains(&name.as_str()) {
             return Err(failed(format!(
                 "{name} is not possible here, only {}",
