@@ -20,6 +20,7 @@ plain_cases! {
     an_output_has_no_name_before_it_is_whole,
     what_a_killed_output_left_is_removed,
     logs_go_with_the_build,
+    a_killed_build_leaves_no_log,
     an_excerpt_shows_no_password,
     a_cache_shows_no_password,
     output_steers_no_terminal,
@@ -77,6 +78,19 @@ fn logs_go_with_the_build(space: &Space) {
     for folder in ["trash", "leases"] {
         assert!(!holds(&space.store().join(folder), secret), "in {folder}");
     }
+}
+
+fn a_killed_build_leaves_no_log(space: &Space) {
+    let (secret, nap) = ("hunter2-and-more", unique_nap());
+    space.write("secret", secret);
+    let run = format!("cat /run/secrets/s; echo; exec sleep {nap}");
+    let text = format!("FROM tools\nRUN --mount=type=secret,id=s {run}\n");
+    let source = format!("id=s,src={}", space.context().join("secret").display());
+    let mut running = space.build(&text).args(["--secret", &source]).spawn();
+    running.until(secret);
+    running.signal(Signal::KILL);
+    running.wait();
+    assert!(!holds(&space.store(), secret));
 }
 
 /// What a SIGKILL leaves of an output goes with the next one to the same place; what looks like it and is somebody's stays.

@@ -1,19 +1,20 @@
 //! Everything that happens in a build, as data. Unaware of terminals: renderers read these events, tests assert on them.
 //!
 //! `--progress json` prints one [`Event`] a line (docs/events.md); the shape is part of kiln's interface and carries [`EVENT_VERSION`].
-//! RUN output does not travel through the stream: it goes to a file that [`EventKind::Log`] names, and renderers follow
+//! RUN output does not travel through the stream: it goes to a file that comes with [`EventKind::Log`], and renderers follow
 //! that file at their own speed, so that a slow terminal never stalls a step. The stream never blocks either, and stays small:
 //! [`EventKind::Transfer`] and [`EventKind::Work`], which repeat, are left out while the reader is behind, and all others come once a step.
 
 pub(crate) mod cancel;
 pub(crate) mod findings;
+mod log;
 mod stream;
 
 pub use cancel::{Cancel, Urgency};
 use jiff::Timestamp;
 pub use kiln_cache::Work;
+pub use log::LogFile;
 use serde::{Serialize, Serializer};
-use std::path::PathBuf;
 pub(crate) use stream::micros;
 pub use stream::{Events, Stream};
 
@@ -188,7 +189,7 @@ pub enum EventKind {
         /// The step.
         step: usize,
         /// Grows until the step finishes.
-        path: PathBuf,
+        path: LogFile,
     },
     /// A step's command has ended; its layer may still be written.
     Finished {

@@ -59,16 +59,6 @@ impl Lease {
     }
 }
 
-/// Removes the logs of steps from a lease's scratch at once: they may hold what only their reader should see. All else is removed when there
-/// is time.
-pub(crate) fn forget_logs(scratch: &Path) {
-    let entries = std::fs::read_dir(scratch).into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"log-")) {
-        // what stays goes with the trash
-        let _ = std::fs::remove_dir_all(entry.path());
-    }
-}
-
 /// Random bits for names that must not meet those of another process.
 pub(crate) fn random() -> io::Result<u32> {
     let mut bytes = [0; 4];
@@ -106,7 +96,6 @@ impl Leases<'_> {
                 continue;
             };
             let scratch = self.folder().join(&id);
-            forget_logs(&scratch);
             self.store.trash().put(&scratch)?;
             self.unpin(&id)?;
         }

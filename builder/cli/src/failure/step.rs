@@ -4,10 +4,10 @@ use super::{Failure, Kind, stored};
 use crate::diagnostics::{Place, Source};
 use crate::units;
 use kiln_cache::{CommitError, LayerError, StoreError, damage_in};
+use kiln_engine::event::LogFile;
 use kiln_engine::{CopyError, StepError, StepFailure, chain_of_causes};
 use kiln_parser::almost_json;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
 
 /// Bytes of a failed step's output that are shown again with the error, at most.
 const TAIL: u64 = 1 << 20;
@@ -133,7 +133,7 @@ const SUPERVISED: &str = "to be supervised it takes root with docker's default c
                           without capabilities: {drop: [ALL]}";
 
 /// The last lines of a step's output.
-fn tail(log: &Path) -> String {
+fn tail(log: &LogFile) -> String {
     let Some((bytes, is_whole)) = end(log).filter(|(bytes, _)| !bytes.is_empty()) else {
         return String::new();
     };
@@ -154,8 +154,8 @@ fn tail(log: &Path) -> String {
 }
 
 /// The last bytes of a file, and whether they are all of it; none if it cannot be read.
-fn end(log: &Path) -> Option<(Vec<u8>, bool)> {
-    let mut file = std::fs::File::open(log).ok()?;
+fn end(log: &LogFile) -> Option<(Vec<u8>, bool)> {
+    let mut file = log.open().ok()?;
     let length = file.metadata().map_or(0, |meta| meta.len());
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))

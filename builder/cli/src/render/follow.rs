@@ -2,8 +2,7 @@
 //! lines are shown, and whether they are text.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::io::{self, Read, Seek, SeekFrom};
 
 /// A line longer than this is shown in pieces, so that a renderer's memory stays bounded. No character is cut.
 const LONGEST_LINE: usize = 64 * 1024;
@@ -19,9 +18,9 @@ pub struct Follower {
 
 impl Follower {
     /// Starts at the log's beginning. A log that cannot be opened has no lines: it is never worth failing a build.
-    pub fn open(path: &Path) -> Self {
+    pub fn of(log: io::Result<File>) -> Self {
         Follower {
-            file: File::open(path).ok(),
+            file: log.ok(),
             partial: Vec::new(),
         }
     }
@@ -90,7 +89,7 @@ mod tests {
     #[test]
     fn lines_arrive_once_and_whole() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        let mut follower = Follower::open(file.path());
+        let mut follower = Follower::of(File::open(file.path()));
         let mut seen = Vec::new();
         file.write_all(b"one\ntw").unwrap();
         follower.look(|line| seen.push(line.to_owned()));
@@ -107,7 +106,7 @@ mod tests {
         let text = format!("a{}", "\u{e4}\u{20ac}".repeat(100_000));
         file.write_all(text.as_bytes()).unwrap();
         let mut pieces = Vec::new();
-        Follower::open(file.path()).end(|piece| pieces.push(piece.to_owned()));
+        Follower::of(File::open(file.path())).end(|piece| pieces.push(piece.to_owned()));
         assert!(pieces.len() > 4);
         assert!(
             pieces
@@ -122,12 +121,12 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let lines: String = (0..300_000).map(|line| format!("{line}\n")).collect();
         file.write_all(lines.as_bytes()).unwrap();
-        let (mut follower, mut seen) = (Follower::open(file.path()), 0);
+        let (mut follower, mut seen) = (Follower::of(File::open(file.path())), 0);
         assert!(follower.look(|_| seen += 1));
         assert!(0 < seen && seen < 300_000);
         follower.end(|_| seen += 1);
         assert_eq!(seen, 300_000);
-        let (mut follower, mut last) = (Follower::open(file.path()), Vec::new());
+        let (mut follower, mut last) = (Follower::of(File::open(file.path())), Vec::new());
         follower.skip();
         follower.end(|line| last.push(line.to_owned()));
         assert_eq!(last.last().unwrap(), b"299999\n");

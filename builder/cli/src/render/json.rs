@@ -115,10 +115,12 @@ mod tests {
     #[test]
     fn the_output_of_ten_thousand_steps_comes_before_their_ends() {
         use crate::render::Renderer;
-        use kiln_engine::event::{EventKind, Events, Outcome};
+        use kiln_engine::event::{EventKind, Events, LogFile, Outcome};
+        use std::io::Write as _;
         let folder = tempfile::tempdir().unwrap();
-        let (log, file) = (folder.path().join("log"), folder.path().join("stream"));
-        std::fs::write(&log, "one\ntwo").unwrap();
+        let file = folder.path().join("stream");
+        let (log, mut out) = LogFile::new(folder.path()).unwrap();
+        out.write_all(b"one\ntwo").unwrap();
         let mut json = Json::new(Sink::file(std::fs::File::create(&file).unwrap()));
         let (events, stream) = Events::new("b".to_owned());
         for step in 0..10_000 {

@@ -45,7 +45,7 @@ impl Logs {
     /// Begins to follow the log that an event names, if it names one.
     pub fn note(&mut self, event: &Event) {
         if let EventKind::Log { step, path } = &event.kind {
-            let follower = Follower::open(path);
+            let follower = Follower::of(path.open());
             let since = event.time;
             self.0.insert(*step, Log { follower, since });
         }

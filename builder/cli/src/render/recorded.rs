@@ -1,4 +1,4 @@
-//! A renderer that also keeps the events, for a command that reads them after the build. Unaware of what they say.
+//! A renderer that also keeps the events, for a command that reads them after the build. Unaware of what they say, but for those that tell of a moment.
 
 use super::{Renderer, Stop};
 use kiln_engine::event::{Event, EventKind};
@@ -36,7 +36,12 @@ impl Record {
 impl Renderer for Recorded {
     fn handle(&mut self, event: &Event) {
         self.shown.handle(event);
-        if !matches!(event.kind, EventKind::Transfer { ended: false, .. }) {
+        // a log would be an open file for as long as the record stays
+        let is_passing = matches!(
+            event.kind,
+            EventKind::Transfer { ended: false, .. } | EventKind::Log { .. }
+        );
+        if !is_passing {
             let mut kept = self.kept.0.lock().unwrap_or_else(PoisonError::into_inner);
             kept.push(event.clone());
         }

@@ -1,6 +1,7 @@
 //! Why a step failed: its command, the files that it copies, the users that it names.
 
 use super::{AgentError, FetchError};
+use crate::event::LogFile;
 use kiln_cache::{CommitError, LayerError, ReadError, ResolveError, StoreError};
 use kiln_parser::source::Span;
 use kiln_sandbox::{EnterError, MountError, NetworkStack, SpawnError};
@@ -40,7 +41,7 @@ pub enum StepError {
         /// The limit of memory, where a process was killed for it.
         exceeded: Option<u64>,
         /// All its output.
-        log: PathBuf,
+        log: LogFile,
         /// What may help.
         hints: Vec<String>,
     },

@@ -1,13 +1,12 @@
 //! A process's standard streams. Its output goes to a file, at the command's own speed; a renderer that shows it follows the file. A
 //! command that never stops talking must not fill the disk, so a log has a limit; what says why a command failed is mostly at the end
-//! of its output, so the log of a longer one ends with its last bytes. Unaware of renderers. The file is in the process's scratch and
-//! goes with it.
+//! of its output, so the log of a longer one ends with its last bytes. Unaware of renderers. The file has no name and
+//! goes with kiln.
 
-use crate::event::EventKind;
+use crate::event::{EventKind, LogFile};
 use crate::execute::step::Step;
 use crate::failure::{StepError, memory};
 use kiln_sandbox::{Stdin, Stdio};
-use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -30,13 +29,13 @@ pub struct Console<'a> {
 /// A log that is being written.
 #[derive(Debug)]
 pub struct Log {
-    /// The file.
-    pub path: PathBuf,
+    file: LogFile,
+    folder: PathBuf,
     pump: JoinHandle<io::Result<()>>,
 }
 
 impl Console<'_> {
-    /// Starts a log, in the place of one from an earlier start.
+    /// Starts a log.
     ///
     /// The process writes to a pipe and not to the file itself: `echo > /dev/stdout` must not truncate the log.
     ///
@@ -44,26 +43,28 @@ impl Console<'_> {
     /// When the file, the pipe or the thread between them cannot be made.
     pub fn start(&self) -> Result<(Log, Stdio), StepError> {
         let session = self.step.session;
-        let number = self.step.node.id.0;
-        let folder = session.store.scratch().dir("log")?;
-        let path = folder.join(format!("step-{number}.log"));
-        let file = File::create(&path).map_err(failed("write", &path))?;
-        let (reader, writer) = io::pipe().map_err(failed("write", &path))?;
+        let folder = session.store.root();
+        let failed = |action| failed(action, folder);
+        let (file, out) = LogFile::new(folder).map_err(failed("make a log in"))?;
+        let (reader, writer) = io::pipe().map_err(failed("make a pipe for a log in"))?;
         let limit = session.host.log_limit;
         let thread = std::thread::Builder::new().name("log".to_owned());
-        let pump = thread.spawn(move || pump(reader, Limited::new(file, limit)));
+        let pump = thread.spawn(move || pump(reader, Limited::new(out, limit)));
         let pump = pump.map_err(StepError::Thread)?;
         self.step.send(|step| EventKind::Log {
             step,
-            path: path.clone(),
+            path: file.clone(),
         });
-        let stderr = writer.try_clone().map_err(failed("duplicate", &path))?;
+        let stderr = writer.try_clone();
+        let stderr = stderr.map_err(failed("duplicate a pipe for a log in"))?;
         let stdio = Stdio {
             stdin: self.stdin()?,
             stdout: writer.into(),
             stderr: stderr.into(),
         };
-        Ok((Log { path, pump }, stdio))
+        let folder = folder.to_owned();
+        let log = Log { file, folder, pump };
+        Ok((log, stdio))
     }
 
     fn stdin(&self) -> Result<Stdin, StepError> {
@@ -89,11 +90,11 @@ impl Log {
     ///
     /// # Errors
     /// When it could not be written, because the disk is full.
-    pub fn finish(self) -> Result<PathBuf, StepError> {
+    pub fn finish(self) -> Result<LogFile, StepError> {
         match self.pump.join() {
-            Ok(Err(source)) => Err(failed("write", &self.path)(source)),
+            Ok(Err(source)) => Err(failed("write a log in", &self.folder)(source)),
             // A pump that panicked has lost output, but not the step.
-            Ok(Ok(())) | Err(_) => Ok(self.path),
+            Ok(Ok(())) | Err(_) => Ok(self.file),
         }
     }
 }

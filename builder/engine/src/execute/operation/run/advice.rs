@@ -4,6 +4,7 @@
 mod complaint;
 mod program;
 
+use crate::event::LogFile;
 use crate::execute::users::Identity;
 use crate::failure::StepError;
 use crate::request::RunOptions;
@@ -11,9 +12,7 @@ use complaint::Complaint;
 use kiln_cache::Chain;
 use kiln_parser::almost_json;
 use kiln_parser::graph::{CacheMount, Network, RunMount, RunOp};
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
 
 /// Bytes from the end of the output that are looked at.
 const TAIL: u64 = 16 << 10;
@@ -168,9 +167,9 @@ fn space(output: &str) -> Option<String> {
 }
 
 /// The end of a log, as text.
-fn end(log: &Path) -> String {
+fn end(log: &LogFile) -> String {
     let read = || {
-        let mut file = File::open(log)?;
+        let mut file = log.open()?;
         let length = file.metadata()?.len();
         file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
         let mut bytes = Vec::new();

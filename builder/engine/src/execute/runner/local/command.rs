@@ -2,6 +2,7 @@
 
 use super::rootfs::Space;
 use super::{Local, caches};
+use crate::event::LogFile;
 use crate::execute::process::{Mount, Mounted, Process, ProcessNetwork};
 use crate::execute::runner::console::Console;
 use crate::failure::StepError;
@@ -14,7 +15,7 @@ use kiln_sandbox::{
 };
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What the mounts of a process refer to.
 #[derive(Default)]
@@ -69,7 +70,7 @@ impl Local<'_> {
         Ok(running.wait()?)
     }
 
-    fn judge(&self, exit: Exit, log: PathBuf) -> Result<(), StepError> {
+    fn judge(&self, exit: Exit, log: LogFile) -> Result<(), StepError> {
         if self.session.cancel.requested() {
             return Err(StepError::Cancelled);
         }

@@ -1,10 +1,9 @@
 //! Whether a command filled the memory for its changes. Unaware of what the command is.
 
+use crate::event::LogFile;
 use crate::failure::StepError;
 use kiln_sandbox::MemoryGauge;
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -54,8 +53,8 @@ pub fn ran_out(ended: &Result<(), StepError>) -> bool {
     }
 }
 
-fn says_full(log: &Path) -> io::Result<bool> {
-    let mut file = File::open(log)?;
+fn says_full(log: &LogFile) -> io::Result<bool> {
+    let mut file = log.open()?;
     let length = file.metadata()?.len();
     let mut text = Vec::new();
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
