@@ -78,6 +78,16 @@ fn a_locked_database_is_told(space: &Space) {
     let transaction = rusqlite::TransactionBehavior::Immediate;
     let transaction = database.transaction_with_behavior(transaction).unwrap();
     let mut tagging = space.kiln(["tag", "app", "other"]).spawn();
+    let readers = [
+        "inspect app",
+        "history app",
+        "size app",
+        "save app -o saved",
+        "export app -o exported",
+        "fsck",
+    ];
+    let start = |command: &&str| space.kiln(command.split(' ')).spawn();
+    let readers: Vec<Running> = readers.iter().map(start).collect();
     let mut building = build().arg("--no-cache").spawn();
     let told = "waiting for another step or process: it writes to the store's database";
     building.until(told);
@@ -85,6 +95,14 @@ fn a_locked_database_is_told(space: &Space) {
     let stopped = building.wait();
     assert_eq!(stopped.status.code(), Some(130), "{stopped}");
     tagging.until(told);
+    // a signal ends them at once
+    for mut reader in readers {
+        reader.until(told);
+        reader.signal(Signal::INT);
+        let stopped = reader.wait();
+        assert!(!stopped.status.success(), "{stopped}");
+        stopped.never_says(&["error"]);
+    }
     drop(transaction);
     let tagged = tagging.wait();
     assert_eq!(tagged.status.code(), Some(0), "{tagged}");

@@ -6,7 +6,7 @@
 //!
 //! The threads of a process take turns at one connection, each for microseconds. Between processes, a read ([`Database::query`],
 //! [`Database::row`], [`Database::rows`]) waits for nobody: it sees what was committed when it began. A write waits until the write of
-//! another process has ended, for up to a minute, and then fails ([`busy`]); it is not tried again, since its body runs under SQLite's one write
+//! another process has ended, for up to ten minutes, and then fails ([`busy`]); it is not tried again, since its body runs under SQLite's one write
 //! lock from the start. How much a write survives is in the name of its method:
 //!
 //! | method | is | survives |
@@ -34,10 +34,10 @@ use rusqlite::{
 };
 
 use crate::StoreError;
-use crate::store::database::busy::{busy, patiently};
+use crate::store::database::busy::{MOST, WRITES, busy, patiently};
 use crate::store::database::schema::{SCHEMA, take_steps, taken};
 use crate::store::folders::private;
-use crate::store::waiting::Waiter;
+use crate::store::waiting::{Wait, Waiter};
 
 /// What this kiln understands, for the message about an older schema that may not be changed.
 const KNOWN_SCHEMA: &str = "a newer one";
@@ -61,6 +61,18 @@ impl Database {
         read_only: bool,
         waiter: &Arc<dyn Waiter>,
     ) -> Result<Self, StoreError> {
+        let mut wait = Wait::begin();
+        loop {
+            match Self::opened(path, read_only, waiter) {
+                Err(error) if is_shut_out(&error) && wait.lasted() < MOST => {
+                    wait.pause_or_stop(waiter.as_ref(), WRITES)?;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    fn opened(path: &Path, read_only: bool, waiter: &Arc<dyn Waiter>) -> Result<Self, StoreError> {
         let database = Self::connected(path, read_only, waiter)?;
         match database.query(taken)? {
             0 => Err(lost(path, "it is empty".to_owned())),
@@ -340,6 +352,15 @@ fn failure(path: &Path, waiter: &dyn Waiter, source: rusqlite::Error) -> StoreEr
         }
         _ => StoreError::Database { path, source },
     }
+}
+
+/// Whether SQLite has given up, after ten seconds, because another process keeps all that processes share for itself: it does not take that
+/// for a wait.
+fn is_shut_out(error: &StoreError) -> bool {
+    let StoreError::Database { source, .. } = error else {
+        return false;
+    };
+    source.sqlite_error_code() == Some(ErrorCode::FileLockingProtocolFailed)
 }
 
 /// A database that cannot be read, and what is left without it.

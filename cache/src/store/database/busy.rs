@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use crate::store::waiting::{Wait, Waiter};
 
-/// How long a statement waits for the transaction of another process; those take milliseconds.
-const MOST: Duration = Duration::from_secs(60);
+/// How long a statement waits for the transaction of another process; those take milliseconds, unless somebody has stopped it.
+pub(super) const MOST: Duration = Duration::from_secs(600);
 /// The same once the caller is stopped, or closes the store: what is under way may still end well.
 const LITTLE: Duration = Duration::from_millis(250);
+/// What the other process does.
+pub(super) const WRITES: &str = "it writes to the store's database";
 
 thread_local! {
     static WAITING: RefCell<Option<Waiting>> = const { RefCell::new(None) };
@@ -58,7 +60,7 @@ impl Waiting {
         };
         let goes_on = wait.lasted() < most;
         if goes_on {
-            wait.pause(self.waiter.as_ref(), "it writes to the store's database");
+            wait.pause(self.waiter.as_ref(), WRITES);
         }
         goes_on
     }

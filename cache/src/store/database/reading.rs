@@ -8,6 +8,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::beside;
+use super::busy::busy;
 
 /// Opens it, whatever the file system allows.
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
@@ -31,7 +32,9 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
 fn open(path: &Path, parameters: &str) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_ONLY;
     let uri = format!("{}?{parameters}", uri(path));
-    Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
+    let mut connection = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?;
+    connection.busy_handler(Some(busy))?;
+    Ok(connection)
 }
 
 fn uri(path: &Path) -> String {
@@ -50,7 +53,11 @@ fn uri(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::busy::patiently;
     use super::*;
+    use crate::{Silent, Waiter};
+    use std::sync::Arc;
+    use std::time::Duration;
 
     /// A database with one row in it and another in its log.
     fn database(folder: &Path) -> (std::path::PathBuf, Connection) {
@@ -80,6 +87,24 @@ mod tests {
         assert_eq!(sum(&reader), 3);
         writer.execute("INSERT INTO t VALUES (4)", []).unwrap();
         assert_eq!(sum(&reader), 7);
+    }
+
+    #[test]
+    fn a_reader_waits_for_who_has_it_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, writer) = database(folder.path());
+        writer
+            .pragma_update(None, "locking_mode", "EXCLUSIVE")
+            .unwrap();
+        writer.execute("INSERT INTO t VALUES (4)", []).unwrap();
+        let end = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            drop(writer);
+        });
+        let waiter: Arc<dyn Waiter> = Arc::new(Silent);
+        let read = || connect(&path).map(|reader| sum(&reader));
+        assert_eq!(patiently(&waiter, false, read).unwrap(), 7);
+        end.join().unwrap();
     }
 
     #[test]
