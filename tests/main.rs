@@ -58,6 +58,7 @@ mod fetch_files;
 mod fetch_git;
 mod fetch_repositories;
 mod fetch_ssh;
+mod few_files;
 mod few_threads;
 mod flags;
 mod foreign_flags;

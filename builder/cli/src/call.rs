@@ -95,11 +95,11 @@ impl Method {
     /// Answers.
     ///
     /// # Errors
-    /// When the Dockerfile has errors.
+    /// When the Dockerfile has errors, or the store cannot be read.
     pub fn run(self, build: &Build, globals: &Globals) -> Result<(), Failure> {
         (self.answer)(&Call {
             build,
-            store: session::existing_store(globals),
+            store: session::existing_store(globals)?,
             format: self.format,
             ignores_warnings: self.ignores_warnings,
         })

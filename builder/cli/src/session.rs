@@ -9,6 +9,7 @@ use kiln_engine::event::{Cancel, Events};
 use kiln_engine::remote::Remote;
 use kiln_engine::{ChangesPlace, Host, IsolationChoice, Session};
 use kiln_sandbox::{EnterError, EnterOptions, Entered, IdMap, best_place, enter, is_on_overlay};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -173,17 +174,26 @@ pub fn reading_all(globals: &Globals) -> Result<Store, Failure> {
     reading_from(globals, &remote)
 }
 
-/// The store if there is one that can be read, for commands that can do without; nothing is written to it.
-pub fn existing_store(globals: &Globals) -> Option<Store> {
-    let root = globals.store().ok()?;
+/// The store if there is one, for commands that can do without; nothing is written to it. One that this user may not enter is none.
+///
+/// # Errors
+/// When there is one that cannot be read.
+pub fn existing_store(globals: &Globals) -> Result<Option<Store>, Failure> {
+    let Ok(root) = globals.store() else {
+        return Ok(None);
+    };
     let options = OpenOptions {
         read_only: true,
         ..options(root, IdMap::Root.key(), Waits::unwatched())
     };
-    let opened = Store::open(options);
-    opened
-        .inspect_err(|error| tracing::debug!("without the store: {error}"))
-        .ok()
+    match Store::open(options) {
+        Ok(store) => Ok(Some(store)),
+        Err(StoreError::NotAStore { .. }) => Ok(None),
+        Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn options(root: std::path::PathBuf, id_map_key: String, waits: Waits) -> OpenOptions {

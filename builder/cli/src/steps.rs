@@ -20,7 +20,7 @@ pub fn steps(globals: &Globals, found: &Found) -> Result<Vec<Step>, Failure> {
     let image = &found.image;
     let store = match &found.store {
         Some(store) => Some(store.clone()),
-        None => session::existing_store(globals),
+        None => session::existing_store(globals)?,
     };
     let record = match store {
         Some(store) => record(&store, &image.id, &image.config)?,

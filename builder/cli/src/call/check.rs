@@ -5,7 +5,7 @@ use super::location::Places;
 use super::{Call, Format, color, say, say_json};
 use crate::diagnostics;
 use crate::failure::{Failure, Kind, build as failures};
-use kiln_engine::{chain_of_causes, check};
+use kiln_engine::check;
 use kiln_parser::check::Report;
 use kiln_parser::code;
 use kiln_parser::diagnostic::{Diagnostic, Phase};
@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 pub(super) fn answer(call: &Call<'_>) -> Result<(), Failure> {
     let report = check::check(call.store.as_ref(), call.build)
-        .map_err(|error| Failure::new(Kind::Build, chain_of_causes(&error)))?;
+        .map_err(|error| failures::dockerfile(&call.build.dockerfile, error))?;
     match call.format {
         Format::Text => say(&text(call, &report)),
         Format::Json => say_json(&as_json(call, &report)),

@@ -16,7 +16,7 @@ pub(super) fn images(line: &Line<'_>, globals: &Globals) -> Vec<String> {
     if let Some(store) = line.values.get("store") {
         globals.store = Some(PathBuf::from(store));
     }
-    let store = session::existing_store(&globals);
+    let store = session::existing_store(&globals).ok().flatten();
     let images = store.and_then(|store| store.images().list().ok());
     let names = images
         .into_iter()

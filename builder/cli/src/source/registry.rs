@@ -41,7 +41,7 @@ pub fn find(globals: &Globals, wanted: Wanted<'_>) -> Result<Found, Failure> {
         Failure::usage(message).hint("neither the store nor the folder has such an image")
     })?;
     let platform = wanted.platform.cloned().unwrap_or_else(Platform::host);
-    let store = session::existing_store(globals);
+    let store = session::existing_store(globals)?;
     let open = |_: &Globals, _: &Remote| Ok(());
     let shows = (Progress::Auto, "reading");
     let image = transfer::watched(globals, shows, open, |remote, ()| {

@@ -6,7 +6,7 @@ use crate::plan;
 use crate::session::Session;
 use crate::source::context;
 use crate::source::open::Build;
-use kiln_cache::Store;
+use kiln_cache::{ImageError, Store, StoreError};
 use kiln_oci::ImageConfig;
 use kiln_parser::check::Report;
 use kiln_parser::diagnostic::Diagnostic;
@@ -19,26 +19,29 @@ use kiln_parser::{Dockerfile, frontend, lint};
 /// Checks the Dockerfile of a build.
 ///
 /// # Errors
-/// When the .dockerignore cannot be read. What is wrong with the Dockerfile is in the report.
+/// When the .dockerignore or the store cannot be read. What is wrong with the Dockerfile is in the report.
 pub fn check(store: Option<&Store>, build: &Build) -> Result<Report, BuildError> {
     let inputs = Inputs {
         ignore: ignore(build)?,
         ..plan::inputs(build)
     };
-    let mut find = |request: &ImageRequest| find(store?, request);
-    let text = &build.dockerfile.text;
-    Ok(kiln_parser::check::check(text, &inputs, &mut find))
+    let mut images = Images::of(store);
+    let mut find = |request: &ImageRequest| images.find(request);
+    let report = kiln_parser::check::check(&build.dockerfile.text, &inputs, &mut find);
+    images.are_readable().map(|()| report)
 }
 
 /// What the target of a build takes from outside.
 ///
 /// # Errors
-/// When the Dockerfile is wrong.
+/// When the Dockerfile is wrong, or the store cannot be read.
 pub fn outline(store: Option<&Store>, build: &Build) -> Result<Outline, BuildError> {
     let dockerfile = parse(build)?;
-    let mut find = |request: &ImageRequest| find(store?, request);
-    kiln_parser::outline(&dockerfile, &plan::inputs(build), &mut find)
-        .map_err(BuildError::Dockerfile)
+    let mut images = Images::of(store);
+    let mut find = |request: &ImageRequest| images.find(request);
+    let outline = kiln_parser::outline(&dockerfile, &plan::inputs(build), &mut find);
+    images.are_readable()?;
+    outline.map_err(BuildError::Dockerfile)
 }
 
 /// What can be built.
@@ -80,10 +83,34 @@ pub(crate) fn ignore(build: &Build) -> Result<Matcher, BuildError> {
     }
 }
 
-/// An image's configuration, of whatever platform: one of another platform is a finding.
-fn find(store: &Store, request: &ImageRequest) -> Option<ImageConfig> {
-    let image = store.images().find_base(&request.reference, None).ok()?;
-    ImageConfig::parse(&image.config).ok()
+/// The images of a store, if there is one.
+struct Images<'a> {
+    store: Option<&'a Store>,
+    /// Why it could not be read: that is not to be taken for a lack of images.
+    failed: Option<StoreError>,
+}
+
+impl<'a> Images<'a> {
+    fn of(store: Option<&'a Store>) -> Self {
+        let failed = None;
+        Images { store, failed }
+    }
+
+    /// An image's configuration, of whatever platform: one of another platform is a finding.
+    fn find(&mut self, request: &ImageRequest) -> Option<ImageConfig> {
+        match self.store?.images().find_base(&request.reference, None) {
+            Ok(image) => ImageConfig::parse(&image.config).ok(),
+            Err(ImageError::Store(error)) if error.is_of_store() => {
+                self.failed.get_or_insert(error);
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    fn are_readable(self) -> Result<(), BuildError> {
+        self.failed.map_or(Ok(()), |error| Err(error.into()))
+    }
 }
 
 /// Tells what rules find in a build that is about to start, or that fails before.
