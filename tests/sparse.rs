@@ -42,4 +42,12 @@ fn holes_take_no_space(space: &Space) {
     assert!(fs::metadata(&path).unwrap().blocks() * 512 >= LENGTH);
     build();
     assert_eq!(space.id("app"), holes);
+    let output = space.own_folder("out");
+    space
+        .build("FROM scratch\nCOPY file /\n")
+        .arg("-o")
+        .arg(&output)
+        .ok();
+    assert!(used(&output) < LENGTH / 2, "{}", used(&output));
+    assert_eq!(fs::read(output.join("file")).unwrap(), bytes);
 }

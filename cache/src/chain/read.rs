@@ -12,8 +12,11 @@ use rustix::fs::{FileType, OFlags, fstat};
 
 use crate::beneath;
 use crate::path::{below, display};
-use crate::sparse::SparseReader;
+use crate::sparse::{self, SparseReader};
 use crate::{Chain, ContentDigest, ContentHasher, EntryKind, Found, LayerTar, Origin, ReadError};
+
+/// How much is copied at once; holes are at least as long as a quarter of it.
+const PIECE: u64 = 256 << 10;
 
 /// Content of a regular file.
 #[derive(Debug)]
@@ -59,6 +62,32 @@ impl Read for FileReader {
             }
             _ => Ok(count),
         }
+    }
+}
+
+impl FileReader {
+    /// Copies up to `most` bytes to a file that is empty: what is all zeros becomes holes. How many there were.
+    ///
+    /// # Errors
+    /// One of them cannot be read or written, or the bytes are damaged.
+    pub fn copy_to(&mut self, file: &File, most: u64) -> io::Result<u64> {
+        let room = usize::try_from(PIECE.min(most)).unwrap_or_default();
+        let mut piece = Vec::with_capacity(room);
+        let mut done = 0;
+        while done < most {
+            piece.clear();
+            let count = self
+                .by_ref()
+                .take(PIECE.min(most - done))
+                .read_to_end(&mut piece)?;
+            if count == 0 {
+                break;
+            }
+            sparse::write_at(file, &piece, done)?;
+            done += count as u64;
+        }
+        sparse::finish(file, done)?;
+        Ok(done)
     }
 }
 

@@ -16,7 +16,7 @@ use rustix::fs::{AtFlags, FileType, Mode, Timespec, Timestamps};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -255,12 +255,12 @@ fn symlink(parent: &OwnedFd, target: &[u8], mtime: i64) -> io::Result<()> {
 
 /// Whether the file has the temporary name now.
 fn write(parent: &OwnedFd, name: &[u8], chain: &Chain, file: &File<'_>) -> io::Result<bool> {
-    let mut out = Whole::new(parent.as_fd())?;
+    let out = Whole::new(parent.as_fd())?;
     let entry = file.found.entry;
-    let content = chain
+    let mut content = chain
         .read(&file.found)
         .map_err(|error| io::Error::other(crate::failure::chain_of_causes(&error)))?;
-    if io::copy(&mut content.take(entry.size()), &mut out.file)? != entry.size() {
+    if content.copy_to(&out.file, entry.size())? != entry.size() {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     rustix::fs::fchmod(&out.file, Mode::from_raw_mode(entry.mode & 0o777))?;
