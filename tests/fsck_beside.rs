@@ -11,11 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::random::{is_nightly, tell};
-use crate::support::{Kiln, Space, plain_cases};
+use crate::support::{Kiln, Space, plain_cases, users};
 
 plain_cases! {
     everybody_at_once,
     an_altered_view_is_found,
+    owners_of_a_view_are_looked_at,
     blobs_that_became_folders,
     a_database_that_cannot_be_read,
     torn_files_of_the_store_hurt_nobody,
@@ -172,7 +173,7 @@ fn is_mended(space: &Space, words: &[&str]) {
 }
 
 fn an_altered_view_is_found(space: &Space) {
-    let text = "FROM tools\nRUN echo one > /one && mkdir /folder && echo two > /folder/two\n";
+    let text = "FROM tools\nRUN echo one > /one && ln /one /other && mkdir /folder && echo two > /folder/two\n";
     space.build(text).args(["-t", "base"]).ok();
     let child = || {
         let text = "FROM base\nRUN cat /one /folder/two > /both\n";
@@ -181,18 +182,46 @@ fn an_altered_view_is_found(space: &Space) {
         space.is_clean();
     };
     child();
-    let changes: [fn(&Path); 3] = [
+    let changes: [fn(&Path); 4] = [
         |path| fs::remove_file(path).unwrap(),
         |path| fs::write(path, "eno\n").unwrap(),
         |path| {
             fs::remove_file(path).unwrap();
             fs::create_dir(path).unwrap();
         },
+        |path| {
+            // the same file, but no longer one with two names
+            let content = fs::read(path).unwrap();
+            fs::remove_file(path).unwrap();
+            fs::write(path, content).unwrap();
+        },
     ];
     for change in changes {
         let views = below(&space.store().join("views"));
         let one = views.iter().find(|path| path.ends_with("one"));
         change(one.unwrap());
+        is_mended(space, &["view ", "layer"]);
+        child();
+    }
+}
+
+/// Only root can change them.
+fn owners_of_a_view_are_looked_at(space: &Space) {
+    if !users::is_root() {
+        return;
+    }
+    let text = "FROM tools\nRUN echo one > /one && echo two > /two\n";
+    space.build(text).args(["-t", "base"]).ok();
+    let child = || {
+        let text = "FROM base\nRUN cat /one /two > /both\n";
+        space.build(text).arg("--no-cache").ok();
+        space.is_clean();
+    };
+    child();
+    for (name, uid, gid) in [("one", 7, 8), ("two", 7, 0)] {
+        let views = below(&space.store().join("views"));
+        let path = views.iter().find(|path| path.ends_with(name)).unwrap();
+        std::os::unix::fs::chown(path, Some(uid), Some(gid)).unwrap();
         is_mended(space, &["view ", "layer"]);
         child();
     }

@@ -16,6 +16,9 @@ use crate::store::database::{digest, rows, unsigned};
 use crate::store::sink::read_full;
 use crate::{LayerIndex, Store, StoreError, index_tar};
 
+/// The id map of views whose owners are those of the layer.
+const SAME_IDS: &str = "root";
+
 /// Something that looked wrong, with what is needed to look again.
 pub(super) enum Suspect {
     /// A name that kiln does not give.
@@ -212,7 +215,7 @@ impl Search<'_> {
                 .join(key.1.hex());
             // one that is not there is made when it is needed
             let mut view = UpperDir::open(&path).ok()?;
-            let is_like = views::is_like(&mut view, &index.tree);
+            let is_like = views::is_like(&mut view, &index.tree, key.0 == SAME_IDS);
             (!is_like).then(|| Suspect::View(key.clone(), view))
         });
         suspects.collect()
