@@ -14,6 +14,7 @@ plain_cases! {
     failures_are_asked_again,
     proxies_count_for_all,
     a_silent_server_is_left_when_the_user_stops_the_build,
+    a_silent_cache_is_left_when_the_user_stops_the_build,
 }
 
 /// How many builds there were.
@@ -93,5 +94,18 @@ fn a_silent_server_is_left_when_the_user_stops_the_build(space: &Space) {
         running.signal(Signal::INT);
         let ended = running.wait();
         assert_eq!(ended.status.code(), Some(130), "{part} {ended}");
+    }
+}
+
+fn a_silent_cache_is_left_when_the_user_stops_the_build(space: &Space) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let cache = format!("type=registry,ref={}/cache", listener.local_addr().unwrap());
+    for flag in ["--cache-from", "--cache-to"] {
+        let build = space.build("FROM scratch\nCOPY Dockerfile /\n");
+        let running = build.args([flag, &cache]).spawn();
+        let _connection = listener.accept().unwrap();
+        running.signal(Signal::INT);
+        let ended = running.wait();
+        assert_eq!(ended.status.code(), Some(130), "{flag} {ended}");
     }
 }

@@ -117,8 +117,10 @@ pub fn filter(ground: &Ground) {
     let (perm, nosys) = (libc::EPERM, libc::ENOSYS);
     let expected = format!(
         "unshare {perm}\nkeyctl {perm}\nclone3 {nosys}\nclone {perm}\nunknown {nosys}\nalg {perm}\nvsock {perm}\ninet 0\n\
-         personality {perm}\nchroot {}\ni386 getpid 1\ni386 mount -{perm}\n",
-        libc::EFAULT
+         personality {perm}\nchroot {}\ni386 getpid 1\ni386 mount -{perm}\n\
+         i386 socketcall -{}\n",
+        libc::EFAULT,
+        libc::EINVAL
     );
     outcome.expect(0, &expected);
 }

@@ -21,7 +21,7 @@ enum Item {
     Hard,
 }
 
-const PATHS: [&str; 10] = [
+const PATHS: [&str; 11] = [
     "a",
     "b",
     "c.txt",
@@ -30,6 +30,7 @@ const PATHS: [&str; 10] = [
     "d/y",
     "d/s/t",
     "e/z",
+    "ln",
     "pack.tar",
     ".dockerignore",
 ];
@@ -55,7 +56,9 @@ impl Files {
         let path = random.of(&PATHS);
         let item = match (random.below(10), self.0.get(path)) {
             (0, Some(_)) => None,
-            (1, _) if is_plain(path) => Some(Item::Symlink(random.of(&["a", "d", "/d/x", "none"]))),
+            (1, _) if is_plain(path) => {
+                Some(Item::Symlink(random.of(&["a", "d", "d/s", "/d/x", "none"])))
+            }
             (2, _) if is_plain(path) => {
                 // the user that builds has to see what is in it
                 Some(Item::Folder(0o755 + 0o22 * random.index(2) as u32))
@@ -117,7 +120,7 @@ impl Files {
 
 /// What may become anything.
 fn is_plain(path: &str) -> bool {
-    ["b", "c.txt", "d/y", "e/z"].contains(&path)
+    ["b", "c.txt", "d/y", "e/z", "ln"].contains(&path)
 }
 
 fn file(path: &str, random: &mut Random) -> Item {

@@ -15,7 +15,7 @@ pub const BASES: [&str; 3] = [
 pub const EPOCHS: [&str; 2] = ["1600000000", "1500000000"];
 
 /// Flags and their values; one that may be repeated has a 2 behind its name for its second value.
-pub const FLAGS: [(&str, &[&str]); 18] = [
+pub const FLAGS: [(&str, &[&str]); 20] = [
     ("--build-arg", &["K=one", "K=two", "K="]),
     ("--build-arg2", &["UNUSED=one", "HTTP_PROXY=http://none"]),
     ("--label", &["x=one", "x=two"]),
@@ -34,10 +34,18 @@ pub const FLAGS: [(&str, &[&str]); 18] = [
     ("--squash-all", &[""]),
     ("--omit-history", &[""]),
     ("--no-hosts", &[""]),
+    ("--platform", PLATFORMS),
+    ("--unsetlabel", &["l", "x"]),
 ];
 
+/// Those that run here.
+const PLATFORMS: &[&str] = match cfg!(target_arch = "x86_64") {
+    true => &["linux/amd64", "linux/amd64/v2", "linux/386"],
+    false => &["linux/arm64"],
+};
+
 /// Instructions that need no program.
-const PLAIN: [&str; 22] = [
+const PLAIN: [&str; 32] = [
     "COPY {flag} {src} {dst}",
     "COPY {flag} {src} {dst}",
     "COPY {flag} {src} {src} /both/",
@@ -48,6 +56,16 @@ const PLAIN: [&str; 22] = [
     "COPY --from=extra {src} {dst}",
     "ADD {flag} {src} {dst}",
     "ADD {flag} pack.tar {dst}",
+    "ADD --unpack=false {flag} pack.tar {dst}",
+    "COPY --parents d/./s ./d/y {dst}",
+    "COPY --link --parents --exclude=x {src} {dst}",
+    "COPY --chown=$K:2 {src} {dst}",
+    "COPY --from={from} --exclude=x --chmod={mode} /d {dst}",
+    "ONBUILD COPY {flag} {src} /onbuild/",
+    "ONBUILD ENV K={word}",
+    "SHELL [\"/bin/sh\", \"-xc\"]",
+    "ARG K P={word} Q=$K",
+    "HEALTHCHECK CMD {word}",
     "COPY {flag} <<E {dst}{word}\n{word} $K\nE",
     "COPY $K* a {dst}",
     "ENV K={word}",
@@ -63,7 +81,7 @@ const PLAIN: [&str; 22] = [
 ];
 
 /// Commands. None fails: what is missing, or may not be written, is the same in every build.
-const RUNS: [&str; 24] = [
+const RUNS: [&str; 31] = [
     "cat /*.txt /d/* /a /b > /sum; true",
     "echo $K $P {word} > /{word}; true",
     "rm -rf {inner}; true",
@@ -83,6 +101,13 @@ const RUNS: [&str; 24] = [
     "stat -c '%a %u %g %h %s %F %n' /d/* /a /b > /stat; true",
     "stat -c '%Y %n' /a /b /c.txt /d/x > /times; true",
     "true",
+    "cp -al /d {dst}linked; true",
+    "cp -a /a /copy; touch -d @5 /copy; true",
+    "mkdir -p /empty/{word}; rm -rf /empty/two; true",
+    "chmod 700 /d; chmod 755 /d; touch -d @7 /d; true",
+    "mknod {dst}pipe p; true",
+    "ls -R /onbuild /linked /empty /both > /list; true",
+    "--mount=type=bind,from={from},source=/d,target=/m,rw rm -rf /m/x; ls -R /m > /left; true",
     "--mount=type=bind,source={one},target=/m cat /m /m/* > /seen; true",
     "--mount=type=bind,from={from},target=/m cat /m/a /m/d/x /m/sum > /from; true",
     "--mount=type=bind,from=extra,target=/m stat -c '%n %s %a' /m/* > /extra; true",
@@ -118,7 +143,9 @@ fn fill(template: &str, stage: usize, random: &mut Random) -> String {
 fn word(gap: &str, stage: usize, random: &mut Random) -> String {
     let words: &[&str] = match gap {
         "word" => &["one", "two", "three"],
-        "src" => &["a", "b", "*.txt", "d", "d/*", "e", ".", "d/s/..", "./d/x*"],
+        "src" => &[
+            "a", "b", "*.txt", "d", "d/*", "e", ".", "d/s/..", "./d/x*", "ln", "ln/x",
+        ],
         "one" => &["a", "b", "d", "d/x", "d/s"],
         "dst" => &["/", "/d/", "/e/", "./", "/new/"],
         "inner" => &["/a", "/b", "/d", "/d/x", "/e", "/d/s"],
