@@ -98,7 +98,7 @@ fn a_locked_database_is_told(space: &Space) {
     // a signal ends them at once
     for mut reader in readers {
         reader.until(told);
-        reader.signal(Signal::INT);
+        reader.signal(Signal::TERM);
         let stopped = reader.wait();
         assert!(!stopped.status.success(), "{stopped}");
         stopped.never_says(&["error"]);
