@@ -5,9 +5,9 @@
 use std::fs;
 
 use crate::support::golden::repository;
-use crate::support::{Space, cases};
+use crate::support::{Space, plain_cases};
 
-cases! {
+plain_cases! {
     what_is_shown_works,
 }
 

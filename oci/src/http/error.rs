@@ -14,8 +14,8 @@ pub enum Error {
     /// [`Cancel`](super::Cancel) said so.
     #[error("cancelled")]
     Cancelled,
-    /// The network's threads could not be started.
-    #[error("cannot start the network's threads")]
+    /// No thread for the network's work.
+    #[error("a thread cannot be started")]
     Start(#[source] io::Error),
     /// The certificate authorities to trust cannot be read.
     #[error("cannot use the certificates in {path}: {reason}")]

@@ -75,7 +75,10 @@ impl Upload {
     pub fn part(from: Position, size: u64, rest: Rest) -> io::Result<Self> {
         let (sender, pieces) = channel(WAITING);
         let thread = std::thread::Builder::new().name("upload".into());
-        thread.spawn(move || read_ahead(from, size, &rest, &sender))?;
+        let work = move || read_ahead(from, size, &rest, &sender);
+        thread
+            .spawn(work)
+            .map_err(|error| io::Error::other(Error::Start(error)))?;
         let sent = Sent(Arc::new(Shared {
             size,
             bytes: AtomicU64::new(0),

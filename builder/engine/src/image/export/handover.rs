@@ -2,6 +2,7 @@
 //! Unaware of what is written.
 
 use crate::event::cancel::Cancel;
+use kiln_cache::StoreError;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -40,7 +41,8 @@ impl<'c> Handover<'c> {
             Err(error) => drop(report.send(Err(error))),
         };
         let thread = std::thread::Builder::new().name("output".to_owned());
-        thread.spawn(work)?;
+        let failed = |error| io::Error::other(StoreError::Thread(error));
+        thread.spawn(work).map_err(failed)?;
         Ok(Handover {
             pieces,
             written,
