@@ -36,7 +36,7 @@ pub fn settings() -> http::Settings {
         patience: Patience {
             connect: Duration::from_secs(10),
             answer: Duration::from_secs(2),
-            commit: Duration::from_secs(5),
+            commit: Duration::from_secs(3),
             stall: Duration::from_secs(1),
             least: 100,
             silence: Duration::from_secs(20),
