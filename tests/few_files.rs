@@ -1,5 +1,5 @@
-//! A machine that allows few open files: kiln does its work with them, or says that it lacks them. A store that cannot be read then is no store
-//! without the image.
+//! A machine that allows few open files: kiln does its work with them, or says that it lacks them. It never says instead that the store lacks
+//! an image.
 
 use crate::support::registry::{Guard, Registry};
 use crate::support::space::TOOLS;

@@ -89,16 +89,20 @@ contained() { # contained COMMAND...
   local holder inner status=0
   need_root
   need unshare nsenter setpriv pgrep
-  unshare --user --pid --fork --kill-child --mount-proc sleep infinity &
+  # a reader of the command's output would wait for this one too
+  unshare --user --pid --fork --kill-child --mount-proc sleep infinity >/dev/null 2>&1 &
   holder=$!
-  until inner=$(pgrep -x -P "$holder" sleep); do sleep 0.05; done
+  until inner=$(pgrep -x -P "$holder" sleep); do
+    kill -0 "$holder" || return 1 # it could not be made
+    sleep 0.05
+  done
   echo 0 0 65536 >"/proc/$inner/uid_map"
   echo 0 0 65536 >"/proc/$inner/gid_map"
   nsenter -t "$inner" -U -p -m -S 0 -G 0 sh -euc '
     echo 0 >/proc/sys/user/max_user_namespaces
     capabilities=+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write,+setfcap
     exec setpriv --bounding-set="-all,$capabilities" --inh-caps=-all "$@"' sh "$@" || status=$?
-  kill "$holder"
+  kill -KILL "$inner" # unshare ignores what could end it
   return "$status"
 }
 

@@ -174,7 +174,8 @@ pub fn reading_all(globals: &Globals) -> Result<Store, Failure> {
     reading_from(globals, &remote)
 }
 
-/// The store if there is one, for commands that can do without; nothing is written to it. One that this user may not enter is none.
+/// The store if there is one, for commands that can do without; nothing is written to it. One that this user may not enter does
+/// not count.
 ///
 /// # Errors
 /// When there is one that cannot be read.

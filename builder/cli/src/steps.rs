@@ -20,7 +20,8 @@ pub fn steps(globals: &Globals, found: &Found) -> Result<Vec<Step>, Failure> {
     let image = &found.image;
     let store = match &found.store {
         Some(store) => Some(store.clone()),
-        None => session::existing_store(globals)?,
+        // what is in no store is looked at without one too
+        None => session::existing_store(globals).ok().flatten(),
     };
     let record = match store {
         Some(store) => record(&store, &image.id, &image.config)?,

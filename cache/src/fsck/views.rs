@@ -18,8 +18,10 @@ pub(super) fn is_like(view: &mut UpperDir, tree: &Tree, has_same_ids: bool) -> b
                 |found: &UpperEntry| found.path.is_empty() || tree.get(&found.path).is_some();
             found.iter().all(is_of_tree)
                 && has_inodes(&found, tree, has_same_ids)
-                && tree.entries().iter().all(|entry| has(view, &found, entry))
-                && (!has_same_ids || has_xattrs(view, &found, tree))
+                && tree
+                    .entries()
+                    .iter()
+                    .all(|entry| has(view, &found, entry, has_same_ids))
         },
     )
 }
@@ -43,22 +45,9 @@ fn has_inodes(found: &[UpperEntry], tree: &Tree, has_same_ids: bool) -> bool {
     })
 }
 
-/// Whether no file or folder has an attribute that the layer does not give it. Not every file system takes those that it gives.
-fn has_xattrs(view: &mut UpperDir, found: &[UpperEntry], tree: &Tree) -> bool {
-    let is_given = |xattrs: &Xattrs, path: &[u8]| {
-        let given = tree.get(path).map(|entry| &entry.xattrs);
-        xattrs
-            .iter()
-            .all(|xattr| given.is_some_and(|given| given.contains(xattr)))
-    };
-    found.iter().all(|shown| match &shown.kind {
-        UpperKind::Directory { xattrs, .. } => is_given(xattrs, &shown.path),
-        UpperKind::File { .. } => is_denied(view.open_file(&shown.path)).map_or_else(
-            |denied| denied,
-            |(_, xattrs)| is_given(&xattrs, &shown.path),
-        ),
-        _ => true,
-    })
+/// Whether an entry has no attribute that the layer does not give it. Not every file system takes those that it gives.
+fn are_given(shown: &Xattrs, entry: &Entry) -> bool {
+    shown.iter().all(|xattr| entry.xattrs.contains(xattr))
 }
 
 /// The value; else whether it is missing for a lack of rights.
@@ -68,7 +57,7 @@ fn is_denied<T>(outcome: Result<T, CommitError>) -> Result<T, bool> {
     })
 }
 
-fn has(view: &mut UpperDir, found: &[UpperEntry], entry: &Entry) -> bool {
+fn has(view: &mut UpperDir, found: &[UpperEntry], entry: &Entry, has_same_ids: bool) -> bool {
     let is_device = matches!(entry.kind, EntryKind::Char { .. } | EntryKind::Block { .. });
     let Ok(at) = found.binary_search_by(|other| other.path.cmp(&entry.path)) else {
         // some views cannot hold devices
@@ -76,19 +65,33 @@ fn has(view: &mut UpperDir, found: &[UpperEntry], entry: &Entry) -> bool {
     };
     let found = &found[at];
     let has_a_mode = !matches!(entry.kind, EntryKind::Whiteout | EntryKind::Symlink { .. });
-    (!has_a_mode || found.mode == entry.mode) && is_same(view, found, &entry.kind)
+    let is_like = |xattrs: &Xattrs| !has_same_ids || are_given(xattrs, entry);
+    (!has_a_mode || found.mode == entry.mode) && is_same(view, found, &entry.kind, is_like)
 }
 
-fn is_same(view: &mut UpperDir, found: &UpperEntry, kind: &EntryKind) -> bool {
+/// `is_like`: whether attributes are as they should be.
+fn is_same(
+    view: &mut UpperDir,
+    found: &UpperEntry,
+    kind: &EntryKind,
+    is_like: impl Fn(&Xattrs) -> bool,
+) -> bool {
     match (&found.kind, kind) {
-        (UpperKind::Directory { opaque: shown, .. }, EntryKind::Directory { opaque }) => {
-            *shown || !opaque
+        (UpperKind::Directory { opaque: on, xattrs }, EntryKind::Directory { opaque }) => {
+            (*on || !opaque) && is_like(xattrs)
         }
         (UpperKind::File { size: shown }, EntryKind::File { size, content, .. }) => {
+            let is_right = |(shown, xattrs)| shown == *content && is_like(&xattrs);
             shown == size
-                && is_denied(content_of(view, &found.path))
-                    .map_or_else(|denied| denied, |shown| shown == *content)
+                && is_denied(read(view, &found.path)).map_or_else(|denied| denied, is_right)
         }
+        (shown, kind) => is_same_node(shown, kind),
+    }
+}
+
+/// What has neither content nor attributes that count.
+fn is_same_node(shown: &UpperKind, kind: &EntryKind) -> bool {
+    match (shown, kind) {
         (UpperKind::Symlink { target: shown }, EntryKind::Symlink { target }) => {
             **shown == **target
         }
@@ -101,8 +104,10 @@ fn is_same(view: &mut UpperDir, found: &UpperEntry, kind: &EntryKind) -> bool {
     }
 }
 
-fn content_of(view: &mut UpperDir, path: &[u8]) -> Result<ContentDigest, CommitError> {
-    let (mut file, _) = view.open_file(path)?;
+/// The content of a file, and its attributes.
+fn read(view: &mut UpperDir, path: &[u8]) -> Result<(ContentDigest, Xattrs), CommitError> {
+    let (mut file, xattrs) = view.open_file(path)?;
     let content = ContentDigest::of_reader(&mut file);
-    content.map_err(|source| read_error("read", path, source))
+    let content = content.map_err(|source| read_error("read", path, source))?;
+    Ok((content, xattrs))
 }

@@ -6,8 +6,8 @@
 //!
 //! The threads of a process take turns at one connection, each for microseconds. Between processes, a read ([`Database::query`],
 //! [`Database::row`], [`Database::rows`]) waits for nobody: it sees what was committed when it began. A write waits until the write of
-//! another process has ended, for up to ten minutes, and then fails ([`busy`]); it is not tried again, since its body runs under SQLite's one write
-//! lock from the start. How much a write survives is in the name of its method:
+//! another process has ended, for up to ten minutes, and then fails ([`busy`]); it is not tried again, since its body runs under SQLite's
+//! one write lock from the start. How much a write survives is in the name of its method:
 //!
 //! | method | is | survives |
 //! | --- | --- | --- |

@@ -1,4 +1,5 @@
-//! A renderer that also keeps the events, for a command that reads them after the build. Unaware of what they say, but for those that tell of a moment.
+//! A renderer that also keeps the events, for a command that reads them after the build. Unaware of what they say; those that tell of
+//! a moment are not kept.
 
 use super::{Renderer, Stop};
 use kiln_engine::event::{Event, EventKind};
