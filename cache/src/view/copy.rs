@@ -2,15 +2,18 @@
 //! changed in it is found by a walk (`layer/copied.rs`). Unaware of who runs in it.
 
 use std::collections::HashSet;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
 use kiln_oci::Digest;
-use rustix::fs::{AtFlags, statat};
+use rustix::fs::{AtFlags, statat, utimensat};
 
 use crate::beneath::{open_dir, open_root};
 use crate::layer::copied::state::TreeState;
 use crate::layer::upper::UpperDir;
 use crate::path::{name, parent};
+use crate::view::target::times;
 use crate::view::unpack::{Piece, unpack_pieces};
 use crate::{Chain, CommitError, Entry, EntryKind, StoreError, Views, Work};
 
@@ -65,6 +68,35 @@ impl Views<'_> {
         let absent = absent(&chain, &path)?;
         CopiedTree::made(path, absent)
     }
+
+    /// Gives a copy the times of a layer that equals its top one in all else.
+    ///
+    /// # Errors
+    /// The layer is missing, or the copy is not what it is said to be.
+    pub fn retime(&self, copy: &mut CopiedTree, diff_id: &Digest) -> Result<(), CommitError> {
+        let (layer, _) = self.store.layers().get(diff_id)?.origin();
+        let is_there = |entry: &&Entry| {
+            entry.kind != EntryKind::Whiteout && !copy.absent.contains(&entry.path)
+        };
+        let root = open_root(&copy.path);
+        let set = root.and_then(|root| {
+            let mut entries = layer.entries().iter().filter(is_there);
+            entries.try_for_each(|entry| set_time(root.as_fd(), entry))
+        });
+        set.map_err(|source| StoreError::io("give times to", &copy.path, source))?;
+        (_, copy.state) = TreeState::look(&UpperDir::open_unmarked(&copy.path)?)?;
+        Ok(())
+    }
+}
+
+fn set_time(root: BorrowedFd<'_>, entry: &Entry) -> io::Result<()> {
+    let folder = open_dir(root, parent(&entry.path).unwrap_or_default())?;
+    let name = match name(&entry.path) {
+        b"" => b".",
+        name => name,
+    };
+    let times = times(entry.mtime);
+    Ok(utimensat(&folder, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 /// What shows of a chain.
@@ -87,11 +119,7 @@ fn absent(chain: &Chain, path: &std::path::Path) -> Result<HashSet<Box<[u8]>>, S
             continue;
         }
         let entry = &found.entry.path;
-        let folder = open_dir(
-            std::os::fd::AsFd::as_fd(&root),
-            parent(entry).unwrap_or_default(),
-        )
-        .map_err(failed)?;
+        let folder = open_dir(root.as_fd(), parent(entry).unwrap_or_default()).map_err(failed)?;
         if statat(&folder, name(entry), AtFlags::SYMLINK_NOFOLLOW).is_err() {
             absent.insert(entry.clone());
         }

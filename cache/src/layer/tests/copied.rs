@@ -1,14 +1,18 @@
 //! Copies of a chain, changed as a RUN would change them.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use kiln_oci::Digest;
 
 use crate::tests::{Described, directory, file, paths, store, write_layer};
-use crate::{Chain, CommitOptions, CopiedTree, EntryKind, Meta, Store};
+use crate::{Chain, CommitOptions, CopiedTree, EntryKind, Layer, Meta, Store};
 
 struct Case {
-    _dir: tempfile::TempDir,
+    dir: Arc<tempfile::TempDir>,
     store: Store,
+    layers: Vec<Digest>,
     below: Chain,
     copy: CopiedTree,
 }
@@ -37,12 +41,13 @@ fn case() -> Case {
     writer.special(b"device", &meta, &device).unwrap();
     writer.whiteout(b"gone").unwrap();
     let upper = writer.finish().unwrap().unwrap();
-    let layers = [lower.diff_id(), upper.diff_id()];
+    let layers = vec![lower.diff_id(), upper.diff_id()];
     Case {
         below: store.layers().chain(&layers).unwrap(),
         copy: store.views().copy_tree(&layers).unwrap(),
+        layers,
         store,
-        _dir: dir,
+        dir: Arc::new(dir),
     }
 }
 
@@ -51,15 +56,29 @@ impl Case {
         self.copy.path.join(name)
     }
 
-    fn paths(&mut self) -> Vec<String> {
+    fn layer(&mut self) -> Option<Layer> {
         let options = CommitOptions {
             single_id: true,
             ..CommitOptions::default()
         };
         let layers = self.store.layers();
         let layer = layers.commit_copy(&mut self.copy, &self.below, &options);
-        let layer = layer.unwrap();
-        layer.map(|layer| paths(&layer)).unwrap_or_default()
+        layer.unwrap()
+    }
+
+    fn paths(&mut self) -> Vec<String> {
+        self.layer().map(|layer| paths(&layer)).unwrap_or_default()
+    }
+
+    /// The same files, in a new copy.
+    fn again(&self) -> Case {
+        Case {
+            copy: self.store.views().copy_tree(&self.layers).unwrap(),
+            layers: self.layers.clone(),
+            below: self.below.clone(),
+            store: self.store.clone(),
+            dir: self.dir.clone(),
+        }
     }
 }
 
@@ -109,4 +128,35 @@ fn names_of_one_inode_are_written_together() {
     let mut case = self::case();
     std::fs::hard_link(case.path("d/f"), case.path("d/new")).unwrap();
     assert_eq!(case.paths(), ["d d", "f d/f", "f d/new"]);
+}
+
+#[test]
+fn a_copy_takes_the_times_of_an_equal_layer() {
+    let mut case = case();
+    let change = |case: &Case| {
+        std::fs::write(case.path("d/new"), "new").unwrap();
+        symlink("new", case.path("d/link")).unwrap();
+        std::fs::remove_file(case.path("d/g")).unwrap();
+    };
+    change(&case);
+    let later = case.layer().unwrap();
+    let mut other = case.again();
+    change(&other);
+    for name in ["d/new", "d/link", "d"] {
+        let old = ["-h", "--date=@1000", &other.path(name).to_string_lossy()].map(str::to_owned);
+        let touch = std::process::Command::new("touch").args(old).status();
+        assert!(touch.unwrap().success());
+    }
+    let earlier = other.layer().unwrap();
+    assert_eq!(earlier.tree(), later.tree());
+    assert_ne!(earlier.diff_id(), later.diff_id());
+    let views = case.store.views();
+    views.retime(&mut case.copy, &earlier.diff_id()).unwrap();
+    for name in ["d/new", "d/link", "d"] {
+        let found = std::fs::symlink_metadata(case.path(name)).unwrap();
+        assert_eq!(found.mtime(), 1000, "{name}");
+    }
+    let layers = [&case.layers[..], &[earlier.diff_id()]].concat();
+    case.below = case.store.layers().chain(&layers).unwrap();
+    assert!(case.paths().is_empty(), "{:?}", case.paths());
 }

@@ -41,12 +41,41 @@ impl<'a> Supervised<'a> {
 
     /// A tree of these layers that belongs to one process.
     fn tree(&self, layers: &[Digest]) -> Result<CopiedTree, StepError> {
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = left.iter().position(|(of, _)| of == layers) {
-            return Ok(left.swap_remove(at).1);
+        if let Some(tree) = self.take(|left| left == layers) {
+            return Ok(tree);
         }
-        drop(left);
-        Ok(self.session.store.views().copy_tree(layers)?)
+        let views = self.session.store.views();
+        // the result of the step that left it was an earlier one with other times
+        match (self.take(|left| self.is_equal(left, layers)), layers.last()) {
+            (Some(mut tree), Some(top)) => {
+                views.retime(&mut tree, top)?;
+                Ok(tree)
+            }
+            _ => Ok(views.copy_tree(layers)?),
+        }
+    }
+
+    fn take(&self, is_it: impl Fn(&[Digest]) -> bool) -> Option<CopiedTree> {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = left.iter().position(|(layers, _)| is_it(layers))?;
+        Some(left.swap_remove(at).1)
+    }
+
+    /// Whether these differ in the times of the top layer at most.
+    fn is_equal(&self, left: &[Digest], layers: &[Digest]) -> bool {
+        let tree = |diff_id| {
+            self.session
+                .store
+                .layers()
+                .get(diff_id)
+                .ok()
+                .map(|layer| layer.tree())
+        };
+        let (Some((top, below)), Some((wanted, under))) = (left.split_last(), layers.split_last())
+        else {
+            return false;
+        };
+        below == under && tree(top).is_some_and(|top| tree(wanted) == Some(top))
     }
 
     fn leave(&self, layers: Vec<Digest>, tree: CopiedTree) {
