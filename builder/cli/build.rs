@@ -1,10 +1,17 @@
-//! Tells the end-to-end tests which modes to run: with `KILN_MODES=all` in the environment, the forced fallbacks too. Unaware
-//! of what the modes are.
+//! Tells the end-to-end tests which modes to run: with `KILN_MODES=all` in the environment, the forced fallbacks too, and as root also what
+//! an ordinary user has by himself. Unaware of what the modes are.
+
+use std::os::unix::fs::MetadataExt;
 
 fn main() {
     println!("cargo::rerun-if-env-changed=KILN_MODES");
-    println!("cargo::rustc-check-cfg=cfg(kiln_modes_all)");
-    if std::env::var_os("KILN_MODES").is_some_and(|modes| modes == "all") {
+    println!("cargo::rustc-check-cfg=cfg(kiln_modes_all, kiln_single)");
+    let has_all = std::env::var_os("KILN_MODES").is_some_and(|modes| modes == "all");
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    if has_all {
         println!("cargo::rustc-cfg=kiln_modes_all");
+    }
+    if has_all || !is_root {
+        println!("cargo::rustc-cfg=kiln_single");
     }
 }

@@ -89,12 +89,15 @@ pub fn run(module: &str, mode: Mode, case: fn(&Space)) {
 }
 
 /// Registers cases, which are functions `fn name(space: &Space)` of the same file: a `#[test]` for each in each mode. The forced
-/// fallbacks take most of the time and seldom find what the others miss: they are built in with `KILN_MODES=all` only.
+/// fallbacks take most of the time and seldom find what the others miss: they are built in with `KILN_MODES=all` only. Where root runs
+/// the tests, so is a user with one id.
 macro_rules! cases {
     ($($name:ident),+ $(,)?) => {
         $(mod $name {
+            $crate::support::cases! { @modes $name {} root Root, range Range }
             $crate::support::cases! { @modes $name
-                {} root Root, range Range, single Single }
+                { #[cfg_attr(not(kiln_single), ignore = "only with KILN_MODES=all")] }
+                single Single }
             $crate::support::cases! { @modes $name
                 { #[cfg_attr(not(kiln_modes_all), ignore = "only with KILN_MODES=all")] }
                 without_idrange WithoutIdrange, old_kernel OldKernel, bound_folders BoundFolders }
@@ -102,7 +105,10 @@ macro_rules! cases {
     };
     (@users $($name:ident),+ $(,)?) => {
         $(mod $name {
-            $crate::support::cases! { @modes $name {} root Root, range Range, single Single }
+            $crate::support::cases! { @modes $name {} root Root, range Range }
+            $crate::support::cases! { @modes $name
+                { #[cfg_attr(not(kiln_single), ignore = "only with KILN_MODES=all")] }
+                single Single }
         })+
     };
     (@plain $($name:ident),+ $(,)?) => {
