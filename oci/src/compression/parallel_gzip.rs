@@ -37,12 +37,12 @@ pub struct ParallelGzip<W> {
 type Job = (Vec<u8>, Sender<io::Result<Vec<u8>>>);
 
 impl<W: Write> ParallelGzip<W> {
-    /// Compresses to `out` with `level` 0 to 9 on `threads` threads (at least 1), which start with the second block.
+    /// Compresses to `out` with `level` 0 to 9 on `threads` threads, which start with the second block; by itself where there are none.
     pub fn new(out: W, level: u32, threads: usize) -> Self {
         Self {
             out,
             effort: effort(level),
-            threads: threads.clamp(1, MAX_THREADS),
+            threads: threads.min(MAX_THREADS),
             block: Vec::new(),
             workers: None,
             pending: VecDeque::new(),
@@ -69,21 +69,22 @@ impl<W: Write> ParallelGzip<W> {
 
     /// Hands a block to a thread; waits for the oldest one when enough are on their way.
     fn send(&mut self, block: Vec<u8>) -> io::Result<()> {
-        while self.pending.len() >= 2 * self.threads {
-            if let Some(oldest) = self.pending.pop_front() {
-                self.out.write_all(&receive(&oldest)?)?;
-            }
-        }
         if self.workers.is_none() {
-            self.workers = Some(start_workers(self.threads, self.effort)?);
+            self.workers = start_workers(self.threads, self.effort);
+        }
+        let Some(jobs) = &self.workers else {
+            let member = compress(&mut Compressor::new(self.effort), &block)?;
+            return self.out.write_all(&member);
+        };
+        if self.pending.len() >= 2 * self.threads
+            && let Some(oldest) = self.pending.pop_front()
+        {
+            self.out.write_all(&receive(&oldest)?)?;
         }
         let (reply, result) = channel();
-        let sent = self.workers.as_ref().map(|jobs| jobs.send((block, reply)));
         self.pending.push_back(result);
-        match sent {
-            Some(Ok(())) => Ok(()),
-            _ => Err(io::Error::other("the compressing threads are gone")),
-        }
+        let sent = jobs.send((block, reply));
+        sent.map_err(|_| io::Error::other("the compressing threads are gone"))
     }
 }
 
@@ -117,11 +118,11 @@ fn receive(result: &Receiver<io::Result<Vec<u8>>>) -> io::Result<Vec<u8>> {
         .map_err(|_| io::Error::other("a compressing thread failed"))?
 }
 
-/// Starts the threads; they end when the sender is dropped. One is enough to go on with.
-fn start_workers(threads: usize, effort: CompressionLvl) -> io::Result<Sender<Job>> {
+/// Starts the threads; they end when the sender is dropped. One is enough to go on with, and none is no failure.
+fn start_workers(threads: usize, effort: CompressionLvl) -> Option<Sender<Job>> {
     let (jobs, queue) = channel::<Job>();
     let queue = Arc::new(Mutex::new(queue));
-    for number in 0..threads {
+    let start = |_: &usize| {
         let queue = queue.clone();
         let work = move || {
             let mut compressor = Compressor::new(effort);
@@ -133,12 +134,10 @@ fn start_workers(threads: usize, effort: CompressionLvl) -> io::Result<Sender<Jo
             }
         };
         let thread = std::thread::Builder::new().name("gzip".to_owned());
-        match thread.spawn(work) {
-            Err(error) if number == 0 => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(jobs)
+        thread.spawn(work).is_ok()
+    };
+    let started = (0..threads).filter(start).count();
+    (started > 0).then_some(jobs)
 }
 
 /// One member, without name and time.
@@ -204,7 +203,7 @@ mod tests {
             let content = content(length, seed);
             let one = compress(&content, level, 1, BLOCK);
             prop_assert_eq!(&decompress(&one), &content);
-            for threads in [2, 3, 8] {
+            for threads in [0, 2, 3, 8] {
                 prop_assert!(compress(&content, level, threads, piece) == one, "{} threads", threads);
             }
         }

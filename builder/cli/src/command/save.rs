@@ -174,7 +174,7 @@ fn warn(arguments: &Arguments) {
 fn write(store: &Store, arguments: &Arguments, options: &SaveOptions) -> Result<Saved, Failure> {
     let images = &arguments.images;
     let archive = |out: &mut dyn Write| {
-        compressed(out, arguments.compress, |out| {
+        compressed(out, arguments, |out| {
             Ok(archive::save(store, images, Target::Tar(out), options)?)
         })
     };
@@ -195,28 +195,24 @@ fn write(store: &Store, arguments: &Arguments, options: &SaveOptions) -> Result<
     }
 }
 
-fn unwritable(error: std::io::Error) -> Failure {
-    Failure::new(
-        Kind::Environment,
-        format!("cannot write the archive: {error}"),
-    )
-}
-
 /// Compresses what `write` writes; the bytes do not depend on the number of threads.
 fn compressed<T>(
     out: &mut dyn Write,
-    how: Option<OuterCompression>,
+    arguments: &Arguments,
     write: impl FnOnce(&mut dyn Write) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let how = match how {
+    let how = match arguments.compress {
         None => return write(out),
         Some(OuterCompression::Gzip) => LayerCompression::gzip(),
         Some(OuterCompression::Zstd) => LayerCompression::zstd(),
     };
+    let place = file(arguments).map_or("standard output".into(), Path::to_string_lossy);
+    let unwritable =
+        |error| Failure::new(Kind::Environment, format!("cannot write {place}: {error}"));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut encoder = how.encoder(out, threads).map_err(unwritable)?;
+    let mut encoder = how.encoder(out, threads).map_err(&unwritable)?;
     let written = write(&mut encoder)?;
-    encoder.finish().map_err(unwritable)?;
+    encoder.finish().map_err(&unwritable)?;
     Ok(written)
 }
 

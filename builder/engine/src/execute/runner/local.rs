@@ -65,7 +65,7 @@ impl<'a> Local<'a> {
         let space = Space::open(self.session, place)?;
         let (root, changes) = space.root(self.session, below)?;
         self.tell(place);
-        let watch = space.gauge().map(Watch::start);
+        let watch = space.gauge().map(Watch::start).transpose()?;
         let ended = self.execute(process, root, &space, console);
         let was_full = watch.is_some_and(|watch| watch.was_full() || memory::ran_out(&ended));
         if was_full && !self.session.cancel.requested() {

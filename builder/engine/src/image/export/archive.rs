@@ -232,7 +232,7 @@ fn folder(path: &Path, saving: &Saving, store: &Store) -> Result<(), ExportError
     std::fs::rename(temporary.path(), path).map_err(ExportError::io("replace", path))?;
     // nothing has the temporary name any more
     let _ = temporary.keep();
-    sync(parent)
+    sync(path)
 }
 
 /// Whether a folder holds an OCI layout and nothing else; not when it is empty or missing. Any other folder is refused, because an

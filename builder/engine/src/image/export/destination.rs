@@ -76,7 +76,7 @@ fn file(
     write: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
     let folder = folder_of(path);
-    let temporary = Temporary::new(folder).map_err(ExportError::io("make a file in", folder))?;
+    let temporary = Temporary::new(folder).map_err(ExportError::io("make a file for", path))?;
     let mut out = BufWriter::with_capacity(BUFFER, temporary);
     write(&mut out)?;
     let failed = ExportError::io("write", path);
@@ -85,13 +85,13 @@ fn file(
         .map_err(|error| error.into_error())
         .and_then(|temporary| temporary.persist(path));
     persisted.map_err(failed)?;
-    sync(folder)
+    sync(path)
 }
 
-/// Makes the names in a folder durable.
-pub(super) fn sync(folder: &Path) -> Result<(), ExportError> {
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(ExportError::io("sync", folder))
+/// Makes a name durable.
+pub(super) fn sync(path: &Path) -> Result<(), ExportError> {
+    let synced = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+    synced.map_err(ExportError::io("sync the folder of", path))
 }
 
 /// The folder that a path is in.

@@ -5,7 +5,7 @@ use crate::failure::StepError;
 use kiln_sandbox::MemoryGauge;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 /// How often the memory is looked at.
@@ -23,9 +23,9 @@ pub struct Watch {
 
 impl Watch {
     /// Begins to look.
-    pub fn start(gauge: MemoryGauge) -> Self {
+    pub fn start(gauge: MemoryGauge) -> Result<Self, StepError> {
         let (stop, stopped) = channel::<()>();
-        let thread = std::thread::spawn(move || {
+        let look = move || {
             loop {
                 if gauge.is_full() {
                     return true;
@@ -34,8 +34,9 @@ impl Watch {
                     return gauge.is_full();
                 }
             }
-        });
-        Watch { stop, thread }
+        };
+        let thread = Builder::new().spawn(look).map_err(StepError::Thread)?;
+        Ok(Watch { stop, thread })
     }
 
     /// Whether it was full at any look.
