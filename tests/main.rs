@@ -101,6 +101,7 @@ mod platforms;
 mod power_cut;
 mod preprocessed;
 mod progress;
+mod probe;
 mod proxies;
 mod pushes;
 mod read_only;
