@@ -99,9 +99,11 @@ contained() { # contained COMMAND...
   echo 0 0 65536 >"/proc/$inner/uid_map"
   echo 0 0 65536 >"/proc/$inner/gid_map"
   nsenter -t "$inner" -U -p -m -S 0 -G 0 sh -euc '
+    cd "$1" # which nsenter leaves
+    shift
     echo 0 >/proc/sys/user/max_user_namespaces
     capabilities=+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write,+setfcap
-    exec setpriv --bounding-set="-all,$capabilities" --inh-caps=-all "$@"' sh "$@" || status=$?
+    exec setpriv --bounding-set="-all,$capabilities" --inh-caps=-all "$@"' sh "$PWD" "$@" || status=$?
   kill -KILL "$inner" # unshare ignores what could end it
   return "$status"
 }
