@@ -100,7 +100,7 @@ fn names_of_images_and_stages_are_offered(space: &Space) {
 }
 
 fn flags_and_commands_are_offered(space: &Space) {
-    assert_eq!(words(space, &["bui"]), ["build", "builder"]);
+    assert_eq!(words(space, &["bui"]), ["build", "builder", "builds"]);
     assert_eq!(words(space, &["image", "l"]), ["load", "ls"]);
     assert_eq!(
         words(space, &["build", "--build-"]),

@@ -46,13 +46,14 @@
 //! ```text
 //! <root>/
 //!   version                        "kiln store 1\n": another version is refused
-//!   kiln.db  kiln.db-wal  -shm     SQLite: records, memos, builds, images, tags, last use, what another boot wrote (store/database/schema.rs)
+//!   kiln.db  kiln.db-wal  -shm     SQLite: records, memos, builds, history, images, tags, last use, what another boot wrote (store/database/schema.rs)
 //!   blobs/sha256/<2>/<hex>         layer tars, verbatim compressed layers, manifests, configs; 0444, named by digest
 //!   layers/<hex of diff ID>.idx    indexes of layers (layer/codec.rs); rebuilt from the tar when they are damaged
 //!   views/<id map>/<hex>/          a layer unpacked as an overlay lower, for one id map (view/directory.rs)
 //!   parts/<hex>                    a blob that is being downloaded, or was until the connection broke ([`lazy`])
 //!   contexts/<hash of path>.idx    stat index of a context folder (context/stat_index.rs)
 //!   mounts/<id map>/<hex>-<n>/     what RUN --mount=type=cache keeps (cache_mount.rs)
+//!   logs/<build>-<step>.zst        what a step printed (log.rs)
 //!   locks/<hex>                    flock: one build at a time makes the result of a key (store/lock.rs)
 //!   leases/<id>.lock               flock held by a living process (store/lease.rs)
 //!   leases/<id>/                   its scratch: layers being written, views being unpacked, uppers (store/scratch.rs)
@@ -80,6 +81,7 @@ pub mod exchange;
 mod fetched;
 mod first_names;
 pub mod fsck;
+mod history;
 mod image;
 mod inventory;
 mod isolation;
@@ -87,6 +89,7 @@ mod key;
 mod layer;
 pub mod lazy;
 mod listing;
+mod log;
 mod memo;
 mod meter;
 pub mod path;
@@ -115,6 +118,7 @@ pub use error::{
 pub use exchange::{CacheOrigin, Caches, ExportedCache, ExportedLayer, ExportedMemo};
 pub use fetched::Fetched;
 pub use first_names::FirstNames;
+pub use history::{Ending, PastBuild, PastStep, StepEnding, UsedByStep};
 pub use image::find::{ID_DIGITS, MeantById, is_whole_id};
 pub use image::sizes::LayerSize;
 pub use image::{ImageSummary, StoredImage};
@@ -126,6 +130,7 @@ pub use layer::{
     index_tar,
 };
 pub use lazy::{Fetcher, RemoteBlob};
+pub use log::{KeptLog, LogOf};
 pub use memo::MemoBundle;
 pub use meter::{Meter, Metered, Progress, Work};
 pub use prune::{PruneOptions, PruneReport};
@@ -133,8 +138,8 @@ pub use record::Record;
 pub use store::damage::{BlobReader, DamagedBlob, LayerTar, damage_in};
 pub(crate) use store::facets::Trash;
 pub use store::facets::{
-    Blobs, Builds, CacheMounts, Exchange, Fetch, Forms, Garbage, Images, Indexes, Layers, Leases,
-    Origins, Records, Scratch, Views,
+    Blobs, Builds, CacheMounts, Exchange, Fetch, Forms, Garbage, History, Images, Indexes, Layers,
+    Leases, Logs, Origins, Records, Scratch, Views,
 };
 pub use store::waiting::{Silent, Waiter};
 pub use store::{KeyLock, OpenOptions, Store};

@@ -58,6 +58,10 @@ impl Garbage<'_> {
         self.carry_out_all(&doomed, &mut report)?;
         let all_parts = options.cache && options.budget.is_none();
         report.freed += self.store.fetch().prune_parts(all_parts)?;
+        let history = self.store.history().prune(&options, report.kept)?;
+        report.builds = history.builds;
+        report.freed += history.freed;
+        report.kept += history.kept;
         // what this process remembers of them
         locked(&self.store.inner.trusted).clear();
         locked(&self.store.inner.indexes).clear();

@@ -50,6 +50,10 @@ pub struct Usage {
     pub images: Class,
     /// Results: bytes of their rows.
     pub records: Class,
+    /// Builds that are remembered: bytes of their rows.
+    pub builds: Class,
+    /// What their steps printed.
+    pub logs: Class,
     /// Stat indexes of contexts.
     pub contexts: Class,
     /// Scratch of processes, living or not, and downloads that broke off.
@@ -69,6 +73,8 @@ impl Usage {
             self.cache_mounts,
             self.images,
             self.records,
+            self.builds,
+            self.logs,
             self.contexts,
             self.scratch,
             self.trash,
@@ -120,6 +126,8 @@ impl Garbage<'_> {
             usage.cache_mounts.add(measured(&path, true).bytes, true);
         }
         usage.records = self.records()?;
+        usage.builds = self.store.history().usage()?;
+        usage.logs = measured(&self.store.logs().folder(), true);
         usage.scratch = measured(&self.store.leases().folder(), false);
         usage
             .scratch

@@ -82,14 +82,22 @@ pub struct Exit {
     pub code: Option<i32>,
     /// The signal that ended it otherwise.
     pub signal: Option<i32>,
-    /// CPU time in user mode, of the command and the children that it waited for.
-    pub user_time: Duration,
-    /// CPU time in the kernel, likewise.
-    pub system_time: Duration,
-    /// The largest resident set of one process, in KiB.
-    pub max_rss_kib: u64,
+    /// What it has used.
+    pub used: Used,
     /// Whether one of its processes was killed because the memory of its cgroup ran out.
     pub out_of_memory: bool,
+}
+
+/// What a command has used. Where it has a cgroup that counts, that is the source; else the kernel's account of the command and the children
+/// that it waited for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// Time of processors.
+    pub cpu: Duration,
+    /// Bytes at the peak: of all processes and of files in memory in a cgroup, else the largest resident set of one process.
+    pub memory: u64,
+    /// Bytes that the command and the children that it waited for have written to file systems on disks.
+    pub written: u64,
 }
 
 /// One mount inside the root. All are `nosuid` and `nodev`.

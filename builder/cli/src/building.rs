@@ -131,7 +131,7 @@ impl Builder {
     /// # Errors
     /// As `kiln build`.
     pub fn build(&self, order: &Order, progress: Progress) -> Result<Made, Failure> {
-        let (events, stream) = Events::new("build".to_owned());
+        let (events, stream) = Events::new(build::new_id());
         let sink = Sink::stderr();
         let renderer = render::open(progress, "building", environment::no_color(), sink.clone());
         let (recorded, record) = Recorded::new(renderer);

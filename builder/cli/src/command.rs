@@ -3,6 +3,7 @@
 mod advise;
 mod blame;
 pub mod build;
+mod builds;
 mod compare;
 mod complete;
 mod completions;
@@ -21,6 +22,7 @@ mod inspect;
 mod load;
 mod login;
 mod logout;
+mod logs;
 mod man;
 mod prune;
 mod pull;
@@ -28,6 +30,7 @@ mod push;
 mod rmi;
 mod save;
 mod size;
+mod stats;
 mod tag;
 mod verify;
 mod version;
@@ -60,11 +63,17 @@ macro_rules! commands {
 }
 
 mod group;
-use group::{builder, image, system};
+use group::{builder, image, past, system};
 
 commands! {
     /// Build an image from a Dockerfile
     Build = build,
+    /// List the last builds
+    Builds = builds,
+    /// Show what the steps of a build have printed
+    Logs = logs,
+    /// Show what the steps of a build took
+    Stats = stats,
     /// List images
     #[command(visible_alias = "ls")]
     Images = images,

@@ -1,5 +1,7 @@
 //! Text from outside on its way to a terminal: control bytes are replaced. Unaware of where the text comes from.
 
+use std::borrow::Cow;
+
 /// Names from outside may hold control bytes; what is shown never does. With `styled`, colour sequences stay.
 pub fn printable(text: &str, styled: bool) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -23,6 +25,16 @@ pub fn printable(text: &str, styled: bool) -> String {
         rest = &rest[next.len_utf8()..];
     }
     shown
+}
+
+/// What a terminal gets of a line that a command has printed: colours, and no control byte. What is written again and again (a bar of progress)
+/// is seen as it was at last.
+pub fn printed(line: &str) -> Cow<'_, str> {
+    if !line.contains(char::is_control) {
+        return line.into();
+    }
+    let last = line.rsplit('\r').find(|part| !part.is_empty());
+    printable(last.unwrap_or_default(), true).into()
 }
 
 /// The same without colours, and without anything in their place.
@@ -61,6 +73,8 @@ mod tests {
 
     #[test]
     fn control_bytes_are_never_shown() {
+        assert_eq!(printed("plain"), "plain");
+        assert_eq!(printed(" 10%\r 20%\x1b[2J\r"), " 20%\u{fffd}[2J");
         assert_eq!(
             printable("a\x1b]0;t\x07b\nc", false),
             "a\u{fffd}]0;t\u{fffd}b\nc"

@@ -32,7 +32,7 @@ pub use aside::{note, warning};
 pub use background::Background;
 pub use ending::Ending;
 pub use log::Log;
-pub use recorded::Recorded;
+pub use recorded::{Record, Recorded};
 pub use shown::Shown;
 pub use sink::Sink;
 use split::Split;

@@ -204,7 +204,7 @@ impl Job<'_> {
             };
             match self.make(results) {
                 Ok(made) => {
-                    memo::cached_steps(session, plan);
+                    memo::cached_steps(session, plan, &made.0.records);
                     return Ok(Some(made));
                 }
                 Err(error) => {

@@ -13,6 +13,7 @@ mod stream;
 pub use cancel::{Cancel, Urgency};
 use jiff::Timestamp;
 pub use kiln_cache::Work;
+use kiln_oci::Digest;
 pub use log::LogFile;
 use serde::{Serialize, Serializer};
 pub(crate) use stream::micros;
@@ -58,6 +59,20 @@ pub struct StepInfo {
     /// What it is for, where several platforms are built.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub platforms: Vec<String>,
+    /// The steps that it is made from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<usize>,
+}
+
+/// What a command used of the machine, as far as the kernel tells.
+#[derive(Debug, Clone, Copy, Default, Serialize, PartialEq, Eq)]
+pub struct Used {
+    /// Microseconds of processors.
+    pub cpu_us: u64,
+    /// Bytes of memory at the peak.
+    pub memory: u64,
+    /// Bytes that were written to disks.
+    pub written: u64,
 }
 
 /// How a step came to its result.
@@ -202,11 +217,19 @@ pub enum EventKind {
         /// Bytes of the layer's tar, 0 for no layer; absent while it is being written.
         #[serde(skip_serializing_if = "Option::is_none")]
         bytes: Option<u64>,
+        /// Key of the result that was found, if the step has one of its own.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<Digest>,
+        /// What a command that ran used.
+        #[serde(flatten)]
+        used: Option<Used>,
     },
     /// A step's layer is written.
     Committed {
         /// The step.
         step: usize,
+        /// Key of the result.
+        key: Digest,
         /// Bytes of the layer's tar, 0 when the step changed nothing.
         bytes: u64,
         /// How it came to its result.

@@ -3,7 +3,9 @@
 
 pub(crate) mod copy;
 mod failed;
+mod kept_log;
 pub(crate) mod live;
+mod mask;
 pub(crate) mod memo;
 pub(crate) mod operation;
 pub(crate) mod overlap;
@@ -252,7 +254,7 @@ impl<'a> Execution<'a> {
         step.started(Some(&key));
         let begun = step.begin();
         let layer = make(begun.time)?;
-        step.ran(begun);
+        step.ran(begun, None);
         let basis = self.schedule.rests_on(step.node.op.inputs())?;
         step.settle(base, key, layer.as_ref(), basis, begun)
     }

@@ -247,9 +247,18 @@ pub fn steps(plan: &Plan) -> Vec<StepInfo> {
             title: node.title.clone(),
             line: node.line,
             platforms: platforms.of(node.id),
+            needs: needs(plan, node),
         }
     };
     nodes.iter().map(step).collect()
+}
+
+/// The steps that a step is made from.
+fn needs(plan: &Plan, node: &Node) -> Vec<usize> {
+    let inputs = node.op.inputs().into_iter().map(|input| input.0);
+    inputs
+        .filter(|input| !plan.sources.contains_key(input))
+        .collect()
 }
 
 /// Which steps are for which platforms; empty where there is only one.

@@ -31,5 +31,6 @@ pub mod page;
 pub mod rough;
 pub mod sharing;
 pub mod stages;
+pub mod stats;
 pub mod units;
 pub mod waste;

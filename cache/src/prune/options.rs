@@ -88,6 +88,8 @@ pub struct PruneReport {
     pub records: u64,
     /// Untagged images removed.
     pub images: u64,
+    /// Builds that are forgotten, with what their steps printed.
+    pub builds: u64,
     /// Bytes that the store still holds.
     pub kept: u64,
 }

@@ -34,6 +34,10 @@ facets! {
     pub records: Records;
     /// Which instruction of which Dockerfile each step of an image is.
     pub builds: Builds;
+    /// Which builds there were, and how they ended.
+    pub history: History;
+    /// What steps printed.
+    pub logs: Logs;
     /// Images and their names.
     pub images: Images;
     /// Indexes: images for several platforms.

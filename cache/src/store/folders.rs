@@ -10,12 +10,13 @@ use std::path::Path;
 use crate::StoreError;
 
 /// The store's folders.
-pub(super) const FOLDERS: [&str; 9] = [
+pub(super) const FOLDERS: [&str; 10] = [
     "blobs/sha256",
     "layers",
     "views",
     "contexts",
     "mounts",
+    "logs",
     "locks",
     "leases",
     "parts",
@@ -85,7 +86,7 @@ pub(crate) fn folders(root: &Path) -> Result<(), StoreError> {
 }
 
 /// Makes a folder that only its owner may look into.
-pub(super) fn folder(path: &Path) -> io::Result<()> {
+pub(crate) fn folder(path: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

@@ -56,6 +56,41 @@ impl Group {
             .filter_map(|line| line.strip_prefix("oom_kill "));
         counts.any(|count| count.trim() != "0")
     }
+
+    /// Time of processors that its processes have used, if it counts that.
+    pub fn cpu(&self) -> Option<Duration> {
+        match self.version {
+            Version::One => self.number("cpuacct.usage").map(Duration::from_nanos),
+            Version::Two => {
+                let text = self.read("cpu.stat")?;
+                let mut micros = text
+                    .lines()
+                    .filter_map(|line| line.strip_prefix("usage_usec "));
+                micros
+                    .next()?
+                    .trim()
+                    .parse()
+                    .ok()
+                    .map(Duration::from_micros)
+            }
+        }
+    }
+
+    /// The most bytes of memory that its processes have had, if it counts that.
+    pub fn memory(&self) -> Option<u64> {
+        self.number(match self.version {
+            Version::One => "memory.max_usage_in_bytes",
+            Version::Two => "memory.peak",
+        })
+    }
+
+    fn number(&self, file: &str) -> Option<u64> {
+        self.read(file)?.trim().parse().ok()
+    }
+
+    fn read(&self, file: &str) -> Option<String> {
+        fs::read_to_string(self.folder.join(file)).ok()
+    }
 }
 
 impl Drop for Group {
@@ -175,6 +210,30 @@ mod tests {
         let mut expected = vec![alive, foreign, other];
         expected.sort();
         assert_eq!(stay, expected);
+    }
+
+    #[test]
+    fn what_was_used_is_read_in_both_versions() {
+        let folder = tempfile::tempdir().unwrap();
+        let used = |version| {
+            let group = Group {
+                folder: folder.path().to_owned(),
+                version,
+            };
+            let used = (group.cpu(), group.memory());
+            std::mem::forget(group);
+            used
+        };
+        assert_eq!(used(Version::One), (None, None));
+        assert_eq!(used(Version::Two), (None, None));
+        let write = |file: &str, text: &str| fs::write(folder.path().join(file), text).unwrap();
+        write("cpuacct.usage", "5000\n");
+        write("memory.max_usage_in_bytes", "4096\n");
+        write("cpu.stat", "nr_periods 1\nusage_usec 7\nuser_usec 3\n");
+        write("memory.peak", "8192\n");
+        let micros = Duration::from_micros;
+        assert_eq!(used(Version::One), (Some(micros(5)), Some(4096)));
+        assert_eq!(used(Version::Two), (Some(micros(7)), Some(8192)));
     }
 
     #[test]

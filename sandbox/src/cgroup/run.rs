@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::group::Group;
 use super::{Cgroup, Place, Version};
-use crate::SpawnError;
+use crate::{SpawnError, Used};
 
 /// The cgroups of one run. Dropping them removes them; nothing may run in them then.
 #[derive(Debug, Default)]
@@ -40,6 +40,15 @@ impl Cgroups {
     /// Whether a process in them was killed because memory ran out.
     pub fn ran_out_of_memory(&self) -> bool {
         self.0.iter().any(|(_, group)| group.ran_out_of_memory())
+    }
+
+    /// What the processes in them have used: `account`, but for what a cgroup counts itself.
+    pub fn used(&self, account: Used) -> Used {
+        self.0.iter().fold(account, |used, (_, group)| Used {
+            cpu: group.cpu().unwrap_or(used.cpu),
+            memory: group.memory().unwrap_or(used.memory),
+            ..used
+        })
     }
 
     /// Those of version 1: where their hierarchy is mounted, and their folder.

@@ -143,5 +143,5 @@ fn run(socket: &OwnedFd, job: &Job, secrets: Secrets) -> Result<Exit, SpawnError
     let ended = sys::wait(pid).map_err(SpawnError::of("wait4"));
     family::end_all();
     drop(served?);
-    Ok(exit(&ended?, cgroups.ran_out_of_memory()))
+    Ok(exit(&ended?, &cgroups))
 }

@@ -24,7 +24,7 @@ use crate::process::wire::{self, Reply, Report, Request};
 use crate::process::{init, prepare::prepare};
 use crate::root::stubs::Stubs;
 use crate::sys::{self, Ended, Fork};
-use crate::{Exit, Network, RunSpec, SpawnError};
+use crate::{Exit, Network, RunSpec, SpawnError, Used};
 
 /// The whole life of the process.
 pub fn main() -> ExitCode {
@@ -147,7 +147,7 @@ fn watch(
     let _ = wire::send(socket, &Reply::Started { notes }, &[pidfd.as_fd()]);
     wait_or_kill(socket, pidfd);
     let ended = sys::wait(pid).map_err(SpawnError::of("wait4"))?;
-    let exit = exit(&ended, cgroups.ran_out_of_memory());
+    let exit = exit(&ended, &cgroups);
     drop((cgroups, helpers));
     let removed = stubs.remove();
     removed.map_err(SpawnError::of("remove the mount points"))?;
@@ -177,18 +177,25 @@ fn wait_or_kill(socket: &OwnedFd, pidfd: &OwnedFd) {
     }
 }
 
-pub(super) fn exit(Ended { status, usage }: &Ended, out_of_memory: bool) -> Exit {
-    let status = *status;
+pub(super) fn exit(ended: &Ended, cgroups: &Cgroups) -> Exit {
+    let status = ended.status;
+    Exit {
+        code: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
+        signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
+        used: cgroups.used(account(&ended.usage)),
+        out_of_memory: cgroups.ran_out_of_memory(),
+    }
+}
+
+fn account(usage: &libc::rusage) -> Used {
     let time = |time: libc::timeval| {
         let micros = time.tv_sec * 1_000_000 + time.tv_usec;
         Duration::from_micros(u64::try_from(micros).unwrap_or(0))
     };
-    Exit {
-        code: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
-        signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
-        user_time: time(usage.ru_utime),
-        system_time: time(usage.ru_stime),
-        max_rss_kib: u64::try_from(usage.ru_maxrss).unwrap_or(0),
-        out_of_memory,
+    let units = |count: libc::c_long, bytes: u64| u64::try_from(count).unwrap_or(0) * bytes;
+    Used {
+        cpu: time(usage.ru_utime) + time(usage.ru_stime),
+        memory: units(usage.ru_maxrss, 1024),
+        written: units(usage.ru_oublock, 512),
     }
 }

@@ -6,6 +6,7 @@ use crate::environment::{self, Globals};
 use crate::failure::{Failure, build as failures};
 use crate::flag::context::Source;
 use crate::flag::{Flag, Flags, Setup};
+use crate::remembered::Remembered;
 use crate::render::{self, Background, Ending, Log, Progress};
 use crate::{session, signals, stdout};
 use clap::Args;
@@ -43,7 +44,7 @@ impl Arguments {
 /// # Errors
 /// With what went wrong, where, and what to do.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let build = build_id();
+    let build = new_id();
     let (progress, logfile) = arguments.flags.shown();
     let ending = Ending::new(progress, logfile, &build);
     ending.tell(built(arguments, globals, build))
@@ -86,7 +87,8 @@ fn shown(
     let session = session::open(globals, events, cancel.clone())?;
     let watch = signals::Watch::start(&cancel)?;
     let renderer = log.renderer(environment::no_color());
-    let shown = Background::start(renderer, stream, log.sink.clone())?;
+    let (renderer, remembered) = Remembered::begin(renderer, &request);
+    let shown = Background::start(Box::new(renderer), stream, log.sink.clone())?;
     let streams = request.goal.outputs.iter().any(|output| output.is_stream());
     let mut dockerfile = text(&request);
     let result = opened(&session, request, flags).and_then(|build| {
@@ -98,6 +100,7 @@ fn shown(
     let store = session.store.without_fetcher();
     drop(session);
     let shown = shown.finish();
+    remembered.end(&store, &dockerfile, &result);
     let result =
         result.map_err(|error| failures::failure(&dockerfile, streams, error, watch.kind()));
     let ended = watch.end();
@@ -144,7 +147,8 @@ pub fn text(request: &Request) -> DockerfileText {
     text.cloned().unwrap_or_default()
 }
 
-fn build_id() -> String {
+/// The name of a build that begins now.
+pub fn new_id() -> String {
     use std::time::{SystemTime, UNIX_EPOCH};
     let nanos = SystemTime::now()
         .duration_since(UNIX_EPOCH)

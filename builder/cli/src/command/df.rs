@@ -57,20 +57,26 @@ fn classes(store: &Store) -> Result<Vec<Value>, Failure> {
         ("cache mounts", usage.cache_mounts),
         ("images", usage.images),
         ("records", usage.records),
+        ("builds", usage.builds),
+        ("logs", usage.logs),
         ("contexts", usage.contexts),
         ("scratch", usage.scratch),
         ("trash", usage.trash),
     ];
     let total = classes
         .iter()
-        .fold(Class::default(), |sum, (_, class)| Class {
-            count: sum.count + class.count,
-            bytes: sum.bytes + class.bytes,
-            reclaimable: sum.reclaimable + class.reclaimable,
-        });
+        .fold(Class::default(), |sum, (_, class)| with(sum, class));
     let all = ("all", total);
     let rows = classes.iter().chain([&all]);
     Ok(rows.map(|(name, class)| row(name, class)).collect())
+}
+
+fn with(sum: Class, class: &Class) -> Class {
+    Class {
+        count: sum.count + class.count,
+        bytes: sum.bytes + class.bytes,
+        reclaimable: sum.reclaimable + class.reclaimable,
+    }
 }
 
 fn row(name: &str, class: &Class) -> Value {

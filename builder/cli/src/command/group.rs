@@ -62,10 +62,21 @@ group! {
     builder {
         /// Build an image from a Dockerfile
         Build = build,
+        /// Look at earlier builds
+        History = past,
         /// Show what is in the store
         Du = df,
         /// Remove what builds have cached
         Prune = prune_cache,
+    }
+}
+
+group! {
+    past {
+        /// List the last builds
+        Ls = builds,
+        /// Show what the steps of a build have printed
+        Logs = logs,
     }
 }
 

@@ -140,6 +140,7 @@ fn summary(report: &PruneReport) -> String {
         (report.cache_mounts, "cache mount"),
         (report.records, "record"),
         (report.images, "image"),
+        (report.builds, "build"),
     ];
     let removed: Vec<String> = counts
         .iter()

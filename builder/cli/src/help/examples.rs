@@ -41,6 +41,39 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "builds",
+        &[
+            ("the last ten", "kiln builds -n 10"),
+            (
+                "which failed, and why",
+                "kiln builds --format '{{.ID}} {{.Name}} {{.Failure}}'",
+            ),
+        ],
+    ),
+    (
+        "logs",
+        &[
+            ("all that the last build has printed", "kiln logs"),
+            (
+                "one step of the last build of an image, as it printed",
+                "kiln logs app:v1 --step 'build 2/5' > log.txt",
+            ),
+        ],
+    ),
+    (
+        "stats",
+        &[
+            (
+                "what took how long in the last build of an image",
+                "kiln stats app:v1",
+            ),
+            (
+                "the same as a page with a timeline",
+                "kiln stats app:v1 --format html -o timeline.html",
+            ),
+        ],
+    ),
+    (
         "images",
         &[
             ("those of one repository", "kiln images app"),

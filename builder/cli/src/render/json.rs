@@ -131,6 +131,8 @@ mod tests {
                 outcome: Outcome::Ran,
                 took_us: 1,
                 bytes: None,
+                key: None,
+                used: None,
             });
         }
         drop(events);

@@ -5,7 +5,7 @@ use super::steps::{Steps, painted};
 use super::transfers::Transfer;
 use super::view::{View, show};
 use super::{Renderer, Sink, Stop};
-use crate::printable::printable;
+use crate::printable::{printable, printed};
 use crate::units;
 use kiln_engine::event::{Event, EventKind, Outcome};
 use std::collections::BTreeMap;
@@ -76,12 +76,11 @@ impl Plain {
 fn output(sink: &Sink, is_terminal: bool, prefix: &str, piece: Output<'_>) {
     let line = piece.line();
     let seconds = format!(" {:.2}s | ", piece.seconds());
-    if !is_terminal || !line.contains(char::is_control) {
-        return sink.pieces(&[prefix, &seconds, &line]);
-    }
-    let last = line.rsplit('\r').find(|part| !part.is_empty());
-    let line = printable(last.unwrap_or_default(), true);
-    sink.pieces(&[prefix, &seconds, &line]);
+    let shown = match is_terminal {
+        true => printed(&line),
+        false => line.as_ref().into(),
+    };
+    sink.pieces(&[prefix, &seconds, &shown]);
 }
 
 impl View for Plain {

@@ -40,7 +40,9 @@ impl Renderer for Recorded {
         // a log would be an open file for as long as the record stays
         let is_passing = matches!(
             event.kind,
-            EventKind::Transfer { ended: false, .. } | EventKind::Log { .. }
+            EventKind::Transfer { ended: false, .. }
+                | EventKind::Work { ended: false, .. }
+                | EventKind::Log { .. }
         );
         if !is_passing {
             let mut kept = self.kept.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -60,6 +60,12 @@ impl Events {
         }
     }
 
+    /// What names the build; nothing where nobody listens.
+    #[must_use]
+    pub fn build(&self) -> &str {
+        &self.build
+    }
+
     /// Whether anybody may listen.
     #[must_use]
     pub fn are_heard(&self) -> bool {

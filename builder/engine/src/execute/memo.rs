@@ -2,7 +2,7 @@
 //! results of the steps are taken: the image is assembled from them and from the Dockerfile, as if the steps had been looked up one by
 //! one. Unaware of how a build is executed.
 
-use crate::event::{EventKind, Outcome};
+use crate::event::{EventKind, Outcome, StepInfo};
 use crate::exchange;
 use crate::execute::{Executed, Results};
 use crate::failure::BuildError;
@@ -43,7 +43,7 @@ pub(crate) fn recall(
     if let Some(key) = &key
         && let Some(bundle) = session.store.records().memo(key)?
     {
-        cached_steps(session, plan);
+        cached_steps(session, plan, &bundle.records);
         return Ok(Recalled::Image(bundle));
     }
     // an attempt before has read them
@@ -178,14 +178,21 @@ fn entry(entry: &HistoryStep) -> [&str; 3] {
     [created_by, node.map_or("metadata", |_| "layer"), comment]
 }
 
-/// The memo answers for every step.
-pub(crate) fn cached_steps(session: &Session, plan: &Plan) {
-    for step in plan::steps(plan) {
+/// The memo answers for every step; `records` are the keys of their results.
+pub(crate) fn cached_steps(session: &Session, plan: &Plan, records: &[Digest]) {
+    if !session.events.are_heard() {
+        return;
+    }
+    let steps = plan.steps_by_origin().into_iter();
+    let keys: BTreeMap<usize, &Digest> = steps.map(|step| step.0).zip(records).collect();
+    for StepInfo { step, .. } in plan::steps(plan) {
         session.events.send(EventKind::Finished {
-            step: step.step,
+            step,
             outcome: Outcome::Cached,
             took_us: 0,
             bytes: None,
+            key: keys.get(&step).map(|key| **key),
+            used: None,
         });
     }
 }

@@ -6,6 +6,7 @@ mod unchanged;
 
 use crate::execute::live::{Live, LiveUpper};
 use crate::execute::operation::run::Run;
+use crate::execute::runner::console::Console;
 use crate::execute::runner::{Below, Changed, Runner};
 use crate::execute::schedule::Schedule;
 use crate::execute::step::{Begun, Key, Step};
@@ -110,7 +111,24 @@ impl Overlap<'_> {
         }
     }
 
+    /// Executes the step, and keeps what it has printed, however it ended.
     fn execute(&self, live: &Live, key: Option<Key>) -> Result<Done, StepError> {
+        let console = Console::new(self.step, self.run.options.stdin.as_deref());
+        let done = self.execute_with(&console, live, key);
+        let result = done.as_ref().ok().and_then(|done| done.step.as_ref());
+        if let Some(log) = console.left().log {
+            let key = result.map(|result| &result.key);
+            self.step.keep_log(&log, key, self.run.op, self.run.options);
+        }
+        done
+    }
+
+    fn execute_with(
+        &self,
+        console: &Console<'_>,
+        live: &Live,
+        key: Option<Key>,
+    ) -> Result<Done, StepError> {
         self.step.started(key.as_ref());
         let begun = self.step.begin();
         let written = || self.written(live);
@@ -118,8 +136,8 @@ impl Overlap<'_> {
             live,
             written: &written,
         };
-        let changed = self.run.make(self.step, &below, self.runner)?;
-        self.step.ran(begun);
+        let changed = self.run.make(self.step, &below, self.runner, console)?;
+        self.step.ran(begun, console.left().used);
         match changed {
             Changed::Layer(layer) => self.settle(key, layer.as_ref(), begun),
             Changed::Upper(upper) => {

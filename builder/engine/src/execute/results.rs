@@ -1,7 +1,7 @@
 //! Results of steps: looked up by their key, else made by one build at a time and recorded, with early cutoff. Unaware of what
 //! operations do and of other steps.
 
-use crate::event::{EventKind, Outcome};
+use crate::event::{EventKind, Outcome, Used};
 use crate::execute::step::{Begun, Key, Step};
 use crate::failure::StepError;
 use crate::plan::output::{Basis, Done, Stack, StepResult};
@@ -33,6 +33,8 @@ impl Step<'_> {
             outcome: Outcome::Cached,
             took_us: record.cost_ms.saturating_mul(1000),
             bytes: Some(self.layer_bytes(record.diff_id.as_ref())),
+            key: Some(key.digest),
+            used: None,
         });
         let stack = base.with(record.diff_id, record.tree, &Basis::from(&record));
         Ok(Some(done(stack, &record)))
@@ -55,13 +57,15 @@ impl Step<'_> {
     }
 
     /// Says that the step's own work has ended, while its layer may still be written.
-    pub fn ran(&self, begun: Begun) {
+    pub fn ran(&self, begun: Begun, used: Option<Used>) {
         let took = begun.at.elapsed().as_micros();
         self.send(|step| EventKind::Finished {
             step,
             outcome: Outcome::Ran,
             took_us: u64::try_from(took).unwrap_or(u64::MAX),
             bytes: None,
+            key: None,
+            used,
         });
     }
 
@@ -109,6 +113,7 @@ impl Step<'_> {
         let bytes = self.layer_bytes(record.diff_id.as_ref());
         self.send(|step| EventKind::Committed {
             step,
+            key: record.key,
             bytes,
             outcome,
         });

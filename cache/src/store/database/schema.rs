@@ -13,8 +13,10 @@ use rusqlite::Connection;
 /// the one that said it, empty for what an image of this store needs. `caches` are those that a result rests on, empty for this store's
 /// own. Results of before there was the column cannot be told from claims, and are found by no key of today: they go. Views of before
 /// step 10 may hold what overlayfs copied up: they count as those of another boot, and are made anew. `builds` says of
-/// an image that was built here, by its ID, where its history comes from (`cache/src/build_record.rs`).
-pub(super) const SCHEMA: [&str; 10] = [
+/// an image that was built here, by its ID, where its history comes from (`cache/src/build_record.rs`). `history` are the last builds
+/// (`cache/src/history.rs`), numbered in the order in which they ended, and
+/// `logs` what their steps printed (`cache/src/log.rs`).
+pub(super) const SCHEMA: [&str; 12] = [
     "
 CREATE TABLE blobs (
     digest BLOB PRIMARY KEY, size INTEGER NOT NULL, boot TEXT NOT NULL, synced INTEGER NOT NULL DEFAULT 0
@@ -112,6 +114,14 @@ CREATE INDEX layers_by_blob ON layers (compressed);
 CREATE INDEX layers_by_form ON forms (digest);
 CREATE INDEX views_by_layer ON views (diff_id);
 UPDATE views SET boot = '';
+",
+    "CREATE TABLE history (number INTEGER PRIMARY KEY, build TEXT NOT NULL, began_us INTEGER NOT NULL, document TEXT NOT NULL, steps TEXT NOT NULL);",
+    "
+CREATE TABLE logs (
+    number INTEGER PRIMARY KEY, build TEXT NOT NULL, step INTEGER NOT NULL, key BLOB, kept INTEGER NOT NULL, size INTEGER NOT NULL,
+    UNIQUE (build, step)
+);
+CREATE INDEX logs_by_key ON logs (key);
 ",
 ];
 

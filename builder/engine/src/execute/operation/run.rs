@@ -75,12 +75,12 @@ impl Run<'_> {
         step: &Step<'_>,
         below: &Below<'_>,
         runner: &dyn Runner,
+        console: &Console<'_>,
     ) -> Result<Changed, StepError> {
         let files = step.session.store.layers().chain(&below.live.base.layers)?;
         let user = accounts(&files)?.identity(&self.op.user)?;
         let process = self.process(step, user)?;
-        let stdin = self.options.stdin.as_deref();
-        let ran = runner.run(below, &process, &Console { step, stdin });
+        let ran = runner.run(below, &process, console);
         ran.map_err(|error| {
             let scene = Scene {
                 op: self.op,

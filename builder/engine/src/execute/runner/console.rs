@@ -3,13 +3,14 @@
 //! of its output, so the log of a longer one ends with its last bytes. Unaware of renderers. The file has no name and
 //! goes with kiln.
 
-use crate::event::{EventKind, LogFile};
+use crate::event::{EventKind, LogFile, Used};
 use crate::execute::step::Step;
 use crate::failure::{StepError, memory};
-use kiln_sandbox::{Stdin, Stdio};
+use kiln_sandbox::{Exit, Stdin, Stdio};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 /// How much is read at once: what a pipe holds.
@@ -17,13 +18,23 @@ const CHUNK: usize = 64 << 10;
 /// Bytes from the end of an output that is longer than its log may be.
 const TAIL: usize = 64 << 10;
 
-/// Where the process of a step reads from and writes to.
+/// Where the process of a step reads from and writes to, and what is left of it afterwards.
 #[derive(Debug)]
 pub struct Console<'a> {
     /// The step, whose output it is.
     pub step: &'a Step<'a>,
     /// What the process may read of kiln's own input.
-    pub stdin: Option<&'a OwnedFd>,
+    stdin: Option<&'a OwnedFd>,
+    left: Mutex<Left>,
+}
+
+/// What is left of a process that was started at last.
+#[derive(Debug, Clone, Default)]
+pub struct Left {
+    /// All its output; none before a first start.
+    pub log: Option<LogFile>,
+    /// What it has used, if it came to its end.
+    pub used: Option<Used>,
 }
 
 /// A log that is being written.
@@ -34,7 +45,47 @@ pub struct Log {
     pump: JoinHandle<io::Result<()>>,
 }
 
-impl Console<'_> {
+impl<'a> Console<'a> {
+    /// For the process of a step, which may read `stdin`.
+    pub fn new(step: &'a Step<'a>, stdin: Option<&'a OwnedFd>) -> Self {
+        Console {
+            step,
+            stdin,
+            left: Mutex::default(),
+        }
+    }
+
+    /// What is left.
+    pub fn left(&self) -> Left {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Left> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells of a new log.
+    fn begin(&self, log: &LogFile) {
+        *self.lock() = Left {
+            log: Some(log.clone()),
+            used: None,
+        };
+        self.step.send(|step| EventKind::Log {
+            step,
+            path: log.clone(),
+        });
+    }
+
+    /// Notes how a process has ended.
+    pub fn ended(&self, exit: &Exit) {
+        let micros = exit.used.cpu.as_micros();
+        self.lock().used = Some(Used {
+            cpu_us: u64::try_from(micros).unwrap_or(u64::MAX),
+            memory: exit.used.memory,
+            written: exit.used.written,
+        });
+    }
+
     /// Starts a log.
     ///
     /// The process writes to a pipe and not to the file itself: `echo > /dev/stdout` must not truncate the log.
@@ -51,10 +102,7 @@ impl Console<'_> {
         let thread = std::thread::Builder::new().name("log".to_owned());
         let pump = thread.spawn(move || pump(reader, Limited::new(out, limit)));
         let pump = pump.map_err(StepError::Thread)?;
-        self.step.send(|step| EventKind::Log {
-            step,
-            path: file.clone(),
-        });
+        self.begin(&file);
         let stderr = writer.try_clone();
         let stderr = stderr.map_err(failed("duplicate a pipe for a log in"))?;
         let stdio = Stdio {

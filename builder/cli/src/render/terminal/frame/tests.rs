@@ -19,6 +19,7 @@ fn steps(stages: &[(&str, usize)]) -> Steps {
         of,
         line: 0,
         platforms: Vec::new(),
+        needs: Vec::new(),
     });
     let mut steps = Steps::default();
     steps.note(&event(EventKind::Planned {

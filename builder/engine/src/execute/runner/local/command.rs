@@ -53,8 +53,8 @@ impl Local<'_> {
         let (log, stdio) = console.start()?;
         let running = given.run(&root, &spec, stdio)?;
         let exit = self.wait(running, given.sockets)?;
-        let log = log.finish()?;
-        self.judge(exit, log)
+        console.ended(&exit);
+        self.judge(exit, log.finish()?)
     }
 
     /// Serves the sockets of the process until it has ended, and kills it if the build is cancelled.
