@@ -350,11 +350,11 @@ fn drawn(browser: &std::path::Path, page: &std::path::Path, profile: &std::path:
 
 #[test]
 fn the_page_draws_itself_in_a_browser() {
-    let space = Space::new(Mode::Root).unwrap();
+    let space = Space::new(Mode::Caller).unwrap();
     let Some(browser) = browser() else {
         return skip(
             "compare: the page in a browser",
-            Mode::Root,
+            Mode::Caller,
             "there is no chromium",
         );
     };
