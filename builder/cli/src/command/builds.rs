@@ -71,7 +71,6 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
 /// The values of [`HEADERS`]. What the build did not get to is empty.
 fn row(build: &PastBuild, now: i64, whole: bool) -> [String; HEADERS.len()] {
     let began = build.began_us.div_euclid(1_000_000);
-    let has_steps = build.steps > 0;
     let image = build.image.as_deref().unwrap_or_default();
     let short = image
         .parse()
@@ -83,7 +82,7 @@ fn row(build: &PastBuild, now: i64, whole: bool) -> [String; HEADERS.len()] {
         on_one_line(&build.file),
         units::duration(build.took_us),
         on_one_line(build.failure.as_deref().unwrap_or_default()),
-        has_steps.then(|| rate(build)).unwrap_or_default(),
+        rate(build),
         build.id.clone(),
         if whole { image.to_owned() } else { short },
         on_one_line(&past::name(build)),
@@ -93,7 +92,10 @@ fn row(build: &PastBuild, now: i64, whole: bool) -> [String; HEADERS.len()] {
 }
 
 fn rate(build: &PastBuild) -> String {
-    units::percent(build.cached as u64, build.steps as u64)
+    match build.steps {
+        0 => String::new(),
+        steps => units::percent(build.cached as u64, steps as u64),
+    }
 }
 
 /// A cell is no place for tabs and ends of lines.
