@@ -1,7 +1,7 @@
 //! Removal of what is worth least, down to a budget.
 //!
-//! What a tag names or a living process has pinned stays, whatever the budget says. Of the rest, what goes first is what costs
-//! little to make again for its size and was not used for long.
+//! What a tag names or a living process has pinned stays, whatever the budget says. The rest goes in an order of its own
+//! (`prune/order.rs`): views, results that no image needs, cache mounts.
 //!
 //! Two write transactions, because a process that pins something waits for them and looks afterwards whether the thing is
 //! there. The first decides and deletes rows; the second renames into the trash what nobody has pinned or made known again in
@@ -9,6 +9,7 @@
 
 mod images;
 mod options;
+mod order;
 mod victims;
 mod withdraw;
 
@@ -157,14 +158,14 @@ impl<'a> Prune<'a> {
     }
 
     fn run(mut self) -> Result<(PruneReport, Vec<Doomed>), StoreError> {
-        let mut held = self.held();
+        let mut held = self.bytes_held();
         self.remove_orphans()?;
-        for (_, victim) in self.victims() {
+        for candidate in self.victims() {
             let left = held.saturating_sub(self.report.freed);
             if self.options.budget.is_some_and(|budget| left <= budget) {
                 break;
             }
-            self.remove(victim)?;
+            self.remove(candidate.victim)?;
         }
         let all = self.options.images && self.options.budget.is_none();
         self.remove_images(all)?;
@@ -176,7 +177,7 @@ impl<'a> Prune<'a> {
     }
 
     /// Bytes under final names.
-    fn held(&self) -> u64 {
+    fn bytes_held(&self) -> u64 {
         let views = self.files.views.keys().map(|key| self.view_size(key));
         let contexts = self.files.contexts.iter().map(|(_, size, _)| *size);
         let mounts = self.mounts.iter().map(|mount| mount.bytes);

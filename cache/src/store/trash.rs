@@ -1,8 +1,9 @@
 //! The trash: removal is a rename, and the slow part is done when there is time.
 //!
 //! Trees in it come from RUN steps: their directories may have any mode and any depth. So nothing is resolved by path, modes
-//! are opened up where they are in the way, and what lies deep is first renamed to the top of the trash: neither the stack nor
-//! the number of open files depends on what is removed.
+//! are opened up where they are in the way, and a directory in another one is first renamed to the top of the trash: neither the
+//! stack nor the number of open files depends on what is removed, and each directory is work for a thread of its own. Threads pay
+//! because most disks wait for each file that goes (a journal, or `discard`), and can wait for many at once.
 
 use std::collections::HashSet;
 use std::io;
@@ -16,12 +17,17 @@ use crate::beneath::open_root;
 use crate::listing::names;
 use crate::store::folders::check_parent;
 use crate::store::lease::random;
+use crate::threads::{parallel, try_parallel};
 use crate::{StoreError, Trash};
 
 /// The folder.
 const TRASH: &str = "trash";
-/// Deeper directories are moved to the top of the trash before they are emptied.
+/// How deep directories are emptied where they are, when the disk has no room to rename one.
 const MAX_DEPTH: usize = 32;
+/// Threads that remove at once.
+const AT_ONCE: usize = 16;
+/// Things that are worth a thread.
+const PER_THREAD: usize = 4;
 
 impl Trash<'_> {
     /// Moves `path` into the trash; nothing happens when it is not there.
@@ -68,7 +74,7 @@ pub(super) fn empty(root: &Path) -> Result<(), StoreError> {
     let path = root.join(TRASH);
     let failed = |source: io::Error| StoreError::io("empty", &path, source);
     let mut foreign = HashSet::new();
-    // emptying may move deep directories to the top: look again until there is nothing
+    // emptying moves directories to the top: look again until there is nothing
     loop {
         let trash = open_root(&path).map_err(failed)?;
         let mut found = names(trash.as_fd()).map_err(failed)?;
@@ -76,8 +82,9 @@ pub(super) fn empty(root: &Path) -> Result<(), StoreError> {
         if found.is_empty() {
             return Ok(());
         }
-        for (name, kind) in found {
-            match remove(trash.as_fd(), trash.as_fd(), &name, kind, 0) {
+        let removed = remove_all(trash.as_fd(), &found);
+        for ((name, _), removed) in found.into_iter().zip(removed) {
+            match removed {
                 Err(Errno::ACCESS | Errno::PERM) => {
                     foreign.insert(name);
                 }
@@ -87,41 +94,68 @@ pub(super) fn empty(root: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn remove(
-    trash: BorrowedFd<'_>,
-    at: BorrowedFd<'_>,
-    name: &[u8],
-    kind: FileType,
-    depth: usize,
-) -> Result<(), Errno> {
-    if kind != FileType::Directory {
-        match gone_is_fine(unlinkat(at, name, AtFlags::empty())) {
-            // the type was unknown or has changed
-            Err(Errno::ISDIR) => {}
-            outcome => return outcome,
+/// Removes what lies at the top of the trash. A thread alone has the others for the files of one directory.
+fn remove_all(trash: BorrowedFd<'_>, found: &[Named]) -> Vec<Result<(), Errno>> {
+    let at_once = AT_ONCE.min(found.len().div_ceil(PER_THREAD));
+    let emptying = Emptying {
+        trash,
+        files_at_once: AT_ONCE / at_once.max(1),
+    };
+    parallel(found, at_once, |named| emptying.remove(trash, named, 0))
+}
+
+/// The name of a thing, and its type where the disk tells it.
+type Named = (Vec<u8>, FileType);
+
+struct Emptying<'a> {
+    trash: BorrowedFd<'a>,
+    /// Threads for the files of one directory.
+    files_at_once: usize,
+}
+
+impl Emptying<'_> {
+    fn remove(&self, at: BorrowedFd<'_>, named: &Named, depth: usize) -> Result<(), Errno> {
+        let (name, kind) = named;
+        if *kind != FileType::Directory {
+            match gone_is_fine(unlinkat(at, name, AtFlags::empty())) {
+                // the type was unknown or has changed
+                Err(Errno::ISDIR) => {}
+                outcome => return outcome,
+            }
+        }
+        if depth > 0 {
+            match self.move_to_top(at, name) {
+                Err(Errno::NOSPC | Errno::DQUOT) if depth < MAX_DEPTH => {}
+                outcome => return outcome,
+            }
+        }
+        let directory = match open_to_empty(at, name) {
+            Err(Errno::NOENT) => return Ok(()),
+            opened => opened?,
+        };
+        self.remove_content(&directory, depth)?;
+        match unlinkat(at, name, AtFlags::REMOVEDIR) {
+            // names that were passed over while another process removed others: the next look finds them
+            Err(Errno::NOTEMPTY) => Ok(()),
+            removed => gone_is_fine(removed),
         }
     }
-    if depth == MAX_DEPTH {
+
+    fn move_to_top(&self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
         let top = format!("deep-{}", unique().map_err(|_| Errno::IO)?);
         let _ = chmodat(at, name, Mode::RWXU, AtFlags::empty());
-        return gone_is_fine(renameat(at, name, trash, top));
+        gone_is_fine(renameat(at, name, self.trash, top))
     }
-    let directory = match open_to_empty(at, name) {
-        Err(Errno::NOENT) => return Ok(()),
-        opened => opened?,
-    };
-    let errno = |error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
-    let children = match names(directory.as_fd()).map_err(errno) {
-        Err(Errno::NOENT) => return Ok(()),
-        children => children?,
-    };
-    for (child, kind) in children {
-        remove(trash, directory.as_fd(), &child, kind, depth + 1)?;
-    }
-    match unlinkat(at, name, AtFlags::REMOVEDIR) {
-        // names that were passed over while another process removed others: the next look finds them
-        Err(Errno::NOTEMPTY) => Ok(()),
-        removed => gone_is_fine(removed),
+
+    fn remove_content(&self, directory: &OwnedFd, depth: usize) -> Result<(), Errno> {
+        let errno = |error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
+        let content = match names(directory.as_fd()).map_err(errno) {
+            Err(Errno::NOENT) => return Ok(()),
+            content => content?,
+        };
+        let at_once = self.files_at_once.min(content.len().div_ceil(PER_THREAD));
+        let remove = |named: &Named| self.remove(directory.as_fd(), named, depth + 1);
+        try_parallel(&content, at_once, remove).map(drop)
     }
 }
 

@@ -7,7 +7,7 @@ use kiln_oci::{Digest, Reference};
 
 use crate::image::tests::put;
 use crate::tests::{NOW, file, options, store, write_layer};
-use crate::{Caches, Chain, Layer, OpenOptions, Record, Store};
+use crate::{CacheSharing, CacheStart, Caches, Chain, Layer, OpenOptions, Record, Store};
 
 fn layer(store: &Store, name: &str) -> Layer {
     let content = name.repeat(200_000 / name.len());
@@ -159,4 +159,57 @@ fn within_the_budget_nothing_goes() {
         .prune(Some(10_000_000))
         .unwrap();
     assert_eq!((report.freed, report.layers), (0, 0));
+}
+
+/// A view of a layer that stays, a result that took long and a cache mount that was never used again.
+#[test]
+fn views_go_before_results_and_those_before_cache_mounts() {
+    let (dir, store) = store();
+    let (tagged, dear) = (layer(&store, "tagged"), layer(&store, "dear"));
+    let image = put(&store, &[&tagged]);
+    let name = Reference::parse("app:v1").unwrap();
+    store.images().tag(&name, &image).unwrap();
+    let key = record(&store, "dear", &dear, 100_000);
+    store.views().get(&[tagged.diff_id()]).unwrap();
+    let start = CacheStart {
+        mode: 0o755,
+        uid: 0,
+        gid: 0,
+        emptied: false,
+        layer: None,
+    };
+    let mounts = store.cache_mounts();
+    let mount = mounts.open(&Digest::of(b"apt"), CacheSharing::Shared, &start, "");
+    std::fs::write(mount.unwrap().path.join("file"), [0; 200_000]).unwrap();
+    drop(store);
+    let store = reopen(dir.path());
+    let pruned = |budget| {
+        let report = store.garbage().prune(Some(budget)).unwrap();
+        (report.views, report.layers, report.cache_mounts)
+    };
+    assert_eq!(pruned(700_000), (1, 0, 0));
+    assert_eq!(pruned(600_000), (0, 1, 0));
+    assert_eq!(store.records().lookup(&key).unwrap(), None);
+    assert_eq!(pruned(300_000), (0, 0, 1));
+    assert_eq!(pruned(0), (0, 0, 0));
+}
+
+/// More files than one thread takes, and deeper than names may be.
+#[test]
+fn trees_of_any_size_leave_the_trash() {
+    let (_dir, store) = store();
+    let tree = store.scratch().dir("tree").unwrap();
+    for number in 0..2000 {
+        std::fs::write(tree.join(number.to_string()), "x").unwrap();
+    }
+    let mut deep = tree.clone();
+    for _ in 0..60 {
+        deep = deep.join("a-name-that-is-not-short");
+    }
+    std::fs::create_dir_all(&deep).unwrap();
+    std::fs::write(deep.join("file"), "x").unwrap();
+    store.trash().put(&tree).unwrap();
+    store.settle().unwrap();
+    let left = std::fs::read_dir(store.root().join("trash")).unwrap();
+    assert_eq!(left.count(), 0);
 }
