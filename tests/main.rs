@@ -28,6 +28,7 @@ mod bit_rot;
 mod bit_rot_readers;
 mod blame;
 mod borrowed_flags;
+mod budget;
 mod build_flags;
 mod build_run;
 mod build_stages;

@@ -13,7 +13,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use kiln_oci::Digest;
+use kiln_oci::{Digest, locked};
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 
 use crate::store::folders::is_link;
@@ -134,6 +134,7 @@ impl CacheMounts<'_> {
             return Ok(None);
         };
         self.start(&path, start)?;
+        locked(&self.store.inner.mounts).insert(path.clone());
         // a use that is not noted only makes it look older
         let _ = lock.set_modified((self.store.inner.options.now)());
         Ok(Some(CacheMount { path, lock }))

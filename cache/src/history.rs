@@ -205,40 +205,35 @@ pub(crate) struct Pruned {
 }
 
 impl History<'_> {
-    /// Without a budget, forgets builds and logs of before `options.used_before`, else all; with one, removes the oldest logs until the store,
-    /// of which everything else takes `others` bytes, is within it.
+    /// Where all of the cache goes, forgets builds and logs of before `options.used_before`, else all; with a budget, removes the oldest logs
+    /// until the store, of which everything else takes `others` bytes, is within it.
     pub(crate) fn prune(&self, options: &PruneOptions, others: u64) -> Result<Pruned, StoreError> {
-        let logs = self.store.logs();
+        let (logs, database) = (self.store.logs(), self.store.db());
         let before = logs.bytes()?;
         let most = match options.budget {
+            _ if options.is_choosy() => u64::MAX,
             Some(budget) => budget.saturating_sub(others),
-            None if options.cache => 0,
+            None if options.takes_all_cache() => 0,
             None => u64::MAX,
         };
-        let (gone, builds) = self.forget(options, most)?;
-        logs.remove(&gone);
-        if options.cache {
+        let forget = |transaction: &Transaction<'_>| forget(transaction, options, most);
+        let (gone, builds, kept) = match options.dry_run {
+            true => database.rehearse(|transaction| {
+                forget(transaction).map_err(|source| database.failed(source))
+            })?,
+            false => database.write(forget)?,
+        };
+        if !options.dry_run {
+            logs.remove(&gone);
+        }
+        if options.cache && !options.dry_run {
             logs.remove_strays()?;
         }
-        let kept = logs.bytes()?;
+        let freed = before.saturating_sub(kept);
         Ok(Pruned {
             builds,
-            freed: before.saturating_sub(kept),
+            freed,
             kept,
-        })
-    }
-
-    /// Forgets what may go: the oldest logs, until the others take no more than `most` bytes, and builds; how many.
-    fn forget(&self, options: &PruneOptions, most: u64) -> Result<(Vec<KeptLog>, u64), StoreError> {
-        let limit = options.used_before.unwrap_or(i64::MAX);
-        let delete = "DELETE FROM history WHERE began_us < ?1";
-        self.store.db().write(|transaction| {
-            let gone = log::forget_down_to(transaction, most, limit)?;
-            let builds = match options.budget.is_none() && options.cache {
-                true => transaction.execute(delete, [limit.saturating_mul(1_000_000)])?,
-                false => 0,
-            };
-            Ok((gone, builds as u64))
         })
     }
 
@@ -273,6 +268,25 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Option<PastBuild>> {
         began_us: row.get(1)?,
         ..build
     }))
+}
+
+/// Forgets what may go: the oldest logs, until the others take no more than `most` bytes, and builds. Which logs, how many builds, and how
+/// many bytes of logs are left.
+fn forget(
+    transaction: &Transaction<'_>,
+    options: &PruneOptions,
+    most: u64,
+) -> rusqlite::Result<(Vec<KeptLog>, u64, u64)> {
+    let limit = options.used_before.unwrap_or(i64::MAX);
+    let gone = log::forget_down_to(transaction, most, limit)?;
+    let delete = "DELETE FROM history WHERE began_us < ?1";
+    let builds = match options.takes_all_cache() {
+        true => transaction.execute(delete, [limit.saturating_mul(1_000_000)])?,
+        false => 0,
+    };
+    let left = "SELECT coalesce(sum(size), 0) FROM logs";
+    let left = transaction.query_row(left, [], |row| row.get(0))?;
+    Ok((gone, builds as u64, unsigned(left)))
 }
 
 #[cfg(test)]

@@ -167,21 +167,8 @@ impl Images<'_> {
     /// The database fails.
     pub fn remove_all(&self, named: &[Digest]) -> Result<Vec<Digest>, StoreError> {
         self.store.writable()?;
-        self.store.db().write_durably(|transaction| {
-            let mut gone = Vec::new();
-            for named in named {
-                let children = index::children(transaction, named)?;
-                if delete(transaction, named)? {
-                    gone.push(*named);
-                }
-                for child in children {
-                    if index::delete_unnamed(transaction, &child)? {
-                        gone.push(child);
-                    }
-                }
-            }
-            Ok(gone)
-        })
+        let removed = |transaction: &Transaction<'_>| remove_named(transaction, named);
+        self.store.db().write_durably(removed)
     }
 
     /// Pins all that an image needs, and says whether all of it is here or can be fetched.
@@ -272,6 +259,26 @@ fn insert(
         )
     });
     execute_each(transaction, replace, rows)
+}
+
+/// Removes images, or indexes with those of their images that nothing else names; what is gone.
+pub(crate) fn remove_named(
+    transaction: &Transaction<'_>,
+    named: &[Digest],
+) -> rusqlite::Result<Vec<Digest>> {
+    let mut gone = Vec::new();
+    for named in named {
+        let children = index::children(transaction, named)?;
+        if delete(transaction, named)? {
+            gone.push(*named);
+        }
+        for child in children {
+            if index::delete_unnamed(transaction, &child)? {
+                gone.push(child);
+            }
+        }
+    }
+    Ok(gone)
 }
 
 /// Removes the rows of an image or an index; `false` when there were none.

@@ -31,6 +31,8 @@ pub(crate) struct ViewRow {
     /// The boot that made it.
     pub(crate) boot: String,
     pub(crate) used: i64,
+    /// How many processes have used it.
+    pub(crate) uses: u32,
 }
 
 /// An image with its layers.
@@ -186,12 +188,13 @@ fn layers(connection: &Connection) -> rusqlite::Result<BTreeMap<Digest, LayerRow
 }
 
 fn views(connection: &Connection) -> rusqlite::Result<BTreeMap<(String, Digest), ViewRow>> {
-    let query = "SELECT id_map, diff_id, size, boot, used FROM views";
+    let query = "SELECT id_map, diff_id, size, boot, used, uses FROM views";
     rows(connection, query, [], |row| {
         let view = ViewRow {
             size: unsigned(row.get(2)?),
             boot: row.get(3)?,
             used: row.get(4)?,
+            uses: row.get(5)?,
         };
         Ok(((row.get(0)?, digest(row, 1)?), view))
     })

@@ -70,6 +70,7 @@
 #![forbid(unsafe_code)]
 
 pub mod beneath;
+mod budget;
 mod build_record;
 mod cache_mount;
 mod chain;
@@ -105,6 +106,7 @@ mod tree;
 pub mod usage;
 mod view;
 
+pub use budget::{Budget, Disk, Space};
 pub use build_record::{BuildRecord, BuiltStep};
 pub use cache_mount::{CacheMount, CacheMountUsage, CacheSharing, CacheStart};
 pub use chain::read::FileReader;
@@ -133,7 +135,7 @@ pub use lazy::{Fetcher, RemoteBlob};
 pub use log::{KeptLog, LogOf};
 pub use memo::MemoBundle;
 pub use meter::{Meter, Metered, Progress, Work};
-pub use prune::{PruneOptions, PruneReport};
+pub use prune::{CacheKind, PruneOptions, PruneReport};
 pub use record::Record;
 pub use store::damage::{BlobReader, DamagedBlob, LayerTar, damage_in};
 pub(crate) use store::facets::Trash;

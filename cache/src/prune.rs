@@ -7,23 +7,25 @@
 //! there. The first decides and deletes rows; the second renames into the trash what nobody has pinned or made known again in
 //! between. A kill leaves files without rows, which are whole and go with the next prune, never rows without files.
 
+mod dangling;
 mod images;
 mod options;
 mod order;
 mod victims;
 mod withdraw;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use kiln_oci::{Digest, locked};
 use rusqlite::Transaction;
 
-pub use options::{PruneOptions, PruneReport};
+pub use options::{CacheKind, PruneOptions, PruneReport};
 
 use crate::cache_mount::CacheMountUsage;
+use crate::image::remove_named;
 use crate::inventory::{Files, LayerRow, Rows};
-use crate::{Garbage, Store, StoreError};
+use crate::{Disk, Garbage, Store, StoreError};
 
 /// Something that can be removed on its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,7 +40,7 @@ enum Victim {
 }
 
 impl Garbage<'_> {
-    /// Removes what is worth least until the store holds at most so many bytes; without a budget, all that no tag and no living
+    /// Removes what may go, in its order, until the store holds as little as it may; without a limit, all that no tag and no living
     /// process needs. Removed files are in the trash until [`crate::Store::settle`].
     ///
     /// # Errors
@@ -48,25 +50,51 @@ impl Garbage<'_> {
         self.store.writable()?;
         // before the transaction: to measure folders takes long
         let mounts = self.store.cache_mounts().usage();
-        let used = &self.store.inner.used;
-        used.write(self.store.db(), self.store.now())?;
-        self.store.leases().collect_dead()?;
-        let (mut report, doomed) = self.store.db().write_with(|transaction| {
-            let mut prune = Prune::new(self.store, transaction, options)?;
+        let decide = |transaction: &Transaction<'_>| {
+            let mut prune = Prune::new(self.store, transaction, options.clone())?;
             prune.mounts = mounts;
             prune.run()
-        })?;
+        };
+        let database = self.store.db();
+        if options.dry_run {
+            let (mut report, _) = database.rehearse(decide)?;
+            report.freed += self
+                .store
+                .fetch()
+                .prune_parts(options.takes_all_cache(), true)?;
+            self.prune_history(&options, &mut report)?;
+            return Ok(report);
+        }
+        self.store.inner.used.write(database, self.store.now())?;
+        self.store.leases().collect_dead()?;
+        let (mut report, doomed) = database.write_with(decide)?;
         self.carry_out_all(&doomed, &mut report)?;
-        let all_parts = options.cache && options.budget.is_none();
-        report.freed += self.store.fetch().prune_parts(all_parts)?;
-        let history = self.store.history().prune(&options, report.kept)?;
+        report.freed += self
+            .store
+            .fetch()
+            .prune_parts(options.takes_all_cache(), false)?;
+        self.prune_history(&options, &mut report)?;
+        self.forget_all();
+        Ok(report)
+    }
+
+    /// Builds that are remembered, and what they printed.
+    fn prune_history(
+        &self,
+        options: &PruneOptions,
+        report: &mut PruneReport,
+    ) -> Result<(), StoreError> {
+        let history = self.store.history().prune(options, report.kept)?;
         report.builds = history.builds;
         report.freed += history.freed;
         report.kept += history.kept;
-        // what this process remembers of them
+        Ok(())
+    }
+
+    /// Forgets what this process remembers of files.
+    fn forget_all(&self) {
         locked(&self.store.inner.trusted).clear();
         locked(&self.store.inner.indexes).clear();
-        Ok(report)
     }
 
     /// In a second transaction: a build may have come to want some of them since their rows went.
@@ -78,7 +106,7 @@ impl Garbage<'_> {
                 let is_wanted = match &doomed.what {
                     Victim::CacheMount(path) => {
                         let is_removed = self.store.cache_mounts().remove(path)?;
-                        report.cache_mounts += u64::from(is_removed);
+                        report.cache_mounts -= u64::from(!is_removed);
                         !is_removed
                     }
                     what => what.is_wanted(&rows, &known),
@@ -142,13 +170,15 @@ impl<'a> Prune<'a> {
         transaction: &'a Transaction<'a>,
         options: PruneOptions,
     ) -> Result<Self, StoreError> {
+        let failed = |source| store.db().failed(source);
+        remove_named(transaction, &options.without).map_err(failed)?;
         let rows = rows(store, transaction)?;
-        let kept = options.kept(transaction, &rows);
+        let kept = options.kept(transaction, &rows).map_err(failed)?;
         Ok(Self {
             store,
             transaction,
             files: Files::read(store.root())?,
-            kept: kept.map_err(|source| store.db().failed(source))?,
+            kept,
             mounts: Vec::new(),
             options,
             rows,
@@ -160,20 +190,31 @@ impl<'a> Prune<'a> {
     fn run(mut self) -> Result<(PruneReport, Vec<Doomed>), StoreError> {
         let mut held = self.bytes_held();
         self.remove_orphans()?;
-        for candidate in self.victims() {
-            let left = held.saturating_sub(self.report.freed);
-            if self.options.budget.is_some_and(|budget| left <= budget) {
-                break;
-            }
-            self.remove(candidate.victim)?;
-        }
-        let all = self.options.images && self.options.budget.is_none();
+        self.remove_victims(held)?;
+        let all = self.options.images && self.options.is_unlimited();
         self.remove_images(all)?;
         self.remove_indexes(all)?;
         self.forget_dangling()?;
         held = held.saturating_sub(self.report.freed);
         self.report.kept = held;
         Ok((self.report, self.doomed))
+    }
+
+    /// Removes what may go until no more is held than may be, or all but what is reserved is gone.
+    fn remove_victims(&mut self, held: u64) -> Result<(), StoreError> {
+        let limit = self.options.limit(held, Disk::of(self.store.root()));
+        let victims = self.victims();
+        let mut spare: u64 = victims.iter().map(|candidate| candidate.bytes).sum();
+        for candidate in victims {
+            let left = held.saturating_sub(self.report.freed);
+            let is_enough = left <= limit || spare <= self.options.reserved;
+            if is_enough && !self.options.is_unlimited() {
+                break;
+            }
+            spare -= candidate.bytes;
+            self.remove(candidate.victim)?;
+        }
+        Ok(())
     }
 
     /// Bytes under final names.
@@ -210,6 +251,11 @@ impl<'a> Prune<'a> {
             Victim::CacheMount(ref path) => {
                 let mount = self.mounts.iter().find(|other| other.path == *path);
                 let size = mount.map_or(0, |mount| mount.bytes);
+                let name = self.store.mount_name(path);
+                let delete = "DELETE FROM mounts WHERE path = ?1";
+                let deleted = self.transaction.execute(delete, [name]);
+                deleted.map_err(|source| self.store.db().failed(source))?;
+                self.report.cache_mounts += 1;
                 self.doom(victim.clone(), path.clone(), size);
             }
             Victim::Context(ref path) => {
@@ -268,31 +314,6 @@ impl<'a> Prune<'a> {
         Ok(())
     }
 
-    /// Files that nothing refers to: a process was killed between a rename and its row.
-    fn remove_orphans(&mut self) -> Result<(), StoreError> {
-        let known = self.rows.known();
-        let orphans = |files: &BTreeMap<Digest, u64>| -> Vec<Digest> {
-            let digests = files.keys().filter(|digest| !known.contains(digest));
-            digests.copied().collect()
-        };
-        let (blobs, indexes) = (orphans(&self.files.blobs), orphans(&self.files.indexes));
-        let is_stray = |key: &&(String, Digest)| {
-            !self.rows.views.contains_key(*key) && !self.rows.pinned.contains(&key.1)
-        };
-        let views: Vec<_> = self.files.views.keys().filter(is_stray).cloned().collect();
-        for blob in blobs {
-            self.remove_blob(&blob)?;
-        }
-        for digest in indexes {
-            let size = self.files.indexes.remove(&digest).unwrap_or(0);
-            let path = self.store.layers().index_path(&digest);
-            self.doom(Victim::Layer(digest), path, size);
-        }
-        views
-            .into_iter()
-            .try_for_each(|view| self.remove_view(view))
-    }
-
     fn remove_blob(&mut self, digest: &Digest) -> Result<(), StoreError> {
         if let Some(size) = self.files.blobs.get(digest).copied() {
             self.doom(
@@ -307,25 +328,6 @@ impl<'a> Prune<'a> {
     fn forget_blob(&mut self, digest: &Digest) -> Result<(), StoreError> {
         self.files.blobs.remove(digest);
         self.execute("DELETE FROM blobs WHERE digest = ?1", digest)
-    }
-
-    /// Records and what was fetched whose layer is gone, memos whose image is.
-    fn forget_dangling(&mut self) -> Result<(), StoreError> {
-        let records = "DELETE FROM records WHERE diff_id IS NOT NULL AND diff_id NOT IN (SELECT diff_id FROM layers)";
-        let memos = "DELETE FROM memos WHERE manifest NOT IN (SELECT manifest FROM images) AND manifest NOT IN (SELECT digest FROM indexes)";
-        let builds = "DELETE FROM builds WHERE config NOT IN (SELECT config FROM images)";
-        let fetched = "DELETE FROM fetched WHERE layer NOT IN (SELECT diff_id FROM layers)";
-        let origins = "DELETE FROM origins WHERE digest NOT IN (SELECT blob FROM image_layers UNION SELECT config FROM images \
-                       UNION SELECT manifest FROM images UNION SELECT manifest FROM tags UNION SELECT digest FROM indexes \
-                       UNION SELECT child FROM index_children UNION SELECT digest FROM forms UNION SELECT blob FROM offered)";
-        let offered = "DELETE FROM offered WHERE cache <> '' OR diff_id NOT IN (SELECT diff_id FROM image_layers)";
-        let forms = "DELETE FROM forms WHERE diff_id NOT IN (SELECT diff_id FROM layers)";
-        let failed = |source| self.store.db().failed(source);
-        self.report.records = self.transaction.execute(records, []).map_err(failed)? as u64;
-        for statement in [fetched, forms, offered, origins, memos, builds] {
-            self.transaction.execute(statement, []).map_err(failed)?;
-        }
-        Ok(())
     }
 
     fn doom(&mut self, what: Victim, path: PathBuf, size: u64) {

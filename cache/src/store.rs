@@ -16,11 +16,12 @@ mod scratch;
 pub(crate) mod sink;
 #[cfg(test)]
 mod tests;
+pub(crate) mod totals;
 mod trash;
 pub(crate) mod used;
 pub(crate) mod waiting;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -80,6 +81,8 @@ pub(crate) struct Inner {
     pub(crate) trusted: Mutex<HashSet<Digest>>,
     pub(crate) indexes: Mutex<HashMap<Digest, Arc<LayerIndex>>>,
     pub(crate) used: Used,
+    /// Cache mounts that this process has used since they were measured.
+    pub(crate) mounts: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Store {
@@ -101,6 +104,7 @@ impl Store {
             trusted: Mutex::default(),
             indexes: Mutex::default(),
             used: Used::default(),
+            mounts: Mutex::default(),
         };
         Ok(Self::of(Arc::new(inner)))
     }
@@ -143,13 +147,14 @@ impl Store {
         Ok(())
     }
 
-    /// Writes what was used when, and empties the trash: for idle time.
+    /// Writes what was used when, measures cache mounts, and empties the trash: for idle time.
     ///
     /// # Errors
     /// The database or the trash fails.
     pub fn settle(&self) -> Result<(), StoreError> {
         self.writable()?;
         self.inner.used.write(self.db(), self.now())?;
+        self.measure_mounts()?;
         self.trash().empty()
     }
 

@@ -3,7 +3,7 @@
 use crate::catalog::{self, Listed};
 use crate::failure::Failure;
 use jiff::{SignedDuration, Timestamp};
-use kiln_cache::Store;
+use kiln_cache::{CacheKind, Store};
 use kiln_oci::Reference;
 use kiln_parser::glob;
 
@@ -24,7 +24,16 @@ enum Filter {
     Before(Timestamp),
     /// It was made after this time.
     Since(Timestamp),
+    /// It is of this kind of cache.
+    Kind(CacheKind),
+    /// Its digest or file name begins so.
+    Id(String),
+    /// Nothing uses it, as it is with all that can be removed.
+    Unused,
 }
+
+/// Filters of what is no image.
+pub const CACHE_FILTERS: [&str; 3] = ["id", "inuse", "type"];
 
 /// Conditions that all have to be met; of several `reference` one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,6 +101,31 @@ impl Filters {
         self.0.iter().any(is_label)
     }
 
+    /// Whether images are asked about too: some filters are about the cache alone.
+    pub fn ask_for_images(&self) -> bool {
+        let is_of_cache =
+            |filter: &Filter| matches!(filter, Filter::Kind(_) | Filter::Id(_) | Filter::Unused);
+        !self.is_empty() && !self.0.iter().any(is_of_cache)
+    }
+
+    /// The kinds of cache that are asked about; none are all.
+    pub fn cache_kinds(&self) -> Vec<CacheKind> {
+        let kinds = self.0.iter().filter_map(|filter| match filter {
+            Filter::Kind(kind) => Some(*kind),
+            _ => None,
+        });
+        kinds.collect()
+    }
+
+    /// How the names begin that are asked about; none are all.
+    pub fn ids(&self) -> Vec<String> {
+        let ids = self.0.iter().filter_map(|filter| match filter {
+            Filter::Id(id) => Some(id.clone()),
+            _ => None,
+        });
+        ids.collect()
+    }
+
     /// The time before which things must have been made or used.
     pub fn until(&self) -> Option<i64> {
         let times = self.0.iter().filter_map(|filter| match filter {
@@ -123,7 +157,8 @@ impl Filter {
                     found.is_some_and(|found| value.as_ref().is_none_or(|value| value == found));
                 fits == *is_wanted
             }
-            Filter::Reference(_) => true,
+            Filter::Reference(_) | Filter::Unused => true,
+            Filter::Kind(_) | Filter::Id(_) => false,
             Filter::Before(time) => listed.created.is_some_and(|created| created < *time),
             Filter::Since(time) => listed.created.is_some_and(|created| created > *time),
         }
@@ -147,6 +182,18 @@ fn parse_one(key: &str, value: &str, store: &Store, now: i64) -> Result<Filter, 
             glob::check(value).map_err(|_| wrong("a pattern"))?;
             Filter::Reference(value.to_owned())
         }
+        "type" => Filter::Kind(kind(value)?),
+        "id" if value.is_empty() => return Err(wrong("an ID")),
+        "id" => Filter::Id(value.to_owned()),
+        "inuse" => match value {
+            "false" | "0" => Filter::Unused,
+            "true" | "1" => {
+                let hint = "inuse=false is what a prune does without this filter";
+                let why = "--filter inuse=true: what is in use is never removed";
+                return Err(Failure::usage(why).hint(hint));
+            }
+            _ => return Err(wrong("true or false")),
+        },
         "before" => Filter::Before(created(store, value)?),
         "since" => Filter::Since(created(store, value)?),
         _ => {
@@ -155,6 +202,19 @@ fn parse_one(key: &str, value: &str, store: &Store, now: i64) -> Result<Filter, 
             Filter::Before(time.ok_or_else(|| wrong(wanted))?)
         }
     })
+}
+
+/// BuildKit's types of cache, as far as kiln has them.
+fn kind(value: &str) -> Result<CacheKind, Failure> {
+    let why = match value {
+        "regular" => return Ok(CacheKind::Results),
+        "source.local" => return Ok(CacheKind::Contexts),
+        "exec.cachemount" => return Ok(CacheKind::CacheMounts),
+        "source.git.checkout" => "kiln keeps what it gets from git as results: type=regular",
+        "frontend" | "internal" => "kiln has no frontends and keeps nothing for them",
+        _ => "there are regular, source.local and exec.cachemount",
+    };
+    Err(Failure::usage(format!("--filter type={value}: nothing is of this type")).hint(why))
 }
 
 /// When the image that a person names was made.

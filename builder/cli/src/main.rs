@@ -32,6 +32,7 @@ mod steps;
 mod table;
 mod transfer;
 mod units;
+mod upkeep;
 mod waits;
 mod weigh;
 

@@ -38,7 +38,7 @@ pub struct Key {
 }
 
 /// All of them.
-pub static KEYS: [Key; 9] = [
+pub static KEYS: [Key; 11] = [
     Key {
         name: "store",
         about: "The folder of the store",
@@ -127,13 +127,33 @@ pub static KEYS: [Key; 9] = [
     },
     Key {
         name: "max_store_size",
-        about: "The size that `prune` shrinks the store below, its `--max-size`",
+        about: "What the store holds at most, as a size or a part of its disk: builds keep to it, and it is `--max-size` of `prune`",
         flag: "max_size",
         commands: &["prune"],
-        variables: &[],
-        default: "none",
+        variables: &["KILN_MAX_STORE_SIZE"],
+        default: "25%, but at least 2GB",
         example: "\"20GB\"",
-        check: |text| units::parse_bytes(text).map(drop),
+        check: |text| units::parse_space(text).map(drop),
+    },
+    Key {
+        name: "min_free_space",
+        about: "What builds and `prune` leave free on the disk of the store",
+        flag: "min_free_space",
+        commands: &["prune"],
+        variables: &["KILN_MIN_FREE_SPACE"],
+        default: "10%",
+        example: "\"10GB\"",
+        check: |text| units::parse_space(text).map(drop),
+    },
+    Key {
+        name: "reserved_space",
+        about: "What builds and `prune` leave of the cache, whatever the other two say",
+        flag: "reserved_space",
+        commands: &["prune"],
+        variables: &["KILN_RESERVED_SPACE"],
+        default: "a tenth of max_store_size",
+        example: "\"1GB\"",
+        check: |text| units::parse_space(text).map(drop),
     },
     Key {
         name: "max_image_size",

@@ -2,6 +2,8 @@
 
 pub use kiln_report::units::{bytes, percent};
 
+use kiln_cache::Space;
+
 /// Reads `500M`, `1.5GB`, `64k`, `2GiB` or plain bytes. Letters are decimal as docker's sizes, `iB` binary.
 ///
 /// # Errors
@@ -28,6 +30,19 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
         clippy::cast_possible_wrap
     )]
     Ok((number * base.powi(power as i32)) as u64)
+}
+
+/// Reads a size, or a part of the disk such as `25%`.
+///
+/// # Errors
+/// With what was expected.
+pub fn parse_space(text: &str) -> Result<Space, String> {
+    let Some(part) = text.trim().strip_suffix('%') else {
+        return parse_bytes(text).map(Space::Bytes);
+    };
+    let percent = part.trim_end().parse().ok().filter(|part| *part <= 100);
+    let percent = percent.map(Space::Percent);
+    percent.ok_or_else(|| format!("{text:?} is no part of a disk such as 25%"))
 }
 
 /// Reads a size of memory as docker does: letters are powers of 1024, `64m` as well as `64MiB`.

@@ -267,8 +267,8 @@ impl Fetch<'_> {
         self.store.root().join("parts")
     }
 
-    /// Throws away downloads that broke off: all, or those that nobody continued for a week. Returns their bytes.
-    pub(crate) fn prune_parts(&self, all: bool) -> Result<u64, StoreError> {
+    /// Throws away downloads that broke off: all, or those that nobody continued for a week. Returns their bytes. A dry run only tells.
+    pub(crate) fn prune_parts(&self, all: bool, dry_run: bool) -> Result<u64, StoreError> {
         let mut freed = 0;
         for part in list(&self.parts())? {
             let path = part.path();
@@ -279,7 +279,9 @@ impl Fetch<'_> {
             if is_old
                 && let Some(_turn) = self.store.leases().try_lock(&Digest::of(key.as_bytes()))?
             {
-                self.store.trash().put(&path)?;
+                if !dry_run {
+                    self.store.trash().put(&path)?;
+                }
                 freed += stat.len();
             }
         }

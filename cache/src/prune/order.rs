@@ -1,6 +1,7 @@
 //! In which order things go that may go. Unaware of what may, and of budgets.
 //!
-//! 1. What can be made again of what stays, in about the time that it takes to read it: views, compressed forms.
+//! 1. What can be made again of what stays, in about the time that it takes to read it: views, compressed forms. What several
+//!    processes have used goes later.
 //! 2. Results, and what a scan found out: worth = rebuild time / (bytes × time since the last use), so what was cheap and what
 //!    is old goes first.
 //! 3. Cache mounts, whose content nothing else in the store knows; the one that was not used for longest goes first.
@@ -21,6 +22,7 @@ const MIB: f64 = 1_048_576.0;
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
     pub(super) victim: Victim,
+    pub(super) bytes: u64,
     worth: f64,
 }
 
@@ -35,7 +37,12 @@ impl Candidate {
     /// Something that takes `cost_ms` to make again.
     pub(super) fn new(victim: Victim, cost_ms: f64, held: Held) -> Self {
         let worth = cost_ms / held.small_or_mib() / held.hours();
-        Self { victim, worth }
+        let bytes = held.bytes;
+        Self {
+            victim,
+            bytes,
+            worth,
+        }
     }
 
     /// The same, with the milliseconds that a MiB of it takes.
@@ -44,9 +51,13 @@ impl Candidate {
     }
 
     /// The same where only the age counts.
-    pub(super) fn by_age(victim: Victim, age: i64) -> Self {
-        let worth = -(age as f64);
-        Self { victim, worth }
+    pub(super) fn by_age(victim: Victim, held: Held) -> Self {
+        let (bytes, worth) = (held.bytes, -(held.age as f64));
+        Self {
+            victim,
+            bytes,
+            worth,
+        }
     }
 }
 
@@ -106,7 +117,7 @@ mod tests {
             2 => Candidate::new(Victim::Layer(digest), f64::from(cost), held),
             _ => {
                 let path = PathBuf::from(number.to_string());
-                Candidate::by_age(Victim::CacheMount(path), age)
+                Candidate::by_age(Victim::CacheMount(path), held)
             }
         }
     }

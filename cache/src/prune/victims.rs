@@ -4,6 +4,9 @@ use super::order::{COMPRESS_MS, Candidate, FETCH_MS, Held, UNPACK_MS, sort};
 use super::{Prune, Victim};
 use crate::inventory::LayerRow;
 
+/// More uses make no difference.
+const MOST_USES: u32 = 8;
+
 impl Prune<'_> {
     /// What may go, the first to go first.
     pub(super) fn victims(&self) -> Vec<Candidate> {
@@ -14,6 +17,7 @@ impl Prune<'_> {
             victims.extend(self.context_victims());
             victims.extend(self.mount_victims());
         }
+        victims.retain(|candidate| self.options.admits(&candidate.victim));
         sort(&mut victims);
         victims
     }
@@ -47,7 +51,9 @@ impl Prune<'_> {
         });
         let candidate = |((id_map, diff_id), row): (&(String, _), &crate::inventory::ViewRow)| {
             let victim = Victim::View(id_map.clone(), *diff_id);
-            Candidate::by_size(victim, UNPACK_MS, self.held(row.size, row.used))
+            // a view that was used by several builds will be used by the next one: a flood of others does not take it away
+            let uses = f64::from(row.uses.clamp(1, MOST_USES));
+            Candidate::by_size(victim, UNPACK_MS * uses, self.held(row.size, row.used))
         };
         free.map(candidate).collect()
     }
@@ -78,13 +84,11 @@ impl Prune<'_> {
     }
 
     fn mount_victims(&self) -> impl Iterator<Item = Candidate> {
-        let old = self
-            .mounts
-            .iter()
-            .filter(|mount| self.options.is_old(mount.used));
-        let now = self.store.now();
-        old.map(move |mount| {
-            Candidate::by_age(Victim::CacheMount(mount.path.clone()), now - mount.used)
+        let mounts = self.mounts.iter();
+        let old = mounts.filter(|mount| self.options.is_old(mount.used));
+        old.map(|mount| {
+            let held = self.held(mount.bytes, mount.used);
+            Candidate::by_age(Victim::CacheMount(mount.path.clone()), held)
         })
     }
 }

@@ -283,6 +283,17 @@ impl Database {
         })
     }
 
+    /// What [`Self::write_with`] would do, taken back at once.
+    pub(crate) fn rehearse<T>(
+        &self,
+        body: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.patiently(|connection| {
+            let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+            body(&begun.map_err(|source| self.failed(source))?)
+        })
+    }
+
     /// Closing the last connection empties the log into the database, which takes two syncs: not worth it when nothing but
     /// pins and last use was written.
     pub(crate) fn spare_the_checkpoint(&self) {

@@ -154,6 +154,15 @@ impl Leases<'_> {
         Ok(())
     }
 
+    /// Gives up all of this process's own pins.
+    pub(crate) fn release_all(&self) -> Result<(), StoreError> {
+        let Some(lease) = locked(&self.store.inner.lease).clone() else {
+            return Ok(());
+        };
+        let pinned: Vec<Digest> = locked(&lease.pinned).iter().copied().collect();
+        self.release(&pinned)
+    }
+
     /// Gives up this process's own pins on these.
     pub(crate) fn release(&self, digests: &[Digest]) -> Result<(), StoreError> {
         let lease = self.own()?;

@@ -29,7 +29,7 @@ impl Thing {
     fn update(self) -> &'static str {
         match self {
             Self::Layer => "UPDATE layers SET used = ?1 WHERE diff_id = ?2",
-            Self::View => "UPDATE views SET used = ?1 WHERE diff_id = ?2",
+            Self::View => "UPDATE views SET used = ?1, uses = uses + 1 WHERE diff_id = ?2",
             Self::Record => "UPDATE records SET used = ?1 WHERE key = ?2",
             Self::Memo => "UPDATE memos SET used = ?1 WHERE key = ?2",
             Self::Image => "UPDATE images SET used = ?1 WHERE manifest = ?2",

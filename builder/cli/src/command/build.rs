@@ -8,13 +8,11 @@ use crate::flag::context::Source;
 use crate::flag::{Flag, Flags, Setup};
 use crate::remembered::Remembered;
 use crate::render::{self, Background, Ending, Log, Progress};
-use crate::{session, signals, stdout};
+use crate::{session, signals, stdout, upkeep};
 use clap::Args;
-use kiln_cache::Store;
+use kiln_cache::{Budget, Store};
 use kiln_engine::event::{Cancel, Events, Stream};
-use kiln_engine::{
-    Build, BuildError, Built, DockerfileText, Request, Session, chain_of_causes, open,
-};
+use kiln_engine::{Build, BuildError, Built, DockerfileText, Request, Session, open};
 
 /// Arguments of `kiln build`.
 #[derive(Debug, Args)]
@@ -60,13 +58,12 @@ fn built(arguments: Arguments, globals: &Globals, build: String) -> Result<(), F
     }
     let log = Log::open(setup.progress, setup.logfile.as_deref(), &setup.logs)?;
     let events = Events::new(build);
-    let (built, store) = shown(request, &flags, &setup.globals, &log, events)?;
+    let budget = upkeep::budget()?;
+    let begun = (setup.globals, budget);
+    let (built, store) = shown(request, &flags, &begun, &log, events)?;
     flags.finished(&built)?;
     log.check().and_then(|()| stdout::check())?;
-    if let Err(error) = store.settle() {
-        // The image is built and named; what was left undone is done by the next command.
-        tracing::warn!("cleaning up the store failed: {}", chain_of_causes(&error));
-    }
+    upkeep::after(&store, &budget, &built.manifest);
     Ok(())
 }
 
@@ -74,7 +71,7 @@ fn built(arguments: Arguments, globals: &Globals, build: String) -> Result<(), F
 fn shown(
     mut request: Request,
     flags: &Flags,
-    globals: &Globals,
+    (globals, budget): &(Globals, Budget),
     log: &Log,
     (events, stream): (Events, Stream),
 ) -> Result<(Built, Store), Failure> {
@@ -86,6 +83,7 @@ fn shown(
     let cancel = Cancel::default();
     let session = session::open(globals, events, cancel.clone())?;
     let watch = signals::Watch::start(&cancel)?;
+    upkeep::before(&session.store, budget);
     let renderer = log.renderer(environment::no_color());
     let (renderer, remembered) = Remembered::begin(renderer, &request);
     let shown = Background::start(Box::new(renderer), stream, log.sink.clone())?;

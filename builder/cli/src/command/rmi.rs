@@ -95,6 +95,11 @@ pub fn whole(store: &Store, images: &[ImageSummary]) -> Result<(), Failure> {
     let names = images.iter().flat_map(|image| &image.references);
     let names: BTreeSet<&Reference> = names.collect();
     untag(store, names)?;
+    delete(store, &whole_named(images))
+}
+
+/// What goes with these images: themselves, or the indexes that list them.
+pub fn whole_named(images: &[ImageSummary]) -> Vec<Digest> {
     let mut doomed = BTreeSet::new();
     for image in images {
         match &image.indexes[..] {
@@ -102,7 +107,7 @@ pub fn whole(store: &Store, images: &[ImageSummary]) -> Result<(), Failure> {
             indexes => doomed.extend(indexes),
         }
     }
-    delete(store, &doomed.into_iter().collect::<Vec<_>>())
+    doomed.into_iter().collect()
 }
 
 fn untag<'a>(

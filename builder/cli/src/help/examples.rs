@@ -156,6 +156,7 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         "prune",
         &[
             ("all that no image needs", "kiln prune"),
+            ("what would go", "kiln prune --dry-run"),
             (
                 "a limit, after each run of a CI",
                 "kiln prune --max-size 5GB",

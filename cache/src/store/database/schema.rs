@@ -15,8 +15,10 @@ use rusqlite::Connection;
 /// step 10 may hold what overlayfs copied up: they count as those of another boot, and are made anew. `builds` says of
 /// an image that was built here, by its ID, where its history comes from (`cache/src/build_record.rs`). `history` are the last builds
 /// (`cache/src/history.rs`), numbered in the order in which they ended, and
-/// `logs` what their steps printed (`cache/src/log.rs`).
-pub(super) const SCHEMA: [&str; 12] = [
+/// `logs` what their steps printed (`cache/src/log.rs`). `views.uses` counts processes.
+/// `totals` are sums of sizes, which triggers keep (a row is never inserted with REPLACE, which would tell them nothing); `left_over` is
+/// what they were at `left_at`, when nothing more could be removed. `mounts` are cache mounts as they were measured last.
+pub(super) const SCHEMA: [&str; 13] = [
     "
 CREATE TABLE blobs (
     digest BLOB PRIMARY KEY, size INTEGER NOT NULL, boot TEXT NOT NULL, synced INTEGER NOT NULL DEFAULT 0
@@ -122,6 +124,28 @@ CREATE TABLE logs (
     UNIQUE (build, step)
 );
 CREATE INDEX logs_by_key ON logs (key);
+",
+    "
+ALTER TABLE views ADD COLUMN uses INTEGER NOT NULL DEFAULT 1;
+CREATE TABLE mounts (path TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE totals (
+    class TEXT PRIMARY KEY, bytes INTEGER NOT NULL, left_over INTEGER NOT NULL DEFAULT 0, left_at INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+INSERT INTO totals (class, bytes) SELECT 'blobs', coalesce(sum(size), 0) FROM blobs;
+INSERT INTO totals (class, bytes) SELECT 'views', coalesce(sum(size), 0) FROM views;
+INSERT INTO totals (class, bytes) VALUES ('mounts', 0);
+CREATE TRIGGER blob_added AFTER INSERT ON blobs BEGIN UPDATE totals SET bytes = bytes + new.size WHERE class = 'blobs'; END;
+CREATE TRIGGER blob_changed AFTER UPDATE OF size ON blobs
+    BEGIN UPDATE totals SET bytes = bytes + new.size - old.size WHERE class = 'blobs'; END;
+CREATE TRIGGER blob_removed AFTER DELETE ON blobs BEGIN UPDATE totals SET bytes = bytes - old.size WHERE class = 'blobs'; END;
+CREATE TRIGGER view_added AFTER INSERT ON views BEGIN UPDATE totals SET bytes = bytes + new.size WHERE class = 'views'; END;
+CREATE TRIGGER view_changed AFTER UPDATE OF size ON views
+    BEGIN UPDATE totals SET bytes = bytes + new.size - old.size WHERE class = 'views'; END;
+CREATE TRIGGER view_removed AFTER DELETE ON views BEGIN UPDATE totals SET bytes = bytes - old.size WHERE class = 'views'; END;
+CREATE TRIGGER mount_added AFTER INSERT ON mounts BEGIN UPDATE totals SET bytes = bytes + new.bytes WHERE class = 'mounts'; END;
+CREATE TRIGGER mount_changed AFTER UPDATE OF bytes ON mounts
+    BEGIN UPDATE totals SET bytes = bytes + new.bytes - old.bytes WHERE class = 'mounts'; END;
+CREATE TRIGGER mount_removed AFTER DELETE ON mounts BEGIN UPDATE totals SET bytes = bytes - old.bytes WHERE class = 'mounts'; END;
 ",
 ];
 

@@ -9,7 +9,7 @@ use crate::image::tests::put;
 use crate::tests::{NOW, file, options, store, write_layer};
 use crate::{CacheSharing, CacheStart, Caches, Chain, Layer, OpenOptions, Record, Store};
 
-fn layer(store: &Store, name: &str) -> Layer {
+pub(super) fn layer(store: &Store, name: &str) -> Layer {
     let content = name.repeat(200_000 / name.len());
     write_layer(
         store,
@@ -19,7 +19,7 @@ fn layer(store: &Store, name: &str) -> Layer {
     .unwrap()
 }
 
-fn reopen(dir: &Path) -> Store {
+pub(super) fn reopen(dir: &Path) -> Store {
     Store::open(options(&dir.join("store"))).unwrap()
 }
 
