@@ -13,7 +13,7 @@
 //! [`MOST`] builds stay, the others go when a build is written, with their logs (`log.rs`).
 
 use kiln_oci::Digest;
-use rusqlite::Row;
+use rusqlite::{Row, Transaction};
 use serde::{Deserialize, Serialize};
 
 use crate::store::database::{rows, unsigned};
@@ -210,12 +210,7 @@ impl History<'_> {
     pub(crate) fn prune(&self, options: &PruneOptions, others: u64) -> Result<Pruned, StoreError> {
         let (logs, database) = (self.store.logs(), self.store.db());
         let before = logs.bytes()?;
-        let most = match options.budget {
-            _ if options.is_choosy() => u64::MAX,
-            Some(budget) => budget.saturating_sub(others),
-            None if options.takes_all_cache() => 0,
-            None => u64::MAX,
-        };
+        let most = most(options, others);
         let forget = |transaction: &Transaction<'_>| forget(transaction, options, most);
         let (gone, builds, kept) = match options.dry_run {
             true => database.rehearse(|transaction| {
@@ -268,6 +263,16 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Option<PastBuild>> {
         began_us: row.get(1)?,
         ..build
     }))
+}
+
+/// Bytes that logs may take beside everything else.
+fn most(options: &PruneOptions, others: u64) -> u64 {
+    match options.budget {
+        _ if options.is_choosy() => u64::MAX,
+        Some(budget) => budget.saturating_sub(others),
+        None if options.takes_all_cache() => 0,
+        None => u64::MAX,
+    }
 }
 
 /// Forgets what may go: the oldest logs, until the others take no more than `most` bytes, and builds. Which logs, how many builds, and how

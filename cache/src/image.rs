@@ -3,6 +3,7 @@
 pub(crate) mod find;
 mod index;
 mod names;
+mod passing;
 pub(crate) mod sizes;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -58,32 +58,32 @@ impl Garbage<'_> {
         let database = self.store.db();
         if options.dry_run {
             let (mut report, _) = database.rehearse(decide)?;
-            report.freed += self
-                .store
-                .fetch()
-                .prune_parts(options.takes_all_cache(), true)?;
-            self.prune_history(&options, &mut report)?;
+            self.prune_beside(&options, &mut report)?;
             return Ok(report);
         }
-        self.store.inner.used.write(database, self.store.now())?;
-        self.store.leases().collect_dead()?;
+        self.note_uses()?;
         let (mut report, doomed) = database.write_with(decide)?;
         self.carry_out_all(&doomed, &mut report)?;
-        report.freed += self
-            .store
-            .fetch()
-            .prune_parts(options.takes_all_cache(), false)?;
-        self.prune_history(&options, &mut report)?;
+        self.prune_beside(&options, &mut report)?;
         self.forget_all();
         Ok(report)
     }
 
-    /// Builds that are remembered, and what they printed.
-    fn prune_history(
+    /// What this process has used is not the oldest; what dead ones had is not needed.
+    fn note_uses(&self) -> Result<(), StoreError> {
+        let used = &self.store.inner.used;
+        used.write(self.store.db(), self.store.now())?;
+        self.store.leases().collect_dead()
+    }
+
+    /// Downloads that broke off, builds that are remembered, and what they printed.
+    fn prune_beside(
         &self,
         options: &PruneOptions,
         report: &mut PruneReport,
     ) -> Result<(), StoreError> {
+        let (all_parts, fetch) = (options.takes_all_cache(), self.store.fetch());
+        report.freed += fetch.prune_parts(all_parts, options.dry_run)?;
         let history = self.store.history().prune(options, report.kept)?;
         report.builds = history.builds;
         report.freed += history.freed;

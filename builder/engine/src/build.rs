@@ -37,6 +37,8 @@ pub struct Built {
     pub pushed: Option<Descriptor>,
     /// Full names.
     pub names: Vec<String>,
+    /// Whether the store did not know of it before.
+    pub is_new: bool,
 }
 
 /// Builds an image and gives it its names.
@@ -54,6 +56,7 @@ pub fn build(session: &Session, build: &Build) -> Result<Built, BuildError> {
 
 fn made(session: &Session, build: &Build) -> Result<Built, BuildError> {
     let (reuse, goal, remote) = (&build.reuse, &build.goal, &session.remote);
+    let begun = session.host.seconds();
     let (imports, exports) = exchange::open(&reuse.cache_from, &goal.cache_to, remote)
         .map_err(BuildError::CacheOptions)?;
     let session = &Session {
@@ -70,6 +73,10 @@ fn made(session: &Session, build: &Build) -> Result<Built, BuildError> {
         is_squashed: build.form.squash != Squash::Nothing,
     };
     exchange::export(&session.store, remote, &exports, outcome)?;
+    if built.is_new && build.goal.is_taken_away() {
+        let images = session.store.images();
+        images.take_back(&built.manifest, begun)?;
+    }
     Ok(built)
 }
 
@@ -128,8 +135,33 @@ struct Job<'a> {
     reads_again: bool,
 }
 
-/// What was built, and with `--manifest` the right to name it.
-type Made = (MemoBundle, Option<KeyLock>);
+/// What was built.
+struct Made {
+    bundle: MemoBundle,
+    /// With `--manifest`: the right to name it.
+    turn: Option<KeyLock>,
+    /// Whether the store did not know of it.
+    is_new: bool,
+}
+
+impl Made {
+    fn new(bundle: MemoBundle, turn: Option<KeyLock>) -> Self {
+        let is_new = true;
+        Self {
+            bundle,
+            turn,
+            is_new,
+        }
+    }
+
+    /// What the store had already.
+    fn known(bundle: MemoBundle) -> Self {
+        Self {
+            is_new: false,
+            ..Self::new(bundle, None)
+        }
+    }
+}
 
 impl Job<'_> {
     /// Attempts the build, again after each loss: what a cache promised and does not have costs another attempt, without it.
@@ -152,28 +184,33 @@ impl Job<'_> {
     /// Makes the image, gives it its names and takes it to all outputs.
     fn attempt(self, cgroup: Option<&Cgroup>) -> Result<(Built, MemoBundle), BuildError> {
         let session = self.session;
-        let (bundle, turn) = match self.recall()? {
-            Some(made) => made,
-            None => self.make(self.execute(cgroup)?)?,
-        };
+        let made = self
+            .recall()?
+            .map_or_else(|| self.make(self.execute(cgroup)?), Ok);
+        let made = made?;
         if session.cancel.requested() {
             return Err(BuildError::Cancelled);
         }
         let names = self.names();
         for name in names.iter().filter(|name| name.tag.is_some()) {
-            session.store.images().tag(name, &bundle.manifest)?;
+            session.store.images().tag(name, &made.bundle.manifest)?;
         }
-        drop(turn);
-        let mut built = Built {
-            id: bundle.config,
-            manifest: bundle.manifest,
-            descriptor: self.descriptor(&bundle.manifest)?,
-            pushed: None,
-            names: names.iter().map(ToString::to_string).collect(),
-        };
+        let mut built = self.built(&made, &names)?;
+        drop(made.turn);
         self.report(&built)?;
         built.pushed = self.export(&built)?;
-        Ok((built, bundle))
+        Ok((built, made.bundle))
+    }
+
+    fn built(self, made: &Made, names: &[Reference]) -> Result<Built, BuildError> {
+        Ok(Built {
+            id: made.bundle.config,
+            manifest: made.bundle.manifest,
+            descriptor: self.descriptor(&made.bundle.manifest)?,
+            pushed: None,
+            is_new: made.is_new,
+            names: names.iter().map(ToString::to_string).collect(),
+        })
     }
 
     fn execute(self, cgroup: Option<&Cgroup>) -> Result<Executed, BuildError> {
@@ -194,7 +231,7 @@ impl Job<'_> {
         let outcomes = match memo::recall(session, self.build, plan, self.imports)? {
             Recalled::Image(bundle) => {
                 origin::renew(session, self.build, plan, &bundle)?;
-                return Ok(Some((bundle, None)));
+                return Ok(Some(Made::known(bundle)));
             }
             Recalled::Claims(outcomes) => outcomes,
         };
@@ -204,7 +241,7 @@ impl Job<'_> {
             };
             match self.make(results) {
                 Ok(made) => {
-                    memo::cached_steps(session, plan, &made.0.records);
+                    memo::cached_steps(session, plan, &made.bundle.records);
                     return Ok(Some(made));
                 }
                 Err(error) => {

@@ -118,8 +118,7 @@ impl Emptying<'_> {
         let (name, kind) = named;
         if *kind != FileType::Directory {
             match gone_is_fine(unlinkat(at, name, AtFlags::empty())) {
-                // the type was unknown or has changed
-                Err(Errno::ISDIR) => {}
+                Err(Errno::ISDIR) => {} // the type was unknown or has changed
                 outcome => return outcome,
             }
         }

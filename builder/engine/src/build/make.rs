@@ -36,7 +36,7 @@ impl Job<'_> {
         if let Some(key) = memo::key(build, self.plan) {
             session.store.records().put_memo(&key, &bundle)?;
         }
-        Ok((bundle, turn))
+        Ok(Made::new(bundle, turn))
     }
 
     /// The images of all targets, in the store: what points to each, and its ID.

@@ -26,6 +26,15 @@ impl Goal {
         self.tags.iter().chain(&self.manifest).cloned().collect()
     }
 
+    /// Whether the result goes somewhere, and no image of it is wanted in the store.
+    #[must_use]
+    pub fn is_taken_away(&self) -> bool {
+        let mut outputs = self.outputs.iter();
+        !self.outputs.is_empty()
+            && self.names().is_empty()
+            && outputs.all(|output| output.takes_away())
+    }
+
     /// Adds nothing: the image is the same wherever it goes. `None` for an index that holds other images too.
     pub(crate) fn key(&self, key: KeyBuilder) -> Option<KeyBuilder> {
         let Self {

@@ -28,6 +28,11 @@ pub trait Exporter: Debug + Send + Sync {
         false
     }
 
+    /// Whether the result is wanted there alone, and not as an image in the store.
+    fn takes_away(&self) -> bool {
+        false
+    }
+
     /// The folder in which it removes what the result does not have.
     fn deletes_in(&self) -> Option<&Path> {
         None

@@ -203,6 +203,10 @@ impl Exporter for Archive {
         self.names.clone()
     }
 
+    fn takes_away(&self) -> bool {
+        self.destination.is_some()
+    }
+
     fn is_stream(&self) -> bool {
         self.destination == Some(Destination::Stdout)
     }

@@ -58,6 +58,10 @@ struct Local {
 }
 
 impl Exporter for Local {
+    fn takes_away(&self) -> bool {
+        true
+    }
+
     fn deletes_in(&self) -> Option<&Path> {
         self.deletes.then_some(&*self.destination)
     }

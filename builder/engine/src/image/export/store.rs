@@ -47,6 +47,10 @@ pub(super) const CACHE_ONLY: Kind = Kind {
 struct CacheOnly;
 
 impl Exporter for CacheOnly {
+    fn takes_away(&self) -> bool {
+        true
+    }
+
     fn export(&self, _: &BuildResult<'_>) -> Result<(), ExportError> {
         Ok(())
     }

@@ -30,6 +30,10 @@ struct Tar {
 }
 
 impl Exporter for Tar {
+    fn takes_away(&self) -> bool {
+        true
+    }
+
     fn export(&self, result: &BuildResult<'_>) -> Result<(), ExportError> {
         self.destination.write(&result.session.cancel, |out| {
             files::each(result, self.split, |chain, file| {
