@@ -16,7 +16,7 @@ plain_cases! {
 /// All builds, the newest first.
 fn builds(space: &Space) -> Vec<Value> {
     let listed = space.kiln(["builds", "--format", "json"]).ok().stdout;
-    let builds = listed.lines().map(|line| serde_json::from_str(line));
+    let builds = listed.lines().map(serde_json::from_str);
     builds.collect::<Result<_, _>>().unwrap()
 }
 
