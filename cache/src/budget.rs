@@ -2,8 +2,8 @@
 //! Unaware of what goes first (`prune/order.rs`).
 //!
 //! Three numbers decide, by BuildKit's names. The store holds at most *max-used-space*. It holds less while fewer than
-//! *min-free-space* bytes of the disk are free, whoever takes them. But of what no name and no process needs, *reserved-space*
-//! stays, however much images and other programs take: a build that throws away what the next one needs helps nobody.
+//! *min-free-space* bytes of the disk are free, whoever takes them. However much images and other programs take, it keeps
+//! *reserved-space* bytes of what neither a name nor a process needs: a build that throws away what the next one needs helps nobody.
 //!
 //! Without anything said, these are a quarter of the file system, but at least 2 GB; a tenth of it; and a tenth of the first.
 //!
@@ -64,10 +64,11 @@ impl Space {
 }
 
 impl Disk {
-    /// The one that a path is on, unless it cannot be asked.
+    /// The one that a path is on, or will be on, unless it cannot be asked.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
-        let disk = rustix::fs::statvfs(path).ok()?;
+        let mut disks = path.ancestors().map(rustix::fs::statvfs);
+        let disk = disks.find_map(Result::ok)?;
         Some(Self {
             size: disk.f_blocks.saturating_mul(disk.f_frsize),
             free: disk.f_bavail.saturating_mul(disk.f_frsize),

@@ -8,7 +8,7 @@ use kiln_oci::Reference;
 /// The build with this ID or the beginning of it, else the last one that made an image of this name or ID; without a name the last one.
 ///
 /// # Errors
-/// There is none, or several IDs begin so.
+/// No build is called so, or the IDs of several builds begin so.
 pub fn build(store: &Store, name: Option<&str>) -> Result<PastBuild, Failure> {
     let builds = store.history().builds()?;
     let Some(name) = name else {

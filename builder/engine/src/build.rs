@@ -146,11 +146,10 @@ struct Made {
 
 impl Made {
     fn new(bundle: MemoBundle, turn: Option<KeyLock>) -> Self {
-        let is_new = true;
         Self {
             bundle,
             turn,
-            is_new,
+            is_new: true,
         }
     }
 

@@ -37,7 +37,8 @@ pub struct ParallelGzip<W> {
 type Job = (Vec<u8>, Sender<io::Result<Vec<u8>>>);
 
 impl<W: Write> ParallelGzip<W> {
-    /// Compresses to `out` with `level` 0 to 9 on `threads` threads, which start with the second block; by itself where there are none.
+    /// Compresses to `out` with `level` 0 to 9 on `threads` threads, which start with the second block. Where none can be started, the
+    /// caller's thread does it.
     pub fn new(out: W, level: u32, threads: usize) -> Self {
         Self {
             out,

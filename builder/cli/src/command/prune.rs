@@ -11,7 +11,7 @@ use crate::filter::{CACHE_FILTERS, Filters};
 use crate::pflag::Takes;
 use crate::{command::rmi, render, session, table, units};
 use clap::Args;
-use kiln_cache::{Disk, ImageSummary, PruneOptions, PruneReport, Store};
+use kiln_cache::{Disk, ImageSummary, PruneOptions, PruneReport, Space, Store};
 use kiln_engine::event::{Cancel, Events};
 use kiln_engine::seconds;
 use std::io::{BufRead, IsTerminal, Write};
@@ -73,11 +73,15 @@ pub struct Arguments {
 impl Arguments {
     /// What the sizes say, on this disk.
     fn limits(&self, disk: Option<Disk>) -> Result<PruneOptions, Failure> {
-        let disk = disk.unwrap_or(Disk { size: 0, free: 0 });
+        let wrong = |flag: &str, why: String| Failure::usage(format!("{flag}: {why}"));
         let bytes = |flag: &str, size: &Option<String>| {
             let space = size.as_deref().map(units::parse_space).transpose();
-            let space = space.map_err(|error| Failure::usage(format!("{flag}: {error}")))?;
-            Ok::<_, Failure>(space.map(|space| space.bytes(disk)))
+            let space = space.map_err(|why| wrong(flag, why))?;
+            space.map_or(Ok(None), |space| match (space, disk) {
+                (Space::Bytes(bytes), _) => Ok(Some(bytes)),
+                (part, Some(disk)) => Ok(Some(part.bytes(disk))),
+                (_, None) => Err(wrong(flag, "the size of the disk is not known".to_owned())),
+            })
         };
         Ok(PruneOptions {
             budget: bytes("--max-size", &self.max_size)?,

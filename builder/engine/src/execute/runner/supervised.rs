@@ -63,14 +63,8 @@ impl<'a> Supervised<'a> {
 
     /// Whether these differ in the times of the top layer at most.
     fn is_equal(&self, left: &[Digest], layers: &[Digest]) -> bool {
-        let tree = |diff_id| {
-            self.session
-                .store
-                .layers()
-                .get(diff_id)
-                .ok()
-                .map(|layer| layer.tree())
-        };
+        let store = &self.session.store;
+        let tree = |diff_id| Some(store.layers().index(diff_id).ok()?.tree.digest());
         let (Some((top, below)), Some((wanted, under))) = (left.split_last(), layers.split_last())
         else {
             return false;
