@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::mode::skip;
 use crate::support::processes::{appears, eventually, unique_nap, with_argument};
+use crate::support::traces::holders;
 use crate::support::unread::seen;
 use crate::support::{Space, cases, plain_cases};
 
@@ -53,22 +54,6 @@ fn an_output_has_no_name_before_it_is_whole(space: &Space) {
     assert_eq!(seen, ["out.tar"]);
 }
 
-/// Whether a file below the folder holds the text. Folders of subordinate ids, which images have, are closed to the user.
-fn holds(folder: &Path, text: &str) -> bool {
-    let mut entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return false,
-        entries => entries.unwrap(),
-    };
-    entries.any(|entry| {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => holds(&path, text),
-            false => fs::read(&path)
-                .is_ok_and(|bytes| memchr::memmem::find(&bytes, text.as_bytes()).is_some()),
-        }
-    })
-}
-
 fn logs_go_with_the_build(space: &Space) {
     let secret = "hunter2-and-more";
     space.write("secret", secret);
@@ -80,7 +65,10 @@ fn logs_go_with_the_build(space: &Space) {
     build("true").ok().says(&[secret]);
     build("exit 3").exits(1).says(&[secret]);
     for folder in ["trash", "leases"] {
-        assert!(!holds(&space.store().join(folder), secret), "in {folder}");
+        assert!(
+            holders(&space.store().join(folder), &[secret]).is_empty(),
+            "in {folder}"
+        );
     }
 }
 
@@ -94,7 +82,7 @@ fn a_killed_build_leaves_no_log(space: &Space) {
     running.until(secret);
     running.signal(Signal::KILL);
     running.wait();
-    assert!(!holds(&space.store(), secret));
+    assert!(holders(&space.store(), &[secret]).is_empty());
 }
 
 /// What a SIGKILL leaves of an output goes with the next one to the same place; what looks like it and is somebody's stays.

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use crate::support::contained::{CAPABILITIES, build, command, in_container, in_namespaces};
 use crate::support::mode::skip;
 use crate::support::processes::{appears, eventually, unique_nap, with_argument};
+use crate::support::traces::holders;
 use crate::support::{Finished, Space, plain_cases};
 
 plain_cases! {
@@ -135,22 +136,8 @@ RUN perl -e 'chmod(0600, "/proc/self/exe") == 1 or die $!; chmod(0600, "/proc/cp
     assert_eq!(told.output(), ["640 4 77 3", "cont", "600"], "{told}");
 }
 
-/// Whether a file below a folder, and no large one, holds a text.
-fn holds(folder: &std::path::Path, text: &[u8]) -> bool {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).any(|path| {
-        if path.is_dir() && !path.is_symlink() {
-            return holds(&path, text);
-        }
-        let is_small = path.metadata().is_ok_and(|file| file.len() < 1 << 16);
-        let content = std::fs::read(&path).ok().filter(|_| is_small);
-        let content = content.unwrap_or_default();
-        content.windows(text.len()).any(|part| part == text)
-    })
-}
-
 fn a_secret_is_a_file_on_no_disk(space: &Space) {
-    let text = b"hidden-4711";
+    let text = "hidden-4711";
     std::fs::write(space.own().join("s"), text).unwrap();
     let nap = unique_nap();
     let script = format!(
@@ -167,14 +154,14 @@ RUN --mount=type=secret,id=s,target=/run/s exec 3< /run/s && sleep {nap}
     let running = build(space, &script, &flags).spawn();
     appears(&nap);
     let store = space.store();
-    assert!(!holds(&store, text), "while the step runs");
+    assert!(holders(&store, &[text]).is_empty(), "while the step runs");
     with_argument(&nap)
         .into_iter()
         .for_each(crate::support::processes::end);
     let told = running.wait();
     let wanted = ["440 regular file 11", "111111", "closed", "gone"];
     assert_eq!(told.output()[..4], wanted, "{told}");
-    assert!(!holds(&store, text), "afterwards");
+    assert!(holders(&store, &[text]).is_empty(), "afterwards");
 }
 
 fn mounts_leave_no_trace(space: &Space) {
