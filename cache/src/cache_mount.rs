@@ -6,17 +6,18 @@
 //! Their content is never part of a layer or key, and may be thrown away at any time while nobody holds the lock. Unaware of
 //! what an identity is made of.
 
-use std::fs::{DirEntry, File, TryLockError};
+use std::fs::{DirEntry, File};
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use kiln_oci::{Digest, locked};
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 
 use crate::store::folders::is_link;
+use crate::store::lock::Held;
 use crate::store::waiting::Wait;
 use crate::usage::measured;
 use crate::{CacheMounts, StoreError};
@@ -52,7 +53,7 @@ pub struct CacheStart {
 pub struct CacheMount {
     /// The directory.
     pub path: PathBuf,
-    lock: File,
+    lock: Held,
 }
 
 impl CacheMount {
@@ -82,6 +83,9 @@ pub struct CacheMountUsage {
     pub used: i64,
 }
 
+/// Whoever throws a directory away holds it for less than this, and takes nobody's place: a step that waited so long has found one
+/// that another step uses.
+const REMOVAL: Duration = Duration::from_millis(5);
 /// Bytes of the longest title.
 const MAX_TITLE: usize = 4096;
 
@@ -111,10 +115,10 @@ impl CacheMounts<'_> {
             if let Some(mount) = self.try_open(path, sharing, start)? {
                 return Ok(mount);
             }
-            if sharing != CacheSharing::Locked {
-                number += 1;
-            } else {
+            if sharing == CacheSharing::Locked || wait.lasted() < REMOVAL {
                 wait.pause_or_stop(self.store.waiter(), what)?;
+            } else {
+                number += 1;
             }
         }
     }
@@ -223,17 +227,13 @@ fn changed(path: &Path) -> i64 {
 }
 
 /// `None` when another process or step has the lock.
-fn try_lock(path: &Path, exclusive: bool) -> Result<Option<File>, StoreError> {
+fn try_lock(path: &Path, exclusive: bool) -> Result<Option<Held>, StoreError> {
     let file = open(path)?;
-    let locked = match exclusive {
-        true => file.try_lock(),
-        false => file.try_lock_shared(),
+    let held = match exclusive {
+        true => Held::exclusive(file),
+        false => Held::shared(file),
     };
-    match locked {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(source)) => Err(StoreError::io("lock", path, source)),
-    }
+    held.map_err(|source| StoreError::io("lock", path, source))
 }
 
 fn open(path: &Path) -> Result<File, StoreError> {

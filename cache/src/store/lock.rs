@@ -5,6 +5,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::ops::Deref;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -14,11 +15,52 @@ use rustix::fs::OFlags;
 use crate::store::waiting::{Wait, Waiter};
 use crate::{Leases, StoreError};
 
+/// A file that is locked until this is dropped. It is unlocked in so many words: a process that was forked meanwhile, and is not yet
+/// another program, has the same open file, and the lock would live as long as it does (flock(2)).
+#[derive(Debug)]
+pub(crate) struct Held(File);
+
+impl Held {
+    /// Locks it against all others; `None` when somebody has it.
+    pub(crate) fn exclusive(file: File) -> io::Result<Option<Self>> {
+        let locked = file.try_lock();
+        Self::unless_busy(file, locked)
+    }
+
+    /// Locks it against those who want it for themselves; `None` when one of them has it.
+    pub(crate) fn shared(file: File) -> io::Result<Option<Self>> {
+        let locked = file.try_lock_shared();
+        Self::unless_busy(file, locked)
+    }
+
+    fn unless_busy(file: File, locked: Result<(), TryLockError>) -> io::Result<Option<Self>> {
+        match locked {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl Deref for Held {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
 /// A locked file; unlocked and removed when dropped.
 #[derive(Debug)]
 pub(crate) struct LockedFile {
     path: PathBuf,
-    _file: File,
+    _file: Held,
 }
 
 impl Drop for LockedFile {
@@ -39,10 +81,9 @@ pub(crate) fn lock_file(path: &Path) -> io::Result<Option<LockedFile>> {
             }
             opened => opened?,
         };
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            locked => locked?,
-        }
+        let Some(file) = Held::exclusive(file)? else {
+            return Ok(None);
+        };
         if is_at(&file, path)? {
             return Ok(Some(LockedFile {
                 path: path.to_owned(),
@@ -80,11 +121,7 @@ pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
     match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
-        Ok(file) => match file.try_lock_shared() {
-            Ok(()) => Ok(false),
-            Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(error)) => Err(error),
-        },
+        Ok(file) => Ok(Held::shared(file)?.is_none()),
     }
 }
 
@@ -127,5 +164,29 @@ impl Leases<'_> {
     fn path(&self, key: &Digest) -> Result<PathBuf, StoreError> {
         self.store.writable()?;
         Ok(self.store.root().join("locks").join(key.hex()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forked_process_keeps_no_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        for is_exclusive in [true, false] {
+            let file = open(&path).unwrap();
+            // the same open file, as a fork has it
+            let _forked = file.try_clone().unwrap();
+            let held = match is_exclusive {
+                true => Held::exclusive(file),
+                false => Held::shared(file),
+            };
+            assert_eq!(is_locked(&path).unwrap(), is_exclusive);
+            assert!(lock_file(&path).unwrap().is_none());
+            drop(held);
+            assert!(lock_file(&path).unwrap().is_some());
+        }
     }
 }

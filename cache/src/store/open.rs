@@ -7,7 +7,7 @@
 //! The folder's own mode may come from a mount or from its maker. Whatever it is, nothing in the folder is open to other
 //! users: its folders have mode 0700 and its files 0600. Unaware of what a store holds.
 
-use std::fs::{File, Metadata, Permissions, TryLockError};
+use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use crate::StoreError;
 use crate::store::database::Database;
 use crate::store::folders::{FOLDERS, folder, folders, private};
+use crate::store::lock::Held;
 use crate::store::room::{self, BALLAST};
 use crate::store::waiting::{Wait, Waiter};
 
@@ -101,15 +102,13 @@ fn make(root: &Path, waiter: &Arc<dyn Waiter>) -> Result<(), StoreError> {
 }
 
 /// One process at a time makes a store, or what it has lost.
-pub(crate) fn turn(root: &Path, waiter: &dyn Waiter) -> Result<File, StoreError> {
-    let failed = |source| StoreError::io("lock", root, source);
-    let directory = File::open(root).map_err(failed)?;
+pub(crate) fn turn(root: &Path, waiter: &dyn Waiter) -> Result<Held, StoreError> {
     let mut wait = Wait::begin();
     loop {
-        match directory.try_lock() {
-            Ok(()) => return Ok(directory),
-            Err(TryLockError::WouldBlock) => wait.pause_or_stop(waiter, "it makes the store")?,
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        let held = File::open(root).and_then(Held::exclusive);
+        match held.map_err(|source| StoreError::io("lock", root, source))? {
+            Some(held) => return Ok(held),
+            None => wait.pause_or_stop(waiter, "it makes the store")?,
         }
     }
 }
