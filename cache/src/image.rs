@@ -191,8 +191,9 @@ impl Images<'_> {
 
     /// Manifest, config, layers as the manifest names them, and their tars. Empty when there is no such image.
     pub(crate) fn blobs_of(&self, manifest: &Digest) -> Result<BTreeSet<Digest>, StoreError> {
-        let query = "SELECT manifest FROM images WHERE manifest = ?1 UNION SELECT config FROM images WHERE manifest = ?1 \
-                     UNION SELECT diff_id FROM image_layers WHERE manifest = ?1 UNION SELECT blob FROM image_layers WHERE manifest = ?1";
+        // what stands twice is once in the set
+        let query = "SELECT manifest FROM images WHERE manifest = ?1 UNION ALL SELECT config FROM images WHERE manifest = ?1 UNION ALL \
+                     SELECT diff_id FROM image_layers WHERE manifest = ?1 UNION ALL SELECT blob FROM image_layers WHERE manifest = ?1";
         self.store.db().digests(query, manifest)
     }
 }

@@ -37,6 +37,7 @@ mod version;
 
 use crate::environment::Globals;
 use crate::failure::Failure;
+use clap::Args;
 use prune::{cache as prune_cache, images as prune_images};
 
 macro_rules! commands {
@@ -57,6 +58,16 @@ macro_rules! commands {
                 match self {
                     $(Command::$variant(arguments) => $module::run(arguments, globals)),*
                 }
+            }
+
+            /// Adds the command of this name alone, without what its help says.
+            #[allow(dead_code)] // of no use to groups
+            pub fn alone(root: clap::Command, name: &str) -> Option<clap::Command> {
+                $(if name == stringify!($module) {
+                    let command = clap::Command::new(stringify!($module));
+                    return Some(root.subcommand($module::Arguments::augment_args(command)));
+                })*
+                None
             }
         }
     };

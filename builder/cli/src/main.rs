@@ -36,11 +36,12 @@ mod upkeep;
 mod waits;
 mod weigh;
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{Args, CommandFactory, FromArgMatches, Parser};
 use failure::Failure;
 use render::Ending;
 use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 use std::sync::mpsc::channel;
 
@@ -54,11 +55,18 @@ use std::sync::mpsc::channel;
 )]
 struct Arguments {
     #[command(flatten)]
+    frame: Frame,
+    #[command(subcommand)]
+    command: command::Command,
+}
+
+/// The flags of all commands.
+#[derive(Debug, clap::Args)]
+struct Frame {
+    #[command(flatten)]
     globals: environment::Globals,
     #[command(flatten)]
     docker: docker::Flags,
-    #[command(subcommand)]
-    command: command::Command,
 }
 
 fn main() -> ExitCode {
@@ -75,15 +83,15 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    environment::start_tracing(arguments.docker.filter());
+    environment::start_tracing(arguments.frame.docker.filter());
     signals::outlive_file_limits();
     ended(arguments.run().and_then(|()| stdout::check()))
 }
 
 impl Arguments {
     fn run(self) -> Result<(), Failure> {
-        self.docker.apply()?;
-        self.command.run(&self.globals)
+        self.frame.docker.apply()?;
+        self.command.run(&self.frame.globals)
     }
 }
 
@@ -103,20 +111,35 @@ fn print_help(help: &clap::Error) {
 }
 
 /// `kiln help VERB` is `kiln VERB --help`.
-fn helped(words: std::env::ArgsOs) -> impl Iterator<Item = OsString> {
+fn helped(words: std::env::ArgsOs) -> Vec<OsString> {
     let mut words: Vec<OsString> = words.collect();
     if words.get(1).is_some_and(|word| word == "help") {
         words.remove(1);
         words.push("--help".into());
     }
-    words.into_iter()
+    words
+}
+
+/// The command line, if it is right and begins with a command: the others are not made for it, which costs as much as a short build.
+fn read_alone(words: &[OsString]) -> Option<Arguments> {
+    let root = Frame::augment_args(clap::Command::new("kiln"));
+    let command = command::Command::alone(root, words.get(1)?.to_str()?)?;
+    // it would be taken apart piece by piece, and goes with the process
+    let mut command = ManuallyDrop::new(settings::applied(command).ok()?);
+    let line = pflag::read(&command, words.iter().cloned()).ok()?;
+    let matches = command.try_get_matches_from_mut(line).ok()?;
+    Arguments::from_arg_matches(&matches).ok()
 }
 
 /// The command line; the exit code where it is wrong, or only asks for help.
 fn read() -> Result<Arguments, ExitCode> {
+    let words = helped(std::env::args_os());
+    if let Some(arguments) = read_alone(&words) {
+        return Ok(arguments);
+    }
     let wrong = |failure| ended(Ending::of_line(std::env::args_os()).tell(Err(failure)));
     let command = settings::applied(Arguments::command()).map_err(wrong)?;
-    let line = pflag::read(&command, helped(std::env::args_os())).map_err(wrong)?;
+    let line = pflag::read(&command, words.into_iter()).map_err(wrong)?;
     let mut command = help::for_line(command, &line);
     let read = match command.try_get_matches_from_mut(line) {
         Ok(matches) => {

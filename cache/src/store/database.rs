@@ -45,6 +45,10 @@ use crate::store::waiting::{Wait, Waiter};
 /// What this kiln understands, for the message about an older schema that may not be changed.
 const KNOWN_SCHEMA: &str = "a newer one";
 
+/// Bytes of the log above which it is emptied when the last process closes the database: to read it takes as long as a tenth of a build that
+/// has nothing to do.
+const LONGEST_LOG: u64 = 256 << 10;
+
 /// An open database.
 #[derive(Debug)]
 pub(crate) struct Database {
@@ -298,9 +302,11 @@ impl Database {
     }
 
     /// Closing the last connection empties the log into the database, which takes two syncs: not worth it when nothing but
-    /// pins and last use was written.
+    /// pins, last use and history was written. A long log costs more: whoever opens the database reads all of it.
     pub(crate) fn spare_the_checkpoint(&self) {
-        if !self.wrote.load(Ordering::Relaxed) {
+        let log = std::fs::metadata(beside(&self.path, "-wal"));
+        let is_long = log.is_ok_and(|log| log.len() > LONGEST_LOG);
+        if !is_long && !self.wrote.load(Ordering::Relaxed) {
             let spare = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
             // without it closing is only slower
             let _ = self.query(|connection| connection.set_db_config(spare, true).map(drop));
@@ -402,6 +408,29 @@ mod tests {
     fn open(path: &Path) -> Result<Database, StoreError> {
         let silent: Arc<dyn Waiter> = Arc::new(Silent);
         Database::open(path, false, &silent)
+    }
+
+    #[test]
+    fn the_log_of_light_writes_stays_short() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kiln.db");
+        let silent: Arc<dyn Waiter> = Arc::new(Silent);
+        Database::make(&path, &silent).unwrap();
+        let mut longest = 0;
+        for number in 0..200 {
+            let database = open(&path).unwrap();
+            let insert = "INSERT INTO pins (lease, digest) VALUES (?1, zeroblob(32))";
+            database.execute(insert, [number.to_string()]).unwrap();
+            database.spare_the_checkpoint();
+            drop(database);
+            let log = std::fs::metadata(beside(&path, "-wal"));
+            longest = longest.max(log.map_or(0, |log| log.len()));
+        }
+        // not emptied each time, and not much longer than it may be
+        assert!(
+            (LONGEST_LOG / 2..LONGEST_LOG + (64 << 10)).contains(&longest),
+            "{longest}"
+        );
     }
 
     #[test]
