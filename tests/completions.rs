@@ -7,6 +7,7 @@ use crate::support::{Mode, Space, mode, plain_cases};
 
 plain_cases! {
     names_of_images_and_stages_are_offered,
+    builds_and_their_steps_are_offered,
     flags_and_commands_are_offered,
     what_cannot_be_read_offers_nothing,
     bash_inserts_only_names,
@@ -47,6 +48,21 @@ fn prepared(space: &Space) {
             ".",
         ])
         .ok();
+}
+
+fn builds_and_their_steps_are_offered(space: &Space) {
+    prepared(space);
+    let id = space.kiln(["builds", "-q"]).ok().stdout.trim().to_owned();
+    for command in ["logs", "stats"] {
+        assert_eq!(words(space, &[command, ""]), [id.as_str()]);
+    }
+    let steps = ["Dockerfile:4", "Dockerfile:6"];
+    assert_eq!(words(space, &["logs", "--step", ""]), steps);
+    assert_eq!(
+        words(space, &["logs", &id, "--step", "Dockerfile:6"]),
+        steps[1..]
+    );
+    assert!(words(space, &["logs", "nothing", "--step", ""]).is_empty());
 }
 
 fn names_of_images_and_stages_are_offered(space: &Space) {

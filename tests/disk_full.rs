@@ -11,6 +11,7 @@ cases! {
     a_full_disk_is_said_and_survived,
     a_disk_without_any_space,
     a_full_disk_is_read_and_pruned,
+    a_build_makes_room_for_itself,
 }
 
 const TEXT: &str = "FROM tools
@@ -130,4 +131,31 @@ fn a_full_disk_is_read_and_pruned(space: &Space) {
     on_disk(&["prune"]).ok().never_says(&["no space"]);
     assert_eq!(build(space, &store).ok().events().id(), id);
     is_clean(space, &store);
+}
+
+/// What no image needs goes when a build finds no room: for what kiln writes, and for what a command does.
+fn a_build_makes_room_for_itself(space: &Space) {
+    space.write("big", vec![7; 24 << 20]);
+    let Some(disk) = disk(space) else { return };
+    let store = space.path("disk/store");
+    let build = |text: &str, most: &str| {
+        let built = space.build(text).env("KILN_STORE", &store);
+        let built = built.env("KILN_MIN_FREE_SPACE", "0");
+        built.env("KILN_MAX_STORE_SIZE", most)
+    };
+    for text in [
+        "FROM tools\nCOPY big /new\n",
+        "FROM tools\nCOPY big /3\nRUN cat /3 > /bigger\n",
+    ] {
+        // nothing is cut back before
+        for number in 0..4 {
+            let old = format!("FROM tools\nCOPY big /{number}\n");
+            build(&old, "100%").ok();
+        }
+        disk.leave(10 * MIB);
+        let built = build(text, "20%").ok();
+        built.says(&["the disk is full", "that no build needs are removed"]);
+        disk.free();
+        is_clean(space, &store);
+    }
 }

@@ -143,7 +143,9 @@ fn commands_and_flags_that_pages_name_exist(space: &Space) {
             let own = own.split(" -- ").next().unwrap();
             let words: Vec<&str> = own.split_whitespace().skip(1).collect();
             let is_verb = |word: &&&str| word.chars().all(|c| c.is_ascii_lowercase());
-            let groups = ["image", "builder", "system", "debug", "help", "buildx"];
+            let groups = [
+                "image", "builder", "cache", "system", "debug", "help", "buildx",
+            ];
             let depth = if words.first().is_some_and(|word| groups.contains(word)) {
                 2
             } else {

@@ -11,6 +11,7 @@ plain_cases! {
     builds_are_listed_with_what_came_of_them,
     stopped_builds_are_remembered,
     a_list_is_cut_and_shown_in_any_form,
+    builds_are_filtered,
 }
 
 /// All builds, the newest first.
@@ -97,4 +98,39 @@ fn a_list_is_cut_and_shown_in_any_form(space: &Space) {
         "app:latest built\napp:latest built\n"
     );
     space.kiln(["builds", "--format", "{{.What}}"]).exits(1);
+}
+
+fn builds_are_filtered(space: &Space) {
+    let text = "FROM tools\nRUN true\n";
+    space
+        .build(text)
+        .args(["-t", "example.org/team/one:v1"])
+        .ok();
+    space.build("FROM tools\nRUN false\n").exits(1);
+    let names = |filters: &[&str]| {
+        let filters = filters.iter().flat_map(|filter| ["--filter", *filter]);
+        let builds = space
+            .kiln(["builds", "--format", "{{.Result}}"])
+            .args(filters)
+            .ok();
+        builds.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (filters, expected) in [
+        (&["result=failed"][..], &["failed"][..]),
+        (&["result=failed", "result=built"], &["failed", "built"]),
+        (&["result=stopped"], &[]),
+        (&["name=example.org/team/*"], &["built"]),
+        (&["name=app", "result=built"], &["built"]),
+        (&["name=app"], &["failed", "built"]),
+        (&["name=Dockerfile"], &[]),
+        (&["since=1h"], &["failed", "built"]),
+        (&["until=1h"], &[]),
+        (&["since=1h", "name=*/team/one", "name=other"], &["built"]),
+    ] {
+        assert_eq!(names(filters), expected, "{filters:?}");
+    }
+    for wrong in ["result=good", "since=soon", "name", "what=x", "name=["] {
+        let failed = space.kiln(["builds", "--filter", wrong]).exits(2);
+        failed.says(&["--filter", "expected"]);
+    }
 }

@@ -4,7 +4,9 @@ use std::fs;
 
 use rustix::process::Signal;
 
-use crate::support::processes::{appears, unique_nap};
+use crate::support::mode::skip;
+use crate::support::processes::{appears, eventually, unique_nap};
+use crate::support::screen::Screen;
 use crate::support::traces::holders;
 use crate::support::{Space, plain_cases, user_cases};
 
@@ -13,6 +15,8 @@ plain_cases! {
     a_long_log_is_whole,
     bytes_stay_as_they_are,
     what_a_stopped_step_has_printed_is_kept,
+    what_was_printed_before_the_terminal_went_is_kept,
+    what_a_step_has_printed_that_was_killed_for_memory_is_kept,
     cached_steps_show_what_they_printed_then,
     builds_and_steps_are_named_in_many_ways,
     logs_and_builds_are_counted_and_go,
@@ -108,6 +112,47 @@ fn what_a_stopped_step_has_printed_is_kept(space: &Space) {
             format!("before {nap}\n").as_bytes()
         );
     }
+}
+
+fn what_was_printed_before_the_terminal_went_is_kept(space: &Space) {
+    let nap = unique_nap();
+    let text = format!("FROM tools\nRUN {}; sleep {nap}; echo after\n", lines(1000));
+    let mut build = space.build(&text);
+    let mut screen = Screen::start(build.command(), 80, 24);
+    appears(&nap);
+    screen.close();
+    // the kernel sends it to who has lost the terminal that it was started from
+    screen.signal(Signal::HUP);
+    eventually("the build ends", || {
+        let last = space
+            .kiln(["builds", "-n1", "--format", "{{.Result}}"])
+            .ok();
+        last.stdout == "stopped\n"
+    });
+    let printed: String = (0..1000).map(|line| format!("line {line}\n")).collect();
+    assert_eq!(raw(space, "stage-0 2"), printed.as_bytes());
+}
+
+fn what_a_step_has_printed_that_was_killed_for_memory_is_kept(space: &Space) {
+    let greedy = "a=0123456789abcdef; while :; do a=$a$a; done";
+    let text = format!("FROM tools\nRUN {}; {greedy}\n", lines(1000));
+    let limits = space.build("FROM tools\n").args(["-m", "64m"]).ok();
+    if let Some(why) = limits
+        .stderr
+        .lines()
+        .find(|line| line.contains(" no effect: "))
+    {
+        return skip("limits of RUN", space.mode, why);
+    }
+    let killed = space.build(&text).args(["-m", "64m"]).exits(1);
+    killed.says(&["it used more than the 64 MiB"]);
+    let printed: String = (0..1000).map(|line| format!("line {line}\n")).collect();
+    let kept = raw(space, "stage-0 2");
+    assert!(
+        kept.starts_with(printed.as_bytes()),
+        "{}",
+        String::from_utf8_lossy(&kept)
+    );
 }
 
 fn cached_steps_show_what_they_printed_then(space: &Space) {

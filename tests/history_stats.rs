@@ -7,6 +7,7 @@ use crate::support::{Space, plain_cases};
 plain_cases! {
     a_build_has_its_times_and_resources,
     several_builds_are_summed_up,
+    a_failed_step_has_used_something,
 }
 
 /// A command that takes memory, time of processors, and room on the disk, and two that take nothing.
@@ -117,4 +118,16 @@ fn several_builds_are_summed_up(space: &Space) {
     space
         .kiln(["stats", "--last", "2", "--format", "html"])
         .exits(2);
+}
+
+fn a_failed_step_has_used_something(space: &Space) {
+    let work = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done";
+    let built = space.build_json(&format!("FROM tools\nRUN {work}; exit 7\n"));
+    built
+        .exits(1)
+        .says(&["\"event\":\"failed\"", "\"cpu_us\":"]);
+    let last = stats(space, &[]);
+    let step = &last["step_stats"][1];
+    assert!(step["cpu_us"].as_u64() > Some(0), "{last}");
+    assert!(step["memory"].as_u64() > Some(100_000), "{last}");
 }

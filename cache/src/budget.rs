@@ -15,6 +15,7 @@ use std::path::Path;
 
 use kiln_oci::Digest;
 
+use crate::store::room;
 use crate::store::totals::Totals;
 use crate::{Garbage, PruneOptions, PruneReport, StoreError};
 
@@ -150,6 +151,26 @@ impl Garbage<'_> {
         }
         let options = self.excess(budget)?;
         options.map(|options| self.cut_back(options)).transpose()
+    }
+
+    /// In the middle of a build whose disk is full: cuts the store back to its budget, of all that no build holds, and more where that is not
+    /// enough for the free space that is wanted. Returns how many bytes went.
+    ///
+    /// # Errors
+    /// The database, a rename or the trash fails.
+    pub fn rescue(&self, budget: &Budget) -> Result<u64, StoreError> {
+        room::make_room(self.store.root())?;
+        let Some(disk) = Disk::of(self.store.root()) else {
+            return Ok(0);
+        };
+        let most = budget.max_used(disk);
+        let report = self.prune(PruneOptions {
+            budget: Some(most - most / 10),
+            min_free: Some(budget.min_free(disk)),
+            ..PruneOptions::default()
+        })?;
+        self.store.settle()?;
+        Ok(report.freed)
     }
 
     fn excess(&self, budget: &Budget) -> Result<Option<PruneOptions>, StoreError> {

@@ -3,8 +3,12 @@
 //! `mounts/<id map>/<identity>-<n>/` is a directory, the file `.lock` beside it is held with flock while a RUN uses it: shared
 //! by those that share, exclusively by those that do not. Its text is what people call the cache, its time of change the last
 //! use. More than one `<n>` exists only where private users overlapped.
-//! Their content is never part of a layer or key, and may be thrown away at any time while nobody holds the lock. Unaware of
-//! what an identity is made of.
+//! Their content is never part of a layer or key, and may be thrown away at any time while nobody holds the lock. It travels through
+//! shared caches ([`listing`], [`packing`]) into directories of their own ([`import`]). Unaware of what an identity is made of.
+
+pub(crate) mod import;
+pub(crate) mod listing;
+pub(crate) mod packing;
 
 use std::fs::{DirEntry, File};
 use std::io::Read;
@@ -102,16 +106,10 @@ impl CacheMounts<'_> {
         start: &CacheStart,
         what: &str,
     ) -> Result<CacheMount, StoreError> {
-        self.store.writable()?;
-        let folder = self.folder();
-        std::fs::create_dir_all(&folder)
-            .map_err(|source| StoreError::io("make", &folder, source))?;
-        if is_link(&folder) {
-            return Err(StoreError::Link { path: folder });
-        }
+        self.made_folder()?;
         let (mut number, mut wait) = (0, Wait::begin());
         loop {
-            let path = folder.join(format!("{}-{number}", identity.hex()));
+            let path = self.path(identity, number);
             if let Some(mount) = self.try_open(path, sharing, start)? {
                 return Ok(mount);
             }
@@ -121,6 +119,22 @@ impl CacheMounts<'_> {
                 number += 1;
             }
         }
+    }
+
+    /// Makes the folder of all directories.
+    fn made_folder(&self) -> Result<(), StoreError> {
+        self.store.writable()?;
+        let folder = self.folder();
+        std::fs::create_dir_all(&folder)
+            .map_err(|source| StoreError::io("make", &folder, source))?;
+        match is_link(&folder) {
+            true => Err(StoreError::Link { path: folder }),
+            false => Ok(()),
+        }
+    }
+
+    fn path(&self, identity: &Digest, number: usize) -> PathBuf {
+        self.folder().join(format!("{}-{number}", identity.hex()))
     }
 
     /// One directory of an identity, unless another step has it.
@@ -213,6 +227,8 @@ impl CacheMounts<'_> {
         let Some(_lock) = try_lock(&path.with_extension("lock"), true)? else {
             return Ok(false);
         };
+        // a directory that is made anew has nothing from a shared cache
+        let _ = std::fs::remove_file(path.with_extension("from"));
         self.store.trash().try_put(path)
     }
 }

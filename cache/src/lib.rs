@@ -52,7 +52,7 @@
 //!   views/<id map>/<hex>/          a layer unpacked as an overlay lower, for one id map (view/directory.rs)
 //!   parts/<hex>                    a blob that is being downloaded, or was until the connection broke ([`lazy`])
 //!   contexts/<hash of path>.idx    stat index of a context folder (context/stat_index.rs)
-//!   mounts/<id map>/<hex>-<n>/     what RUN --mount=type=cache keeps (cache_mount.rs)
+//!   mounts/<id map>/<hex>-<n>/     what RUN --mount=type=cache keeps (cache_mount.rs); .from: the shared cache that it came from
 //!   logs/<build>-<step>.zst        what a step printed (log.rs)
 //!   locks/<hex>                    flock: one build at a time makes the result of a key (store/lock.rs)
 //!   leases/<id>.lock               flock held by a living process (store/lease.rs)
@@ -108,6 +108,9 @@ mod view;
 
 pub use budget::{Budget, Disk, Space};
 pub use build_record::{BuildRecord, BuiltStep};
+pub use cache_mount::import::{ImportedMount, MountFolder, MountImport};
+pub use cache_mount::listing::{MountError, MountListing};
+pub use cache_mount::packing::{NewPack, Packing, Packs};
 pub use cache_mount::{CacheMount, CacheMountUsage, CacheSharing, CacheStart};
 pub use chain::read::FileReader;
 pub use chain::{Chain, Found, Origin, Resolved};

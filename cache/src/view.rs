@@ -6,7 +6,7 @@
 pub(crate) mod copy;
 mod directory;
 mod target;
-mod unpack;
+pub(crate) mod unpack;
 
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};

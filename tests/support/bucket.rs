@@ -16,8 +16,37 @@ pub const SECRET: &str = "tell-nobody/secret+key";
 struct State {
     objects: BTreeMap<String, Vec<u8>>,
     asked: Vec<String>,
+    /// When each object was written: a number that goes up.
+    written: BTreeMap<String, u64>,
     /// Answers that come first, for requests with this method.
     faults: Vec<(&'static str, u16)>,
+}
+
+impl State {
+    /// One object a page.
+    fn list(&self, bucket: &str, query: &str) -> Vec<u8> {
+        let value = |name: &str| {
+            let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            let found = pairs.find(|(key, _)| *key == name);
+            found.map(|(_, value)| decoded(value))
+        };
+        let begin = format!("{bucket}{}", value("prefix").unwrap());
+        let after = value("continuation-token").unwrap_or_default();
+        let mut found = self
+            .objects
+            .iter()
+            .filter(|(path, _)| path.starts_with(&begin) && **path > after);
+        let Some((path, bytes)) = found.next() else {
+            return b"<ListBucketResult></ListBucketResult>".to_vec();
+        };
+        let token = found.next().map_or(String::new(), |_| {
+            format!("<NextContinuationToken>{path}</NextContinuationToken>")
+        });
+        let (key, size) = (decoded(&path[bucket.len()..]), bytes.len());
+        let minute = self.written[path] % 60;
+        let time = format!("2026-01-01T00:{minute:02}:00.000Z");
+        format!("<ListBucketResult>{token}<Contents><Key>{key}</Key><LastModified>{time}</LastModified><Size>{size}</Size></Contents></ListBucketResult>").into_bytes()
+    }
 }
 
 /// A running server; it ends with the test's process.
@@ -118,7 +147,14 @@ impl Bucket {
             return (403, error("SignatureDoesNotMatch"));
         }
         match method {
+            "GET" if query.contains("list-type=2") => (200, state.list(path, query)),
+            "DELETE" => {
+                state.objects.remove(path);
+                (204, Vec::new())
+            }
             "PUT" => {
+                let number = state.objects.len() as u64 + state.asked.len() as u64;
+                state.written.insert(path.to_owned(), number);
                 state.objects.insert(path.to_owned(), body);
                 (200, Vec::new())
             }
@@ -128,6 +164,12 @@ impl Bucket {
             },
         }
     }
+}
+
+/// As far as keys of caches need it.
+fn decoded(text: &str) -> String {
+    let text = text.replace("%2F", "/").replace("%3A", ":");
+    text.replace("%25", "%")
 }
 
 /// Whether the query signs the request with the one key.

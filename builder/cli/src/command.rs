@@ -4,6 +4,7 @@ mod advise;
 mod blame;
 pub mod build;
 mod builds;
+mod cache;
 mod compare;
 mod complete;
 mod completions;
@@ -64,7 +65,7 @@ macro_rules! commands {
             #[allow(dead_code)] // of no use to groups
             pub fn alone(root: clap::Command, name: &str) -> Option<clap::Command> {
                 $(if name == stringify!($module) {
-                    let command = clap::Command::new(stringify!($module));
+                    let command = clap::Command::default().name(stringify!($module));
                     return Some(root.subcommand($module::Arguments::augment_args(command)));
                 })*
                 None
@@ -130,6 +131,8 @@ commands! {
     Prune = prune,
     /// Show what is in the store
     Df = df,
+    /// Move cache mounts to and from shared caches
+    Cache = cache,
     /// Manage images, with docker's grouping
     Image = image,
     /// Manage builds and their cache, with docker's grouping

@@ -53,6 +53,14 @@ impl Answer {
         }
     }
 
+    /// Words with what they mean.
+    fn told(words: Vec<(String, String)>) -> Self {
+        Answer {
+            words: words.into_iter().collect(),
+            files: Files::Nothing,
+        }
+    }
+
     fn with(self, files: Files) -> Self {
         Answer { files, ..self }
     }
@@ -141,6 +149,8 @@ enum Kind {
     ImagesAndFiles,
     Stages,
     Arguments,
+    Builds,
+    Steps,
     Words(&'static [&'static str]),
     Files,
     Folders,
@@ -180,7 +190,9 @@ const PLATFORMS: &[&str] = &[
 ];
 
 /// Kinds by what the help calls the value.
-const BY_VALUE: [(&str, Kind); 18] = [
+const BY_VALUE: [(&str, Kind); 20] = [
+    ("BUILD", Kind::Builds),
+    ("STEP", Kind::Steps),
     ("IMAGE", Kind::Images),
     ("A", Kind::ImagesAndFiles),
     ("B", Kind::ImagesAndFiles),
@@ -228,6 +240,8 @@ fn values(argument: &Arg, line: &Line<'_>, globals: &Globals) -> Answer {
         None => Answer::default(),
         Some(Kind::Images) => images(),
         Some(Kind::ImagesAndFiles) => images().with(Files::Any),
+        Some(Kind::Builds) => Answer::told(names::builds(line, globals)),
+        Some(Kind::Steps) => Answer::told(names::steps(line, globals)),
         Some(Kind::Stages) => Answer::of(names::stages(line)),
         Some(Kind::Arguments) => Answer::of(names::arguments(line)),
         Some(Kind::Words(words)) => Answer::of(words.iter().copied()),

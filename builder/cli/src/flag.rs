@@ -3,7 +3,7 @@
 
 mod build_arg;
 mod build_context;
-mod cache;
+pub mod cache;
 mod call;
 pub mod context;
 mod cpp_flag;

@@ -30,6 +30,7 @@ mod stdout;
 mod step_name;
 mod steps;
 mod table;
+mod tidy;
 mod transfer;
 mod units;
 mod upkeep;
@@ -122,7 +123,7 @@ fn helped(words: std::env::ArgsOs) -> Vec<OsString> {
 
 /// The command line, if it is right and begins with a command: the others are not made for it, which costs as much as a short build.
 fn read_alone(words: &[OsString]) -> Option<Arguments> {
-    let root = Frame::augment_args(clap::Command::new("kiln"));
+    let root = Frame::augment_args(clap::Command::default().name("kiln"));
     let command = command::Command::alone(root, words.get(1)?.to_str()?)?;
     // it would be taken apart piece by piece, and goes with the process
     let mut command = ManuallyDrop::new(settings::applied(command).ok()?);

@@ -4,6 +4,7 @@ use crate::failure::{Failure, Kind};
 use crate::step_name::{StepName, StepPlace};
 use kiln_cache::{PastBuild, PastStep, Store};
 use kiln_oci::Reference;
+use kiln_parser::glob;
 
 /// The build with this ID or the beginning of it, else the last one that made an image of this name or ID; without a name the last one.
 ///
@@ -46,6 +47,17 @@ fn is_called(build: &PastBuild, name: &str) -> bool {
     };
     let full = reference.with_default_tag().to_string();
     build.names.contains(&full)
+}
+
+/// Whether what people call the build, or another name of its image, fits a pattern: as a whole, or without the tag.
+pub fn is_called_like(build: &PastBuild, pattern: &str) -> bool {
+    let names = build
+        .names
+        .iter()
+        .filter_map(|name| Reference::parse(name).ok());
+    let names = names.flat_map(|name| [name.familiar(), name.familiar_name()]);
+    let mut names = names.chain([name(build)]);
+    names.any(|name| glob::matches(pattern, &name).unwrap_or(false))
 }
 
 /// Whether the image has this ID, or one that begins so.

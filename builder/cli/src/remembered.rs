@@ -92,7 +92,7 @@ fn tell_result(build: &mut PastBuild, result: &Result<Built, BuildError>, events
         Err(error) => {
             build.result = Ending::Failed;
             let of_step = events.iter().find_map(|event| match &event.kind {
-                EventKind::Failed { step, message } => {
+                EventKind::Failed { step, message, .. } => {
                     let failed = title(events, *step).unwrap_or_default();
                     Some(format!("{failed}: {message}"))
                 }
@@ -173,8 +173,9 @@ fn note(step: &mut PastStep, event: &Event) {
             (step.key, step.bytes) = (Some(*key), Some(*bytes));
             step.outcome = Some(ending(*outcome));
         }
-        EventKind::Failed { .. } => {
+        EventKind::Failed { used, .. } => {
             step.outcome = Some(StepEnding::Failed);
+            step.used = used.map_or_else(UsedByStep::default, told);
             let began = step.began_us.unwrap_or(event.at_us);
             step.took_us = Some(event.at_us.saturating_sub(began));
         }

@@ -4,7 +4,7 @@ use crate::environment::{self, Globals};
 use crate::failure::Failure;
 use crate::network;
 use crate::waits::Waits;
-use kiln_cache::{Isolation, OpenOptions, Store, StoreError};
+use kiln_cache::{Budget, Isolation, OpenOptions, Store, StoreError};
 use kiln_engine::event::{Cancel, Events};
 use kiln_engine::remote::Remote;
 use kiln_engine::{ChangesPlace, Host, IsolationChoice, Session};
@@ -64,6 +64,7 @@ pub fn open_by(
         agents: Arc::default(),
         host: host(&remote),
         remote,
+        budget: Budget::default(),
     })
 }
 

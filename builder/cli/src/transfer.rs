@@ -5,9 +5,9 @@ use crate::failure::{Failure, Fault, Kind};
 use crate::render::{self, Background, Ending, Progress, Sink};
 use crate::{network, session, signals};
 use kiln_cache::Store;
-use kiln_engine::chain_of_causes;
 use kiln_engine::event::{Cancel, EVENT_VERSION, EventKind, Events, Stream};
 use kiln_engine::remote::{Remote, RemoteError};
+use kiln_engine::{Session, chain_of_causes};
 
 /// What events of transfers carry for the name of a build.
 const NAME: &str = "transfer";
@@ -59,6 +59,32 @@ pub fn watched<S, T>(
     Ok(outcome)
 }
 
+/// Does `work` in a session, as builds have one, and shows what comes and goes. Must be called before any thread is started.
+///
+/// # Errors
+/// Those of `work`, or when the store cannot be opened.
+pub fn in_session<T>(
+    globals: &Globals,
+    shows: (Progress, &str),
+    work: impl FnOnce(&Session) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let cancel = Cancel::default();
+    let (events, stream) = begun();
+    let session = session::open(globals, events, cancel.clone())?;
+    let watch = signals::Watch::start(&cancel)?;
+    let shown = show(shows, stream)?;
+    let outcome = work(&session);
+    // the renderer ends with the last sender of events
+    drop(session);
+    let shown = shown.finish();
+    let outcome = outcome.map_err(|failure| match cancel.requested() {
+        true => Failure::new(watch.kind(), "stopped"),
+        false => failure,
+    })?;
+    shown.and(watch.end())?;
+    Ok(outcome)
+}
+
 /// Does work on a store that a signal ends at once, and shows how far it is.
 ///
 /// # Errors
@@ -81,11 +107,16 @@ pub fn worked<T>(
 
 /// The way to registries, and the events of what goes over it.
 fn way(globals: &Globals, cancel: &Cancel) -> Result<(Remote, Stream), Failure> {
+    let (events, stream) = begun();
+    Ok((network::remote(globals, &events, cancel)?, stream))
+}
+
+fn begun() -> (Events, Stream) {
     let (events, stream) = Events::new(NAME.to_owned());
     events.send(EventKind::Begun {
         version: EVENT_VERSION,
     });
-    Ok((network::remote(globals, &events, cancel)?, stream))
+    (events, stream)
 }
 
 /// Shows events; a live view says by a verb what is done.

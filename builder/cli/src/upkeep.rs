@@ -34,9 +34,9 @@ pub fn before(store: &Store, budget: &Budget) {
     told("making room", store.garbage().make_room(budget));
 }
 
-/// Cleans up when the result is out. What cannot be done is done by the next command: the image is built and named.
-pub fn after(store: &Store, budget: &Budget, result: &Digest) {
-    told("cleaning up", store.garbage().settle(budget, Some(result)));
+/// Cleans up when the result is out, which stays. What cannot be done is done by the next command: the image is built and named.
+pub fn after(store: &Store, budget: &Budget, result: Option<&Digest>) {
+    told("cleaning up", store.garbage().settle(budget, result));
 }
 
 fn told(what: &str, outcome: Result<Option<PruneReport>, StoreError>) {

@@ -4,7 +4,7 @@
 mod make;
 
 use crate::event::{EVENT_VERSION, EventKind};
-use crate::exchange::{self, Exported, Import};
+use crate::exchange::{self, Exported, SharedCaches};
 use crate::execute::memo::{self, Recalled};
 use crate::execute::{Executed, execute};
 use crate::failure::{BuildError, StepFailure};
@@ -55,24 +55,23 @@ pub fn build(session: &Session, build: &Build) -> Result<Built, BuildError> {
 }
 
 fn made(session: &Session, build: &Build) -> Result<Built, BuildError> {
-    let (reuse, goal, remote) = (&build.reuse, &build.goal, &session.remote);
     let begun = session.host.seconds();
-    let (imports, exports) = exchange::open(&reuse.cache_from, &goal.cache_to, remote)
-        .map_err(BuildError::CacheOptions)?;
+    let (from, to) = (&build.reuse.cache_from, &build.goal.cache_to);
+    let caches = exchange::open(from, to, &session.remote).map_err(BuildError::CacheOptions)?;
     let session = &Session {
-        store: exchange::view(&session.store, remote, &imports),
+        store: exchange::view(&session.store, &session.remote, &caches.imports),
         ..session.clone()
     };
     let cgroup = confine(&session.events, &build.run.limits, session.disabled)?;
     let mut plan = plan::plan(session, build)?;
     announce(session, &plan);
-    let (built, bundle) = carry_out(session, build, &mut plan, &imports, cgroup.as_ref())?;
+    let (built, bundle) = carry_out(session, build, &mut plan, &caches, cgroup.as_ref())?;
     let outcome = Exported {
         key: memo::key(build, &plan),
         bundle: &bundle,
         is_squashed: build.form.squash != Squash::Nothing,
     };
-    exchange::export(&session.store, remote, &exports, outcome)?;
+    caches.export(session, outcome)?;
     if built.is_new && build.goal.is_taken_away() {
         let images = session.store.images();
         images.take_back(&built.manifest, begun)?;
@@ -85,7 +84,7 @@ fn carry_out(
     session: &Session,
     build: &Build,
     plan: &mut Plan,
-    imports: &[Import],
+    caches: &SharedCaches,
     cgroup: Option<&Cgroup>,
 ) -> Result<(Built, MemoBundle), BuildError> {
     let mut reads_left = MOST_READS;
@@ -95,7 +94,7 @@ fn carry_out(
             session,
             build,
             plan,
-            imports,
+            caches,
             reads_again: reads_left > 0,
         };
         let outcome = job.run(cgroup);
@@ -130,7 +129,7 @@ struct Job<'a> {
     session: &'a Session,
     build: &'a Build,
     plan: &'a Plan,
-    imports: &'a [Import],
+    caches: &'a SharedCaches,
     /// Whether folders are read again when a file has changed.
     reads_again: bool,
 }
@@ -214,7 +213,8 @@ impl Job<'_> {
 
     fn execute(self, cgroup: Option<&Cgroup>) -> Result<Executed, BuildError> {
         let (cgroup, reads_again) = (cgroup.cloned(), self.reads_again);
-        execute(self.session, self.build, self.plan, cgroup, reads_again)
+        let what = (self.build, self.plan);
+        execute(self.session, what, cgroup, &self.caches.mounts, reads_again)
     }
 
     /// Whether a changed file is all that the build failed with, and another attempt may succeed.
@@ -227,7 +227,7 @@ impl Job<'_> {
     /// The whole build without executing anything. A cache of others that says what it cannot give is no reason to fail.
     fn recall(self) -> Result<Option<Made>, BuildError> {
         let Job { session, plan, .. } = self;
-        let outcomes = match memo::recall(session, self.build, plan, self.imports)? {
+        let outcomes = match memo::recall(session, self.build, plan, &self.caches.imports)? {
             Recalled::Image(bundle) => {
                 origin::renew(session, self.build, plan, &bundle)?;
                 return Ok(Some(Made::known(bundle)));

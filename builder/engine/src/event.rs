@@ -184,6 +184,33 @@ pub enum EventKind {
         /// Microseconds it took.
         took_us: u64,
     },
+    /// A cache mount was fetched from a cache of `--cache-from`.
+    MountRead {
+        /// Where it is.
+        place: String,
+        /// What the mount is called.
+        mount: String,
+        /// Bytes of its files.
+        bytes: u64,
+        /// Bytes that were fetched, as far as this store did not have them.
+        fetched: u64,
+        /// Microseconds it took.
+        took_us: u64,
+    },
+    /// A cache mount was exported to a cache of `--cache-to`.
+    MountWritten {
+        /// Where it is.
+        place: String,
+        /// What the mount is called.
+        mount: String,
+        /// Bytes of its files.
+        bytes: u64,
+        /// Bytes that the cache lacked; absent when it had everything.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sent: Option<u64>,
+        /// Microseconds it took.
+        took_us: u64,
+    },
     /// The build has waited for a while, for a server or for another process.
     Waiting {
         /// Host and port, or `another step or process`.
@@ -241,6 +268,9 @@ pub enum EventKind {
         step: usize,
         /// Why, on one line.
         message: String,
+        /// What its command used, if it had one that came to its end.
+        #[serde(flatten)]
+        used: Option<Used>,
     },
     /// Something the user should know.
     Warning {

@@ -13,17 +13,21 @@ mod fetcher;
 mod format;
 mod import;
 mod layout;
+pub(crate) mod mounts;
 mod options;
+pub(crate) mod prune;
 mod registry;
 mod s3;
 
 pub use backend::{Backend, OpenBlob, Turn};
-pub(crate) use export::{Exported, export};
+pub(crate) use export::Exported;
+use export::export;
 pub(crate) use fetcher::view;
 pub(crate) use import::{Outcome, forget_lost, import, secure};
 pub use options::CacheOptions;
 
-use crate::failure::ExportError;
+use crate::failure::{BuildError, ExportError};
+use crate::session::Session;
 use crate::transfer::attributes::Attributes;
 use crate::transfer::remote::Remote;
 use kiln_cache::CacheOrigin;
@@ -47,6 +51,33 @@ pub(crate) struct Export {
     pub force: bool,
     /// An error is only a warning.
     pub ignore_error: bool,
+    /// Which cache mounts.
+    pub mounts: Option<mounts::Selection>,
+}
+
+/// The caches of a build.
+#[derive(Debug)]
+pub(crate) struct SharedCaches {
+    /// Those that it imports.
+    pub imports: Vec<Import>,
+    /// What its commands see of their mounts.
+    pub mounts: mounts::Mounts,
+    exports: Vec<Export>,
+}
+
+impl SharedCaches {
+    /// Exports a build to all caches that want it: its results, then the mounts that its commands have used.
+    ///
+    /// # Errors
+    /// One cannot be written, and its error is not to be ignored.
+    pub(crate) fn export(
+        &self,
+        session: &Session,
+        outcome: Exported<'_>,
+    ) -> Result<(), BuildError> {
+        export(&session.store, &session.remote, &self.exports, outcome)?;
+        mounts::export(session, &self.exports, &self.mounts)
+    }
 }
 
 /// What is done with a cache.
@@ -125,7 +156,7 @@ pub(crate) fn cache_to(options: &CacheOptions, remote: &Remote) -> Result<Export
     let mut attributes = Attributes::new(options.pairs());
     let kind = kind(&mut attributes)?;
     let what = format!("key of type {}", kind.name);
-    attributes.only(&what, &[kind.to, &WRITING].concat())?;
+    attributes.only(&what, &[kind.to, &WRITING, &mounts::KEYS].concat())?;
     let mode = match attributes.take("mode").as_deref() {
         None | Some("min") => Mode::Min,
         Some("max") => Mode::Max,
@@ -140,6 +171,7 @@ pub(crate) fn cache_to(options: &CacheOptions, remote: &Remote) -> Result<Export
         mode,
         force: attributes.flag("force-compression", false)?,
         ignore_error: attributes.flag("ignore-error", false)?,
+        mounts: mounts::Selection::read(&mut attributes)?,
         compression: compression.unwrap_or(LayerCompression::gzip()),
         backend: (kind.make)(&mut attributes, Use::To, remote)?,
     })
@@ -153,13 +185,15 @@ pub(crate) fn open(
     from: &[CacheOptions],
     to: &[CacheOptions],
     remote: &Remote,
-) -> Result<(Vec<Import>, Vec<Export>), ExportError> {
+) -> Result<SharedCaches, ExportError> {
     let imports = from.iter().map(|options| cache_from(options, remote));
+    let imports = imports.collect::<Result<Vec<_>, _>>()?;
     let exports = to.iter().map(|options| cache_to(options, remote));
-    Ok((
-        imports.collect::<Result<_, _>>()?,
-        exports.collect::<Result<_, _>>()?,
-    ))
+    Ok(SharedCaches {
+        exports: exports.collect::<Result<_, _>>()?,
+        mounts: mounts::Mounts::of(&imports),
+        imports,
+    })
 }
 
 /// Checks what `--cache-from` describes. Returns where that is.
@@ -220,6 +254,7 @@ mod tests {
             ("type=local,dest=x,mode=all", "min or max"),
             ("type=local,src=x", "src"),
             ("type=local,dest=x,compression=lzma", "lzma"),
+            ("type=local,dest=x,mounts=true,mount-max-size=x", "bytes"),
         ] {
             let error = check_cache_to(&options(text)).unwrap_err().to_string();
             assert!(error.contains(why), "{text}: {error}");

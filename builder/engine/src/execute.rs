@@ -12,6 +12,7 @@ pub(crate) mod overlap;
 pub(crate) mod prefetch;
 pub(crate) mod process;
 pub(crate) mod results;
+pub(crate) mod room;
 pub(crate) mod runner;
 pub(crate) mod schedule;
 pub(crate) mod step;
@@ -19,6 +20,7 @@ pub(crate) mod step;
 pub(crate) mod testing;
 pub(crate) mod users;
 
+use crate::exchange::mounts::Mounts;
 use crate::failure::{BuildError, StepError, StepFailure};
 use crate::host::isolation::IsolationChoice;
 use crate::plan::output::{Done, Output, Stack};
@@ -37,6 +39,7 @@ use operation::run::Run;
 use operation::{Source, copy::Copy, make_directory};
 use overlap::Overlap;
 use prefetch::Readers;
+use room::with_room;
 use runner::Runner;
 use runner::local::Local;
 use runner::supervised::Supervised;
@@ -63,6 +66,8 @@ struct Execution<'a> {
     runner: Box<dyn Runner + 'a>,
     /// How a RUN's upper becomes a layer.
     commit: CommitOptions,
+    /// What travels of cache mounts.
+    mounts: &'a Mounts,
     /// Steps of the stages that `--no-cache-filter` names; a step that several stages share belongs to each of them.
     filtered: BTreeSet<NodeId>,
 }
@@ -86,14 +91,14 @@ pub struct Executed {
 ///
 /// # Errors
 /// The first step that failed.
-pub fn execute(
+pub(crate) fn execute(
     session: &Session,
-    build: &Build,
-    plan: &Plan,
+    (build, plan): (&Build, &Plan),
     cgroup: Option<Cgroup>,
+    mounts: &Mounts,
     reads_again: bool,
 ) -> Result<Executed, BuildError> {
-    let mut execution = Execution::new(session, build, plan, cgroup)?;
+    let mut execution = Execution::new(session, (build, plan), cgroup, mounts)?;
     execution.reads_again = reads_again;
     let carry_out = |node: usize| execution.carry_out(&plan.graph.nodes[node]);
     let results = execution.schedule.run(carry_out);
@@ -114,9 +119,9 @@ pub fn execute(
 impl<'a> Execution<'a> {
     fn new(
         session: &'a Session,
-        build: &'a Build,
-        plan: &'a Plan,
+        (build, plan): (&'a Build, &'a Plan),
         cgroup: Option<Cgroup>,
+        mounts: &'a Mounts,
     ) -> Result<Self, StoreError> {
         let commit = CommitOptions {
             times: plan.times,
@@ -132,9 +137,10 @@ impl<'a> Execution<'a> {
             readers: Readers::new(),
             runner: runner(
                 session,
-                Local::new(session, commit, cgroup, build.run.limits.memory),
+                Local::new(session, commit, (cgroup, build.run.limits.memory), mounts),
             ),
             commit,
+            mounts,
             filtered: filtered(&plan.graph, &build.reuse.no_cache_filter),
         };
         execution.readers = prefetch::readers(plan, |node| {
@@ -162,10 +168,10 @@ impl<'a> Execution<'a> {
         let done = match &node.op {
             Op::Scratch | Op::Image { .. } | Op::Context { .. } => return self.source(node.id),
             _ if self.session.cancel.requested() => Err(StepError::Cancelled),
-            Op::Copy(copy) => self.copy(&step, copy),
-            Op::MakeDirectory { base, path, user } => {
+            Op::Copy(copy) => with_room(self.session, || self.copy(&step, copy)),
+            Op::MakeDirectory { base, path, user } => with_room(self.session, || {
                 self.make_directory(&step, *base, (path, user))
-            }
+            }),
             Op::Run(run) => self.run(&step, run),
         };
         let done = done.map_err(|error| self.fail(node, error)).ok()?;
@@ -177,10 +183,11 @@ impl<'a> Execution<'a> {
     fn source(&self, node: NodeId) -> Option<Output> {
         let output = self.plan.sources.get(&node.0)?;
         if let (Some(reader), Output::Layers(done)) = (self.readers.get(&node.0), output) {
-            let brought = self.session.store.fetch().layers(&done.stack.layers);
+            let layers = &done.stack.layers;
+            let bring = || Ok(self.session.store.fetch().layers(layers)?);
             let reader = self.plan.graph.node(*reader);
-            brought
-                .map_err(|error| self.fail(reader, error.into()))
+            with_room(self.session, bring)
+                .map_err(|error| self.fail(reader, error))
                 .ok()?;
         }
         Some(output.clone())
@@ -231,6 +238,7 @@ impl<'a> Execution<'a> {
             runner: &*self.runner,
             single_id: is_refused.then(|| self.plan.definition_with_one_id(step.node)),
             commit: self.commit,
+            mounts: self.mounts,
         };
         overlap.carry_out()
     }

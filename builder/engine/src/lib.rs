@@ -66,6 +66,12 @@ pub mod check {
     pub use crate::plan::check::{check, outline, targets};
 }
 
+/// Shared caches, outside of builds.
+pub mod cache {
+    pub use crate::exchange::mounts::{MovedMount, export_all, import_all};
+    pub use crate::exchange::prune::{Shrunk, prune};
+}
+
 /// A file of a web server, outside of builds.
 pub mod web {
     pub use crate::source::fetch::web::download;

@@ -9,7 +9,7 @@ use crate::host::changes::ChangesPlace;
 use crate::host::clock::seconds;
 use crate::host::isolation::IsolationChoice;
 use crate::transfer::remote::Remote;
-use kiln_cache::Store;
+use kiln_cache::{Budget, Store};
 use kiln_parser::diagnostic::Diagnostic;
 use kiln_sandbox::{Disabled, EnterError, IdMap};
 use std::path::PathBuf;
@@ -73,6 +73,8 @@ pub struct Session {
     pub remote: Remote,
     /// The host.
     pub host: Host,
+    /// What the store is cut back to where the disk becomes full.
+    pub budget: Budget,
 }
 
 impl Session {

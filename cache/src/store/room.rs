@@ -8,11 +8,12 @@ use std::path::Path;
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
+use crate::error::is_full;
 use crate::inventory::list;
 use crate::store::folders::private;
 use crate::store::lock::lock_file;
 use crate::store::{open, trash};
-use crate::{Garbage, OpenOptions, Store, StoreError};
+use crate::{Garbage, LayerError, OpenOptions, Store, StoreError};
 
 /// The file that holds room.
 pub(crate) const BALLAST: &str = "ballast";
@@ -44,7 +45,28 @@ impl Garbage<'_> {
     }
 }
 
-fn make_room(root: &Path) -> Result<(), StoreError> {
+impl StoreError {
+    /// Whether there was no room on the disk.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::NoSpace { .. } => true,
+            Self::Io { source, .. } => is_full(source),
+            Self::Layer(error) => error.is_full(),
+            _ => false,
+        }
+    }
+}
+
+impl LayerError {
+    /// Whether there was no room on the disk.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Write { source, .. } if is_full(source))
+    }
+}
+
+pub(crate) fn make_room(root: &Path) -> Result<(), StoreError> {
     trash::empty(root)?;
     if free(root).is_some_and(|free| free < SIZE) {
         // the rest works only when there is some room

@@ -14,7 +14,7 @@ use crate::layer::copied::state::TreeState;
 use crate::layer::upper::UpperDir;
 use crate::path::{name, parent};
 use crate::view::target::times;
-use crate::view::unpack::{Piece, unpack_pieces};
+use crate::view::unpack::{Piece, Tars, unpack_pieces};
 use crate::{Chain, CommitError, Entry, EntryKind, StoreError, Views, Work};
 
 /// A copy of a chain, in this process's scratch.
@@ -63,7 +63,9 @@ impl Views<'_> {
         let count = format!("{} layers", layers.len());
         let meter = self.store.meter(Work::Unpack, count, total);
         let target = self.target().unmarked();
-        unpack_pieces(&pieces, &layers, &path, target, &|bytes| meter.add(bytes))?;
+        unpack_pieces(&pieces, &Tars::open(&layers)?, &path, target, &|bytes| {
+            meter.add(bytes)
+        })?;
         meter.end();
         let absent = absent(&chain, &path)?;
         CopiedTree::made(path, absent)

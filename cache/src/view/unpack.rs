@@ -39,6 +39,54 @@ pub(crate) struct Piece<'a> {
     pub(crate) tar: usize,
 }
 
+/// Where the content of files is.
+pub(crate) trait Contents: Sync {
+    /// Calls `read` with the file that holds the content of a piece, and where in it.
+    fn read(
+        &self,
+        piece: Piece<'_>,
+        read: &mut dyn FnMut(&File, u64) -> io::Result<ContentDigest>,
+    ) -> io::Result<ContentDigest>;
+
+    /// The content was not what its entry says.
+    fn damage(&self, piece: Piece<'_>) -> io::Error;
+}
+
+/// The tars of layers.
+pub(crate) struct Tars<'a> {
+    files: Vec<File>,
+    layers: &'a [Layer],
+}
+
+impl<'a> Tars<'a> {
+    pub(crate) fn open(layers: &'a [Layer]) -> Result<Self, StoreError> {
+        let open = |layer: &Layer| {
+            let path = layer.tar.path();
+            File::open(path).map_err(|source| StoreError::io("open", path, source))
+        };
+        let files = layers.iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Self { files, layers })
+    }
+}
+
+impl Contents for Tars<'_> {
+    fn read(
+        &self,
+        Piece { entry, tar }: Piece<'_>,
+        read: &mut dyn FnMut(&File, u64) -> io::Result<ContentDigest>,
+    ) -> io::Result<ContentDigest> {
+        let offset = match entry.kind {
+            EntryKind::File { offset, .. } => offset,
+            _ => 0,
+        };
+        read(&self.files[tar], offset)
+    }
+
+    fn damage(&self, Piece { entry, tar }: Piece<'_>) -> io::Error {
+        self.layers[tar].tar.damage(&entry.path)
+    }
+}
+
 /// Unpacks into the empty directory `path`; returns about how many bytes that takes on disk.
 pub(crate) fn unpack(
     layer: &Layer,
@@ -50,8 +98,8 @@ pub(crate) fn unpack(
     let pieces: Vec<_> = entries.map(|entry| Piece { entry, tar: 0 }).collect();
     let (name, size) = (layer.diff_id().to_string(), layer.index.tar_size);
     let meter = store.meter(Work::Unpack, name, size);
-    let layers = std::slice::from_ref(layer);
-    unpack_pieces(&pieces, layers, path, target, &|bytes| meter.add(bytes))?;
+    let tars = Tars::open(std::slice::from_ref(layer))?;
+    unpack_pieces(&pieces, &tars, path, target, &|bytes| meter.add(bytes))?;
     meter.end();
     let entries = pieces.iter().map(|piece| piece.entry);
     Ok(entries
@@ -59,34 +107,27 @@ pub(crate) fn unpack(
         .sum())
 }
 
-/// Unpacks entries of several layers, sorted by path, into the empty directory `path`; `copied` hears of bytes as they are written.
+/// Unpacks entries, sorted by path, into the empty directory `path`; `copied` hears of bytes as they are written.
 pub(crate) fn unpack_pieces(
     pieces: &[Piece<'_>],
-    layers: &[Layer],
+    contents: &dyn Contents,
     path: &Path,
     target: Target,
     copied: &(dyn Fn(u64) + Sync),
 ) -> Result<(), StoreError> {
-    let open = |layer: &Layer| {
-        let path = layer.tar.path();
-        File::open(path).map_err(|source| StoreError::io("open", path, source))
-    };
-    let tars = layers.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let unpack = |root| Unpack {
         root,
-        tars,
-        layers,
+        contents,
         target,
         copied,
     };
     let unpacked = open_root(path).and_then(|root| unpack(root).all(pieces));
-    unpacked.map_err(|source| StoreError::io("unpack a layer to", path, source))
+    unpacked.map_err(|source| StoreError::io("unpack to", path, source))
 }
 
 struct Unpack<'l> {
     root: OwnedFd,
-    tars: Vec<File>,
-    layers: &'l [Layer],
+    contents: &'l dyn Contents,
     target: Target,
     copied: &'l (dyn Fn(u64) + Sync),
 }
@@ -130,12 +171,8 @@ impl Unpack<'_> {
         self.target.apply(directory.as_fd(), entry)
     }
 
-    fn make(
-        &self,
-        at: BorrowedFd<'_>,
-        Piece { entry, tar }: Piece<'_>,
-        buffer: &mut Vec<u8>,
-    ) -> io::Result<()> {
+    fn make(&self, at: BorrowedFd<'_>, piece: Piece<'_>, buffer: &mut Vec<u8>) -> io::Result<()> {
+        let entry = piece.entry;
         let base = name(&entry.path);
         let node = |kind, device| self.node(at, entry, kind, device);
         match &entry.kind {
@@ -146,16 +183,12 @@ impl Unpack<'_> {
                     made => Ok(made?),
                 }
             }
-            EntryKind::File {
-                size,
-                offset,
-                content,
-            } => {
+            EntryKind::File { size, content, .. } => {
                 let file = File::from(create(at, base)?);
-                let from = (&self.tars[tar], *offset);
-                let found = copy(from, &file, *size, buffer, self.copied)?;
-                if found != *content {
-                    return Err(self.layers[tar].tar.damage(&entry.path));
+                let mut read =
+                    |from: &File, offset| copy((from, offset), &file, *size, buffer, self.copied);
+                if self.contents.read(piece, &mut read)? != *content {
+                    return Err(self.contents.damage(piece));
                 }
                 self.target.apply(file.as_fd(), entry)
             }

@@ -8,6 +8,7 @@ use crate::flag::context::Source;
 use crate::flag::{Flag, Flags, Setup};
 use crate::remembered::Remembered;
 use crate::render::{self, Background, Ending, Log, Progress};
+use crate::tidy::tidy;
 use crate::{session, signals, stdout, upkeep};
 use clap::Args;
 use kiln_cache::{Budget, Store};
@@ -45,7 +46,11 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let build = new_id();
     let (progress, logfile) = arguments.flags.shown();
     let ending = Ending::new(progress, logfile, &build);
-    ending.tell(built(arguments, globals, build))
+    let ended = ending.tell(built(arguments, globals, build));
+    if ended.is_err() {
+        tidy(globals);
+    }
+    ended
 }
 
 /// The same without a word on how it ended. `build` names the events.
@@ -63,7 +68,7 @@ fn built(arguments: Arguments, globals: &Globals, build: String) -> Result<(), F
     let (built, store) = shown(request, &flags, &begun, &log, events)?;
     flags.finished(&built)?;
     log.check().and_then(|()| stdout::check())?;
-    upkeep::after(&store, &budget, &built.manifest);
+    upkeep::after(&store, &budget, Some(&built.manifest));
     Ok(())
 }
 
@@ -81,7 +86,10 @@ fn shown(
         notices.for_each(|notice| render::warning(&notice));
     }
     let cancel = Cancel::default();
-    let session = session::open(globals, events, cancel.clone())?;
+    let session = Session {
+        budget: *budget,
+        ..session::open(globals, events, cancel.clone())?
+    };
     let watch = signals::Watch::start(&cancel)?;
     upkeep::before(&session.store, budget);
     let renderer = log.renderer(environment::no_color());

@@ -2,13 +2,15 @@
 
 use crate::environment::Globals;
 use crate::failure::Failure;
+use crate::filter::time;
 use crate::listing::{self, Header, Listing};
 use crate::pflag::Takes;
 use crate::{past, session, units};
 use clap::Args;
-use kiln_cache::PastBuild;
+use kiln_cache::{Ending, PastBuild};
 use kiln_engine::seconds;
 use kiln_oci::Digest;
+use kiln_parser::glob;
 use kiln_template::Value;
 use std::time::SystemTime;
 
@@ -36,6 +38,10 @@ pub struct Arguments {
     /// Show at most so many, the newest first
     #[arg(short = 'n', long, value_name = "NUMBER", add = Takes::Number)]
     last: Option<usize>,
+    /// Show only builds that match: name=PATTERN (of the image, or the Dockerfile), result=built, failed or stopped,
+    /// since=TIME, until=TIME (24h means a day ago)
+    #[arg(short, long = "filter", value_name = "KEY=VALUE", add = Takes::List)]
+    filters: Vec<String>,
     /// Show only build IDs
     #[arg(short, long, add = Takes::Switch)]
     quiet: bool,
@@ -60,12 +66,70 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let listing = Listing::quiet(format, arguments.quiet, default, &HEADERS)?;
     let store = session::reading(globals)?;
     let now = seconds(SystemTime::now());
+    let filters = arguments.filters.iter().map(|text| Filter::read(text, now));
+    let filters = filters.collect::<Result<Vec<_>, _>>()?;
     let builds = store.history().builds()?;
-    let shown = builds.iter().take(arguments.last.unwrap_or(usize::MAX));
+    let shown = builds.iter().filter(|build| Filter::all(&filters, build));
+    let shown = shown.take(arguments.last.unwrap_or(usize::MAX));
     let rows: Vec<Value> = shown
         .map(|build| listing::row(&HEADERS, row(build, now, arguments.no_trunc)))
         .collect();
     listing.print(&rows)
+}
+
+/// A condition on builds.
+#[derive(Debug)]
+enum Filter {
+    /// What people call it fits a pattern.
+    Name(String),
+    Result(Ending),
+    /// It began at this time or later, in seconds since 1970.
+    Since(i64),
+    /// It began before.
+    Until(i64),
+}
+
+impl Filter {
+    fn read(text: &str, now: i64) -> Result<Self, Failure> {
+        let wrong = |wanted: &str| Failure::usage(format!("--filter {text}: expected {wanted}"));
+        let (key, value) = text.split_once('=').ok_or_else(|| wrong("KEY=VALUE"))?;
+        let seconds = || time(value, now).ok_or_else(|| wrong("a time such as 24h or 2026-01-31"));
+        Ok(match key.trim() {
+            "name" => {
+                glob::check(value).map_err(|_| wrong("a pattern"))?;
+                Self::Name(value.to_owned())
+            }
+            "result" => {
+                let mut all = [Ending::Built, Ending::Failed, Ending::Stopped].into_iter();
+                let found = all.find(|ending| ending.name() == value);
+                Self::Result(found.ok_or_else(|| wrong("built, failed or stopped"))?)
+            }
+            "since" => Self::Since(seconds()?),
+            "until" => Self::Until(seconds()?),
+            _ => return Err(wrong("one of name, result, since, until")),
+        })
+    }
+
+    fn admits(&self, build: &PastBuild) -> bool {
+        let began = build.began_us.div_euclid(1_000_000);
+        match self {
+            Self::Name(pattern) => past::is_called_like(build, pattern),
+            Self::Result(ending) => build.result == *ending,
+            Self::Since(time) => began >= *time,
+            Self::Until(time) => began < *time,
+        }
+    }
+
+    /// Whether a build meets all conditions; of several of one kind, one.
+    fn all(filters: &[Self], build: &PastBuild) -> bool {
+        filters.iter().all(|filter| {
+            let kind = std::mem::discriminant(filter);
+            let mut same = filters
+                .iter()
+                .filter(|other| std::mem::discriminant(*other) == kind);
+            same.any(|filter| filter.admits(build))
+        })
+    }
 }
 
 /// The values of [`HEADERS`]. What the build did not get to is empty.

@@ -3,6 +3,7 @@
 use crate::environment::Globals;
 use crate::failure::{Failure, Fault, Kind};
 use crate::pflag::Takes;
+use crate::tidy::tidy;
 use crate::{catalog, network, session, table};
 use clap::Args;
 use kiln_cache::Store;
@@ -42,6 +43,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let reference = arguments.name.as_deref().map(catalog::new_name);
     let reference = reference.transpose()?;
+    let is_named = reference.is_some();
     let path = arguments.rootfs.as_path();
     let name = path.file_name().unwrap_or(path.as_os_str());
     let from = || format!("Imported from {}", name.to_string_lossy());
@@ -58,6 +60,9 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     };
     let taken = archive::import(&store, source, &options)?;
     table::line(&taken.id.to_string());
+    if is_named {
+        tidy(globals);
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use crate::environment::Globals;
 use crate::failure::Failure;
 use crate::pflag::Takes;
 use crate::render::{self, Shown};
+use crate::tidy::tidy;
 use crate::{catalog, session, table, transfer};
 use clap::Args;
 use kiln_engine::archive::{self, ArchiveError, LoadOptions, Taken};
@@ -53,6 +54,9 @@ fn loaded(arguments: &Arguments, globals: &Globals) -> Result<(), Failure> {
         render::warning(&format!(
             "the layer {layer} has a file {name:?}: docker accepts it, but other tools may refuse the image because of `..`"
         ));
+    }
+    if taken.iter().all(|image| !image.references.is_empty()) {
+        tidy(globals);
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::pflag::Takes;
 use crate::render::Shown;
 use crate::retry::Retry;
+use crate::tidy::tidy;
 use crate::{catalog, table, transfer};
 use clap::Args;
 use kiln_cache::Store;
@@ -58,6 +59,7 @@ fn pulled(arguments: &Arguments, globals: &Globals) -> Result<(), Failure> {
             report(&pulled, arguments.shown.quiet);
         }
     }
+    tidy(&globals);
     Ok(())
 }
 

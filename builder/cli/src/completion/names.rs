@@ -4,20 +4,49 @@
 use super::line::Line;
 use crate::environment::Globals;
 use crate::flag::context;
-use crate::session;
+use crate::{past, session};
+use kiln_cache::{PastBuild, Store};
 use kiln_oci::Reference;
 use kiln_parser::Dockerfile;
 use kiln_parser::instruction::Instruction;
 use std::path::{Path, PathBuf};
 
-/// The names of all images.
-pub(super) fn images(line: &Line<'_>, globals: &Globals) -> Vec<String> {
+fn store(line: &Line<'_>, globals: &Globals) -> Option<Store> {
     let mut globals = globals.clone();
     if let Some(store) = line.values.get("store") {
         globals.store = Some(PathBuf::from(store));
     }
-    let store = session::existing_store(&globals).ok().flatten();
-    let images = store.and_then(|store| store.images().list().ok());
+    session::existing_store(&globals).ok().flatten()
+}
+
+/// The IDs of the builds that are remembered, and what they were of.
+pub(super) fn builds(line: &Line<'_>, globals: &Globals) -> Vec<(String, String)> {
+    let builds = store(line, globals).and_then(|store| store.history().builds().ok());
+    let builds = builds.into_iter().flatten();
+    let of = |build: &PastBuild| format!("{} {}", past::name(build), build.result.name());
+    builds.map(|build| (build.id.clone(), of(&build))).collect()
+}
+
+/// The steps of the build that the line names, by their lines, and what they do.
+pub(super) fn steps(line: &Line<'_>, globals: &Globals) -> Vec<(String, String)> {
+    let name = line.arguments.first().map(String::as_str);
+    let steps = store(line, globals).and_then(|store| {
+        let build = past::build(&store, name).ok()?;
+        let steps = store.history().steps(&build.id).ok()?;
+        Some((build, steps))
+    });
+    let Some((build, steps)) = steps else {
+        return Vec::new();
+    };
+    let steps = steps.into_iter().filter(|step| step.line > 0);
+    steps
+        .map(|step| (format!("{}:{}", build.file, step.line), step.title))
+        .collect()
+}
+
+/// The names of all images.
+pub(super) fn images(line: &Line<'_>, globals: &Globals) -> Vec<String> {
+    let images = store(line, globals).and_then(|store| store.images().list().ok());
     let names = images
         .into_iter()
         .flatten()

@@ -6,6 +6,7 @@ use super::Flag;
 use crate::environment;
 use crate::failure::Failure;
 use crate::pflag::Takes;
+use crate::units;
 use jiff::SignedDuration;
 use kiln_engine::{CacheOptions, ExportError, Request};
 use kiln_engine::{check_cache_from, check_cache_to, foreign};
@@ -27,8 +28,8 @@ pub struct Flags {
     /// (may be repeated)
     #[arg(long, value_name = "CACHE", add = Takes::List)]
     cache_from: Vec<String>,
-    /// Cache to export results to, with mode=max those of all steps: NAME in a registry, or
-    /// type=registry|local|s3,ref=NAME|dest=FOLDER|bucket=NAME,mode=min|max,… (may be repeated)
+    /// Cache to export results to, with mode=max those of all steps, with mounts=true or mounts=ID;ID cache mounts too: NAME in a
+    /// registry, or type=registry|local|s3,ref=NAME|dest=FOLDER|bucket=NAME,mode=min|max,… (may be repeated)
     #[arg(long, value_name = "CACHE", add = Takes::List)]
     cache_to: Vec<String>,
     /// Repository to import results from and to export all results to, as in kaniko (may be repeated)
@@ -157,7 +158,7 @@ fn caches(text: &str) -> Result<Vec<Pairs>, String> {
         return Ok(fields.iter().map(named).collect());
     }
     let split = |field: &String| match field.split_once('=') {
-        Some((key, value)) => Ok(pair(&key.trim().to_lowercase(), value)),
+        Some((key, value)) => with_bytes(pair(&key.trim().to_lowercase(), value)),
         None => Err(format!("{field} is not KEY=VALUE")),
     };
     let mut pairs = fields
@@ -168,6 +169,33 @@ fn caches(text: &str) -> Result<Vec<Pairs>, String> {
         add_environment(&mut pairs);
     }
     Ok(vec![pairs])
+}
+
+/// Sizes are numbers from here on.
+fn with_bytes((key, value): (String, String)) -> Result<(String, String), String> {
+    if !key.ends_with("max-size") {
+        return Ok((key, value));
+    }
+    let bytes = units::parse_bytes(&value).map_err(|wrong| format!("{key}: {wrong}"))?;
+    Ok((key, bytes.to_string()))
+}
+
+/// Where a cache is, as the argument of a command has it; with more keys that the command adds.
+///
+/// # Errors
+/// It is not understood, there are several, or kiln has no such kind of cache.
+pub fn place(text: &str, more: &[(&str, &str)]) -> Result<CacheOptions, Failure> {
+    let wrong = |why: String| Failure::usage(format!("{}: {why}", without_secrets(text)));
+    let mut all = caches(text).map_err(wrong)?;
+    let Some(mut pairs) = all.pop().filter(|_| all.is_empty()) else {
+        return Err(wrong("name one cache".to_owned()));
+    };
+    let kind = pairs.iter().find(|(key, _)| key == "type");
+    if let Some(instead) = kind.and_then(|(_, kind)| foreign(kind)) {
+        return Err(wrong(instead.to_owned()));
+    }
+    pairs.extend(more.iter().map(|(key, value)| pair(key, value)));
+    Ok(CacheOptions::new(pairs))
 }
 
 /// The key is one thing: all of it comes from the flag, or all of it from the environment.

@@ -270,15 +270,27 @@ fn name_of_work(kind: &EventKind) -> Option<(String, u64)> {
         EventKind::Resolved {
             reference, took_us, ..
         } => (format!("[internal] load metadata for {reference}"), took_us),
+        other => return name_of_exchange(other),
+    };
+    Some((name, *took_us))
+}
+
+/// The same of what shared caches have to do with it.
+fn name_of_exchange(kind: &EventKind) -> Option<(String, u64)> {
+    let (does, place, took_us) = match kind {
         EventKind::CacheRead { place, took_us, .. } => {
-            (format!("importing cache manifest from {place}"), took_us)
+            ("importing cache manifest from", place, took_us)
         }
-        EventKind::CacheWritten { place, took_us, .. } => {
-            (format!("exporting cache to {place}"), took_us)
+        EventKind::CacheWritten { place, took_us, .. } => ("exporting cache to", place, took_us),
+        EventKind::MountRead { place, took_us, .. } => {
+            ("importing cache mount from", place, took_us)
+        }
+        EventKind::MountWritten { place, took_us, .. } => {
+            ("exporting cache mount to", place, took_us)
         }
         _ => return None,
     };
-    Some((name, *took_us))
+    Some((format!("{does} {place}"), *took_us))
 }
 
 /// What a failure is in this stream: a vertex of its own, whose output says more.

@@ -148,6 +148,30 @@ pub fn line(kind: &EventKind, digest_as: fn(&str) -> &str) -> Option<String> {
             let holds = format!("cache {place} holds {}, {sent}", results(records));
             (holds, took_us)
         }
+        EventKind::MountRead {
+            place,
+            mount,
+            bytes,
+            fetched,
+            took_us,
+        } => {
+            let sizes = [*bytes, *fetched].map(units::bytes);
+            let has = format!("cache mount {mount} of {place} has {}", sizes[0]);
+            (format!("{has}, {} fetched", sizes[1]), took_us)
+        }
+        EventKind::MountWritten {
+            place,
+            mount,
+            bytes,
+            sent,
+            took_us,
+        } => {
+            let none = "nothing new".to_owned();
+            let sent = sent.map_or(none, |sent| format!("{} sent", units::bytes(sent)));
+            let size = units::bytes(*bytes);
+            let has = format!("cache mount {mount} in {place} has {size}, {sent}");
+            (has, took_us)
+        }
         _ => return None,
     };
     Some(format!("{text} ({})", units::duration(*took_us)))

@@ -49,7 +49,7 @@ pub fn show(view: &mut impl View, event: &Event) {
             took_us,
             ..
         } => view.finished(*step, *outcome, *took_us),
-        EventKind::Failed { step, message } => view.failed(*step, message),
+        EventKind::Failed { step, message, .. } => view.failed(*step, message),
         EventKind::Warning { message } => said(view, "1;33", "warning", message),
         EventKind::Waiting { host, what } => view.say(&format!("waiting for {host}: {what}")),
         EventKind::Note { message } => said(view, "1;36", "note", message),

@@ -1,14 +1,19 @@
 //! What a backend of cache exchange does. Unaware of what caches hold.
 
+use super::prune::Shrunk;
 use crate::failure::BackendError;
 use kiln_cache::CacheOrigin;
 use kiln_oci::Descriptor;
 use std::fmt::Debug;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Opens a blob that is to be sent, from its start.
 pub type OpenBlob<'a> = &'a (dyn Fn() -> io::Result<Box<dyn Read + Send>> + Sync);
+
+/// What the name of a cache's mounts ends with.
+pub(super) const MOUNTS: &str = "-mounts";
 
 /// The right to write: a locked file.
 pub type Turn = std::fs::File;
@@ -23,6 +28,9 @@ pub trait Backend: Debug + Send + Sync {
 
     /// What the store calls the cache, to tell what it said from what others did: no two caches have the same.
     fn identity(&self) -> String;
+
+    /// The same place under the name that the cache mounts of this cache have; `None` where it has no name.
+    fn beside(&self) -> Option<Arc<dyn Backend>>;
 
     /// Waits until nobody else writes there, where writers could hinder each other. The turn ends with the value.
     ///
@@ -66,6 +74,12 @@ pub trait Backend: Debug + Send + Sync {
     /// # Errors
     /// It cannot be written.
     fn send(&self, blob: &Descriptor, open: OpenBlob<'_>) -> Result<(), BackendError>;
+
+    /// Removes the caches of this place, whatever their names, that were written longest ago, until the rest has at most so many bytes.
+    ///
+    /// # Errors
+    /// It cannot be read or written, or does not tell how old its caches are.
+    fn shrink(&self, most: u64) -> Result<Shrunk, BackendError>;
 
     /// Gives the name to a manifest whose blobs were sent.
     ///

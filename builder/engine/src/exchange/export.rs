@@ -74,23 +74,14 @@ impl Writer<'_> {
         written: Result<Written, BackendError>,
         took_us: u64,
     ) -> Result<(), BuildError> {
-        let (place, events) = (self.backend.name(), &self.remote.events);
         match written {
-            Ok((records, sent)) => events.send(EventKind::CacheWritten {
-                place,
+            Ok((records, sent)) => self.remote.events.send(EventKind::CacheWritten {
+                place: self.backend.name(),
                 records,
                 sent,
                 took_us,
             }),
-            Err(_) if self.remote.cancel.requested() => return Err(BuildError::Cancelled),
-            Err(error) if self.to.ignore_error => {
-                let causes = crate::failure::chain_of_causes(&error);
-                events.warn(format!("the cache {place} was not written: {causes}"));
-            }
-            Err(error) => {
-                let source = Box::new(error);
-                return Err(BuildError::Cache { place, source });
-            }
+            Err(error) => return tolerate(self.remote, self.to, error),
         }
         Ok(())
     }
@@ -229,6 +220,26 @@ impl Writer<'_> {
         }
         self.backend.send(&blob, &|| from_memory(bytes))
     }
+}
+
+/// Makes a warning of an error that is to be ignored.
+pub(super) fn tolerate(
+    remote: &Remote,
+    to: &Export,
+    error: BackendError,
+) -> Result<(), BuildError> {
+    let place = to.backend.name();
+    if remote.cancel.requested() {
+        return Err(BuildError::Cancelled);
+    }
+    if !to.ignore_error {
+        let source = Box::new(error);
+        return Err(BuildError::Cache { place, source });
+    }
+    let causes = crate::failure::chain_of_causes(&error);
+    let text = format!("the cache {place} was not written: {causes}");
+    remote.events.warn(text);
+    Ok(())
 }
 
 /// A blob that is in memory, for [`Backend::send`].

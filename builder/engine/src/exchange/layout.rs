@@ -6,8 +6,12 @@
 //! by a lock on `oci-layout`.
 
 mod folder;
+mod shrink;
 
+use super::backend::MOUNTS;
 use super::export::from_memory;
+use super::mounts::format as mounts;
+use super::prune::Shrunk;
 use super::{Backend, Kind, OpenBlob, Turn, Use, format};
 use crate::failure::{BackendError, ExportError};
 use crate::transfer::attributes::Attributes;
@@ -48,7 +52,7 @@ const MAX_DOCUMENT: u64 = 32 << 20;
 /// How much is copied at once.
 const PIECE: usize = 256 << 10;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Layout {
     folder: PathBuf,
     tag: String,
@@ -174,7 +178,7 @@ impl Layout {
             let Ok(manifest) = self.checked(&entry.digest) else {
                 continue;
             };
-            let blobs = format::blobs(&manifest);
+            let blobs = [format::blobs(&manifest), mounts::blobs(&manifest)].concat();
             let own = if blobs.is_empty() {
                 None
             } else {
@@ -228,6 +232,16 @@ impl Backend for Layout {
             None => format!(":{}", self.tag),
         };
         self.origin().to_string() + &name
+    }
+
+    fn beside(&self) -> Option<Arc<dyn Backend>> {
+        self.digest.is_none().then(|| {
+            let tag = format!("{}{MOUNTS}", self.tag);
+            Arc::new(Self {
+                tag,
+                ..self.clone()
+            }) as _
+        })
     }
 
     /// Makes the folder a layout, if it is not one yet, and waits until no other process writes it.
@@ -287,6 +301,11 @@ impl Backend for Layout {
         let name = blob.digest.hex();
         self.inside().append(UNPUBLISHED, &name)?;
         self.inside().write(BLOBS, &name, &mut bytes, false)
+    }
+
+    fn shrink(&self, most: u64) -> Result<Shrunk, BackendError> {
+        let _turn = self.turn()?;
+        self.shrink_to(most)
     }
 
     fn publish(&self, manifest: &[u8]) -> Result<(), BackendError> {

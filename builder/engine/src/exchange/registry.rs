@@ -1,5 +1,7 @@
 //! `type=registry,ref=NAME`: a cache under a name in a registry, beside the images or anywhere else. Unaware of the protocol.
 
+use super::backend::MOUNTS;
+use super::prune::Shrunk;
 use super::{Backend, Kind, OpenBlob, Use};
 use crate::event::Direction;
 use crate::failure::{BackendError, ExportError};
@@ -59,6 +61,25 @@ impl Backend for Registry {
         self.reference.to_string()
     }
 
+    fn beside(&self) -> Option<Arc<dyn Backend>> {
+        let tag = self.reference.tag.as_ref()?;
+        let named = self
+            .reference
+            .digest
+            .is_none()
+            .then(|| format!("{tag}{MOUNTS}"));
+        let reference = Reference {
+            tag: named,
+            ..self.reference.clone()
+        };
+        let remote = self.remote.clone();
+        let beside = reference
+            .tag
+            .is_some()
+            .then_some(Self { reference, remote });
+        beside.map(|beside| Arc::new(beside) as _)
+    }
+
     fn manifest(&self) -> Result<Option<Vec<u8>>, BackendError> {
         let found = if_found(self.remote.registry()?.manifest(&self.reference))?;
         Ok(found.map(|found| found.bytes))
@@ -107,6 +128,11 @@ impl Backend for Registry {
         registry.push_blob(&self.reference, blob, open)?;
         transfer.end();
         Ok(())
+    }
+
+    fn shrink(&self, _: u64) -> Result<Shrunk, BackendError> {
+        let text = "a registry does not tell how old its caches are, and mostly keeps what it has";
+        Err(ExportError::Unsupported(text.to_owned()).into())
     }
 
     fn publish(&self, manifest: &[u8]) -> Result<(), BackendError> {

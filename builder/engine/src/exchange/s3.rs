@@ -6,7 +6,9 @@
 
 mod objects;
 
+use super::backend::MOUNTS;
 use super::export::from_memory;
+use super::prune::{self, KeptCache, Shrunk};
 use super::{Backend, Kind, OpenBlob, Use};
 use crate::failure::{BackendError, ExportError, RemoteError};
 use crate::transfer::attributes::Attributes;
@@ -15,6 +17,7 @@ use kiln_cache::CacheOrigin;
 use kiln_oci::{Descriptor, Digest};
 use kiln_parser::redact;
 use objects::Objects;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -41,10 +44,12 @@ const KEYS: [&str; 13] = [
     "use_path_style",
 ];
 
+/// Seconds for which a blob may wait for its manifest.
+const YOUNG: u64 = 3600;
 /// The most bytes that a manifest may have.
 const MAX_MANIFEST: u64 = 4 << 20;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct S3 {
     objects: Objects,
     /// `s3://bucket/prefix`, or the endpoint's address and both.
@@ -92,6 +97,29 @@ impl S3 {
 
     fn blob(&self, digest: &Digest) -> String {
         format!("{}{digest}", self.blobs)
+    }
+
+    /// Removes the blobs that only removed caches had, and those that no cache names since an hour: a younger one may belong to a cache
+    /// that is being written. Returns their bytes.
+    fn sweep(&self, removed: &[KeptCache], kept: &[KeptCache]) -> Result<u64, BackendError> {
+        let remote = self.online()?;
+        let keys = |caches: &[KeptCache]| -> BTreeSet<String> {
+            let blobs = caches.iter().flat_map(|cache| cache.blobs.keys());
+            blobs.map(|digest| self.blob(digest)).collect()
+        };
+        let (removed, kept) = (keys(removed), keys(kept));
+        let objects = self.objects.list(remote, &self.blobs)?;
+        let newest = objects.iter().map(|object| object.changed).max();
+        let old = newest.unwrap_or(0).saturating_sub(YOUNG);
+        let mut freed = 0;
+        for object in objects {
+            let is_left = removed.contains(&object.key) || object.changed < old;
+            if is_left && !kept.contains(&object.key) {
+                self.objects.remove(remote, &object.key)?;
+                freed += object.size;
+            }
+        }
+        Ok(freed)
     }
 
     /// The way to the objects.
@@ -182,6 +210,14 @@ impl Backend for S3 {
         format!("{} {} {manifest}", self.address, self.blobs)
     }
 
+    fn beside(&self) -> Option<Arc<dyn Backend>> {
+        let manifests = self.manifests.iter();
+        Some(Arc::new(Self {
+            manifests: manifests.map(|key| format!("{key}{MOUNTS}")).collect(),
+            ..self.clone()
+        }))
+    }
+
     fn manifest(&self) -> Result<Option<Vec<u8>>, BackendError> {
         let remote = self.online()?;
         let Some(key) = self.manifests.first() else {
@@ -223,6 +259,30 @@ impl Backend for S3 {
         let remote = self.online()?;
         self.objects
             .put(remote, &self.blob(&blob.digest), blob.size, open)
+    }
+
+    fn shrink(&self, most: u64) -> Result<Shrunk, BackendError> {
+        let remote = self.online()?;
+        let folder = self.manifests.first().and_then(|key| key.rsplit_once('/'));
+        let folder = folder.map_or(String::new(), |(folder, _)| format!("{folder}/"));
+        let mut caches = Vec::new();
+        for object in self.objects.list(remote, &folder)? {
+            let manifest = self.objects.get(remote, &object.key, MAX_MANIFEST)?;
+            let blobs = prune::blobs(&manifest.unwrap_or_default());
+            if !blobs.is_empty() {
+                caches.push(KeptCache {
+                    name: object.key,
+                    changed: object.changed,
+                    blobs,
+                });
+            }
+        }
+        let (removed, kept) = prune::split(caches, most);
+        for cache in &removed {
+            self.objects.remove(remote, &cache.name)?;
+        }
+        let freed = self.sweep(&removed, &kept)?;
+        Ok(Shrunk::of(&removed, freed, &kept))
     }
 
     fn publish(&self, manifest: &[u8]) -> Result<(), BackendError> {

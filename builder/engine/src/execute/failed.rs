@@ -41,6 +41,7 @@ impl Execution<'_> {
             None => events.send(EventKind::Failed {
                 step: node.id.0,
                 message: crate::failure::chain_of_causes(error),
+                used: error.used(),
             }),
         }
     }

@@ -4,8 +4,10 @@
 
 mod unchanged;
 
+use crate::exchange::mounts::Mounts;
 use crate::execute::live::{Live, LiveUpper};
 use crate::execute::operation::run::Run;
+use crate::execute::room::with_room;
 use crate::execute::runner::console::Console;
 use crate::execute::runner::{Below, Changed, Runner};
 use crate::execute::schedule::Schedule;
@@ -31,6 +33,8 @@ pub struct Overlap<'a> {
     pub single_id: Option<Digest>,
     /// How an upper becomes a layer.
     pub commit: CommitOptions,
+    /// What it may have seen of shared caches.
+    pub mounts: &'a Mounts,
 }
 
 /// What a step starts on.
@@ -132,18 +136,16 @@ impl Overlap<'_> {
         self.step.started(key.as_ref());
         let begun = self.step.begin();
         let written = || self.written(live);
-        let below = Below {
-            live,
-            written: &written,
-        };
-        let changed = self.run.make(self.step, &below, self.runner, console)?;
+        let below = Below::new(live, &written);
+        let run = || self.run.make(self.step, &below, self.runner, console);
+        let changed = with_room(self.step.session, run)?;
         self.step.ran(begun, console.left().used);
         match changed {
             Changed::Layer(layer) => self.settle(key, layer.as_ref(), begun),
             Changed::Upper(upper) => {
                 let upper = Arc::new(LiveUpper::new(upper));
-                let node = self.step.node.id;
-                self.schedule.live(node, live.with(upper.clone()));
+                self.schedule
+                    .live(self.step.node.id, live.with(upper.clone()));
                 self.commit(key, (live, &upper), begun)
             }
         }
@@ -166,7 +168,8 @@ impl Overlap<'_> {
         let store = &self.step.session.store;
         let below = store.layers().chain(&self.written(live)?)?;
         let place = upper.place().path.clone();
-        let committed = store.layers().commit_upper(&place, &below, &self.commit)?;
+        let keep = || Ok(store.layers().commit_upper(&place, &below, &self.commit)?);
+        let committed = with_room(self.step.session, keep)?;
         let made = committed.layer.as_ref().map(Layer::diff_id);
         upper.written(made);
         let done = self.settle(key, committed.layer.as_ref(), begun)?;
@@ -191,6 +194,7 @@ impl Overlap<'_> {
             None => self.run.key(self.step.definition, base.content)?,
         };
         let mut basis = self.schedule.rests_on(self.step.node.op.inputs())?;
+        basis.caches = basis.caches.with(&self.mounts.seen_by(self.step.node.id.0));
         basis.isolation = basis.isolation.min(self.runner.isolation());
         self.step.settle(&base, key, layer, basis, begun)
     }

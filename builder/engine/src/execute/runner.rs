@@ -24,6 +24,16 @@ pub struct Below<'a> {
     pub written: &'a (dyn Fn() -> Result<Vec<Digest>, StepError> + Sync),
 }
 
+impl<'a> Below<'a> {
+    /// What is there now, and how to wait for its layers.
+    pub fn new(
+        live: &'a Live,
+        written: &'a (dyn Fn() -> Result<Vec<Digest>, StepError> + Sync),
+    ) -> Self {
+        Below { live, written }
+    }
+}
+
 /// What a process left.
 #[derive(Debug)]
 pub enum Changed {

@@ -5,7 +5,7 @@ use crate::execute::step::Step;
 use crate::host::changes::ChangesPlace;
 use crate::session::{Host, Session};
 use crate::transfer::remote::Remote;
-use kiln_cache::{OpenOptions, Silent, Store};
+use kiln_cache::{Budget, OpenOptions, Silent, Store};
 use kiln_oci::{Digest, Platform};
 use kiln_parser::graph::{Node, Op};
 use kiln_parser::inputs::{Bases, Evaluation, Inputs};
@@ -57,6 +57,7 @@ pub fn session() -> (TempDir, Session) {
         agents: Arc::default(),
         remote: Remote::offline(),
         host,
+        budget: Budget::default(),
     };
     (folder, session)
 }

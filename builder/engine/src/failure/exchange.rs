@@ -1,7 +1,7 @@
 //! Why a cache could not be read or written.
 
-use super::RemoteError;
-use kiln_cache::{ImageError, StoreError};
+use super::{ExportError, RemoteError};
+use kiln_cache::{ImageError, MountError, StoreError};
 use kiln_oci::{Digest, registry};
 use std::path::PathBuf;
 
@@ -51,6 +51,12 @@ pub enum BackendError {
     /// The image is not in the store.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The cache is described in a way that means nothing.
+    #[error(transparent)]
+    Options(#[from] ExportError),
+    /// A cache mount cannot be read or made.
+    #[error(transparent)]
+    Mount(#[from] MountError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -99,6 +105,7 @@ impl BackendError {
     pub(crate) fn is_about_content(&self) -> bool {
         match self {
             Self::Foreign(_) | Self::Malformed(_) | Self::Damaged(_) | Self::Object { .. } => true,
+            Self::Mount(error) => error.is_about_listing(),
             Self::Registry(error) => error.is_not_found(),
             Self::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
             _ => false,

@@ -1,7 +1,7 @@
 //! Why a step failed: its command, the files that it copies, the users that it names.
 
 use super::{AgentError, FetchError};
-use crate::event::LogFile;
+use crate::event::{LogFile, Used};
 use kiln_cache::{CommitError, LayerError, ReadError, ResolveError, StoreError};
 use kiln_parser::source::Span;
 use kiln_sandbox::{EnterError, MountError, NetworkStack, SpawnError};
@@ -42,6 +42,8 @@ pub enum StepError {
         exceeded: Option<u64>,
         /// All its output.
         log: LogFile,
+        /// What it used.
+        used: Used,
         /// What may help.
         hints: Vec<String>,
     },
@@ -129,6 +131,29 @@ impl StepError {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Cancelled | Self::Store(StoreError::Cancelled))
+    }
+
+    /// What the command used that has failed.
+    #[must_use]
+    pub fn used(&self) -> Option<Used> {
+        match self {
+            Self::Command { used, .. } => Some(*used),
+            _ => None,
+        }
+    }
+
+    /// Whether the store, or a file of it, had no room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Store(error)
+            | Self::Commit(CommitError::Store(error))
+            | Self::Copy(CopyError::Store(error)) => error.is_full(),
+            Self::Commit(CommitError::Layer(error)) | Self::Copy(CopyError::Layer(error)) => {
+                error.is_full()
+            }
+            _ => false,
+        }
     }
 
     /// The file that is not what it was when its folder was read.

@@ -64,7 +64,7 @@ const KINDS: &[(&str, &[&str])] = &[
     (
         "cargo registry",
         &[
-            "usr/local/cargo/registry/cache/index.crates.io-1/x.crate",
+            "usr/local/cargo/registry/cache/index-1/x.crate",
             "root/.cargo/git/db/x",
         ],
     ),

@@ -3,6 +3,7 @@
 use crate::exchange::OpenBlob;
 use crate::failure::{BackendError, ExportError};
 use crate::transfer::remote::Remote;
+use jiff::Timestamp;
 use kiln_oci::http::header::CONTENT_LENGTH;
 use kiln_oci::http::{Answer, Body, Error, Method, Redirects, Request, StatusCode, Upload, Url};
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
@@ -10,10 +11,13 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
+/// Bytes of a page of a list: a thousand keys of a kilobyte, and what is said of them.
+const MAX_LIST: u64 = 4 << 20;
 /// How long a signed address is good. A request that has begun goes on.
 const SIGNED: Duration = Duration::from_secs(3600);
 
 /// A bucket, and how to get at it.
+#[derive(Clone)]
 pub(super) struct Objects {
     bucket: Bucket,
     credentials: Credentials,
@@ -144,6 +148,59 @@ impl Objects {
         put.map_err(|error| failure(key, error))
     }
 
+    /// All objects whose keys begin so.
+    pub(super) fn list(&self, remote: &Remote, prefix: &str) -> Result<Vec<Object>, BackendError> {
+        let (mut objects, mut token) = (Vec::new(), None);
+        loop {
+            let page = self.page(remote, prefix, token)?;
+            objects.extend(page.split("<Contents>").skip(1).filter_map(Object::read));
+            token = element(&page, "NextContinuationToken").map(unescaped);
+            if token.is_none() {
+                return Ok(objects);
+            }
+        }
+    }
+
+    /// To get the bucket itself, with these queries, is to list it (ListObjectsV2).
+    fn page(
+        &self,
+        remote: &Remote,
+        prefix: &str,
+        token: Option<String>,
+    ) -> Result<String, BackendError> {
+        let mut action = self.bucket.get_object(Some(&self.credentials), "");
+        let query = action.query_mut();
+        query.insert("list-type", "2");
+        query.insert("prefix", prefix.to_owned());
+        if let Some(token) = token {
+            query.insert("continuation-token", token);
+        }
+        let url = action.sign(SIGNED);
+        let got = remote.http.repeat(|| {
+            let asked = request(remote, Method::GET, &url);
+            let mut bytes = Vec::new();
+            received(remote.http.send(&asked, None)?)?.copy(&mut bytes, MAX_LIST, &|_| {})?;
+            Ok(bytes)
+        });
+        let page = got.map_err(|error| failure(prefix, error))?;
+        Ok(String::from_utf8_lossy(&page).into_owned())
+    }
+
+    /// Removes an object; nothing happens where there is none.
+    pub(super) fn remove(&self, remote: &Remote, key: &str) -> Result<(), BackendError> {
+        let url = self.bucket.delete_object(Some(&self.credentials), key);
+        let url = url.sign(SIGNED);
+        let removed = remote.http.repeat(|| {
+            let asked = request(remote, Method::DELETE, &url);
+            let answer = remote.http.send(&asked, None)?;
+            match answer.status() {
+                StatusCode::NOT_FOUND => Ok(()),
+                _ => received(answer).map(drop),
+            }
+        });
+        removed.map_err(|error| failure(key, error))
+    }
+
     fn open(&self, remote: &Remote, key: &str) -> Result<Option<Answer>, Error> {
         let url = self.bucket.get_object(Some(&self.credentials), key);
         let request = request(remote, Method::GET, &url.sign(SIGNED));
@@ -153,6 +210,34 @@ impl Objects {
             status if status.is_success() => Ok(Some(answer)),
             _ => Err(answer.refused(said)?),
         }
+    }
+}
+
+/// An answer that is no refusal.
+fn received(answer: Answer) -> Result<Answer, Error> {
+    match answer.status().is_success() {
+        true => Ok(answer),
+        false => Err(answer.refused(said)?),
+    }
+}
+
+/// An object in a list.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Object {
+    pub(super) key: String,
+    pub(super) size: u64,
+    /// When it was written, seconds since 1970.
+    pub(super) changed: u64,
+}
+
+impl Object {
+    fn read(xml: &str) -> Option<Self> {
+        let changed: Timestamp = element(xml, "LastModified")?.parse().ok()?;
+        Some(Self {
+            key: unescaped(element(xml, "Key")?),
+            size: element(xml, "Size")?.parse().ok()?,
+            changed: changed.as_second().unsigned_abs(),
+        })
     }
 }
 
@@ -199,9 +284,25 @@ fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     Some(text)
 }
 
+fn unescaped(text: &str) -> String {
+    let text = text.replace("&lt;", "<").replace("&gt;", ">");
+    text.replace("&quot;", "\"").replace("&amp;", "&")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::element;
+    use super::{Object, element};
+
+    #[test]
+    fn lists_tell_keys_sizes_and_times() {
+        let xml = "<Key>a&amp;b/c</Key><LastModified>1970-01-01T00:01:00.000Z</LastModified><ETag>&quot;x&quot;</ETag><Size>7</Size></Contents>";
+        let object = Object::read(xml).unwrap();
+        assert_eq!(
+            (&*object.key, object.size, object.changed),
+            ("a&b/c", 7, 60)
+        );
+        assert!(Object::read("<Key>a</Key>").is_none());
+    }
 
     #[test]
     fn reasons_are_taken_out_of_answers() {

@@ -37,6 +37,16 @@ pub struct Left {
     pub used: Option<Used>,
 }
 
+/// What a process has used.
+pub fn used(exit: &Exit) -> Used {
+    let micros = exit.used.cpu.as_micros();
+    Used {
+        cpu_us: u64::try_from(micros).unwrap_or(u64::MAX),
+        memory: exit.used.memory,
+        written: exit.used.written,
+    }
+}
+
 /// A log that is being written.
 #[derive(Debug)]
 pub struct Log {
@@ -78,12 +88,7 @@ impl<'a> Console<'a> {
 
     /// Notes how a process has ended.
     pub fn ended(&self, exit: &Exit) {
-        let micros = exit.used.cpu.as_micros();
-        self.lock().used = Some(Used {
-            cpu_us: u64::try_from(micros).unwrap_or(u64::MAX),
-            memory: exit.used.memory,
-            written: exit.used.written,
-        });
+        self.lock().used = Some(used(exit));
     }
 
     /// Starts a log.

@@ -7,13 +7,15 @@ mod command;
 mod memory;
 mod rootfs;
 
+use crate::exchange::mounts::Mounts;
 use crate::execute::process::Process;
+use crate::execute::room;
 use crate::execute::runner::console::Console;
 use crate::execute::runner::{Below, Changed, Runner};
 use crate::failure::StepError;
 use crate::session::Session;
-use caches::Emptied;
-use kiln_cache::{CommitOptions, CopiedTree, Isolation, Layer};
+use caches::Caches;
+use kiln_cache::{CommitOptions, CopiedTree, Disk, Isolation, Layer};
 use kiln_oci::Digest;
 use kiln_sandbox::{
     Cgroup, ChangesIn, MountError, is_on_overlay, memory_for_changes, plain_folder,
@@ -21,6 +23,8 @@ use kiln_sandbox::{
 use memory::Watch;
 use rootfs::{Changes, Space};
 
+/// A disk with less than this is full for a command that says so.
+const FULL: u64 = 16 << 20;
 const ADVICE: &str = "A volume for the store is faster and larger";
 
 /// Processes of one build on this machine.
@@ -33,8 +37,8 @@ pub struct Local<'a> {
     cgroup: Option<Cgroup>,
     /// The limit of its memory, for messages.
     memory: Option<u64>,
-    /// Cache directories that were emptied in this build.
-    emptied: Emptied,
+    /// Where its cache directories are from.
+    caches: Caches<'a>,
 }
 
 impl<'a> Local<'a> {
@@ -42,15 +46,15 @@ impl<'a> Local<'a> {
     pub fn new(
         session: &'a Session,
         commit: CommitOptions,
-        cgroup: Option<Cgroup>,
-        memory: Option<u64>,
+        (cgroup, memory): (Option<Cgroup>, Option<u64>),
+        mounts: &'a Mounts,
     ) -> Self {
         Local {
             session,
             commit,
             cgroup,
             memory,
-            emptied: Emptied::default(),
+            caches: Caches::new(mounts),
         }
     }
 
@@ -71,11 +75,20 @@ impl<'a> Local<'a> {
         if was_full && !self.session.cancel.requested() {
             return Ok(None);
         }
-        ended?;
+        ended.map_err(|error| self.without(&changes, error))?;
         match changes {
             Changes::Upper(upper) if place == ChangesIn::Store => Ok(Some(Changed::Upper(upper))),
             changes => Ok(Some(Changed::Layer(self.commit(changes, below)?))),
         }
+    }
+
+    /// What a command that failed has written goes at once where it has filled the disk.
+    fn without(&self, changes: &Changes, error: StepError) -> StepError {
+        if is_for_want_of_room(self.session, &error) {
+            // what stays is scratch, which goes with the build
+            let _ = changes.discard(self.session);
+        }
+        error
     }
 
     /// Makes a layer of what cannot be the lower of another overlay: changes in memory, whose room is given back, and copies.
@@ -156,9 +169,17 @@ impl Runner for Local<'_> {
         process: &Process,
         console: &Console<'_>,
     ) -> Result<Changed, StepError> {
+        let attempt = |place| self.attempt(below, process, console, place);
+        let mut is_first = true;
         loop {
             let place = self.session.changes.now();
-            match self.attempt(below, process, console, place) {
+            match attempt(place) {
+                Err(error) if is_first && is_for_want_of_room(self.session, &error) => {
+                    is_first = false;
+                    if !room::is_made(self.session) {
+                        return Err(error);
+                    }
+                }
                 Err(error) if place != ChangesIn::Copy && is_refusal(&error) => {
                     tracing::debug!(
                         "changes in {place:?}: {}",
@@ -168,7 +189,7 @@ impl Runner for Local<'_> {
                 }
                 Ok(None) => {
                     self.tell_of_filled(&console.step.node.title);
-                    let copied = self.attempt(below, process, console, ChangesIn::Copy)?;
+                    let copied = attempt(ChangesIn::Copy)?;
                     return copied.ok_or(StepError::Cancelled);
                 }
                 Ok(Some(changed)) => return Ok(changed),
@@ -176,6 +197,12 @@ impl Runner for Local<'_> {
             }
         }
     }
+}
+
+/// Whether a command failed because the store's disk is full.
+fn is_for_want_of_room(session: &Session, error: &StepError) -> bool {
+    let disk = || Disk::of(session.store.root());
+    memory::complains_of_room(error) && disk().is_some_and(|disk| disk.free < FULL)
 }
 
 /// Whether the kernel or the file system refuses such a place. Nothing has run then.

@@ -1,10 +1,10 @@
 //! A process in the sandbox, from its start to its end. Unaware of layers.
 
+use super::Local;
 use super::rootfs::Space;
-use super::{Local, caches};
 use crate::event::LogFile;
 use crate::execute::process::{Mount, Mounted, Process, ProcessNetwork};
-use crate::execute::runner::console::Console;
+use crate::execute::runner::console::{Console, used};
 use crate::failure::StepError;
 use crate::host::agent::{Agent, Forward};
 use crate::session::Session;
@@ -45,7 +45,7 @@ impl Local<'_> {
             .map(|mount| given.kind(self.session, mount, space));
         let kinds = kinds.collect::<Result<Vec<_>, _>>()?;
         // Last, so that nobody waits for a directory while views are made.
-        let caches = caches::open(self.session, process, &self.emptied, space.is_plain())?;
+        let caches = self.caches.open(console.step, process, space.is_plain())?;
         let mounts = mounts.into_iter().zip(kinds);
         let mounts = mounts.filter_map(|(mount, kind)| placed(mount, kind, &caches));
         let network = network(&process.network, &self.session.host.search_path)?;
@@ -82,6 +82,7 @@ impl Local<'_> {
             signal: exit.signal,
             exceeded: self.memory.filter(|_| exit.out_of_memory),
             log,
+            used: used(&exit),
             hints: Vec::new(),
         })
     }

@@ -46,10 +46,15 @@ impl Watch {
     }
 }
 
-/// Whether a command that failed complained of a full disk.
+/// The same of what may have failed.
 pub fn ran_out(ended: &Result<(), StepError>) -> bool {
-    match ended {
-        Err(StepError::Command { log, .. }) => says_full(log).unwrap_or(false),
+    ended.as_ref().err().is_some_and(complains_of_room)
+}
+
+/// Whether a command that failed complained of a full disk.
+pub fn complains_of_room(error: &StepError) -> bool {
+    match error {
+        StepError::Command { log, .. } => says_full(log).unwrap_or(false),
         _ => false,
     }
 }

@@ -38,6 +38,17 @@ pub enum Changes {
     Copy(CopiedTree),
 }
 
+impl Changes {
+    /// Gives back the room that they take.
+    pub fn discard(&self, session: &Session) -> Result<(), StepError> {
+        let folder = match self {
+            Self::Upper(upper) => upper.upper.parent().unwrap_or(&upper.upper),
+            Self::Copy(copy) => &copy.path,
+        };
+        Ok(session.store.scratch().discard(folder)?)
+    }
+}
+
 impl Space {
     /// Room for one process in such a place.
     pub fn open(session: &Session, place: ChangesIn) -> Result<Self, StepError> {
