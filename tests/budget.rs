@@ -10,6 +10,7 @@ use crate::support::{Finished, Kiln, Space, plain_cases};
 plain_cases! {
     builds_side_by_side_keep_to_a_budget,
     what_is_needed_stays_whatever_the_budget,
+    builds_that_fail_and_other_commands_keep_to_it_too,
     a_dry_run_tells_what_a_prune_removes,
     filters_choose_what_goes,
     sizes_may_leave_something,
@@ -108,6 +109,32 @@ fn what_is_needed_stays_whatever_the_budget(space: &Space) {
 }
 
 /// What is told, without the words that say whether it was done.
+fn builds_that_fail_and_other_commands_keep_to_it_too(space: &Space) {
+    base(space);
+    let junk = || {
+        (0..3).for_each(|number| drop(different(space, number).ok()));
+        size(space)
+    };
+    junk();
+    space.kiln(["save", "-o", "app.tar", "app"]).ok();
+    let root = space.own_folder("root");
+    fs::write(root.join("file"), "text").unwrap();
+    let limited = |kiln: Kiln| {
+        let kiln = kiln.env("KILN_MIN_FREE_SPACE", "0");
+        kiln.env("KILN_MAX_STORE_SIZE", "1MB")
+            .env("KILN_RESERVED_SPACE", "0")
+    };
+    let before = junk();
+    limited(space.build("FROM base\nRUN exit 1\n")).exits(1);
+    assert!(size(space) < before - 5 * MB, "a build that failed");
+    let root = root.display().to_string();
+    for words in [["load", "-i", "app.tar"], ["import", &root, "root:1"]] {
+        let before = junk();
+        limited(space.kiln(words)).ok();
+        assert!(size(space) < before - 5 * MB, "{words:?}");
+    }
+}
+
 fn told(pruned: &Finished) -> String {
     let told = pruned.stdout.lines().last().unwrap().to_owned();
     let done = [
