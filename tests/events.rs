@@ -306,6 +306,7 @@ fn page(schema: &Schema) -> String {
         text += &table(shape, &[&COMMON[..], &["event"]].concat());
         let part = match name {
             "planned" => Some("step"),
+            "started" => Some("reason"),
             "ended" => Some("cause"),
             _ => None,
         };

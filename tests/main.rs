@@ -141,3 +141,5 @@ mod together;
 mod unread_output;
 mod verbs;
 mod waits;
+mod why;
+mod why_fuzz;

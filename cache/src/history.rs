@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::database::{rows, unsigned};
 use crate::usage::Class;
-use crate::{History, KeptLog, PruneOptions, StoreError, log};
+use crate::{History, KeptLog, PruneOptions, Reason, StoreError, log};
 
 /// How many builds are remembered.
 pub const MOST: i64 = 200;
@@ -122,12 +122,15 @@ pub struct PastStep {
     /// Bytes of its layer's tar, 0 for no layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// Key of its result; absent where it has none.
+    /// Key of its result, or of the one that it would have had; absent where it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Digest>,
     /// The steps that it is made from, by their numbers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<usize>,
+    /// Why it was executed, where an earlier build of the project had it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
     /// What its command used of the machine.
     #[serde(flatten)]
     pub used: UsedByStep,
@@ -234,8 +237,8 @@ impl History<'_> {
 
     /// How many builds are remembered, in so many bytes.
     pub(crate) fn usage(&self) -> Result<Class, StoreError> {
-        let query =
-            "SELECT count(*), coalesce(sum(length(document) + length(steps) + 64), 0) FROM history";
+        let query = "SELECT count(*), coalesce(sum(length(document) + length(steps) + 64), 0) \
+                     + (SELECT coalesce(sum(length(document) + 64), 0) FROM inputs) FROM history";
         let read = |row: &Row<'_>| {
             let bytes = unsigned(row.get(1)?);
             Ok(Class {
@@ -289,6 +292,10 @@ fn forget(
         true => transaction.execute(delete, [limit.saturating_mul(1_000_000)])?,
         false => 0,
     };
+    let are_builds_left = "SELECT EXISTS (SELECT 1 FROM history)";
+    if !transaction.query_row(are_builds_left, [], |row| row.get(0))? {
+        transaction.execute("DELETE FROM inputs", [])?;
+    }
     let left = "SELECT coalesce(sum(size), 0) FROM logs";
     let left = transaction.query_row(left, [], |row| row.get(0))?;
     Ok((gone, builds as u64, unsigned(left)))

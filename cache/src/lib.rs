@@ -46,7 +46,7 @@
 //! ```text
 //! <root>/
 //!   version                        "kiln store 1\n": another version is refused
-//!   kiln.db  kiln.db-wal  -shm     SQLite: records, memos, builds, history, images, tags, last use, what another boot wrote (store/database/schema.rs)
+//!   kiln.db  kiln.db-wal  -shm     SQLite: records, memos, builds, history, inputs, images, tags, last use, what another boot wrote (store/database/schema.rs)
 //!   blobs/sha256/<2>/<hex>         layer tars, verbatim compressed layers, manifests, configs; 0444, named by digest
 //!   layers/<hex of diff ID>.idx    indexes of layers (layer/codec.rs); rebuilt from the tar when they are damaged
 //!   views/<id map>/<hex>/          a layer unpacked as an overlay lower, for one id map (view/directory.rs)
@@ -84,6 +84,7 @@ mod first_names;
 pub mod fsck;
 mod history;
 mod image;
+mod inputs;
 mod inventory;
 mod isolation;
 mod key;
@@ -94,7 +95,9 @@ mod log;
 mod memo;
 mod meter;
 pub mod path;
+mod project;
 mod prune;
+mod reason;
 pub mod rebuild;
 mod record;
 mod sparse;
@@ -127,6 +130,7 @@ pub use history::{Ending, PastBuild, PastStep, StepEnding, UsedByStep};
 pub use image::find::{ID_DIGITS, MeantById, is_whole_id};
 pub use image::sizes::LayerSize;
 pub use image::{ImageSummary, StoredImage};
+pub use inputs::{FileTable, ReadInput, ReadOrigin, StepInputs};
 pub use isolation::Isolation;
 pub use key::{KEY_VERSION, KeyBuilder};
 pub use layer::{
@@ -138,13 +142,15 @@ pub use lazy::{Fetcher, RemoteBlob};
 pub use log::{KeptLog, LogOf};
 pub use memo::MemoBundle;
 pub use meter::{Meter, Metered, Progress, Work};
+pub use project::Project;
 pub use prune::{CacheKind, PruneOptions, PruneReport};
+pub use reason::{Change, FileChange, Reason};
 pub use record::Record;
 pub use store::damage::{BlobReader, DamagedBlob, LayerTar, damage_in};
 pub(crate) use store::facets::Trash;
 pub use store::facets::{
-    Blobs, Builds, CacheMounts, Exchange, Fetch, Forms, Garbage, History, Images, Indexes, Layers,
-    Leases, Logs, Origins, Records, Scratch, Views,
+    Blobs, Builds, CacheMounts, Exchange, Fetch, Forms, Garbage, History, Images, Indexes, Inputs,
+    Layers, Leases, Logs, Origins, Records, Scratch, Views,
 };
 pub use store::waiting::{Silent, Waiter};
 pub use store::{KeyLock, OpenOptions, Store};

@@ -113,6 +113,16 @@ impl Records<'_> {
         })
     }
 
+    /// Whether there is a record of this key, even one that does not count.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn has(&self, key: &Digest) -> Result<bool, StoreError> {
+        let query = "SELECT 1 FROM records WHERE key = ?1";
+        let found = self.store.db().row(query, [key.as_bytes()], |_| Ok(()))?;
+        Ok(found.is_some())
+    }
+
     /// Whether any record that counts has this definition: if not, no key of it can hit.
     ///
     /// # Errors
@@ -125,19 +135,6 @@ impl Records<'_> {
         let found: Option<(Caches, Isolation)> =
             self.store.db().first(query, parameters, made, counts)?;
         Ok(found.is_some())
-    }
-
-    /// The latest record of an operation that counts: why did it miss?
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn latest(&self, definition: &Digest) -> Result<Option<Record>, StoreError> {
-        let query = format!(
-            "SELECT {COLUMNS} {NOT_REFUTED} AND definition = ?1 ORDER BY created DESC, key, caches"
-        );
-        let counts = |record: &Record| counts(self.store, &record.caches, record.isolation);
-        let parameters = [definition.as_bytes()];
-        self.store.db().first(&query, parameters, from_row, counts)
     }
 
     /// The oldest record of an operation that counts, has this tree and is `wanted`.

@@ -35,6 +35,7 @@ mod stats;
 mod tag;
 mod verify;
 mod version;
+mod why;
 
 use crate::environment::Globals;
 use crate::failure::Failure;
@@ -86,6 +87,8 @@ commands! {
     Logs = logs,
     /// Show what the steps of a build took
     Stats = stats,
+    /// Tell why the steps of a build were executed
+    Why = why,
     /// List images
     #[command(visible_alias = "ls")]
     Images = images,

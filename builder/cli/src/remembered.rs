@@ -1,9 +1,10 @@
 //! What is remembered of a build once it has ended: made of its events, and written into the store. Unaware of how it is shown.
 
 use crate::render::{Record, Recorded, Renderer, clip};
-use kiln_cache::{Ending, PastBuild, PastStep, StepEnding, Store, UsedByStep};
+use kiln_cache::{Ending, PastBuild, PastStep, Project, Reason, StepEnding, Store, UsedByStep};
 use kiln_engine::event::{Event, EventKind, Outcome, StepInfo, Used};
 use kiln_engine::{BuildError, Built, DockerfileText, Request, chain_of_causes};
+use kiln_oci::Digest;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
@@ -39,6 +40,11 @@ impl Remembered {
             past,
         };
         (recorded, remembered)
+    }
+
+    /// Which builds it is compared with.
+    pub fn project(&self) -> Project {
+        self.past.project()
     }
 
     /// Writes what is known at the end. What ended before it had begun is no build; a write that fails is no failure of one.
@@ -159,27 +165,43 @@ fn step_of(kind: &EventKind) -> Option<usize> {
 /// What an event says of its step. A step that was executed is found in the cache when the build is attempted again: that says nothing new.
 fn note(step: &mut PastStep, event: &Event) {
     match &event.kind {
-        EventKind::Started { .. } => {
+        EventKind::Started { reasons, .. } => {
             step.began_us = Some(event.at_us);
             step.outcome = None;
+            add_reasons(step, reasons);
         }
         finished @ EventKind::Finished { .. } if step.outcome.is_none() => end(step, finished),
         EventKind::Committed {
             key,
             bytes,
             outcome,
+            reasons,
             ..
         } => {
             (step.key, step.bytes) = (Some(*key), Some(*bytes));
             step.outcome = Some(ending(*outcome));
+            add_reasons(step, reasons);
         }
-        EventKind::Failed { used, .. } => {
-            step.outcome = Some(StepEnding::Failed);
+        EventKind::Failed { key, used, .. } => {
             step.used = used.map_or_else(UsedByStep::default, told);
-            let began = step.began_us.unwrap_or(event.at_us);
-            step.took_us = Some(event.at_us.saturating_sub(began));
+            fail(step, event.at_us, *key);
         }
         _ => {}
+    }
+}
+
+/// The end of a step that failed, with the key of the result that it would have had.
+fn fail(step: &mut PastStep, at_us: u64, key: Option<Digest>) {
+    let began = step.began_us.unwrap_or(at_us);
+    step.key = key;
+    step.outcome = Some(StepEnding::Failed);
+    step.took_us = Some(at_us.saturating_sub(began));
+}
+
+/// Those that are told later are all that there are.
+fn add_reasons(step: &mut PastStep, reasons: &[Reason]) {
+    if !reasons.is_empty() {
+        step.reasons = reasons.to_vec();
     }
 }
 

@@ -12,7 +12,7 @@ mod stream;
 
 pub use cancel::{Cancel, Urgency};
 use jiff::Timestamp;
-pub use kiln_cache::Work;
+pub use kiln_cache::{Reason, Work};
 use kiln_oci::Digest;
 pub use log::LogFile;
 use serde::{Serialize, Serializer};
@@ -222,9 +222,12 @@ pub enum EventKind {
     Started {
         /// The step.
         step: usize,
-        /// The first input that differs from the last time, if it ran before.
+        /// The reasons in words, if an earlier build of the project had it.
         #[serde(skip_serializing_if = "Option::is_none")]
         because: Option<String>,
+        /// Why it is executed; empty in the first build of a project.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        reasons: Vec<Reason>,
     },
     /// A step's output can be followed in this file.
     Log {
@@ -261,6 +264,9 @@ pub enum EventKind {
         bytes: u64,
         /// How it came to its result.
         outcome: Outcome,
+        /// All reasons why it was executed, where not all were known when it started.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        reasons: Vec<Reason>,
     },
     /// A step failed.
     Failed {
@@ -271,6 +277,9 @@ pub enum EventKind {
         /// What its command used, if it had one that came to its end.
         #[serde(flatten)]
         used: Option<Used>,
+        /// Key of the result that it would have had, as far as it is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<Digest>,
     },
     /// Something the user should know.
     Warning {

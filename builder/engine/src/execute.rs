@@ -4,11 +4,13 @@
 pub(crate) mod copy;
 mod failed;
 mod kept_log;
+mod key;
 pub(crate) mod live;
 mod mask;
 pub(crate) mod memo;
 pub(crate) mod operation;
 pub(crate) mod overlap;
+pub(crate) mod past;
 pub(crate) mod prefetch;
 pub(crate) mod process;
 pub(crate) mod results;
@@ -28,6 +30,7 @@ use crate::plan::{Plan, stage_is_called};
 use crate::session::Session;
 use crate::source::fetch::RemoteSource;
 use crate::source::open::Build;
+use key::{Key, Seen};
 use kiln_cache::{CommitOptions, Layer, StoreError};
 use kiln_oci::Digest;
 use kiln_parser::graph::{
@@ -38,6 +41,7 @@ use operation::copy::missing::Missing;
 use operation::run::Run;
 use operation::{Source, copy::Copy, make_directory};
 use overlap::Overlap;
+use past::Past;
 use prefetch::Readers;
 use room::with_room;
 use runner::Runner;
@@ -46,7 +50,7 @@ use runner::supervised::Supervised;
 use schedule::{Lane, Limits, Schedule, Task};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use step::{Key, Step};
+use step::Step;
 
 /// One execution, shared by the threads of all steps.
 #[derive(Debug)]
@@ -70,6 +74,8 @@ struct Execution<'a> {
     mounts: &'a Mounts,
     /// Steps of the stages that `--no-cache-filter` names; a step that several stages share belongs to each of them.
     filtered: BTreeSet<NodeId>,
+    /// The builds of the project before this one.
+    past: Past<'a>,
 }
 
 /// The results of all steps, by node.
@@ -142,6 +148,7 @@ impl<'a> Execution<'a> {
             commit,
             mounts,
             filtered: filtered(&plan.graph, &build.reuse.no_cache_filter),
+            past: Past::new(&session.store, build, plan),
         };
         execution.readers = prefetch::readers(plan, |node| {
             let step = execution.step(node);
@@ -150,16 +157,10 @@ impl<'a> Execution<'a> {
         Ok(execution)
     }
 
-    fn step(&self, node: &'a Node) -> Step<'a> {
-        Step {
-            session: self.session,
-            node,
-            definition: self.plan.definitions[node.id.0],
-            derived: self.plan.derived[node.id.0],
-            epoch: self.plan.graph.source_date_epoch,
-            ignores_cache: self.build.reuse.no_cache || self.filtered.contains(&node.id),
-            max_age: self.build.reuse.cache_ttl,
-        }
+    fn step<'s>(&'s self, node: &'s Node) -> Step<'s> {
+        let of = (self.session, self.build, self.plan);
+        let ignores_cache = self.build.reuse.no_cache || self.filtered.contains(&node.id);
+        step_of(of, &self.past, node, ignores_cache)
     }
 
     /// Carries out a node; its output, or none if it failed.
@@ -206,7 +207,8 @@ impl<'a> Execution<'a> {
         let copy = Copy::new(&self.session.store, copy, &base.stack, &sources)
             .map_err(|error| missing.explain(error))?;
         let key = copy.key(step.definition);
-        self.look_up_or_make(step, &base.stack, key, |now| copy.make(step, now))
+        let seen = || copy.seen();
+        self.look_up_or_make(step, &base.stack, (key, &seen), |now| copy.make(step, now))
     }
 
     fn make_directory(
@@ -217,7 +219,7 @@ impl<'a> Execution<'a> {
     ) -> Result<Done, StepError> {
         let base = self.schedule.layers(base)?;
         let key = make_directory::key(step.definition, base.stack.content);
-        self.look_up_or_make(step, &base.stack, key, |now| {
+        self.look_up_or_make(step, &base.stack, (key, &Seen::default), |now| {
             make_directory::make(step, &base.stack, directory, now)
         })
     }
@@ -248,18 +250,18 @@ impl<'a> Execution<'a> {
         &self,
         step: &Step<'_>,
         base: &Stack,
-        key: Key,
+        (key, seen): (Key, &dyn Fn() -> Seen),
         make: impl FnOnce(i64) -> Result<Option<Layer>, StepError>,
     ) -> Result<Done, StepError> {
-        if let Some(done) = step.cached(base, &key)? {
+        if let Some(done) = step.cached(base, &key, seen)? {
             return Ok(done);
         }
         let _lock = step.lock()?;
-        if let Some(done) = step.cached(base, &key)? {
+        if let Some(done) = step.cached(base, &key, seen)? {
             return Ok(done);
         }
         self.schedule.running(step.node.id)?;
-        step.started(Some(&key));
+        step.started(Some(&key), seen);
         let begun = step.begin();
         let layer = make(begun.time)?;
         step.ran(begun, None);
@@ -291,6 +293,25 @@ impl<'a> Execution<'a> {
             layers: None,
             folder: None,
         })
+    }
+}
+
+/// A node of a plan as a step.
+fn step_of<'a>(
+    (session, build, plan): (&'a Session, &'a Build, &'a Plan),
+    past: &'a Past<'a>,
+    node: &'a Node,
+    ignores_cache: bool,
+) -> Step<'a> {
+    Step {
+        session,
+        node,
+        definition: plan.definitions[node.id.0],
+        derived: plan.derived[node.id.0],
+        epoch: plan.graph.source_date_epoch,
+        ignores_cache,
+        max_age: build.reuse.cache_ttl,
+        past: Some(past),
     }
 }
 

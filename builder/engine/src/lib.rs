@@ -72,6 +72,11 @@ pub mod cache {
     pub use crate::exchange::prune::{Shrunk, prune};
 }
 
+/// Why steps are executed.
+pub mod why {
+    pub use crate::execute::past::compare;
+}
+
 /// A file of a web server, outside of builds.
 pub mod web {
     pub use crate::source::fetch::web::download;

@@ -25,6 +25,7 @@ mod sources;
 
 pub use form::{Form, Squash};
 pub use goal::Goal;
+use kiln_cache::Project;
 pub use kiln_parser::inputs::Language;
 pub(crate) use output::{BuildResult, Exporter};
 pub use reuse::{Pull, Reuse};
@@ -48,6 +49,8 @@ pub struct Request {
     pub goal: Goal,
     /// Warnings about the request, which the build gives first.
     pub notices: Vec<String>,
+    /// Which earlier builds it is compared with, to tell why steps are executed; its file is empty where it is not found yet. None: with none.
+    pub project: Option<Project>,
 }
 
 impl Request {
@@ -68,6 +71,7 @@ impl Request {
             reuse: Reuse::default(),
             goal: Goal::default(),
             notices: Vec::new(),
+            project: None,
         }
     }
 }

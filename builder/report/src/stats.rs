@@ -69,16 +69,6 @@ impl StepStats {
     }
 }
 
-/// Whether two builds are of the same project: of the same Dockerfile in the same folder, or, without a folder, with the same first name.
-#[must_use]
-pub fn is_same_project(one: &PastBuild, other: &PastBuild) -> bool {
-    let name = |build: &PastBuild| match build.project {
-        None => build.names.first().cloned(),
-        Some(_) => None,
-    };
-    (&one.project, &one.file, name(one)) == (&other.project, &other.file, name(other))
-}
-
 /// The figures of a build; `earlier` are the builds of its project before it, the latest first.
 #[must_use]
 pub fn stats(build: &PastBuild, steps: &[PastStep], earlier: &[Earlier]) -> Stats {
@@ -295,24 +285,5 @@ mod tests {
             (of.builds, of.ran, of.cached, of.took_us),
             (2, 1, 1, Some(20))
         );
-    }
-
-    #[test]
-    fn projects_are_told_apart_by_folder_and_file() {
-        let build = |project: Option<&str>, name: &str| PastBuild {
-            project: project.map(str::to_owned),
-            names: vec![name.to_owned()],
-            ..PastBuild::default()
-        };
-        assert!(is_same_project(
-            &build(Some("/a"), "x"),
-            &build(Some("/a"), "y")
-        ));
-        assert!(!is_same_project(
-            &build(Some("/a"), "x"),
-            &build(Some("/b"), "x")
-        ));
-        assert!(is_same_project(&build(None, "x"), &build(None, "x")));
-        assert!(!is_same_project(&build(None, "x"), &build(None, "y")));
     }
 }

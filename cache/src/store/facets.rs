@@ -38,6 +38,8 @@ facets! {
     pub history: History;
     /// What steps printed.
     pub logs: Logs;
+    /// What steps were made of.
+    pub inputs: Inputs;
     /// Images and their names.
     pub images: Images;
     /// Indexes: images for several platforms.

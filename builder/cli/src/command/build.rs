@@ -94,6 +94,7 @@ fn shown(
     upkeep::before(&session.store, budget);
     let renderer = log.renderer(environment::no_color());
     let (renderer, remembered) = Remembered::begin(renderer, &request);
+    request.project = Some(remembered.project());
     let shown = Background::start(Box::new(renderer), stream, log.sink.clone())?;
     let streams = request.goal.outputs.iter().any(|output| output.is_stream());
     let mut dockerfile = text(&request);

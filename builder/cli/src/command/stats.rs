@@ -10,9 +10,7 @@ use crate::{output, past, session, table, units};
 use clap::{Args, ValueEnum};
 use kiln_cache::{PastBuild, Store};
 use kiln_report::stats::cells::{self, Cells};
-use kiln_report::stats::{
-    Earlier, Stats, StepStats, Summary, is_same_project, stats, summaries, timeline,
-};
+use kiln_report::stats::{Earlier, Stats, StepStats, Summary, stats, summaries, timeline};
 use std::path::PathBuf;
 
 /// Characters of an instruction in a table.
@@ -73,7 +71,8 @@ fn earlier(store: &Store, build: &PastBuild, last: Option<usize>) -> Result<Vec<
         .iter()
         .skip_while(|other| other.id != build.id)
         .skip(1);
-    let same = before.filter(|other| is_same_project(build, other));
+    let project = build.project();
+    let same = before.filter(|other| project.has(other));
     let most = last.map_or(usize::MAX, |last| last.saturating_sub(1));
     let mut earlier = Vec::new();
     for other in same.take(most) {

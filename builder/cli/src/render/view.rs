@@ -42,7 +42,7 @@ pub fn show(view: &mut impl View, event: &Event) {
         view.say(&line);
     }
     match &event.kind {
-        EventKind::Started { step, because } => view.started(*step, because.as_deref()),
+        EventKind::Started { step, because, .. } => view.started(*step, because.as_deref()),
         EventKind::Finished {
             step,
             outcome,

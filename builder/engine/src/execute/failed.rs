@@ -42,6 +42,7 @@ impl Execution<'_> {
                 step: node.id.0,
                 message: crate::failure::chain_of_causes(error),
                 used: error.used(),
+                key: self.past.key(node.id.0),
             }),
         }
     }

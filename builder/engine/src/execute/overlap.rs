@@ -5,13 +5,14 @@
 mod unchanged;
 
 use crate::exchange::mounts::Mounts;
+use crate::execute::key::Key;
 use crate::execute::live::{Live, LiveUpper};
 use crate::execute::operation::run::Run;
 use crate::execute::room::with_room;
 use crate::execute::runner::console::Console;
 use crate::execute::runner::{Below, Changed, Runner};
 use crate::execute::schedule::Schedule;
-use crate::execute::step::{Begun, Key, Step};
+use crate::execute::step::{Begun, Step};
 use crate::failure::StepError;
 use crate::plan::output::{Done, Stack};
 use kiln_cache::{CommitOptions, Layer, Upper};
@@ -106,10 +107,11 @@ impl Overlap<'_> {
         let Start::Finished(key, base) = start else {
             return Ok(None);
         };
-        match (self.step.cached(base, key)?, self.single_id) {
+        let seen = &|| self.run.seen();
+        match (self.step.cached(base, key, seen)?, self.single_id) {
             (None, Some(definition)) => {
                 let key = self.run.key(definition, base.content)?;
-                self.step.cached(base, &key)
+                self.step.cached(base, &key, seen)
             }
             (found, _) => Ok(found),
         }
@@ -133,7 +135,7 @@ impl Overlap<'_> {
         live: &Live,
         key: Option<Key>,
     ) -> Result<Done, StepError> {
-        self.step.started(key.as_ref());
+        self.step.started(key.as_ref(), &|| self.run.seen());
         let begun = self.step.begin();
         let written = || self.written(live);
         let below = Below::new(live, &written);
@@ -193,6 +195,7 @@ impl Overlap<'_> {
             Some(key) => key,
             None => self.run.key(self.step.definition, base.content)?,
         };
+        self.step.keep_inputs(&key, &|| self.run.seen());
         let mut basis = self.schedule.rests_on(self.step.node.op.inputs())?;
         basis.caches = basis.caches.with(&self.mounts.seen_by(self.step.node.id.0));
         basis.isolation = basis.isolation.min(self.runner.isolation());

@@ -2,10 +2,12 @@
 //! operations do and of other steps.
 
 use crate::event::{EventKind, Outcome, Used};
-use crate::execute::step::{Begun, Key, Step};
+use crate::execute::key::{Key, Seen};
+use crate::execute::past::Past;
+use crate::execute::step::{Begun, Step};
 use crate::failure::StepError;
 use crate::plan::output::{Basis, Done, Stack, StepResult};
-use kiln_cache::{KeyLock, Layer, Record, StoreError, Tree};
+use kiln_cache::{KeyLock, Layer, Reason, Record, StoreError, Tree};
 use kiln_oci::Digest;
 use std::time::Duration;
 
@@ -19,8 +21,13 @@ fn times(inputs: &[(String, Digest)]) -> impl Iterator<Item = &Digest> {
 }
 
 impl Step<'_> {
-    /// The cached result of a key, unless the step is to be executed anyway.
-    pub fn cached(&self, base: &Stack, key: &Key) -> Result<Option<Done>, StepError> {
+    /// The cached result of a key, unless the step is to be executed anyway. `seen` says what the key is made of.
+    pub fn cached(
+        &self,
+        base: &Stack,
+        key: &Key,
+        seen: &dyn Fn() -> Seen,
+    ) -> Result<Option<Done>, StepError> {
         if self.ignores_cache {
             return Ok(None);
         }
@@ -36,8 +43,16 @@ impl Step<'_> {
             key: Some(key.digest),
             used: None,
         });
+        self.keep_inputs(key, seen);
         let stack = base.with(record.diff_id, record.tree, &Basis::from(&record));
         Ok(Some(done(stack, &record)))
+    }
+
+    /// Keeps what the step is made of, so that later builds can tell what has changed.
+    pub fn keep_inputs(&self, key: &Key, seen: &dyn Fn() -> Seen) {
+        if let Some(past) = self.past {
+            past.keep(self.node, key, seen);
+        }
     }
 
     /// Waits until no other build makes the same step. Two builds agree on the lock before anything has run.
@@ -48,12 +63,37 @@ impl Step<'_> {
         is_needed.then(lock).transpose()
     }
 
-    /// Says that the step is being executed, and why if it was executed before.
-    pub fn started(&self, key: Option<&Key>) {
-        let because = key
-            .filter(|_| !self.ignores_cache)
-            .and_then(|key| self.first_difference(key).or_else(|| self.age(key)));
-        self.send(|step| EventKind::Started { step, because });
+    /// Says that the step is being executed, and why if earlier builds had it. Without a key its files below are not known yet.
+    pub fn started(&self, key: Option<&Key>, seen: &dyn Fn() -> Seen) {
+        let reasons = self.reasons(key, seen());
+        if let Some(key) = key {
+            self.keep_inputs(key, seen);
+        }
+        let texts: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+        let because = (!texts.is_empty()).then(|| texts.join("; "));
+        self.send(|step| EventKind::Started {
+            step,
+            because,
+            reasons,
+        });
+    }
+
+    /// Why it is executed, if earlier builds had it.
+    pub fn reasons(&self, key: Option<&Key>, seen: Seen) -> Vec<Reason> {
+        self.past.map_or_else(Vec::new, |past| {
+            let known = (key, self.definition);
+            past.reasons(self.node, known, seen, self.demanded(key))
+        })
+    }
+
+    /// Why it is executed whatever its inputs are.
+    fn demanded(&self, key: Option<&Key>) -> Option<Reason> {
+        if self.ignores_cache {
+            let flag = self.past?.forcing_flag().to_owned();
+            return Some(Reason::NoCache { flag });
+        }
+        let record = self.session.store.records().lookup(&key?.digest).ok()??;
+        self.is_too_old(&record).then_some(Reason::Expired)
     }
 
     /// Says that the step's own work has ended, while its layer may still be written.
@@ -67,22 +107,6 @@ impl Step<'_> {
             key: None,
             used,
         });
-    }
-
-    /// The first input of `key` that the latest record of the same operation does not have.
-    fn first_difference(&self, key: &Key) -> Option<String> {
-        let store = &self.session.store;
-        let before = store.records().latest(&self.definition).ok()??;
-        let is_new = |input: &&(String, Digest)| !before.inputs.contains(input);
-        let (name, _) = key.inputs.iter().find(is_new)?;
-        Some(format!("{name} changed"))
-    }
-
-    /// Why the result of a known key is not used.
-    fn age(&self, key: &Key) -> Option<String> {
-        let record = self.session.store.records().lookup(&key.digest).ok()??;
-        self.is_too_old(&record)
-            .then(|| "its result is older than --cache-ttl".to_owned())
     }
 
     /// Whether a result was made longer ago than `--cache-ttl` allows. Old stores do not know when; then its own time counts.
@@ -111,11 +135,14 @@ impl Step<'_> {
         let outcome = self.adopt_equal(&mut record)?;
         self.session.store.records().put(&record)?;
         let bytes = self.layer_bytes(record.diff_id.as_ref());
+        let completed = |past: &Past<'_>| past.completed(self.node, &record.inputs);
+        let reasons = self.past.map_or_else(Vec::new, completed);
         self.send(|step| EventKind::Committed {
             step,
             key: record.key,
             bytes,
             outcome,
+            reasons,
         });
         let stack = base.with(record.diff_id, record.tree, &Basis::from(&record));
         Ok(done(stack, &record))
@@ -251,7 +278,10 @@ mod tests {
         let fixture = Fixture::new();
         let made = layer(&fixture.session, "a", 1);
         let own = key(&[("input", b"a")]);
-        let found = |step: Step<'_>, key: &Key| step.cached(&Stack::empty(), key).unwrap();
+        let found = |step: Step<'_>, key: &Key| {
+            let seen = Seen::default;
+            step.cached(&Stack::empty(), key, &seen).unwrap()
+        };
         assert!(found(fixture.step(), &own).is_none());
         let settled = fixture.settle(own.clone(), &made, Caches::default());
         assert_eq!(
@@ -264,13 +294,12 @@ mod tests {
         step.max_age = Some(0);
         assert!(found(step, &own).is_some());
         step.max_age = Some(-1);
-        assert!(found(step, &own).is_none() && step.age(&own).is_some());
+        assert!(found(step, &own).is_none());
+        assert_eq!(step.demanded(Some(&own)), Some(Reason::Expired));
         step.ignores_cache = true;
         assert!(found(step, &own).is_none());
         let other = key(&[("input", b"b")]);
         assert!(found(fixture.step(), &other).is_none());
-        let why = fixture.step().first_difference(&other);
-        assert_eq!(why.as_deref(), Some("input changed"));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! operations do.
 
 use crate::event::EventKind;
+use crate::execute::past::Past;
 use crate::session::Session;
-use kiln_cache::KeyBuilder;
 use kiln_oci::Digest;
 use kiln_parser::diagnostic::{Diagnostic, Phase};
 use kiln_parser::graph::Node;
@@ -26,29 +26,8 @@ pub struct Step<'a> {
     pub ignores_cache: bool,
     /// `--cache-ttl`: the age in seconds at which a result is too old to be used.
     pub max_age: Option<i64>,
-}
-
-/// A key with what went into it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
-    /// The digest.
-    pub digest: Digest,
-    /// Names and digests of the inputs.
-    pub inputs: Vec<(String, Digest)>,
-}
-
-impl Key {
-    /// Begins a key as all keys of steps begin: with the kind of the operation and its definition.
-    pub fn begin(domain: &str, definition: Digest) -> KeyBuilder {
-        KeyBuilder::new(domain).input("instruction", definition)
-    }
-}
-
-impl From<KeyBuilder> for Key {
-    fn from(key: KeyBuilder) -> Self {
-        let (digest, inputs) = key.finish();
-        Key { digest, inputs }
-    }
+    /// What is known of the builds before, if anything is to be told of them.
+    pub past: Option<&'a Past<'a>>,
 }
 
 /// When an execution began: for durations, and as the time that the layer and its history carry.

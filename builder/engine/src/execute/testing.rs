@@ -89,5 +89,6 @@ pub fn step<'a>(session: &'a Session, node: &'a Node, definition: Digest) -> Ste
         epoch: None,
         ignores_cache: false,
         max_age: None,
+        past: None,
     }
 }

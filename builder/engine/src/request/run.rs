@@ -78,6 +78,28 @@ impl RunOptions {
     }
 }
 
+impl RunOptions {
+    /// The values of the same flags for people, by the same names.
+    pub(crate) fn values(&self) -> BTreeMap<String, String> {
+        let joined = |texts: &mut dyn Iterator<Item = String>| {
+            let texts: Vec<String> = texts.collect();
+            Some(texts.join(",")).filter(|text| !text.is_empty())
+        };
+        let host = |(name, address): &_| format!("{name}:{address}");
+        let limit = |(name, soft, hard): &_| format!("{name}={soft}:{hard}");
+        let volume = |volume: &Volume| format!("{}:{}", volume.source.display(), volume.target);
+        let values = [
+            ("--add-host", joined(&mut self.extra_hosts.iter().map(host))),
+            ("--no-hosts", self.no_hosts.then(|| "true".to_owned())),
+            ("--shm-size", self.shm_size.map(|size| size.to_string())),
+            ("--ulimit", joined(&mut self.ulimits.iter().map(limit))),
+            ("--volume", joined(&mut self.volumes.iter().map(volume))),
+        ];
+        let given = |(name, value): (&str, Option<String>)| Some((name.to_owned(), value?));
+        values.into_iter().filter_map(given).collect()
+    }
+}
+
 /// What the network `default` is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum DefaultNetwork {

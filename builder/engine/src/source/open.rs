@@ -15,7 +15,7 @@ use crate::request::{
 };
 use crate::session::Session;
 use crate::source::fetch::address::redacted;
-use kiln_cache::KeyBuilder;
+use kiln_cache::{KeyBuilder, Project};
 use kiln_oci::Platform;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -45,6 +45,8 @@ pub struct Build {
     pub goal: Goal,
     /// Warnings about the request.
     pub notices: Vec<String>,
+    /// Which earlier builds it is compared with.
+    pub project: Option<Project>,
 }
 
 impl Build {
@@ -87,12 +89,22 @@ impl Build {
             reuse,
             goal,
             notices: _,
+            project: _,
         } = self;
         form.key(goal.key(reuse.key(run.key(key)))?)
     }
 
     fn of(request: Request, dockerfile: DockerfileText, context: MainContext) -> Self {
+        // one in the context is called so once it is found
+        let named = |project: Project| match project.file.as_str() {
+            "" => Project {
+                file: dockerfile.name.clone(),
+                ..project
+            },
+            _ => project,
+        };
         Build {
+            project: request.project.map(named),
             dockerfile,
             context,
             contexts: request.sources.contexts,

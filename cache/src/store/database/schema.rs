@@ -15,10 +15,10 @@ use rusqlite::Connection;
 /// step 10 may hold what overlayfs copied up: they count as those of another boot, and are made anew. `builds` says of
 /// an image that was built here, by its ID, where its history comes from (`cache/src/build_record.rs`). `history` are the last builds
 /// (`cache/src/history.rs`), numbered in the order in which they ended, and
-/// `logs` what their steps printed (`cache/src/log.rs`). `views.uses` counts processes.
+/// `logs` what their steps printed (`cache/src/log.rs`), and `inputs` what steps were made of (`cache/src/inputs.rs`). `views.uses` counts processes.
 /// `totals` are sums of sizes, which triggers keep (a row is never inserted with REPLACE, which would tell them nothing); `left_over` is
 /// what they were at `left_at`, when nothing more could be removed. `mounts` are cache mounts as they were measured last.
-pub(super) const SCHEMA: [&str; 13] = [
+pub(super) const SCHEMA: [&str; 14] = [
     "
 CREATE TABLE blobs (
     digest BLOB PRIMARY KEY, size INTEGER NOT NULL, boot TEXT NOT NULL, synced INTEGER NOT NULL DEFAULT 0
@@ -147,6 +147,7 @@ CREATE TRIGGER mount_changed AFTER UPDATE OF bytes ON mounts
     BEGIN UPDATE totals SET bytes = bytes + new.bytes - old.bytes WHERE class = 'mounts'; END;
 CREATE TRIGGER mount_removed AFTER DELETE ON mounts BEGIN UPDATE totals SET bytes = bytes - old.bytes WHERE class = 'mounts'; END;
 ",
+    "CREATE TABLE inputs (number INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, document BLOB NOT NULL);",
 ];
 
 /// How many steps a database has taken. More than there are: a newer kiln made it.

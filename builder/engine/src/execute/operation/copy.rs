@@ -9,17 +9,21 @@ use crate::execute::copy::place::{Changes, Overwritten, Placement};
 use crate::execute::copy::select::{Picked, select};
 use crate::execute::copy::write::write;
 use crate::execute::copy::{join, shown};
+use crate::execute::key::{BELOW, Key, Seen, source_name};
+use crate::execute::past::files::table;
 use crate::execute::results::TIME_OF;
-use crate::execute::step::{Key, Step};
+use crate::execute::step::Step;
 use crate::execute::users::Owner;
 use crate::failure::{CopyError, StepError};
 use crate::plan::output::Stack;
-use crate::source::fetch::address::redacted;
 use kiln_cache::{Chain, Entry, Layer, Store, tree_digest};
 use kiln_oci::Digest;
 use kiln_parser::code;
 use kiln_parser::graph::{CopyOp, CopySource, SourcePath, Unpack};
 use unpack::Unpacked;
+
+/// The input that is the owner whom `--chown` names.
+const OWNER: &str = "owner";
 
 /// A COPY or ADD and what its inputs became.
 #[derive(Debug)]
@@ -73,19 +77,38 @@ impl<'a> Copy<'a> {
             }
         }
         if let Some(owner) = &self.owner {
-            key = key.bytes("owner", format!("{}:{}", owner.uid, owner.gid).as_bytes());
+            key = key.bytes(OWNER, format!("{}:{}", owner.uid, owner.gid).as_bytes());
         }
         if !self.op.link {
-            key = key.input("files below", self.base.content);
+            key = key.input(BELOW, self.base.content);
         }
         key.into()
+    }
+
+    /// What of that a person understands: files that no step has made, and the owner.
+    pub fn seen(&self) -> Seen {
+        let mut seen = Seen::default();
+        let sources = self.op.sources.iter().zip(&self.picked);
+        let sources = sources.zip(self.sources);
+        for ((source, picked), _) in sources.filter(|(_, files)| files.layers.is_none()) {
+            let entries = picked.iter().flat_map(|picked| {
+                let below = picked.content.iter().map(|(_, found)| found.entry);
+                std::iter::once(picked.root.entry).chain(below)
+            });
+            seen.files.insert(source_name(source), table(entries));
+        }
+        let owner = self.owner.as_ref();
+        let owner = owner.map(|owner| format!("{}:{}", owner.uid, owner.gid));
+        seen.values
+            .extend(owner.map(|owner| (OWNER.to_owned(), owner)));
+        seen
     }
 
     /// Makes the layer; `now` is the time of directories that no source describes.
     ///
     /// # Errors
     /// When something stands in the way, an archive is damaged, or the store fails.
-    pub fn make(mut self, step: &Step<'_>, now: i64) -> Result<Option<Layer>, StepError> {
+    pub fn make(&self, step: &Step<'_>, now: i64) -> Result<Option<Layer>, StepError> {
         let store = &step.session.store;
         // The base is looked into only where that decides something: its layers may still be in a registry.
         let below = match self.op.link {
@@ -97,7 +120,7 @@ impl<'a> Copy<'a> {
             Unpack::No => None,
             Unpack::Auto | Unpack::Yes => Some(store.scratch().dir("add")?),
         };
-        let unpacked = Unpacked::of(&self, scratch.as_deref())?;
+        let unpacked = Unpacked::of(self, scratch.as_deref())?;
         let mut placement = Placement::new(&below, changes);
         self.place(step, &mut placement, &unpacked)?;
         let (writer, placed) = (store.layers().writer(&below)?, placement.finish());
@@ -106,10 +129,9 @@ impl<'a> Copy<'a> {
         Ok(layer)
     }
 
-    fn changes(&mut self, step: &Step<'_>, now: i64) -> Result<Changes<'a>, StepError> {
-        let known = self.owner.take();
+    fn changes(&self, step: &Step<'_>, now: i64) -> Result<Changes<'a>, StepError> {
         Ok(Changes {
-            owner: owner::told(step, self.op, known, self.base)?,
+            owner: owner::told(step, self.op, self.owner.as_ref(), self.base)?,
             chmod: self.op.chmod.as_ref(),
             now,
             epoch: step.epoch,
@@ -211,20 +233,5 @@ fn add_entries(entries: &mut Vec<Entry>, at: usize, picked: &Picked<'_>) {
         let path = join(&root, relative);
         let parents = parents.iter();
         entries.extend(parents.map(|found| renamed(found.entry, &path, found.layer)));
-    }
-}
-
-fn source_name(source: &CopySource) -> String {
-    match source {
-        CopySource::Files { paths, .. } => {
-            let name = |path: &SourcePath| match path.pattern.as_str() {
-                "" => ".".to_owned(),
-                pattern => pattern.to_owned(),
-            };
-            paths.iter().map(name).collect::<Vec<_>>().join(" ")
-        }
-        CopySource::Inline { name, .. } => format!("<<{name}"),
-        CopySource::Url { url, .. } => redacted(url),
-        CopySource::Git(git) => redacted(&git.remote),
     }
 }

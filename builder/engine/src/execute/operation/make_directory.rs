@@ -3,7 +3,8 @@
 use super::{owner_accounts, tell_unknown};
 use crate::execute::copy::place::{Changes, Placement};
 use crate::execute::copy::write::write;
-use crate::execute::step::{Key, Step};
+use crate::execute::key::{BELOW, Key};
+use crate::execute::step::Step;
 use crate::failure::StepError;
 use crate::plan::output::Stack;
 use kiln_cache::Layer;
@@ -12,7 +13,7 @@ use kiln_oci::Digest;
 /// What decides about the result: the operation, and the files below.
 pub fn key(definition: Digest, below: Digest) -> Key {
     let key = Key::begin("make-directory", definition);
-    key.input("files below", below).into()
+    key.input(BELOW, below).into()
 }
 
 /// Makes the directory on top of `base`.

@@ -5,11 +5,13 @@ mod caches;
 mod mounts;
 
 use super::{Source, accounts, subtree_digest, subtree_times};
+use crate::execute::key::{BELOW, Key, Seen, mount_name};
+use crate::execute::past::files::table;
 use crate::execute::process::{Process, ProcessNetwork};
 use crate::execute::results::TIME_OF;
 use crate::execute::runner::console::Console;
 use crate::execute::runner::{Below, Changed, Runner};
-use crate::execute::step::{Key, Step};
+use crate::execute::step::Step;
 use crate::execute::users::Identity;
 use crate::failure::StepError;
 use crate::request::{DefaultNetwork, RunOptions};
@@ -36,12 +38,12 @@ impl Run<'_> {
     /// # Errors
     /// When links in a mount's source go in circles.
     pub fn key(&self, definition: Digest, below: Digest) -> Result<Key, StepError> {
-        let key = Key::begin("run", definition).input("files below", below);
+        let key = Key::begin("run", definition).input(BELOW, below);
         let mut key = self.options.key(key);
         for (mount, source) in self.op.mounts.iter().zip(&self.mounts) {
             if let (Some((_, path, target)), Some(source)) = (mount.files(), source) {
                 let files = subtree_digest(&source.files, path)?;
-                key = key.input(&format!("mount {target}"), files);
+                key = key.input(&mount_name(target), files);
                 if self.has_epoch && source.layers.is_some() {
                     let times = subtree_times(&source.files, path)?;
                     key = key.list(&format!("{TIME_OF}mount {target}"), times);
@@ -49,6 +51,25 @@ impl Run<'_> {
             }
         }
         Ok(key.into())
+    }
+
+    /// What of that a person understands: the files of contexts, the values of flags.
+    pub fn seen(&self) -> Seen {
+        let mut seen = Seen {
+            values: self.options.values(),
+            ..Seen::default()
+        };
+        for (mount, source) in self.op.mounts.iter().zip(&self.mounts) {
+            let source = source.as_ref().filter(|source| source.layers.is_none());
+            if let (Some((_, path, target)), Some(source)) = (mount.files(), source)
+                && let Ok(resolved) = source.files.resolve(path.as_bytes(), true)
+            {
+                let found = source.files.walk(&resolved.path);
+                let table = table(found.iter().map(|found| found.entry));
+                seen.files.insert(mount_name(target), table);
+            }
+        }
+        seen
     }
 
     /// Tells what kiln does not do, before anything runs. As in BuildKit, a step does without a device that it does not require.

@@ -27,13 +27,14 @@ pub(super) fn for_key(
 pub(super) fn told(
     step: &Step<'_>,
     copy: &CopyOp,
-    known: Option<Owner>,
+    known: Option<&Owner>,
     base: &Stack,
 ) -> Result<Option<(u32, u32)>, StepError> {
-    let owner = match known {
-        Some(owner) => Some(owner),
+    let resolved = match known {
+        Some(_) => None,
         None => resolve(&step.session.store, copy, base)?,
     };
+    let owner = known.or(resolved.as_ref());
     owner.iter().for_each(|owner| tell_unknown(step, owner));
     Ok(owner.map(|owner| (owner.uid, owner.gid)))
 }

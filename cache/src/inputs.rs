@@ -1,0 +1,202 @@
+//! What steps were made of: under the key of a result, what of its inputs a person understands. Unaware of how two of them are compared, and of
+//! what in them is secret: who keeps one has taken that out.
+//!
+//! A row of the table `inputs` is a [`StepInputs`] as JSON in one zstd frame. It outlives the result, so that a build can tell what has changed
+//! since, and is written when a step is resolved whose key has none. The newest [`MOST`] stay, each with at most [`MOST_BYTES`]: of more, the
+//! files are left out, and a difference in them is told without names. They go with the history.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use kiln_oci::Digest;
+use kiln_oci::compression::{Encoding, Limited, decoder};
+use rusqlite::Row;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Inputs, StoreError};
+
+/// How many are kept.
+pub const MOST: i64 = 1000;
+/// Bytes of one, compressed.
+pub const MOST_BYTES: usize = 128 << 10;
+/// Bytes of one as it is read.
+const MOST_READ: u64 = 64 << 20;
+/// Speed counts for more than size.
+const LEVEL: i32 = 1;
+
+/// Files by path; of each a line with mode, owner, and a part of a digest of the rest: `644 0:0 0123456789abcdef`.
+pub type FileTable = BTreeMap<String, String>;
+
+/// What decided about the result of a step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StepInputs {
+    /// Names and digests as they went into the key, in order.
+    pub inputs: Vec<(String, Digest)>,
+    /// The operation behind the input `instruction`, as an object; secret values are digests. Null where it is not known.
+    #[serde(default)]
+    pub operation: Value,
+    /// What it reads, in the order of its operation's inputs.
+    #[serde(default)]
+    pub reads: Vec<ReadInput>,
+    /// The files behind inputs that are no steps.
+    #[serde(default)]
+    pub files: BTreeMap<String, FileTable>,
+    /// What other inputs are, where that is short.
+    #[serde(default)]
+    pub values: BTreeMap<String, String>,
+}
+
+/// One thing that a step reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadInput {
+    /// The input of the key that it counts in; none where it does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// What it is.
+    pub origin: ReadOrigin,
+}
+
+/// Where a step reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReadOrigin {
+    /// What another step has made.
+    Step,
+    /// An image, by its name and ID.
+    Image(String, Option<Digest>),
+    /// A context; the main one has no name.
+    Context(Option<String>),
+    /// Nothing: the empty file system.
+    Scratch,
+}
+
+impl Inputs<'_> {
+    /// Whether there are any of this key.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn has(&self, key: &Digest) -> Result<bool, StoreError> {
+        let query = "SELECT 1 FROM inputs WHERE key = ?1";
+        let found = self.store.db().row(query, [key.as_bytes()], |_| Ok(()))?;
+        Ok(found.is_some())
+    }
+
+    /// Those of this key; else what the record of its result knows, which has no more than names and digests.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn get(&self, key: &Digest) -> Result<Option<StepInputs>, StoreError> {
+        let query = "SELECT document FROM inputs WHERE key = ?1";
+        let read = |row: &Row<'_>| row.get::<_, Vec<u8>>(0);
+        let document = self.store.db().row(query, [key.as_bytes()], read)?;
+        if let Some(known) = document.and_then(|bytes| unpacked(&bytes)) {
+            return Ok(Some(known));
+        }
+        let query = "SELECT inputs FROM records WHERE key = ?1";
+        let read = |row: &Row<'_>| row.get::<_, String>(0);
+        let text = self.store.db().row(query, [key.as_bytes()], read)?;
+        let inputs = text.and_then(|text| serde_json::from_str(&text).ok());
+        Ok(inputs.map(|inputs| StepInputs {
+            inputs,
+            ..StepInputs::default()
+        }))
+    }
+
+    /// Keeps those of a key, unless there are some.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn put(&self, key: &Digest, inputs: &StepInputs) -> Result<(), StoreError> {
+        self.store.writable()?;
+        let mut document = packed(inputs);
+        if document.len() > MOST_BYTES {
+            let files = BTreeMap::new();
+            document = packed(&StepInputs {
+                files,
+                ..inputs.clone()
+            });
+        }
+        if document.len() > MOST_BYTES {
+            return Ok(());
+        }
+        let insert = "INSERT OR IGNORE INTO inputs (key, document) VALUES (?1, ?2)";
+        let delete = "DELETE FROM inputs WHERE number <= (SELECT max(number) FROM inputs) - ?1";
+        self.store.db().write_lightly(|transaction| {
+            let mut insert = transaction.prepare_cached(insert)?;
+            insert.execute((key.as_bytes(), &document))?;
+            transaction
+                .prepare_cached(delete)?
+                .execute([MOST])
+                .map(drop)
+        })
+    }
+}
+
+/// Plain data of our own: serialising it cannot fail, nor can compressing it in memory. If they ever did, nothing would be known.
+fn packed(inputs: &StepInputs) -> Vec<u8> {
+    let json = serde_json::to_vec(inputs).unwrap_or_default();
+    zstd::encode_all(&json[..], LEVEL).unwrap_or_default()
+}
+
+/// What another version wrote in its own way is not known.
+fn unpacked(bytes: &[u8]) -> Option<StepInputs> {
+    let mut json = Vec::new();
+    let decoded = decoder(bytes, Encoding::Zstd).ok()?;
+    Limited::new(decoded, MOST_READ)
+        .read_to_end(&mut json)
+        .ok()?;
+    serde_json::from_slice(&json).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inputs(files: usize) -> StepInputs {
+        let line = |number: usize| {
+            let digest = Digest::of(&number.to_le_bytes()).hex();
+            (
+                format!("file {number}"),
+                format!("644 0:0 {}", &digest[..16]),
+            )
+        };
+        let table: FileTable = (0..files).map(line).collect();
+        StepInputs {
+            inputs: vec![("instruction".to_owned(), Digest::of(b"run"))],
+            operation: serde_json::json!({"op": "run", "env": ["A=b"]}),
+            reads: vec![ReadInput {
+                input: Some("files below".to_owned()),
+                origin: ReadOrigin::Context(None),
+            }],
+            files: [(".".to_owned(), table)].into(),
+            values: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_found_by_its_key_and_the_first_stays() {
+        let (_folder, store) = crate::tests::store();
+        let key = Digest::of(b"key");
+        assert!(!store.inputs().has(&key).unwrap());
+        assert_eq!(store.inputs().get(&key).unwrap(), None);
+        store.inputs().put(&key, &inputs(3)).unwrap();
+        store.inputs().put(&key, &inputs(4)).unwrap();
+        assert!(store.inputs().has(&key).unwrap());
+        assert_eq!(store.inputs().get(&key).unwrap(), Some(inputs(3)));
+    }
+
+    #[test]
+    fn it_is_bounded_in_size_and_in_number() {
+        let (_folder, store) = crate::tests::store();
+        let key = |number: i64| Digest::of(&number.to_le_bytes());
+        store.inputs().put(&key(0), &inputs(40_000)).unwrap();
+        let kept = store.inputs().get(&key(0)).unwrap().unwrap();
+        assert_eq!((kept.inputs.len(), kept.files.len()), (1, 0));
+        for number in 1..=MOST {
+            store.inputs().put(&key(number), &inputs(0)).unwrap();
+        }
+        assert!(!store.inputs().has(&key(0)).unwrap());
+        assert!(store.inputs().has(&key(1)).unwrap());
+    }
+}
