@@ -25,7 +25,7 @@ fn a_log_goes_to_a_file(space: &Space) {
     let built = build("FROM tools\nRUN echo other\nMAINTAINER me\n").ok();
     assert_eq!(built.stderr, "");
     assert!(
-        !read().contains("in the log") && read().contains("MaintainerDeprecated"),
+        !read().contains("| in the log\n") && read().contains("MaintainerDeprecated"),
         "{}",
         read()
     );

@@ -2,7 +2,7 @@
 
 use super::steps::Steps;
 use super::transfers::{self, Transfer};
-use kiln_engine::event::{Event, EventKind, Outcome};
+use kiln_engine::event::{Event, EventKind, Outcome, Reason};
 
 /// Shows a build to people.
 pub trait View {
@@ -42,7 +42,14 @@ pub fn show(view: &mut impl View, event: &Event) {
         view.say(&line);
     }
     match &event.kind {
-        EventKind::Started { step, because, .. } => view.started(*step, because.as_deref()),
+        EventKind::Started {
+            step,
+            because,
+            reasons,
+        } => {
+            let because = because.as_deref().filter(|_| tells(reasons));
+            view.started(*step, because);
+        }
         EventKind::Finished {
             step,
             outcome,
@@ -66,6 +73,12 @@ pub fn show(view: &mut impl View, event: &Event) {
         }
         other => view.other(other),
     }
+}
+
+/// Whether reasons say more than what somebody has asked for on the command line.
+fn tells(reasons: &[Reason]) -> bool {
+    let is_asked_for = |reason| matches!(reason, &Reason::NoCache { .. });
+    !reasons.iter().all(is_asked_for)
 }
 
 fn said(view: &mut impl View, code: &str, word: &str, message: &str) {
