@@ -204,7 +204,7 @@ mod tests {
         );
         // another text in the same place; another kind of instruction is another step
         let new = ["a COPY y /", "a RUN one", "b COPY one", "b RUN three"];
-        assert_eq!(aligned(&old, &new), [(0, 0), (1, 1), (3, 2)]);
+        assert_eq!(aligned(&old, &new), [(0, 0), (1, 1), (3, 3)]);
         // a stage has another name
         let new = ["c COPY x /", "c RUN one", "b RUN one", "b RUN two"];
         assert_eq!(aligned(&old, &new), all(4));
