@@ -87,7 +87,7 @@ pub struct CacheMountUsage {
     pub used: i64,
 }
 
-/// Whoever throws a directory away holds it for less than this, and takes nobody's place: a step that waited so long has found one
+/// A removal holds a directory for less than this, and takes nobody's place: a step that waited so long has found one
 /// that another step uses.
 const REMOVAL: Duration = Duration::from_millis(5);
 /// Bytes of the longest title.

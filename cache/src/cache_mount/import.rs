@@ -383,7 +383,7 @@ mod tests {
             .map(|folder| folder.from.as_deref())
             .collect();
         assert!(caches.contains(&None) && caches.contains(&Some("r.test/cache")));
-        // whoever removes it removes the note
+        // the note goes with the directory
         drop(imported);
         store.garbage().prune(None).unwrap();
         let again = mounts.import(&from).unwrap();

@@ -302,7 +302,7 @@ impl Database {
     }
 
     /// Closing the last connection empties the log into the database, which takes two syncs: not worth it when nothing but
-    /// pins, last use and history was written. A long log costs more: whoever opens the database reads all of it.
+    /// pins, last use and history was written. A long log costs more: each process that opens the database reads all of it.
     pub(crate) fn spare_the_checkpoint(&self) {
         let log = std::fs::metadata(beside(&self.path, "-wal"));
         let is_long = log.is_ok_and(|log| log.len() > LONGEST_LOG);
