@@ -227,7 +227,7 @@ fn steps_that_come_go_and_move_are_told(space: &Space) {
             .any(|reasons| reasons.contains(moved) || reasons.contains("no longer")),
         "{found:?}"
     );
-    // lines that move are no change, and comments are none
+    // moved lines and comments change nothing
     let moved = text(&["3", "4"]).replace("RUN", "\n# RUN\nRUN");
     assert_eq!(self::again(space, &moved, &[]), [""; 0]);
     // a stage that is called otherwise is the same

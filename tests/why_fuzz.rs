@@ -151,7 +151,7 @@ fn expected(old: &State, new: &State) -> BTreeMap<&'static str, Expected> {
     }
     let edited = |slots: &[Slot]| slots.iter().any(|slot| old[slot] != new[slot]);
     spread(&mut all, edited);
-    // that it is new is all that is told of a new step
+    // a new step has one reason: it is new
     let is_new = !now_has(old, Slot::Step) && now_has(new, Slot::Step);
     if let Some(more) = all.get_mut(MORE).filter(|_| is_new) {
         more.began.clear();
@@ -203,7 +203,7 @@ fn mode(number: u64) -> u32 {
     (0o600 + u32::try_from(number % 0o100).unwrap()) | 0o044
 }
 
-/// What is told of the files of the main context.
+/// The files of the main context, as reasons name them.
 fn of_files(old: &State, new: &State) -> Option<String> {
     let mut files = BTreeMap::new();
     for path in ["a", "d/x"] {

@@ -189,6 +189,15 @@ impl Entry {
         }
     }
 
+    /// Where a file's content begins in what its index describes; 0 for everything else.
+    #[must_use]
+    pub(crate) const fn offset(&self) -> u64 {
+        match self.kind {
+            EntryKind::File { offset, .. } => offset,
+            _ => 0,
+        }
+    }
+
     /// The last component of the path; empty for the root.
     #[must_use]
     pub fn name(&self) -> &[u8] {

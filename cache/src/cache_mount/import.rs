@@ -17,7 +17,7 @@ use super::{CacheMount, CacheMountUsage, CacheStart, try_lock};
 use crate::beneath::{open_file, open_root};
 use crate::store::waiting::Wait;
 use crate::view::unpack::{Contents, Piece, unpack_pieces};
-use crate::{CacheMounts, ContentDigest, Entry, EntryKind, KeyBuilder, StoreError};
+use crate::{CacheMounts, ContentDigest, EntryKind, KeyBuilder, StoreError};
 
 /// What a directory has from a shared cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -214,7 +214,7 @@ impl MountImport<'_> {
         };
         let lacking = listing.contents().filter(|(_, content, _)| !has(content));
         let packs: std::collections::BTreeSet<usize> = lacking
-            .filter_map(|(entry, ..)| Some(packs.find(offset(entry))?.0))
+            .filter_map(|(entry, ..)| Some(packs.find(entry.offset())?.0))
             .collect();
         packs.into_iter().collect()
     }
@@ -266,13 +266,6 @@ impl MountImport<'_> {
     }
 }
 
-fn offset(entry: &Entry) -> u64 {
-    match entry.kind {
-        EntryKind::File { offset, .. } => offset,
-        _ => 0,
-    }
-}
-
 /// Where the content of files comes from: this store, else packs.
 struct MountContents<'a> {
     donors: &'a [Donor],
@@ -297,7 +290,7 @@ impl<'a> Contents for MountContents<'a> {
         if let Some((root, path)) = donors.find_map(has) {
             return read(&File::from(open_file(root, path)?), 0);
         }
-        let found = self.packs.find(offset(piece.entry));
+        let found = self.packs.find(piece.entry.offset());
         let found = found.and_then(|(pack, at)| Some((self.files.get(&pack)?, at)));
         let (file, at) = found.ok_or(io::ErrorKind::NotFound)?;
         read(file, at)

@@ -213,13 +213,9 @@ impl MountListing {
 
     /// Where the content of files is.
     fn places(&self) -> Places {
-        let place = |entry: &Entry| match entry.kind {
-            EntryKind::File { offset, .. } => offset,
-            _ => 0,
-        };
         let contents = self.contents();
         contents
-            .map(|(entry, content, _)| (content, place(entry)))
+            .map(|(entry, content, _)| (content, entry.offset()))
             .collect()
     }
 

@@ -75,11 +75,7 @@ impl Contents for Tars<'_> {
         Piece { entry, tar }: Piece<'_>,
         read: &mut dyn FnMut(&File, u64) -> io::Result<ContentDigest>,
     ) -> io::Result<ContentDigest> {
-        let offset = match entry.kind {
-            EntryKind::File { offset, .. } => offset,
-            _ => 0,
-        };
-        read(&self.files[tar], offset)
+        read(&self.files[tar], entry.offset())
     }
 
     fn damage(&self, Piece { entry, tar }: Piece<'_>) -> io::Error {

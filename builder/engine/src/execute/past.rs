@@ -135,7 +135,7 @@ impl<'a> Past<'a> {
     }
 
     /// Why a step has to be executed, in a build that is not the first of its project; `demanded` is a reason that has nothing to do with inputs.
-    /// `key` is none where the files below are not known yet: then `definition` is all that counts, until it is [`Past::completed`].
+    /// While the files below are not known, there is no `key`: only `definition` counts until [`Past::completed`].
     pub fn reasons(
         &self,
         node: &Node,

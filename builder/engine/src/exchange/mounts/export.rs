@@ -41,7 +41,7 @@ pub(crate) fn export(
     Ok(())
 }
 
-/// Writes mounts to one cache; those that are there now. Where there are none to write, it is not even asked.
+/// Writes mounts to one cache, as they are now. With nothing to write, the cache is not asked.
 pub(super) fn write(
     session: &Session,
     to: &Export,

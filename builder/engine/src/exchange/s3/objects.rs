@@ -186,7 +186,7 @@ impl Objects {
         Ok(String::from_utf8_lossy(&page).into_owned())
     }
 
-    /// Removes an object; nothing happens where there is none.
+    /// Removes an object. It is no error if it does not exist.
     pub(super) fn remove(&self, remote: &Remote, key: &str) -> Result<(), BackendError> {
         let url = self.bucket.delete_object(Some(&self.credentials), key);
         let url = url.sign(SIGNED);

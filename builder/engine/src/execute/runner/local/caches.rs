@@ -7,9 +7,9 @@ use crate::execute::step::Step;
 use crate::failure::StepError;
 use crate::session::Session;
 use kiln_cache::{CacheMount, CacheSharing, CacheStart, ImportedMount};
-use kiln_oci::Digest;
+use kiln_oci::{Digest, locked};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 /// The directories that were emptied in this build, each once: other steps of the build find what the first one leaves.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ struct Emptied(Mutex<BTreeSet<Digest>>);
 impl Emptied {
     /// The right to empty this one, which is given once; no other step opens it before it is used.
     fn turn(&self, identity: Digest) -> Option<MutexGuard<'_, BTreeSet<Digest>>> {
-        let mut emptied = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut emptied = locked(&self.0);
         emptied.insert(identity).then_some(emptied)
     }
 }
