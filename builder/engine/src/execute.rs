@@ -250,7 +250,7 @@ impl<'a> Execution<'a> {
         &self,
         step: &Step<'_>,
         base: &Stack,
-        (key, seen): (Key, &dyn Fn() -> Seen),
+        (key, seen): (Key, &(dyn Fn() -> Seen + Sync)),
         make: impl FnOnce(i64) -> Result<Option<Layer>, StepError>,
     ) -> Result<Done, StepError> {
         if let Some(done) = step.cached(base, &key, seen)? {
@@ -263,7 +263,7 @@ impl<'a> Execution<'a> {
         self.schedule.running(step.node.id)?;
         step.started(Some(&key), seen);
         let begun = step.begin();
-        let layer = make(begun.time)?;
+        let layer = step.keeping_inputs(&key, seen, || make(begun.time))?;
         step.ran(begun, None);
         let basis = self.schedule.rests_on(step.node.op.inputs())?;
         step.settle(base, key, layer.as_ref(), basis, begun)

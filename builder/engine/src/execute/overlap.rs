@@ -136,6 +136,7 @@ impl Overlap<'_> {
         key: Option<Key>,
     ) -> Result<Done, StepError> {
         self.step.started(key.as_ref(), &|| self.run.seen());
+        self.keep_inputs(key.as_ref());
         let begun = self.step.begin();
         let written = || self.written(live);
         let below = Below::new(live, &written);
@@ -183,6 +184,13 @@ impl Overlap<'_> {
         Ok(done)
     }
 
+    /// Keeps what the step is made of, once that is known.
+    fn keep_inputs(&self, key: Option<&Key>) {
+        if let Some(key) = key {
+            self.step.keep_inputs(key, &|| self.run.seen());
+        }
+    }
+
     /// Records the layer; a step that began on a live upper has its key only now.
     fn settle(
         &self,
@@ -195,7 +203,7 @@ impl Overlap<'_> {
             Some(key) => key,
             None => self.run.key(self.step.definition, base.content)?,
         };
-        self.step.keep_inputs(&key, &|| self.run.seen());
+        self.keep_inputs(Some(&key));
         let mut basis = self.schedule.rests_on(self.step.node.op.inputs())?;
         basis.caches = basis.caches.with(&self.mounts.seen_by(self.step.node.id.0));
         basis.isolation = basis.isolation.min(self.runner.isolation());

@@ -66,12 +66,16 @@ impl<'a> Past<'a> {
     }
 
     /// Keeps what a step is made of. No build fails because that is not kept.
-    pub fn keep(&self, node: &Node, key: &Key, seen: impl Fn() -> Seen) {
+    pub fn keep(&self, node: &Node, key: &Key, seen: &dyn Fn() -> Seen) {
         if locked(&self.keys).insert(node.id.0, key.digest) == Some(key.digest) {
             return;
         }
-        self.resolved(node, &key.inputs);
-        if let Err(error) = self.keep_in_store(node, key, seen) {
+        let known = locked(&self.now).get(&node.id.0).cloned();
+        let known = known.filter(|known| known.inputs == key.inputs);
+        if known.is_none() {
+            self.resolved(node, &key.inputs);
+        }
+        if let Err(error) = self.keep_in_store(node, key, known, seen) {
             tracing::debug!(
                 "what a step was made of is not kept: {}",
                 chain_of_causes(&error)
@@ -83,13 +87,15 @@ impl<'a> Past<'a> {
         &self,
         node: &Node,
         key: &Key,
-        seen: impl Fn() -> Seen,
+        known: Option<Arc<StepInputs>>,
+        seen: &dyn Fn() -> Seen,
     ) -> Result<(), StoreError> {
         let kept = self.store.inputs();
-        match kept.has(&key.digest)? {
-            true => Ok(()),
-            false => kept.put(&key.digest, &self.inputs(node, &key.inputs, seen())),
+        if kept.has(&key.digest)? {
+            return Ok(());
         }
+        let told = || Arc::new(self.inputs(node, &key.inputs, seen()));
+        kept.put(&key.digest, &known.unwrap_or_else(told))
     }
 
     /// All that is known of what a step is made of.
@@ -140,7 +146,7 @@ impl<'a> Past<'a> {
         &self,
         node: &Node,
         (key, definition): (Option<&Key>, Digest),
-        seen: Seen,
+        seen: &dyn Fn() -> Seen,
         demanded: Option<Reason>,
     ) -> Vec<Reason> {
         let step = node.id.0;
@@ -152,7 +158,7 @@ impl<'a> Past<'a> {
             Some(key) => key.inputs.clone(),
             None => comparison.with_old(step, (INSTRUCTION.to_owned(), definition)),
         };
-        let inputs = self.inputs(node, &inputs, seen);
+        let inputs = self.inputs(node, &inputs, seen());
         locked(&self.now).insert(step, Arc::new(inputs));
         if key.is_none() {
             locked(&self.incomplete).insert(step, demanded.clone());

@@ -9,6 +9,7 @@ use crate::failure::StepError;
 use crate::plan::output::{Basis, Done, Stack, StepResult};
 use kiln_cache::{KeyLock, Layer, Reason, Record, StoreError, Tree};
 use kiln_oci::Digest;
+use std::thread::Builder;
 use std::time::Duration;
 
 /// Inputs of a key that begin so are times that the result shows: one with another time is another result, although the
@@ -55,6 +56,24 @@ impl Step<'_> {
         }
     }
 
+    /// Does the step's work, and beside it keeps what it is made of: of many files that takes a while.
+    pub fn keeping_inputs<T>(
+        &self,
+        key: &Key,
+        seen: &(dyn Fn() -> Seen + Sync),
+        work: impl FnOnce() -> T,
+    ) -> T {
+        std::thread::scope(|scope| {
+            let keep = || self.keep_inputs(key, seen);
+            let beside = Builder::new().spawn_scoped(scope, keep);
+            let done = work();
+            if beside.is_err() {
+                self.keep_inputs(key, seen);
+            }
+            done
+        })
+    }
+
     /// Waits until no other build makes the same step. Two builds agree on the lock before anything has run.
     pub fn lock(&self) -> Result<Option<KeyLock>, StoreError> {
         let is_needed = !self.ignores_cache;
@@ -65,10 +84,7 @@ impl Step<'_> {
 
     /// Says that the step is being executed, and why if earlier builds had it. Without a key its files below are not known yet.
     pub fn started(&self, key: Option<&Key>, seen: &dyn Fn() -> Seen) {
-        let reasons = self.reasons(key, seen());
-        if let Some(key) = key {
-            self.keep_inputs(key, seen);
-        }
+        let reasons = self.reasons(key, seen);
         let texts: Vec<String> = reasons.iter().map(ToString::to_string).collect();
         let because = (!texts.is_empty()).then(|| texts.join("; "));
         self.send(|step| EventKind::Started {
@@ -79,7 +95,7 @@ impl Step<'_> {
     }
 
     /// Why it is executed, if earlier builds had it.
-    pub fn reasons(&self, key: Option<&Key>, seen: Seen) -> Vec<Reason> {
+    pub fn reasons(&self, key: Option<&Key>, seen: &dyn Fn() -> Seen) -> Vec<Reason> {
         self.past.map_or_else(Vec::new, |past| {
             let known = (key, self.definition);
             past.reasons(self.node, known, seen, self.demanded(key))

@@ -1,36 +1,37 @@
 //! The files that a step reads as tables, and what differs between two of them. Unaware of contexts and layers.
 
 use kiln_cache::{Change, Entry, EntryKind, FileChange, FileTable, KeyBuilder, Reason};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Digits of the digest of what a file is besides its mode and owner.
-const DIGITS: usize = 16;
 /// How many files a reason names.
 const TOLD: usize = 4;
 /// Of more files no table is made.
-const MOST: usize = 50_000;
+const MOST: usize = 200_000;
 
 /// The table of these entries; empty where there are too many to be kept.
 pub fn table<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> FileTable {
-    let line = |entry: &Entry| {
-        let path = String::from_utf8_lossy(&entry.path).into_owned();
-        let (mode, uid, gid) = (entry.mode, entry.uid, entry.gid);
-        (path, format!("{mode:o} {uid}:{gid} {}", content(entry)))
+    let mut count = 0;
+    let file = |entry: &'a Entry| {
+        count += 1;
+        let attributes = (entry.mode, entry.uid, entry.gid);
+        (
+            String::from_utf8_lossy(&entry.path),
+            attributes,
+            content(entry),
+        )
     };
-    let table: FileTable = entries.into_iter().take(MOST + 1).map(line).collect();
-    match table.len() {
+    let table = FileTable::of(entries.into_iter().take(MOST + 1).map(file));
+    match count {
         0..=MOST => table,
-        _ => FileTable::new(),
+        _ => FileTable::default(),
     }
 }
 
-/// What an entry is, besides its name, its mode and its owner.
-fn content(entry: &Entry) -> String {
+/// A digest of what an entry is, besides its name, its mode and its owner. Most are files, whose content has one already.
+fn content(entry: &Entry) -> [u8; 32] {
     let (kind, content): (&str, Vec<u8>) = match &entry.kind {
-        EntryKind::File { size, content, .. } => (
-            "file",
-            [&size.to_le_bytes()[..], content.as_bytes()].concat(),
-        ),
+        EntryKind::File { content, .. } if entry.xattrs.is_empty() => return *content.as_bytes(),
+        EntryKind::File { content, .. } => ("file", content.as_bytes().to_vec()),
         EntryKind::Symlink { target } => ("link", target.to_vec()),
         EntryKind::Char { major, minor } => ("char", device(*major, *minor)),
         EntryKind::Block { major, minor } => ("block", device(*major, *minor)),
@@ -41,9 +42,7 @@ fn content(entry: &Entry) -> String {
     let xattrs = entry.xattrs.iter();
     let xattrs = xattrs.flat_map(|(name, value)| [&name[..], &value[..]]);
     let key = KeyBuilder::new("entry").bytes(kind, &content);
-    let mut hex = key.list("xattrs", xattrs).finish().0.hex();
-    hex.truncate(DIGITS);
-    hex
+    key.list("xattrs", xattrs).finish().0.as_bytes().to_owned()
 }
 
 fn device(major: u32, minor: u32) -> Vec<u8> {
@@ -52,15 +51,17 @@ fn device(major: u32, minor: u32) -> Vec<u8> {
 
 /// What differs between two tables; none where they do not tell.
 pub fn difference(old: &FileTable, new: &FileTable, of: Option<&String>) -> Option<Reason> {
+    let (old, new) = differing(old, new);
     let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let is_changed = |path: &&String| old.get(*path) != new.get(*path);
     let mut changed: Vec<&String> = paths.into_iter().filter(is_changed).collect();
     let count = changed.len();
     changed.truncate(TOLD);
     let change = |path: &String| FileChange {
-        path: match path.as_str() {
-            "" => ".".to_owned(),
-            path => path.to_owned(),
+        path: if path.is_empty() {
+            ".".to_owned()
+        } else {
+            path.clone()
         },
         changes: changes(old.get(path), new.get(path)),
     };
@@ -71,7 +72,33 @@ pub fn difference(old: &FileTable, new: &FileTable, of: Option<&String>) -> Opti
     })
 }
 
-fn changes(old: Option<&String>, new: Option<&String>) -> Vec<Change> {
+/// Mode, owner and a digest of the rest.
+type Known<'t> = [&'t str; 3];
+type Files<'t> = BTreeMap<String, Known<'t>>;
+
+/// The files between the first and the last line in which two tables differ: mostly few of many.
+fn differing<'t>(old: &'t FileTable, new: &'t FileTable) -> (Files<'t>, Files<'t>) {
+    let (mut old, mut new): (Vec<_>, Vec<_>) = (old.lines().collect(), new.lines().collect());
+    let equal = |(old, new): &(&&str, &&str)| old == new;
+    let last = old
+        .iter()
+        .rev()
+        .zip(new.iter().rev())
+        .take_while(equal)
+        .count();
+    old.truncate(old.len() - last);
+    new.truncate(new.len() - last);
+    let first = old.iter().zip(&new).take_while(equal).count();
+    let files = |lines: &[&'t str]| {
+        lines[first..]
+            .iter()
+            .filter_map(|line| FileTable::file(line))
+            .collect()
+    };
+    (files(&old), files(&new))
+}
+
+fn changes(old: Option<&Known<'_>>, new: Option<&Known<'_>>) -> Vec<Change> {
     let (Some(old), Some(new)) = (old, new) else {
         return vec![if new.is_some() {
             Change::Added
@@ -79,10 +106,10 @@ fn changes(old: Option<&String>, new: Option<&String>) -> Vec<Change> {
             Change::Removed
         }];
     };
-    let mut pairs = old.split(' ').zip(new.split(' '));
+    let mut pairs = old.iter().zip(new);
     let mut next = || {
         let pair = pairs.next().filter(|(old, new)| old != new);
-        pair.map(|(old, new)| (old.to_owned(), new.to_owned()))
+        pair.map(|(old, new)| ((*old).to_owned(), (*new).to_owned()))
     };
     let mode = next().map(|(old, new)| Change::Mode(old, new));
     let owner = next().map(|(old, new)| Change::Owner(old, new));
