@@ -108,9 +108,10 @@ contained() { # contained COMMAND...
   return "$status"
 }
 
-# Who builds real projects: at night also an ordinary user, and root where every RUN is supervised.
+# Who builds real projects: root; at night also an ordinary user, and root where every RUN is supervised. KILN_USERS names others.
 USERS=(self)
 [ "${KILN_NIGHTLY:-}" != 1 ] || USERS+=(range contained)
+[ -z "${KILN_USERS:-}" ] || read -ra USERS <<<"$KILN_USERS"
 
 # kiln_as USER ARGUMENT...: kiln with that user's own store; USER is `self`, `range` or `contained`.
 kiln_as() {
