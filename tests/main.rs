@@ -103,6 +103,7 @@ mod outputs_places;
 mod owners;
 mod packages;
 mod places;
+mod plan;
 mod platforms;
 mod power_cut;
 mod preprocessed;

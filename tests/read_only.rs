@@ -5,6 +5,7 @@ use rustix::process::Signal;
 use crate::support::mode::skip;
 use crate::support::processes::{appears, nothing_left, unique_nap};
 use crate::support::registry::{Guard, Registry};
+use crate::support::space::TOOLS;
 use crate::support::{Finished, Space, plain_cases};
 
 plain_cases! {
@@ -48,10 +49,16 @@ fn a_read_only_store_gives_what_it_has(space: &Space) {
     let log = std::fs::metadata(space.store().join("kiln.db-wal")).unwrap();
     assert!(log.len() > 0);
     let own = space.own();
-    let (tar, archive) = (own.join("files.tar"), own.join("archive.tar"));
+    let (tar, archive, plan) = (
+        own.join("files.tar"),
+        own.join("archive.tar"),
+        own.join("plan"),
+    );
     let script = format!(
-        "kiln images --format '{{{{.Repository}}}}' && kiln inspect -f '{{{{.Os}}}}' late:1 && kiln save late:1 -o {} && \
+        "kiln plan --build-context tools=host-tools:{TOOLS} {} > {} && kiln images --format '{{{{.Repository}}}}' && kiln inspect -f '{{{{.Os}}}}' late:1 && kiln save late:1 -o {} && \
          kiln export late:1 -o {} && kiln push --compression none late:1 {}/late:1 > /dev/null && ! kiln rmi late:1",
+        space.context().display(),
+        plan.display(),
         archive.display(),
         tar.display(),
         registry.host
@@ -67,5 +74,10 @@ fn a_read_only_store_gives_what_it_has(space: &Space) {
     );
     ended.says(&["can only be read: its file system is mounted so"]);
     assert!(tar.exists() && archive.exists());
+    let planned = std::fs::read_to_string(plan).unwrap();
+    assert!(
+        planned.contains("1/2 hit     FROM tools") && planned.contains("2/2 runs    RUN sleep"),
+        "{planned}"
+    );
     assert!(!registry.manifest_of("late/manifests/1").is_empty());
 }

@@ -1,5 +1,5 @@
 //! A project is edited at random, one to three edits at a time. The reasons of every step that runs again are exactly those of the edits, and
-//! where the edits are taken back, every step hits.
+//! where the edits are taken back, every step hits. What `kiln plan` says before each build is what the build does.
 //!
 //! The seed is told and can be given as `KILN_SEED`; `KILN_MODES=all` makes 20 rounds, `KILN_NIGHTLY=1` 400.
 
@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
+use crate::plan;
 use crate::support::random::{Random, often, seed};
 use crate::support::{Kiln, Space, plain_cases};
 
@@ -114,18 +115,21 @@ fn write(space: &Space, state: &State) {
 
 fn build(space: &Space, state: &State) -> Kiln {
     write(space, state);
+    space.build_json(&text(state)).args(flags(space, state))
+}
+
+fn flags(space: &Space, state: &State) -> [String; 6] {
     let extra = format!("extra={}", space.path("extra").display());
     let argument = format!("K={}", state[&Slot::Argument]);
     let memory = format!("{}k", 4096 + 4 * state[&Slot::Memory]);
-    let flags = [
-        "--build-context",
-        &extra,
-        "--build-arg",
-        &argument,
-        "--shm-size",
-        &memory,
-    ];
-    space.build_json(&text(state)).args(flags)
+    [
+        "--build-context".to_owned(),
+        extra,
+        "--build-arg".to_owned(),
+        argument,
+        "--shm-size".to_owned(),
+        memory,
+    ]
 }
 
 /// What is expected of a step: its own reasons, and the steps with which it began.
@@ -274,7 +278,10 @@ fn reasons_are_those_of_the_edits(space: &Space) {
         for _ in 0..=random.below(3) {
             edit(&mut state, random);
         }
-        let built = build(space, &state).ok();
+        let changed = build(space, &state);
+        let planned = plan::of(space, &text(&state), &flags(space, &state));
+        let built = changed.ok();
+        plan::holds(&planned, &built);
         let expected = expected(&before, &state);
         let told = told(space);
         for (title, reasons) in &told {

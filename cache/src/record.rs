@@ -89,6 +89,7 @@ impl Records<'_> {
     /// # Errors
     /// The database fails.
     pub fn put(&self, record: &Record) -> Result<(), StoreError> {
+        self.store.writable()?;
         self.put_all(std::iter::once(record))
     }
 
@@ -97,7 +98,6 @@ impl Records<'_> {
         &self,
         records: impl IntoIterator<Item = &'a Record>,
     ) -> Result<(), StoreError> {
-        self.store.writable()?;
         let now = self.store.now();
         let mut rows = Vec::new();
         for record in records {

@@ -125,6 +125,12 @@ impl Store {
         &self.inner.options.root
     }
 
+    /// Whether nothing is written to it.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.inner.options.read_only
+    }
+
     pub(crate) fn waiter(&self) -> &dyn Waiter {
         self.inner.options.waiter.as_ref()
     }

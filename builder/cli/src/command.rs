@@ -25,6 +25,7 @@ mod login;
 mod logout;
 mod logs;
 mod man;
+mod plan;
 mod prune;
 mod pull;
 mod push;
@@ -81,6 +82,8 @@ use group::{builder, image, past, system};
 commands! {
     /// Build an image from a Dockerfile
     Build = build,
+    /// Tell what a build would do
+    Plan = plan,
     /// List the last builds
     Builds = builds,
     /// Show what the steps of a build have printed

@@ -25,13 +25,15 @@ impl Remembered {
     /// Begins with what was asked for; the renderer shows as `shown` does.
     pub fn begin(shown: Box<dyn Renderer>, request: &Request) -> (Recorded, Self) {
         let (recorded, record) = Recorded::new(shown);
-        let folder = request.sources.context.folder();
-        let project = folder.and_then(|folder| folder.canonicalize().ok());
-        let names = request.goal.names();
+        let Project {
+            folder,
+            file,
+            names,
+        } = project(request);
         let past = PastBuild {
-            file: file(request, project.as_deref()).unwrap_or_default(),
-            project: project.map(|folder| folder.to_string_lossy().into_owned()),
-            names: names.iter().map(ToString::to_string).collect(),
+            project: folder,
+            file,
+            names,
             ..PastBuild::default()
         };
         let remembered = Remembered {
@@ -71,6 +73,18 @@ impl Remembered {
         if let Err(error) = store.history().put(&self.past, &steps) {
             tracing::debug!("the build is not remembered: {}", chain_of_causes(&error));
         }
+    }
+}
+
+/// Which builds a build is compared with.
+pub fn project(request: &Request) -> Project {
+    let folder = request.sources.context.folder();
+    let folder = folder.and_then(|folder| folder.canonicalize().ok());
+    let names = request.goal.names();
+    Project {
+        file: file(request, folder.as_deref()).unwrap_or_default(),
+        folder: folder.map(|folder| folder.to_string_lossy().into_owned()),
+        names: names.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -10,6 +10,7 @@ use kiln_engine::remote::Remote;
 use kiln_engine::{ChangesPlace, Host, IsolationChoice, Session};
 use kiln_sandbox::{EnterError, EnterOptions, Entered, IdMap, best_place, enter, is_on_overlay};
 use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -65,6 +66,35 @@ pub fn open_by(
         host: host(&remote),
         remote,
         budget: Budget::default(),
+    })
+}
+
+/// The same with a store to which nothing is written; where there is none, with an empty one in `scratch`.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_to_look(
+    globals: &Globals,
+    events: Events,
+    cancel: Cancel,
+    scratch: &Path,
+) -> Result<Session, Failure> {
+    open_by(globals, events, cancel, |options| {
+        let look = |options| {
+            Store::open(OpenOptions {
+                read_only: true,
+                ..options
+            })
+        };
+        match look(options.clone()) {
+            Err(StoreError::NotAStore { .. }) => {
+                let root = scratch.join("store");
+                let empty = OpenOptions { root, ..options };
+                Store::open(empty.clone())?;
+                look(empty)
+            }
+            opened => opened,
+        }
     })
 }
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod copy;
 mod failed;
+pub(crate) mod forecast;
 mod kept_log;
 mod key;
 pub(crate) mod live;
@@ -198,14 +199,8 @@ impl<'a> Execution<'a> {
         let base = self.schedule.layers(copy.base)?;
         let sources = copy.sources.iter().map(|source| self.copied(source));
         let sources = sources.collect::<Result<Vec<_>, _>>()?;
-        let missing = Missing {
-            sources: &sources,
-            title: &step.node.title,
-            main: self.build.context.folder(),
-            ignore: self.build.ignore(),
-        };
         let copy = Copy::new(&self.session.store, copy, &base.stack, &sources)
-            .map_err(|error| missing.explain(error))?;
+            .map_err(|error| missing(self.build, step.node, &sources).explain(error))?;
         let key = copy.key(step.definition);
         let seen = || copy.seen();
         self.look_up_or_make(step, &base.stack, (key, &seen), |now| copy.make(step, now))
@@ -296,6 +291,16 @@ impl<'a> Execution<'a> {
     }
 }
 
+/// Where the sources of a COPY were looked for.
+fn missing<'a>(build: &'a Build, node: &'a Node, sources: &'a [Source]) -> Missing<'a> {
+    Missing {
+        sources,
+        title: &node.title,
+        main: build.context.folder(),
+        ignore: build.ignore(),
+    }
+}
+
 /// A node of a plan as a step.
 fn step_of<'a>(
     (session, build, plan): (&'a Session, &'a Build, &'a Plan),
@@ -317,12 +322,17 @@ fn step_of<'a>(
 
 /// What runs commands in the isolation that is asked for.
 fn runner<'a>(session: &'a Session, local: Local<'a>) -> Box<dyn Runner + 'a> {
+    match is_supervised(session) {
+        true => Box::new(Supervised::new(session, local)),
+        false => Box::new(local),
+    }
+}
+
+fn is_supervised(session: &Session) -> bool {
     match session.isolation {
-        IsolationChoice::Supervised => Box::new(Supervised::new(session, local)),
-        IsolationChoice::Auto if container_forbids_namespaces(session) => {
-            Box::new(Supervised::new(session, local))
-        }
-        IsolationChoice::Auto | IsolationChoice::Namespaces => Box::new(local),
+        IsolationChoice::Supervised => true,
+        IsolationChoice::Auto => container_forbids_namespaces(session),
+        IsolationChoice::Namespaces => false,
     }
 }
 

@@ -72,6 +72,12 @@ pub mod cache {
     pub use crate::exchange::prune::{Shrunk, prune};
 }
 
+/// What a build would do.
+pub mod forecast {
+    pub use crate::execute::forecast::{Forecast, ForecastImage, ForecastStage};
+    pub use crate::execute::forecast::{ForecastStep, Verdict, forecast};
+}
+
 /// Why steps are executed.
 pub mod why {
     pub use crate::execute::past::compare;

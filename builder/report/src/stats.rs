@@ -114,8 +114,15 @@ fn ran(step: &PastStep) -> bool {
     matches!(step.outcome, Some(StepEnding::Ran | StepEnding::Unchanged))
 }
 
+/// What a step took in the builds of its project in which it ran: the middle.
+#[must_use]
+pub fn usual_us(step: &PastStep, builds: &[Earlier]) -> Option<u64> {
+    median(&times(&(&step.stage, &step.title, 0), builds))
+}
+
 /// The longest chain of steps of which each needs the one before, and what it took. What came from the cache took nothing.
-fn critical_path(steps: &[PastStep]) -> (BTreeSet<usize>, u64) {
+#[must_use]
+pub fn critical_path(steps: &[PastStep]) -> (BTreeSet<usize>, u64) {
     // when each ends at the earliest, and what it waits for until then; steps need earlier ones only
     let mut ends: BTreeMap<usize, (u64, Option<usize>)> = BTreeMap::new();
     for step in steps {

@@ -26,6 +26,11 @@ impl Caches {
         self.0.is_empty()
     }
 
+    /// Their names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
     /// Whether all of them are among the others.
     #[must_use]
     pub fn is_subset(&self, others: &Self) -> bool {

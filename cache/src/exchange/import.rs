@@ -31,17 +31,17 @@ type Told = (String, ImportedLayer);
 
 impl Exchange<'_> {
     /// Imports the cache of this name, whose layers are at `origin`. A result whose layer the store has stays as it is; one that cannot
-    /// be true is not taken. Returns how many results are new.
+    /// be true is not taken. Returns how many results are new. What a store that is only read learns so, it knows until it is closed.
     ///
     /// # Errors
-    /// The store is read-only, or the database fails.
+    /// The database fails.
     pub fn import(
         &self,
         name: &str,
         origin: &CacheOrigin,
         cache: &ExportedCache,
     ) -> Result<usize, StoreError> {
-        self.store.writable()?;
+        self.keep_apart()?;
         let described: BTreeSet<Digest> = cache.layers.iter().map(|layer| layer.diff_id).collect();
         let caches = Caches::one(name);
         let mut lacking = Vec::new();
@@ -219,6 +219,16 @@ impl Exchange<'_> {
             }
         }
         Ok(false)
+    }
+
+    /// A store that is only read keeps in memory what it learns.
+    fn keep_apart(&self) -> Result<(), StoreError> {
+        if self.store.is_read_only() {
+            let database = self.store.db();
+            database.shadow("records", "key, caches")?;
+            database.shadow("offered", "diff_id, blob, cache, place")?;
+        }
+        Ok(())
     }
 
     /// Writes layers down as what the cache of this name says.

@@ -245,6 +245,11 @@ impl Database {
         })
     }
 
+    /// From now on a table is a copy in memory that only this process has: for a database that is only read. `unique` are the columns of its key.
+    pub(crate) fn shadow(&self, table: &str, unique: &str) -> Result<(), StoreError> {
+        self.query(|connection| reading::shadow(connection, table, unique))
+    }
+
     /// Writes in one transaction: all of it, or nothing.
     pub(crate) fn write<T>(
         &self,

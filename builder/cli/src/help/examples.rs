@@ -41,6 +41,19 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "plan",
+        &[
+            (
+                "what a build with the same flags would do, and why",
+                "kiln plan -t app:v1 .",
+            ),
+            (
+                "the same as a picture in a page of Markdown",
+                "(echo '```mermaid'; kiln plan --format mermaid .; echo '```') > plan.md",
+            ),
+        ],
+    ),
+    (
         "builds",
         &[
             ("the last ten", "kiln builds -n 10"),

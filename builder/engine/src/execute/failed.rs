@@ -5,6 +5,7 @@ use super::Execution;
 use crate::event::EventKind;
 use crate::failure::{StepError, StepFailure};
 use crate::host::emulation;
+use crate::plan::Plan;
 use kiln_oci::ImageConfig;
 use kiln_parser::graph::{Node, Op};
 use std::sync::PoisonError;
@@ -23,7 +24,7 @@ impl Execution<'_> {
                 self.tell(node, &error);
             }
             if first.is_none() || is_only_change {
-                *first = Some(Box::new(self.failure(node, error)));
+                *first = Some(Box::new(failure(self.plan, node, error)));
             }
         }
         let goes_on = is_change || is_cancelled && is_only_change;
@@ -47,30 +48,31 @@ impl Execution<'_> {
         }
     }
 
-    fn failure(&self, node: &Node, error: StepError) -> StepFailure {
-        StepFailure {
-            node: node.id.0,
-            title: node.title.clone(),
-            place: self.plan.stage_name(node.stage),
-            emulation: self.emulation_problem(node),
-            span: node.span,
-            line: node.line,
-            error,
-        }
-    }
-
     /// Whether a step failed only because a folder is no longer what was planned with.
     fn is_change(&self, node: &Node, error: &StepError) -> bool {
         self.reads_again && error.changed_file().is_some() && self.plan.reads_folder(node)
     }
+}
 
-    /// Why a RUN for another processor may have failed.
-    fn emulation_problem(&self, node: &Node) -> Option<String> {
-        let stage = self.plan.graph.stages.get(node.stage?)?;
-        let is_run = matches!(node.op, Op::Run(_));
-        let base = || stage.base_image.as_ref().map(ImageConfig::platform);
-        emulation::problem(&stage.platform)
-            .or_else(|| emulation::problem(&base()?))
-            .filter(|_| is_run)
+/// What is said of a node that failed.
+pub(super) fn failure(plan: &Plan, node: &Node, error: StepError) -> StepFailure {
+    StepFailure {
+        node: node.id.0,
+        title: node.title.clone(),
+        place: plan.stage_name(node.stage),
+        emulation: emulation_problem(plan, node),
+        span: node.span,
+        line: node.line,
+        error,
     }
+}
+
+/// Why a RUN for another processor may have failed.
+fn emulation_problem(plan: &Plan, node: &Node) -> Option<String> {
+    let stage = plan.graph.stages.get(node.stage?)?;
+    let is_run = matches!(node.op, Op::Run(_));
+    let base = || stage.base_image.as_ref().map(ImageConfig::platform);
+    emulation::problem(&stage.platform)
+        .or_else(|| emulation::problem(&base()?))
+        .filter(|_| is_run)
 }

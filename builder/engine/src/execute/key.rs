@@ -22,6 +22,15 @@ impl Key {
     }
 }
 
+/// What is known of what goes into a key.
+#[derive(Debug, Clone, Copy)]
+pub enum Known<'a> {
+    /// All of it.
+    All(&'a Key),
+    /// Some inputs.
+    Part(&'a [(String, Digest)]),
+}
+
 /// The input that is the operation itself.
 pub const INSTRUCTION: &str = "instruction";
 /// The input that is the file system which the operation changes.

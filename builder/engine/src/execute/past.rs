@@ -11,7 +11,7 @@ mod operation;
 mod secret;
 mod words;
 
-use crate::execute::key::{INSTRUCTION, Key, Seen, input_names};
+use crate::execute::key::{Key, Known, Seen, input_names};
 use crate::failure::chain_of_causes;
 use crate::plan::{self, Plan};
 use crate::source::open::Build;
@@ -129,7 +129,7 @@ impl<'a> Past<'a> {
     }
 
     /// What went into a step's key is known.
-    fn resolved(&self, node: &Node, inputs: &[(String, Digest)]) {
+    pub fn resolved(&self, node: &Node, inputs: &[(String, Digest)]) {
         let mut now = locked(&self.now);
         let known = now.get(&node.id.0).map(|known| StepInputs::clone(known));
         let known = known.unwrap_or_else(|| StepInputs {
@@ -141,11 +141,11 @@ impl<'a> Past<'a> {
     }
 
     /// Why a step has to be executed, in a build that is not the first of its project; `demanded` is a reason that has nothing to do with inputs.
-    /// While the files below are not known, there is no `key`: only `definition` counts until [`Past::completed`].
+    /// While not all is known, only that counts until [`Past::completed`].
     pub fn reasons(
         &self,
         node: &Node,
-        (key, definition): (Option<&Key>, Digest),
+        known: Known<'_>,
         seen: &dyn Fn() -> Seen,
         demanded: Option<Reason>,
     ) -> Vec<Reason> {
@@ -154,13 +154,13 @@ impl<'a> Past<'a> {
         let Some(comparison) = comparison else {
             return Vec::new();
         };
-        let inputs = match key {
-            Some(key) => key.inputs.clone(),
-            None => comparison.with_old(step, (INSTRUCTION.to_owned(), definition)),
+        let inputs = match known {
+            Known::All(key) => key.inputs.clone(),
+            Known::Part(inputs) => comparison.with_old(step, inputs),
         };
         let inputs = self.inputs(node, &inputs, seen());
         locked(&self.now).insert(step, Arc::new(inputs));
-        if key.is_none() {
+        if let Known::Part(_) = known {
             locked(&self.incomplete).insert(step, demanded.clone());
         }
         self.told(comparison, step, demanded)
@@ -211,6 +211,12 @@ impl<'a> Past<'a> {
         }
     }
 
+    /// The step that a step was before, in a build that is not the first of its project.
+    pub fn counterpart(&self, step: usize) -> Option<PastStep> {
+        let comparison = self.comparison.get_or_init(|| self.compared()).as_ref()?;
+        comparison.counterpart(step).cloned()
+    }
+
     fn compared(&self) -> Option<Comparison> {
         let project = self.build.project.as_ref()?;
         let builds = self.store.history().last_of(project, BUILDS).ok()?;
@@ -244,6 +250,12 @@ pub fn compare(
     let reasons = |step: usize| (step, comparison.reasons(step, &now));
     let reasons = steps.into_iter().map(reasons);
     reasons.filter(|(_, reasons)| !reasons.is_empty()).collect()
+}
+
+/// What the steps of a plan are called in reasons, by their numbers.
+pub fn labels(plan: &Plan) -> BTreeMap<usize, String> {
+    let label = |step: &PastStep| (step.step, comparison::label(step));
+    steps(plan).iter().map(label).collect()
 }
 
 /// The steps of a plan, as they will be remembered.

@@ -58,7 +58,7 @@ fn read_for_key(op: &Op) -> Vec<NodeId> {
 }
 
 /// Whether the files below are asked who a name is.
-fn asks_for_names(copy: &CopyOp) -> bool {
+pub(super) fn asks_for_names(copy: &CopyOp) -> bool {
     let chown = copy.chown.as_deref();
     chown.is_some_and(Accounts::needed_for_owner)
 }

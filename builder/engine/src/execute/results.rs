@@ -2,7 +2,7 @@
 //! operations do and of other steps.
 
 use crate::event::{EventKind, Outcome, Used};
-use crate::execute::key::{Key, Seen};
+use crate::execute::key::{INSTRUCTION, Key, Known, Seen};
 use crate::execute::past::Past;
 use crate::execute::step::{Begun, Step};
 use crate::failure::StepError;
@@ -29,11 +29,7 @@ impl Step<'_> {
         key: &Key,
         seen: &dyn Fn() -> Seen,
     ) -> Result<Option<Done>, StepError> {
-        if self.ignores_cache {
-            return Ok(None);
-        }
-        let record = self.session.store.records().lookup(&key.digest)?;
-        let Some(record) = record.filter(|record| !self.is_too_old(record)) else {
+        let Some(record) = self.known(key)? else {
             return Ok(None);
         };
         self.send(|step| EventKind::Finished {
@@ -47,6 +43,15 @@ impl Step<'_> {
         self.keep_inputs(key, seen);
         let stack = base.with(record.diff_id, record.tree, &Basis::from(&record));
         Ok(Some(done(stack, &record)))
+    }
+
+    /// The record of a key, unless the step is to be executed anyway.
+    pub fn known(&self, key: &Key) -> Result<Option<Record>, StoreError> {
+        if self.ignores_cache {
+            return Ok(None);
+        }
+        let record = self.session.store.records().lookup(&key.digest)?;
+        Ok(record.filter(|record| !self.is_too_old(record)))
     }
 
     /// Keeps what the step is made of, so that later builds can tell what has changed.
@@ -84,7 +89,9 @@ impl Step<'_> {
 
     /// Says that the step is being executed, and why if earlier builds had it. Without a key its files below are not known yet.
     pub fn started(&self, key: Option<&Key>, seen: &dyn Fn() -> Seen) {
-        let reasons = self.reasons(key, seen);
+        let instruction = [(INSTRUCTION.to_owned(), self.definition)];
+        let known = key.map_or(Known::Part(&instruction), Known::All);
+        let reasons = self.reasons(known, seen);
         let texts: Vec<String> = reasons.iter().map(ToString::to_string).collect();
         let because = (!texts.is_empty()).then(|| texts.join("; "));
         self.send(|step| EventKind::Started {
@@ -95,9 +102,12 @@ impl Step<'_> {
     }
 
     /// Why it is executed, if earlier builds had it.
-    pub fn reasons(&self, key: Option<&Key>, seen: &dyn Fn() -> Seen) -> Vec<Reason> {
+    pub fn reasons(&self, known: Known<'_>, seen: &dyn Fn() -> Seen) -> Vec<Reason> {
+        let key = match known {
+            Known::All(key) => Some(key),
+            Known::Part(_) => None,
+        };
         self.past.map_or_else(Vec::new, |past| {
-            let known = (key, self.definition);
             past.reasons(self.node, known, seen, self.demanded(key))
         })
     }

@@ -1,15 +1,16 @@
-//! Base images: what the store has, else what a registry has. Unaware of what is built on them.
+//! Base images: what the store has, else what a registry has. A store that is only read takes nothing: what the registry says counts then, without
+//! a copy. Unaware of what is built on them.
 
 use std::collections::BTreeMap;
 
 use kiln_cache::{ImageError, StoreError, StoredImage, is_whole_id, parallel};
-use kiln_oci::{ImageConfig, Platform, Reference};
+use kiln_oci::{Digest, ImageConfig, Platform, Reference};
 use kiln_parser::inputs::ImageRequest;
 
 use crate::failure::{MissingImage, RemoteError, chain_of_causes};
 use crate::request::Pull;
 use crate::session::Session;
-use crate::transfer::remote::pull;
+use crate::transfer::remote::{Looked, look, pull};
 
 /// Registries that are asked at once.
 const AT_ONCE: usize = 8;
@@ -47,8 +48,9 @@ pub fn find(
         .get(&name(request))
     {
         None => Ok(here),
-        Some(None) => in_store(session, request),
-        Some(Some(failure)) => Ok(without(session, request, when, failure, here)),
+        Some(Ok(None)) => in_store(session, request),
+        Some(Ok(Some(looked))) => Ok(as_base(request, looked)),
+        Some(Err(failure)) => Ok(without(session, request, when, failure, here)),
     };
     requests.iter().zip(here).map(outcome).collect()
 }
@@ -95,34 +97,60 @@ impl PullFailure {
     }
 }
 
-/// Pulls several at once; `None` for those that went well.
+/// What came of pulling an image: it is in the store now, or what it is where the store takes nothing.
+type PulledBase = Result<Option<Looked>, PullFailure>;
+
+/// Pulls several at once.
 fn pull_all(
     session: &Session,
     wanted: BTreeMap<Name, &ImageRequest>,
-) -> Result<BTreeMap<Name, Option<PullFailure>>, StoreError> {
+) -> Result<BTreeMap<Name, PulledBase>, StoreError> {
     let requests: Vec<&ImageRequest> = wanted.values().copied().collect();
-    let failures = parallel(&requests, AT_ONCE, |request| {
+    let pulled = parallel(&requests, AT_ONCE, |request| {
         match pull_one(session, &request.reference, &request.platform) {
-            Ok(()) => Ok(None),
+            Ok(looked) => Ok(Ok(looked)),
             Err(RemoteError::Store(error) | RemoteError::Image(ImageError::Store(error)))
                 if error.is_of_store() =>
             {
                 Err(error)
             }
-            Err(error) => Ok(Some(PullFailure {
+            Err(error) => Ok(Err(PullFailure {
                 problem: chain_of_causes(&error),
                 hint: error.hint(),
                 is_not_found: error.is_not_found(),
             })),
         }
     });
-    let failures = failures.into_iter().collect::<Result<Vec<_>, _>>()?;
-    Ok(wanted.into_keys().zip(failures).collect())
+    let pulled = pulled.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(wanted.into_keys().zip(pulled).collect())
 }
 
-fn pull_one(session: &Session, name: &str, platform: &Platform) -> Result<(), RemoteError> {
+fn pull_one(
+    session: &Session,
+    name: &str,
+    platform: &Platform,
+) -> Result<Option<Looked>, RemoteError> {
+    let (remote, store) = (&session.remote, &session.store);
     let reference = Reference::parse(name)?;
-    pull(&session.remote, &session.store, &reference, platform).map(drop)
+    match store.is_read_only() {
+        true => look(remote, &reference, platform).map(Some),
+        false => pull(remote, store, &reference, platform).map(|_| None),
+    }
+}
+
+/// An image that is only looked at.
+fn as_base(request: &ImageRequest, looked: &Looked) -> Result<Base, MissingImage> {
+    let config = ImageConfig::parse(&looked.config);
+    let config = config.map_err(|error| missing(request, Some(error.to_string())))?;
+    let image = StoredImage {
+        manifest_digest: Digest::of(&looked.manifest),
+        manifest: looked.manifest.clone(),
+        config_digest: Digest::of(&looked.config),
+        config: looked.config.clone(),
+        diff_ids: config.rootfs.diff_ids.clone(),
+        index: None,
+    };
+    Ok((image, config))
 }
 
 /// What there is when the registry gives nothing. An image that was only ever made here cannot be refreshed, which is no failure.

@@ -42,6 +42,9 @@ pub fn take(
             (Descriptor::of(OCI_INDEX, &bytes), vec![bytes])
         }
     };
+    if store.is_read_only() && is_there(store, &top.digest) {
+        return Ok(top.digest);
+    }
     match is_index(&top.media_type) {
         true => layout.put_platforms(store, &top, platforms, &mut indexes)?,
         false => layout.put(store, &top)?,
@@ -52,6 +55,11 @@ pub fn take(
         put.map_err(|error| layout.wrong(path, chain_of_causes(&error)))?;
     }
     Ok(top.digest)
+}
+
+fn is_there(store: &Store, image: &Digest) -> bool {
+    let is_index = || matches!(store.indexes().get(image), Ok(Some(_)));
+    store.images().get(image).is_ok() || is_index()
 }
 
 /// Whether an image has this tag.

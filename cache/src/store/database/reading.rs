@@ -29,11 +29,20 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     }
 }
 
+/// Puts a copy of a table, in memory, in the place of the table, unless there is one. SQLite looks for names among temporary tables first.
+pub(super) fn shadow(connection: &Connection, table: &str, unique: &str) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!(
+        "CREATE TEMP TABLE IF NOT EXISTS {table} AS SELECT * FROM main.{table};
+         CREATE UNIQUE INDEX IF NOT EXISTS temp.{table}_key ON {table} ({unique});"
+    ))
+}
+
 fn open(path: &Path, parameters: &str) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_ONLY;
     let uri = format!("{}?{parameters}", uri(path));
     let mut connection = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?;
     connection.busy_handler(Some(busy))?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(connection)
 }
 
@@ -87,6 +96,22 @@ mod tests {
         assert_eq!(sum(&reader), 3);
         writer.execute("INSERT INTO t VALUES (4)", []).unwrap();
         assert_eq!(sum(&reader), 7);
+    }
+
+    #[test]
+    fn what_is_written_to_a_shadow_stays_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, writer) = database(folder.path());
+        let before = std::fs::read(beside(&path, "-wal")).unwrap();
+        let reader = connect(&path).unwrap();
+        for _ in 0..2 {
+            shadow(&reader, "t", "n").unwrap();
+            let insert = "INSERT OR REPLACE INTO t VALUES (2), (5)";
+            reader.execute(insert, []).unwrap();
+            assert_eq!(sum(&reader), 8);
+        }
+        assert_eq!(sum(&writer), 3);
+        assert_eq!(std::fs::read(beside(&path, "-wal")).unwrap(), before);
     }
 
     #[test]

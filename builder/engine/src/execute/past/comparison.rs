@@ -64,12 +64,13 @@ impl Comparison {
         self.old.get(self.pairs.get(&step)?)
     }
 
-    /// The inputs of a step of which only one is known yet: the old ones stand in the place of the others.
-    pub fn with_old(&self, step: usize, own: (String, Digest)) -> Vec<(String, Digest)> {
+    /// The inputs of a step of which only some are known yet: the old ones stand in the place of the others.
+    pub fn with_old(&self, step: usize, own: &[(String, Digest)]) -> Vec<(String, Digest)> {
         let before = self.before(step);
         let before = before.iter().flat_map(|before| &before.inputs);
-        let old = before.filter(|(name, _)| *name != own.0).cloned();
-        std::iter::once(own.clone()).chain(old).collect()
+        let is_own = |name: &String| own.iter().any(|(own, _)| own == name);
+        let old = before.filter(|(name, _)| !is_own(name));
+        own.iter().chain(old).cloned().collect()
     }
 
     /// In what a step differs from what it was; `now` are the inputs of it and of the steps before it.
@@ -252,7 +253,7 @@ impl fmt::Debug for Comparison {
 }
 
 /// `[build 2/4] COPY . .`
-fn label(step: &PastStep) -> String {
+pub fn label(step: &PastStep) -> String {
     let title = cut(&step.title, TITLE);
     format!("[{} {}/{}] {title}", step.stage, step.number, step.of)
 }
