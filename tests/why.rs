@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::support::golden::matches;
+use crate::support::machines::{self, from_folder, to_folder};
 use crate::support::traces::holders;
 use crate::support::{Finished, Space, cases, plain_cases};
 
@@ -23,6 +24,7 @@ plain_cases! {
     why_tells_afterwards,
     builds_are_compared,
     another_image_below_is_named,
+    a_fresh_runner_is_compared_with_the_build_of_its_cache,
 }
 
 /// The steps that ran again: instruction and reasons.
@@ -460,4 +462,42 @@ fn another_image_below_is_named(space: &Space) {
     let third = base("3", "base:3");
     let found = again(space, &text("base:3"), &[]);
     assert_eq!(found[0], format!("image base:3: base:1@{second} → {third}"));
+}
+
+fn a_fresh_runner_is_compared_with_the_build_of_its_cache(space: &Space) {
+    prepare(space);
+    let build = |machine: &str, flags: &[String]| {
+        let build = machines::on(space, machine, TEXT, flags);
+        build.env("KILN_PROGRESS", "json").ok()
+    };
+    let reasons = |built: &Finished| -> Vec<String> {
+        let told = told(built).into_iter();
+        told.map(|(_, reasons)| reasons).collect()
+    };
+    build("one", &to_folder(space, ",mode=max"));
+    space.write("a", "other");
+    let began = "started by [build 2/3] COPY . /in/";
+    let expected = ["a changed", began, began];
+    let second = build("two", &from_folder(space));
+    assert_eq!(reasons(&second), expected);
+    let why = space
+        .kiln(["why"])
+        .env("KILN_STORE", space.own().join("two"));
+    let why = why.ok().stdout;
+    assert!(why.contains("a changed") && why.contains(began), "{why}");
+    // what the third says of its build, it knows from the cache
+    space.write("a", "a");
+    let mut both = from_folder(space);
+    both.extend(to_folder(space, ",mode=min"));
+    build("three", &both);
+    fs::remove_dir_all(machines::folder(space)).unwrap();
+    let mut both = from_folder(space);
+    both.extend(to_folder(space, ",mode=min"));
+    build("one", &both);
+    space.write("a", "other");
+    let fourth = reasons(&build("four", &from_folder(space)));
+    assert_eq!(fourth[0], "the shared cache does not have its result");
+    assert_eq!(fourth[1..], expected);
+    // without the cache there is no build to compare with
+    assert_eq!(reasons(&build("five", &[])), ["-"; 4]);
 }

@@ -38,12 +38,12 @@ pub(crate) use imports::Imports;
 pub use imports::Loss;
 pub use origin::CacheOrigin;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_oci::Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::{KEY_VERSION, MemoBundle, Record};
+use crate::{KEY_VERSION, MemoBundle, PastStep, Record, StepInputs};
 
 /// Version of the format; it goes up when a field changes its meaning.
 const VERSION: u32 = 1;
@@ -59,6 +59,20 @@ pub struct ExportedCache {
     pub records: Vec<Record>,
     /// Whole builds.
     pub memos: Vec<ExportedMemo>,
+    /// The build that made all of it; nothing in caches of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<ExportedBuild>,
+}
+
+/// A build as a later one elsewhere compares itself with it, to tell what has changed. It decides about no result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportedBuild {
+    /// The Dockerfile, as [`crate::PastBuild::file`].
+    pub file: String,
+    /// Its steps, in the order of the Dockerfile.
+    pub steps: Vec<PastStep>,
+    /// What they were made of, by the keys of their results; without values of secrets.
+    pub inputs: BTreeMap<Digest, StepInputs>,
 }
 
 /// A layer, and the blob that holds it.
@@ -113,6 +127,7 @@ impl ExportedCache {
             layers,
             records,
             memos,
+            build: None,
         }
     }
 

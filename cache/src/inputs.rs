@@ -77,7 +77,7 @@ impl FileTable {
 }
 
 /// What decided about the result of a step.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepInputs {
     /// Names and digests as they went into the key, in order.
     pub inputs: Vec<(String, Digest)>,

@@ -123,7 +123,8 @@ pub use entry::{Entry, EntryKind, Meta, Xattrs};
 pub use error::{
     CommitError, ContextError, ImageError, LayerError, ReadError, ResolveError, StoreError,
 };
-pub use exchange::{CacheOrigin, Caches, ExportedCache, ExportedLayer, ExportedMemo};
+pub use exchange::{CacheOrigin, Caches};
+pub use exchange::{ExportedBuild, ExportedCache, ExportedLayer, ExportedMemo};
 pub use fetched::Fetched;
 pub use first_names::FirstNames;
 pub use history::{Ending, PastBuild, PastStep, StepEnding, UsedByStep};

@@ -89,6 +89,8 @@ pub enum Reason {
     Expired,
     /// The store has the result no more.
     Evicted,
+    /// A build elsewhere had the result, and the shared cache does not have it.
+    NotShared,
     /// The result rests on a cache that this build does not name, or on a weaker isolation than it demands.
     Refused,
 }
@@ -152,6 +154,7 @@ impl Reason {
             Self::Failed => "it failed in the last build",
             Self::Expired => "its result is older than --cache-ttl",
             Self::Evicted => "its result is no longer in the store",
+            Self::NotShared => "the shared cache does not have its result",
             _ => "its result is from a cache or an isolation that is not asked for",
         }
     }

@@ -6,7 +6,7 @@ mod make;
 use crate::event::{EVENT_VERSION, EventKind};
 use crate::exchange::{self, Exported, SharedCaches};
 use crate::execute::memo::{self, Recalled};
-use crate::execute::{Executed, execute};
+use crate::execute::{Executed, execute, past};
 use crate::failure::{BuildError, StepFailure};
 use crate::host::confine::confine;
 use crate::image::origin;
@@ -66,17 +66,30 @@ fn made(session: &Session, build: &Build) -> Result<Built, BuildError> {
     let mut plan = plan::plan(session, build)?;
     announce(session, &plan);
     let (built, bundle) = carry_out(session, build, &mut plan, &caches, cgroup.as_ref())?;
-    let outcome = Exported {
-        key: memo::key(build, &plan),
-        bundle: &bundle,
-        is_squashed: build.form.squash != Squash::Nothing,
-    };
-    caches.export(session, outcome)?;
+    export(session, (build, &plan), &caches, &bundle)?;
     if built.is_new && build.goal.is_taken_away() {
         let images = session.store.images();
         images.take_back(&built.manifest, begun)?;
     }
     Ok(built)
+}
+
+/// Gives what was made to the shared caches that want it.
+fn export(
+    session: &Session,
+    (build, plan): (&Build, &Plan),
+    caches: &SharedCaches,
+    bundle: &MemoBundle,
+) -> Result<(), BuildError> {
+    let exported = || past::exported(&session.store, build, plan, &bundle.records);
+    let exported = caches.are_written().then(exported).transpose()?;
+    let outcome = Exported {
+        key: memo::key(build, plan),
+        bundle,
+        build: exported.as_ref(),
+        is_squashed: build.form.squash != Squash::Nothing,
+    };
+    caches.export(session, outcome)
 }
 
 /// Attempts the build, again when a file of a folder has changed since the folder was read.

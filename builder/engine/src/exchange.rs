@@ -66,6 +66,11 @@ pub(crate) struct SharedCaches {
 }
 
 impl SharedCaches {
+    /// Whether the build is exported at all.
+    pub(crate) fn are_written(&self) -> bool {
+        !self.exports.is_empty()
+    }
+
     /// Exports a build to all caches that want it: its results, then the mounts that its commands have used.
     ///
     /// # Errors

@@ -6,11 +6,12 @@
 //! was made by a build that named the cache, and later commands need not.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use kiln_oci::Digest;
 use rusqlite::Row;
 
-use super::{CacheOrigin, Caches, ExportedCache, ExportedLayer, Loss};
+use super::{CacheOrigin, Caches, ExportedBuild, ExportedCache, ExportedLayer, Loss};
 use crate::store::database::{digest, optional_digest, signed, unsigned};
 use crate::{Exchange, Record, StoreError, Tree};
 
@@ -56,6 +57,17 @@ impl Exchange<'_> {
         self.describe(name, layers)?;
         self.store.records().put_all(&lacking)?;
         Ok(lacking.len())
+    }
+
+    /// Keeps what build a cache is of, for this build: the first one counts.
+    pub fn hear(&self, build: ExportedBuild) {
+        self.store.imports.hear(build);
+    }
+
+    /// The build elsewhere of which the caches have been heard.
+    #[must_use]
+    pub fn heard(&self) -> Option<Arc<ExportedBuild>> {
+        self.store.imports.heard()
     }
 
     /// What can be said of a claim before its layer comes.

@@ -2,9 +2,11 @@
 //! of the database.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use kiln_oci::{Digest, locked};
+
+use crate::ExportedBuild;
 
 /// Why an imported layer does not count any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +33,8 @@ struct Found {
     forgotten: BTreeSet<Digest>,
     /// By layer that was not here, the trees that the build counts on.
     claimed: BTreeMap<Digest, Vec<Digest>>,
+    /// The build that the first of the caches is of which says so.
+    build: Option<Arc<ExportedBuild>>,
 }
 
 impl Imports {
@@ -77,6 +81,14 @@ impl Imports {
     /// The claims about a layer are true.
     pub(crate) fn confirm(&self, layer: &Digest) {
         self.found().claimed.remove(layer);
+    }
+
+    pub(crate) fn hear(&self, build: ExportedBuild) {
+        self.found().build.get_or_insert_with(|| Arc::new(build));
+    }
+
+    pub(crate) fn heard(&self) -> Option<Arc<ExportedBuild>> {
+        self.found().build.clone()
     }
 
     fn found(&self) -> MutexGuard<'_, Found> {

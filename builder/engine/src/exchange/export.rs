@@ -8,7 +8,8 @@ use crate::failure::{BackendError, BuildError, Foreign};
 use crate::transfer::remote::Remote;
 use kiln_cache::exchange::Mode;
 use kiln_cache::{
-    ExportedCache, ExportedLayer, ExportedMemo, MemoBundle, Record, Store, parallel, try_parallel,
+    ExportedBuild, ExportedCache, ExportedLayer, ExportedMemo, MemoBundle, Record, Store, parallel,
+    try_parallel,
 };
 use kiln_oci::media_type::OCI_EMPTY;
 use kiln_oci::{Descriptor, Digest};
@@ -52,6 +53,8 @@ pub(crate) struct Exported<'a> {
     pub key: Option<Digest>,
     /// What it used.
     pub bundle: &'a MemoBundle,
+    /// What later builds elsewhere are compared with.
+    pub build: Option<&'a ExportedBuild>,
     /// Its image consists of none of the layers of its steps.
     pub is_squashed: bool,
 }
@@ -99,11 +102,8 @@ impl Writer<'_> {
 
     fn try_write(&self) -> Result<Written, BackendError> {
         let (store, to) = (self.store, self.to);
-        let Exported {
-            key,
-            bundle,
-            is_squashed,
-        } = self.outcome;
+        let outcome = self.outcome;
+        let (key, bundle, is_squashed) = (outcome.key, outcome.bundle, outcome.is_squashed);
         let mode = if is_squashed { Mode::Max } else { to.mode };
         let records = store.exchange().records(bundle, mode)?;
         let memo = match key.filter(|_| !is_squashed) {
@@ -119,7 +119,7 @@ impl Writer<'_> {
         let exchange = store.exchange();
         let cache = exchange.export(records, &layers, to.compression, memos)?;
         let blobs = layers.into_iter().map(|(_, blob)| blob).collect();
-        self.publish(&cache, blobs)?;
+        self.publish(cache, blobs)?;
         Ok((count, Some(bytes)))
     }
 
@@ -204,8 +204,13 @@ impl Writer<'_> {
     }
 
     /// Gives the name to the records and the blobs of their layers.
-    fn publish(&self, cache: &ExportedCache, blobs: Vec<Descriptor>) -> Result<(), BackendError> {
-        let packed = format::pack(cache).map_err(BackendError::malformed)?;
+    fn publish(
+        &self,
+        mut cache: ExportedCache,
+        blobs: Vec<Descriptor>,
+    ) -> Result<(), BackendError> {
+        cache.build = self.outcome.build.cloned();
+        let packed = format::pack(&cache).map_err(BackendError::malformed)?;
         self.send_small("", &packed)?;
         self.send_small(OCI_EMPTY, format::NO_CONFIG)?;
         let manifest = format::manifest(&packed, blobs);

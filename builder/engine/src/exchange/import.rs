@@ -77,10 +77,13 @@ fn report(
 fn take(
     store: &Store,
     backend: &dyn Backend,
-    cache: ExportedCache,
+    mut cache: ExportedCache,
     memo: Option<&Digest>,
 ) -> Result<impl Iterator<Item = Outcome>, StoreError> {
     let name = backend.identity();
+    if let Some(build) = cache.build.take() {
+        store.exchange().hear(build);
+    }
     store.exchange().import(&name, &backend.origin(), &cache)?;
     let memo = memo.copied();
     let known = cache.memos.into_iter();

@@ -318,8 +318,12 @@ impl<'a> Walk<'a> {
             return Ok(Found::Runs(None, reasons));
         }
         // what became of the result of before says nothing of this one
-        let is_of_before =
-            |reason: &Reason| matches!(reason, Reason::Failed | Reason::Refused | Reason::Evicted);
+        let is_of_before = |reason: &Reason| {
+            matches!(
+                reason,
+                Reason::Failed | Reason::Refused | Reason::Evicted | Reason::NotShared
+            )
+        };
         reasons.retain(|reason| !is_of_before(reason));
         Ok(Found::Depends(awaits, reasons))
     }

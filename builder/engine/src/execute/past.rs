@@ -5,6 +5,7 @@
 
 mod align;
 mod comparison;
+mod exported;
 pub mod files;
 mod last;
 mod operation;
@@ -16,8 +17,10 @@ use crate::failure::chain_of_causes;
 use crate::plan::{self, Plan};
 use crate::source::open::Build;
 use comparison::{Comparison, Inputs};
+pub use exported::exported;
 use kiln_cache::{
-    PastStep, ReadInput, ReadOrigin, Reason, StepEnding, StepInputs, Store, StoreError,
+    ExportedBuild, PastStep, ReadInput, ReadOrigin, Reason, StepEnding, StepInputs, Store,
+    StoreError,
 };
 use kiln_oci::{Digest, locked};
 use kiln_parser::graph::{Node, Op};
@@ -42,6 +45,8 @@ pub struct Past<'a> {
     incomplete: Mutex<BTreeMap<usize, Option<Reason>>>,
     /// None for the first build of a project.
     comparison: OnceLock<Option<Comparison>>,
+    /// The build elsewhere that it is compared with, where the store knows none of the project.
+    elsewhere: OnceLock<Arc<ExportedBuild>>,
     secrets: OnceLock<Secrets>,
 }
 
@@ -56,6 +61,7 @@ impl<'a> Past<'a> {
             keys: Mutex::default(),
             incomplete: Mutex::default(),
             comparison: OnceLock::new(),
+            elsewhere: OnceLock::new(),
             secrets: OnceLock::new(),
         }
     }
@@ -196,10 +202,10 @@ impl<'a> Past<'a> {
             return Some(Reason::Failed);
         }
         let is_there = self.store.records().has(old.key.as_ref()?).ok()?;
-        Some(if is_there {
-            Reason::Refused
-        } else {
-            Reason::Evicted
+        Some(match self.elsewhere.get() {
+            _ if is_there => Reason::Refused,
+            Some(_) => Reason::NotShared,
+            None => Reason::Evicted,
         })
     }
 
@@ -217,11 +223,21 @@ impl<'a> Past<'a> {
         comparison.counterpart(step).cloned()
     }
 
+    /// What the shared caches say of the last build, if it was of the same Dockerfile.
+    fn compared_elsewhere(&self, file: &str) -> Option<Comparison> {
+        let heard = self.store.exchange().heard();
+        let heard = heard.filter(|build| build.file == file)?;
+        let build = self.elsewhere.get_or_init(|| heard).clone();
+        let old = build.steps.clone();
+        let known = move |key: &Digest| build.inputs.get(key).cloned();
+        Some(Comparison::new(old, steps(self.plan), Box::new(known)))
+    }
+
     fn compared(&self) -> Option<Comparison> {
         let project = self.build.project.as_ref()?;
         let builds = self.store.history().last_of(project, BUILDS).ok()?;
         if builds.is_empty() {
-            return None;
+            return self.compared_elsewhere(&project.file);
         }
         let old = last::joined(builds.into_iter().map(|(_, steps)| steps).collect());
         let store = self.store.clone();
