@@ -30,6 +30,7 @@ pub mod platform;
 pub mod reference;
 pub mod registry;
 pub mod tarfile;
+pub mod units;
 
 pub use compression::{Encoding, LayerCompression};
 pub use config::{DEFAULT_PATH, Empty, Healthcheck, History, ImageConfig, RootFs, RuntimeConfig};

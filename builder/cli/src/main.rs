@@ -11,6 +11,7 @@ mod environment;
 mod failure;
 mod filter;
 mod flag;
+mod form;
 mod help;
 mod listing;
 mod network;

@@ -10,27 +10,20 @@ use crate::command::compare::variants::is_dockerfile;
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
 use crate::flag::context::find_file;
+use crate::form::{Format, json};
 use crate::pflag::Takes;
 use crate::printable::printable;
 use crate::render::{self, Ending, Shown};
 use crate::weigh::Scale;
-use crate::{session, table};
+use crate::{session, stdout, table};
 use apply::Edited;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use facts::Facts;
 use kiln_cache::Store;
 use kiln_report::advise::{Finding, RULES};
 use kiln_report::compressed::Effort;
 use std::ffi::OsString;
 use std::path::PathBuf;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// For machines
-    Json,
-}
 
 /// Arguments of `kiln advise`.
 #[derive(Debug, Args)]
@@ -224,11 +217,7 @@ impl Arguments {
                 let text = shown::text(name, &findings);
                 table::print_text(&printable(&text, false));
             }
-            Format::Json => {
-                let text = serde_json::to_string_pretty(&findings);
-                let text = text.map_err(|error| Failure::new(Kind::Internal, error.to_string()))?;
-                table::line(&text);
-            }
+            Format::Json => stdout::print(json(&findings)?.as_bytes()),
         }
         Ok(())
     }

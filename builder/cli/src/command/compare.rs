@@ -9,6 +9,7 @@ mod work;
 use crate::building::Builder;
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
+use crate::form::json;
 use crate::output;
 use crate::pflag::Takes;
 use crate::render::{Ending, Shown};
@@ -164,7 +165,7 @@ impl Arguments {
             Format::Markdown => markdown::markdown(compared, beyond),
             Format::Csv => csv::csv(compared),
             Format::Html => page::page(compared, pictures, beyond).map_err(internal)?,
-            Format::Json => serde_json::to_string_pretty(compared).map_err(internal)? + "\n",
+            Format::Json => json(compared)?,
         })
     }
 }

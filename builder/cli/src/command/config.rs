@@ -1,10 +1,10 @@
 //! `kiln config`: the defaults that count, and where each of them comes from.
 
 use crate::environment::Globals;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::pflag::Takes;
 use crate::settings::{self, KEYS, Key, Value};
-use crate::table;
+use crate::{form, stdout, table};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
@@ -42,9 +42,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
                 (key.name.to_owned(), entry)
             };
             let all: serde_json::Map<_, _> = effective.iter().map(entry).collect();
-            let text = serde_json::to_string_pretty(&all);
-            let text = text.map_err(|error| Failure::new(Kind::Internal, error.to_string()))?;
-            table::line(&text);
+            stdout::print(form::json(&all)?.as_bytes());
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use crate::failure::{Failure, Kind, build as failures};
 use crate::flag::{Flag, Flags, Setup};
 use crate::pflag::Takes;
 use crate::render::warning;
-use crate::{remembered, session, signals, stdout, table};
+use crate::{form, remembered, session, signals, stdout, table};
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 use kiln_cache::{PastStep, Project, Store, StoreError};
 use kiln_engine::event::{Cancel, EventKind, Events, Stream};
@@ -120,12 +120,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     match format {
         Format::Tree => table::print_text(&tree::text(&planned)),
         Format::Mermaid => table::print_text(&mermaid::text(&planned)),
-        Format::Json => {
-            let internal =
-                |error: serde_json::Error| Failure::new(Kind::Internal, error.to_string());
-            let json = serde_json::to_string_pretty(&planned).map_err(internal)?;
-            stdout::print(format!("{json}\n").as_bytes());
-        }
+        Format::Json => stdout::print(form::json(&planned)?.as_bytes()),
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
+use crate::form::json;
 use crate::pflag::Takes;
 use crate::render::clip;
 use crate::sheet::{self, Sheet};
@@ -96,11 +97,6 @@ fn of_build(
         Format::Html => timeline::page(&stats, &past::name(build), &summary(&stats)),
         Format::Table => sheet::columns(&[sheet(&stats)]),
     })
-}
-
-fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
-    let internal = |error: serde_json::Error| Failure::new(Kind::Internal, error.to_string());
-    Ok(serde_json::to_string_pretty(value).map_err(internal)? + "\n")
 }
 
 fn sheet(stats: &Stats) -> Sheet {

@@ -1,26 +1,19 @@
 //! `kiln why`: why the steps of a build were executed, as it was told then, or in what they differ from those of another build.
 
 use crate::environment::Globals;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
+use crate::form::{Format, json};
 use crate::pflag::Takes;
 use crate::printable::printable;
 use crate::render::{clip, note};
 use crate::step_name::StepName;
 use crate::{past, session, stdout};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use kiln_cache::{PastBuild, PastStep, Reason, StepEnding, Store};
 use serde::Serialize;
 
 /// Characters of an instruction that are shown.
 const TITLE: usize = 100;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Lines for people
-    Text,
-    /// All steps with their reasons
-    Json,
-}
 
 /// Arguments of `kiln why`.
 #[derive(Debug, Args)]
@@ -63,9 +56,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         Some(name) => compared(&store, &build, named, name)?,
     };
     if arguments.format == Format::Json {
-        let internal = |error: serde_json::Error| Failure::new(Kind::Internal, error.to_string());
-        let json = serde_json::to_string_pretty(&told).map_err(internal)?;
-        stdout::print(format!("{json}\n").as_bytes());
+        stdout::print(json(&told)?.as_bytes());
         return Ok(());
     }
     show(&told, step.is_some(), against.is_some());

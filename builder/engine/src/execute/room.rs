@@ -3,6 +3,7 @@
 
 use crate::failure::{StepError, chain_of_causes};
 use crate::session::Session;
+use kiln_oci::units::bytes;
 
 /// Does something that writes, and once more where there was no room and some could be made.
 ///
@@ -24,7 +25,8 @@ pub fn is_made(session: &Session) -> bool {
         Ok(0) => false,
         Ok(freed) => {
             let text = format!(
-                "the disk is full: {freed} bytes of the store that no build needs are removed"
+                "the disk is full: {} of the store that no build needs are removed",
+                bytes(freed)
             );
             session.events.note(text);
             true
