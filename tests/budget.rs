@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::process::Running;
+use crate::support::registry::{Guard, Registry};
 use crate::support::{Finished, Kiln, Space, plain_cases};
 
 plain_cases! {
@@ -128,7 +129,15 @@ fn builds_that_fail_and_other_commands_keep_to_it_too(space: &Space) {
     limited(space.build("FROM base\nRUN exit 1\n")).exits(1);
     assert!(size(space) < before - 5 * MB, "a build that failed");
     let root = root.display().to_string();
-    for words in [["load", "-i", "app.tar"], ["import", &root, "root:1"]] {
+    let registry = Registry::start(Guard::Open);
+    let pulled = format!("{}/base:1", registry.host);
+    space.kiln(["tag", "base", &pulled]).ok();
+    space.kiln(["push", "-q", &pulled]).ok();
+    for words in [
+        ["load", "-i", "app.tar"],
+        ["import", &root, "root:1"],
+        ["pull", "-q", &pulled],
+    ] {
         let before = junk();
         limited(space.kiln(words)).ok();
         assert!(size(space) < before - 5 * MB, "{words:?}");

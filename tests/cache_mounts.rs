@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::support::bucket::{Bucket, KEY, SECRET};
+use crate::support::contained;
 use crate::support::machines::{folder, from_folder, in_registry, on, to_folder};
 use crate::support::registry::{Fault, Guard, Registry};
-use crate::support::{Finished, Space, plain_cases, user_cases};
+use crate::support::{Finished, Kiln, Space, plain_cases, user_cases};
 
 user_cases! {
     a_mount_survives_the_machine_in_a_folder,
@@ -19,6 +20,7 @@ user_cases! {
 plain_cases! {
     a_mount_survives_the_machine_in_a_registry,
     a_mount_survives_the_machine_in_a_bucket,
+    a_mount_survives_where_namespaces_are_refused,
     the_second_build_downloads_nothing,
     only_what_has_changed_goes,
     an_unchanged_mount_is_hardly_asked_for,
@@ -61,9 +63,13 @@ fn through_registry(registry: &Registry, more: &str) -> Vec<String> {
 
 /// Three machines, one after the other: each goes on where the one before has ended, and the last one finds what it left itself.
 fn survives(space: &Space, flags: &[String]) {
+    survives_in(|machine, text| on(space, machine, text, flags));
+}
+
+fn survives_in(build: impl Fn(&str, &str) -> Kiln) {
     for (machine, turn) in [("one", 1), ("two", 2), ("three", 3), ("three", 4)] {
         let text = counting(&format!("{machine}{turn}"));
-        let built = on(space, machine, &text, flags).ok();
+        let built = build(machine, &text).ok();
         assert_eq!(counted(&built), turn.to_string(), "{built}");
     }
 }
@@ -101,6 +107,14 @@ fn a_mount_survives_the_machine_in_a_bucket(space: &Space) {
     let flags = ["--cache-from", &place, "--cache-to", &to].map(str::to_owned);
     survives(space, &flags);
     assert!(bucket.objects().contains_key("/ci/manifests/main-mounts"));
+}
+
+fn a_mount_survives_where_namespaces_are_refused(space: &Space) {
+    let flags = through_folder(space).join(" ");
+    survives_in(|machine, text| {
+        let build = contained::build(space, text, &flags);
+        build.env("KILN_STORE", space.own().join(machine))
+    });
 }
 
 fn the_second_build_downloads_nothing(space: &Space) {
