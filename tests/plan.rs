@@ -395,6 +395,11 @@ fn what_a_build_fails_with_a_plan_does_too(space: &Space) {
             .contains(planned.stderr.lines().next().unwrap()),
         "{planned}\n{built}"
     );
-    let piped = space.kiln(["plan", "-"]).stdin("FROM scratch\nCOPY a /\n");
-    piped.exits(1);
+    // a Dockerfile alone is read, an archive is not
+    let piped = |bytes: &[u8]| space.kiln(["plan", "-"]).stdin(bytes);
+    let alone = piped(b"FROM scratch\nWORKDIR /a\n").ok();
+    assert!(alone.stdout.contains("1/1 runs    WORKDIR /a"), "{alone}");
+    let tar = format!("tar -C {} -c . | kiln plan -", space.context().display());
+    let archive = space.shell(&tar).exits(1);
+    archive.says(&["a plan takes nothing into it", "a plan reads folders"]);
 }

@@ -183,8 +183,10 @@ fn unread(error: &BuildError) -> Option<Failure> {
         matches!(cause.downcast_ref(), Some(StoreError::ReadOnly { .. }))
     };
     causes.any(is_write).then(|| {
-        let what = "a context of this build is neither a folder nor in the store, and a plan takes nothing into it";
-        Failure::new(Kind::Build, what).hint("build it once, then there can be a plan")
+        let what =
+            "this build reads a context that is not in the store, and a plan takes nothing into it";
+        Failure::new(Kind::Build, what)
+            .hint("a plan reads folders, and what an earlier build has fetched")
     })
 }
 

@@ -96,20 +96,29 @@ pub fn unpack_stream(
     path: String,
     scratch: &Path,
 ) -> Result<Option<Archive>, CopyError> {
-    let Ok((_, mut decoded)) = compression::auto(reader) else {
+    let Some(mut tar) = tar(reader) else {
         return Ok(None);
     };
-    let mut head = Vec::with_capacity(BLOCK);
-    let read = decoded.by_ref().take(BLOCK as u64).read_to_end(&mut head);
-    if read.is_err() || !is_tar(&head) {
-        return Ok(None);
-    }
-    let archive = spool(&mut head.as_slice().chain(decoded), scratch).and_then(read_archive);
+    let archive = spool(&mut tar, scratch).and_then(read_archive);
     let damaged = |error: io::Error| CopyError::Archive {
         path,
         message: error.to_string(),
     };
     archive.map(Some).map_err(damaged)
+}
+
+/// Whether a stream holds an archive.
+pub fn is_archive(reader: impl Read) -> bool {
+    tar(reader).is_some()
+}
+
+/// The tar in a stream, whatever it is compressed with; none if it holds something else.
+fn tar<'r>(reader: impl Read + 'r) -> Option<impl Read + 'r> {
+    let (_, mut decoded) = compression::auto(reader).ok()?;
+    let mut head = Vec::with_capacity(BLOCK);
+    let read = decoded.by_ref().take(BLOCK as u64).read_to_end(&mut head);
+    let is_one = read.is_ok() && is_tar(&head);
+    is_one.then(|| io::Cursor::new(head).chain(decoded))
 }
 
 /// Keeps an uncompressed tar as a file; the owner of the scratch folder removes it with the folder.

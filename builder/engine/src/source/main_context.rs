@@ -3,6 +3,7 @@
 //! Rules (docker's and BuildKit's): what is an archive is told by its content; a Dockerfile alone is built without a
 //! context; .dockerignore means nothing in a context that was fetched; all its files are owned by root.
 
+use super::archive::is_archive;
 use super::dockerfile::{in_layer, text};
 use super::fetch::web::interruptible;
 use super::fetch::{Access, Fetches, RemoteSource};
@@ -12,7 +13,7 @@ use crate::failure::{BuildError, FetchError};
 use crate::request::{ContextSource, DockerfileText, Language};
 use crate::session::Session;
 use crate::source::fetch::address::redacted;
-use kiln_cache::{Fetched, Store};
+use kiln_cache::{Fetched, Store, StoreError};
 use kiln_oci::Digest;
 use kiln_parser::graph::GitSource;
 use std::fs::File;
@@ -143,6 +144,9 @@ pub(super) fn of_stream(
     mut stream: impl Read + Send + 'static,
 ) -> Result<Main, BuildError> {
     let (store, name) = (&session.store, "stdin");
+    if store.is_read_only() {
+        return alone(session, stream, name);
+    }
     let scratch = store.scratch().dir("stdin")?;
     let path = scratch.join("content");
     let io = |action, source| FetchError::Io {
@@ -163,6 +167,32 @@ pub(super) fn of_stream(
     };
     store.scratch().discard(&scratch)?;
     Ok(main)
+}
+
+/// The same where the store takes nothing, and so no archive.
+fn alone(
+    session: &Session,
+    mut stream: impl Read + Send + 'static,
+    name: &str,
+) -> Result<Main, BuildError> {
+    let read = move || {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).map(|_| bytes)
+    };
+    let bytes = interruptible(&session.cancel, read)?;
+    let bytes = bytes.map_err(|source| FetchError::Io {
+        action: "read",
+        path: name.into(),
+        source,
+    })?;
+    let path = session.store.root().to_owned();
+    match is_archive(&bytes[..]) {
+        true => Err(StoreError::ReadOnly { path }.into()),
+        false => Ok(Main {
+            alone: Some(text(&bytes[..], name)?),
+            ..Main::of(Files::default(), name.to_owned())
+        }),
+    }
 }
 
 /// An archive with the context, else a Dockerfile, which is then also the only file of the context.
