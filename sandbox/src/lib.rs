@@ -94,4 +94,4 @@ pub use root::memory::{MemoryFolder, MemoryGauge, memory_for_changes};
 pub use root::overlay::{MAX_LOWERS, OverlaySpec, mount_overlay};
 pub use root::{RootMount, mount_folder, plain_folder};
 pub use spec::network::{Network, NetworkProgram, NetworkStack};
-pub use spec::{Exit, Mount, MountKind, RunSpec, Used};
+pub use spec::{Exit, Mount, MountKind, RunSpec, TerminalSize, Used};

@@ -13,10 +13,12 @@ mod init;
 mod network;
 mod prepare;
 mod program;
+mod reaper;
 pub(crate) mod rights;
 pub(crate) mod streams;
 pub(crate) mod supervised;
 pub(crate) mod supervisor;
+mod terminal;
 pub(crate) mod wire;
 
 use std::fs::File;
@@ -29,8 +31,12 @@ use std::sync::Arc;
 use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
 use rustix::process::{DumpableBehavior, Signal, pidfd_send_signal, set_dumpable_behavior};
 
-use crate::{Exit, RootMount, RunSpec, SpawnError};
+use crate::{Exit, RootMount, RunSpec, SpawnError, sys};
+use terminal::Terminal;
 use wire::{MAX_FDS, Reply, Request, SUPERVISOR, SUPERVISOR_OF_CALLS};
+
+/// Descriptors of a request besides the extra ones.
+const OTHER_FDS: usize = 5;
 
 /// Where the command reads from.
 #[derive(Debug)]
@@ -60,6 +66,9 @@ pub struct Extra<'a> {
     /// The sockets to which the index of a [`MountKind::Socket`](crate::MountKind::Socket) refers: stream sockets without a name. They
     /// listen when [`run`] returns.
     pub sockets: &'a [BorrowedFd<'a>],
+    /// A terminal of a person, whose modes the caller changes while the command runs. They become what they are now when the command ends,
+    /// even if the caller is killed.
+    pub borrowed: Option<BorrowedFd<'a>>,
 }
 
 /// A running command. Dropping this kills it and every process that it started.
@@ -69,9 +78,10 @@ pub struct Running {
     supervisor: Child,
     command: KillHandle,
     notes: Vec<String>,
+    terminal: Option<OwnedFd>,
 }
 
-/// Kills a [`Running`] from another thread, any number of times.
+/// Signals and kills a [`Running`] from another thread, any number of times.
 #[derive(Debug, Clone)]
 pub struct KillHandle {
     pidfd: Arc<OwnedFd>,
@@ -89,21 +99,35 @@ pub fn run(
     extra: Extra<'_>,
 ) -> Result<Running, SpawnError> {
     let given = extra.roots.len() + extra.sockets.len();
-    if given + 4 > MAX_FDS {
+    if given + OTHER_FDS > MAX_FDS {
         return Err(SpawnError::Invalid(format!(
             "{given} extra root mounts and sockets; at most {} are possible",
-            MAX_FDS - 4
+            MAX_FDS - OTHER_FDS
         )));
     }
     if !extra.roots.iter().chain([&root]).all(|mount| mount.take()) {
         return Err(SpawnError::RootUsed);
     }
+    let (stdio, terminal) = given_terminal(root, spec, stdio)?;
     let (socket, theirs) = wire::pair().map_err(SpawnError::of("socketpair"))?;
     let supervisor = start_supervisor(root, theirs, stdio.stdout, stdio.stderr)?;
     let spec = anonymous_file(spec).map_err(SpawnError::of("write the spec"))?;
     send_request(&socket, spec, root, &stdio.stdin, extra)
         .map_err(SpawnError::of("send the request"))?;
-    started(socket, supervisor)
+    started(socket, supervisor, terminal)
+}
+
+/// Where nothing is mounted, the command gets a terminal from outside.
+fn given_terminal(
+    root: &RootMount,
+    spec: &RunSpec,
+    stdio: Stdio,
+) -> Result<(Stdio, Option<OwnedFd>), SpawnError> {
+    let Some(size) = spec.terminal.filter(|_| root.aside().is_some()) else {
+        return Ok((stdio, None));
+    };
+    let (stdio, person) = Terminal::outside(size)?.streams(spec.uid)?;
+    Ok((stdio, Some(person)))
 }
 
 fn start_supervisor(
@@ -128,23 +152,23 @@ fn start_supervisor(
     Ok(Starting(Some(child)))
 }
 
-fn started(socket: OwnedFd, mut starting: Starting) -> Result<Running, SpawnError> {
-    let answer = wire::receive(&socket).map_err(SpawnError::of("receive the answer"))?;
-    match answer {
-        Some((Reply::Started { notes }, fds)) => {
-            let answer = (fds.into_iter().next().map(Arc::new), starting.0.take());
-            let (Some(pidfd), Some(supervisor)) = answer else {
-                return Err(SpawnError::Lost("its answer has no descriptor".to_owned()));
-            };
-            Ok(Running {
-                socket,
-                supervisor,
-                command: KillHandle { pidfd },
-                notes,
-            })
-        }
-        Some((Reply::Failed(error), _)) => Err(error),
-        Some((Reply::Ended(_), _)) | None => Err(starting.lost()),
+fn started(
+    socket: OwnedFd,
+    mut starting: Starting,
+    mut terminal: Option<OwnedFd>,
+) -> Result<Running, SpawnError> {
+    loop {
+        let answer = wire::receive(&socket).map_err(SpawnError::of("receive the answer"))?;
+        let (notes, fds) = match answer {
+            Some((Reply::Started { notes }, fds)) => (notes, fds),
+            Some((Reply::Terminal, fds)) => {
+                terminal = fds.into_iter().next();
+                continue;
+            }
+            Some((Reply::Failed(error), _)) => return Err(error),
+            Some((Reply::Ended(_), _)) | None => return Err(starting.lost()),
+        };
+        return starting.running(socket, fds, (notes, terminal));
     }
 }
 
@@ -152,6 +176,26 @@ fn started(socket: OwnedFd, mut starting: Starting) -> Result<Running, SpawnErro
 struct Starting(Option<Child>);
 
 impl Starting {
+    /// It has answered, with a descriptor of the command.
+    fn running(
+        &mut self,
+        socket: OwnedFd,
+        fds: Vec<OwnedFd>,
+        (notes, terminal): (Vec<String>, Option<OwnedFd>),
+    ) -> Result<Running, SpawnError> {
+        let answer = (fds.into_iter().next().map(Arc::new), self.0.take());
+        let (Some(pidfd), Some(supervisor)) = answer else {
+            return Err(SpawnError::Lost("its answer has no descriptor".to_owned()));
+        };
+        Ok(Running {
+            socket,
+            supervisor,
+            command: KillHandle { pidfd },
+            notes,
+            terminal,
+        })
+    }
+
     fn lost(&mut self) -> SpawnError {
         let status = self.0.take().map(|mut supervisor| supervisor.wait());
         SpawnError::Lost(match status {
@@ -186,10 +230,12 @@ fn send_request(
         upper: root.upper().is_some(),
         aside: root.aside().is_some(),
         stdin: stdin.is_some(),
+        borrowed: extra.borrowed.is_some(),
         roots: extra.roots.len(),
     };
     let mut fds = vec![spec.as_fd(), root.as_fd()];
     fds.extend(root.upper().into_iter().chain(root.aside()).chain(stdin));
+    fds.extend(extra.borrowed);
     fds.extend(extra.roots.iter().map(|mount| mount.as_fd()));
     fds.extend(extra.sockets);
     wire::send(socket, &request, &fds)
@@ -227,6 +273,12 @@ impl Running {
         self.command.clone()
     }
 
+    /// The caller's side of the command's terminal, once: what is written to it are keys, and what is read from it is shown. It ends when the
+    /// command and all its children are gone.
+    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
+        self.terminal.take()
+    }
+
     /// What is weaker inside than it should be (a `/proc` that shows the host's processes), for a person.
     #[must_use]
     pub fn notes(&self) -> &[String] {
@@ -243,6 +295,12 @@ impl Drop for Running {
 }
 
 impl KillHandle {
+    /// Sends a signal by its number to the command alone. As the first process of its namespace, it gets none that it does not handle.
+    pub fn signal(&self, signal: i32) {
+        // It has ended, or there is no such signal.
+        let _ = sys::signal(&self.pidfd, signal);
+    }
+
     /// Kills with SIGKILL. Nothing happens when it has ended already.
     pub fn kill(&self) {
         // A pidfd of our own child can give only one error: the process has ended.

@@ -37,6 +37,13 @@ pub struct RunSpec {
     pub network: Network,
     /// Mounted in this order, after `/proc`, `/sys` and `/dev`.
     pub mounts: Vec<Mount>,
+    /// The command has a terminal of its own of this size, and this is its standard input, output and error.
+    pub terminal: Option<TerminalSize>,
+    /// The command is not the first process: that one takes in orphans, hands signals on, and ends as the command does (a signal `N` as
+    /// exit code 128 + `N`).
+    pub has_init: bool,
+    /// Writes to the root fail with EROFS.
+    pub read_only: bool,
     /// All capabilities, no seccomp filter, nothing masked, `/sys` writable, devices usable as far as the user namespace allows
     /// (with loop devices, fuse and kvm, if the host has them).
     pub privileged: bool,
@@ -65,6 +72,9 @@ impl Default for RunSpec {
             hostname: "kiln".to_owned(),
             network: Network::Host,
             mounts: Vec::new(),
+            terminal: None,
+            has_init: false,
+            read_only: false,
             privileged: false,
             shm_size: 64 << 20,
             rlimits: Vec::new(),
@@ -73,6 +83,15 @@ impl Default for RunSpec {
             disabled: Disabled::default(),
         }
     }
+}
+
+/// How large a terminal is, in letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalSize {
+    /// How many lines it has.
+    pub rows: u16,
+    /// How many letters a line has.
+    pub columns: u16,
 }
 
 /// How a command ended.

@@ -195,6 +195,44 @@ pub fn reset_signals(ignored: &[c_int]) {
     }
 }
 
+/// Blocks all signals; they wait for [`next_signal`].
+pub fn block_signals() {
+    // SAFETY: the set is initialised by sigfillset before it is used; the old mask is not asked for.
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const all, ptr::null_mut());
+    }
+}
+
+/// Waits for a signal that is blocked.
+pub fn next_signal() -> c_int {
+    let mut signal = 0;
+    // SAFETY: the set is initialised by sigfillset before it is used, and both pointers are to live values. Nothing else takes signals
+    // in this process, and the only error is an invalid set.
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::sigwait(&raw const all, &raw mut signal);
+    }
+    signal
+}
+
+/// Sends a signal by its number to the process of a pidfd.
+pub fn signal(pidfd: impl AsFd, signal: c_int) -> io::Result<()> {
+    let pidfd = pidfd.as_fd().as_raw_fd();
+    // SAFETY: integers and a null pointer, which means that the kernel says who sends it.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd,
+            signal,
+            ptr::null::<libc::siginfo_t>(),
+            0,
+        )
+    })
+}
+
 /// Replaces the process; returns only an error.
 pub fn exec(path: &CStr, argv: &[CString], env: &[CString]) -> io::Error {
     let pointers = |strings: &[CString]| -> Vec<*const c_char> {

@@ -269,7 +269,7 @@ impl Ground {
             stdio,
             Extra {
                 roots: extra,
-                sockets: &[],
+                ..Extra::default()
             },
         )?;
         Ok((running, File::from(OwnedFd::from(reader))))

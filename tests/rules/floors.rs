@@ -5,9 +5,9 @@ use super::{files, is_test, until_tests};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The engine's floors, lower first. A file uses its own floor and lower ones only.
-const FLOORS: [&str; 12] = [
+const FLOORS: [&str; 13] = [
     "event", "failure", "host", "transfer", "session", "exchange", "request", "source", "plan",
-    "execute", "image", "build",
+    "execute", "image", "tryout", "build",
 ];
 
 /// For each file of a crate, by its module path, those that it uses.

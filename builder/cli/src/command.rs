@@ -30,7 +30,9 @@ mod prune;
 mod pull;
 mod push;
 mod rmi;
+mod run;
 mod save;
+mod shell;
 mod size;
 mod stats;
 mod tag;
@@ -84,6 +86,10 @@ commands! {
     Build = build,
     /// Tell what a build would do
     Plan = plan,
+    /// Run a command on an image, to try it out
+    Run = run,
+    /// Open a shell before or after a step of a build
+    Shell = shell,
     /// List the last builds
     Builds = builds,
     /// Show what the steps of a build have printed

@@ -2,7 +2,7 @@
 
 pub mod build;
 mod fault;
-mod step;
+pub mod step;
 mod stored;
 mod verb;
 
@@ -51,6 +51,8 @@ pub struct Failure {
     pub causes: Vec<(String, u32)>,
     /// What is said in its place, in a stream for machines.
     told_as: Option<Box<str>>,
+    /// The exit code, where it is not that of the kind.
+    exit_code: Option<u8>,
 }
 
 impl Failure {
@@ -63,7 +65,19 @@ impl Failure {
             hints: Vec::new(),
             causes: Vec::new(),
             told_as: None,
+            exit_code: None,
         }
+    }
+
+    /// Another program has ended with this exit code, and kiln ends as it did. It has said why itself.
+    pub fn passed(exit_code: u8) -> Self {
+        Failure::new(Kind::Build, "").exits_with(exit_code)
+    }
+
+    /// Gives it an exit code of its own.
+    pub fn exits_with(mut self, exit_code: u8) -> Self {
+        self.exit_code = Some(exit_code);
+        self
     }
 
     /// The arguments are wrong.
@@ -194,7 +208,7 @@ impl Failure {
 
     /// The exit code.
     pub fn code(&self) -> ExitCode {
-        ExitCode::from(self.kind as u8)
+        ExitCode::from(self.exit_code.unwrap_or(self.kind as u8))
     }
 
     /// Shows it on standard error.

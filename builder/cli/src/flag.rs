@@ -1,34 +1,36 @@
 //! The flags of `kiln build`, in families, a file each: their spelling, their help and what they change about the build. To add one: its
 //! lines in the struct of its family; for a new family, a file, its `mod` and its name in the table below. Unaware of how builds run.
 
-mod build_arg;
-mod build_context;
+pub mod build_arg;
+pub mod build_context;
 pub mod cache;
 mod call;
 pub mod context;
 mod cpp_flag;
-mod foreign;
+pub mod foreign;
 mod http_proxy;
 mod image;
 mod kaniko;
 #[cfg(test)]
 mod migration;
-mod network;
+pub mod network;
+pub mod on_error;
 mod output;
 mod platform;
 mod policy;
+pub mod process;
 mod progress;
 #[cfg(test)]
 mod reference;
 mod registry;
-mod resources;
+pub mod resources;
 mod result;
 mod run;
 mod secret;
 mod source_date_epoch;
 mod stage;
 mod tag;
-mod volume;
+pub mod volume;
 
 use crate::call::Method;
 use crate::environment::Globals;
@@ -37,6 +39,7 @@ use crate::render::Progress;
 use context::Source;
 use kiln_engine::{Build, BuildError, Built, Request};
 use kiln_oci::Platform;
+use on_error::OnError;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -96,6 +99,8 @@ pub struct Setup {
     pub logs: Vec<Platform>,
     /// Whether outputs may delete files outside of the current folder.
     pub may_delete: bool,
+    /// What is done where a RUN fails.
+    pub on_error: OnError,
 }
 
 impl Setup {
@@ -108,6 +113,7 @@ impl Setup {
             logfile: None,
             logs: Vec::new(),
             may_delete: false,
+            on_error: OnError::Fail,
         }
     }
 }
@@ -135,7 +141,7 @@ flags! {
     "Image": source_date_epoch platform image
     "Cache": cache
     "Registries and rights": registry policy
-    "RUN": http_proxy secret network run volume
+    "RUN": http_proxy secret network process run volume on_error
     "Limits of RUN": resources
     "Progress and questions": progress call
     "Results": output kaniko result
@@ -172,7 +178,7 @@ impl Flag for Flags {
 }
 
 /// `NAME=VALUE`, or `NAME` with the value that `default` gives; a name without any value is left out.
-fn pairs(
+pub fn pairs(
     option: &str,
     arguments: &[String],
     default: impl Fn(&str) -> Option<String>,

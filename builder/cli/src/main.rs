@@ -1,5 +1,6 @@
 //! The binary `kiln`: arguments in, exit code out. Everything it does is in `command/`, everything it shows in `render/`.
 
+mod attendant;
 mod building;
 mod call;
 mod catalog;

@@ -24,10 +24,14 @@ pub enum Takes {
     Single,
     /// One number, which cannot be empty.
     Number,
+    /// One value, of which an empty one is one too.
+    Verbatim,
     /// A value each time; an empty one means nothing.
     List,
     /// A value each time; docker takes an empty one for a mistake, and the flag complains about it.
     StrictList,
+    /// No flag but the first word, with all that follows it as it is written: the command line of another program.
+    Rest,
 }
 
 impl ArgExt for Takes {}
@@ -92,6 +96,10 @@ pub fn read(
             }
             [b'-', b'-', name @ ..] => reader.long(name, &mut arguments)?,
             [b'-', shorts @ ..] if !shorts.is_empty() => reader.short(shorts, &mut arguments)?,
+            _ if reader.begins_rest(&argument) => {
+                reader.line.extend([Some("--".into()), Some(argument)]);
+                break;
+            }
             _ => reader.word(argument),
         }
     }
@@ -109,6 +117,15 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// Whether no word after this one is kiln's own.
+    fn begins_rest(&self, word: &OsString) -> bool {
+        self.commands.last().is_some_and(|command| {
+            let mut words = command.get_positionals();
+            let is_command = word.to_str().map(|word| command.find_subcommand(word));
+            words.any(|word| Takes::of(word) == Some(Takes::Rest)) && is_command.flatten().is_none()
+        })
+    }
+
     /// A word is the name of a command where there are some, else an argument.
     fn word(&mut self, word: OsString) {
         let command = self.commands.last().and_then(|command| {

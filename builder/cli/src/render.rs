@@ -28,7 +28,7 @@ use kiln_engine::event::{Event, Stream};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-pub use aside::{note, warning};
+pub use aside::{Asides, note, warning};
 pub use background::Background;
 pub use ending::Ending;
 pub use log::Log;

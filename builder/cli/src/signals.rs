@@ -3,8 +3,8 @@
 
 use crate::failure::{Failure, Kind};
 use kiln_engine::event::{Cancel, Urgency};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
-use signal_hook::iterator::Signals;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGXFSZ};
+use signal_hook::iterator::{Handle, Signals};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,8 +18,8 @@ static LAST: AtomicI32 = AtomicI32::new(0);
 static WORK: Mutex<Option<Cancel>> = Mutex::new(None);
 /// What is done before a signal ends kiln.
 static BEFORE_END: Mutex<Option<fn()>> = Mutex::new(None);
-/// Whether there is a thread that listens.
-static LISTENS: Mutex<bool> = Mutex::new(false);
+/// The thread that listens, if there is one.
+static LISTENS: Mutex<Option<Handle>> = Mutex::new(None);
 
 /// How many renderers show something, and the hint that one has ended.
 static SHOWN: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
@@ -142,7 +142,7 @@ pub fn outlive_file_limits() {
 /// The thread that listens cannot be started.
 pub fn before_end(restore: fn()) -> Result<(), Failure> {
     *lock(&BEFORE_END) = Some(restore);
-    listen().map_err(Failure::thread)
+    listen().map(drop).map_err(Failure::thread)
 }
 
 /// From now on a signal ends kiln only when what is shown has an end.
@@ -150,21 +150,60 @@ pub fn before_end(restore: fn()) -> Result<(), Failure> {
 /// # Errors
 /// The thread that listens cannot be started.
 pub fn heed() -> Result<(), Failure> {
-    listen().map_err(Failure::thread)
+    listen().map(drop).map_err(Failure::thread)
 }
 
-fn listen() -> std::io::Result<()> {
+fn listen() -> std::io::Result<Handle> {
     let mut listens = lock(&LISTENS);
-    if !*listens {
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-        let thread = std::thread::Builder::new().name("signals".to_owned());
-        thread.spawn(move || signals.forever().for_each(heard))?;
-        *listens = true;
+    if let Some(listens) = &*listens {
+        return Ok(listens.clone());
     }
-    Ok(())
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let handle = signals.handle();
+    let thread = std::thread::Builder::new().name("signals".to_owned());
+    thread.spawn(move || signals.forever().for_each(heard))?;
+    *listens = Some(handle.clone());
+    Ok(handle)
+}
+
+/// What takes signals in place of kiln.
+type Taker = Box<dyn FnMut(i32) + Send>;
+static TAKER: Mutex<Option<Taker>> = Mutex::new(None);
+
+/// What terminals, shells and supervisors send besides the signals that stop kiln.
+const OTHERS: [i32; 4] = [SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH];
+
+/// Signals go to somebody else while this lives.
+#[derive(Debug)]
+pub struct Handed(());
+
+/// Hands signals to `taker`, on a thread of its own: those that stop kiln, and others.
+///
+/// # Errors
+/// The thread cannot be started.
+pub fn hand(taker: impl FnMut(i32) + Send + 'static) -> Result<Handed, Failure> {
+    *lock(&TAKER) = Some(Box::new(taker));
+    let handed = Handed(());
+    let listens = listen().map_err(Failure::thread)?;
+    let mut others = OTHERS.iter();
+    let added = others.try_for_each(|signal| listens.add_signal(*signal));
+    added.map_err(Failure::thread)?;
+    Ok(handed)
+}
+
+impl Drop for Handed {
+    fn drop(&mut self) {
+        *lock(&TAKER) = None;
+    }
 }
 
 fn heard(signal: i32) {
+    if let Some(taker) = &mut *lock(&TAKER) {
+        return taker(signal);
+    }
+    if OTHERS.contains(&signal) {
+        return;
+    }
     LAST.store(signal, Ordering::SeqCst);
     let work = lock(&WORK).clone();
     if let Some(cancel) = &work {

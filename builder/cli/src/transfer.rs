@@ -68,6 +68,18 @@ pub fn in_session<T>(
     shows: (Progress, &str),
     work: impl FnOnce(&Session) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    session_after(globals, shows, work).map(|(outcome, _)| outcome)
+}
+
+/// The same, with the session for what comes next: it has what is in the store, and nothing is shown of it.
+///
+/// # Errors
+/// As [`in_session`].
+pub fn session_after<T>(
+    globals: &Globals,
+    shows: (Progress, &str),
+    work: impl FnOnce(&Session) -> Result<T, Failure>,
+) -> Result<(T, Session), Failure> {
     let cancel = Cancel::default();
     let (events, stream) = begun();
     let session = session::open(globals, events, cancel.clone())?;
@@ -75,14 +87,24 @@ pub fn in_session<T>(
     let shown = show(shows, stream)?;
     let outcome = work(&session);
     // the renderer ends with the last sender of events
-    drop(session);
+    let session = silent(session);
     let shown = shown.finish();
-    let outcome = outcome.map_err(|failure| match cancel.requested() {
+    let outcome = outcome.map_err(|failure| match cancel.is_interrupted() {
         true => Failure::new(watch.kind(), "stopped"),
         false => failure,
     })?;
     shown.and(watch.end())?;
-    Ok(outcome)
+    Ok((outcome, session))
+}
+
+/// The same session after the work: it has what is in the store, and tells nobody anything.
+pub fn silent(session: Session) -> Session {
+    Session {
+        store: session.store.without_fetcher(),
+        events: Events::ignored(),
+        remote: Remote::offline(),
+        ..session
+    }
 }
 
 /// Does work on a store that a signal ends at once, and shows how far it is.

@@ -6,7 +6,8 @@ mod make;
 use crate::event::{EVENT_VERSION, EventKind};
 use crate::exchange::{self, Exported, SharedCaches};
 use crate::execute::memo::{self, Recalled};
-use crate::execute::{Executed, execute, past};
+use crate::execute::remains::{FailedRun, Remains};
+use crate::execute::{Executed, Failures, execute, past};
 use crate::failure::{BuildError, StepFailure};
 use crate::host::confine::confine;
 use crate::image::origin;
@@ -41,20 +42,45 @@ pub struct Built {
     pub is_new: bool,
 }
 
+/// A build that failed.
+#[derive(Debug)]
+pub struct FailedBuild {
+    /// Why.
+    pub error: BuildError,
+    /// What the RUN has left that it failed with, where the request says that this is kept.
+    pub left: Option<FailedRun>,
+}
+
+/// Builds an image and gives it its names, or fails with what can be looked at.
+///
+/// # Errors
+/// As of [`build`].
+pub fn try_build(session: &Session, build: &Build) -> Result<Built, Box<FailedBuild>> {
+    let remains = Remains::default();
+    attempt(session, build, &remains).map_err(|error| {
+        let left = remains.take();
+        Box::new(FailedBuild { error, left })
+    })
+}
+
 /// Builds an image and gives it its names.
 ///
 /// # Errors
 /// See [`BuildError`]. What was found in the Dockerfile is in the session in any case. The store is as before then, but for results of steps that succeeded.
 pub fn build(session: &Session, build: &Build) -> Result<Built, BuildError> {
+    attempt(session, build, &Remains::default())
+}
+
+fn attempt(session: &Session, build: &Build, remains: &Remains) -> Result<Built, BuildError> {
     begin(session, build);
     // What a build failed with is of no interest where the user stopped it.
-    made(session, build).map_err(|error| match session.cancel.is_interrupted() {
+    made(session, build, remains).map_err(|error| match session.cancel.is_interrupted() {
         true => BuildError::Cancelled,
         false => error,
     })
 }
 
-fn made(session: &Session, build: &Build) -> Result<Built, BuildError> {
+fn made(session: &Session, build: &Build, remains: &Remains) -> Result<Built, BuildError> {
     let begun = session.host.seconds();
     let (from, to) = (&build.reuse.cache_from, &build.goal.cache_to);
     let caches = exchange::open(from, to, &session.remote).map_err(BuildError::CacheOptions)?;
@@ -65,11 +91,11 @@ fn made(session: &Session, build: &Build) -> Result<Built, BuildError> {
     let cgroup = confine(&session.events, &build.run.limits, session.disabled)?;
     let mut plan = plan::plan(session, build)?;
     announce(session, &plan);
-    let (built, bundle) = carry_out(session, build, &mut plan, &caches, cgroup.as_ref())?;
+    let with = (&caches, remains, cgroup.as_ref());
+    let (built, bundle) = carry_out(session, build, &mut plan, with)?;
     export(session, (build, &plan), &caches, &bundle)?;
     if built.is_new && build.goal.is_taken_away() {
-        let images = session.store.images();
-        images.take_back(&built.manifest, begun)?;
+        session.store.images().take_back(&built.manifest, begun)?;
     }
     Ok(built)
 }
@@ -97,8 +123,7 @@ fn carry_out(
     session: &Session,
     build: &Build,
     plan: &mut Plan,
-    caches: &SharedCaches,
-    cgroup: Option<&Cgroup>,
+    (caches, remains, cgroup): (&SharedCaches, &Remains, Option<&Cgroup>),
 ) -> Result<(Built, MemoBundle), BuildError> {
     let mut reads_left = MOST_READS;
     loop {
@@ -108,10 +133,9 @@ fn carry_out(
             build,
             plan,
             caches,
-            reads_again: reads_left > 0,
+            failures: Failures::new(remains, reads_left > 0),
         };
-        let outcome = job.run(cgroup);
-        match outcome {
+        match job.run(cgroup) {
             Err(BuildError::Step(failure)) if job.is_change(&failure) => {
                 plan.read_again(session, build)?;
             }
@@ -143,8 +167,8 @@ struct Job<'a> {
     build: &'a Build,
     plan: &'a Plan,
     caches: &'a SharedCaches,
-    /// Whether folders are read again when a file has changed.
-    reads_again: bool,
+    /// What is done about failures.
+    failures: Failures<'a>,
 }
 
 /// What was built.
@@ -225,14 +249,14 @@ impl Job<'_> {
     }
 
     fn execute(self, cgroup: Option<&Cgroup>) -> Result<Executed, BuildError> {
-        let (cgroup, reads_again) = (cgroup.cloned(), self.reads_again);
+        let (cgroup, mounts) = (cgroup.cloned(), &self.caches.mounts);
         let what = (self.build, self.plan);
-        execute(self.session, what, cgroup, &self.caches.mounts, reads_again)
+        execute(self.session, what, cgroup, mounts, self.failures)
     }
 
     /// Whether a changed file is all that the build failed with, and another attempt may succeed.
     fn is_change(self, failure: &StepFailure) -> bool {
-        let is_wanted = self.reads_again && !self.session.cancel.requested();
+        let is_wanted = self.failures.reads_again && !self.session.cancel.requested();
         let node = &self.plan.graph.nodes[failure.node];
         is_wanted && failure.error.changed_file().is_some() && self.plan.reads_folder(node)
     }

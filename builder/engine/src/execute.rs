@@ -1,6 +1,7 @@
 //! Carries out a plan: every wanted step is looked up, else executed, in parallel. It resolves what a step reads, and hands it to the
 //! step's operation. Unaware of what operations do.
 
+pub(crate) mod attend;
 pub(crate) mod copy;
 mod failed;
 pub(crate) mod forecast;
@@ -14,6 +15,7 @@ pub(crate) mod overlap;
 pub(crate) mod past;
 pub(crate) mod prefetch;
 pub(crate) mod process;
+pub(crate) mod remains;
 pub(crate) mod results;
 pub(crate) mod room;
 pub(crate) mod runner;
@@ -44,6 +46,7 @@ use operation::{Source, copy::Copy, make_directory};
 use overlap::Overlap;
 use past::Past;
 use prefetch::Readers;
+use remains::Remains;
 use room::with_room;
 use runner::Runner;
 use runner::local::Local;
@@ -77,6 +80,8 @@ struct Execution<'a> {
     filtered: BTreeSet<NodeId>,
     /// The builds of the project before this one.
     past: Past<'a>,
+    /// What a RUN that fails leaves.
+    remains: &'a Remains,
 }
 
 /// The results of all steps, by node.
@@ -93,8 +98,27 @@ pub struct Executed {
     pub now: Option<i64>,
 }
 
-/// Executes the plan. If the caller `reads_again` what has changed, a file that is not what was planned with is no failure that is told,
-/// and what runs goes on: its result counts in the next attempt.
+/// What the caller does about failures.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Failures<'a> {
+    /// It reads folders again in which a file has changed: that is no failure that is told, and what runs goes on, since its result counts in
+    /// the next attempt.
+    pub reads_again: bool,
+    /// It looks at what a RUN has left.
+    pub remains: &'a Remains,
+}
+
+impl<'a> Failures<'a> {
+    /// That are kept here.
+    pub fn new(remains: &'a Remains, reads_again: bool) -> Self {
+        Failures {
+            reads_again,
+            remains,
+        }
+    }
+}
+
+/// Executes the plan.
 ///
 /// # Errors
 /// The first step that failed.
@@ -103,10 +127,10 @@ pub(crate) fn execute(
     (build, plan): (&Build, &Plan),
     cgroup: Option<Cgroup>,
     mounts: &Mounts,
-    reads_again: bool,
+    failures: Failures<'_>,
 ) -> Result<Executed, BuildError> {
-    let mut execution = Execution::new(session, (build, plan), cgroup, mounts)?;
-    execution.reads_again = reads_again;
+    let of = (build, plan);
+    let execution = Execution::new(session, of, cgroup, mounts, failures)?;
     let carry_out = |node: usize| execution.carry_out(&plan.graph.nodes[node]);
     let results = execution.schedule.run(carry_out);
     let failure = execution.failure.into_inner();
@@ -129,6 +153,7 @@ impl<'a> Execution<'a> {
         (build, plan): (&'a Build, &'a Plan),
         cgroup: Option<Cgroup>,
         mounts: &'a Mounts,
+        failures: Failures<'a>,
     ) -> Result<Self, StoreError> {
         let commit = CommitOptions {
             times: plan.times,
@@ -140,7 +165,8 @@ impl<'a> Execution<'a> {
             plan,
             schedule: schedule(build, plan),
             failure: Mutex::new(None),
-            reads_again: false,
+            reads_again: failures.reads_again,
+            remains: failures.remains,
             readers: Readers::new(),
             runner: runner(
                 session,
@@ -236,6 +262,8 @@ impl<'a> Execution<'a> {
             single_id: is_refused.then(|| self.plan.definition_with_one_id(step.node)),
             commit: self.commit,
             mounts: self.mounts,
+            stage: &self.plan.graph.stages[step.node.stage.unwrap_or_default()],
+            remains: self.remains,
         };
         overlap.carry_out()
     }
@@ -321,7 +349,7 @@ fn step_of<'a>(
 }
 
 /// What runs commands in the isolation that is asked for.
-fn runner<'a>(session: &'a Session, local: Local<'a>) -> Box<dyn Runner + 'a> {
+pub(crate) fn runner<'a>(session: &'a Session, local: Local<'a>) -> Box<dyn Runner + 'a> {
     match is_supervised(session) {
         true => Box::new(Supervised::new(session, local)),
         false => Box::new(local),

@@ -2,6 +2,7 @@
 //! which uses none: an error is made where the failure happens. The command line adds hints and exit codes, and prints.
 
 mod archive;
+mod container;
 mod exchange;
 mod export;
 mod fetch;
@@ -11,6 +12,7 @@ mod source;
 mod step;
 
 pub use archive::ArchiveError;
+pub use container::ContainerError;
 pub use exchange::{BackendError, Foreign};
 pub use export::{ExportError, FlattenError};
 pub use fetch::FetchError;
@@ -47,6 +49,9 @@ pub enum BuildError {
     /// A step failed.
     #[error("{}", .0.title)]
     Step(Box<StepFailure>),
+    /// What a shell would stand on cannot be had.
+    #[error(transparent)]
+    Mounted(StepError),
     /// A context could not be read.
     #[error("the build context {name} cannot be read")]
     Context {

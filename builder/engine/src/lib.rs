@@ -30,9 +30,10 @@ mod request;
 mod session;
 mod source;
 mod transfer;
+mod tryout;
 
 // A build: what it works with, what it is asked for, and what it gives.
-pub use build::{Built, build};
+pub use build::{Built, FailedBuild, build, try_build};
 pub use host::agent::AgentSource;
 pub use host::changes::ChangesPlace;
 pub use host::isolation::IsolationChoice;
@@ -60,6 +61,15 @@ pub use host::clock::{rfc3339, seconds};
 pub use host::temporary::Temporary;
 pub use request::repaired;
 pub use source::dockerfile::{USUAL_NAMES, other_case};
+
+/// Images and builds that are tried out.
+pub mod trial {
+    pub use crate::execute::remains::FailedRun;
+    pub use crate::execute::runner::attended::Attendant;
+    pub use crate::failure::ContainerError;
+    pub use crate::tryout::container::{Container, Tmpfs, run};
+    pub use crate::tryout::shell::{Opened, Place, TOOLS_CONTEXT, open, steps};
+}
 
 /// What can be said of a build without building.
 pub mod check {

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::mount::{MountPropagationFlags, mount_change};
+use rustix::mount::{MountAttrFlags, MountPropagationFlags, mount_change};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{Signal, set_parent_process_death_signal, setsid};
 use rustix::stdio::dup2_stdin;
@@ -16,10 +16,11 @@ use rustix::thread::UnshareFlags;
 
 use crate::cgroup::Cgroups;
 use crate::process::network::Gate;
-use crate::process::wire::Report;
-use crate::process::{exec, rights};
+use crate::process::terminal::Terminal;
+use crate::process::wire::{self, Reply, Report};
+use crate::process::{exec, reaper, rights};
 use crate::root::change::enter_root;
-use crate::root::detached::NO_DEV;
+use crate::root::detached::{self, NO_DEV, READ_ONLY};
 use crate::root::mounts::{Detached, Given, Source};
 use crate::root::system::System;
 use crate::{Feature, Network, RunSpec, SpawnError, sys};
@@ -37,9 +38,14 @@ pub struct Job {
     pub sources: Vec<Source>,
 }
 
-/// Runs the command, or says on `report` why not and ends.
-pub fn main(job: Job, cgroups: &Cgroups, report: &OwnedFd, gate: Option<Gate>) -> ! {
-    let Err(error) = start(job, cgroups, report, gate);
+/// Runs the command, or says on `report` why not and ends. `caller` gets the other side of the command's terminal.
+pub fn main(
+    job: Job,
+    cgroups: &Cgroups,
+    (report, caller): (&OwnedFd, &OwnedFd),
+    gate: Option<Gate>,
+) -> ! {
+    let Err(error) = start(job, cgroups, (report, caller), gate);
     say(report, &Report::Failed(error));
     sys::exit_now(125)
 }
@@ -58,7 +64,7 @@ pub(super) fn say(report: &OwnedFd, what: &Report) {
 fn start(
     job: Job,
     cgroups: &Cgroups,
-    report: &OwnedFd,
+    (report, caller): (&OwnedFd, &OwnedFd),
     gate: Option<Gate>,
 ) -> Result<Infallible, SpawnError> {
     die_with_supervisor()?;
@@ -72,12 +78,15 @@ fn start(
     if let Some(note) = system.note {
         say(report, &Report::Note(note.to_owned()));
     }
+    let terminal = terminal(&spec, &system, caller)?;
     let mounts = Detached::open(&spec, job.sources, &job.given)?;
     drop(job.given);
     build_root(&spec, job.root, system, mounts)?;
     set_host_name(&spec, report)?;
     bring_up(&spec.network, gate)?;
     let _ = setsid();
+    let taken = terminal.map(|terminal| terminal.take(spec.uid));
+    taken.transpose()?;
     rights::assume(&spec)?;
     // The change of the user has cleared it.
     die_with_supervisor()?;
@@ -85,8 +94,26 @@ fn start(
         sys::exit_now(125);
     }
     sys::close_others_on_exec().map_err(SpawnError::of("close_range"))?;
+    if spec.has_init {
+        reaper::start(&spec)?;
+    }
     sys::reset_signals(&job.ignored);
     exec::exec(&spec)
+}
+
+/// The command's terminal, if it is to have one; its other side is the caller's.
+fn terminal(
+    spec: &RunSpec,
+    system: &System,
+    caller: &OwnedFd,
+) -> Result<Option<Terminal>, SpawnError> {
+    let open = |size| {
+        let terminal = Terminal::open(system.terminals()?, size)?;
+        let sent = wire::send(caller, &Reply::Terminal, &[terminal.person.as_fd()]);
+        sent.map_err(SpawnError::of("send the terminal"))?;
+        Ok(terminal)
+    };
+    spec.terminal.map(open).transpose()
 }
 
 fn build_root(
@@ -101,7 +128,22 @@ fn build_root(
     }
     enter_root(&root, spec.disabled)?;
     system.attach(root.as_fd(), spec)?;
-    mounts.attach(root.as_fd(), spec)
+    mounts.attach(root.as_fd(), spec)?;
+    if spec.read_only {
+        enter_read_only(&root, spec)?;
+    }
+    Ok(())
+}
+
+/// Enters the root once more, by a mount that is read-only: the mount points that were made are removed by the other one.
+fn enter_read_only(root: &OwnedFd, spec: &RunSpec) -> Result<(), SpawnError> {
+    let copy = || {
+        let copy = detached::copy(root, true, MountAttrFlags::empty())?;
+        sys::set_mount_attributes(&copy, READ_ONLY, false)?;
+        Ok::<_, io::Error>(copy)
+    };
+    let copy = copy().map_err(SpawnError::of("make the root read-only"))?;
+    enter_root(&copy, spec.disabled)
 }
 
 /// Where it is refused, as podman's default profile does, the caller's name stays: it is a name, not a protection.

@@ -8,14 +8,15 @@ use std::path::Path;
 
 use crate::enter::idmap::is_mapped;
 use crate::process::init::Job;
+use crate::process::terminal::Borrowed;
 use crate::process::wire::Request;
 use crate::root::mounts::{Given, Source};
 use crate::root::stubs::Stubs;
 use crate::root::workdir;
 use crate::{RunSpec, SpawnError, sys};
 
-/// What the command's side gets, and the mount points that are to be removed after it.
-pub fn prepare(request: &Request, fds: Vec<OwnedFd>) -> Result<(Job, Stubs), SpawnError> {
+/// What the command's side gets, and what is to be put in order after it.
+pub fn prepare(request: &Request, fds: Vec<OwnedFd>) -> Result<(Job, Behind), SpawnError> {
     let mut fds = fds.into_iter();
     let missing = || SpawnError::Invalid("the request lacks a descriptor".to_owned());
     let mut next = || fds.next().ok_or_else(missing);
@@ -23,6 +24,7 @@ pub fn prepare(request: &Request, fds: Vec<OwnedFd>) -> Result<(Job, Stubs), Spa
     let root = next()?;
     let upper = request.upper.then(&mut next).transpose()?;
     let stdin = request.stdin.then(&mut next).transpose()?;
+    let borrowed = request.borrowed.then(&mut next).transpose()?;
     let mut roots: Vec<OwnedFd> = fds.collect();
     let sockets = roots.split_off(request.roots.min(roots.len()));
     let given = Given { roots, sockets };
@@ -41,7 +43,17 @@ pub fn prepare(request: &Request, fds: Vec<OwnedFd>) -> Result<(Job, Stubs), Spa
         ignored: sys::ignored_signals(),
         sources,
     };
-    Ok((job, stubs))
+    let borrowed = borrowed.and_then(Borrowed::note);
+    Ok((job, Behind { stubs, borrowed }))
+}
+
+/// What a command leaves behind.
+#[derive(Debug)]
+pub struct Behind {
+    /// The mount points that are to be removed.
+    pub stubs: Stubs,
+    /// The terminal that is to be given back.
+    pub borrowed: Option<Borrowed>,
 }
 
 /// Also makes the mount points.

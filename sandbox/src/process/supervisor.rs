@@ -19,10 +19,10 @@ use rustix::stdio::{dup2_stderr, dup2_stdout, stdin};
 
 use crate::cgroup::Cgroups;
 use crate::process::guard::Guard;
+use crate::process::init;
 use crate::process::network::{Connection, Gate};
+use crate::process::prepare::{Behind, prepare};
 use crate::process::wire::{self, Reply, Report, Request};
-use crate::process::{init, prepare::prepare};
-use crate::root::stubs::Stubs;
 use crate::sys::{self, Ended, Fork};
 use crate::{Exit, Network, RunSpec, SpawnError, Used};
 
@@ -50,19 +50,19 @@ fn supervise(socket: &OwnedFd) -> Result<(), SpawnError> {
     let Some((request, fds)) = request.map_err(SpawnError::of("receive the request"))? else {
         return Ok(());
     };
-    let (job, stubs) = prepare(&request, fds)?;
+    let (job, behind) = prepare(&request, fds)?;
     let cgroups = Cgroups::make(job.spec.cgroup.as_ref())?;
     let (report, say) = pipe_with(PipeFlags::CLOEXEC).map_err(SpawnError::of("pipe"))?;
     let gate = Gate::before(&job.spec.network).map_err(SpawnError::of("pipe"))?;
     match sys::fork_into(namespaces(&job.spec)).map_err(fork_failed)? {
         Fork::Child => {
             drop(report);
-            init::main(job, &cgroups, &say, gate)
+            init::main(job, &cgroups, (&say, socket), gate)
         }
         Fork::Parent(pid, pidfd) => {
             drop((job, say));
             let forked = Forked { pid, report, gate };
-            watch(socket, &pidfd, forked, Left { stubs, cgroups })
+            watch(socket, &pidfd, forked, (behind, cgroups))
         }
     }
 }
@@ -117,17 +117,11 @@ impl Forked {
     }
 }
 
-/// What is removed after the command.
-struct Left {
-    stubs: Stubs,
-    cgroups: Cgroups,
-}
-
 fn watch(
     socket: &OwnedFd,
     pidfd: &OwnedFd,
     forked: Forked,
-    Left { stubs, cgroups }: Left,
+    (behind, cgroups): (Behind, Cgroups),
 ) -> Result<(), SpawnError> {
     let pid = forked.pid;
     let (notes, helpers) = match forked.help(pidfd, socket) {
@@ -135,7 +129,7 @@ fn watch(
         Err(error) => {
             let _ = pidfd_send_signal(pidfd, Signal::KILL);
             // This failure came first and is the one to report.
-            let _ = (sys::wait(pid), stubs.remove());
+            let _ = (sys::wait(pid), behind.stubs.remove());
             return Err(error);
         }
     };
@@ -148,8 +142,8 @@ fn watch(
     wait_or_kill(socket, pidfd);
     let ended = sys::wait(pid).map_err(SpawnError::of("wait4"))?;
     let exit = exit(&ended, &cgroups);
-    drop((cgroups, helpers));
-    let removed = stubs.remove();
+    drop((cgroups, helpers, behind.borrowed));
+    let removed = behind.stubs.remove();
     removed.map_err(SpawnError::of("remove the mount points"))?;
     let _ = wire::send(socket, &Reply::Ended(exit), &[]);
     Ok(())

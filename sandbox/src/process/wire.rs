@@ -2,8 +2,9 @@
 //! attached. Both ends are the same binary, so the format has no version. Unaware of what the messages cause.
 //!
 //! The caller sends a [`Request`] with these descriptors: *spec* (an anonymous file that holds the [`RunSpec`](crate::RunSpec) as JSON, since
-//! secrets may be larger than a packet), *root*, *upper*, *aside* and *stdin* if there are any, then the extra *roots* and *sockets*.
-//! The answer is [`Reply::Started`] with a pidfd of the command, then [`Reply::Ended`]; or [`Reply::Failed`].
+//! secrets may be larger than a packet), *root*, *upper*, *aside*, *stdin* and *borrowed* if there are any, then the extra *roots* and *sockets*.
+//! The answer is [`Reply::Terminal`] with the caller's side of the command's terminal, if it has one, [`Reply::Started`] with a pidfd of the
+//! command, then [`Reply::Ended`]; or [`Reply::Failed`].
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -36,12 +37,15 @@ pub struct Request {
     /// Then nothing is mounted: see [`crate::plain_folder`].
     pub aside: bool,
     pub stdin: bool,
+    /// A terminal of a person: see [`crate::Extra`].
+    pub borrowed: bool,
     pub roots: usize,
 }
 
 /// What the supervisor answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
+    Terminal,
     Started { notes: Vec<String> },
     Failed(SpawnError),
     Ended(Exit),

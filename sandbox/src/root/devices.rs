@@ -4,7 +4,7 @@
 //! device nodes, from opening the host's disks.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, mkdirat, open, openat, symlinkat};
 use rustix::io::Errno;
@@ -25,6 +25,9 @@ const DEVICES: [(&str, bool); 6] = [
 
 /// A privileged run also has these, where the host has them: as BuildKit's, and what virtual machines and user file systems need.
 const PRIVILEGED: &str = "fuse kvm loop-control loop0 loop1 loop2 loop3 loop4 loop5 loop6 loop7";
+
+/// The folder of terminals.
+const TERMINALS: &str = "pts";
 
 const LINKS: [(&str, &str); 6] = [
     ("fd", "/proc/self/fd"),
@@ -54,6 +57,14 @@ impl Dev {
         fill(&mount, &below).map_err(SpawnError::at("fill", "/dev"))?;
         below.extend(file_systems(spec)?);
         Ok(Self { mount, below })
+    }
+
+    /// Where terminals are made.
+    pub fn terminals(&self) -> Result<BorrowedFd<'_>, SpawnError> {
+        let mut below = self.below.iter();
+        let devpts = below.find(|(name, _)| *name == TERMINALS);
+        let missing = || SpawnError::Invalid("there are no terminals".to_owned());
+        Ok(devpts.ok_or_else(missing)?.1.as_fd())
     }
 
     /// Mounts what is in it. It is attached itself by now.
@@ -96,7 +107,7 @@ fn fill(dev: &OwnedFd, devices: &[(&str, OwnedFd)]) -> io::Result<()> {
     for (name, _) in devices {
         openat(dev, *name, flags, Mode::from_raw_mode(0o666))?;
     }
-    for name in ["pts", "shm", "mqueue"] {
+    for name in [TERMINALS, "shm", "mqueue"] {
         mkdirat(dev, name, Mode::from_raw_mode(0o755))?;
     }
     for (name, target) in LINKS {
@@ -116,7 +127,7 @@ fn file_systems(spec: &RunSpec) -> Result<Vec<(&'static str, OwnedFd)>, SpawnErr
         .map_err(SpawnError::of("mount /dev/pts"))?;
     let shm = detached::tmpfs(Some(spec.shm_size), 0o1777, NO_EXEC)
         .map_err(SpawnError::of("mount a tmpfs"))?;
-    let mut mounts = vec![("pts", pts), ("shm", shm)];
+    let mut mounts = vec![(TERMINALS, pts), ("shm", shm)];
     match detached::filesystem("mqueue", &[], DATA) {
         // A kernel without POSIX message queues.
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}

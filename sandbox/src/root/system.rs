@@ -57,6 +57,11 @@ impl System {
         })
     }
 
+    /// The `devpts`.
+    pub fn terminals(&self) -> Result<BorrowedFd<'_>, SpawnError> {
+        self.dev.terminals()
+    }
+
     /// Mounts them in the new root and hides what a command must not see.
     pub fn attach(self, root: BorrowedFd<'_>, spec: &RunSpec) -> Result<(), SpawnError> {
         let mount = |what: &OwnedFd, path: &str| {

@@ -10,11 +10,21 @@ mod probing;
 mod sockets;
 mod stubs;
 mod system;
+mod terminals;
 mod workdir;
 
 use crate::harness::Case;
 
 pub const ALL: &[Case] = &[
+    (
+        "a terminal is the command's own",
+        terminals::is_the_commands_own,
+    ),
+    ("an init is the first process", terminals::an_init_is_first),
+    (
+        "a read-only root leaves no mount points",
+        terminals::a_read_only_root_leaves_no_mount_points,
+    ),
     (
         "the program that starts it is read-only",
         basics::own_program_is_read_only,

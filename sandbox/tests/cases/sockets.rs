@@ -39,8 +39,8 @@ pub fn connections_arrive(ground: &Ground) {
             stderr,
         };
         let extra = Extra {
-            roots: &[],
             sockets: &[socket.as_fd()],
+            ..Extra::default()
         };
         let running = run(&ground.root("upper"), &spec, stdio, extra).unwrap();
         let (mut stream, _) = UnixListener::from(socket).accept().unwrap();

@@ -5,15 +5,17 @@ use crate::call::Method;
 use crate::environment::{self, Globals};
 use crate::failure::{Failure, build as failures};
 use crate::flag::context::Source;
+use crate::flag::on_error::OnError;
 use crate::flag::{Flag, Flags, Setup};
 use crate::remembered::Remembered;
 use crate::render::{self, Background, Ending, Log, Progress};
 use crate::tidy::tidy;
-use crate::{session, signals, stdout, upkeep};
+use crate::{session, signals, stdout, transfer, upkeep};
 use clap::Args;
 use kiln_cache::{Budget, Store};
 use kiln_engine::event::{Cancel, Events, Stream};
 use kiln_engine::{Build, BuildError, Built, DockerfileText, Request, Session, open};
+use std::str::FromStr;
 
 /// Arguments of `kiln build`.
 #[derive(Debug, Args)]
@@ -25,6 +27,11 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// Takes a step that stands in the place of the context.
+    pub fn take_step<S: FromStr>(&mut self) -> Option<S> {
+        self.source.take_step()
+    }
+
     /// What is asked for, and the flags that say so.
     ///
     /// # Errors
@@ -64,7 +71,7 @@ fn built(arguments: Arguments, globals: &Globals, build: String) -> Result<(), F
     let log = Log::open(setup.progress, setup.logfile.as_deref(), &setup.logs)?;
     let events = Events::new(build);
     let budget = upkeep::budget()?;
-    let begun = (setup.globals, budget);
+    let begun = (setup.globals, budget, setup.on_error);
     let (built, store) = shown(request, &flags, &begun, &log, events)?;
     flags.finished(&built)?;
     log.check().and_then(|()| stdout::check())?;
@@ -76,7 +83,7 @@ fn built(arguments: Arguments, globals: &Globals, build: String) -> Result<(), F
 fn shown(
     mut request: Request,
     flags: &Flags,
-    (globals, budget): &(Globals, Budget),
+    (globals, budget, on_error): &(Globals, Budget, OnError),
     log: &Log,
     (events, stream): (Events, Stream),
 ) -> Result<(Built, Store), Failure> {
@@ -98,14 +105,18 @@ fn shown(
     let shown = Background::start(Box::new(renderer), stream, log.sink.clone())?;
     let streams = request.goal.outputs.iter().any(|output| output.is_stream());
     let mut dockerfile = text(&request);
+    let mut left = None;
     let result = opened(&session, request, flags).and_then(|build| {
         dockerfile.clone_from(&build.dockerfile);
-        kiln_engine::build(&session, &build)
+        kiln_engine::try_build(&session, &build).map_err(|failed| {
+            left = failed.left;
+            failed.error
+        })
     });
     let findings = session.findings.clone();
-    // with its way to registries the store would go on sending events
-    let store = session.store.without_fetcher();
-    drop(session);
+    // the renderer ends with the last sender of events
+    let session = transfer::silent(session);
+    let store = session.store.clone();
     let shown = shown.finish();
     remembered.end(&store, &dockerfile, &result);
     let result =
@@ -114,7 +125,10 @@ fn shown(
     if shown.is_ok() && ended.is_ok() {
         failures::warnings(&dockerfile, &findings.all(), log.progress, &log.sink);
     }
-    let built = result?;
+    let built = result.map_err(|failure| match left {
+        Some(left) => on_error.with(session, left, failure),
+        None => failure,
+    })?;
     shown.and(ended)?;
     Ok((built, store))
 }

@@ -22,34 +22,51 @@ pub fn failure(source: Source<'_>, failure: &StepFailure, color: bool) -> Failur
         StepError::Command { log, .. } => tail(log),
         _ => String::new(),
     };
+    let emulation = failure.emulation.iter().cloned();
     details += &match failure.span {
         Some(span) => Place {
             source,
             span,
             label: &format!("stage {}", failure.place),
-            help: &help(failure),
+            help: &emulation
+                .chain(help(&failure.title, &failure.error))
+                .collect::<Vec<_>>(),
         }
         .point(&message, color),
         None => message.clone(),
     };
+    of_kind("the build failed", &failure.error)
+        .details(details)
+        .causes([(message, failure.line)])
+}
+
+/// What a container failed with that could not be started.
+pub fn container(error: &StepError) -> Failure {
+    let message = format!(
+        "the container cannot be started: {}",
+        chain_of_causes(error)
+    );
+    of_kind(message, error).hints(help("", error))
+}
+
+/// A failure that says who can do something about it.
+fn of_kind(message: impl Into<String>, error: &StepError) -> Failure {
     let is_refused = matches!(
-        failure.error,
+        error,
         StepError::NoNamespaces(_)
             | StepError::NotSupervised { .. }
             | StepError::Mount(_)
             | StepError::Spawn(_)
     );
-    let is_missing = matches!(failure.error, StepError::NoNetworkStack(_));
-    let kind = match is_refused || is_missing || is_of_store(&failure.error) {
+    let is_missing = matches!(error, StepError::NoNetworkStack(_));
+    let kind = match is_refused || is_missing || is_of_store(error) {
         true => Kind::Environment,
         false => Kind::Build,
     };
     let doctor = "`kiln doctor` shows what is missing on this machine";
-    Failure::new(kind, "the build failed")
-        .details(details)
-        .causes([(message, failure.line)])
+    Failure::new(kind, message)
         .hints(is_refused.then_some(doctor))
-        .hints(store_error(&failure.error).and_then(stored::hint))
+        .hints(store_error(error).and_then(stored::hint))
 }
 
 /// Whether the store, or the disk under it, is to blame.
@@ -74,9 +91,9 @@ fn store_error(error: &StepError) -> Option<&StoreError> {
 }
 
 /// What can be done about it.
-fn help(failure: &StepFailure) -> Vec<String> {
-    let mut help: Vec<String> = failure.emulation.iter().cloned().collect();
-    match &failure.error {
+fn help(title: &str, error: &StepError) -> Vec<String> {
+    let mut help = Vec::new();
+    match error {
         StepError::Command {
             code,
             exceeded,
@@ -95,7 +112,7 @@ fn help(failure: &StepFailure) -> Vec<String> {
             help.extend(NO_STACK.map(str::to_owned));
         }
         StepError::Fetch(error) => help.extend(error.hint()),
-        StepError::Copy(CopyError::BadPattern(_)) => help.extend(list(&failure.title)),
+        StepError::Copy(CopyError::BadPattern(_)) => help.extend(list(title)),
         _ => {}
     }
     help

@@ -3,8 +3,9 @@
 use super::Failure;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-const RUNS: &str = "kiln builds images and runs none: hand one over with `kiln save NAME | docker load` (or podman load), or push it";
-const NO_CONTAINERS: &str = "kiln keeps no containers; `kiln images` lists images";
+const RUNS: &str = "`kiln run` tries an image out; for anything that stays, hand it over with `kiln save NAME | docker load` (or podman load), or push it";
+const NO_CONTAINERS: &str =
+    "kiln keeps no containers: one of `kiln run` is gone when it ends; `kiln images` lists images";
 const NO_DAEMON: &str = "kiln has no daemon; `kiln doctor` shows what it can do on this machine";
 const NO_VOLUMES: &str =
     "kiln keeps no volumes and no networks; `kiln df` shows what is in the store";
@@ -16,7 +17,7 @@ const STEPS: &str = "kiln builds from Dockerfiles only: `kiln build`";
 const ELSEWHERE: [(&[&str], &str); 17] = [
     (
         &[
-            "run", "exec", "start", "create", "attach", "up", "compose", "play", "kube", "pod",
+            "exec", "start", "create", "attach", "up", "compose", "play", "kube", "pod",
             "generate", "quadlet",
         ],
         RUNS,

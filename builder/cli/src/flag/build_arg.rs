@@ -28,7 +28,7 @@ pub struct Flags {
 impl Flag for Flags {
     fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         for file in &self.build_arg_file {
-            let lines = lines(file)?;
+            let lines = lines("--build-arg-file", file)?;
             let given = pairs("--build-arg-file", &lines, environment::variable)?;
             request.language.build_args.extend(given);
         }
@@ -49,8 +49,8 @@ impl Flag for Flags {
 }
 
 /// The lines of a file that say something: neither empty nor a comment (`#`).
-fn lines(path: &Path) -> Result<Vec<String>, Failure> {
-    let wrong = |why: String| Failure::usage(format!("--build-arg-file {}: {why}", path.display()));
+pub fn lines(option: &str, path: &Path) -> Result<Vec<String>, Failure> {
+    let wrong = |why: String| Failure::usage(format!("{option} {}: {why}", path.display()));
     let unread = |error: std::io::Error| wrong(error.to_string()).for_fault(Fault::among(&error));
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(unread)?;

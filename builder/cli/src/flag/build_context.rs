@@ -61,7 +61,11 @@ impl Flags {
     }
 }
 
-fn context_source(source: &str) -> Result<ContextSource, Failure> {
+/// What a context is made of.
+///
+/// # Errors
+/// It is not understood, or not there.
+pub fn context_source(source: &str) -> Result<ContextSource, Failure> {
     if let Some(named) = by_scheme(source) {
         return Ok(named);
     }

@@ -14,6 +14,7 @@ use kiln_parser::suggest;
 use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// A Dockerfile of more bytes is refused (the parser's own limit).
 const MAX_DOCKERFILE: u64 = 16 << 20;
@@ -45,6 +46,17 @@ impl Source {
             None => DockerfileSource::Text(self.dockerfile(context.folder())?),
         };
         Ok(Request::new(dockerfile, context))
+    }
+
+    /// The same command line with a step where the context would be, and without a context, if what is there is no path.
+    pub fn take_step<S: FromStr>(&mut self) -> Option<S> {
+        let context = self.context.as_ref()?;
+        let step = context.to_str()?.parse().ok()?;
+        if context.exists() {
+            return None;
+        }
+        self.context = None;
+        Some(step)
     }
 
     /// Whether the Dockerfile or the context comes from standard input.

@@ -1,7 +1,22 @@
-//! Flags that other engines have and kiln does not need: each is answered, none is ignored silently. One that cannot change the image
-//! is accepted with a warning; one that would is refused, with what to do instead.
+//! Flags that other engines have and kiln does not need: each is answered, none is ignored silently. One that cannot change the result
+//! is accepted with a warning; one that would is refused, with what to do instead. Each command that has such flags has a table of them.
 //!
-//! Sources: `docker build` and `docker buildx build`, `buildah build` and `podman build`, kaniko's executor.
+//! Sources of that of builds: `docker build` and `docker buildx build`, `buildah build` and `podman build`, kaniko's executor.
+
+/// `"name" 'short' takes answer;` The id keeps a flag apart from kiln's own arguments, of which one may have the same name.
+macro_rules! flags_of_others {
+    ($($name:literal $($short:literal)? $takes:ident $answer:expr;)*) => {
+        /// All of them.
+        pub(super) const TABLE: &[$crate::flag::foreign::Foreign] = &[$($crate::flag::foreign::Foreign {
+            id: concat!("foreign ", $name),
+            name: $name,
+            short: [$(Some($short),)? None][0],
+            takes: $crate::pflag::Takes::$takes,
+            answer: $answer,
+        }),*];
+    };
+}
+pub(crate) use flags_of_others;
 
 mod table;
 
@@ -10,11 +25,12 @@ use crate::failure::Failure;
 use crate::pflag::{self, Takes};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use kiln_engine::Request;
+use std::marker::PhantomData;
 use table::TABLE;
 
 /// What becomes of a flag.
 #[derive(Debug, Clone, Copy)]
-enum Answer {
+pub enum Answer {
     /// Warned about; the text says why it changes nothing.
     Accept(&'static str),
     /// An error; the text says what to do instead.
@@ -26,12 +42,28 @@ enum Answer {
 }
 use Answer::{Accept, Off, Refuse, Wish};
 
-struct Foreign {
-    id: &'static str,
-    name: &'static str,
-    short: Option<char>,
-    takes: Takes,
-    answer: Answer,
+/// A flag of another engine.
+#[derive(Debug)]
+pub struct Foreign {
+    pub id: &'static str,
+    pub name: &'static str,
+    pub short: Option<char>,
+    pub takes: Takes,
+    pub answer: Answer,
+}
+
+/// Whose flags they are.
+pub trait Table {
+    /// All of them.
+    const TABLE: &'static [Foreign];
+}
+
+/// Of builds.
+#[derive(Debug)]
+pub struct OfBuilds;
+
+impl Table for OfBuilds {
+    const TABLE: &'static [Foreign] = TABLE;
 }
 
 /// The answer to a flag and its text, for the pages about other engines.
@@ -69,15 +101,18 @@ pub(super) fn answers() -> Vec<(String, &'static str, &'static str)> {
     all
 }
 
-/// Those that were given, with their values.
-#[derive(Debug, Default)]
-pub struct Flags(Vec<(usize, String)>);
+/// Those of a table that were given, with their values.
+#[derive(Debug)]
+pub struct Given<T>(Vec<(usize, String)>, PhantomData<T>);
 
-impl Flag for Flags {
+/// Those of builds.
+pub type Flags = Given<OfBuilds>;
+
+impl<T: Table> Flag for Given<T> {
     fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         for (number, value) in &self.0 {
-            let Foreign { name, answer, .. } = TABLE[*number];
-            match answer {
+            let Foreign { name, answer, .. } = &T::TABLE[*number];
+            match *answer {
                 Accept(why) => request
                     .notices
                     .push(format!("--{name} has no effect: {why}")),
@@ -111,9 +146,9 @@ fn is_demand(value: &str) -> bool {
     value == "max" || value.split(',').any(|part| part == "mode=max")
 }
 
-impl clap::Args for Flags {
+impl<T: Table> clap::Args for Given<T> {
     fn augment_args(command: Command) -> Command {
-        TABLE.iter().fold(command, |command, flag| {
+        T::TABLE.iter().fold(command, |command, flag| {
             let argument = Arg::new(flag.id)
                 .long(flag.name)
                 .short(flag.short)
@@ -136,14 +171,14 @@ impl clap::Args for Flags {
     }
 }
 
-impl clap::FromArgMatches for Flags {
+impl<T: Table> clap::FromArgMatches for Given<T> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut given = Vec::new();
-        for (number, flag) in TABLE.iter().enumerate() {
+        for (number, flag) in T::TABLE.iter().enumerate() {
             let values = matches.get_raw(flag.id).into_iter().flatten();
             given.extend(values.map(|value| (number, value.to_string_lossy().into_owned())));
         }
-        Ok(Flags(given))
+        Ok(Given(given, PhantomData))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

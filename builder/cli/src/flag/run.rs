@@ -1,32 +1,21 @@
-//! How every RUN is executed: `--jobs` of them at once, with a `--ulimit`, a `--shm-size`, and kiln's own standard input (`--stdin`, as in
-//! buildah: RUNs take turns then, and what they read is in no key). Unaware of commands.
+//! How RUNs are executed: `--jobs` of them at once, with kiln's own standard input (`--stdin`, as in buildah: RUNs take turns then, and what
+//! they read is in no key). Unaware of commands.
 
+use super::Flag;
 use super::context::Source;
-use super::{Flag, Setup};
 use crate::failure::{Failure, Kind};
 use crate::pflag::Takes;
-use crate::units;
-use kiln_engine::{IsolationChoice, Request};
+use kiln_engine::Request;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub struct Flags {
-    /// Size of /dev/shm in RUN
-    #[arg(long, value_name = "BYTES", add = Takes::Single)]
-    shm_size: Option<String>,
-    /// Limit of RUN, such as nofile=1024:4096; -1 means no limit (may be repeated)
-    #[arg(long, value_name = "NAME=SOFT[:HARD]", add = Takes::StrictList)]
-    ulimit: Vec<String>,
     /// Let RUN read kiln's standard input; then only one RUN runs at a time, and what it reads does not affect the
     /// cache
     #[arg(long, add = Takes::Switch)]
     stdin: bool,
-    /// Isolation of RUN: auto (namespaces; in a container that forbids them, supervised), namespaces (nothing weaker runs, and no result of
-    /// anything weaker is used), supervised (a chroot whose calls kiln answers)
-    #[arg(long, env = "KILN_ISOLATION", value_name = "KIND", default_value = "auto", hide_env_values = true, add = Takes::Single)]
-    isolation: String,
     /// How many RUNs run at the same time [default: all that are ready]
     #[arg(long, value_name = "N", add = Takes::Number)]
     jobs: Option<u32>,
@@ -42,90 +31,15 @@ impl Flag for Flags {
         Ok(())
     }
 
-    fn set_up(&self, setup: &mut Setup, _request: &Request) -> Result<(), Failure> {
-        let wrong = || {
-            let why = format!("--isolation {}: kiln has no such isolation", self.isolation);
-            Failure::usage(why).hint("choose auto, namespaces or supervised")
-        };
-        setup.globals.isolation = IsolationChoice::named(&self.isolation).ok_or_else(wrong)?;
-        Ok(())
-    }
-
     fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         // 0 is no limit, as in podman
         let jobs = self.jobs.filter(|jobs| *jobs > 0);
         request.run.jobs = jobs.map(|jobs| jobs as usize);
-        if let Some(size) = &self.shm_size {
-            let size = units::parse_memory(size);
-            request.run.shm_size =
-                Some(size.map_err(|error| Failure::usage(format!("--shm-size: {error}")))?);
-        }
         if self.stdin {
             let stdin = std::io::stdin().as_fd().try_clone_to_owned();
             let failed = |error| Failure::new(Kind::Environment, format!("--stdin: {error}"));
             request.run.stdin = Some(Arc::new(stdin.map_err(failed)?));
         }
-        for argument in &self.ulimit {
-            let limit = limit(argument)
-                .map_err(|why| Failure::usage(format!("--ulimit {argument}: {why}")))?;
-            request.run.ulimits.retain(|(name, ..)| *name != limit.0);
-            request.run.ulimits.push(limit);
-        }
-        request.run.ulimits.sort();
         Ok(())
-    }
-}
-
-fn limit(argument: &str) -> Result<(String, u64, u64), String> {
-    let (name, values) = argument
-        .split_once('=')
-        .ok_or("expected NAME=SOFT[:HARD], such as nofile=1024:4096")?;
-    if !kiln_sandbox::is_limit(name) {
-        return Err(format!("there is no limit {name:?}"));
-    }
-    let (soft, hard) = values.split_once(':').unwrap_or((values, values));
-    let (soft, hard) = (value(soft)?, value(hard)?);
-    if soft > hard {
-        return Err("the soft limit is above the hard limit".to_owned());
-    }
-    Ok((name.to_owned(), soft, hard))
-}
-
-fn value(text: &str) -> Result<u64, String> {
-    if text == "-1" {
-        return Ok(u64::MAX);
-    }
-    text.parse()
-        .map_err(|_| format!("{text:?} is neither a number nor -1"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_are_dockers() {
-        let is = |text: &str, name: &str, soft, hard| {
-            assert_eq!(
-                limit(text).unwrap(),
-                (name.to_owned(), soft, hard),
-                "{text}"
-            );
-        };
-        is("nofile=1024:4096", "nofile", 1024, 4096);
-        is("nproc=65535", "nproc", 65535, 65535);
-        is("core=-1", "core", u64::MAX, u64::MAX);
-        is("core=0:-1", "core", 0, u64::MAX);
-        for bad in [
-            "nofile",
-            "moon=1",
-            "nofile=x",
-            "nofile=2:1",
-            "core=-1:0",
-            "nofile=-2",
-            "nofile=",
-        ] {
-            assert!(limit(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -5,6 +5,7 @@ use super::Flag;
 use crate::failure::Failure;
 use crate::pflag::Takes;
 use kiln_engine::{Request, Volume, VolumeAccess};
+use std::path::PathBuf;
 
 /// What to do instead of giving a volume a name.
 const NO_NAMES: &str =
@@ -66,26 +67,36 @@ fn parse(text: &str) -> Result<Volume, Wrong> {
             NO_NAMES,
         ));
     }
-    let source = std::fs::canonicalize(host).map_err(|error| wrong(format!("{host}: {error}")))?;
-    let parts = target.split('/').filter(|part| !matches!(*part, "" | "."));
-    let parts: Vec<&str> = parts.collect();
-    if !target.starts_with('/') || parts.is_empty() || parts.contains(&"..") {
-        return Err(wrong(format!(
-            "{target:?} is not an absolute path below / without .."
-        )));
-    }
+    let source = source(host).map_err(wrong)?;
+    let target = place(target).map_err(wrong)?;
     let access = access(words)?;
     if access == VolumeAccess::Dropped && !source.is_dir() {
         return Err(wrong(format!(
             "{host} is not a folder, so the option O does not work"
         )));
     }
-    let target = format!("/{}", parts.join("/"));
     Ok(Volume {
         source,
         target,
         access,
     })
+}
+
+/// A folder or file of this machine, without links.
+pub fn source(host: &str) -> Result<PathBuf, String> {
+    std::fs::canonicalize(host).map_err(|error| format!("{host}: {error}"))
+}
+
+/// Where something can be mounted.
+pub fn place(target: &str) -> Result<String, String> {
+    let parts = target.split('/').filter(|part| !matches!(*part, "" | "."));
+    let parts: Vec<&str> = parts.collect();
+    if !target.starts_with('/') || parts.is_empty() || parts.contains(&"..") {
+        return Err(format!(
+            "{target:?} is not an absolute path below / without .."
+        ));
+    }
+    Ok(format!("/{}", parts.join("/")))
 }
 
 /// The last word that says something of writing counts.

@@ -54,6 +54,41 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "run",
+        &[
+            (
+                "what the image runs, on a terminal",
+                "kiln run --rm -it debian:bookworm",
+            ),
+            (
+                "another command, with a variable and a folder of this machine",
+                "kiln run -e LANG=C -v ./data:/data:ro app:v1 report",
+            ),
+            (
+                "another program in place of the entrypoint",
+                "kiln run --entrypoint sh app:v1 -c 'id; pwd'",
+            ),
+        ],
+    ),
+    (
+        "shell",
+        &[
+            ("after the last step", "kiln shell ."),
+            (
+                "before a step that fails, with its mounts and secrets",
+                "kiln shell --before --secret id=npmrc,src=.npmrc . 'build 3/7'",
+            ),
+            (
+                "in a stage without a shell, after a line",
+                "kiln shell --tools host-tools:sh,ls,cat . Dockerfile:12",
+            ),
+            (
+                "what is tried becomes an image",
+                "kiln shell --target build --commit app:tried .",
+            ),
+        ],
+    ),
+    (
         "builds",
         &[
             ("the last ten", "kiln builds -n 10"),

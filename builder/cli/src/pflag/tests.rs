@@ -36,7 +36,7 @@ fn fits(takes: Takes, flag: &Arg) -> bool {
         ArgAction::Set if is_optional && is_bool => takes == Takes::Switch,
         ArgAction::Set if is_optional => takes == Takes::Optional,
         ArgAction::Set if is_number => takes == Takes::Number,
-        ArgAction::Set => takes == Takes::Single,
+        ArgAction::Set => matches!(takes, Takes::Single | Takes::Verbatim),
         ArgAction::Append => matches!(takes, Takes::List | Takes::StrictList),
         _ => false,
     }
@@ -130,11 +130,11 @@ fn every_flag_of_every_command_is_read_by_pflags_rules() {
                 is(&[name, a, b], &[b]);
                 is(&[a, name], &[name]);
             }
-            Takes::Single | Takes::Number => {
+            Takes::Single | Takes::Number | Takes::Verbatim => {
                 is(&[name, "a", b], &[b]);
                 is(&[a, name, "-b"], &[&with("-b")]);
                 let left: &[&str] = match takes {
-                    Takes::Number => &[empty],
+                    Takes::Number | Takes::Verbatim => &[empty],
                     _ => &[],
                 };
                 is(&[a, empty], left);
@@ -142,6 +142,7 @@ fn every_flag_of_every_command_is_read_by_pflags_rules() {
             }
             Takes::List => is(&[a, empty, name, "", name, "--b"], &[a, &with("--b")]),
             Takes::StrictList => is(&[a, empty, name, "b"], &[a, empty, b]),
+            Takes::Rest => panic!("{name} is no flag"),
         }
     }
 }
@@ -213,5 +214,35 @@ fn lines_are_written_anew() {
     is(
         &["--offline=0", "--store", "a", "--store=b"],
         &["--offline=false", "--store=b"],
+    );
+}
+
+/// What belongs to another program stays as it is.
+#[test]
+fn the_command_line_of_another_program_is_not_read() {
+    let command = crate::Arguments::command();
+    let names = ["kiln", "run"].map(str::to_owned);
+    let is = |words: &[&str], expected: &[&str]| {
+        let expected: Vec<String> = expected.iter().map(|word| (*word).to_owned()).collect();
+        assert_eq!(line(&command, &names, words), Ok(expected), "{words:?}");
+    };
+    is(
+        &["-it", "-eA", "image", "ls", "-it", "-eB", "--", "--rm=no"],
+        &[
+            "--interactive",
+            "--tty",
+            "--env=A",
+            "--",
+            "image",
+            "ls",
+            "-it",
+            "-eB",
+            "--",
+            "--rm=no",
+        ],
+    );
+    is(
+        &["--rm", "--", "image", "-x"],
+        &["--rm", "--", "image", "-x"],
     );
 }

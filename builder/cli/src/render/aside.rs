@@ -1,8 +1,9 @@
 //! What a command says beside its events, as text for people and as an event where a program reads standard error. Unaware of what is said.
 
-use super::{Progress, Sink, json, rawjson};
+use super::{Progress, Renderer, Sink, json, rawjson};
 use crate::printable::printable;
 use jiff::Timestamp;
+use kiln_engine::event::{Event, EventKind};
 use std::sync::OnceLock;
 
 /// The stream for programs that is on standard error, if there is one: its form, its name, its beginning.
@@ -37,4 +38,18 @@ fn say(event: &str, message: &str, text: &str) {
         _ => text,
     });
     sink.flush();
+}
+
+/// Shows nothing but what may matter to those who do not want to see any work.
+#[derive(Debug)]
+pub struct Asides;
+
+impl Renderer for Asides {
+    fn handle(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::Warning { message } => warning(message),
+            EventKind::Note { message } => note(message),
+            _ => {}
+        }
+    }
 }

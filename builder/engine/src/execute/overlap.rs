@@ -8,6 +8,7 @@ use crate::exchange::mounts::Mounts;
 use crate::execute::key::Key;
 use crate::execute::live::{Live, LiveUpper};
 use crate::execute::operation::run::Run;
+use crate::execute::remains::{FailedRun, Remains};
 use crate::execute::room::with_room;
 use crate::execute::runner::console::Console;
 use crate::execute::runner::{Below, Changed, Runner};
@@ -17,6 +18,7 @@ use crate::failure::StepError;
 use crate::plan::output::{Done, Stack};
 use kiln_cache::{CommitOptions, Layer, Upper};
 use kiln_oci::Digest;
+use kiln_parser::graph::Stage;
 use std::sync::Arc;
 
 /// A RUN of a build that is being executed.
@@ -36,6 +38,10 @@ pub struct Overlap<'a> {
     pub commit: CommitOptions,
     /// What it may have seen of shared caches.
     pub mounts: &'a Mounts,
+    /// The stage that it is in.
+    pub stage: &'a Stage,
+    /// Where what it leaves is put if it fails.
+    pub remains: &'a Remains,
 }
 
 /// What a step starts on.
@@ -119,14 +125,27 @@ impl Overlap<'_> {
 
     /// Executes the step, and keeps what it has printed, however it ended.
     fn execute(&self, live: &Live, key: Option<Key>) -> Result<Done, StepError> {
-        let console = Console::new(self.step, self.run.options.stdin.as_deref());
+        let options = self.run.options;
+        let console = Console::new(self.step, options.stdin.as_deref(), options.keeps_failed);
         let done = self.execute_with(&console, live, key);
+        if let (Err(_), Some(upper)) = (&done, console.left().changes) {
+            self.leave(live, upper)?;
+        }
         let result = done.as_ref().ok().and_then(|done| done.step.as_ref());
         if let Some(log) = console.left().log {
             let key = result.map(|result| &result.key);
             self.step.keep_log(&log, key, self.run.op, self.run.options);
         }
         done
+    }
+
+    /// Keeps what a command has left that failed.
+    fn leave(&self, live: &Live, upper: Upper) -> Result<(), StepError> {
+        let files = self.step.session.store.layers().chain(&live.base.layers)?;
+        let process = self.run.process_on(self.step, &files)?;
+        let of = (self.run.op, self.stage);
+        self.remains.put(FailedRun::new(of, process, live, upper));
+        Ok(())
     }
 
     fn execute_with(

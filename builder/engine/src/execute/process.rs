@@ -4,11 +4,12 @@
 use crate::execute::users::Identity;
 use crate::host::agent::Agent;
 use crate::plan::output::Stack;
-use crate::request::{RunOptions, Secret, Volume, VolumeAccess};
+use crate::request::{DefaultNetwork, RunOptions, Secret, Volume, VolumeAccess};
 use crate::session::Host;
 use kiln_cache::{CacheSharing, CacheStart};
 use kiln_oci::{DEFAULT_PATH, Digest};
-use kiln_sandbox::NetworkStack;
+use kiln_parser::graph::Network;
+use kiln_sandbox::{NetworkStack, TerminalSize};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -35,6 +36,12 @@ pub struct Process {
     pub network: ProcessNetwork,
     /// Whether it has all capabilities that kiln itself has.
     pub is_privileged: bool,
+    /// The size of its terminal, if it has one.
+    pub terminal: Option<TerminalSize>,
+    /// Whether another process is the first one, and takes in orphans.
+    pub has_init: bool,
+    /// Whether its root is read-only.
+    pub is_read_only: bool,
     /// The size of `/dev/shm` in bytes.
     pub shm_size: u64,
     /// Name, soft and hard limit.
@@ -57,6 +64,20 @@ pub enum ProcessNetwork {
     /// Itself.
     None,
 }
+
+impl ProcessNetwork {
+    /// What a word means of which one has a meaning that somebody chose.
+    pub fn of(network: Network, default: &DefaultNetwork) -> Self {
+        match (network, default) {
+            (Network::None, _) => Self::None,
+            (Network::Default, DefaultNetwork::Private(stacks)) => Self::Private(stacks.clone()),
+            (Network::Default, DefaultNetwork::Host) | (Network::Host, _) => Self::Host,
+        }
+    }
+}
+
+/// The mode of a folder for temporary files.
+pub const TEMPORARY: u32 = 0o1777;
 
 /// Something at a path of the root file system.
 #[derive(Debug, Clone)]
@@ -92,6 +113,8 @@ pub enum Mounted {
     Tmpfs {
         /// Its limit in bytes.
         size: Option<u64>,
+        /// The mode of its root folder.
+        mode: u32,
     },
     /// One file in memory, perhaps a secret; changes to it are thrown away.
     File {
@@ -141,6 +164,9 @@ impl Process {
             hostname,
             network: ProcessNetwork::Host,
             is_privileged: false,
+            terminal: None,
+            has_init: false,
+            is_read_only: false,
             shm_size: options.shm_size.unwrap_or(SHM_SIZE),
             ulimits: options.ulimits.clone(),
             files,
@@ -197,6 +223,11 @@ impl Mount {
             what,
             read_only,
         }
+    }
+
+    /// An empty file system in memory.
+    pub fn tmpfs(target: &str, size: Option<u64>, mode: u32) -> Self {
+        Mount::new(target, Mounted::Tmpfs { size, mode }, false)
     }
 
     /// A file of root's.

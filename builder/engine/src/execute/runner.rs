@@ -4,6 +4,7 @@
 //! that another process serves, one on another machine. Each way is a file in `runner/`: [`local`] and,
 //! where there are no namespaces, [`supervised`].
 
+pub mod attended;
 pub mod console;
 pub mod local;
 pub mod supervised;
@@ -11,6 +12,7 @@ pub mod supervised;
 use crate::execute::live::Live;
 use crate::execute::process::Process;
 use crate::failure::StepError;
+use attended::{Attendant, Attended};
 use console::Console;
 use kiln_cache::{Isolation, Layer, Upper};
 use kiln_oci::Digest;
@@ -61,4 +63,16 @@ pub trait Runner: Debug + Sync {
         process: &Process,
         console: &Console<'_>,
     ) -> Result<Changed, StepError>;
+
+    /// Runs a process that somebody attends to its end, whatever that is. What it changes is thrown away, or becomes a layer where it `keeps`
+    /// that.
+    ///
+    /// # Errors
+    /// When it cannot be started, or what it changed cannot be kept.
+    fn attend(
+        &self,
+        below: &Below<'_>,
+        process: &Process,
+        attended: (&dyn Attendant, bool),
+    ) -> Result<Attended, StepError>;
 }

@@ -32,6 +32,8 @@ pub struct RunOptions {
     pub stdin: Option<Arc<OwnedFd>>,
     /// `--memory` and its family: what it may use of the machine.
     pub limits: Limits,
+    /// `--on-error`: what a RUN that fails has left is kept for the caller.
+    pub keeps_failed: bool,
     /// `--jobs`: RUNs at once; `None` for all that are ready.
     pub jobs: Option<usize>,
 }
@@ -51,6 +53,8 @@ impl RunOptions {
             stdin: _,
             // as in docker: a limit decides whether a RUN succeeds and how long it takes, not what it makes
             limits: _,
+            // a step that fails has no result
+            keeps_failed: _,
             jobs: _,
             // as in BuildKit, where the worker decides what its network is: who builds decides what a RUN may reach, not what it makes
             default_network: _,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::call;
 use crate::cgroup::Cgroups;
 use crate::process::init::{die_with_supervisor, give_stdin};
+use crate::process::terminal::{self, Borrowed};
 use crate::process::{exec, rights, wire};
 use crate::{RunSpec, SpawnError, seccomp, sys};
 
@@ -28,6 +29,8 @@ pub struct Job {
     pub groups_are_denied: bool,
     /// Signals that are ignored, to be put back to their default.
     pub ignored: Vec<i32>,
+    /// A terminal that is given back at the end.
+    pub _borrowed: Option<Borrowed>,
 }
 
 /// What the command's side says, once.
@@ -56,6 +59,9 @@ fn start(job: &Job, cgroups: &Cgroups, say: &OwnedFd) -> Result<Infallible, Spaw
     chroot(".").map_err(SpawnError::of("chroot to the root"))?;
     chdir("/").map_err(SpawnError::of("chdir to the root"))?;
     let _ = setsid();
+    if job.spec.terminal.is_some() {
+        terminal::control()?;
+    }
     rights::assume_in_chroot(&job.spec, job.groups_are_denied)?;
     // The change of the user has cleared it.
     die_with_supervisor()?;

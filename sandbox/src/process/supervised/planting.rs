@@ -19,6 +19,7 @@ use super::secrets::Secrets;
 use crate::path::open_parent;
 use crate::process::prepare::{check, read_spec};
 use crate::process::rights::groups_are_denied;
+use crate::process::terminal::Borrowed;
 use crate::process::wire::Request;
 use crate::root::detached::{open_folder, open_folder_at};
 use crate::root::planted::{Planted, Seed};
@@ -54,11 +55,11 @@ pub fn unpack(request: &Request, fds: Vec<OwnedFd>) -> Result<(Job, Planted), Sp
     let root = next()?;
     let aside = next()?;
     let stdin = request.stdin.then(&mut next).transpose()?;
+    let borrowed = request.borrowed.then(&mut next).transpose()?;
     let mut roots: Vec<OwnedFd> = fds.collect();
     let sockets = roots.split_off(request.roots.min(roots.len()));
     check(&spec)?;
-    let made = workdir::make(root.as_fd(), &spec);
-    made.map_err(SpawnError::at("make the folder", &spec.cwd))?;
+    workdir::make(root.as_fd(), &spec).map_err(SpawnError::at("make the folder", &spec.cwd))?;
     let job = Job {
         spec,
         root,
@@ -67,6 +68,7 @@ pub fn unpack(request: &Request, fds: Vec<OwnedFd>) -> Result<(Job, Planted), Sp
         sockets,
         groups_are_denied: groups_are_denied(),
         ignored: sys::ignored_signals(),
+        _borrowed: borrowed.and_then(Borrowed::note),
     };
     Ok((job, Planted::new(aside)))
 }

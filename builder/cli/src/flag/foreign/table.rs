@@ -1,8 +1,6 @@
 //! The flags of other engines, a line each. Unaware of what becomes of them.
 
 use super::Answer::{self, Accept, Off, Refuse, Wish};
-use super::Foreign;
-use crate::pflag::Takes::{List, Single, Switch};
 
 const NOTHING_LEFT: Answer = Accept("kiln leaves no containers behind");
 const NO_BUILDERS: Answer = Accept("kiln has no separate builders");
@@ -27,21 +25,7 @@ const DEVICES: Answer = Refuse("kiln gives RUN no devices of the host");
 const UNCHANGED: Answer = Accept("an unchanged empty folder adds nothing to the image");
 const OVERLAY: Answer = Accept("kiln does not need to compare files to find changes");
 
-/// `"name" 'short' takes answer;` The id keeps a flag apart from kiln's own arguments, of which one may have the same name.
-macro_rules! table {
-    ($($name:literal $($short:literal)? $takes:ident $answer:expr;)*) => {
-        /// All of them.
-        pub(super) const TABLE: &[Foreign] = &[$(Foreign {
-            id: concat!("foreign ", $name),
-            name: $name,
-            short: [$(Some($short),)? None][0],
-            takes: $takes,
-            answer: $answer,
-        }),*];
-    };
-}
-
-table! {
+flags_of_others! {
     // docker build, docker buildx build
     "rm" Switch NOTHING_LEFT;
     "force-rm" Switch NOTHING_LEFT;

@@ -14,10 +14,11 @@ use crate::execute::runner::{Below, Changed, Runner};
 use crate::execute::step::Step;
 use crate::execute::users::Identity;
 use crate::failure::StepError;
-use crate::request::{DefaultNetwork, RunOptions};
+use crate::request::RunOptions;
 use advice::Scene;
+use kiln_cache::Chain;
 use kiln_oci::Digest;
-use kiln_parser::graph::{Network, RunOp, Security};
+use kiln_parser::graph::{RunOp, Security};
 
 /// A RUN and what its inputs became.
 #[derive(Debug)]
@@ -99,8 +100,7 @@ impl Run<'_> {
         console: &Console<'_>,
     ) -> Result<Changed, StepError> {
         let files = step.session.store.layers().chain(&below.live.base.layers)?;
-        let user = accounts(&files)?.identity(&self.op.user)?;
-        let process = self.process(step, user)?;
+        let process = self.process_on(step, &files)?;
         let ran = runner.run(below, &process, console);
         ran.map_err(|error| {
             let scene = Scene {
@@ -114,14 +114,13 @@ impl Run<'_> {
         })
     }
 
-    fn network(&self) -> ProcessNetwork {
-        match (self.op.network, &self.options.default_network) {
-            (Network::None, _) => ProcessNetwork::None,
-            (Network::Default, DefaultNetwork::Private(stacks)) => {
-                ProcessNetwork::Private(stacks.clone())
-            }
-            (Network::Default, DefaultNetwork::Host) | (Network::Host, _) => ProcessNetwork::Host,
-        }
+    /// The process on these files.
+    ///
+    /// # Errors
+    /// When its user is not listed, or a mount is not possible.
+    pub fn process_on(&self, step: &Step<'_>, files: &Chain) -> Result<Process, StepError> {
+        let user = accounts(files)?.identity(&self.op.user)?;
+        self.process(step, user)
     }
 
     /// The process. Its variables are the image's and the arguments in scope; proxies and secrets beat them.
@@ -132,7 +131,8 @@ impl Run<'_> {
         process.argv.clone_from(&op.argv);
         process.env.clone_from(&op.env);
         process.cwd.clone_from(&op.cwd);
-        process.set_network(self.network(), host);
+        let network = ProcessNetwork::of(op.network, &self.options.default_network);
+        process.set_network(network, host);
         process.is_privileged = op.security == Security::Insecure;
         process.set_env(&op.proxy_env.0);
         mounts::add(step, self, &mut process)?;

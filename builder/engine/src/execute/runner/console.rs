@@ -6,6 +6,7 @@
 use crate::event::{EventKind, LogFile, Used};
 use crate::execute::step::Step;
 use crate::failure::{StepError, memory};
+use kiln_cache::Upper;
 use kiln_sandbox::{Exit, Stdin, Stdio};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
@@ -25,6 +26,8 @@ pub struct Console<'a> {
     pub step: &'a Step<'a>,
     /// What the process may read of kiln's own input.
     stdin: Option<&'a OwnedFd>,
+    /// Whether somebody wants what it has changed, if it fails.
+    keeps_changes: bool,
     left: Mutex<Left>,
 }
 
@@ -35,6 +38,8 @@ pub struct Left {
     pub log: Option<LogFile>,
     /// What it has used, if it came to its end.
     pub used: Option<Used>,
+    /// What it has changed, if it failed and somebody wants that.
+    pub changes: Option<Upper>,
 }
 
 /// What a process has used.
@@ -56,11 +61,12 @@ pub struct Log {
 }
 
 impl<'a> Console<'a> {
-    /// For the process of a step, which may read `stdin`.
-    pub fn new(step: &'a Step<'a>, stdin: Option<&'a OwnedFd>) -> Self {
+    /// For the process of a step, which may read `stdin`. What it has changed if it fails is left where that `keeps_changes`.
+    pub fn new(step: &'a Step<'a>, stdin: Option<&'a OwnedFd>, keeps_changes: bool) -> Self {
         Console {
             step,
             stdin,
+            keeps_changes,
             left: Mutex::default(),
         }
     }
@@ -78,12 +84,20 @@ impl<'a> Console<'a> {
     fn begin(&self, log: &LogFile) {
         *self.lock() = Left {
             log: Some(log.clone()),
-            used: None,
+            ..Left::default()
         };
         self.step.send(|step| EventKind::Log {
             step,
             path: log.clone(),
         });
+    }
+
+    /// Keeps the changes of a process that failed, if somebody wants them.
+    pub fn keep(&self, changes: &Upper) -> bool {
+        if self.keeps_changes {
+            self.lock().changes = Some(changes.clone());
+        }
+        self.keeps_changes
     }
 
     /// Notes how a process has ended.

@@ -2,6 +2,7 @@
 //! memory, else into a copy of the tree. The first process that needs it finds out what works here, and says it once; a process that
 //! fills the memory runs again, on a copy. Unaware of what a command does.
 
+mod attended;
 mod caches;
 mod command;
 mod memory;
@@ -10,9 +11,10 @@ mod rootfs;
 use crate::exchange::mounts::Mounts;
 use crate::execute::process::Process;
 use crate::execute::room;
+use crate::execute::runner::attended::{Attendant, Attended};
 use crate::execute::runner::console::Console;
 use crate::execute::runner::{Below, Changed, Runner};
-use crate::failure::StepError;
+use crate::failure::{StepError, chain_of_causes};
 use crate::session::Session;
 use caches::Caches;
 use kiln_cache::{CommitOptions, CopiedTree, Disk, Isolation, Layer};
@@ -75,7 +77,10 @@ impl<'a> Local<'a> {
         if was_full && !self.session.cancel.requested() {
             return Ok(None);
         }
-        ended.map_err(|error| self.without(&changes, error))?;
+        ended.map_err(|error| match &changes {
+            Changes::Upper(upper) if place == ChangesIn::Store && console.keep(upper) => error,
+            _ => self.without(&changes, error),
+        })?;
         match changes {
             Changes::Upper(upper) if place == ChangesIn::Store => Ok(Some(Changed::Upper(upper))),
             changes => Ok(Some(Changed::Layer(self.commit(changes, below)?))),
@@ -123,8 +128,18 @@ impl<'a> Local<'a> {
         let ended = self.execute(process, root, &Space::Plain, console);
         store.scratch().discard(&aside)?;
         ended?;
-        let below = store.layers().chain(layers)?;
-        Ok(store.layers().commit_copy(tree, &below, &self.commit)?)
+        self.commit_tree(tree, layers)
+    }
+
+    /// Makes a layer of what differs in a copy of these layers.
+    pub(super) fn commit_tree(
+        &self,
+        tree: &mut CopiedTree,
+        layers: &[Digest],
+    ) -> Result<Option<Layer>, StepError> {
+        let layers_of = self.session.store.layers();
+        let below = layers_of.chain(layers)?;
+        Ok(layers_of.commit_copy(tree, &below, &self.commit)?)
     }
 
     fn tell(&self, place: ChangesIn) {
@@ -143,6 +158,12 @@ impl<'a> Local<'a> {
         };
         let note = format!("{store}; RUN {does}. {ADVICE}");
         self.session.events.note(note);
+    }
+
+    /// A place for changes does not work.
+    fn give_up(&self, place: ChangesIn, error: &StepError) {
+        tracing::debug!("changes in {place:?}: {}", chain_of_causes(error));
+        self.session.changes.give_up(place);
     }
 
     fn tell_of_filled(&self, title: &str) {
@@ -181,11 +202,7 @@ impl Runner for Local<'_> {
                     }
                 }
                 Err(error) if place != ChangesIn::Copy && is_refusal(&error) => {
-                    tracing::debug!(
-                        "changes in {place:?}: {}",
-                        crate::failure::chain_of_causes(&error)
-                    );
-                    self.session.changes.give_up(place);
+                    self.give_up(place, &error);
                 }
                 Ok(None) => {
                     self.tell_of_filled(&console.step.node.title);
@@ -196,6 +213,15 @@ impl Runner for Local<'_> {
                 Err(error) => return Err(error),
             }
         }
+    }
+    fn attend(
+        &self,
+        below: &Below<'_>,
+        process: &Process,
+        attended: (&dyn Attendant, bool),
+    ) -> Result<Attended, StepError> {
+        self.check()?;
+        self.attend_somewhere(below, process, attended)
     }
 }
 

@@ -2,6 +2,7 @@
 //! needs namespaces is refused before anything runs. Unaware of what a command does.
 
 use crate::execute::process::{Mounted, Process, ProcessNetwork};
+use crate::execute::runner::attended::{Attendant, Attended};
 use crate::execute::runner::console::Console;
 use crate::execute::runner::local::Local;
 use crate::execute::runner::{Below, Changed, Runner};
@@ -121,6 +122,25 @@ impl Runner for Supervised<'_> {
         }
         Ok(Changed::Layer(layer))
     }
+    fn attend(
+        &self,
+        below: &Below<'_>,
+        process: &Process,
+        (attendant, keeps): (&dyn Attendant, bool),
+    ) -> Result<Attended, StepError> {
+        self.check()?;
+        refuse(process)?;
+        self.told.call_once(|| self.tell());
+        let (store, layers) = (&self.session.store, (below.written)()?);
+        let mut tree = self.tree(&layers)?;
+        let exit = self.local.attend_in_tree(process, attendant, &tree)?;
+        let layer = match keeps {
+            true => self.local.commit_tree(&mut tree, &layers)?,
+            false => None,
+        };
+        store.scratch().discard(&tree.path)?;
+        Ok(Attended { exit, layer })
+    }
 }
 
 impl Drop for Supervised<'_> {
@@ -139,13 +159,17 @@ fn refuse(process: &Process) -> Result<(), StepError> {
         let text = format!("{what} needs namespaces, which supervised RUN does without");
         Err(StepError::Unsupported(text))
     };
-    match process.network {
-        ProcessNetwork::Host => {}
-        ProcessNetwork::Private(_) => return lack("--network private"),
-        ProcessNetwork::None => return lack("RUN --network=none"),
-    }
-    if process.is_privileged {
-        return lack("RUN --security=insecure");
+    let network = &process.network;
+    let is_private = matches!(network, ProcessNetwork::Private(_));
+    let asked = [
+        (is_private, "--network private"),
+        (*network == ProcessNetwork::None, "RUN --network=none"),
+        (process.is_privileged, "RUN --security=insecure"),
+        (process.has_init, "--init"),
+        (process.is_read_only, "--read-only"),
+    ];
+    if let Some((_, what)) = asked.iter().find(|(is_asked, _)| *is_asked) {
+        return lack(what);
     }
     let folder =
         |mount: &&crate::execute::process::Mount| matches!(mount.what, Mounted::Folder { .. });

@@ -3,7 +3,7 @@
 use super::{Run, caches};
 use crate::execute::copy::shown;
 use crate::execute::operation::{Source, subtree_layer};
-use crate::execute::process::{Mount, Mounted, Process};
+use crate::execute::process::{Mount, Mounted, Process, TEMPORARY};
 use crate::execute::step::Step;
 use crate::failure::{AgentError, CopyError, StepError};
 use crate::host::agent::Agent;
@@ -23,8 +23,7 @@ pub(super) fn add(step: &Step<'_>, run: &Run<'_>, process: &mut Process) -> Resu
                 process.mounts.extend(what.transpose()?.map(mount));
             }
             RunMount::Tmpfs { target, size } => {
-                let what = Mounted::Tmpfs { size: *size };
-                process.mounts.push(Mount::new(target, what, false));
+                process.mounts.push(Mount::tmpfs(target, *size, TEMPORARY));
             }
             RunMount::Cache(cache) => caches::add(step, cache, source.as_ref(), process)?,
             RunMount::Secret(secret) => add_secret(run, secret, process)?,

@@ -3,7 +3,6 @@
 
 use crate::exchange::mounts::Mounts;
 use crate::execute::process::{Cache, Process};
-use crate::execute::step::Step;
 use crate::failure::StepError;
 use crate::session::Session;
 use kiln_cache::{CacheMount, CacheSharing, CacheStart, ImportedMount};
@@ -37,14 +36,14 @@ impl<'a> Caches<'a> {
         Caches { mounts, emptied }
     }
 
-    /// Opens the cache directories of a step's process; each is free again when dropped. If it `is_alone`, no other process may use them
-    /// meanwhile.
+    /// Opens the cache directories of a process, which is that of a step of a build if its node is given; each is free again when dropped. If
+    /// it `is_alone`, no other process may use them meanwhile.
     ///
     /// # Errors
     /// When the store fails, or the build is cancelled while it waits.
     pub fn open(
         &self,
-        step: &Step<'_>,
+        (session, node): (&Session, Option<usize>),
         process: &Process,
         is_alone: bool,
     ) -> Result<BTreeMap<Digest, CacheMount>, StepError> {
@@ -54,14 +53,15 @@ impl<'a> Caches<'a> {
             // one that begins empty takes nothing from elsewhere either
             let from = match cache.start.emptied {
                 true => None,
-                false => self.mounts.bring(step.session, mount, &cache.start)?,
+                false => self.mounts.bring(session, mount, &cache.start)?,
             };
             let own = from.as_ref().map(ImportedMount::own_identity);
             let own = (own.unwrap_or(*identity), cache);
-            let held = open_one(step.session, own, &self.emptied, is_alone)?;
+            let held = open_one(session, own, &self.emptied, is_alone)?;
             held.set_title(&title(cache, from.as_ref()));
-            self.mounts
-                .use_in(step.node.id.0, mount, &held, from.as_ref());
+            if let Some(node) = node {
+                self.mounts.use_in(node, mount, &held, from.as_ref());
+            }
             opened.insert(*identity, held);
         }
         Ok(opened)

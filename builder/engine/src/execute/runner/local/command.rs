@@ -11,19 +11,20 @@ use crate::session::Session;
 use kiln_cache::CacheMount;
 use kiln_oci::Digest;
 use kiln_sandbox::{
-    Exit, Extra, MountKind, Network, RootMount, RunSpec, Running, SpawnError, Stdio,
+    Exit, Extra, Mount as SandboxMount, MountKind, Network, RootMount, RunSpec, Running,
+    SpawnError, Stdio,
 };
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// What the mounts of a process refer to.
 #[derive(Default)]
-struct Given {
+pub(super) struct Given {
     /// What [`MountKind::Root`] counts.
     roots: Vec<RootMount>,
     /// What [`MountKind::Socket`] counts, and who answers there.
-    sockets: Vec<(OwnedFd, Agent)>,
+    pub sockets: Vec<(OwnedFd, Agent)>,
 }
 
 impl Local<'_> {
@@ -38,6 +39,22 @@ impl Local<'_> {
         space: &Space,
         console: &Console<'_>,
     ) -> Result<(), StepError> {
+        let (given, spec, _caches) = self.ready(process, space, Some(console.step.node.id.0))?;
+        let (log, stdio) = console.start()?;
+        let running = given.run(&root, &spec, (stdio, None))?;
+        let exit = self.wait(running, given.sockets)?;
+        console.ended(&exit);
+        self.judge(exit, log.finish()?)
+    }
+
+    /// All that a process needs besides its root, which is that of a step of a build if `node` says so. The cache directories are to be held
+    /// until it has ended.
+    pub(super) fn ready(
+        &self,
+        process: &Process,
+        space: &Space,
+        node: Option<usize>,
+    ) -> Result<(Given, RunSpec, BTreeMap<Digest, CacheMount>), StepError> {
         let mut given = Given::default();
         let mounts = process.mounts_in_order();
         let kinds = mounts
@@ -45,20 +62,21 @@ impl Local<'_> {
             .map(|mount| given.kind(self.session, mount, space));
         let kinds = kinds.collect::<Result<Vec<_>, _>>()?;
         // Last, so that nobody waits for a directory while views are made.
-        let caches = self.caches.open(console.step, process, space.is_plain())?;
+        let of = (self.session, node);
+        let caches = self.caches.open(of, process, space.is_plain())?;
         let mounts = mounts.into_iter().zip(kinds);
         let mounts = mounts.filter_map(|(mount, kind)| placed(mount, kind, &caches));
         let network = network(&process.network, &self.session.host.search_path)?;
         let spec = self.spec(process, network, mounts.collect());
-        let (log, stdio) = console.start()?;
-        let running = given.run(&root, &spec, stdio)?;
-        let exit = self.wait(running, given.sockets)?;
-        console.ended(&exit);
-        self.judge(exit, log.finish()?)
+        Ok((given, spec, caches))
     }
 
     /// Serves the sockets of the process until it has ended, and kills it if the build is cancelled.
-    fn wait(&self, running: Running, sockets: Vec<(OwnedFd, Agent)>) -> Result<Exit, StepError> {
+    pub(super) fn wait(
+        &self,
+        running: Running,
+        sockets: Vec<(OwnedFd, Agent)>,
+    ) -> Result<Exit, StepError> {
         let serve = |(socket, agent)| Forward::start(socket, agent).map_err(StepError::Thread);
         let served = sockets.into_iter().map(serve);
         let _served = served.collect::<Result<Vec<Forward>, _>>()?;
@@ -87,12 +105,7 @@ impl Local<'_> {
         })
     }
 
-    fn spec(
-        &self,
-        process: &Process,
-        network: Network,
-        mounts: Vec<kiln_sandbox::Mount>,
-    ) -> RunSpec {
+    fn spec(&self, process: &Process, network: Network, mounts: Vec<SandboxMount>) -> RunSpec {
         RunSpec {
             argv: process.argv.clone(),
             env: process.env.clone(),
@@ -103,12 +116,15 @@ impl Local<'_> {
             hostname: process.hostname.clone(),
             network,
             mounts,
+            terminal: process.terminal,
+            has_init: process.has_init,
+            read_only: process.is_read_only,
             privileged: process.is_privileged,
             shm_size: process.shm_size,
             rlimits: process.ulimits.clone(),
             cgroup: self.cgroup.clone(),
-            umask: 0o022,
             disabled: self.session.disabled,
+            ..RunSpec::default()
         }
     }
 }
@@ -149,12 +165,18 @@ impl Given {
         MountKind::Root { index, path }
     }
 
-    fn run(&self, root: &RootMount, spec: &RunSpec, stdio: Stdio) -> Result<Running, SpawnError> {
+    pub(super) fn run(
+        &self,
+        root: &RootMount,
+        spec: &RunSpec,
+        (stdio, borrowed): (Stdio, Option<BorrowedFd<'_>>),
+    ) -> Result<Running, SpawnError> {
         let roots: Vec<&RootMount> = self.roots.iter().collect();
         let sockets: Vec<_> = self.sockets.iter().map(|(fd, _)| fd.as_fd()).collect();
         let extra = Extra {
             roots: &roots,
             sockets: &sockets,
+            borrowed,
         };
         kiln_sandbox::run(root, spec, stdio, extra)
     }
@@ -189,9 +211,9 @@ fn socket(target: &str) -> Result<OwnedFd, StepError> {
 fn plain(what: &Mounted) -> Option<MountKind> {
     match what {
         Mounted::Folder { path, .. } => Some(bind(path)),
-        Mounted::Tmpfs { size } => Some(MountKind::Tmpfs {
+        Mounted::Tmpfs { size, mode } => Some(MountKind::Tmpfs {
             size: *size,
-            mode: 0o1777,
+            mode: *mode,
         }),
         Mounted::File {
             content,
@@ -219,12 +241,12 @@ fn placed(
     mount: &Mount,
     kind: Option<MountKind>,
     caches: &BTreeMap<Digest, CacheMount>,
-) -> Option<kiln_sandbox::Mount> {
+) -> Option<SandboxMount> {
     let kind = match &mount.what {
         Mounted::Cache(identity) => bind(&caches.get(identity)?.path),
         _ => kind?,
     };
-    Some(kiln_sandbox::Mount {
+    Some(SandboxMount {
         target: mount.target.clone(),
         kind,
         read_only: mount.read_only,

@@ -1,0 +1,285 @@
+//! kiln as the one who attends a process that is tried out: its streams are kiln's own; or it has a terminal of its own, to which keys go as
+//! they are pressed (Ctrl-C and Ctrl-Z too), and which is as large as this one is. Signals go on to the process. Unaware of what runs.
+
+use crate::failure::{Failure, Kind, step};
+use crate::render::{Asides, Background, Sink};
+use crate::signals::{self, Handed};
+use kiln_engine::Session;
+use kiln_engine::event::Events;
+use kiln_engine::trial::{Attendant, ContainerError};
+use kiln_oci::locked;
+use kiln_sandbox::{Exit, KillHandle, Stdin, Stdio, TerminalSize};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::termios::{
+    OptionalActions, Termios, Winsize, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
+};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGWINCH};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Mutex;
+use std::thread::{Builder, JoinHandle};
+
+/// Bytes that are copied at once.
+const CHUNK: usize = 16 << 10;
+/// So many requests to stop are not put off: as docker counts.
+const PATIENCE: usize = 3;
+
+/// What the process gets of kiln's own streams.
+#[derive(Debug)]
+pub struct Streams {
+    /// It reads kiln's standard input.
+    pub is_interactive: bool,
+    /// It has a terminal of its own.
+    pub has_terminal: bool,
+    /// What it gets for SIGTERM: how its image says it is stopped.
+    pub stop_signal: i32,
+    held: Mutex<Option<Held>>,
+}
+
+/// What is held while the process runs, in the order in which it ends.
+#[derive(Debug)]
+struct Held {
+    shown: Option<JoinHandle<()>>,
+    /// Closing it ends the reading of keys.
+    _keys: Option<OwnedFd>,
+    _raw: Option<Raw>,
+    _handed: Handed,
+}
+
+impl Streams {
+    /// That keys can be pressed where they are to be.
+    ///
+    /// # Errors
+    /// Standard input is no terminal.
+    pub fn check(is_interactive: bool, has_terminal: bool) -> Result<(), Failure> {
+        if is_interactive && has_terminal && !io::stdin().is_terminal() {
+            let failure = Failure::usage("the input device is not a TTY");
+            return Err(failure.hint("leave -t out where standard input is a pipe or a file"));
+        }
+        Ok(())
+    }
+
+    /// Nothing runs yet.
+    pub fn new(is_interactive: bool, has_terminal: bool, stop_signal: i32) -> Self {
+        Streams {
+            is_interactive,
+            has_terminal,
+            stop_signal,
+            held: Mutex::default(),
+        }
+    }
+
+    /// How large the terminal of the process is, if it has one.
+    pub fn size(&self) -> Option<TerminalSize> {
+        let size = own_size();
+        self.has_terminal.then_some(TerminalSize {
+            rows: size.ws_row,
+            columns: size.ws_col,
+        })
+    }
+
+    /// The process has ended: waits until all that it wrote is shown, and gives back what was taken.
+    pub fn end(&self) {
+        let mut held = locked(&self.held).take();
+        if let Some(shown) = held.as_mut().and_then(|held| held.shown.take()) {
+            // one that panicked shows no more
+            let _ = shown.join();
+        }
+    }
+
+    /// Whether this terminal's keys are the process's.
+    fn takes_keys(&self) -> bool {
+        self.has_terminal && self.is_interactive
+    }
+}
+
+impl Attendant for Streams {
+    fn streams(&self) -> io::Result<Stdio> {
+        let null = || File::options().read(true).write(true).open("/dev/null");
+        if self.has_terminal {
+            return Ok(Stdio {
+                stdin: Stdin::Null,
+                stdout: null()?.into(),
+                stderr: null()?.into(),
+            });
+        }
+        let copy = |stream: BorrowedFd<'_>| stream.try_clone_to_owned();
+        Ok(Stdio {
+            stdin: match self.is_interactive {
+                true => Stdin::Fd(copy(io::stdin().as_fd())?),
+                false => Stdin::Null,
+            },
+            stdout: copy(io::stdout().as_fd())?,
+            stderr: copy(io::stderr().as_fd())?,
+        })
+    }
+
+    fn terminal(&self) -> Option<BorrowedFd<'_>> {
+        // standard input is there as long as the process
+        const STDIN: BorrowedFd<'static> = rustix::stdio::stdin();
+        self.takes_keys().then_some(STDIN)
+    }
+
+    fn started(&self, process: KillHandle, terminal: Option<OwnedFd>) -> io::Result<()> {
+        let resized = terminal.as_ref().map(OwnedFd::try_clone).transpose()?;
+        let handed = hand(process.clone(), resized, self.stop_signal);
+        let mut held = Held {
+            shown: None,
+            _keys: None,
+            _raw: None,
+            _handed: handed.map_err(|failure| io::Error::other(failure.text(false)))?,
+        };
+        if let Some(terminal) = terminal {
+            if self.takes_keys() {
+                held._raw = Some(Raw::take()?);
+                held._keys = Some(press(terminal.try_clone()?, process.clone())?);
+            }
+            held.shown = Some(show(terminal, process)?);
+        }
+        *locked(&self.held) = Some(held);
+        Ok(())
+    }
+}
+
+fn own_size() -> Winsize {
+    let sizes = [tcgetwinsize(io::stdout()), tcgetwinsize(io::stdin())];
+    let usual = Winsize {
+        ws_row: 24,
+        ws_col: 80,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    sizes.into_iter().flatten().next().unwrap_or(usual)
+}
+
+/// Hands signals on: a new size of this terminal to that of the process, everything else to the process itself.
+fn hand(
+    process: KillHandle,
+    terminal: Option<OwnedFd>,
+    stop_signal: i32,
+) -> Result<Handed, Failure> {
+    let mut stops = 0;
+    signals::hand(move |signal| {
+        stops += usize::from(matches!(signal, SIGINT | SIGTERM));
+        match (signal, &terminal) {
+            _ if stops >= PATIENCE => process.kill(),
+            (SIGWINCH, Some(terminal)) => {
+                // it may be about to end
+                let _ = tcsetwinsize(terminal, own_size());
+            }
+            (SIGWINCH, None) => {}
+            (SIGTERM, _) => process.signal(stop_signal),
+            (signal, _) => process.signal(signal),
+        }
+    })
+}
+
+/// Writes what is typed to the terminal of the process, until what this returns is dropped. Where nobody can type any more, the process is
+/// killed.
+fn press(terminal: OwnedFd, process: KillHandle) -> io::Result<OwnedFd> {
+    let (end, kept) = pipe_with(PipeFlags::CLOEXEC)?;
+    let press = move || {
+        let (mut terminal, mut keys) = (File::from(terminal), [0; CHUNK]);
+        while typed(&end) {
+            match rustix::io::read(io::stdin(), &mut keys) {
+                Ok(count @ 1..) if terminal.write_all(&keys[..count]).is_ok() => {}
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+                _ => return process.kill(),
+            }
+        }
+    };
+    Builder::new().name("keys".to_owned()).spawn(press)?;
+    Ok(kept)
+}
+
+/// Waits for keys; false at the end.
+fn typed(end: &OwnedFd) -> bool {
+    let stdin = io::stdin();
+    let mut fds = [
+        PollFd::new(&stdin, PollFlags::IN),
+        PollFd::new(end, PollFlags::IN),
+    ];
+    while poll(&mut fds, None).is_err() {}
+    fds[1].revents().is_empty()
+}
+
+/// Shows what the process writes to its terminal, which ends with it. Where nobody can read it any more, the process is killed.
+fn show(terminal: OwnedFd, process: KillHandle) -> io::Result<JoinHandle<()>> {
+    let show = move || {
+        let (mut terminal, mut text) = (File::from(terminal), vec![0; CHUNK]);
+        let mut shown = io::stdout();
+        // a terminal that nobody writes to any more ends with an error
+        while let Ok(count @ 1..) = terminal.read(&mut text) {
+            let written = shown.write_all(&text[..count]);
+            if written.and_then(|()| shown.flush()).is_err() {
+                process.kill();
+            }
+        }
+    };
+    Builder::new().name("screen".to_owned()).spawn(show)
+}
+
+/// This terminal, while keys are taken as they are pressed.
+#[derive(Debug)]
+struct Raw(Termios);
+
+impl Raw {
+    fn take() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(io::stdin(), OptionalActions::Now, &raw)?;
+        Ok(Raw(before))
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // it may be gone, and then there is nothing to give back
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+    }
+}
+
+/// Attends what `run` runs. What may matter to people is told meanwhile.
+///
+/// # Errors
+/// It cannot be started.
+pub fn attended<T>(
+    session: Session,
+    streams: &Streams,
+    run: impl FnOnce(&Session) -> Result<T, ContainerError>,
+) -> Result<T, Failure> {
+    let (events, stream) = Events::new("attended".to_owned());
+    let told = Background::start(Box::new(Asides), stream, Sink::stderr())?;
+    let session = Session { events, ..session };
+    let ran = run(&session);
+    streams.end();
+    drop(session);
+    told.finish()?;
+    ran.map_err(|error| match error {
+        ContainerError::Limit(error) => Failure::usage(error.to_string()),
+        ContainerError::Start(error) => step::container(&error),
+        ContainerError::Keep(error) => error.into(),
+        ContainerError::Store(error) => error.into(),
+    })
+}
+
+/// How a process ended, as a shell says it.
+///
+/// # Errors
+/// It did not end well.
+pub fn judged(exit: &Exit, memory: Option<u64>) -> Result<(), Failure> {
+    let code = exit.code.or(exit.signal.map(|signal| 128 + signal));
+    let code = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    match (code, memory.filter(|_| exit.out_of_memory)) {
+        (0, _) => Ok(()),
+        (code, None) => Err(Failure::passed(code)),
+        (code, Some(_)) => {
+            let message = "a process was killed, because the memory that it may use ran out";
+            let failure = Failure::new(Kind::Build, message).exits_with(code);
+            Err(failure.hint("raise the limit with --memory"))
+        }
+    }
+}

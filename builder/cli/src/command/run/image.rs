@@ -1,0 +1,99 @@
+//! The image of `kiln run`: of the store, else of a registry, as `--pull` says. Unaware of what is run.
+
+use super::of_build::OfBuild;
+use crate::environment::Globals;
+use crate::failure::{Failure, Kind};
+use crate::pflag::Takes;
+use crate::render::Shown;
+use crate::retry::Retry;
+use crate::{catalog, transfer};
+use clap::ValueEnum;
+use kiln_cache::{ImageError, StoredImage};
+use kiln_engine::Session;
+use kiln_engine::remote::pull;
+use kiln_oci::{Digest, ImageConfig, Platform, Reference, RuntimeConfig};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum When {
+    /// Ask the registry for a newer image
+    Always,
+    /// Pull an image that is not in the store
+    Missing,
+    /// Take what is in the store
+    Never,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub struct Flags {
+    /// When to pull the image
+    #[arg(long, value_enum, default_value = "missing", value_name = "WHEN", add = Takes::Single)]
+    pull: When,
+    /// Platform of the image, if it has several
+    #[arg(long, value_name = "OS/ARCH", add = Takes::Single)]
+    platform: Option<Platform>,
+    #[command(flatten)]
+    retry: Retry,
+    #[command(flatten)]
+    shown: OfBuild<Shown>,
+}
+
+/// An image that is in the store, with all its layers.
+#[derive(Debug)]
+pub struct Found {
+    /// Its layers, bottom first.
+    pub layers: Vec<Digest>,
+    config: ImageConfig,
+}
+
+impl Found {
+    /// What a container of it runs.
+    pub fn config(&self) -> &RuntimeConfig {
+        &self.config.config
+    }
+}
+
+impl Flags {
+    /// Finds the image, or pulls it; with the session in which it can be run. Must be called before any thread is started.
+    ///
+    /// # Errors
+    /// There is no such image, or the store cannot be opened.
+    pub fn get(&self, globals: &Globals, name: &str) -> Result<(Found, Session), Failure> {
+        let mut globals = globals.clone();
+        self.retry.change(&mut globals.patience);
+        let shows = (self.shown.0.progress(), "pulling");
+        transfer::session_after(&globals, shows, |session| {
+            let image = self.find(session, name)?;
+            session.store.fetch().layers(&image.diff_ids)?;
+            let config = ImageConfig::parse(&image.config);
+            let config = config.map_err(|error| Failure::new(Kind::Build, error.to_string()))?;
+            Ok(Found {
+                layers: image.diff_ids,
+                config,
+            })
+        })
+    }
+
+    fn find(&self, session: &Session, name: &str) -> Result<StoredImage, Failure> {
+        let images = session.store.images();
+        let is_missing = matches!(
+            images.find_named(name),
+            Err(ImageError::NotFound { .. } | ImageError::BadName { .. })
+        );
+        match self.pull {
+            When::Always => self.pulled(session, name)?,
+            // without a network the list of what there is helps more
+            When::Missing if is_missing && !session.offline => self.pulled(session, name)?,
+            When::Missing | When::Never => {}
+        }
+        catalog::find_for(&session.store, name, self.platform.as_ref())
+    }
+
+    fn pulled(&self, session: &Session, name: &str) -> Result<(), Failure> {
+        let wrong = |error| Failure::usage(format!("{name}: {error}"));
+        let reference = Reference::parse(name).map_err(wrong)?;
+        let platform = self.platform.clone().unwrap_or_else(Platform::host);
+        let pulled = pull(&session.remote, &session.store, &reference, &platform);
+        pulled.map(drop).map_err(transfer::failure)
+    }
+}

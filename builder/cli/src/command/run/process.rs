@@ -1,0 +1,231 @@
+//! The process of a container: what the flags say of it, and its image where they say nothing, by docker's rules. Unaware of mounts and limits.
+
+use crate::environment;
+use crate::failure::Failure;
+use crate::flag::build_arg::lines;
+use crate::pflag::Takes;
+use kiln_oci::RuntimeConfig;
+use signal_hook::consts::SIGTERM;
+use signal_hook::low_level::signal_name;
+use std::path::PathBuf;
+
+/// The first and the last of the signals without a name, as docker numbers them.
+const UNNAMED: (&str, i32, i32) = ("RTMIN", 34, 64);
+/// What a terminal of a container is, as docker says.
+const TERMINAL: &str = "TERM=xterm";
+
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub struct Flags {
+    /// Name of the container: its host name, unless --hostname says another
+    #[arg(long = "name", id = "container_name", value_name = "NAME", add = Takes::Single)]
+    name: Option<String>,
+    /// Host name inside
+    #[arg(long, value_name = "NAME", add = Takes::Single)]
+    hostname: Option<String>,
+    /// Environment variable; without =VALUE, it is taken from kiln's own environment (may be repeated)
+    #[arg(short, long, value_name = "NAME[=VALUE]", add = Takes::StrictList)]
+    env: Vec<String>,
+    /// File with NAME=VALUE lines, one for each --env; the command line takes precedence (may be repeated)
+    #[arg(long, value_name = "FILE", add = Takes::List)]
+    env_file: Vec<PathBuf>,
+    /// Folder to start in
+    #[arg(short, long, value_name = "PATH", add = Takes::Single)]
+    workdir: Option<String>,
+    /// User and group: names of the image, or numbers
+    #[arg(short, long, value_name = "USER[:GROUP]", add = Takes::Single)]
+    user: Option<String>,
+    /// Program that gets COMMAND as its arguments, instead of the image's ENTRYPOINT; "" for none
+    #[arg(long, value_name = "PROGRAM", add = Takes::Verbatim)]
+    entrypoint: Option<String>,
+    /// Run a small init as the first process: it takes in orphans and hands on signals
+    #[arg(long, add = Takes::Switch)]
+    pub init: bool,
+    /// Signal that stops the container: what it gets for a SIGTERM of kiln [default: the image's STOPSIGNAL]
+    #[arg(long, value_name = "SIGNAL", add = Takes::Single)]
+    stop_signal: Option<String>,
+}
+
+impl Flags {
+    /// That the flags make sense by themselves.
+    ///
+    /// # Errors
+    /// One does not.
+    pub fn check(&self) -> Result<(), Failure> {
+        let Some(name) = &self.name else {
+            return Ok(());
+        };
+        let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        let is_name = name.starts_with(|first: char| first.is_ascii_alphanumeric());
+        if is_name && name.len() > 1 && name.bytes().all(is_inner) {
+            return Ok(());
+        }
+        let why =
+            "only letters, digits and _.- are allowed, at least two, and a letter or digit first";
+        Err(Failure::usage(format!("--name {name}: {why}")))
+    }
+
+    /// The command: the entrypoint and its arguments. Another entrypoint does without the image's CMD.
+    pub fn argv(&self, config: &RuntimeConfig, command: &[String]) -> Result<Vec<String>, Failure> {
+        let given = |words: &Option<Vec<String>>| words.clone().unwrap_or_default();
+        let (mut argv, usual) = match &self.entrypoint {
+            None => (given(&config.entrypoint), given(&config.cmd)),
+            Some(program) if program.is_empty() => (Vec::new(), Vec::new()),
+            Some(program) => (vec![program.clone()], Vec::new()),
+        };
+        argv.extend(match command.is_empty() {
+            true => usual,
+            false => command.to_vec(),
+        });
+        if argv.is_empty() {
+            let failure = Failure::usage("no command is specified, and the image has none");
+            return Err(failure.hint("write it after the image: kiln run IMAGE COMMAND"));
+        }
+        Ok(argv)
+    }
+
+    /// The image's variables, those of files, those of the command line. A name that kiln's own environment does not have is taken away.
+    pub fn env(&self, config: &RuntimeConfig, has_terminal: bool) -> Result<Vec<String>, Failure> {
+        let mut given = Vec::new();
+        for file in &self.env_file {
+            given.extend(lines("--env-file", file)?);
+        }
+        given.extend(self.env.iter().cloned());
+        let mut env: Vec<String> = Vec::new();
+        env.extend(has_terminal.then(|| TERMINAL.to_owned()));
+        let images = config.env.iter().cloned();
+        for variable in images.chain(given) {
+            let (name, value) = match variable.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (&*variable, environment::variable(&variable)),
+            };
+            if name.is_empty() || name.contains(char::is_whitespace) {
+                let why = "expected NAME=VALUE or NAME";
+                return Err(Failure::usage(format!("--env {variable}: {why}")));
+            }
+            env.retain(|other| other.split_once('=').is_none_or(|(other, _)| other != name));
+            env.extend(value.map(|value| format!("{name}={value}")));
+        }
+        Ok(env)
+    }
+
+    /// The folder to start in.
+    pub fn cwd(&self, config: &RuntimeConfig) -> Result<String, Failure> {
+        let given = self.workdir.as_ref();
+        if let Some(folder) = given.filter(|folder| !folder.starts_with('/')) {
+            let why = "the working directory must be an absolute path";
+            return Err(Failure::usage(format!("--workdir {folder}: {why}")));
+        }
+        let folder = given.unwrap_or(&config.working_dir);
+        Ok(if folder.is_empty() { "/" } else { folder }.to_owned())
+    }
+
+    /// Who runs it.
+    pub fn user(&self, config: &RuntimeConfig) -> String {
+        self.user.as_ref().unwrap_or(&config.user).clone()
+    }
+
+    /// What it is called inside.
+    pub fn hostname(&self) -> Option<String> {
+        self.hostname.clone().or_else(|| self.name.clone())
+    }
+
+    /// What it gets where it is asked to stop.
+    pub fn stop_signal(&self, config: &RuntimeConfig) -> Result<i32, Failure> {
+        let text = self.stop_signal.as_ref().unwrap_or(&config.stop_signal);
+        let wrong = || Failure::usage(format!("there is no signal {text:?}"));
+        match text.is_empty() {
+            true => Ok(SIGTERM),
+            false => signal(text).ok_or_else(wrong),
+        }
+    }
+}
+
+/// `SIGTERM`, `term`, `15`, `RTMIN+3`.
+fn signal(text: &str) -> Option<i32> {
+    let (first_name, first, last) = UNNAMED;
+    let is_one = |number: &i32| (1..=last).contains(number);
+    if let Ok(number) = text.parse() {
+        return Some(number).filter(is_one);
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    if let Some(beyond) = name.strip_prefix(first_name) {
+        let beyond = beyond.strip_prefix('+').unwrap_or("0");
+        return Some(first + beyond.parse::<i32>().ok()?).filter(is_one);
+    }
+    (1..first).find(|number| signal_name(*number).is_some_and(|known| known[3..] == *name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Args, Command, FromArgMatches};
+
+    fn flags(line: &[&str]) -> Flags {
+        let command = Flags::augment_args(Command::new("run"));
+        let line = [&["run"], line].concat();
+        Flags::from_arg_matches(&command.get_matches_from(line)).unwrap()
+    }
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn config(entrypoint: &str, cmd: &str) -> RuntimeConfig {
+        RuntimeConfig {
+            entrypoint: Some(words(entrypoint)).filter(|words| !words.is_empty()),
+            cmd: Some(words(cmd)).filter(|words| !words.is_empty()),
+            ..RuntimeConfig::default()
+        }
+    }
+
+    #[test]
+    fn entrypoint_and_command_are_as_dockers() {
+        let is = |flag: &[&str], config: RuntimeConfig, command: &str, expected: &str| {
+            let argv = flags(flag).argv(&config, &words(command));
+            assert_eq!(
+                argv.unwrap_or_default(),
+                words(expected),
+                "{flag:?} {command}"
+            );
+        };
+        is(&[], config("", "sh"), "", "sh");
+        is(&[], config("", "sh"), "ls -l", "ls -l");
+        is(&[], config("git", "help"), "", "git help");
+        is(&[], config("git", "help"), "log -1", "git log -1");
+        is(&["--entrypoint=ls"], config("git", "help"), "", "ls");
+        is(&["--entrypoint=ls"], config("git", "help"), "-l", "ls -l");
+        is(&["--entrypoint="], config("git", "help"), "ls", "ls");
+        is(&["--entrypoint="], config("git", "help"), "", "");
+        is(&[], config("", ""), "", "");
+    }
+
+    #[test]
+    fn variables_of_the_line_beat_those_of_the_image() {
+        let config = RuntimeConfig {
+            env: vec!["A=image".to_owned(), "B=image".to_owned(), "C=c".to_owned()],
+            ..RuntimeConfig::default()
+        };
+        let env = flags(&["-e=A=line", "-e=B", "-e=D=x=y"]).env(&config, true);
+        assert_eq!(env.unwrap(), ["TERM=xterm", "C=c", "A=line", "D=x=y"]);
+        assert!(flags(&["-e=A B=c"]).env(&config, false).is_err());
+    }
+
+    #[test]
+    fn signals_have_names_and_numbers() {
+        for (text, number) in [
+            ("SIGTERM", Some(15)),
+            ("quit", Some(3)),
+            ("9", Some(9)),
+            ("SIGRTMIN+3", Some(37)),
+            ("rtmin", Some(34)),
+            ("0", None),
+            ("65", None),
+            ("RTMIN+31", None),
+            ("SIGNOTHING", None),
+        ] {
+            assert_eq!(signal(text), number, "{text}");
+        }
+    }
+}

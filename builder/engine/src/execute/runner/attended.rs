@@ -1,0 +1,34 @@
+//! A process that somebody attends: its streams are the caller's, or it has a terminal of its own, whose other side is. Unaware of who
+//! that is, and of what runs.
+
+use kiln_cache::Layer;
+use kiln_sandbox::{Exit, KillHandle, Stdio};
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+/// Who attends a process.
+pub trait Attendant: Sync {
+    /// The streams that it starts with. A process with a terminal changes them for that.
+    ///
+    /// # Errors
+    /// There are none.
+    fn streams(&self) -> io::Result<Stdio>;
+
+    /// The terminal of a person whose modes are changed meanwhile. They are put back in any case, even if this process is killed.
+    fn terminal(&self) -> Option<BorrowedFd<'_>>;
+
+    /// It runs: how it is sent signals, and the other side of its terminal if it has one.
+    ///
+    /// # Errors
+    /// It cannot be attended, and is killed.
+    fn started(&self, process: KillHandle, terminal: Option<OwnedFd>) -> io::Result<()>;
+}
+
+/// How a process ended that was attended.
+#[derive(Debug)]
+pub struct Attended {
+    /// Its end.
+    pub exit: Exit,
+    /// What it changed, if that was to be kept and is anything.
+    pub layer: Option<Layer>,
+}

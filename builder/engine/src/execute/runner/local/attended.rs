@@ -1,0 +1,88 @@
+//! The same for a process that somebody attends: what it changes is thrown away unless somebody wants to have it. Unaware of who attends.
+
+use super::rootfs::{Changes, Space};
+use super::{Local, is_refusal};
+use crate::execute::process::Process;
+use crate::execute::runner::Below;
+use crate::execute::runner::attended::{Attendant, Attended};
+use crate::failure::StepError;
+use kiln_cache::CopiedTree;
+use kiln_sandbox::{ChangesIn, Exit, RootMount, plain_folder};
+
+impl Local<'_> {
+    /// Runs it with its changes in the best place that works.
+    pub(super) fn attend_somewhere(
+        &self,
+        below: &Below<'_>,
+        process: &Process,
+        (attendant, keeps): (&dyn Attendant, bool),
+    ) -> Result<Attended, StepError> {
+        loop {
+            let place = self.session.changes.now();
+            match self.attend_in(place, below, process, attendant) {
+                Err(error) if place != ChangesIn::Copy && is_refusal(&error) => {
+                    self.give_up(place, &error);
+                }
+                Err(error) => return Err(error),
+                Ok((exit, changes)) if keeps => {
+                    let layer = self.commit(changes, below)?;
+                    return Ok(Attended { exit, layer });
+                }
+                Ok((exit, changes)) => {
+                    // what stays is scratch, which goes with this process
+                    let _ = changes.discard(self.session);
+                    return Ok(Attended { exit, layer: None });
+                }
+            }
+        }
+    }
+
+    fn attend_in(
+        &self,
+        place: ChangesIn,
+        below: &Below<'_>,
+        process: &Process,
+        attendant: &dyn Attendant,
+    ) -> Result<(Exit, Changes), StepError> {
+        let space = Space::open(self.session, place)?;
+        let (root, changes) = space.root(self.session, below)?;
+        self.tell(place);
+        Ok((self.attend(process, root, &space, attendant)?, changes))
+    }
+
+    /// Runs it in a copy of layers, where nothing can be mounted.
+    pub(in crate::execute::runner) fn attend_in_tree(
+        &self,
+        process: &Process,
+        attendant: &dyn Attendant,
+        tree: &CopiedTree,
+    ) -> Result<Exit, StepError> {
+        let store = &self.session.store;
+        let aside = store.scratch().dir("aside")?;
+        let root = plain_folder(&tree.path, &aside)?;
+        let exit = self.attend(process, root, &Space::Plain, attendant);
+        store.scratch().discard(&aside)?;
+        exit
+    }
+
+    fn attend(
+        &self,
+        process: &Process,
+        root: RootMount,
+        space: &Space,
+        attendant: &dyn Attendant,
+    ) -> Result<Exit, StepError> {
+        let failed = |source| StepError::Io {
+            action: "take over",
+            path: "standard input and output".into(),
+            source,
+        };
+        let (given, spec, _caches) = self.ready(process, space, None)?;
+        let stdio = attendant.streams().map_err(failed)?;
+        let mut running = given.run(&root, &spec, (stdio, attendant.terminal()))?;
+        let terminal = running.take_terminal();
+        let started = attendant.started(running.kill_handle(), terminal);
+        started.map_err(failed)?;
+        self.wait(running, given.sockets)
+    }
+}

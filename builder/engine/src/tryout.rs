@@ -1,0 +1,7 @@
+//! Images and builds are tried out: a container of an image, a shell before or after a step of a build. Each is one process that somebody
+//! attends. Unaware of command lines and of terminals.
+
+pub mod container;
+mod failed;
+pub mod place;
+pub mod shell;

@@ -1,0 +1,93 @@
+//! A RUN that failed, as it was left: a shell there, or an image of it. Unaware of why it failed.
+
+use crate::execute::attend::attend;
+use crate::execute::remains::FailedRun;
+use crate::execute::runner::attended::Attendant;
+use crate::failure::{ContainerError, StepError};
+use crate::host::clock::rfc3339;
+use crate::session::Session;
+use kiln_cache::{CommitOptions, StoreError, Times};
+use kiln_oci::media_type::{OCI_CONFIG, OCI_LAYER};
+use kiln_oci::{Descriptor, Digest, History, ImageConfig, Manifest};
+use kiln_sandbox::{Exit, Limits, TerminalSize};
+
+/// How the layers of an image of it came to be.
+const HISTORY: &str = "kept by kiln build --on-error=keep";
+
+impl FailedRun {
+    /// Opens a shell there, with all that the command saw. What it changes is thrown away.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn attend(
+        mut self,
+        session: &Session,
+        terminal: Option<TerminalSize>,
+        attendant: &dyn Attendant,
+    ) -> Result<Exit, ContainerError> {
+        self.process.argv = self.config.cmd.clone().unwrap_or_default();
+        self.process.terminal = terminal;
+        let how = (&Limits::default(), Times::Kept);
+        let attended = (attendant, false);
+        Ok(attend(session, how, &self.live, &self.process, attended)?.exit)
+    }
+
+    /// Makes an image of it, without a name: its ID.
+    ///
+    /// # Errors
+    /// What it has left cannot be read, or the store is full.
+    pub fn keep(&self, session: &Session) -> Result<Digest, ContainerError> {
+        let (store, layers) = (&session.store, self.layers(session)?);
+        let mut config = ImageConfig::new(&self.platform);
+        config.config = self.config.clone();
+        let created = rfc3339(session.host.seconds());
+        config.history = layers.iter().map(|_| entry(&created)).collect();
+        config.created = Some(created);
+        config.rootfs.diff_ids.clone_from(&layers);
+        let config = config.to_bytes();
+        let blobs = layers.iter().map(|layer| blob(session, layer));
+        let blobs = blobs.collect::<Result<_, _>>()?;
+        let manifest = Manifest::for_layers(Descriptor::of(OCI_CONFIG, &config), blobs);
+        let (_, id) = store.images().put(&manifest.to_bytes(), &config)?;
+        Ok(id)
+    }
+
+    /// The layers below, and one of what it has left.
+    fn layers(&self, session: &Session) -> Result<Vec<Digest>, ContainerError> {
+        let store = session.store.layers();
+        let mut layers = self.live.base.layers.clone();
+        for upper in &self.live.uppers {
+            let below = store.chain(&layers)?;
+            let place = upper.place().path.clone();
+            let made = store.commit_upper(&place, &below, &commit(session));
+            let made = made.map_err(StepError::from)?;
+            layers.extend(made.layer.as_ref().map(kiln_cache::Layer::diff_id));
+        }
+        Ok(layers)
+    }
+}
+
+fn commit(session: &Session) -> CommitOptions {
+    CommitOptions {
+        times: Times::Kept,
+        single_id: session.ids.is_single(),
+    }
+}
+
+fn entry(created: &str) -> History {
+    History {
+        created: Some(created.to_owned()),
+        created_by: Some(HISTORY.to_owned()),
+        ..History::default()
+    }
+}
+
+fn blob(session: &Session, layer: &Digest) -> Result<Descriptor, StoreError> {
+    let size = session.store.exchange().layer_size(layer)?;
+    let missing = || StoreError::Missing { digest: *layer };
+    Ok(Descriptor::new(
+        OCI_LAYER,
+        *layer,
+        size.ok_or_else(missing)?,
+    ))
+}
