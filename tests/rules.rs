@@ -65,6 +65,7 @@ const RULES: [Rule; 9] = [
             "builder/engine/src/source/host_tools.rs",
             "builder/engine/src/source/git/command.rs",
             "oci/src/registry/credentials/helper.rs",
+            "builder/cli/src/command/docker_plugin.rs",
             "builder/cli/src/flag/cpp_flag.rs",
             "builder/cli/src/source/program.rs",
         ],

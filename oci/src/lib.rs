@@ -19,6 +19,7 @@
 pub mod archive;
 pub mod compression;
 pub mod config;
+pub mod daemon;
 pub mod descriptor;
 pub mod digest;
 pub mod document;

@@ -7,6 +7,7 @@ pub mod bucket;
 pub mod contained;
 pub mod disk;
 pub mod emulator;
+pub mod engine;
 pub mod events;
 pub mod golden;
 pub mod hostile;

@@ -12,6 +12,7 @@ mod config;
 mod debug;
 mod df;
 mod diff;
+mod docker_plugin;
 mod doctor;
 mod explore;
 mod export;
@@ -20,6 +21,7 @@ mod history;
 mod images;
 mod import;
 mod inspect;
+mod instance;
 mod load;
 mod login;
 mod logout;
@@ -43,6 +45,11 @@ mod why;
 use crate::environment::Globals;
 use crate::failure::Failure;
 use clap::Args;
+use instance::{
+    create as instance_create, inspect as instance_inspect, ls as instance_ls,
+    refused as instance_refused, rm as instance_rm, select as instance_select,
+    stop as instance_stop, version as instance_version,
+};
 use prune::{cache as prune_cache, images as prune_images};
 
 macro_rules! commands {
@@ -157,6 +164,9 @@ commands! {
     /// Show what kiln can do on this machine
     #[command(alias = "info")]
     Doctor = doctor,
+    /// Make kiln the builder behind docker's command line
+    #[command(name = "docker-plugin")]
+    DockerPlugin = docker_plugin,
     /// Show defaults of flags, and where they come from
     Config = config,
     /// Show how kiln reads a Dockerfile, a word or a .dockerignore

@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::network;
 use crate::pflag::Takes;
 use crate::render;
+use crate::{daemon, plugin};
 use clap::{ArgAction, Args};
 use std::path::PathBuf;
 
@@ -26,10 +27,10 @@ pub struct Flags {
     /// Log as much as debug, info, warn, error or fatal says; only debug is more than usual
     #[arg(short, long, value_name = "LEVEL", help_heading = HEADING, add = Takes::Single)]
     log_level: Option<String>,
-    /// No effect: kiln has no daemon
+    /// The daemon that --load=docker loads into; kiln builds without one
     #[arg(short = 'H', long, value_name = "HOST", help_heading = HEADING, add = Takes::List)]
     host: Vec<String>,
-    /// No effect: kiln has no daemon
+    /// docker's context with the daemon that --load=docker loads into
     #[arg(short, long, value_name = "NAME", hide = true, add = Takes::Single)]
     context: Option<String>,
     /// No effect: kiln has no daemon
@@ -66,10 +67,12 @@ impl Flags {
             let message = format!("--log-level {level}: docker has no such level");
             return Err(Failure::usage(message).hint(format!("choose {}", LEVELS.join(", "))));
         }
+        daemon::choose(self.context.as_ref(), self.host.last());
         let daemon = self.host.last().or(self.context.as_ref());
-        if let Some(daemon) = daemon.filter(|daemon| *daemon != "default") {
+        let daemon = daemon.filter(|daemon| *daemon != "default");
+        if let Some(daemon) = daemon.filter(|_| !plugin::is_active()) {
             render::warning(&format!(
-                "the daemon {daemon} is not asked: kiln has none, and works on this machine"
+                "the daemon {daemon} only gets what --load=docker loads: kiln builds on this machine"
             ));
         }
         Ok(())

@@ -6,6 +6,7 @@ mod call;
 mod catalog;
 mod command;
 mod completion;
+mod daemon;
 mod diagnostics;
 mod docker;
 mod environment;
@@ -19,6 +20,7 @@ mod network;
 mod output;
 mod past;
 mod pflag;
+mod plugin;
 mod printable;
 mod remembered;
 mod render;
@@ -82,7 +84,12 @@ fn main() -> ExitCode {
         failure.report(color());
         std::process::exit(failure.kind() as i32);
     }));
-    let arguments = match read() {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if plugin::is_asked(&words) {
+        table::line(&plugin::metadata());
+        return ended(stdout::check());
+    }
+    let arguments = match read(helped(plugin::line(words))) {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
@@ -114,8 +121,7 @@ fn print_help(help: &clap::Error) {
 }
 
 /// `kiln help VERB` is `kiln VERB --help`.
-fn helped(words: std::env::ArgsOs) -> Vec<OsString> {
-    let mut words: Vec<OsString> = words.collect();
+fn helped(mut words: Vec<OsString>) -> Vec<OsString> {
     if words.get(1).is_some_and(|word| word == "help") {
         words.remove(1);
         words.push("--help".into());
@@ -135,8 +141,7 @@ fn read_alone(words: &[OsString]) -> Option<Arguments> {
 }
 
 /// The command line; the exit code where it is wrong, or only asks for help.
-fn read() -> Result<Arguments, ExitCode> {
-    let words = helped(std::env::args_os());
+fn read(words: Vec<OsString>) -> Result<Arguments, ExitCode> {
     if let Some(arguments) = read_alone(&words) {
         return Ok(arguments);
     }

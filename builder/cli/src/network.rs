@@ -49,6 +49,7 @@ pub fn http(globals: &Globals, cancel: &Cancel, observer: Observer) -> http::Cli
             directory: path("SSL_CERT_DIR"),
         },
         proxies: proxies(),
+        socket: None,
         patience: globals.patience.clone(),
         cancel: http::Cancel::when(move || cancel.requested()),
         observer,

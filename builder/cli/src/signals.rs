@@ -2,6 +2,7 @@
 //! to be stopped, the first one ends kiln at once, as it ends other programs.
 
 use crate::failure::{Failure, Kind};
+use crate::plugin;
 use kiln_engine::event::{Cancel, Urgency};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGXFSZ};
 use signal_hook::iterator::{Handle, Signals};
@@ -162,6 +163,7 @@ fn listen() -> std::io::Result<Handle> {
     let handle = signals.handle();
     let thread = std::thread::Builder::new().name("signals".to_owned());
     thread.spawn(move || signals.forever().for_each(heard))?;
+    plugin::watch();
     *listens = Some(handle.clone());
     Ok(handle)
 }

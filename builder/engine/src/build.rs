@@ -15,11 +15,11 @@ use crate::plan::{self, Plan, announce};
 use crate::request::{BuildResult, Squash};
 use crate::session::Session;
 use crate::source::open::Build;
-use kiln_cache::{KeyLock, MemoBundle};
+use kiln_cache::{KeyLock, MemoBundle, StoredImage};
 use kiln_oci::media_type::{OCI_INDEX, OCI_MANIFEST};
-use kiln_oci::{Descriptor, Digest, ImageConfig, Reference};
+use kiln_oci::{Descriptor, Digest, ImageConfig, Platform, Reference};
 use kiln_sandbox::Cgroup;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 /// How often the folders of a build are read: files that change all the time are named at last.
@@ -36,6 +36,8 @@ pub struct Built {
     pub descriptor: Descriptor,
     /// What points to it in a registry, where it was pushed.
     pub pushed: Option<Descriptor>,
+    /// The ID that a daemon knows it by, where it was loaded into one.
+    pub loaded: Option<Digest>,
     /// Full names.
     pub names: Vec<String>,
     /// Whether the store did not know of it before.
@@ -233,7 +235,7 @@ impl Job<'_> {
         let mut built = self.built(&made, &names)?;
         drop(made.turn);
         self.report(&built)?;
-        built.pushed = self.export(&built)?;
+        self.export(&mut built)?;
         Ok((built, made.bundle))
     }
 
@@ -243,6 +245,7 @@ impl Job<'_> {
             manifest: made.bundle.manifest,
             descriptor: self.descriptor(&made.bundle.manifest)?,
             pushed: None,
+            loaded: None,
             is_new: made.is_new,
             names: names.iter().map(ToString::to_string).collect(),
         })
@@ -316,16 +319,23 @@ impl Job<'_> {
         })
     }
 
-    /// Takes the result to all its outputs; what of it was pushed.
-    fn export(self, built: &Built) -> Result<Option<Descriptor>, BuildError> {
-        let (store, goal) = (&self.session.store, &self.build.goal);
-        if goal.outputs.is_empty() {
-            return Ok(None);
-        }
+    /// The images that a manifest or an index means, with their platforms.
+    fn stored(self, manifest: &Digest) -> Result<Vec<(Platform, StoredImage)>, BuildError> {
+        let store = &self.session.store;
         let mut images = Vec::new();
-        for (platform, image) in store.indexes().images_of(&built.manifest)? {
+        for (platform, image) in store.indexes().images_of(manifest)? {
             images.push((platform, store.images().get(&image)?));
         }
+        Ok(images)
+    }
+
+    /// Takes the result to all its outputs, which say what of it was pushed and what its ID is where it was loaded.
+    fn export(self, built: &mut Built) -> Result<(), BuildError> {
+        let (store, goal) = (&self.session.store, &self.build.goal);
+        if goal.outputs.is_empty() {
+            return Ok(());
+        }
+        let images = self.stored(&built.manifest)?;
         let index = store.indexes().get(&built.manifest)?;
         let result = BuildResult {
             session: self.session,
@@ -334,24 +344,25 @@ impl Job<'_> {
             references: &goal.names(),
             epoch: self.plan.graph.source_date_epoch,
             pushed: RefCell::default(),
+            loaded: Cell::default(),
         };
         for output in &goal.outputs {
             output.export(&result)?;
         }
         let pushed = result.pushed.into_inner();
-        Ok(pushed.map(|pushed| Descriptor {
+        built.pushed = pushed.map(|pushed| Descriptor {
             platform: built.descriptor.platform.clone(),
             ..pushed
-        }))
+        });
+        built.loaded = result.loaded.get();
+        Ok(())
     }
 
     /// Tells what was built.
     fn report(self, built: &Built) -> Result<(), BuildError> {
         let store = &self.session.store;
-        let mut layers = BTreeSet::new();
-        for (_, image) in store.indexes().images_of(&built.manifest)? {
-            layers.extend(store.images().get(&image)?.diff_ids);
-        }
+        let images = self.stored(&built.manifest)?.into_iter();
+        let layers: BTreeSet<Digest> = images.flat_map(|(_, image)| image.diff_ids).collect();
         let mut bytes = 0;
         for layer in &layers {
             bytes += store.exchange().layer_size(layer)?.unwrap_or(0);

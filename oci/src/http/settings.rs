@@ -1,6 +1,7 @@
 //! What a client is told once, as data. Unaware of where it comes from: the command line reads arguments, files and the environment.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Authorities, Patience, Proxies};
@@ -12,6 +13,8 @@ pub struct Settings {
     pub authorities: Authorities,
     /// The proxies that connections are made through.
     pub proxies: Proxies,
+    /// A socket of this machine on which the only server listens, whatever host is asked.
+    pub socket: Option<PathBuf>,
     /// How long the client waits, and how often it tries.
     pub patience: Patience,
     /// Asked several times a second; once it says yes, every call ends with [`Error::Cancelled`](super::Error::Cancelled).

@@ -71,6 +71,8 @@ fn build(trust: Trust, settings: &Settings) -> Result<reqwest::Client> {
         .no_proxy();
     let proxies = settings.proxies.all()?.into_iter();
     let builder = proxies.fold(builder, reqwest::ClientBuilder::proxy);
+    let sockets = settings.socket.iter();
+    let builder = sockets.fold(builder, |builder, path| builder.unix_socket(path.as_path()));
     let builder = match trust {
         Trust::Anybody => builder.tls_danger_accept_invalid_certs(true),
         Trust::System => builder,

@@ -68,6 +68,30 @@ group! {
         Du = df,
         /// Remove what builds have cached
         Prune = prune_cache,
+        /// List builder instances: this machine is the only one
+        Ls = instance_ls,
+        /// Show the builder
+        Inspect = instance_inspect,
+        /// Accepted: kiln needs no builder instance
+        #[command(hide = true)]
+        Create = instance_create,
+        /// Accepted: kiln needs no builder instance
+        #[command(hide = true)]
+        Use = instance_select,
+        /// Accepted: forget a builder instance
+        #[command(hide = true)]
+        Rm = instance_rm,
+        /// Accepted: kiln needs no builder instance
+        #[command(hide = true)]
+        Stop = instance_stop,
+        /// Print the version, behind that of the buildx which kiln answers like
+        Version = instance_version,
+        /// Refused: it speaks to BuildKit's own daemon
+        #[command(hide = true)]
+        DialStdio = instance_refused,
+        /// Refused: it speaks to BuildKit's own daemon
+        #[command(hide = true)]
+        Dap = instance_refused,
     }
 }
 

@@ -9,8 +9,6 @@ const NO_CONTAINERS: &str =
 const NO_DAEMON: &str = "kiln has no daemon; `kiln doctor` shows what it can do on this machine";
 const NO_VOLUMES: &str =
     "kiln keeps no volumes and no networks; `kiln df` shows what is in the store";
-const ONE_BUILDER: &str =
-    "kiln has one builder, which needs neither to be made nor chosen: `kiln build`";
 const STEPS: &str = "kiln builds from Dockerfiles only: `kiln build`";
 
 /// Verbs of docker, buildx, podman and buildah, and what does their work.
@@ -107,26 +105,6 @@ const ELSEWHERE: [(&[&str], &str); 17] = [
     ),
 ];
 
-/// Verbs of buildx about builders.
-const BUILDERS: [&str; 10] = [
-    "create",
-    "use",
-    "ls",
-    "rm",
-    "stop",
-    "inspect",
-    "install",
-    "uninstall",
-    "version",
-    "dial-stdio",
-];
-
-/// Whether the verb stands after `kiln builder` or `kiln buildx`.
-fn is_of_builder(error: &clap::Error) -> bool {
-    let usage = error.get(ContextKind::Usage);
-    usage.is_some_and(|usage| usage.to_string().contains("kiln builder"))
-}
-
 /// Verbs that no tip names, as they remove what may be wanted.
 const REMOVE: [&str; 3] = ["prune", "rmi", "logout"];
 
@@ -139,9 +117,6 @@ pub fn unknown(error: &clap::Error) -> Option<Failure> {
         return None;
     };
     let failure = Failure::usage(format!("kiln has no command {verb:?}"));
-    if BUILDERS.contains(&verb.as_str()) && is_of_builder(error) {
-        return Some(failure.hint(ONE_BUILDER));
-    }
     let known = ELSEWHERE
         .iter()
         .find(|(verbs, _)| verbs.contains(&verb.as_str()));

@@ -1,12 +1,14 @@
 //! `--output`, `--push` and `--load`: where the result goes besides the store. What the exporters know stands in `kiln_engine::image::export`.
 
 use super::{Flag, Setup, source_date_epoch};
+use crate::daemon::{self, Engine};
 use crate::failure::Failure;
-use crate::pflag::Takes;
-use crate::stdout;
+use crate::pflag::{Takes, boolean};
+use crate::{plugin, stdout};
 use kiln_engine::{Attributes, Request, exporter};
 use kiln_parser::csv;
 use std::path::{Component, Path};
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// The key of all outputs that says the time of the image.
@@ -22,13 +24,73 @@ pub struct Flags {
     /// Push the image; short for --output type=registry
     #[arg(long, add = Takes::Switch)]
     push: bool,
-    /// Accepted for compatibility with docker: the image always goes to kiln's store
-    #[arg(long, add = Takes::Switch)]
-    load: bool,
+    /// Load the image into docker's or podman's daemon too, which gets only the layers that it lacks. Without a value, as docker
+    /// has it: the image goes to kiln's store, where it goes anyway
+    #[arg(long, value_name = "ENGINE", num_args = 0..=1, require_equals = true, default_missing_value = "true", add = Takes::Optional)]
+    load: Option<Load>,
+}
+
+/// What `--load` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Load {
+    Into(Engine),
+    /// As docker has it.
+    Switched(bool),
+}
+
+impl FromStr for Load {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "docker" => Ok(Load::Into(Engine::Docker)),
+            "podman" => Ok(Load::Into(Engine::Podman)),
+            _ => boolean(text)
+                .map(Load::Switched)
+                .ok_or_else(|| format!("{text:?} is neither true nor false, docker nor podman")),
+        }
+    }
+}
+
+impl Flags {
+    /// The engine whose daemon is to have the image. Behind docker that is docker, unless it goes elsewhere.
+    fn engine(&self) -> Option<Engine> {
+        let goes_elsewhere = self.push || !self.output.is_empty();
+        match self.load {
+            Some(Load::Into(engine)) => Some(engine),
+            Some(Load::Switched(true)) if plugin::is_active() => Some(Engine::Docker),
+            None if plugin::is_active() && !goes_elsewhere => Some(Engine::Docker),
+            _ => None,
+        }
+    }
+}
+
+/// Behind docker, `type=docker` that writes no file means its daemon.
+fn meant(mut pairs: Vec<(String, String)>) -> Result<Vec<(String, String)>, Failure> {
+    let has = |key: &str, value: Option<&str>| {
+        let mut pairs = pairs.iter();
+        pairs.any(|(known, given)| known == key && value.is_none_or(|value| value == given))
+    };
+    if plugin::is_active()
+        && has("type", Some("docker"))
+        && !has("dest", None)
+        && !has("daemon", None)
+    {
+        pairs.push(("daemon".to_owned(), daemon::address(Engine::Docker)?));
+    }
+    Ok(pairs)
 }
 
 impl Flag for Flags {
     fn apply(&self, request: &mut Request) -> Result<(), Failure> {
+        if let Some(engine) = self.engine() {
+            let pairs = [
+                ("type", "docker".to_owned()),
+                ("daemon", daemon::address(engine)?),
+            ];
+            let pairs = pairs.map(|(key, value)| (key.to_owned(), value));
+            add(request, "--load", pairs)?;
+        }
         let push = self.push.then_some("type=registry");
         for text in self.output.iter().map(String::as_str).chain(push) {
             let wrong = |why: String| Failure::usage(format!("--output {text}: {why}"));
@@ -37,7 +99,7 @@ impl Flag for Flags {
                 let (_, time) = pairs.swap_remove(at);
                 source_date_epoch::of_output(&time, request)?;
             }
-            add(request, &format!("--output {text}"), pairs)?;
+            add(request, &format!("--output {text}"), meant(pairs)?)?;
         }
         Ok(())
     }

@@ -50,7 +50,7 @@ impl Flag for Flags {
 
     fn finished(&self, built: &Built) -> Result<(), Failure> {
         if self.shown.quiet {
-            table::line(&built.id.to_string());
+            table::line(&built.loaded.unwrap_or(built.id).to_string());
         }
         Ok(())
     }

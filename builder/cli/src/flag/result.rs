@@ -45,7 +45,9 @@ impl Flags {
     /// The files that were asked for, with their flags.
     fn files(&self) -> impl Iterator<Item = (&'static str, &Path, Text)> {
         let all: [(_, &Option<PathBuf>, Text); 3] = [
-            ("--iidfile", &self.iidfile, |built| built.id.to_string()),
+            ("--iidfile", &self.iidfile, |built| {
+                built.loaded.unwrap_or(built.id).to_string()
+            }),
             ("--metadata-file", &self.metadata_file, metadata),
             ("--digest-file", &self.digest_file, digest),
         ];

@@ -2,7 +2,9 @@
 
 use super::{ArchiveError, RemoteError};
 use kiln_cache::{DamagedBlob, ImageError, ReadError, StoreError};
+use kiln_oci::Digest;
 use kiln_oci::archive::SaveError;
+use kiln_oci::daemon::DaemonError;
 use kiln_oci::tarfile::TarError;
 use kiln_parser::suggest;
 use std::io;
@@ -105,6 +107,15 @@ pub enum ExportError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A daemon that was to have the image.
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
+    /// A daemon that has taken an image, and does not have it.
+    #[error("the daemon has taken the image and does not have it under {id}")]
+    NotLoaded {
+        /// The ID that it must have there.
+        id: Digest,
+    },
     /// The user asked to stop.
     #[error("stopped")]
     Cancelled,

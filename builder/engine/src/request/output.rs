@@ -5,7 +5,7 @@ use crate::failure::ExportError;
 use crate::session::Session;
 use kiln_cache::StoredImage;
 use kiln_oci::{Descriptor, Digest, Platform, Reference};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Debug;
 use std::path::Path;
 
@@ -59,6 +59,8 @@ pub struct BuildResult<'a> {
     pub epoch: Option<i64>,
     /// What registries have of it: the first that was pushed. Layers are compressed on the way, so it has another digest.
     pub pushed: RefCell<Option<Descriptor>>,
+    /// The ID that a daemon knows it by, where one has it: there it may be the digest of the manifest.
+    pub loaded: Cell<Option<Digest>>,
 }
 
 impl BuildResult<'_> {

@@ -5,6 +5,7 @@
 
 use super::Kind;
 use super::building_folder::BuildingFolder;
+use super::daemon;
 use super::destination::{Destination, folder_of, sync};
 use crate::failure::ExportError;
 use crate::request::{BuildResult, Exporter};
@@ -13,6 +14,7 @@ use crate::transfer::attributes::Attributes;
 use crate::transfer::remote::with_docker_types;
 use kiln_cache::Store;
 use kiln_oci::archive::{Format, SaveImage, SaveIndex, Saving, Target};
+use kiln_oci::daemon::Address;
 use kiln_oci::media_type::{DOCKER_MANIFEST, DOCKER_MANIFEST_LIST};
 use kiln_oci::{Descriptor, Digest, Index, LayerCompression, Manifest, Platform, Reference};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -46,11 +48,22 @@ pub(super) const OCI: Kind = Kind {
     make: |attributes| Ok(Box::new(Archive::new(attributes, Format::OciArchive)?)),
 };
 
-/// `type=docker`: an archive that docker loads, which is an OCI layout too; without `dest` the image is in kiln's store, where a
-/// build puts it anyway.
+/// `type=docker`: an archive that docker loads, which is an OCI layout too. With `daemon=unix://PATH` it is loaded; without that and `dest` the
+/// image is in kiln's store, where a build puts it anyway.
 pub(super) const DOCKER: Kind = Kind {
     name: "docker",
-    keys: OCI.keys,
+    keys: &[
+        "annotation",
+        "compression",
+        "compression-level",
+        "daemon",
+        "dest",
+        "force-compression",
+        "name",
+        "oci-mediatypes",
+        "rewrite-timestamp",
+        "tar",
+    ],
     make: |attributes| Ok(Box::new(Archive::new(attributes, Format::Hybrid)?)),
 };
 
@@ -61,6 +74,7 @@ fn unsupported(what: &str) -> ExportError {
 #[derive(Debug)]
 struct Archive {
     destination: Option<Destination>,
+    daemon: Option<Address>,
     is_tar: bool,
     names: Vec<Reference>,
     compression: Option<LayerCompression>,
@@ -83,8 +97,16 @@ impl Archive {
         // Layers of bases are compressed alike whether this is given or not.
         attributes.flag("force-compression", false)?;
         attributes.flag("rewrite-timestamp", true)?;
+        let daemon = attributes.take("daemon");
+        let daemon = daemon.map(|address| address.parse()).transpose()?;
+        if daemon.is_some() && destination.is_some() {
+            return Err(unsupported(
+                "an image goes into a daemon or to dest=…, not both",
+            ));
+        }
         let made = Self {
             destination,
+            daemon,
             is_tar,
             names: super::store::names(attributes.take("name"))?,
             compression: attributes.compression()?,
@@ -185,6 +207,12 @@ impl Archive {
 
 impl Exporter for Archive {
     fn export(&self, result: &BuildResult<'_>) -> Result<(), ExportError> {
+        if let Some(address) = &self.daemon {
+            let saving = self.saving(result)?;
+            let id = daemon::load(address, saving, result, result.names(&self.names))?;
+            result.loaded.set(Some(id));
+            return Ok(());
+        }
         let Some(destination) = &self.destination else {
             return Ok(());
         };
