@@ -18,7 +18,7 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGWINCH};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
 /// Bytes that are copied at once.
@@ -33,9 +33,20 @@ pub struct Streams {
     pub is_interactive: bool,
     /// It has a terminal of its own.
     pub has_terminal: bool,
-    /// What it gets for SIGTERM: how its image says it is stopped.
-    pub stop_signal: i32,
+    signals: Arc<Mutex<Relay>>,
+    handed: Mutex<Option<Handed>>,
     held: Mutex<Option<Held>>,
+}
+
+/// Signals on their way to the process. Those that come while it is being started wait for it.
+#[derive(Debug)]
+struct Relay {
+    /// What the process gets for SIGTERM: how its image says it is stopped.
+    stop_signal: i32,
+    process: Option<KillHandle>,
+    terminal: Option<OwnedFd>,
+    waiting: Vec<i32>,
+    stops: usize,
 }
 
 /// What is held while the process runs, in the order in which it ends.
@@ -45,7 +56,6 @@ struct Held {
     /// Closing it ends the reading of keys.
     _keys: Option<OwnedFd>,
     _raw: Option<Raw>,
-    _handed: Handed,
 }
 
 impl Streams {
@@ -66,7 +76,14 @@ impl Streams {
         Streams {
             is_interactive,
             has_terminal,
-            stop_signal,
+            signals: Arc::new(Mutex::new(Relay {
+                stop_signal,
+                process: None,
+                terminal: None,
+                waiting: Vec::new(),
+                stops: 0,
+            })),
+            handed: Mutex::default(),
             held: Mutex::default(),
         }
     }
@@ -87,6 +104,21 @@ impl Streams {
             // one that panicked shows no more
             let _ = shown.join();
         }
+        drop(held);
+        *locked(&self.handed) = None;
+    }
+
+    /// From now on signals are the process's.
+    fn take_signals(&self) -> io::Result<()> {
+        let mut taken = locked(&self.handed);
+        if taken.is_some() {
+            return Ok(());
+        }
+        let relay = self.signals.clone();
+        let handed = signals::hand(move |signal| locked(&relay).take(signal));
+        let handed = handed.map_err(|failure| io::Error::other(failure.text(false)))?;
+        *taken = Some(handed);
+        Ok(())
     }
 
     /// Whether this terminal's keys are the process's.
@@ -97,6 +129,7 @@ impl Streams {
 
 impl Attendant for Streams {
     fn streams(&self) -> io::Result<Stdio> {
+        self.take_signals()?;
         let null = || File::options().read(true).write(true).open("/dev/null");
         if self.has_terminal {
             return Ok(Stdio {
@@ -124,12 +157,11 @@ impl Attendant for Streams {
 
     fn started(&self, process: KillHandle, terminal: Option<OwnedFd>) -> io::Result<()> {
         let resized = terminal.as_ref().map(OwnedFd::try_clone).transpose()?;
-        let handed = hand(process.clone(), resized, self.stop_signal);
+        locked(&self.signals).begin(process.clone(), resized);
         let mut held = Held {
             shown: None,
             _keys: None,
             _raw: None,
-            _handed: handed.map_err(|failure| io::Error::other(failure.text(false)))?,
         };
         if let Some(terminal) = terminal {
             if self.takes_keys() {
@@ -154,26 +186,32 @@ fn own_size() -> Winsize {
     sizes.into_iter().flatten().next().unwrap_or(usual)
 }
 
-/// Hands signals on: a new size of this terminal to that of the process, everything else to the process itself.
-fn hand(
-    process: KillHandle,
-    terminal: Option<OwnedFd>,
-    stop_signal: i32,
-) -> Result<Handed, Failure> {
-    let mut stops = 0;
-    signals::hand(move |signal| {
-        stops += usize::from(matches!(signal, SIGINT | SIGTERM));
-        match (signal, &terminal) {
-            _ if stops >= PATIENCE => process.kill(),
+impl Relay {
+    /// The process runs.
+    fn begin(&mut self, process: KillHandle, terminal: Option<OwnedFd>) {
+        (self.process, self.terminal) = (Some(process), terminal);
+        for signal in std::mem::take(&mut self.waiting) {
+            self.take(signal);
+        }
+    }
+
+    /// Hands a signal on: a new size of this terminal to that of the process, everything else to the process itself.
+    fn take(&mut self, signal: i32) {
+        let Some(process) = &self.process else {
+            return self.waiting.push(signal);
+        };
+        self.stops += usize::from(matches!(signal, SIGINT | SIGTERM));
+        match (signal, &self.terminal) {
+            _ if self.stops >= PATIENCE => process.kill(),
             (SIGWINCH, Some(terminal)) => {
                 // it may be about to end
                 let _ = tcsetwinsize(terminal, own_size());
             }
             (SIGWINCH, None) => {}
-            (SIGTERM, _) => process.signal(stop_signal),
+            (SIGTERM, _) => process.signal(self.stop_signal),
             (signal, _) => process.signal(signal),
         }
-    })
+    }
 }
 
 /// Writes what is typed to the terminal of the process, until what this returns is dropped. Where nobody can type any more, the process is
