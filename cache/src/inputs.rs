@@ -64,7 +64,8 @@ impl FileTable {
 
     /// Its lines, in the order in which they were added.
     pub fn lines(&self) -> impl DoubleEndedIterator<Item = &str> {
-        self.0.lines()
+        // a path may end with a carriage return, which `str::lines` takes for a part of the line's end
+        self.0.split_terminator('\n')
     }
 
     /// The path in a line, and what is before it.
@@ -241,7 +242,7 @@ mod tests {
 
     #[test]
     fn lines_keep_any_path() {
-        let paths = ["", "a b", "two\nlines", " "];
+        let paths = ["", "a b", "two\nlines", " ", "end\r"];
         let file = |path: &'static str| (path.into(), (0o100_755, 1, 2), [0x0f; 32]);
         let table = FileTable::of(paths.into_iter().map(file));
         let files: Vec<_> = table.lines().filter_map(FileTable::file).collect();
