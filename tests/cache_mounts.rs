@@ -316,13 +316,14 @@ fn of_exports_at_once_one_wins_as_a_whole(space: &Space) {
             "FROM tools\nRUN --mount=type=cache,target=/c,id=c for f in a b c d; do echo {word} > /c/$f; done\n"
         )
     };
-    for (round, to) in [
-        to_folder(space, ",mounts=true"),
-        in_registry(&registry, "--cache-to", ",mounts=true"),
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    // in a folder that is new to all, they even have to agree on what they lock
+    let mut places = ["a", "b", "c", "d"].map(|name| {
+        let folder = space.own().join(name);
+        let to = format!("type=local,dest={},mounts=true", folder.display());
+        vec!["--cache-to".to_owned(), to]
+    });
+    places[0] = in_registry(&registry, "--cache-to", ",mounts=true");
+    for (round, to) in places.into_iter().enumerate() {
         let words = ["one", "two", "three"];
         let running = words.map(|word| {
             let folder = space.own_folder(&format!("{word}{round}"));
@@ -336,7 +337,8 @@ fn of_exports_at_once_one_wins_as_a_whole(space: &Space) {
                 .spawn()
         });
         for build in running {
-            assert!(build.wait().status.success());
+            let built = build.wait();
+            assert!(built.status.success(), "{built}");
         }
         let from = [
             "--cache-from".to_owned(),

@@ -3,7 +3,7 @@
 //!
 //! Files appear whole: written beside their place, then renamed, through no symbolic link ([`folder`]). What the cache of this tag had
 //! before and nothing names any more is removed, and so is what a killed writer left; what others put there stays. Writers take turns
-//! by a lock on `oci-layout`.
+//! by a lock on `oci-layout`, which is written in place by the first that has it: in a folder that is new to all, each must lock the same file.
 
 mod folder;
 mod shrink;
@@ -248,11 +248,11 @@ impl Backend for Layout {
     fn turn(&self) -> Result<Option<Turn>, BackendError> {
         let inside = self.inside();
         inside.make(&[MARK, INDEX, UNPUBLISHED])?;
-        if self.folder.join(MARK).symlink_metadata().is_err() {
-            inside.write("", MARK, &mut &*MARK_TEXT, false)?;
-        }
         let mark = inside.file(MARK)?;
         self.lock(&mark)?;
+        if mark.metadata().is_ok_and(|found| found.len() == 0) {
+            inside.fill(MARK, MARK_TEXT)?;
+        }
         self.sweep(&self.named(&self.index_or_empty()))?;
         Ok(Some(mark))
     }

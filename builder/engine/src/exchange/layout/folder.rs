@@ -58,17 +58,35 @@ impl Folder<'_> {
         opened.map_err(BackendError::io("open", self.0.join(path)))
     }
 
-    /// Opens a regular file of the layout's own folder, to lock it.
+    /// Opens a regular file of the layout's own folder, to lock it; makes an empty one where none is. It is never another file afterwards:
+    /// who waits for a lock waits for that of this very file.
     pub(super) fn file(self, name: &str) -> Result<File, BackendError> {
         let failed = |error: io::Error| BackendError::io("open", self.0.join(name))(error);
+        let folder = self.open("")?;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let opened = openat(self.open("")?, name, flags, Mode::empty());
+        let open = |flags| openat(&folder, name, flags, Mode::from_raw_mode(READABLE));
+        let opened = match open(flags) {
+            Err(Errno::NOENT) => open(flags | OFlags::CREATE),
+            opened => opened,
+        };
         let file = File::from(opened.map_err(|error| failed(error.into()))?);
         match file.metadata() {
             Ok(found) if found.is_file() => Ok(file),
             Ok(_) => Err(failed(io::Error::other("it is not a regular file"))),
             Err(error) => Err(failed(error)),
         }
+    }
+
+    /// Writes into a file of the layout's own folder that is there.
+    pub(super) fn fill(self, name: &str, bytes: &[u8]) -> Result<(), BackendError> {
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let folder = self.open("")?;
+        let fill = || -> io::Result<()> {
+            let mut file = File::from(openat(&folder, name, flags, Mode::empty())?);
+            rustix::fs::fchmod(&file, Mode::from_raw_mode(READABLE))?;
+            file.write_all(bytes)
+        };
+        fill().map_err(BackendError::io("write", self.0.join(name)))
     }
 
     /// Writes a file beside its place, then renames it: a reader of the name sees the whole or what was there before.
