@@ -13,7 +13,10 @@ use kiln_oci::{Digest, Hasher, locked};
 
 use crate::store::database::{signed, unsigned};
 use crate::store::sink::{Finished, Sink, read_full};
-use crate::{Blobs, ContentHasher, StoreError};
+use crate::{Blobs, ContentHasher, StoreError, try_parallel};
+
+/// Files that are synced at once.
+const SYNCS_AT_ONCE: usize = 8;
 
 /// What the database says about a blob.
 struct Known {
@@ -207,25 +210,21 @@ impl Blobs<'_> {
         locked(&self.store.inner.trusted).insert(digest);
     }
 
-    /// Data, then directories; the reference comes after both.
+    /// Data, then directories; the reference comes after both. Those of a kind go at once: a file system with a journal writes it once for
+    /// all that wait for it.
     pub(crate) fn make_durable(&self, blobs: &BTreeSet<Digest>) -> Result<(), StoreError> {
-        let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
+        let (mut files, mut folders) = (Vec::new(), BTreeSet::<PathBuf>::new());
         for digest in blobs {
-            let path = self.path(digest);
-            let file = self.open_present(digest)?;
-            if self.is_durable(digest)? {
-                continue;
+            self.open_present(digest)?;
+            if !self.is_durable(digest)? {
+                let path = self.path(digest);
+                // the shard and the folder that holds it
+                folders.extend(path.ancestors().skip(1).take(2).map(Into::into));
+                files.push(path);
             }
-            file.sync_data()
-                .map_err(|source| StoreError::io("sync", &path, source))?;
-            // the shard and the folder that holds it
-            folders.extend(path.ancestors().skip(1).take(2).map(Into::into));
         }
-        for folder in folders {
-            let synced = File::open(&folder).and_then(|folder| folder.sync_all());
-            synced.map_err(|source| StoreError::io("sync", &folder, source))?;
-        }
-        Ok(())
+        sync(&files, File::sync_data)?;
+        sync(&folders.into_iter().collect::<Vec<_>>(), File::sync_all)
     }
 
     pub(crate) fn is_durable(&self, digest: &Digest) -> Result<bool, StoreError> {
@@ -236,6 +235,15 @@ impl Blobs<'_> {
             .row(query, [digest.as_bytes()], |row| row.get(0))?;
         Ok(synced.unwrap_or(false))
     }
+}
+
+/// Opens files or folders and syncs them, several at once.
+fn sync(paths: &[PathBuf], sync: fn(&File) -> io::Result<()>) -> Result<(), StoreError> {
+    try_parallel(paths, SYNCS_AT_ONCE, |path| {
+        let synced = File::open(path).and_then(|file| sync(&file));
+        synced.map_err(|source| StoreError::io("sync", path, source))
+    })?;
+    Ok(())
 }
 
 /// Compares what came with what was asked for.
