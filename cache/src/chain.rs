@@ -5,6 +5,7 @@
 pub(crate) mod level;
 pub(crate) mod read;
 mod resolve;
+pub(crate) mod small;
 #[cfg(test)]
 mod tests;
 

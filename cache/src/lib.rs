@@ -116,6 +116,7 @@ pub use cache_mount::listing::{MountError, MountListing};
 pub use cache_mount::packing::{NewPack, Packing, Packs};
 pub use cache_mount::{CacheMount, CacheMountUsage, CacheSharing, CacheStart};
 pub use chain::read::FileReader;
+pub use chain::small::SmallFile;
 pub use chain::{Chain, Found, Origin, Resolved};
 pub use content::{ContentDigest, ContentHasher};
 pub use context::{ContextTree, Decision, Filter, ScanOptions};
@@ -155,7 +156,7 @@ pub use store::facets::{
 };
 pub use store::waiting::{Silent, Waiter};
 pub use store::{KeyLock, OpenOptions, Store};
-pub use threads::{beside, on_threads, parallel, try_parallel};
+pub use threads::{ahead, beside, on_threads, parallel, try_parallel};
 pub use tree::{Tree, tree_digest};
 pub use view::copy::CopiedTree;
 pub use view::{Lower, Upper, View};

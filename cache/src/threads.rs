@@ -3,8 +3,9 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, PoisonError};
-use std::thread::{Builder, ScopedJoinHandle};
+use std::thread::{Builder, Scope, ScopedJoinHandle, available_parallelism};
 
 use kiln_oci::locked;
 
@@ -65,6 +66,53 @@ pub fn on_threads(most: usize, work: impl Fn() + Sync) {
     });
 }
 
+/// Items that one thread does ahead at once.
+const BATCH: usize = 64;
+/// The most threads that work ahead.
+const MOST_AHEAD: usize = 4;
+
+/// Does `work` for each of `items`, and gives the results in their order to `take`, on the caller's thread. Other threads do the work a few
+/// batches ahead, one for each further processor; where there are none, it is done in its turn.
+///
+/// # Errors
+/// That of `take`, after which nothing more is taken.
+pub fn ahead<I: Sync, T: Send, E>(
+    items: &[I],
+    work: impl Fn(&I) -> T + Sync,
+    mut take: impl FnMut(&I, T) -> Result<(), E>,
+) -> Result<(), E> {
+    let batches: Vec<&[I]> = items.chunks(BATCH).collect();
+    let do_batch = |batch: &&[I]| batch.iter().map(&work).collect::<Vec<T>>();
+    let processors = available_parallelism().map_or(1, usize::from);
+    let lanes = (processors - 1).min(batches.len() / 2).min(MOST_AHEAD);
+    std::thread::scope(|scope| {
+        let own = |number| batches.iter().skip(number).step_by(lanes);
+        let start = |number| lane(scope, own(number), &do_batch);
+        let lanes: Vec<_> = (0..lanes).map(start).collect();
+        for (number, batch) in batches.iter().enumerate() {
+            let lane = lanes.get(number % lanes.len().max(1));
+            let results = lane.and_then(|lane| lane.as_ref()?.recv().ok());
+            let results = results.unwrap_or_else(|| do_batch(batch));
+            let mut both = batch.iter().zip(results);
+            both.try_for_each(|(item, result)| take(item, result))?;
+        }
+        Ok(())
+    })
+}
+
+/// Starts a thread that does some of the work, one result ahead of who takes them; `None` where none can be started.
+fn lane<'scope, B, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    mut own: impl Iterator<Item = B> + Send + 'scope,
+    work: &'scope (impl Fn(B) -> T + Sync),
+) -> Option<Receiver<T>> {
+    let (give, results) = sync_channel(1);
+    // nothing can be given where nobody takes any more
+    let give_all = move || own.try_for_each(|item| give.send(work(item)));
+    let thread = Builder::new().spawn_scoped(scope, give_all);
+    thread.ok().map(|_| results)
+}
+
 /// Does `other` on a thread of its own beside `own`, where each needs the other to get on.
 ///
 /// # Errors
@@ -121,6 +169,36 @@ mod tests {
             try_parallel(&items[..3], 4, |_| Ok::<_, ()>(())),
             Ok(vec![(); 3])
         );
+    }
+
+    #[test]
+    fn what_is_done_ahead_is_taken_in_order() {
+        for length in [0, 1, BATCH, 2 * BATCH, 40 * BATCH + 7] {
+            let items: Vec<usize> = (0..length).collect();
+            let mut taken = Vec::new();
+            let double = |item: &usize| item * 2;
+            let outcome = ahead(&items, double, |item, result| {
+                taken.push((*item, result));
+                Ok::<_, ()>(())
+            });
+            let expected: Vec<_> = items.iter().map(|item| (*item, item * 2)).collect();
+            assert_eq!((outcome, taken), (Ok(()), expected));
+        }
+    }
+
+    #[test]
+    fn after_a_failure_nothing_is_taken() {
+        let items: Vec<usize> = (0..100 * BATCH).collect();
+        let mut last = 0;
+        let outcome = ahead(
+            &items,
+            |item| *item,
+            |item, _| {
+                last = *item;
+                if last == 3 * BATCH { Err(last) } else { Ok(()) }
+            },
+        );
+        assert_eq!((outcome, last), (Err(3 * BATCH), 3 * BATCH));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The bytes depend on the entries alone. Content is digested while it is copied; nothing is read twice.
 
 use std::collections::{HashMap, HashSet};
-use std::io::Read;
+use std::io::{Read, Write};
 
 use kiln_oci::tarfile::{HeaderFields, Kind, TarError, write_end, write_header, write_padding};
 
@@ -12,7 +12,7 @@ use crate::path::{MAX_NAME, MAX_PATH, components, display, join, name, parent};
 use crate::store::sink::Sink;
 use crate::{
     Chain, ContentDigest, ContentHasher, Entry, EntryKind, Found, Layer, LayerError, LayerIndex,
-    Meta, Store, StoreError, Tree,
+    Meta, SmallFile, Store, StoreError, Tree,
 };
 
 /// Writes a canonical layer.
@@ -101,6 +101,22 @@ impl LayerWriter {
         entry.kind = file(offset, digest);
         self.push(entry);
         Ok(digest)
+    }
+
+    /// A regular file that was read before its turn.
+    ///
+    /// # Errors
+    /// As for [`Self::directory`].
+    pub fn small(&mut self, path: &[u8], meta: &Meta, file: &SmallFile) -> Result<(), LayerError> {
+        self.begin(path)?;
+        let mut entry = Entry::new(path, file.kind(0), kept(meta));
+        self.header(&entry, Kind::File, b"")?;
+        entry.kind = file.kind(self.sink.position());
+        let written = self.sink.write_all(file.bytes());
+        let written = written.and_then(|()| write_padding(&mut self.sink, entry.size()));
+        written.map_err(|source| self.failed(source))?;
+        self.push(entry);
+        Ok(())
     }
 
     /// Copies exactly `size` bytes, with padding behind them.

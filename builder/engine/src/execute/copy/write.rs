@@ -1,8 +1,9 @@
-//! The layer that a COPY, ADD or WORKDIR becomes: placed entries written in path order. Unaware of why they are there.
+//! The layer that a COPY, ADD or WORKDIR becomes: placed entries written in path order, while small files behind them are read ahead. Unaware
+//! of why they are there.
 
 use super::place::{Content, Placed};
 use crate::failure::CopyError;
-use kiln_cache::{Chain, Entry, Found, Layer, LayerWriter};
+use kiln_cache::{Chain, Found, Layer, LayerWriter, SmallFile, ahead};
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -19,22 +20,47 @@ pub fn write(
 ) -> Result<Option<Layer>, CopyError> {
     let mut writing = Writing {
         writer,
-        sources,
-        below,
         names: HashMap::new(),
         names_below: HashMap::new(),
     };
-    for (path, placed) in placed {
-        writing.put(path, placed)?;
-    }
+    let from = Sources { sources, below };
+    let placed: Vec<_> = placed.iter().collect();
+    let read = |(_, placed): &(_, &Placed<'_>)| from.small(placed);
+    ahead(&placed, read, |(path, placed), small| {
+        writing.put(path, placed, from, small)
+    })?;
     Ok(writing.writer.finish()?)
+}
+
+/// Where contents are.
+#[derive(Clone, Copy)]
+struct Sources<'a> {
+    sources: &'a [Chain],
+    below: &'a Chain,
+}
+
+impl<'a> Sources<'a> {
+    /// The entry that is copied; none for what comes from nowhere.
+    fn find(self, placed: &Placed<'a>) -> Option<(&'a Chain, Found<'a>)> {
+        match placed.content {
+            Content::Directory | Content::Inline(_) => None,
+            Content::Below(found, _) => Some((self.below, found)),
+            Content::Entry(source, entry, layer) => {
+                Some((&self.sources[source], Found { entry, layer }))
+            }
+        }
+    }
+
+    /// A small file, read whole. One with several names may be there already.
+    fn small(self, placed: &Placed<'a>) -> Option<SmallFile> {
+        let (chain, found) = self.find(placed)?;
+        (found.entry.links == 0).then(|| chain.read_small(&found))?
+    }
 }
 
 /// A layer that is being written.
 struct Writing<'a> {
     writer: LayerWriter,
-    sources: &'a [Chain],
-    below: &'a Chain,
     /// The first names of files with several: by source, group, layer, and group of hard links.
     names: HashMap<(usize, usize, Option<usize>, u32), &'a [u8]>,
     /// The same of files of the destination, by their path there.
@@ -42,45 +68,48 @@ struct Writing<'a> {
 }
 
 impl<'a> Writing<'a> {
-    fn put(&mut self, path: &'a [u8], placed: &'a Placed<'_>) -> Result<(), CopyError> {
+    fn put(
+        &mut self,
+        path: &'a [u8],
+        placed: &'a Placed<'_>,
+        from: Sources<'a>,
+        small: Option<SmallFile>,
+    ) -> Result<(), CopyError> {
         let meta = &placed.meta;
-        let (first, chain, found) = match &placed.content {
-            Content::Directory => return Ok(self.writer.directory(path, meta)?),
-            Content::Inline(bytes) => {
-                let length = bytes.len() as u64;
-                self.writer.file(path, meta, length, &mut &bytes[..])?;
-                return Ok(());
-            }
-            Content::Below(found, name) => {
-                let first = first_name(&mut self.names_below, name, path);
-                (first, self.below, *found)
-            }
-            Content::Entry(source, entry, layer) => {
-                let first = self.earlier_name(path, placed.group, *source, entry, *layer);
-                let layer = *layer;
-                (first, &self.sources[*source], Found { entry, layer })
-            }
+        let Some((chain, found)) = from.find(placed) else {
+            return self.put_new(path, placed);
         };
-        match first {
-            Some(first) => self.writer.hardlink(path, first)?,
-            None => self.writer.copy(path, meta, chain, &found)?,
+        match (self.earlier_name(path, placed), small) {
+            (Some(first), _) => self.writer.hardlink(path, first)?,
+            (None, Some(small)) => self.writer.small(path, meta, &small)?,
+            (None, None) => self.writer.copy(path, meta, chain, &found)?,
         }
         Ok(())
     }
 
-    /// The name that an entry of a source has already; a file with one name has none.
-    fn earlier_name(
-        &mut self,
-        path: &'a [u8],
-        group: usize,
-        source: usize,
-        entry: &Entry,
-        layer: Option<usize>,
-    ) -> Option<&'a [u8]> {
-        if entry.links == 0 {
-            return None;
+    /// What no source has.
+    fn put_new(&mut self, path: &[u8], placed: &Placed<'_>) -> Result<(), CopyError> {
+        match placed.content {
+            Content::Inline(bytes) => {
+                let length = bytes.len() as u64;
+                let written = self.writer.file(path, &placed.meta, length, &mut &*bytes);
+                written.map(drop)?;
+            }
+            _ => self.writer.directory(path, &placed.meta)?,
         }
-        first_name(&mut self.names, (source, group, layer, entry.links), path)
+        Ok(())
+    }
+
+    /// The name that the layer has already for what is to be at `path`; none of a file with one name.
+    fn earlier_name(&mut self, path: &'a [u8], placed: &'a Placed<'_>) -> Option<&'a [u8]> {
+        match &placed.content {
+            Content::Below(_, name) => first_name(&mut self.names_below, name, path),
+            Content::Entry(source, entry, layer) if entry.links != 0 => {
+                let file = (*source, placed.group, *layer, entry.links);
+                first_name(&mut self.names, file, path)
+            }
+            _ => None,
+        }
     }
 }
 
