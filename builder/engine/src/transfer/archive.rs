@@ -2,7 +2,7 @@
 //! builds. Everything that comes in is checked while it streams into the store, and becomes visible only when it is whole.
 
 mod change;
-mod delta;
+pub(crate) mod delta;
 pub(crate) mod fetch;
 mod import;
 mod load;

@@ -8,12 +8,12 @@ use crate::event::EventKind;
 use crate::event::cancel::Cancel;
 use crate::failure::ExportError;
 use crate::request::BuildResult;
-use crate::transfer::archive;
+use crate::transfer::archive::{self, delta, delta::Base};
 use kiln_cache::Store;
-use kiln_oci::archive::{LeftOut, Receipt, SaveImage, Saving, Target};
+use kiln_oci::archive::{Receipt, Saving, Target};
 use kiln_oci::daemon::{Address, Daemon, DaemonError};
 use kiln_oci::http::{Patience, Settings, Upload};
-use kiln_oci::{Descriptor, Digest, ImageConfig, Manifest, Reference, http};
+use kiln_oci::{Digest, Reference, http};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
@@ -33,7 +33,6 @@ struct Loading<'a> {
     names: &'a [Reference],
     /// The ID that it will have there.
     id: Digest,
-    layers: Vec<LeftOut>,
 }
 
 /// Takes the one image of a result to the daemon at an address; the ID that it has there.
@@ -56,24 +55,6 @@ pub(super) fn load(
         took_us: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
     });
     Ok(id)
-}
-
-/// The layers of an image, bottom first.
-fn layers(image: &SaveImage) -> Vec<LeftOut> {
-    let (manifest, config) = (
-        Manifest::parse(&image.manifest),
-        ImageConfig::parse(&image.config),
-    );
-    let diff_ids = config
-        .map(|config| config.rootfs.diff_ids)
-        .unwrap_or_default();
-    let layers = manifest.map(|manifest| manifest.layers).unwrap_or_default();
-    let layer = |(layer, diff_id): (Descriptor, Digest)| LeftOut {
-        digest: layer.digest,
-        diff_id,
-        size: layer.size,
-    };
-    layers.into_iter().zip(diff_ids).map(layer).collect()
 }
 
 fn settings(cancel: &Cancel) -> Settings {
@@ -110,7 +91,6 @@ impl<'a> Loading<'a> {
             store: &result.session.store,
             names,
             id,
-            layers: layers(image),
             saving,
         })
     }
@@ -145,40 +125,21 @@ impl<'a> Loading<'a> {
         names.try_for_each(|name| self.daemon.tag(&self.id.to_string(), name))
     }
 
-    /// What the daemon has of the image. A blob that is a layer further up too has to travel.
+    /// What the daemon has of the image. Images that have its names are asked first: mostly one was built before.
     fn receipt(&self) -> Result<Option<Receipt>, ExportError> {
-        let (held, others) = self.layers.split_at(self.held()?);
-        let travels = |layer: &LeftOut| others.iter().any(|other| other.digest == layer.digest);
-        let mut layers = held.to_vec();
-        layers.retain(|layer| !travels(layer));
-        layers.sort_by_key(|layer| layer.digest);
-        layers.dedup();
-        Ok((!layers.is_empty()).then_some(Receipt {
-            version: 1,
-            bases: Vec::new(),
-            layers,
-        }))
-    }
-
-    /// How many of the lowest layers an image of the daemon has. Those that have its names are asked first: mostly one was built before.
-    fn held(&self) -> Result<usize, ExportError> {
-        let enough = self.layers.len().saturating_sub(1);
-        let mut most = 0;
+        let layers = delta::chain(&self.saving.images[0])?;
+        let mut base = Base::default();
         let names = self.names.iter().map(Reference::familiar);
         let others = self.daemon.images()?.into_iter().take(IMAGES);
         for image in names.chain(others) {
             let found = self.daemon.find(&image)?;
-            let layers = found.map(|found| found.root_fs.layers).unwrap_or_default();
-            let pairs = layers.iter().zip(&self.layers);
-            most = pairs
-                .take_while(|(held, own)| **held == own.diff_id)
-                .count()
-                .max(most);
-            if most >= enough {
+            base.add_image(found.map(|found| found.root_fs.layers).unwrap_or_default());
+            if base.has_lowest(&layers) + 1 >= layers.len() {
                 break;
             }
         }
-        Ok(most)
+        let receipt = delta::receipt(&self.saving.images, &[base])?;
+        Ok((!receipt.layers.is_empty()).then_some(receipt))
     }
 
     /// Writes the archive into the store's scratch, because a daemon wants to know its size and may have to be given it again.

@@ -20,11 +20,11 @@ const MAX_LIST: u64 = 1 << 20;
 
 /// What the other side has.
 #[derive(Debug, Default)]
-pub(super) struct Base {
+pub(crate) struct Base {
     /// As the user named it, or as its images are named.
     names: Vec<String>,
-    /// The layers of its images, bottom first: diff ID and blob.
-    chains: Vec<Vec<(Digest, Digest)>>,
+    /// The layers of its images, bottom first: diff ID, and blob unless it finds them without.
+    chains: Vec<Vec<(Digest, Option<Digest>)>>,
     /// Diff IDs or digests of blobs, of a list.
     listed: BTreeSet<Digest>,
 }
@@ -53,9 +53,15 @@ impl Base {
         };
         Ok(Self {
             names: vec![name.to_owned()],
-            chains: vec![chain(&saved)?],
+            chains: vec![with_blobs(chain(&saved)?)],
             ..Self::default()
         })
+    }
+
+    /// Adds an image whose layers the other side finds by their diff IDs, whatever their blobs are.
+    pub(crate) fn add_image(&mut self, diff_ids: Vec<Digest>) {
+        let layers = diff_ids.into_iter().map(|diff_id| (diff_id, None));
+        self.chains.push(layers.collect());
     }
 
     /// One digest a line, as `docker image inspect` can be made to print; lines that begin with `#` are ignored.
@@ -91,11 +97,8 @@ impl Base {
             let names = image.references.iter().map(ToString::to_string);
             base.names.extend(names);
             let layers = image.layers.iter();
-            base.chains.push(
-                layers
-                    .map(|layer| (layer.diff_id, layer.descriptor.digest))
-                    .collect(),
-            );
+            let layers = layers.map(|layer| (layer.diff_id, layer.descriptor.digest));
+            base.chains.push(with_blobs(layers.collect()));
         }
         if base.names.is_empty() {
             base.names.push(path.display().to_string());
@@ -106,10 +109,13 @@ impl Base {
     }
 
     /// How many of the lowest layers the other side has.
-    fn has_lowest(&self, layers: &[(Digest, Digest)]) -> usize {
-        let of_chain = |chain: &Vec<(Digest, Digest)>| {
-            let pairs = chain.iter().zip(layers);
-            pairs.take_while(|(base, layer)| base == layer).count()
+    pub(crate) fn has_lowest(&self, layers: &[(Digest, Digest)]) -> usize {
+        let of_chain = |chain: &Vec<(Digest, Option<Digest>)>| {
+            let is_same =
+                |((base, blob), layer): &(&(Digest, Option<Digest>), &(Digest, Digest))| {
+                    *base == layer.0 && blob.is_none_or(|blob| blob == layer.1)
+                };
+            chain.iter().zip(layers).take_while(is_same).count()
         };
         let of_list = layers
             .iter()
@@ -122,8 +128,15 @@ impl Base {
     }
 }
 
+fn with_blobs(layers: Vec<(Digest, Digest)>) -> Vec<(Digest, Option<Digest>)> {
+    let layers = layers.into_iter();
+    layers
+        .map(|(diff_id, blob)| (diff_id, Some(blob)))
+        .collect()
+}
+
 /// The layers of an image, bottom first: diff ID and blob.
-fn chain(image: &SaveImage) -> Result<Vec<(Digest, Digest)>, ArchiveError> {
+pub(crate) fn chain(image: &SaveImage) -> Result<Vec<(Digest, Digest)>, ArchiveError> {
     let (manifest, diff_ids) = parse(image)?;
     let blobs = manifest.layers.iter().map(|layer| layer.digest);
     Ok(diff_ids.into_iter().zip(blobs).collect())
@@ -140,7 +153,7 @@ fn parse(image: &SaveImage) -> Result<(Manifest, Vec<Digest>), SaveError> {
 }
 
 /// What may be left out of an archive of these images.
-pub(super) fn receipt(images: &[SaveImage], bases: &[Base]) -> Result<Receipt, ArchiveError> {
+pub(crate) fn receipt(images: &[SaveImage], bases: &[Base]) -> Result<Receipt, ArchiveError> {
     let mut left_out: BTreeMap<Digest, LeftOut> = BTreeMap::new();
     let mut needed: BTreeSet<Digest> = BTreeSet::new();
     for image in images {
@@ -184,7 +197,9 @@ mod tests {
     #[test]
     fn only_common_lowest_layers_with_the_same_blobs_are_had() {
         let base = Base {
-            chains: vec![pairs(&["a", "b"]), pairs(&["a"])],
+            chains: [&["a", "b"][..], &["a"]]
+                .map(|names| with_blobs(pairs(names)))
+                .into(),
             ..Base::default()
         };
         assert_eq!(base.has_lowest(&pairs(&["a", "b", "c"])), 2);
@@ -192,6 +207,15 @@ mod tests {
         let mut other = pairs(&["a", "b"]);
         other[1].1 = digest("compressed otherwise");
         assert_eq!(base.has_lowest(&other), 1);
+    }
+
+    #[test]
+    fn images_may_be_known_by_diff_ids_alone() {
+        let mut base = Base::default();
+        base.add_image(vec![digest("a"), digest("b")]);
+        let mut other = pairs(&["a", "b", "c"]);
+        other[1].1 = digest("compressed otherwise");
+        assert_eq!(base.has_lowest(&other), 2);
     }
 
     #[test]
