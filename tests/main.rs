@@ -44,6 +44,7 @@ mod ci_recipes;
 mod claims;
 mod compare;
 mod completions;
+mod containers;
 mod context_changes;
 mod contexts;
 mod copy;

@@ -163,7 +163,7 @@ fn users_folders_and_names(space: &Space) {
     );
     prints(
         space,
-        &["--name", "web", "app", "sh", "-c", "echo $HOSTNAME"],
+        &["--rm", "--name", "web", "app", "sh", "-c", "echo $HOSTNAME"],
         "web\n",
     );
     prints(
@@ -318,8 +318,7 @@ fn an_image_is_pulled_as_asked(space: &Space) {
 
 fn what_kiln_does_not_do_is_refused_with_a_hint(space: &Space) {
     for (flags, hint) in [
-        (&["-d"][..], "docker load"),
-        (&["--restart", "always"], "docker load"),
+        (&["--restart", "always"][..], "systemd"),
         (&["-p", "8080:80"], "--network host"),
         (&["--privileged"], "rights"),
         (&["--volumes-from", "x"], "-v FOLDER:PATH"),
@@ -331,8 +330,8 @@ fn what_kiln_does_not_do_is_refused_with_a_hint(space: &Space) {
         run(space, words).exits(125).says(&["error: ", hint]);
     }
     prepare(space, "");
-    let ran = run(space, ["--label", "a=b", "-d=false", "app", "echo", "ran"]).ok();
-    ran.says(&["warning: --label has no effect: nothing of a container is kept"]);
+    let ran = run(space, ["--label", "a=b", "app", "echo", "ran"]).ok();
+    ran.says(&["warning: --label has no effect: containers of kiln have no labels"]);
     assert_eq!(ran.stdout, "ran\n");
 }
 

@@ -54,6 +54,7 @@
 //!   contexts/<hash of path>.idx    stat index of a context folder (context/stat_index.rs)
 //!   mounts/<id map>/<hex>-<n>/     what RUN --mount=type=cache keeps (cache_mount.rs); .from: the shared cache that it came from
 //!   logs/<build>-<step>.zst        what a step printed (log.rs)
+//!   containers/<id>/               what is kept of `kiln run`: what it has changed, and what it is (container.rs)
 //!   locks/<hex>                    flock: one build at a time makes the result of a key (store/lock.rs)
 //!   leases/<id>.lock               flock held by a living process (store/lease.rs)
 //!   leases/<id>/                   its scratch: layers being written, views being unpacked, uppers (store/scratch.rs)
@@ -74,6 +75,7 @@ mod budget;
 mod build_record;
 mod cache_mount;
 mod chain;
+mod container;
 mod content;
 pub mod context;
 mod entry;
@@ -118,6 +120,7 @@ pub use cache_mount::{CacheMount, CacheMountUsage, CacheSharing, CacheStart};
 pub use chain::read::FileReader;
 pub use chain::small::SmallFile;
 pub use chain::{Chain, Found, Origin, Resolved};
+pub use container::{ContainerTurn, HeldContainer};
 pub use content::{ContentDigest, ContentHasher};
 pub use context::{ContextTree, Decision, Filter, ScanOptions};
 pub use entry::{Entry, EntryKind, Meta, Xattrs};
@@ -151,8 +154,8 @@ pub use record::Record;
 pub use store::damage::{BlobReader, DamagedBlob, LayerTar, damage_in};
 pub(crate) use store::facets::Trash;
 pub use store::facets::{
-    Blobs, Builds, CacheMounts, Exchange, Fetch, Forms, Garbage, History, Images, Indexes, Inputs,
-    Layers, Leases, Logs, Origins, Records, Scratch, Views,
+    Blobs, Builds, CacheMounts, Containers, Exchange, Fetch, Forms, Garbage, History, Images,
+    Indexes, Inputs, Layers, Leases, Logs, Origins, Records, Scratch, Views,
 };
 pub use store::waiting::{Silent, Waiter};
 pub use store::{KeyLock, OpenOptions, Store};

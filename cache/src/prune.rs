@@ -136,10 +136,14 @@ impl Victim {
     }
 }
 
-/// What the database says, with the pins of the living.
+/// What the database says, with the pins of the living and what containers stand on.
 fn rows(store: &Store, transaction: &Transaction<'_>) -> Result<Rows, StoreError> {
     let living = store.leases().living()?;
-    Rows::read(transaction, &living).map_err(|source| store.db().failed(source))
+    let rows = Rows::read(transaction, &living);
+    let mut rows = rows.map_err(|source| store.db().failed(source))?;
+    // after the living: one that ends meanwhile has made it before
+    rows.pinned.append(&mut store.containers().all_layers()?);
+    Ok(rows)
 }
 
 /// A file or folder whose rows are gone.

@@ -109,10 +109,12 @@ impl Garbage<'_> {
     pub fn usage(&self) -> Result<Usage, StoreError> {
         let living = self.store.leases().living()?;
         let read = |connection: &Connection| Rows::read(connection, &living);
-        let (rows, files) = (
+        let (mut rows, files) = (
             self.store.db().query(read)?,
             Files::read(self.store.root())?,
         );
+        rows.pinned
+            .append(&mut self.store.containers().all_layers()?);
         let mut usage = Usage::default();
         usage.add_blobs(&rows, &files);
         for key in files.views.keys() {

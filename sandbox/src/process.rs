@@ -6,11 +6,13 @@
 //! SIGKILL) the socket ends and the supervisor kills the command's PID namespace. When the supervisor is killed, the kernel kills the
 //! command, or the [`guard`] does it.
 
+pub(crate) mod again;
 mod exec;
 mod guard;
 pub(crate) mod host_program;
 mod init;
 mod network;
+pub mod packets;
 mod prepare;
 mod program;
 mod reaper;
@@ -291,6 +293,20 @@ impl Drop for Running {
         self.command.kill();
         // This waits a moment at most, since the command is dead. After `wait` there is nothing to do.
         let _ = self.supervisor.wait();
+    }
+}
+
+impl From<OwnedFd> for KillHandle {
+    /// Of a pidfd that another process has opened.
+    fn from(pidfd: OwnedFd) -> Self {
+        let pidfd = Arc::new(pidfd);
+        Self { pidfd }
+    }
+}
+
+impl AsFd for KillHandle {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
     }
 }
 

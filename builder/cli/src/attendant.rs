@@ -1,30 +1,29 @@
 //! kiln as the one who attends a process that is tried out: its streams are kiln's own; or it has a terminal of its own, to which keys go as
 //! they are pressed (Ctrl-C and Ctrl-Z too), and which is as large as this one is. Signals go on to the process. Unaware of what runs.
 
+pub mod background;
+mod signals;
+
+use crate::containers;
 use crate::failure::{Failure, Kind, step};
 use crate::render::{Asides, Background, Sink};
-use crate::signals::{self, Handed};
 use kiln_engine::Session;
 use kiln_engine::event::Events;
-use kiln_engine::trial::{Attendant, ContainerError};
+use kiln_engine::trial::{Attendant, ContainerError, exit_code};
 use kiln_oci::locked;
 use kiln_sandbox::{Exit, KillHandle, Stdin, Stdio, TerminalSize};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::termios::{
-    OptionalActions, Termios, Winsize, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
-};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGWINCH};
+use rustix::termios::{OptionalActions, Termios, Winsize, tcgetattr, tcgetwinsize, tcsetattr};
+use signals::Signals;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::thread::{Builder, JoinHandle};
 
 /// Bytes that are copied at once.
 const CHUNK: usize = 16 << 10;
-/// So many requests to stop are not put off: as docker counts.
-const PATIENCE: usize = 3;
 
 /// What the process gets of kiln's own streams.
 #[derive(Debug)]
@@ -33,20 +32,8 @@ pub struct Streams {
     pub is_interactive: bool,
     /// It has a terminal of its own.
     pub has_terminal: bool,
-    signals: Arc<Mutex<Relay>>,
-    handed: Mutex<Option<Handed>>,
+    signals: Signals,
     held: Mutex<Option<Held>>,
-}
-
-/// Signals on their way to the process. Those that come while it is being started wait for it.
-#[derive(Debug)]
-struct Relay {
-    /// What the process gets for SIGTERM: how its image says it is stopped.
-    stop_signal: i32,
-    process: Option<KillHandle>,
-    terminal: Option<OwnedFd>,
-    waiting: Vec<i32>,
-    stops: usize,
 }
 
 /// What is held while the process runs, in the order in which it ends.
@@ -76,14 +63,7 @@ impl Streams {
         Streams {
             is_interactive,
             has_terminal,
-            signals: Arc::new(Mutex::new(Relay {
-                stop_signal,
-                process: None,
-                terminal: None,
-                waiting: Vec::new(),
-                stops: 0,
-            })),
-            handed: Mutex::default(),
+            signals: Signals::new(stop_signal),
             held: Mutex::default(),
         }
     }
@@ -105,20 +85,7 @@ impl Streams {
             let _ = shown.join();
         }
         drop(held);
-        *locked(&self.handed) = None;
-    }
-
-    /// From now on signals are the process's.
-    fn take_signals(&self) -> io::Result<()> {
-        let mut taken = locked(&self.handed);
-        if taken.is_some() {
-            return Ok(());
-        }
-        let relay = self.signals.clone();
-        let handed = signals::hand(move |signal| locked(&relay).take(signal));
-        let handed = handed.map_err(|failure| io::Error::other(failure.text(false)))?;
-        *taken = Some(handed);
-        Ok(())
+        self.signals.give_back();
     }
 
     /// Whether this terminal's keys are the process's.
@@ -129,7 +96,7 @@ impl Streams {
 
 impl Attendant for Streams {
     fn streams(&self) -> io::Result<Stdio> {
-        self.take_signals()?;
+        self.signals.take()?;
         let null = || File::options().read(true).write(true).open("/dev/null");
         if self.has_terminal {
             return Ok(Stdio {
@@ -157,7 +124,7 @@ impl Attendant for Streams {
 
     fn started(&self, process: KillHandle, terminal: Option<OwnedFd>) -> io::Result<()> {
         let resized = terminal.as_ref().map(OwnedFd::try_clone).transpose()?;
-        locked(&self.signals).begin(process.clone(), resized);
+        self.signals.begin(process.clone(), resized);
         let mut held = Held {
             shown: None,
             _keys: None,
@@ -184,34 +151,6 @@ fn own_size() -> Winsize {
         ws_ypixel: 0,
     };
     sizes.into_iter().flatten().next().unwrap_or(usual)
-}
-
-impl Relay {
-    /// The process runs.
-    fn begin(&mut self, process: KillHandle, terminal: Option<OwnedFd>) {
-        (self.process, self.terminal) = (Some(process), terminal);
-        for signal in std::mem::take(&mut self.waiting) {
-            self.take(signal);
-        }
-    }
-
-    /// Hands a signal on: a new size of this terminal to that of the process, everything else to the process itself.
-    fn take(&mut self, signal: i32) {
-        let Some(process) = &self.process else {
-            return self.waiting.push(signal);
-        };
-        self.stops += usize::from(matches!(signal, SIGINT | SIGTERM));
-        match (signal, &self.terminal) {
-            _ if self.stops >= PATIENCE => process.kill(),
-            (SIGWINCH, Some(terminal)) => {
-                // it may be about to end
-                let _ = tcsetwinsize(terminal, own_size());
-            }
-            (SIGWINCH, None) => {}
-            (SIGTERM, _) => process.signal(self.stop_signal),
-            (signal, _) => process.signal(signal),
-        }
-    }
 }
 
 /// Writes what is typed to the terminal of the process, until what this returns is dropped. Where nobody can type any more, the process is
@@ -280,26 +219,27 @@ impl Drop for Raw {
     }
 }
 
-/// Attends what `run` runs. What may matter to people is told meanwhile.
+/// Attends what `run` runs, and ends to attend it. What may matter to people is told meanwhile.
 ///
 /// # Errors
 /// It cannot be started.
 pub fn attended<T>(
     session: Session,
-    streams: &Streams,
+    end: impl FnOnce(),
     run: impl FnOnce(&Session) -> Result<T, ContainerError>,
 ) -> Result<T, Failure> {
     let (events, stream) = Events::new("attended".to_owned());
     let told = Background::start(Box::new(Asides), stream, Sink::stderr())?;
     let session = Session { events, ..session };
     let ran = run(&session);
-    streams.end();
+    end();
     drop(session);
     told.finish()?;
     ran.map_err(|error| match error {
         ContainerError::Limit(error) => Failure::usage(error.to_string()),
         ContainerError::Start(error) => step::container(&error),
         ContainerError::Keep(error) => error.into(),
+        ContainerError::Kept(error) => containers::failure(error),
         ContainerError::Store(error) => error.into(),
     })
 }
@@ -309,9 +249,7 @@ pub fn attended<T>(
 /// # Errors
 /// It did not end well.
 pub fn judged(exit: &Exit, memory: Option<u64>) -> Result<(), Failure> {
-    let code = exit.code.or(exit.signal.map(|signal| 128 + signal));
-    let code = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
-    match (code, memory.filter(|_| exit.out_of_memory)) {
+    match (exit_code(exit), memory.filter(|_| exit.out_of_memory)) {
         (0, _) => Ok(()),
         (code, None) => Err(Failure::passed(code)),
         (code, Some(_)) => {

@@ -9,6 +9,7 @@ mod compare;
 mod complete;
 mod completions;
 mod config;
+mod create;
 mod debug;
 mod df;
 mod diff;
@@ -22,6 +23,7 @@ mod images;
 mod import;
 mod inspect;
 mod instance;
+mod kill;
 mod load;
 mod login;
 mod logout;
@@ -29,17 +31,22 @@ mod logs;
 mod man;
 mod plan;
 mod prune;
+mod ps;
 mod pull;
 mod push;
+mod rm;
 mod rmi;
 mod run;
 mod save;
 mod shell;
 mod size;
+mod start;
 mod stats;
+mod stop;
 mod tag;
 mod verify;
 mod version;
+mod wait;
 mod why;
 
 use crate::environment::Globals;
@@ -51,6 +58,23 @@ use instance::{
     stop as instance_stop, version as instance_version,
 };
 use prune::{cache as prune_cache, images as prune_images};
+use std::ffi::OsString;
+
+/// What becomes of the failure of a line, whose flags are one word each, that is not understood: docker has an exit code of its own for
+/// those that are to start a container.
+pub fn told_by(line: &[OsString]) -> fn(Failure) -> Failure {
+    let words = line.iter().skip(1).map(|word| word.as_encoded_bytes());
+    let mut words = words.filter(|word| !word.starts_with(b"-"));
+    let first = words.next();
+    let verb = match first {
+        Some(b"container") => words.next(),
+        first => first,
+    };
+    match verb {
+        Some(b"run" | b"create") => run::not_started,
+        _ => |failure| failure,
+    }
+}
 
 macro_rules! commands {
     ($($(#[$attribute:meta])* $variant:ident = $module:ident),* $(,)?) => {
@@ -97,9 +121,23 @@ commands! {
     Run = run,
     /// Open a shell before or after a step of a build
     Shell = shell,
+    /// List containers
+    Ps = ps,
+    /// Stop containers
+    Stop = stop,
+    /// Send containers a signal
+    Kill = kill,
+    /// Wait until containers have ended, and print their exit codes
+    Wait = wait,
+    /// Remove containers
+    Rm = rm,
+    /// Make a container that is started later
+    Create = create,
+    /// Start a container, once more or for the first time
+    Start = start,
     /// List the last builds
     Builds = builds,
-    /// Show what the steps of a build have printed
+    /// Show what the steps of a build have printed, or a container in the background
     Logs = logs,
     /// Show what the steps of a build took
     Stats = stats,

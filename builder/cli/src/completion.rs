@@ -150,6 +150,9 @@ enum Kind {
     Stages,
     Arguments,
     Builds,
+    Containers,
+    /// Containers and builds.
+    Logged,
     Steps,
     Words(&'static [&'static str]),
     Files,
@@ -190,7 +193,9 @@ const PLATFORMS: &[&str] = &[
 ];
 
 /// Kinds by what the help calls the value.
-const BY_VALUE: [(&str, Kind); 20] = [
+const BY_VALUE: [(&str, Kind); 22] = [
+    ("CONTAINER", Kind::Containers),
+    ("CONTAINER|BUILD", Kind::Logged),
     ("BUILD", Kind::Builds),
     ("STEP", Kind::Steps),
     ("IMAGE", Kind::Images),
@@ -241,6 +246,11 @@ fn values(argument: &Arg, line: &Line<'_>, globals: &Globals) -> Answer {
         Some(Kind::Images) => images(),
         Some(Kind::ImagesAndFiles) => images().with(Files::Any),
         Some(Kind::Builds) => Answer::told(names::builds(line, globals)),
+        Some(Kind::Containers) => Answer::told(names::containers(line, globals)),
+        Some(Kind::Logged) => {
+            let containers = names::containers(line, globals).into_iter();
+            Answer::told(containers.chain(names::builds(line, globals)).collect())
+        }
         Some(Kind::Steps) => Answer::told(names::steps(line, globals)),
         Some(Kind::Stages) => Answer::of(names::stages(line)),
         Some(Kind::Arguments) => Answer::of(names::arguments(line)),

@@ -6,6 +6,7 @@ mod call;
 mod catalog;
 mod command;
 mod completion;
+mod containers;
 mod daemon;
 mod diagnostics;
 mod docker;
@@ -28,6 +29,7 @@ mod retry;
 mod session;
 mod settings;
 mod sheet;
+mod signal_name;
 mod signals;
 mod source;
 mod stdout;
@@ -148,6 +150,7 @@ fn read(words: Vec<OsString>) -> Result<Arguments, ExitCode> {
     let wrong = |failure| ended(Ending::of_line(std::env::args_os()).tell(Err(failure)));
     let command = settings::applied(Arguments::command()).map_err(wrong)?;
     let line = pflag::read(&command, words.into_iter()).map_err(wrong)?;
+    let told = command::told_by(&line);
     let mut command = help::for_line(command, &line);
     let read = match command.try_get_matches_from_mut(line) {
         Ok(matches) => {
@@ -157,7 +160,7 @@ fn read(words: Vec<OsString>) -> Result<Arguments, ExitCode> {
     };
     read.map_err(|answer| {
         if answer.use_stderr() {
-            return wrong(Failure::of_line(&answer, color()));
+            return wrong(told(Failure::of_line(&answer, color())));
         }
         print_help(&answer);
         ended(stdout::check())

@@ -66,8 +66,12 @@ pub use source::dockerfile::{USUAL_NAMES, other_case};
 pub mod trial {
     pub use crate::execute::remains::FailedRun;
     pub use crate::execute::runner::attended::Attendant;
-    pub use crate::failure::ContainerError;
-    pub use crate::tryout::container::{Container, Tmpfs, run};
+    pub use crate::failure::{ContainerError, KeptError};
+    pub use crate::tryout::container::{Container, Tmpfs};
+    pub use crate::tryout::kept::control::Line;
+    pub use crate::tryout::kept::log::{LoggedLine, Logs, Stream, Writer};
+    pub use crate::tryout::kept::record::{Draft, State, exit_code, is_name};
+    pub use crate::tryout::kept::{Held, Kept, Status, create, find, list};
     pub use crate::tryout::shell::{Opened, Place, TOOLS_CONTEXT, open, steps};
 }
 

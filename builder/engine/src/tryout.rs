@@ -1,7 +1,8 @@
 //! Images and builds are tried out: a container of an image, a shell before or after a step of a build. Each is one process that somebody
-//! attends. Unaware of command lines and of terminals.
+//! attends, and a container may be kept. Unaware of command lines and of terminals.
 
 pub mod container;
 mod failed;
+pub mod kept;
 pub mod place;
 pub mod shell;

@@ -48,6 +48,8 @@ facets! {
     pub views: Views;
     /// What `RUN --mount=type=cache` keeps.
     pub cache_mounts: CacheMounts;
+    /// Containers that are kept, with what they have changed.
+    pub containers: Containers;
     /// What this process holds so that no other takes or makes it: pins and locks of keys.
     pub leases: Leases;
     /// Folders and files of this process alone.

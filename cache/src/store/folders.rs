@@ -10,13 +10,14 @@ use std::path::Path;
 use crate::StoreError;
 
 /// The store's folders.
-pub(super) const FOLDERS: [&str; 10] = [
+pub(super) const FOLDERS: [&str; 11] = [
     "blobs/sha256",
     "layers",
     "views",
     "contexts",
     "mounts",
     "logs",
+    "containers",
     "locks",
     "leases",
     "parts",

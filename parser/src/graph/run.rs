@@ -1,6 +1,6 @@
 //! The operation behind `RUN`, and its mounts. Unaware of how it is executed.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::NodeId;
 
@@ -200,7 +200,7 @@ pub enum Sharing {
 }
 
 /// Network of a `RUN`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Network {
     /// The engine's default.

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 /// Processors and memory nodes have smaller numbers; a larger one is a typing error.
 const MOST: u32 = 65_536;
 
 /// The limits of each run. Nothing is limited by default.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Bytes of memory.
     pub memory: Option<u64>,
@@ -29,7 +31,7 @@ pub struct Limits {
 }
 
 /// Memory and swap together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Swap {
     /// As much swap as there is.
     Unlimited,

@@ -1,4 +1,7 @@
-//! `kiln logs`: what the steps of a build have printed, those from the cache when they ran. Values of secrets are not in it.
+//! `kiln logs`: what the steps of a build have printed, those from the cache when they ran. Values of secrets are not in it. And what a
+//! container in the background has printed.
+
+mod container;
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
@@ -6,7 +9,7 @@ use crate::pflag::Takes;
 use crate::printable::{printable, printed};
 use crate::render::{clip, note};
 use crate::step_name::StepName;
-use crate::{past, session, stdout};
+use crate::{containers, past, session, stdout};
 use clap::Args;
 use kiln_cache::{KeptLog, LogOf, PastBuild, PastStep, StepEnding, Store};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -19,33 +22,56 @@ const LONGEST_LINE: u64 = 64 << 10;
 /// Arguments of `kiln logs`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Build ID or the beginning of one, or the name or ID of an image: the last build that made it; the last build of all without it
-    #[arg(value_name = "BUILD")]
+    /// Name or ID of a container; or a build ID or the beginning of one, or the name or ID of an image: the last build that made it; the last
+    /// build of all without it
+    #[arg(value_name = "CONTAINER|BUILD")]
     build: Option<String>,
     /// Show only this step, as it printed: STAGE N/M, STAGE N or Dockerfile:LINE
     #[arg(long, value_name = "STEP", add = Takes::Single)]
     step: Option<StepName>,
+    #[command(flatten)]
+    of_container: container::Flags,
 }
 
 /// Shows.
 ///
 /// # Errors
-/// There is no such build or step, or the store cannot be read.
+/// There is no such container, build or step, or the store cannot be read.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let store = session::reading(globals)?;
+    let of_container = &arguments.of_container;
+    let named = arguments
+        .build
+        .as_ref()
+        .filter(|_| arguments.step.is_none());
+    let kept = named.map(|name| containers::known(&store, name));
+    if let Some(kept) = kept.transpose()?.flatten() {
+        return of_container.show(&store, &kept);
+    }
+    of_container.refuse()?;
     let build = past::build(&store, arguments.build.as_deref())?;
     let steps = past::steps(&store, &build, arguments.step.as_ref())?;
+    show_all(&store, &build, &steps, arguments.step.is_none())
+}
+
+/// Shows what steps of a build have printed.
+fn show_all(
+    store: &Store,
+    build: &PastBuild,
+    steps: &[PastStep],
+    is_whole: bool,
+) -> Result<(), Failure> {
     let mut kept = Vec::new();
-    for step in &steps {
-        kept.extend(log(&store, &build, step)?.map(|log| (step, log)));
+    for step in steps {
+        kept.extend(log(store, build, step)?.map(|log| (step, log)));
     }
-    let has_headings = kept.len() > 1 || arguments.step.is_none();
+    let has_headings = kept.len() > 1 || is_whole;
     for (at, (step, log)) in kept.iter().enumerate() {
         if has_headings {
             let between = if at > 0 { "\n" } else { "" };
-            stdout::print(format!("{between}{}\n", heading(&build, step, log)).as_bytes());
+            stdout::print(format!("{between}{}\n", heading(build, step, log)).as_bytes());
         }
-        show(&store, log)?;
+        show(store, log)?;
     }
     if kept.is_empty() {
         note("nothing is kept: nothing was printed, or it is kept no longer");

@@ -1,24 +1,27 @@
-//! `kiln run`: an image is tried out on the spot, in the sandbox of RUN, with docker's flags. The container is gone when its command ends, with
-//! all that it changed. Unaware of how a process is run and attended.
+//! `kiln run`: an image is tried out on the spot, in the sandbox of RUN, with docker's flags. Unaware of how a process is run and attended.
 
+pub mod attended;
 mod foreign;
 mod image;
 mod mounts;
 mod of_build;
 mod process;
 
-use crate::attendant::{self, Streams, judged};
+use crate::attendant::background::{self, UNSEEN};
+use crate::attendant::{Streams, judged};
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
 use crate::flag::{Flag, Setup, network, resources, volume};
 use crate::pflag::Takes;
-use crate::render;
+use crate::{containers, render};
 use clap::Args;
-use kiln_engine::trial::{self, Container};
+use image::Found;
+use kiln_engine::Session;
+use kiln_engine::trial::{self, Container, Draft, Held};
 use kiln_engine::{ContextSource, DockerfileSource, DockerfileText, MainSource, Request};
-use kiln_oci::RuntimeConfig;
-use kiln_sandbox::Exit;
+use kiln_oci::{Digest, RuntimeConfig};
 use of_build::OfBuild;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The exit code of a container that was not started, as docker's.
 const NOT_STARTED: u8 = 125;
@@ -32,9 +35,12 @@ pub struct Arguments {
     /// Give the command a terminal
     #[arg(short, long, add = Takes::Switch)]
     tty: bool,
-    /// Remove the container when it ends, which is always so
-    #[arg(long = "rm", add = Takes::Switch)]
-    _rm: bool,
+    /// Run in the background: print the ID of the container, and log what it prints
+    #[arg(short, long, add = Takes::Switch)]
+    detach: bool,
+    /// Remove the container when it ends
+    #[arg(long, add = Takes::Switch)]
+    rm: bool,
     #[command(flatten)]
     process: process::Flags,
     #[command(flatten)]
@@ -64,39 +70,53 @@ pub struct Arguments {
 /// # Errors
 /// The command ends with another exit code than 0, or is not started.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let not_started = |failure: Failure| match failure.kind() {
-        Kind::Interrupted | Kind::Terminated => failure,
-        _ => failure.exits_with(NOT_STARTED),
-    };
-    let request = arguments.request().map_err(not_started)?;
-    let exit = ran(&arguments, &request, globals).map_err(not_started)?;
-    judged(&exit, request.run.limits.memory)
+    if arguments.detach && !background::is_in_background() {
+        return background::start();
+    }
+    if !arguments.detach {
+        Streams::check(arguments.interactive, arguments.tty).map_err(not_started)?;
+    }
+    let (held, session) = created(&arguments, globals).map_err(not_started)?;
+    let memory = held.record.draft.container.options.limits.memory;
+    let line = arguments.detach.then(|| held.record.id.clone());
+    let exit = attended::attended(session, held, line).map_err(not_started)?;
+    match arguments.detach {
+        true => Ok(()),
+        false => judged(&exit, memory),
+    }
 }
 
-/// Runs it to its end.
-fn ran(arguments: &Arguments, request: &Request, globals: &Globals) -> Result<Exit, Failure> {
+/// The same failure with the exit code that docker has for it.
+pub fn not_started(failure: Failure) -> Failure {
+    match failure.kind() {
+        Kind::Interrupted | Kind::Terminated => failure,
+        _ => failure.exits_with(NOT_STARTED),
+    }
+}
+
+/// Makes the container. Must be called before any thread is started.
+///
+/// # Errors
+/// There is no such image, or what is asked for is wrong.
+pub fn created(arguments: &Arguments, globals: &Globals) -> Result<(Held, Session), Failure> {
+    let request = arguments.request()?;
     let mut setup = Setup::new(globals);
-    arguments.confined.0.set_up(&mut setup, request)?;
+    arguments.confined.0.set_up(&mut setup, &request)?;
     // before anything is pulled
     arguments.process.check()?;
-    let (is_interactive, has_terminal) = (arguments.interactive, arguments.tty);
-    Streams::check(is_interactive, has_terminal)?;
     let (image, session) = arguments.image.get(&setup.globals, &arguments.named)?;
     request
         .notices
         .iter()
         .for_each(|notice| render::warning(notice));
-    let config = image.config();
-    let stop_signal = arguments.process.stop_signal(config)?;
-    let streams = Streams::new(is_interactive, has_terminal, stop_signal);
-    let container = Container {
-        layers: image.layers.clone(),
-        terminal: streams.size(),
-        ..arguments.container(config, request)?
-    };
-    attendant::attended(session, &streams, |session| {
-        trial::run(session, &container, &streams)
-    })
+    let draft = arguments.draft(image, &request)?;
+    let held = trial::create(&session.store, draft).map_err(containers::failure)?;
+    Ok((held, session))
+}
+
+fn micros(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 impl Arguments {
@@ -114,11 +134,32 @@ impl Arguments {
         Ok(request)
     }
 
-    /// The container, still without its layers and its terminal.
-    fn container(&self, config: &RuntimeConfig, request: &Request) -> Result<Container, Failure> {
+    /// What the container is to be.
+    fn draft(&self, image: Found, request: &Request) -> Result<Draft, Failure> {
+        let (process, config) = (&self.process, &image.config.config);
+        Ok(Draft {
+            name: process.name.clone(),
+            image: self.named.clone(),
+            image_id: image.id,
+            config: process.config(config, &self.command)?,
+            created_us: micros(SystemTime::now()),
+            stop_signal: process.stop_signal(config)?,
+            is_interactive: self.interactive,
+            is_temporary: self.rm,
+            container: self.container(config, image.layers, request)?,
+            base: image.config,
+        })
+    }
+
+    fn container(
+        &self,
+        config: &RuntimeConfig,
+        layers: Vec<Digest>,
+        request: &Request,
+    ) -> Result<Container, Failure> {
         let process = &self.process;
         Ok(Container {
-            layers: Vec::new(),
+            layers,
             argv: process.argv(config, &self.command)?,
             env: process.env(config, self.tty)?,
             cwd: process.cwd(config)?,
@@ -129,7 +170,7 @@ impl Arguments {
             tmpfs: self.mounts.tmpfs()?,
             is_read_only: self.mounts.read_only,
             has_init: process.init,
-            terminal: None,
+            terminal: self.tty.then_some(UNSEEN),
         })
     }
 }

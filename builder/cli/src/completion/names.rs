@@ -1,4 +1,4 @@
-//! Names that fit into a line: images of the store, stages of the Dockerfile at hand and its arguments. What cannot be read has none; nothing
+//! Names that fit into a line: images and containers of the store, stages of the Dockerfile at hand and its arguments. What cannot be read has none; nothing
 //! is fetched, nothing is written. Unaware of shells.
 
 use super::line::Line;
@@ -6,6 +6,7 @@ use crate::environment::Globals;
 use crate::flag::context;
 use crate::{past, session};
 use kiln_cache::{PastBuild, Store};
+use kiln_engine::trial::{self, Kept};
 use kiln_oci::Reference;
 use kiln_parser::Dockerfile;
 use kiln_parser::instruction::Instruction;
@@ -25,6 +26,14 @@ pub(super) fn builds(line: &Line<'_>, globals: &Globals) -> Vec<(String, String)
     let builds = builds.into_iter().flatten();
     let of = |build: &PastBuild| format!("{} {}", past::name(build), build.result.name());
     builds.map(|build| (build.id.clone(), of(&build))).collect()
+}
+
+/// The names of all containers, else their IDs, and what they are of.
+pub(super) fn containers(line: &Line<'_>, globals: &Globals) -> Vec<(String, String)> {
+    let listed = store(line, globals).and_then(|store| trial::list(&store).ok());
+    let (containers, _) = listed.unwrap_or_default();
+    let of = |kept: &Kept| (kept.title().to_owned(), kept.record.draft.image.clone());
+    containers.iter().map(of).collect()
 }
 
 /// The steps of the build that the line names, by their lines, and what they do.

@@ -3,31 +3,25 @@
 use super::Failure;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-const RUNS: &str = "`kiln run` tries an image out; for anything that stays, hand it over with `kiln save NAME | docker load` (or podman load), or push it";
-const NO_CONTAINERS: &str =
-    "kiln keeps no containers: one of `kiln run` is gone when it ends; `kiln images` lists images";
+const RUNS: &str = "`kiln run` tries one image out; for anything larger, hand images over with `kiln save NAME | docker load` (or podman load), or push them";
+const NO_DAEMON_OF_CONTAINERS: &str = "`kiln ps` lists containers, which start, stop and go; kiln has no daemon that does more with them";
+const BACKGROUND: &str = "a container runs in the background, with `kiln run -d`, or here; `kiln logs -f` shows what it prints";
 const NO_DAEMON: &str = "kiln has no daemon; `kiln doctor` shows what it can do on this machine";
 const NO_VOLUMES: &str =
     "kiln keeps no volumes and no networks; `kiln df` shows what is in the store";
 const STEPS: &str = "kiln builds from Dockerfiles only: `kiln build`";
 
 /// Verbs of docker, buildx, podman and buildah, and what does their work.
-const ELSEWHERE: [(&[&str], &str); 17] = [
+const ELSEWHERE: [(&[&str], &str); 18] = [
     (
         &[
-            "exec", "start", "create", "attach", "up", "compose", "play", "kube", "pod",
-            "generate", "quadlet",
+            "up", "compose", "play", "kube", "pod", "generate", "quadlet",
         ],
         RUNS,
     ),
     (
         &[
-            "ps",
-            "stop",
-            "kill",
             "restart",
-            "wait",
-            "rm",
             "top",
             "port",
             "pause",
@@ -42,8 +36,9 @@ const ELSEWHERE: [(&[&str], &str); 17] = [
             "init",
             "auto-update",
         ],
-        NO_CONTAINERS,
+        NO_DAEMON_OF_CONTAINERS,
     ),
+    (&["attach"], BACKGROUND),
     (
         &[
             "events", "daemon", "context", "machine", "swarm", "service", "stack", "node",

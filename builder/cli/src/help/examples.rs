@@ -68,6 +68,7 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
                 "another program in place of the entrypoint",
                 "kiln run --entrypoint sh app:v1 -c 'id; pwd'",
             ),
+            ("in the background", "kiln run -d --name web app:v1"),
         ],
     ),
     (
@@ -102,6 +103,7 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         "logs",
         &[
             ("all that the last build has printed", "kiln logs"),
+            ("a container in the background", "kiln logs -f web"),
             (
                 "one step of the last build of an image, as it printed",
                 "kiln logs app:v1 --step 'build 2/5' > log.txt",

@@ -8,7 +8,7 @@ use crate::execute::operation::run::Run;
 use crate::execute::past::Past;
 use crate::execute::process::{Mounted, Process};
 use crate::execute::runner::Below;
-use crate::execute::runner::attended::{Attendant, Attended};
+use crate::execute::runner::attended::{Attendant, Attended, Keeps};
 use crate::execute::runner::local::Local;
 use crate::execute::{Results, runner, step_of};
 use crate::failure::{ContainerError, StepError};
@@ -31,7 +31,7 @@ pub fn attend(
     (limits, times): (&Limits, Times),
     live: &Live,
     process: &Process,
-    attended: (&dyn Attendant, bool),
+    attended: (&dyn Attendant, Keeps<'_>),
 ) -> Result<Attended, ContainerError> {
     let cgroup = confine(&session.events, limits, session.disabled)?;
     let commit = CommitOptions {
@@ -91,7 +91,7 @@ impl<'a> Ready<'a> {
         &self,
         tools: &str,
         change: impl FnOnce(&mut Process),
-        attended: (&dyn Attendant, bool),
+        attended: (&dyn Attendant, Keeps<'_>),
     ) -> Result<Attended, ContainerError> {
         let mut process = self.process()?;
         change(&mut process);

@@ -12,7 +12,7 @@ pub mod supervised;
 use crate::execute::live::Live;
 use crate::execute::process::Process;
 use crate::failure::StepError;
-use attended::{Attendant, Attended};
+use attended::{Attendant, Attended, Keeps};
 use console::Console;
 use kiln_cache::{Isolation, Layer, Upper};
 use kiln_oci::Digest;
@@ -64,8 +64,7 @@ pub trait Runner: Debug + Sync {
         console: &Console<'_>,
     ) -> Result<Changed, StepError>;
 
-    /// Runs a process that somebody attends to its end, whatever that is. What it changes is thrown away, or becomes a layer where it `keeps`
-    /// that.
+    /// Runs a process that somebody attends to its end, whatever that is, and keeps of its changes what is to be kept.
     ///
     /// # Errors
     /// When it cannot be started, or what it changed cannot be kept.
@@ -73,6 +72,6 @@ pub trait Runner: Debug + Sync {
         &self,
         below: &Below<'_>,
         process: &Process,
-        attended: (&dyn Attendant, bool),
+        attended: (&dyn Attendant, Keeps<'_>),
     ) -> Result<Attended, StepError>;
 }

@@ -1,6 +1,6 @@
 //! Why a container cannot run. How its command ends is no failure.
 
-use super::StepError;
+use super::{KeptError, StepError};
 use kiln_cache::{ImageError, StoreError};
 use kiln_sandbox::LimitError;
 use thiserror::Error;
@@ -17,6 +17,9 @@ pub enum ContainerError {
     /// What it has left cannot be kept.
     #[error("the image cannot be stored")]
     Keep(#[from] ImageError),
+    /// What is written of it.
+    #[error(transparent)]
+    Kept(#[from] KeptError),
     /// The same.
     #[error(transparent)]
     Store(#[from] StoreError),

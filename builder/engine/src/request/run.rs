@@ -3,6 +3,7 @@
 use crate::host::agent::AgentSource;
 use kiln_cache::KeyBuilder;
 use kiln_sandbox::{Limits, NetworkStack};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What every RUN sees and may use.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct RunOptions {
     /// `--add-host`: name and address.
     pub extra_hosts: Vec<(String, String)>,
@@ -25,10 +26,13 @@ pub struct RunOptions {
     /// `--volume`: what it sees of the machine.
     pub volumes: Vec<Volume>,
     /// `--secret`, contents read.
+    #[serde(skip)]
     pub secrets: BTreeMap<String, Secret>,
     /// `--ssh`, by id.
+    #[serde(skip)]
     pub ssh: BTreeMap<String, AgentSource>,
     /// `--stdin`: what RUNs read, one after the other.
+    #[serde(skip)]
     pub stdin: Option<Arc<OwnedFd>>,
     /// `--memory` and its family: what it may use of the machine.
     pub limits: Limits,
@@ -105,7 +109,7 @@ impl RunOptions {
 }
 
 /// What the network `default` is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DefaultNetwork {
     /// The machine's.
     #[default]
@@ -115,7 +119,7 @@ pub enum DefaultNetwork {
 }
 
 /// `--volume`: a folder or file of the machine in every RUN.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
     /// Where it is, without links.
     pub source: PathBuf,
@@ -142,7 +146,7 @@ impl Volume {
 }
 
 /// What a RUN may do with a volume.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VolumeAccess {
     /// Change it.
     Kept,

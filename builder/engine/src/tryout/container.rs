@@ -1,11 +1,11 @@
-//! A container: a process on the layers of an image, as a RUN's, that somebody attends. What it changes is thrown away, so images stay as
-//! they are. Unaware of command lines, of how an image is found and of terminals.
+//! A container: a process on the layers of an image, as a RUN's, that somebody attends. Images stay as they are. Unaware of command lines,
+//! of how an image is found and of terminals.
 
-use crate::execute::attend::attend;
+use crate::execute::attend;
 use crate::execute::live::Live;
 use crate::execute::operation::accounts;
 use crate::execute::process::{Mount, Process, ProcessNetwork};
-use crate::execute::runner::attended::Attendant;
+use crate::execute::runner::attended::{Attendant, Attended, Keeps};
 use crate::failure::{ContainerError, StepError};
 use crate::plan::output::Stack;
 use crate::request::RunOptions;
@@ -13,10 +13,11 @@ use crate::session::Session;
 use kiln_cache::{Chain, Times};
 use kiln_oci::Digest;
 use kiln_parser::graph::Network;
-use kiln_sandbox::{Exit, TerminalSize};
+use kiln_sandbox::TerminalSize;
+use serde::{Deserialize, Serialize};
 
 /// What is run, and what it sees besides its image.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Container {
     /// The layers of the image, bottom first.
     pub layers: Vec<Digest>,
@@ -45,7 +46,7 @@ pub struct Container {
 }
 
 /// An empty file system in memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tmpfs {
     /// Where: absolute, without `..`.
     pub target: String,
@@ -61,16 +62,16 @@ pub struct Tmpfs {
 ///
 /// # Errors
 /// When it cannot be started: a limit is impossible, the user is unknown, a mount or the sandbox fails.
-pub fn run(
+pub fn attend(
     session: &Session,
     container: &Container,
-    attendant: &dyn Attendant,
-) -> Result<Exit, ContainerError> {
+    attended: (&dyn Attendant, Keeps<'_>),
+) -> Result<Attended, ContainerError> {
     let files = session.store.layers().chain(&container.layers);
     let process = container.process(session, &files.map_err(StepError::from)?)?;
     let live = Live::finished(Stack::of_image(&container.layers));
     let how = (&container.options.limits, Times::Kept);
-    Ok(attend(session, how, &live, &process, (attendant, false))?.exit)
+    attend::attend(session, how, &live, &process, attended)
 }
 
 impl Container {

@@ -2,7 +2,7 @@
 
 use crate::execute::attend::attend;
 use crate::execute::remains::FailedRun;
-use crate::execute::runner::attended::Attendant;
+use crate::execute::runner::attended::{Attendant, Keeps};
 use crate::failure::{ContainerError, StepError};
 use crate::host::clock::rfc3339;
 use crate::session::Session;
@@ -28,7 +28,7 @@ impl FailedRun {
         self.process.argv = self.config.cmd.clone().unwrap_or_default();
         self.process.terminal = terminal;
         let how = (&Limits::default(), Times::Kept);
-        let attended = (attendant, false);
+        let attended = (attendant, Keeps::Nothing);
         Ok(attend(session, how, &self.live, &self.process, attended)?.exit)
     }
 

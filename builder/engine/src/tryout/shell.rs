@@ -7,7 +7,7 @@ use crate::exchange::mounts::Mounts;
 use crate::execute::attend::Ready;
 use crate::execute::process::Process;
 use crate::execute::remains::Remains;
-use crate::execute::runner::attended::{Attendant, Attended};
+use crate::execute::runner::attended::{Attendant, Attended, Keeps};
 use crate::execute::{Failures, Results, execute};
 use crate::failure::{BuildError, ContainerError};
 use crate::host::confine::confine;
@@ -133,7 +133,8 @@ impl Opened {
             }
         };
         let attended = self.ready(session);
-        let attended = attended.attend(TOOLS, shell, (attendant, commit.is_some()))?;
+        let keeps = commit.map_or(Keeps::Nothing, |_| Keeps::Layer);
+        let attended = attended.attend(TOOLS, shell, (attendant, keeps))?;
         let kept = commit.map(|name| self.keep(session, &attended, name));
         Ok((attended.exit, kept.transpose()?))
     }

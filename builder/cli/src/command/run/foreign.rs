@@ -11,8 +11,7 @@ impl Table for OfRun {
     const TABLE: &'static [Foreign] = TABLE;
 }
 
-const STAYS: &str = "a container of kiln ends with kiln; for one that stays, hand the image over with `kiln save NAME | docker load`";
-const IN_BACKGROUND: Answer = Off(STAYS);
+const RESTARTS: &str = "kiln has no daemon that starts a container again: let a unit of systemd, or another supervisor, run `kiln run --rm`";
 const PORTS: &str = "with --network host, which is the default, what listens in the container can be reached on this machine's own ports";
 const CAPABILITIES: Answer = Refuse("a container has the capabilities of docker's default");
 const NAMESPACES: Answer = Refuse("every container has namespaces of its own");
@@ -20,16 +19,15 @@ const RESOLVER: Answer =
     Refuse("a container uses this machine's /etc/resolv.conf; --add-host adds names");
 const DEVICES: Answer = Refuse("kiln gives containers no devices of the host");
 const ADDRESSES: Answer = Refuse("kiln has no named networks: --network host, private or none");
-const NOT_KEPT: Answer = Accept("nothing of a container is kept");
+const NOT_KEPT: Answer = Accept("containers of kiln have no labels");
 const HEALTH: Answer = Accept("kiln does not look after the health of a container");
-const LOGS: Answer = Accept("what a container prints goes to kiln's own streams");
+const LOGS: Answer = Accept("`kiln logs` shows what a container in the background prints");
 const LIMITS: Answer = Refuse("see --memory, --cpus and their family");
 const VOLUMES: Answer =
     Refuse("kiln has no volumes: -v FOLDER:PATH shows a folder of this machine");
 
 flags_of_others! {
-    "detach" 'd' Switch IN_BACKGROUND;
-    "restart" Single Refuse(STAYS);
+    "restart" Single Refuse(RESTARTS);
     "publish" 'p' List Refuse(PORTS);
     "publish-all" 'P' Switch Off(PORTS);
     "expose" List Accept("it only describes an image");
@@ -67,11 +65,11 @@ flags_of_others! {
     "label" 'l' List NOT_KEPT;
     "label-file" List NOT_KEPT;
     "annotation" List NOT_KEPT;
-    "cidfile" Single Refuse("a container of kiln has no ID");
+    "cidfile" Single Refuse("`kiln run -d` prints the ID, and --name gives a name");
     "attach" 'a' List Refuse("kiln's own streams are always those of the container; -i passes standard input");
-    "detach-keys" Single Accept("a container of kiln cannot be left alone");
+    "detach-keys" Single Accept("a container runs in the background from the beginning, with -d, or never");
     "sig-proxy" Switch Accept("signals always go on to the container");
-    "stop-timeout" Single Accept("kiln waits until the container has ended; the third SIGTERM kills it");
+    "stop-timeout" Single Accept("`kiln stop --time` says how long a container may take to end");
     "health-cmd" Single HEALTH;
     "health-interval" Single HEALTH;
     "health-retries" Single HEALTH;

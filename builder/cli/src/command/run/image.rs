@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use kiln_cache::{ImageError, StoredImage};
 use kiln_engine::Session;
 use kiln_engine::remote::pull;
-use kiln_oci::{Digest, ImageConfig, Platform, Reference, RuntimeConfig};
+use kiln_oci::{Digest, ImageConfig, Platform, Reference};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum When {
@@ -41,16 +41,12 @@ pub struct Flags {
 /// An image that is in the store, with all its layers.
 #[derive(Debug)]
 pub struct Found {
+    /// Its ID.
+    pub id: Digest,
     /// Its layers, bottom first.
     pub layers: Vec<Digest>,
-    config: ImageConfig,
-}
-
-impl Found {
-    /// What a container of it runs.
-    pub fn config(&self) -> &RuntimeConfig {
-        &self.config.config
-    }
+    /// Its config.
+    pub config: ImageConfig,
 }
 
 impl Flags {
@@ -68,6 +64,7 @@ impl Flags {
             let config = ImageConfig::parse(&image.config);
             let config = config.map_err(|error| Failure::new(Kind::Build, error.to_string()))?;
             Ok(Found {
+                id: image.config_digest,
                 layers: image.diff_ids,
                 config,
             })

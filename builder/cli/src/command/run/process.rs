@@ -1,25 +1,23 @@
 //! The process of a container: what the flags say of it, and its image where they say nothing, by docker's rules. Unaware of mounts and limits.
 
-use crate::environment;
 use crate::failure::Failure;
 use crate::flag::build_arg::lines;
 use crate::pflag::Takes;
+use crate::{environment, signal_name};
+use kiln_engine::trial::is_name;
 use kiln_oci::RuntimeConfig;
 use signal_hook::consts::SIGTERM;
-use signal_hook::low_level::signal_name;
 use std::path::PathBuf;
 
-/// The first and the last of the signals without a name, as docker numbers them.
-const UNNAMED: (&str, i32, i32) = ("RTMIN", 34, 64);
 /// What a terminal of a container is, as docker says.
 const TERMINAL: &str = "TERM=xterm";
 
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub struct Flags {
-    /// Name of the container: its host name, unless --hostname says another
+    /// Name of the container, and its host name, unless --hostname says another
     #[arg(long = "name", id = "container_name", value_name = "NAME", add = Takes::Single)]
-    name: Option<String>,
+    pub name: Option<String>,
     /// Host name inside
     #[arg(long, value_name = "NAME", add = Takes::Single)]
     hostname: Option<String>,
@@ -55,9 +53,7 @@ impl Flags {
         let Some(name) = &self.name else {
             return Ok(());
         };
-        let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-        let is_name = name.starts_with(|first: char| first.is_ascii_alphanumeric());
-        if is_name && name.len() > 1 && name.bytes().all(is_inner) {
+        if is_name(name) {
             return Ok(());
         }
         let why =
@@ -82,6 +78,30 @@ impl Flags {
             return Err(failure.hint("write it after the image: kiln run IMAGE COMMAND"));
         }
         Ok(argv)
+    }
+
+    /// What an image of the container runs: what the container does, but for its terminal.
+    pub fn config(
+        &self,
+        config: &RuntimeConfig,
+        command: &[String],
+    ) -> Result<RuntimeConfig, Failure> {
+        let mut own = config.clone();
+        own.env = self.env(config, false)?;
+        own.user = self.user(config);
+        own.working_dir
+            .clone_from(self.workdir.as_ref().unwrap_or(&config.working_dir));
+        if let Some(program) = &self.entrypoint {
+            own.entrypoint = Some(vec![program.clone()]).filter(|_| !program.is_empty());
+            own.cmd = None;
+        }
+        if !command.is_empty() {
+            own.cmd = Some(command.to_vec());
+        }
+        if let Some(signal) = &self.stop_signal {
+            own.stop_signal.clone_from(signal);
+        }
+        Ok(own)
     }
 
     /// The image's variables, those of files, those of the command line. A name that kiln's own environment does not have is taken away.
@@ -133,28 +153,11 @@ impl Flags {
     /// What it gets where it is asked to stop.
     pub fn stop_signal(&self, config: &RuntimeConfig) -> Result<i32, Failure> {
         let text = self.stop_signal.as_ref().unwrap_or(&config.stop_signal);
-        let wrong = || Failure::usage(format!("there is no signal {text:?}"));
         match text.is_empty() {
             true => Ok(SIGTERM),
-            false => signal(text).ok_or_else(wrong),
+            false => signal_name::read(text),
         }
     }
-}
-
-/// `SIGTERM`, `term`, `15`, `RTMIN+3`.
-fn signal(text: &str) -> Option<i32> {
-    let (first_name, first, last) = UNNAMED;
-    let is_one = |number: &i32| (1..=last).contains(number);
-    if let Ok(number) = text.parse() {
-        return Some(number).filter(is_one);
-    }
-    let upper = text.to_ascii_uppercase();
-    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    if let Some(beyond) = name.strip_prefix(first_name) {
-        let beyond = beyond.strip_prefix('+').unwrap_or("0");
-        return Some(first + beyond.parse::<i32>().ok()?).filter(is_one);
-    }
-    (1..first).find(|number| signal_name(*number).is_some_and(|known| known[3..] == *name))
 }
 
 #[cfg(test)]
@@ -210,22 +213,5 @@ mod tests {
         let env = flags(&["-e=A=line", "-e=B", "-e=D=x=y"]).env(&config, true);
         assert_eq!(env.unwrap(), ["TERM=xterm", "C=c", "A=line", "D=x=y"]);
         assert!(flags(&["-e=A B=c"]).env(&config, false).is_err());
-    }
-
-    #[test]
-    fn signals_have_names_and_numbers() {
-        for (text, number) in [
-            ("SIGTERM", Some(15)),
-            ("quit", Some(3)),
-            ("9", Some(9)),
-            ("SIGRTMIN+3", Some(37)),
-            ("rtmin", Some(34)),
-            ("0", None),
-            ("65", None),
-            ("RTMIN+31", None),
-            ("SIGNOTHING", None),
-        ] {
-            assert_eq!(signal(text), number, "{text}");
-        }
     }
 }

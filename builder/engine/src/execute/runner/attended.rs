@@ -24,11 +24,22 @@ pub trait Attendant: Sync {
     fn started(&self, process: KillHandle, terminal: Option<OwnedFd>) -> io::Result<()>;
 }
 
+/// What becomes of what a process changes.
+#[derive(Debug, Clone, Copy)]
+pub enum Keeps<'a> {
+    /// It is thrown away.
+    Nothing,
+    /// It becomes a layer.
+    Layer,
+    /// It stays in the upper of a container with this ID; where there can be none, it becomes a layer.
+    In(&'a str),
+}
+
 /// How a process ended that was attended.
 #[derive(Debug)]
 pub struct Attended {
     /// Its end.
     pub exit: Exit,
-    /// What it changed, if that was to be kept and is anything.
+    /// What it changed, if that was to become a layer and is anything.
     pub layer: Option<Layer>,
 }

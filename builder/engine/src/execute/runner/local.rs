@@ -11,7 +11,7 @@ mod rootfs;
 use crate::exchange::mounts::Mounts;
 use crate::execute::process::Process;
 use crate::execute::room;
-use crate::execute::runner::attended::{Attendant, Attended};
+use crate::execute::runner::attended::{Attendant, Attended, Keeps};
 use crate::execute::runner::console::Console;
 use crate::execute::runner::{Below, Changed, Runner};
 use crate::failure::{StepError, chain_of_causes};
@@ -69,7 +69,7 @@ impl<'a> Local<'a> {
         place: ChangesIn,
     ) -> Result<Option<Changed>, StepError> {
         let space = Space::open(self.session, place)?;
-        let (root, changes) = space.root(self.session, below)?;
+        let (root, changes) = space.root(self.session, below, None)?;
         self.tell(place);
         let watch = space.gauge().map(Watch::start).transpose()?;
         let ended = self.execute(process, root, &space, console);
@@ -218,7 +218,7 @@ impl Runner for Local<'_> {
         &self,
         below: &Below<'_>,
         process: &Process,
-        attended: (&dyn Attendant, bool),
+        attended: (&dyn Attendant, Keeps<'_>),
     ) -> Result<Attended, StepError> {
         self.check()?;
         self.attend_somewhere(below, process, attended)

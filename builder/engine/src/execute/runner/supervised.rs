@@ -2,7 +2,7 @@
 //! needs namespaces is refused before anything runs. Unaware of what a command does.
 
 use crate::execute::process::{Mounted, Process, ProcessNetwork};
-use crate::execute::runner::attended::{Attendant, Attended};
+use crate::execute::runner::attended::{Attendant, Attended, Keeps};
 use crate::execute::runner::console::Console;
 use crate::execute::runner::local::Local;
 use crate::execute::runner::{Below, Changed, Runner};
@@ -126,7 +126,7 @@ impl Runner for Supervised<'_> {
         &self,
         below: &Below<'_>,
         process: &Process,
-        (attendant, keeps): (&dyn Attendant, bool),
+        (attendant, keeps): (&dyn Attendant, Keeps<'_>),
     ) -> Result<Attended, StepError> {
         self.check()?;
         refuse(process)?;
@@ -135,8 +135,8 @@ impl Runner for Supervised<'_> {
         let mut tree = self.tree(&layers)?;
         let exit = self.local.attend_in_tree(process, attendant, &tree)?;
         let layer = match keeps {
-            true => self.local.commit_tree(&mut tree, &layers)?,
-            false => None,
+            Keeps::Layer | Keeps::In(_) => self.local.commit_tree(&mut tree, &layers)?,
+            Keeps::Nothing => None,
         };
         store.scratch().discard(&tree.path)?;
         Ok(Attended { exit, layer })

@@ -4,9 +4,9 @@ use super::rootfs::{Changes, Space};
 use super::{Local, is_refusal};
 use crate::execute::process::Process;
 use crate::execute::runner::Below;
-use crate::execute::runner::attended::{Attendant, Attended};
+use crate::execute::runner::attended::{Attendant, Attended, Keeps};
 use crate::failure::StepError;
-use kiln_cache::CopiedTree;
+use kiln_cache::{CopiedTree, Layer};
 use kiln_sandbox::{ChangesIn, Exit, RootMount, plain_folder};
 
 impl Local<'_> {
@@ -15,24 +15,37 @@ impl Local<'_> {
         &self,
         below: &Below<'_>,
         process: &Process,
-        (attendant, keeps): (&dyn Attendant, bool),
+        (attendant, keeps): (&dyn Attendant, Keeps<'_>),
     ) -> Result<Attended, StepError> {
         loop {
             let place = self.session.changes.now();
-            match self.attend_in(place, below, process, attendant) {
+            match self.attend_in(place, below, process, (attendant, keeps)) {
                 Err(error) if place != ChangesIn::Copy && is_refusal(&error) => {
                     self.give_up(place, &error);
                 }
                 Err(error) => return Err(error),
-                Ok((exit, changes)) if keeps => {
-                    let layer = self.commit(changes, below)?;
+                Ok((exit, changes)) => {
+                    let layer = self.kept(changes, below, (keeps, place))?;
                     return Ok(Attended { exit, layer });
                 }
-                Ok((exit, changes)) => {
-                    // what stays is scratch, which goes with this process
-                    let _ = changes.discard(self.session);
-                    return Ok(Attended { exit, layer: None });
-                }
+            }
+        }
+    }
+
+    /// What is to become a layer of changes in a place.
+    fn kept(
+        &self,
+        changes: Changes,
+        below: &Below<'_>,
+        how: (Keeps<'_>, ChangesIn),
+    ) -> Result<Option<Layer>, StepError> {
+        match how {
+            (Keeps::In(_), ChangesIn::Store) => Ok(None),
+            (Keeps::In(_) | Keeps::Layer, _) => self.commit(changes, below),
+            (Keeps::Nothing, _) => {
+                // what stays is scratch, which goes with this process
+                let _ = changes.discard(self.session);
+                Ok(None)
             }
         }
     }
@@ -42,10 +55,14 @@ impl Local<'_> {
         place: ChangesIn,
         below: &Below<'_>,
         process: &Process,
-        attendant: &dyn Attendant,
+        (attendant, keeps): (&dyn Attendant, Keeps<'_>),
     ) -> Result<(Exit, Changes), StepError> {
         let space = Space::open(self.session, place)?;
-        let (root, changes) = space.root(self.session, below)?;
+        let container = match keeps {
+            Keeps::In(id) if place == ChangesIn::Store => Some(id),
+            _ => None,
+        };
+        let (root, changes) = space.root(self.session, below, container)?;
         self.tell(place);
         Ok((self.attend(process, root, &space, attendant)?, changes))
     }

@@ -87,7 +87,7 @@ impl Space {
         Ok(session.store.views().upper_in(&place, below)?)
     }
 
-    /// Mounts what is below a process, writable.
+    /// Mounts what is below a process, writable; for a container with what that has changed before.
     ///
     /// # Errors
     /// When the view cannot be made or the kernel refuses.
@@ -95,19 +95,29 @@ impl Space {
         &self,
         session: &Session,
         below: &Below<'_>,
+        container: Option<&str>,
     ) -> Result<(RootMount, Changes), StepError> {
         match self {
             Space::Copy => copied(session, &(below.written)()?),
             Space::Plain => {
                 plain(session, &(below.written)()?).map(|(root, copy)| (root, Changes::Copy(copy)))
             }
-            _ => self.writable(session, below.live),
+            _ => self.writable(session, below.live, container),
         }
     }
 
-    fn writable(&self, session: &Session, live: &Live) -> Result<(RootMount, Changes), StepError> {
+    fn writable(
+        &self,
+        session: &Session,
+        live: &Live,
+        container: Option<&str>,
+    ) -> Result<(RootMount, Changes), StepError> {
         let layers = &live.base.layers;
-        let upper = self.upper(session, &session.store.layers().chain(layers)?)?;
+        let below = session.store.layers().chain(layers)?;
+        let upper = match container {
+            Some(id) => session.store.containers().upper(id, &below)?,
+            None => self.upper(session, &below)?,
+        };
         let view = session.store.views().get(layers)?;
         // The guards keep the uppers where they are until the kernel holds them.
         let places: Vec<_> = live.uppers.iter().rev().map(|live| live.lower()).collect();
@@ -132,7 +142,7 @@ impl Space {
         }
         if writable {
             let live = Live::finished(stack.clone());
-            return Ok(self.writable(session, &live)?.0);
+            return Ok(self.writable(session, &live, None)?.0);
         }
         let view = session.store.views().get(&stack.layers)?;
         let lowers: Vec<PathBuf> = view.lowers.into_iter().map(folder).collect();

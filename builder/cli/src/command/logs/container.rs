@@ -1,0 +1,137 @@
+//! What a container in the background has printed, and prints. Unaware of builds.
+
+use crate::failure::{Failure, Kind};
+use crate::pflag::Takes;
+use crate::printable::printed;
+use crate::{containers, stdout};
+use clap::Args;
+use kiln_cache::Store;
+use kiln_engine::trial::{Kept, Line, LoggedLine, Logs, Stream};
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// How often a log is looked at that is followed.
+const LOOK: Duration = Duration::from_millis(50);
+
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Flags {
+    /// Of a container: go on until it ends
+    #[arg(short, long, add = Takes::Switch)]
+    follow: bool,
+    /// Of a container: show only the last so many lines, or all
+    #[arg(short = 'n', long, value_name = "NUMBER", add = Takes::Single)]
+    tail: Option<String>,
+    /// Of a container: say when each line was printed
+    #[arg(short, long, add = Takes::Switch)]
+    timestamps: bool,
+}
+
+impl Flags {
+    /// That they are not given for a build.
+    ///
+    /// # Errors
+    /// One is.
+    pub fn refuse(&self) -> Result<(), Failure> {
+        if !self.follow && !self.timestamps && self.tail.is_none() {
+            return Ok(());
+        }
+        let message = "--follow, --tail and --timestamps are for containers";
+        Err(Failure::usage(message).hint("`kiln ps -a` lists containers"))
+    }
+
+    /// Shows what a container has printed.
+    ///
+    /// # Errors
+    /// It has no log, or that cannot be read.
+    pub fn show(&self, store: &Store, kept: &Kept) -> Result<(), Failure> {
+        let tail = self.tail()?;
+        let Some(mut logs) = Logs::open(store, &kept.record.id) else {
+            let message = format!("the container {} has no log", kept.title());
+            let failure = Failure::new(Kind::Build, message);
+            return Err(failure.hint("only a container in the background (-d) has one"));
+        };
+        self.show_last(&mut logs, tail)?;
+        if self.follow && kept.runs() {
+            self.follow(&mut logs, Line::to(store, kept).ok())?;
+        }
+        Ok(())
+    }
+
+    fn tail(&self) -> Result<Option<usize>, Failure> {
+        match self.tail.as_deref() {
+            None | Some("all") => Ok(None),
+            Some(text) => {
+                let wrong = || Failure::usage(format!("--tail {text}: expected a number or all"));
+                text.parse().map(Some).map_err(|_| wrong())
+            }
+        }
+    }
+
+    /// Shows what there is.
+    fn show_last(&self, logs: &mut Logs, tail: Option<usize>) -> Result<(), Failure> {
+        let Some(count) = tail else {
+            return self.show_all(logs);
+        };
+        let mut last: VecDeque<LoggedLine> = VecDeque::new();
+        while let Some(line) = logs.next_line().map_err(damaged)? {
+            last.push_back(line);
+            if last.len() > count {
+                last.pop_front();
+            }
+        }
+        last.iter().for_each(|line| self.print(line));
+        Ok(())
+    }
+
+    fn show_all(&self, logs: &mut Logs) -> Result<(), Failure> {
+        while let Some(line) = logs.next_line().map_err(damaged)? {
+            self.print(&line);
+        }
+        Ok(())
+    }
+
+    /// Shows what is added until the container ends; without a line to it, it has ended meanwhile.
+    fn follow(&self, logs: &mut Logs, mut line: Option<Line>) -> Result<(), Failure> {
+        while let Some(open) = &mut line
+            && stdout::is_open()
+        {
+            let ended = open.wait(Some(LOOK)).map_err(containers::failure)?;
+            if ended.is_some() {
+                line = None;
+            }
+            self.show_all(logs)?;
+        }
+        self.show_all(logs)
+    }
+
+    fn print(&self, line: &LoggedLine) {
+        let mut text = match self.timestamps {
+            true => format!("{} ", line.time).into_bytes(),
+            false => Vec::new(),
+        };
+        match stdout::is_terminal() {
+            true => text.extend(on_terminal(&line.text).into_bytes()),
+            false => text.extend(&line.text),
+        }
+        match line.stream {
+            Stream::Out => stdout::print(&text),
+            // nobody may read it
+            Stream::Err => drop(io::stderr().write_all(&text)),
+        }
+    }
+}
+
+/// No control bytes, but for the end of the line.
+fn on_terminal(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let body = text.trim_end_matches(['\n', '\r']);
+    let end = if text.ends_with('\n') { "\n" } else { "" };
+    format!("{}{end}", printed(body))
+}
+
+fn damaged(error: io::Error) -> Failure {
+    let message = format!("the log of the container cannot be read: {error}");
+    Failure::new(Kind::Environment, message)
+}

@@ -1,0 +1,323 @@
+//! Containers that are kept: in the background or not, what lists and logs say of them, how they are stopped and removed, and that nothing
+//! is left of a process that is killed.
+
+use std::fs;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::run_containers::{prepare, run};
+use crate::support::processes::{appears, eventually, nothing_left, unique_nap, with_argument};
+use crate::support::{Finished, Space, plain_cases, user_cases};
+
+user_cases! {
+    in_the_background_and_stopped,
+    what_it_prints_is_logged_and_followed,
+    what_ended_is_kept_and_starts_again,
+    nothing_is_left_of_a_supervisor_that_is_killed,
+}
+
+plain_cases! {
+    names_belong_to_one_container,
+    a_container_that_cannot_start_is_not_kept,
+    signals_are_sent_and_codes_waited_for,
+    files_that_kiln_has_not_written_are_refused,
+    layers_of_a_container_stay,
+    a_terminal_in_the_background,
+}
+
+/// One line of `kiln ps -a` in a form of the test's.
+fn listed(space: &Space, name: &str, format: &str) -> String {
+    let filter = format!("name={name}");
+    let words = ["ps", "-a", "--filter", &filter, "--format", format];
+    space.kiln(words).ok().stdout.trim_end().to_owned()
+}
+
+fn state(space: &Space, name: &str) -> String {
+    listed(space, name, "{{.State}}")
+}
+
+/// A container in the background that sleeps; its nap.
+fn sleeping(space: &Space, name: &str, script: &str) -> String {
+    let nap = unique_nap();
+    let script = format!("{script}; sleep {nap} & while :; do wait; done");
+    let words = ["-d", "--name", name, "app", "sh", "-c", &script];
+    let id = run(space, words).ok().stdout;
+    assert_eq!(id.trim_end().len(), 12, "{id}");
+    appears(&nap);
+    nap
+}
+
+fn kiln(space: &Space, words: &[&str]) -> Finished {
+    space.kiln(words).ok()
+}
+
+fn in_the_background_and_stopped(space: &Space) {
+    prepare(space, "");
+    let nap = sleeping(space, "web", "trap 'exit 7' TERM");
+    let shown = kiln(space, &["ps"]).stdout;
+    assert!(
+        shown.lines().count() == 2 && shown.contains("web"),
+        "{shown}"
+    );
+    assert_eq!(
+        listed(space, "web", "{{.Names}} {{.Image}} {{.State}}"),
+        "web app running"
+    );
+    assert_eq!(kiln(space, &["stop", "web"]).stdout, "web\n");
+    eventually("it goes on", || with_argument(&nap).is_empty());
+    let status = listed(space, "web", "{{.Status}}");
+    assert!(status.starts_with("Exited (7) "), "{status}");
+    assert_eq!(kiln(space, &["ps", "-q"]).stdout, "");
+    let offered = kiln(space, &["__complete", "--", "rm", ""]).stdout;
+    assert!(offered.starts_with("web\t"), "{offered}");
+    // one that does not run is stopped as it is
+    kiln(space, &["stop", "web"]);
+    space
+        .kiln(["kill", "web"])
+        .exits(1)
+        .says(&["does not run", "kiln start web"]);
+    assert_eq!(kiln(space, &["rm", "web"]).stdout, "web\n");
+    assert_eq!(kiln(space, &["ps", "-aq"]).stdout, "");
+    nothing_left(&space.store());
+    space.is_clean();
+}
+
+fn what_it_prints_is_logged_and_followed(space: &Space) {
+    prepare(space, "");
+    let script =
+        "echo one; echo two >&2; echo three; while [ ! -e /go ]; do sleep 0.01; done; echo four";
+    let go = space.own_folder("own/go");
+    let bind = format!("{}:/shared", go.display());
+    let script = script.replace("/go", "/shared/go");
+    let words = [
+        "-d", "--name", "talks", "-v", &bind, "app", "sh", "-c", &script,
+    ];
+    run(space, words).ok();
+    eventually("nothing is logged", || {
+        kiln(space, &["logs", "talks"]).stdout.contains("three")
+    });
+    let logged = kiln(space, &["logs", "talks"]);
+    assert_eq!(
+        (&*logged.stdout, &*logged.stderr),
+        ("one\nthree\n", "two\n")
+    );
+    let last = kiln(space, &["logs", "--tail", "1", "talks"]);
+    assert_eq!(
+        last.stdout.len().min(1) + last.stderr.len().min(1),
+        1,
+        "{last}"
+    );
+    let timed = kiln(space, &["logs", "-t", "talks"]).stdout;
+    assert!(
+        timed.ends_with("Z three\n") && timed.starts_with("20"),
+        "{timed}"
+    );
+    let mut following = space.kiln(["logs", "-f", "talks"]).spawn();
+    following.until("two");
+    fs::write(go.join("go"), "").unwrap();
+    let followed = following.wait();
+    assert!(followed.status.success(), "{followed}");
+    assert_eq!(followed.stdout, "one\nthree\nfour\n");
+    assert_eq!(kiln(space, &["wait", "talks"]).stdout, "0\n");
+    kiln(space, &["rm", "talks"]);
+    space
+        .kiln(["logs", "-f", "talks"])
+        .exits(2)
+        .says(&["containers"]);
+}
+
+fn what_ended_is_kept_and_starts_again(space: &Space) {
+    prepare(space, "");
+    let script = "echo run >> /turns; cat /turns; exit 3";
+    run(space, ["--name", "again", "app", "sh", "-c", script]).exits(3);
+    assert!(listed(space, "again", "{{.Status}}").starts_with("Exited (3)"));
+    let again = space.kiln(["start", "-a", "again"]).exits(3);
+    assert_eq!(again.stdout, "run\nrun\n");
+    assert_eq!(kiln(space, &["start", "again"]).stdout, "again\n");
+    assert_eq!(kiln(space, &["wait", "again"]).stdout, "3\n");
+    assert_eq!(kiln(space, &["logs", "again"]).stdout, "run\nrun\nrun\n");
+    // with --rm nothing is
+    run(space, ["--rm", "app", "sh", "-c", "echo gone"]).ok();
+    run(space, ["--rm", "-d", "app", "sh", "-c", "echo gone"]).ok();
+    eventually("it is kept", || {
+        kiln(space, &["ps", "-aq"]).stdout.lines().count() == 1
+    });
+    let id = kiln(
+        space,
+        &["create", "--name", "later", "app", "sh", "-c", "echo made"],
+    );
+    assert_eq!(state(space, "later"), "created");
+    let start = ["start", "-a", &id.stdout.trim_end()[..8]];
+    assert_eq!(kiln(space, &start).stdout, "made\n");
+    kiln(space, &["rm", "again", "later"]);
+    space.is_clean();
+}
+
+fn nothing_is_left_of_a_supervisor_that_is_killed(space: &Space) {
+    prepare(space, "");
+    for flags in [&[][..], &["--init"], &["--rm"], &["-t"]] {
+        let nap = unique_nap();
+        let script = format!("echo kept > /kept; sleep {nap} & sleep {nap}");
+        let command = ["app", "sh", "-c", &script];
+        let words = [&["-d", "--name", "lost"], flags, &command].concat();
+        run(space, words).ok();
+        eventually("it does not start", || with_argument(&nap).len() >= 2);
+        kill_process(supervisor(space), Signal::KILL).unwrap();
+        eventually("it goes on", || with_argument(&nap).is_empty());
+        nothing_left(&space.store());
+        if flags.contains(&"--rm") {
+            assert_eq!(state(space, "lost"), "");
+            continue;
+        }
+        assert_eq!(listed(space, "lost", "{{.Status}}"), "Exited (137)");
+        space
+            .kiln(["kill", "lost"])
+            .exits(1)
+            .says(&["does not run"]);
+        assert_eq!(kiln(space, &["wait", "lost"]).stdout, "137\n");
+        kiln(space, &["rm", "lost"]);
+    }
+    // the name of one that went is free, and nothing of it is left
+    run(space, ["--rm", "--name", "lost", "app", "id", "-u"]).ok();
+    let kept = fs::read_dir(space.store().join("containers")).unwrap();
+    assert_eq!(kept.count(), 0);
+    space.is_clean();
+}
+
+/// The process that runs a container in the background, of which there is one in the space.
+fn supervisor(space: &Space) -> Pid {
+    let store = space.store();
+    let is_it = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let environment = String::from_utf8_lossy(&environment).into_owned();
+        line.starts_with(b"kiln-container\0") && environment.contains(store.to_str().unwrap())
+    };
+    let pids = fs::read_dir("/proc").unwrap();
+    let mut pids = pids.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    Pid::from_raw(pids.find(is_it).unwrap()).unwrap()
+}
+
+fn names_belong_to_one_container(space: &Space) {
+    prepare(space, "");
+    run(space, ["--name", "web", "app", "id", "-u"]).ok();
+    run(space, ["-d", "--name", "web", "app", "id", "-u"])
+        .exits(125)
+        .says(&["is called web", "kiln rm"]);
+    run(space, ["app", "id", "-u"]).ok();
+    let ids = kiln(space, &["ps", "-aq"]).stdout;
+    let ids: Vec<&str> = ids.lines().collect();
+    assert_eq!(ids.len(), 2);
+    space
+        .kiln(["rm", "nothing"])
+        .exits(1)
+        .says(&["no container nothing", "kiln ps -a"]);
+    // the latest comes first
+    kiln(space, &["rm", "-f", "nothing", &ids[0][..6], "web"]);
+    assert_eq!(kiln(space, &["ps", "-aq"]).stdout, "");
+}
+
+fn a_container_that_cannot_start_is_not_kept(space: &Space) {
+    prepare(space, "");
+    for flags in [&[][..], &["-d"]] {
+        let wrong = ["-u", "nobody-here", "--name", "web", "app", "id", "-u"];
+        let ran = run(space, flags.iter().chain(&wrong).copied()).exits(125);
+        ran.says(&["nobody-here"]);
+        assert_eq!(ran.stdout, "");
+    }
+    run(space, ["-d", "--offline", "no-such-image"])
+        .exits(125)
+        .says(&["no-such-image"]);
+    run(space, ["--what", "app"]).exits(125).says(&["--what"]);
+    space.kiln(["ps", "--what"]).exits(2);
+    assert_eq!(kiln(space, &["ps", "-aq"]).stdout, "");
+}
+
+fn signals_are_sent_and_codes_waited_for(space: &Space) {
+    prepare(space, "");
+    let nap = sleeping(space, "web", "trap 'exit 5' USR1; trap 'echo heard' HUP");
+    let waiting = space.kiln(["wait", "web"]).spawn();
+    kiln(space, &["kill", "-s", "HUP", "web"]);
+    kiln(space, &["kill", "--signal=SIGUSR1", "web"]);
+    assert_eq!(waiting.wait().stdout, "5\n");
+    eventually("it goes on", || with_argument(&nap).is_empty());
+    // the first process of a container hears nothing that it does not ask for
+    let nap = sleeping(space, "deaf", "true");
+    kiln(space, &["stop", "-t", "0", "deaf"]);
+    assert_eq!(kiln(space, &["wait", "deaf"]).stdout, "137\n");
+    assert!(with_argument(&nap).is_empty());
+    let nap = sleeping(space, "gone", "true");
+    space
+        .kiln(["rm", "gone"])
+        .exits(1)
+        .says(&["runs", "kiln stop gone"]);
+    kiln(space, &["rm", "-f", "gone"]);
+    eventually("it goes on", || with_argument(&nap).is_empty());
+    // in the foreground they are heard too
+    let nap = unique_nap();
+    let script = format!("trap 'exit 6' TERM; sleep {nap} & while :; do wait; done");
+    let front = run(space, ["--name", "front", "app", "sh", "-c", &script]).spawn();
+    appears(&nap);
+    kiln(space, &["stop", "front"]);
+    assert_eq!(front.wait().status.code(), Some(6));
+}
+
+fn files_that_kiln_has_not_written_are_refused(space: &Space) {
+    prepare(space, "");
+    run(space, ["--name", "web", "app", "id", "-u"]).ok();
+    let id = kiln(space, &["ps", "-aq"]).stdout.trim_end().to_owned();
+    let record = space
+        .store()
+        .join("containers")
+        .join(&id)
+        .join("record.json");
+    let text = fs::read_to_string(&record).unwrap();
+    for wrong in [
+        text.replace("\"format\": 1", "\"format\": 2"),
+        text.replace("\"web\"", "\"../web\""),
+        text.replace(&id, "0123456789ab"),
+        text.replacen("\"sha256:", "\"sha256:0", 2),
+        "{".to_owned(),
+    ] {
+        fs::write(&record, wrong).unwrap();
+        let said = space.kiln(["rm", &id]).exits(3);
+        said.says(&["record.json cannot be used"]);
+        kiln(space, &["ps", "-a"]).says(&["warning: ", "record.json"]);
+    }
+    fs::write(&record, text).unwrap();
+    kiln(space, &["rm", "web"]);
+}
+
+fn layers_of_a_container_stay(space: &Space) {
+    prepare(space, "RUN echo below > /below");
+    run(
+        space,
+        ["--name", "web", "app", "sh", "-c", "echo above > /above"],
+    )
+    .ok();
+    kiln(space, &["rmi", "app"]);
+    kiln(space, &["prune", "-a", "-f"]);
+    // the same command sees both
+    let shown = space.kiln(["start", "-a", "web"]).run();
+    assert!(shown.status.success(), "{shown}");
+    kiln(space, &["rm", "web"]);
+    kiln(space, &["prune", "-a", "-f"]);
+    space.is_clean();
+}
+
+fn a_terminal_in_the_background(space: &Space) {
+    prepare(space, "");
+    let script = "[ -t 0 ] && echo terminal; read word";
+    run(
+        space,
+        ["-dit", "--name", "shell", "app", "sh", "-c", script],
+    )
+    .ok();
+    eventually("nothing is logged", || {
+        kiln(space, &["logs", "shell"]).stdout == "terminal\r\n"
+    });
+    assert_eq!(state(space, "shell"), "running");
+    run(space, ["-di", "--name", "reads", "app", "sh", "-c", "cat"]).ok();
+    assert_eq!(state(space, "reads"), "running");
+    kiln(space, &["rm", "-f", "shell", "reads"]);
+}
