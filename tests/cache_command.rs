@@ -3,9 +3,12 @@
 use std::cell::Cell;
 use std::fs;
 
+use kiln_oci::media_type::OCI_MANIFEST;
+
 use crate::cache_mounts::{counted, counting};
 use crate::support::bucket::{Bucket, KEY, SECRET};
 use crate::support::machines::{folder, from_folder, on};
+use crate::support::registry::{Fault, Guard, Registry};
 use crate::support::{Space, plain_cases};
 
 plain_cases! {
@@ -13,6 +16,8 @@ plain_cases! {
     commands_say_what_is_wrong,
     caches_in_a_folder_are_kept_to_a_size,
     caches_in_a_bucket_are_kept_to_a_size,
+    caches_in_a_registry_are_kept_to_a_size,
+    a_registry_that_deletes_nothing_is_told_of,
 }
 
 fn commands_move_mounts_too(space: &Space) {
@@ -64,6 +69,9 @@ fn commands_say_what_is_wrong(space: &Space) {
         .says(&["mounts-max-size", "not a size"]);
 }
 
+/// Something else under a name beside caches.
+const IMAGE: &[u8] = br#"{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[]}"#;
+
 /// Writes three caches to a place, and keeps it to what one or two of them have. `place` gives the description of a cache by its name.
 fn kept_to_a_size(space: &Space, place: impl Fn(&str) -> String) {
     for name in ["old", "middle", "new"] {
@@ -108,10 +116,30 @@ fn caches_in_a_folder_are_kept_to_a_size(space: &Space) {
     });
     let blobs = fs::read_dir(folder(space).join("blobs/sha256")).unwrap();
     assert_eq!(blobs.count(), 0);
-    let registry = space.kiln(["cache", "prune", "--max-size", "1GB", "localhost:1/cache"]);
-    registry
-        .exits(2)
-        .says(&["a registry does not tell how old its caches are"]);
+}
+
+fn caches_in_a_registry_are_kept_to_a_size(space: &Space) {
+    let registry = Registry::start(Guard::AnonymousToken);
+    registry.put_manifest("ci/cache:image", OCI_MANIFEST, IMAGE);
+    kept_to_a_size(space, |name| format!("{}/ci/cache:{name}", registry.host));
+    assert_eq!(registry.manifest_of("ci/cache/manifests/image"), IMAGE);
+}
+
+fn a_registry_that_deletes_nothing_is_told_of(space: &Space) {
+    let registry = Registry::start(Guard::Open);
+    let place = format!("{}/ci/cache:new", registry.host);
+    let to = ["--cache-to", &place].map(str::to_owned);
+    on(space, "one", "FROM scratch\nCOPY <<EOF /f\nf\nEOF\n", &to).ok();
+    registry.fault("DELETE", "", 1, Fault::Answer(405, Vec::new(), Vec::new()));
+    let prune = space.kiln(["cache", "prune", "--max-size", "10", &place]);
+    let told = format!("error: {} deletes nothing", registry.host);
+    prune.exits(1).says(&[&told, "hint: let it delete"]);
+    let prune = space.kiln(["cache", "prune", "--max-size", "10"]);
+    let none = format!("{}/ci/nothing", registry.host);
+    assert_eq!(
+        prune.arg(none).ok().stdout,
+        "freed 0B, the caches hold 0B\n"
+    );
 }
 
 fn caches_in_a_bucket_are_kept_to_a_size(space: &Space) {

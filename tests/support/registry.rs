@@ -286,8 +286,23 @@ impl Registry {
                     self.put_manifest(&format!("{repository}:{reference}"), kind, &seen.body);
                 Answer::new(201).header("Docker-Content-Digest", digest.to_string())
             }
+            ("DELETE", _) => self.delete(path),
             _ => Answer::new(405),
         }
+    }
+
+    /// All names of a manifest.
+    fn delete(&self, path: &str) -> Answer {
+        let mut state = self.state();
+        let Some((_, named)) = state.manifests.get(path).cloned() else {
+            return Answer::error(404, "MANIFEST_UNKNOWN", "manifest unknown");
+        };
+        let repository = path.split("/manifests/").next().unwrap();
+        let is_named = |key: &String, bytes: &[u8]| key.starts_with(repository) && bytes == named;
+        state
+            .manifests
+            .retain(|key, (_, bytes)| !is_named(key, bytes));
+        Answer::new(202)
     }
 
     fn challenge(&self, seen: &Seen) -> Option<String> {

@@ -116,6 +116,7 @@ fn export(
         bundle,
         build: exported.as_ref(),
         is_squashed: build.form.squash != Squash::Nothing,
+        now: (session.host.now)(),
     };
     caches.export(session, outcome)
 }

@@ -113,6 +113,11 @@ impl Endpoint {
         format!("repository:{}:pull", self.repository)
     }
 
+    /// What is asked of a token service to read and delete.
+    pub(super) fn delete_scope(&self) -> String {
+        format!("repository:{}:pull,delete", self.repository)
+    }
+
     /// What is asked of a token service to read and write.
     pub(super) fn push_scope(&self) -> String {
         format!("repository:{}:pull,push", self.repository)

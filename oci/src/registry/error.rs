@@ -40,6 +40,12 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The registry was set up to delete nothing.
+    #[error("{host} deletes nothing")]
+    NoDeletion {
+        /// Host and port.
+        host: String,
+    },
     /// The service that hands out tokens.
     #[error("cannot get a token for {host} from {realm}: {reason}")]
     Token {
@@ -137,6 +143,9 @@ impl Error {
                 }
                 false => format!("log in with `kiln login {host}`"),
             }),
+            Self::NoDeletion { .. } => Some(
+                "let it delete (Distribution's registry: REGISTRY_STORAGE_DELETE_ENABLED=true), or set rules of its own for what it keeps".to_owned(),
+            ),
             _ => None,
         }
     }

@@ -25,6 +25,12 @@ impl Request<'_> {
         self
     }
 
+    /// To read and delete.
+    pub(super) fn deleting(mut self, endpoint: &Endpoint) -> Self {
+        self.scopes = vec![endpoint.delete_scope()];
+        self
+    }
+
     /// Messages call it so.
     pub(super) fn called(mut self, what: impl Into<String>) -> Self {
         self.what = what.into();

@@ -139,6 +139,33 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Deletes the manifest or index with the digest of `reference`, and with it all tags that name it (OCI distribution specification,
+    /// "Deleting Manifests"). What is not there is deleted.
+    ///
+    /// # Errors
+    /// [`Error::NoDeletion`] when the registry deletes nothing; [`Error`] otherwise.
+    pub fn delete_manifest(&self, reference: &Reference) -> Result<()> {
+        let endpoint = self.origin(reference);
+        let request = self.request(Method::DELETE, &endpoint, &path(&endpoint, reference))?;
+        let request = request.deleting(&endpoint).called(reference.to_string());
+        let hoped = [
+            StatusCode::ACCEPTED,
+            StatusCode::OK,
+            StatusCode::NO_CONTENT,
+            StatusCode::NOT_FOUND,
+            StatusCode::METHOD_NOT_ALLOWED,
+        ];
+        let answer = self.ask(&endpoint, &request, &hoped)?;
+        match answer.status() {
+            StatusCode::METHOD_NOT_ALLOWED => Err(Error::NoDeletion {
+                host: answer.host(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
 fn wrong(host: &str, expected: Digest, actual: String) -> Error {
     Error::Content {
         host: host.into(),

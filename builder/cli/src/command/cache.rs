@@ -26,7 +26,7 @@ enum Command {
     Export(Move),
     /// Import the cache mounts of a shared cache, for builds that name it with --cache-from
     Import(Move),
-    /// Remove the caches of a folder or bucket that were written longest ago
+    /// Remove the caches of a folder, bucket or repository that were written longest ago
     Prune(Prune),
 }
 

@@ -15,7 +15,7 @@ use kiln_oci::media_type::OCI_EMPTY;
 use kiln_oci::{Descriptor, Digest};
 use std::collections::BTreeSet;
 use std::io::{self, Cursor, Read};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// Layers that are compressed and sent at once.
 const AT_ONCE: usize = 4;
@@ -57,6 +57,8 @@ pub(crate) struct Exported<'a> {
     pub build: Option<&'a ExportedBuild>,
     /// Its image consists of none of the layers of its steps.
     pub is_squashed: bool,
+    /// Which time it is.
+    pub now: SystemTime,
 }
 
 /// How many records were written, and how many bytes of layers the backend lacked; none when it had everything.
@@ -213,7 +215,7 @@ impl Writer<'_> {
         let packed = format::pack(&cache).map_err(BackendError::malformed)?;
         self.send_small("", &packed)?;
         self.send_small(OCI_EMPTY, format::NO_CONFIG)?;
-        let manifest = format::manifest(&packed, blobs);
+        let manifest = format::manifest(&packed, blobs, self.outcome.now);
         self.remote.check_cancelled()?;
         self.backend.publish(&manifest)
     }

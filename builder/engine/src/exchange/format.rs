@@ -1,12 +1,14 @@
 //! A cache as an OCI artifact: a manifest whose first layer holds the records (JSON, zstd) and whose other layers are the layers of
 //! those records, so that a registry keeps them all and tools can copy it. Unaware of where it is kept.
 
+use super::prune;
 use crate::failure::{BackendError, Foreign};
 use kiln_cache::ExportedCache;
 use kiln_oci::compression::{Encoding, Limited, decoder};
 use kiln_oci::media_type::{self, OCI_EMPTY};
 use kiln_oci::{Descriptor, Index, LayerCompression, Manifest};
 use std::io::{Read, Write};
+use std::time::SystemTime;
 
 /// The type of manifests of caches.
 const ARTIFACT: &str = "application/vnd.kiln.cache.v1";
@@ -36,12 +38,13 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<ExportedCache, BackendError> {
     cache.ok_or(BackendError::Foreign(Foreign::Version))
 }
 
-/// The manifest of packed records and their layers.
-pub(super) fn manifest(records: &[u8], layers: Vec<Descriptor>) -> Vec<u8> {
+/// The manifest of packed records and their layers, written at this time.
+pub(super) fn manifest(records: &[u8], layers: Vec<Descriptor>, written: SystemTime) -> Vec<u8> {
     let records = Descriptor::of(RECORDS, records);
     let layers = std::iter::once(records).chain(layers).collect();
     let mut manifest = Manifest::for_layers(Descriptor::of(OCI_EMPTY, NO_CONFIG), layers);
     manifest.artifact_type = Some(ARTIFACT.to_owned());
+    manifest.annotations = prune::written_at(written);
     manifest.to_bytes()
 }
 
@@ -99,7 +102,7 @@ mod tests {
     #[test]
     fn manifests_say_what_they_are_of() {
         let layer = Descriptor::of(media_type::OCI_LAYER_GZIP, b"layer");
-        let cache = manifest(b"records", vec![layer.clone()]);
+        let cache = manifest(b"records", vec![layer.clone()], SystemTime::UNIX_EPOCH);
         let packed = Descriptor::of(RECORDS, b"records");
         assert_eq!(records(&cache).unwrap(), packed);
         let config = Descriptor::of(OCI_EMPTY, NO_CONFIG);

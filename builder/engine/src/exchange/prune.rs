@@ -3,8 +3,10 @@
 use super::{CacheOptions, format, mounts};
 use crate::failure::BackendError;
 use crate::transfer::remote::Remote;
-use kiln_oci::Digest;
+use jiff::Timestamp;
+use kiln_oci::{Digest, Manifest};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
 
 /// A cache, or the mounts of one, as a place has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +36,25 @@ pub struct Shrunk {
 /// The description means nothing, or the place cannot be read, written, or says nothing of its caches.
 pub fn prune(remote: &Remote, place: &CacheOptions, most: u64) -> Result<Shrunk, BackendError> {
     super::cache_to(place, remote)?.backend.shrink(most)
+}
+
+/// The annotation of a manifest that says when it was written (OCI image specification, "Pre-Defined Annotation Keys").
+const CREATED: &str = "org.opencontainers.image.created";
+
+/// What a manifest says of when it was written, for places that do not know.
+pub(super) fn written_at(time: SystemTime) -> BTreeMap<String, String> {
+    let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
+    [(CREATED.to_owned(), time.to_string())].into()
+}
+
+/// When a manifest was written, in microseconds; zero for one that does not tell.
+pub(super) fn written(manifest: &[u8]) -> u64 {
+    let annotations = Manifest::parse(manifest).map(|manifest| manifest.annotations);
+    let time = annotations
+        .ok()
+        .and_then(|all| all.get(CREATED)?.parse::<Timestamp>().ok());
+    let micros = time.map(|time| u64::try_from(time.as_microsecond()).unwrap_or(0));
+    micros.unwrap_or(0)
 }
 
 /// The blobs of a manifest of ours; none for anything else.
@@ -83,6 +104,18 @@ mod tests {
             changed,
             blobs: blobs.iter().map(blob).collect(),
         }
+    }
+
+    #[test]
+    fn a_manifest_says_when_it_was_written() {
+        let at = |micros| SystemTime::UNIX_EPOCH + std::time::Duration::from_micros(micros);
+        for micros in [0, 1, 1_700_000_000_000_000, 1_700_000_000_123_456] {
+            assert_eq!(
+                written(&format::manifest(b"", Vec::new(), at(micros))),
+                micros
+            );
+        }
+        assert_eq!(written(b"{}"), 0);
     }
 
     #[test]

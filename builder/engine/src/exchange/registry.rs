@@ -1,15 +1,16 @@
 //! `type=registry,ref=NAME`: a cache under a name in a registry, beside the images or anywhere else. Unaware of the protocol.
 
 use super::backend::MOUNTS;
-use super::prune::Shrunk;
+use super::prune::{self, KeptCache, Shrunk};
 use super::{Backend, Kind, OpenBlob, Use};
 use crate::event::Direction;
 use crate::failure::{BackendError, ExportError};
 use crate::transfer::attributes::Attributes;
 use crate::transfer::remote::{Remote, if_found, transfer};
-use kiln_cache::CacheOrigin;
+use kiln_cache::{CacheOrigin, try_parallel};
 use kiln_oci::media_type::OCI_MANIFEST;
-use kiln_oci::{Descriptor, Reference};
+use kiln_oci::{Descriptor, Digest, Reference};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,6 +20,9 @@ pub(super) const KIND: Kind = Kind {
     to: &["ref"],
     make: |attributes, used, remote| Ok(Arc::new(Registry::of(attributes, used, remote)?)),
 };
+
+/// Tags that are looked at at once.
+const AT_ONCE: usize = 8;
 
 #[derive(Debug)]
 struct Registry {
@@ -45,6 +49,33 @@ impl Registry {
         }
         let remote = remote.clone();
         Ok(Self { reference, remote })
+    }
+}
+
+impl Registry {
+    /// Something else of the repository.
+    fn named(&self, tag: Option<&str>, digest: Option<Digest>) -> Reference {
+        Reference {
+            tag: tag.map(str::to_owned),
+            digest,
+            ..self.reference.clone()
+        }
+    }
+
+    /// The cache under a tag; none where something else is, or nothing any more.
+    fn cache(&self, tag: &str) -> Result<Option<(Digest, KeptCache)>, BackendError> {
+        self.remote.check_cancelled()?;
+        let registry = self.remote.registry()?;
+        let found = if_found(registry.manifest(&self.named(Some(tag), None)))?;
+        let cache = found.map(|found| {
+            let cache = KeptCache {
+                name: tag.to_owned(),
+                changed: prune::written(&found.bytes),
+                blobs: prune::blobs(&found.bytes),
+            };
+            (found.digest, cache)
+        });
+        Ok(cache.filter(|(_, cache)| !cache.blobs.is_empty()))
     }
 }
 
@@ -130,9 +161,29 @@ impl Backend for Registry {
         Ok(())
     }
 
-    fn shrink(&self, _: u64) -> Result<Shrunk, BackendError> {
-        let text = "a registry does not tell how old its caches are, and mostly keeps what it has";
-        Err(ExportError::Unsupported(text.to_owned()).into())
+    /// What is deleted are manifests, with all their tags; the registry frees blobs when it looks for what nothing names.
+    fn shrink(&self, most: u64) -> Result<Shrunk, BackendError> {
+        let registry = self.remote.registry()?;
+        let tags = if_found(registry.tags(&self.reference))?.unwrap_or_default();
+        let found = try_parallel(&tags, AT_ONCE, |tag| self.cache(tag))?;
+        let mut caches: BTreeMap<Digest, KeptCache> = BTreeMap::new();
+        for (digest, cache) in found.into_iter().flatten() {
+            match caches.get_mut(&digest) {
+                Some(other) => other.name += &format!(", {}", cache.name),
+                None => drop(caches.insert(digest, cache)),
+            }
+        }
+        let digests = caches
+            .iter()
+            .map(|(digest, cache)| (cache.name.clone(), *digest));
+        let digests: BTreeMap<String, Digest> = digests.collect();
+        let (removed, kept) = prune::split(caches.into_values().collect(), most);
+        for cache in &removed {
+            registry.delete_manifest(&self.named(None, digests.get(&cache.name).copied()))?;
+        }
+        let all = [removed.as_slice(), kept.as_slice()].concat();
+        let freed = prune::bytes(&all) - prune::bytes(&kept);
+        Ok(Shrunk::of(&removed, freed, &kept))
     }
 
     fn publish(&self, manifest: &[u8]) -> Result<(), BackendError> {

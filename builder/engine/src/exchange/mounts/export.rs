@@ -306,7 +306,8 @@ impl Writer<'_> {
     fn publish(&self, all: &[Shared]) -> Result<(), BackendError> {
         self.send_small(&Descriptor::of(OCI_EMPTY, NO_CONFIG), NO_CONFIG)?;
         self.session.remote.check_cancelled()?;
-        self.place.publish(&format::manifest(all))
+        let now = (self.session.host.now)();
+        self.place.publish(&format::manifest(all, now))
     }
 
     fn leave_out(&self, id: &str, why: &str) {

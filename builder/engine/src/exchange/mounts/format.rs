@@ -6,12 +6,14 @@
 //! pack say how many bytes it has when it is unpacked.
 
 use crate::exchange::format::NO_CONFIG;
+use crate::exchange::prune;
 use crate::failure::{BackendError, Foreign};
 use kiln_cache::{MountListing, Packs};
 use kiln_oci::compression::{Encoding, Limited, decoder};
 use kiln_oci::media_type::{self, OCI_EMPTY};
 use kiln_oci::{Descriptor, Digest, LayerCompression, Manifest};
 use std::io::{Read, Write};
+use std::time::SystemTime;
 
 /// The type of the manifest.
 const ARTIFACT: &str = "application/vnd.kiln.cache.mounts.v1";
@@ -101,8 +103,8 @@ pub(super) fn pack(digest: Digest, size: u64, bytes: u64) -> Descriptor {
     }
 }
 
-/// The manifest of mounts.
-pub(super) fn manifest(mounts: &[Shared]) -> Vec<u8> {
+/// The manifest of mounts, written at this time.
+pub(super) fn manifest(mounts: &[Shared], written: SystemTime) -> Vec<u8> {
     let blobs = mounts.iter().flat_map(|mount| {
         let listing = std::iter::once(mount.descriptor());
         listing.chain(mount.packs.iter().cloned())
@@ -110,6 +112,7 @@ pub(super) fn manifest(mounts: &[Shared]) -> Vec<u8> {
     let config = Descriptor::of(OCI_EMPTY, NO_CONFIG);
     let mut manifest = Manifest::for_layers(config, blobs.collect());
     manifest.artifact_type = Some(ARTIFACT.to_owned());
+    manifest.annotations = prune::written_at(written);
     manifest.to_bytes()
 }
 
@@ -198,7 +201,7 @@ mod tests {
     #[test]
     fn a_manifest_is_read_again() {
         let all = [mount("apt"), mount("pip")];
-        let bytes = manifest(&all);
+        let bytes = manifest(&all, SystemTime::UNIX_EPOCH);
         let found = mounts(&bytes).unwrap();
         let plain = |mount: &Shared| Shared {
             listing: Descriptor {
@@ -220,7 +223,7 @@ mod tests {
         let image = mounts(&image.to_bytes());
         assert!(matches!(image, Err(BackendError::Foreign(Foreign::Image))));
         assert!(mounts(b"nothing").is_err() && blobs(b"nothing").is_empty());
-        let bytes = String::from_utf8(manifest(&[mount("apt")])).unwrap();
+        let bytes = String::from_utf8(manifest(&[mount("apt")], SystemTime::UNIX_EPOCH)).unwrap();
         for (from, to) in [
             (PACK, "application/x"),
             (TREE, "x"),
