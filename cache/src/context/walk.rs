@@ -24,6 +24,11 @@ use crate::{ContentDigest, ContextError, Entry, EntryKind, Meta};
 /// Names that one thread takes at once.
 const BATCH: usize = 256;
 
+/// Looks at names that take as long as it does to start threads for them.
+const LITTLE: u64 = 512;
+/// Bytes that are digested in the time that a look takes.
+const BYTES_A_LOOK: u64 = 4096;
+
 /// Something in the context.
 #[derive(Debug)]
 pub(crate) struct Item {
@@ -44,13 +49,22 @@ pub(crate) struct Found {
     /// Files that were not looked at, and directories that were not entered.
     pub(crate) unvisited: Vec<Box<[u8]>>,
     errors: Vec<(Box<[u8]>, ContextError)>,
+    ahead: Vec<Ahead>,
 }
 
 impl Found {
+    /// What it took to find this, in looks at a name.
+    fn effort(&self) -> u64 {
+        let digested = self.items.iter().filter(|item| item.was_digested);
+        let bytes: u64 = digested.map(|item| item.entry.size()).sum();
+        (self.items.len() + self.unvisited.len()) as u64 + bytes / BYTES_A_LOOK
+    }
+
     fn append(&mut self, mut other: Self) {
         self.items.append(&mut other.items);
         self.unvisited.append(&mut other.unvisited);
         self.errors.append(&mut other.errors);
+        self.ahead.append(&mut other.ahead);
     }
 }
 
@@ -72,8 +86,7 @@ pub(crate) fn walk(
         index,
         found: Mutex::default(),
     };
-    start_pool().map_err(ContextError::Thread)?;
-    rayon::scope(|scope| walk.enter(scope, Vec::new(), false));
+    walk.all()?;
     let mut found = std::mem::take(&mut *locked(&walk.found));
     found.errors.sort_by(|(a, _), (b, _)| a.cmp(b));
     match found.errors.is_empty() {
@@ -93,14 +106,46 @@ struct Walk<'a> {
     found: Mutex<Found>,
 }
 
-impl<'a> Walk<'a> {
-    /// Reads one directory; its subdirectories become tasks.
-    fn enter<'scope>(
-        &'scope self,
-        scope: &rayon::Scope<'scope>,
-        path: Vec<u8>,
-        only_as_parent: bool,
-    ) {
+/// A directory that is to be read.
+#[derive(Debug)]
+struct Ahead {
+    path: Vec<u8>,
+    only_as_parent: bool,
+}
+
+impl Walk<'_> {
+    /// Reads all directories: on one thread while there is little to do, which is done before others are started.
+    fn all(&self) -> Result<(), ContextError> {
+        let root = Ahead {
+            path: Vec::new(),
+            only_as_parent: false,
+        };
+        let mut ahead = vec![root];
+        while locked(&self.found).effort() < LITTLE {
+            match ahead.pop() {
+                None => return Ok(()),
+                Some(next) => ahead.extend(self.enter(next)),
+            }
+        }
+        start_pool().map_err(ContextError::Thread)?;
+        rayon::scope(|scope| self.spawn(scope, ahead));
+        Ok(())
+    }
+
+    fn spawn<'scope>(&'scope self, scope: &rayon::Scope<'scope>, ahead: Vec<Ahead>) {
+        for next in ahead {
+            scope.spawn(move |scope| self.spawn(scope, self.enter(next)));
+        }
+    }
+
+    /// Reads one directory; the directories in it.
+    fn enter(
+        &self,
+        Ahead {
+            path,
+            only_as_parent,
+        }: Ahead,
+    ) -> Vec<Ahead> {
         let mut found = Found::default();
         match self.read(&path) {
             Ok((directory, stat, names)) => {
@@ -113,8 +158,12 @@ impl<'a> Walk<'a> {
                     });
                 }
                 let listing = self.index.directory(&path);
-                let batch = |names| self.batch(scope, &directory, &path, listing, names);
-                let batches: Vec<_> = names.par_chunks(BATCH).map(batch).collect();
+                let batch = |names| self.batch(&directory, &path, listing, names);
+                // where no thread can be started, this one does it
+                let batches: Vec<_> = match names.len() > BATCH && start_pool().is_ok() {
+                    true => names.par_chunks(BATCH).map(batch).collect(),
+                    false => names.chunks(BATCH).map(batch).collect(),
+                };
                 batches.into_iter().for_each(|batch| found.append(batch));
             }
             Err(source) if source.kind() == io::ErrorKind::NotFound && !path.is_empty() => {}
@@ -123,7 +172,9 @@ impl<'a> Walk<'a> {
                 found.errors.push((path.into(), error));
             }
         }
+        let ahead = std::mem::take(&mut found.ahead);
         locked(&self.found).append(found);
+        ahead
     }
 
     fn read(&self, path: &[u8]) -> io::Result<(OwnedFd, Stat, Names)> {
@@ -133,9 +184,8 @@ impl<'a> Walk<'a> {
         Ok((directory, stat, names))
     }
 
-    fn batch<'scope>(
-        &'scope self,
-        scope: &rayon::Scope<'scope>,
+    fn batch(
+        &self,
         directory: &OwnedFd,
         path: &[u8],
         listing: Listing<'_>,
@@ -150,9 +200,10 @@ impl<'a> Walk<'a> {
                 name,
             };
             match self.child(&at, *kind, listing, &mut buffer) {
-                Ok(Child::Directory { only_as_parent }) => {
-                    scope.spawn(move |scope| self.enter(scope, path, only_as_parent))
-                }
+                Ok(Child::Directory { only_as_parent }) => found.ahead.push(Ahead {
+                    path,
+                    only_as_parent,
+                }),
                 Ok(Child::Item(item)) => found.items.push(*item),
                 Ok(Child::Unvisited) => found.unvisited.push(path.into()),
                 Ok(Child::Nothing) => {}

@@ -141,7 +141,8 @@ impl Blobs<'_> {
 
     /// A small blob, whole; at most `most` bytes of another.
     pub(crate) fn read(&self, digest: &Digest, most: u64) -> Result<Vec<u8>, StoreError> {
-        let mut bytes = Vec::new();
+        // few documents are larger, and to look for the end takes a read each time
+        let mut bytes = Vec::with_capacity(8 << 10);
         let read = self.reader(digest)?.take(most).read_to_end(&mut bytes);
         read.map_err(|source| StoreError::io("read", &self.path(digest), source))?;
         Ok(bytes)
