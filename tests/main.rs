@@ -23,6 +23,7 @@ mod archive_platforms;
 mod archives;
 mod archives_of_pack;
 mod bad_input;
+mod bake;
 mod beside;
 mod bit_rot;
 mod bit_rot_readers;

@@ -1,16 +1,18 @@
-//! Builds of a command that makes several, one after the other, in one session with one store. Each is ordered by the command line of a
-//! `kiln build`. Unaware of why they are made.
+//! Builds of a command that makes several, one after the other or side by side, in one session with one store. Each is ordered by the command
+//! line of a `kiln build`. Unaware of why they are made.
 
 use crate::command::build;
 use crate::environment::{self, Globals};
 use crate::failure::{Failure, build as failures};
 use crate::flag::{Flag, Flags, Setup};
-use crate::render::{self, Background, Progress, Recorded, Sink};
+use crate::remembered::Remembered;
+use crate::render::{self, Background, Progress, Recorded, Renderer, Sink};
 use crate::{network, pflag, session, signals};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use kiln_cache::Store;
 use kiln_engine::event::{Cancel, Event, Events};
-use kiln_engine::{Built, DockerfileText, Request, Session};
+use kiln_engine::{BuildError, Built, DockerfileText, Request, Session};
+use kiln_parser::diagnostic::Diagnostic;
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,11 +34,14 @@ pub struct Order {
 }
 
 impl Order {
-    /// Reads the arguments of a `kiln build`. The result stays in the store, without a name.
+    /// Reads the arguments of a `kiln build`; `dockerfile` is the text of one that is in no file.
     ///
     /// # Errors
-    /// They are wrong, or say where the result should go.
-    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Failure> {
+    /// They are wrong.
+    pub fn read(
+        arguments: impl IntoIterator<Item = OsString>,
+        dockerfile: Option<&str>,
+    ) -> Result<Self, Failure> {
         let mut command = Line::command();
         let words = std::iter::once("kiln build".into()).chain(arguments);
         let line = pflag::read(&command, words)?;
@@ -48,15 +53,25 @@ impl Order {
         let matches = command.try_get_matches_from_mut(line);
         let matches = matches.map_err(|error| wrong(&error))?;
         let read = Line::from_arg_matches(&matches).map_err(|error| wrong(&error))?;
-        let (request, flags) = read.arguments.prepared()?;
-        if !request.goal.names().is_empty() || !request.goal.outputs.is_empty() {
-            let why = "these builds only serve to be looked at: they take no --tag and no --output";
-            return Err(Failure::usage(why));
-        }
+        let (request, flags) = read.arguments.with_dockerfile(dockerfile).prepared()?;
         Ok(Order {
             request,
             flags: Arc::new(flags),
         })
+    }
+
+    /// The same of a build that is only looked at: its result stays in the store, without a name.
+    ///
+    /// # Errors
+    /// They are wrong, or say where the result should go.
+    pub fn to_look(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Failure> {
+        let order = Order::read(arguments, None)?;
+        let goal = &order.request.goal;
+        if !goal.names().is_empty() || !goal.outputs.is_empty() {
+            let why = "these builds only serve to be looked at: they take no --tag and no --output";
+            return Err(Failure::usage(why));
+        }
+        Ok(order)
     }
 
     /// The same build, asked for in another way.
@@ -74,11 +89,37 @@ impl Order {
     /// # Errors
     /// A flag asks for what no build of several can do.
     pub fn globals(&self, globals: &Globals) -> Result<Globals, Failure> {
-        let mut setup = Setup::new(globals);
-        self.flags.set_up(&mut setup, &self.request)?;
+        let setup = self.setup(globals)?;
         match setup.question {
             Some(_) => Err(Failure::usage("--call builds nothing")),
             None => Ok(setup.globals),
+        }
+    }
+
+    fn setup(&self, globals: &Globals) -> Result<Setup, Failure> {
+        let mut setup = Setup::new(globals);
+        self.flags.set_up(&mut setup, &self.request)?;
+        Ok(setup)
+    }
+
+    /// Whether its answer is a document.
+    ///
+    /// # Errors
+    /// A flag is wrong.
+    pub fn is_for_machines(&self, globals: &Globals) -> Result<bool, Failure> {
+        let question = self.setup(globals)?.question;
+        Ok(question.is_some_and(|question| question.is_for_machines()))
+    }
+
+    /// Answers its question about the Dockerfile.
+    ///
+    /// # Errors
+    /// As `kiln build --call`.
+    pub fn answer(self, globals: &Globals) -> Result<(), Failure> {
+        let setup = self.setup(globals)?;
+        match setup.question {
+            Some(question) => build::answer(question, self.request, &self.flags, &setup.globals),
+            None => Ok(()),
         }
     }
 }
@@ -94,6 +135,15 @@ pub struct Made {
     pub events: Vec<Event>,
     /// From the request to the image.
     pub took: Duration,
+}
+
+/// Why a build among others has no result.
+#[derive(Debug)]
+pub enum Beside {
+    /// It failed.
+    Failed(Failure),
+    /// Another one failed, or the user wants no more of them.
+    Stopped(Failure),
 }
 
 /// Makes builds.
@@ -137,7 +187,7 @@ impl Builder {
         let (recorded, record) = Recorded::new(renderer);
         let shown = Background::start(Box::new(recorded), stream, sink)?;
         let begun = Instant::now();
-        let (result, dockerfile) = self.attempt(order, events)?;
+        let (result, dockerfile, _) = self.attempt(order, events)?;
         let took = begun.elapsed();
         shown.finish()?;
         let built = result
@@ -153,14 +203,65 @@ impl Builder {
         })
     }
 
-    fn attempt(
+    /// Builds while others are being built; it is shown by `renderer`, and remembered.
+    ///
+    /// # Errors
+    /// As `kiln build`.
+    pub fn beside(
         &self,
         order: &Order,
-        events: Events,
-    ) -> Result<(Result<Built, kiln_engine::BuildError>, DockerfileText), Failure> {
+        renderer: Box<dyn Renderer>,
+        (sink, progress): (&Sink, Progress),
+    ) -> Result<Built, Beside> {
+        let (events, stream) = Events::new(build::new_id());
+        let (renderer, remembered) = Remembered::begin(renderer, &order.request);
+        let project = remembered.project();
+        let order = order.changed(|request| request.project = Some(project));
+        let globals = order.globals(&self.globals).map_err(Beside::Failed)?;
+        let shown = Background::start(Box::new(renderer), stream, sink.clone());
+        let shown = shown.map_err(Beside::Failed)?;
+        let attempt = self.attempt_by(&globals, &order, events);
+        let (result, dockerfile, findings) = attempt.map_err(Beside::Failed)?;
+        let shown = shown.finish();
+        remembered.end(&self.session.store, &dockerfile, &result);
+        let built = result.map_err(|error| self.ended(&order, &dockerfile, error))?;
+        failures::warnings(&dockerfile, &findings, progress, sink);
+        shown.map_err(Beside::Stopped)?;
+        Ok(built)
+    }
+
+    fn ended(&self, order: &Order, dockerfile: &DockerfileText, error: BuildError) -> Beside {
+        let mut outputs = order.request.goal.outputs.iter();
+        let streams = outputs.any(|output| output.is_stream());
+        let is_stopped = error.is_cancelled();
+        let failure = failures::failure(dockerfile, streams, error, self.watch.kind());
+        match is_stopped {
+            true => Beside::Stopped(failure),
+            false => Beside::Failed(failure),
+        }
+    }
+
+    /// All builds are made.
+    ///
+    /// # Errors
+    /// A signal came while they were.
+    pub fn end(self) -> Result<(), Failure> {
+        self.watch.end()
+    }
+
+    fn attempt(&self, order: &Order, events: Events) -> Result<Attempted, Failure> {
         // a build before that failed stopped its steps; a signal counts still
         self.cancel.begin_again();
-        let remote = network::remote(&self.globals, &events, &self.cancel)?;
+        self.attempt_by(&self.globals, order, events)
+    }
+
+    fn attempt_by(
+        &self,
+        globals: &Globals,
+        order: &Order,
+        events: Events,
+    ) -> Result<Attempted, Failure> {
+        let remote = network::remote(globals, &events, &self.cancel)?;
         let session = Session {
             store: remote.with_store(&self.session.store),
             events,
@@ -174,6 +275,9 @@ impl Builder {
             dockerfile.clone_from(&build.dockerfile);
             kiln_engine::build(&session, &build)
         });
-        Ok((result, dockerfile))
+        Ok((result, dockerfile, session.findings.all()))
     }
 }
+
+/// What came of an attempt: the result, what Dockerfile was read, what was found in it.
+type Attempted = (Result<Built, BuildError>, DockerfileText, Vec<Diagnostic>);

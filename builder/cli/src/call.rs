@@ -92,6 +92,11 @@ impl Method {
         Ok(())
     }
 
+    /// Whether the answer is a document.
+    pub fn is_for_machines(self) -> bool {
+        self.format == Format::Json
+    }
+
     /// Answers.
     ///
     /// # Errors

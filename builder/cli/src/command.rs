@@ -1,6 +1,7 @@
 //! The commands, one file each: its arguments and what it does. To add one: a file and a line in the table below.
 
 mod advise;
+mod bake;
 mod blame;
 pub mod build;
 mod builds;
@@ -115,6 +116,8 @@ use group::{builder, image, past, system};
 commands! {
     /// Build an image from a Dockerfile
     Build = build,
+    /// Build the targets of bake files
+    Bake = bake,
     /// Tell what a build would do
     Plan = plan,
     /// Run a command on an image, to try it out

@@ -40,6 +40,7 @@ use context::Source;
 use kiln_engine::{Build, BuildError, Built, Request};
 use kiln_oci::Platform;
 use on_error::OnError;
+pub use result::metadata;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -107,6 +107,18 @@ pub enum BuildError {
     Cancelled,
 }
 
+impl BuildError {
+    /// Whether nothing went wrong, but somebody asked to stop.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        match self {
+            Self::Cancelled | Self::Store(StoreError::Cancelled) => true,
+            Self::Step(failure) => failure.error.is_cancelled(),
+            _ => false,
+        }
+    }
+}
+
 impl From<FetchError> for BuildError {
     fn from(error: FetchError) -> Self {
         match error {

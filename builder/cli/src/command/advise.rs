@@ -203,7 +203,7 @@ impl Arguments {
             .into_iter()
             .chain(target)
             .chain(self.build.iter().cloned());
-        Order::read(line.chain(context))
+        Order::to_look(line.chain(context))
     }
 
     fn wanted(&self, mut findings: Vec<Finding>) -> Vec<Finding> {

@@ -32,6 +32,12 @@ impl Arguments {
         self.source.take_step()
     }
 
+    /// The same command line with a Dockerfile that is in no file.
+    pub fn with_dockerfile(mut self, text: Option<&str>) -> Self {
+        self.source.dockerfile_text = text.map(str::to_owned);
+        self
+    }
+
     /// What is asked for, and the flags that say so.
     ///
     /// # Errors
@@ -134,7 +140,10 @@ fn shown(
 }
 
 /// Answers a question about the Dockerfile. Only one that is outside takes a session.
-fn answer(
+///
+/// # Errors
+/// The Dockerfile cannot be read, or is wrong.
+pub fn answer(
     question: Method,
     request: Request,
     flags: &Flags,

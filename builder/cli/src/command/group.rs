@@ -62,6 +62,9 @@ group! {
     builder {
         /// Build an image from a Dockerfile
         Build = build,
+        /// Build the targets of bake files
+        #[command(alias = "f")]
+        Bake = bake,
         /// Look at earlier builds
         History = past,
         /// Show what is in the store

@@ -12,7 +12,7 @@ const NO_VOLUMES: &str =
 const STEPS: &str = "kiln builds from Dockerfiles only: `kiln build`";
 
 /// Verbs of docker, buildx, podman and buildah, and what does their work.
-const ELSEWHERE: [(&[&str], &str); 18] = [
+const ELSEWHERE: [(&[&str], &str); 17] = [
     (
         &[
             "up", "compose", "play", "kube", "pod", "generate", "quadlet",
@@ -85,10 +85,6 @@ const ELSEWHERE: [(&[&str], &str); 18] = [
     (
         &["docker", "podman", "buildah", "nerdctl"],
         "leave the word out: kiln has commands of the same names, such as `kiln build`",
-    ),
-    (
-        &["bake"],
-        "kiln reads no bake files; `kiln build --target STAGE` builds one target",
     ),
     (
         &["trust", "sign"],

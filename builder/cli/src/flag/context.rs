@@ -32,6 +32,9 @@ pub struct Source {
     /// --dockerfile
     #[arg(short, long, value_name = "FILE", alias = "dockerfile", add = Takes::Single)]
     file: Option<PathBuf>,
+    /// A Dockerfile that is in no file; a command may have one.
+    #[arg(skip)]
+    pub dockerfile_text: Option<String>,
 }
 
 impl Source {
@@ -83,6 +86,11 @@ impl Source {
 
     /// Where the Dockerfile is, if it cannot be read here.
     fn outside(&self, context: &MainSource) -> Result<Option<DockerfileSource>, Failure> {
+        if let Some(text) = &self.dockerfile_text {
+            let name = "dockerfile-inline".to_owned();
+            let text = DockerfileText::of_bytes(name, text.clone().into_bytes());
+            return Ok(Some(DockerfileSource::Text(text)));
+        }
         let file = self.file.as_deref().and_then(Path::to_str);
         match (file, context) {
             (Some("-"), MainSource::Stream) => Err(Failure::usage(

@@ -48,7 +48,9 @@ impl Flags {
             ("--iidfile", &self.iidfile, |built| {
                 built.loaded.unwrap_or(built.id).to_string()
             }),
-            ("--metadata-file", &self.metadata_file, metadata),
+            ("--metadata-file", &self.metadata_file, |built| {
+                format!("{:#}\n", metadata(built))
+            }),
             ("--digest-file", &self.digest_file, digest),
         ];
         all.into_iter()
@@ -64,8 +66,8 @@ fn digest(built: &Built) -> String {
         .to_string()
 }
 
-/// Of a result that was pushed the digest is the registry's: scripts pull and sign by it.
-fn metadata(built: &Built) -> String {
+/// What `--metadata-file` says of a result. Of one that was pushed the digest is the registry's: scripts pull and sign by it.
+pub fn metadata(built: &Built) -> Value {
     let mut made = Map::new();
     // an index has no config
     if built.id != built.manifest {
@@ -77,7 +79,7 @@ fn metadata(built: &Built) -> String {
     if !built.names.is_empty() {
         made.insert("image.name".to_owned(), json!(built.names.join(",")));
     }
-    format!("{:#}\n", Value::Object(made))
+    Value::Object(made)
 }
 
 /// The file of an older build goes before the build, as in docker: one that fails leaves nothing that tells of an older one. Pipes and

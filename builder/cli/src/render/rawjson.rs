@@ -24,6 +24,8 @@ const EXPORT: &str = "exporting to image";
 #[derive(Debug)]
 pub struct RawJson {
     sink: Sink,
+    /// What builds beside others are called, before the names of kiln's own work.
+    target: Option<String>,
     steps: Steps,
     /// All that was told, by step or by name.
     vertices: BTreeMap<Id, Vertex>,
@@ -44,10 +46,19 @@ impl RawJson {
     pub fn new(sink: Sink) -> Self {
         RawJson {
             sink,
+            target: None,
             steps: Steps::default(),
             vertices: BTreeMap::new(),
             transfers: BTreeMap::new(),
             began: None,
+        }
+    }
+
+    /// To this place, for one build of several: steps bring the target's name with them.
+    pub fn of_target(sink: Sink, target: &str) -> Self {
+        RawJson {
+            target: Some(target.to_owned()),
+            ..RawJson::new(sink)
         }
     }
 
@@ -73,10 +84,11 @@ impl RawJson {
 
     /// Changes a vertex, and tells it; its digest.
     fn vertex(&mut self, event: &Event, id: Id, change: impl FnOnce(&mut Vertex)) -> String {
+        let target = self.target.as_deref();
         let vertex = self.vertices.entry(id.clone()).or_insert_with(|| {
             let name = match id {
                 Id::Step(step) => format!("[{step}]"),
-                Id::Work(name) => name,
+                Id::Work(name) => of_target(target, name),
             };
             let digest = digest(&event.build, &name);
             Vertex {
@@ -256,6 +268,15 @@ impl Machine for RawJson {
             print(to, &log.into());
         };
         (sink.clone(), steps.logs(), show)
+    }
+}
+
+/// A name as buildx has it where several targets are built: `[app internal] load …`.
+fn of_target(target: Option<&str>, name: String) -> String {
+    match (target, name.strip_prefix('[')) {
+        (None, _) => name,
+        (Some(target), Some(rest)) => format!("[{target} {rest}"),
+        (Some(target), None) => format!("[{target}] {name}"),
     }
 }
 

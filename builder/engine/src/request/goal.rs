@@ -17,6 +17,8 @@ pub struct Goal {
     pub outputs: Vec<Arc<dyn Exporter>>,
     /// `--cache-to`: the caches that get the results of the steps.
     pub cache_to: Vec<CacheOptions>,
+    /// The image stays in the store although outputs take it away: another build is made of it.
+    pub stays: bool,
 }
 
 impl Goal {
@@ -30,7 +32,8 @@ impl Goal {
     #[must_use]
     pub fn is_taken_away(&self) -> bool {
         let mut outputs = self.outputs.iter();
-        !self.outputs.is_empty()
+        !self.stays
+            && !self.outputs.is_empty()
             && self.names().is_empty()
             && outputs.all(|output| output.takes_away())
     }
@@ -42,6 +45,7 @@ impl Goal {
             manifest,
             outputs: _,
             cache_to: _,
+            stays: _,
         } = self;
         manifest.is_none().then_some(key)
     }

@@ -178,7 +178,7 @@ fn ordered(arguments: &Arguments, choices: &[Choice]) -> Result<Ordered, Failure
     let (flags, name) = joined(choices.to_vec());
     let context = ["--context".into(), arguments.context.clone().into()];
     let line = flags.into_iter().chain(arguments.build.iter().cloned());
-    let order = Order::read(line.chain(context))?;
+    let order = Order::to_look(line.chain(context))?;
     let name = match (name.is_empty(), order.request.sources.dockerfile.text()) {
         (true, Some(text)) => text.name.clone(),
         (true, None) => "Dockerfile".to_owned(),

@@ -57,17 +57,21 @@ pub struct Board {
 }
 
 impl Board {
-    /// Takes the steps of a plan. Another attempt of a build has another plan; what was told is not told again.
+    /// Takes the steps of a plan. Another attempt of a build has another plan; what was told is not told again. Where several are built,
+    /// the plan of one more leaves the others as they are.
     pub fn plan(&mut self, steps: &Steps) {
         let (told, bars) = (
             std::mem::take(&mut self.told),
             std::mem::take(&mut self.bars),
         );
         let traffic = std::mem::take(&mut self.traffic);
+        let (ended, running) = self.kept(steps);
         *self = Board {
             told,
             bars,
             traffic,
+            ended,
+            running,
             ..Board::default()
         };
         for info in steps.all() {
@@ -76,6 +80,19 @@ impl Board {
             }
             let of_stage = self.steps.entry(info.stage.clone()).or_default();
             of_stage.push(info.step);
+        }
+    }
+
+    /// What stays of what is known of steps: all where the plan has them still, and more.
+    fn kept(&mut self, steps: &Steps) -> (BTreeMap<usize, Ended>, BTreeMap<usize, Running>) {
+        let mut known = self.steps.values().flatten();
+        let is_more = steps.all().count() > known.clone().count();
+        match is_more && known.all(|step| steps.info(*step).is_some()) {
+            true => (
+                std::mem::take(&mut self.ended),
+                std::mem::take(&mut self.running),
+            ),
+            false => (BTreeMap::new(), BTreeMap::new()),
         }
     }
 
