@@ -72,7 +72,7 @@ const BATCH: usize = 64;
 const MOST_AHEAD: usize = 4;
 
 /// Does `work` for each of `items`, and gives the results in their order to `take`, on the caller's thread. Other threads do the work a few
-/// batches ahead, one for each further processor; where there are none, it is done in its turn.
+/// batches ahead, one for each processor; where none can be started, it is done in its turn.
 ///
 /// # Errors
 /// That of `take`, after which nothing more is taken.
@@ -84,7 +84,7 @@ pub fn ahead<I: Sync, T: Send, E>(
     let batches: Vec<&[I]> = items.chunks(BATCH).collect();
     let do_batch = |batch: &&[I]| batch.iter().map(&work).collect::<Vec<T>>();
     let processors = available_parallelism().map_or(1, usize::from);
-    let lanes = (processors - 1).min(batches.len() / 2).min(MOST_AHEAD);
+    let lanes = processors.min(batches.len() / 2).min(MOST_AHEAD);
     std::thread::scope(|scope| {
         let own = |number| batches.iter().skip(number).step_by(lanes);
         let start = |number| lane(scope, own(number), &do_batch);
