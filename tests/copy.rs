@@ -24,6 +24,7 @@ cases! {
     stars_of_parents_cross_folders,
     working_folders_are_made,
     files_that_overwrite_each_other_are_told,
+    of_many_files_those_that_changed_are_taken_anew,
 }
 
 fn files_and_folders_land_where_docker_puts_them(space: &Space) {
@@ -385,4 +386,41 @@ fn stars_of_parents_cross_folders(space: &Space) {
             );
         }
     }
+}
+
+/// The others come from the layer that the step made before, if its bytes are theirs.
+fn of_many_files_those_that_changed_are_taken_anew(space: &Space) {
+    let mut files: Vec<String> = (0..1200).map(|number| format!("{number}\n")).collect();
+    let build = |files: &[String]| {
+        for (name, content) in files.iter().enumerate() {
+            space.write(&format!("many/{name}"), content);
+        }
+        space.build("FROM scratch\nCOPY many /many\n").ok();
+        let image = space.image("app");
+        for (name, content) in files.iter().enumerate() {
+            assert_eq!(image.text(&format!("many/{name}")), *content, "{name}");
+        }
+    };
+    build(&files);
+    files[7] = "other\n".to_owned();
+    files.swap(8, 9);
+    fs::remove_file(space.context().join("many/1199")).unwrap();
+    files.pop();
+    build(&files);
+    // one byte of a file in that layer becomes another
+    let blobs = space.store().join("blobs/sha256");
+    let blobs = fs::read_dir(blobs)
+        .unwrap()
+        .map(|shard| shard.unwrap().path());
+    let blobs = blobs.flat_map(|shard| fs::read_dir(shard).unwrap());
+    for blob in blobs.map(|blob| blob.unwrap().path()) {
+        let mut bytes = fs::read(&blob).unwrap();
+        if let Some(at) = bytes.windows(5).position(|bytes| bytes == b"1111\n") {
+            bytes[at] = b'2';
+            fs::set_permissions(&blob, PermissionsExt::from_mode(0o600)).unwrap();
+            fs::write(&blob, bytes).unwrap();
+        }
+    }
+    files[7] = "third\n".to_owned();
+    build(&files);
 }

@@ -3,6 +3,7 @@
 //! Sources are chains, whether they are build contexts, stages, images or unpacked archives; the destination is a chain, too.
 //! Nothing here looks at a mounted tree. The rules are BuildKit's (its copy of a file, of a directory's contents, of links).
 
+mod earlier;
 pub mod place;
 pub mod select;
 pub mod write;

@@ -1,7 +1,9 @@
 //! The layer that a COPY, ADD or WORKDIR becomes: placed entries written in path order, while small files behind them are read ahead. Unaware
 //! of why they are there.
 
+use super::earlier::Earlier;
 use super::place::{Content, Placed};
+use crate::execute::step::Step;
 use crate::failure::CopyError;
 use kiln_cache::{Chain, Found, Layer, LayerWriter, SmallFile, ahead};
 use std::collections::hash_map::Entry as Slot;
@@ -13,10 +15,10 @@ use std::hash::Hash;
 /// # Errors
 /// When a source cannot be read (any more) or the layer cannot be written.
 pub fn write(
+    step: &Step<'_>,
     writer: LayerWriter,
     placed: &BTreeMap<Vec<u8>, Placed<'_>>,
-    sources: &[Chain],
-    below: &Chain,
+    (sources, below): (&[Chain], &Chain),
 ) -> Result<Option<Layer>, CopyError> {
     let mut writing = Writing {
         writer,
@@ -25,7 +27,8 @@ pub fn write(
     };
     let from = Sources { sources, below };
     let placed: Vec<_> = placed.iter().collect();
-    let read = |(_, placed): &(_, &Placed<'_>)| from.small(placed);
+    let earlier = Earlier::of(step, placed.len());
+    let read = |(path, placed): &(&Vec<u8>, &Placed<'_>)| from.small(path, placed, &earlier);
     ahead(&placed, read, |(path, placed), small| {
         writing.put(path, placed, from, small)
     })?;
@@ -52,9 +55,14 @@ impl<'a> Sources<'a> {
     }
 
     /// A small file, read whole. One with several names may be there already.
-    fn small(self, placed: &Placed<'a>) -> Option<SmallFile> {
+    fn small(self, path: &[u8], placed: &Placed<'a>, earlier: &Earlier<'_>) -> Option<SmallFile> {
         let (chain, found) = self.find(placed)?;
-        (found.entry.links == 0).then(|| chain.read_small(&found))?
+        let read = || {
+            earlier
+                .small(path, &found)
+                .or_else(|| chain.read_small(&found))
+        };
+        (found.entry.links == 0).then(read)?
     }
 }
 

@@ -124,7 +124,7 @@ impl<'a> Copy<'a> {
         let mut placement = Placement::new(&below, changes);
         self.place(step, &mut placement, &unpacked)?;
         let (writer, placed) = (store.layers().writer(&below)?, placement.finish());
-        let layer = write(writer, &placed, &unpacked.sources, &below)?;
+        let layer = write(step, writer, &placed, (&unpacked.sources, &below))?;
         scratch.map_or(Ok(()), |scratch| store.scratch().discard(&scratch))?;
         Ok(layer)
     }

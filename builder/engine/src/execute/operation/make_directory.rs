@@ -41,5 +41,5 @@ pub fn make(
     let target = placement.resolve(path.as_bytes())?;
     placement.make_directories(&target)?;
     let writer = store.layers().writer(&below)?;
-    Ok(write(writer, &placement.finish(), &[], &below)?)
+    Ok(write(step, writer, &placement.finish(), (&[], &below))?)
 }
