@@ -3,10 +3,11 @@
 
 use crate::execute::step::Step;
 use kiln_cache::{Chain, EntryKind, Found, SmallFile};
+use std::ops::RangeInclusive;
 use std::sync::OnceLock;
 
-/// Fewer files are read as fast as the index of a layer.
-const WORTHWHILE: usize = 1000;
+/// Fewer files are read as fast as the index of a layer; the index of more takes too much memory.
+const WORTHWHILE: RangeInclusive<usize> = 1000..=300_000;
 
 /// See the module. It is looked for when the first file is.
 pub struct Earlier<'a> {
@@ -21,7 +22,7 @@ impl<'a> Earlier<'a> {
         Earlier {
             step,
             layer: OnceLock::new(),
-            is_worthwhile: files >= WORTHWHILE,
+            is_worthwhile: WORTHWHILE.contains(&files),
         }
     }
 
