@@ -19,6 +19,8 @@ plain_cases! {
     one_that_fails_stops_the_others,
     docker_calls_it,
     what_compose_calls_is_answered,
+    services_are_built,
+    wrong_compose_files_are_told,
 }
 
 cases! {
@@ -33,7 +35,7 @@ fn fixtures() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
     let is_input = |path: &PathBuf| {
         let name = path.to_str().unwrap();
-        !name.ends_with(".line") && !name.ends_with(".expected")
+        path.is_file() && !name.ends_with(".line") && !name.ends_with(".expected")
     };
     files.retain(is_input);
     files.sort();
@@ -419,4 +421,87 @@ fn what_compose_calls_is_answered(space: &Space) {
         );
     }
     assert_eq!(space.image("p-web").setting("Labels")["price"], "${5}");
+}
+
+fn services_are_built(space: &Space) {
+    space.write(
+        "Dockerfile",
+        "FROM scratch\nARG WORD\nCOPY Dockerfile /\nLABEL word=$WORD\n",
+    );
+    let text = "services:\n  web:\n    image: web:${TAG:-v1}\n    build:\n      context: .\n      args: [WORD]\n      labels: {a: b}\n\
+                \x20 db:\n    image: postgres\n\
+                \x20 job:\n    profiles: [extra]\n    build:\n      additional_contexts: {web: \"service:web\"}\n\
+                \x20     dockerfile_inline: |\n        FROM web\n        COPY Dockerfile /second\n      tags: [job]\n";
+    space.write("compose.yaml", text);
+    space.write(".env", "WORD=\"from file\"\n");
+    space.write(
+        "docker-bake.hcl",
+        "target \"web\" { labels = { c = \"d\" } }\n",
+    );
+    bake(space, []).ok();
+    let web = space.image("web:v1");
+    assert_eq!(
+        web.setting("Labels"),
+        &serde_json::json!({ "a": "b", "c": "d", "word": "from file" })
+    );
+    assert_eq!(space.image_paths("job"), ["Dockerfile", "second"]);
+    bake(space, ["web", "-f", "compose.yaml"])
+        .env("TAG", "v2")
+        .ok();
+    space.id("web:v2");
+}
+
+fn wrong_compose_files_are_told(space: &Space) {
+    for (text, at, says) in [
+        (
+            "services:\n  a:\n    build:\n      contxt: .\n",
+            "bad.yaml:4:15",
+            "did you mean context?",
+        ),
+        ("services:\n  a: [1\n", "bad.yaml:", "error"),
+        (
+            "services:\n  a:\n    build: ${NOPE:?say it}\n",
+            "bad.yaml:3:12",
+            "say it",
+        ),
+        (
+            "services:\n  a:\n    build:\n      privileged: true\n",
+            "bad.yaml:4:19",
+            "no privileged builds",
+        ),
+        (
+            "services:\n  a:\n    extends: b\n",
+            "bad.yaml:3:14",
+            "there is no service",
+        ),
+        (
+            "services:\n  a:\n    extends: a\n",
+            "bad.yaml:3:14",
+            "extend each other",
+        ),
+        (
+            "services: {a: {}, a: {}}\n",
+            "bad.yaml:1:19",
+            "already defined",
+        ),
+        (
+            "include: [bad.yaml]\n",
+            "bad.yaml:",
+            "files name each other",
+        ),
+    ] {
+        space.write("bad.yaml", text);
+        bake(space, ["-f", "bad.yaml", "--print"])
+            .exits(1)
+            .says(&[at, says]);
+    }
+    let mut bomb = "x0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]\n".to_owned();
+    for level in 1..12 {
+        let items = vec![format!("*a{}", level - 1); 9].join(", ");
+        bomb += &format!("x{level}: &a{level} [{items}]\n");
+    }
+    space.write("bad.yaml", bomb + "services: {}\n");
+    bake(space, ["-f", "bad.yaml", "--print"])
+        .exits(1)
+        .says(&["more than 100000 values"]);
 }

@@ -39,22 +39,21 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Reads and evaluates files: what a later one says goes before what an earlier one says.
+    /// Lays what bake files define over what is defined; a later file goes before an earlier one.
     ///
     /// # Errors
     /// Something in them is wrong.
-    pub fn read(files: &[Source], host: &dyn Host, options: &Options) -> Result<Definition> {
-        let bodies = files.iter().enumerate();
-        let bodies = bodies.map(|(at, file)| body(at, file));
+    pub(crate) fn add(
+        &mut self,
+        files: &[(usize, &Source)],
+        (host, options): (&dyn Host, &Options),
+    ) -> Result<()> {
+        let bodies = files.iter().map(|(at, file)| body(*at, file));
         let bodies = bodies.collect::<Result<Vec<Body>>>()?;
         let names = Names::new(&bodies, host, options)?;
-        let mut definition = Definition {
-            variables: variables::evaluated(&names)?,
-            ..Definition::default()
-        };
-        blocks::evaluated(&names, &bodies, &mut definition)?;
-        names.attributes()?;
-        Ok(definition)
+        self.variables = variables::evaluated(&names)?;
+        blocks::evaluated(&names, &bodies, self)?;
+        names.attributes()
     }
 
     /// What is odd in the files.
@@ -90,8 +89,12 @@ impl Definition {
         self.groups.iter().find(|group| group.name == name)
     }
 
+    pub(crate) fn add_warnings(&mut self, warnings: Vec<Finding>) {
+        self.warnings.extend(warnings);
+    }
+
     /// Adds a target, or lays it over the one that has its name.
-    fn add_target(&mut self, name: String, target: Target) {
+    pub(crate) fn add_target(&mut self, name: String, target: Target) {
         match self.targets.iter_mut().find(|(known, _)| *known == name) {
             Some((_, old)) => old.merge(&target),
             None => self.targets.push((name, target)),
@@ -99,7 +102,7 @@ impl Definition {
     }
 
     /// Adds a group, in the place of one that has its name.
-    fn add_group(&mut self, group: Group) {
+    pub(crate) fn add_group(&mut self, group: Group) {
         match self.groups.iter_mut().find(|old| old.name == group.name) {
             Some(old) => *old = group,
             None => self.groups.push(group),

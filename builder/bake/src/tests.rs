@@ -1,6 +1,6 @@
 //! Whatever files say, reading and planning them ends with a plan or an error, and every place of an error is in the text.
 
-use crate::{Definition, Host, Options, Overrides, Source};
+use crate::{Host, Options, Overrides, Source};
 use proptest::prelude::*;
 
 /// Pieces of bake files, which random ones are made of.
@@ -81,7 +81,9 @@ const PIECES: [&str; 74] = [
     "é",
 ];
 
-const SEEDS: [&str; 3] = [
+const SEEDS: [&str; 5] = [
+    include_str!("../../../fixtures/bake/print/compose.yaml"),
+    include_str!("../../../fixtures/bake/print/compose-anchors.yaml"),
     include_str!("../../../fixtures/bake/print/expressions.hcl"),
     include_str!("../../../fixtures/bake/print/matrix.hcl"),
     include_str!("../../../fixtures/bake/print/plain.json"),
@@ -92,6 +94,10 @@ struct Nobody;
 impl Host for Nobody {
     fn variable(&self, name: &str) -> Option<String> {
         (name == "V").then(|| "1,2".to_owned())
+    }
+
+    fn read(&self, _path: &str) -> Result<String, String> {
+        Err("nobody has files".to_owned())
     }
 
     fn home(&self) -> Option<String> {
@@ -113,7 +119,7 @@ fn tried(name: &str, text: String) {
         name: name.to_owned(),
         text,
     };
-    let read = Definition::read(&[source], &Nobody, &Options::default());
+    let read = crate::read(&[source], &Nobody, &Options::default());
     let places = match &read {
         Ok(definition) => definition
             .warnings()

@@ -16,7 +16,11 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What is read where no file is named, if it is there.
-const USUAL: [&str; 4] = [
+const USUAL: [&str; 8] = [
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yml",
+    "docker-compose.yaml",
     "docker-bake.json",
     "docker-bake.hcl",
     "docker-bake.override.json",
@@ -38,7 +42,7 @@ pub struct Read {
 pub fn read(arguments: &Arguments) -> Result<Read, Failure> {
     let sources = sources(arguments)?;
     let options = options(arguments)?;
-    let definition = Definition::read(&sources, &Machine, &options);
+    let definition = kiln_bake::read(&sources, &Machine, &options);
     match definition {
         Ok(definition) => Ok(Read {
             sources,
@@ -200,6 +204,16 @@ struct Machine;
 impl Host for Machine {
     fn variable(&self, name: &str) -> Option<String> {
         environment::variable(name)
+    }
+
+    fn read(&self, path: &str) -> Result<String, String> {
+        let unread = |error: std::io::Error| error.to_string();
+        let file = File::open(path).map_err(unread)?;
+        let mut text = String::new();
+        file.take(LARGEST)
+            .read_to_string(&mut text)
+            .map_err(unread)?;
+        Ok(text)
     }
 
     fn home(&self) -> Option<String> {
