@@ -6,6 +6,7 @@ mod fields;
 mod interpolate;
 mod model;
 mod service;
+mod size;
 mod yaml;
 
 use crate::definition::{Definition, Options};

@@ -3,6 +3,7 @@
 mod blocks;
 mod names;
 pub mod overrides;
+mod pattern;
 pub mod plan;
 pub mod variables;
 

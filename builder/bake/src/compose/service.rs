@@ -3,6 +3,7 @@
 use super::Surroundings;
 use super::fields::{pairs, text, texts, truth};
 use super::model::Model;
+use super::size::size;
 use super::yaml::{Kind, Node};
 use crate::definition::Definition;
 use crate::definition::plan::{Group, is_elsewhere};
@@ -291,29 +292,6 @@ fn add_limits(build: &Node, target: &mut Target) -> Result<()> {
     }
     target.set("ulimits", Given::List(all));
     Ok(())
-}
-
-/// Bytes as docker shows them, in four digits: `64MiB`.
-fn size(text: &str) -> String {
-    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-    let lower = text.to_lowercase();
-    let digits = lower.trim_end_matches(|ch: char| ch.is_ascii_alphabetic());
-    let unit = lower[digits.len()..].chars().next();
-    let mut at = unit.and_then(|unit| "bkmgtp".find(unit)).unwrap_or(0);
-    let Ok(mut number) = digits.trim().parse::<f64>() else {
-        return text.to_owned();
-    };
-    while number >= 1024.0 && at + 1 < UNITS.len() {
-        number /= 1024.0;
-        at += 1;
-    }
-    let places = if number >= 1000.0 { 0 } else { 2 };
-    let shown = format!("{number:.places$}");
-    let shown = match shown.contains('.') {
-        true => shown.trim_end_matches('0').trim_end_matches('.'),
-        false => &shown,
-    };
-    format!("{shown}{}", UNITS[at])
 }
 
 /// `x-bake`: fields of targets that compose lacks; a text is split at blanks.

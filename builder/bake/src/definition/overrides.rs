@@ -1,7 +1,7 @@
 //! `--set TARGET.KEY=VALUE`, and what `--push`, `--load` and their like are short for. Unaware of how targets are found.
 
 use super::Definition;
-use super::plan::matches;
+use super::pattern::matches;
 use crate::error::{Error, Result, Worded};
 use crate::target::entry::{Entry, EntryKind};
 use crate::target::{Given, Target, known};
