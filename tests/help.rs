@@ -92,10 +92,11 @@ fn examples_are_understood(space: &Space) {
             .filter(|part| part.starts_with("kiln "))
         {
             // what follows an image is the command line of another program
-            let asked = match part.strip_prefix("kiln run ") {
-                Some(rest) => format!("kiln run --help {rest}"),
-                None => format!("{part} --help"),
-            };
+            let of_another = ["run", "exec"].iter().find_map(|verb| {
+                let rest = part.strip_prefix(&format!("kiln {verb} "))?;
+                Some(format!("kiln {verb} --help {rest}"))
+            });
+            let asked = of_another.unwrap_or_else(|| format!("{part} --help"));
             let shown = space.shell(&asked).ok().stdout;
             assert!(shown.contains("Usage: kiln"), "{part}: {shown}");
             tried += 1;

@@ -46,6 +46,7 @@ mod claims;
 mod compare;
 mod completions;
 mod containers;
+mod containers_use;
 mod context_changes;
 mod contexts;
 mod copy;

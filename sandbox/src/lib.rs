@@ -85,6 +85,7 @@ pub use enter::{EnterOptions, Entered, enter};
 pub use error::{EnterError, LimitError, MountError, SpawnError};
 pub use process::again::{is_again, start_again};
 pub use process::host_program::{die_with_parent, host_program};
+pub use process::join::{join, root_of};
 pub use process::packets;
 pub use process::rights::is_limit;
 pub use process::streams::stdout_was_closed;

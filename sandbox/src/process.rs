@@ -11,6 +11,7 @@ mod exec;
 mod guard;
 pub(crate) mod host_program;
 mod init;
+pub(crate) mod join;
 mod network;
 pub mod packets;
 mod prepare;
@@ -112,7 +113,7 @@ pub fn run(
     }
     let (stdio, terminal) = given_terminal(root, spec, stdio)?;
     let (socket, theirs) = wire::pair().map_err(SpawnError::of("socketpair"))?;
-    let supervisor = start_supervisor(root, theirs, stdio.stdout, stdio.stderr)?;
+    let supervisor = start_supervisor(root, theirs, (stdio.stdout, stdio.stderr))?;
     let spec = anonymous_file(spec).map_err(SpawnError::of("write the spec"))?;
     send_request(&socket, spec, root, &stdio.stdin, extra)
         .map_err(SpawnError::of("send the request"))?;
@@ -135,23 +136,15 @@ fn given_terminal(
 fn start_supervisor(
     root: &RootMount,
     socket: OwnedFd,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
+    streams: (OwnedFd, OwnedFd),
 ) -> Result<Starting, SpawnError> {
-    // This value holds the caller's ends of pipes and is dropped here: a pipe must reach its end with the command.
-    let mut name = SUPERVISOR;
-    if root.aside().is_some() {
-        name = SUPERVISOR_OF_CALLS;
-        // The command has the user of this process: it must not look into its memory and its descriptors.
-        let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-        hidden.map_err(SpawnError::of("prctl(PR_SET_DUMPABLE)"))?;
+    if root.aside().is_none() {
+        return Starting::start(SUPERVISOR, socket, streams);
     }
-    let mut command = Command::new(program::path());
-    command.arg0(name).env_clear();
-    command.stdin(socket).stdout(stdout).stderr(stderr);
-    let child = command.spawn();
-    let child = child.map_err(SpawnError::of("start the sandbox process"))?;
-    Ok(Starting(Some(child)))
+    // The command has the user of this process: it must not look into its memory and its descriptors.
+    let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    hidden.map_err(SpawnError::of("prctl(PR_SET_DUMPABLE)"))?;
+    Starting::start(SUPERVISOR_OF_CALLS, socket, streams)
 }
 
 fn started(
@@ -178,6 +171,21 @@ fn started(
 struct Starting(Option<Child>);
 
 impl Starting {
+    /// Starts this program's own binary under a name.
+    fn start(
+        name: &str,
+        socket: OwnedFd,
+        (stdout, stderr): (OwnedFd, OwnedFd),
+    ) -> Result<Self, SpawnError> {
+        // This value holds the caller's ends of pipes and is dropped here: a pipe must reach its end with the command.
+        let mut command = Command::new(program::path());
+        command.arg0(name).env_clear();
+        command.stdin(socket).stdout(stdout).stderr(stderr);
+        let child = command.spawn();
+        let child = child.map_err(SpawnError::of("start the sandbox process"))?;
+        Ok(Starting(Some(child)))
+    }
+
     /// It has answered, with a descriptor of the command.
     fn running(
         &mut self,

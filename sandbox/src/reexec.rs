@@ -1,4 +1,4 @@
-//! The other side of [`run`](crate::run), [`probe`](crate::probe), [`try_supervised`](crate::try_supervised) and
+//! The other side of [`run`](crate::run), [`join`](crate::join), [`probe`](crate::probe), [`try_supervised`](crate::try_supervised) and
 //! [`find_cgroup`](crate::find_cgroup): they start the program's own
 //! binary under another name, so that what forks and mounts has one thread, and what must be tidied up survives its caller. Unaware of
 //! what the program is.
@@ -7,10 +7,10 @@ use std::process::ExitCode;
 
 use crate::cgroup::trial::{self, TRIAL};
 use crate::doctor::{PROBE, examine};
-use crate::process::wire::{SUPERVISOR, SUPERVISOR_OF_CALLS};
-use crate::process::{supervised, supervisor};
+use crate::process::wire::{JOINS, SUPERVISOR, SUPERVISOR_OF_CALLS};
+use crate::process::{join, supervised, supervisor};
 
-/// Whether this process was started by [`run`](crate::run), [`probe`](crate::probe) or
+/// Whether this process was started by [`run`](crate::run), [`join`](crate::join), [`probe`](crate::probe) or
 /// [`find_cgroup`](crate::find_cgroup). If so, this does that work and returns the code to
 /// exit with. Call it first thing in `main`, before threads, logging and arguments.
 #[must_use]
@@ -20,6 +20,8 @@ pub fn main_if_reexecuted() -> Option<ExitCode> {
         Some(supervisor::main())
     } else if name == SUPERVISOR_OF_CALLS {
         Some(supervised::main())
+    } else if name == JOINS {
+        Some(join::main())
     } else if name == supervised::trial::TRIAL {
         Some(supervised::trial::main())
     } else if name == PROBE {

@@ -5,7 +5,7 @@ pub mod background;
 mod signals;
 
 use crate::containers;
-use crate::failure::{Failure, Kind, step};
+use crate::failure::{Failure, Kind};
 use crate::render::{Asides, Background, Sink};
 use kiln_engine::Session;
 use kiln_engine::event::Events;
@@ -235,13 +235,7 @@ pub fn attended<T>(
     end();
     drop(session);
     told.finish()?;
-    ran.map_err(|error| match error {
-        ContainerError::Limit(error) => Failure::usage(error.to_string()),
-        ContainerError::Start(error) => step::container(&error),
-        ContainerError::Keep(error) => error.into(),
-        ContainerError::Kept(error) => containers::failure(error),
-        ContainerError::Store(error) => error.into(),
-    })
+    ran.map_err(containers::of_container)
 }
 
 /// How a process ended, as a shell says it.

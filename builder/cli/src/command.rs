@@ -6,16 +6,19 @@ mod blame;
 pub mod build;
 mod builds;
 mod cache;
+mod commit;
 mod compare;
 mod complete;
 mod completions;
 mod config;
+mod cp;
 mod create;
 mod debug;
 mod df;
 mod diff;
 mod docker_plugin;
 mod doctor;
+mod exec;
 mod explore;
 mod export;
 mod fsck;
@@ -126,6 +129,12 @@ commands! {
     Shell = shell,
     /// List containers
     Ps = ps,
+    /// Run another command in a container
+    Exec = exec,
+    /// Copy files between a container and this machine
+    Cp = cp,
+    /// Make an image of a container
+    Commit = commit,
     /// Stop containers
     Stop = stop,
     /// Send containers a signal

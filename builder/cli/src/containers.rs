@@ -1,9 +1,10 @@
 //! Containers that people name, and what to say where nothing can be done with one. Unaware of what is done with it.
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, step};
 use crate::{render, table};
 use kiln_cache::Store;
-use kiln_engine::trial::{self, Kept, KeptError, Line};
+use kiln_engine::chain_of_causes;
+use kiln_engine::trial::{self, ContainerError, Kept, KeptError, Line};
 
 /// The container with this name or ID.
 ///
@@ -61,6 +62,18 @@ pub fn each(
         }
     }
     Failure::all(failures)
+}
+
+/// What is said of a container that cannot run, or of which nothing can be made.
+pub fn of_container(error: ContainerError) -> Failure {
+    match error {
+        ContainerError::Limit(error) => Failure::usage(error.to_string()),
+        ContainerError::Start(error) => step::container(&error),
+        ContainerError::Keep(error) => error.into(),
+        ContainerError::Change(error) => Failure::usage(chain_of_causes(&error)),
+        ContainerError::Kept(error) => failure(error),
+        ContainerError::Store(error) => error.into(),
+    }
 }
 
 /// What is said of an error.

@@ -356,7 +356,8 @@ pub(crate) fn runner<'a>(session: &'a Session, local: Local<'a>) -> Box<dyn Runn
     }
 }
 
-fn is_supervised(session: &Session) -> bool {
+/// Whether processes run without namespaces.
+pub(crate) fn is_supervised(session: &Session) -> bool {
     match session.isolation {
         IsolationChoice::Supervised => true,
         IsolationChoice::Auto => container_forbids_namespaces(session),

@@ -68,7 +68,10 @@ pub mod trial {
     pub use crate::execute::runner::attended::Attendant;
     pub use crate::failure::{ContainerError, KeptError};
     pub use crate::tryout::container::{Container, Tmpfs};
-    pub use crate::tryout::kept::control::Line;
+    pub use crate::tryout::kept::commit::CommitTo;
+    pub use crate::tryout::kept::copy::{Root, copy};
+    pub use crate::tryout::kept::guest::Exec;
+    pub use crate::tryout::kept::line::Line;
     pub use crate::tryout::kept::log::{LoggedLine, Logs, Stream, Writer};
     pub use crate::tryout::kept::record::{Draft, State, exit_code, is_name};
     pub use crate::tryout::kept::{Held, Kept, Status, create, find, list};

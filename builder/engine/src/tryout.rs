@@ -3,6 +3,7 @@
 
 pub mod container;
 mod failed;
+mod image;
 pub mod kept;
 pub mod place;
 pub mod shell;

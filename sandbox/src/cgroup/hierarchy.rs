@@ -21,8 +21,13 @@ pub struct Hierarchy {
 
 /// All that are mounted, those of version 1 first.
 pub fn all() -> io::Result<Vec<Hierarchy>> {
-    let read = |file| fs::read_to_string(file);
-    let (cgroups, mounts) = (read("/proc/self/cgroup")?, read("/proc/self/mountinfo")?);
+    of("self")
+}
+
+/// The same with the places of another process, which `/proc` calls so.
+pub fn of(process: &str) -> io::Result<Vec<Hierarchy>> {
+    let cgroups = fs::read_to_string(format!("/proc/{process}/cgroup"))?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
     let mut all: Vec<Hierarchy> = cgroups
         .lines()
         .filter_map(|line| hierarchy(line, &mounts))

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::group::Group;
+use super::group::{Group, RUN, write};
+use super::hierarchy;
 use super::{Cgroup, Place, Version};
 use crate::{SpawnError, Used};
 
@@ -37,6 +38,20 @@ impl Cgroups {
         })
     }
 
+    /// Moves the calling process, which has one thread, into the cgroups of the run to which this process belongs, if those limit anything.
+    pub fn join_run_of(pid: i32) -> Result<(), SpawnError> {
+        let all = hierarchy::of(&pid.to_string());
+        for hierarchy in all.map_err(SpawnError::of("read the cgroup of the command"))? {
+            let of_run = hierarchy.own.filter(|own| is_of_run(own));
+            if let Some(folder) = of_run {
+                let shown = folder.to_string_lossy();
+                let joined = write(&folder.join("cgroup.procs"), "0");
+                joined.map_err(SpawnError::at("join the cgroup", &shown))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a process in them was killed because memory ran out.
     pub fn ran_out_of_memory(&self) -> bool {
         self.0.iter().any(|(_, group)| group.ran_out_of_memory())
@@ -57,4 +72,10 @@ impl Cgroups {
         let old = self.0.iter().filter(old);
         old.map(|(place, group)| (place.mount.as_path(), group.folder.as_path()))
     }
+}
+
+/// Whether a folder is that of a run, or below one.
+fn is_of_run(folder: &Path) -> bool {
+    let mut names = folder.iter().map(|name| name.to_string_lossy());
+    names.any(|name| name.starts_with(RUN))
 }

@@ -28,10 +28,15 @@ use crate::{Exit, Network, RunSpec, SpawnError, Used};
 
 /// The whole life of the process.
 pub fn main() -> ExitCode {
+    serve_socket(supervise)
+}
+
+/// Does something with the socket that is standard input; says at it why that fails.
+pub(super) fn serve_socket(serve: impl FnOnce(&OwnedFd) -> Result<(), SpawnError>) -> ExitCode {
     let Ok(socket) = stdin().try_clone_to_owned() else {
         return ExitCode::FAILURE;
     };
-    match supervise(&socket) {
+    match serve(&socket) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The caller may be gone; then nobody is left to tell.
@@ -150,7 +155,7 @@ fn watch(
 }
 
 /// Returns when the command has ended; kills it when the caller is gone.
-fn wait_or_kill(socket: &OwnedFd, pidfd: &OwnedFd) {
+pub(super) fn wait_or_kill(socket: &OwnedFd, pidfd: &OwnedFd) {
     loop {
         let mut fds = [
             PollFd::new(pidfd, PollFlags::IN),

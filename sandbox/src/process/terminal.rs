@@ -3,9 +3,9 @@
 //! its modes back. Unaware of what is typed and shown.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, Uid, fchown, openat};
+use rustix::fs::{Mode, OFlags, Uid, fchown, open, openat};
 use rustix::io::Errno;
 use rustix::process::ioctl_tiocsctty;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
@@ -30,6 +30,14 @@ impl Terminal {
         let person = openat(devpts, "ptmx", flags, Mode::empty());
         let opened = person.and_then(|person| Self::of(person, size));
         opened.map_err(SpawnError::of("open a terminal"))
+    }
+
+    /// A new one of the `/dev/pts` of a root that this process has entered.
+    pub fn inside(size: TerminalSize) -> Result<Self, SpawnError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let devpts = open("/dev/pts", flags, Mode::empty());
+        let devpts = devpts.map_err(SpawnError::at("open", "/dev/pts"))?;
+        Self::open(devpts.as_fd(), size)
     }
 
     /// One of this process's own `/dev/pts`, for a command that has none.

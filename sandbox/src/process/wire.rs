@@ -12,6 +12,8 @@ use crate::{Exit, SpawnError};
 
 /// The name (`argv[0]`) that makes the re-executed binary the supervisor of one command.
 pub const SUPERVISOR: &str = "kiln-init";
+/// The same for a command that joins another one.
+pub const JOINS: &str = "kiln-exec";
 /// The same for a run without namespaces.
 pub const SUPERVISOR_OF_CALLS: &str = "kiln-calls";
 

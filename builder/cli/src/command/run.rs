@@ -6,6 +6,7 @@ mod image;
 mod mounts;
 mod of_build;
 mod process;
+pub mod variables;
 
 use crate::attendant::background::{self, UNSEEN};
 use crate::attendant::{Streams, judged};

@@ -5,14 +5,14 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 const RUNS: &str = "`kiln run` tries one image out; for anything larger, hand images over with `kiln save NAME | docker load` (or podman load), or push them";
 const NO_DAEMON_OF_CONTAINERS: &str = "`kiln ps` lists containers, which start, stop and go; kiln has no daemon that does more with them";
-const BACKGROUND: &str = "a container runs in the background, with `kiln run -d`, or here; `kiln logs -f` shows what it prints";
+const BACKGROUND: &str = "a container runs in the background, with `kiln run -d`, or here; `kiln logs -f` shows what it prints, and `kiln exec` runs another command in it";
 const NO_DAEMON: &str = "kiln has no daemon; `kiln doctor` shows what it can do on this machine";
 const NO_VOLUMES: &str =
     "kiln keeps no volumes and no networks; `kiln df` shows what is in the store";
 const STEPS: &str = "kiln builds from Dockerfiles only: `kiln build`";
 
 /// Verbs of docker, buildx, podman and buildah, and what does their work.
-const ELSEWHERE: [(&[&str], &str); 17] = [
+const ELSEWHERE: [(&[&str], &str); 16] = [
     (
         &[
             "up", "compose", "play", "kube", "pod", "generate", "quadlet",
@@ -49,15 +49,11 @@ const ELSEWHERE: [(&[&str], &str); 17] = [
     (&["volume", "network"], NO_VOLUMES),
     (
         &[
-            "from", "commit", "copy", "add", "mount", "umount", "unmount", "unshare",
+            "from", "copy", "add", "mount", "umount", "unmount", "unshare",
         ],
         STEPS,
     ),
     (&["bud", "create-image"], "`kiln build` does it"),
-    (
-        &["cp"],
-        "`kiln export NAME | tar -x PATH` takes files out of an image",
-    ),
     (
         &["search"],
         "kiln searches no registries; `kiln pull` gets an image by its name",

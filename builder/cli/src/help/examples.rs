@@ -72,6 +72,27 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "exec",
+        &[("a shell in a container that runs", "kiln exec -it web sh")],
+    ),
+    (
+        "cp",
+        &[
+            ("out of a container", "kiln cp web:/etc/app.conf ."),
+            (
+                "into one: all that is in a folder",
+                "kiln cp site/. web:/www",
+            ),
+        ],
+    ),
+    (
+        "commit",
+        &[(
+            "with another command",
+            "kiln commit -c 'CMD [\"serve\"]' web app:tried",
+        )],
+    ),
+    (
         "shell",
         &[
             ("after the last step", "kiln shell ."),

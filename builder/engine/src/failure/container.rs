@@ -1,6 +1,6 @@
 //! Why a container cannot run. How its command ends is no failure.
 
-use super::{KeptError, StepError};
+use super::{ArchiveError, KeptError, StepError};
 use kiln_cache::{ImageError, StoreError};
 use kiln_sandbox::LimitError;
 use thiserror::Error;
@@ -17,6 +17,9 @@ pub enum ContainerError {
     /// What it has left cannot be kept.
     #[error("the image cannot be stored")]
     Keep(#[from] ImageError),
+    /// An instruction cannot change its config.
+    #[error(transparent)]
+    Change(#[from] ArchiveError),
     /// What is written of it.
     #[error(transparent)]
     Kept(#[from] KeptError),

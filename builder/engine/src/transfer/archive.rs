@@ -1,7 +1,7 @@
 //! Images to and from files: `save`, `load`, `verify`, `import`. Joins the archive formats of `kiln_oci` with the store; unaware of
 //! builds. Everything that comes in is checked while it streams into the store, and becomes visible only when it is whole.
 
-mod change;
+pub(crate) mod change;
 pub(crate) mod delta;
 pub(crate) mod fetch;
 mod import;

@@ -76,7 +76,7 @@ pub fn attend(
 
 impl Container {
     /// What it is for a runner.
-    fn process(&self, session: &Session, files: &Chain) -> Result<Process, StepError> {
+    pub(super) fn process(&self, session: &Session, files: &Chain) -> Result<Process, StepError> {
         let user = accounts(files)?.identity(&self.user)?;
         let (host, hostname) = (&session.host, self.hostname.as_deref());
         let mut process = Process::new(user, hostname, host, &self.options);

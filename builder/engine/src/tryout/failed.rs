@@ -6,9 +6,9 @@ use crate::execute::runner::attended::{Attendant, Keeps};
 use crate::failure::{ContainerError, StepError};
 use crate::host::clock::rfc3339;
 use crate::session::Session;
-use kiln_cache::{CommitOptions, StoreError, Times};
-use kiln_oci::media_type::{OCI_CONFIG, OCI_LAYER};
-use kiln_oci::{Descriptor, Digest, History, ImageConfig, Manifest};
+use crate::tryout::image;
+use kiln_cache::Times;
+use kiln_oci::{Digest, History, ImageConfig};
 use kiln_sandbox::{Exit, Limits, TerminalSize};
 
 /// How the layers of an image of it came to be.
@@ -37,18 +37,14 @@ impl FailedRun {
     /// # Errors
     /// What it has left cannot be read, or the store is full.
     pub fn keep(&self, session: &Session) -> Result<Digest, ContainerError> {
-        let (store, layers) = (&session.store, self.layers(session)?);
+        let layers = self.layers(session)?;
         let mut config = ImageConfig::new(&self.platform);
         config.config = self.config.clone();
         let created = rfc3339(session.host.seconds());
         config.history = layers.iter().map(|_| entry(&created)).collect();
         config.created = Some(created);
         config.rootfs.diff_ids.clone_from(&layers);
-        let config = config.to_bytes();
-        let blobs = layers.iter().map(|layer| blob(session, layer));
-        let blobs = blobs.collect::<Result<_, _>>()?;
-        let manifest = Manifest::for_layers(Descriptor::of(OCI_CONFIG, &config), blobs);
-        let (_, id) = store.images().put(&manifest.to_bytes(), &config)?;
+        let (_, id) = image::put(session, &config)?;
         Ok(id)
     }
 
@@ -59,18 +55,11 @@ impl FailedRun {
         for upper in &self.live.uppers {
             let below = store.chain(&layers)?;
             let place = upper.place().path.clone();
-            let made = store.commit_upper(&place, &below, &commit(session));
+            let made = store.commit_upper(&place, &below, &image::commit_options(session));
             let made = made.map_err(StepError::from)?;
             layers.extend(made.layer.as_ref().map(kiln_cache::Layer::diff_id));
         }
         Ok(layers)
-    }
-}
-
-fn commit(session: &Session) -> CommitOptions {
-    CommitOptions {
-        times: Times::Kept,
-        single_id: session.ids.is_single(),
     }
 }
 
@@ -80,14 +69,4 @@ fn entry(created: &str) -> History {
         created_by: Some(HISTORY.to_owned()),
         ..History::default()
     }
-}
-
-fn blob(session: &Session, layer: &Digest) -> Result<Descriptor, StoreError> {
-    let size = session.store.exchange().layer_size(layer)?;
-    let missing = || StoreError::Missing { digest: *layer };
-    Ok(Descriptor::new(
-        OCI_LAYER,
-        *layer,
-        size.ok_or_else(missing)?,
-    ))
 }

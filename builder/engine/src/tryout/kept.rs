@@ -1,7 +1,11 @@
 //! Containers that are kept: each is a folder of the store that says what it is and what became of it, and holds what it has changed.
 //! While one runs, the process that runs it listens for others. Unaware of command lines and of what is printed.
 
-pub mod control;
+pub mod commit;
+mod control;
+pub mod copy;
+pub mod guest;
+pub mod line;
 pub mod log;
 pub mod record;
 mod run;

@@ -1,16 +1,12 @@
 //! The process of a container: what the flags say of it, and its image where they say nothing, by docker's rules. Unaware of mounts and limits.
 
+use super::variables;
 use crate::failure::Failure;
-use crate::flag::build_arg::lines;
 use crate::pflag::Takes;
-use crate::{environment, signal_name};
+use crate::signal_name;
 use kiln_engine::trial::is_name;
 use kiln_oci::RuntimeConfig;
 use signal_hook::consts::SIGTERM;
-use std::path::PathBuf;
-
-/// What a terminal of a container is, as docker says.
-const TERMINAL: &str = "TERM=xterm";
 
 #[derive(Debug, clap::Args)]
 #[group(skip)]
@@ -21,12 +17,8 @@ pub struct Flags {
     /// Host name inside
     #[arg(long, value_name = "NAME", add = Takes::Single)]
     hostname: Option<String>,
-    /// Environment variable; without =VALUE, it is taken from kiln's own environment (may be repeated)
-    #[arg(short, long, value_name = "NAME[=VALUE]", add = Takes::StrictList)]
-    env: Vec<String>,
-    /// File with NAME=VALUE lines, one for each --env; the command line takes precedence (may be repeated)
-    #[arg(long, value_name = "FILE", add = Takes::List)]
-    env_file: Vec<PathBuf>,
+    #[command(flatten)]
+    variables: variables::Flags,
     /// Folder to start in
     #[arg(short, long, value_name = "PATH", add = Takes::Single)]
     workdir: Option<String>,
@@ -104,29 +96,9 @@ impl Flags {
         Ok(own)
     }
 
-    /// The image's variables, those of files, those of the command line. A name that kiln's own environment does not have is taken away.
+    /// The image's variables, those of files, those of the command line.
     pub fn env(&self, config: &RuntimeConfig, has_terminal: bool) -> Result<Vec<String>, Failure> {
-        let mut given = Vec::new();
-        for file in &self.env_file {
-            given.extend(lines("--env-file", file)?);
-        }
-        given.extend(self.env.iter().cloned());
-        let mut env: Vec<String> = Vec::new();
-        env.extend(has_terminal.then(|| TERMINAL.to_owned()));
-        let images = config.env.iter().cloned();
-        for variable in images.chain(given) {
-            let (name, value) = match variable.split_once('=') {
-                Some((name, value)) => (name, Some(value.to_owned())),
-                None => (&*variable, environment::variable(&variable)),
-            };
-            if name.is_empty() || name.contains(char::is_whitespace) {
-                let why = "expected NAME=VALUE or NAME";
-                return Err(Failure::usage(format!("--env {variable}: {why}")));
-            }
-            env.retain(|other| other.split_once('=').is_none_or(|(other, _)| other != name));
-            env.extend(value.map(|value| format!("{name}={value}")));
-        }
-        Ok(env)
+        self.variables.above(&config.env, has_terminal)
     }
 
     /// The folder to start in.
@@ -202,16 +174,5 @@ mod tests {
         is(&["--entrypoint="], config("git", "help"), "ls", "ls");
         is(&["--entrypoint="], config("git", "help"), "", "");
         is(&[], config("", ""), "", "");
-    }
-
-    #[test]
-    fn variables_of_the_line_beat_those_of_the_image() {
-        let config = RuntimeConfig {
-            env: vec!["A=image".to_owned(), "B=image".to_owned(), "C=c".to_owned()],
-            ..RuntimeConfig::default()
-        };
-        let env = flags(&["-e=A=line", "-e=B", "-e=D=x=y"]).env(&config, true);
-        assert_eq!(env.unwrap(), ["TERM=xterm", "C=c", "A=line", "D=x=y"]);
-        assert!(flags(&["-e=A B=c"]).env(&config, false).is_err());
     }
 }

@@ -6,7 +6,7 @@ mod attended;
 mod caches;
 mod command;
 mod memory;
-mod rootfs;
+pub mod rootfs;
 
 use crate::exchange::mounts::Mounts;
 use crate::execute::process::Process;

@@ -1,4 +1,4 @@
-//! `import --change`: instructions that change the config of an imported image, read and applied as in a Dockerfile. Unaware of files.
+//! `--change` of `import` and `commit`: instructions that change the config of an image, read and applied as in a Dockerfile. Unaware of files.
 
 use crate::failure::ArchiveError;
 use kiln_oci::{ImageConfig, RuntimeConfig};
@@ -24,7 +24,7 @@ const CHANGES: [&str; 11] = [
 ///
 /// # Errors
 /// [`ArchiveError::Change`] for one that is malformed, or not such an instruction.
-pub(super) fn apply(
+pub(crate) fn apply(
     mut config: ImageConfig,
     changes: &[String],
 ) -> Result<ImageConfig, ArchiveError> {

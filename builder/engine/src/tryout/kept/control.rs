@@ -1,66 +1,56 @@
 //! What others ask of a container that runs: a socket in its folder, at which the process that runs it listens. Both ends are the same user's
 //! kilns: nobody else may enter the folder. One packet of JSON for each question and each answer, with descriptors where it says so.
-//! Unaware of how a container is run.
+//! Who asks is in [`line`](super::line), who answers in [`guest`](super::guest).
 
-use super::record::{KILLED, Record};
+use super::guest::{Exec, Guest};
 use crate::failure::KeptError;
-use crate::session::Session;
-use crate::tryout::kept::Kept;
 use kiln_cache::Store;
 use kiln_oci::locked;
-use kiln_sandbox::{KillHandle, packets};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use kiln_sandbox::{Exit, packets};
 use rustix::net::{
-    AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect,
-    listen, shutdown, socket_with,
+    AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen,
+    shutdown, socket_with,
 };
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant};
 
 /// The name of the socket.
-const SOCKET: &str = "control";
+pub(super) const SOCKET: &str = "control";
 /// Callers that may wait to be heard.
 const BACKLOG: i32 = 16;
 
 /// What is asked.
 #[derive(Debug, Serialize, Deserialize)]
-enum Request {
+pub(super) enum Request {
     /// Send its process a signal: [`Reply::Done`].
     Signal(i32),
+    /// Run another command in it. With standard output and error, and with standard input and the terminal of a person where it says so.
+    Exec {
+        command: Box<Exec>,
+        has_stdin: bool,
+        has_person: bool,
+    },
+    /// Give its root folder: [`Reply::Done`] with it.
+    Root,
 }
 
 /// What is answered.
 #[derive(Debug, Serialize, Deserialize)]
-enum Reply {
+pub(super) enum Reply {
     Done,
-    /// It has ended, with this code. Whoever is connected is told.
+    /// It cannot be done.
+    Refused(String),
+    /// Another command runs: with a pidfd of it, and the other side of its terminal if it has one.
+    Started,
+    /// That command has ended.
+    Exited(Exit),
+    /// The container has ended, with this code. Whoever is connected is told.
     Ended(u8),
-}
-
-/// A container that runs, for those who ask.
-#[derive(Debug)]
-pub struct Guest {
-    process: KillHandle,
-}
-
-impl Guest {
-    /// The container of a record.
-    pub fn new(_session: &Session, _record: &Record, process: KillHandle) -> Self {
-        Guest { process }
-    }
-
-    fn answer(&self, request: &Request) -> Reply {
-        match request {
-            Request::Signal(signal) => self.process.signal(*signal),
-        }
-        Reply::Done
-    }
 }
 
 /// The socket, before anybody listens.
@@ -101,13 +91,13 @@ impl Socket {
     }
 }
 
-fn socket() -> io::Result<OwnedFd> {
+pub(super) fn socket() -> io::Result<OwnedFd> {
     let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
     Ok(socket_with(family, kind, SocketFlags::CLOEXEC, None)?)
 }
 
 /// A socket's address is short, and its path may be long: the folder is named by its descriptor.
-fn at<T>(
+pub(super) fn at<T>(
     path: &Path,
     work: impl FnOnce(&SocketAddrUnix) -> rustix::io::Result<T>,
 ) -> io::Result<T> {
@@ -116,7 +106,7 @@ fn at<T>(
     Ok(work(&SocketAddrUnix::new(short)?)?)
 }
 
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeptError {
+pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeptError {
     let path = path.to_owned();
     move |source| KeptError::Io {
         action,
@@ -176,103 +166,9 @@ fn accept(listener: &OwnedFd, guest: &Arc<Guest>, callers: &Callers) {
 
 /// Answers one caller until it hangs up.
 fn hear(caller: &OwnedFd, guest: &Guest) {
-    while let Ok(Some((request, _))) = packets::receive::<Request>(caller) {
-        if packets::send(caller, &guest.answer(&request), &[]).is_err() {
+    while let Ok(Some((request, fds))) = packets::receive::<Request>(caller) {
+        if guest.answer(caller, request, fds).is_err() {
             return;
         }
     }
-}
-
-/// A line to the process that runs a container.
-#[derive(Debug)]
-pub struct Line {
-    socket: OwnedFd,
-    path: PathBuf,
-    ended: Option<u8>,
-}
-
-impl Line {
-    /// To the process that runs this one.
-    ///
-    /// # Errors
-    /// None does.
-    pub fn to(store: &Store, kept: &Kept) -> Result<Self, KeptError> {
-        let path = store.containers().path(&kept.record.id).join(SOCKET);
-        let connected = || {
-            let socket = socket()?;
-            at(&path, |address| connect(&socket, address))?;
-            Ok(socket)
-        };
-        match connected() {
-            Ok(socket) => Ok(Line {
-                socket,
-                path,
-                ended: None,
-            }),
-            Err(error) if is_nobody(&error) => Err(KeptError::DoesNotRun(kept.title().to_owned())),
-            Err(error) => Err(failed("connect to", &path)(error)),
-        }
-    }
-
-    /// Sends the first process of the container a signal. One that has just ended gets none.
-    ///
-    /// # Errors
-    /// The line breaks.
-    pub fn signal(&mut self, signal: i32) -> Result<(), KeptError> {
-        let sent = packets::send(&self.socket, &Request::Signal(signal), &[]);
-        if sent.is_err() {
-            // who has hung up has said why before
-            return self.wait(None).map(drop);
-        }
-        self.hear()
-    }
-
-    /// Waits until the container has ended, or for so long: its code, if it has.
-    ///
-    /// # Errors
-    /// The line breaks.
-    pub fn wait(&mut self, patience: Option<Duration>) -> Result<Option<u8>, KeptError> {
-        let begun = Instant::now();
-        while self.ended.is_none() {
-            let left = patience.map(|patience| patience.saturating_sub(begun.elapsed()));
-            if !self.is_heard_within(left)? {
-                return Ok(None);
-            }
-            self.hear()?;
-        }
-        Ok(self.ended)
-    }
-
-    fn is_heard_within(&self, patience: Option<Duration>) -> Result<bool, KeptError> {
-        let patience = patience.map(Timespec::try_from).transpose();
-        // longer than any time that can be said
-        let patience = patience.unwrap_or_default();
-        let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
-        match poll(&mut fds, patience.as_ref()) {
-            Ok(count) => Ok(count > 0),
-            Err(rustix::io::Errno::INTR) => Ok(true),
-            Err(errno) => Err(self.broken(errno.into())),
-        }
-    }
-
-    /// Takes one answer.
-    fn hear(&mut self) -> Result<(), KeptError> {
-        match packets::receive::<Reply>(&self.socket) {
-            Ok(Some((Reply::Done, _))) => {}
-            Ok(Some((Reply::Ended(code), _))) => self.ended = Some(code),
-            Ok(None) => self.ended = Some(KILLED),
-            Err(error) => return Err(self.broken(error)),
-        }
-        Ok(())
-    }
-
-    fn broken(&self, error: io::Error) -> KeptError {
-        failed("speak to", &self.path)(error)
-    }
-}
-
-/// Whether an error says that no process listens.
-fn is_nobody(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionRefused, ConnectionReset, NotFound};
-    matches!(error.kind(), NotFound | ConnectionRefused | ConnectionReset)
 }

@@ -1,7 +1,8 @@
 //! A container from its start to its end: its state is written, and others are listened to meanwhile. Unaware of who attends it.
 
 use super::Held;
-use super::control::{Guest, Serving, Socket};
+use super::control::{Serving, Socket};
+use super::guest::Guest;
 use super::record::{End, Record, State, exit_code};
 use crate::execute::runner::attended::{Attendant, Attended, Keeps};
 use crate::failure::{ContainerError, KeptError};

@@ -1,0 +1,104 @@
+//! `kiln exec`: another command in a container that runs. Unaware of how it gets there.
+
+use crate::attendant::{Streams, judged};
+use crate::command::run::variables;
+use crate::environment::Globals;
+use crate::failure::Failure;
+use crate::pflag::Takes;
+use crate::{containers, session};
+use clap::Args;
+use kiln_engine::trial::{Attendant, Exec};
+use kiln_sandbox::{KillHandle, Stdin, Stdio};
+use signal_hook::consts::SIGTERM;
+use std::fs::File;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+/// Arguments of `kiln exec`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Keep standard input open
+    #[arg(short, long, add = Takes::Switch)]
+    interactive: bool,
+    /// Give the command a terminal
+    #[arg(short, long, add = Takes::Switch)]
+    tty: bool,
+    /// Leave the command on its own in the container
+    #[arg(short, long, add = Takes::Switch)]
+    detach: bool,
+    #[command(flatten)]
+    variables: variables::Flags,
+    /// Folder to start in [default: the container's]
+    #[arg(short, long, value_name = "PATH", add = Takes::Single)]
+    workdir: Option<String>,
+    /// User and group: names of the image, or numbers [default: the container's]
+    #[arg(short, long, value_name = "USER[:GROUP]", add = Takes::Single)]
+    user: Option<String>,
+    /// Refused: kiln gives no rights over this machine
+    #[arg(long, hide = true, add = Takes::Switch)]
+    privileged: bool,
+    /// Name or ID of the container
+    #[arg(value_name = "CONTAINER", add = Takes::Rest)]
+    name: String,
+    /// Command and its arguments
+    #[arg(value_name = "COMMAND", required = true)]
+    command: Vec<String>,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// The command ends with another exit code than 0, or is not started.
+pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
+    if arguments.privileged {
+        return Err(Failure::usage("--privileged is not supported")
+            .hint("kiln exec gives no rights over this machine"));
+    }
+    let (is_interactive, has_terminal) = (arguments.interactive, arguments.tty);
+    if !arguments.detach {
+        Streams::check(is_interactive, has_terminal)?;
+    }
+    let store = session::reading(globals)?;
+    let kept = containers::find(&store, &arguments.name)?;
+    let mut line = containers::line(&store, &kept)?;
+    let streams = Streams::new(is_interactive, has_terminal, SIGTERM);
+    let command = Exec {
+        env: arguments.variables.above(&[], has_terminal)?,
+        argv: arguments.command,
+        cwd: arguments.workdir,
+        user: arguments.user,
+        terminal: streams.size(),
+        is_detached: arguments.detach,
+    };
+    if arguments.detach {
+        let started = line.exec(command, &Nobody);
+        return started.map(drop).map_err(containers::failure);
+    }
+    let exit = line.exec(command, &streams);
+    streams.end();
+    let exit = exit.map_err(containers::failure)?;
+    exit.map_or(Ok(()), |exit| judged(&exit, None))
+}
+
+/// Who attends a command that is on its own.
+#[derive(Debug)]
+struct Nobody;
+
+impl Attendant for Nobody {
+    fn streams(&self) -> io::Result<Stdio> {
+        let null = || File::options().read(true).write(true).open("/dev/null");
+        Ok(Stdio {
+            stdin: Stdin::Null,
+            stdout: null()?.into(),
+            stderr: null()?.into(),
+        })
+    }
+
+    fn terminal(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn started(&self, _process: KillHandle, _terminal: Option<OwnedFd>) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+//! An image of a container: its layers, one of what it has changed, and what it runs. Unaware of names of images.
+
+use super::Kept;
+use crate::execute::is_supervised;
+use crate::failure::{ContainerError, KeptError, StepError};
+use crate::host::clock::rfc3339;
+use crate::session::Session;
+use crate::transfer::archive::change;
+use crate::tryout::image;
+use kiln_oci::{Digest, History, ImageConfig};
+
+/// What is said of an image of a container.
+#[derive(Debug, Clone, Default)]
+pub struct CommitTo {
+    /// Who made it.
+    pub author: Option<String>,
+    /// What the last entry of its history says.
+    pub message: Option<String>,
+    /// Instructions that change its config, as of `kiln import`.
+    pub changes: Vec<String>,
+}
+
+impl Kept {
+    /// Makes an image of it, as it is now: its manifest and its ID. Nothing is stopped meanwhile.
+    ///
+    /// # Errors
+    /// A change is none, what it has changed cannot be read, or the store is full.
+    pub fn commit(
+        &self,
+        session: &Session,
+        how: &CommitTo,
+    ) -> Result<(Digest, Digest), ContainerError> {
+        let draft = &self.record.draft;
+        let mut config = ImageConfig {
+            config: draft.config.clone(),
+            ..draft.base.clone()
+        };
+        config = change::apply(config, &how.changes)?;
+        let layers = self.layers(session)?;
+        let created = rfc3339(session.host.seconds());
+        for _ in draft.base.rootfs.diff_ids.len()..layers.len() {
+            config.history.push(self.entry(&created, how));
+        }
+        if layers.len() == draft.base.rootfs.diff_ids.len() {
+            let empty_layer = true;
+            let entry = self.entry(&created, how);
+            config.history.push(History {
+                empty_layer,
+                ..entry
+            });
+        }
+        config.created = Some(created);
+        config.author = how.author.clone().or(config.author);
+        config.rootfs.diff_ids = layers;
+        image::put(session, &config)
+    }
+
+    /// Its layers, and one of what it has changed.
+    fn layers(&self, session: &Session) -> Result<Vec<Digest>, ContainerError> {
+        let (store, id) = (&session.store, &self.record.id);
+        let mut layers = store.containers().layers(id)?;
+        store.leases().pin(&layers)?;
+        let Some(changes) = store.containers().changes(id) else {
+            return match self.runs() {
+                true => Err(not_yet(session).into()),
+                false => Ok(layers),
+            };
+        };
+        let below = store.layers().chain(&layers)?;
+        let options = image::commit_options(session);
+        let made = store
+            .layers()
+            .commit_upper(&changes.upper, &below, &options);
+        let made = made.map_err(StepError::from)?;
+        layers.extend(made.layer.as_ref().map(kiln_cache::Layer::diff_id));
+        Ok(layers)
+    }
+
+    fn entry(&self, created: &str, how: &CommitTo) -> History {
+        History {
+            created: Some(created.to_owned()),
+            created_by: Some(self.record.draft.container.argv.join(" ")),
+            author: how.author.clone(),
+            comment: how.message.clone(),
+            ..History::default()
+        }
+    }
+}
+
+/// Where its changes are not in the store as long as it runs.
+fn not_yet(session: &Session) -> KeptError {
+    let place = match is_supervised(session) {
+        true => "a supervised container",
+        false => "a container whose changes are not in the store",
+    };
+    KeptError::Refused(format!(
+        "{place} must end before anything is made of it: `kiln stop` it first"
+    ))
+}

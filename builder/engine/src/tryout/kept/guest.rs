@@ -1,0 +1,198 @@
+//! A container that runs, as others see it: what they ask for is done to its process, or beside it. Unaware of how they ask.
+
+use super::control::{Reply, Request};
+use super::record::Record;
+use crate::execute::is_supervised;
+use crate::execute::process::ProcessNetwork;
+use crate::failure::chain_of_causes;
+use crate::session::Session;
+use crate::tryout::container::Container;
+use kiln_sandbox::{
+    KillHandle, Network, RunSpec, Running, Stdin, Stdio, TerminalSize, join, packets, root_of,
+};
+use rustix::event::{PollFd, PollFlags, poll};
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Another command in a container.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Exec {
+    /// The command and its arguments.
+    pub argv: Vec<String>,
+    /// `NAME=value`, beside those of the container.
+    pub env: Vec<String>,
+    /// The folder to start in; the container's without it.
+    pub cwd: Option<String>,
+    /// Who runs it; the container's user without it.
+    pub user: Option<String>,
+    /// The size of its terminal, if it has one.
+    pub terminal: Option<TerminalSize>,
+    /// It goes on when nobody attends it.
+    pub is_detached: bool,
+}
+
+/// A container that runs, for those who ask.
+#[derive(Debug)]
+pub struct Guest {
+    session: Session,
+    container: Container,
+    process: KillHandle,
+}
+
+impl Guest {
+    /// The container of a record.
+    pub fn new(session: &Session, record: &Record, process: KillHandle) -> Self {
+        Guest {
+            session: session.clone(),
+            container: record.draft.container.clone(),
+            process,
+        }
+    }
+
+    /// Does what a caller asks for.
+    ///
+    /// # Errors
+    /// It has hung up.
+    pub(super) fn answer(
+        &self,
+        caller: &OwnedFd,
+        request: Request,
+        fds: Vec<OwnedFd>,
+    ) -> io::Result<()> {
+        let refused = match request {
+            Request::Signal(signal) => {
+                self.process.signal(signal);
+                return packets::send(caller, &Reply::Done, &[]);
+            }
+            Request::Root => match self.namespaces().and_then(|()| self.root()) {
+                Ok(root) => return packets::send(caller, &Reply::Done, &[root.as_fd()]),
+                Err(why) => why,
+            },
+            Request::Exec {
+                command,
+                has_stdin,
+                has_person,
+            } => {
+                let streams = || streams(fds, has_stdin, has_person);
+                let started = self.namespaces().and_then(|()| streams());
+                match started.and_then(|streams| self.start(&command, streams)) {
+                    Ok(running) => return attend(caller, running, command.is_detached),
+                    Err(why) => why,
+                }
+            }
+        };
+        packets::send(caller, &Reply::Refused(refused), &[])
+    }
+
+    /// That there are some to enter.
+    fn namespaces(&self) -> Result<(), String> {
+        match is_supervised(&self.session) {
+            true => {
+                Err("a supervised container has no namespaces that others could enter".to_owned())
+            }
+            false => Ok(()),
+        }
+    }
+
+    fn root(&self) -> Result<OwnedFd, String> {
+        root_of(&self.process).map_err(|error| format!("the root of the container: {error}"))
+    }
+
+    fn start(
+        &self,
+        command: &Exec,
+        (stdio, person): (Stdio, Option<OwnedFd>),
+    ) -> Result<Running, String> {
+        let spec = self.spec(command)?;
+        let person = person.as_ref().map(AsFd::as_fd);
+        let running = join(&self.process, &spec, stdio, person);
+        running.map_err(|error| chain_of_causes(&error))
+    }
+
+    /// What the command sees where the container does not say it already.
+    fn spec(&self, command: &Exec) -> Result<RunSpec, String> {
+        let mut container = self.container.clone();
+        container.argv.clone_from(&command.argv);
+        container.cwd = command.cwd.clone().unwrap_or(container.cwd);
+        container.user = command.user.clone().unwrap_or(container.user);
+        let files = self.session.store.layers().chain(&container.layers);
+        let files = files.map_err(|error| chain_of_causes(&error))?;
+        let process = container.process(&self.session, &files);
+        let mut process = process.map_err(|error| chain_of_causes(&error))?;
+        process.set_env(&command.env);
+        Ok(RunSpec {
+            argv: process.argv,
+            env: process.env,
+            cwd: process.cwd,
+            uid: process.user.uid,
+            gid: process.user.gid,
+            groups: process.user.groups,
+            network: match process.network {
+                ProcessNetwork::Host => Network::Host,
+                ProcessNetwork::None | ProcessNetwork::Private(_) => Network::None,
+            },
+            rlimits: process.ulimits,
+            terminal: command.terminal,
+            ..RunSpec::default()
+        })
+    }
+}
+
+/// The streams of a command, and the terminal of the person at them.
+fn streams(
+    fds: Vec<OwnedFd>,
+    has_stdin: bool,
+    has_person: bool,
+) -> Result<(Stdio, Option<OwnedFd>), String> {
+    let mut fds = fds.into_iter();
+    let mut next = || fds.next().ok_or("a descriptor is missing");
+    let (stdout, stderr) = (next()?, next()?);
+    let stdin = has_stdin.then(&mut next).transpose()?;
+    let person = has_person.then(&mut next).transpose()?;
+    let stdio = Stdio {
+        stdin: stdin.map_or(Stdin::Null, Stdin::Fd),
+        stdout,
+        stderr,
+    };
+    Ok((stdio, person))
+}
+
+/// Tells a caller of a command that runs, and of its end. A caller that hangs up before takes it along, unless it is to be on its own.
+fn attend(caller: &OwnedFd, mut running: Running, is_detached: bool) -> io::Result<()> {
+    let terminal = running.take_terminal();
+    let process = running.kill_handle();
+    let fds = [Some(process.as_fd()), terminal.as_ref().map(AsFd::as_fd)];
+    let fds: Vec<_> = fds.into_iter().flatten().collect();
+    let told = packets::send(caller, &Reply::Started, &fds);
+    drop(terminal);
+    if is_detached {
+        // whoever waits for the container waits for it too
+        let _ = running.wait();
+        return told;
+    }
+    let (over, ends) = io::pipe()?;
+    let exit = std::thread::scope(|scope| {
+        scope.spawn(|| until_hung_up(caller, &over, &process));
+        let exit = running.wait();
+        drop(ends);
+        exit
+    });
+    match exit {
+        Ok(exit) => packets::send(caller, &Reply::Exited(exit), &[]),
+        Err(error) => packets::send(caller, &Reply::Refused(chain_of_causes(&error)), &[]),
+    }
+}
+
+/// Kills a process when the caller says anything, which can only be that it is gone, before all is over.
+fn until_hung_up(caller: &OwnedFd, over: &impl AsFd, process: &KillHandle) {
+    let mut fds = [
+        PollFd::new(caller, PollFlags::IN),
+        PollFd::new(over, PollFlags::IN),
+    ];
+    while poll(&mut fds, None).is_err() {}
+    let [caller, over] = fds;
+    if over.revents().is_empty() && !caller.revents().is_empty() {
+        process.kill();
+    }
+}
