@@ -3,10 +3,10 @@
 
 use std::fs;
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use crate::run_containers::{prepare, run};
-use crate::support::processes::{appears, eventually, nothing_left, unique_nap, with_argument};
+use crate::support::processes::{
+    appears, end, eventually, nothing_left, supervisors, unique_nap, with_argument,
+};
 use crate::support::{Finished, Space, plain_cases, user_cases};
 
 user_cases! {
@@ -162,7 +162,7 @@ fn nothing_is_left_of_a_supervisor_that_is_killed(space: &Space) {
         let words = [&["-d", "--name", "lost"], flags, &command].concat();
         run(space, words).ok();
         eventually("it does not start", || with_argument(&nap).len() >= 2);
-        kill_process(supervisor(space), Signal::KILL).unwrap();
+        supervisors(&space.store()).into_iter().for_each(end);
         eventually("it goes on", || with_argument(&nap).is_empty());
         nothing_left(&space.store());
         if flags.contains(&"--rm") {
@@ -182,20 +182,6 @@ fn nothing_is_left_of_a_supervisor_that_is_killed(space: &Space) {
     let kept = fs::read_dir(space.store().join("containers")).unwrap();
     assert_eq!(kept.count(), 0);
     space.is_clean();
-}
-
-/// The process that runs a container in the background, of which there is one in the space.
-fn supervisor(space: &Space) -> Pid {
-    let store = space.store();
-    let is_it = |pid: &i32| {
-        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        let environment = String::from_utf8_lossy(&environment).into_owned();
-        line.starts_with(b"kiln-container\0") && environment.contains(store.to_str().unwrap())
-    };
-    let pids = fs::read_dir("/proc").unwrap();
-    let mut pids = pids.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
-    Pid::from_raw(pids.find(is_it).unwrap()).unwrap()
 }
 
 fn names_belong_to_one_container(space: &Space) {

@@ -50,6 +50,7 @@ mod containers_use;
 mod context_changes;
 mod contexts;
 mod copy;
+mod course;
 mod credentials;
 mod daemon_load;
 mod debug;

@@ -43,7 +43,7 @@ fn has(output: &[&str], line: &str) -> bool {
 }
 
 /// Why no private network can be had here.
-fn lacks(space: &Space, program: &str) -> Option<String> {
+pub fn lacks(space: &Space, program: &str) -> Option<String> {
     let path = std::env::var("PATH").unwrap_or_default();
     if !path
         .split(':')

@@ -96,5 +96,5 @@ pub use root::changes::{ChangesIn, best_place, is_on_overlay};
 pub use root::memory::{MemoryFolder, MemoryGauge, memory_for_changes};
 pub use root::overlay::{MAX_LOWERS, OverlaySpec, mount_overlay};
 pub use root::{RootMount, mount_folder, plain_folder};
-pub use spec::network::{Network, NetworkProgram, NetworkStack};
+pub use spec::network::{Network, NetworkProgram, NetworkStack, Port};
 pub use spec::{Exit, Mount, MountKind, RunSpec, TerminalSize, Used};

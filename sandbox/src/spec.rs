@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::spec::network::Network;
+use crate::spec::network::{Network, Port};
 use crate::{Cgroup, Disabled};
 
 /// Docker's `PATH`, where a command's environment has none.
@@ -35,6 +35,8 @@ pub struct RunSpec {
     pub hostname: String,
     /// Which network the command sees.
     pub network: Network,
+    /// What leads into a private network from outside.
+    pub ports: Vec<Port>,
     /// Mounted in this order, after `/proc`, `/sys` and `/dev`.
     pub mounts: Vec<Mount>,
     /// The command has a terminal of its own of this size, and this is its standard input, output and error.
@@ -71,6 +73,7 @@ impl Default for RunSpec {
             groups: Vec::new(),
             hostname: "kiln".to_owned(),
             network: Network::Host,
+            ports: Vec::new(),
             mounts: Vec::new(),
             terminal: None,
             has_init: false,

@@ -24,6 +24,22 @@ pub fn with_argument(argument: &str) -> Vec<i32> {
     all().filter(has).collect()
 }
 
+/// The processes that run the containers of a store in the background.
+pub fn supervisors(store: &Path) -> Vec<i32> {
+    let store = format!("KILN_STORE={}", store.display());
+    let is_one = |pid: &i32| {
+        let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let mut variables = read("cmdline")
+            .starts_with(b"kiln-container\0")
+            .then(|| read("environ"));
+        let variables = variables.get_or_insert_default();
+        variables
+            .split(|&byte| byte == 0)
+            .any(|variable| variable == store.as_bytes())
+    };
+    all().filter(is_one).collect()
+}
+
 /// The processes that a process has started, and those that these have, with their names.
 pub fn descendants(of: i32) -> Vec<(i32, String)> {
     let parent = |pid: i32| {

@@ -11,6 +11,7 @@ use super::disk::Disk;
 use super::image::Image;
 use super::mode::Mode;
 use super::process::Kiln;
+use super::processes::{end, supervisors};
 use super::users::Account;
 
 /// The host's programs that the base image `tools` is made of.
@@ -234,6 +235,11 @@ fn remove(folder: &Path) {
 
 impl Drop for Space {
     fn drop(&mut self) {
+        let containers = fs::read_dir(self.store().join("containers"));
+        if containers.is_ok_and(|mut containers| containers.next().is_some()) {
+            // a case that has failed may have left some that run
+            supervisors(&self.store()).into_iter().for_each(end);
+        }
         if !super::users::is_root() {
             remove(&self.own());
         }

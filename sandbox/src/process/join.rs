@@ -24,7 +24,7 @@ use crate::process::terminal::{Borrowed, Terminal};
 use crate::process::wire::{self, JOINS, Reply, Report};
 use crate::process::{KillHandle, Running, Starting, Stdin, Stdio, anonymous_file, exec, rights};
 use crate::sys::{self, Fork};
-use crate::{Network, RunSpec, SpawnError};
+use crate::{Network, RunSpec, SpawnError, TerminalSize};
 
 /// Which descriptors come with the request, besides the spec and the command's pidfd.
 #[derive(Debug, Serialize, Deserialize)]
@@ -180,20 +180,12 @@ fn become_command(job: Job, report: &OwnedFd, caller: &OwnedFd) -> Result<Infall
     Cgroups::join_run_of(job.pid)?;
     give_stdin(job.stdin)?;
     enter(&job.command, others(&job.spec))?;
-    fchdir(&job.root).map_err(SpawnError::of("fchdir to the root"))?;
-    chroot(".").map_err(SpawnError::of("chroot to the root"))?;
-    chdir("/").map_err(SpawnError::of("chdir to the root"))?;
+    enter_root(&job.root)?;
     let spec = job.spec;
-    let terminal = spec.terminal.map(|size| {
-        let terminal = Terminal::inside(size)?;
-        let sent = wire::send(caller, &Reply::Terminal, &[terminal.person.as_fd()]);
-        sent.map_err(SpawnError::of("send the terminal"))?;
-        Ok::<_, SpawnError>(terminal)
-    });
+    let terminal = spec.terminal.map(|size| terminal(size, caller));
+    let terminal = terminal.transpose()?;
     let _ = setsid();
-    let taken = terminal
-        .transpose()?
-        .map(|terminal| terminal.take(spec.uid));
+    let taken = terminal.map(|terminal| terminal.take(spec.uid));
     taken.transpose()?;
     rights::assume(&spec)?;
     // the change of the user has cleared it
@@ -204,6 +196,20 @@ fn become_command(job: Job, report: &OwnedFd, caller: &OwnedFd) -> Result<Infall
     sys::close_others_on_exec().map_err(SpawnError::of("close_range"))?;
     sys::reset_signals(&job.ignored);
     exec::exec(&spec)
+}
+
+fn enter_root(root: &OwnedFd) -> Result<(), SpawnError> {
+    fchdir(root).map_err(SpawnError::of("fchdir to the root"))?;
+    chroot(".").map_err(SpawnError::of("chroot to the root"))?;
+    chdir("/").map_err(SpawnError::of("chdir to the root"))
+}
+
+/// A terminal of the root, whose other side is the caller's.
+fn terminal(size: TerminalSize, caller: &OwnedFd) -> Result<Terminal, SpawnError> {
+    let terminal = Terminal::inside(size)?;
+    let sent = wire::send(caller, &Reply::Terminal, &[terminal.person.as_fd()]);
+    sent.map_err(SpawnError::of("send the terminal"))?;
+    Ok(terminal)
 }
 
 /// The parent: tells the caller when the command runs and when it has ended, and kills it when the caller is gone.

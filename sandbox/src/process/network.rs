@@ -6,19 +6,21 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
+use std::net::{IpAddr, Shutdown};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
-use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, pidfd_send_signal, set_parent_process_death_signal};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 use crate::sys::{self, Fork};
-use crate::{Network, NetworkProgram, NetworkStack, SpawnError};
+use crate::{Network, NetworkProgram, NetworkStack, Port, RunSpec, SpawnError};
 
 /// Where a stack finds the command's network. It drops rights before it looks, so it may not follow `/proc/PID/ns/net`; a mount it may. The
 /// file is one that every Linux has and no stack reads, and it is covered for the stack only.
@@ -28,19 +30,21 @@ const PLACE: &str = "/proc/version";
 #[derive(Debug)]
 pub struct Gate {
     programs: Vec<NetworkProgram>,
+    ports: Vec<Port>,
     wait: OwnedFd,
     open: OwnedFd,
 }
 
 impl Gate {
     /// None for a command whose network needs no program.
-    pub fn before(network: &Network) -> io::Result<Option<Self>> {
-        let Network::Private(programs) = network else {
+    pub fn before(spec: &RunSpec) -> io::Result<Option<Self>> {
+        let Network::Private(programs) = &spec.network else {
             return Ok(None);
         };
         let (wait, open) = pipe_with(PipeFlags::CLOEXEC)?;
         Ok(Some(Self {
             programs: programs.clone(),
+            ports: spec.ports.clone(),
             wait,
             open,
         }))
@@ -55,7 +59,7 @@ impl Gate {
     /// The supervisor's side: connects the network of the process `command` with the first program that can, and lets it pass. Returns too
     /// when the caller's end of `caller` closes.
     pub fn connect(self, command: libc::pid_t, caller: &OwnedFd) -> Result<Connection, SpawnError> {
-        let connection = Connection::make(&self.programs, command, caller)?;
+        let connection = Connection::make((&self.programs, &self.ports), command, caller)?;
         // a side that has failed meanwhile says so in its report
         let _ = File::from(self.open).write_all(&[0]);
         Ok(connection)
@@ -71,13 +75,14 @@ pub struct Connection {
 
 impl Connection {
     fn make(
-        programs: &[NetworkProgram],
+        (programs, ports): (&[NetworkProgram], &[Port]),
         command: libc::pid_t,
         caller: &OwnedFd,
     ) -> Result<Self, SpawnError> {
         let mut refused = Vec::new();
         for program in programs {
-            let started = start(program, command).map_err(SpawnError::of("start the network"))?;
+            let started =
+                start((program, ports), command).map_err(SpawnError::of("start the network"))?;
             let (connection, answer) = started;
             match said(answer, caller).map_err(SpawnError::of("wait for the network"))? {
                 text if text == READY => return Ok(connection),
@@ -99,10 +104,13 @@ impl Drop for Connection {
 /// What the process says when packets can travel; everything else is why they cannot.
 const READY: &str = "ready";
 
-fn start(program: &NetworkProgram, command: libc::pid_t) -> io::Result<(Connection, OwnedFd)> {
+fn start(
+    stack: (&NetworkProgram, &[Port]),
+    command: libc::pid_t,
+) -> io::Result<(Connection, OwnedFd)> {
     let (answer, say) = pipe_with(PipeFlags::CLOEXEC)?;
     match sys::fork_into(libc::CLONE_NEWPID | libc::CLONE_NEWNS)? {
-        Fork::Child => serve(program, command, say),
+        Fork::Child => serve(stack, command, say),
         Fork::Parent(pid, process) => Ok((Connection { pid, process }, answer)),
     }
 }
@@ -124,8 +132,8 @@ fn said(answer: OwnedFd, caller: &OwnedFd) -> io::Result<String> {
 }
 
 /// The whole life of the process.
-fn serve(program: &NetworkProgram, command: libc::pid_t, say: OwnedFd) -> ! {
-    let stack = connect(program, command, &say);
+fn serve(stack: (&NetworkProgram, &[Port]), command: libc::pid_t, say: OwnedFd) -> ! {
+    let stack = connect(stack, command, &say);
     let text = match &stack {
         Ok(_) => READY.to_owned(),
         Err(error) => error.to_string(),
@@ -139,7 +147,11 @@ fn serve(program: &NetworkProgram, command: libc::pid_t, say: OwnedFd) -> ! {
 }
 
 /// Starts the stack and returns when it is ready.
-fn connect(program: &NetworkProgram, command: libc::pid_t, say: &OwnedFd) -> io::Result<()> {
+fn connect(
+    (program, ports): (&NetworkProgram, &[Port]),
+    command: libc::pid_t,
+    say: &OwnedFd,
+) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     dup2_stdin(&null)?;
@@ -152,47 +164,85 @@ fn connect(program: &NetworkProgram, command: libc::pid_t, say: &OwnedFd) -> io:
     mount_change("/", private)?;
     mount_bind(format!("/proc/{command}/ns/net"), PLACE)?;
     match program.stack {
-        NetworkStack::Pasta => pasta(&program.path),
-        NetworkStack::Slirp4netns => slirp4netns(&program.path),
+        NetworkStack::Pasta => pasta(&program.path, ports),
+        NetworkStack::Slirp4netns => slirp4netns(&program.path, ports),
     }
 }
 
 /// It goes to the background when it is ready. As root it would become nobody, who may not enter the network.
-fn pasta(path: &Path) -> io::Result<()> {
+fn pasta(path: &Path, ports: &[Port]) -> io::Result<()> {
     let mut command = Command::new(path);
     command.args(["--quiet", "--runas", "0", "--config-net", "--netns", PLACE]);
     command.args(["--dns-forward", NetworkStack::RESOLVER]);
-    // neither the host's services on loopback in the network, nor the network's on the host
-    command.args([
-        "--no-map-gw",
-        "-t",
-        "none",
-        "-u",
-        "none",
-        "-T",
-        "none",
-        "-U",
-        "none",
-    ]);
+    // neither the host's services on loopback in the network, nor the network's on the host but for the ports
+    command.args(["--no-map-gw", "-T", "none", "-U", "none"]);
+    for (flag, is_udp) in [("-t", false), ("-u", true)] {
+        let asked = ports.iter().filter(|port| port.is_udp == is_udp);
+        let mut asked: Vec<String> = asked.map(asked_of_pasta).collect();
+        if asked.is_empty() {
+            asked.push("none".to_owned());
+        }
+        for text in asked {
+            command.args([flag, &text]);
+        }
+    }
     let complaints = quiet(&mut command)?;
     let status = command.status()?;
     judge(status, complaints)
 }
 
+/// `ADDRESS/PORT:PORT`.
+fn asked_of_pasta(port: &Port) -> String {
+    let address = port.address.map(|address| format!("{address}/"));
+    let address = address.unwrap_or_default();
+    format!("{address}{}:{}", port.host, port.inside)
+}
+
 /// It writes a byte when it is ready, and stays.
-fn slirp4netns(path: &Path) -> io::Result<()> {
+fn slirp4netns(path: &Path, ports: &[Port]) -> io::Result<()> {
     let (ready, say) = pipe_with(PipeFlags::CLOEXEC)?;
     let mut command = Command::new(path);
     command.args(["--configure", "--mtu=65520", "--disable-host-loopback"]);
     command.args(["--enable-sandbox", "--enable-seccomp", "--ready-fd=0"]);
+    if !ports.is_empty() {
+        // only this process and the program see it
+        mount("tmpfs", ASKS, "tmpfs", MountFlags::empty(), None)?;
+        command.arg(format!("--api-socket={ASKS}/slirp4netns"));
+    }
     command.args(["--netns-type=path", PLACE, "tap0"]);
     let complaints = quiet(&mut command)?;
     let mut child = command.stdin(say).spawn()?;
     drop(command);
-    if File::from(ready).read(&mut [0])? == 1 {
-        return Ok(());
+    if File::from(ready).read(&mut [0])? != 1 {
+        return judge(child.wait()?, complaints);
     }
-    judge(child.wait()?, complaints)
+    ports.iter().try_for_each(ask_slirp4netns)
+}
+
+/// The folder in which slirp4netns can be asked for ports.
+const ASKS: &str = "/tmp";
+
+fn ask_slirp4netns(port: &Port) -> io::Result<()> {
+    let all = IpAddr::from([0, 0, 0, 0]);
+    let question = serde_json::json!({"execute": "add_hostfwd", "arguments": {
+        "proto": port.protocol(),
+        "host_addr": port.address.unwrap_or(all).to_string(),
+        "host_port": port.host,
+        "guest_port": port.inside,
+    }});
+    let mut socket = UnixStream::connect(format!("{ASKS}/slirp4netns"))?;
+    socket.write_all(question.to_string().as_bytes())?;
+    socket.shutdown(Shutdown::Write)?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer)?;
+    match answer.contains("\"error\"") {
+        true => Err(io::Error::other(format!(
+            "port {}: {}",
+            port.host,
+            answer.trim()
+        ))),
+        false => Ok(()),
+    }
 }
 
 /// Gives a program no input, no variables and a file for what it complains about.

@@ -58,7 +58,7 @@ fn supervise(socket: &OwnedFd) -> Result<(), SpawnError> {
     let (job, behind) = prepare(&request, fds)?;
     let cgroups = Cgroups::make(job.spec.cgroup.as_ref())?;
     let (report, say) = pipe_with(PipeFlags::CLOEXEC).map_err(SpawnError::of("pipe"))?;
-    let gate = Gate::before(&job.spec.network).map_err(SpawnError::of("pipe"))?;
+    let gate = Gate::before(&job.spec).map_err(SpawnError::of("pipe"))?;
     match sys::fork_into(namespaces(&job.spec)).map_err(fork_failed)? {
         Fork::Child => {
             drop(report);

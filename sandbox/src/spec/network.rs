@@ -1,6 +1,7 @@
 //! Which network a command sees, and which programs of the host can connect one of its own. Unaware of how they are started.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,27 @@ pub enum Network {
     /// Its own, which the first of these programs that can connects to what the host reaches, without the host's loopback interface.
     /// Names are resolved at [`NetworkStack::RESOLVER`].
     Private(Vec<NetworkProgram>),
+}
+
+/// A port of the host that leads into a private network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// The host's address at which it can be reached; all of them without one.
+    pub address: Option<IpAddr>,
+    /// The host's port.
+    pub host: u16,
+    /// The port in the network.
+    pub inside: u16,
+    /// UDP, and not TCP.
+    pub is_udp: bool,
+}
+
+impl Port {
+    /// `tcp` or `udp`.
+    #[must_use]
+    pub fn protocol(&self) -> &'static str {
+        if self.is_udp { "udp" } else { "tcp" }
+    }
 }
 
 /// A network stack that runs as an ordinary process.

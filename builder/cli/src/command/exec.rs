@@ -50,14 +50,8 @@ pub struct Arguments {
 /// # Errors
 /// The command ends with another exit code than 0, or is not started.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    if arguments.privileged {
-        return Err(Failure::usage("--privileged is not supported")
-            .hint("kiln exec gives no rights over this machine"));
-    }
+    arguments.refuse()?;
     let (is_interactive, has_terminal) = (arguments.interactive, arguments.tty);
-    if !arguments.detach {
-        Streams::check(is_interactive, has_terminal)?;
-    }
     let store = session::reading(globals)?;
     let kept = containers::find(&store, &arguments.name)?;
     let mut line = containers::line(&store, &kept)?;
@@ -78,6 +72,20 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     streams.end();
     let exit = exit.map_err(containers::failure)?;
     exit.map_or(Ok(()), |exit| judged(&exit, None))
+}
+
+impl Arguments {
+    /// Refuses what cannot be done.
+    fn refuse(&self) -> Result<(), Failure> {
+        if self.privileged {
+            let failure = Failure::usage("--privileged is not supported");
+            return Err(failure.hint("kiln exec gives no rights over this machine"));
+        }
+        match self.detach {
+            true => Ok(()),
+            false => Streams::check(self.interactive, self.tty),
+        }
+    }
 }
 
 /// Who attends a command that is on its own.

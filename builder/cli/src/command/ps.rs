@@ -1,5 +1,6 @@
 //! `kiln ps`: containers, the latest first; those that run, or all.
 
+use crate::command::run::ports;
 use crate::environment::Globals;
 use crate::failure::Failure;
 use crate::listing::{self, Header, Listing};
@@ -130,6 +131,7 @@ fn state(kept: &Kept) -> &'static str {
 /// The values of [`HEADERS`].
 fn row(kept: &Kept, now: i64, whole: bool) -> [String; HEADERS.len()] {
     let draft = &kept.record.draft;
+    let ports: Vec<String> = draft.container.ports.iter().map(ports::shown).collect();
     let created = draft.created_us.div_euclid(1_000_000);
     [
         format!("{:?}", command(kept, whole)),
@@ -137,7 +139,7 @@ fn row(kept: &Kept, now: i64, whole: bool) -> [String; HEADERS.len()] {
         kept.record.id.clone(),
         draft.image.clone(),
         draft.name.clone().unwrap_or_default(),
-        String::new(),
+        ports.join(", "),
         units::ago(now - created),
         state(kept).to_owned(),
         status(kept.status, now),

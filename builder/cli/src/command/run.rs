@@ -5,6 +5,7 @@ mod foreign;
 mod image;
 mod mounts;
 mod of_build;
+pub mod ports;
 mod process;
 pub mod variables;
 
@@ -50,6 +51,8 @@ pub struct Arguments {
     mounts: mounts::Flags,
     #[command(flatten)]
     network: OfBuild<network::Flags>,
+    #[command(flatten)]
+    ports: ports::Flags,
     #[command(flatten)]
     resources: OfBuild<resources::Flags>,
     #[command(flatten)]
@@ -128,6 +131,7 @@ impl Arguments {
         let mut request = Request::new(nothing, nowhere);
         self.volumes.0.apply(&mut request)?;
         self.network.0.apply(&mut request)?;
+        self.ports.apply(&mut request)?;
         self.resources.0.apply(&mut request)?;
         self.confined.0.apply(&mut request)?;
         self.foreign.apply(&mut request)?;
@@ -167,6 +171,7 @@ impl Arguments {
             user: process.user(config),
             hostname: process.hostname(),
             network: request.language.network,
+            ports: self.ports.ports(request.language.network)?,
             options: request.run.clone(),
             tmpfs: self.mounts.tmpfs()?,
             is_read_only: self.mounts.read_only,

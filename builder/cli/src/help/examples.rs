@@ -68,7 +68,10 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
                 "another program in place of the entrypoint",
                 "kiln run --entrypoint sh app:v1 -c 'id; pwd'",
             ),
-            ("in the background", "kiln run -d --name web app:v1"),
+            (
+                "in the background, with a port of this machine",
+                "kiln run -d --name web -p 8080:80 app:v1",
+            ),
         ],
     ),
     (

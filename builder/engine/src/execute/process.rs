@@ -9,7 +9,7 @@ use crate::session::Host;
 use kiln_cache::{CacheSharing, CacheStart};
 use kiln_oci::{DEFAULT_PATH, Digest};
 use kiln_parser::graph::Network;
-use kiln_sandbox::{NetworkStack, TerminalSize};
+use kiln_sandbox::{NetworkStack, Port, TerminalSize};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -34,6 +34,8 @@ pub struct Process {
     pub hostname: String,
     /// What it can reach.
     pub network: ProcessNetwork,
+    /// What leads into a network of its own from outside.
+    pub ports: Vec<Port>,
     /// Whether it has all capabilities that kiln itself has.
     pub is_privileged: bool,
     /// The size of its terminal, if it has one.
@@ -151,25 +153,21 @@ impl Process {
     /// A process with what every process of a build sees: names resolved as on the host, volumes, limits. It has no command yet.
     pub fn new(user: Identity, hostname: Option<&str>, host: &Host, options: &RunOptions) -> Self {
         let hostname = hostname.unwrap_or(HOSTNAME).to_owned();
-        let mut files = vec![Mount::file("/etc/resolv.conf", &host.resolv_conf, 0o644)];
-        if !options.no_hosts {
-            let hosts = hosts(&hostname, &options.extra_hosts);
-            files.push(Mount::file("/etc/hosts", &hosts, 0o644));
-        }
         Process {
             argv: Vec::new(),
             env: Vec::new(),
             cwd: "/".to_owned(),
             user,
+            files: names(&hostname, host, options),
             hostname,
             network: ProcessNetwork::Host,
+            ports: Vec::new(),
             is_privileged: false,
             terminal: None,
             has_init: false,
             is_read_only: false,
             shm_size: options.shm_size.unwrap_or(SHM_SIZE),
             ulimits: options.ulimits.clone(),
-            files,
             mounts: options.volumes.iter().map(Mount::volume).collect(),
             caches: BTreeMap::new(),
         }
@@ -251,6 +249,16 @@ impl Mount {
             volume.access == VolumeAccess::ReadOnly,
         )
     }
+}
+
+/// How names are resolved.
+fn names(hostname: &str, host: &Host, options: &RunOptions) -> Vec<Mount> {
+    let mut files = vec![Mount::file("/etc/resolv.conf", &host.resolv_conf, 0o644)];
+    if !options.no_hosts {
+        let hosts = hosts(hostname, &options.extra_hosts);
+        files.push(Mount::file("/etc/hosts", &hosts, 0o644));
+    }
+    files
 }
 
 /// `/etc/hosts` under kiln's own host name.

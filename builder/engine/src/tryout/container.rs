@@ -13,7 +13,7 @@ use crate::session::Session;
 use kiln_cache::{Chain, Times};
 use kiln_oci::Digest;
 use kiln_parser::graph::Network;
-use kiln_sandbox::TerminalSize;
+use kiln_sandbox::{Port, TerminalSize};
 use serde::{Deserialize, Serialize};
 
 /// What is run, and what it sees besides its image.
@@ -33,6 +33,9 @@ pub struct Container {
     pub hostname: Option<String>,
     /// What it can reach; the default is what `options` say.
     pub network: Network,
+    /// What leads into a network of its own from outside.
+    #[serde(default)]
+    pub ports: Vec<Port>,
     /// Hosts, folders of this machine, limits, as for RUN.
     pub options: RunOptions,
     /// Empty file systems in memory.
@@ -85,6 +88,7 @@ impl Container {
         process.cwd.clone_from(&self.cwd);
         let network = ProcessNetwork::of(self.network, &self.options.default_network);
         process.set_network(network, host);
+        process.ports.clone_from(&self.ports);
         process.mounts.extend(self.tmpfs.iter().map(Tmpfs::mount));
         process.terminal = self.terminal;
         process.has_init = self.has_init;

@@ -12,7 +12,6 @@ impl Table for OfRun {
 }
 
 const RESTARTS: &str = "kiln has no daemon that starts a container again: let a unit of systemd, or another supervisor, run `kiln run --rm`";
-const PORTS: &str = "with --network host, which is the default, what listens in the container can be reached on this machine's own ports";
 const CAPABILITIES: Answer = Refuse("a container has the capabilities of docker's default");
 const NAMESPACES: Answer = Refuse("every container has namespaces of its own");
 const RESOLVER: Answer =
@@ -28,8 +27,7 @@ const VOLUMES: Answer =
 
 flags_of_others! {
     "restart" Single Refuse(RESTARTS);
-    "publish" 'p' List Refuse(PORTS);
-    "publish-all" 'P' Switch Off(PORTS);
+    "publish-all" 'P' Switch Off("-p PORT publishes one port at one of this machine that is free");
     "expose" List Accept("it only describes an image");
     "privileged" Switch Off("kiln run gives no rights over this machine");
     "cap-add" List CAPABILITIES;

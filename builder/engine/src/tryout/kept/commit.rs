@@ -7,7 +7,7 @@ use crate::host::clock::rfc3339;
 use crate::session::Session;
 use crate::transfer::archive::change;
 use crate::tryout::image;
-use kiln_oci::{Digest, History, ImageConfig};
+use kiln_oci::{Digest, History};
 
 /// What is said of an image of a container.
 #[derive(Debug, Clone, Default)]
@@ -31,23 +31,18 @@ impl Kept {
         how: &CommitTo,
     ) -> Result<(Digest, Digest), ContainerError> {
         let draft = &self.record.draft;
-        let mut config = ImageConfig {
-            config: draft.config.clone(),
-            ..draft.base.clone()
-        };
-        config = change::apply(config, &how.changes)?;
+        let mut config = draft.base.clone();
+        config.config = draft.config.clone();
+        let mut config = change::apply(config, &how.changes)?;
         let layers = self.layers(session)?;
         let created = rfc3339(session.host.seconds());
-        for _ in draft.base.rootfs.diff_ids.len()..layers.len() {
-            config.history.push(self.entry(&created, how));
-        }
-        if layers.len() == draft.base.rootfs.diff_ids.len() {
-            let empty_layer = true;
-            let entry = self.entry(&created, how);
-            config.history.push(History {
-                empty_layer,
-                ..entry
-            });
+        let new = layers
+            .len()
+            .saturating_sub(draft.base.rootfs.diff_ids.len());
+        for _ in 0..new.max(1) {
+            let mut entry = self.entry(&created, how);
+            entry.empty_layer = new == 0;
+            config.history.push(entry);
         }
         config.created = Some(created);
         config.author = how.author.clone().or(config.author);

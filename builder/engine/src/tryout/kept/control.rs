@@ -166,8 +166,8 @@ fn accept(listener: &OwnedFd, guest: &Arc<Guest>, callers: &Callers) {
 
 /// Answers one caller until it hangs up.
 fn hear(caller: &OwnedFd, guest: &Guest) {
-    while let Ok(Some((request, fds))) = packets::receive::<Request>(caller) {
-        if guest.answer(caller, request, fds).is_err() {
+    while let Ok(Some(asked)) = packets::receive::<Request>(caller) {
+        if guest.answer(caller, asked).is_err() {
             return;
         }
     }

@@ -36,7 +36,7 @@ pub enum Root {
     /// Of this machine, or of a container that runs.
     Open(OwnedFd),
     /// Of a container that does not run, and cannot be started meanwhile.
-    Mounted(RootMount, Held),
+    Mounted(RootMount, Box<Held>),
 }
 
 impl AsFd for Root {
@@ -68,7 +68,7 @@ impl Kept {
         let written = || Ok(layers.clone());
         let below = Below::new(&live, &written);
         let (root, _) = Space::Store.root(session, &below, Some(&self.record.id))?;
-        Ok(Root::Mounted(root, held))
+        Ok(Root::Mounted(root, Box::new(held)))
     }
 }
 

@@ -57,8 +57,7 @@ impl Guest {
     pub(super) fn answer(
         &self,
         caller: &OwnedFd,
-        request: Request,
-        fds: Vec<OwnedFd>,
+        (request, fds): (Request, Vec<OwnedFd>),
     ) -> io::Result<()> {
         let refused = match request {
             Request::Signal(signal) => {
@@ -73,16 +72,21 @@ impl Guest {
                 command,
                 has_stdin,
                 has_person,
-            } => {
-                let streams = || streams(fds, has_stdin, has_person);
-                let started = self.namespaces().and_then(|()| streams());
-                match started.and_then(|streams| self.start(&command, streams)) {
-                    Ok(running) => return attend(caller, running, command.is_detached),
-                    Err(why) => why,
-                }
-            }
+            } => match self.exec(&command, streams(fds, has_stdin, has_person)) {
+                Ok(running) => return attend(caller, running, command.is_detached),
+                Err(why) => why,
+            },
         };
         packets::send(caller, &Reply::Refused(refused), &[])
+    }
+
+    fn exec(
+        &self,
+        command: &Exec,
+        streams: Result<(Stdio, Option<OwnedFd>), String>,
+    ) -> Result<Running, String> {
+        self.namespaces()?;
+        self.start(command, streams?)
     }
 
     /// That there are some to enter.
@@ -128,14 +132,19 @@ impl Guest {
             uid: process.user.uid,
             gid: process.user.gid,
             groups: process.user.groups,
-            network: match process.network {
-                ProcessNetwork::Host => Network::Host,
-                ProcessNetwork::None | ProcessNetwork::Private(_) => Network::None,
-            },
+            network: joined(&process.network),
             rlimits: process.ulimits,
             terminal: command.terminal,
             ..RunSpec::default()
         })
+    }
+}
+
+/// What a command that joins a network has to know of it.
+fn joined(network: &ProcessNetwork) -> Network {
+    match network {
+        ProcessNetwork::Host => Network::Host,
+        ProcessNetwork::None | ProcessNetwork::Private(_) => Network::None,
     }
 }
 

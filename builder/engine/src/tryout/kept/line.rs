@@ -55,8 +55,7 @@ impl Line {
         command: Exec,
         attendant: &dyn Attendant,
     ) -> Result<Option<Exit>, KeptError> {
-        let broken = failed("speak to", &self.path);
-        let streams = attendant.streams().map_err(broken)?;
+        let streams = attendant.streams().map_err(failed("attend", &self.path))?;
         let is_detached = command.is_detached;
         self.ask_exec(command, streams, attendant.terminal())?;
         let mut fds = match self.answer()? {
@@ -72,12 +71,7 @@ impl Line {
         match self.answer()? {
             (Reply::Exited(exit), _) => Ok(Some(exit)),
             // the kernel has ended it with the container
-            (Reply::Ended(_), _) => Ok(Some(Exit {
-                code: Some(i32::from(KILLED)),
-                signal: None,
-                used: Used::default(),
-                out_of_memory: false,
-            })),
+            (Reply::Ended(_), _) => Ok(Some(killed())),
             (reply, _) => Err(self.unexpected(&reply)),
         }
     }
@@ -194,4 +188,14 @@ impl Line {
 fn is_nobody(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionRefused, ConnectionReset, NotFound};
     matches!(error.kind(), NotFound | ConnectionRefused | ConnectionReset)
+}
+
+/// The end of a command that was killed with its container.
+fn killed() -> Exit {
+    Exit {
+        code: Some(i32::from(KILLED)),
+        signal: None,
+        used: Used::default(),
+        out_of_memory: false,
+    }
 }

@@ -115,6 +115,7 @@ impl Local<'_> {
             groups: process.user.groups.clone(),
             hostname: process.hostname.clone(),
             network,
+            ports: process.ports.clone(),
             mounts,
             terminal: process.terminal,
             has_init: process.has_init,
