@@ -13,7 +13,7 @@ use crate::host::confine::confine;
 use crate::image::origin;
 use crate::plan::{self, Plan, announce};
 use crate::request::{BuildResult, Squash};
-use crate::session::Session;
+use crate::session::{Host, Session};
 use crate::source::open::Build;
 use kiln_cache::{KeyLock, MemoBundle, StoredImage};
 use kiln_oci::media_type::{OCI_INDEX, OCI_MANIFEST};
@@ -21,6 +21,7 @@ use kiln_oci::{Descriptor, Digest, ImageConfig, Platform, Reference};
 use kiln_sandbox::Cgroup;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
 
 /// How often the folders of a build are read: files that change all the time are named at last.
 const MOST_READS: usize = 6;
@@ -116,9 +117,18 @@ fn export(
         bundle,
         build: exported.as_ref(),
         is_squashed: build.form.squash != Squash::Nothing,
-        now: (session.host.now)(),
+        now: time_of(plan.graph.source_date_epoch, &session.host),
     };
     caches.export(session, outcome)
+}
+
+/// `SOURCE_DATE_EPOCH` where it is given, so that one build writes one cache.
+fn time_of(epoch: Option<i64>, host: &Host) -> SystemTime {
+    let Some(epoch) = epoch else {
+        return (host.now)();
+    };
+    let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(epoch.unsigned_abs()));
+    time.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// Attempts the build, again when a file of a folder has changed since the folder was read.
