@@ -79,6 +79,8 @@ fn a_full_disk_is_said_and_leaves_nothing_half_written() {
     tar.resize(6 << 20, 7);
     let error = store.layers().import_tar(&mut tar.as_slice()).unwrap_err();
     assert!(is_full(&error), "{error:?}");
+    // what was begun goes in idle time
+    store.settle().unwrap();
     let upper = store
         .views()
         .new_upper(&Chain::new(Vec::new()))
