@@ -140,15 +140,16 @@ impl Client {
 }
 
 impl Client {
-    /// Deletes the manifest or index with the digest of `reference`, and with it all tags that name it (OCI distribution specification,
-    /// "Deleting Manifests"). What is not there is deleted.
+    /// Deletes the manifest or index with this digest from the repository of `reference`, and with it all tags that name it (OCI distribution
+    /// specification, "Deleting Manifests"). What is not there counts as deleted.
     ///
     /// # Errors
     /// [`Error::NoDeletion`] when the registry deletes nothing; [`Error`] otherwise.
-    pub fn delete_manifest(&self, reference: &Reference) -> Result<()> {
+    pub fn delete_manifest(&self, reference: &Reference, digest: Digest) -> Result<()> {
         let endpoint = self.origin(reference);
-        let request = self.request(Method::DELETE, &endpoint, &path(&endpoint, reference))?;
-        let request = request.deleting(&endpoint).called(reference.to_string());
+        let path = endpoint.path(&format!("manifests/{digest}"));
+        let request = self.request(Method::DELETE, &endpoint, &path)?;
+        let request = request.deleting(&endpoint).called(digest.to_string());
         let hoped = [
             StatusCode::ACCEPTED,
             StatusCode::OK,

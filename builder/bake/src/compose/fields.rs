@@ -47,7 +47,7 @@ fn number(text: &str) -> Option<String> {
 /// A truth.
 ///
 /// # Errors
-/// It is none.
+/// The node says neither true nor false.
 pub fn truth(node: &Node) -> Result<bool> {
     let text = text(node)?;
     let known = crate::value::switch(&text);

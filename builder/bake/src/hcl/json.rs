@@ -135,7 +135,7 @@ fn string(text: &str, place: Place) -> Result<Kind> {
 /// Reads JSON.
 ///
 /// # Errors
-/// It is none.
+/// The text is not JSON.
 pub fn read(file: usize, text: &str) -> Result<Json> {
     let mut reader = Reader { file, text, at: 0 };
     let read = reader.value(0)?;

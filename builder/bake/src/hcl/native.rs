@@ -24,7 +24,7 @@ pub fn body(file: usize, text: &str) -> Result<Body> {
 /// Reads an expression that stands in a text of JSON; all of it is at that place.
 ///
 /// # Errors
-/// It is none.
+/// The text is not an expression.
 pub fn expression(text: &str, place: Place) -> Result<Expression> {
     let reader = Reader {
         text,
@@ -39,7 +39,7 @@ pub fn expression(text: &str, place: Place) -> Result<Expression> {
 /// The same of a template.
 ///
 /// # Errors
-/// It is none.
+/// The text is not a template.
 pub fn template(text: &str, place: Place) -> Result<Kind> {
     let reader = Reader {
         text,

@@ -5,7 +5,7 @@ use crate::error::Worded;
 use std::collections::BTreeMap;
 
 impl Value {
-    /// The value as text: of what has parts there is none.
+    /// The value as text, unless it has parts.
     ///
     /// # Errors
     /// It is null or has parts.
@@ -21,7 +21,7 @@ impl Value {
     /// The value as a number.
     ///
     /// # Errors
-    /// It is none.
+    /// It is neither a number nor the text of one.
     pub fn number(&self) -> Worded<Number> {
         match self {
             Value::Number(number) => Ok(*number),
@@ -35,7 +35,7 @@ impl Value {
     /// The value as a truth.
     ///
     /// # Errors
-    /// It is none.
+    /// It is neither a truth nor the text of one.
     pub fn truth(&self) -> Worded<bool> {
         match self {
             Value::Bool(value) => Ok(*value),

@@ -26,7 +26,7 @@ impl Value {
     /// Reads JSON.
     ///
     /// # Errors
-    /// It is none.
+    /// The text is not JSON.
     pub fn of_json(text: &str) -> Worded<Value> {
         let read: serde_json::Value =
             serde_json::from_str(text).map_err(|error| error.to_string())?;

@@ -103,7 +103,7 @@ impl Number {
         Some((widened(digits, scale)?, widened(d, s)?, wide))
     }
 
-    /// A float, unless it is none.
+    /// The number of a float; none for one that is not a number.
     fn of_float(float: f64) -> Option<Self> {
         (!float.is_nan()).then_some(Number::Float(float))
     }

@@ -26,7 +26,7 @@ impl Type {
     /// Reads a type; JSON has it in a string.
     ///
     /// # Errors
-    /// It is none.
+    /// What is written is no type.
     pub fn of(written: &Expression) -> Result<Type> {
         match &written.kind {
             Kind::Literal(Value::String(text)) => {

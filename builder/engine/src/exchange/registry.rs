@@ -53,20 +53,16 @@ impl Registry {
 }
 
 impl Registry {
-    /// Something else of the repository.
-    fn named(&self, tag: Option<&str>, digest: Option<Digest>) -> Reference {
-        Reference {
-            tag: tag.map(str::to_owned),
-            digest,
-            ..self.reference.clone()
-        }
-    }
-
     /// The cache under a tag; none where something else is, or nothing any more.
     fn cache(&self, tag: &str) -> Result<Option<(Digest, KeptCache)>, BackendError> {
         self.remote.check_cancelled()?;
         let registry = self.remote.registry()?;
-        let found = if_found(registry.manifest(&self.named(Some(tag), None)))?;
+        let reference = Reference {
+            tag: Some(tag.to_owned()),
+            digest: None,
+            ..self.reference.clone()
+        };
+        let found = if_found(registry.manifest(&reference))?;
         let cache = found.map(|found| {
             let cache = KeptCache {
                 name: tag.to_owned(),
@@ -178,8 +174,8 @@ impl Backend for Registry {
             .map(|(digest, cache)| (cache.name.clone(), *digest));
         let digests: BTreeMap<String, Digest> = digests.collect();
         let (removed, kept) = prune::split(caches.into_values().collect(), most);
-        for cache in &removed {
-            registry.delete_manifest(&self.named(None, digests.get(&cache.name).copied()))?;
+        for digest in removed.iter().filter_map(|cache| digests.get(&cache.name)) {
+            registry.delete_manifest(&self.reference, *digest)?;
         }
         let all = [removed.as_slice(), kept.as_slice()].concat();
         let freed = prune::bytes(&all) - prune::bytes(&kept);
