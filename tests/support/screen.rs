@@ -144,16 +144,6 @@ impl Screen {
         });
     }
 
-    /// As [`Self::ends`], by a key. crossterm may keep a key back that comes together with a new size, and a person presses it again.
-    #[track_caller]
-    pub fn ends_by(mut self, key: &str) -> Option<i32> {
-        self.until("it does not end", |screen| {
-            screen.press(key);
-            screen.child.try_wait().unwrap().is_some()
-        });
-        self.ends()
-    }
-
     /// The exit code; the terminal is as it was.
     #[track_caller]
     pub fn ends(mut self) -> Option<i32> {
