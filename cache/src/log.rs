@@ -87,7 +87,7 @@ impl Logs<'_> {
         log: &KeptLog,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<u64, StoreError> {
-        let scratch = self.store.leases().own()?.scratch("log");
+        let scratch = self.store.scratch().path("log")?;
         let compressed = || {
             let out = BufWriter::new(private(&scratch)?);
             let mut encoder = zstd::Encoder::new(out, LEVEL)?;

@@ -194,8 +194,6 @@ impl Drop for Inner {
         };
         let delete = "DELETE FROM pins WHERE lease = ?1";
         let _ = self.database.execute(delete, [&lease.id]);
-        if std::fs::remove_dir(&lease.dir).is_err() {
-            let _ = std::fs::rename(&lease.dir, self.options.root.join("trash").join(&lease.id));
-        }
+        lease.discard(&self.options.root.join("trash"));
     }
 }

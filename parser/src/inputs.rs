@@ -77,8 +77,9 @@ pub struct Inputs {
     pub build_platform: Platform,
     /// Whether the user named `platform`: then the image names it, even if its base names another one.
     pub platform_is_given: bool,
-    /// The platforms that run here. If neither the user nor `FROM` names a platform, a stage whose base is for one of these is for it too.
-    pub runnable: Vec<Platform>,
+    /// Whether programs for another platform run here, asked only where it matters: if neither the user nor `FROM` names a platform, a
+    /// stage whose base is for one that does is for it too.
+    pub can_run: fn(&Platform) -> bool,
     /// `--build-context`: names (lower case) of stages or images that are replaced.
     pub contexts: BTreeMap<String, NamedContext>,
     /// The main context's `.dockerignore`, for the rule about files that it excludes.
@@ -93,7 +94,7 @@ impl Inputs {
             all_stages: false,
             build_platform: platform.clone(),
             platform_is_given: false,
-            runnable: vec![platform.clone()],
+            can_run: |_| false,
             platform,
             contexts: BTreeMap::new(),
             ignore: Matcher::default(),

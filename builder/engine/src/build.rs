@@ -2,6 +2,7 @@
 //! image and take it to its outputs. Unaware of the command line.
 
 mod make;
+mod stored;
 
 use crate::event::{EVENT_VERSION, EventKind};
 use crate::exchange::{self, Exported, SharedCaches};
@@ -15,13 +16,12 @@ use crate::plan::{self, Plan, announce};
 use crate::request::{BuildResult, Squash};
 use crate::session::{Host, Session};
 use crate::source::open::Build;
-use kiln_cache::{KeyLock, MemoBundle, StoredImage};
-use kiln_oci::media_type::{OCI_INDEX, OCI_MANIFEST};
-use kiln_oci::{Descriptor, Digest, ImageConfig, Platform, Reference};
+use kiln_cache::{KeyLock, MemoBundle};
+use kiln_oci::{Descriptor, Digest, Reference};
 use kiln_sandbox::Cgroup;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
+use stored::Stored;
 
 /// How often the folders of a build are read: files that change all the time are named at last.
 const MOST_READS: usize = 6;
@@ -243,23 +243,20 @@ impl Job<'_> {
         for name in names.iter().filter(|name| name.tag.is_some()) {
             session.store.images().tag(name, &made.bundle.manifest)?;
         }
-        let mut built = self.built(&made, &names)?;
-        drop(made.turn);
-        self.report(&built)?;
-        self.export(&mut built)?;
-        Ok((built, made.bundle))
-    }
-
-    fn built(self, made: &Made, names: &[Reference]) -> Result<Built, BuildError> {
-        Ok(Built {
+        let stored = Stored::read(&session.store, &made.bundle.manifest)?;
+        let mut built = Built {
             id: made.bundle.config,
             manifest: made.bundle.manifest,
-            descriptor: self.descriptor(&made.bundle.manifest)?,
+            descriptor: stored.descriptor.clone(),
             pushed: None,
             loaded: None,
             is_new: made.is_new,
             names: names.iter().map(ToString::to_string).collect(),
-        })
+        };
+        drop(made.turn);
+        self.report(&built, &stored)?;
+        self.export(&mut built, stored)?;
+        Ok((built, made.bundle))
     }
 
     fn execute(self, cgroup: Option<&Cgroup>) -> Result<Executed, BuildError> {
@@ -317,41 +314,13 @@ impl Job<'_> {
         names
     }
 
-    fn descriptor(self, manifest: &Digest) -> Result<Descriptor, BuildError> {
-        let store = &self.session.store;
-        if let Some(index) = store.indexes().get(manifest)? {
-            return Ok(Descriptor::of(OCI_INDEX, &index));
-        }
-        let image = store.images().get(manifest)?;
-        let config = ImageConfig::parse(&image.config).ok();
-        Ok(Descriptor {
-            platform: config.map(|config| config.platform()),
-            ..Descriptor::of(OCI_MANIFEST, &image.manifest)
-        })
-    }
-
-    /// The images that a manifest or an index means, with their platforms.
-    fn stored(self, manifest: &Digest) -> Result<Vec<(Platform, StoredImage)>, BuildError> {
-        let store = &self.session.store;
-        let mut images = Vec::new();
-        for (platform, image) in store.indexes().images_of(manifest)? {
-            images.push((platform, store.images().get(&image)?));
-        }
-        Ok(images)
-    }
-
     /// Takes the result to all its outputs, which say what of it was pushed and what its ID is where it was loaded.
-    fn export(self, built: &mut Built) -> Result<(), BuildError> {
-        let (store, goal) = (&self.session.store, &self.build.goal);
-        if goal.outputs.is_empty() {
-            return Ok(());
-        }
-        let images = self.stored(&built.manifest)?;
-        let index = store.indexes().get(&built.manifest)?;
+    fn export(self, built: &mut Built, stored: Stored) -> Result<(), BuildError> {
+        let goal = &self.build.goal;
         let result = BuildResult {
             session: self.session,
-            images,
-            index: index.map(|bytes| (built.manifest, bytes)),
+            images: stored.images,
+            index: stored.index.map(|bytes| (built.manifest, bytes)),
             references: &goal.names(),
             epoch: self.plan.graph.source_date_epoch,
             pushed: RefCell::default(),
@@ -370,13 +339,12 @@ impl Job<'_> {
     }
 
     /// Tells what was built.
-    fn report(self, built: &Built) -> Result<(), BuildError> {
-        let store = &self.session.store;
-        let images = self.stored(&built.manifest)?.into_iter();
-        let layers: BTreeSet<Digest> = images.flat_map(|(_, image)| image.diff_ids).collect();
+    fn report(self, built: &Built, stored: &Stored) -> Result<(), BuildError> {
+        let exchange = self.session.store.exchange();
+        let layers = stored.layers();
         let mut bytes = 0;
         for layer in &layers {
-            bytes += store.exchange().layer_size(layer)?.unwrap_or(0);
+            bytes += exchange.layer_size(layer)?.unwrap_or(0);
         }
         self.session.events.send(EventKind::Image {
             id: built.id.to_string(),

@@ -104,7 +104,7 @@ impl Blobs<'_> {
 
     /// A scratch file in this process's lease.
     pub(crate) fn sink(&self, prefix: &str) -> Result<Sink, StoreError> {
-        let path = self.store.leases().own()?.scratch(prefix);
+        let path = self.store.scratch().path(prefix)?;
         Sink::create(path.clone()).map_err(|source| StoreError::io("make", &path, source))
     }
 

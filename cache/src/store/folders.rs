@@ -2,7 +2,7 @@
 //! that was restored from somewhere, for instance) would choose where. The few on top are looked at when the store is opened, those
 //! below them when something gets a name in them or loses one. Unaware of what they hold.
 
-use std::fs::{File, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -34,15 +34,18 @@ const FILES: [&str; 7] = [
     "kiln.db-shm",
 ];
 
-/// Refuses a store of which a part is a link.
-pub(super) fn check(root: &Path) -> Result<(), StoreError> {
-    for name in FILES.iter().chain(&FOLDERS) {
+/// Refuses a store of which a part is a link; whether it has all of its folders.
+pub(super) fn check(root: &Path) -> Result<bool, StoreError> {
+    let mut is_whole = true;
+    for (number, name) in FOLDERS.iter().chain(&FILES).enumerate() {
         let path = root.join(name);
-        if is_link(&path) {
+        let found = path.symlink_metadata();
+        if found.as_ref().is_ok_and(Metadata::is_symlink) {
             return Err(StoreError::Link { path });
         }
+        is_whole &= found.is_ok() || number >= FOLDERS.len();
     }
-    Ok(())
+    Ok(is_whole)
 }
 
 /// Refuses to change names in a folder that is reached by a link.

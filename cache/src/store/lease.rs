@@ -7,7 +7,6 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use kiln_oci::{Digest, locked};
@@ -22,11 +21,17 @@ use crate::{Leases, StoreError};
 pub(crate) struct Lease {
     /// Names the lock file, the folder and the pins.
     pub(crate) id: String,
-    /// Its scratch.
-    pub(crate) dir: PathBuf,
+    scratch: Mutex<Folder>,
     pinned: Mutex<HashSet<Digest>>,
-    next: AtomicU64,
     _lock: LockedFile,
+}
+
+/// The scratch of a lease: made with the first thing in it.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    /// How many names were given out.
+    names: u64,
 }
 
 impl Lease {
@@ -37,25 +42,34 @@ impl Lease {
             let Some(lock) = lock_file(&lock_path)? else {
                 continue;
             };
-            let dir = leases.join(&id);
-            match std::fs::create_dir(&dir) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                made => made?,
-            }
+            let path = leases.join(&id);
             return Ok(Self {
                 id,
-                dir,
+                scratch: Mutex::new(Folder { path, names: 0 }),
                 pinned: Mutex::default(),
-                next: AtomicU64::new(0),
                 _lock: lock,
             });
         }
     }
 
     /// A new name in the scratch folder.
-    pub(crate) fn scratch(&self, prefix: &str) -> PathBuf {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.dir.join(format!("{prefix}-{number}"))
+    pub(crate) fn scratch(&self, prefix: &str) -> Result<PathBuf, StoreError> {
+        let mut folder = locked(&self.scratch);
+        if folder.names == 0 {
+            let made = std::fs::create_dir(&folder.path);
+            made.map_err(|source| StoreError::io("make", &folder.path, source))?;
+        }
+        folder.names += 1;
+        Ok(folder.path.join(format!("{prefix}-{}", folder.names)))
+    }
+
+    /// Throws the scratch folder away: into this trash where something is in it.
+    pub(crate) fn discard(&self, trash: &Path) {
+        let folder = locked(&self.scratch);
+        if folder.names > 0 && std::fs::remove_dir(&folder.path).is_err() {
+            // the next process to take a lease throws it away
+            let _ = std::fs::rename(&folder.path, trash.join(&self.id));
+        }
     }
 }
 
@@ -75,8 +89,6 @@ impl Leases<'_> {
             return Ok(lease.clone());
         }
         let leases = self.folder();
-        // what is missing of a store that was tidied up by hand
-        crate::store::folders::folders(self.store.root())?;
         self.collect_dead()?;
         let lease = Lease::take(&leases);
         let lease = lease.map_err(|source| StoreError::io("make a lease in", &leases, source))?;

@@ -52,9 +52,13 @@ pub(crate) fn prepare(
     }
     let stat = check_owner(root)?;
     check_filesystem(root)?;
-    super::folders::check(root)?;
+    let is_whole = super::folders::check(root)?;
     if !read_only {
         close_to_others(root)?;
+    }
+    if !read_only && !is_whole {
+        // it was tidied up by hand; who needs a folder that cannot be made will say so
+        let _ = folders(root);
     }
     Ok(stat)
 }

@@ -7,12 +7,17 @@ use crate::store::folders::check_parent;
 use crate::{Scratch, StoreError};
 
 impl Scratch<'_> {
+    /// A name for a file or directory that is to be made.
+    pub(crate) fn path(&self, name: &str) -> Result<PathBuf, StoreError> {
+        self.store.leases().own()?.scratch(name)
+    }
+
     /// A new empty directory.
     ///
     /// # Errors
     /// It cannot be made.
     pub fn dir(&self, name: &str) -> Result<PathBuf, StoreError> {
-        let path = self.store.leases().own()?.scratch(name);
+        let path = self.path(name)?;
         std::fs::create_dir(&path).map_err(|source| StoreError::io("make", &path, source))?;
         Ok(path)
     }
@@ -27,7 +32,7 @@ impl Scratch<'_> {
 
     /// Writes a small file under its final name, whole or not at all.
     pub(crate) fn write_file(&self, target: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-        let scratch = self.store.leases().own()?.scratch("file");
+        let scratch = self.path("file")?;
         let written = std::fs::write(&scratch, bytes);
         let written = written.map_err(|source| StoreError::io("write", target, source));
         let placed = written.and_then(|()| self.put_in_place(&scratch, target));

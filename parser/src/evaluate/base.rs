@@ -15,13 +15,12 @@ pub(super) fn platform(world: &World<'_>, plan: &Plan, index: usize, base: &Plat
     let (inputs, asked) = (world.inputs, &plan.stages[index].platform);
     let is_named =
         inputs.platform_is_given || world.dockerfile.stages[index].from.platform.is_some();
-    let is_same =
-        |other: &&Platform| (&other.os, &other.architecture) == (&base.os, &base.architecture);
-    if is_named || is_same(&asked) {
-        return asked.clone();
+    let is_same = (&asked.os, &asked.architecture) == (&base.os, &base.architecture);
+    let other = Platform::new(&base.os, &base.architecture);
+    match is_named || is_same || !(inputs.can_run)(&other) {
+        true => asked.clone(),
+        false => other,
     }
-    let runs = inputs.runnable.iter().find(is_same);
-    runs.unwrap_or(asked).clone()
 }
 
 /// The platform that an image of this stage names: what the user named, else what its base says. If both have one processor, a variant

@@ -504,9 +504,9 @@ fn a_base_for_another_platform_decides_or_is_told() {
         )
     };
     let answer = |stage: &str, image: &str, told| (stage.to_owned(), image.to_owned(), told);
-    let emulated: fn(&mut Inputs) = |inputs| inputs.runnable.push(Platform::new("linux", "arm64"));
+    let emulated: fn(&mut Inputs) = |inputs| inputs.can_run = |other| other.architecture == "arm64";
     let given: fn(&mut Inputs) = |inputs| {
-        inputs.runnable.push(Platform::new("linux", "arm64"));
+        inputs.can_run = |other| other.architecture == "arm64";
         inputs.platform_is_given = true;
     };
     assert_eq!(

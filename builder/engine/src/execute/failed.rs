@@ -69,10 +69,10 @@ pub(super) fn failure(plan: &Plan, node: &Node, error: StepError) -> StepFailure
 
 /// Why a RUN for another processor may have failed.
 fn emulation_problem(plan: &Plan, node: &Node) -> Option<String> {
+    if !matches!(node.op, Op::Run(_)) {
+        return None;
+    }
     let stage = plan.graph.stages.get(node.stage?)?;
-    let is_run = matches!(node.op, Op::Run(_));
     let base = || stage.base_image.as_ref().map(ImageConfig::platform);
-    emulation::problem(&stage.platform)
-        .or_else(|| emulation::problem(&base()?))
-        .filter(|_| is_run)
+    emulation::problem(&stage.platform).or_else(|| emulation::problem(&base()?))
 }

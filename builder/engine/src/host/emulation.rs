@@ -112,6 +112,12 @@ pub fn problem(platform: &Platform) -> Option<String> {
     problem_in(platform, &Platform::host(), Path::new(REGISTRY))
 }
 
+/// Whether programs for a platform run here.
+pub fn can_run(platform: &Platform) -> bool {
+    // very old images say nothing
+    !platform.architecture.is_empty() && problem(platform).is_none()
+}
+
 /// What runs here: this machine's own platform first, then what it emulates.
 pub fn runnable() -> Vec<Platform> {
     runnable_in(&Platform::host(), Path::new(REGISTRY))

@@ -162,7 +162,7 @@ pub(crate) fn inputs(build: &Build) -> Inputs {
         language: build.language.clone(),
         platform_is_given: !build.form.platforms.is_empty(),
         build_platform: Platform::host(),
-        runnable: emulation::runnable(),
+        can_run: emulation::can_run,
         contexts: contexts.collect(),
         ..Inputs::new(build.form.platforms().swap_remove(0))
     }

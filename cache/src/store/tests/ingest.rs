@@ -34,12 +34,9 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 fn nothing_stays(store: &Store) {
     assert!(Files::read(store.root()).unwrap().blobs.is_empty());
     assert!(Files::read(store.root()).unwrap().indexes.is_empty());
-    assert_eq!(
-        std::fs::read_dir(&store.leases().own().unwrap().dir)
-            .unwrap()
-            .count(),
-        0
-    );
+    let scratch = store.scratch().path("next").unwrap();
+    let scratch = std::fs::read_dir(scratch.parent().unwrap()).unwrap();
+    assert_eq!(scratch.count(), 0);
 }
 
 #[test]
