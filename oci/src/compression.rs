@@ -6,12 +6,12 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use flate2::bufread::GzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
+mod blocks;
 mod layer;
-mod parallel_gzip;
 mod pieces;
 
+use blocks::{Blocks, Method};
 pub use layer::{LayerCompression, LayerCompressionError};
-pub use parallel_gzip::ParallelGzip;
 pub use pieces::Pieces;
 
 /// The largest zstd window, as a power of two: 128 MiB, what `zstd --long` writes and the
@@ -174,12 +174,21 @@ fn has_next_member(rest: &mut impl BufRead) -> io::Result<bool> {
     }
 }
 
+/// The highest level of zstd that works in blocks.
+const MOST_IN_BLOCKS: i32 = 9;
+
+/// Each of zstd's threads holds several windows, which grow with the level: 8 MiB from level 18 on.
+fn zstd_threads(level: i32, threads: usize) -> u32 {
+    let most = if level <= 16 { 2 } else { 1 };
+    u32::try_from(threads.clamp(1, most)).unwrap_or(1)
+}
+
 /// A compressing writer. [`Encoder::finish`] must be called, dropping it leaves the output cut off.
 pub struct Encoder<'a, W: Write>(Kind<'a, W>);
 
 enum Kind<'a, W: Write> {
     Plain(W),
-    Gzip(ParallelGzip<W>),
+    Blocks(Blocks<W>),
     Zstd(zstd::Encoder<'a, W>),
 }
 
@@ -197,18 +206,22 @@ impl<W: Write> Encoder<'_, W> {
 
     /// The same on `threads` threads. The bytes do not depend on their number.
     pub fn gzip_on(out: W, level: u32, threads: usize) -> Self {
-        Self(Kind::Gzip(ParallelGzip::new(out, level, threads)))
+        Self(Kind::Blocks(Blocks::new(out, Method::gzip(level), threads)))
     }
 
-    /// Zstd with `level` 1 to 22 and a checksum. The bytes are the same for any number of
-    /// `threads`: even one works in the multi-threaded mode, which cuts its jobs by size.
+    /// Zstd with `level` 1 to 22 and checksums: up to level 9 frames of one block each, above, where windows are larger than blocks, one
+    /// frame. The bytes are the same for any number of `threads`: even one works in zstd's multi-threaded mode, which cuts its jobs by size.
     ///
     /// # Errors
     /// For want of memory.
-    pub fn zstd(out: W, level: i32, threads: u32) -> io::Result<Self> {
+    pub fn zstd(out: W, level: i32, threads: usize) -> io::Result<Self> {
+        if level <= MOST_IN_BLOCKS {
+            let method = Method::Zstd(level);
+            return Ok(Self(Kind::Blocks(Blocks::new(out, method, threads))));
+        }
         let mut encoder = zstd::Encoder::new(out, level)?;
         encoder.include_checksum(true)?;
-        encoder.multithread(threads.max(1))?;
+        encoder.multithread(zstd_threads(level, threads))?;
         Ok(Self(Kind::Zstd(encoder)))
     }
 
@@ -219,7 +232,7 @@ impl<W: Write> Encoder<'_, W> {
     pub fn finish(self) -> io::Result<W> {
         match self.0 {
             Kind::Plain(out) => Ok(out),
-            Kind::Gzip(encoder) => encoder.finish(),
+            Kind::Blocks(encoder) => encoder.finish(),
             Kind::Zstd(encoder) => encoder.finish(),
         }
     }
@@ -235,7 +248,7 @@ impl<W: Write> Write for Encoder<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.0 {
             Kind::Plain(out) => out.write(bytes),
-            Kind::Gzip(encoder) => encoder.write(bytes),
+            Kind::Blocks(encoder) => encoder.write(bytes),
             Kind::Zstd(encoder) => encoder.write(bytes),
         }
     }

@@ -19,7 +19,7 @@ pub enum LayerCompression {
     None,
     /// Gzip members of one block each, with a level from 0 to 9.
     Gzip(u32),
-    /// One zstd frame, with a level from 1 to 22.
+    /// Zstd frames, with a level from 1 to 22.
     Zstd(i32),
 }
 
@@ -64,19 +64,9 @@ impl LayerCompression {
         match self {
             Self::None => Ok(Encoder::plain(out)),
             Self::Gzip(level) => Ok(Encoder::gzip_on(out, level, threads)),
-            Self::Zstd(level) => Encoder::zstd(out, level, zstd_threads(level, threads)),
+            Self::Zstd(level) => Encoder::zstd(out, level, threads),
         }
     }
-}
-
-/// Each of zstd's threads holds several windows, which grow with the level: 8 MiB from level 18 on.
-fn zstd_threads(level: i32, threads: usize) -> u32 {
-    let most = match level {
-        ..=9 => 4,
-        10..=16 => 2,
-        _ => 1,
-    };
-    u32::try_from(threads.clamp(1, most)).unwrap_or(1)
 }
 
 impl fmt::Display for LayerCompression {

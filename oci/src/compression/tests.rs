@@ -148,7 +148,7 @@ fn with_dictionary(mut xz: Vec<u8>, size: u8) -> Vec<u8> {
 #[test]
 fn compressed_bytes_depend_on_nothing_else() {
     let content: Vec<u8> = (0..100).flat_map(text).collect();
-    let zstd = |threads: u32, piece: usize| {
+    let zstd = |threads: usize, piece: usize| {
         let mut encoder = Encoder::zstd(Vec::new(), 3, threads).unwrap();
         for part in content.chunks(piece) {
             encoder.write_all(part).unwrap();
