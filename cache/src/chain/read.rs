@@ -50,7 +50,11 @@ impl Read for FileReader {
         let most = usize::try_from(*end - *at)
             .unwrap_or(usize::MAX)
             .min(buffer.len());
-        let count = tar.read_at(&mut buffer[..most], *at)?;
+        // who reads to the end asks once more
+        let count = match most {
+            0 => 0,
+            _ => tar.read_at(&mut buffer[..most], *at)?,
+        };
         *at += count as u64;
         let is_end = *at == *end || (count == 0 && most > 0);
         if let Some(check) = &mut self.check {
