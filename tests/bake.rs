@@ -11,7 +11,8 @@ use crate::support::{Kiln, Space, cases, plain_cases};
 
 plain_cases! {
     what_files_ask_for_is_printed,
-    errors_are_shown_at_their_place,
+    what_is_wrong_is_shown_at_its_place,
+    mistakes_without_a_place_are_told,
     lists_are_for_people_and_machines,
     questions_are_answered,
     rights_are_asked_for,
@@ -28,18 +29,42 @@ cases! {
     a_step_that_targets_share_runs_once,
 }
 
-/// A bake file with its expected output.
-fn fixtures() -> Vec<PathBuf> {
-    let folder = repository().join("fixtures/bake/print");
-    let files = fs::read_dir(folder).unwrap();
+/// The files of a folder of fixtures, and a copy of it to bake them in.
+fn fixtures(space: &Space, name: &str) -> (PathBuf, Vec<PathBuf>) {
+    let folder = repository().join("fixtures/bake").join(name);
+    let files = fs::read_dir(&folder).unwrap();
     let mut files: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
-    let is_input = |path: &PathBuf| {
-        let name = path.to_str().unwrap();
-        path.is_file() && !name.ends_with(".line") && !name.ends_with(".expected")
-    };
-    files.retain(is_input);
+    let kinds = ["hcl", "json", "yaml", "yml"];
+    files.retain(|path| {
+        path.extension()
+            .is_some_and(|end| kinds.iter().any(|kind| end == *kind))
+    });
     files.sort();
-    files
+    (space.copy_of(&folder, name), files)
+}
+
+/// `kiln bake --print` of a file with what its `.line` says.
+fn printed(space: &Space, folder: &Path, file: &Path) -> Kiln {
+    let (variables, arguments) = line(file);
+    let mut kiln = space
+        .kiln(["bake", "--print", "-f"])
+        .arg(file.file_name().unwrap());
+    kiln.command().current_dir(folder);
+    for (key, value) in variables {
+        kiln = kiln.env(&key, value);
+    }
+    kiln.args(arguments)
+}
+
+/// Compares with the golden file beside a file, or writes it.
+#[track_caller]
+fn is_golden(file: &Path, told: &str) {
+    let golden = file.with_extension(format!("{}.expected", extension(file)));
+    if std::env::var_os("KILN_BLESS").is_some() {
+        fs::write(&golden, told).unwrap();
+    }
+    let expected = fs::read_to_string(&golden).unwrap_or_default();
+    assert_eq!(told, expected, "{}", file.display());
 }
 
 /// The variables and arguments of a fixture: `NAME=value … -- ARGUMENT…`.
@@ -56,24 +81,24 @@ fn line(file: &Path) -> (Vec<(String, String)>, Vec<String>) {
 }
 
 fn what_files_ask_for_is_printed(space: &Space) {
-    let folder = space.copy_of(&repository().join("fixtures/bake/print"), "print");
-    let files = fixtures();
-    assert!(files.len() > 25, "{}", files.len());
+    let (folder, files) = fixtures(space, "print");
+    let of_compose = |file: &&PathBuf| matches!(extension(file), "yaml" | "yml");
+    let composed = files.iter().filter(of_compose).count();
+    assert!(composed >= 40 && files.len() - composed >= 60, "{composed}");
     for file in files {
-        let name = file.file_name().unwrap().to_str().unwrap();
-        let (variables, arguments) = line(&file);
-        let mut kiln = space.kiln(["bake", "--print", "-f", name]);
-        kiln.command().current_dir(&folder);
-        for (key, value) in variables {
-            kiln = kiln.env(&key, value);
-        }
-        let printed = kiln.args(arguments).ok().stdout;
-        let golden = file.with_extension(format!("{}.expected", extension(&file)));
-        if std::env::var_os("KILN_BLESS").is_some() {
-            fs::write(&golden, &printed).unwrap();
-        }
-        let expected = fs::read_to_string(&golden).unwrap_or_default();
-        assert_eq!(printed, expected, "{name}");
+        is_golden(&file, &printed(space, &folder, &file).ok().stdout);
+    }
+}
+
+/// Every kind of mistake names the file, the line and the column; what is wrong on the command line has none.
+fn what_is_wrong_is_shown_at_its_place(space: &Space) {
+    let (folder, files) = fixtures(space, "wrong");
+    for file in files {
+        let told = printed(space, &folder, &file).exits(1);
+        let place = format!("--> {}:", file.file_name().unwrap().display());
+        let is_placed = told.stderr.contains(&place) && told.stderr.contains('^');
+        assert!(is_placed || !line(&file).1.is_empty(), "{told}");
+        is_golden(&file, &told.stderr);
     }
 }
 
@@ -88,48 +113,7 @@ fn bake<const N: usize>(space: &Space, arguments: [&str; N]) -> Kiln {
     kiln.args(arguments)
 }
 
-/// Wrong files, where they are wrong, and what is said of it.
-const WRONG: [(&str, &str, &str); 7] = [
-    (
-        "target \"a\" {\n  tags = \"x\"\n}\n",
-        "bad.hcl:2:10",
-        "list of string required, but have string",
-    ),
-    (
-        "target \"a\" {\n  tags = [uper(\"x\")]\n}\n",
-        "bad.hcl:2:11",
-        "did you mean upper?",
-    ),
-    (
-        "target \"a\" {\n  args = { A = NOPE }\n}\n",
-        "bad.hcl:2:16",
-        "there is no variable named",
-    ),
-    ("target \"a\" {\n  tags = [\n", "bad.hcl:2:11", "expected"),
-    ("A = B\nB = A\n", "bad.hcl:2:5", "depends on itself"),
-    (
-        "variable \"X\" {\n  default = 1\n  validation {\n    condition = X > 1\n    error_message = \"too small\"\n  }\n}\n",
-        "bad.hcl:4:17",
-        "too small",
-    ),
-    (
-        "function \"f\" {\n  params = []\n  result = f()\n}\nA = f()\n",
-        "bad.hcl:3:12",
-        "calls itself",
-    ),
-];
-
-fn errors_are_shown_at_their_place(space: &Space) {
-    for (text, at, says) in WRONG {
-        space.write("bad.hcl", text);
-        bake(space, ["-f", "bad.hcl", "--print"])
-            .exits(1)
-            .says(&[at, says, "^"]);
-    }
-    space.write("bad.json", "{\n  \"target\": {\"a\": {\"tags\": 5}}\n}\n");
-    bake(space, ["-f", "bad.json", "--print"])
-        .exits(1)
-        .says(&["bad.json:2:28", "list of string"]);
+fn mistakes_without_a_place_are_told(space: &Space) {
     space.write(
         "odd.hcl",
         "target \"default\" {\n  tag = [\"x\"]\n}\nfoo \"x\" {}\n",

@@ -24,6 +24,7 @@ mod archives;
 mod archives_of_pack;
 mod bad_input;
 mod bake;
+mod bake_remote;
 mod beside;
 mod bit_rot;
 mod bit_rot_readers;

@@ -1,5 +1,6 @@
 //! What bake files define together: variables, groups and targets, all of them evaluated. Unaware of what is asked for.
 
+pub mod base;
 mod blocks;
 mod names;
 pub mod overrides;
@@ -7,10 +8,11 @@ mod pattern;
 pub mod plan;
 pub mod variables;
 
-use crate::error::{Error, Finding, Result};
+use crate::error::{Error, Finding, Place, Result};
 use crate::hcl::{Body, json, native};
 use crate::target::Target;
 use crate::{Host, Source};
+use base::Base;
 use names::Names;
 use plan::Group;
 use std::collections::BTreeMap;
@@ -28,6 +30,8 @@ pub struct Options {
     pub built_in: BTreeMap<String, String>,
     /// Variables do not take their values from the environment.
     pub ignores_environment: bool,
+    /// What the folders of contexts are relative to.
+    pub base: Base,
 }
 
 /// What files define.
@@ -37,9 +41,20 @@ pub struct Definition {
     targets: Vec<(String, Target)>,
     variables: Vec<Variable>,
     warnings: Vec<Finding>,
+    /// Where targets and groups name others, by their name and the field.
+    places: BTreeMap<(String, &'static str), Place>,
+    base: Base,
 }
 
 impl Definition {
+    /// Nothing yet, with what folders are relative to.
+    pub(crate) fn within(base: &Base) -> Self {
+        Definition {
+            base: base.clone(),
+            ..Definition::default()
+        }
+    }
+
     /// Lays what bake files define over what is defined; a later file goes before an earlier one.
     ///
     /// # Errors
@@ -88,6 +103,18 @@ impl Definition {
 
     fn group(&self, name: &str) -> Option<&Group> {
         self.groups.iter().find(|group| group.name == name)
+    }
+
+    /// An error of what a target or a group names in a field.
+    fn named_in(&self, error: Error, name: &str, field: &'static str) -> Error {
+        match self.places.get(&(name.to_owned(), field)) {
+            Some(place) => error.or_at(*place),
+            None => error,
+        }
+    }
+
+    pub(crate) fn add_place(&mut self, name: &str, field: &'static str, place: Place) {
+        self.places.insert((name.to_owned(), field), place);
     }
 
     pub(crate) fn add_warnings(&mut self, warnings: Vec<Finding>) {

@@ -12,7 +12,7 @@ use crate::{Host, Source};
 pub fn read(files: &[Source], host: &dyn Host, options: &Options) -> Result<Definition, Error> {
     let all = files.iter().enumerate();
     let (of_compose, baked): (Vec<_>, Vec<_>) = all.partition(|(_, file)| is_compose(file));
-    let mut definition = Definition::default();
+    let mut definition = Definition::within(&options.base);
     if !of_compose.is_empty() {
         compose::add(&of_compose, (host, options), &mut definition)?;
     }

@@ -2,6 +2,7 @@
 //! blocks mean and of what expressions are worth.
 
 pub mod expression;
+mod flush;
 pub mod json;
 pub mod native;
 mod template;

@@ -16,6 +16,7 @@ mod path;
 mod target;
 mod value;
 
+pub use definition::base::Base;
 pub use definition::overrides::Overrides;
 pub use definition::plan::{Group, Plan, is_elsewhere};
 pub use definition::variables::Variable;

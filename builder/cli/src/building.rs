@@ -11,7 +11,7 @@ use crate::{network, pflag, session, signals};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use kiln_cache::Store;
 use kiln_engine::event::{Cancel, Event, Events};
-use kiln_engine::{BuildError, Built, DockerfileText, Request, Session};
+use kiln_engine::{BuildError, Built, DockerfileText, Outside, Request, Session};
 use kiln_parser::diagnostic::Diagnostic;
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -174,6 +174,16 @@ impl Builder {
     /// Everything on disk.
     pub fn store(&self) -> &Store {
         &self.session.store
+    }
+
+    /// Fetches the main context of an order, if it is outside of the machine.
+    ///
+    /// # Errors
+    /// It cannot be fetched.
+    pub fn outside(&self, order: &Order) -> Result<Option<Outside>, Failure> {
+        let failed =
+            |error| failures::failure(&DockerfileText::default(), false, error, self.watch.kind());
+        Outside::open(&self.session, &order.request).map_err(failed)
     }
 
     /// Builds.

@@ -38,6 +38,7 @@ pub use host::agent::AgentSource;
 pub use host::changes::ChangesPlace;
 pub use host::isolation::IsolationChoice;
 pub use session::{Host, Session};
+pub use source::definition::Outside;
 pub use source::open::{Build, open};
 
 pub use request::annotations::{Annotation, Level};

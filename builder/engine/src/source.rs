@@ -3,6 +3,7 @@
 pub mod advice;
 pub(crate) mod archive;
 pub mod context;
+pub mod definition;
 pub mod dockerfile;
 pub mod fetch;
 pub mod fetched;

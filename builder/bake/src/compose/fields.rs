@@ -1,7 +1,7 @@
 //! What values of compose files are: texts and numbers by compose's own rules, short forms written out, paths. Unaware of targets.
 
 use super::model::joined;
-use super::yaml::{Kind, Node};
+use super::yaml::{Kind, Mark, Node, is_truth, number};
 use crate::definition::plan::is_elsewhere;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
@@ -15,33 +15,11 @@ const PAIRS: [&str; 4] = ["args", "labels", "additional_contexts", "extra_hosts"
 /// It is a list or a map.
 pub fn text(node: &Node) -> Result<String> {
     match &node.kind {
+        Kind::Scalar(text, true) if is_truth(text) => Ok(text.to_lowercase()),
         Kind::Scalar(text, true) => Ok(number(text).unwrap_or_else(|| text.clone())),
         Kind::Scalar(text, false) => Ok(text.clone()),
         _ => Err(Error::at(node.place, "a text is required here")),
     }
-}
-
-/// What a plain scalar is written as, if it is a number: `0777` is octal, `1_000` has a separator, `1.10` is 1.1.
-fn number(text: &str) -> Option<String> {
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => ("-", digits),
-        None => ("", text.strip_prefix('+').unwrap_or(text)),
-    };
-    if !digits.starts_with(|ch: char| ch.is_ascii_digit() || ch == '.') {
-        return None;
-    }
-    let plain = digits.replace('_', "");
-    let radix = |prefix: &str, radix| i128::from_str_radix(plain.strip_prefix(prefix)?, radix).ok();
-    let whole = radix("0x", 16)
-        .or_else(|| radix("0o", 8))
-        .or_else(|| radix("0b", 2))
-        .or_else(|| radix("0", 8).filter(|_| plain.len() > 1))
-        .or_else(|| plain.parse().ok());
-    if let Some(whole) = whole {
-        return Some(format!("{sign}{whole}"));
-    }
-    let float: f64 = plain.parse().ok()?;
-    float.is_finite().then(|| format!("{sign}{float}"))
 }
 
 /// A truth.
@@ -92,6 +70,7 @@ pub fn pairs(node: &Node) -> Result<BTreeMap<String, Option<String>>> {
 pub fn normalized(service: Node) -> Result<Node> {
     let place = service.place;
     let fields = match service.kind {
+        _ if service.mark == Mark::Reset => return Ok(service),
         Kind::Map(fields) => fields,
         Kind::Scalar(..) if service.is_null() => Vec::new(),
         _ => return Err(Error::at(place, "a service is a map")),

@@ -8,7 +8,7 @@ const DEEPEST: usize = 20;
 /// A text with the values of variables; `unset` hears of those that have none.
 ///
 /// # Errors
-/// A variable is required.
+/// A variable is required, or there is none in braces.
 pub fn interpolated(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
@@ -37,10 +37,15 @@ fn replaced(
                 made.push_str(&variable.value(lookup, unset, depth)?);
                 rest = after;
             }
+            _ if rest.starts_with('{') => return Err(no_variable(rest)),
             _ => made.push('$'),
         }
     }
     Ok(made + rest)
+}
+
+fn no_variable(text: &str) -> String {
+    format!("${text} is no variable: a dollar sign alone is written $$")
 }
 
 /// `NAME:-rest`
@@ -144,7 +149,7 @@ mod tests {
             ("${U-d} ${U:-d} ${E-d} ${E:-d} ${V:-d}", "d d  d v"),
             ("${V+a} ${E+a} ${E:+a} ${U+a}", "a a  "),
             ("${V?e} ${U:-${V}} ${U:-a}b}", "v v ab}"),
-            ("$ ${1bad} a$", "$ ${1bad} a$"),
+            ("$ $1bad a$", "$ $1bad a$"),
             ("$U.", "."),
         ] {
             assert_eq!(

@@ -185,11 +185,11 @@ fn filled(
     warnings: &mut Vec<Finding>,
 ) -> Result<Node> {
     match &mut node.kind {
-        Kind::Scalar(text, _) => {
-            let lookup = |name: &str| surroundings.variable(name);
-            let mut unset = |name: &str| warn(name, &node.place, warnings);
-            let made = interpolated(text, &lookup, &mut unset);
-            *text = made.map_err(|why| Error::at(node.place, why))?;
+        Kind::Scalar(text, plain) => {
+            let made = filled_text(text, &node.place, surroundings, warnings)?;
+            // what a variable has is a text, whatever it looks like
+            *plain &= made == *text;
+            *text = made;
         }
         Kind::List(items) => {
             for item in items {
@@ -203,6 +203,17 @@ fn filled(
         }
     }
     Ok(node)
+}
+
+fn filled_text(
+    text: &str,
+    place: &Place,
+    surroundings: &Surroundings<'_>,
+    warnings: &mut Vec<Finding>,
+) -> Result<String> {
+    let lookup = |name: &str| surroundings.variable(name);
+    let mut unset = |name: &str| warn(name, place, warnings);
+    interpolated(text, &lookup, &mut unset).map_err(|why| Error::at(*place, why))
 }
 
 /// Tells once of a variable that has no value.

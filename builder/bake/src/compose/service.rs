@@ -64,6 +64,9 @@ pub fn add(
         };
         let name = name.replace('.', "_");
         let made = target(service, build, model, surroundings)?;
+        if let Some(contexts) = build.get("additional_contexts") {
+            definition.add_place(&name, "contexts", contexts.place);
+        }
         definition.add_target(name.clone(), made);
         names.push(name);
     }

@@ -55,6 +55,12 @@ impl Node {
         matches!(&self.kind, Kind::Scalar(text, true) if ["", "~", "null", "Null", "NULL"].contains(&text.as_str()))
     }
 
+    /// Whether it stands for something that is no text: nothing, a truth, a number.
+    fn is_other(&self) -> bool {
+        let is_other = |text: &str| is_truth(text) || number(text).is_some();
+        self.is_null() || matches!(&self.kind, Kind::Scalar(text, true) if is_other(text))
+    }
+
     /// The fields of a map.
     pub fn fields(&self) -> &[(String, Node)] {
         match &self.kind {
@@ -75,6 +81,34 @@ impl Node {
             Kind::Map(fields) => fields.iter().map(|(_, node)| node.count()).sum(),
         }
     }
+}
+
+/// Whether a plain scalar is a truth.
+pub fn is_truth(text: &str) -> bool {
+    ["true", "True", "TRUE", "false", "False", "FALSE"].contains(&text)
+}
+
+/// What a plain scalar is written as, if it is a number: `0777` is octal, `1_000` has a separator, `1.10` is 1.1.
+pub fn number(text: &str) -> Option<String> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    };
+    if !digits.starts_with(|ch: char| ch.is_ascii_digit() || ch == '.') {
+        return None;
+    }
+    let plain = digits.replace('_', "");
+    let radix = |prefix: &str, radix| i128::from_str_radix(plain.strip_prefix(prefix)?, radix).ok();
+    let whole = radix("0x", 16)
+        .or_else(|| radix("0o", 8))
+        .or_else(|| radix("0b", 2))
+        .or_else(|| radix("0", 8).filter(|_| plain.len() > 1))
+        .or_else(|| plain.parse().ok());
+    if let Some(whole) = whole {
+        return Some(format!("{sign}{whole}"));
+    }
+    let float: f64 = plain.parse().ok()?;
+    float.is_finite().then(|| format!("{sign}{float}"))
 }
 
 /// The documents of a file.
@@ -205,6 +239,10 @@ impl<'a> Reader<'a> {
             let value = self.node(event, span, depth + 1)?;
             match key.kind {
                 Kind::Scalar(name, true) if name == "<<" => merged.push(value),
+                _ if key.is_other() => {
+                    let what = "a key is a text: this one needs quotes";
+                    return Err(Error::at(key.place, what));
+                }
                 Kind::Scalar(name, _) => add(&mut fields, name, value, key.place)?,
                 _ => return Err(Error::at(key.place, "a key is a text")),
             }

@@ -48,6 +48,7 @@ pub fn evaluated<'a>(
     }
     names.blocks.borrow_mut().clone_from(&instances);
     for instance in &instances {
+        add_places(instance, definition);
         take(names, instance, definition).map_err(|error| error.or_at(instance.block.place))?;
     }
     add_groups(&blocks, &instances, definition);
@@ -103,6 +104,15 @@ fn take(names: &Names<'_>, instance: &Instance<'_>, definition: &mut Definition)
         targets,
     });
     Ok(())
+}
+
+/// Where it names others.
+fn add_places(instance: &Instance<'_>, definition: &mut Definition) {
+    for field in ["inherits", "contexts", "targets"] {
+        if let Some(attribute) = instance.block.body.attribute(field) {
+            definition.add_place(&instance.name, field, attribute.value.place);
+        }
+    }
 }
 
 /// The names of a block's targets, with what each chooses of the matrix.

@@ -2,10 +2,10 @@
 //! and of builds.
 
 use super::Definition;
+use super::base::Base;
 use super::overrides::Overrides;
 use super::pattern::matches;
 use crate::error::{Error, Result};
-use crate::path;
 use crate::target::entry::Entry;
 use crate::target::{Given, Target, unique};
 use crate::value::safe;
@@ -95,11 +95,17 @@ impl Definition {
         groups: &mut Vec<Group>,
         way: &mut Vec<String>,
     ) -> Result<()> {
-        let Some(group) = self.group(name) else {
+        let is_within = way.iter().any(|outer| outer == name);
+        // a target may have the name of its group
+        let group = self
+            .group(name)
+            .filter(|_| !is_within || self.target(name).is_none());
+        let Some(group) = group else {
+            self.target(name).ok_or_else(|| self.missing(name))?;
             targets.push(name.to_owned());
             return Ok(());
         };
-        if way.iter().any(|outer| outer == name) {
+        if is_within {
             return Err(Error::new(format!("the group {name} is a part of itself")));
         }
         if groups.iter().any(|known| known.name == name) {
@@ -108,7 +114,8 @@ impl Definition {
         groups.push(group.clone());
         way.push(name.to_owned());
         for member in &group.targets {
-            self.members(member, targets, groups, way)?;
+            let named = self.members(member, targets, groups, way);
+            named.map_err(|error| self.named_in(error, name, "targets"))?;
         }
         way.pop();
         Ok(())
@@ -119,7 +126,12 @@ impl Definition {
         let mut target = target.take().unwrap_or_default();
         target.remove("inherits");
         let context = target.text("context").unwrap_or(".");
-        target.set("context", Given::Text(shortest(context)));
+        target.set("context", Given::Text(self.base.context(context)?));
+        if let Some(Given::Map(contexts)) = target.get("contexts").cloned() {
+            for (name, context) in contexts.iter().filter(|_| self.base != Base::Here) {
+                target.put("contexts", name, &self.base.context(context)?);
+            }
+        }
         if target.text("dockerfile").is_none_or(str::is_empty) {
             target.set("dockerfile", Given::Text("Dockerfile".to_owned()));
         }
@@ -140,7 +152,9 @@ impl Definition {
         let own = self.target(name).ok_or_else(|| self.missing(name))?;
         let mut target = Target::default();
         for base in own.list("inherits") {
-            if let Some(base) = self.inherited(base, overrides, known)? {
+            let base = self.inherited(base, overrides, known);
+            let base = base.map_err(|error| self.named_in(error, name, "inherits"))?;
+            if let Some(base) = base {
                 target.merge(&base);
             }
         }
@@ -168,19 +182,31 @@ impl Definition {
     ) -> Result<()> {
         way.push(name.to_owned());
         for linked in plan.targets.get(name).map(links).unwrap_or_default() {
-            if way.contains(&linked) {
-                let what = format!("target {name} takes itself as a context, by way of {linked}");
-                return Err(Error::new(what));
-            }
-            if !plan.targets.contains_key(&linked) {
-                let target = self.resolved(&linked, overrides)?;
-                plan.targets.insert(linked.clone(), nowhere(target));
-            }
-            self.link(&linked, plan, overrides, way)?;
-            plan.join(name, &linked)?;
+            let added = self.linked(name, &linked, plan, overrides, way);
+            added.map_err(|error| self.named_in(error, name, "contexts"))?;
         }
         way.pop();
         Ok(())
+    }
+
+    fn linked(
+        &self,
+        name: &str,
+        linked: &str,
+        plan: &mut Plan,
+        overrides: &Overrides,
+        way: &mut Vec<String>,
+    ) -> Result<()> {
+        if way.iter().any(|outer| outer == linked) {
+            let what = format!("target {name} takes itself as a context, by way of {linked}");
+            return Err(Error::new(what));
+        }
+        if !plan.targets.contains_key(linked) {
+            let target = self.resolved(linked, overrides)?;
+            plan.targets.insert(linked.to_owned(), nowhere(target));
+        }
+        self.link(linked, plan, overrides, way)?;
+        plan.join(name, linked)
     }
 }
 
@@ -189,15 +215,6 @@ fn nowhere(mut target: Target) -> Target {
     let output = vec![Entry::of([("type", "cacheonly")])];
     target.set("output", Given::Entries(output));
     target
-}
-
-/// A context as builds take it: a folder by its shortest path.
-fn shortest(context: &str) -> String {
-    match context.strip_prefix("cwd://") {
-        Some(local) => path::clean(local),
-        None if is_elsewhere(context) => context.to_owned(),
-        None => path::clean(context),
-    }
 }
 
 /// Whether a context is no folder of this machine.

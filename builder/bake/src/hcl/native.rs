@@ -76,6 +76,11 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// The text as it is written.
+    pub(super) fn written(&self, span: Option<Range<usize>>) -> Option<&'a str> {
+        self.text.get(span?)
+    }
+
     fn error(&self, error: &parser::Error) -> Error {
         // hcl-edit counts from the beginning of the text
         let at = error.location().offset().min(self.text.len());
@@ -139,7 +144,7 @@ impl<'a> Reader<'a> {
             E::Array(items) => Kind::List(self.all(items.iter())),
             E::Object(object) => self.object(object),
             E::StringTemplate(read) => Kind::Template(template::parts(self, read, false)),
-            E::HeredocTemplate(read) => Kind::Template(template::parts(self, &read.template, true)),
+            E::HeredocTemplate(read) => Kind::Template(template::heredoc(self, read)),
             E::Variable(name) => Kind::Variable(name.to_string()),
             E::Conditional(read) => {
                 let parts = [&read.cond_expr, &read.true_expr, &read.false_expr];
@@ -163,7 +168,7 @@ impl<'a> Reader<'a> {
 
     /// The digits as they are written: a float would round them.
     fn number(&self, number: &hcl_edit::Formatted<hcl_edit::Number>) -> Number {
-        let written = number.span().and_then(|span| self.text.get(span));
+        let written = self.written(number.span());
         let exact = written.and_then(|text| Number::parse(text.trim()));
         exact.unwrap_or_else(|| Number::from(number.value().as_f64().unwrap_or_default()))
     }

@@ -1,8 +1,20 @@
 //! Templates: text with expressions in it, of which markers (`~`) cut blanks beside them. Unaware of where they stand.
 
 use super::expression::{ForPart, IfPart, Part};
+use super::flush::flush;
 use super::native::{Reader, names};
-use hcl_edit::template::{Directive, Element, IfDirective, Strip, Template};
+use hcl_edit::Span;
+use hcl_edit::template::{Directive, Element, HeredocTemplate, IfDirective, Strip, Template};
+
+/// The parts of a heredoc, `<<` or `<<-`, from the text as it is written: hcl-edit takes blanks away before markers do.
+pub(super) fn heredoc(reader: &Reader<'_>, read: &HeredocTemplate) -> Vec<Part> {
+    let mut parts = inner((reader, true), &read.template, [false, false]);
+    let written = reader.written(read.span());
+    if written.is_some_and(|written| written.starts_with("<<-")) {
+        flush(&mut parts);
+    }
+    parts
+}
 
 /// The parts of a template. One that has lines (`by_lines`, not a string in quotes) loses blanks of the same line only, with the line's end.
 pub(super) fn parts(reader: &Reader<'_>, template: &Template, by_lines: bool) -> Vec<Part> {
@@ -25,6 +37,9 @@ fn inner(within: Within<'_>, template: &Template, cuts: [bool; 2]) -> Vec<Part> 
             .map_or(cuts[1], |after| strips(after)[0]);
         match element {
             Element::Literal(text) => {
+                let written = reader.written(text.span()).filter(|_| by_lines);
+                let written = written.map(|text| text.replace("$${", "${").replace("%%{", "%{"));
+                let text = written.as_deref().unwrap_or(text);
                 parts.push(Part::Text(cut(text, cut_start, cut_end, by_lines)))
             }
             Element::Interpolation(read) => {

@@ -80,7 +80,13 @@ fn field(name: &Expression, written: &Expression) -> Result<(String, (Type, bool
         return Err(Error::at(name.place, "an attribute is named by a word"));
     };
     let optional = match &written.kind {
-        Kind::Call(call) if call.name == "optional" => call.arguments.first(),
+        Kind::Call(call) if call.name == "optional" => match &call.arguments[..] {
+            [kind] => Some(kind),
+            _ => {
+                let what = "optional takes a type, and here no default";
+                return Err(Error::at(written.place, what));
+            }
+        },
         _ => None,
     };
     let kind = Type::of(optional.unwrap_or(written))?;

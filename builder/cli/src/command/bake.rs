@@ -5,6 +5,7 @@ mod allow;
 mod definition;
 mod list;
 mod order;
+mod remote;
 mod work;
 
 use crate::environment::{self, Globals};
@@ -15,6 +16,7 @@ use crate::{output, table};
 use clap::Args;
 use definition::Read;
 use kiln_bake::{Overrides, Plan};
+use remote::Remote;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -23,10 +25,11 @@ use std::path::PathBuf;
 /// Arguments of `kiln bake`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Targets and groups to build, which may be patterns [default: default]
+    /// Targets and groups to build, which may be patterns [default: default]; before them, where the definition is from: a git repository, or the
+    /// URL of a file or an archive
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
-    /// File with definitions, or - for standard input; later ones go before earlier ones (may be repeated)
+    /// File with definitions, - for standard input, or cwd://FILE for one of this machine beside a repository's; later ones go before earlier ones (may be repeated)
     /// [default: those of docker-bake.json, docker-bake.hcl and their overrides that exist]
     #[arg(short, long, value_name = "FILE", add = Takes::List)]
     file: Vec<String>,
@@ -95,12 +98,13 @@ fn baked(arguments: &Arguments, globals: &Globals) -> Result<(), Failure> {
     if arguments.print && arguments.list.is_some() {
         return Err(Failure::usage("--print and --list contradict each other"));
     }
-    let read = definition::read(arguments)?;
+    let remote = Remote::open(&arguments.targets, globals)?;
+    let read = definition::read(arguments, remote.as_ref())?;
     read.warn(arguments.shown.progress());
     if let Some(list) = &arguments.list {
         return list::print(list, read.definition());
     }
-    let plan = arguments.plan(&read)?;
+    let plan = arguments.plan(&read, remote.as_ref())?;
     if arguments.print {
         table::line(&plan.print());
         return Ok(());
@@ -109,18 +113,22 @@ fn baked(arguments: &Arguments, globals: &Globals) -> Result<(), Failure> {
     if progress != Progress::RawJson {
         allow::check(&arguments.allow, &plan)?;
     }
-    let orders = order::all(&plan, &arguments.build, arguments.format())?;
-    let built = work::all(orders, progress, globals)?;
+    let (builder, mut words) = remote.map_or((None, Vec::new()), Remote::into_parts);
+    words.extend(arguments.build.iter().cloned());
+    let orders = order::all(&plan, &words, arguments.format())?;
+    let built = work::all(orders, progress, (globals, builder))?;
     arguments.tell(&built)
 }
 
 impl Arguments {
     /// What is asked for, resolved.
-    fn plan(&self, read: &Read) -> Result<Plan, Failure> {
+    fn plan(&self, read: &Read, remote: Option<&Remote>) -> Result<Plan, Failure> {
+        let addresses = remote.map_or(0, Remote::addresses);
+        let targets = &self.targets[addresses..];
         let overrides = self.overrides()?;
         let definition = read.definition();
         let overrides = Overrides::read(definition, &overrides, environment::variable);
-        let plan = overrides.and_then(|overrides| definition.plan(&self.targets, &overrides));
+        let plan = overrides.and_then(|overrides| definition.plan(targets, &overrides));
         let mut plan = plan.map_err(|error| read.failure(&error))?;
         // what each build would take by itself is to be seen
         let epoch = environment::variable("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty());

@@ -81,7 +81,8 @@ fn missing(name: Option<&str>, context: &str) -> BuildError {
     }
 }
 
-fn read(chain: &Chain, name: &str) -> Result<Option<DockerfileText>, BuildError> {
+/// Reads a file of a context's layer, if it is there.
+pub(super) fn read(chain: &Chain, name: &str) -> Result<Option<DockerfileText>, BuildError> {
     let parts = name.split('/').filter(|part| !matches!(*part, "" | "."));
     let path = parts.collect::<Vec<_>>().join("/");
     let wrong = |wrong: Wrong| BuildError::File {

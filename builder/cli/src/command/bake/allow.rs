@@ -99,7 +99,9 @@ fn paths(target: &Target) -> Vec<(&'static str, String)> {
     let contexts = contexts.filter(|context| is_local(context));
     let contexts = contexts.map(|path| path.strip_prefix("cwd://").unwrap_or(path).to_owned());
     let agents = target.entries("ssh").iter().flat_map(|agent| &agent.paths);
-    let mut read: Vec<String> = contexts.chain(agents.cloned()).collect();
+    let dockerfile = target.text("dockerfile").unwrap_or_default();
+    let dockerfile = dockerfile.strip_prefix("cwd://").map(str::to_owned);
+    let mut read: Vec<String> = contexts.chain(agents.cloned()).chain(dockerfile).collect();
     read.extend(files(target, "cache-from", "src"));
     read.extend(files(target, "secret", "src"));
     let written = files(target, "cache-to", "dest");

@@ -1,12 +1,13 @@
 //! Which files are read, and what is said where they are wrong. Unaware of what they define.
 
 use super::Arguments;
+use super::remote::Remote;
 use crate::diagnostics;
 use crate::environment;
 use crate::failure::{Failure, Kind};
 use crate::pflag::boolean;
 use crate::render::{self, Progress};
-use kiln_bake::{Definition, Error, Finding, Host, Options, Source};
+use kiln_bake::{Base, Definition, Error, Finding, Host, Options, Source};
 use kiln_oci::Platform;
 use kiln_parser::source::Span;
 use std::collections::BTreeMap;
@@ -35,14 +36,14 @@ pub struct Read {
     definition: Definition,
 }
 
-/// Reads the files.
+/// Reads the files, which are in the remote tree if there is one.
 ///
 /// # Errors
 /// One is not there, or wrong.
-pub fn read(arguments: &Arguments) -> Result<Read, Failure> {
-    let sources = sources(arguments)?;
-    let options = options(arguments)?;
-    let definition = kiln_bake::read(&sources, &Machine, &options);
+pub fn read(arguments: &Arguments, remote: Option<&Remote>) -> Result<Read, Failure> {
+    let sources = sources(arguments, remote)?;
+    let options = options(arguments, remote)?;
+    let definition = kiln_bake::read(&sources, &Machine(remote), &options);
     match definition {
         Ok(definition) => Ok(Read {
             sources,
@@ -118,16 +119,21 @@ fn failure(sources: &[Source], error: &Error) -> Failure {
         .causes([(message.clone(), line)])
 }
 
-fn sources(arguments: &Arguments) -> Result<Vec<Source>, Failure> {
+fn sources(arguments: &Arguments, remote: Option<&Remote>) -> Result<Vec<Source>, Failure> {
     let named = match arguments.file.is_empty() {
         true => of_environment(),
         false => arguments.file.clone(),
     };
     let mut sources = Vec::new();
-    for name in &named {
+    let is_local = |name: &&String| remote.is_none() || name.starts_with("cwd://");
+    let (local, in_tree): (Vec<_>, Vec<_>) = named.iter().partition(is_local);
+    if let Some(remote) = remote {
+        sources.extend(remote.sources(&in_tree, &USUAL)?);
+    }
+    for name in local {
         sources.push(source(name.strip_prefix("cwd://").unwrap_or(name))?);
     }
-    if named.is_empty() {
+    if named.is_empty() && remote.is_none() {
         for name in USUAL.iter().filter(|name| Path::new(name).exists()) {
             sources.push(source(name)?);
         }
@@ -175,7 +181,8 @@ fn source(name: &str) -> Result<Source, Failure> {
     })
 }
 
-fn options(arguments: &Arguments) -> Result<Options, Failure> {
+/// `--var`.
+fn variables(arguments: &Arguments) -> Result<BTreeMap<String, String>, Failure> {
     let mut variables = BTreeMap::new();
     for text in &arguments.var {
         let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
@@ -183,30 +190,41 @@ fn options(arguments: &Arguments) -> Result<Options, Failure> {
         let (name, value) = pair.ok_or_else(wrong)?;
         variables.insert(name.to_owned(), value.to_owned());
     }
+    Ok(variables)
+}
+
+fn options(arguments: &Arguments, remote: Option<&Remote>) -> Result<Options, Failure> {
     let platform = Platform::host().to_string();
     let built_in = [
-        ("BAKE_CMD_CONTEXT", "cwd://".to_owned()),
+        (
+            "BAKE_CMD_CONTEXT",
+            remote.map_or("cwd://", Remote::command_context).to_owned(),
+        ),
         ("BAKE_LOCAL_PLATFORM", platform),
     ];
     let ignores = environment::variable("BUILDX_BAKE_DISABLE_VARS_ENV_LOOKUP");
     Ok(Options {
-        variables,
+        variables: variables(arguments)?,
         built_in: built_in
             .map(|(name, value)| (name.to_owned(), value))
             .into(),
         ignores_environment: ignores.as_deref().and_then(boolean) == Some(true),
+        base: remote.map_or(Base::Here, Remote::base),
     })
 }
 
-/// What definitions ask of this machine.
-struct Machine;
+/// What definitions ask of this machine, but for files that are where they are.
+struct Machine<'a>(Option<&'a Remote>);
 
-impl Host for Machine {
+impl Host for Machine<'_> {
     fn variable(&self, name: &str) -> Option<String> {
         environment::variable(name)
     }
 
     fn read(&self, path: &str) -> Result<String, String> {
+        if let Some(remote) = self.0.filter(|_| path != ".env") {
+            return remote.text(path);
+        }
         let unread = |error: std::io::Error| error.to_string();
         let file = File::open(path).map_err(unread)?;
         let mut text = String::new();

@@ -3,6 +3,7 @@
 use super::allow::is_local;
 use crate::building::Order;
 use crate::failure::{Failure, Kind};
+use crate::flag::context::read_file;
 use kiln_bake::{Entry, Plan, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -75,7 +76,8 @@ fn ordered(target: &Target, more: &[OsString], format: &str) -> Result<Order, Fa
         let message = "neither the context nor the Dockerfile can be standard input";
         return Err(Failure::new(Kind::Build, message));
     }
-    let inline = target.text("dockerfile-inline");
+    let beside = beside(target, context)?;
+    let inline = target.text("dockerfile-inline").or(beside.as_deref());
     if inline.is_none()
         && let Some(dockerfile) = dockerfile(target, context)
     {
@@ -83,7 +85,27 @@ fn ordered(target: &Target, more: &[OsString], format: &str) -> Result<Order, Fa
     }
     words.add("context", context);
     let words = words.0.into_iter().map(OsString::from);
-    Order::read(words.chain(more.iter().cloned()), inline)
+    Order::read(words.chain(besides(target, more)), inline)
+}
+
+/// Words for all targets, without a second agent of the same name.
+fn besides<'w>(target: &Target, more: &'w [OsString]) -> impl Iterator<Item = OsString> + use<'w> {
+    let mut agents = target.entries("ssh").iter();
+    let has_agent = agents.any(|agent| agent.get("id") == "default");
+    let is_agent = |word: &OsString| word.to_string_lossy().starts_with("--ssh=default");
+    let more = more
+        .iter()
+        .filter(move |word| !has_agent || !is_agent(word));
+    more.cloned()
+}
+
+/// The text of a Dockerfile of this machine beside a context that is outside of it.
+fn beside(target: &Target, context: &str) -> Result<Option<String>, Failure> {
+    let dockerfile = target.text("dockerfile").unwrap_or_default();
+    match dockerfile.strip_prefix("cwd://") {
+        Some(path) if !is_local(context) => read_file(Path::new(path)).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// The Dockerfile in the context, unless that finds it by itself.

@@ -16,20 +16,20 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// Builds that go on at once.
 const AT_ONCE: usize = 8;
 
-/// Builds all targets; what was built, by target.
+/// Builds all targets, with the builder that is open already if there is one; what was built, by target.
 ///
 /// # Errors
 /// Those of the builds.
 pub fn all(
     orders: Vec<Ordered>,
     progress: Progress,
-    globals: &Globals,
+    (globals, builder): (&Globals, Option<Builder>),
 ) -> Result<BTreeMap<String, Value>, Failure> {
     let (asked, orders): (Vec<_>, Vec<_>) = orders.into_iter().partition(|order| order.asks);
     let mut built = BTreeMap::new();
     if !orders.is_empty() {
         let budget = upkeep::budget()?;
-        let builder = Builder::open(globals)?;
+        let builder = builder.map_or_else(|| Builder::open(globals), Ok)?;
         upkeep::before(builder.store(), &budget);
         let work = Work::new(orders, progress, &builder);
         let results = work.run()?;
