@@ -14,6 +14,7 @@ plain_cases! {
     what_is_no_plugin_is_left_alone,
     docker_is_answered,
     what_is_built_goes_to_docker,
+    a_base_that_only_docker_has_is_taken_from_it,
     verbs_for_instances_are_answered,
     docker_stops_it_without_a_signal,
 }
@@ -155,7 +156,7 @@ fn docker_is_answered(space: &Space) {
             &["Usage:"],
         );
     }
-    installed(space, &format!("\"{PLUGIN}\" buildx dial-stdio")).exits(2);
+    installed(space, &format!("\"{PLUGIN}\" buildx dial-stdio")).exits(1);
 }
 
 fn what_is_built_goes_to_docker(space: &Space) {
@@ -199,6 +200,46 @@ fn what_is_built_goes_to_docker(space: &Space) {
     assert_eq!(engine.id("other:latest"), None);
 }
 
+/// It comes once for each ID, and its name means what docker says.
+fn a_base_that_only_docker_has_is_taken_from_it(space: &Space) {
+    let engine = Engine::start(&space.own(), Kind::Docker);
+    let given = |content: &str| {
+        space.write("file", content);
+        space.write("Dockerfile", "FROM scratch\nCOPY file /\n");
+        let base = space.kiln(["--store"]).arg(space.own().join("elsewhere"));
+        let base = base.args(["build", "-t", "only", "--load=docker"]);
+        base.arg(space.context())
+            .env("DOCKER_HOST", engine.address())
+            .ok();
+    };
+    let build = |more: &str| {
+        space.write("Dockerfile", "FROM only\nCOPY Dockerfile /\n");
+        installed(
+            space,
+            &format!("\"{PLUGIN}\" build -t app {more} \"$CONTEXT\""),
+        )
+        .env("CONTEXT", space.context())
+        .env("DOCKER_HOST", engine.address())
+        .env("KILN_OFFLINE", "1")
+    };
+    let saved = || {
+        let asked = engine.asked();
+        asked.iter().filter(|line| line.ends_with("/get")).count()
+    };
+    given("first");
+    build("").ok();
+    assert_eq!(space.image("app").text("file"), "first");
+    build("-o type=cacheonly").ok();
+    assert_eq!(saved(), 1);
+    given("second");
+    build("").ok();
+    assert_eq!(space.image("app").text("file"), "second");
+    assert_eq!(saved(), 2);
+    build("--build-context only=docker-image://nobody/has")
+        .exits(1)
+        .says(&["nobody/has"]);
+}
+
 fn verbs_for_instances_are_answered(space: &Space) {
     let run = |line: &str| installed(space, &format!("\"{PLUGIN}\" {line}"));
     assert_eq!(run("buildx create --name mine --driver docker-container --use --driver-opt a=b --buildkitd-flags '--allow-insecure-entitlement network.host'").stdout(), b"mine\n");
@@ -208,6 +249,8 @@ fn verbs_for_instances_are_answered(space: &Space) {
     );
     prints(run("buildx ls"), &["mine", "default*"]);
     let listed = String::from_utf8(run("buildx ls --format json").stdout()).unwrap();
+    let templated = run("buildx ls --format '{{json . }}'").stdout();
+    assert_eq!(templated, listed.as_bytes());
     for line in listed.lines() {
         let builder: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!(builder["Nodes"][0]["Status"], "running");
@@ -219,9 +262,13 @@ fn verbs_for_instances_are_answered(space: &Space) {
         .exits(1)
         .says(&["no builder \"mine\" found"]);
     run("buildx inspect").ok();
-    run("buildx create --driver kubernetes").exits(2);
-    run("buildx create ssh://elsewhere").exits(2);
-    run("buildx create --name ../x").exits(2);
+    run("buildx create --driver kubernetes").exits(1);
+    run("buildx create ssh://elsewhere").exits(1);
+    run("buildx create --name ../x").exits(1);
+    run("buildx build --nonsense .").exits(125);
+    run("buildx build --load=x .").exits(125);
+    run("build").exits(1);
+    run("build . .").exits(1);
     run("buildx du").ok();
     run("buildx prune -f").ok();
     run("buildx history ls").ok();

@@ -138,6 +138,15 @@ impl Daemon {
         }
     }
 
+    /// An archive with an image, which has its names only if one of them is asked for.
+    ///
+    /// # Errors
+    /// There is no such image, or the daemon does not answer.
+    pub fn save(&self, image: &str) -> Result<impl Read + Send + use<>, DaemonError> {
+        let url = self.path(&["images", image, "get"]);
+        self.accepted(&Request::new(&self.client, Method::GET, url))
+    }
+
     /// Gives an image a name.
     ///
     /// # Errors

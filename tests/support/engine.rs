@@ -27,6 +27,8 @@ pub enum Kind {
 struct State {
     /// Diff IDs by image ID.
     images: BTreeMap<String, Vec<Digest>>,
+    /// What the archives held in which images came, by image ID.
+    archives: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
     /// Image IDs by name.
     names: BTreeMap<String, String>,
     /// Layers in each archive that came.
@@ -104,17 +106,45 @@ fn serve(mut connection: &UnixStream, kind: Kind, state: &Mutex<State>) -> Optio
     let line = line.rsplit_once(' ')?.0.to_owned();
     let mut state = state.lock().unwrap();
     state.asked.push(line.clone());
-    let (status, answer) = state.answer(&line, &body, kind);
+    let saved = line.strip_prefix("GET /images/");
+    let saved = saved.and_then(|image| state.saved(image.strip_suffix("/get")?));
+    let (status, answer) = match saved {
+        Some(archive) => ("200 OK", archive),
+        None => {
+            let (status, answer) = state.answer(&line, &body, kind);
+            (status, answer.into_bytes())
+        }
+    };
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n",
         answer.len()
     );
     connection
-        .write_all(&[head.as_bytes(), answer.as_bytes()].concat())
+        .write_all(&[head.as_bytes(), &answer].concat())
         .ok()
 }
 
 impl State {
+    /// An image as `docker save ID` writes it: without a name.
+    fn saved(&self, image: &str) -> Option<Vec<u8>> {
+        let mut archive = tar::Builder::new(Vec::new());
+        for (name, content) in self.archives.get(image)? {
+            let mut content = content.clone();
+            if name == "manifest.json" {
+                let mut manifest: Value = serde_json::from_slice(&content).unwrap();
+                manifest[0]["RepoTags"] = Value::Null;
+                content = manifest.to_string().into_bytes();
+            }
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            archive
+                .append_data(&mut header, name, &content[..])
+                .unwrap();
+        }
+        Some(archive.into_inner().unwrap())
+    }
+
     fn answer(&mut self, line: &str, body: &[u8], kind: Kind) -> (&'static str, String) {
         let (method, address) = line.split_once(' ').unwrap();
         let (path, query) = address.split_once('?').unwrap_or((address, ""));
@@ -132,7 +162,9 @@ impl State {
                     .trim_end_matches("/json")
                     .trim_end_matches("/tag")
                     .to_owned();
-                let id = self.names.get(&image).unwrap_or(&image).clone();
+                let tagged = format!("{image}:latest");
+                let id = self.names.get(&image).or(self.names.get(&tagged));
+                let id = id.unwrap_or(&image).clone();
                 let Some(layers) = self.images.get(&id) else {
                     return (missing, json!({"message": "No such image"}).to_string());
                 };
@@ -203,7 +235,11 @@ impl State {
                 return json!({"errorDetail": {"message": why}, "error": why}).to_string();
             }
             names.for_each(|name| drop(self.names.insert(name, id.clone())));
-            self.images.insert(id, diff_ids);
+            self.images.insert(id.clone(), diff_ids);
+            let kept = |name: &String| name == "manifest.json" || name.starts_with("blobs/");
+            let kept = files.iter().filter(|(name, _)| kept(name));
+            let kept = kept.map(|(name, content)| (name.clone(), content.clone()));
+            self.archives.insert(id, kept.collect());
         }
         json!({"stream": "Loaded image"}).to_string()
     }

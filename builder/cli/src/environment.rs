@@ -60,6 +60,9 @@ pub struct Globals {
         add = Takes::Switch
     )]
     pub offline: bool,
+    /// Where the daemon listens that has bases which no registry has.
+    #[arg(skip)]
+    pub bases: Option<String>,
     /// Registry that may use plain http or any certificate (may be repeated)
     #[arg(long, global = true, value_name = "HOST[:PORT]", help_heading = HEADING, add = Takes::List)]
     pub insecure_registry: Vec<String>,

@@ -13,7 +13,6 @@ use kiln_engine::without_codes;
 use kiln_parser::redact;
 use std::io::Write;
 use std::path::Path;
-use std::process::ExitCode;
 
 /// Exit code for wrong arguments.
 pub const USAGE: u8 = 2;
@@ -207,8 +206,8 @@ impl Failure {
     }
 
     /// The exit code.
-    pub fn code(&self) -> ExitCode {
-        ExitCode::from(self.exit_code.unwrap_or(self.kind as u8))
+    pub fn code(&self) -> u8 {
+        self.exit_code.unwrap_or(self.kind as u8)
     }
 
     /// Shows it on standard error.

@@ -160,7 +160,8 @@ fn read(words: Vec<OsString>) -> Result<Arguments, ExitCode> {
     };
     read.map_err(|answer| {
         if answer.use_stderr() {
-            return wrong(told(Failure::of_line(&answer, color())));
+            let failure = told(Failure::of_line(&answer, color()));
+            return wrong(failure.exits_with(plugin::exit_code_of_line(&answer)));
         }
         print_help(&answer);
         ended(stdout::check())
@@ -172,7 +173,7 @@ fn ended(outcome: Result<(), Failure>) -> ExitCode {
     let Err(failure) = outcome else {
         return ExitCode::SUCCESS;
     };
-    let code = failure.code();
+    let code = ExitCode::from(plugin::exit_code(failure.code()));
     if signals::received().is_none() {
         failure.report(color());
         return code;

@@ -4,6 +4,8 @@
 //! It is told by the name that it is started under. Called without docker, the first word is the verb: compose and CI actions do that.
 
 use crate::environment::variable;
+use crate::failure::USAGE;
+use clap::error::{ContextKind, ContextValue};
 use rustix::process::{Signal, getpid, kill_process};
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
@@ -16,6 +18,8 @@ use std::thread::Builder;
 
 /// The plugin's name.
 pub const NAME: &str = "docker-buildx";
+/// The name that `aliases.builder` in docker's config.json may give: docker before 23 hands over `docker build` by nothing else.
+const ALIAS: &str = "docker-kiln";
 /// The level of buildx that kiln answers like. CI actions and compose read it, and leave out what is newer.
 pub const LEVEL: &str = "v0.30.1";
 /// The question that docker asks first.
@@ -30,6 +34,8 @@ const VALUED: [&str; 7] = [
     "--tlscert",
     "--tlskey",
 ];
+/// docker's exit code for flags that it does not understand.
+const WRONG_FLAG: u8 = 125;
 const VALUED_SHORT: [u8; 3] = *b"cHl";
 
 static IS_ACTIVE: AtomicBool = AtomicBool::new(false);
@@ -55,6 +61,23 @@ pub fn is_asked(words: &[OsString]) -> bool {
     is_plugin(words) && words.get(1).is_some_and(|word| word.as_bytes() == METADATA)
 }
 
+/// buildx's exit code for what is kiln's: all that fails is 1.
+pub fn exit_code(code: u8) -> u8 {
+    match code {
+        2..=4 if is_active() => 1,
+        code => code,
+    }
+}
+
+/// The exit code of a wrong command line: docker has one of its own for flags.
+pub fn exit_code_of_line(error: &clap::Error) -> u8 {
+    let of_flag = |value: &ContextValue| value.to_string().starts_with('-');
+    match error.get(ContextKind::InvalidArg).is_some_and(of_flag) {
+        true if is_active() => WRONG_FLAG,
+        _ => USAGE,
+    }
+}
+
 /// The command line as kiln's own, where this is the plugin.
 pub fn line(words: Vec<OsString>) -> Vec<OsString> {
     if !is_plugin(&words) {
@@ -66,10 +89,11 @@ pub fn line(words: Vec<OsString>) -> Vec<OsString> {
 
 fn is_plugin(words: &[OsString]) -> bool {
     let name = words.first().map(|word| Path::new(word).file_name());
-    name.flatten() == Some(OsStr::new(NAME))
+    let is = |known: &str| name.flatten() == Some(OsStr::new(known));
+    is(NAME) || is(ALIAS)
 }
 
-/// Only docker says the word `buildx` before the verb, and its help comes as a verb; kiln builds by its own `build`.
+/// Only docker says the plugin's name, `buildx` or `kiln`, before the verb, and its help comes as a verb; kiln builds by its own `build`.
 fn rewritten(mut words: Vec<OsString>) -> Vec<OsString> {
     words[0] = "kiln".into();
     let at = verb(&words);
@@ -77,7 +101,7 @@ fn rewritten(mut words: Vec<OsString>) -> Vec<OsString> {
         words.get(at).is_some_and(|given| given == word)
     };
     let mut wants_help = false;
-    for word in ["help", "buildx", "help"] {
+    for word in ["help", "buildx", "kiln", "help"] {
         if is(&words, at, word) {
             words.remove(at);
             wants_help |= word == "help";
@@ -168,6 +192,7 @@ mod tests {
                 "kiln --context foo buildx ls",
             ),
             ("docker-buildx bake --print", "kiln buildx bake --print"),
+            ("docker-kiln kiln build .", "kiln build ."),
             ("docker-buildx", "kiln buildx --help"),
             ("docker-buildx -D buildx", "kiln -D buildx --help"),
             ("docker-buildx help buildx build", "kiln build --help"),

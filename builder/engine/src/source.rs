@@ -3,6 +3,7 @@
 pub mod advice;
 pub(crate) mod archive;
 pub mod context;
+mod daemon;
 pub mod definition;
 pub mod dockerfile;
 pub mod fetch;

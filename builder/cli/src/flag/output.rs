@@ -104,8 +104,13 @@ impl Flag for Flags {
         Ok(())
     }
 
-    /// Standard output must be free for an output that wants it, whichever flag says so, and nothing is deleted where it was not allowed.
+    /// What is loaded into a daemon may have its base from there. Standard output must be free for an output that wants it, whichever flag says so,
+    /// and nothing is deleted where it was not allowed.
     fn set_up(&self, setup: &mut Setup, request: &Request) -> Result<(), Failure> {
+        let engine = self
+            .engine()
+            .or_else(|| plugin::is_active().then_some(Engine::Docker));
+        setup.globals.bases = engine.map(daemon::address).transpose()?;
         let outputs = &request.goal.outputs;
         let mut folders = outputs.iter().filter_map(|output| output.deletes_in());
         if let Some(folder) = folders.find(|folder| !setup.may_delete && !is_below_current(folder))

@@ -7,6 +7,7 @@ use kiln_cache::{ImageError, StoreError, StoredImage, is_whole_id, parallel};
 use kiln_oci::{Digest, ImageConfig, Platform, Reference};
 use kiln_parser::inputs::ImageRequest;
 
+use super::daemon::Held;
 use crate::failure::{MissingImage, RemoteError, chain_of_causes};
 use crate::request::Pull;
 use crate::session::Session;
@@ -18,7 +19,8 @@ const AT_ONCE: usize = 8;
 /// An image of the store with its config.
 pub type Base = (StoredImage, ImageConfig);
 
-/// Finds the images, in the order of the requests. Those that the store lacks, or has for another platform only, are pulled; `when`
+/// Finds the images, in the order of the requests. Those that the store lacks, or has for another platform only, are pulled, and those that no
+/// registry has are taken from the session's daemon; `when`
 /// says whether registries are asked about all of them, or about none. An image for another platform that is in no index is better
 /// than none, as in BuildKit; the rule `InvalidBaseImagePlatform` reports it.
 ///
@@ -29,12 +31,75 @@ pub fn find(
     requests: &[ImageRequest],
     when: Pull,
 ) -> Result<Vec<Result<Base, MissingImage>>, StoreError> {
-    let here = requests.iter().map(|request| in_store(session, request));
+    let here = requests.iter().map(|request| at_hand(session, request));
     let here = here.collect::<Result<Vec<_>, _>>()?;
-    if when == Pull::Never {
-        let here = here.into_iter().map(|found| found.map_err(unasked));
-        return Ok(here.collect());
+    let found = match when {
+        Pull::Never => here
+            .into_iter()
+            .map(|found| found.map_err(unasked))
+            .collect(),
+        _ => with_registries(session, requests, when, here)?,
+    };
+    let both = requests.iter().zip(found);
+    let found = both.map(|(request, found)| match found {
+        Err(missing) => of_daemon(session, request, missing),
+        found => Ok(found),
+    });
+    found.collect()
+}
+
+/// What the store has under the name, or under the ID that the daemon has for it: what came from there has no name here.
+fn at_hand(
+    session: &Session,
+    request: &ImageRequest,
+) -> Result<Result<Base, MissingImage>, StoreError> {
+    let here = in_store(session, request)?;
+    match here
+        .is_err()
+        .then(|| Held::find(session, &request.reference))
+        .flatten()
+    {
+        Some(held) => Ok(in_store(session, &by_id(request, held.id))?.or(here)),
+        None => Ok(here),
     }
+}
+
+/// What nobody else has is taken from the daemon, if that has it.
+fn of_daemon(
+    session: &Session,
+    request: &ImageRequest,
+    missing: MissingImage,
+) -> Result<Result<Base, MissingImage>, StoreError> {
+    let Some(held) =
+        Held::find(session, &request.reference).filter(|_| !session.store.is_read_only())
+    else {
+        return Ok(Err(missing));
+    };
+    match held.take(session) {
+        Ok(id) => in_store(session, &by_id(request, id)),
+        Err(problem) => Ok(Err(MissingImage {
+            problem: Some(format!(
+                "the daemon has it, but it does not come: {problem}"
+            )),
+            ..missing
+        })),
+    }
+}
+
+fn by_id(request: &ImageRequest, reference: String) -> ImageRequest {
+    ImageRequest {
+        reference,
+        ..request.clone()
+    }
+}
+
+/// The same with what registries have.
+fn with_registries(
+    session: &Session,
+    requests: &[ImageRequest],
+    when: Pull,
+    here: Vec<Result<Base, MissingImage>>,
+) -> Result<Vec<Result<Base, MissingImage>>, StoreError> {
     let both = requests.iter().zip(&here);
     let wanted = both.filter(|(request, found)| is_wanted(session, request, found, when));
     let wanted: BTreeMap<Name, _> = wanted

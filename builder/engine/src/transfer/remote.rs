@@ -12,6 +12,7 @@ mod push;
 use std::sync::Arc;
 
 use kiln_cache::Store;
+use kiln_oci::daemon::Address;
 use kiln_oci::registry::{Client, Error};
 use kiln_oci::{Reference, http};
 
@@ -37,6 +38,8 @@ pub struct Remote {
     pub cancel: Cancel,
     /// The client for all that is no registry: files, object storage.
     pub http: http::Client,
+    /// The daemon of another engine that is asked for bases which no registry has.
+    pub daemon: Option<Address>,
 }
 
 impl Remote {
@@ -48,6 +51,7 @@ impl Remote {
             events: Events::ignored(),
             cancel: Cancel::default(),
             http: http::Client::default(),
+            daemon: None,
         }
     }
 

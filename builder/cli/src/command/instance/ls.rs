@@ -20,6 +20,8 @@ const HEADERS: [Header; 6] = [
     ("Platforms", "PLATFORMS"),
     ("Status", "STATUS"),
 ];
+/// How scripts ask for all that there is, which is more than the fields of a row.
+const JSON: [&str; 2] = ["json", "{{json.}}"];
 const TABLE: &str = "{{.Name}}\t{{.DriverEndpoint}}\t{{.Status}}\t{{.Buildkit}}\t{{.Platforms}}";
 
 /// Arguments of `buildx ls`.
@@ -39,13 +41,14 @@ pub struct Arguments {
 /// The template cannot be understood.
 pub fn run(arguments: Arguments, _globals: &Globals) -> Result<(), Failure> {
     let platform = Platform::host().to_string();
-    if arguments.format.as_deref() == Some("json") {
+    let format = arguments.format.as_deref();
+    if format.is_some_and(|format| JSON.contains(&format.replace(' ', "").as_str())) {
         known()
             .iter()
             .for_each(|name| table::line(&document(name, &platform)));
         return Ok(());
     }
-    let listing = Listing::new(arguments.format.as_deref(), TABLE, &HEADERS)?;
+    let listing = Listing::new(format, TABLE, &HEADERS)?;
     let rows = known().into_iter().flat_map(|name| rows(&name, &platform));
     listing.print(&rows.collect::<Vec<_>>())
 }

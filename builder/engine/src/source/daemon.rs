@@ -1,0 +1,48 @@
+//! Base images that only the daemon of another engine has: such an image is taken whole, once for each ID, and has no name in the store, so that its
+//! name means what the daemon says. Unaware of why the daemon is asked.
+
+use crate::failure::chain_of_causes;
+use crate::session::Session;
+use crate::transfer::archive::{LoadOptions, Taken, load};
+use kiln_oci::archive::Input;
+use kiln_oci::daemon::Daemon;
+
+/// An image of a daemon.
+pub(super) struct Held {
+    daemon: Daemon,
+    /// Its ID there.
+    pub(super) id: String,
+}
+
+impl Held {
+    /// What the session's daemon has under a name. One that does not answer has nothing.
+    pub(super) fn find(session: &Session, name: &str) -> Option<Self> {
+        let address = session.remote.daemon.clone()?;
+        let daemon = Daemon::at(address, session.remote.http.settings().clone());
+        match daemon.find(name) {
+            Ok(held) => Some(Held {
+                id: held?.id,
+                daemon,
+            }),
+            Err(error) => {
+                tracing::debug!(%error, "the daemon is not asked for a base");
+                None
+            }
+        }
+    }
+
+    /// Takes it into the store; its ID there.
+    ///
+    /// # Errors
+    /// Why it does not come.
+    pub(super) fn take(&self, session: &Session) -> Result<String, String> {
+        let archive = self.daemon.save(&self.id);
+        let archive = archive.map_err(|error| chain_of_causes(&error))?;
+        let input = Input::Stream(Box::new(archive));
+        let mut id = self.id.clone();
+        let each = |taken: &Taken| id = taken.id.to_string();
+        load(&session.store, input, &LoadOptions::default(), each)
+            .map_err(|error| chain_of_causes(&error))?;
+        Ok(id)
+    }
+}
