@@ -88,6 +88,7 @@ pub use process::host_program::{die_with_parent, host_program};
 pub use process::join::{join, root_of};
 pub use process::packets;
 pub use process::rights::is_limit;
+pub use process::starting::Ahead;
 pub use process::streams::stdout_was_closed;
 pub use process::supervised::trial::try_supervised;
 pub use process::{Extra, KillHandle, Running, Stdin, Stdio, run};

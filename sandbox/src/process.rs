@@ -18,6 +18,7 @@ mod prepare;
 mod program;
 mod reaper;
 pub(crate) mod rights;
+pub mod starting;
 pub(crate) mod streams;
 pub(crate) mod supervised;
 pub(crate) mod supervisor;
@@ -27,19 +28,19 @@ pub(crate) mod wire;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
 use rustix::process::{DumpableBehavior, Signal, pidfd_send_signal, set_dumpable_behavior};
 
 use crate::{Exit, RootMount, RunSpec, SpawnError, sys};
+use starting::{Ahead, Starting};
 use terminal::Terminal;
 use wire::{MAX_FDS, Reply, Request, SUPERVISOR, SUPERVISOR_OF_CALLS};
 
 /// Descriptors of a request besides the extra ones.
-const OTHER_FDS: usize = 5;
+const OTHER_FDS: usize = 7;
 
 /// Where the command reads from.
 #[derive(Debug)]
@@ -48,6 +49,15 @@ pub enum Stdin {
     Null,
     /// This file.
     Fd(OwnedFd),
+}
+
+impl Stdin {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Stdin::Null => None,
+            Stdin::Fd(fd) => Some(fd.as_fd()),
+        }
+    }
 }
 
 /// The command's standard streams. Pipes are given to the command's user, so that it can open `/dev/stdout`.
@@ -72,6 +82,8 @@ pub struct Extra<'a> {
     /// A terminal of a person, whose modes the caller changes while the command runs. They become what they are now when the command ends,
     /// even if the caller is killed.
     pub borrowed: Option<BorrowedFd<'a>>,
+    /// What may have been started already.
+    pub ahead: Option<&'a Ahead>,
 }
 
 /// A running command. Dropping this kills it and every process that it started.
@@ -112,11 +124,11 @@ pub fn run(
         return Err(SpawnError::RootUsed);
     }
     let (stdio, terminal) = given_terminal(root, spec, stdio)?;
-    let (socket, theirs) = wire::pair().map_err(SpawnError::of("socketpair"))?;
-    let supervisor = start_supervisor(root, theirs, (stdio.stdout, stdio.stderr))?;
+    let (socket, supervisor) = start_supervisor(root, extra.ahead)?;
     let spec = anonymous_file(spec).map_err(SpawnError::of("write the spec"))?;
-    send_request(&socket, spec, root, &stdio.stdin, extra)
-        .map_err(SpawnError::of("send the request"))?;
+    send_request(&socket, spec, root, &stdio, extra).map_err(SpawnError::of("send the request"))?;
+    // A pipe must reach its end with the command.
+    drop(stdio);
     started(socket, supervisor, terminal)
 }
 
@@ -135,16 +147,16 @@ fn given_terminal(
 
 fn start_supervisor(
     root: &RootMount,
-    socket: OwnedFd,
-    streams: (OwnedFd, OwnedFd),
-) -> Result<Starting, SpawnError> {
+    ahead: Option<&Ahead>,
+) -> Result<(OwnedFd, Starting), SpawnError> {
     if root.aside().is_none() {
-        return Starting::start(SUPERVISOR, socket, streams);
+        let waiting = ahead.and_then(Ahead::take);
+        return waiting.map_or_else(|| Starting::start(SUPERVISOR), Ok);
     }
     // The command has the user of this process: it must not look into its memory and its descriptors.
     let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     hidden.map_err(SpawnError::of("prctl(PR_SET_DUMPABLE)"))?;
-    Starting::start(SUPERVISOR_OF_CALLS, socket, streams)
+    Starting::start(SUPERVISOR_OF_CALLS)
 }
 
 fn started(
@@ -167,75 +179,14 @@ fn started(
     }
 }
 
-/// A supervisor that has not answered yet; when something fails it is killed and waited for.
-struct Starting(Option<Child>);
-
-impl Starting {
-    /// Starts this program's own binary under a name.
-    fn start(
-        name: &str,
-        socket: OwnedFd,
-        (stdout, stderr): (OwnedFd, OwnedFd),
-    ) -> Result<Self, SpawnError> {
-        // This value holds the caller's ends of pipes and is dropped here: a pipe must reach its end with the command.
-        let mut command = Command::new(program::path());
-        command.arg0(name).env_clear();
-        command.stdin(socket).stdout(stdout).stderr(stderr);
-        let child = command.spawn();
-        let child = child.map_err(SpawnError::of("start the sandbox process"))?;
-        Ok(Starting(Some(child)))
-    }
-
-    /// It has answered, with a descriptor of the command.
-    fn running(
-        &mut self,
-        socket: OwnedFd,
-        fds: Vec<OwnedFd>,
-        (notes, terminal): (Vec<String>, Option<OwnedFd>),
-    ) -> Result<Running, SpawnError> {
-        let answer = (fds.into_iter().next().map(Arc::new), self.0.take());
-        let (Some(pidfd), Some(supervisor)) = answer else {
-            return Err(SpawnError::Lost("its answer has no descriptor".to_owned()));
-        };
-        Ok(Running {
-            socket,
-            supervisor,
-            command: KillHandle { pidfd },
-            notes,
-            terminal,
-        })
-    }
-
-    fn lost(&mut self) -> SpawnError {
-        let status = self.0.take().map(|mut supervisor| supervisor.wait());
-        SpawnError::Lost(match status {
-            Some(Ok(status)) => status.to_string(),
-            _ => "its status is unknown".to_owned(),
-        })
-    }
-}
-
-impl Drop for Starting {
-    fn drop(&mut self) {
-        if let Some(supervisor) = &mut self.0 {
-            // It may have ended by itself. In any case it must not stay a zombie.
-            let _ = supervisor.kill();
-            let _ = supervisor.wait();
-        }
-    }
-}
-
 fn send_request(
     socket: &OwnedFd,
     spec: OwnedFd,
     root: &RootMount,
-    stdin: &Stdin,
+    stdio: &Stdio,
     extra: Extra<'_>,
 ) -> io::Result<()> {
-    let stdin = match stdin {
-        Stdin::Null => None,
-        Stdin::Fd(fd) => Some(fd.as_fd()),
-    };
+    let stdin = stdio.stdin.fd();
     let request = Request {
         upper: root.upper().is_some(),
         aside: root.aside().is_some(),
@@ -243,7 +194,8 @@ fn send_request(
         borrowed: extra.borrowed.is_some(),
         roots: extra.roots.len(),
     };
-    let mut fds = vec![spec.as_fd(), root.as_fd()];
+    let mut fds = vec![stdio.stdout.as_fd(), stdio.stderr.as_fd()];
+    fds.extend([spec.as_fd(), root.as_fd()]);
     fds.extend(root.upper().into_iter().chain(root.aside()).chain(stdin));
     fds.extend(extra.borrowed);
     fds.extend(extra.roots.iter().map(|mount| mount.as_fd()));

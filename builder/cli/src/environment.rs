@@ -78,6 +78,9 @@ pub struct Globals {
     /// In which isolation RUN may run; a command may say so.
     #[arg(skip)]
     pub isolation: IsolationChoice,
+    /// A process will be run for sure; a command may say so.
+    #[arg(skip)]
+    pub will_run: bool,
     /// How servers are waited for; a command may change it.
     #[arg(skip)]
     pub patience: Patience,

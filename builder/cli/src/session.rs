@@ -8,7 +8,7 @@ use kiln_cache::{Budget, Isolation, OpenOptions, Store, StoreError};
 use kiln_engine::event::{Cancel, Events};
 use kiln_engine::remote::Remote;
 use kiln_engine::{ChangesPlace, Host, IsolationChoice, Session};
-use kiln_sandbox::{EnterError, EnterOptions, Entered, IdMap, best_place, enter, is_on_overlay};
+use kiln_sandbox::{Ahead, EnterError, EnterOptions, Entered, IdMap, best_place, enter, is_on_overlay};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,6 +36,7 @@ pub fn open_by(
     let disabled = globals.disabled()?;
     let root = globals.store()?;
     let (entered, refused) = entered(globals)?;
+    let ahead = ahead(globals, refused.is_some());
     let changes = ChangesPlace::new(best_place(&root, disabled));
     // what another overlay keeps for itself cannot be read on one
     let rootless = entered.rootless || is_on_overlay(&root);
@@ -62,6 +63,7 @@ pub fn open_by(
         changes,
         offline: globals.offline,
         disabled,
+        ahead,
         agents: Arc::default(),
         host: host(&remote),
         remote,
@@ -108,6 +110,12 @@ fn entered(globals: &Globals) -> Result<(Entered, Option<Arc<EnterError>>), Fail
         Ok(entered) => (entered, None),
         Err(error) => (Entered::nothing(), Some(Arc::new(error))),
     })
+}
+
+/// What will run for sure begins while the store is opened, in the namespaces that were entered.
+fn ahead(globals: &Globals, is_refused: bool) -> Option<Arc<Ahead>> {
+    let is_confined = !is_refused && globals.isolation != IsolationChoice::Supervised;
+    (globals.will_run && is_confined).then(|| Arc::new(Ahead::start()))
 }
 
 /// The store as a build sees it that was asked for an isolation.

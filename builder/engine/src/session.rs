@@ -11,7 +11,7 @@ use crate::host::isolation::IsolationChoice;
 use crate::transfer::remote::Remote;
 use kiln_cache::{Budget, Store};
 use kiln_parser::diagnostic::Diagnostic;
-use kiln_sandbox::{Disabled, EnterError, IdMap};
+use kiln_sandbox::{Ahead, Disabled, EnterError, IdMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -67,6 +67,8 @@ pub struct Session {
     pub offline: bool,
     /// Features that are switched off.
     pub disabled: Disabled,
+    /// A process for a command that was started already.
+    pub ahead: Option<Arc<Ahead>>,
     /// SSH agents that were started.
     pub agents: Arc<Agents>,
     /// The way to registries.

@@ -19,10 +19,11 @@ use crate::cgroup::Cgroups;
 use crate::process::guard::Guard;
 use crate::process::init::{die_with_supervisor, give_stdin, say, supervisor_is_gone};
 use crate::process::prepare::{check, read_spec};
+use crate::process::starting::Starting;
 use crate::process::supervisor::{exit, serve_socket, started, wait_or_kill};
 use crate::process::terminal::{Borrowed, Terminal};
-use crate::process::wire::{self, JOINS, Reply, Report};
-use crate::process::{KillHandle, Running, Starting, Stdin, Stdio, anonymous_file, exec, rights};
+use crate::process::wire::{self, Descriptors, JOINS, Reply, Report};
+use crate::process::{KillHandle, Running, Stdio, anonymous_file, exec, rights};
 use crate::sys::{self, Fork};
 use crate::{Network, RunSpec, SpawnError, TerminalSize};
 
@@ -45,21 +46,20 @@ pub fn join(
     stdio: Stdio,
     borrowed: Option<BorrowedFd<'_>>,
 ) -> Result<Running, SpawnError> {
-    let (socket, theirs) = wire::pair().map_err(SpawnError::of("socketpair"))?;
-    let starting = Starting::start(JOINS, theirs, (stdio.stdout, stdio.stderr))?;
-    let stdin = match &stdio.stdin {
-        Stdin::Null => None,
-        Stdin::Fd(fd) => Some(fd.as_fd()),
-    };
+    let (socket, starting) = Starting::start(JOINS)?;
+    let stdin = stdio.stdin.fd();
     let request = Request {
         stdin: stdin.is_some(),
         borrowed: borrowed.is_some(),
     };
     let spec = anonymous_file(spec).map_err(SpawnError::of("write the spec"))?;
-    let mut fds = vec![spec.as_fd(), command.as_fd()];
+    let mut fds = vec![stdio.stdout.as_fd(), stdio.stderr.as_fd()];
+    fds.extend([spec.as_fd(), command.as_fd()]);
     fds.extend(stdin.into_iter().chain(borrowed));
     let sent = wire::send(&socket, &request, &fds);
     sent.map_err(SpawnError::of("send the request"))?;
+    // a pipe must reach its end with the command
+    drop(stdio);
     super::started(socket, starting, None)
 }
 
@@ -134,12 +134,10 @@ fn init_failed(report: &OwnedFd, error: SpawnError) -> ! {
 }
 
 fn unpacked(request: &Request, fds: Vec<OwnedFd>) -> Result<(Job, Option<Borrowed>), SpawnError> {
-    let mut fds = fds.into_iter();
-    let missing = || SpawnError::Invalid("the request lacks a descriptor".to_owned());
-    let mut next = || fds.next().ok_or_else(missing);
-    let (spec, command) = (read_spec(next()?)?, next()?);
-    let stdin = request.stdin.then(&mut next).transpose()?;
-    let borrowed = request.borrowed.then(&mut next).transpose()?;
+    let mut fds = Descriptors::after_streams(fds)?;
+    let (spec, command) = (read_spec(fds.next()?)?, fds.next()?);
+    let stdin = fds.next_if(request.stdin)?;
+    let borrowed = fds.next_if(request.borrowed)?;
     check(&spec)?;
     let gone = SpawnError::of("look for the command");
     let pid = process(&command).map_err(gone)?;

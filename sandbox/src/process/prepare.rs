@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::enter::idmap::is_mapped;
 use crate::process::init::Job;
 use crate::process::terminal::Borrowed;
-use crate::process::wire::Request;
+use crate::process::wire::{Descriptors, Request};
 use crate::root::mounts::{Given, Source};
 use crate::root::stubs::Stubs;
 use crate::root::workdir;
@@ -17,15 +17,11 @@ use crate::{RunSpec, SpawnError, sys};
 
 /// What the command's side gets, and what is to be put in order after it.
 pub fn prepare(request: &Request, fds: Vec<OwnedFd>) -> Result<(Job, Behind), SpawnError> {
-    let mut fds = fds.into_iter();
-    let missing = || SpawnError::Invalid("the request lacks a descriptor".to_owned());
-    let mut next = || fds.next().ok_or_else(missing);
-    let spec = read_spec(next()?)?;
-    let root = next()?;
-    let upper = request.upper.then(&mut next).transpose()?;
-    let stdin = request.stdin.then(&mut next).transpose()?;
-    let borrowed = request.borrowed.then(&mut next).transpose()?;
-    let mut roots: Vec<OwnedFd> = fds.collect();
+    let mut fds = Descriptors::after_streams(fds)?;
+    let (spec, root) = (read_spec(fds.next()?)?, fds.next()?);
+    let (upper, stdin) = (fds.next_if(request.upper)?, fds.next_if(request.stdin)?);
+    let borrowed = fds.next_if(request.borrowed)?;
+    let mut roots: Vec<OwnedFd> = fds.0.collect();
     let sockets = roots.split_off(request.roots.min(roots.len()));
     let given = Given { roots, sockets };
     check(&spec)?;

@@ -1,10 +1,13 @@
 //! What the caller and the re-executed binary say to each other over a socket pair, in [`packets`](super::packets). Both ends are the same binary, so the format has no version. Unaware of what the messages cause.
 //!
-//! The caller sends a [`Request`] with these descriptors: *spec* (an anonymous file that holds the [`RunSpec`](crate::RunSpec) as JSON, since
+//! The caller sends a [`Request`] with these descriptors: the command's standard output and error output, *spec* (an anonymous file that holds the [`RunSpec`](crate::RunSpec) as JSON, since
 //! secrets may be larger than a packet), *root*, *upper*, *aside*, *stdin* and *borrowed* if there are any, then the extra *roots* and *sockets*.
 //! The answer is [`Reply::Terminal`] with the caller's side of the command's terminal, if it has one, [`Reply::Started`] with a pidfd of the
 //! command, then [`Reply::Ended`]; or [`Reply::Failed`].
 
+use std::os::fd::OwnedFd;
+
+use rustix::stdio::{dup2_stderr, dup2_stdout};
 use serde::{Deserialize, Serialize};
 
 pub use crate::process::packets::{MAX_FDS, pair, receive, send};
@@ -27,6 +30,31 @@ pub struct Request {
     /// A terminal of a person: see [`crate::Extra`].
     pub borrowed: bool,
     pub roots: usize,
+}
+
+/// The descriptors of a request, one by one.
+#[derive(Debug)]
+pub struct Descriptors(pub std::vec::IntoIter<OwnedFd>);
+
+impl Descriptors {
+    /// Those of a request, after the first two, which become this process's streams, and so the command's.
+    pub fn after_streams(fds: Vec<OwnedFd>) -> Result<Self, SpawnError> {
+        let mut fds = Self(fds.into_iter());
+        let (stdout, stderr) = (fds.next()?, fds.next()?);
+        let taken = dup2_stdout(&stdout).and_then(|()| dup2_stderr(&stderr));
+        taken.map_err(SpawnError::of("dup2 the streams"))?;
+        Ok(fds)
+    }
+
+    pub fn next(&mut self) -> Result<OwnedFd, SpawnError> {
+        let missing = || SpawnError::Invalid("the request lacks a descriptor".to_owned());
+        self.0.next().ok_or_else(missing)
+    }
+
+    /// One that is there if the request says so.
+    pub fn next_if(&mut self, is_there: bool) -> Result<Option<OwnedFd>, SpawnError> {
+        is_there.then(|| self.next()).transpose()
+    }
 }
 
 /// What the supervisor answers.

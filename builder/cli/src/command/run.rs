@@ -80,7 +80,11 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     if !arguments.detach {
         Streams::check(arguments.interactive, arguments.tty).map_err(not_started)?;
     }
-    let (held, session) = created(&arguments, globals).map_err(not_started)?;
+    let globals = Globals {
+        will_run: true,
+        ..globals.clone()
+    };
+    let (held, session) = created(&arguments, &globals).map_err(not_started)?;
     let memory = held.record.draft.container.options.limits.memory;
     let line = arguments.detach.then(|| held.record.id.clone());
     let exit = attended::attended(session, held, line).map_err(not_started)?;

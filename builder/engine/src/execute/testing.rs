@@ -54,6 +54,7 @@ pub fn session() -> (TempDir, Session) {
         changes: ChangesPlace::new(ChangesIn::Store),
         offline: true,
         disabled: Disabled::default(),
+        ahead: None,
         agents: Arc::default(),
         remote: Remote::offline(),
         host,

@@ -20,7 +20,7 @@ use crate::path::open_parent;
 use crate::process::prepare::{check, read_spec};
 use crate::process::rights::groups_are_denied;
 use crate::process::terminal::Borrowed;
-use crate::process::wire::Request;
+use crate::process::wire::{Descriptors, Request};
 use crate::root::detached::{open_folder, open_folder_at};
 use crate::root::planted::{Planted, Seed};
 use crate::root::workdir;
@@ -48,15 +48,11 @@ const BACKLOG: i32 = 64;
 
 /// What the request asks for, and a tree in which nothing is planted yet.
 pub fn unpack(request: &Request, fds: Vec<OwnedFd>) -> Result<(Job, Planted), SpawnError> {
-    let mut fds = fds.into_iter();
-    let missing = || SpawnError::Invalid("the request lacks a descriptor".to_owned());
-    let mut next = || fds.next().ok_or_else(missing);
-    let spec = read_spec(next()?)?;
-    let root = next()?;
-    let aside = next()?;
-    let stdin = request.stdin.then(&mut next).transpose()?;
-    let borrowed = request.borrowed.then(&mut next).transpose()?;
-    let mut roots: Vec<OwnedFd> = fds.collect();
+    let mut fds = Descriptors::after_streams(fds)?;
+    let (spec, root, aside) = (read_spec(fds.next()?)?, fds.next()?, fds.next()?);
+    let stdin = fds.next_if(request.stdin)?;
+    let borrowed = fds.next_if(request.borrowed)?;
+    let mut roots: Vec<OwnedFd> = fds.0.collect();
     let sockets = roots.split_off(request.roots.min(roots.len()));
     check(&spec)?;
     workdir::make(root.as_fd(), &spec).map_err(SpawnError::at("make the folder", &spec.cwd))?;

@@ -96,7 +96,8 @@ impl Local<'_> {
         };
         let (given, spec, _caches) = self.ready(process, space, None)?;
         let stdio = attendant.streams().map_err(failed)?;
-        let mut running = given.run(&root, &spec, (stdio, attendant.terminal()))?;
+        let streams = (stdio, attendant.terminal());
+        let mut running = given.run(self.session, (&root, &spec), streams)?;
         let terminal = running.take_terminal();
         let started = attendant.started(running.kill_handle(), terminal);
         started.map_err(failed)?;

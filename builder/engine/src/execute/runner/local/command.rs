@@ -41,7 +41,7 @@ impl Local<'_> {
     ) -> Result<(), StepError> {
         let (given, spec, _caches) = self.ready(process, space, Some(console.step.node.id.0))?;
         let (log, stdio) = console.start()?;
-        let running = given.run(&root, &spec, (stdio, None))?;
+        let running = given.run(self.session, (&root, &spec), (stdio, None))?;
         let exit = self.wait(running, given.sockets)?;
         console.ended(&exit);
         self.judge(exit, log.finish()?)
@@ -168,8 +168,8 @@ impl Given {
 
     pub(super) fn run(
         &self,
-        root: &RootMount,
-        spec: &RunSpec,
+        session: &Session,
+        (root, spec): (&RootMount, &RunSpec),
         (stdio, borrowed): (Stdio, Option<BorrowedFd<'_>>),
     ) -> Result<Running, SpawnError> {
         let roots: Vec<&RootMount> = self.roots.iter().collect();
@@ -178,6 +178,7 @@ impl Given {
             roots: &roots,
             sockets: &sockets,
             borrowed,
+            ahead: session.ahead.as_deref(),
         };
         kiln_sandbox::run(root, spec, stdio, extra)
     }

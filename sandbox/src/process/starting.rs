@@ -1,0 +1,83 @@
+//! Starts this program's own binary as the process that watches over a command, also before it is known over which: the new process needs as
+//! long to begin as its caller does to find out. Unaware of what it is asked for then.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::SpawnError;
+use crate::process::wire::{self, SUPERVISOR};
+use crate::process::{KillHandle, Running, program};
+
+/// A supervisor that [`run`](crate::run) finds started; dropping this ends it if it was not needed.
+#[derive(Debug, Default)]
+pub struct Ahead(Mutex<Option<(OwnedFd, Starting)>>);
+
+impl Ahead {
+    /// Starts it, in the namespaces of this process.
+    #[must_use]
+    pub fn start() -> Self {
+        // where that fails it is tried again, and told, when it is needed
+        Self(Mutex::new(Starting::start(SUPERVISOR).ok()))
+    }
+
+    pub(super) fn take(&self) -> Option<(OwnedFd, Starting)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A supervisor that has not answered yet; when something fails it is killed and waited for.
+#[derive(Debug)]
+pub struct Starting(Option<Child>);
+
+impl Starting {
+    /// Starts it under a name; with the socket at which it waits for its request. All streams of the command come with that.
+    pub fn start(name: &str) -> Result<(OwnedFd, Self), SpawnError> {
+        let (socket, theirs) = wire::pair().map_err(SpawnError::of("socketpair"))?;
+        let mut command = Command::new(program::path());
+        command.arg0(name).env_clear().stdin(theirs);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = child.map_err(SpawnError::of("start the sandbox process"))?;
+        Ok((socket, Starting(Some(child))))
+    }
+
+    /// It has answered, with a descriptor of the command.
+    pub fn running(
+        &mut self,
+        socket: OwnedFd,
+        fds: Vec<OwnedFd>,
+        (notes, terminal): (Vec<String>, Option<OwnedFd>),
+    ) -> Result<Running, SpawnError> {
+        let answer = (fds.into_iter().next().map(Arc::new), self.0.take());
+        let (Some(pidfd), Some(supervisor)) = answer else {
+            return Err(SpawnError::Lost("its answer has no descriptor".to_owned()));
+        };
+        Ok(Running {
+            socket,
+            supervisor,
+            command: KillHandle { pidfd },
+            notes,
+            terminal,
+        })
+    }
+
+    /// It has ended without an answer.
+    pub fn lost(&mut self) -> SpawnError {
+        let status = self.0.take().map(|mut supervisor| supervisor.wait());
+        SpawnError::Lost(match status {
+            Some(Ok(status)) => status.to_string(),
+            _ => "its status is unknown".to_owned(),
+        })
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(supervisor) = &mut self.0 {
+            // It may have ended by itself. In any case it must not stay a zombie.
+            let _ = supervisor.kill();
+            let _ = supervisor.wait();
+        }
+    }
+}
