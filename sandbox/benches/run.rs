@@ -124,6 +124,7 @@ impl Bench<'_> {
             lowers: &self.lowers,
             upper: Some((&upper, &work)),
             rootless: self.entered.rootless,
+            keeps: false,
         };
         mount_overlay(&spec, Disabled::default()).unwrap()
     }

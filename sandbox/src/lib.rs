@@ -25,6 +25,7 @@
 //!         lowers: &["/images/alpine".into()],
 //!         upper: Some((Path::new("/tmp/upper"), Path::new("/tmp/work"))),
 //!         rootless: entered.rootless,
+//!         keeps: false,
 //!     };
 //!     let root = mount_overlay(&spec, Disabled::default())?;
 //!     let command = RunSpec {

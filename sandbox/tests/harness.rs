@@ -204,6 +204,7 @@ impl Ground {
             lowers,
             upper: Some((&upper, &work)),
             rootless: self.entered.rootless,
+            keeps: false,
         };
         mount_overlay(&spec, self.disabled.get()).unwrap()
     }

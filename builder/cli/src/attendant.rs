@@ -233,6 +233,8 @@ pub fn attended<T>(
     let session = Session { events, ..session };
     let ran = run(&session);
     end();
+    // what was thrown away; what cannot go now goes with the next command
+    let _ = session.store.settle();
     drop(session);
     told.finish()?;
     ran.map_err(containers::of_container)

@@ -108,6 +108,7 @@ fn inside(store: &Path, rootless: bool, disabled: Disabled) -> Vec<Check> {
                 lowers: &[lower],
                 upper: Some((&upper, &work)),
                 rootless: rootless || is_on_overlay(store),
+                keeps: false,
             };
             checks.extend([changes(store, &spec, disabled), append(&spec, disabled)]);
         }
@@ -302,6 +303,7 @@ fn append(spec: &OverlaySpec<'_>, disabled: Disabled) -> Check {
         lowers: &lowers,
         upper: None,
         rootless: spec.rootless,
+        keeps: false,
     };
     match fsopen::merge(&two) {
         Ok(_) => Check::ok(name, "works"),

@@ -1,7 +1,8 @@
 //! Mounts overlays as file descriptors: nothing appears in the mount table, and closing the descriptor unmounts.
 //! Unaware of what the folders hold.
 //!
-//! Options, and why: `volatile` (no sync of the upper file system on unmount: a build that loses power is built again),
+//! Options, and why: `volatile` (no sync of the upper file system, on unmount or for a program that asks: a build that loses power is built
+//! again) unless the changes are to be kept,
 //! `userxattr` in a user namespace (without it the mount works and removing a lower folder fails with EIO),
 //! `redirect_dir=nofollow`, `metacopy=off`, `index=off`, `xino=off` (an upper stays a plain tree that can be packed, and a
 //! hostile layer cannot point elsewhere); `nodev` (a run may make device nodes but not open them).
@@ -36,6 +37,8 @@ pub struct OverlaySpec<'a> {
     pub upper: Option<(&'a Path, &'a Path)>,
     /// Whether the process is in a user namespace ([`Entered::rootless`](crate::Entered::rootless)).
     pub rootless: bool,
+    /// Whether what is changed is to survive a power failure, as far as the command takes care of that.
+    pub keeps: bool,
 }
 
 /// Mounts an overlay. One lower without an upper is a read-only view of that folder; no lower and no upper is an empty folder.

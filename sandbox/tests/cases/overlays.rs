@@ -79,6 +79,7 @@ pub fn read_only(ground: &Ground) {
                 lowers: &lowers,
                 upper: None,
                 rootless: ground.entered.rootless,
+                keeps: false,
             };
             let root = mount_overlay(&spec, disabled.parse().unwrap()).unwrap();
             let written = openat(
@@ -131,6 +132,7 @@ pub fn many_lowers(ground: &Ground) {
         lowers: &too_many,
         upper: None,
         rootless: ground.entered.rootless,
+        keeps: false,
     };
     assert!(matches!(
         mount_overlay(&spec, ground.disabled.get()),
@@ -210,6 +212,7 @@ pub fn errors(ground: &Ground) {
         lowers: &missing,
         upper: None,
         rootless: ground.entered.rootless,
+        keeps: false,
     };
     for disabled in ["", "lowerdir-append"] {
         let error = mount_overlay(&spec, disabled.parse().unwrap())
@@ -232,6 +235,7 @@ pub fn errors(ground: &Ground) {
         lowers: &lowers,
         upper: Some((&upper, &work)),
         rootless: ground.entered.rootless,
+        keeps: false,
     };
     let error = mount_overlay(&spec, ground.disabled.get())
         .unwrap_err()

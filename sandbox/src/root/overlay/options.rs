@@ -12,7 +12,8 @@ use crate::MountError;
 pub fn options(
     spec: &OverlaySpec<'_>,
 ) -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
-    let volatile = spec.upper.is_some().then_some(("volatile", None));
+    let is_volatile = spec.upper.is_some() && !spec.keeps;
+    let volatile = is_volatile.then_some(("volatile", None));
     let userxattr = spec.rootless.then_some(("userxattr", None));
     // `nofollow` rather than `off`: together with `userxattr` the kernel accepts nothing else.
     let values = [

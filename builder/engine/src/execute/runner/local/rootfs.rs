@@ -123,7 +123,7 @@ impl Space {
         let places: Vec<_> = live.uppers.iter().rev().map(|live| live.lower()).collect();
         let lowers = places.iter().map(|place| place.path.clone());
         let lowers: Vec<PathBuf> = lowers.chain(view.lowers.into_iter().map(folder)).collect();
-        let mount = above(session, &lowers, &upper)?;
+        let mount = overlay(session, &lowers, Some((&upper, container.is_some())))?;
         drop(places);
         Ok((mount, Changes::Upper(upper)))
     }
@@ -163,7 +163,7 @@ impl Space {
         let permissions = std::fs::metadata(folder).map(|meta| meta.permissions());
         let set = permissions.and_then(|mode| std::fs::set_permissions(&upper.upper, mode));
         set.map_err(failed("mount", folder))?;
-        above(session, &[folder.to_owned()], &upper)
+        overlay(session, &[folder.to_owned()], Some((&upper, false)))
     }
 }
 
@@ -185,19 +185,18 @@ fn plain(session: &Session, layers: &[Digest]) -> Result<(RootMount, CopiedTree)
     Ok((plain_folder(&copy.path, &aside)?, copy))
 }
 
-fn above(session: &Session, lowers: &[PathBuf], upper: &Upper) -> Result<RootMount, StepError> {
-    overlay(session, lowers, Some((&upper.upper, &upper.work)))
-}
-
+/// With an upper it is writable; its changes may have to be kept.
 fn overlay(
     session: &Session,
     lowers: &[PathBuf],
-    upper: Option<(&Path, &Path)>,
+    upper: Option<(&Upper, bool)>,
 ) -> Result<RootMount, StepError> {
+    let keeps = upper.is_some_and(|(_, keeps)| keeps);
     let spec = OverlaySpec {
         lowers,
-        upper,
+        upper: upper.map(|(upper, _)| (&*upper.upper, &*upper.work)),
         rootless: session.rootless,
+        keeps,
     };
     Ok(mount_overlay(&spec, session.disabled)?)
 }
