@@ -2,11 +2,15 @@
 
 use crate::support::screen::Screen;
 use crate::support::space::TOOLS;
-use crate::support::{Space, user_cases};
+use crate::support::{Space, plain_cases, user_cases};
 
 user_cases! {
     a_shell_where_the_step_failed,
     what_is_left_becomes_an_image,
+}
+
+plain_cases! {
+    an_image_without_a_shell_gets_tools,
 }
 
 const TEXT: &str = "FROM tools\nENV PS1='ready> ' WORD=kept\nWORKDIR /srv\nRUN echo one > one\n\
@@ -54,4 +58,29 @@ fn what_is_left_becomes_an_image(space: &Space) {
     let before = space.kiln(["images", "-a", "-q"]).ok().stdout;
     space.build(TEXT).exits(1).never_says(&["has left"]);
     assert_eq!(space.kiln(["images", "-a", "-q"]).ok().stdout, before);
+}
+
+fn an_image_without_a_shell_gets_tools(space: &Space) {
+    space.write(
+        "Dockerfile",
+        "FROM few\nENV PS1='ready> '\nRUN [\"false\"]\n",
+    );
+    let start = |tools: &str| {
+        let few = [
+            "build",
+            "--on-error=shell",
+            "--build-context",
+            "few=host-tools:false",
+        ];
+        let mut kiln = space.kiln(few).arg(tools).arg(space.context());
+        Screen::start(kiln.command(), 120, 50)
+    };
+    let mut screen = start("--tools=host-tools:sh,ls");
+    screen.shows(&["exit code 1", "ready>"]);
+    screen.press("ls -d /usr/*/false; exit\r");
+    screen.shows(&["/usr/bin/false"]);
+    assert_eq!(screen.ends(), Some(1));
+    let mut screen = start("--tools=host-tools:no-such-program");
+    screen.shows(&["--tools: ", "no-such-program"]);
+    assert_eq!(screen.ends(), Some(1));
 }

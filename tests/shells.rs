@@ -1,5 +1,6 @@
 //! `kiln shell`: a shell before or after a step of a build, with what a RUN has there.
 
+use crate::support::contained::contained;
 use crate::support::processes::{appears, eventually, nothing_left, unique_nap, with_argument};
 use crate::support::screen::Screen;
 use crate::support::space::TOOLS;
@@ -15,6 +16,8 @@ user_cases! {
 plain_cases! {
     a_step_that_fails_is_entered_before_it,
     an_image_without_a_shell_gets_tools,
+    results_come_from_a_shared_cache,
+    a_real_terminal_without_namespaces,
     mistakes_are_told,
 }
 
@@ -119,12 +122,27 @@ fn what_it_changes_is_thrown_away_or_kept(space: &Space) {
     space.is_clean();
 }
 
+const PROMPT: &str = "FROM tools\nENV PS1='ready> '\n";
+
 fn a_real_terminal(space: &Space) {
-    space.write("Dockerfile", "FROM tools\nENV PS1='ready> '\n");
+    space.write("Dockerfile", PROMPT);
     let tools = format!("tools=host-tools:{TOOLS}");
-    let mut kiln = space
-        .kiln(["shell", "--build-context", &tools])
-        .arg(space.context());
+    let kiln = space.kiln(["shell", "--build-context", &tools]);
+    on_a_terminal(space, kiln.arg(space.context()));
+}
+
+fn a_real_terminal_without_namespaces(space: &Space) {
+    space.write("Dockerfile", PROMPT);
+    let context = space.context();
+    let words = format!(
+        "--build-context tools=host-tools:{TOOLS} {}",
+        context.display()
+    );
+    let shell = format!("shell --isolation supervised {words}");
+    on_a_terminal(space, contained(space, &shell));
+}
+
+fn on_a_terminal(space: &Space, mut kiln: Kiln) {
     let mut screen = Screen::start(kiln.command(), 80, 24);
     screen.shows(&["ready>"]);
     let nap = unique_nap();
@@ -172,6 +190,21 @@ fn an_image_without_a_shell_gets_tools(space: &Space) {
     prints(space, &[tools], "cat /file", "of the image\n");
     prints(space, &[tools, "--commit=tried"], "echo new > /new", "");
     assert_eq!(space.image_paths("tried"), ["file", "new"]);
+}
+
+fn results_come_from_a_shared_cache(space: &Space) {
+    let text = "FROM tools\nRUN cat /proc/sys/kernel/random/uuid > /id\n";
+    let to = ["--cache-to", "type=local,dest=cache,mode=max"];
+    space.build(text).args(to).ok();
+    let id = space.kiln(["run", "--rm", "app", "cat", "/id"]).ok().stdout;
+    let elsewhere = |flags: &[&str]| {
+        let words = flags.iter().copied().chain(["."]);
+        let ran = shell(space, words, "cat /id").current_dir(&space.context());
+        ran.env("KILN_STORE", space.own().join("two")).ok().stdout
+    };
+    let from = format!("type=local,src={}", space.own().join("cache").display());
+    assert_eq!(elsewhere(&["--cache-from", &from]), id);
+    assert_ne!(elsewhere(&["--no-cache"]), id);
 }
 
 fn mistakes_are_told(space: &Space) {

@@ -37,7 +37,7 @@ use crate::environment::Globals;
 use crate::failure::Failure;
 use crate::render::Progress;
 use context::Source;
-use kiln_engine::{Build, BuildError, Built, Request};
+use kiln_engine::{Build, BuildError, Built, ContextSource, Request};
 use kiln_oci::Platform;
 use on_error::OnError;
 pub use result::metadata;
@@ -114,7 +114,7 @@ impl Setup {
             logfile: None,
             logs: Vec::new(),
             may_delete: false,
-            on_error: OnError::Fail,
+            on_error: OnError::default(),
         }
     }
 }
@@ -153,6 +153,14 @@ impl Flags {
     /// How progress is shown, and where if not on standard error, before any flag is looked at.
     pub fn shown(&self) -> (Progress, Option<PathBuf>) {
         self.progress.shown()
+    }
+
+    /// The programs that a shell has besides those of its image.
+    ///
+    /// # Errors
+    /// They are no source.
+    pub fn tools(&self) -> Result<Option<ContextSource>, Failure> {
+        self.on_error.tools()
     }
 }
 

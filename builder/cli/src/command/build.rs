@@ -14,7 +14,8 @@ use crate::{session, signals, stdout, transfer, upkeep};
 use clap::Args;
 use kiln_cache::{Budget, Store};
 use kiln_engine::event::{Cancel, Events, Stream};
-use kiln_engine::{Build, BuildError, Built, DockerfileText, Request, Session, open};
+use kiln_engine::{Build, BuildError, Built, DockerfileText, Request, Session};
+use kiln_engine::{chain_of_causes, open};
 use std::str::FromStr;
 
 /// Arguments of `kiln build`.
@@ -115,7 +116,7 @@ fn shown(
     let result = opened(&session, request, flags).and_then(|build| {
         dockerfile.clone_from(&build.dockerfile);
         kiln_engine::try_build(&session, &build).map_err(|failed| {
-            left = failed.left;
+            left = failed.left.map(|left| on_error.equipped(&session, left));
             failed.error
         })
     });
@@ -132,7 +133,8 @@ fn shown(
         failures::warnings(&dockerfile, &findings.all(), log.progress, &log.sink);
     }
     let built = result.map_err(|failure| match left {
-        Some(left) => on_error.with(session, left, failure),
+        Some(Ok(left)) => on_error.with(session, left, failure),
+        Some(Err(error)) => failure.hint(format!("--tools: {}", chain_of_causes(&error))),
         None => failure,
     })?;
     shown.and(ended)?;

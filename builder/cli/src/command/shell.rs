@@ -4,7 +4,6 @@ use crate::attendant::{self, Streams, judged};
 use crate::command::build;
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind, build as failures};
-use crate::flag::build_context::context_source;
 use crate::flag::{Flag, Flags, Setup};
 use crate::pflag::Takes;
 use crate::step_name::{StepName, StepPlace};
@@ -33,9 +32,6 @@ pub struct Arguments {
     /// Keep what the shell changes, as an image of this name
     #[arg(long, value_name = "NAME", add = Takes::Single)]
     commit: Option<String>,
-    /// Programs to add where the image has none of these names, such as host-tools:sh,ls,cat
-    #[arg(long, value_name = "SOURCE", add = Takes::Single)]
-    tools: Option<String>,
 }
 
 /// The command line of a build, whose context is the current folder without another word.
@@ -82,9 +78,9 @@ pub fn run(mut arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let name = name.transpose()?.map(Reference::with_default_tag);
     let (mut request, flags) = arguments.build.0.prepared()?;
     check(&request)?;
-    if let Some(tools) = &arguments.tools {
+    if let Some(tools) = flags.tools()? {
         let contexts = &mut request.sources.contexts;
-        contexts.insert(TOOLS_CONTEXT.to_owned(), context_source(tools)?);
+        contexts.insert(TOOLS_CONTEXT.to_owned(), tools);
     }
     let mut setup = Setup::new(globals);
     flags.set_up(&mut setup, &request)?;

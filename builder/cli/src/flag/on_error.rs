@@ -1,5 +1,6 @@
 //! `--on-error`: what is done where a RUN fails: nothing, a shell there, or an image of what it has left. Unaware of how a build fails.
 
+use super::build_context::context_source;
 use super::context::Source;
 use super::{Flag, Setup};
 use crate::attendant::{self, Streams};
@@ -8,14 +9,15 @@ use crate::pflag::Takes;
 use crate::render;
 use clap::ValueEnum;
 use kiln_engine::trial::FailedRun;
-use kiln_engine::{Request, Session};
+use kiln_engine::{BuildError, ContextSource, Request, Session};
 use signal_hook::consts::SIGTERM;
 use std::io::{self, IsTerminal};
 
-/// See the module.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OnError {
+/// What is done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum What {
     /// The build fails
+    #[default]
     Fail,
     /// It fails, and what the RUN has left becomes an image
     Keep,
@@ -23,18 +25,28 @@ pub enum OnError {
     Shell,
 }
 
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub struct OnError {
+    what: What,
+    tools: Option<ContextSource>,
+}
+
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub struct Flags {
     /// If a RUN fails: fail; keep what it has left as an image without a name; or open a shell there on this terminal
     #[arg(long, value_enum, default_value = "fail", hide_possible_values = true, value_name = "WHAT", add = Takes::Single)]
-    on_error: OnError,
+    on_error: What,
+    /// Programs that a shell has besides, where the image has none of these names, such as host-tools:sh,ls,cat
+    #[arg(long, value_name = "SOURCE", add = Takes::Single)]
+    tools: Option<String>,
 }
 
 impl Flag for Flags {
     fn begins(&self, _source: &Source) -> Result<(), Failure> {
         let has_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
-        if self.on_error == OnError::Shell && !has_terminal {
+        if self.on_error == What::Shell && !has_terminal {
             let failure = Failure::usage("--on-error=shell needs a terminal");
             return Err(failure.hint("--on-error=keep makes an image of what a step has left"));
         }
@@ -42,23 +54,47 @@ impl Flag for Flags {
     }
 
     fn apply(&self, request: &mut Request) -> Result<(), Failure> {
-        request.run.keeps_failed = self.on_error != OnError::Fail;
+        request.run.keeps_failed = self.on_error != What::Fail;
         Ok(())
     }
 
     fn set_up(&self, setup: &mut Setup, _request: &Request) -> Result<(), Failure> {
-        setup.on_error = self.on_error;
+        setup.on_error = OnError {
+            what: self.on_error,
+            tools: self.tools()?,
+        };
         Ok(())
     }
 }
 
+impl Flags {
+    /// Where the programs come from that a shell has besides.
+    ///
+    /// # Errors
+    /// That is no source.
+    pub fn tools(&self) -> Result<Option<ContextSource>, Failure> {
+        self.tools.as_deref().map(context_source).transpose()
+    }
+}
+
 impl OnError {
+    /// Brings the tools to what a RUN has left, as long as they can be fetched.
+    ///
+    /// # Errors
+    /// They cannot.
+    pub fn equipped(&self, session: &Session, left: FailedRun) -> Result<FailedRun, BuildError> {
+        match &self.tools {
+            Some(tools) if self.what == What::Shell => left.with_tools(session, tools.clone()),
+            _ => Ok(left),
+        }
+    }
+
     /// Does it; the failure with what there is to say of that.
-    pub fn with(self, session: Session, left: FailedRun, failure: Failure) -> Failure {
-        match self {
-            OnError::Fail => failure,
-            OnError::Keep => kept(&session, &left, failure),
-            OnError::Shell => opened(session, left, failure),
+    pub fn with(&self, session: Session, left: FailedRun, failure: Failure) -> Failure {
+        match self.what {
+            What::Fail => failure,
+            What::Keep => kept(&session, &left, failure),
+            What::Shell => opened(session, left, failure),
         }
     }
 }

@@ -3,10 +3,11 @@
 use crate::execute::attend::attend;
 use crate::execute::remains::FailedRun;
 use crate::execute::runner::attended::{Attendant, Keeps};
-use crate::failure::{ContainerError, StepError};
+use crate::failure::{BuildError, ContainerError, StepError};
 use crate::host::clock::rfc3339;
+use crate::request::ContextSource;
 use crate::session::Session;
-use crate::tryout::image;
+use crate::tryout::{image, shell};
 use kiln_cache::Times;
 use kiln_oci::{Digest, History, ImageConfig};
 use kiln_sandbox::{Exit, Limits, TerminalSize};
@@ -30,6 +31,22 @@ impl FailedRun {
         let how = (&Limits::default(), Times::Kept);
         let attended = (attendant, Keeps::Nothing);
         Ok(attend(session, how, &self.live, &self.process, attended)?.exit)
+    }
+
+    /// The same with the programs of a source below all of its files.
+    ///
+    /// # Errors
+    /// They cannot be fetched.
+    pub fn with_tools(
+        mut self,
+        session: &Session,
+        tools: ContextSource,
+    ) -> Result<Self, BuildError> {
+        // the failure has stopped the steps; a signal counts still
+        session.cancel.begin_again();
+        let below = shell::layers_of(session, tools)?;
+        self.live.base.layers.splice(0..0, below);
+        Ok(self)
     }
 
     /// Makes an image of it, without a name: its ID.

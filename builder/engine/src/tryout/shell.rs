@@ -3,7 +3,7 @@
 
 use super::place::{TOOLS, cut};
 use crate::event::{EVENT_VERSION, EventKind, Events, StepInfo};
-use crate::exchange::mounts::Mounts;
+use crate::exchange::{self, SharedCaches};
 use crate::execute::attend::Ready;
 use crate::execute::process::Process;
 use crate::execute::remains::Remains;
@@ -14,8 +14,9 @@ use crate::host::confine::confine;
 use crate::image::assemble::assemble;
 use crate::plan::output::{Basis, Done, Stack, StepResult};
 use crate::plan::{self, Plan, announce};
+use crate::request::{ContextSource, DockerfileSource, DockerfileText, MainSource, Request};
 use crate::session::Session;
-use crate::source::open::Build;
+use crate::source::{self, open::Build};
 use kiln_oci::{Digest, Reference};
 use kiln_parser::graph::NodeId;
 use kiln_sandbox::{Exit, TerminalSize};
@@ -64,13 +65,14 @@ pub fn open(session: &Session, build: &Build, place: Place) -> Result<Option<Ope
     let Some(build) = cut_at(build, place) else {
         return Ok(None);
     };
+    let (session, caches) = &with_caches(session, &build)?;
     let mut plan = plan::plan(&unheard(session), &build)?;
     let stage = plan.targets.first().map_or(0, |target| target.stage);
     let node = plan.graph.stages[stage].output;
     plan.wanted[node.0] = false;
     announce(session, &plan);
     let opened = Opened {
-        results: executed(session, &build, &plan)?,
+        results: executed(session, &build, &plan, caches)?,
         build,
         plan,
         stage,
@@ -80,13 +82,61 @@ pub fn open(session: &Session, build: &Build, place: Place) -> Result<Option<Ope
     Ok(Some(opened))
 }
 
-/// Executes what is above the shell.
-fn executed(session: &Session, build: &Build, plan: &Plan) -> Result<Results, BuildError> {
+/// The shared caches of a build, and the session that sees what they have.
+fn with_caches(session: &Session, build: &Build) -> Result<(Session, SharedCaches), BuildError> {
+    let from = &build.reuse.cache_from;
+    let caches = exchange::open(from, &[], &session.remote).map_err(BuildError::CacheOptions)?;
+    let store = exchange::view(&session.store, &session.remote, &caches.imports);
+    let session = session.clone();
+    Ok((Session { store, ..session }, caches))
+}
+
+/// Executes what is above the shell; once more what a shared cache promised and does not have.
+fn executed(
+    session: &Session,
+    build: &Build,
+    plan: &Plan,
+    caches: &SharedCaches,
+) -> Result<Results, BuildError> {
+    let (store, remote) = (&session.store, &session.remote);
+    exchange::import(store, remote, &caches.imports, None)?;
     let cgroup = confine(&session.events, &build.run.limits, session.disabled)?;
     let remains = Remains::default();
-    let failures = Failures::new(&remains, false);
-    let executed = execute(session, (build, plan), cgroup, &Mounts::of(&[]), failures)?;
-    Ok(executed.results)
+    loop {
+        let (failures, cgroup) = (Failures::new(&remains, false), cgroup.clone());
+        let executed = execute(session, (build, plan), cgroup, &caches.mounts, failures);
+        match executed {
+            Err(_) if exchange::forget_lost(store, remote) => session.cancel.begin_again(),
+            executed => return Ok(executed?.results),
+        }
+    }
+}
+
+/// The layers of a source that a stage can stand on, all of them here.
+///
+/// # Errors
+/// They cannot be fetched.
+pub(super) fn layers_of(
+    session: &Session,
+    source: ContextSource,
+) -> Result<Vec<Digest>, BuildError> {
+    let text = DockerfileText {
+        text: format!("FROM {TOOLS_CONTEXT}\n"),
+        ..DockerfileText::default()
+    };
+    let nowhere = MainSource::Named(ContextSource::Directory("/".into()));
+    let mut request = Request::new(DockerfileSource::Text(text), nowhere);
+    let contexts = &mut request.sources.contexts;
+    contexts.insert(TOOLS_CONTEXT.to_owned(), source);
+    let session = &unheard(session);
+    let build = source::open::open(session, request, std::io::empty())?;
+    let place = Place {
+        line: Some(1),
+        is_before: false,
+    };
+    let base = |opened: Opened| opened.ready(session).base().map_err(BuildError::Mounted);
+    let base = open(session, &build, place)?.map(base).transpose()?;
+    Ok(base.map(|stack| stack.layers).unwrap_or_default())
 }
 
 /// The build as far as a place, and the shell in it.
