@@ -14,6 +14,7 @@ user_cases! {
     what_it_prints_is_logged_and_followed,
     what_ended_is_kept_and_starts_again,
     nothing_is_left_of_a_supervisor_that_is_killed,
+    what_a_container_writes_is_synced_if_it_is_kept,
 }
 
 plain_cases! {
@@ -23,6 +24,9 @@ plain_cases! {
     files_that_kiln_has_not_written_are_refused,
     layers_of_a_container_stay,
     a_terminal_in_the_background,
+    containers_are_counted_and_pruned,
+    containers_are_inspected,
+    what_was_thrown_away_is_gone,
 }
 
 /// One line of `kiln ps -a` in a form of the test's.
@@ -157,7 +161,7 @@ fn nothing_is_left_of_a_supervisor_that_is_killed(space: &Space) {
     prepare(space, "");
     for flags in [&[][..], &["--init"], &["--rm"], &["-t"]] {
         let nap = unique_nap();
-        let script = format!("echo kept > /kept; sleep {nap} & sleep {nap}");
+        let script = format!("cat /kept && exit; echo kept > /kept; sleep {nap} & sleep {nap}");
         let command = ["app", "sh", "-c", &script];
         let words = [&["-d", "--name", "lost"], flags, &command].concat();
         run(space, words).ok();
@@ -175,6 +179,10 @@ fn nothing_is_left_of_a_supervisor_that_is_killed(space: &Space) {
             .exits(1)
             .says(&["does not run"]);
         assert_eq!(kiln(space, &["wait", "lost"]).stdout, "137\n");
+        // it starts again, with what it has changed
+        let again = kiln(space, &["start", "-a", "lost"]);
+        assert_eq!(again.stdout.trim_end(), "kept", "{again}");
+        assert!(listed(space, "lost", "{{.Status}}").starts_with("Exited (0)"));
         kiln(space, &["rm", "lost"]);
     }
     // the name of one that went is free, and nothing of it is left
@@ -283,6 +291,16 @@ fn layers_of_a_container_stay(space: &Space) {
     .ok();
     kiln(space, &["rmi", "app"]);
     kiln(space, &["prune", "-a", "-f"]);
+    // nor where nobody can tell which they are
+    let id = kiln(space, &["ps", "-aq"]).stdout.trim_end().to_owned();
+    let layers = space.store().join("containers").join(id).join("layers");
+    let text = fs::read_to_string(&layers).unwrap();
+    fs::write(&layers, "nothing\n").unwrap();
+    space
+        .kiln(["prune", "-a", "-f"])
+        .exits(3)
+        .says(&["layers", "understand"]);
+    fs::write(&layers, text).unwrap();
     // the same command sees both
     let shown = space.kiln(["start", "-a", "web"]).run();
     assert!(shown.status.success(), "{shown}");
@@ -306,4 +324,109 @@ fn a_terminal_in_the_background(space: &Space) {
     run(space, ["-di", "--name", "reads", "app", "sh", "-c", "cat"]).ok();
     assert_eq!(state(space, "reads"), "running");
     kiln(space, &["rm", "-f", "shell", "reads"]);
+}
+
+fn containers_are_counted_and_pruned(space: &Space) {
+    prepare(space, "");
+    let count = || {
+        let format = "{{.Type}} {{.TotalCount}} {{.Size}}";
+        let shown = kiln(space, &["df", "--format", format]).stdout;
+        let row = shown
+            .lines()
+            .find_map(|row| row.strip_prefix("containers "));
+        row.unwrap_or_default().to_owned()
+    };
+    assert_eq!(count(), "0 0B");
+    let write = "echo x > /written";
+    run(space, ["--name", "ended", "app", "sh", "-c", write]).ok();
+    let nap = sleeping(space, "runs", "true");
+    let shown = count();
+    assert!(
+        shown.starts_with("2 ") && !shown.ends_with(" 0B"),
+        "{shown}"
+    );
+    let day = ["container", "prune", "-f", "--filter", "until=24h"];
+    assert_eq!(kiln(space, &day).stdout, "freed 0B\n");
+    let id = kiln(space, &["container", "ls", "-aq", "-f", "name=ended"]).stdout;
+    let pruned = kiln(space, &["container", "prune", "-f"]).stdout;
+    assert!(pruned.starts_with(&format!("{id}freed ")), "{pruned}");
+    assert_eq!(
+        kiln(space, &["container", "ps", "--format", "{{.Names}}"]).stdout,
+        "runs\n"
+    );
+    kiln(space, &["container", "rm", "-f", "runs"]);
+    assert!(with_argument(&nap).is_empty());
+    assert_eq!(count(), "0 0B");
+    space
+        .kiln(["container", "prune", "--filter", "label=x"])
+        .exits(2)
+        .says(&["until"]);
+}
+
+fn containers_are_inspected(space: &Space) {
+    prepare(space, "");
+    space.own_folder("own/shared");
+    let flags = "--name web -v ./shared:/data:ro --tmpfs /t --memory 64m --network none";
+    let command = ["app", "sh", "-c", "exit 4"];
+    run(space, flags.split(' ').chain(command)).exits(4);
+    let image = kiln(space, &["inspect", "-f", "{{.Id}}", "app"]).stdout;
+    for (format, expected) in [
+        (
+            "{{.Name}} {{.State.Status}} {{.State.Running}}",
+            "/web exited false",
+        ),
+        (
+            "{{.State.ExitCode}} {{.Path}} {{json .Args}}",
+            "4 sh [\"-c\",\"exit 4\"]",
+        ),
+        (
+            "{{range .Mounts}}{{.Destination}} {{.RW}};{{end}}",
+            "/data false;/t true;",
+        ),
+        (
+            "{{.HostConfig.Memory}} {{.HostConfig.NetworkMode}}",
+            "67108864 none",
+        ),
+        ("{{.Config.Image}} {{.Config.Hostname}}", "app web"),
+        ("{{.Image}}", image.trim_end()),
+    ] {
+        let shown = kiln(space, &["inspect", "-f", format, "web"]).stdout;
+        assert_eq!(shown, format!("{expected}\n"), "{format}");
+    }
+    // each kind alone finds no other
+    kiln(space, &["container", "inspect", "web"]);
+    let image = space.kiln(["image", "inspect", "web"]).exits(1);
+    image.says(&["web"]);
+    let container = space.kiln(["inspect", "--type=container", "app"]).exits(1);
+    container.says(&["no container app"]);
+}
+
+/// A program that asks for it has what it wrote on the disk, unless nobody wants it later.
+fn what_a_container_writes_is_synced_if_it_is_kept(space: &Space) {
+    prepare(space, "");
+    let shows = |flags: &[&str]| {
+        let ran = run(space, [flags, &["app", "cat", "/proc/mounts"]].concat()).ok();
+        let root = ran.stdout.lines().find(|line| line.contains(" / "));
+        root.unwrap_or_default().to_owned()
+    };
+    let (kept, thrown_away) = (shows(&[]), shows(&["--rm"]));
+    assert!(thrown_away.contains("volatile"), "{thrown_away}");
+    assert!(
+        kept.starts_with("overlay") && !kept.contains("volatile"),
+        "{kept}"
+    );
+}
+
+fn what_was_thrown_away_is_gone(space: &Space) {
+    prepare(space, "");
+    run(space, ["--rm", "app", "sh", "-c", "echo x > /file"]).ok();
+    let trash = || fs::read_dir(space.store().join("trash")).unwrap().count();
+    assert_eq!(trash(), 0);
+    run(
+        space,
+        ["--name", "web", "app", "sh", "-c", "echo x > /file"],
+    )
+    .ok();
+    kiln(space, &["rm", "web"]);
+    assert_eq!(trash(), 0);
 }

@@ -162,6 +162,21 @@ fn files_are_copied_both_ways(space: &Space) {
             "of the image\n"
         );
         fs::remove_dir_all(own.join("all")).unwrap();
+        // as tars
+        let tar = space.kiln(["cp", "web:/data", "-"]).stdout();
+        kiln_into(space, "web:/", &tar);
+        let packed = space.kiln(["cp", "web:/data/folder/.", "-"]).stdout();
+        kiln_into(space, "web:/data", &packed);
+        kiln(space, &["cp", "web:/data/file", "from-tar"]);
+        assert_eq!(
+            fs::read_to_string(own.join("from-tar")).unwrap(),
+            "from outside\n"
+        );
+        space
+            .kiln(["cp", "-", "web:/data/file"])
+            .stdin(tar)
+            .exits(3)
+            .says(&["unpack into /data/file"]);
         space
             .kiln(["cp", "web:/none", "."])
             .exits(3)
@@ -172,6 +187,10 @@ fn files_are_copied_both_ways(space: &Space) {
     assert_ne!(run(space, again).run().stdout, "from outside\n");
     kiln(space, &["rm", "web"]);
     space.is_clean();
+}
+
+fn kiln_into(space: &Space, place: &str, tar: &[u8]) {
+    space.kiln(["cp", "-", place]).stdin(tar).ok();
 }
 
 fn an_image_is_made_of_a_container(space: &Space) {
@@ -235,7 +254,12 @@ fn what_cannot_be_done_is_told(space: &Space) {
         .kiln(["cp", "nothing:/x", "."])
         .exits(1)
         .says(&["no container"]);
-    space.kiln(["cp", "web:/etc", "-"]).exits(2).says(&["tar"]);
+    space.kiln(["cp", ".", "-"]).exits(2).says(&["tar"]);
+    space
+        .kiln(["cp", "-", "web:/"])
+        .stdin("no tar")
+        .exits(3)
+        .says(&["unpack into /"]);
     space
         .kiln(["exec", "--privileged", "web", "id"])
         .exits(2)

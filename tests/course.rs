@@ -22,7 +22,7 @@ fn kiln(space: &Space, words: &[&str]) -> Finished {
 
 /// An image `course` with an entrypoint that says what it is given.
 fn image(space: &Space) {
-    let text = "FROM tools\nENV GREETING=hello\nWORKDIR /app\nRUN echo page > index.html\n\
+    let text = "FROM tools\nENV GREETING=hello\nEXPOSE 8000\nWORKDIR /app\nRUN echo page > index.html\n\
         ENTRYPOINT [\"sh\", \"-c\", \"echo $GREETING $0 $*\"]\nCMD [\"world\"]\n";
     space.write("Dockerfile", text);
     let build = ["build", "-t", "course", "--build-context", TOOLS];
@@ -144,6 +144,15 @@ fn fetched(port: u16) -> String {
     text
 }
 
+/// The port of this machine that leads to the one of the server.
+fn published(space: &Space, address: &str) -> u16 {
+    let shown = kiln(space, &["ps", "--format", "{{.Ports}}"]).stdout;
+    let port = shown
+        .strip_prefix(address)
+        .and_then(|rest| rest.split_once("->8000/tcp\n"));
+    port.unwrap_or_else(|| panic!("{shown}")).0.parse().unwrap()
+}
+
 fn ports_lead_into_a_container(space: &Space) {
     for program in ["pasta", "slirp4netns"] {
         if let Some(why) = lacks(space, program) {
@@ -171,16 +180,17 @@ fn ports_lead_into_a_container(space: &Space) {
             "127.0.0.1::8000",
         ];
         kiln(space, &[&flags[..], &server].concat());
-        let shown = kiln(space, &["ps", "--format", "{{.Ports}}"]).stdout;
-        let port = shown
-            .strip_prefix("127.0.0.1:")
-            .and_then(|rest| rest.split_once("->8000/tcp\n"));
-        let port: u16 = port.unwrap_or_else(|| panic!("{shown}")).0.parse().unwrap();
+        let port = published(space, "127.0.0.1:");
         fetched(port);
         // the port is taken
         let taken = format!("127.0.0.1:{port}:1");
         let again = ["run", "--rm", "--network", program, "-p", &taken, "course"];
         space.kiln(again).exits(125).says(&[&port.to_string()]);
+        kiln(space, &["rm", "-f", "web"]);
+        // all that the image says it listens at
+        let flags = ["run", "-d", "--name", "web", "--network", program, "-P"];
+        kiln(space, &[&flags[..], &server].concat());
+        fetched(published(space, "0.0.0.0:"));
         kiln(space, &["rm", "-f", "web"]);
         nothing_left(&space.store());
         assert!(

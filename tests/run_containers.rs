@@ -319,7 +319,7 @@ fn an_image_is_pulled_as_asked(space: &Space) {
 fn what_kiln_does_not_do_is_refused_with_a_hint(space: &Space) {
     for (flags, hint) in [
         (&["--restart", "always"][..], "systemd"),
-        (&["-p", "8000-8010:80"], "each port"),
+        (&["-p", "8000-8010:80-81"], "same length"),
         (&["-p", "80", "--network", "none"], "--network none"),
         (&["--privileged"], "rights"),
         (&["--volumes-from", "x"], "-v FOLDER:PATH"),

@@ -4,9 +4,10 @@ use std::fs;
 
 use rustix::process::Signal;
 
+use crate::support::contained::contained;
 use crate::support::processes::{appears, eventually, nothing_left, unique_nap, with_argument};
 use crate::support::screen::Screen;
-use crate::support::{Space, user_cases};
+use crate::support::{Space, plain_cases, user_cases};
 
 user_cases! {
     a_terminal_of_its_own_that_follows_this_one,
@@ -16,11 +17,21 @@ user_cases! {
     it_ends_with_its_terminal,
 }
 
-/// A shell with a prompt that is easily found.
-fn shell(space: &Space, flags: &[&str]) -> Screen {
+plain_cases! {
+    a_terminal_without_namespaces,
+    nothing_is_left_of_it_either,
+}
+
+/// An image whose shell has a prompt that is easily found.
+fn image(space: &Space) {
     let text = "FROM tty-tools\nENV PS1='ready> '\nCMD [\"sh\", \"-i\"]\n";
     let tools = "tty-tools=host-tools:sh,stty,tty,sleep,cat";
     space.build(text).args(["--build-context", tools]).ok();
+}
+
+/// That shell.
+fn shell(space: &Space, flags: &[&str]) -> Screen {
+    image(space);
     let mut kiln = space.kiln(["run", "-it"]).args(flags).arg("app");
     let mut screen = Screen::start(kiln.command(), 80, 24);
     screen.shows(&["ready>"]);
@@ -105,6 +116,43 @@ fn it_ends_with_its_terminal(space: &Space) {
     screen.press(&format!("sleep {nap}\r"));
     appears(&nap);
     screen.close();
+    screen.ends();
+    eventually("it goes on", || with_argument(&nap).is_empty());
+    nothing_left(&space.store());
+}
+
+fn a_terminal_without_namespaces(space: &Space) {
+    image(space);
+    let mut kiln = contained(space, "run -it --isolation supervised app");
+    let mut screen = Screen::start(kiln.command(), 80, 24);
+    screen.shows(&["ready>"]);
+    assert!(!screen.is_given_back(), "keys are edited here too");
+    screen.press("stty size; [ -t 0 ] && echo on a $((2 * 21)) terminal\r");
+    screen.shows(&["24 80", "on a 42 terminal"]);
+    screen.resize(100, 30);
+    screen.press(
+        "until [ \"$(stty size)\" = '30 100' ]; do sleep 0.1; done; echo is $((30 * 100))\r",
+    );
+    screen.shows(&["is 3000"]);
+    let nap = unique_nap();
+    screen.press(&format!("sleep {nap}; echo ended $?\r"));
+    appears(&nap);
+    screen.press("\x03");
+    eventually("Ctrl-C ends nothing", || with_argument(&nap).is_empty());
+    screen.press("exit 5\r");
+    assert_eq!(screen.ends(), Some(5));
+    nothing_left(&space.store());
+}
+
+fn nothing_is_left_of_it_either(space: &Space) {
+    image(space);
+    let mut kiln = contained(space, "run -it --isolation supervised app");
+    let mut screen = Screen::start(kiln.command(), 80, 24);
+    screen.shows(&["ready>"]);
+    let nap = unique_nap();
+    screen.press(&format!("sleep {nap}\r"));
+    appears(&nap);
+    screen.signal(Signal::KILL);
     screen.ends();
     eventually("it goes on", || with_argument(&nap).is_empty());
     nothing_left(&space.store());

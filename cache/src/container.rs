@@ -20,6 +20,7 @@ use rustix::fs::OFlags;
 use crate::inventory::list;
 use crate::store::lease::random;
 use crate::store::lock::{LockedFile, is_locked, lock_file, wait_for_file};
+use crate::usage::{Class, measured};
 use crate::{Chain, Containers, StoreError, Upper};
 
 /// Digits of an ID.
@@ -187,19 +188,21 @@ impl Containers<'_> {
         upper.is_dir().then_some(Upper { upper, work })
     }
 
-    /// The layers below a container.
+    /// The layers below a container; none of one that is gone.
     ///
     /// # Errors
     /// They cannot be read.
     pub fn layers(&self, id: &str) -> Result<Vec<Digest>, StoreError> {
-        let bytes = self.read(id, LAYERS)?.unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes);
-        let layers = text.lines().map(str::parse);
-        let damaged = |_| {
-            let path = self.path(id).join(LAYERS);
-            StoreError::io("understand", &path, io::ErrorKind::InvalidData.into())
+        let path = self.path(id).join(LAYERS);
+        let failed = |action, kind: io::ErrorKind| StoreError::io(action, &path, kind.into());
+        let Some(bytes) = self.read(id, LAYERS)? else {
+            let is_gone = !self.path(id).exists();
+            let gone = is_gone.then(Vec::new);
+            return gone.ok_or_else(|| failed("read", io::ErrorKind::NotFound));
         };
-        layers.collect::<Result<_, _>>().map_err(damaged)
+        let text = String::from_utf8_lossy(&bytes);
+        let layers = text.lines().map(str::parse).collect::<Result<_, _>>();
+        layers.map_err(|_| failed("understand", io::ErrorKind::InvalidData))
     }
 
     /// Puts a layer above them: what it has changed, where no upper has that.
@@ -213,11 +216,29 @@ impl Containers<'_> {
         self.write(id, LAYERS, text.as_bytes())
     }
 
-    /// The layers below all of them, which stay. What cannot be read holds nothing.
+    /// The layers below all of them, which stay.
+    ///
+    /// # Errors
+    /// Those of one cannot be read: then nobody knows which may go.
     pub(crate) fn all_layers(&self) -> Result<BTreeSet<Digest>, StoreError> {
-        let ids = self.ids()?;
-        let layers = ids.iter().filter_map(|id| self.layers(id).ok());
-        Ok(layers.flatten().collect())
+        let mut all = BTreeSet::new();
+        for id in self.ids()? {
+            all.extend(self.layers(&id)?);
+        }
+        Ok(all)
+    }
+
+    /// Bytes of what it has changed.
+    #[must_use]
+    pub fn bytes(&self, id: &str) -> u64 {
+        measured(&self.path(id), false).bytes
+    }
+
+    /// What all of them have changed: a container is one thing, and none goes unasked.
+    pub(crate) fn usage(&self) -> Result<Class, StoreError> {
+        let count = self.ids()?.len() as u64;
+        let measured = measured(&self.folder(), false);
+        Ok(Class { count, ..measured })
     }
 }
 
@@ -300,7 +321,9 @@ mod tests {
         std::fs::create_dir(path.join("folder")).unwrap();
         assert!(containers.read(&id, "link").is_err() && containers.read(&id, "folder").is_err());
         std::fs::write(path.join(LAYERS), "no digest\n").unwrap();
-        assert!(containers.layers(&id).is_err() && containers.all_layers().unwrap().is_empty());
+        assert!(containers.layers(&id).is_err() && containers.all_layers().is_err());
+        std::fs::remove_file(path.join(LAYERS)).unwrap();
+        assert!(containers.all_layers().is_err() && containers.layers("0123456789ab").is_ok());
         std::fs::create_dir(store.root().join("containers/other")).unwrap();
         assert_eq!(containers.ids().unwrap(), [id]);
     }

@@ -46,6 +46,8 @@ pub struct Usage {
     pub views: Class,
     /// What RUN steps keep between builds.
     pub cache_mounts: Class,
+    /// Containers that are kept: what they have changed. A prune leaves them alone.
+    pub containers: Class,
     /// Images, and the bytes of their manifests and configs.
     pub images: Class,
     /// Results: bytes of their rows.
@@ -71,6 +73,7 @@ impl Usage {
             self.compressed,
             self.views,
             self.cache_mounts,
+            self.containers,
             self.images,
             self.records,
             self.builds,
@@ -113,8 +116,9 @@ impl Garbage<'_> {
             self.store.db().query(read)?,
             Files::read(self.store.root())?,
         );
-        rows.pinned
-            .append(&mut self.store.containers().all_layers()?);
+        if let Ok(mut held) = self.store.containers().all_layers() {
+            rows.pinned.append(&mut held);
+        }
         let mut usage = Usage::default();
         usage.add_blobs(&rows, &files);
         for key in files.views.keys() {
@@ -127,6 +131,7 @@ impl Garbage<'_> {
         for path in self.store.cache_mounts().paths() {
             usage.cache_mounts.add(measured(&path, true).bytes, true);
         }
+        usage.containers = self.store.containers().usage()?;
         usage.records = self.records()?;
         usage.builds = self.store.history().usage()?;
         usage.logs = measured(&self.store.logs().folder(), true);

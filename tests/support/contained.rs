@@ -29,7 +29,7 @@ fn within(space: &Space, more: &str, capabilities: &str, command: &str) -> Kiln 
         "echo 0 > /proc/sys/user/max_user_namespaces; exec setpriv --bounding-set={capabilities} --inh-caps=-all kiln {command}"
     );
     space.shell(&format!(
-        "unshare --user --map-root-user {more} sh -euc '{inner}'"
+        "exec unshare --user --map-root-user {more} sh -euc '{inner}'"
     ))
 }
 

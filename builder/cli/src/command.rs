@@ -56,12 +56,13 @@ mod why;
 use crate::environment::Globals;
 use crate::failure::Failure;
 use clap::Args;
+use inspect::{containers as inspect_containers, images as inspect_images};
 use instance::{
     create as instance_create, inspect as instance_inspect, ls as instance_ls,
     refused as instance_refused, rm as instance_rm, select as instance_select,
     stop as instance_stop, version as instance_version,
 };
-use prune::{cache as prune_cache, images as prune_images};
+use prune::{cache as prune_cache, containers as prune_containers, images as prune_images};
 use std::ffi::OsString;
 
 /// What becomes of the failure of a line, whose flags are one word each, that is not understood: docker has an exit code of its own for
@@ -114,7 +115,7 @@ macro_rules! commands {
 }
 
 mod group;
-use group::{builder, image, past, system};
+use group::{builder, container, image, past, system};
 
 commands! {
     /// Build an image from a Dockerfile
@@ -158,7 +159,7 @@ commands! {
     /// List images
     #[command(visible_alias = "ls")]
     Images = images,
-    /// Show details of images, as JSON
+    /// Show details of containers and images, as JSON
     Inspect = inspect,
     /// Show how an image was made
     History = history,
@@ -204,6 +205,8 @@ commands! {
     Cache = cache,
     /// Manage images, with docker's grouping
     Image = image,
+    /// Manage containers, with docker's grouping
+    Container = container,
     /// Manage builds and their cache, with docker's grouping
     #[command(alias = "buildx")]
     Builder = builder,

@@ -153,6 +153,8 @@ enum Kind {
     Containers,
     /// Containers and builds.
     Logged,
+    /// Containers and images.
+    Inspected,
     Steps,
     Words(&'static [&'static str]),
     Files,
@@ -193,9 +195,10 @@ const PLATFORMS: &[&str] = &[
 ];
 
 /// Kinds by what the help calls the value.
-const BY_VALUE: [(&str, Kind); 22] = [
+const BY_VALUE: [(&str, Kind); 23] = [
     ("CONTAINER", Kind::Containers),
     ("CONTAINER|BUILD", Kind::Logged),
+    ("CONTAINER|IMAGE", Kind::Inspected),
     ("BUILD", Kind::Builds),
     ("STEP", Kind::Steps),
     ("IMAGE", Kind::Images),
@@ -250,6 +253,11 @@ fn values(argument: &Arg, line: &Line<'_>, globals: &Globals) -> Answer {
         Some(Kind::Logged) => {
             let containers = names::containers(line, globals).into_iter();
             Answer::told(containers.chain(names::builds(line, globals)).collect())
+        }
+        Some(Kind::Inspected) => {
+            let containers = names::containers(line, globals).into_iter();
+            let containers = containers.map(|(name, _)| name);
+            Answer::of(containers.chain(names::images(line, globals)))
         }
         Some(Kind::Steps) => Answer::told(names::steps(line, globals)),
         Some(Kind::Stages) => Answer::of(names::stages(line)),

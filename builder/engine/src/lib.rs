@@ -75,6 +75,7 @@ pub mod trial {
     pub use crate::tryout::kept::line::Line;
     pub use crate::tryout::kept::log::{LoggedLine, Logs, Stream, Writer};
     pub use crate::tryout::kept::record::{Draft, State, exit_code, is_name};
+    pub use crate::tryout::kept::tar::{pack, unpack};
     pub use crate::tryout::kept::{Held, Kept, Status, create, find, list};
     pub use crate::tryout::shell::{Opened, Place, TOOLS_CONTEXT, open, steps};
 }

@@ -3,11 +3,11 @@
 use crate::environment::Globals;
 use crate::failure::Failure;
 use crate::pflag::Takes;
-use crate::{containers, render, session, units};
+use crate::{containers, render, session, stdout, units};
 use clap::Args;
 use kiln_engine::Session;
 use kiln_engine::event::{Cancel, Events};
-use kiln_engine::trial::{Root, copy};
+use kiln_engine::trial::{Root, copy, pack, unpack};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,10 +24,10 @@ pub struct Arguments {
     /// No effect: kiln shows no progress here
     #[arg(short = 'q', long = "quiet", hide = true, add = Takes::Switch)]
     _quiet: bool,
-    /// File or folder: CONTAINER:PATH, or a path of this machine; FOLDER/. for what is in it
+    /// File or folder: CONTAINER:PATH, or a path of this machine; FOLDER/. for what is in it; - for a tar on standard input
     #[arg(value_name = "SOURCE")]
     source: String,
-    /// Where to: CONTAINER:PATH, or a path of this machine
+    /// Where to: CONTAINER:PATH, or a path of this machine; - for a tar on standard output
     #[arg(value_name = "TARGET")]
     target: String,
 }
@@ -37,15 +37,13 @@ pub struct Arguments {
 /// # Errors
 /// There is no such container or path.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let (source, target) = (
+    let sides = (
         Side::read(&arguments.source)?,
         Side::read(&arguments.target)?,
     );
+    let follows = arguments.follow_link;
     let session = session::open(globals, Events::ignored(), Cancel::default())?;
-    let (from, to) = (source.root(&session)?, target.root(&session)?);
-    let sides = ((&from, source.path.as_path()), (&to, target.path.as_path()));
-    let copied = copy(sides.0, sides.1, arguments.follow_link);
-    let left_out = copied.map_err(containers::failure)?;
+    let left_out = copied(&session, &sides, follows)?;
     if left_out > 0 {
         let count = units::counted(left_out, "device, pipe or socket");
         render::warning(&format!("left out: {count}"));
@@ -53,45 +51,76 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Copies; how much was left out.
+fn copied(session: &Session, sides: &(Side, Side), follows: bool) -> Result<usize, Failure> {
+    match sides {
+        (Side::Tar, Side::Container(..)) => {
+            let (to, target) = sides.1.root(session)?;
+            unpack((&to, target), io::stdin().lock()).map_err(containers::failure)
+        }
+        (Side::Container(..), Side::Tar) => {
+            let (from, source) = sides.0.root(session)?;
+            packed((&from, source), follows)
+        }
+        (from, to) => {
+            let (from, source) = from.root(session)?;
+            let (to, target) = to.root(session)?;
+            copy((&from, source), (&to, target), follows).map_err(containers::failure)
+        }
+    }
+}
+
+fn packed(from: (&Root, &Path), follows: bool) -> Result<usize, Failure> {
+    if stdout::is_terminal() {
+        let failure = Failure::usage("refusing to write a tar to a terminal");
+        return Err(failure.hint("name a file or a folder, or use a pipe"));
+    }
+    stdout::stream(|out| pack(from, follows, out).map_err(containers::failure))
+}
+
 fn failed(path: &str) -> impl FnOnce(io::Error) -> Failure {
     move |error| Failure::of_file(Path::new(path), &error)
 }
 
-/// One side of a copy.
-struct Side {
-    /// The container; this machine without one.
-    container: Option<String>,
-    /// Absolute.
-    path: PathBuf,
+/// One side of a copy. Paths are absolute.
+enum Side {
+    /// Standard input or output.
+    Tar,
+    Machine(PathBuf),
+    Container(String, PathBuf),
 }
 
 impl Side {
     /// As docker: what has a slash before its colon, or begins with a slash or a dot, is no container.
     fn read(text: &str) -> Result<Self, Failure> {
         if text == "-" {
-            let failure = Failure::usage("kiln copies no tars");
-            return Err(failure.hint("`kiln exec -i CONTAINER tar` does, if the image has tar"));
+            return Ok(Side::Tar);
         }
         let named = text.split_once(':');
         let named = named.filter(|(name, _)| !name.contains('/') && !name.starts_with('.'));
         Ok(match named {
-            Some((name, path)) => Side {
-                container: Some(name.to_owned()),
-                path: Path::new("/").join(path),
-            },
-            None => Side {
-                container: None,
-                // a dot at the end has a meaning
-                path: std::path::absolute(".").map_err(failed(text))?.join(text),
-            },
+            Some((name, path)) => Side::Container(name.to_owned(), Path::new("/").join(path)),
+            // a dot at the end has a meaning
+            None => Side::Machine(std::path::absolute(".").map_err(failed(text))?.join(text)),
         })
     }
 
-    fn root(&self, session: &Session) -> Result<Root, Failure> {
-        let Some(name) = &self.container else {
-            return Ok(Root::Open(File::open("/").map_err(failed("/"))?.into()));
-        };
-        let kept = containers::find(&session.store, name)?;
-        kept.root(session).map_err(containers::of_container)
+    /// The root that a path is looked for in, and the path.
+    fn root(&self, session: &Session) -> Result<(Root, &Path), Failure> {
+        match self {
+            Side::Tar => {
+                let failure = Failure::usage("a tar is copied to a container, or from one");
+                Err(failure.hint("kiln cp CONTAINER:PATH - or kiln cp - CONTAINER:FOLDER"))
+            }
+            Side::Machine(path) => {
+                let root = File::open("/").map_err(failed("/"))?;
+                Ok((Root::Open(root.into()), path))
+            }
+            Side::Container(name, path) => {
+                let kept = containers::find(&session.store, name)?;
+                let root = kept.root(session).map_err(containers::of_container)?;
+                Ok((root, path))
+            }
+        }
     }
 }

@@ -55,6 +55,7 @@ fn classes(store: &Store) -> Result<Vec<Value>, Failure> {
         ("compressed layers", usage.compressed),
         ("views", usage.views),
         ("cache mounts", usage.cache_mounts),
+        ("containers", usage.containers),
         ("images", usage.images),
         ("records", usage.records),
         ("builds", usage.builds),

@@ -35,7 +35,7 @@ group! {
         #[command(visible_alias = "list")]
         Ls = images,
         /// Show details of images, as JSON
-        Inspect = inspect,
+        Inspect = inspect_images,
         /// Show how an image was made
         History = history,
         /// Give an image an additional name
@@ -55,6 +55,41 @@ group! {
         Load = load,
         /// Make an image from a root file system
         Import = import,
+    }
+}
+
+group! {
+    container {
+        /// Run a command on an image, to try it out
+        Run = run,
+        /// List containers
+        #[command(visible_aliases = ["list", "ps"])]
+        Ls = ps,
+        /// Show details of containers, as JSON
+        Inspect = inspect_containers,
+        /// Run another command in a container
+        Exec = exec,
+        /// Show what a container in the background has printed
+        Logs = logs,
+        /// Copy files between a container and this machine
+        Cp = cp,
+        /// Make an image of a container
+        Commit = commit,
+        /// Stop containers
+        Stop = stop,
+        /// Send containers a signal
+        Kill = kill,
+        /// Wait until containers have ended, and print their exit codes
+        Wait = wait,
+        /// Remove containers
+        #[command(visible_alias = "remove")]
+        Rm = rm,
+        /// Remove all containers that do not run
+        Prune = prune_containers,
+        /// Make a container that is started later
+        Create = create,
+        /// Start a container, once more or for the first time
+        Start = start,
     }
 }
 

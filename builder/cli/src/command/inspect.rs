@@ -1,43 +1,48 @@
-//! `kiln inspect`: images as JSON with docker's field names, or what a template makes of them.
+//! `kiln inspect`: containers and images as JSON with docker's field names, or what a template makes of them.
 
+pub mod containers;
 mod fields;
+pub mod images;
 
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
 use crate::pflag::Takes;
-use crate::{catalog, listing, session, table};
+use crate::{catalog, containers as container, listing, session, table};
 use clap::{Args, ValueEnum};
+use kiln_cache::Store;
 use kiln_oci::Platform;
 use kiln_template::{Template, Value};
 
 /// What can be looked at.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ObjectType {
-    /// The only kind there is
+    /// Those of `kiln run`
+    Container,
+    /// Those of the store
     Image,
 }
 
 /// Arguments of `kiln inspect`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Image names or IDs
-    #[arg(value_name = "IMAGE", required = true)]
-    images: Vec<String>,
+    /// Names or IDs of containers and images; where both are called so, it is the container
+    #[arg(value_name = "CONTAINER|IMAGE", required = true)]
+    names: Vec<String>,
     /// A template in docker's language, such as '{{.Id}}' or '{{json .Config.Env}}', or `json` for one line
     #[arg(short, long, value_name = "FORMAT", add = Takes::Single)]
     format: Option<String>,
     /// Platform of the image, if it has several
     #[arg(long, value_name = "OS/ARCH", add = Takes::Single)]
     platform: Option<Platform>,
-    /// Type of the object, for scripts that name it
-    #[arg(long = "type", value_enum, value_name = "TYPE", hide = true, add = Takes::Single)]
+    /// Look only among these
+    #[arg(long = "type", value_enum, value_name = "TYPE", add = Takes::Single)]
     object: Option<ObjectType>,
 }
 
 /// Shows those that are there; names of the others end it with an error, as in docker.
 ///
 /// # Errors
-/// When an image is not there, or the template does not fit.
+/// When one is not there, or the template does not fit.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let format = arguments
         .format
@@ -53,10 +58,9 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         .transpose()?;
     let store = session::reading(globals)?;
     let (mut found, mut failures) = (Vec::new(), Vec::new());
-    for name in &arguments.images {
-        let image = catalog::find_for(&store, name, arguments.platform.as_ref());
-        match image.and_then(|image| fields::of(&store, &image)) {
-            Ok(image) => found.push(image),
+    for name in &arguments.names {
+        match arguments.find(&store, name) {
+            Ok(one) => found.push(one),
             Err(failure) => failures.push(failure),
         }
     }
@@ -69,6 +73,21 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         }
     }
     Failure::all(failures)
+}
+
+impl Arguments {
+    fn find(&self, store: &Store, name: &str) -> Result<Value, Failure> {
+        if self.object == Some(ObjectType::Container) {
+            return Ok(containers::of(&container::find(store, name)?));
+        }
+        if self.object.is_none()
+            && let Some(kept) = container::known(store, name)?
+        {
+            return Ok(containers::of(&kept));
+        }
+        let image = catalog::find_for(store, name, self.platform.as_ref())?;
+        fields::of(store, &image)
+    }
 }
 
 /// Docker's indentation.

@@ -2,6 +2,7 @@
 //! store is small enough. In which order things go is written in `cache/src/prune/order.rs`.
 
 pub mod cache;
+pub mod containers;
 pub mod images;
 
 use crate::catalog::{self, Listed};
@@ -116,9 +117,8 @@ fn prune(scope: Scope, arguments: &Arguments, globals: &Globals) -> Result<(), F
         render::note("--volumes has no effect: kiln keeps no volumes");
     }
     let takes_images = arguments.all && scope != Scope::Cache;
-    let asks = takes_images && !arguments.force && !arguments.dry_run;
-    if asks && !confirmed()? {
-        return Err(Failure::new(Kind::Build, "nothing was removed"));
+    if takes_images && !arguments.force && !arguments.dry_run {
+        confirm("all images, including those with names")?;
     }
     let (events, cancel) = (Events::ignored(), Cancel::default());
     let session = session::open_by(globals, events, cancel, Store::open_to_remove)?;
@@ -183,19 +183,22 @@ fn fitting(
 }
 
 /// Asks the user at the terminal; without a terminal the answer is yes, as scripts expect.
-fn confirmed() -> Result<bool, Failure> {
+fn confirm(what: &str) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Ok(true);
+        return Ok(());
     }
     let failed = |error: std::io::Error| Failure::new(Kind::Environment, error.to_string());
-    let question = b"This removes all images, including those with names. Continue? [y/N] ";
-    std::io::stderr().write_all(question).map_err(failed)?;
-    let mut answer = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut answer)
+    let question = format!("This removes {what}. Continue? [y/N] ");
+    std::io::stderr()
+        .write_all(question.as_bytes())
         .map_err(failed)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    read.map_err(failed)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(Failure::new(Kind::Build, "nothing was removed")),
+    }
 }
 
 /// What went, or would.

@@ -166,7 +166,7 @@ impl Arguments {
         layers: Vec<Digest>,
         request: &Request,
     ) -> Result<Container, Failure> {
-        let process = &self.process;
+        let (process, network) = (&self.process, request.language.network);
         Ok(Container {
             layers,
             argv: process.argv(config, &self.command)?,
@@ -174,8 +174,8 @@ impl Arguments {
             cwd: process.cwd(config)?,
             user: process.user(config),
             hostname: process.hostname(),
-            network: request.language.network,
-            ports: self.ports.ports(request.language.network)?,
+            network,
+            ports: self.ports.ports(network, config.exposed_ports.keys())?,
             options: request.run.clone(),
             tmpfs: self.mounts.tmpfs()?,
             is_read_only: self.mounts.read_only,

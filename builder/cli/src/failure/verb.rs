@@ -27,8 +27,6 @@ const ELSEWHERE: [(&[&str], &str); 16] = [
             "pause",
             "unpause",
             "rename",
-            "container",
-            "containers",
             "down",
             "update",
             "checkpoint",

@@ -9,6 +9,7 @@ pub mod line;
 pub mod log;
 pub mod record;
 mod run;
+pub mod tar;
 
 use crate::failure::KeptError;
 use kiln_cache::{HeldContainer, Store};

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
 /// What Go prints for a time that is not set.
-const NO_TIME: &str = "0001-01-01T00:00:00Z";
+pub const NO_TIME: &str = "0001-01-01T00:00:00Z";
 
 /// All fields of an image.
 ///
@@ -92,7 +92,7 @@ fn origin(config: &ImageConfig) -> Vec<Field> {
 }
 
 /// What a container runs. Fields that only containers have are as docker's API shows them in images.
-fn runtime(config: &RuntimeConfig) -> Value {
+pub fn runtime(config: &RuntimeConfig) -> Value {
     let rest = &config.rest;
     let words = |words: &Option<Vec<String>>| Value::texts(words.as_deref().unwrap_or_default());
     let labels = config.labels.iter();

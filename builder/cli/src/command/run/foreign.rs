@@ -27,7 +27,6 @@ const VOLUMES: Answer =
 
 flags_of_others! {
     "restart" Single Refuse(RESTARTS);
-    "publish-all" 'P' Switch Off("-p PORT publishes one port at one of this machine that is free");
     "expose" List Accept("it only describes an image");
     "privileged" Switch Off("kiln run gives no rights over this machine");
     "cap-add" List CAPABILITIES;

@@ -1,26 +1,31 @@
 //! `--publish`: ports of this machine that lead into a container, which has a private network then. Unaware of what connects it.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::flag::Flag;
 use crate::pflag::Takes;
 use kiln_engine::{DefaultNetwork, Request};
 use kiln_parser::graph::Network;
 use kiln_sandbox::{NetworkStack, Port};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::ops::RangeInclusive;
 
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub struct Flags {
-    /// Port of this machine that leads to one of the container, which has a private network then; any free one without HOST (may be repeated)
+    /// Port of this machine that leads to one of the container, which has a private network then; any free one without HOST. Ranges
+    /// such as 8000-8010 are possible (may be repeated)
     #[arg(short, long, value_name = "[ADDRESS:][HOST:]PORT[/udp]", add = Takes::StrictList)]
     publish: Vec<String>,
+    /// The same for all ports that the image says it listens at (EXPOSE), each with one that is free
+    #[arg(short = 'P', long, add = Takes::Switch)]
+    publish_all: bool,
 }
 
 impl Flag for Flags {
     /// Ports need a network of the container's own.
     fn apply(&self, request: &mut Request) -> Result<(), Failure> {
         // before anything is pulled
-        if self.ports(Network::Default)?.is_empty() {
+        if self.ports(Network::Default, [])?.is_empty() && !self.publish_all {
             return Ok(());
         }
         match (request.language.network, &request.run.default_network) {
@@ -46,24 +51,36 @@ impl Flag for Flags {
 }
 
 impl Flags {
-    /// The ports, each with one of this machine.
+    /// The ports, each with one of this machine; `exposed` are those of the image.
     ///
     /// # Errors
     /// One is malformed, or none is free.
-    pub fn ports(&self, network: Network) -> Result<Vec<Port>, Failure> {
+    pub fn ports<'a>(
+        &self,
+        network: Network,
+        exposed: impl IntoIterator<Item = &'a String>,
+    ) -> Result<Vec<Port>, Failure> {
         if network == Network::Host {
             return Ok(Vec::new());
         }
-        let read = |text: &String| {
+        let mut all = Vec::new();
+        for text in &self.publish {
             let wrong = |why| Failure::usage(format!("--publish {text}: {why}"));
-            read(text).map_err(wrong)
-        };
-        self.publish.iter().map(read).collect()
+            all.extend(read(text).map_err(wrong)?);
+        }
+        for text in exposed.into_iter().filter(|_| self.publish_all) {
+            let wrong = |why| Failure::new(Kind::Build, format!("EXPOSE {text}: {why}"));
+            let mut ports = read(text).map_err(wrong)?;
+            let is_given = |port: &Port| (port.inside, port.is_udp);
+            ports.retain(|port| !all.iter().any(|other| is_given(other) == is_given(port)));
+            all.extend(ports);
+        }
+        Ok(all)
     }
 }
 
-/// `[ADDRESS:][HOST:]PORT[/tcp|/udp]`; an address of IPv6 stands in brackets.
-fn read(text: &str) -> Result<Port, String> {
+/// `[ADDRESS:][HOST:]PORT[/tcp|/udp]`; an address of IPv6 stands in brackets, and a port may be a range.
+fn read(text: &str) -> Result<Vec<Port>, String> {
     let (rest, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let is_udp = match protocol {
         "tcp" => false,
@@ -71,20 +88,19 @@ fn read(text: &str) -> Result<Port, String> {
         other => return Err(format!("kiln publishes tcp and udp, and no {other:?}")),
     };
     let mut parts = rest.rsplitn(3, ':');
-    let inside = number(parts.next().unwrap_or_default())?;
+    let inside = range(parts.next().unwrap_or_default())?;
     let host = parts.next().filter(|host| !host.is_empty());
     let address = parts.next().filter(|address| !address.is_empty());
     let address = address.map(address_of).transpose()?;
-    let host = match host {
-        Some(host) => number(host)?,
-        None => free(address, is_udp).ok_or("no port is free")?,
-    };
-    Ok(Port {
+    let place = Place { address, is_udp };
+    let hosts = place.ports(host.map(range).transpose()?, inside.clone())?;
+    let ports = hosts.into_iter().zip(inside).map(|(host, inside)| Port {
         address,
         host,
         inside,
         is_udp,
-    })
+    });
+    Ok(ports.collect())
 }
 
 fn address_of(text: &str) -> Result<IpAddr, String> {
@@ -92,22 +108,58 @@ fn address_of(text: &str) -> Result<IpAddr, String> {
     bare.parse().map_err(|_| format!("{text:?} is no address"))
 }
 
-fn number(text: &str) -> Result<u16, String> {
-    let number = text.parse().ok().filter(|number| *number > 0);
-    number.ok_or_else(|| match text.contains('-') {
-        true => "ranges are not supported: publish each port".to_owned(),
-        false => format!("{text:?} is no port"),
-    })
+/// `8000`, or `8000-8010`.
+fn range(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let range = number(first)?..=number(last)?;
+    match range.is_empty() {
+        true => Err(format!("{text:?} ends before it begins")),
+        false => Ok(range),
+    }
 }
 
-/// A port that is free now.
-fn free(address: Option<IpAddr>, is_udp: bool) -> Option<u16> {
-    let at = (address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), 0);
-    let bound = match is_udp {
-        true => UdpSocket::bind(at).ok()?.local_addr(),
-        false => TcpListener::bind(at).ok()?.local_addr(),
-    };
-    Some(bound.ok()?.port())
+fn number(text: &str) -> Result<u16, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| format!("{text:?} is no port"))
+}
+
+/// Where ports of this machine are.
+#[derive(Clone, Copy)]
+struct Place {
+    address: Option<IpAddr>,
+    is_udp: bool,
+}
+
+impl Place {
+    /// One for each of the container: of the range, or any that are free.
+    fn ports(
+        self,
+        hosts: Option<RangeInclusive<u16>>,
+        inside: RangeInclusive<u16>,
+    ) -> Result<Vec<u16>, String> {
+        match hosts {
+            Some(hosts) if hosts.len() == inside.len() => Ok(hosts.collect()),
+            Some(mut hosts) if inside.len() == 1 => {
+                let free = hosts.find_map(|port| self.free(port));
+                Ok(vec![free.ok_or("none of its ports is free")?])
+            }
+            Some(_) => Err("the ranges are not of the same length".to_owned()),
+            None => {
+                let free = inside.map(|_| self.free(0)).collect::<Option<_>>();
+                free.ok_or_else(|| "no port is free".to_owned())
+            }
+        }
+    }
+
+    /// The port, if it is free now; any that is for 0.
+    fn free(self, port: u16) -> Option<u16> {
+        let at = (self.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), port);
+        let bound = match self.is_udp {
+            true => UdpSocket::bind(at).ok()?.local_addr(),
+            false => TcpListener::bind(at).ok()?.local_addr(),
+        };
+        Some(bound.ok()?.port())
+    }
 }
 
 /// `0.0.0.0:8080->80/tcp`, as docker shows it.
@@ -123,24 +175,50 @@ mod tests {
 
     #[test]
     fn ports_are_read_as_docker_does() {
+        let all = |text: &str| {
+            let ports = read(text).unwrap();
+            ports.iter().map(shown).collect::<Vec<_>>().join(" ")
+        };
         for (text, expected) in [
             ("8080:80", "0.0.0.0:8080->80/tcp"),
             ("127.0.0.1:8080:80/udp", "127.0.0.1:8080->80/udp"),
             ("[::1]:8080:80", "::1:8080->80/tcp"),
+            ("81-82:91-92", "0.0.0.0:81->91/tcp 0.0.0.0:82->92/tcp"),
         ] {
-            assert_eq!(shown(&read(text).unwrap()), expected);
+            assert_eq!(all(text), expected);
         }
-        assert!(read("80").unwrap().host > 0 && read("127.0.0.1::80").unwrap().host > 0);
+        for text in ["80", "127.0.0.1::80", "50000-60000:80"] {
+            let ports = read(text).unwrap();
+            assert!(ports[0].host > 0 && (ports.len(), ports[0].inside) == (1, 80));
+        }
+        assert_eq!(read("80-82").unwrap().len(), 3);
         for wrong in [
             "",
             "x",
             "0:80",
-            "8000-8010:80-90",
+            "80-90:8000-8001",
+            "90-80",
             "80/sctp",
             "here:1:2",
             "65536",
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn all_ports_of_the_image_are_published_that_are_not_already() {
+        let flags = Flags {
+            publish: vec!["8080:80".to_owned()],
+            publish_all: true,
+        };
+        let exposed = ["80/tcp", "80/udp", "443"].map(str::to_owned);
+        let ports = flags.ports(Network::Default, &exposed).unwrap();
+        let inside = ports.iter().map(|port| (port.inside, port.is_udp));
+        assert_eq!(
+            inside.collect::<Vec<_>>(),
+            [(80, false), (80, true), (443, false)]
+        );
+        assert!(flags.ports(Network::Host, &exposed).unwrap().is_empty());
     }
 }

@@ -25,10 +25,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Folders in each other; more are nobody's files.
-const DEEPEST: usize = 256;
+pub(super) const DEEPEST: usize = 256;
 /// Modes that are copied.
 const MODES: u32 = 0o1777;
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
+pub(super) const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
 /// A root file system that is looked into.
 #[derive(Debug)]
@@ -82,26 +82,34 @@ pub fn copy(
     (to, target): (&Root, &Path),
     follows: bool,
 ) -> Result<usize, KeptError> {
-    let flags = match follows || is_of_content(source) {
-        true => OFlags::PATH,
-        false => OFlags::PATH | OFlags::NOFOLLOW,
-    };
-    let found = inside(from, source, flags).map_err(failed("read", source))?;
+    let found = find(from, source, follows)?;
     let copied = Target::find(to, target, (&found, source)).and_then(|target| target.take(&found));
     copied.map_err(failed("copy to", target))
 }
 
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(Errno) -> KeptError {
+/// Opens what a path leads to, by its path alone.
+pub(super) fn find(root: &Root, source: &Path, follows: bool) -> Result<OwnedFd, KeptError> {
+    let flags = match follows || is_of_content(source) {
+        true => OFlags::PATH,
+        false => OFlags::PATH | OFlags::NOFOLLOW,
+    };
+    inside(root, source, flags).map_err(failed("read", source))
+}
+
+pub(super) fn failed<E: Into<io::Error>>(
+    action: &'static str,
+    path: &Path,
+) -> impl FnOnce(E) -> KeptError {
     let path = path.to_owned();
-    move |errno| KeptError::Io {
+    move |error| KeptError::Io {
         action,
         path,
-        source: errno.into(),
+        source: error.into(),
     }
 }
 
 /// Opens a path inside a root.
-fn inside(root: &Root, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+pub(super) fn inside(root: &Root, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let flags = flags | OFlags::CLOEXEC;
     loop {
@@ -114,7 +122,7 @@ fn inside(root: &Root, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
 }
 
 /// Whether a path means what is in a folder, and not the folder.
-fn is_of_content(path: &Path) -> bool {
+pub(super) fn is_of_content(path: &Path) -> bool {
     let bytes = path.as_os_str().as_bytes();
     bytes.ends_with(b"/.") || bytes == b"." || path.file_name().is_none()
 }
@@ -195,7 +203,7 @@ fn folder(
     let made = openat(parent, name, flags, Mode::empty())?;
     let left_out = content(found, &made, depth)?;
     if is_new {
-        finish(&made, stat)?;
+        finish(&made, looks(stat))?;
     }
     Ok(left_out)
 }
@@ -228,24 +236,30 @@ fn file(found: &OwnedFd, stat: &Stat, to: (&OwnedFd, &OsStr)) -> Result<(), Errn
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let mut made = File::from(openat(to.0, to.1, flags, Mode::RUSR | Mode::WUSR)?);
     io::copy(&mut from, &mut made).map_err(errno)?;
-    finish(&made.into(), stat)
+    finish(&made.into(), looks(stat))
 }
 
 /// Removes what a file or link takes the place of; not a folder.
-fn make_way((parent, name): (&OwnedFd, &OsStr)) -> Result<(), Errno> {
+pub(super) fn make_way((parent, name): (&OwnedFd, &OsStr)) -> Result<(), Errno> {
     match unlinkat(parent, name, AtFlags::empty()) {
         Err(Errno::NOENT) => Ok(()),
         removed => removed,
     }
 }
 
-/// The mode and the time of what was copied.
-fn finish(made: &OwnedFd, stat: &Stat) -> Result<(), Errno> {
-    fchmod(made, Mode::from_raw_mode(stat.st_mode & MODES))?;
-    let time = Timespec {
-        tv_sec: stat.st_mtime,
-        tv_nsec: i64::try_from(stat.st_mtime_nsec).unwrap_or_default(),
-    };
+/// The mode, and the seconds and nanoseconds of the last change.
+fn looks(stat: &Stat) -> (u32, i64, i64) {
+    let nanos = i64::try_from(stat.st_mtime_nsec).unwrap_or_default();
+    (stat.st_mode, stat.st_mtime, nanos)
+}
+
+/// Gives what was copied its mode and time.
+pub(super) fn finish(
+    made: &OwnedFd,
+    (mode, tv_sec, tv_nsec): (u32, i64, i64),
+) -> Result<(), Errno> {
+    fchmod(made, Mode::from_raw_mode(mode & MODES))?;
+    let time = Timespec { tv_sec, tv_nsec };
     let times = Timestamps {
         last_access: time,
         last_modification: time,
