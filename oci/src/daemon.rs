@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::http::{Answer, Body, Client, Request, Settings, Upload};
-use crate::{Digest, Reference};
+use crate::{Digest, Platform, Reference};
 
 /// Bytes of an answer that are read.
 const MOST: usize = 64 << 20;
@@ -41,6 +41,20 @@ pub struct HeldImage {
     /// Its layers.
     #[serde(default, rename = "RootFS")]
     pub root_fs: HeldLayers,
+    /// Its operating system.
+    #[serde(default)]
+    pub os: String,
+    /// Its processor.
+    #[serde(default)]
+    pub architecture: String,
+}
+
+impl HeldImage {
+    /// What it is for.
+    #[must_use]
+    pub fn platform(&self) -> Platform {
+        Platform::new(&self.os, &self.architecture)
+    }
 }
 
 /// The layers of an image, bottom first.

@@ -5,7 +5,8 @@ use crate::failure::chain_of_causes;
 use crate::session::Session;
 use crate::transfer::archive::{LoadOptions, Taken, load};
 use kiln_oci::archive::Input;
-use kiln_oci::daemon::Daemon;
+use kiln_oci::daemon::{Daemon, HeldImage};
+use kiln_parser::inputs::ImageRequest;
 
 /// An image of a daemon.
 pub(super) struct Held {
@@ -15,15 +16,19 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// What the session's daemon has under a name. One that does not answer has nothing.
-    pub(super) fn find(session: &Session, name: &str) -> Option<Self> {
+    /// What the session's daemon has under a name, for this platform. One that does not answer has nothing.
+    pub(super) fn find(session: &Session, request: &ImageRequest) -> Option<Self> {
         let address = session.remote.daemon.clone()?;
         let daemon = Daemon::at(address, session.remote.http.settings().clone());
-        match daemon.find(name) {
-            Ok(held) => Some(Held {
-                id: held?.id,
-                daemon,
-            }),
+        match daemon.find(&request.reference) {
+            Ok(held) => {
+                let fits = |held: &HeldImage| {
+                    let platform = held.platform();
+                    platform.architecture.is_empty() || request.platform.rank(&platform).is_some()
+                };
+                let id = held.filter(fits)?.id;
+                Some(Held { daemon, id })
+            }
             Err(error) => {
                 tracing::debug!(%error, "the daemon is not asked for a base");
                 None

@@ -19,10 +19,9 @@ const AT_ONCE: usize = 8;
 /// An image of the store with its config.
 pub type Base = (StoredImage, ImageConfig);
 
-/// Finds the images, in the order of the requests. Those that the store lacks, or has for another platform only, are pulled, and those that no
-/// registry has are taken from the session's daemon; `when`
-/// says whether registries are asked about all of them, or about none. An image for another platform that is in no index is better
-/// than none, as in BuildKit; the rule `InvalidBaseImagePlatform` reports it.
+/// Finds the images, in the order of the requests. Those that the store lacks, or has for another platform only, are taken from the
+/// session's daemon or pulled; `when` says whether registries are asked about all of them, or about none. An image for another platform that is
+/// in no index is better than none, as in BuildKit; the rule `InvalidBaseImagePlatform` reports it.
 ///
 /// # Errors
 /// The store fails: that says nothing of what it has.
@@ -31,75 +30,14 @@ pub fn find(
     requests: &[ImageRequest],
     when: Pull,
 ) -> Result<Vec<Result<Base, MissingImage>>, StoreError> {
-    let here = requests.iter().map(|request| at_hand(session, request));
+    let here = requests
+        .iter()
+        .map(|request| at_hand(session, request, when));
     let here = here.collect::<Result<Vec<_>, _>>()?;
-    let found = match when {
-        Pull::Never => here
-            .into_iter()
-            .map(|found| found.map_err(unasked))
-            .collect(),
-        _ => with_registries(session, requests, when, here)?,
-    };
-    let both = requests.iter().zip(found);
-    let found = both.map(|(request, found)| match found {
-        Err(missing) => of_daemon(session, request, missing),
-        found => Ok(found),
-    });
-    found.collect()
-}
-
-/// What the store has under the name, or under the ID that the daemon has for it: what came from there has no name here.
-fn at_hand(
-    session: &Session,
-    request: &ImageRequest,
-) -> Result<Result<Base, MissingImage>, StoreError> {
-    let here = in_store(session, request)?;
-    match here
-        .is_err()
-        .then(|| Held::find(session, &request.reference))
-        .flatten()
-    {
-        Some(held) => Ok(in_store(session, &by_id(request, held.id))?.or(here)),
-        None => Ok(here),
+    if when == Pull::Never {
+        let here = here.into_iter().map(|found| found.map_err(unasked));
+        return Ok(here.collect());
     }
-}
-
-/// What nobody else has is taken from the daemon, if that has it.
-fn of_daemon(
-    session: &Session,
-    request: &ImageRequest,
-    missing: MissingImage,
-) -> Result<Result<Base, MissingImage>, StoreError> {
-    let Some(held) =
-        Held::find(session, &request.reference).filter(|_| !session.store.is_read_only())
-    else {
-        return Ok(Err(missing));
-    };
-    match held.take(session) {
-        Ok(id) => in_store(session, &by_id(request, id)),
-        Err(problem) => Ok(Err(MissingImage {
-            problem: Some(format!(
-                "the daemon has it, but it does not come: {problem}"
-            )),
-            ..missing
-        })),
-    }
-}
-
-fn by_id(request: &ImageRequest, reference: String) -> ImageRequest {
-    ImageRequest {
-        reference,
-        ..request.clone()
-    }
-}
-
-/// The same with what registries have.
-fn with_registries(
-    session: &Session,
-    requests: &[ImageRequest],
-    when: Pull,
-    here: Vec<Result<Base, MissingImage>>,
-) -> Result<Vec<Result<Base, MissingImage>>, StoreError> {
     let both = requests.iter().zip(&here);
     let wanted = both.filter(|(request, found)| is_wanted(session, request, found, when));
     let wanted: BTreeMap<Name, _> = wanted
@@ -118,6 +56,49 @@ fn with_registries(
         Some(Err(failure)) => Ok(without(session, request, when, failure, here)),
     };
     requests.iter().zip(here).map(outcome).collect()
+}
+
+/// What the store has under the name, else what the daemon has: as in the daemon's own builder, no registry is asked then but with `--pull`.
+fn at_hand(
+    session: &Session,
+    request: &ImageRequest,
+    when: Pull,
+) -> Result<Result<Base, MissingImage>, StoreError> {
+    match in_store(session, request)? {
+        Err(missing) if when != Pull::Always => of_daemon(session, request, missing),
+        found => Ok(found),
+    }
+}
+
+/// An image that only the daemon has. What came from there before has no name in the store, but the daemon's ID.
+fn of_daemon(
+    session: &Session,
+    request: &ImageRequest,
+    missing: MissingImage,
+) -> Result<Result<Base, MissingImage>, StoreError> {
+    let Some(held) = Held::find(session, request) else {
+        return Ok(Err(missing));
+    };
+    let known = in_store(session, &by_id(request, held.id.clone()))?;
+    if known.is_ok() || session.store.is_read_only() {
+        return Ok(known.map_err(|_| missing));
+    }
+    match held.take(session) {
+        Ok(id) => in_store(session, &by_id(request, id)),
+        Err(problem) => Ok(Err(MissingImage {
+            problem: Some(format!(
+                "the daemon has it, but it does not come: {problem}"
+            )),
+            ..missing
+        })),
+    }
+}
+
+fn by_id(request: &ImageRequest, reference: String) -> ImageRequest {
+    ImageRequest {
+        reference,
+        ..request.clone()
+    }
 }
 
 /// What is pulled once: a reference for a platform.

@@ -38,7 +38,7 @@ pub struct Remote {
     pub cancel: Cancel,
     /// The client for all that is no registry: files, object storage.
     pub http: http::Client,
-    /// The daemon of another engine that is asked for bases which no registry has.
+    /// The daemon of another engine that is asked for bases before registries are.
     pub daemon: Option<Address>,
 }
 
