@@ -161,7 +161,10 @@ fn read(words: Vec<OsString>) -> Result<Arguments, ExitCode> {
     read.map_err(|answer| {
         if answer.use_stderr() {
             let failure = told(Failure::of_line(&answer, color()));
-            return wrong(failure.exits_with(plugin::exit_code_of_line(&answer)));
+            return wrong(match plugin::exit_code_of_line(&answer) {
+                Some(code) => failure.exits_with(code),
+                None => failure,
+            });
         }
         print_help(&answer);
         ended(stdout::check())

@@ -4,7 +4,6 @@
 //! It is told by the name that it is started under. Called without docker, the first word is the verb: compose and CI actions do that.
 
 use crate::environment::variable;
-use crate::failure::USAGE;
 use clap::error::{ContextKind, ContextValue};
 use rustix::process::{Signal, getpid, kill_process};
 use std::ffi::{OsStr, OsString};
@@ -69,13 +68,11 @@ pub fn exit_code(code: u8) -> u8 {
     }
 }
 
-/// The exit code of a wrong command line: docker has one of its own for flags.
-pub fn exit_code_of_line(error: &clap::Error) -> u8 {
+/// The exit code of a wrong command line, where it is not kiln's: docker has one of its own for flags.
+pub fn exit_code_of_line(error: &clap::Error) -> Option<u8> {
     let of_flag = |value: &ContextValue| value.to_string().starts_with('-');
-    match error.get(ContextKind::InvalidArg).is_some_and(of_flag) {
-        true if is_active() => WRONG_FLAG,
-        _ => USAGE,
-    }
+    let is_of_flag = error.get(ContextKind::InvalidArg).is_some_and(of_flag);
+    (is_active() && is_of_flag).then_some(WRONG_FLAG)
 }
 
 /// The command line as kiln's own, where this is the plugin.
