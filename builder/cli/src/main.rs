@@ -161,10 +161,7 @@ fn read(words: Vec<OsString>) -> Result<Arguments, ExitCode> {
     read.map_err(|answer| {
         if answer.use_stderr() {
             let failure = told(Failure::of_line(&answer, color()));
-            return wrong(match plugin::exit_code_of_line(&answer) {
-                Some(code) => failure.exits_with(code),
-                None => failure,
-            });
+            return wrong(plugin::of_line(failure, &answer));
         }
         print_help(&answer);
         ended(stdout::check())

@@ -4,6 +4,7 @@
 //! It is told by the name that it is started under. Called without docker, the first word is the verb: compose and CI actions do that.
 
 use crate::environment::variable;
+use crate::failure::Failure;
 use clap::error::{ContextKind, ContextValue};
 use rustix::process::{Signal, getpid, kill_process};
 use std::ffi::{OsStr, OsString};
@@ -68,11 +69,13 @@ pub fn exit_code(code: u8) -> u8 {
     }
 }
 
-/// The exit code of a wrong command line, where it is not kiln's: docker has one of its own for flags.
-pub fn exit_code_of_line(error: &clap::Error) -> Option<u8> {
+/// What became of a wrong command line: docker has an exit code of its own for flags.
+pub fn of_line(failure: Failure, error: &clap::Error) -> Failure {
     let of_flag = |value: &ContextValue| value.to_string().starts_with('-');
-    let is_of_flag = error.get(ContextKind::InvalidArg).is_some_and(of_flag);
-    (is_active() && is_of_flag).then_some(WRONG_FLAG)
+    match error.get(ContextKind::InvalidArg).is_some_and(of_flag) {
+        true if is_active() => failure.exits_with(WRONG_FLAG),
+        _ => failure,
+    }
 }
 
 /// The command line as kiln's own, where this is the plugin.

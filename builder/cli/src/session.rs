@@ -8,7 +8,9 @@ use kiln_cache::{Budget, Isolation, OpenOptions, Store, StoreError};
 use kiln_engine::event::{Cancel, Events};
 use kiln_engine::remote::Remote;
 use kiln_engine::{ChangesPlace, Host, IsolationChoice, Session};
-use kiln_sandbox::{Ahead, EnterError, EnterOptions, Entered, IdMap, best_place, enter, is_on_overlay};
+use kiln_sandbox::{
+    Ahead, EnterError, EnterOptions, Entered, IdMap, best_place, enter, is_on_overlay,
+};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;

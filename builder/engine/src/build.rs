@@ -209,6 +209,18 @@ impl Made {
             ..Self::new(bundle, None)
         }
     }
+
+    fn built(&self, stored: &Stored, names: &[Reference]) -> Built {
+        Built {
+            id: self.bundle.config,
+            manifest: self.bundle.manifest,
+            descriptor: stored.descriptor.clone(),
+            pushed: None,
+            loaded: None,
+            is_new: self.is_new,
+            names: names.iter().map(ToString::to_string).collect(),
+        }
+    }
 }
 
 impl Job<'_> {
@@ -244,15 +256,7 @@ impl Job<'_> {
             session.store.images().tag(name, &made.bundle.manifest)?;
         }
         let stored = Stored::read(&session.store, &made.bundle.manifest)?;
-        let mut built = Built {
-            id: made.bundle.config,
-            manifest: made.bundle.manifest,
-            descriptor: stored.descriptor.clone(),
-            pushed: None,
-            loaded: None,
-            is_new: made.is_new,
-            names: names.iter().map(ToString::to_string).collect(),
-        };
+        let mut built = made.built(&stored, &names);
         drop(made.turn);
         self.report(&built, &stored)?;
         self.export(&mut built, stored)?;

@@ -20,7 +20,7 @@ pub fn prepare(request: &Request, fds: Vec<OwnedFd>) -> Result<(Job, Behind), Sp
     let mut fds = Descriptors::after_streams(fds)?;
     let (spec, root) = (read_spec(fds.next()?)?, fds.next()?);
     let (upper, stdin) = (fds.next_if(request.upper)?, fds.next_if(request.stdin)?);
-    let borrowed = fds.next_if(request.borrowed)?;
+    let borrowed = fds.next_if(request.borrowed)?.and_then(Borrowed::note);
     let mut roots: Vec<OwnedFd> = fds.0.collect();
     let sockets = roots.split_off(request.roots.min(roots.len()));
     let given = Given { roots, sockets };
@@ -39,7 +39,6 @@ pub fn prepare(request: &Request, fds: Vec<OwnedFd>) -> Result<(Job, Behind), Sp
         ignored: sys::ignored_signals(),
         sources,
     };
-    let borrowed = borrowed.and_then(Borrowed::note);
     Ok((job, Behind { stubs, borrowed }))
 }
 

@@ -27,12 +27,11 @@ fn replaced(
     while let Some(at) = rest.find('$') {
         made.push_str(&rest[..at]);
         rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('$') {
-            made.push('$');
-            rest = after;
-            continue;
-        }
         match variable(rest) {
+            _ if rest.starts_with('$') => {
+                made.push('$');
+                rest = &rest[1..];
+            }
             Some((variable, after)) if depth < DEEPEST => {
                 made.push_str(&variable.value(lookup, unset, depth)?);
                 rest = after;

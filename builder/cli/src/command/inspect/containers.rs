@@ -19,7 +19,13 @@ use std::collections::BTreeMap;
 /// As of `kiln inspect`.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let object = Some(ObjectType::Container);
-    super::run(Arguments { object, ..arguments }, globals)
+    super::run(
+        Arguments {
+            object,
+            ..arguments
+        },
+        globals,
+    )
 }
 
 /// All fields of a container.
@@ -122,7 +128,9 @@ fn mounts(container: &Container) -> Value {
 fn ports(ports: &[Port]) -> Value {
     let mut all: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for port in ports {
-        let address = port.address.map_or_else(|| "0.0.0.0".to_owned(), |ip| ip.to_string());
+        let address = port
+            .address
+            .map_or_else(|| "0.0.0.0".to_owned(), |ip| ip.to_string());
         let place = Value::record([
             field("HostIp", address),
             field("HostPort", port.host.to_string()),

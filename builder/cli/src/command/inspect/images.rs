@@ -11,5 +11,11 @@ use crate::failure::Failure;
 /// As of `kiln inspect`.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let object = Some(ObjectType::Image);
-    super::run(Arguments { object, ..arguments }, globals)
+    super::run(
+        Arguments {
+            object,
+            ..arguments
+        },
+        globals,
+    )
 }
