@@ -60,7 +60,7 @@ pub struct Globals {
         add = Takes::Switch
     )]
     pub offline: bool,
-    /// Where the daemon listens that has bases which no registry has.
+    /// Where the daemon listens that is asked for bases before registries are.
     #[arg(skip)]
     pub bases: Option<String>,
     /// Registry that may use plain http or any certificate (may be repeated)

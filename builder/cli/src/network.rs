@@ -37,7 +37,7 @@ pub fn remote(globals: &Globals, events: &Events, cancel: &Cancel) -> Result<Rem
         events: events.clone(),
         cancel: cancel.clone(),
         http,
-        // an address that is none is told where something is loaded
+        // a wrong address is told where something is loaded
         daemon: globals
             .bases
             .as_ref()

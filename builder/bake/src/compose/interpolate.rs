@@ -8,7 +8,7 @@ const DEEPEST: usize = 20;
 /// A text with the values of variables; `unset` hears of those that have none.
 ///
 /// # Errors
-/// A variable is required, or there is none in braces.
+/// A variable is required and not set, or what stands in braces is no variable.
 pub fn interpolated(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,

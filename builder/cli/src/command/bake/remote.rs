@@ -106,7 +106,7 @@ impl Remote {
     /// The text of a file of the tree.
     ///
     /// # Errors
-    /// Why there is none.
+    /// It is not there, or no text.
     pub fn text(&self, name: &str) -> Result<String, String> {
         let read = self.files.read(name);
         let read = read.map_err(|error| chain_of_causes(&error))?;

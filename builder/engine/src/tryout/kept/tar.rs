@@ -1,5 +1,5 @@
 //! Files of a container as a tar, and files out of one, by the rules of `docker cp`: names in a tar begin with what was asked for, or are what is
-//! in it. Links are followed inside the container's root only. What is unpacked belongs to whoever unpacks, and gives nobody rights by its
+//! in it. Links are followed inside the container's root only. What is unpacked belongs to the user who unpacks, and gives nobody rights by its
 //! mode. Unaware of where a tar goes and comes from.
 
 use super::copy::{DEEPEST, FOLDER, Root, failed, find, finish, inside, is_of_content, make_way};
