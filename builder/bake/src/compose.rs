@@ -10,16 +10,19 @@ mod size;
 mod yaml;
 
 use crate::definition::{Definition, Options};
-use crate::error::{Error, Finding, Result};
+use crate::error::{Error, Finding, Result, Worded};
 use crate::{Host, Source};
 use model::Model;
 use std::collections::BTreeMap;
 
 /// What compose files may ask for.
+#[derive(Clone)]
 pub(crate) struct Surroundings<'a> {
     pub host: &'a dyn Host,
     pub options: &'a Options,
-    /// What `.env` says.
+    /// Where paths count from: empty, or a folder seen from the first file's.
+    folder: String,
+    /// What `.env` says, and the files that includes name.
     dotenv: BTreeMap<String, String>,
 }
 
@@ -32,13 +35,45 @@ impl<'a> Surroundings<'a> {
         let mut surroundings = Surroundings {
             host,
             options,
+            folder: String::new(),
             dotenv: BTreeMap::new(),
         };
-        if let Ok(text) = host.read(".env") {
-            let read = dotenv::read(&text, |name| surroundings.variable(name));
-            surroundings.dotenv = read.map_err(|why| Error::new(format!(".env: {why}")))?;
-        }
+        surroundings.add_usual_variables()?;
         Ok(surroundings)
+    }
+
+    /// The same, as files of a folder see it.
+    fn within(&self, folder: &str) -> Self {
+        Surroundings {
+            folder: model::joined(&self.folder, folder),
+            ..self.clone()
+        }
+    }
+
+    /// What a file says whose path counts from here.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn read(&self, file: &str) -> Worded<String> {
+        self.host.read(&model::joined(&self.folder, file))
+    }
+
+    /// Adds what `.env` says, if it is here.
+    fn add_usual_variables(&mut self) -> Result<()> {
+        match self.read(".env") {
+            Ok(text) => self.add_variables(".env", &text),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Adds what such a file says; what is known stays.
+    fn add_variables(&mut self, name: &str, text: &str) -> Result<()> {
+        let read = dotenv::read(text, |name| self.variable(name));
+        let read = read.map_err(|why| Error::new(format!("{name}: {why}")))?;
+        for (name, value) in read {
+            self.dotenv.entry(name).or_insert(value);
+        }
+        Ok(())
     }
 
     /// A variable: what is given for this command, else of the environment, else of `.env`.

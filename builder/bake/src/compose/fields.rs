@@ -137,22 +137,48 @@ fn mapped(value: Node, separators: &[char]) -> Result<Node> {
     })
 }
 
-/// The files that a document includes.
+/// Files that another one includes: the first, those over it, where paths in them count from, and what says what variables are.
+pub struct Include {
+    pub files: Vec<String>,
+    pub folder: String,
+    /// `.env` in the folder, if it is there, where none are named.
+    pub variables: Option<Vec<String>>,
+}
+
+impl Include {
+    fn read(node: &Node) -> Result<Include> {
+        let listed = |name: &str| node.get(name).map(texts).transpose();
+        let files = match node.get("path") {
+            Some(path) => texts(path)?,
+            None => texts(node)?,
+        };
+        let first = files.first().map_or("", String::as_str);
+        let folder = node.get("project_directory").map(text).transpose()?;
+        Ok(Include {
+            folder: folder.unwrap_or_else(|| folder_of(first).to_owned()),
+            variables: listed("env_file")?,
+            files,
+        })
+    }
+}
+
+/// What a document includes.
 ///
 /// # Errors
-/// They are not named as files are.
-pub fn includes(document: &Node) -> Result<Vec<String>> {
+/// It is not named as files are.
+pub fn includes(document: &Node) -> Result<Vec<Include>> {
     let Some(include) = document.get("include") else {
         return Ok(Vec::new());
     };
-    let Kind::List(items) = &include.kind else {
-        return texts(include);
-    };
-    let mut files = Vec::new();
-    for item in items {
-        files.extend(texts(item.get("path").unwrap_or(item))?);
+    match &include.kind {
+        Kind::List(items) => items.iter().map(Include::read).collect(),
+        _ => Ok(vec![Include::read(include)?]),
     }
-    Ok(files)
+}
+
+/// The folder of a file, as far as its name says it.
+pub fn folder_of(file: &str) -> &str {
+    file.rfind('/').map_or("", |end| &file[..end])
 }
 
 /// Changes the paths of a service in another folder.

@@ -1,7 +1,7 @@
 //! Compose files laid over each other: `include`, `extends`, `!reset` and `!override`. Unaware of what services ask for.
 
 use super::Surroundings;
-use super::fields::{self, normalized};
+use super::fields::{self, Include, normalized};
 use super::interpolate::interpolated;
 use super::yaml::{self, Kind, Mark, Node};
 use crate::error::{Error, Finding, Place, Result};
@@ -115,14 +115,37 @@ impl Model {
         if depth > DEEPEST {
             return Err(Error::at(extends.place, "services extend each other"));
         }
+        let base = self.base(extends, surroundings, warnings, depth + 1)?;
+        let mut whole = merged(base, own.clone());
+        // it is done, and counts from a folder that may be another one later
+        if let Some(Kind::Map(fields)) = whole.as_mut().map(|whole| &mut whole.kind) {
+            fields.retain(|(name, _)| name != "extends");
+        }
+        Ok(whole)
+    }
+
+    /// The service that is extended, with what it extends itself.
+    fn base(
+        &self,
+        extends: &Node,
+        surroundings: &Surroundings<'_>,
+        warnings: &mut Vec<Finding>,
+        depth: usize,
+    ) -> Result<Node> {
         let (service, file) = named(extends)?;
-        let next = depth + 1;
-        let other = file.map(|file| of_file(&file, extends, surroundings, warnings, next));
-        let other = other.transpose()?;
-        let within = other.as_ref().unwrap_or(self);
-        let base = within.extended(&service, surroundings, warnings, next)?;
         let missing = || Error::at(extends.place, format!("there is no service {service:?}"));
-        Ok(merged(base.ok_or_else(missing)?, own.clone()))
+        let Some(file) = file else {
+            let base = self.extended(&service, surroundings, warnings, depth)?;
+            return base.ok_or_else(missing);
+        };
+        let folder = fields::folder_of(&file);
+        let inner = surroundings.within(folder);
+        let other = of_file((&file, extends), surroundings, &inner, warnings, depth)?;
+        let base = other.extended(&service, &inner, warnings, depth);
+        let base = base.map_err(|error| elsewhere(&error, &file, extends))?;
+        let mut base = base.ok_or_else(missing)?;
+        fields::rebase(&mut base, folder);
+        Ok(base)
     }
 }
 
@@ -146,7 +169,7 @@ fn read(
     for document in yaml::documents(at, text)? {
         let document = filled(document, surroundings, warnings)?;
         for included in fields::includes(&document)? {
-            let other = of_file(&included, &document, surroundings, warnings, depth + 1)?;
+            let other = include(&included, &document, surroundings, warnings, depth + 1)?;
             model = model.under(other)?;
         }
         model = model.under(Model::of(&document)?)?;
@@ -154,11 +177,46 @@ fn read(
     Ok(model)
 }
 
-/// Another file, named at a node.
-fn of_file(
-    file: &str,
-    named: &Node,
+/// What is included at a node, whole.
+fn include(
+    included: &Include,
+    at: &Node,
     surroundings: &Surroundings<'_>,
+    warnings: &mut Vec<Finding>,
+    depth: usize,
+) -> Result<Model> {
+    let inner = within(included, surroundings).map_err(|error| error.or_at(at.place))?;
+    let mut model = Model::default();
+    let first = included.files.first().map_or("", String::as_str);
+    for file in &included.files {
+        let other = of_file((file, at), surroundings, &inner, warnings, depth)?;
+        model = model.under(other)?;
+    }
+    let extended = model.extend_services(&inner, warnings);
+    extended.map_err(|error| elsewhere(&error, first, at))?;
+    Ok(model.within(&included.folder))
+}
+
+/// What included files see: their folder, and variables of their own behind those that are known.
+fn within<'a>(included: &Include, surroundings: &Surroundings<'a>) -> Result<Surroundings<'a>> {
+    let mut inner = surroundings.within(&included.folder);
+    let Some(files) = &included.variables else {
+        inner.add_usual_variables()?;
+        return Ok(inner);
+    };
+    for file in files.iter().filter(|file| *file != "/dev/null") {
+        let text = surroundings.read(file);
+        let text = text.map_err(|why| Error::new(format!("{file}: {why}")))?;
+        inner.add_variables(file, &text)?;
+    }
+    Ok(inner)
+}
+
+/// A file that is named at a node, as it is read within its own surroundings.
+fn of_file(
+    (file, named): (&str, &Node),
+    surroundings: &Surroundings<'_>,
+    inner: &Surroundings<'_>,
     warnings: &mut Vec<Finding>,
     depth: usize,
 ) -> Result<Model> {
@@ -166,16 +224,16 @@ fn of_file(
     if depth > DEEPEST {
         return Err(wrong("files name each other".to_owned()));
     }
-    let text = surroundings.host.read(file).map_err(wrong)?;
-    // its places mean nothing in the file that names it
-    let inner = read(usize::MAX, &text, surroundings, warnings, depth);
-    let inner = inner.map_err(|error| {
-        Error::new(error.to_string())
-            .within(file)
-            .or_at(named.place)
-    })?;
-    let folder = file.rfind('/').map_or("", |end| &file[..end]);
-    Ok(inner.within(folder))
+    let text = surroundings.read(file).map_err(wrong)?;
+    let read = read(usize::MAX, &text, inner, warnings, depth);
+    read.map_err(|error| elsewhere(&error, file, named))
+}
+
+/// An error in another file: its place means nothing in the one that names it.
+fn elsewhere(error: &Error, file: &str, named: &Node) -> Error {
+    Error::new(error.to_string())
+        .within(file)
+        .or_at(named.place)
 }
 
 /// A document with the values of variables.

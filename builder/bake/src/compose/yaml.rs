@@ -2,7 +2,7 @@
 //! a file is bounded. Unaware of services.
 
 use crate::error::{Error, Place, Result};
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -116,10 +116,9 @@ pub fn number(text: &str) -> Option<String> {
 /// # Errors
 /// It is no YAML, or too large.
 pub fn documents(file: usize, text: &str) -> Result<Vec<Node>> {
-    let offsets = text.char_indices().map(|(at, _)| at);
     let mut reader = Reader {
         file,
-        offsets: offsets.chain([text.len()]).collect(),
+        text,
         parser: Parser::new_from_str(text),
         anchors: BTreeMap::new(),
         count: 0,
@@ -129,7 +128,7 @@ pub fn documents(file: usize, text: &str) -> Result<Vec<Node>> {
         let (event, span) = reader.next()?;
         match event {
             Event::StreamEnd => return Ok(documents),
-            Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
+            Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
             event => documents.push(reader.node(event, span, 0)?),
         }
     }
@@ -137,8 +136,7 @@ pub fn documents(file: usize, text: &str) -> Result<Vec<Node>> {
 
 struct Reader<'a> {
     file: usize,
-    /// The byte of each character.
-    offsets: Vec<usize>,
+    text: &'a str,
     parser: Parser<'a, StrInput<'a>>,
     anchors: BTreeMap<usize, Node>,
     count: usize,
@@ -154,23 +152,25 @@ impl<'a> Reader<'a> {
     }
 
     fn wrong(&self, error: &ScanError) -> Error {
-        let start = self.offset(error.marker().index());
-        let end = self.offset(error.marker().index() + 1);
+        let start = self.offset(error.marker());
+        let wrong = self.text[start..].chars().next();
+        let end = start + wrong.map_or(0, char::len_utf8);
         let file = self.file;
-        Error::at(Place { file, start, end }, error.info().to_owned())
+        Error::at(Place { file, start, end }, error.info())
     }
 
-    fn offset(&self, at: usize) -> usize {
-        let last = self.offsets.last().copied().unwrap_or_default();
-        self.offsets.get(at).copied().unwrap_or(last)
+    /// The byte of a place, which the parser counts.
+    fn offset(&self, at: &Marker) -> usize {
+        let offset = at.byte_offset().unwrap_or_default();
+        self.text.floor_char_boundary(offset)
     }
 
     fn place(&self, span: Span) -> Place {
-        let start = self.offset(span.start.index());
+        let start = self.offset(&span.start);
         Place {
             file: self.file,
             start,
-            end: self.offset(span.end.index()).max(start),
+            end: self.offset(&span.end).max(start),
         }
     }
 
@@ -185,8 +185,8 @@ impl<'a> Reader<'a> {
                 let is_plain = style == ScalarStyle::Plain && tag.is_none();
                 (Kind::Scalar(text.into_owned(), is_plain), anchor, tag)
             }
-            Event::SequenceStart(anchor, tag) => (self.list(depth)?, anchor, tag),
-            Event::MappingStart(anchor, tag) => (self.map(depth)?, anchor, tag),
+            Event::SequenceStart(_, anchor, tag) => (self.list(depth)?, anchor, tag),
+            Event::MappingStart(_, anchor, tag) => (self.map(depth)?, anchor, tag),
             _ => return Err(Error::at(place, "there is no value here")),
         };
         self.counted(1, place)?;
@@ -255,7 +255,7 @@ impl<'a> Reader<'a> {
 }
 
 fn mark(tag: Option<&Cow<'_, Tag>>) -> Mark {
-    match tag.map(|tag| tag.suffix.as_str()) {
+    match tag.map(|tag| tag.suffix()) {
         Some("reset") => Mark::Reset,
         Some("override") => Mark::Override,
         _ => Mark::None,
