@@ -7,7 +7,7 @@ pub(crate) mod cgroups;
 pub(crate) mod change;
 pub(crate) mod changes;
 pub(crate) mod detached;
-mod devices;
+pub(crate) mod devices;
 mod files;
 mod mask;
 pub(crate) mod memory;

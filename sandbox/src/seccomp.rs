@@ -12,6 +12,7 @@ mod table;
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 
 use rustix::thread::set_no_new_privs;
 
@@ -49,9 +50,18 @@ const PERSONALITIES: &[(u32, u32)] = &[
     (u32::MAX, u32::MAX),
 ];
 
+/// The usual filter, once it was made.
+static USUAL: OnceLock<Vec<libc::sock_filter>> = OnceLock::new();
+
+/// Makes the filter ready for this process and those that it forks.
+pub fn make_ready() {
+    USUAL.get_or_init(|| filter(&action));
+}
+
 /// Loads the filter for this process and all that it executes. Needs CAP_SYS_ADMIN in its user namespace.
 pub fn load() -> io::Result<()> {
-    sys::load_filter(&mut filter(&action))
+    let mut usual = USUAL.get_or_init(|| filter(&action)).clone();
+    sys::load_filter(&mut usual)
 }
 
 /// The same with a supervisor: the calls that `is_notified` wait for its answer, which it gives through the descriptor. Needs no

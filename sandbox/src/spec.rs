@@ -46,6 +46,8 @@ pub struct RunSpec {
     pub has_init: bool,
     /// Writes to the root fail with EROFS.
     pub read_only: bool,
+    /// Nobody looks at what it leaves: mount points that were made for it stay in the upper.
+    pub is_thrown_away: bool,
     /// All capabilities, no seccomp filter, nothing masked, `/sys` writable, devices usable as far as the user namespace allows
     /// (with loop devices, fuse and kvm, if the host has them).
     pub privileged: bool,
@@ -78,6 +80,7 @@ impl Default for RunSpec {
             terminal: None,
             has_init: false,
             read_only: false,
+            is_thrown_away: false,
             privileged: false,
             shm_size: 64 << 20,
             rlimits: Vec::new(),

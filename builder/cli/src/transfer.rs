@@ -80,9 +80,25 @@ pub fn session_after<T>(
     shows: (Progress, &str),
     work: impl FnOnce(&Session) -> Result<T, Failure>,
 ) -> Result<(T, Session), Failure> {
+    session_after_if_needed(globals, shows, |_| Ok(None), work)
+}
+
+/// The same where there may be nothing to do: what `known` gives is the outcome then, and no thread was started.
+///
+/// # Errors
+/// Those of both, or when the store cannot be opened.
+pub fn session_after_if_needed<T>(
+    globals: &Globals,
+    shows: (Progress, &str),
+    known: impl FnOnce(&Session) -> Result<Option<T>, Failure>,
+    work: impl FnOnce(&Session) -> Result<T, Failure>,
+) -> Result<(T, Session), Failure> {
     let cancel = Cancel::default();
     let (events, stream) = begun();
     let session = session::open(globals, events, cancel.clone())?;
+    if let Some(known) = known(&session)? {
+        return Ok((known, silent(session)));
+    }
     let watch = signals::Watch::start(&cancel)?;
     let shown = show(shows, stream)?;
     let outcome = work(&session);

@@ -158,6 +158,15 @@ impl Blobs<'_> {
         Ok(whole)
     }
 
+    /// Whether it is known to be whole, without a look into it.
+    pub(crate) fn is_vouched_for(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let Some(size) = self.size_on_disk(digest)? else {
+            return Ok(false);
+        };
+        let known = self.known(digest)?;
+        Ok(known.is_some_and(|known| known.sound && known.size == size))
+    }
+
     /// Digests a blob; when it is whole, this boot vouches for it.
     fn digest(&self, digest: &Digest, size: u64) -> Result<bool, StoreError> {
         let path = self.path(digest);

@@ -3,12 +3,15 @@
 //! Trees in it come from RUN steps: their directories may have any mode and any depth. So nothing is resolved by path, modes
 //! are opened up where they are in the way, and a directory in another one is first renamed to the top of the trash: neither the
 //! stack nor the number of open files depends on what is removed, and each directory is work for a thread of its own. Threads pay
-//! because most disks wait for each file that goes (a journal, or `discard`), and can wait for many at once.
+//! because most disks wait for each file that goes (a journal, or `discard`), and can wait for many at once. Where there is little to
+//! remove, as after a container that has changed nothing, renames and threads cost more than that: the first few directories are emptied
+//! where they are.
 
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, chmodat, openat, renameat, unlinkat};
 use rustix::io::Errno;
@@ -22,12 +25,14 @@ use crate::{StoreError, Trash};
 
 /// The folder.
 const TRASH: &str = "trash";
-/// How deep directories are emptied where they are, when the disk has no room to rename one.
+/// How deep directories are emptied where they are: the first few, and all when the disk has no room to rename one.
 const MAX_DEPTH: usize = 32;
+/// Directories that are a few.
+const FEW: usize = 32;
 /// Threads that remove at once.
 const AT_ONCE: usize = 16;
 /// Things that are worth a thread.
-const PER_THREAD: usize = 4;
+const PER_THREAD: usize = 8;
 
 impl Trash<'_> {
     /// Moves `path` into the trash; nothing happens when it is not there.
@@ -100,6 +105,7 @@ fn remove_all(trash: BorrowedFd<'_>, found: &[Named]) -> Vec<Result<(), Errno>> 
     let emptying = Emptying {
         trash,
         files_at_once: AT_ONCE / at_once.max(1),
+        in_place: AtomicUsize::new(0),
     };
     parallel(found, at_once, |named| emptying.remove(trash, named, 0))
 }
@@ -111,6 +117,8 @@ struct Emptying<'a> {
     trash: BorrowedFd<'a>,
     /// Threads for the files of one directory.
     files_at_once: usize,
+    /// Directories in others that are emptied where they are.
+    in_place: AtomicUsize,
 }
 
 impl Emptying<'_> {
@@ -122,7 +130,7 @@ impl Emptying<'_> {
                 outcome => return outcome,
             }
         }
-        if depth > 0 {
+        if depth > 0 && !self.is_one_of_few(depth) {
             match self.move_to_top(at, name) {
                 Err(Errno::NOSPC | Errno::DQUOT) if depth < MAX_DEPTH => {}
                 outcome => return outcome,
@@ -138,6 +146,10 @@ impl Emptying<'_> {
             Err(Errno::NOTEMPTY) => Ok(()),
             removed => gone_is_fine(removed),
         }
+    }
+
+    fn is_one_of_few(&self, depth: usize) -> bool {
+        depth < MAX_DEPTH && self.in_place.fetch_add(1, Ordering::Relaxed) < FEW
     }
 
     fn move_to_top(&self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {

@@ -21,6 +21,7 @@ use crate::process::wire::{self, Reply, Report};
 use crate::process::{exec, reaper, rights};
 use crate::root::change::enter_root;
 use crate::root::detached::{self, NO_DEV, READ_ONLY};
+use crate::root::devices::Dev;
 use crate::root::mounts::{Detached, Given, Source};
 use crate::root::system::System;
 use crate::{Feature, Network, RunSpec, SpawnError, sys};
@@ -36,6 +37,8 @@ pub struct Job {
     pub ignored: Vec<i32>,
     /// One for each of the spec's mounts.
     pub sources: Vec<Source>,
+    /// What was made of `/dev` before it was known what runs.
+    pub dev: Option<Dev>,
 }
 
 /// Runs the command, or says on `report` why not and ends. `caller` gets the other side of the command's terminal.
@@ -74,7 +77,7 @@ fn start(
     mount_change("/", private).map_err(SpawnError::at("mount(MS_REC|MS_PRIVATE)", "/"))?;
     give_stdin(job.stdin)?;
     let spec = job.spec;
-    let system = System::open(&spec, cgroups)?;
+    let system = System::open(&spec, cgroups, job.dev)?;
     if let Some(note) = system.note {
         say(report, &Report::Note(note.to_owned()));
     }

@@ -10,13 +10,18 @@ use crate::enter::idmap::is_mapped;
 use crate::process::init::Job;
 use crate::process::terminal::Borrowed;
 use crate::process::wire::{Descriptors, Request};
+use crate::root::devices::Dev;
 use crate::root::mounts::{Given, Source};
 use crate::root::stubs::Stubs;
 use crate::root::workdir;
 use crate::{RunSpec, SpawnError, sys};
 
 /// What the command's side gets, and what is to be put in order after it.
-pub fn prepare(request: &Request, fds: Vec<OwnedFd>) -> Result<(Job, Behind), SpawnError> {
+pub fn prepare(
+    request: &Request,
+    fds: Vec<OwnedFd>,
+    dev: Option<Dev>,
+) -> Result<(Job, Behind), SpawnError> {
     let mut fds = Descriptors::after_streams(fds)?;
     let (spec, root) = (read_spec(fds.next()?)?, fds.next()?);
     let (upper, stdin) = (fds.next_if(request.upper)?, fds.next_if(request.stdin)?);
@@ -29,7 +34,7 @@ pub fn prepare(request: &Request, fds: Vec<OwnedFd>) -> Result<(Job, Behind), Sp
         let made = workdir::make(root.as_fd(), &spec);
         made.map_err(SpawnError::at("make the folder", &spec.cwd))?;
     }
-    let mut stubs = Stubs::new(upper, spec.disabled);
+    let mut stubs = Stubs::new(upper.filter(|_| !spec.is_thrown_away), spec.disabled);
     let sources = open_sources(&mut stubs, root.as_fd(), &spec, &given)?;
     let job = Job {
         spec,
@@ -38,6 +43,7 @@ pub fn prepare(request: &Request, fds: Vec<OwnedFd>) -> Result<(Job, Behind), Sp
         given,
         ignored: sys::ignored_signals(),
         sources,
+        dev,
     };
     Ok((job, Behind { stubs, borrowed }))
 }

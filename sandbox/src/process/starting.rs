@@ -5,25 +5,39 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
 
 use crate::SpawnError;
 use crate::process::wire::{self, SUPERVISOR};
 use crate::process::{KillHandle, Running, program};
 
+/// A supervisor, and the socket at which it waits for its request.
+type Started = (OwnedFd, Starting);
+
 /// A supervisor that [`run`](crate::run) finds started; dropping this ends it if it was not needed.
 #[derive(Debug, Default)]
-pub struct Ahead(Mutex<Option<(OwnedFd, Starting)>>);
+pub struct Ahead(Mutex<Option<JoinHandle<Option<Started>>>>);
 
 impl Ahead {
-    /// Starts it, in the namespaces of this process.
+    /// Starts it, in the namespaces of this process: on a thread, since who starts a process waits until that executes its program.
     #[must_use]
     pub fn start() -> Self {
         // where that fails it is tried again, and told, when it is needed
-        Self(Mutex::new(Starting::start(SUPERVISOR).ok()))
+        let start = || Starting::start(SUPERVISOR).ok();
+        let thread = Builder::new().name("ahead".to_owned()).spawn(start);
+        Self(Mutex::new(thread.ok()))
     }
 
-    pub(super) fn take(&self) -> Option<(OwnedFd, Starting)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(super) fn take(&self) -> Option<Started> {
+        let mut thread = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // one that panicked has started nothing
+        thread.take()?.join().ok()?
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        drop(self.take());
     }
 }
 

@@ -23,6 +23,8 @@ use crate::process::init;
 use crate::process::network::{Connection, Gate};
 use crate::process::prepare::{Behind, prepare};
 use crate::process::wire::{self, Reply, Report, Request};
+use crate::root::devices::Dev;
+use crate::seccomp;
 use crate::sys::{self, Ended, Fork};
 use crate::{Exit, Network, RunSpec, SpawnError, Used};
 
@@ -46,16 +48,23 @@ pub(super) fn serve_socket(serve: impl FnOnce(&OwnedFd) -> Result<(), SpawnError
     }
 }
 
-fn supervise(socket: &OwnedFd) -> Result<(), SpawnError> {
+/// What is done before it is known what runs: the caller is busy with that. Part of the `/dev` of the command.
+fn begin() -> Option<Dev> {
     // Fails only for the leader of a process group, which is fine too.
     let _ = setsid();
     // Mount points are as in an image, whatever umask the caller's own files get.
     sys::set_umask(0o022);
+    seccomp::make_ready();
+    Dev::ahead()
+}
+
+fn supervise(socket: &OwnedFd) -> Result<(), SpawnError> {
+    let dev = begin();
     let request = wire::receive::<Request>(socket);
     let Some((request, fds)) = request.map_err(SpawnError::of("receive the request"))? else {
         return Ok(());
     };
-    let (job, behind) = prepare(&request, fds)?;
+    let (job, behind) = prepare(&request, fds, dev)?;
     let cgroups = Cgroups::make(job.spec.cgroup.as_ref())?;
     let (report, say) = pipe_with(PipeFlags::CLOEXEC).map_err(SpawnError::of("pipe"))?;
     let gate = Gate::before(&job.spec).map_err(SpawnError::of("pipe"))?;

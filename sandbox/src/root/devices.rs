@@ -46,16 +46,29 @@ pub struct Dev {
 }
 
 impl Dev {
-    pub fn open(spec: &RunSpec) -> Result<Self, SpawnError> {
+    /// What most commands have of it, made before it is known what runs; none where that fails, which [`Self::open`] tells.
+    pub fn ahead() -> Option<Self> {
+        Self::with(false).ok()
+    }
+
+    /// All of it, in the namespaces of the command; `ahead` is taken where it is what the command is to have.
+    pub fn open(spec: &RunSpec, ahead: Option<Self>) -> Result<Self, SpawnError> {
+        let ahead = ahead.filter(|_| !spec.privileged);
+        let mut dev = ahead.map_or_else(|| Self::with(spec.privileged), Ok)?;
+        dev.below.extend(own(spec)?);
+        Ok(dev)
+    }
+
+    fn with(privileged: bool) -> Result<Self, SpawnError> {
         let mount = detached::tmpfs(Some(64 << 10), 0o755, NO_EXEC)
             .map_err(SpawnError::of("mount a tmpfs"))?;
-        if spec.privileged {
+        if privileged {
             // Where it is refused, devices that the command makes stay closed.
             let _ = sys::clear_mount_attributes(&mount, NO_DEV);
         }
-        let mut below = devices(spec.privileged)?;
+        let mut below = devices(privileged)?;
         fill(&mount, &below).map_err(SpawnError::at("fill", "/dev"))?;
-        below.extend(file_systems(spec)?);
+        below.push((TERMINALS, terminals()?));
         Ok(Self { mount, below })
     }
 
@@ -116,18 +129,22 @@ fn fill(dev: &OwnedFd, devices: &[(&str, OwnedFd)]) -> io::Result<()> {
     Ok(())
 }
 
-fn file_systems(spec: &RunSpec) -> Result<Vec<(&'static str, OwnedFd)>, SpawnError> {
+fn terminals() -> Result<OwnedFd, SpawnError> {
     // Each mount of devpts is an instance of its own since Linux 4.7.
     let mut options = vec![("ptmxmode", "0666"), ("mode", "0620")];
     // The group tty, as glibc expects, where the user namespace has it.
     if is_mapped("/proc/self/gid_map", 5) {
         options.push(("gid", "5"));
     }
-    let pts = detached::filesystem("devpts", &options, NO_SUID | NO_EXEC)
-        .map_err(SpawnError::of("mount /dev/pts"))?;
+    detached::filesystem("devpts", &options, NO_SUID | NO_EXEC)
+        .map_err(SpawnError::of("mount /dev/pts"))
+}
+
+/// What a command has for itself.
+fn own(spec: &RunSpec) -> Result<Vec<(&'static str, OwnedFd)>, SpawnError> {
     let shm = detached::tmpfs(Some(spec.shm_size), 0o1777, NO_EXEC)
         .map_err(SpawnError::of("mount a tmpfs"))?;
-    let mut mounts = vec![(TERMINALS, pts), ("shm", shm)];
+    let mut mounts = vec![("shm", shm)];
     match detached::filesystem("mqueue", &[], DATA) {
         // A kernel without POSIX message queues.
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}

@@ -39,7 +39,7 @@ pub struct System {
 
 impl System {
     /// Mounts them while the host's tree is still there: in a user namespace the kernel grants a new procfs only where one is visible.
-    pub fn open(spec: &RunSpec, cgroups: &Cgroups) -> Result<Self, SpawnError> {
+    pub fn open(spec: &RunSpec, cgroups: &Cgroups, dev: Option<Dev>) -> Result<Self, SpawnError> {
         let allows = |feature| !spec.disabled.has(feature);
         let (proc, is_new) = new_or_host("proc", "/proc", allows(Feature::Procfs), DATA)?;
         let attributes = DATA | read_only(!spec.privileged);
@@ -49,7 +49,7 @@ impl System {
             proc,
             sys,
             cgroup: Tree::open(cgroups, spec.privileged),
-            dev: Dev::open(spec)?,
+            dev: Dev::open(spec, dev)?,
             note: (!is_new).then_some(
                 "the kernel refuses a fresh /proc here (masked paths of an outer container); commands see the host's processes in it, \
                  but cannot reach them",

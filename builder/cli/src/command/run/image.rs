@@ -8,7 +8,7 @@ use crate::render::Shown;
 use crate::retry::Retry;
 use crate::{catalog, transfer};
 use clap::ValueEnum;
-use kiln_cache::{ImageError, StoredImage};
+use kiln_cache::{ImageError, Store, StoredImage};
 use kiln_engine::Session;
 use kiln_engine::remote::pull;
 use kiln_oci::{Digest, ImageConfig, Platform, Reference};
@@ -58,17 +58,24 @@ impl Flags {
         let mut globals = globals.clone();
         self.retry.change(&mut globals.patience);
         let shows = (self.shown.0.progress(), "pulling");
-        transfer::session_after(&globals, shows, |session| {
+        let known = |session: &Session| self.known(&session.store, name);
+        transfer::session_after_if_needed(&globals, shows, known, |session| {
             let image = self.find(session, name)?;
             session.store.fetch().layers(&image.diff_ids)?;
-            let config = ImageConfig::parse(&image.config);
-            let config = config.map_err(|error| Failure::new(Kind::Build, error.to_string()))?;
-            Ok(Found {
-                id: image.config_digest,
-                layers: image.diff_ids,
-                config,
-            })
+            found(image)
         })
+    }
+
+    /// One that is in the store with all its layers, where that is enough.
+    fn known(&self, store: &Store, name: &str) -> Result<Option<Found>, Failure> {
+        if self.pull == When::Always || store.images().find_named(name).is_err() {
+            return Ok(None);
+        }
+        let image = catalog::find_for(store, name, self.platform.as_ref())?;
+        match store.fetch().has_all(&image.diff_ids)? {
+            true => found(image).map(Some),
+            false => Ok(None),
+        }
     }
 
     fn find(&self, session: &Session, name: &str) -> Result<StoredImage, Failure> {
@@ -93,4 +100,14 @@ impl Flags {
         let pulled = pull(&session.remote, &session.store, &reference, &platform);
         pulled.map(drop).map_err(transfer::failure)
     }
+}
+
+fn found(image: StoredImage) -> Result<Found, Failure> {
+    let config = ImageConfig::parse(&image.config);
+    let config = config.map_err(|error| Failure::new(Kind::Build, error.to_string()))?;
+    Ok(Found {
+        id: image.config_digest,
+        layers: image.diff_ids,
+        config,
+    })
 }

@@ -33,6 +33,16 @@ pub enum Keeps<'a> {
     Layer,
     /// It stays in the upper of a container with this ID; where there can be none, it becomes a layer.
     In(&'a str),
+    /// It is in that upper meanwhile, so that others can make something of it, and goes with the container.
+    Until(&'a str),
+}
+
+impl Keeps<'_> {
+    /// Whether nobody has it when the process has ended.
+    #[must_use]
+    pub fn is_nothing(self) -> bool {
+        matches!(self, Self::Nothing | Self::Until(_))
+    }
 }
 
 /// How a process ended that was attended.

@@ -136,7 +136,7 @@ impl Runner for Supervised<'_> {
         let exit = self.local.attend_in_tree(process, attendant, &tree)?;
         let layer = match keeps {
             Keeps::Layer | Keeps::In(_) => self.local.commit_tree(&mut tree, &layers)?,
-            Keeps::Nothing => None,
+            Keeps::Nothing | Keeps::Until(_) => None,
         };
         store.scratch().discard(&tree.path)?;
         Ok(Attended { exit, layer })

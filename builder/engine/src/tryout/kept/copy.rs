@@ -67,7 +67,8 @@ impl Kept {
         let live = Live::finished(Stack::of_image(&layers));
         let written = || Ok(layers.clone());
         let below = Below::new(&live, &written);
-        let (root, _) = Space::Store.root(session, &below, Some(&self.record.id))?;
+        let container = Some((self.record.id.as_str(), true));
+        let (root, _) = Space::Store.root(session, &below, container)?;
         Ok(Root::Mounted(root, Box::new(held)))
     }
 }

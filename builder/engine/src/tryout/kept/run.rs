@@ -27,7 +27,7 @@ impl Held {
     ) -> Result<Exit, ContainerError> {
         let container = self.container(session, terminal)?;
         let keeps = match self.record.draft.is_temporary {
-            true => Keeps::Nothing,
+            true => Keeps::Until(&self.record.id),
             false => Keeps::In(&self.record.id),
         };
         let hosted = Hosted::new(session, &self.record, attendant)?;

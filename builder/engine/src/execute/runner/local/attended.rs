@@ -40,9 +40,9 @@ impl Local<'_> {
         how: (Keeps<'_>, ChangesIn),
     ) -> Result<Option<Layer>, StepError> {
         match how {
-            (Keeps::In(_), ChangesIn::Store) => Ok(None),
+            (Keeps::In(_) | Keeps::Until(_), ChangesIn::Store) => Ok(None),
             (Keeps::In(_) | Keeps::Layer, _) => self.commit(changes, below),
-            (Keeps::Nothing, _) => {
+            (Keeps::Nothing | Keeps::Until(_), _) => {
                 // what stays is scratch, which goes with this process
                 let _ = changes.discard(self.session);
                 Ok(None)
@@ -59,12 +59,15 @@ impl Local<'_> {
     ) -> Result<(Exit, Changes), StepError> {
         let space = Space::open(self.session, place)?;
         let container = match keeps {
-            Keeps::In(id) if place == ChangesIn::Store => Some(id),
+            Keeps::In(id) | Keeps::Until(id) if place == ChangesIn::Store => {
+                Some((id, !keeps.is_nothing()))
+            }
             _ => None,
         };
         let (root, changes) = space.root(self.session, below, container)?;
         self.tell(place);
-        Ok((self.attend(process, root, &space, attendant)?, changes))
+        let exit = self.attend(process, root, &space, (attendant, keeps))?;
+        Ok((exit, changes))
     }
 
     /// Runs it in a copy of layers, where nothing can be mounted.
@@ -77,7 +80,8 @@ impl Local<'_> {
         let store = &self.session.store;
         let aside = store.scratch().dir("aside")?;
         let root = plain_folder(&tree.path, &aside)?;
-        let exit = self.attend(process, root, &Space::Plain, attendant);
+        let attended = (attendant, Keeps::Layer);
+        let exit = self.attend(process, root, &Space::Plain, attended);
         store.scratch().discard(&aside)?;
         exit
     }
@@ -87,14 +91,15 @@ impl Local<'_> {
         process: &Process,
         root: RootMount,
         space: &Space,
-        attendant: &dyn Attendant,
+        (attendant, keeps): (&dyn Attendant, Keeps<'_>),
     ) -> Result<Exit, StepError> {
         let failed = |source| StepError::Io {
             action: "take over",
             path: "standard input and output".into(),
             source,
         };
-        let (given, spec, _caches) = self.ready(process, space, None)?;
+        let (given, mut spec, _caches) = self.ready(process, space, None)?;
+        spec.is_thrown_away = keeps.is_nothing();
         let stdio = attendant.streams().map_err(failed)?;
         let streams = (stdio, attendant.terminal());
         let mut running = given.run(self.session, (&root, &spec), streams)?;

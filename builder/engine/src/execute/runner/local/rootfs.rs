@@ -87,7 +87,7 @@ impl Space {
         Ok(session.store.views().upper_in(&place, below)?)
     }
 
-    /// Mounts what is below a process, writable; for a container with what that has changed before.
+    /// Mounts what is below a process, writable; for a container of this ID with what that has changed before, which is to be kept or not.
     ///
     /// # Errors
     /// When the view cannot be made or the kernel refuses.
@@ -95,7 +95,7 @@ impl Space {
         &self,
         session: &Session,
         below: &Below<'_>,
-        container: Option<&str>,
+        container: Option<(&str, bool)>,
     ) -> Result<(RootMount, Changes), StepError> {
         match self {
             Space::Copy => copied(session, &(below.written)()?),
@@ -110,12 +110,12 @@ impl Space {
         &self,
         session: &Session,
         live: &Live,
-        container: Option<&str>,
+        container: Option<(&str, bool)>,
     ) -> Result<(RootMount, Changes), StepError> {
         let layers = &live.base.layers;
         let below = session.store.layers().chain(layers)?;
         let upper = match container {
-            Some(id) => session.store.containers().upper(id, &below)?,
+            Some((id, _)) => session.store.containers().upper(id, &below)?,
             None => self.upper(session, &below)?,
         };
         let view = session.store.views().get(layers)?;
@@ -123,7 +123,8 @@ impl Space {
         let places: Vec<_> = live.uppers.iter().rev().map(|live| live.lower()).collect();
         let lowers = places.iter().map(|place| place.path.clone());
         let lowers: Vec<PathBuf> = lowers.chain(view.lowers.into_iter().map(folder)).collect();
-        let mount = overlay(session, &lowers, Some((&upper, container.is_some())))?;
+        let keeps = container.is_some_and(|(_, keeps)| keeps);
+        let mount = overlay(session, &lowers, Some((&upper, keeps)))?;
         drop(places);
         Ok((mount, Changes::Upper(upper)))
     }
