@@ -182,6 +182,12 @@ fn ports_lead_into_a_container(space: &Space) {
         kiln(space, &[&flags[..], &server].concat());
         let port = published(space, "127.0.0.1:");
         fetched(port);
+        let place = format!("127.0.0.1:{port}\n");
+        assert_eq!(kiln(space, &["port", "web", "8000"]).stdout, place);
+        let line = format!("8000/tcp -> {place}");
+        assert_eq!(kiln(space, &["port", "web"]).stdout, line);
+        let none = space.kiln(["port", "web", "80/udp"]).exits(1);
+        none.says(&["no public port 80/udp", "kiln port web"]);
         // the port is taken
         let taken = format!("127.0.0.1:{port}:1");
         let again = ["run", "--rm", "--network", program, "-p", &taken, "course"];

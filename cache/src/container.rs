@@ -67,8 +67,7 @@ impl Containers<'_> {
     ) -> Result<(String, HeldContainer), StoreError> {
         let id = self.new_id()?;
         let scratch = self.store.scratch().dir("container")?;
-        let text: String = layers.iter().map(|layer| format!("{layer}\n")).collect();
-        let of_layers = (LAYERS, text.into_bytes());
+        let of_layers = (LAYERS, listed(layers).into_bytes());
         for (name, bytes) in files(&id).into_iter().chain([of_layers]) {
             let path = scratch.join(name);
             let written = std::fs::write(&path, bytes);
@@ -151,10 +150,10 @@ impl Containers<'_> {
     /// Writes one of its files, whole or not at all.
     ///
     /// # Errors
-    /// The disk is full.
+    /// The disk is full, or it is gone.
     pub fn write(&self, id: &str, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.path(id).join(name);
-        self.store.scratch().write_file(&path, bytes)
+        self.store.scratch().replace_file(&path, bytes)
     }
 
     /// Removes a container that this process holds, with all that it has changed. Its layers may go with the next prune.
@@ -210,10 +209,32 @@ impl Containers<'_> {
     /// # Errors
     /// It cannot be written.
     pub fn add_layer(&self, id: &str, layer: &Digest) -> Result<(), StoreError> {
-        let layers = self.layers(id)?;
-        let layers = layers.iter().chain([layer]);
-        let text: String = layers.map(|layer| format!("{layer}\n")).collect();
-        self.write(id, LAYERS, text.as_bytes())
+        let mut layers = self.layers(id)?;
+        layers.push(*layer);
+        self.stand_on(id, &layers)
+    }
+
+    /// Writes down which layers it stands on, bottom first.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn stand_on(&self, id: &str, layers: &[Digest]) -> Result<(), StoreError> {
+        self.write(id, LAYERS, listed(layers).as_bytes())
+    }
+
+    /// Those of some layers that are not here and come from nowhere.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn lost_layers(&self, layers: &[Digest]) -> Result<Vec<Digest>, StoreError> {
+        let mut lost = Vec::new();
+        for layer in layers {
+            let is_here = self.store.blobs().has(layer)?;
+            if !is_here && self.store.origins().blobs_of_layer(layer)?.is_empty() {
+                lost.push(*layer);
+            }
+        }
+        Ok(lost)
     }
 
     /// The layers below all of them, which stay.
@@ -240,6 +261,10 @@ impl Containers<'_> {
         let measured = measured(&self.folder(), false);
         Ok(Class { count, ..measured })
     }
+}
+
+fn listed(layers: &[Digest]) -> String {
+    layers.iter().map(|layer| format!("{layer}\n")).collect()
 }
 
 fn is_id(name: &str) -> bool {

@@ -84,7 +84,7 @@ pub use doctor::{Check, Status, probe};
 pub use enter::idmap::{IdMap, IdRange};
 pub use enter::{EnterOptions, Entered, enter};
 pub use error::{EnterError, LimitError, MountError, SpawnError};
-pub use process::again::{is_again, start_again};
+pub use process::again::{again_about, start_again};
 pub use process::host_program::{die_with_parent, host_program};
 pub use process::join::{join, root_of};
 pub use process::packets;

@@ -277,6 +277,14 @@ impl KillHandle {
         let _ = sys::signal(&self.pidfd, signal);
     }
 
+    /// The number of the command's process here.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn number(&self) -> io::Result<i32> {
+        join::process(self)
+    }
+
     /// Kills with SIGKILL. Nothing happens when it has ended already.
     pub fn kill(&self) {
         // A pidfd of our own child can give only one error: the process has ended.

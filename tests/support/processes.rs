@@ -30,7 +30,7 @@ pub fn supervisors(store: &Path) -> Vec<i32> {
     let is_one = |pid: &i32| {
         let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
         let mut variables = read("cmdline")
-            .starts_with(b"kiln-container\0")
+            .starts_with(b"kiln-container")
             .then(|| read("environ"));
         let variables = variables.get_or_insert_default();
         variables

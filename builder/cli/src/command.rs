@@ -34,10 +34,13 @@ mod logout;
 mod logs;
 mod man;
 mod plan;
+mod port;
 mod prune;
 mod ps;
 mod pull;
 mod push;
+mod rename;
+mod restart;
 mod rm;
 mod rmi;
 mod run;
@@ -48,6 +51,7 @@ mod start;
 mod stats;
 mod stop;
 mod tag;
+mod top;
 mod verify;
 mod version;
 mod wait;
@@ -138,10 +142,18 @@ commands! {
     Commit = commit,
     /// Stop containers
     Stop = stop,
+    /// Stop containers, and start them again
+    Restart = restart,
     /// Send containers a signal
     Kill = kill,
     /// Wait until containers have ended, and print their exit codes
     Wait = wait,
+    /// List the processes of a container
+    Top = top,
+    /// List the ports of this machine that lead to a container
+    Port = port,
+    /// Give a container another name
+    Rename = rename,
     /// Remove containers
     Rm = rm,
     /// Make a container that is started later

@@ -64,6 +64,18 @@ pub fn each(
     Failure::all(failures)
 }
 
+/// Does something with each, where what is done says itself with which. One that fails keeps no other waiting.
+///
+/// # Errors
+/// Those of `act`, all of them.
+pub fn each_by_itself(
+    names: &[String],
+    act: impl FnMut(&str) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let failed = names.iter().map(String::as_str).map(act);
+    Failure::all(failed.filter_map(Result::err).collect())
+}
+
 /// What is said of a container that cannot run, or of which nothing can be made.
 pub fn of_container(error: ContainerError) -> Failure {
     match error {
@@ -84,7 +96,7 @@ pub fn failure(error: KeptError) -> Failure {
         KeptError::NoSuch(_) => of(Kind::Build).hint("`kiln ps -a` lists containers"),
         KeptError::Several { .. } => of(Kind::Build).hint("write more of the ID"),
         KeptError::NameTaken { .. } => {
-            of(Kind::Build).hint("choose another --name, or remove that one with `kiln rm`")
+            of(Kind::Build).hint("choose another name, or remove that one with `kiln rm`")
         }
         KeptError::Runs(name) => of(Kind::Build).hint(format!(
             "`kiln stop {name}` stops it, `kiln rm -f {name}` removes it all the same"

@@ -69,6 +69,7 @@ pub mod trial {
     pub use crate::execute::runner::attended::Attendant;
     pub use crate::failure::{ContainerError, KeptError};
     pub use crate::tryout::container::{Container, Tmpfs};
+    pub use crate::tryout::kept::check::{Flaw, What, check};
     pub use crate::tryout::kept::commit::CommitTo;
     pub use crate::tryout::kept::copy::{Root, copy};
     pub use crate::tryout::kept::guest::Exec;

@@ -32,10 +32,27 @@ impl Scratch<'_> {
 
     /// Writes a small file under its final name, whole or not at all.
     pub(crate) fn write_file(&self, target: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        self.written(target, bytes, |scratch| self.put_in_place(scratch, target))
+    }
+
+    /// The same in a folder that may be gone, and stays so then.
+    pub(crate) fn replace_file(&self, target: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        self.written(target, bytes, |scratch| {
+            let renamed = check_parent(target).and_then(|()| std::fs::rename(scratch, target));
+            renamed.map_err(|source| StoreError::io("store", target, source))
+        })
+    }
+
+    fn written(
+        &self,
+        target: &Path,
+        bytes: &[u8],
+        place: impl FnOnce(&Path) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let scratch = self.path("file")?;
         let written = std::fs::write(&scratch, bytes);
         let written = written.map_err(|source| StoreError::io("write", target, source));
-        let placed = written.and_then(|()| self.put_in_place(&scratch, target));
+        let placed = written.and_then(|()| place(&scratch));
         if placed.is_err() {
             // the lease's scratch goes as a whole if this fails
             let _ = std::fs::remove_file(&scratch);

@@ -1,4 +1,5 @@
-//! Starts this program once more, with its own words, as a process that is to outlive it. Unaware of what it does then.
+//! Starts this program once more, with its own words, as a process that is to outlive it, about one of the things that they name. Unaware of
+//! what it does then.
 
 use std::ffi::OsString;
 use std::io;
@@ -8,19 +9,23 @@ use std::process::{Child, Command, Stdio};
 /// The name (`argv[0]`) of the other process: what lists of processes show.
 const AGAIN: &str = "kiln-container";
 
-/// Starts it. Its standard output is a pipe, so that it can say that all is well; input and errors are those of this process.
+/// Starts it about this; what it is about may be empty. Its standard output is a pipe, so that it can say that all is well; input and errors
+/// are those of this process.
 ///
 /// # Errors
 /// It cannot be started.
-pub fn start_again() -> io::Result<Child> {
+pub fn start_again(about: &str) -> io::Result<Child> {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
     let mut command = Command::new("/proc/self/exe");
-    command.arg0(AGAIN).args(words).stdout(Stdio::piped());
-    command.spawn()
+    let name = format!("{AGAIN} {about}");
+    command.arg0(name.trim_end()).args(words);
+    command.stdout(Stdio::piped()).spawn()
 }
 
-/// Whether this process was started so.
+/// What this process is about, if it was started so.
 #[must_use]
-pub fn is_again() -> bool {
-    std::env::args_os().next().is_some_and(|name| name == AGAIN)
+pub fn again_about() -> Option<String> {
+    let name = std::env::args_os().next()?.into_string().ok()?;
+    let about = name.strip_prefix(AGAIN)?;
+    (about.is_empty() || about.starts_with(' ')).then(|| about.trim_start().to_owned())
 }

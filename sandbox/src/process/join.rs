@@ -77,7 +77,7 @@ pub fn root_of(command: &KillHandle) -> io::Result<OwnedFd> {
 }
 
 /// The number of the process of a pidfd here, as long as it has not ended.
-fn process(command: impl AsFd) -> io::Result<i32> {
+pub(super) fn process(command: impl AsFd) -> io::Result<i32> {
     let path = format!("/proc/self/fdinfo/{}", command.as_fd().as_raw_fd());
     let mut text = String::new();
     File::open(path)?.read_to_string(&mut text)?;

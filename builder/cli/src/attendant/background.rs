@@ -7,7 +7,7 @@ use crate::failure::{Failure, Kind};
 use crate::stdout;
 use kiln_engine::trial::{Attendant, Stream, Writer};
 use kiln_oci::locked;
-use kiln_sandbox::{KillHandle, Stdin, Stdio, TerminalSize, start_again};
+use kiln_sandbox::{KillHandle, Stdin, Stdio, TerminalSize, again_about, start_again};
 use rustix::process::setsid;
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use std::fs::File;
@@ -16,24 +16,27 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
-pub use kiln_sandbox::is_again as is_in_background;
-
 /// The size of a terminal at which nobody sits.
 pub const UNSEEN: TerminalSize = TerminalSize {
     rows: 24,
     columns: 80,
 };
 
-/// Does what this command line asks for in another process, and passes on what that says first.
+/// The container that this process is about, if it is that other process: its name where one is known already, else nothing.
+pub fn subject() -> Option<String> {
+    again_about()
+}
+
+/// Does what this command line asks for, with one of the containers that it names, in another process, and passes on what that says first.
 ///
 /// # Errors
 /// It ends before that, and has said why itself.
-pub fn start() -> Result<(), Failure> {
+pub fn start(container: &str) -> Result<(), Failure> {
     let failed = |error: io::Error| {
         let message = format!("a process for the container cannot be started: {error}");
         Failure::new(Kind::Environment, message)
     };
-    let mut process = start_again().map_err(failed)?;
+    let mut process = start_again(container).map_err(failed)?;
     let mut said = String::new();
     if let Some(mut pipe) = process.stdout.take() {
         pipe.read_to_string(&mut said).map_err(failed)?;

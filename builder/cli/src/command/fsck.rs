@@ -3,12 +3,13 @@
 use crate::environment::Globals;
 use crate::failure::{Failure, Kind};
 use crate::pflag::Takes;
-use crate::{session, table, units};
+use crate::{containers, session, table, units};
 use clap::Args;
 use kiln_cache::Store;
 use kiln_cache::fsck::Finding;
 use kiln_cache::rebuild::Rebuilt;
 use kiln_engine::event::{Cancel, Events};
+use kiln_engine::trial::{self, Flaw, What};
 use kiln_oci::Reference;
 
 /// Arguments of `kiln fsck`.
@@ -37,20 +38,61 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     if let Some(rebuilt) = &rebuilt {
         tell(rebuilt);
     }
+    // before what is damaged goes
+    let flaws = trial::check(&session.store, arguments.repair).map_err(containers::failure)?;
     let findings = session.store.fsck(arguments.repair)?;
-    for finding in &findings {
-        table::line(&describe(finding));
-    }
-    let count = units::counted(findings.len(), "finding");
-    if findings.is_empty() {
-        table::line("clean");
-    } else if arguments.repair {
-        table::line(&format!("{count} repaired"));
-    } else {
-        return Err(Failure::new(Kind::Environment, count)
-            .hint("`kiln fsck --repair` removes what is damaged; the next build makes it again"));
+    let lines = findings.iter().map(describe).chain(flaws.iter().map(told));
+    lines.for_each(|line| table::line(&line));
+    let left = flaws.iter().filter(|flaw| !flaw.is_mended).count();
+    judged(arguments.repair, findings.len() + flaws.len(), left)
+}
+
+/// What is said at the end; some findings are beyond repair.
+fn judged(repairs: bool, count: usize, left: usize) -> Result<(), Failure> {
+    let counted = units::counted(count, "finding");
+    match (repairs, count, left) {
+        (_, 0, _) => table::line("clean"),
+        (true, _, 0) => table::line(&format!("{counted} repaired")),
+        (true, _, _) => {
+            let message = format!("{counted}, of which {left} cannot be repaired");
+            let failure = Failure::new(Kind::Environment, message);
+            return Err(failure.hint("remove the folder of a container that is of no use"));
+        }
+        (false, _, _) => {
+            let failure = Failure::new(Kind::Environment, counted);
+            return Err(failure.hint(
+                "`kiln fsck --repair` removes what is damaged; the next build makes it again",
+            ));
+        }
     }
     Ok(())
+}
+
+/// What is wrong with a container, and what became of it.
+fn told(flaw: &Flaw) -> String {
+    let (wrong, mended) = match &flaw.what {
+        What::Record => (
+            "what it is cannot be read".to_owned(),
+            "it is a shell without a name now, on its layers and with what it has changed",
+        ),
+        What::Foreign => ("another kiln has written what it is".to_owned(), ""),
+        What::Layers => (
+            "on which layers it stands cannot be read".to_owned(),
+            "it stands on those that it was made on",
+        ),
+        What::Both { changes } => (
+            format!(
+                "neither what it is can be read nor on which layers it stands; what it has changed is in {}",
+                changes.display()
+            ),
+            "that is nothing, and it is removed",
+        ),
+        What::Lost(layer) => (format!("its layer {layer} is missing"), ""),
+    };
+    match flaw.is_mended {
+        true => format!("container {}: {wrong}: {mended}", flaw.id),
+        false => format!("container {}: {wrong}", flaw.id),
+    }
 }
 
 /// What became of a store whose database was lost.

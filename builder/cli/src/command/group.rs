@@ -77,10 +77,18 @@ group! {
         Commit = commit,
         /// Stop containers
         Stop = stop,
+        /// Stop containers, and start them again
+        Restart = restart,
         /// Send containers a signal
         Kill = kill,
         /// Wait until containers have ended, and print their exit codes
         Wait = wait,
+        /// List the processes of a container
+        Top = top,
+        /// List the ports of this machine that lead to a container
+        Port = port,
+        /// Give a container another name
+        Rename = rename,
         /// Remove containers
         #[command(visible_alias = "remove")]
         Rm = rm,

@@ -78,12 +78,12 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
 impl Arguments {
     fn find(&self, store: &Store, name: &str) -> Result<Value, Failure> {
         if self.object == Some(ObjectType::Container) {
-            return Ok(containers::of(&container::find(store, name)?));
+            return Ok(containers::of(store, &container::find(store, name)?));
         }
         if self.object.is_none()
             && let Some(kept) = container::known(store, name)?
         {
-            return Ok(containers::of(&kept));
+            return Ok(containers::of(store, &kept));
         }
         let image = catalog::find_for(store, name, self.platform.as_ref())?;
         fields::of(store, &image)

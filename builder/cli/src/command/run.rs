@@ -23,6 +23,7 @@ use kiln_engine::trial::{self, Container, Draft, Held};
 use kiln_engine::{ContextSource, DockerfileSource, DockerfileText, MainSource, Request};
 use kiln_oci::{Digest, RuntimeConfig};
 use of_build::OfBuild;
+pub use process::check_name;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The exit code of a container that was not started, as docker's.
@@ -74,8 +75,8 @@ pub struct Arguments {
 /// # Errors
 /// The command ends with another exit code than 0, or is not started.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    if arguments.detach && !background::is_in_background() {
-        return background::start();
+    if arguments.detach && background::subject().is_none() {
+        return background::start(arguments.process.name.as_deref().unwrap_or_default());
     }
     if !arguments.detach {
         Streams::check(arguments.interactive, arguments.tty).map_err(not_started)?;

@@ -12,12 +12,10 @@ use std::time::Duration;
 /// Seconds until a container is killed; docker's number.
 const PATIENCE: i64 = 10;
 
-/// Arguments of `kiln stop`.
+/// How containers are stopped.
 #[derive(Debug, Args)]
-pub struct Arguments {
-    /// Names or IDs of containers
-    #[arg(value_name = "CONTAINER", required = true)]
-    names: Vec<String>,
+#[group(skip)]
+pub struct How {
     /// Seconds until a container that goes on is killed; -1 for never [default: 10]
     #[arg(short, long, alias = "timeout", value_name = "SECONDS", allow_negative_numbers = true, add = Takes::Number)]
     time: Option<i64>,
@@ -26,15 +24,35 @@ pub struct Arguments {
     signal: Option<String>,
 }
 
+impl How {
+    /// The signal, if it is not the container's own, and how long it is waited for; forever without a time.
+    ///
+    /// # Errors
+    /// There is no such signal.
+    pub fn read(&self) -> Result<(Option<i32>, Option<Duration>), Failure> {
+        let signal = self.signal.as_deref().map(crate::signal_name::read);
+        let seconds = self.time.unwrap_or(PATIENCE);
+        let patience = u64::try_from(seconds).ok().map(Duration::from_secs);
+        Ok((signal.transpose()?, patience))
+    }
+}
+
+/// Arguments of `kiln stop`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    how: How,
+    /// Names or IDs of containers
+    #[arg(value_name = "CONTAINER", required = true)]
+    names: Vec<String>,
+}
+
 /// Stops.
 ///
 /// # Errors
 /// There is no such container.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let signal = arguments.signal.as_deref().map(crate::signal_name::read);
-    let signal = signal.transpose()?;
-    let seconds = arguments.time.unwrap_or(PATIENCE);
-    let patience = u64::try_from(seconds).ok().map(Duration::from_secs);
+    let (signal, patience) = arguments.how.read()?;
     let store = session::reading(globals)?;
     containers::each(&arguments.names, |name| {
         stop(&store, name, signal, patience)?;

@@ -21,12 +21,8 @@ const ELSEWHERE: [(&[&str], &str); 16] = [
     ),
     (
         &[
-            "restart",
-            "top",
-            "port",
             "pause",
             "unpause",
-            "rename",
             "down",
             "update",
             "checkpoint",

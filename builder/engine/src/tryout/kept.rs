@@ -1,6 +1,7 @@
 //! Containers that are kept: each is a folder of the store that says what it is and what became of it, and holds what it has changed.
 //! While one runs, the process that runs it listens for others. Unaware of command lines and of what is printed.
 
+pub mod check;
 pub mod commit;
 mod control;
 pub mod copy;
@@ -129,12 +130,10 @@ pub fn create(store: &Store, draft: Draft) -> Result<Held, KeptError> {
     let containers = store.containers();
     let turn = containers.turn()?;
     sweep(store)?;
-    if let Some(name) = &draft.name
-        && let Some(kept) = exactly(store, name)?
-    {
-        let (name, id) = (name.clone(), kept.record.id);
-        return Err(KeptError::NameTaken { name, id });
-    }
+    draft
+        .name
+        .as_ref()
+        .map_or(Ok(()), |name| is_free(store, name))?;
     let layers = draft.container.layers.clone();
     let files = |id: &str| vec![(RECORD, bytes(&Record::new(id, draft.clone())))];
     let (id, lock) = containers.create(&layers, files, &turn)?;
@@ -145,7 +144,15 @@ pub fn create(store: &Store, draft: Draft) -> Result<Held, KeptError> {
     })
 }
 
-/// Removes what should have gone with processes that were killed.
+/// That no container is called so, nor has such an ID.
+fn is_free(store: &Store, name: &str) -> Result<(), KeptError> {
+    exactly(store, name)?.map_or(Ok(()), |kept| {
+        let (name, id) = (name.to_owned(), kept.record.id);
+        Err(KeptError::NameTaken { name, id })
+    })
+}
+
+/// Removes what should have gone with processes that were killed. One that never ran may still be started.
 fn sweep(store: &Store) -> Result<(), KeptError> {
     let containers = store.containers();
     for id in containers.ids()? {
@@ -153,6 +160,7 @@ fn sweep(store: &Store) -> Result<(), KeptError> {
             continue;
         };
         if record.draft.is_temporary
+            && State::read(store, &id).is_ok_and(|state| state.began.is_some())
             && let Some(held) = containers.hold(&id)?
         {
             containers.remove(&id, held)?;
@@ -172,6 +180,18 @@ impl Kept {
     #[must_use]
     pub fn title(&self) -> &str {
         self.record.title()
+    }
+
+    /// Calls it otherwise, whether it runs or not. What runs in it is told nothing.
+    ///
+    /// # Errors
+    /// The name is taken, by itself too.
+    pub fn rename(mut self, store: &Store, name: &str) -> Result<(), KeptError> {
+        let _turn = store.containers().turn()?;
+        is_free(store, name)?;
+        self.record.draft.name = Some(name.to_owned());
+        let record = bytes(&self.record);
+        Ok(store.containers().write(&self.record.id, RECORD, &record)?)
     }
 
     /// Takes it, to run or to remove it.

@@ -6,7 +6,8 @@ use super::ObjectType;
 use super::fields::{NO_TIME, runtime};
 use crate::environment::Globals;
 use crate::failure::Failure;
-use kiln_engine::trial::{Container, Draft, Kept, Status};
+use kiln_cache::Store;
+use kiln_engine::trial::{Container, Draft, Kept, Line, Status};
 use kiln_engine::{DefaultNetwork, VolumeAccess, rfc3339};
 use kiln_parser::graph::Network;
 use kiln_sandbox::Port;
@@ -29,7 +30,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
 }
 
 /// All fields of a container.
-pub fn of(kept: &Kept) -> Value {
+pub fn of(store: &Store, kept: &Kept) -> Value {
     let (draft, container) = (&kept.record.draft, &kept.record.draft.container);
     let (path, arguments) = container.argv.split_at(1.min(container.argv.len()));
     let created = draft.created_us.div_euclid(1_000_000);
@@ -38,7 +39,7 @@ pub fn of(kept: &Kept) -> Value {
         field("Created", rfc3339(created)),
         field("Path", path.concat()),
         field("Args", Value::texts(arguments)),
-        field("State", state(kept)),
+        field("State", state(store, kept)),
         field("Image", draft.image_id.to_string()),
         field("Name", format!("/{}", kept.title())),
         field("Platform", "linux"),
@@ -52,20 +53,37 @@ pub fn of(kept: &Kept) -> Value {
     ])
 }
 
-fn state(kept: &Kept) -> Value {
+fn state(store: &Store, kept: &Kept) -> Value {
     let at = |time: Option<i64>| time.map_or_else(|| NO_TIME.to_owned(), rfc3339);
     let (status, code, finished) = match kept.status {
         Status::Created => ("created", 0, None),
         Status::Running(_) => ("running", 0, None),
         Status::Exited(at, code) => ("exited", code, at),
     };
+    let end = kept.state.end;
+    let is_out_of_memory = end.is_some_and(|end| end.out_of_memory);
     Value::record([
         field("Status", status),
         field("Running", kept.runs()),
+        field("Paused", false),
+        field("Restarting", false),
+        field("OOMKilled", is_out_of_memory),
+        field("Dead", false),
+        field("Pid", Value::Int(process(store, kept))),
         field("ExitCode", u64::from(code)),
+        field("Error", ""),
         field("StartedAt", at(kept.state.began)),
         field("FinishedAt", at(finished)),
     ])
+}
+
+/// The number of its first process on this machine; 0 where there is none.
+fn process(store: &Store, kept: &Kept) -> i64 {
+    // one that ends meanwhile has none
+    let line = kept.runs().then(|| Line::to(store, kept).ok()).flatten();
+    let process = line.and_then(|mut line| line.process().ok());
+    let number = process.and_then(|process| process.number().ok());
+    number.map_or(0, i64::from)
 }
 
 /// What it runs, and what the flags say besides.

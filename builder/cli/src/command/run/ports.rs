@@ -6,7 +6,7 @@ use crate::pflag::Takes;
 use kiln_engine::{DefaultNetwork, Request};
 use kiln_parser::graph::Network;
 use kiln_sandbox::{NetworkStack, Port};
-use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::ops::RangeInclusive;
 
 #[derive(Debug, clap::Args)]
@@ -164,9 +164,18 @@ impl Place {
 
 /// `0.0.0.0:8080->80/tcp`, as docker shows it.
 pub fn shown(port: &Port) -> String {
+    format!("{}->{}", outside(port), inside(port))
+}
+
+/// `80/tcp`.
+pub fn inside(port: &Port) -> String {
+    format!("{}/{}", port.inside, port.protocol())
+}
+
+/// `0.0.0.0:8080`.
+pub fn outside(port: &Port) -> String {
     let all = Ipv4Addr::UNSPECIFIED.into();
-    let (address, protocol) = (port.address.unwrap_or(all), port.protocol());
-    format!("{address}:{}->{}/{protocol}", port.host, port.inside)
+    SocketAddr::new(port.address.unwrap_or(all), port.host).to_string()
 }
 
 #[cfg(test)]
@@ -182,7 +191,7 @@ mod tests {
         for (text, expected) in [
             ("8080:80", "0.0.0.0:8080->80/tcp"),
             ("127.0.0.1:8080:80/udp", "127.0.0.1:8080->80/udp"),
-            ("[::1]:8080:80", "::1:8080->80/tcp"),
+            ("[::1]:8080:80", "[::1]:8080->80/tcp"),
             ("81-82:91-92", "0.0.0.0:81->91/tcp 0.0.0.0:82->92/tcp"),
         ] {
             assert_eq!(all(text), expected);

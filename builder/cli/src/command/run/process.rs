@@ -36,21 +36,27 @@ pub struct Flags {
     stop_signal: Option<String>,
 }
 
+/// That a container may be called so.
+///
+/// # Errors
+/// It may not.
+pub fn check_name(name: &str) -> Result<(), Failure> {
+    if is_name(name) {
+        return Ok(());
+    }
+    let why = "only letters, digits and _.- are allowed, at least two, and a letter or digit first";
+    Err(Failure::usage(format!(
+        "{name:?} is no name of a container: {why}"
+    )))
+}
+
 impl Flags {
     /// That the flags make sense by themselves.
     ///
     /// # Errors
     /// One does not.
     pub fn check(&self) -> Result<(), Failure> {
-        let Some(name) = &self.name else {
-            return Ok(());
-        };
-        if is_name(name) {
-            return Ok(());
-        }
-        let why =
-            "only letters, digits and _.- are allowed, at least two, and a letter or digit first";
-        Err(Failure::usage(format!("--name {name}: {why}")))
+        self.name.as_deref().map_or(Ok(()), check_name)
     }
 
     /// The command: the entrypoint and its arguments. Another entrypoint does without the image's CMD.

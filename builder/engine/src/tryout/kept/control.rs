@@ -37,6 +37,8 @@ pub(super) enum Request {
     },
     /// Give its root folder: [`Reply::Done`] with it.
     Root,
+    /// Give its first process: [`Reply::Done`] with a pidfd.
+    Process,
 }
 
 /// What is answered.

@@ -13,7 +13,7 @@ use kiln_sandbox::{
 use rustix::event::{PollFd, PollFlags, poll};
 use serde::{Deserialize, Serialize};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Another command in a container.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -59,13 +59,15 @@ impl Guest {
         caller: &OwnedFd,
         (request, fds): (Request, Vec<OwnedFd>),
     ) -> io::Result<()> {
+        let done = |fds: &[BorrowedFd<'_>]| packets::send(caller, &Reply::Done, fds);
         let refused = match request {
             Request::Signal(signal) => {
                 self.process.signal(signal);
-                return packets::send(caller, &Reply::Done, &[]);
+                return done(&[]);
             }
+            Request::Process => return done(&[self.process.as_fd()]),
             Request::Root => match self.namespaces().and_then(|()| self.root()) {
-                Ok(root) => return packets::send(caller, &Reply::Done, &[root.as_fd()]),
+                Ok(root) => return done(&[root.as_fd()]),
                 Err(why) => why,
             },
             Request::Exec {

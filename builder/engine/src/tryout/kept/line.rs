@@ -7,7 +7,7 @@ use super::record::KILLED;
 use crate::execute::runner::attended::Attendant;
 use crate::failure::KeptError;
 use kiln_cache::Store;
-use kiln_sandbox::{Exit, Stdin, Stdio, Used, packets};
+use kiln_sandbox::{Exit, KillHandle, Stdin, Stdio, Used, packets};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::connect;
 use std::io;
@@ -102,12 +102,25 @@ impl Line {
     /// # Errors
     /// It has ended, or has none of its own.
     pub fn root(&mut self) -> Result<OwnedFd, KeptError> {
-        let sent = packets::send(&self.socket, &Request::Root, &[]);
+        self.given(&Request::Root)
+    }
+
+    /// The first process of the container.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn process(&mut self) -> Result<KillHandle, KeptError> {
+        Ok(self.given(&Request::Process)?.into())
+    }
+
+    /// The descriptor that is the answer.
+    fn given(&mut self, request: &Request) -> Result<OwnedFd, KeptError> {
+        let sent = packets::send(&self.socket, request, &[]);
         sent.map_err(failed("speak to", &self.path))?;
         match self.answer()? {
             (Reply::Done, fds) => {
-                let root = fds.into_iter().next();
-                root.ok_or_else(|| self.unexpected(&Reply::Done))
+                let given = fds.into_iter().next();
+                given.ok_or_else(|| self.unexpected(&Reply::Done))
             }
             (reply, _) => Err(self.unexpected(&reply)),
         }

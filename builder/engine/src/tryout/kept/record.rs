@@ -1,6 +1,6 @@
 //! What is written of a container that is kept, and what is read of it again. Unaware of what it has changed and of who runs it.
 //!
-//! In its folder (`kiln_cache::Containers`) are `record.json`, a [`Record`] that never changes, and `state.json`, a [`State`] that is written
+//! In its folder (`kiln_cache::Containers`) are `record.json`, a [`Record`] of which only the name ever changes, and `state.json`, a [`State`] that is written
 //! anew, as a whole, when it begins and when it ends. Who runs a container holds its lock: one that nobody holds does not run, whatever
 //! its state says. So neither a process that was killed nor a machine that was switched off leaves one that seems to run.
 //!
@@ -72,6 +72,20 @@ pub struct End {
     pub at: i64,
     /// The exit code, as a shell tells it.
     pub code: u8,
+    /// Whether a process of it was killed because its memory ran out.
+    #[serde(default)]
+    pub out_of_memory: bool,
+}
+
+impl End {
+    /// The end of a process at this time.
+    pub fn new(at: i64, exit: &Exit) -> Self {
+        End {
+            at,
+            code: exit_code(exit),
+            out_of_memory: exit.out_of_memory,
+        }
+    }
 }
 
 /// The exit code of a container that was killed with the process that ran it: that of SIGKILL.
@@ -102,18 +116,37 @@ impl Record {
 
     /// Reads the record of a container; none where it is gone.
     pub fn read(store: &Store, id: &str) -> Result<Option<Self>, KeptError> {
-        let Some(record) = read::<Record>(store, id, RECORD)? else {
+        let Some(record) = Self::read_alone(store, id)? else {
             return Ok(None);
         };
         let layers = store.containers().layers(id)?;
+        if layers.starts_with(&record.draft.container.layers) {
+            return Ok(Some(record));
+        }
+        let why = "its layers are others than those that are kept";
+        Err(damaged(store, id, RECORD, why))
+    }
+
+    /// Whether a kiln has written it that knows other records.
+    pub fn is_of_another_kiln(store: &Store, id: &str) -> bool {
+        #[derive(Deserialize)]
+        struct Form {
+            format: u32,
+        }
+        let form = read::<Form>(store, id, RECORD);
+        form.is_ok_and(|form| form.is_some_and(|form| form.format != FORMAT))
+    }
+
+    /// Reads it without a look at what else says on which layers it stands.
+    pub fn read_alone(store: &Store, id: &str) -> Result<Option<Self>, KeptError> {
+        let Some(record) = read::<Record>(store, id, RECORD)? else {
+            return Ok(None);
+        };
         let why = match () {
             () if record.format != FORMAT => "another kiln has written it",
             () if record.id != id => "it is of another container",
             () if !record.draft.name.as_deref().is_none_or(is_name) => "its name is none",
             () if record.draft.container.argv.is_empty() => "it has no command",
-            () if !layers.starts_with(&record.draft.container.layers) => {
-                "its layers are others than those that are kept"
-            }
             () => return Ok(Some(record)),
         };
         Err(damaged(store, id, RECORD, why))

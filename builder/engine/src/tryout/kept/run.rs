@@ -69,7 +69,8 @@ impl Held {
             if let Some(layer) = &attended.layer {
                 store.containers().add_layer(id, &layer.diff_id())?;
             }
-            let (began, end) = (Some(began), Some(End { at, code }));
+            let end = End::new(at, &attended.exit);
+            let (began, end) = (Some(began), Some(end));
             State { began, end }.write(store, id)?;
             drop(self.lock);
         }
