@@ -174,19 +174,25 @@ impl Images<'_> {
 
     /// Pins all that an image needs, and says whether all of it is here or can be fetched.
     pub(crate) fn pin(&self, manifest: &Digest) -> Result<bool, StoreError> {
-        let blobs: Vec<Digest> = self.blobs_of(manifest)?.into_iter().collect();
+        Ok(self.pinned(manifest)?.is_some())
+    }
+
+    /// What an image needs, pinned; `None` if not all of it is here or can be fetched.
+    pub(crate) fn pinned(&self, manifest: &Digest) -> Result<Option<BTreeSet<Digest>>, StoreError> {
+        let blobs = self.blobs_of(manifest)?;
         if blobs.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
-        self.store.leases().pin(&blobs)?;
+        let pins: Vec<Digest> = blobs.iter().copied().collect();
+        self.store.leases().pin(&pins)?;
         self.store.touch(Thing::Image, manifest);
         for digest in &blobs {
             self.store.touch(Thing::Layer, digest);
             if !self.store.origins().is_within_reach(digest)? {
-                return Ok(false);
+                return Ok(None);
             }
         }
-        Ok(true)
+        Ok(Some(blobs))
     }
 
     /// Manifest, config, layers as the manifest names them, and their tars. Empty when there is no such image.

@@ -186,14 +186,17 @@ impl Drop for Inner {
         // lease that is left is dead.
         self.database.hurry();
         self.database.spare_the_checkpoint();
-        if !self.options.read_only {
-            let _ = self.used.write(&self.database, self.now());
-        }
         let Some(lease) = locked(&self.lease).take() else {
+            if !self.options.read_only {
+                let _ = self.used.write(&self.database, self.now());
+            }
             return;
         };
-        let delete = "DELETE FROM pins WHERE lease = ?1";
-        let _ = self.database.execute(delete, [&lease.id]);
+        let _ = self.database.write_lightly(|transaction| {
+            self.used.write_in(transaction, self.now())?;
+            let delete = "DELETE FROM pins WHERE lease = ?1";
+            transaction.prepare_cached(delete)?.execute([&lease.id])
+        });
         lease.discard(&self.options.root.join("trash"));
     }
 }

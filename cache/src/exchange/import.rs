@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kiln_oci::Digest;
-use rusqlite::Row;
+use rusqlite::{OptionalExtension, Row};
 
 use super::{CacheOrigin, Caches, ExportedBuild, ExportedCache, ExportedLayer, Loss};
 use crate::store::database::{digest, optional_digest, signed, unsigned};
@@ -104,18 +104,35 @@ impl Exchange<'_> {
     /// # Errors
     /// The database fails.
     pub fn layer_size(&self, diff_id: &Digest) -> Result<Option<u64>, StoreError> {
+        Ok(self.layer_sizes([diff_id])?.into_iter().next().flatten())
+    }
+
+    /// The same of several, in their order.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn layer_sizes<'d>(
+        &self,
+        diff_ids: impl IntoIterator<Item = &'d Digest> + Clone,
+    ) -> Result<Vec<Option<u64>>, StoreError> {
         let query = "SELECT tar_size FROM layers WHERE diff_id = ?1";
-        let size: Option<i64> = self
-            .store
-            .db()
-            .row(query, [diff_id.as_bytes()], |row| row.get(0))?;
-        match size {
+        let here: Vec<Option<i64>> = self.store.db().snapshot(|connection| {
+            let mut size = connection.prepare_cached(query)?;
+            let mut size = |digest: &Digest| {
+                let row = size.query_row([digest.as_bytes()], |row| row.get(0));
+                row.optional()
+            };
+            diff_ids.clone().into_iter().map(&mut size).collect()
+        })?;
+        let sizes = here.into_iter().zip(diff_ids);
+        let size = |(here, diff_id): (Option<i64>, &Digest)| match here {
             Some(size) => Ok(Some(unsigned(size))),
-            None => Ok(self
-                .imported(diff_id)?
-                .first()
-                .map(|known| known.layer.tar_size)),
-        }
+            None => {
+                let imported = self.imported(diff_id)?;
+                Ok(imported.first().map(|known| known.layer.tar_size))
+            }
+        };
+        sizes.map(size).collect()
     }
 
     /// Of some layers those that are not here, each with the origins that can be reached.

@@ -184,23 +184,24 @@ impl Indexes<'_> {
         Ok(found.is_some())
     }
 
-    /// Pins what a name needs and says whether it is here. Of an index only its own bytes must be.
-    pub(crate) fn pin_named(&self, named: &Digest) -> Result<bool, StoreError> {
+    /// Pins what a name needs: that, unless it is not here. Of an index only its own bytes must be.
+    pub(crate) fn pin_named(&self, named: &Digest) -> Result<Option<BTreeSet<Digest>>, StoreError> {
+        if !self.has(named)? {
+            return self.store.images().pinned(named);
+        }
+        self.store.leases().pin(&[*named])?;
+        let blobs = self.blobs_of_index(named)?;
+        let further: Vec<Digest> = blobs.iter().copied().collect();
+        self.store.leases().pin(&further)?;
+        Ok(self.store.blobs().has(named)?.then_some(blobs))
+    }
+
+    /// As [`Indexes::pin_named`], and of an index all images must be here; whether they are.
+    pub(crate) fn pin_whole(&self, named: &Digest) -> Result<bool, StoreError> {
         if !self.has(named)? {
             return self.store.images().pin(named);
         }
-        self.store.leases().pin(&[*named])?;
-        for child in self.below(named)? {
-            self.store.images().pin(&child)?;
-        }
-        let further: Vec<Digest> = self.blobs_below(named)?.into_iter().collect();
-        self.store.leases().pin(&further)?;
-        self.store.blobs().has(named)
-    }
-
-    /// As [`Indexes::pin_named`], and of an index all images must be here.
-    pub(crate) fn pin_whole(&self, named: &Digest) -> Result<bool, StoreError> {
-        let mut is_whole = self.pin_named(named)?;
+        let mut is_whole = self.pin_named(named)?.is_some();
         for child in self.below(named)? {
             is_whole = is_whole && (self.has(&child)? || self.store.images().pin(&child)?);
         }
@@ -209,16 +210,21 @@ impl Indexes<'_> {
 
     /// The blobs of an image; of an index, with those of its images that are whole. Empty for what is neither.
     pub(crate) fn blobs_of_named(&self, named: &Digest) -> Result<BTreeSet<Digest>, StoreError> {
-        if !self.has(named)? {
-            return self.store.images().blobs_of(named);
+        match self.has(named)? {
+            true => self.blobs_of_index(named),
+            false => self.store.images().blobs_of(named),
         }
+    }
+
+    /// The same of what is an index; its images are pinned.
+    fn blobs_of_index(&self, named: &Digest) -> Result<BTreeSet<Digest>, StoreError> {
         let mut blobs = self.blobs_below(named)?;
         blobs.insert(*named);
         for child in self.below(named)? {
             if self.has(&child)? {
                 blobs.insert(child);
-            } else if self.store.images().pin(&child)? {
-                blobs.extend(self.store.images().blobs_of(&child)?);
+            } else {
+                blobs.extend(self.store.images().pinned(&child)?.into_iter().flatten());
             }
         }
         Ok(blobs)

@@ -20,11 +20,10 @@ impl Images<'_> {
             let name = reference.familiar();
             return Err(ImageError::BadName { name });
         }
-        if !self.store.indexes().pin_named(manifest)? {
-            return Err(not_found(manifest));
-        }
+        let needed = self.store.indexes().pin_named(manifest)?;
+        let needed = needed.ok_or_else(|| not_found(manifest))?;
         let name = stored_name(reference);
-        let blobs = self.blobs_here(manifest)?;
+        let blobs = self.here(needed)?;
         if self.is_durably_tagged(&name, manifest, &blobs)? {
             return Ok(());
         }
@@ -43,14 +42,12 @@ impl Images<'_> {
     }
 
     /// What the store has of the blobs that a name needs.
-    fn blobs_here(&self, named: &Digest) -> Result<BTreeSet<Digest>, StoreError> {
-        let mut blobs = BTreeSet::new();
-        for digest in self.store.indexes().blobs_of_named(named)? {
-            if self.store.blobs().has(&digest)? {
-                blobs.insert(digest);
-            }
-        }
-        Ok(blobs)
+    fn here(&self, needed: BTreeSet<Digest>) -> Result<BTreeSet<Digest>, StoreError> {
+        let has = |digest: Digest| match self.store.blobs().has(&digest) {
+            Ok(has) => has.then_some(Ok(digest)),
+            Err(error) => Some(Err(error)),
+        };
+        needed.into_iter().filter_map(has).collect()
     }
 
     /// Whether a tag says just that already: then a rebuild that changed nothing has nothing to sync.
@@ -63,15 +60,7 @@ impl Images<'_> {
         let query = "SELECT manifest = ?2 FROM tags WHERE reference = ?1";
         let parameters = (name, manifest.as_bytes());
         let same = self.store.db().row(query, parameters, |row| row.get(0))?;
-        if same != Some(true) {
-            return Ok(false);
-        }
-        for digest in blobs {
-            if !self.store.blobs().is_durable(digest)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        Ok(same == Some(true) && self.store.blobs().not_durable(blobs)?.is_empty())
     }
 
     /// Removes a name; `false` when there was none. Durable on return.

@@ -225,24 +225,30 @@ impl Blobs<'_> {
         let (mut files, mut folders) = (Vec::new(), BTreeSet::<PathBuf>::new());
         for digest in blobs {
             self.open_present(digest)?;
-            if !self.is_durable(digest)? {
-                let path = self.path(digest);
-                // the shard and the folder that holds it
-                folders.extend(path.ancestors().skip(1).take(2).map(Into::into));
-                files.push(path);
-            }
+        }
+        for digest in self.not_durable(blobs)? {
+            let path = self.path(&digest);
+            // the shard and the folder that holds it
+            folders.extend(path.ancestors().skip(1).take(2).map(Into::into));
+            files.push(path);
         }
         sync(&files, File::sync_data)?;
         sync(&folders.into_iter().collect::<Vec<_>>(), File::sync_all)
     }
 
-    pub(crate) fn is_durable(&self, digest: &Digest) -> Result<bool, StoreError> {
-        let query = "SELECT synced FROM blobs WHERE digest = ?1";
-        let synced = self
-            .store
-            .db()
-            .row(query, [digest.as_bytes()], |row| row.get(0))?;
-        Ok(synced.unwrap_or(false))
+    /// Those of some blobs that a power cut may take.
+    pub(crate) fn not_durable(&self, blobs: &BTreeSet<Digest>) -> Result<Vec<Digest>, StoreError> {
+        let query = "SELECT 1 FROM blobs WHERE digest = ?1 AND synced";
+        self.store.db().snapshot(|connection| {
+            let mut synced = connection.prepare_cached(query)?;
+            let mut open = Vec::new();
+            for digest in blobs {
+                if !synced.exists([digest.as_bytes()])? {
+                    open.push(*digest);
+                }
+            }
+            Ok(open)
+        })
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::Mutex;
 
 use kiln_oci::{Digest, locked};
 
+use rusqlite::Transaction;
+
 use crate::StoreError;
 use crate::store::database::{Database, execute_each};
 
@@ -45,15 +47,18 @@ impl Used {
 
     /// Writes what was noted.
     pub(crate) fn write(&self, database: &Database, now: i64) -> Result<(), StoreError> {
-        let used = std::mem::take(&mut *locked(&self.0));
-        if used.is_empty() {
+        if locked(&self.0).is_empty() {
             return Ok(());
         }
-        database.write_lightly(|transaction| {
-            used.iter().try_for_each(|(thing, digests)| {
-                let rows = digests.iter().map(|digest| (now, digest.as_bytes()));
-                execute_each(transaction, thing.update(), rows)
-            })
+        database.write_lightly(|transaction| self.write_in(transaction, now))
+    }
+
+    /// The same in a transaction that does more.
+    pub(crate) fn write_in(&self, transaction: &Transaction<'_>, now: i64) -> rusqlite::Result<()> {
+        let used = std::mem::take(&mut *locked(&self.0));
+        used.iter().try_for_each(|(thing, digests)| {
+            let rows = digests.iter().map(|digest| (now, digest.as_bytes()));
+            execute_each(transaction, thing.update(), rows)
         })
     }
 }
