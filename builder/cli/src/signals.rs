@@ -94,10 +94,15 @@ impl Watch {
     /// # Errors
     /// The thread cannot be started.
     pub fn start(cancel: &Cancel) -> Result<Self, Failure> {
-        *lock(&WORK) = Some(cancel.clone());
-        let watch = Watch(());
-        listen().map_err(Failure::thread)?;
+        let watch = Watch::put_off(cancel);
+        heed()?;
         Ok(watch)
+    }
+
+    /// The same for work of which it is told later that it takes a while ([`heed`]): before that, signals end kiln as they end other programs.
+    pub fn put_off(cancel: &Cancel) -> Self {
+        *lock(&WORK) = Some(cancel.clone());
+        Watch(())
     }
 
     /// The work is done: what is left is told, which a signal ends at once.

@@ -4,7 +4,7 @@
 mod make;
 mod stored;
 
-use crate::event::{EVENT_VERSION, EventKind};
+use crate::event::{EVENT_VERSION, EventKind, Urgency};
 use crate::exchange::{self, Exported, SharedCaches};
 use crate::execute::memo::{self, Recalled};
 use crate::execute::remains::{FailedRun, Remains};
@@ -248,7 +248,7 @@ impl Job<'_> {
             .recall()?
             .map_or_else(|| self.make(self.execute(cgroup)?), Ok);
         let made = made?;
-        if session.cancel.requested() {
+        if session.cancel.urgency() > Urgency::Continue {
             return Err(BuildError::Cancelled);
         }
         let names = self.names();
@@ -264,6 +264,7 @@ impl Job<'_> {
     }
 
     fn execute(self, cgroup: Option<&Cgroup>) -> Result<Executed, BuildError> {
+        self.session.cancel.lasts();
         let (cgroup, mounts) = (cgroup.cloned(), &self.caches.mounts);
         let what = (self.build, self.plan);
         execute(self.session, what, cgroup, mounts, self.failures)
@@ -331,6 +332,7 @@ impl Job<'_> {
             loaded: Cell::default(),
         };
         for output in &goal.outputs {
+            self.session.cancel.lasts();
             output.export(&result)?;
         }
         let pushed = result.pushed.into_inner();
@@ -344,12 +346,9 @@ impl Job<'_> {
 
     /// Tells what was built.
     fn report(self, built: &Built, stored: &Stored) -> Result<(), BuildError> {
-        let exchange = self.session.store.exchange();
         let layers = stored.layers();
-        let mut bytes = 0;
-        for layer in &layers {
-            bytes += exchange.layer_size(layer)?.unwrap_or(0);
-        }
+        let sizes = self.session.store.exchange().layer_sizes(&layers)?;
+        let bytes = sizes.into_iter().flatten().sum();
         self.session.events.send(EventKind::Image {
             id: built.id.to_string(),
             digest: built.manifest.to_string(),

@@ -7,6 +7,7 @@
 
 pub(crate) mod cancel;
 pub(crate) mod findings;
+mod lasting;
 mod log;
 mod stream;
 

@@ -104,12 +104,13 @@ fn shown(
         budget: *budget,
         ..session::open(globals, events, cancel.clone())?
     };
-    let watch = signals::Watch::start(&cancel)?;
+    let watch = signals::Watch::put_off(&cancel);
     upkeep::before(&session.store, budget);
     let renderer = log.renderer(environment::no_color());
     let (renderer, remembered) = Remembered::begin(renderer, &request);
     request.project = Some(remembered.project());
-    let shown = Background::start(Box::new(renderer), stream, log.sink.clone())?;
+    let sink = log.sink.clone();
+    let shown = Background::put_off(Box::new(renderer), stream, sink, &cancel);
     let streams = request.goal.outputs.iter().any(|output| output.is_stream());
     let mut dockerfile = text(&request);
     let mut left = None;
@@ -120,6 +121,7 @@ fn shown(
             failed.error
         })
     });
+    shown.check()?;
     let findings = session.findings.clone();
     // the renderer ends with the last sender of events
     let session = transfer::silent(session);

@@ -1,8 +1,10 @@
 //! One cancellation token for a whole build. Unaware of signals: the command line turns SIGINT and SIGTERM into calls.
 //!
 //! The first request stops steps and lets commits finish; the second one kills. Code that runs a process registers how to kill
-//! it, so that a request reaches children that are blocked in the kernel.
+//! it, so that a request reaches children that are blocked in the kernel. Who asks whether to stop is in work that takes a while: what is
+//! needed to hear the answer need not be there before ([`Cancel::put_off`]).
 
+use super::lasting::Lasting;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,6 +28,7 @@ struct Inner {
     failed: AtomicBool,
     next: AtomicU64,
     killers: Mutex<Vec<(u64, Killer)>>,
+    lasting: Lasting,
 }
 
 /// A cloneable handle; all clones share one state.
@@ -55,10 +58,22 @@ impl Cancel {
         self.0.level.load(Ordering::SeqCst) > 0
     }
 
-    /// True once anything was requested.
+    /// True once anything was requested. Asked where work takes a while.
     #[must_use]
     pub fn requested(&self) -> bool {
+        self.lasts();
         self.urgency() > Urgency::Continue
+    }
+
+    /// `begin` is called once, when work begins that takes a while: where somebody asks whether to stop it, and where [`Cancel::lasts`] is
+    /// called. It must not ask itself.
+    pub fn put_off(&self, begin: impl FnOnce() + Send + 'static) {
+        self.0.lasting.put_off(begin);
+    }
+
+    /// What begins now takes a while.
+    pub fn lasts(&self) {
+        self.0.lasting.lasts();
     }
 
     /// Asks once more: stop, then kill. Running processes are killed at once either way.

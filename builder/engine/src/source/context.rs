@@ -13,11 +13,14 @@ use kiln_parser::ignore::{IgnoreFile, Matcher, State};
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 /// A .dockerignore of more bytes is a mistake.
 const MAX_IGNORE_FILE: u64 = 16 << 20;
+/// A context of more files takes a while.
+const AT_ONCE: usize = 500;
 
 /// Scans the folder `root`, as far as `reach` goes. `ignore` replaces the folder's own .dockerignore.
 ///
@@ -72,7 +75,13 @@ fn scan_reach(
         reach,
         folders: RwLock::default(),
     };
-    let decide = |path: &[u8], is_directory: bool| selection.decide(path, is_directory);
+    let asked = AtomicUsize::new(0);
+    let decide = |path: &[u8], is_directory: bool| {
+        if asked.fetch_add(1, Ordering::Relaxed) == AT_ONCE {
+            session.cancel.lasts();
+        }
+        selection.decide(path, is_directory)
+    };
     let options = ScanOptions {
         store: Some(&session.store),
         now: (session.host.now)(),
