@@ -118,7 +118,7 @@ pub use cache_mount::listing::{MountError, MountListing};
 pub use cache_mount::packing::{NewPack, Packing, Packs};
 pub use cache_mount::{CacheMount, CacheMountUsage, CacheSharing, CacheStart};
 pub use chain::read::FileReader;
-pub use chain::small::SmallFile;
+pub use chain::small::{SmallFile, Window};
 pub use chain::{Chain, Found, Origin, Resolved};
 pub use container::{ContainerTurn, HeldContainer};
 pub use content::{ContentDigest, ContentHasher};

@@ -71,18 +71,18 @@ const BATCH: usize = 64;
 /// The most threads that work ahead.
 const MOST_AHEAD: usize = 4;
 
-/// Does `work` for each of `items`, and gives the results in their order to `take`, on the caller's thread. Other threads do the work a few
-/// batches ahead, one for each processor; where none can be started, it is done in its turn.
+/// Does `work` for `items`, some of them at a time, and gives the results in their order to `take`, on the caller's thread. Other threads do
+/// the work a few batches ahead, one for each processor; where none can be started, it is done in its turn.
 ///
 /// # Errors
 /// That of `take`, after which nothing more is taken.
 pub fn ahead<I: Sync, T: Send, E>(
     items: &[I],
-    work: impl Fn(&I) -> T + Sync,
+    work: impl Fn(&[I]) -> Vec<T> + Sync,
     mut take: impl FnMut(&I, T) -> Result<(), E>,
 ) -> Result<(), E> {
     let batches: Vec<&[I]> = items.chunks(BATCH).collect();
-    let do_batch = |batch: &&[I]| batch.iter().map(&work).collect::<Vec<T>>();
+    let do_batch = |batch: &&[I]| work(batch);
     let processors = available_parallelism().map_or(1, usize::from);
     let lanes = processors.min(batches.len() / 2).min(MOST_AHEAD);
     std::thread::scope(|scope| {
@@ -176,7 +176,7 @@ mod tests {
         for length in [0, 1, BATCH, 2 * BATCH, 40 * BATCH + 7] {
             let items: Vec<usize> = (0..length).collect();
             let mut taken = Vec::new();
-            let double = |item: &usize| item * 2;
+            let double = |batch: &[usize]| batch.iter().map(|item| item * 2).collect();
             let outcome = ahead(&items, double, |item, result| {
                 taken.push((*item, result));
                 Ok::<_, ()>(())
@@ -190,14 +190,10 @@ mod tests {
     fn after_a_failure_nothing_is_taken() {
         let items: Vec<usize> = (0..100 * BATCH).collect();
         let mut last = 0;
-        let outcome = ahead(
-            &items,
-            |item| *item,
-            |item, _| {
-                last = *item;
-                if last == 3 * BATCH { Err(last) } else { Ok(()) }
-            },
-        );
+        let outcome = ahead(&items, <[usize]>::to_vec, |item, _| {
+            last = *item;
+            if last == 3 * BATCH { Err(last) } else { Ok(()) }
+        });
         assert_eq!((outcome, last), (Err(3 * BATCH), 3 * BATCH));
     }
 

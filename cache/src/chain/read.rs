@@ -123,6 +123,12 @@ impl Chain {
         }
     }
 
+    /// The same tar, opened.
+    pub(crate) fn opened_tar(&self, found: &Found<'_>) -> Option<Arc<File>> {
+        let tar = self.tar(found)?;
+        self.handle(found.layer?, || File::open(tar.path())).ok()
+    }
+
     /// The same for who compares the content with its entry.
     pub(crate) fn read_unchecked(&self, found: &Found<'_>) -> Result<FileReader, ReadError> {
         let entry = found.entry;

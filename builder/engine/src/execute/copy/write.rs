@@ -1,11 +1,11 @@
 //! The layer that a COPY, ADD or WORKDIR becomes: placed entries written in path order, while small files behind them are read ahead. Unaware
 //! of why they are there.
 
-use super::earlier::Earlier;
+use super::earlier::{Earlier, Files};
 use super::place::{Content, Placed};
 use crate::execute::step::Step;
 use crate::failure::CopyError;
-use kiln_cache::{Chain, Found, Layer, LayerWriter, SmallFile, ahead};
+use kiln_cache::{Chain, Entry, Found, Layer, LayerWriter, SmallFile, Window, ahead};
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -25,13 +25,18 @@ pub fn write(
         names: HashMap::new(),
         names_below: HashMap::new(),
     };
-    let from = Sources { sources, below };
-    let placed: Vec<_> = placed.iter().collect();
     let earlier = Earlier::of(step, placed.len());
-    let read = |(path, placed): &(&Vec<u8>, &Placed<'_>)| from.small(path, placed, &earlier);
-    ahead(&placed, read, |(path, placed), small| {
-        writing.put(path, placed, from, small)
-    })?;
+    let mut files = earlier.as_ref().map(Earlier::files);
+    let from = Sources { sources, below };
+    let items = placed.iter();
+    let items = items.map(|(path, placed)| Item::new(path, placed, from, files.as_mut()));
+    let items: Vec<Item<'_>> = items.collect();
+    let read = |batch: &[Item<'_>]| {
+        let mut window = Window::default();
+        let small = |item: &Item<'_>| item.small(earlier.as_ref(), &mut window);
+        batch.iter().map(small).collect()
+    };
+    ahead(&items, read, |item, small| writing.put(item, small))?;
     Ok(writing.writer.finish()?)
 }
 
@@ -53,15 +58,42 @@ impl<'a> Sources<'a> {
             }
         }
     }
+}
+
+/// What is to be written.
+struct Item<'a> {
+    path: &'a [u8],
+    placed: &'a Placed<'a>,
+    /// The entry that is copied.
+    from: Option<(&'a Chain, Found<'a>)>,
+    /// The same content in the layer that was made before.
+    earlier: Option<&'a Entry>,
+}
+
+impl<'a> Item<'a> {
+    fn new(
+        path: &'a [u8],
+        placed: &'a Placed<'a>,
+        from: Sources<'a>,
+        files: Option<&mut Files<'a>>,
+    ) -> Self {
+        let from = from.find(placed);
+        // what has several names may be there already
+        let alone = from.as_ref().filter(|(_, found)| found.entry.links == 0);
+        let earlier = alone.and_then(|(_, found)| files?.same(path, found.entry));
+        Item {
+            path,
+            placed,
+            from,
+            earlier,
+        }
+    }
 
     /// A small file, read whole. One with several names may be there already.
-    fn small(self, path: &[u8], placed: &Placed<'a>, earlier: &Earlier<'_>) -> Option<SmallFile> {
-        let (chain, found) = self.find(placed)?;
-        let read = || {
-            earlier
-                .small(path, &found)
-                .or_else(|| chain.read_small(&found))
-        };
+    fn small(&self, earlier: Option<&Earlier>, window: &mut Window) -> Option<SmallFile> {
+        let (chain, found) = self.from.as_ref()?;
+        let mut before = || earlier?.small(window, self.earlier?);
+        let read = || before().or_else(|| chain.read_small(found));
         (found.entry.links == 0).then(read)?
     }
 }
@@ -76,21 +108,15 @@ struct Writing<'a> {
 }
 
 impl<'a> Writing<'a> {
-    fn put(
-        &mut self,
-        path: &'a [u8],
-        placed: &'a Placed<'_>,
-        from: Sources<'a>,
-        small: Option<SmallFile>,
-    ) -> Result<(), CopyError> {
-        let meta = &placed.meta;
-        let Some((chain, found)) = from.find(placed) else {
+    fn put(&mut self, item: &Item<'a>, small: Option<SmallFile>) -> Result<(), CopyError> {
+        let (path, placed, meta) = (item.path, item.placed, &item.placed.meta);
+        let Some((chain, found)) = &item.from else {
             return self.put_new(path, placed);
         };
         match (self.earlier_name(path, placed), small) {
             (Some(first), _) => self.writer.hardlink(path, first)?,
             (None, Some(small)) => self.writer.small(path, meta, &small)?,
-            (None, None) => self.writer.copy(path, meta, chain, &found)?,
+            (None, None) => self.writer.copy(path, meta, chain, found)?,
         }
         Ok(())
     }
