@@ -1,13 +1,14 @@
 //! A scratch file that knows its sha256 when it is finished.
 //!
-//! Small files are digested in place. From the second buffer on, a thread digests what was written while the next bytes
-//! are read: sha256 cannot be split within a blob, so this is what hides it behind the copying. Unaware of blobs and layers.
+//! Small files are written and digested in place. From the first full buffer on, one thread writes and a second one digests while the next
+//! bytes are read: sha256 cannot be split within a blob, so this is what hides it behind the copying. Unaware of blobs and layers.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 
 use kiln_oci::{Digest, Hasher};
 
@@ -15,28 +16,87 @@ use crate::{ContentHasher, StoreError, sparse};
 
 /// Bytes that are written and digested at once.
 const BUFFER: usize = 1 << 20;
-/// Buffers on their way to the digesting thread: more would only hold memory.
-const IN_FLIGHT: usize = 3;
+/// Buffers on their way to each of the threads: more would only hold memory.
+const IN_FLIGHT: usize = 2;
 
 /// A scratch file being written; removed when it is dropped unfinished.
 #[derive(Debug)]
 pub(crate) struct Sink {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     buffer: Vec<u8>,
+    /// Bytes that are written, or on their way.
     flushed: u64,
-    digest: Digesting,
+    work: Work,
     finished: bool,
 }
 
+/// Who writes and digests.
 #[derive(Debug)]
-enum Digesting {
-    Here(Option<Hasher>),
-    Thread {
-        full: SyncSender<Vec<u8>>,
-        free: Receiver<Vec<u8>>,
-        thread: JoinHandle<Digest>,
-    },
+enum Work {
+    Here(Hasher),
+    Threads(Threads),
+    /// Nobody any more.
+    Over,
+}
+
+/// A thread that writes buffers and gives them to one that digests them, which gives them back.
+#[derive(Debug)]
+struct Threads {
+    full: SyncSender<Vec<u8>>,
+    free: Receiver<Vec<u8>>,
+    writer: JoinHandle<io::Result<()>>,
+    digester: JoinHandle<Digest>,
+}
+
+impl Threads {
+    /// Starts them for what follows in a file after what is in `hasher`; `None` where they cannot be.
+    fn start(file: Arc<File>, mut at: u64, mut hasher: Hasher) -> Option<Self> {
+        let (full, unwritten) = sync_channel::<Vec<u8>>(IN_FLIGHT);
+        let (written, undigested) = sync_channel::<Vec<u8>>(IN_FLIGHT);
+        let (digested, free) = channel();
+        let digest = move || {
+            while let Ok(mut buffer) = undigested.recv() {
+                hasher.update(&buffer);
+                buffer.clear();
+                // who fills them may have finished: then nobody needs the buffer any more
+                let _ = digested.send(buffer);
+            }
+            hasher.finish()
+        };
+        let write = move || {
+            while let Ok(buffer) = unwritten.recv() {
+                sparse::write_at(&file, &buffer, at)?;
+                at += buffer.len() as u64;
+                written.send(buffer).map_err(|_| failed_thread())?;
+            }
+            Ok(())
+        };
+        let digester = Builder::new()
+            .name("sha256".to_owned())
+            .spawn(digest)
+            .ok()?;
+        let writer = Builder::new().name("writer".to_owned()).spawn(write).ok()?;
+        Some(Self {
+            full,
+            free,
+            writer,
+            digester,
+        })
+    }
+
+    /// An empty buffer: one of theirs, if it is free.
+    fn buffer(&self) -> Vec<u8> {
+        let free = self.free.try_recv();
+        free.unwrap_or_else(|_| Vec::with_capacity(BUFFER))
+    }
+
+    /// Waits until everything is written and digested; with the error of the write that failed.
+    fn join(self) -> io::Result<Digest> {
+        drop((self.full, self.free));
+        self.writer.join().map_err(|_| failed_thread())??;
+        self.digester.join().map_err(|_| failed_thread())
+    }
 }
 
 impl Sink {
@@ -50,10 +110,10 @@ impl Sink {
             .open(&path)?;
         Ok(Self {
             path,
-            file,
+            file: Arc::new(file),
             buffer: Vec::new(),
             flushed: 0,
-            digest: Digesting::Here(Some(Hasher::new())),
+            work: Work::Here(Hasher::new()),
             finished: false,
         })
     }
@@ -98,46 +158,46 @@ impl Sink {
     }
 
     fn flush_buffer(&mut self) -> io::Result<()> {
-        sparse::write_at(&self.file, &self.buffer, self.flushed)?;
-        self.flushed += self.buffer.len() as u64;
-        self.start_thread();
-        match &mut self.digest {
-            Digesting::Here(hasher) => {
-                if let Some(hasher) = hasher {
-                    hasher.update(&self.buffer);
-                }
+        self.work = match std::mem::replace(&mut self.work, Work::Over) {
+            Work::Here(hasher) => {
+                let threads = Threads::start(self.file.clone(), self.flushed, hasher.clone());
+                threads.map_or(Work::Here(hasher), Work::Threads)
             }
-            Digesting::Thread { full, free, .. } => {
-                let next = free.try_recv();
-                let next = next.unwrap_or_else(|_| Vec::with_capacity(BUFFER));
-                let sent = full.send(std::mem::replace(&mut self.buffer, next));
-                sent.map_err(|_| failed_thread())?;
-            }
-        }
+            work => work,
+        };
+        self.give_buffer()?;
         self.buffer.clear();
         Ok(())
     }
 
-    /// Moves the digesting to a thread, unless it is there; where none can be started it stays here.
-    fn start_thread(&mut self) {
-        let Digesting::Here(Some(hasher)) = &self.digest else {
-            return;
-        };
-        let mut hasher = hasher.clone();
-        let (full, incoming) = sync_channel::<Vec<u8>>(IN_FLIGHT);
-        let (outgoing, free) = channel();
-        let digesting = move || {
-            while let Ok(mut buffer) = incoming.recv() {
-                hasher.update(&buffer);
-                buffer.clear();
-                // the writer may have finished: then nobody needs the buffer any more
-                let _ = outgoing.send(buffer);
+    /// The buffer is written and digested, here or soon.
+    fn give_buffer(&mut self) -> io::Result<()> {
+        let length = self.buffer.len() as u64;
+        match &mut self.work {
+            Work::Here(hasher) => {
+                sparse::write_at(&self.file, &self.buffer, self.flushed)?;
+                hasher.update(&self.buffer);
             }
-            hasher.finish()
-        };
-        let builder = std::thread::Builder::new().name("sha256".to_owned());
-        if let Ok(thread) = builder.spawn(digesting) {
-            self.digest = Digesting::Thread { full, free, thread };
+            Work::Threads(threads) => {
+                let full = std::mem::replace(&mut self.buffer, threads.buffer());
+                if threads.full.send(full).is_err() {
+                    // the writer has failed
+                    self.end()?;
+                    return Err(failed_thread());
+                }
+            }
+            Work::Over => return Err(failed_thread()),
+        }
+        self.flushed += length;
+        Ok(())
+    }
+
+    /// All that was given is written and digested.
+    fn end(&mut self) -> io::Result<Digest> {
+        match std::mem::replace(&mut self.work, Work::Over) {
+            Work::Here(hasher) => Ok(hasher.finish()),
+            Work::Threads(threads) => threads.join(),
+            Work::Over => Err(failed_thread()),
         }
     }
 
@@ -154,27 +214,15 @@ impl Sink {
     }
 
     fn finish_digest(&mut self) -> io::Result<Digest> {
-        sparse::write_at(&self.file, &self.buffer, self.flushed)?;
-        self.flushed += self.buffer.len() as u64;
+        self.give_buffer()?;
+        let digest = self.end()?;
         sparse::finish(&self.file, self.flushed)?;
-        match std::mem::replace(&mut self.digest, Digesting::Here(None)) {
-            Digesting::Here(hasher) => {
-                let mut hasher = hasher.unwrap_or_default();
-                hasher.update(&self.buffer);
-                Ok(hasher.finish())
-            }
-            Digesting::Thread { full, free, thread } => {
-                let sent = full.send(std::mem::take(&mut self.buffer));
-                drop((full, free));
-                let digest = thread.join().map_err(|_| failed_thread())?;
-                sent.map(|()| digest).map_err(|_| failed_thread())
-            }
-        }
+        Ok(digest)
     }
 }
 
 fn failed_thread() -> io::Error {
-    io::Error::other("the digesting thread failed")
+    io::Error::other("a thread that writes failed")
 }
 
 /// A finished scratch file; removed when it is dropped before it is moved to its place.
