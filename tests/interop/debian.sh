@@ -1,9 +1,15 @@
 # A Debian root file system for the topics that need one. Sourced after lib.sh.
 
-# The path of the tar; made once, by mmdebstrap, with this host's own mirror and proxy, which apt in the image then keeps.
-# KILN_DEBIAN_ROOTFS says where it is, or is to be made.
+# The path of the tar; made once, in the turn of the first topic that needs it, by mmdebstrap, with this host's own mirror and proxy, which apt
+# in the image then keeps. KILN_DEBIAN_ROOTFS says where it is, or is to be made.
 debian_rootfs() {
-  local tar=${KILN_DEBIAN_ROOTFS:-$SCRATCH/debian.tar} proxy sources
+  local tar=${KILN_DEBIAN_ROOTFS:-$SCRATCH/debian.tar}
+  (flock 9; make_rootfs "$tar") 9>"$tar.turn" || return
+  echo "$tar"
+}
+
+make_rootfs() { # make_rootfs TAR
+  local tar=$1 proxy sources
   if [ ! -e "$tar" ]; then
     need mmdebstrap >&2
     need_root >&2
@@ -15,7 +21,6 @@ debian_rootfs() {
     chmod 644 "$tar.part"
     mv "$tar.part" "$tar"
   fi
-  echo "$tar"
 }
 
 # Skips the check when the import before it could not be made.
