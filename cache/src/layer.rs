@@ -7,7 +7,7 @@ pub(crate) mod codec;
 pub(crate) mod commit;
 pub(crate) mod copied;
 mod decoded;
-mod digested;
+
 mod forms;
 mod gone;
 pub(crate) mod ingest;

@@ -3,10 +3,9 @@
 use std::io::{self, Cursor, Read};
 
 use kiln_oci::compression::{Limited, SNIFF, decoder, most_expanded, sniff};
-use kiln_oci::{Digest, Encoding};
+use kiln_oci::{Digest, Digested, Encoding};
 
 use crate::layer::decoded::read_beside;
-use crate::layer::digested::Digested;
 use crate::layer::read::{Watch, index_tar_watched};
 use crate::store::sink::read_full;
 use crate::{LayerError, LayerIndex};

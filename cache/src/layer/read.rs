@@ -22,10 +22,10 @@ pub use archive::{OutsideLink, index_archive};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
+use kiln_oci::Digested;
 use kiln_oci::tarfile::{Entries, Entry as TarEntry, Kind};
 
 use crate::entry::keeps_xattr;
-use crate::layer::digested::Digested;
 use crate::path::{
     MAX_NAME, MAX_PATH, clean, climbs, components, display, is_within, join, leaves, name, parent,
 };

@@ -2,13 +2,14 @@
 //! archive is decided in `plan`. Unaware of where blobs come from.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufWriter, Read, Write};
 use std::path::Path;
 
 use super::plan::{Item, Planned, plan};
 use super::{Format, Receipt, SaveError};
 use crate::compression;
-use crate::digest::{Digest, HashingReader};
+use crate::digest::Digest;
+use crate::digested::Digested;
 use crate::reference::Reference;
 use crate::tarfile::{HeaderFields, Kind, write_end, write_header, write_padding};
 
@@ -223,17 +224,20 @@ fn copy(
     failed: &dyn Fn(io::Error) -> SaveError,
 ) -> Result<(), SaveError> {
     // One byte more shows a blob that goes on.
-    let mut reader = HashingReader::new(reader.take(size.saturating_add(1)));
-    let mut buffer = vec![0; BUFFER];
+    let mut reader = Digested::new(reader.take(size.saturating_add(1)));
+    let mut left = size;
     loop {
-        match reader.read(&mut buffer) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(failed(e)),
-            Ok(n) if n == 0 || reader.count() > size => break,
-            Ok(n) => out.write_all(&buffer[..n])?,
+        let bytes = reader.fill_buf().map_err(failed)?;
+        let most = usize::try_from(left).unwrap_or(usize::MAX);
+        let count = bytes.len().min(most);
+        if count == 0 {
+            break;
         }
+        out.write_all(&bytes[..count])?;
+        reader.consume(count);
+        left -= count as u64;
     }
-    let (_, actual, count) = reader.finish();
+    let (actual, count) = reader.finish().map_err(failed)?;
     check_size(expected, size, count)?;
     match actual == expected {
         true => Ok(()),

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
+use kiln_oci::Digested;
 use kiln_oci::tarfile::Entry as TarEntry;
 
 use super::{Draft, converted, read_failed, read_into};
-use crate::layer::digested::Digested;
 use crate::{ContentDigest, LayerError, LayerIndex, Meta};
 
 /// A hard link to something that an archive did not hold before it.

@@ -2,14 +2,12 @@
 //! is no longer than a chunk, and all where no thread can be started, is digested in place. Unaware of what is read.
 
 use std::collections::VecDeque;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use kiln_oci::{Digest, Hasher};
-
-use crate::store::sink::read_full;
+use crate::{Digest, Hasher};
 
 /// Bytes that are read and digested at once.
 const CHUNK: usize = 256 << 10;
@@ -17,7 +15,8 @@ const CHUNK: usize = 256 << 10;
 const IN_FLIGHT: usize = 8;
 
 /// Reads through to `R`.
-pub(super) struct Digested<R> {
+#[derive(Debug)]
+pub struct Digested<R> {
     reader: R,
     /// What was read last.
     chunk: Arc<Vec<u8>>,
@@ -29,13 +28,15 @@ pub(super) struct Digested<R> {
     digesting: Digesting,
 }
 
+#[derive(Debug)]
 enum Digesting {
     Here(Hasher),
     Thread(SyncSender<Arc<Vec<u8>>>, JoinHandle<Digest>),
 }
 
 impl<R: Read> Digested<R> {
-    pub(super) fn new(reader: R) -> Self {
+    /// Nothing is read yet.
+    pub fn new(reader: R) -> Self {
         Self {
             reader,
             chunk: Arc::default(),
@@ -47,7 +48,10 @@ impl<R: Read> Digested<R> {
     }
 
     /// The digest of what was read, and how many bytes that was.
-    pub(super) fn finish(self) -> io::Result<(Digest, u64)> {
+    ///
+    /// # Errors
+    /// The thread failed.
+    pub fn finish(self) -> io::Result<(Digest, u64)> {
         let digest = match self.digesting {
             Digesting::Here(hasher) => hasher.finish(),
             Digesting::Thread(full, thread) => {
@@ -69,11 +73,11 @@ impl<R: Read> Digested<R> {
                 self.earlier.push_front(busy);
                 Vec::new()
             }
-            None => Vec::new(),
+            None => Vec::with_capacity(CHUNK),
         };
-        buffer.resize(CHUNK, 0);
-        let count = read_full(&mut self.reader, &mut buffer)?;
-        buffer.truncate(count);
+        buffer.clear();
+        let mut next = self.reader.by_ref().take(CHUNK as u64);
+        next.read_to_end(&mut buffer)?;
         self.chunk = Arc::new(buffer);
         self.digest()
     }
@@ -121,14 +125,22 @@ fn failed_thread() -> io::Error {
 
 impl<R: Read> Read for Digested<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buffer)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl<R: Read> BufRead for Digested<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.taken == self.chunk.len() {
             self.next_chunk()?;
         }
-        let left = &self.chunk[self.taken..];
-        let count = left.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&left[..count]);
+        Ok(&self.chunk[self.taken..])
+    }
+
+    fn consume(&mut self, count: usize) {
         self.taken += count;
-        Ok(count)
     }
 }
 
