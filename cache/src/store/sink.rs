@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 use kiln_oci::{Digest, Hasher};
@@ -51,27 +51,12 @@ struct Threads {
 
 impl Threads {
     /// Starts them for what follows in a file after what is in `hasher`; `None` where they cannot be.
-    fn start(file: Arc<File>, mut at: u64, mut hasher: Hasher) -> Option<Self> {
-        let (full, unwritten) = sync_channel::<Vec<u8>>(IN_FLIGHT);
-        let (written, undigested) = sync_channel::<Vec<u8>>(IN_FLIGHT);
+    fn start(file: Arc<File>, at: u64, hasher: Hasher) -> Option<Self> {
+        let (full, unwritten) = sync_channel(IN_FLIGHT);
+        let (written, undigested) = sync_channel(IN_FLIGHT);
         let (digested, free) = channel();
-        let digest = move || {
-            while let Ok(mut buffer) = undigested.recv() {
-                hasher.update(&buffer);
-                buffer.clear();
-                // who fills them may have finished: then nobody needs the buffer any more
-                let _ = digested.send(buffer);
-            }
-            hasher.finish()
-        };
-        let write = move || {
-            while let Ok(buffer) = unwritten.recv() {
-                sparse::write_at(&file, &buffer, at)?;
-                at += buffer.len() as u64;
-                written.send(buffer).map_err(|_| failed_thread())?;
-            }
-            Ok(())
-        };
+        let digest = move || digest(hasher, &undigested, &digested);
+        let write = move || write((&file, at), &unwritten, &written);
         let digester = Builder::new()
             .name("sha256".to_owned())
             .spawn(digest)
@@ -97,6 +82,35 @@ impl Threads {
         self.writer.join().map_err(|_| failed_thread())??;
         self.digester.join().map_err(|_| failed_thread())
     }
+}
+
+/// Writes buffers to a file from an offset on.
+fn write(
+    (file, mut at): (&File, u64),
+    unwritten: &Receiver<Vec<u8>>,
+    written: &SyncSender<Vec<u8>>,
+) -> io::Result<()> {
+    while let Ok(buffer) = unwritten.recv() {
+        sparse::write_at(file, &buffer, at)?;
+        at += buffer.len() as u64;
+        written.send(buffer).map_err(|_| failed_thread())?;
+    }
+    Ok(())
+}
+
+/// Digests buffers, which are empty afterwards.
+fn digest(
+    mut hasher: Hasher,
+    undigested: &Receiver<Vec<u8>>,
+    digested: &Sender<Vec<u8>>,
+) -> Digest {
+    while let Ok(mut buffer) = undigested.recv() {
+        hasher.update(&buffer);
+        buffer.clear();
+        // who fills them may have finished: then nobody needs the buffer any more
+        let _ = digested.send(buffer);
+    }
+    hasher.finish()
 }
 
 impl Sink {

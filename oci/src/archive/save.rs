@@ -226,16 +226,8 @@ fn copy(
     // One byte more shows a blob that goes on.
     let mut reader = Digested::new(reader.take(size.saturating_add(1)));
     let mut left = size;
-    loop {
-        let bytes = reader.fill_buf().map_err(failed)?;
-        let most = usize::try_from(left).unwrap_or(usize::MAX);
-        let count = bytes.len().min(most);
-        if count == 0 {
-            break;
-        }
-        out.write_all(&bytes[..count])?;
-        reader.consume(count);
-        left -= count as u64;
+    while let count @ 1.. = pass(out, &mut reader, left, failed)? {
+        left -= count;
     }
     let (actual, count) = reader.finish().map_err(failed)?;
     check_size(expected, size, count)?;
@@ -243,6 +235,20 @@ fn copy(
         true => Ok(()),
         false => Err(SaveError::BlobDigest { expected, actual }),
     }
+}
+
+/// Copies some bytes, up to `most`; how many. None at the end.
+fn pass(
+    out: &mut dyn Write,
+    reader: &mut dyn BufRead,
+    most: u64,
+    failed: &dyn Fn(io::Error) -> SaveError,
+) -> Result<u64, SaveError> {
+    let bytes = reader.fill_buf().map_err(failed)?;
+    let count = bytes.len().min(usize::try_from(most).unwrap_or(usize::MAX));
+    out.write_all(&bytes[..count])?;
+    reader.consume(count);
+    Ok(count as u64)
 }
 
 /// Tells how many bytes went through.

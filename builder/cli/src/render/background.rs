@@ -114,11 +114,14 @@ impl Background {
     /// # Errors
     /// A signal came, and the reader takes nothing.
     pub fn finish(self) -> Result<(), Failure> {
-        let idle = locked(&self.idle).take();
-        if let Some(idle) = idle {
-            idle.show();
-            return Ok(());
+        match locked(&self.idle).take() {
+            Some(idle) => idle.show(),
+            None => self.wait()?,
         }
+        Ok(())
+    }
+
+    fn wait(&self) -> Result<(), Failure> {
         let mut patience = signals::PATIENCE;
         loop {
             // A renderer that panicked has ended as well.

@@ -82,9 +82,6 @@ fn context_output(
         return main_output(session, build, reach);
     };
     let title = format!("context {name}");
-    if !matches!(source, ContextSource::Directory(_)) {
-        session.cancel.lasts();
-    }
     match source {
         ContextSource::HostTools(programs) => {
             let title = format!("programs of {name}");

@@ -3,7 +3,7 @@
 
 use super::host_tools::{self, HostTools};
 use super::reach::Reach;
-use crate::event::EventKind;
+use crate::event::{Cancel, EventKind};
 use crate::failure::{BuildError, Wrong};
 use crate::session::Session;
 use kiln_cache::context::{ContextTree, Decision, ScanOptions, scan};
@@ -73,15 +73,11 @@ fn scan_reach(
     let selection = Selection {
         matcher,
         reach,
+        asked: AtomicUsize::new(0),
+        cancel: &session.cancel,
         folders: RwLock::default(),
     };
-    let asked = AtomicUsize::new(0);
-    let decide = |path: &[u8], is_directory: bool| {
-        if asked.fetch_add(1, Ordering::Relaxed) == AT_ONCE {
-            session.cancel.lasts();
-        }
-        selection.decide(path, is_directory)
-    };
+    let decide = |path: &[u8], is_directory: bool| selection.decide(path, is_directory);
     let options = ScanOptions {
         store: Some(&session.store),
         now: (session.host.now)(),
@@ -98,11 +94,21 @@ struct Selection<'a> {
     matcher: &'a Matcher,
     reach: &'a Reach,
     folders: RwLock<HashMap<Vec<u8>, State>>,
+    /// How many paths were asked for.
+    asked: AtomicUsize,
+    cancel: &'a Cancel,
 }
 
 impl Selection<'_> {
+    fn reached(&self, path: &[u8], is_directory: bool) -> Decision {
+        if self.asked.fetch_add(1, Ordering::Relaxed) == AT_ONCE {
+            self.cancel.lasts();
+        }
+        self.reach.decide(path, is_directory)
+    }
+
     fn decide(&self, path: &[u8], is_directory: bool) -> Decision {
-        let reached = self.reach.decide(path, is_directory);
+        let reached = self.reached(path, is_directory);
         if reached == Decision::Prune || self.matcher.is_empty() {
             return reached;
         }
@@ -179,6 +185,7 @@ pub fn programs(
     title: &str,
     names: &[String],
 ) -> Result<(Chain, Arc<Tree>), BuildError> {
+    session.cancel.lasts();
     let begun = Instant::now();
     let tools = host_tools::collect(names, &session.host.search_path)?;
     let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();

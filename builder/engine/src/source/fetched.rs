@@ -82,6 +82,7 @@ pub fn layer(
     source: &ContextSource,
     title: &str,
 ) -> Result<Option<Digest>, BuildError> {
+    access.session.cancel.lasts();
     let fetches = Fetches::default();
     match source {
         ContextSource::Scratch => Ok(None),
