@@ -175,12 +175,14 @@ fn files_are_copied_both_ways(space: &Space) {
         space
             .kiln(["cp", "-", "web:/data/file"])
             .stdin(tar)
-            .exits(3)
+            .exits(1)
             .says(&["unpack into /data/file"]);
         space
             .kiln(["cp", "web:/none", "."])
-            .exits(3)
+            .exits(1)
             .says(&["/none"]);
+        kiln(space, &["cp", "web:/data/file", "web:/data/copied"]);
+        kiln(space, &["cp", "web:/data/copied", "-"]);
         kiln(space, &["stop", "-t", "0", "web"]);
     }
     let again = ["app", "cat", "/data/renamed"];
@@ -206,6 +208,10 @@ fn an_image_is_made_of_a_container(space: &Space) {
     );
     assert!(made.stdout.starts_with("sha256:"), "{made}");
     kiln(space, &["stop", "-t", "0", "web"]);
+    // what is mounted for it while it runs is no part of it
+    kiln(space, &["commit", "web", "tried:ended"]);
+    let layers = |name: &str| kiln(space, &["inspect", "-f", "{{json .RootFS}}", name]).stdout;
+    assert_eq!(layers("tried:v1"), layers("tried:ended"));
     let changes = [
         "commit",
         "-c",
@@ -222,6 +228,19 @@ fn an_image_is_made_of_a_container(space: &Space) {
         .kiln(["commit", "-c", "RUN x", "web"])
         .exits(2)
         .says(&["RUN is not possible"]);
+    // one that is to go when it ends is not gone yet
+    let brief = "-d --rm --name brief app sh -c";
+    let script = format!("echo brief > /brief; sleep {}", unique_nap());
+    run(space, brief.split(' ').chain([&*script])).ok();
+    eventually("it writes nothing", || {
+        space.kiln(["exec", "brief", "cat", "/brief"]).run().stdout == "brief\n"
+    });
+    kiln(space, &["commit", "brief", "brief"]);
+    kiln(space, &["rm", "-f", "brief"]);
+    assert_eq!(
+        run(space, ["--rm", "brief", "cat", "/brief"]).ok().stdout,
+        "brief\n"
+    );
     // it stands on its own
     kiln(space, &["rm", "web"]);
     kiln(space, &["rmi", "app"]);
@@ -255,6 +274,8 @@ fn what_cannot_be_done_is_told(space: &Space) {
         .exits(1)
         .says(&["no container"]);
     space.kiln(["cp", ".", "-"]).exits(2).says(&["tar"]);
+    let neither = space.kiln(["cp", ".", "other"]).exits(2);
+    neither.says(&["neither side"]);
     space
         .kiln(["cp", "-", "web:/"])
         .stdin("no tar")

@@ -12,6 +12,7 @@ use crate::support::{Finished, Space, user_cases};
 user_cases! {
     the_course,
     ports_lead_into_a_container,
+    ports_are_forwarded_all_the_same,
 }
 
 const TOOLS: &str = "tools=host-tools:sh,cat,ls,rm,mkdir,sleep,env,busybox";
@@ -151,6 +152,23 @@ fn published(space: &Space, address: &str) -> u16 {
         .strip_prefix(address)
         .and_then(|rest| rest.split_once("->8000/tcp\n"));
     port.unwrap_or_else(|| panic!("{shown}")).0.parse().unwrap()
+}
+
+/// Also where no network stack is, or may be used: nothing is needed for that.
+fn ports_are_forwarded_all_the_same(space: &Space) {
+    image(space);
+    let flags = "run -d --name web -p 127.0.0.1::8000 --entrypoint busybox course httpd -f -p 8000";
+    let started = space.kiln(flags.split(' ')).env("PATH", "/nowhere").ok();
+    started.says(&["warning: ", "reached at its ports", "pasta nor slirp4netns"]);
+    fetched(published(space, "127.0.0.1:"));
+    kiln(space, &["rm", "-f", "web"]);
+    nothing_left(&space.store());
+    let udp = "run --rm -p 127.0.0.1::8000/udp course";
+    let refused = space
+        .kiln(udp.split(' '))
+        .env("PATH", "/nowhere")
+        .exits(125);
+    refused.says(&["pasta"]);
 }
 
 fn ports_lead_into_a_container(space: &Space) {

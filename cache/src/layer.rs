@@ -12,6 +12,7 @@ mod forms;
 mod gone;
 pub(crate) mod ingest;
 pub(crate) mod read;
+mod stubs;
 #[cfg(test)]
 mod tests;
 pub(crate) mod upper;

@@ -4,9 +4,9 @@
 pub mod background;
 mod signals;
 
-use crate::containers;
 use crate::failure::{Failure, Kind};
 use crate::render::{Asides, Background, Sink};
+use crate::{containers, render};
 use kiln_engine::Session;
 use kiln_engine::event::Events;
 use kiln_engine::trial::{Attendant, ContainerError, exit_code};
@@ -120,6 +120,10 @@ impl Attendant for Streams {
         // standard input is there as long as the process
         const STDIN: BorrowedFd<'static> = rustix::stdio::stdin();
         self.takes_keys().then_some(STDIN)
+    }
+
+    fn note(&self, note: &str) {
+        render::warning(note);
     }
 
     fn started(&self, process: KillHandle, terminal: Option<OwnedFd>) -> io::Result<()> {

@@ -5,6 +5,7 @@ use crate::{render, table};
 use kiln_cache::Store;
 use kiln_engine::chain_of_causes;
 use kiln_engine::trial::{self, ContainerError, Kept, KeptError, Line};
+use std::io;
 
 /// The container with this name or ID.
 ///
@@ -88,6 +89,15 @@ pub fn of_container(error: ContainerError) -> Failure {
     }
 }
 
+/// Whether somebody has named a file that is not there, or is not what it has to be.
+fn kind_of(error: &io::Error) -> Kind {
+    use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, IsADirectory, NotADirectory, NotFound};
+    match error.kind() {
+        AlreadyExists | DirectoryNotEmpty | IsADirectory | NotADirectory | NotFound => Kind::Build,
+        _ => Kind::Environment,
+    }
+}
+
 /// What is said of an error.
 pub fn failure(error: KeptError) -> Failure {
     let text = error.to_string();
@@ -108,9 +118,7 @@ pub fn failure(error: KeptError) -> Failure {
         KeptError::Damaged { .. } => {
             of(Kind::Environment).hint("remove the folder of the container if it is of no use")
         }
-        KeptError::Io { source, .. } => {
-            Failure::new(Kind::Environment, format!("{text}: {source}"))
-        }
+        KeptError::Io { source, .. } => Failure::new(kind_of(&source), format!("{text}: {source}")),
         KeptError::Store(error) => error.into(),
     }
 }

@@ -13,6 +13,7 @@ use std::path::Path;
 use crate::chain::level::Level;
 use crate::layer::copied::state::TreeState;
 use crate::layer::gone::{cut, hidden};
+use crate::layer::stubs;
 use crate::layer::upper::{UpperDir, UpperEntry, UpperKind, read_error};
 use crate::path::{name, parent};
 use crate::{
@@ -101,8 +102,23 @@ impl Layers<'_> {
         below: &Chain,
         options: &CommitOptions,
     ) -> Result<CommittedUpper, CommitError> {
+        self.commit_upper_in_use((upper, &[]), below, options)
+    }
+
+    /// The same with an upper on which a command still works, and the paths, without a slash at their beginning, on which something is mounted
+    /// for it: what is there only for that is left out.
+    ///
+    /// # Errors
+    /// As of [`Self::commit_upper`].
+    pub fn commit_upper_in_use(
+        &self,
+        (upper, mount_points): (&Path, &[Vec<u8>]),
+        below: &Chain,
+        options: &CommitOptions,
+    ) -> Result<CommittedUpper, CommitError> {
         let mut directory = UpperDir::open(upper)?;
         let mut entries = directory.walk()?;
+        stubs::leave_out(&mut entries, mount_points, below);
         let cut = cut(&entries, below);
         entries.extend(hidden(&entries, &cut, below));
         entries.sort_by(|a, b| a.path.cmp(&b.path));

@@ -3,7 +3,12 @@
 //!
 //! The process is the first of a PID namespace. Whatever the stack starts, and whoever it becomes (pasta leaves for the background), ends
 //! with it, and it ends when the supervisor does: the kernel sees to both.
+//!
+//! Where no stack can, ports of TCP are forwarded by the process itself ([`forward`]).
 
+mod forward;
+
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::net::{IpAddr, Shutdown};
@@ -56,13 +61,17 @@ impl Gate {
         File::from(self.wait).read_exact(&mut [0])
     }
 
-    /// The supervisor's side: connects the network of the process `command` with the first program that can, and lets it pass. Returns too
-    /// when the caller's end of `caller` closes.
-    pub fn connect(self, command: libc::pid_t, caller: &OwnedFd) -> Result<Connection, SpawnError> {
-        let connection = Connection::make((&self.programs, &self.ports), command, caller)?;
+    /// The supervisor's side: connects the network of the process `command` with the first program that can, and lets it pass; with what is
+    /// to be said of that. Returns too when the caller's end of `caller` closes.
+    pub fn connect(
+        self,
+        command: libc::pid_t,
+        caller: &OwnedFd,
+    ) -> Result<(Connection, Option<String>), SpawnError> {
+        let connected = Connection::make((&self.programs, &self.ports), command, caller)?;
         // a side that has failed meanwhile says so in its report
         let _ = File::from(self.open).write_all(&[0]);
-        Ok(connection)
+        Ok(connected)
     }
 }
 
@@ -78,20 +87,64 @@ impl Connection {
         (programs, ports): (&[NetworkProgram], &[Port]),
         command: libc::pid_t,
         caller: &OwnedFd,
-    ) -> Result<Self, SpawnError> {
+    ) -> Result<(Self, Option<String>), SpawnError> {
         let mut refused = Vec::new();
-        for program in programs {
-            let started =
-                start((program, ports), command).map_err(SpawnError::of("start the network"))?;
-            let (connection, answer) = started;
-            match said(answer, caller).map_err(SpawnError::of("wait for the network"))? {
-                text if text == READY => return Ok(connection),
-                text => refused.push(format!("{}: {text}", program.stack)),
+        for way in ways(programs, ports) {
+            let started = start((way, ports), command);
+            let (connection, answer) = started.map_err(SpawnError::of("start the network"))?;
+            let said = said(answer, caller).map_err(SpawnError::of("wait for the network"))?;
+            match (said == READY, way) {
+                (true, Way::Program(_)) => return Ok((connection, None)),
+                (true, Way::Forward) => return Ok((connection, Some(told(&refused)))),
+                (false, _) => refused.push(format!("{way}: {said}")),
             }
         }
+        refused.extend(no_device());
         Err(SpawnError::Network(refused.join("; ")))
     }
 }
+
+/// How a network can be connected.
+#[derive(Debug, Clone, Copy)]
+enum Way<'a> {
+    Program(&'a NetworkProgram),
+    /// Ports alone.
+    Forward,
+}
+
+impl fmt::Display for Way<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Program(program) => program.stack.fmt(f),
+            Self::Forward => f.write_str("without any"),
+        }
+    }
+}
+
+/// All ways, the best first.
+fn ways<'a>(programs: &'a [NetworkProgram], ports: &[Port]) -> impl Iterator<Item = Way<'a>> {
+    let forward = Port::can_be_forwarded(ports).then_some(Way::Forward);
+    programs.iter().map(Way::Program).chain(forward)
+}
+
+/// What is said where ports alone are connected.
+fn told(refused: &[String]) -> String {
+    let mut why = refused.to_vec();
+    if why.is_empty() {
+        why.push("neither pasta nor slirp4netns is installed".to_owned());
+    }
+    why.extend(no_device());
+    let why = why.join("; ");
+    format!("the container is reached at its ports, but reaches no network itself: {why}")
+}
+
+/// The device that every stack needs, if it cannot be used.
+fn no_device() -> Option<String> {
+    let opened = File::options().read(true).write(true).open(TUN);
+    opened.err().map(|error| format!("{TUN}: {error}"))
+}
+
+const TUN: &str = "/dev/net/tun";
 
 impl Drop for Connection {
     fn drop(&mut self) {
@@ -104,10 +157,7 @@ impl Drop for Connection {
 /// What the process says when packets can travel; everything else is why they cannot.
 const READY: &str = "ready";
 
-fn start(
-    stack: (&NetworkProgram, &[Port]),
-    command: libc::pid_t,
-) -> io::Result<(Connection, OwnedFd)> {
+fn start(stack: (Way<'_>, &[Port]), command: libc::pid_t) -> io::Result<(Connection, OwnedFd)> {
     let (answer, say) = pipe_with(PipeFlags::CLOEXEC)?;
     match sys::fork_into(libc::CLONE_NEWPID | libc::CLONE_NEWNS)? {
         Fork::Child => serve(stack, command, say),
@@ -132,7 +182,7 @@ fn said(answer: OwnedFd, caller: &OwnedFd) -> io::Result<String> {
 }
 
 /// The whole life of the process.
-fn serve(stack: (&NetworkProgram, &[Port]), command: libc::pid_t, say: OwnedFd) -> ! {
+fn serve(stack: (Way<'_>, &[Port]), command: libc::pid_t, say: OwnedFd) -> ! {
     let stack = connect(stack, command, &say);
     let text = match &stack {
         Ok(_) => READY.to_owned(),
@@ -148,7 +198,7 @@ fn serve(stack: (&NetworkProgram, &[Port]), command: libc::pid_t, say: OwnedFd) 
 
 /// Starts the stack and returns when it is ready.
 fn connect(
-    (program, ports): (&NetworkProgram, &[Port]),
+    (way, ports): (Way<'_>, &[Port]),
     command: libc::pid_t,
     say: &OwnedFd,
 ) -> io::Result<()> {
@@ -163,9 +213,12 @@ fn connect(
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", private)?;
     mount_bind(format!("/proc/{command}/ns/net"), PLACE)?;
-    match program.stack {
-        NetworkStack::Pasta => pasta(&program.path, ports),
-        NetworkStack::Slirp4netns => slirp4netns(&program.path, ports),
+    match way {
+        Way::Forward => forward::forward(Path::new(PLACE), ports),
+        Way::Program(program) => match program.stack {
+            NetworkStack::Pasta => pasta(&program.path, ports),
+            NetworkStack::Slirp4netns => slirp4netns(&program.path, ports),
+        },
     }
 }
 

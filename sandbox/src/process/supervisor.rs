@@ -126,8 +126,11 @@ impl Forked {
     fn help(self, pidfd: &OwnedFd, caller: &OwnedFd) -> Result<(Vec<String>, Helpers), SpawnError> {
         let guard = Guard::start(pidfd).map_err(SpawnError::of("fork"))?;
         let connect = |gate: Gate| gate.connect(self.pid, caller);
-        let network = self.gate.map(connect).transpose()?;
-        Ok((started(self.report)?, (guard, network)))
+        let connected = self.gate.map(connect).transpose()?;
+        let (network, note) = connected.unzip();
+        let mut notes = started(self.report)?;
+        notes.extend(note.flatten());
+        Ok((notes, (guard, network)))
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::signals::Signals;
 use crate::failure::{Failure, Kind};
-use crate::stdout;
+use crate::{render, stdout};
 use kiln_engine::trial::{Attendant, Stream, Writer};
 use kiln_oci::locked;
 use kiln_sandbox::{KillHandle, Stdin, Stdio, TerminalSize, again_about, start_again};
@@ -139,6 +139,10 @@ impl Attendant for InBackground {
 
     fn terminal(&self) -> Option<BorrowedFd<'_>> {
         None
+    }
+
+    fn note(&self, note: &str) {
+        render::warning(note);
     }
 
     fn started(&self, process: KillHandle, terminal: Option<OwnedFd>) -> io::Result<()> {

@@ -62,6 +62,14 @@ fn copied(session: &Session, sides: &(Side, Side), follows: bool) -> Result<usiz
             let (from, source) = sides.0.root(session)?;
             packed((&from, source), follows)
         }
+        (Side::Machine(_), Side::Machine(_)) => {
+            let failure = Failure::usage("neither side is a container");
+            Err(failure.hint("kiln cp CONTAINER:PATH PATH, or kiln cp PATH CONTAINER:PATH"))
+        }
+        (from, to) if from.is_same(to, session)? => {
+            let ((root, source), target) = (from.root(session)?, to.path());
+            copy((&root, source), (&root, target), follows).map_err(containers::failure)
+        }
         (from, to) => {
             let (from, source) = from.root(session)?;
             let (to, target) = to.root(session)?;
@@ -105,6 +113,22 @@ impl Side {
         })
     }
 
+    fn path(&self) -> &Path {
+        match self {
+            Side::Tar => Path::new("/"),
+            Side::Machine(path) | Side::Container(_, path) => path,
+        }
+    }
+
+    /// Whether both are the same container, which may be called in two ways.
+    fn is_same(&self, other: &Self, session: &Session) -> Result<bool, Failure> {
+        let (Side::Container(one, _), Side::Container(other, _)) = (self, other) else {
+            return Ok(false);
+        };
+        let id = |name| containers::find(&session.store, name).map(|kept| kept.record.id);
+        Ok(id(one)? == id(other)?)
+    }
+
     /// The root that a path is looked for in, and the path.
     fn root(&self, session: &Session) -> Result<(Root, &Path), Failure> {
         match self {
@@ -112,14 +136,14 @@ impl Side {
                 let failure = Failure::usage("a tar is copied to a container, or from one");
                 Err(failure.hint("kiln cp CONTAINER:PATH - or kiln cp - CONTAINER:FOLDER"))
             }
-            Side::Machine(path) => {
+            Side::Machine(_) => {
                 let root = File::open("/").map_err(failed("/"))?;
-                Ok((Root::Open(root.into()), path))
+                Ok((Root::Open(root.into()), self.path()))
             }
-            Side::Container(name, path) => {
+            Side::Container(name, _) => {
                 let kept = containers::find(&session.store, name)?;
                 let root = kept.root(session).map_err(containers::of_container)?;
-                Ok((root, path))
+                Ok((root, self.path()))
             }
         }
     }

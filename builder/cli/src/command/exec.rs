@@ -106,6 +106,8 @@ impl Attendant for Nobody {
         None
     }
 
+    fn note(&self, _note: &str) {}
+
     fn started(&self, _process: KillHandle, _terminal: Option<OwnedFd>) -> io::Result<()> {
         Ok(())
     }

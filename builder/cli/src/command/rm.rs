@@ -39,6 +39,10 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
                 // it is gone, as it should be
                 None => return Ok(name.to_owned()),
             }
+            // one of --rm has gone by itself
+            if containers::known(store, name)?.is_none() {
+                return Ok(name.to_owned());
+            }
         }
         remove(store, name)?;
         Ok(name.to_owned())

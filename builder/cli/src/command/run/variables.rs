@@ -28,9 +28,16 @@ impl Flags {
     pub fn above(&self, below: &[String], has_terminal: bool) -> Result<Vec<String>, Failure> {
         let mut given = Vec::new();
         for file in &self.env_file {
-            given.extend(lines("--env-file", file)?);
+            let lines = lines("--env-file", file)?;
+            let flag = format!("--env-file {}: ", file.display());
+            lines.iter().try_for_each(|line| check(&flag, line, true))?;
+            given.extend(lines);
         }
-        given.extend(self.env.iter().cloned());
+        let of_line = self.env.iter();
+        of_line
+            .clone()
+            .try_for_each(|given| check("--env ", given, false))?;
+        given.extend(of_line.cloned());
         let mut env: Vec<String> = Vec::new();
         env.extend(has_terminal.then(|| TERMINAL.to_owned()));
         for variable in below.iter().cloned().chain(given) {
@@ -38,15 +45,22 @@ impl Flags {
                 Some((name, value)) => (name, Some(value.to_owned())),
                 None => (&*variable, environment::variable(&variable)),
             };
-            if name.is_empty() || name.contains(char::is_whitespace) {
-                let why = "expected NAME=VALUE or NAME";
-                return Err(Failure::usage(format!("--env {variable}: {why}")));
-            }
             env.retain(|other| other.split_once('=').is_none_or(|(other, _)| other != name));
             env.extend(value.map(|value| format!("{name}={value}")));
         }
         Ok(env)
     }
+}
+
+/// That a variable has a name, as docker's; in a file, one without spaces.
+fn check(place: &str, variable: &str, is_of_file: bool) -> Result<(), Failure> {
+    let name = variable.split('=').next().unwrap_or_default();
+    let why = match name.contains(char::is_whitespace) {
+        true if is_of_file => "a name has no spaces",
+        _ if name.is_empty() => "expected NAME=VALUE or NAME",
+        _ => return Ok(()),
+    };
+    Err(Failure::usage(format!("{place}{variable}: {why}")))
 }
 
 #[cfg(test)]
@@ -62,6 +76,7 @@ mod tests {
         };
         let env = flags(&["A=line", "B", "D=x=y"]).above(&below, true);
         assert_eq!(env.unwrap(), ["TERM=xterm", "C=c", "A=line", "D=x=y"]);
-        assert!(flags(&["A B=c"]).above(&below, false).is_err());
+        assert!(flags(&["=c"]).above(&below, false).is_err());
+        assert!(check("", "A B=c", false).is_ok() && check("", "A =c", true).is_err());
     }
 }

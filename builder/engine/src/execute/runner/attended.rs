@@ -17,6 +17,9 @@ pub trait Attendant: Sync {
     /// The terminal of a person whose modes are changed meanwhile. They are put back in any case, even if this process is killed.
     fn terminal(&self) -> Option<BorrowedFd<'_>>;
 
+    /// What is weaker than it should be of a process that is about to run, for a person.
+    fn note(&self, note: &str);
+
     /// It runs: how it is sent signals, and the other side of its terminal if it has one.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use crate::host::clock::rfc3339;
 use crate::session::Session;
 use crate::transfer::archive::change;
 use crate::tryout::image;
+use kiln_cache::Chain;
 use kiln_oci::{Digest, History};
 
 /// What is said of an image of a container.
@@ -63,12 +64,25 @@ impl Kept {
         };
         let below = store.layers().chain(&layers)?;
         let options = image::commit_options(session);
-        let made = store
-            .layers()
-            .commit_upper(&changes.upper, &below, &options);
+        let points = self.mount_points(session, &below)?;
+        let upper = (&*changes.upper, &*points);
+        let made = store.layers().commit_upper_in_use(upper, &below, &options);
         let made = made.map_err(StepError::from)?;
         layers.extend(made.layer.as_ref().map(kiln_cache::Layer::diff_id));
         Ok(layers)
+    }
+
+    /// Where something is mounted for it now.
+    fn mount_points(&self, session: &Session, below: &Chain) -> Result<Vec<Vec<u8>>, StepError> {
+        if !self.runs() {
+            return Ok(Vec::new());
+        }
+        let process = self.record.draft.container.process(session, below)?;
+        let mounts = process.mounts_in_order();
+        let targets = mounts.iter().map(|mount| &*mount.target);
+        let targets = targets.chain(["/proc", "/sys", "/dev"]);
+        let bytes = |target: &str| target.trim_start_matches('/').as_bytes().to_vec();
+        Ok(targets.map(bytes).collect())
     }
 
     fn entry(&self, created: &str, how: &CommitTo) -> History {

@@ -133,6 +133,10 @@ impl Attendant for Hosted<'_> {
         self.attendant.terminal()
     }
 
+    fn note(&self, note: &str) {
+        self.attendant.note(note);
+    }
+
     fn started(&self, process: KillHandle, terminal: Option<OwnedFd>) -> io::Result<()> {
         self.begin(process.clone()).map_err(io::Error::other)?;
         self.attendant.started(process, terminal)

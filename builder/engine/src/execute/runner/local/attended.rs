@@ -103,6 +103,8 @@ impl Local<'_> {
         let stdio = attendant.streams().map_err(failed)?;
         let streams = (stdio, attendant.terminal());
         let mut running = given.run(self.session, (&root, &spec), streams)?;
+        // before it is left alone, and before anything of its own is shown
+        running.notes().iter().for_each(|note| attendant.note(note));
         let terminal = running.take_terminal();
         let started = attendant.started(running.kill_handle(), terminal);
         started.map_err(failed)?;

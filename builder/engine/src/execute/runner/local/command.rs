@@ -11,7 +11,7 @@ use crate::session::Session;
 use kiln_cache::CacheMount;
 use kiln_oci::Digest;
 use kiln_sandbox::{
-    Exit, Extra, Mount as SandboxMount, MountKind, Network, RootMount, RunSpec, Running,
+    Exit, Extra, Mount as SandboxMount, MountKind, Network, Port, RootMount, RunSpec, Running,
     SpawnError, Stdio,
 };
 use std::collections::BTreeMap;
@@ -42,6 +42,8 @@ impl Local<'_> {
         let (given, spec, _caches) = self.ready(process, space, Some(console.step.node.id.0))?;
         let (log, stdio) = console.start()?;
         let running = given.run(self.session, (&root, &spec), (stdio, None))?;
+        let events = &self.session.events;
+        running.notes().iter().for_each(|note| events.note(note));
         let exit = self.wait(running, given.sockets)?;
         console.ended(&exit);
         self.judge(exit, log.finish()?)
@@ -66,7 +68,9 @@ impl Local<'_> {
         let caches = self.caches.open(of, process, space.is_plain())?;
         let mounts = mounts.into_iter().zip(kinds);
         let mounts = mounts.filter_map(|(mount, kind)| placed(mount, kind, &caches));
-        let network = network(&process.network, &self.session.host.search_path)?;
+        let is_reached = Port::can_be_forwarded(&process.ports);
+        let path = &self.session.host.search_path;
+        let network = network(&process.network, is_reached, path)?;
         let spec = self.spec(process, network, mounts.collect());
         Ok((given, spec, caches))
     }
@@ -80,9 +84,6 @@ impl Local<'_> {
         let serve = |(socket, agent)| Forward::start(socket, agent).map_err(StepError::Thread);
         let served = sockets.into_iter().map(serve);
         let _served = served.collect::<Result<Vec<Forward>, _>>()?;
-        for note in running.notes() {
-            self.session.events.note(note);
-        }
         let kill = running.kill_handle();
         let _registered = self.session.cancel.on_request(move || kill.kill());
         Ok(running.wait()?)
@@ -184,8 +185,12 @@ impl Given {
     }
 }
 
-/// What connects the process, if anything must.
-fn network(network: &ProcessNetwork, search_path: &str) -> Result<Network, StepError> {
+/// What connects the process, if anything must. Where it is only to be reached, nothing has to be there.
+fn network(
+    network: &ProcessNetwork,
+    is_reached: bool,
+    search_path: &str,
+) -> Result<Network, StepError> {
     let stacks = match network {
         ProcessNetwork::Host => return Ok(Network::Host),
         ProcessNetwork::None => return Ok(Network::None),
@@ -195,7 +200,7 @@ fn network(network: &ProcessNetwork, search_path: &str) -> Result<Network, StepE
         .iter()
         .filter_map(|stack| stack.find(search_path))
         .collect();
-    match programs.is_empty() {
+    match programs.is_empty() && !is_reached {
         true => Err(StepError::NoNetworkStack(stacks.clone())),
         false => Ok(Network::Private(programs)),
     }
