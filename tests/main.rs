@@ -84,6 +84,7 @@ mod identity;
 mod ignore;
 mod image_diff;
 mod images;
+mod imagetools;
 mod import;
 mod inspect;
 mod kaniko_flags;

@@ -24,6 +24,7 @@ mod export;
 mod fsck;
 mod history;
 mod images;
+mod imagetools;
 mod import;
 mod inspect;
 mod instance;
@@ -60,6 +61,7 @@ mod why;
 use crate::environment::Globals;
 use crate::failure::Failure;
 use clap::Args;
+use imagetools::{create as imagetools_create, inspect as imagetools_inspect};
 use inspect::{containers as inspect_containers, images as inspect_images};
 use instance::{
     create as instance_create, inspect as instance_inspect, ls as instance_ls,
@@ -119,7 +121,7 @@ macro_rules! commands {
 }
 
 mod group;
-use group::{builder, container, image, past, system};
+use group::{builder, container, image, past, remote, system};
 
 commands! {
     /// Build an image from a Dockerfile

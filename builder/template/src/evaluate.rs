@@ -9,14 +9,15 @@ use kiln_parser::suggest::nearest;
 /// Steps, and bytes of all texts that are made, together: seconds at most, and 64 MiB.
 pub const BUDGET: u64 = 64 << 20;
 
-/// The text that nodes make of a value.
+/// The text that nodes make of a value, with JSON in lines if it `indents`.
 ///
 /// # Errors
 /// With the place of what cannot be done.
-pub fn render(nodes: &[Node], data: &Value) -> Result<String, TemplateError> {
+pub fn render(nodes: &[Node], data: &Value, indents: bool) -> Result<String, TemplateError> {
     let mut machine = Machine {
         out: String::new(),
         left: BUDGET,
+        indents,
         variables: vec![("$", data.clone())],
     };
     machine.nodes(nodes, data)?;
@@ -27,6 +28,7 @@ struct Machine<'t> {
     out: String,
     /// What is left of the budget.
     left: u64,
+    indents: bool,
     /// Those in sight, the latest last.
     variables: Vec<(&'t str, Value)>,
 }
@@ -212,11 +214,15 @@ impl<'t> Machine<'t> {
         arguments.extend(last);
         let end = terms.last().map_or(span.end, |last| last.span.end);
         let whole = span.start..end;
-        let mut cost = Cost(0, usize::try_from(self.left).unwrap_or(usize::MAX));
+        let mut cost = Cost {
+            spent: 0,
+            most: usize::try_from(self.left).unwrap_or(usize::MAX),
+            indents: self.indents,
+        };
         let value = (function.apply)(&arguments, &mut cost).map_err(|problem| {
             TemplateError::new(whole.clone(), format!("{}: {problem}", function.name))
         })?;
-        self.spend(cost.0, &whole)?;
+        self.spend(cost.spent, &whole)?;
         Ok(value)
     }
 

@@ -12,7 +12,14 @@ use super::{TemplateError, wrong};
 
 /// What a call has cost so far, in bytes of text, and what it may cost.
 #[derive(Debug)]
-pub struct Cost(pub usize, pub usize);
+pub struct Cost {
+    /// What it has cost.
+    pub spent: usize,
+    /// What it may cost.
+    pub most: usize,
+    /// Whether JSON is written in lines.
+    pub indents: bool,
+}
 
 impl Cost {
     /// Before so many bytes are made.
@@ -20,8 +27,8 @@ impl Cost {
     /// # Errors
     /// They are too many.
     pub fn add(&mut self, bytes: usize) -> Result<(), String> {
-        self.0 = self.0.saturating_add(bytes);
-        if self.0 > self.1 {
+        self.spent = self.spent.saturating_add(bytes);
+        if self.spent > self.most {
             return Err("this produces too much text".to_owned());
         }
         Ok(())

@@ -52,6 +52,7 @@ pub const MAX_TEXT: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Template {
     nodes: Vec<Node>,
+    indents: bool,
 }
 
 /// What is wrong with a template, and where.
@@ -99,7 +100,19 @@ impl Template {
             );
         }
         let nodes = parse::parse(text)?;
-        Ok(Template { nodes })
+        Ok(Template {
+            nodes,
+            indents: false,
+        })
+    }
+
+    /// The same template, whose function `json` writes as buildx's does: in lines with two spaces, and `<` as `\u003c`.
+    #[must_use]
+    pub fn indented(self) -> Template {
+        Template {
+            indents: true,
+            ..self
+        }
     }
 
     /// The text that it makes of a value.
@@ -107,6 +120,6 @@ impl Template {
     /// # Errors
     /// With the place of what cannot be done with this value.
     pub fn render(&self, data: &Value) -> Result<String, TemplateError> {
-        evaluate::render(&self.nodes, data)
+        evaluate::render(&self.nodes, data, self.indents)
     }
 }

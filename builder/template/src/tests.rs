@@ -53,6 +53,14 @@ fn fails(cases: &[(&str, &str, &str)]) {
 }
 
 #[test]
+fn json_in_lines_is_that_of_buildx() {
+    let value = Value::record([field("A", "<&>").called("a"), field("B", true)]);
+    let template = Template::parse("{{json .}}").unwrap();
+    let expected = "{\n  \"a\": \"\\u003c\\u0026\\u003e\",\n  \"B\": true\n}";
+    assert_eq!(template.indented().render(&value).unwrap(), expected);
+}
+
+#[test]
 fn fields_are_found() {
     renders(&[
         ("{{.Id}}", "sha256:7c61"),

@@ -36,6 +36,8 @@ pub enum Value {
 pub struct Field {
     /// Its name, with Go's capital letter.
     pub name: &'static str,
+    /// Its name in JSON; it is not there without one.
+    pub json: &'static str,
     /// What it holds.
     pub value: Value,
     /// Left out of JSON when it is empty, though it can be asked for (Go's `omitempty`).
@@ -46,6 +48,7 @@ pub struct Field {
 pub fn field(name: &'static str, value: impl Into<Value>) -> Field {
     Field {
         name,
+        json: name,
         value: value.into(),
         is_optional: false,
     }
@@ -56,6 +59,14 @@ pub fn optional(name: &'static str, value: impl Into<Value>) -> Field {
     Field {
         is_optional: true,
         ..field(name, value)
+    }
+}
+
+impl Field {
+    /// The same with another name in JSON, or none.
+    #[must_use]
+    pub fn called(self, json: &'static str) -> Field {
+        Field { json, ..self }
     }
 }
 
@@ -130,7 +141,8 @@ impl Value {
             Value::Struct(fields) => fields
                 .iter()
                 .filter(|field| !field.is_optional || field.value.is_true())
-                .map(|field| (field.name.to_owned(), field.value.to_json()))
+                .filter(|field| !field.json.is_empty())
+                .map(|field| (field.json.to_owned(), field.value.to_json()))
                 .collect(),
         }
     }
@@ -375,5 +387,7 @@ mod tests {
             field("A", Value::Duration(3)),
         ]);
         assert_eq!(record.to_json().to_string(), r#"{"B":null,"D":"x","A":3}"#);
+        let named = Value::record([field("A", "x").called("a.b"), field("B", "y").called("")]);
+        assert_eq!(named.to_json().to_string(), r#"{"a.b":"x"}"#);
     }
 }

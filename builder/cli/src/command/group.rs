@@ -114,6 +114,8 @@ group! {
         Du = df,
         /// Remove what builds have cached
         Prune = prune_cache,
+        /// Look at images in registries, and put them together
+        Imagetools = remote,
         /// List builder instances: this machine is the only one
         Ls = instance_ls,
         /// Show the builder
@@ -147,6 +149,15 @@ group! {
         Ls = builds,
         /// Show what the steps of a build have printed
         Logs = logs,
+    }
+}
+
+group! {
+    remote {
+        /// Show what a registry has under a name
+        Inspect = imagetools_inspect,
+        /// Make an index of images that registries have
+        Create = imagetools_create,
     }
 }
 

@@ -54,7 +54,7 @@ const ELSEWHERE: [(&[&str], &str); 16] = [
     ),
     (
         &["manifest", "imagetools"],
-        "`kiln inspect` shows manifests; `kiln build --platform A,B` makes an index, and `kiln push` sends it",
+        "`kiln builder imagetools` shows and combines what registries have; `kiln build --platform A,B` makes an index, and `kiln push` sends it",
     ),
     (
         &["secret"],

@@ -5,7 +5,18 @@ use crate::value::Value;
 use std::fmt::Write;
 
 pub fn json(arguments: &[Value], cost: &mut Cost) -> Result<Value, String> {
-    made(arguments[0].to_json().to_string(), cost)
+    let json = arguments[0].to_json();
+    let text = match cost.indents {
+        true => harmless(&format!("{json:#}")),
+        false => json.to_string(),
+    };
+    made(text, cost)
+}
+
+/// What Go escapes for the sake of web pages; nothing but strings of JSON has these characters.
+fn harmless(json: &str) -> String {
+    let json = json.replace('<', "\\u003c").replace('>', "\\u003e");
+    json.replace('&', "\\u0026")
 }
 
 fn made(text: String, cost: &mut Cost) -> Result<Value, String> {
