@@ -140,6 +140,10 @@ fn what_cannot_be_loaded_is_said(space: &Space) {
     docker("ssh://me@host")
         .exits(2)
         .says(&["kiln reaches daemons by sockets"]);
+    docker("tcp://127.0.0.1:2376")
+        .env("DOCKER_TLS_VERIFY", "1")
+        .exits(2)
+        .says(&["https://127.0.0.1:2376", "without TLS"]);
     let unknown = build(space, "x")
         .arg("--load=docker")
         .env("DOCKER_CONTEXT", "none");

@@ -14,7 +14,7 @@ plain_cases! {
     what_is_no_plugin_is_left_alone,
     docker_is_answered,
     what_is_built_goes_to_docker,
-    a_base_that_only_docker_has_is_taken_from_it,
+    a_base_is_what_docker_means_by_its_name,
     verbs_for_instances_are_answered,
     docker_stops_it_without_a_signal,
 }
@@ -200,8 +200,8 @@ fn what_is_built_goes_to_docker(space: &Space) {
     assert_eq!(engine.id("other:latest"), None);
 }
 
-/// It comes once for each ID, and its name means what docker says.
-fn a_base_that_only_docker_has_is_taken_from_it(space: &Space) {
+/// What only docker has comes once for each ID, and what docker has goes before what kiln's store has under the same name.
+fn a_base_is_what_docker_means_by_its_name(space: &Space) {
     let engine = Engine::start(&space.own(), Kind::Docker);
     let given = |content: &str| {
         space.write("file", content);
@@ -232,6 +232,13 @@ fn a_base_that_only_docker_has_is_taken_from_it(space: &Space) {
     build("-o type=cacheonly").ok();
     assert_eq!(saved(), 1);
     given("second");
+    build("").ok();
+    assert_eq!(space.image("app").text("file"), "second");
+    assert_eq!(saved(), 2);
+    space.write("file", "third");
+    space.write("Dockerfile", "FROM scratch\nCOPY file /\n");
+    let named = space.kiln(["build", "-t", "only"]);
+    named.arg(space.context()).ok();
     build("").ok();
     assert_eq!(space.image("app").text("file"), "second");
     assert_eq!(saved(), 2);

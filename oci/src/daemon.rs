@@ -38,6 +38,9 @@ pub struct Daemon {
 pub struct HeldImage {
     /// Its ID: the digest of the config, or of the manifest where images are stored as containerd does.
     pub id: String,
+    /// When it was made, as its config says it.
+    #[serde(default)]
+    pub created: String,
     /// Its layers.
     #[serde(default, rename = "RootFS")]
     pub root_fs: HeldLayers,

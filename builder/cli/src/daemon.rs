@@ -8,7 +8,7 @@ use crate::failure::{Failure, Kind};
 use crate::network::docker_config;
 use kiln_oci::Digest;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 
 /// What docker's flags before the command say.
@@ -18,6 +18,7 @@ static CHOSEN: OnceLock<Chosen> = OnceLock::new();
 struct Chosen {
     context: Option<String>,
     host: Option<String>,
+    has_tls: bool,
 }
 
 /// Whose daemon.
@@ -28,11 +29,12 @@ pub enum Engine {
 }
 
 /// Takes what the flags before the command say.
-pub fn choose(context: Option<&String>, host: Option<&String>) {
+pub fn choose(context: Option<&String>, host: Option<&String>, has_tls: bool) {
     // there is one command line
     let _ = CHOSEN.set(Chosen {
         context: context.cloned(),
         host: host.cloned(),
+        has_tls,
     });
 }
 
@@ -49,16 +51,29 @@ pub fn address(engine: Engine) -> Result<String, Failure> {
 
 fn docker() -> Result<String, Failure> {
     let chosen = CHOSEN.get().cloned().unwrap_or_default();
+    let asks = |name| variable(name).is_some_and(|value| !value.is_empty());
+    let has_tls = chosen.has_tls || asks("DOCKER_TLS_VERIFY") || asks("DOCKER_TLS");
     let host = || chosen.host.or_else(|| variable("DOCKER_HOST"));
     let socket = || "unix:///var/run/docker.sock".to_owned();
     let context = match (chosen.context, host()) {
         (Some(context), _) => Some(context),
-        (None, Some(host)) => return Ok(host),
+        (None, Some(host)) => return Ok(over(host, has_tls)),
         (None, None) => variable("DOCKER_CONTEXT").or_else(current_context),
     };
     match context.as_deref() {
-        None | Some("default") => Ok(variable("DOCKER_HOST").unwrap_or_else(socket)),
+        None | Some("default") => {
+            let host = variable("DOCKER_HOST").unwrap_or_else(socket);
+            Ok(over(host, has_tls))
+        }
         Some(name) => of_context(name),
+    }
+}
+
+/// The address of a daemon that wants TLS says so: it is another kind of daemon.
+fn over(host: String, has_tls: bool) -> String {
+    match host.strip_prefix("tcp://") {
+        Some(rest) if has_tls => format!("https://{rest}"),
+        _ => host,
     }
 }
 
@@ -91,18 +106,18 @@ fn current_context() -> Option<String> {
     Some(name).filter(|name| !name.is_empty())
 }
 
-/// The endpoint of a context: its file lies under the digest of its name.
+/// The endpoint of a context: its files lie under the digest of its name.
 fn of_context(name: &str) -> Result<String, Failure> {
     let endpoint = || {
-        let folder = docker_config()?.parent()?.join("contexts/meta");
-        let file: PathBuf = folder
-            .join(Digest::of(name.as_bytes()).hex())
-            .join("meta.json");
+        let contexts = docker_config()?.parent()?.join("contexts");
+        let own = Digest::of(name.as_bytes()).hex();
+        let file = contexts.join("meta").join(&own).join("meta.json");
         let host = json(&file)?
             .pointer("/Endpoints/docker/Host")?
             .as_str()?
             .to_owned();
-        Some(host)
+        let keys = contexts.join("tls").join(&own).join("docker");
+        Some(over(host, keys.is_dir()))
     };
     endpoint().ok_or_else(|| {
         Failure::new(Kind::Environment, format!("docker has no context {name:?}")).hint(

@@ -33,10 +33,10 @@ pub struct Flags {
     /// docker's context with the daemon that --load=docker loads into
     #[arg(short, long, value_name = "NAME", hide = true, add = Takes::Single)]
     context: Option<String>,
-    /// No effect: kiln has no daemon
+    /// The daemon wants TLS, which kiln does not speak to daemons
     #[arg(long, hide = true, action = ArgAction::SetTrue, add = Takes::Switch)]
     tls: bool,
-    /// No effect: kiln has no daemon
+    /// The daemon wants TLS, which kiln does not speak to daemons
     #[arg(long, hide = true, action = ArgAction::SetTrue, add = Takes::Switch)]
     tlsverify: bool,
     /// No effect: kiln has no daemon
@@ -67,7 +67,8 @@ impl Flags {
             let message = format!("--log-level {level}: docker has no such level");
             return Err(Failure::usage(message).hint(format!("choose {}", LEVELS.join(", "))));
         }
-        daemon::choose(self.context.as_ref(), self.host.last());
+        let has_tls = self.tls || self.tlsverify;
+        daemon::choose(self.context.as_ref(), self.host.last(), has_tls);
         let daemon = self.host.last().or(self.context.as_ref());
         let daemon = daemon.filter(|daemon| *daemon != "default");
         if let Some(daemon) = daemon.filter(|_| !plugin::is_active()) {

@@ -8,6 +8,10 @@ use reqwest::Url;
 
 use super::DaemonError;
 
+/// What there is instead of ssh and TLS.
+const ELSEWHERE: &str = "kiln reaches daemons by sockets and by TCP without TLS; `ssh -NL /tmp/docker.sock:/var/run/docker.sock HOST` \
+                         makes a socket here of one elsewhere";
+
 /// An address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
@@ -59,7 +63,7 @@ impl FromStr for Address {
                 url.map(Address::Tcp)
                     .map_err(|error| wrong(&error.to_string()))
             }
-            "ssh" | "https" => Err(wrong("kiln reaches daemons by sockets and by plain TCP")),
+            "ssh" | "https" => Err(wrong(ELSEWHERE)),
             "npipe" | "fd" => Err(wrong("there is nothing of that kind for a client here")),
             _ => Err(wrong("it is not unix://PATH or tcp://HOST:PORT")),
         }

@@ -58,40 +58,49 @@ pub fn find(
     requests.iter().zip(here).map(outcome).collect()
 }
 
-/// What the store has under the name, else what the daemon has: as in the daemon's own builder, no registry is asked then but with `--pull`.
+/// What the daemon means by the name, else what the store does: as in the daemon's own builder, no registry is asked then but with `--pull`.
 fn at_hand(
     session: &Session,
     request: &ImageRequest,
     when: Pull,
 ) -> Result<Result<Base, MissingImage>, StoreError> {
-    match in_store(session, request)? {
-        Err(missing) if when != Pull::Always => of_daemon(session, request, missing),
-        found => Ok(found),
+    let own = in_store(session, request)?;
+    let is_id = is_whole_id(&request.reference);
+    if when == Pull::Always || is_id || session.remote.daemon.is_none() {
+        return Ok(own);
+    }
+    match Held::find(session, request) {
+        None => Ok(own),
+        Some(held) if own.as_ref().is_ok_and(|own| held.is(own)) => Ok(own),
+        Some(held) => of_daemon(session, request, &held, own),
     }
 }
 
-/// An image that only the daemon has. What came from there before has no name in the store, but the daemon's ID.
+/// An image that the daemon has. What came from there before has no name in the store, but the daemon's ID. If it does not come, what the store
+/// has must do.
 fn of_daemon(
     session: &Session,
     request: &ImageRequest,
-    missing: MissingImage,
+    held: &Held,
+    own: Result<Base, MissingImage>,
 ) -> Result<Result<Base, MissingImage>, StoreError> {
-    let Some(held) = Held::find(session, request) else {
-        return Ok(Err(missing));
-    };
-    let known = in_store(session, &by_id(request, held.id.clone()))?;
+    let known = in_store(session, &by_id(request, held.id().to_owned()))?;
     if known.is_ok() || session.store.is_read_only() {
-        return Ok(known.map_err(|_| missing));
+        return Ok(known.or(own));
     }
-    match held.take(session) {
-        Ok(id) => in_store(session, &by_id(request, id)),
-        Err(problem) => Ok(Err(MissingImage {
-            problem: Some(format!(
-                "the daemon has it, but it does not come: {problem}"
-            )),
-            ..missing
-        })),
+    let problem = match held.take(session) {
+        Ok(id) => return in_store(session, &by_id(request, id)),
+        Err(problem) => format!("the daemon has it, but it does not come: {problem}"),
+    };
+    if own.is_ok() {
+        let name = &request.reference;
+        let warning = format!("{name}: {problem}; what the store has is used");
+        session.events.warn(warning);
     }
+    Ok(own.map_err(|missing| MissingImage {
+        problem: Some(problem),
+        ..missing
+    }))
 }
 
 fn by_id(request: &ImageRequest, reference: String) -> ImageRequest {
