@@ -152,6 +152,8 @@ fn damaged_containers_are_found_and_mended(space: &Space) {
     kiln(space, &["rm", &id]);
     fs::create_dir(&folder).unwrap();
     fs::write(&layers, "nothing\n").unwrap();
+    space.give(&folder);
+    space.give(&layers);
     checked(0, &["--repair"], "neither what it is can be read");
     assert!(!folder.exists());
 }

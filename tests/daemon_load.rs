@@ -3,6 +3,8 @@
 use crate::support::engine::{Engine, Kind};
 use crate::support::{Kiln, Space, plain_cases};
 use kiln_oci::Digest;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 
 plain_cases! {
     only_new_layers_travel,
@@ -11,6 +13,7 @@ plain_cases! {
     a_refusal_leaves_no_name,
     a_daemon_is_found_as_its_client_finds_it,
     what_cannot_be_loaded_is_said,
+    containerd_gets_an_archive,
 }
 
 fn build(space: &Space, last: &str) -> Kiln {
@@ -151,5 +154,53 @@ fn what_cannot_be_loaded_is_said(space: &Space) {
     build(space, "x")
         .arg("--load=dokcer")
         .exits(2)
-        .says(&["docker", "podman"]);
+        .says(&["docker", "podman", "containerd"]);
+}
+
+/// `ctr` is what it is: it says how it was called, keeps what it reads, or refuses it.
+fn containerd_gets_an_archive(space: &Space) {
+    let folder = space.own_folder("programs");
+    let script = |end: &str| {
+        let kept = folder.join("kept");
+        let text = format!(
+            "#!/bin/sh\nset -e\necho \"$@\" >{0}.call\ncat >{0}.tar\n{end}\n",
+            kept.display()
+        );
+        let program = space.write_in("programs", "ctr", text);
+        std::fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    };
+    let path = format!(
+        "{}:{}",
+        folder.display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let loaded = || {
+        let kiln = build(space, "x").arg("--load=containerd").arg("-q");
+        kiln.env("PATH", &path).env("CONTAINERD_NAMESPACE", "mine")
+    };
+    script("");
+    let told = String::from_utf8(loaded().stdout()).unwrap();
+    let call = std::fs::read_to_string(folder.join("kept.call")).unwrap();
+    let wanted = "--address /run/containerd/containerd.sock --namespace mine images import -";
+    assert_eq!(call.trim(), wanted);
+    let archive = folder.join("kept.tar");
+    let other = space.own_folder("other");
+    space
+        .kiln(&["load", "-q", "-i"])
+        .arg(&archive)
+        .env("KILN_STORE", &other)
+        .ok();
+    let told_id: Digest = told.trim().parse().unwrap();
+    assert_ne!(told_id, space.id("app").parse().unwrap());
+    script("echo 'ctr: content digest is wrong' >&2; exit 1");
+    loaded()
+        .exits(3)
+        .says(&["containerd does not take the image: content digest is wrong"]);
+    std::fs::remove_file(folder.join("ctr")).unwrap();
+    let nowhere = folder.display().to_string();
+    loaded()
+        .env("PATH", &nowhere)
+        .exits(3)
+        .says(&["cannot start ctr"]);
+    space.is_clean();
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 plain_cases! {
     what_is_installed_goes_without_a_trace,
     another_plugin_is_moved_aside_and_comes_back,
+    an_alias_comes_and_goes,
     what_is_no_plugin_is_left_alone,
     docker_is_answered,
     what_is_built_goes_to_docker,
@@ -305,4 +306,42 @@ fn docker_stops_it_without_a_signal(space: &Space) {
     drop(connection);
     let ended = running.wait();
     assert_eq!(ended.status.code(), Some(130), "{ended}");
+}
+
+fn an_alias_comes_and_goes(space: &Space) {
+    let home = home(space);
+    let run = |script: &str| space.shell(script).env("HOME", &home);
+    let before = all(&home);
+    let install = "kiln docker-plugin install --alias 2>/dev/null";
+    let says = "grep -q '\"builder\": \"kiln\"' \"$HOME/.docker/config.json\"";
+    let uninstall = "kiln docker-plugin uninstall";
+    run(&format!("{install}\n{says}\ntest -x \"$HOME/.docker/cli-plugins/docker-kiln\"\n{install}\n{uninstall}")).ok();
+    assert_eq!(all(&home), before);
+    // a file that was there comes back as it was, and a change of somebody else stays
+    let config = "{\"auths\":   {\"r.test\": {}}, \"aliases\": {\"x\": \"y\"}}";
+    let path = space.write_in("home", ".docker/config.json", config);
+    space.give(path.parent().unwrap());
+    space.give(&path);
+    let before = all(&home);
+    run(&format!("{install}\n{says}\n{uninstall}")).ok();
+    assert_eq!(all(&home), before);
+    run(&format!(
+        "{install}\nsed -i s/r.test/s.test/ \"$HOME/.docker/config.json\"\n{uninstall}"
+    ))
+    .ok();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        text.contains("s.test") && text.contains("\"x\"") && !text.contains("kiln"),
+        "{text}"
+    );
+    // another builder stays
+    for wrong in ["{\"aliases\":{\"builder\":\"other\"}}", "[]", "{"] {
+        let path = space.write_in("home", ".docker/config.json", wrong);
+        space.give(&path);
+        run("kiln docker-plugin install --alias")
+            .exits(3)
+            .says(&["it is left alone"]);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), wrong);
+        run(uninstall).ok();
+    }
 }

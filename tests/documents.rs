@@ -142,9 +142,19 @@ fn commands_and_flags_that_pages_name_exist(space: &Space) {
             let own = line.split(['|', '>', ';', '&']).next().unwrap();
             let own = own.split(" -- ").next().unwrap();
             let words: Vec<&str> = own.split_whitespace().skip(1).collect();
-            let is_verb = |word: &&&str| word.chars().all(|c| c.is_ascii_lowercase());
+            let is_verb = |word: &&&str| {
+                let letters = |c: char| c.is_ascii_lowercase() || c == '-';
+                !word.starts_with('-') && word.chars().all(letters)
+            };
             let groups = [
-                "image", "builder", "cache", "system", "debug", "help", "buildx",
+                "image",
+                "builder",
+                "cache",
+                "system",
+                "debug",
+                "help",
+                "buildx",
+                "docker-plugin",
             ];
             let depth = if words.first().is_some_and(|word| groups.contains(word)) {
                 2

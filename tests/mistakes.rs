@@ -376,7 +376,7 @@ fn a_folder_that_a_link_gives_away_is_named(space: &Space) {
 fn what_is_said_of_commands_that_are_none(space: &Space) {
     let verbs = [
         ("attach", "kiln logs -f"),
-        ("restart", "kiln ps"),
+        ("pause", "kiln ps"),
         ("compose", "kiln save"),
         ("manifest", "kiln inspect"),
         ("volume", "kiln df"),

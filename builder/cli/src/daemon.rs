@@ -49,6 +49,18 @@ pub fn address(engine: Engine) -> Result<String, Failure> {
     }
 }
 
+/// Where containerd listens and in which namespace the image is to be, as its own programs take it.
+pub fn containerd() -> Vec<(&'static str, String)> {
+    let address = variable("CONTAINERD_ADDRESS");
+    let address = address.unwrap_or_else(|| "/run/containerd/containerd.sock".to_owned());
+    let namespace = variable("CONTAINERD_NAMESPACE");
+    let namespace = namespace.map(|namespace| ("namespace", namespace));
+    [("containerd", address)]
+        .into_iter()
+        .chain(namespace)
+        .collect()
+}
+
 fn docker() -> Result<String, Failure> {
     let chosen = CHOSEN.get().cloned().unwrap_or_default();
     let asks = |name| variable(name).is_some_and(|value| !value.is_empty());

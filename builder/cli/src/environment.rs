@@ -3,7 +3,7 @@
 //! `KILN_CONFIG` (`settings.rs`), `KILN_STORE`, `KILN_DISABLE`, `KILN_ISOLATION`, `KILN_LOG`, `KILN_OFFLINE`, `KILN_RETRY`, `KILN_RETRY_DELAY`, `NO_COLOR`, `TERM`, `BUILDKIT_STEP_LOG_MAX_SIZE`, `BUILDKIT_PROGRESS`, `SOURCE_DATE_EPOCH`, `PATH`, `HOME`, `XDG_DATA_HOME`,
 //! proxies and certificate authorities (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, …), where credentials are, and what
 //! `--build-arg NAME` and `--secret env=` name, and the source policy of `EXPERIMENTAL_BUILDKIT_SOURCE_POLICY`; of other engines
-//! `DOCKER_HOST`, `DOCKER_CONTEXT`, `CONTAINER_HOST` (`daemon.rs`) and `DOCKER_CLI_PLUGIN_SOCKET` (`plugin.rs`).
+//! `DOCKER_HOST`, `DOCKER_CONTEXT`, `CONTAINER_HOST`, `CONTAINERD_ADDRESS`, `CONTAINERD_NAMESPACE` (`daemon.rs`) and `DOCKER_CLI_PLUGIN_SOCKET` (`plugin.rs`).
 
 use crate::failure::Failure;
 use crate::pflag::Takes;

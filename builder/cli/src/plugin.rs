@@ -19,7 +19,7 @@ use std::thread::Builder;
 /// The plugin's name.
 pub const NAME: &str = "docker-buildx";
 /// The name that `aliases.builder` in docker's config.json may give: docker before 23 hands over `docker build` by nothing else.
-const ALIAS: &str = "docker-kiln";
+pub const ALIAS: &str = "docker-kiln";
 /// The level of buildx that kiln answers like. CI actions and compose read it, and leave out what is newer.
 pub const LEVEL: &str = "v0.30.1";
 /// The question that docker asks first.

@@ -5,6 +5,8 @@
 //! A plugin that is at that very place is moved aside to `docker-buildx.before-kiln`, and `uninstall` brings it back; what is no plugin is left
 //! alone. Folders that `install` makes are listed in `.made-by-kiln` beside the link, so that `uninstall` leaves none behind.
 
+mod alias;
+
 use crate::environment::{Globals, variable};
 use crate::failure::{Failure, Kind};
 use crate::network::docker_config;
@@ -40,11 +42,20 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Make `docker build` and `docker buildx` run kiln
-    Install(Place),
+    Install(Install),
     /// Give them back to whom they belonged
     Uninstall(Place),
     /// Show which program docker runs
     Status,
+}
+
+#[derive(Debug, Args)]
+struct Install {
+    #[command(flatten)]
+    place: Place,
+    /// Let docker before 23 run it for `docker build` too, by aliases.builder in its config.json
+    #[arg(long, add = Takes::Switch, conflicts_with = "system")]
+    alias: bool,
 }
 
 #[derive(Debug, Args)]
@@ -63,8 +74,19 @@ struct Place {
 /// Something that is no plugin of docker's is at the place, or it cannot be written.
 pub fn run(arguments: Arguments, _globals: &Globals) -> Result<(), Failure> {
     match arguments.action {
-        Action::Install(place) => install(&place.folder()?),
-        Action::Uninstall(place) => uninstall(&place.folder()?),
+        Action::Install(how) => {
+            let folder = how.place.folder()?;
+            install(&folder, how.alias)?;
+            match how.alias {
+                true => alias::install(&folder, &own()?),
+                false => Ok(()),
+            }
+        }
+        Action::Uninstall(place) => {
+            let folder = place.folder()?;
+            alias::uninstall(&folder)?;
+            uninstall(&folder)
+        }
         Action::Status => status(),
     }
 }
@@ -85,7 +107,7 @@ fn of_user() -> Option<PathBuf> {
     Some(docker_config()?.parent()?.join("cli-plugins"))
 }
 
-fn install(folder: &Path) -> Result<(), Failure> {
+fn install(folder: &Path, has_alias: bool) -> Result<(), Failure> {
     let (link, kiln) = (folder.join(plugin::NAME), own()?);
     match Found::at(&link) {
         Found::Kiln if fs::read_link(&link).is_ok_and(|target| target == kiln) => {
@@ -103,7 +125,7 @@ fn install(folder: &Path) -> Result<(), Failure> {
     symlink(&kiln, &link).map_err(failed("make", &link))?;
     let runs = "docker build, docker buildx and docker builder run it";
     render::note(&format!("{} is kiln: {runs}", link.display()));
-    warn(&link);
+    warn(&link, has_alias);
     Ok(())
 }
 
@@ -121,16 +143,16 @@ fn environment(message: String) -> Failure {
 }
 
 /// What else keeps docker from running the link.
-fn warn(link: &Path) {
+fn warn(link: &Path, has_alias: bool) {
     if let Some(first) = first().filter(|first| first != link) {
         render::warning(&format!("docker looks at {} earlier", first.display()));
     }
     if variable("DOCKER_BUILDKIT").is_some_and(|value| matches!(value.as_str(), "0" | "false")) {
         render::warning("DOCKER_BUILDKIT=0 makes docker use its classic builder: unset it");
     }
-    if docker_major().is_some_and(|major| major < 23) {
+    if !has_alias && docker_major().is_some_and(|major| major < 23) {
         render::warning(
-            "docker before 23 runs plugins only for `docker buildx build`, not for `docker build`",
+            "docker before 23 runs plugins only for `docker buildx build`, not for `docker build`: --alias changes that",
         );
     }
 }

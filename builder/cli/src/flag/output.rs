@@ -24,8 +24,8 @@ pub struct Flags {
     /// Push the image; short for --output type=registry
     #[arg(long, add = Takes::Switch)]
     push: bool,
-    /// Load the image into docker's or podman's daemon too, which gets only the layers that it lacks. Without a value, as docker
-    /// has it: the image goes to kiln's store, where it goes anyway
+    /// Load the image into docker's or podman's daemon too, which gets only the layers that it lacks, or into containerd. Without a
+    /// value, as docker has it: the image goes to kiln's store, where it goes anyway
     #[arg(long, value_name = "ENGINE", num_args = 0..=1, require_equals = true, default_missing_value = "true", add = Takes::Optional)]
     load: Option<Load>,
 }
@@ -34,6 +34,7 @@ pub struct Flags {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Load {
     Into(Engine),
+    Containerd,
     /// As docker has it.
     Switched(bool),
 }
@@ -45,9 +46,10 @@ impl FromStr for Load {
         match text {
             "docker" => Ok(Load::Into(Engine::Docker)),
             "podman" => Ok(Load::Into(Engine::Podman)),
-            _ => boolean(text)
-                .map(Load::Switched)
-                .ok_or_else(|| format!("{text:?} is neither true nor false, docker nor podman")),
+            "containerd" => Ok(Load::Containerd),
+            _ => boolean(text).map(Load::Switched).ok_or_else(|| {
+                format!("{text:?} is neither true nor false, docker, podman nor containerd")
+            }),
         }
     }
 }
@@ -62,6 +64,15 @@ impl Flags {
             None if plugin::is_active() && !goes_elsewhere => Some(Engine::Docker),
             _ => None,
         }
+    }
+
+    /// Where the image is loaded into, as attributes.
+    fn loaded(&self) -> Result<Option<Vec<(&'static str, String)>>, Failure> {
+        if self.load == Some(Load::Containerd) {
+            return Ok(Some(daemon::containerd()));
+        }
+        let address = self.engine().map(daemon::address).transpose()?;
+        Ok(address.map(|address| vec![("daemon", address)]))
     }
 }
 
@@ -83,13 +94,14 @@ fn meant(mut pairs: Vec<(String, String)>) -> Result<Vec<(String, String)>, Fail
 
 impl Flag for Flags {
     fn apply(&self, request: &mut Request) -> Result<(), Failure> {
-        if let Some(engine) = self.engine() {
-            let pairs = [
-                ("type", "docker".to_owned()),
-                ("daemon", daemon::address(engine)?),
-            ];
+        if let Some(pairs) = self.loaded()? {
+            let pairs = pairs.into_iter();
             let pairs = pairs.map(|(key, value)| (key.to_owned(), value));
-            add(request, "--load", pairs)?;
+            add(
+                request,
+                "--load",
+                pairs.chain([("type".to_owned(), "docker".to_owned())]),
+            )?;
         }
         let push = self.push.then_some("type=registry");
         for text in self.output.iter().map(String::as_str).chain(push) {

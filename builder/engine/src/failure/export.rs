@@ -116,6 +116,12 @@ pub enum ExportError {
         /// The ID that it must have there.
         id: Digest,
     },
+    /// containerd does not take an image.
+    #[error("containerd does not take the image: {said}")]
+    Containerd {
+        /// What its program says.
+        said: String,
+    },
     /// The user asked to stop.
     #[error("stopped")]
     Cancelled,

@@ -7,6 +7,7 @@
 
 mod archive;
 mod building_folder;
+mod containerd;
 mod daemon;
 mod destination;
 mod files;

@@ -5,6 +5,7 @@
 
 use super::Kind;
 use super::building_folder::BuildingFolder;
+use super::containerd::Containerd;
 use super::daemon;
 use super::destination::{Destination, folder_of, sync};
 use crate::failure::ExportError;
@@ -48,18 +49,20 @@ pub(super) const OCI: Kind = Kind {
     make: |attributes| Ok(Box::new(Archive::new(attributes, Format::OciArchive)?)),
 };
 
-/// `type=docker`: an archive that docker loads, which is an OCI layout too. With `daemon=unix://PATH` it is loaded; without that and `dest` the
-/// image is in kiln's store, where a build puts it anyway.
+/// `type=docker`: an archive that docker loads, which is an OCI layout too. With `daemon=unix://PATH` it is loaded, with `containerd=PATH` into
+/// containerd; without these and `dest` the image is in kiln's store, where a build puts it anyway.
 pub(super) const DOCKER: Kind = Kind {
     name: "docker",
     keys: &[
         "annotation",
         "compression",
         "compression-level",
+        "containerd",
         "daemon",
         "dest",
         "force-compression",
         "name",
+        "namespace",
         "oci-mediatypes",
         "rewrite-timestamp",
         "tar",
@@ -75,6 +78,7 @@ fn unsupported(what: &str) -> ExportError {
 struct Archive {
     destination: Option<Destination>,
     daemon: Option<Address>,
+    containerd: Option<Containerd>,
     is_tar: bool,
     names: Vec<Reference>,
     compression: Option<LayerCompression>,
@@ -99,14 +103,20 @@ impl Archive {
         attributes.flag("rewrite-timestamp", true)?;
         let daemon = attributes.take("daemon");
         let daemon = daemon.map(|address| address.parse()).transpose()?;
-        if daemon.is_some() && destination.is_some() {
-            return Err(unsupported(
-                "an image goes into a daemon or to dest=…, not both",
-            ));
+        let containerd = Containerd::take(&mut attributes);
+        let ways = [
+            daemon.is_some(),
+            containerd.is_some(),
+            destination.is_some(),
+        ];
+        if ways.iter().filter(|is_way| **is_way).count() > 1 {
+            let why = "an image goes into a daemon or to dest=…, not both";
+            return Err(unsupported(why));
         }
         let made = Self {
             destination,
             daemon,
+            containerd,
             is_tar,
             names: super::store::names(attributes.take("name"))?,
             compression: attributes.compression()?,
@@ -207,24 +217,22 @@ impl Archive {
 
 impl Exporter for Archive {
     fn export(&self, result: &BuildResult<'_>) -> Result<(), ExportError> {
-        if let Some(address) = &self.daemon {
-            let saving = self.saving(result)?;
-            let id = daemon::load(address, saving, result, result.names(&self.names))?;
-            result.loaded.set(Some(id));
-            return Ok(());
+        let saving = || self.saving(result);
+        let loaded = match (&self.daemon, &self.containerd) {
+            (Some(address), _) => {
+                let names = result.names(&self.names);
+                Some(daemon::load(address, saving()?, result, names)?)
+            }
+            (None, Some(containerd)) => Some(containerd.load(&saving()?, result.session)?),
+            (None, None) => None,
+        };
+        if loaded.is_some() {
+            result.loaded.set(loaded);
         }
         let Some(destination) = &self.destination else {
             return Ok(());
         };
-        let saving = self.saving(result)?;
-        let store = &result.session.store;
-        archive::fetch::layers(store, &saving)?;
-        match destination {
-            Destination::File(path) if !self.is_tar => folder(path, &saving, store),
-            _ => destination.write(&result.session.cancel, |out| {
-                Ok(archive::write(Target::Tar(out), &saving, store)?)
-            }),
-        }
+        self.write(destination, &saving()?, result)
     }
 
     fn names(&self) -> Vec<Reference> {
@@ -237,6 +245,24 @@ impl Exporter for Archive {
 
     fn is_stream(&self) -> bool {
         self.destination == Some(Destination::Stdout)
+    }
+}
+
+impl Archive {
+    fn write(
+        &self,
+        destination: &Destination,
+        saving: &Saving,
+        result: &BuildResult<'_>,
+    ) -> Result<(), ExportError> {
+        let store = &result.session.store;
+        archive::fetch::layers(store, saving)?;
+        match destination {
+            Destination::File(path) if !self.is_tar => folder(path, saving, store),
+            _ => destination.write(&result.session.cancel, |out| {
+                Ok(archive::write(Target::Tar(out), saving, store)?)
+            }),
+        }
     }
 }
 
