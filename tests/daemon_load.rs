@@ -186,7 +186,7 @@ fn containerd_gets_an_archive(space: &Space) {
     let archive = folder.join("kept.tar");
     let other = space.own_folder("other");
     space
-        .kiln(&["load", "-q", "-i"])
+        .kiln(["load", "-q", "-i"])
         .arg(&archive)
         .env("KILN_STORE", &other)
         .ok();
