@@ -378,7 +378,7 @@ fn what_is_said_of_commands_that_are_none(space: &Space) {
         ("attach", "kiln logs -f"),
         ("pause", "kiln ps"),
         ("compose", "kiln save"),
-        ("manifest", "kiln inspect"),
+        ("manifest", "kiln builder imagetools"),
         ("volume", "kiln df"),
         ("biuld", "did you mean build?"),
         ("prunee", "kiln --help"),
