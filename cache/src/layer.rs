@@ -7,7 +7,6 @@ pub(crate) mod codec;
 pub(crate) mod commit;
 pub(crate) mod copied;
 mod decoded;
-
 mod forms;
 mod gone;
 pub(crate) mod ingest;

@@ -22,7 +22,7 @@ impl Window {
     /// Bytes of the tar, as far as it has them.
     fn read(&mut self, tar: &File, at: u64, size: usize) -> Option<&[u8]> {
         let start = |window: &Self| usize::try_from(at.checked_sub(window.at)?).ok();
-        if start(self).is_none_or(|start| start + size > self.bytes.len()) {
+        if start(self).is_none_or(|start| start.saturating_add(size) > self.bytes.len()) {
             self.at = at;
             self.bytes.resize(WINDOW, 0);
             let count = tar.read_at(&mut self.bytes, at).unwrap_or(0);

@@ -66,7 +66,7 @@ fn accept(listener: &TcpListener, inside: u16, take: &Sender<Taken>) {
 /// How long nothing is taken after a failure.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
-/// In the network: a connection to whoever listens at its loopback interface. One that nobody takes is closed.
+/// In the network: connects to whoever listens at its loopback interface. A connection that nobody accepts is closed.
 fn connect(taken: &Receiver<Taken>) {
     let loopback = [
         IpAddr::from(Ipv4Addr::LOCALHOST),

@@ -1,6 +1,7 @@
 //! One index of several images, indexes among them, as buildx combines them. Unaware of where it goes.
 
-use super::{malformed, refused, whole};
+use super::whole::ABOUT;
+use super::{malformed, refused};
 use crate::failure::Failure;
 use kiln_oci::media_type::{DOCKER_MANIFEST_LIST, OCI_INDEX};
 use kiln_oci::registry::Client;
@@ -10,8 +11,6 @@ use kiln_oci::{
 };
 use std::collections::BTreeSet;
 
-/// How an index says which image a manifest is about.
-const ABOUT: &str = "vnd.docker.reference.digest";
 /// How docker's own media types begin.
 const DOCKER: &str = "application/vnd.docker.";
 
@@ -84,7 +83,7 @@ fn platform(registries: &Client, name: &Reference, manifest: &[u8]) -> Result<Pl
     Ok(Platform {
         os_version: None,
         os_features: Vec::new(),
-        ..whole::platform_of(&config).normalized()
+        ..config.platform().normalized()
     })
 }
 

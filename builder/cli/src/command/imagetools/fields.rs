@@ -100,7 +100,7 @@ fn config(config: &ImageConfig) -> Value {
         optional("Created", text(&config.created)).called("created"),
         optional("Author", text(&config.author)).called("author"),
     ];
-    fields.extend(platform(&super::whole::platform_of(config)));
+    fields.extend(platform(&config.platform()));
     fields.extend([
         optional("Config", runtime(&config.config)).called("config"),
         field("RootFS", root_fs).called("rootfs"),

@@ -3,12 +3,14 @@
 use super::{malformed, refused, under};
 use crate::failure::{Failure, Kind};
 use kiln_oci::registry::{Client, Fetched};
-use kiln_oci::{Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Reference, media_type};
+use kiln_oci::{Descriptor, Digest, ImageConfig, Index, Manifest, Reference, media_type};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// How an index says which image a manifest is about.
-const ABOUT: [&str; 2] = ["com.docker.reference.digest", "vnd.docker.reference.digest"];
+pub const ABOUT: &str = "vnd.docker.reference.digest";
+/// The same as it was said before.
+const ABOUT_BEFORE: &str = "com.docker.reference.digest";
 /// How a layer says what it attests.
 const PREDICATE: &str = "in-toto.io/predicate-type";
 const SPDX: &str = "https://spdx.dev/Document";
@@ -92,7 +94,8 @@ impl<'a> Reader<'a> {
             });
         }
         let manifest = Manifest::parse(&found.bytes).map_err(malformed)?;
-        match ABOUT.iter().find_map(|key| described?.annotation(key)) {
+        let about = [ABOUT_BEFORE, ABOUT];
+        match about.iter().find_map(|key| described?.annotation(key)) {
             Some(about) => self.about.push((about.to_owned(), manifest)),
             None => self.image(found.digest, &manifest, described)?,
         }
@@ -112,7 +115,7 @@ impl<'a> Reader<'a> {
         let config = self.blob(&manifest.config)?;
         let config = ImageConfig::parse(&config).map_err(malformed)?;
         let platform = described.and_then(|described| described.platform.clone());
-        let platform = platform.unwrap_or_else(|| platform_of(&config));
+        let platform = platform.unwrap_or_else(|| config.platform());
         let platform = platform.normalized().to_string();
         self.images.insert(platform, (digest, config));
         Ok(())
@@ -143,16 +146,5 @@ impl<'a> Reader<'a> {
             Failure::new(Kind::Build, message)
         })?;
         Ok(statement.get("predicate").cloned().unwrap_or_default())
-    }
-}
-
-/// What an image is for, as its config says.
-pub fn platform_of(config: &ImageConfig) -> Platform {
-    Platform {
-        os: config.os.clone(),
-        architecture: config.architecture.clone(),
-        os_version: config.os_version.clone(),
-        os_features: config.os_features.clone(),
-        variant: config.variant.clone(),
     }
 }

@@ -77,7 +77,7 @@ fn state(store: &Store, kept: &Kept) -> Value {
     ])
 }
 
-/// The number of its first process on this machine; 0 where there is none.
+/// The PID of its first process, as this machine counts; 0 if it does not run.
 fn process(store: &Store, kept: &Kept) -> i64 {
     // one that ends meanwhile has none
     let line = kept.runs().then(|| Line::to(store, kept).ok()).flatten();

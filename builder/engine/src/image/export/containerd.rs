@@ -1,20 +1,20 @@
 //! The way of `type=docker` into containerd without docker: its own program `ctr` reads an archive, and containerd keeps of it what it lacks.
 //! containerd's socket speaks gRPC, which `ctr` does well. Unaware of how containerd is found.
 
+use super::destination::stream;
+use super::handover::Handover;
 use crate::failure::ExportError;
 use crate::session::Session;
 use crate::transfer::archive;
 use crate::transfer::attributes::Attributes;
-use kiln_cache::Store;
 use kiln_oci::Digest;
 use kiln_oci::archive::{Saving, Target};
 use kiln_sandbox::host_program;
-use std::io::{self, BufWriter, Write};
-use std::process::{Child, ChildStdin, Output, Stdio};
+use std::io;
+use std::path::Path;
+use std::process::{Child, Output, Stdio};
 
 const PROGRAM: &str = "ctr";
-/// How much is written at once.
-const BUFFER: usize = 1 << 20;
 
 /// A containerd.
 #[derive(Debug)]
@@ -46,14 +46,14 @@ impl Containerd {
         };
         archive::fetch::layers(&session.store, saving)?;
         let mut child = self.start(&session.host.search_path)?;
-        let written = child.stdin.take().map(|pipe| write(pipe, saving, session));
+        let written = give(&mut child, saving, session);
         let output = child.wait_with_output();
         let output = output.map_err(ExportError::io("wait for", PROGRAM))?;
         if session.cancel.requested() {
             return Err(ExportError::Cancelled);
         }
         judged(&output)?;
-        written.unwrap_or(Ok(()))?;
+        written?;
         Ok(Digest::of(&image.manifest))
     }
 
@@ -67,12 +67,19 @@ impl Containerd {
     }
 }
 
-fn write(pipe: ChildStdin, saving: &Saving, session: &Session) -> Result<(), ExportError> {
-    let store: &Store = &session.store;
-    let stoppable = Stoppable { pipe, session };
-    let mut out = BufWriter::with_capacity(BUFFER, stoppable);
-    archive::write(Target::Tar(&mut out), saving, store)?;
-    out.flush().map_err(ExportError::io("write to", PROGRAM))
+/// Gives it the archive; what is stopped meanwhile is killed.
+fn give(child: &mut Child, saving: &Saving, session: &Session) -> Result<(), ExportError> {
+    let pipe = child.stdin.take();
+    let open = move || pipe.ok_or_else(|| io::ErrorKind::BrokenPipe.into());
+    let out = Handover::new(&session.cancel, open);
+    let given = stream(out, Path::new(PROGRAM), |out| {
+        Ok(archive::write(Target::Tar(out), saving, &session.store)?)
+    });
+    if session.cancel.requested() {
+        // one that has ended is waited for all the same
+        let _ = child.kill();
+    }
+    given
 }
 
 /// What the program said, if it failed: that tells more than a pipe that is closed.
@@ -83,23 +90,4 @@ fn judged(output: &Output) -> Result<(), ExportError> {
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.trim().trim_start_matches("ctr: ").to_owned();
     Err(ExportError::Containerd { said })
-}
-
-/// Takes nothing more once the user asks to stop.
-struct Stoppable<'a> {
-    pipe: ChildStdin,
-    session: &'a Session,
-}
-
-impl Write for Stoppable<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.session.cancel.requested() {
-            true => Err(io::Error::other("stopped")),
-            false => self.pipe.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.pipe.flush()
-    }
 }

@@ -59,7 +59,8 @@ fn standard_output() -> io::Result<File> {
     Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
 }
 
-fn stream(
+/// Writes to what may let it wait; messages call it `path`.
+pub(super) fn stream(
     out: io::Result<Handover<'_>>,
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>,

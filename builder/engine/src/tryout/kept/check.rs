@@ -54,7 +54,7 @@ pub fn check(store: &Store, repairs: bool) -> Result<Vec<Flaw>, KeptError> {
     let containers = store.containers();
     let mut flaws = Vec::new();
     for id in containers.ids()? {
-        // who runs one has read it, and one that is gone meanwhile is none
+        // whoever runs one has read it already, and one that is gone by now is no container
         if let Ok(Some(held)) = containers.hold(&id) {
             let of = Held { store, id: &id };
             flaws.extend(of.check(held, repairs)?);
