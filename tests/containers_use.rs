@@ -78,16 +78,7 @@ fn another_command_in_a_container(space: &Space) {
     ];
     assert_eq!(kiln(space, &terminal).stdout, "terminal xterm\r\n");
     if !space.mode.has_one_id() {
-        let ids = [
-            "exec",
-            "-u",
-            "7:8",
-            "web",
-            "sh",
-            "-c",
-            "echo $(id -u) $(id -g)",
-        ];
-        assert_eq!(kiln(space, &ids).stdout, "7 8\n");
+        as_other_users(space);
     }
     kiln(
         space,
@@ -99,6 +90,18 @@ fn another_command_in_a_container(space: &Space) {
     kiln(space, &["rm", "-f", "web"]);
     nothing_left(&space.store());
     space.is_clean();
+}
+
+/// Numbers, and names, also one that the image does not have.
+fn as_other_users(space: &Space) {
+    let ids = "exec -u 7:8 web sh -c".split(' ');
+    let shown = space.kiln(ids.chain(["echo $(id -u) $(id -g)"]));
+    assert_eq!(shown.ok().stdout, "7 8\n");
+    let add = "echo 'bob:x:7:8::/home/bob:/bin/sh' >> /etc/passwd";
+    kiln(space, &["exec", "web", "sh", "-c", add]);
+    let bob = "exec -u bob web sh -c".split(' ');
+    let shown = space.kiln(bob.chain(["echo $(id -u) $(id -g) $HOME"]));
+    assert_eq!(shown.ok().stdout, "7 8 /home/bob\n");
 }
 
 fn commands_end_with_who_asked_and_with_the_container(space: &Space) {
@@ -162,6 +165,7 @@ fn files_are_copied_both_ways(space: &Space) {
             "of the image\n"
         );
         fs::remove_dir_all(own.join("all")).unwrap();
+        a_whole_root_is_copied(space);
         // as tars
         let tar = space.kiln(["cp", "web:/data", "-"]).stdout();
         kiln_into(space, "web:/", &tar);
@@ -177,10 +181,6 @@ fn files_are_copied_both_ways(space: &Space) {
             .stdin(tar)
             .exits(1)
             .says(&["unpack into /data/file"]);
-        space
-            .kiln(["cp", "web:/none", "."])
-            .exits(1)
-            .says(&["/none"]);
         kiln(space, &["cp", "web:/data/file", "web:/data/copied"]);
         kiln(space, &["cp", "web:/data/copied", "-"]);
         kiln(space, &["stop", "-t", "0", "web"]);
@@ -189,6 +189,20 @@ fn files_are_copied_both_ways(space: &Space) {
     assert_ne!(run(space, again).run().stdout, "from outside\n");
     kiln(space, &["rm", "web"]);
     space.is_clean();
+}
+
+/// What the kernel shows there is no file of it.
+fn a_whole_root_is_copied(space: &Space) {
+    let root = space.own().join("root");
+    kiln(space, &["cp", "web:/", "root"]);
+    let given = fs::read_to_string(root.join("data/given")).unwrap();
+    assert_eq!(given, "of the image\n");
+    assert!(!root.join("proc/version").exists());
+    fs::remove_dir_all(root).unwrap();
+    let whole = space.kiln(["cp", "web:/", "-"]).stdout();
+    assert!(!String::from_utf8_lossy(&whole).contains("/proc/version"));
+    let none = space.kiln(["cp", "web:/none", "."]).exits(1);
+    none.says(&["/none"]);
 }
 
 fn kiln_into(space: &Space, place: &str, tar: &[u8]) {

@@ -209,7 +209,9 @@ fn ports_lead_into_a_container(space: &Space) {
         // the port is taken
         let taken = format!("127.0.0.1:{port}:1");
         let again = ["run", "--rm", "--network", program, "-p", &taken, "course"];
-        space.kiln(again).exits(125).says(&[&port.to_string()]);
+        let refused = space.kiln(again).exits(125);
+        refused.says(&["cannot be taken", &port.to_string(), "another port"]);
+        refused.never_says(&["pasta", "kiln doctor"]);
         kiln(space, &["rm", "-f", "web"]);
         // all that the image says it listens at
         let flags = ["run", "-d", "--name", "web", "--network", program, "-P"];

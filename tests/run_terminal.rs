@@ -13,6 +13,7 @@ user_cases! {
     a_terminal_of_its_own_that_follows_this_one,
     keys_send_signals_to_the_foreground,
     exit_codes_are_passed_on,
+    the_last_words_are_as_they_were_written,
     a_terminal_is_given_back_whatever_happens,
     it_ends_with_its_terminal,
 }
@@ -94,6 +95,33 @@ fn exit_codes_are_passed_on(space: &Space) {
     let mut screen = Screen::start(kiln.command(), 80, 24);
     screen.shows(&["not found"]);
     assert_eq!(screen.ends(), Some(127));
+}
+
+/// Nothing is changed on the way, also of what is shown when the command has ended: this terminal is given back after it.
+fn the_last_words_are_as_they_were_written(space: &Space) {
+    image(space);
+    let nap = unique_nap();
+    let script = format!("sleep {nap}");
+    let background = ["run", "-d", "--name", "web", "app", "sh", "-c", &script];
+    space.kiln(background).ok();
+    let say = "echo one; seq=1; while [ $seq -lt 200 ]; do echo $seq; seq=$((seq + 1)); done";
+    let command = ["sh", "-c", say];
+    for words in [&["run", "--rm", "-it", "app"][..], &["exec", "-it", "web"]] {
+        for _ in 0..4 {
+            let mut kiln = space.kiln(words).args(command);
+            let mut screen = Screen::start(kiln.command(), 80, 24);
+            assert_eq!(screen.end(), Some(0));
+            // the kernel hands it over in its own time
+            screen.until("the end is missing", |screen| {
+                screen.written.ends_with(b"199\r\n") || screen.written.ends_with(b"199\r\r\n")
+            });
+            let text = String::from_utf8_lossy(&screen.written);
+            let shown = text.split_once("one\r\n").map(|(_, rest)| rest);
+            let expected: String = (1..200).map(|number| format!("{number}\r\n")).collect();
+            assert_eq!(shown, Some(&*expected), "{words:?}: {text:?}");
+        }
+    }
+    space.kiln(["rm", "-f", "web"]).ok();
 }
 
 fn a_terminal_is_given_back_whatever_happens(space: &Space) {

@@ -215,6 +215,13 @@ fn mistakes_are_told(space: &Space) {
     };
     fails(&[".", "build 9/9"], 1, "its steps are build 1/4");
     fails(&[".", "Dockerfile:99"], 1, "no such step");
+    fails(&["--before", ".", "Dockerfile:1"], 1, "before FROM");
+    fails(&["--target=nothing", "."], 1, "could not be found");
+    fails(
+        &["--platform=linux/amd64,linux/arm64", "."],
+        2,
+        "one platform",
+    );
     fails(&["-t", "x", "."], 2, "--commit NAME");
     fails(&[".", "nonsense"], 2, "is not a step");
     fails(&["--tools", "moon:", "."], 2, "moon:");

@@ -128,15 +128,23 @@ pub enum SpawnError {
     #[error("{0}")]
     Invalid(String),
     /// The user namespace does not have this user or group.
-    #[error(
-        "user {uid}:{gid} does not exist here, because the build has no range of ids: install newuidmap (package uidmap) \
-         and give this user lines in /etc/subuid and /etc/subgid"
-    )]
+    #[error("user {uid}:{gid} does not exist here, because {}", why_not_there(*has_range))]
     NoSuchId {
         /// The user id that was asked for.
         uid: u32,
         /// The group id that was asked for.
         gid: u32,
+        /// There are other ids than that of the user who runs this.
+        has_range: bool,
+    },
+    /// A port of the host cannot be taken.
+    #[error("port {port} of this machine cannot be taken: {source}")]
+    Port {
+        /// `127.0.0.1:8080/tcp`.
+        port: String,
+        /// The answer of the kernel.
+        #[serde(with = "errno")]
+        source: io::Error,
     },
     /// A [`RootMount`](crate::RootMount) serves one run.
     #[error("a root mount can be used by one run only; mount the overlay again")]
@@ -182,6 +190,19 @@ impl SpawnError {
         Self::at(step, "")
     }
 
+    /// Whether what was asked for is impossible, and not something missing on this machine.
+    #[must_use]
+    pub fn is_of_request(&self) -> bool {
+        match self {
+            Self::Invalid(_) | Self::Port { .. } => true,
+            Self::NoSuchId { has_range, .. } => *has_range,
+            Self::Step { step, source, .. } => {
+                step == CHDIR && source.kind() == io::ErrorKind::NotADirectory
+            }
+            Self::RootUsed | Self::Network(_) | Self::Lost(_) => false,
+        }
+    }
+
     /// The same error with advice, if it is a failed step with this error number.
     pub(crate) fn with_hint(mut self, errno: i32, advice: &str) -> Self {
         if let Self::Step { source, hint, .. } = &mut self
@@ -190,6 +211,18 @@ impl SpawnError {
             *hint = Some(advice.to_owned());
         }
         self
+    }
+}
+
+/// The step that enters the folder of the command.
+pub(crate) const CHDIR: &str = "chdir";
+
+fn why_not_there(has_range: bool) -> &'static str {
+    match has_range {
+        true => "the range of ids of this user is smaller (/etc/subuid, /etc/subgid)",
+        false => {
+            "the build has no range of ids: install newuidmap (package uidmap) and give this user lines in /etc/subuid and /etc/subgid"
+        }
     }
 }
 

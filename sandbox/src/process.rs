@@ -32,12 +32,13 @@ use std::process::Child;
 use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
+use rustix::net::{Shutdown, shutdown};
 use rustix::process::{DumpableBehavior, Signal, pidfd_send_signal, set_dumpable_behavior};
 
 use crate::{Exit, RootMount, RunSpec, SpawnError, sys};
 use starting::{Ahead, Starting};
 use terminal::Terminal;
-use wire::{MAX_FDS, Reply, Request, SUPERVISOR, SUPERVISOR_OF_CALLS};
+use wire::{GivenBack, MAX_FDS, Reply, Request, SUPERVISOR, SUPERVISOR_OF_CALLS};
 
 /// Descriptors of a request besides the extra ones.
 const OTHER_FDS: usize = 7;
@@ -79,8 +80,8 @@ pub struct Extra<'a> {
     /// The sockets to which the index of a [`MountKind::Socket`](crate::MountKind::Socket) refers: stream sockets without a name. They
     /// listen when [`run`] returns.
     pub sockets: &'a [BorrowedFd<'a>],
-    /// A terminal of a person, whose modes the caller changes while the command runs. They become what they are now when the command ends,
-    /// even if the caller is killed.
+    /// A terminal of a person, whose modes the caller changes while the command runs. They become what they are now when the command has
+    /// ended, even if the caller is killed.
     pub borrowed: Option<BorrowedFd<'a>>,
     /// What may have been started already.
     pub ahead: Option<&'a Ahead>,
@@ -216,11 +217,27 @@ impl Running {
     ///
     /// # Errors
     /// When the process that watches over it was killed.
-    pub fn wait(mut self) -> Result<Exit, SpawnError> {
+    pub fn wait(self) -> Result<Exit, SpawnError> {
+        self.wait_then(|_| false)
+    }
+
+    /// The same, and does something `last`, before a terminal that was borrowed gets its modes back: it may show what the command wrote at its
+    /// end. It says whether it has put them back itself.
+    ///
+    /// # Errors
+    /// As of [`wait`](Self::wait).
+    pub fn wait_then(mut self, last: impl FnOnce(&Exit) -> bool) -> Result<Exit, SpawnError> {
         let answer = wire::receive(&self.socket).map_err(SpawnError::of("receive the answer"))?;
-        if answer.is_none() {
-            self.command.kill();
+        match &answer {
+            Some((Reply::Ended(exit), _)) if last(exit) => {
+                // nobody hears it where nothing was borrowed
+                let _ = wire::send(&self.socket, &GivenBack, &[]);
+            }
+            Some(_) => {}
+            None => self.command.kill(),
         }
+        // this is waited for, and it may be shut already
+        let _ = shutdown(&self.socket, Shutdown::Both);
         let status = self.supervisor.wait();
         let status = status.map_err(SpawnError::of("wait for the sandbox process"))?;
         match answer {

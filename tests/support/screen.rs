@@ -23,6 +23,8 @@ pub struct Screen {
     /// The program's side.
     program: OwnedFd,
     drawn: vt100::Parser,
+    /// All bytes of it.
+    pub written: Vec<u8>,
 }
 
 impl Screen {
@@ -44,6 +46,7 @@ impl Screen {
             person: Some(person.into()),
             program,
             drawn: vt100::Parser::new(size(rows), size(columns), 0),
+            written: Vec::new(),
         }
     }
 
@@ -93,6 +96,7 @@ impl Screen {
         let mut buffer = [0; 4096];
         while let Some(Ok(count @ 1..)) = self.person.as_mut().map(|side| side.read(&mut buffer)) {
             self.drawn.process(&buffer[..count]);
+            self.written.extend(&buffer[..count]);
         }
     }
 
@@ -147,6 +151,12 @@ impl Screen {
     /// The exit code; the terminal is as it was.
     #[track_caller]
     pub fn ends(mut self) -> Option<i32> {
+        self.end()
+    }
+
+    /// The same, for who looks at it afterwards.
+    #[track_caller]
+    pub fn end(&mut self) -> Option<i32> {
         self.until("it does not end", |screen| {
             screen.child.try_wait().unwrap().is_some()
         });

@@ -77,17 +77,6 @@ impl Streams {
         })
     }
 
-    /// The process has ended: waits until all that it wrote is shown, and gives back what was taken.
-    pub fn end(&self) {
-        let mut held = locked(&self.held).take();
-        if let Some(shown) = held.as_mut().and_then(|held| held.shown.take()) {
-            // one that panicked shows no more
-            let _ = shown.join();
-        }
-        drop(held);
-        self.signals.give_back();
-    }
-
     /// Whether this terminal's keys are the process's.
     fn takes_keys(&self) -> bool {
         self.has_terminal && self.is_interactive
@@ -143,6 +132,14 @@ impl Attendant for Streams {
         }
         *locked(&self.held) = Some(held);
         Ok(())
+    }
+
+    fn ended(&self) {
+        let mut held = locked(&self.held).take();
+        if let Some(shown) = held.as_mut().and_then(|held| held.shown.take()) {
+            // one that panicked shows no more
+            let _ = shown.join();
+        }
     }
 }
 
@@ -223,20 +220,18 @@ impl Drop for Raw {
     }
 }
 
-/// Attends what `run` runs, and ends to attend it. What may matter to people is told meanwhile.
+/// Attends what `run` runs. What may matter to people is told meanwhile.
 ///
 /// # Errors
 /// It cannot be started.
 pub fn attended<T>(
     session: Session,
-    end: impl FnOnce(),
     run: impl FnOnce(&Session) -> Result<T, ContainerError>,
 ) -> Result<T, Failure> {
     let (events, stream) = Events::new("attended".to_owned());
     let told = Background::start(Box::new(Asides), stream, Sink::stderr())?;
     let session = Session { events, ..session };
     let ran = run(&session);
-    end();
     // what was thrown away; what cannot go now goes with the next command
     let _ = session.store.settle();
     drop(session);

@@ -121,9 +121,9 @@ fn watch(socket: &OwnedFd) -> Result<(), SpawnError> {
         }
         Fork::Parent(pid, pidfd) => {
             drop((job, say));
-            let watched = until_ended(socket, (pid, &pidfd), report);
-            drop(borrowed);
-            watched
+            until_ended(socket, (pid, &pidfd), report)?;
+            Borrowed::release(borrowed, socket);
+            Ok(())
         }
     }
 }

@@ -7,6 +7,7 @@
 //! Where no stack can, ports of TCP are forwarded by the process itself ([`forward`]).
 
 mod forward;
+mod free;
 
 use std::fmt;
 use std::fs::File;
@@ -88,6 +89,7 @@ impl Connection {
         command: libc::pid_t,
         caller: &OwnedFd,
     ) -> Result<(Self, Option<String>), SpawnError> {
+        free::check(ports)?;
         let mut refused = Vec::new();
         for way in ways(programs, ports) {
             let started = start((way, ports), command);

@@ -105,5 +105,11 @@ pub(super) fn check(spec: &RunSpec) -> Result<(), SpawnError> {
     if is_mapped("/proc/self/uid_map", uid) && is_mapped("/proc/self/gid_map", gid) {
         return Ok(());
     }
-    Err(SpawnError::NoSuchId { uid, gid })
+    // root, and somebody else
+    let has_range = is_mapped("/proc/self/uid_map", 1);
+    Err(SpawnError::NoSuchId {
+        uid,
+        gid,
+        has_range,
+    })
 }

@@ -13,6 +13,7 @@ use rustix::thread::{
     set_thread_res_uid,
 };
 
+use crate::error::CHDIR;
 use crate::{Network, RunSpec, SpawnError, seccomp, sys};
 
 /// Docker's default: 0xa80425fb.
@@ -102,7 +103,7 @@ fn enter_again(early: Result<(), Errno>, folder: &str) -> Result<(), SpawnError>
         Err(Errno::ACCESS) => enter_folder(folder),
         answer => answer,
     };
-    entered.map_err(SpawnError::at("chdir", folder))?;
+    entered.map_err(SpawnError::at(CHDIR, folder))?;
     check_folder(folder)
 }
 
@@ -172,7 +173,13 @@ fn become_user(
     match set_thread_groups(&groups) {
         // A user namespace with one id forbids it; it has no other groups.
         Err(Errno::PERM) if groups_are_denied() => {}
-        Err(Errno::INVAL) => return Err(SpawnError::NoSuchId { uid, gid }),
+        Err(Errno::INVAL) => {
+            return Err(SpawnError::NoSuchId {
+                uid,
+                gid,
+                has_range: true,
+            });
+        }
         answer => answer.map_err(SpawnError::of("setgroups"))?,
     }
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));

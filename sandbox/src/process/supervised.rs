@@ -40,6 +40,7 @@ use rustix::stdio::{dup2_stderr, dup2_stdout, stdin};
 
 use crate::cgroup::Cgroups;
 use crate::process::supervisor::exit;
+use crate::process::terminal::Borrowed;
 use crate::process::wire::{self, Reply, Request};
 use crate::root::planted::Planted;
 use crate::sys::{self, Fork};
@@ -103,7 +104,7 @@ fn supervise(socket: &OwnedFd) -> Result<(), SpawnError> {
     let Some((request, fds)) = request.map_err(SpawnError::of("receive the request"))? else {
         return Ok(());
     };
-    let (job, mut planted) = planting::unpack(&request, fds)?;
+    let (mut job, mut planted) = planting::unpack(&request, fds)?;
     let mut secrets = Secrets::default();
     let put = planting::plant(&job, &mut planted, &mut secrets);
     let ran = put.and_then(|()| run(socket, &job, secrets));
@@ -111,6 +112,10 @@ fn supervise(socket: &OwnedFd) -> Result<(), SpawnError> {
     let exit = ran?;
     removed?;
     let _ = wire::send(socket, &Reply::Ended(exit), &[]);
+    let borrowed = job.borrowed.take();
+    // a terminal of the command ends with all that holds it
+    drop(job);
+    Borrowed::release(borrowed, socket);
     Ok(())
 }
 

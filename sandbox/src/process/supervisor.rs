@@ -22,6 +22,7 @@ use crate::process::guard::Guard;
 use crate::process::init;
 use crate::process::network::{Connection, Gate};
 use crate::process::prepare::{Behind, prepare};
+use crate::process::terminal::Borrowed;
 use crate::process::wire::{self, Reply, Report, Request};
 use crate::root::devices::Dev;
 use crate::seccomp;
@@ -159,10 +160,11 @@ fn watch(
     wait_or_kill(socket, pidfd);
     let ended = sys::wait(pid).map_err(SpawnError::of("wait4"))?;
     let exit = exit(&ended, &cgroups);
-    drop((cgroups, helpers, behind.borrowed));
+    drop((cgroups, helpers));
     let removed = behind.stubs.remove();
     removed.map_err(SpawnError::of("remove the mount points"))?;
     let _ = wire::send(socket, &Reply::Ended(exit), &[]);
+    Borrowed::release(behind.borrowed, socket);
     Ok(())
 }
 

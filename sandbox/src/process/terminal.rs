@@ -12,6 +12,7 @@ use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stdin};
 use rustix::termios::{OptionalActions, Termios, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
+use crate::process::wire::{self, GivenBack};
 use crate::process::{Stdin, Stdio};
 use crate::{SpawnError, TerminalSize};
 
@@ -105,6 +106,16 @@ impl Borrowed {
     pub fn note(terminal: OwnedFd) -> Option<Self> {
         let modes = tcgetattr(&terminal).ok()?;
         Some(Self { terminal, modes })
+    }
+
+    /// The command has ended: waits while the caller shows the rest of what it wrote, for which the modes matter, and puts them back. Not if
+    /// the caller says that it has done so: whoever waits for that one may have changed them already.
+    pub fn release(borrowed: Option<Self>, caller: &OwnedFd) {
+        if borrowed.is_some()
+            && let Ok(Some((GivenBack, _))) = wire::receive(caller)
+        {
+            std::mem::forget(borrowed);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! The caller sends a [`Request`] with these descriptors: the command's standard output and error output, *spec* (an anonymous file that holds the [`RunSpec`](crate::RunSpec) as JSON, since
 //! secrets may be larger than a packet), *root*, *upper*, *aside*, *stdin* and *borrowed* if there are any, then the extra *roots* and *sockets*.
 //! The answer is [`Reply::Terminal`] with the caller's side of the command's terminal, if it has one, [`Reply::Started`] with a pidfd of the
-//! command, then [`Reply::Ended`]; or [`Reply::Failed`].
+//! command, then [`Reply::Ended`]; or [`Reply::Failed`]. A caller that has lent a terminal may answer the end with [`GivenBack`].
 
 use std::os::fd::OwnedFd;
 
@@ -65,6 +65,10 @@ pub enum Reply {
     Failed(SpawnError),
     Ended(Exit),
 }
+
+/// What the caller says when the command has ended and the borrowed terminal is as it was; nothing where it has not put it back itself.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct GivenBack;
 
 /// What the command's side says before it executes the command, one JSON value a line on a pipe.
 #[derive(Debug, Serialize, Deserialize)]

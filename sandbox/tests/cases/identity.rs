@@ -29,7 +29,8 @@ pub fn capabilities_of_a_user(ground: &Ground) {
             ground.try_run(&root, &spec, &[]),
             Err(SpawnError::NoSuchId {
                 uid: 1000,
-                gid: 1001
+                gid: 1001,
+                has_range: false
             })
         ));
         return;

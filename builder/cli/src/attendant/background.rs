@@ -81,16 +81,6 @@ impl InBackground {
         }
     }
 
-    /// The container has ended: waits until all that it printed is logged.
-    pub fn end(&self) {
-        let held = std::mem::take(&mut *locked(&self.held));
-        for copied in held.copied {
-            // one that panicked logs no more
-            let _ = copied.join();
-        }
-        self.signals.give_back();
-    }
-
     fn copy(&self, from: impl Read + Send + 'static, stream: Stream) -> io::Result<()> {
         let log = self.log.clone();
         let copy = move || log.copy(from, stream);
@@ -153,5 +143,13 @@ impl Attendant for InBackground {
             self.copy(File::from(terminal), Stream::Out)?;
         }
         self.let_go()
+    }
+
+    fn ended(&self) {
+        let held = std::mem::take(&mut *locked(&self.held));
+        for copied in held.copied {
+            // one that panicked logs no more
+            let _ = copied.join();
+        }
     }
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 /// So many requests to stop are not put off: as docker counts.
 const PATIENCE: usize = 3;
 
-/// Takes kiln's signals for the process.
+/// Takes kiln's signals for the process. They are kiln's again when this is dropped.
 #[derive(Debug)]
 pub struct Signals {
     relay: Arc<Mutex<Relay>>,
@@ -63,11 +63,6 @@ impl Signals {
     /// The process runs, and perhaps has a terminal, which is as large as this one.
     pub fn begin(&self, process: KillHandle, terminal: Option<OwnedFd>) {
         locked(&self.relay).begin(process, terminal);
-    }
-
-    /// They are kiln's again.
-    pub fn give_back(&self) {
-        *locked(&self.handed) = None;
     }
 }
 

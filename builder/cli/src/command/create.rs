@@ -12,7 +12,7 @@ pub use run::Arguments;
 /// # Errors
 /// It cannot be made.
 pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
-    let (held, _) = run::created(&arguments, globals).map_err(run::not_started)?;
+    let (held, _) = run::created(&arguments, globals, false).map_err(run::not_started)?;
     table::line(&held.record.id);
     Ok(())
 }

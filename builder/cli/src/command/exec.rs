@@ -69,7 +69,6 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         return started.map(drop).map_err(containers::failure);
     }
     let exit = line.exec(command, &streams);
-    streams.end();
     let exit = exit.map_err(containers::failure)?;
     exit.map_or(Ok(()), |exit| judged(&exit, None))
 }
@@ -111,4 +110,6 @@ impl Attendant for Nobody {
     fn started(&self, _process: KillHandle, _terminal: Option<OwnedFd>) -> io::Result<()> {
         Ok(())
     }
+
+    fn ended(&self) {}
 }

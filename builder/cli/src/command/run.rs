@@ -16,7 +16,7 @@ use crate::failure::{Failure, Kind};
 use crate::flag::{Flag, Setup, network, resources, volume};
 use crate::pflag::Takes;
 use crate::{containers, render};
-use clap::Args;
+use clap::{ArgAction, Args};
 use image::Found;
 use kiln_engine::Session;
 use kiln_engine::trial::{self, Container, Draft, Held};
@@ -31,7 +31,11 @@ const NOT_STARTED: u8 = 125;
 
 /// Arguments of `kiln run`.
 #[derive(Debug, Args)]
+#[command(disable_help_flag = true)] // docker's -h is the host name
 pub struct Arguments {
+    /// Print help
+    #[arg(long, action = ArgAction::Help)]
+    help: Option<bool>,
     /// Keep standard input open
     #[arg(short, long, add = Takes::Switch)]
     interactive: bool,
@@ -85,7 +89,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
         will_run: true,
         ..globals.clone()
     };
-    let (held, session) = created(&arguments, &globals).map_err(not_started)?;
+    let (held, session) = created(&arguments, &globals, true).map_err(not_started)?;
     let memory = held.record.draft.container.options.limits.memory;
     let line = arguments.detach.then(|| held.record.id.clone());
     let exit = attended::attended(session, held, line).map_err(not_started)?;
@@ -103,11 +107,15 @@ pub fn not_started(failure: Failure) -> Failure {
     }
 }
 
-/// Makes the container. Must be called before any thread is started.
+/// Makes the container, which this process `runs` too, or not. Must be called before any thread is started.
 ///
 /// # Errors
 /// There is no such image, or what is asked for is wrong.
-pub fn created(arguments: &Arguments, globals: &Globals) -> Result<(Held, Session), Failure> {
+pub fn created(
+    arguments: &Arguments,
+    globals: &Globals,
+    runs: bool,
+) -> Result<(Held, Session), Failure> {
     let request = arguments.request()?;
     let mut setup = Setup::new(globals);
     arguments.confined.0.set_up(&mut setup, &request)?;
@@ -118,7 +126,10 @@ pub fn created(arguments: &Arguments, globals: &Globals) -> Result<(Held, Sessio
         .notices
         .iter()
         .for_each(|notice| render::warning(notice));
-    let draft = arguments.draft(image, &request)?;
+    let draft = Draft {
+        is_run_at_once: runs,
+        ..arguments.draft(image, &request)?
+    };
     let held = trial::create(&session.store, draft).map_err(containers::failure)?;
     Ok((held, session))
 }
@@ -156,6 +167,7 @@ impl Arguments {
             stop_signal: process.stop_signal(config)?,
             is_interactive: self.interactive,
             is_temporary: self.rm,
+            is_run_at_once: false,
             container: self.container(config, image.layers, request)?,
             base: image.config,
         })

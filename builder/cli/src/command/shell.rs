@@ -96,11 +96,9 @@ pub fn run(mut arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
 fn attended(session: Session, opened: &Opened, name: Option<&Reference>) -> Result<Exit, Failure> {
     let has_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     let streams = Streams::new(true, has_terminal, SIGTERM);
-    let (exit, _) = attendant::attended(
-        session,
-        || streams.end(),
-        |session| opened.attend(session, streams.size(), name, &streams),
-    )?;
+    let (exit, _) = attendant::attended(session, |session| {
+        opened.attend(session, streams.size(), name, &streams)
+    })?;
     if let Some(name) = name {
         render::note(&format!("what the shell has left is {}", name.familiar()));
     }
@@ -109,6 +107,11 @@ fn attended(session: Session, opened: &Opened, name: Option<&Reference>) -> Resu
 
 /// That nothing else is asked for than a shell.
 fn check(request: &Request) -> Result<(), Failure> {
+    if request.form.platforms.len() > 1 {
+        return Err(Failure::usage(
+            "a shell is of one platform: give one --platform",
+        ));
+    }
     if request.goal.names().is_empty() && request.goal.outputs.is_empty() {
         return Ok(());
     }
@@ -137,7 +140,9 @@ fn opened(
     let hint = (step.is_some() && !is_before).then_some(before);
     let opened = trial::open(session, &build, Place { line, is_before });
     let opened = opened.map_err(|error| failed(error).hints(hint))?;
-    opened.ok_or_else(|| Failure::new(Kind::Build, "the Dockerfile has no such step"))
+    let nothing = "nothing is before FROM, nor before what ONBUILD adds to it";
+    let failure = || Failure::new(Kind::Build, "the Dockerfile has no such step");
+    opened.ok_or_else(|| failure().hints(is_before.then_some(nothing)))
 }
 
 /// The line of a step. A line may also be that of an instruction that is no step.

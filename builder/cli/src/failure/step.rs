@@ -7,7 +7,8 @@ use kiln_cache::{CommitError, LayerError, StoreError, damage_in};
 use kiln_engine::event::LogFile;
 use kiln_engine::{CopyError, StepError, StepFailure, chain_of_causes};
 use kiln_parser::almost_json;
-use std::io::{Read, Seek, SeekFrom};
+use kiln_sandbox::SpawnError;
+use std::io::{self, Read, Seek, SeekFrom};
 
 /// Bytes of a failed step's output that are shown again with the error, at most.
 const TAIL: u64 = 1 << 20;
@@ -51,13 +52,11 @@ pub fn container(error: &StepError) -> Failure {
 
 /// A failure that says who can do something about it.
 fn of_kind(message: impl Into<String>, error: &StepError) -> Failure {
-    let is_refused = matches!(
-        error,
-        StepError::NoNamespaces(_)
-            | StepError::NotSupervised { .. }
-            | StepError::Mount(_)
-            | StepError::Spawn(_)
-    );
+    let is_refused = match error {
+        StepError::NoNamespaces(_) | StepError::NotSupervised { .. } | StepError::Mount(_) => true,
+        StepError::Spawn(error) => !error.is_of_request(),
+        _ => false,
+    };
     let is_missing = matches!(error, StepError::NoNetworkStack(_));
     let kind = match is_refused || is_missing || is_of_store(error) {
         true => Kind::Environment,
@@ -108,14 +107,25 @@ fn help(title: &str, error: &StepError) -> Vec<String> {
             let hints = namespaces.iter().flat_map(|refused| refused.hints());
             help.extend(hints.map(str::to_owned));
         }
-        StepError::NoNetworkStack(_) => {
-            help.extend(NO_STACK.map(str::to_owned));
-        }
+        StepError::NoNetworkStack(_) => help.extend(NO_STACK.map(str::to_owned)),
         StepError::Fetch(error) => help.extend(error.hint()),
+        StepError::Spawn(SpawnError::Port { source, .. }) => help.push(of_port(source)),
         StepError::Copy(CopyError::BadPattern(_)) => help.extend(list(title)),
         _ => {}
     }
     help
+}
+
+/// What can be done about a port that cannot be taken.
+fn of_port(error: &io::Error) -> String {
+    let what = match error.kind() {
+        io::ErrorKind::AddrInUse => "choose another port, or stop what listens at this one",
+        io::ErrorKind::PermissionDenied => {
+            "a port below 1024 is root's: choose a higher one (sysctl net.ipv4.ip_unprivileged_port_start says where they begin)"
+        }
+        _ => "is the address one of this machine's?",
+    };
+    what.to_owned()
 }
 
 /// What is wrong with the list of a `COPY`, if it is almost a JSON array.

@@ -119,11 +119,9 @@ fn opened(session: Session, left: FailedRun, failure: Failure) -> Failure {
     // the failure has stopped the steps; a signal counts still
     session.cancel.begin_again();
     let streams = Streams::new(true, true, SIGTERM);
-    let attended = attendant::attended(
-        session,
-        || streams.end(),
-        |session| left.attend(session, streams.size(), &streams),
-    );
+    let attended = attendant::attended(session, |session| {
+        left.attend(session, streams.size(), &streams)
+    });
     match attended {
         Ok(_) => Failure::passed(code),
         Err(error) => error.exits_with(code),

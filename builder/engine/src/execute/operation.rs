@@ -19,7 +19,7 @@ use std::io::Read;
 use std::path::PathBuf;
 
 /// A passwd or group file of more bytes is not read.
-const MAX_ACCOUNTS: u64 = 16 << 20;
+pub(crate) const MAX_ACCOUNTS: u64 = 16 << 20;
 
 /// Files that a step reads.
 #[derive(Debug)]

@@ -6,11 +6,12 @@ use crate::execute::live::Live;
 use crate::execute::operation::accounts;
 use crate::execute::process::{Mount, Process, ProcessNetwork};
 use crate::execute::runner::attended::{Attendant, Attended, Keeps};
+use crate::execute::users::Accounts;
 use crate::failure::{ContainerError, StepError};
 use crate::plan::output::Stack;
 use crate::request::RunOptions;
 use crate::session::Session;
-use kiln_cache::{Chain, Times};
+use kiln_cache::Times;
 use kiln_oci::Digest;
 use kiln_parser::graph::Network;
 use kiln_sandbox::{Port, TerminalSize};
@@ -71,7 +72,8 @@ pub fn attend(
     attended: (&dyn Attendant, Keeps<'_>),
 ) -> Result<Attended, ContainerError> {
     let files = session.store.layers().chain(&container.layers);
-    let process = container.process(session, &files.map_err(StepError::from)?)?;
+    let accounts = accounts(&files.map_err(StepError::from)?)?;
+    let process = container.process(session, &accounts)?;
     let live = Live::finished(Stack::of_image(&container.layers));
     let how = (&container.options.limits, Times::Kept);
     attend::attend(session, how, &live, &process, attended)
@@ -79,8 +81,12 @@ pub fn attend(
 
 impl Container {
     /// What it is for a runner.
-    pub(super) fn process(&self, session: &Session, files: &Chain) -> Result<Process, StepError> {
-        let user = accounts(files)?.identity(&self.user)?;
+    pub(super) fn process(
+        &self,
+        session: &Session,
+        accounts: &Accounts,
+    ) -> Result<Process, StepError> {
+        let user = accounts.identity(&self.user)?;
         let (host, hostname) = (&session.host, self.hostname.as_deref());
         let mut process = Process::new(user, hostname, host, &self.options);
         process.argv.clone_from(&self.argv);

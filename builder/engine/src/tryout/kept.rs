@@ -114,7 +114,7 @@ fn read(store: &Store, id: &str) -> Result<Option<Kept>, KeptError> {
         (Some(_), None) => Status::Exited(None, KILLED),
         (None, None) => Status::Created,
     };
-    let is_gone = record.draft.is_temporary && !is_held && status != Status::Created;
+    let is_gone = !is_held && record.goes(&state);
     Ok((!is_gone).then_some(Kept {
         record,
         status,
@@ -159,8 +159,7 @@ fn sweep(store: &Store) -> Result<(), KeptError> {
         let Ok(Some(record)) = Record::read(store, &id) else {
             continue;
         };
-        if record.draft.is_temporary
-            && State::read(store, &id).is_ok_and(|state| state.began.is_some())
+        if State::read(store, &id).is_ok_and(|state| record.goes(&state))
             && let Some(held) = containers.hold(&id)?
         {
             containers.remove(&id, held)?;

@@ -7,8 +7,8 @@ use kiln_parser::{Dockerfile, Line, StageAst};
 /// Where tools are, in the RUN that is the shell, which no container has a use for: its layers go below the others.
 pub const TOOLS: &str = "/.kiln-tools";
 
-/// The text up to a place, and the RUN that is the shell. `line` is the first one of an instruction, from 1; without it the place is the end
-/// of the stage `target`, or of the last one. `tools` is the context of programs that it has besides. None where there is no such instruction or stage.
+/// The text up to a place, and the RUN that is the shell. `line` is one of an instruction, from 1; without it the place is the end
+/// of the stage `target`, or of the last one. `tools` is the context of programs that it has besides. None where there is no such instruction or stage, and before FROM: nothing is there.
 pub fn cut(
     text: &str,
     dockerfile: &Dockerfile,
@@ -16,11 +16,13 @@ pub fn cut(
     (target, tools): (Option<&str>, Option<&str>),
 ) -> Option<String> {
     let lines = &dockerfile.lines;
+    let has = |line: &Line, number| (line.first..=line.last).contains(&number);
     let at = match line {
-        Some(first) => lines.iter().position(|line| line.first == first)?,
+        Some(number) => lines.iter().position(|line| has(line, number))?,
         None => last_of(stage(dockerfile, target)?),
     };
-    let instruction = lines.get(at)?;
+    let is_from = |line: &&Line| line.name().eq_ignore_ascii_case("FROM");
+    let instruction = lines.get(at).filter(|line| !(is_before && is_from(line)))?;
     let end = match is_before {
         true => instruction.span.start(),
         false => instruction.span.end(),
@@ -76,6 +78,7 @@ mod tests {
         let run = "RUN --mount=type=cache,target=/c --network=none shell";
         is((Some(3), false), None, "EOF\nx\nEOF", run);
         is((Some(3), true), None, "ENV A=1\n", run);
+        is((Some(5), true), None, "ENV A=1\n", run);
         is((Some(7), false), None, "COPY . .", "RUN shell");
         is((None, false), None, "USER 7", "RUN shell");
         is((None, false), Some("ONE"), "COPY . .", "RUN shell");
@@ -86,6 +89,8 @@ mod tests {
     fn what_is_not_there_is_no_place() {
         let dockerfile = kiln_parser::parse(TEXT).dockerfile;
         let cut = |line, target| cut(TEXT, &dockerfile, (line, false), (target, None));
-        assert!(cut(Some(4), None).is_none() && cut(None, Some("two")).is_none());
+        assert!(cut(Some(99), None).is_none() && cut(None, Some("two")).is_none());
+        let before = super::cut(TEXT, &dockerfile, (Some(8), true), (None, None));
+        assert!(before.is_none());
     }
 }

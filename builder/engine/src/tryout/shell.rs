@@ -28,7 +28,7 @@ pub const TOOLS_CONTEXT: &str = "kiln-tools";
 /// Where a shell is opened.
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
-    /// The first line of an instruction, from 1; without it the place is the end of the target.
+    /// A line of an instruction, from 1; without it the place is the end of the target.
     pub line: Option<u32>,
     /// Whether the instruction itself is not executed.
     pub is_before: bool,
@@ -63,6 +63,8 @@ pub fn open(session: &Session, build: &Build, place: Place) -> Result<Option<Ope
         version: EVENT_VERSION,
     });
     let Some(build) = cut_at(build, place) else {
+        // what is wrong with the Dockerfile, or with the target, is said as of a build
+        steps(session, build)?;
         return Ok(None);
     };
     let (session, caches) = &with_caches(session, &build)?;

@@ -30,7 +30,7 @@ pub struct Job {
     /// Signals that are ignored, to be put back to their default.
     pub ignored: Vec<i32>,
     /// A terminal that is given back at the end.
-    pub _borrowed: Option<Borrowed>,
+    pub borrowed: Option<Borrowed>,
 }
 
 /// What the command's side says, once.

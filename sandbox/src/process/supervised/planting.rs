@@ -64,7 +64,7 @@ pub fn unpack(request: &Request, fds: Vec<OwnedFd>) -> Result<(Job, Planted), Sp
         sockets,
         groups_are_denied: groups_are_denied(),
         ignored: sys::ignored_signals(),
-        _borrowed: borrowed.and_then(Borrowed::note),
+        borrowed: borrowed.and_then(Borrowed::note),
     };
     Ok((job, Planted::new(aside)))
 }

@@ -19,15 +19,13 @@ pub fn attended(session: Session, held: Held, line: Option<String>) -> Result<Ex
         let has_terminal = draft.container.terminal.is_some();
         Streams::check(is_interactive, has_terminal)?;
         let streams = Streams::new(is_interactive, has_terminal, stop_signal);
-        let end = || streams.end();
-        return attendant::attended(session, end, |session| {
+        return attendant::attended(session, |session| {
             held.run(session, streams.size(), &streams)
         });
     };
     let log = Writer::open(&session.store, &held.record.id).map_err(containers::failure)?;
     let background = InBackground::new(line, log, stop_signal, is_interactive);
-    let end = || background.end();
-    attendant::attended(session, end, |session| {
+    attendant::attended(session, |session| {
         held.run(session, Some(UNSEEN), &background)
     })
 }

@@ -15,7 +15,7 @@ pub struct Flags {
     #[arg(long = "name", id = "container_name", value_name = "NAME", add = Takes::Single)]
     pub name: Option<String>,
     /// Host name inside
-    #[arg(long, value_name = "NAME", add = Takes::Single)]
+    #[arg(short = 'h', long, value_name = "NAME", add = Takes::Single)]
     hostname: Option<String>,
     #[command(flatten)]
     variables: variables::Flags,
@@ -144,7 +144,7 @@ mod tests {
     use clap::{Args, Command, FromArgMatches};
 
     fn flags(line: &[&str]) -> Flags {
-        let command = Flags::augment_args(Command::new("run"));
+        let command = Flags::augment_args(Command::new("run").disable_help_flag(true));
         let line = [&["run"], line].concat();
         Flags::from_arg_matches(&command.get_matches_from(line)).unwrap()
     }

@@ -25,6 +25,9 @@ pub trait Attendant: Sync {
     /// # Errors
     /// It cannot be attended, and is killed.
     fn started(&self, process: KillHandle, terminal: Option<OwnedFd>) -> io::Result<()>;
+
+    /// It has ended, and so have all its streams: returns when all that it wrote is shown, and the modes of the person's terminal are put back.
+    fn ended(&self);
 }
 
 /// What becomes of what a process changes.

@@ -168,6 +168,7 @@ fn shell(layers: &[Digest]) -> Draft {
         stop_signal: SIGTERM,
         is_interactive: true,
         is_temporary: false,
+        is_run_at_once: false,
         container: container(layers.to_vec(), argv),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Kept;
 use crate::execute::is_supervised;
+use crate::execute::operation::accounts;
 use crate::failure::{ContainerError, KeptError, StepError};
 use crate::host::clock::rfc3339;
 use crate::session::Session;
@@ -77,7 +78,8 @@ impl Kept {
         if !self.runs() {
             return Ok(Vec::new());
         }
-        let process = self.record.draft.container.process(session, below)?;
+        let accounts = accounts(below)?;
+        let process = self.record.draft.container.process(session, &accounts)?;
         let mounts = process.mounts_in_order();
         let targets = mounts.iter().map(|mount| &*mount.target);
         let targets = targets.chain(["/proc", "/sys", "/dev"]);

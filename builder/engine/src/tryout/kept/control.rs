@@ -35,6 +35,8 @@ pub(super) enum Request {
         has_stdin: bool,
         has_person: bool,
     },
+    /// The person's terminal is as it was, after the end of that command. No answer.
+    GivenBack,
     /// Give its root folder: [`Reply::Done`] with it.
     Root,
     /// Give its first process: [`Reply::Done`] with a pidfd.

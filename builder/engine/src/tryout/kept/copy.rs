@@ -14,7 +14,7 @@ use crate::session::Session;
 use kiln_sandbox::RootMount;
 use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, fchmod, fstat,
-    futimens, mkdirat, openat, openat2, readlinkat, symlinkat, unlinkat,
+    fstatfs, futimens, mkdirat, openat, openat2, readlinkat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -25,7 +25,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Folders in each other; more are nobody's files.
-pub(super) const DEEPEST: usize = 256;
+const DEEPEST: usize = 256;
 /// Modes that are copied.
 const MODES: u32 = 0o1777;
 pub(super) const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
@@ -209,9 +209,22 @@ fn folder(
     Ok(left_out)
 }
 
+/// Of statfs(2): the file systems that show the kernel.
+const PROC: i64 = 0x9fa0;
+const SYSFS: i64 = 0x6265_6572;
+
+/// Whether a folder at a depth below what was asked for has files in it: `/proc` and `/sys` have none.
+pub(super) fn has_files(found: &OwnedFd, depth: usize) -> Result<bool, Errno> {
+    match depth {
+        0 => Ok(true),
+        1..=DEEPEST => Ok(!matches!(fstatfs(found)?.f_type, PROC | SYSFS)),
+        _ => Err(Errno::LOOP),
+    }
+}
+
 fn content(found: &OwnedFd, to: &OwnedFd, depth: usize) -> Result<usize, Errno> {
-    if depth > DEEPEST {
-        return Err(Errno::LOOP);
+    if !has_files(found, depth)? {
+        return Ok(0);
     }
     let mut left_out = 0;
     let opened = openat(found, ".", FOLDER | OFlags::CLOEXEC, Mode::empty())?;

@@ -1,9 +1,12 @@
 //! A container that runs, as others see it: what they ask for is done to its process, or beside it. Unaware of how they ask.
 
 use super::control::{Reply, Request};
+use super::copy::{Root, inside};
 use super::record::Record;
 use crate::execute::is_supervised;
+use crate::execute::operation::{ACCOUNTS, MAX_ACCOUNTS};
 use crate::execute::process::ProcessNetwork;
+use crate::execute::users::Accounts;
 use crate::failure::chain_of_causes;
 use crate::session::Session;
 use crate::tryout::container::Container;
@@ -11,9 +14,12 @@ use kiln_sandbox::{
     KillHandle, Network, RunSpec, Running, Stdin, Stdio, TerminalSize, join, packets, root_of,
 };
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
-use std::io;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 /// Another command in a container.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -65,6 +71,7 @@ impl Guest {
                 self.process.signal(signal);
                 return done(&[]);
             }
+            Request::GivenBack => return Ok(()),
             Request::Process => return done(&[self.process.as_fd()]),
             Request::Root => match self.namespaces().and_then(|()| self.root()) {
                 Ok(root) => return done(&[root.as_fd()]),
@@ -75,7 +82,9 @@ impl Guest {
                 has_stdin,
                 has_person,
             } => match self.exec(&command, streams(fds, has_stdin, has_person)) {
-                Ok(running) => return attend(caller, running, command.is_detached),
+                Ok(running) => {
+                    return attend(caller, running, (command.is_detached, has_person));
+                }
                 Err(why) => why,
             },
         };
@@ -122,9 +131,8 @@ impl Guest {
         container.argv.clone_from(&command.argv);
         container.cwd = command.cwd.clone().unwrap_or(container.cwd);
         container.user = command.user.clone().unwrap_or(container.user);
-        let files = self.session.store.layers().chain(&container.layers);
-        let files = files.map_err(|error| chain_of_causes(&error))?;
-        let process = container.process(&self.session, &files);
+        let accounts = accounts(&Root::Open(self.root()?));
+        let process = container.process(&self.session, &accounts);
         let mut process = process.map_err(|error| chain_of_causes(&error))?;
         process.set_env(&command.env);
         Ok(RunSpec {
@@ -140,6 +148,21 @@ impl Guest {
             ..RunSpec::default()
         })
     }
+}
+
+/// The accounts of a container as they are now: one that was added in it is known.
+fn accounts(root: &Root) -> Accounts {
+    let [passwd, group] = ACCOUNTS.map(|path| text(root, Path::new(path)).unwrap_or_default());
+    Accounts { passwd, group }
+}
+
+fn text(root: &Root, path: &Path) -> Option<String> {
+    let file = File::from(inside(root, path, OFlags::RDONLY | OFlags::NONBLOCK).ok()?);
+    let is_read = |found: &Metadata| found.is_file() && found.len() <= MAX_ACCOUNTS;
+    file.metadata().ok().filter(is_read)?;
+    let mut text = Vec::new();
+    file.take(MAX_ACCOUNTS).read_to_end(&mut text).ok()?;
+    Some(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// What a command that joins a network has to know of it.
@@ -170,29 +193,47 @@ fn streams(
 }
 
 /// Tells a caller of a command that runs, and of its end. A caller that hangs up before takes it along, unless it is to be on its own.
-fn attend(caller: &OwnedFd, mut running: Running, is_detached: bool) -> io::Result<()> {
+fn attend(
+    caller: &OwnedFd,
+    mut running: Running,
+    (is_detached, has_person): (bool, bool),
+) -> io::Result<()> {
     let terminal = running.take_terminal();
     let process = running.kill_handle();
-    let fds = [Some(process.as_fd()), terminal.as_ref().map(AsFd::as_fd)];
-    let fds: Vec<_> = fds.into_iter().flatten().collect();
-    let told = packets::send(caller, &Reply::Started, &fds);
-    drop(terminal);
+    let told = tell_start(caller, (&process, terminal));
     if is_detached {
         // whoever waits for the container waits for it too
         let _ = running.wait();
         return told;
     }
     let (over, ends) = io::pipe()?;
-    let exit = std::thread::scope(|scope| {
+    let ended = std::thread::scope(|scope| {
         scope.spawn(|| until_hung_up(caller, &over, &process));
-        let exit = running.wait();
-        drop(ends);
-        exit
+        running.wait_then(|exit| {
+            drop(ends);
+            let told = packets::send(caller, &Reply::Exited(*exit), &[]);
+            told.is_ok() && has_person && is_given_back(caller)
+        })
     });
-    match exit {
-        Ok(exit) => packets::send(caller, &Reply::Exited(exit), &[]),
-        Err(error) => packets::send(caller, &Reply::Refused(chain_of_causes(&error)), &[]),
-    }
+    let why = ended.err().map(|error| chain_of_causes(&error));
+    why.map_or(Ok(()), |why| {
+        packets::send(caller, &Reply::Refused(why), &[])
+    })
+}
+
+fn tell_start(
+    caller: &OwnedFd,
+    (process, terminal): (&KillHandle, Option<OwnedFd>),
+) -> io::Result<()> {
+    let fds = [Some(process.as_fd()), terminal.as_ref().map(AsFd::as_fd)];
+    let fds: Vec<_> = fds.into_iter().flatten().collect();
+    packets::send(caller, &Reply::Started, &fds)
+}
+
+/// Waits until a caller has shown all that its command wrote.
+fn is_given_back(caller: &OwnedFd) -> bool {
+    let said = packets::receive::<Request>(caller);
+    matches!(said, Ok(Some((Request::GivenBack, _))))
 }
 
 /// Kills a process when the caller says anything, which can only be that it is gone, before all is over.

@@ -68,12 +68,21 @@ impl Line {
         if is_detached {
             return Ok(None);
         }
-        match self.answer()? {
-            (Reply::Exited(exit), _) => Ok(Some(exit)),
+        match self.end(attendant)? {
+            Reply::Exited(exit) => Ok(Some(exit)),
             // the kernel has ended it with the container
-            (Reply::Ended(_), _) => Ok(Some(killed())),
-            (reply, _) => Err(self.unexpected(&reply)),
+            Reply::Ended(_) => Ok(Some(killed())),
+            reply => Err(self.unexpected(&reply)),
         }
+    }
+
+    /// The last answer, when all that the command wrote is shown.
+    fn end(&mut self, attendant: &dyn Attendant) -> Result<Reply, KeptError> {
+        let (ended, _) = self.answer()?;
+        attendant.ended();
+        // where the container is gone too, nobody puts anything back
+        let _ = packets::send(&self.socket, &Request::GivenBack, &[]);
+        Ok(ended)
     }
 
     fn ask_exec(

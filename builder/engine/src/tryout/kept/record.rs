@@ -52,6 +52,9 @@ pub struct Draft {
     pub is_interactive: bool,
     /// Whether it is removed when it ends.
     pub is_temporary: bool,
+    /// Whether the process that made it runs it too: nobody else starts it for the first time.
+    #[serde(default)]
+    pub is_run_at_once: bool,
     /// What runs.
     pub container: Container,
 }
@@ -99,6 +102,11 @@ pub fn exit_code(exit: &Exit) -> u8 {
 }
 
 impl Record {
+    /// Whether it should be gone, where no process has it, with what became of it so far: it was to go with the one that ran it.
+    pub fn goes(&self, state: &State) -> bool {
+        self.draft.is_temporary && (state.began.is_some() || self.draft.is_run_at_once)
+    }
+
     /// Of a container with this ID.
     pub fn new(id: &str, draft: Draft) -> Self {
         Record {

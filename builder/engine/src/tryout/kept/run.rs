@@ -141,4 +141,8 @@ impl Attendant for Hosted<'_> {
         self.begin(process.clone()).map_err(io::Error::other)?;
         self.attendant.started(process, terminal)
     }
+
+    fn ended(&self) {
+        self.attendant.ended();
+    }
 }

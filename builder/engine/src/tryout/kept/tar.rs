@@ -2,7 +2,7 @@
 //! in it. Links are followed inside the container's root only. What is unpacked belongs to the user who unpacks, and gives nobody rights by its
 //! mode. Unaware of where a tar goes and comes from.
 
-use super::copy::{DEEPEST, FOLDER, Root, failed, find, finish, inside, is_of_content, make_way};
+use super::copy::{FOLDER, Root, failed, find, finish, has_files, inside, is_of_content, make_way};
 use crate::failure::KeptError;
 use kiln_oci::tarfile::{
     Entries, Entry, HeaderFields, Kind, write_end, write_header, write_padding,
@@ -85,8 +85,8 @@ fn pack_content(
     depth: usize,
     out: &mut dyn Write,
 ) -> io::Result<usize> {
-    if depth > DEEPEST {
-        return Err(Errno::LOOP.into());
+    if !has_files(found, depth)? {
+        return Ok(0);
     }
     let opened = openat(found, ".", FOLDER | OFlags::CLOEXEC, Mode::empty())?;
     let named = Dir::read_from(&opened)?.collect::<Result<Vec<_>, _>>()?;

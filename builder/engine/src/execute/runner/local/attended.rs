@@ -108,6 +108,6 @@ impl Local<'_> {
         let terminal = running.take_terminal();
         let started = attendant.started(running.kill_handle(), terminal);
         started.map_err(failed)?;
-        self.wait(running, given.sockets)
+        self.wait(running, given.sockets, Some(attendant))
     }
 }

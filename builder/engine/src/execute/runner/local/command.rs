@@ -4,6 +4,7 @@ use super::Local;
 use super::rootfs::Space;
 use crate::event::LogFile;
 use crate::execute::process::{Mount, Mounted, Process, ProcessNetwork};
+use crate::execute::runner::attended::Attendant;
 use crate::execute::runner::console::{Console, used};
 use crate::failure::StepError;
 use crate::host::agent::{Agent, Forward};
@@ -44,7 +45,7 @@ impl Local<'_> {
         let running = given.run(self.session, (&root, &spec), (stdio, None))?;
         let events = &self.session.events;
         running.notes().iter().for_each(|note| events.note(note));
-        let exit = self.wait(running, given.sockets)?;
+        let exit = self.wait(running, given.sockets, None)?;
         console.ended(&exit);
         self.judge(exit, log.finish()?)
     }
@@ -80,13 +81,15 @@ impl Local<'_> {
         &self,
         running: Running,
         sockets: Vec<(OwnedFd, Agent)>,
+        attendant: Option<&dyn Attendant>,
     ) -> Result<Exit, StepError> {
         let serve = |(socket, agent)| Forward::start(socket, agent).map_err(StepError::Thread);
         let served = sockets.into_iter().map(serve);
         let _served = served.collect::<Result<Vec<Forward>, _>>()?;
         let kill = running.kill_handle();
         let _registered = self.session.cancel.on_request(move || kill.kill());
-        Ok(running.wait()?)
+        let exit = running.wait_then(|_| attendant.map(Attendant::ended).is_some());
+        Ok(exit?)
     }
 
     fn judge(&self, exit: Exit, log: LogFile) -> Result<(), StepError> {
