@@ -24,6 +24,7 @@ plain_cases! {
     layers_of_a_container_stay,
     a_terminal_in_the_background,
     containers_are_counted_and_pruned,
+    containers_are_filtered_as_docker_does,
     what_was_thrown_away_is_gone,
 }
 
@@ -114,6 +115,13 @@ fn what_it_prints_is_logged_and_followed(space: &Space) {
         timed.ends_with("Z three\n") && timed.starts_with("20"),
         "{timed}"
     );
+    let some = |words: &[&str]| kiln(space, &[&["logs", "talks"], words].concat()).stdout;
+    assert_eq!(some(&["--since", "1h", "--tail", "-1"]), "one\nthree\n");
+    assert_eq!(some(&["--until", "1h"]), "");
+    space
+        .kiln(["logs", "--since", "soon", "talks"])
+        .exits(2)
+        .says(&["--since soon"]);
     let mut following = space.kiln(["logs", "-f", "talks"]).spawn();
     following.until("two");
     fs::write(go.join("go"), "").unwrap();
@@ -189,6 +197,16 @@ fn nothing_is_left_of_a_supervisor_that_is_killed(space: &Space) {
         assert!(listed(space, "lost", "{{.Status}}").starts_with("Exited (0)"));
         kiln(space, &["rm", "lost"]);
     }
+    // one that was not even started by then
+    let made = "create --rm --name early app id -u".split(' ');
+    let made = space.kiln(made).ok().stdout;
+    let record = space.store().join("containers").join(made.trim_end());
+    let record = record.join("record.json");
+    let text = fs::read_to_string(&record).unwrap();
+    assert_eq!(state(space, "early"), "created");
+    let at_once = ("\"is_run_at_once\": false", "\"is_run_at_once\": true");
+    fs::write(&record, text.replace(at_once.0, at_once.1)).unwrap();
+    assert_eq!(state(space, "early"), "");
     // the name of one that went is free, and nothing of it is left
     run(space, ["--rm", "--name", "lost", "app", "id", "-u"]).ok();
     let kept = fs::read_dir(space.store().join("containers")).unwrap();
@@ -368,6 +386,48 @@ fn containers_are_counted_and_pruned(space: &Space) {
         .kiln(["container", "prune", "--filter", "label=x"])
         .exits(2)
         .says(&["until"]);
+}
+
+fn containers_are_filtered_as_docker_does(space: &Space) {
+    prepare(space, "");
+    run(space, ["--name", "web", "app", "sh", "-c", "exit 3"]).exits(3);
+    kiln(space, &["commit", "-c", "LABEL a=b", "web", "other"]);
+    run(space, ["--name", "web-2", "other", "id", "-u"]).ok();
+    space.own_folder("own/shared");
+    let volume = "create --name db -v ./shared:/data --network none app id";
+    space.kiln(volume.split(' ')).ok();
+    let named = |filters: &[&str]| {
+        let filters = filters.iter().flat_map(|filter| ["-f", filter]);
+        let words = ["ps", "-a", "--format", "{{.Names}}"].into_iter();
+        let shown = space.kiln(words.chain(filters)).ok().stdout;
+        shown.lines().collect::<Vec<_>>().join(" ")
+    };
+    for (filters, expected) in [
+        (&["name=^/?web$"][..], "web"),
+        (&["name=web"], "web-2 web"),
+        (&["name=^/db", "name=2$"], "db web-2"),
+        (&["name=w.b*", "exited=3"], "web"),
+        (&["status=created"], "db"),
+        (&["before=web-2"], "web"),
+        (&["since=web"], "db web-2"),
+        (&["ancestor=app", "status=exited"], "web-2 web"),
+        (&["id=nothing"], ""),
+    ] {
+        assert_eq!(named(filters), expected, "{filters:?}");
+    }
+    let fields = "{{.Mounts}} {{.Networks}} {{.Labels}}";
+    let shared = space.own().join("shared");
+    let expected = format!("{} none ", shared.display());
+    assert_eq!(listed(space, "db", fields), expected.trim_end());
+    for (filter, text) in [
+        ("label=a", "no labels"),
+        ("name=(", "expression"),
+        ("exited=x", "exit code"),
+        ("moon=full", "ancestor"),
+    ] {
+        space.kiln(["ps", "-f", filter]).exits(2).says(&[text]);
+    }
+    kiln(space, &["rm", "web", "web-2", "db"]);
 }
 
 /// A program that asks for it has what it wrote on the disk, unless nobody wants it later.

@@ -76,7 +76,7 @@ fn variables_of_the_image_the_line_and_files(space: &Space) {
     prepare(space, "ENV A=image B=image C=image D=image");
     fs::write(
         space.own().join("file"),
-        "# no variable\nB=file\n\nC=file\nE=a b=c\nOWN\nMISSING\n",
+        "\u{feff}# no variable\nB=file\n\nC=file\nE=a b=c\nOWN\nMISSING\n",
     )
     .unwrap();
     let shown = [
@@ -170,7 +170,7 @@ fn users_folders_and_names(space: &Space) {
         space,
         &[
             "--name=web",
-            "--hostname",
+            "-h",
             "other",
             "app",
             "sh",
@@ -331,6 +331,7 @@ fn what_kiln_does_not_do_is_refused_with_a_hint(space: &Space) {
         run(space, words).exits(125).says(&["error: ", hint]);
     }
     prepare(space, "");
+    run(space, ["--restart", "no", "app", "echo", "ran"]).ok();
     let ran = run(space, ["--label", "a=b", "app", "echo", "ran"]).ok();
     ran.says(&["warning: --label has no effect: containers of kiln have no labels"]);
     assert_eq!(ran.stdout, "ran\n");

@@ -1,5 +1,8 @@
 //! `kiln ps`: containers, the latest first; those that run, or all.
 
+mod filter;
+
+use crate::command::inspect::containers::network;
 use crate::command::run::ports;
 use crate::environment::Globals;
 use crate::failure::Failure;
@@ -7,19 +10,23 @@ use crate::listing::{self, Header, Listing};
 use crate::pflag::Takes;
 use crate::{containers, session, units};
 use clap::Args;
+use filter::Filters;
 use kiln_engine::seconds;
 use kiln_engine::trial::{Kept, Status};
-use kiln_parser::glob;
 use kiln_template::Value;
 use std::time::SystemTime;
 
 /// The fields of a row, by the alphabet.
-const HEADERS: [Header; 9] = [
+const HEADERS: [Header; 13] = [
     ("Command", "COMMAND"),
     ("CreatedAt", "CREATED AT"),
     ("ID", "CONTAINER ID"),
     ("Image", "IMAGE"),
+    ("Labels", "LABELS"),
+    ("LocalVolumes", "LOCAL VOLUMES"),
+    ("Mounts", "MOUNTS"),
     ("Names", "NAMES"),
+    ("Networks", "NETWORKS"),
     ("Ports", "PORTS"),
     ("RunningFor", "CREATED"),
     ("State", "STATE"),
@@ -45,7 +52,8 @@ pub struct Arguments {
     /// Show the latest, whether it runs or not
     #[arg(short, long, add = Takes::Switch)]
     latest: bool,
-    /// Show only containers that match: name=PATTERN, status=created, running or exited
+    /// Show only containers that match: name=EXPRESSION, id=EXPRESSION, status=created, running or exited, exited=CODE, ancestor=IMAGE,
+    /// before=CONTAINER, since=CONTAINER (may be repeated)
     #[arg(short, long = "filter", value_name = "KEY=VALUE", add = Takes::List)]
     filters: Vec<String>,
     /// Show whole commands
@@ -65,59 +73,19 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let default = if quiet { "{{.ID}}" } else { TABLE };
     let format = arguments.format.as_deref();
     let listing = Listing::quiet(format, quiet, default, &HEADERS)?;
-    let filters = arguments.filters.iter().map(|text| Filter::read(text));
-    let filters = filters.collect::<Result<Vec<_>, _>>()?;
     let store = session::reading(globals)?;
+    let filters = Filters::read(&arguments.filters, &store)?;
     let last = arguments.last.or(arguments.latest.then_some(1));
-    let by_status = filters
-        .iter()
-        .any(|filter| matches!(filter, Filter::Status(_)));
-    let shows_all = arguments.all || last.is_some() || by_status;
+    let shows_all = arguments.all || last.is_some() || filters.ask_for_all();
     let kept = containers::all(&store)?;
     let shown = kept.iter().filter(|kept| shows_all || kept.runs());
-    let shown = shown.filter(|kept| filters.iter().all(|filter| filter.admits(kept)));
+    let shown = shown.filter(|kept| filters.admit(kept));
     let now = seconds(SystemTime::now());
     let shown = shown.take(last.unwrap_or(usize::MAX));
     let rows: Vec<Value> = shown
         .map(|kept| listing::row(&HEADERS, row(kept, now, arguments.no_trunc)))
         .collect();
     listing.print(&rows)
-}
-
-/// A condition on containers.
-#[derive(Debug)]
-enum Filter {
-    Name(String),
-    Status(String),
-}
-
-impl Filter {
-    fn read(text: &str) -> Result<Self, Failure> {
-        let wrong = |wanted: &str| Failure::usage(format!("--filter {text}: expected {wanted}"));
-        let (key, value) = text.split_once('=').ok_or_else(|| wrong("KEY=VALUE"))?;
-        match key.trim() {
-            "name" => {
-                glob::check(value).map_err(|_| wrong("a pattern"))?;
-                Ok(Self::Name(value.to_owned()))
-            }
-            "status" if ["created", "running", "exited"].contains(&value) => {
-                Ok(Self::Status(value.to_owned()))
-            }
-            "status" => Err(wrong("created, running or exited")),
-            _ => Err(wrong("one of name, status")),
-        }
-    }
-
-    fn admits(&self, kept: &Kept) -> bool {
-        match self {
-            Self::Name(pattern) => {
-                let name = kept.record.draft.name.as_deref().unwrap_or_default();
-                // docker's finds parts of names
-                name.contains(pattern) || glob::matches(pattern, name).unwrap_or(false)
-            }
-            Self::Status(status) => state(kept) == status,
-        }
-    }
 }
 
 fn state(kept: &Kept) -> &'static str {
@@ -132,13 +100,20 @@ fn state(kept: &Kept) -> &'static str {
 fn row(kept: &Kept, now: i64, whole: bool) -> [String; HEADERS.len()] {
     let draft = &kept.record.draft;
     let ports: Vec<String> = draft.container.ports.iter().map(ports::shown).collect();
+    let volumes = draft.container.options.volumes.iter();
+    let sources = volumes.map(|volume| volume.source.display().to_string());
+    let sources: Vec<String> = sources.collect();
     let created = draft.created_us.div_euclid(1_000_000);
     [
         format!("{:?}", command(kept, whole)),
         units::date(created),
         kept.record.id.clone(),
         draft.image.clone(),
+        String::new(),
+        "0".to_owned(),
+        sources.join(","),
         draft.name.clone().unwrap_or_default(),
+        network(&draft.container).to_owned(),
         ports.join(", "),
         units::ago(now - created),
         state(kept).to_owned(),

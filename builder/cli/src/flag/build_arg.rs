@@ -59,6 +59,8 @@ pub fn lines(option: &str, path: &Path) -> Result<Vec<String>, Failure> {
     if text.len() as u64 > MAX_FILE {
         return Err(wrong(format!("it has more than {MAX_FILE} bytes")));
     }
+    // as editors of Windows begin a file
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let lines = text.lines().map(str::trim_start);
     let said = lines.filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
     Ok(said.map(str::to_owned).collect())

@@ -132,13 +132,13 @@ impl<T: Table> Flag for Given<T> {
     }
 }
 
-/// `--provenance=false`, `--attest type=sbom,disabled=true`.
+/// `--provenance=false`, `--attest type=sbom,disabled=true`, `--restart no`.
 fn is_off(value: &str) -> bool {
     let is_disabled = |part: &str| {
         let value = part.strip_prefix("disabled=");
         value.and_then(pflag::boolean) == Some(true)
     };
-    pflag::boolean(value) == Some(false) || value.split(',').any(is_disabled)
+    pflag::boolean(value) == Some(false) || value == "no" || value.split(',').any(is_disabled)
 }
 
 /// `--provenance=mode=max`: who says so relies on it.

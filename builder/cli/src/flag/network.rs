@@ -105,7 +105,7 @@ fn default_network(kind: &str) -> Option<DefaultNetwork> {
 /// The warning about a network that offers less than its name says.
 fn without_effect(name: &str, kind: &str) -> Option<String> {
     if kind == "bridge" {
-        let why = "RUN uses the network of this machine; --network private gives it one of its own";
+        let why = "the network of this machine is used; --network private makes one apart from it";
         return Some(format!("--network {name} has no effect: {why}"));
     }
     let (_, options) = name.split_once(':')?;

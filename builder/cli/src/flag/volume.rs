@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 /// What to do instead of giving a volume a name.
 const NO_NAMES: &str =
-    "write a folder as /PATH or ./PATH; to keep files between builds, use RUN --mount=type=cache";
+    "write a folder as /PATH or ./PATH; in builds, RUN --mount=type=cache keeps files";
 
 #[derive(Debug, clap::Args)]
 #[group(skip)]
@@ -31,7 +31,7 @@ impl Flag for Flags {
                 }
             })?;
             if let Some(label) = relabelling(text) {
-                let why = "RUN keeps the SELinux label of the user who runs the build";
+                let why = "kiln changes no SELinux labels";
                 let notice = format!("--volume {text}: {label} has no effect: {why}");
                 request.notices.push(notice);
             }
@@ -118,10 +118,10 @@ fn refused(word: &str) -> Wrong {
     match word {
         "U" => (
             "kiln does not change the owner of files on this machine".to_owned(),
-            "use chown before the build, or in the RUN",
+            "use chown before, or inside",
         ),
         "shared" | "rshared" | "slave" | "rslave" => {
-            (format!("{word}: mounts in RUN are always private"), "")
+            (format!("{word}: mounts are always private"), "")
         }
         _ => (
             format!("unknown option {word:?}"),

@@ -114,7 +114,8 @@ fn host_config(draft: &Draft) -> Value {
     ])
 }
 
-fn network(container: &Container) -> &'static str {
+/// Which network a container has.
+pub fn network(container: &Container) -> &'static str {
     match (container.network, &container.options.default_network) {
         (Network::None, _) => "none",
         (Network::Default, DefaultNetwork::Private(_)) => "private",

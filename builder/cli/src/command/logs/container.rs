@@ -3,13 +3,14 @@
 use crate::failure::{Failure, Kind};
 use crate::pflag::Takes;
 use crate::printable::printed;
-use crate::{containers, stdout};
+use crate::{catalog, containers, filter, stdout};
 use clap::Args;
 use kiln_cache::Store;
+use kiln_engine::seconds;
 use kiln_engine::trial::{Kept, Line, LoggedLine, Logs, Stream};
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How often a log is looked at that is followed.
 const LOOK: Duration = Duration::from_millis(50);
@@ -26,6 +27,36 @@ pub struct Flags {
     /// Of a container: say when each line was printed
     #[arg(short, long, add = Takes::Switch)]
     timestamps: bool,
+    /// Of a container: show only what was printed at this time or later, such as 10m (ago) or 2026-01-31T12:00:00
+    #[arg(long, value_name = "TIME", add = Takes::Single)]
+    since: Option<String>,
+    /// Of a container: show only what was printed before this time
+    #[arg(long, value_name = "TIME", add = Takes::Single)]
+    until: Option<String>,
+    /// No effect: containers have no labels that could be shown
+    #[arg(long, hide = true, add = Takes::Switch)]
+    details: bool,
+}
+
+/// What is shown of a log.
+struct Shown {
+    logs: Logs,
+    /// Seconds since 1970.
+    since: i64,
+    until: i64,
+}
+
+impl Shown {
+    /// The next line; none where no more is written now.
+    fn next_line(&mut self) -> Result<Option<LoggedLine>, Failure> {
+        while let Some(line) = self.logs.next_line().map_err(damaged)? {
+            let at = catalog::seconds(&line.time);
+            if at.is_none_or(|at| (self.since..self.until).contains(&at)) {
+                return Ok(Some(line));
+            }
+        }
+        Ok(None)
+    }
 }
 
 impl Flags {
@@ -34,10 +65,11 @@ impl Flags {
     /// # Errors
     /// One is.
     pub fn refuse(&self) -> Result<(), Failure> {
-        if !self.follow && !self.timestamps && self.tail.is_none() {
+        let times = [&self.tail, &self.since, &self.until];
+        if !self.follow && !self.timestamps && times.iter().all(|given| given.is_none()) {
             return Ok(());
         }
-        let message = "--follow, --tail and --timestamps are for containers";
+        let message = "--follow, --tail, --timestamps, --since and --until are for containers";
         Err(Failure::usage(message).hint("`kiln ps -a` lists containers"))
     }
 
@@ -47,11 +79,15 @@ impl Flags {
     /// It has no log, or that cannot be read.
     pub fn show(&self, store: &Store, kept: &Kept) -> Result<(), Failure> {
         let tail = self.tail()?;
-        let Some(mut logs) = Logs::open(store, &kept.record.id) else {
+        let now = seconds(SystemTime::now());
+        let since = time("--since", self.since.as_deref(), now)?.unwrap_or(i64::MIN);
+        let until = time("--until", self.until.as_deref(), now)?.unwrap_or(i64::MAX);
+        let Some(logs) = Logs::open(store, &kept.record.id) else {
             let message = format!("the container {} has no log", kept.title());
             let failure = Failure::new(Kind::Build, message);
             return Err(failure.hint("only a container in the background (-d) has one"));
         };
+        let mut logs = Shown { logs, since, until };
         self.show_last(&mut logs, tail)?;
         if self.follow && kept.runs() {
             self.follow(&mut logs, Line::to(store, kept).ok())?;
@@ -63,19 +99,21 @@ impl Flags {
         match self.tail.as_deref() {
             None | Some("all") => Ok(None),
             Some(text) => {
-                let wrong = || Failure::usage(format!("--tail {text}: expected a number or all"));
-                text.parse().map(Some).map_err(|_| wrong())
+                let wrong = |_| Failure::usage(format!("--tail {text}: expected a number or all"));
+                // docker's -1 means all
+                let count: i64 = text.parse().map_err(wrong)?;
+                Ok(usize::try_from(count).ok())
             }
         }
     }
 
     /// Shows what there is.
-    fn show_last(&self, logs: &mut Logs, tail: Option<usize>) -> Result<(), Failure> {
+    fn show_last(&self, logs: &mut Shown, tail: Option<usize>) -> Result<(), Failure> {
         let Some(count) = tail else {
             return self.show_all(logs);
         };
         let mut last: VecDeque<LoggedLine> = VecDeque::new();
-        while let Some(line) = logs.next_line().map_err(damaged)? {
+        while let Some(line) = logs.next_line()? {
             last.push_back(line);
             if last.len() > count {
                 last.pop_front();
@@ -85,15 +123,15 @@ impl Flags {
         Ok(())
     }
 
-    fn show_all(&self, logs: &mut Logs) -> Result<(), Failure> {
-        while let Some(line) = logs.next_line().map_err(damaged)? {
+    fn show_all(&self, logs: &mut Shown) -> Result<(), Failure> {
+        while let Some(line) = logs.next_line()? {
             self.print(&line);
         }
         Ok(())
     }
 
     /// Shows what is added until the container ends; without a line to it, it has ended meanwhile.
-    fn follow(&self, logs: &mut Logs, mut line: Option<Line>) -> Result<(), Failure> {
+    fn follow(&self, logs: &mut Shown, mut line: Option<Line>) -> Result<(), Failure> {
         while let Some(open) = &mut line
             && stdout::is_open()
         {
@@ -121,6 +159,16 @@ impl Flags {
             Stream::Err => drop(io::stderr().write_all(&text)),
         }
     }
+}
+
+fn time(flag: &str, text: Option<&str>, now: i64) -> Result<Option<i64>, Failure> {
+    let wrong = |text: &str| {
+        Failure::usage(format!(
+            "{flag} {text}: expected a time such as 10m or 2026-01-31"
+        ))
+    };
+    let read = |text| filter::time(text, now).ok_or_else(|| wrong(text));
+    text.map(read).transpose()
 }
 
 /// No control bytes, but for the end of the line.

@@ -26,7 +26,7 @@ const VOLUMES: Answer =
     Refuse("kiln has no volumes: -v FOLDER:PATH shows a folder of this machine");
 
 flags_of_others! {
-    "restart" Single Refuse(RESTARTS);
+    "restart" Single Off(RESTARTS);
     "expose" List Accept("it only describes an image");
     "privileged" Switch Off("kiln run gives no rights over this machine");
     "cap-add" List CAPABILITIES;

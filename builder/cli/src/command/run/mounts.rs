@@ -107,10 +107,7 @@ impl Fields {
             }
             "tmpfs-size" => self.size = Some(units::parse_memory(&needed()?)?),
             "tmpfs-mode" => self.mode = Some(mode(&needed()?)?),
-            "bind-propagation" if matches!(value, Some("private" | "rprivate")) => {}
-            "bind-propagation" => return Err("mounts of a container are private".to_owned()),
-            "consistency" => {}
-            _ => return Err(format!("unknown key {key:?}")),
+            _ => return unneeded(key, value),
         }
         Ok(())
     }
@@ -148,6 +145,19 @@ impl Fields {
             mode: self.mode.unwrap_or(TEMPORARY),
             read_only: self.read_only,
         }))
+    }
+}
+
+/// What is so in any case, or cannot be.
+fn unneeded(key: &str, value: Option<&str>) -> Result<(), String> {
+    match key {
+        "bind-propagation" if matches!(value, Some("private" | "rprivate")) => Ok(()),
+        "bind-propagation" => Err("mounts of a container are private".to_owned()),
+        // folders in the folder are there too, and as read-only as it is
+        "bind-recursive" if matches!(value, Some("enabled" | "readonly")) => Ok(()),
+        "consistency" => Ok(()),
+        _ if key.starts_with("volume-") => Err(NO_VOLUMES.to_owned()),
+        _ => Err(format!("unknown key {key:?}")),
     }
 }
 
@@ -202,6 +212,8 @@ mod tests {
             "type=bind,what=1",
             "type=bind,ro=maybe",
             "type=npipe",
+            "type=volume,src=v,dst=/x,volume-nocopy",
+            "type=bind,src=/,dst=/x,bind-recursive=disabled",
         ] {
             assert!(Fields::read(wrong).is_err(), "{wrong}");
         }

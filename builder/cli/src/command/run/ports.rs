@@ -89,7 +89,8 @@ fn read(text: &str) -> Result<Vec<Port>, String> {
     };
     let mut parts = rest.rsplitn(3, ':');
     let inside = range(parts.next().unwrap_or_default())?;
-    let host = parts.next().filter(|host| !host.is_empty());
+    // docker's 0 is any that is free, too
+    let host = parts.next().filter(|host| !matches!(*host, "" | "0"));
     let address = parts.next().filter(|address| !address.is_empty());
     let address = address.map(address_of).transpose()?;
     let place = Place { address, is_udp };
@@ -196,7 +197,7 @@ mod tests {
         ] {
             assert_eq!(all(text), expected);
         }
-        for text in ["80", "127.0.0.1::80", "50000-60000:80"] {
+        for text in ["80", "0:80", "127.0.0.1::80", "50000-60000:80"] {
             let ports = read(text).unwrap();
             assert!(ports[0].host > 0 && (ports.len(), ports[0].inside) == (1, 80));
         }
@@ -204,7 +205,7 @@ mod tests {
         for wrong in [
             "",
             "x",
-            "0:80",
+            "80:0",
             "80-90:8000-8001",
             "90-80",
             "80/sctp",
