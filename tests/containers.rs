@@ -7,6 +7,7 @@ use crate::run_containers::{prepare, run};
 use crate::support::processes::{
     appears, end, eventually, nothing_left, supervisors, unique_nap, with_argument,
 };
+use crate::support::traces::holders;
 use crate::support::{Finished, Space, plain_cases, user_cases};
 
 user_cases! {
@@ -446,16 +447,27 @@ fn what_a_container_writes_is_synced_if_it_is_kept(space: &Space) {
     );
 }
 
+/// Much at once; little with a later command, which removes it beside its work.
 fn what_was_thrown_away_is_gone(space: &Space) {
     prepare(space, "");
-    run(space, ["--rm", "app", "sh", "-c", "echo x > /file"]).ok();
-    let trash = || fs::read_dir(space.store().join("trash")).unwrap().count();
-    assert_eq!(trash(), 0);
+    let trash = space.store().join("trash");
+    let much = "perl -e 'print \"x\" x 4000000' > /file";
+    run(space, ["--rm", "app", "sh", "-c", much]).ok();
+    assert_eq!(fs::read_dir(&trash).unwrap().count(), 0);
+    run(
+        space,
+        ["--rm", "app", "sh", "-c", "echo word$((1 + 1)) > /file"],
+    )
+    .ok();
+    let left = || holders(&trash, &["word2"]);
+    assert_eq!(left().len(), 1);
+    run(space, ["--rm", "app", "sh", "-c", "sleep 1"]).ok();
+    assert!(left().is_empty(), "{:?}", left());
     run(
         space,
         ["--name", "web", "app", "sh", "-c", "echo x > /file"],
     )
     .ok();
     kiln(space, &["rm", "web"]);
-    assert_eq!(trash(), 0);
+    assert_eq!(fs::read_dir(&trash).unwrap().count(), 0);
 }

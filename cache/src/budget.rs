@@ -128,7 +128,7 @@ impl Garbage<'_> {
         budget: &Budget,
         result: Option<&Digest>,
     ) -> Result<Option<PruneReport>, StoreError> {
-        self.store.settle()?;
+        self.store.settle_soon()?;
         let Some(options) = self.excess(budget)? else {
             return Ok(None);
         };

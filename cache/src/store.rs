@@ -32,6 +32,7 @@ use kiln_oci::{Digest, locked};
 use crate::exchange::Imports;
 use crate::store::database::Database;
 use crate::store::lease::Lease;
+use crate::store::trash::Sweep;
 use crate::store::used::{Thing, Used};
 use crate::store::waiting::Waiter;
 use crate::{Fetcher, Isolation, LayerIndex, StoreError};
@@ -83,6 +84,7 @@ pub(crate) struct Inner {
     pub(crate) used: Used,
     /// Cache mounts that this process has used since they were measured.
     pub(crate) mounts: Mutex<BTreeSet<PathBuf>>,
+    pub(crate) sweep: Sweep,
 }
 
 impl Store {
@@ -105,6 +107,7 @@ impl Store {
             indexes: Mutex::default(),
             used: Used::default(),
             mounts: Mutex::default(),
+            sweep: Sweep::default(),
         };
         Ok(Self::of(Arc::new(inner)))
     }
@@ -158,10 +161,23 @@ impl Store {
     /// # Errors
     /// The database or the trash fails.
     pub fn settle(&self) -> Result<(), StoreError> {
+        self.write_uses()?;
+        self.trash().empty()
+    }
+
+    /// The same for a process that somebody waits for: what little there is in the trash stays for the next one.
+    ///
+    /// # Errors
+    /// The database or the trash fails.
+    pub fn settle_soon(&self) -> Result<(), StoreError> {
+        self.write_uses()?;
+        self.trash().empty_of_much()
+    }
+
+    fn write_uses(&self) -> Result<(), StoreError> {
         self.writable()?;
         self.inner.used.write(self.db(), self.now())?;
-        self.measure_mounts()?;
-        self.trash().empty()
+        self.measure_mounts()
     }
 
     /// Notes that something was used.

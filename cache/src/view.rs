@@ -72,11 +72,12 @@ impl Views<'_> {
         self.upper_in(&self.store.scratch().dir("upper")?, below)
     }
 
-    /// The same in an empty directory of the caller's.
+    /// The same in an empty directory of the caller's. While it is in use there is time for the trash.
     ///
     /// # Errors
     /// It cannot be made.
     pub fn upper_in(&self, dir: &Path, below: &Chain) -> Result<Upper, StoreError> {
+        self.store.trash().sweep();
         let upper = Upper {
             upper: dir.join("upper"),
             work: dir.join("work"),

@@ -233,7 +233,7 @@ pub fn attended<T>(
     let session = Session { events, ..session };
     let ran = run(&session);
     // what was thrown away; what cannot go now goes with the next command
-    let _ = session.store.settle();
+    let _ = session.store.settle_soon();
     drop(session);
     told.finish()?;
     ran.map_err(containers::of_container)

@@ -63,11 +63,11 @@ impl Lease {
         Ok(folder.path.join(format!("{prefix}-{}", folder.names)))
     }
 
-    /// Throws the scratch folder away: into this trash where something is in it.
+    /// Throws the scratch folder away, which is a rename: most disks take longer to remove a folder.
     pub(crate) fn discard(&self, trash: &Path) {
         let folder = locked(&self.scratch);
-        if folder.names > 0 && std::fs::remove_dir(&folder.path).is_err() {
-            // the next process to take a lease throws it away
+        if folder.names > 0 {
+            // the next process to take a lease throws it away, if this fails
             let _ = std::fs::rename(&folder.path, trash.join(&self.id));
         }
     }

@@ -67,7 +67,7 @@ impl LayerError {
 }
 
 pub(crate) fn make_room(root: &Path) -> Result<(), StoreError> {
-    trash::empty(root)?;
+    trash::empty_now(root)?;
     if free(root).is_some_and(|free| free < SIZE) {
         // the rest works only when there is some room
         let _ = std::fs::remove_file(root.join(BALLAST));
@@ -83,7 +83,7 @@ pub(crate) fn make_room(root: &Path) -> Result<(), StoreError> {
             trash::put(root, &entry.path())?;
         }
     }
-    trash::empty(root)
+    trash::empty_now(root)
 }
 
 /// Makes the file, if there is enough room; a store works without.

@@ -6,15 +6,22 @@
 //! because most disks wait for each file that goes (a journal, or `discard`), and can wait for many at once. Where there is little to
 //! remove, as after a container that has changed nothing, renames and threads cost more than that: the first few directories are emptied
 //! where they are.
+//!
+//! Nobody needs to wait for it: one thread sweeps beside a RUN what earlier ones have left, and what is little when a process ends stays
+//! for the next one.
 
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::Builder;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, chmodat, openat, renameat, unlinkat};
 use rustix::io::Errno;
+use walkdir::WalkDir;
 
 use crate::beneath::open_root;
 use crate::listing::names;
@@ -33,6 +40,40 @@ const FEW: usize = 32;
 const AT_ONCE: usize = 16;
 /// Things that are worth a thread.
 const PER_THREAD: usize = 8;
+/// The most things that are little, and bytes in them.
+const LITTLE: (usize, u64) = (128, 1 << 20);
+
+/// The sweeping of a store's trash beside other work, and that it is to end. Dropping it ends it.
+#[derive(Debug, Default)]
+pub(crate) struct Sweep {
+    ends: Arc<AtomicBool>,
+    runs: Arc<AtomicBool>,
+}
+
+impl Sweep {
+    /// Begins to empty the trash in a thread of its own, unless one does. Without a thread it stays until somebody waits for it.
+    pub(crate) fn begin(&self, root: &Path) {
+        if self.runs.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let (root, ends, runs) = (root.to_owned(), self.ends.clone(), self.runs.clone());
+        let sweep = move || {
+            // who empties it at the end says what is wrong with it
+            let _ = empty(&root, 1, &ends);
+            runs.store(false, Ordering::SeqCst);
+        };
+        let begun = Builder::new().name("sweep".to_owned()).spawn(sweep);
+        if begun.is_err() {
+            self.runs.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Drop for Sweep {
+    fn drop(&mut self) {
+        self.ends.store(true, Ordering::SeqCst);
+    }
+}
 
 impl Trash<'_> {
     /// Moves `path` into the trash; nothing happens when it is not there.
@@ -59,8 +100,34 @@ impl Trash<'_> {
     /// Empties the trash. Several processes may do it at once. What belongs to user ids that this process does not have stays for one
     /// that has them.
     pub(crate) fn empty(&self) -> Result<(), StoreError> {
-        empty(self.store.root())
+        empty_now(self.store.root())
     }
+
+    /// The same, but for so little that a process after this one may remove it beside its work.
+    pub(crate) fn empty_of_much(&self) -> Result<(), StoreError> {
+        match is_little(&self.store.root().join(TRASH)) {
+            true => Ok(()),
+            false => self.empty(),
+        }
+    }
+
+    /// Empties it beside other work, as far as that takes.
+    pub(crate) fn sweep(&self) {
+        self.store.inner.sweep.begin(self.store.root());
+    }
+}
+
+/// Whether nobody needs to wait until this is removed. What cannot be looked at may be anything.
+fn is_little(trash: &Path) -> bool {
+    let (mut things, mut bytes) = (0, 0);
+    WalkDir::new(trash).into_iter().all(|entry| {
+        let Ok(Ok(metadata)) = entry.map(|entry| entry.metadata()) else {
+            return false;
+        };
+        things += 1;
+        bytes += metadata.blocks() * 512;
+        things <= LITTLE.0 && bytes <= LITTLE.1
+    })
 }
 
 /// As [`Trash::put`], for a store that is not open.
@@ -75,7 +142,12 @@ pub(super) fn put(root: &Path, path: &Path) -> Result<(), StoreError> {
 }
 
 /// As [`Trash::empty`], for a store that is not open.
-pub(super) fn empty(root: &Path) -> Result<(), StoreError> {
+pub(super) fn empty_now(root: &Path) -> Result<(), StoreError> {
+    empty(root, AT_ONCE, &AtomicBool::new(false))
+}
+
+/// Empties the trash on up to `most` threads, until it `ends`.
+fn empty(root: &Path, most: usize, ends: &AtomicBool) -> Result<(), StoreError> {
     let path = root.join(TRASH);
     let failed = |source: io::Error| StoreError::io("empty", &path, source);
     let mut foreign = HashSet::new();
@@ -84,10 +156,10 @@ pub(super) fn empty(root: &Path) -> Result<(), StoreError> {
         let trash = open_root(&path).map_err(failed)?;
         let mut found = names(trash.as_fd()).map_err(failed)?;
         found.retain(|(name, _)| !foreign.contains(name));
-        if found.is_empty() {
+        if found.is_empty() || ends.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let removed = remove_all(trash.as_fd(), &found);
+        let removed = remove_all(trash.as_fd(), &found, most, ends);
         for ((name, _), removed) in found.into_iter().zip(removed) {
             match removed {
                 Err(Errno::ACCESS | Errno::PERM) => {
@@ -100,12 +172,18 @@ pub(super) fn empty(root: &Path) -> Result<(), StoreError> {
 }
 
 /// Removes what lies at the top of the trash. A thread alone has the others for the files of one directory.
-fn remove_all(trash: BorrowedFd<'_>, found: &[Named]) -> Vec<Result<(), Errno>> {
-    let at_once = AT_ONCE.min(found.len().div_ceil(PER_THREAD));
+fn remove_all(
+    trash: BorrowedFd<'_>,
+    found: &[Named],
+    most: usize,
+    ends: &AtomicBool,
+) -> Vec<Result<(), Errno>> {
+    let at_once = most.min(found.len().div_ceil(PER_THREAD));
     let emptying = Emptying {
         trash,
-        files_at_once: AT_ONCE / at_once.max(1),
+        files_at_once: most / at_once.max(1),
         in_place: AtomicUsize::new(0),
+        ends,
     };
     parallel(found, at_once, |named| emptying.remove(trash, named, 0))
 }
@@ -119,11 +197,16 @@ struct Emptying<'a> {
     files_at_once: usize,
     /// Directories in others that are emptied where they are.
     in_place: AtomicUsize,
+    /// Nothing more is to be removed.
+    ends: &'a AtomicBool,
 }
 
 impl Emptying<'_> {
     fn remove(&self, at: BorrowedFd<'_>, named: &Named, depth: usize) -> Result<(), Errno> {
         let (name, kind) = named;
+        if self.ends.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         if *kind != FileType::Directory {
             match gone_is_fine(unlinkat(at, name, AtFlags::empty())) {
                 Err(Errno::ISDIR) => {} // the type was unknown or has changed
@@ -142,7 +225,7 @@ impl Emptying<'_> {
         };
         self.remove_content(&directory, depth)?;
         match unlinkat(at, name, AtFlags::REMOVEDIR) {
-            // names that were passed over while another process removed others: the next look finds them
+            // names that were passed over, while another process removed others or at the end: the next look finds them
             Err(Errno::NOTEMPTY) => Ok(()),
             removed => gone_is_fine(removed),
         }

@@ -1,7 +1,7 @@
 //! Prune and df.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kiln_oci::{Digest, Reference};
 
@@ -212,4 +212,30 @@ fn trees_of_any_size_leave_the_trash() {
     store.settle().unwrap();
     let left = std::fs::read_dir(store.root().join("trash")).unwrap();
     assert_eq!(left.count(), 0);
+}
+
+/// What is little stays until a run has time for it.
+#[test]
+fn little_is_swept_beside_a_run() {
+    let (_dir, store) = store();
+    let trash = store.root().join("trash");
+    let left = || std::fs::read_dir(&trash).unwrap().count();
+    let throw = |bytes: usize| {
+        let tree = store.scratch().dir("tree").unwrap();
+        std::fs::create_dir(tree.join("inner")).unwrap();
+        std::fs::write(tree.join("inner/file"), vec![1; bytes]).unwrap();
+        store.trash().put(&tree).unwrap();
+        store.settle_soon().unwrap();
+    };
+    throw(2 << 20);
+    assert_eq!(left(), 0);
+    throw(1);
+    assert_eq!(left(), 1);
+    let below = Chain::new(Vec::new());
+    store.views().new_upper(&below).unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while left() > 0 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(left(), 0);
 }
