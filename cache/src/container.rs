@@ -6,6 +6,7 @@
 //!   layers              diff IDs of the layers that it stands on, bottom first, a line each
 //!   lock                flock held by the process that runs it; it goes with the process, however that ends
 //!   upper/  work/       what it has changed, and overlayfs's own folder
+//! containers/new/       one that is being made, by who holds the lock `containers`
 //! ```
 
 use std::collections::BTreeSet;
@@ -28,6 +29,8 @@ const ID_LENGTH: usize = 12;
 /// Larger files are none that kiln wrote.
 const MAX_FILE: u64 = 4 << 20;
 const LAYERS: &str = "layers";
+/// The folder that becomes a container.
+const NEW: &str = "new";
 const LOCK: &str = "lock";
 
 /// A container that this process runs, or removes. Dropping it lets others.
@@ -66,17 +69,25 @@ impl Containers<'_> {
         _turn: &ContainerTurn,
     ) -> Result<(String, HeldContainer), StoreError> {
         let id = self.new_id()?;
-        let scratch = self.store.scratch().dir("container")?;
+        let new = self.made()?;
         let of_layers = (LAYERS, listed(layers).into_bytes());
         for (name, bytes) in files(&id).into_iter().chain([of_layers]) {
-            let path = scratch.join(name);
+            let path = new.join(name);
             let written = std::fs::write(&path, bytes);
             written.map_err(|source| StoreError::io("write", &path, source))?;
         }
         let path = self.path(&id);
-        self.store.scratch().put_in_place(&scratch, &path)?;
+        self.store.scratch().put_in_place(&new, &path)?;
         let held = self.hold(&id)?.ok_or(StoreError::InUse { path })?;
         Ok((id, held))
+    }
+
+    /// A folder that becomes one, empty: what is there is left over from a process that is gone.
+    fn made(&self) -> Result<PathBuf, StoreError> {
+        let path = self.folder().join(NEW);
+        self.store.trash().put(&path)?;
+        std::fs::create_dir_all(&path).map_err(|source| StoreError::io("make", &path, source))?;
+        Ok(path)
     }
 
     fn new_id(&self) -> Result<String, StoreError> {

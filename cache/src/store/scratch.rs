@@ -32,32 +32,20 @@ impl Scratch<'_> {
 
     /// Writes a small file under its final name, whole or not at all.
     pub(crate) fn write_file(&self, target: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-        self.written(target, bytes, |scratch| self.put_in_place(scratch, target))
-    }
-
-    /// The same in a folder that may be gone, and stays so then.
-    pub(crate) fn replace_file(&self, target: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-        self.written(target, bytes, |scratch| {
-            let renamed = check_parent(target).and_then(|()| std::fs::rename(scratch, target));
-            renamed.map_err(|source| StoreError::io("store", target, source))
+        let scratch = self.path("file")?;
+        written(&scratch, target, bytes, || {
+            self.put_in_place(&scratch, target)
         })
     }
 
-    fn written(
-        &self,
-        target: &Path,
-        bytes: &[u8],
-        place: impl FnOnce(&Path) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let scratch = self.path("file")?;
-        let written = std::fs::write(&scratch, bytes);
-        let written = written.map_err(|source| StoreError::io("write", target, source));
-        let placed = written.and_then(|()| place(&scratch));
-        if placed.is_err() {
-            // the lease's scratch goes as a whole if this fails
-            let _ = std::fs::remove_file(&scratch);
-        }
-        placed
+    /// The same in a folder that nobody else writes to, which may be gone, and stays so then: by way of a file beside it.
+    pub(crate) fn replace_file(&self, target: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        let failed = |source| StoreError::io("store", target, source);
+        check_parent(target).map_err(failed)?;
+        let beside = target.with_added_extension("new");
+        written(&beside, target, bytes, || {
+            std::fs::rename(&beside, target).map_err(failed)
+        })
     }
 
     /// Renames to a final name. A folder that is missing on the way is made; what stands there and cannot be replaced by a rename (a
@@ -78,4 +66,20 @@ impl Scratch<'_> {
         std::fs::create_dir_all(folder).map_err(failed)?;
         std::fs::rename(from, to).map_err(failed)
     }
+}
+
+fn written(
+    scratch: &Path,
+    target: &Path,
+    bytes: &[u8],
+    place: impl FnOnce() -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let written = std::fs::write(scratch, bytes);
+    let written = written.map_err(|source| StoreError::io("write", target, source));
+    let placed = written.and_then(|()| place());
+    if placed.is_err() {
+        // the scratch goes as a whole if this fails
+        let _ = std::fs::remove_file(scratch);
+    }
+    placed
 }
