@@ -203,10 +203,14 @@ struct Emptying<'a> {
 
 impl Emptying<'_> {
     fn remove(&self, at: BorrowedFd<'_>, named: &Named, depth: usize) -> Result<(), Errno> {
-        let (name, kind) = named;
-        if self.ends.load(Ordering::Relaxed) {
-            return Ok(());
+        match self.ends.load(Ordering::Relaxed) {
+            true => Ok(()),
+            false => self.remove_tree(at, named, depth),
         }
+    }
+
+    fn remove_tree(&self, at: BorrowedFd<'_>, named: &Named, depth: usize) -> Result<(), Errno> {
+        let (name, kind) = named;
         if *kind != FileType::Directory {
             match gone_is_fine(unlinkat(at, name, AtFlags::empty())) {
                 Err(Errno::ISDIR) => {} // the type was unknown or has changed
