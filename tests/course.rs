@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
+use std::time::Duration;
 
 use crate::run_network::lacks;
 use crate::support::mode::skip;
@@ -163,12 +164,36 @@ fn ports_are_forwarded_all_the_same(space: &Space) {
     fetched(published(space, "127.0.0.1:"));
     kiln(space, &["rm", "-f", "web"]);
     nothing_left(&space.store());
-    let udp = "run --rm -p 127.0.0.1::8000/udp course";
-    let refused = space
-        .kiln(udp.split(' '))
-        .env("PATH", "/nowhere")
-        .exits(125);
-    refused.says(&["pasta"]);
+    packets_are_relayed(space);
+}
+
+/// UDP: what a server sends back comes back to who has sent to it.
+fn packets_are_relayed(space: &Space) {
+    let build = "build -q -t echoes --build-context tools=host-tools:perl -f -";
+    let build = space.kiln(build.split(' ')).arg(space.context());
+    build.stdin("FROM tools\n").ok();
+    let echo = "socket(S, 2, 2, 17); bind(S, pack('SnC4x8', 2, 8000, 0, 0, 0, 0)); \
+                while ($from = recv(S, $packet, 99, 0)) { send(S, $packet, 0, $from) }";
+    let flags = "run -d --name echo -p 127.0.0.1::8000/udp echoes perl -e".split(' ');
+    let started = space.kiln(flags.chain([echo])).env("PATH", "/nowhere").ok();
+    started.says(&["reached at its ports"]);
+    let shown = kiln(space, &["port", "echo", "8000/udp"]).stdout;
+    for word in [b"one", b"two"] {
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(shown.trim_end()).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let mut packet = [0; 9];
+        // nobody may listen yet, and what is sent then is lost
+        eventually("nothing comes back", || {
+            let _ = client.send(word);
+            std::thread::sleep(Duration::from_millis(20));
+            client
+                .recv(&mut packet)
+                .is_ok_and(|length| &packet[..length] == word)
+        });
+    }
+    kiln(space, &["rm", "-f", "echo"]);
+    nothing_left(&space.store());
 }
 
 fn ports_lead_into_a_container(space: &Space) {

@@ -4,7 +4,7 @@
 //! The process is the first of a PID namespace. Whatever the stack starts, and whoever it becomes (pasta leaves for the background), ends
 //! with it, and it ends when the supervisor does: the kernel sees to both.
 //!
-//! Where no stack can, ports of TCP are forwarded by the process itself ([`forward`]).
+//! Where no stack can, ports are forwarded by the process itself ([`forward`]).
 
 mod forward;
 mod free;
@@ -125,7 +125,7 @@ impl fmt::Display for Way<'_> {
 
 /// All ways, the best first.
 fn ways<'a>(programs: &'a [NetworkProgram], ports: &[Port]) -> impl Iterator<Item = Way<'a>> {
-    let forward = Port::can_be_forwarded(ports).then_some(Way::Forward);
+    let forward = (!ports.is_empty()).then_some(Way::Forward);
     programs.iter().map(Way::Program).chain(forward)
 }
 

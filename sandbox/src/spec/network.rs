@@ -14,7 +14,7 @@ pub enum Network {
     /// Its own, with nothing but a loopback interface that is up.
     None,
     /// Its own, which the first of these programs that can connects to what the host reaches, without the host's loopback interface. Where
-    /// none can, ports of TCP are forwarded into it all the same. Names are resolved at [`NetworkStack::RESOLVER`].
+    /// none can, ports are forwarded into it all the same. Names are resolved at [`NetworkStack::RESOLVER`].
     Private(Vec<NetworkProgram>),
 }
 
@@ -36,12 +36,6 @@ impl Port {
     #[must_use]
     pub fn protocol(&self) -> &'static str {
         if self.is_udp { "udp" } else { "tcp" }
-    }
-
-    /// Whether they can be forwarded where no program connects a network.
-    #[must_use]
-    pub fn can_be_forwarded(ports: &[Self]) -> bool {
-        !ports.is_empty() && ports.iter().all(|port| !port.is_udp)
     }
 }
 

@@ -1,12 +1,15 @@
 //! Ports of this machine that lead into a network with nothing but its loopback interface: each connection is taken here and made once more
-//! in there. It needs no device and no program, so it works where no network stack does; nothing in there reaches anything outside by it.
-//! Unaware of what connects, and of what listens.
+//! in there, and packets of UDP are relayed ([`udp`]). It needs no device and no program, so it works where no network stack does; nothing in
+//! there reaches anything outside by it. Unaware of what connects, and of what listens.
+
+mod udp;
 
 use std::fs::File;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Builder;
 
@@ -14,20 +17,23 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::Port;
 
-/// A connection from outside, and the port in the network that it is for.
-type Taken = (TcpStream, u16);
+/// What is to be done in the network, for a port there.
+enum Asked {
+    /// Make a connection from outside once more.
+    Connection(TcpStream, u16),
+    /// Make a socket for packets, and give it.
+    Socket(Sender<io::Result<UdpSocket>>, u16),
+}
 
-/// Forwards TCP on threads of this process, which must not share its network with anybody who could change it.
+/// Forwards on threads of this process, which must not share its network with anybody who could change it.
 ///
 /// # Errors
 /// A port is taken, or the network cannot be entered.
 pub fn forward(network: &Path, ports: &[Port]) -> io::Result<()> {
     let network = File::open(network)?;
-    let (take, taken) = channel();
+    let (ask, asked) = channel();
     for port in ports {
-        let listener = listen(port)?;
-        let (take, inside) = (take.clone(), port.inside);
-        Builder::new().spawn(move || accept(&listener, inside, &take))?;
+        take(port, ask.clone())?;
     }
     let (say, entered) = channel();
     Builder::new().spawn(move || {
@@ -38,26 +44,35 @@ pub fn forward(network: &Path, ports: &[Port]) -> io::Result<()> {
         // who waits for it is there until then
         let _ = say.send(moved.map_err(io::Error::from));
         if is_inside {
-            connect(&taken);
+            serve(&asked);
         }
     })?;
     entered.recv().map_err(|_| io::ErrorKind::BrokenPipe)?
 }
 
-fn listen(port: &Port) -> io::Result<TcpListener> {
+/// Takes what comes at a port, on a thread.
+fn take(port: &Port, ask: Sender<Asked>) -> io::Result<()> {
     let address = port.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    TcpListener::bind((address, port.host))
-        .map_err(|error| io::Error::other(format!("port {}: {error}", port.host)))
+    let (at, inside) = ((address, port.host), port.inside);
+    let failed = |error| io::Error::other(format!("port {}: {error}", port.host));
+    if port.is_udp {
+        let socket = Arc::new(UdpSocket::bind(at).map_err(failed)?);
+        let relay = move || udp::relay(&socket, || socket_inside(&ask, inside));
+        return Builder::new().spawn(relay).map(drop);
+    }
+    let listener = TcpListener::bind(at).map_err(failed)?;
+    let accept = move || accept(&listener, inside, &ask);
+    Builder::new().spawn(accept).map(drop)
 }
 
-fn accept(listener: &TcpListener, inside: u16, take: &Sender<Taken>) {
+fn accept(listener: &TcpListener, inside: u16, ask: &Sender<Asked>) {
     loop {
         let Ok((stream, _)) = listener.accept() else {
             // too many are open: some end
             std::thread::sleep(PAUSE);
             continue;
         };
-        if take.send((stream, inside)).is_err() {
+        if ask.send(Asked::Connection(stream, inside)).is_err() {
             return;
         }
     }
@@ -66,19 +81,38 @@ fn accept(listener: &TcpListener, inside: u16, take: &Sender<Taken>) {
 /// How long nothing is taken after a failure.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
+fn socket_inside(ask: &Sender<Asked>, port: u16) -> io::Result<UdpSocket> {
+    let (give, given) = channel();
+    let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
+    ask.send(Asked::Socket(give, port)).map_err(|_| gone())?;
+    given.recv().map_err(|_| gone())?
+}
+
 /// In the network: connects to whoever listens at its loopback interface. A connection that nobody accepts is closed.
-fn connect(taken: &Receiver<Taken>) {
+fn serve(asked: &Receiver<Asked>) {
     let loopback = [
         IpAddr::from(Ipv4Addr::LOCALHOST),
         Ipv6Addr::LOCALHOST.into(),
     ];
-    while let Ok((outside, port)) = taken.recv() {
-        let addresses = loopback.map(|address| (address, port).into());
-        if let Ok(inside) = TcpStream::connect(&addresses[..]) {
-            // without threads for it, it is closed
-            let _ = join(outside, inside);
+    while let Ok(asked) = asked.recv() {
+        match asked {
+            Asked::Connection(outside, port) => {
+                let addresses = loopback.map(|address| (address, port).into());
+                if let Ok(inside) = TcpStream::connect(&addresses[..]) {
+                    // without threads for it, it is closed
+                    let _ = join(outside, inside);
+                }
+            }
+            // who has asked waits
+            Asked::Socket(give, port) => drop(give.send(packets_to(port))),
         }
     }
+}
+
+fn packets_to(port: u16) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.connect((Ipv4Addr::LOCALHOST, port))?;
+    Ok(socket)
 }
 
 /// Copies both ways until both ends are closed.

@@ -12,7 +12,7 @@ use crate::session::Session;
 use kiln_cache::CacheMount;
 use kiln_oci::Digest;
 use kiln_sandbox::{
-    Exit, Extra, Mount as SandboxMount, MountKind, Network, Port, RootMount, RunSpec, Running,
+    Exit, Extra, Mount as SandboxMount, MountKind, Network, RootMount, RunSpec, Running,
     SpawnError, Stdio,
 };
 use std::collections::BTreeMap;
@@ -69,7 +69,7 @@ impl Local<'_> {
         let caches = self.caches.open(of, process, space.is_plain())?;
         let mounts = mounts.into_iter().zip(kinds);
         let mounts = mounts.filter_map(|(mount, kind)| placed(mount, kind, &caches));
-        let is_reached = Port::can_be_forwarded(&process.ports);
+        let is_reached = !process.ports.is_empty();
         let path = &self.session.host.search_path;
         let network = network(&process.network, is_reached, path)?;
         let spec = self.spec(process, network, mounts.collect());
