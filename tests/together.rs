@@ -8,6 +8,7 @@ use crate::support::{Finished, Space, cases};
 cases! {
     eight_builds_run_a_shared_step_once,
     eight_different_builds_are_safe,
+    what_a_step_stands_on_stays,
     a_waiting_build_goes_on_when_the_first_fails,
     commands_run_beside_a_build,
     the_epoch_gives_the_same_image_everywhere,
@@ -60,6 +61,18 @@ fn eight_different_builds_are_safe(space: &Space) {
         let image = space.image(&format!("number:{number}"));
         assert_eq!(image.text("both"), format!("{number}\ncommon\n"));
     }
+    space.is_clean();
+}
+
+/// One of them made the common layer, and its next step stands on what it was made of; the others unpack it, end, and empty the trash.
+fn what_a_step_stands_on_stays(space: &Space) {
+    let text =
+        "FROM tools\nARG N\nRUN echo common > /common\nRUN echo $N; sleep 0.4; cat /common\n";
+    let build = |number: usize| {
+        let number = format!("N={number}");
+        space.build(text).args(["--build-arg", &number]).spawn()
+    };
+    succeed(&wait_all((0..8).map(build).collect()));
     space.is_clean();
 }
 

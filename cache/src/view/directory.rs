@@ -42,8 +42,9 @@ impl Views<'_> {
     }
 
     /// Makes an upper the view of the layer that was committed from it, by a rename; mounts that use it go on. When the view
-    /// exists already, the upper goes to the trash. What it shows beside the layer is removed, which overlayfs forbids below a
-    /// mount: nothing may have it mounted where there is any. Returns where the view is.
+    /// exists already, the upper stays in this process's scratch: a step may have it mounted, and who empties the trash does not know
+    /// of mounts. What it shows beside the layer is removed, which overlayfs forbids below a mount: nothing may have it mounted where
+    /// there is any. Returns where the view is.
     ///
     /// # Errors
     /// Something cannot be removed, or the rename fails.
@@ -57,12 +58,11 @@ impl Views<'_> {
         let path = self.path(diff_id);
         let _turn = self.turn(diff_id)?;
         if self.is_sound(diff_id)? {
-            self.store.trash().put(&upper.upper)?;
-        } else {
-            remove(excess, &upper.upper)?;
-            let size = self.store.layers().index(diff_id)?.tar_size;
-            self.install(&upper.upper, diff_id, size)?;
+            return Ok(path);
         }
+        remove(excess, &upper.upper)?;
+        let size = self.store.layers().index(diff_id)?.tar_size;
+        self.install(&upper.upper, diff_id, size)?;
         if let Some(scratch) = upper.work.parent() {
             self.store.trash().put(scratch)?;
         }

@@ -303,6 +303,24 @@ fn an_adopted_upper_is_the_view() {
     assert!(!upper.work.exists());
 }
 
+/// Another process has made the view meanwhile, and the next step has the upper mounted.
+#[test]
+fn an_upper_that_is_no_view_stays_for_its_mounts() {
+    let case = case(base());
+    case.write("new", "content", 0o644);
+    let layer = case.commit(CommitOptions::default()).layer.unwrap();
+    let path = store_view(&case, &layer);
+    let upper = crate::Upper {
+        upper: case.upper.clone(),
+        work: case.upper.with_file_name("work"),
+    };
+    let adopted = case.store.views().adopt(&upper, &[], &layer.diff_id());
+    assert_eq!(adopted.unwrap(), path);
+    case.store.settle().unwrap();
+    let kept = std::fs::read_to_string(upper.upper.join("new"));
+    assert_eq!(kept.unwrap(), "content");
+}
+
 #[test]
 fn a_view_shows_its_layer_alone() {
     let case = case(base());
