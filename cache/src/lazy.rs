@@ -8,7 +8,7 @@
 //!
 //! Unaware of networks: the store is opened with a [`Fetcher`]. One thread of one process fetches a blob, others wait.
 
-mod fetch;
+pub(crate) mod fetch;
 mod growing;
 mod origins;
 #[cfg(test)]

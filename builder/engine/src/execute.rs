@@ -212,10 +212,12 @@ impl<'a> Execution<'a> {
         let output = self.plan.sources.get(&node.0)?;
         if let (Some(reader), Output::Layers(done)) = (self.readers.get(&node.0), output) {
             let layers = &done.stack.layers;
-            let bring = || Ok(self.session.store.fetch().layers(layers)?);
-            let reader = self.plan.graph.node(*reader);
+            let bring = || match reader.has_command {
+                true => self.runner.prepare(layers),
+                false => Ok(self.session.store.fetch().layers(layers)?),
+            };
             with_room(self.session, bring)
-                .map_err(|error| self.fail(reader, error))
+                .map_err(|error| self.fail(self.plan.graph.node(reader.step), error))
                 .ok()?;
         }
         Some(output.clone())

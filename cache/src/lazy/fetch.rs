@@ -24,7 +24,7 @@ use crate::threads::{beside, try_parallel};
 use crate::{CompressedBlob, Fetch, Fetcher, KeyLock, LayerError, LayerIndex, StoreError, Tree};
 
 /// Layers that are fetched at once.
-const AT_ONCE: usize = 4;
+pub(crate) const AT_ONCE: usize = 4;
 /// After this time a download that broke off is not continued.
 const FORGOTTEN: Duration = Duration::from_secs(7 * 24 * 3600);
 

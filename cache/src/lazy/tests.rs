@@ -1,7 +1,7 @@
 //! Layers that are fetched when they are needed: once, checked, from any place that has them.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -48,6 +48,24 @@ struct Registry {
     breaks_after: Mutex<Option<usize>>,
     /// What the next request first writes that is not the blob.
     garbage_first: Mutex<Option<Vec<u8>>>,
+    /// A blob that does not come before a path is there.
+    waits_for: Mutex<Option<(Digest, PathBuf)>>,
+}
+
+impl Registry {
+    fn wait(&self, blob: &Digest) -> Result<(), FetchFailure> {
+        let waits_for = self.waits_for.lock().unwrap().clone();
+        let Some((_, path)) = waits_for.filter(|(digest, _)| digest == blob) else {
+            return Ok(());
+        };
+        for _ in 0..2000 {
+            if path.exists() {
+                return Ok(());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        Err(format!("{} is not there", path.display()).into())
+    }
 }
 
 impl Fetcher for Registry {
@@ -63,6 +81,7 @@ impl Fetcher for Registry {
         let found = blobs.iter().find(|(digest, _)| *digest == blob.digest);
         let bytes = found.map(|(_, bytes)| bytes.clone()).ok_or("404")?;
         drop(blobs);
+        self.wait(&blob.digest)?;
         if let Some(garbage) = self.garbage_first.lock().unwrap().take() {
             std::fs::write(part, &garbage)?;
             grown();
@@ -129,6 +148,20 @@ fn requests(registry: &Registry) -> usize {
 
 fn unused_parts(store: &Store) -> usize {
     std::fs::read_dir(store.fetch().parts()).map_or(0, Iterator::count)
+}
+
+#[test]
+fn a_view_is_made_while_another_layer_comes() {
+    let early = remote(LayerCompression::gzip(), "early");
+    let late = remote(LayerCompression::gzip(), "late");
+    let (_dir, store, registry, _) = described(&[&late, &early]);
+    let view = store.views().path(&early.diff_id);
+    *registry.waits_for.lock().unwrap() = Some((late.digest, view));
+    let view = store.views().get(&[late.diff_id, early.diff_id]).unwrap();
+    assert_eq!(view.lowers.len(), 2);
+    for (lower, name) in view.lowers.iter().zip(["early", "late"]) {
+        assert!(lower.path().join(name).exists(), "{lower:?}");
+    }
 }
 
 #[test]

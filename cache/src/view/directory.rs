@@ -5,15 +5,18 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
-use kiln_oci::Digest;
+use kiln_oci::{Digest, locked};
 use rustix::fs::{AtFlags, unlinkat};
 
 use crate::beneath::{open_dir, open_root};
+use crate::lazy::fetch::AT_ONCE;
 use crate::path::{name, parent};
 use crate::store::database::signed;
 use crate::store::lock::wait_for_file;
 use crate::store::used::Thing;
+use crate::threads::try_parallel;
 use crate::view::unpack::unpack;
 use crate::{Excess, StoreError, Upper, Views};
 
@@ -21,16 +24,8 @@ impl Views<'_> {
     /// The directories of layers, the topmost first, each once.
     pub(super) fn directories(&self, diff_ids: &[Digest]) -> Result<Vec<PathBuf>, StoreError> {
         self.store.leases().pin(diff_ids)?;
-        let mut to_unpack = Vec::new();
-        for diff_id in diff_ids {
-            if !self.is_sound(diff_id)? {
-                to_unpack.push(*diff_id);
-            }
-        }
-        self.store.fetch().layers(&to_unpack)?;
+        self.make(diff_ids)?;
         let mut lowers: Vec<PathBuf> = Vec::with_capacity(diff_ids.len());
-        // One after the other: each is made on all cores, and a worker thread of rayon that waited for a view's lock could have the
-        // thread that holds it below itself on its own stack.
         for diff_id in diff_ids.iter().rev() {
             let lower = self.of_layer(diff_id)?;
             // overlayfs refuses a lower that is given twice; the upper one of two equal layers already says all that both do
@@ -39,6 +34,25 @@ impl Views<'_> {
             }
         }
         Ok(lowers)
+    }
+
+    /// Makes the directories that are not there, each when its layer has come: while one is fetched another one is unpacked.
+    fn make(&self, diff_ids: &[Digest]) -> Result<(), StoreError> {
+        let mut missing = Vec::new();
+        for diff_id in diff_ids {
+            if !missing.contains(diff_id) && !self.is_sound(diff_id)? {
+                missing.push(*diff_id);
+            }
+        }
+        // One after the other: each is made on all cores, and a worker thread of rayon that waited for a view's lock could have the
+        // thread that holds it below itself on its own stack.
+        let unpacks = Mutex::new(());
+        try_parallel(&missing, AT_ONCE, |diff_id| {
+            self.store.fetch().layers(&[*diff_id])?;
+            let _turn = locked(&unpacks);
+            self.of_layer(diff_id).map(|_| ())
+        })?;
+        Ok(())
     }
 
     /// Makes an upper the view of the layer that was committed from it, by a rename; mounts that use it go on. When the view

@@ -12,8 +12,17 @@ use kiln_cache::StoreError;
 use kiln_parser::graph::{CopyOp, CopySource, Node, NodeId, Op, RunMount, StageGraph};
 use std::collections::BTreeMap;
 
-/// By the node of an image: the first step that reads its files.
-pub type Readers = BTreeMap<usize, NodeId>;
+/// Who reads an image for sure.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader {
+    /// The first step that does.
+    pub step: NodeId,
+    /// Whether a command that is executed stands on it, so that it is mounted.
+    pub has_command: bool,
+}
+
+/// By the node of an image.
+pub type Readers = BTreeMap<usize, Reader>;
 
 /// The images that are read for sure; `is_executed` says it of steps.
 pub fn readers(
@@ -31,7 +40,11 @@ pub fn readers(
         };
         for read in read_for_key(&node.op).into_iter().chain(below) {
             if let Some(image) = images[read.0] {
-                readers.entry(image.0).or_insert(node.id);
+                let reader = readers.entry(image.0).or_insert(Reader {
+                    step: node.id,
+                    has_command: false,
+                });
+                reader.has_command |= below == Some(read) && matches!(node.op, Op::Run(_));
             }
         }
     }

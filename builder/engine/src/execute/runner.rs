@@ -53,6 +53,12 @@ pub trait Runner: Debug + Sync {
     /// How far it keeps processes apart from the machine.
     fn isolation(&self) -> Isolation;
 
+    /// Brings layers that a process will stand on for sure, and makes of them what can be made ahead.
+    ///
+    /// # Errors
+    /// A layer does not come, or the disk is full.
+    fn prepare(&self, layers: &[Digest]) -> Result<(), StepError>;
+
     /// Runs a process to its end. It may start it more than once, with a new console and none of the changes before.
     ///
     /// # Errors

@@ -184,6 +184,16 @@ impl Runner for Local<'_> {
         Isolation::Namespaces
     }
 
+    fn prepare(&self, layers: &[Digest]) -> Result<(), StepError> {
+        let store = &self.session.store;
+        let is_mounted = self.check().is_ok() && self.session.changes.now() != ChangesIn::Copy;
+        match is_mounted {
+            true => store.views().get(layers).map(|_| ())?,
+            false => store.fetch().layers(layers)?,
+        }
+        Ok(())
+    }
+
     fn run(
         &self,
         below: &Below<'_>,

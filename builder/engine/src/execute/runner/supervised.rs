@@ -101,6 +101,11 @@ impl Runner for Supervised<'_> {
         Isolation::Supervised
     }
 
+    /// A copy belongs to one process, so it is made when that one begins.
+    fn prepare(&self, layers: &[Digest]) -> Result<(), StepError> {
+        Ok(self.session.store.fetch().layers(layers)?)
+    }
+
     fn run(
         &self,
         below: &Below<'_>,
