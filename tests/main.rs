@@ -47,6 +47,7 @@ mod claims;
 mod compare;
 mod completions;
 mod containers;
+mod containers_ancestors;
 mod containers_state;
 mod containers_use;
 mod context_changes;

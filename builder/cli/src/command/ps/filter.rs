@@ -2,11 +2,13 @@
 
 use crate::containers;
 use crate::failure::Failure;
+use ancestor::Ancestor;
 use kiln_cache::Store;
 use kiln_engine::trial::{Kept, Status};
-use kiln_oci::Digest;
 use regex::Regex;
 use std::mem::discriminant;
+
+mod ancestor;
 
 /// The keys.
 const KEYS: &str = "ancestor, before, exited, id, name, since, status";
@@ -19,8 +21,8 @@ enum Filter {
     Id(Regex),
     Status(String),
     Exited(u8),
-    /// It stands on the layers of an image.
-    Ancestor(Vec<Digest>),
+    /// It is of an image or of one that was made from it; of none where nobody knows the image.
+    Ancestor(Option<Ancestor>),
     /// It was made before this time, in microseconds since 1970.
     Before(i64),
     Since(i64),
@@ -34,7 +36,7 @@ impl Filters {
     /// Reads them. Containers and images that they name are looked up.
     ///
     /// # Errors
-    /// A key or value is none, or what is named is not there.
+    /// A key or value is none, or a container that is named is not there.
     pub fn read(texts: &[String], store: &Store) -> Result<Self, Failure> {
         let filters = texts.iter().map(|text| Filter::read(text, store));
         filters.collect::<Result<_, _>>().map(Filters)
@@ -70,7 +72,7 @@ impl Filter {
             }
             "status" => return Err(wrong("created, running or exited")),
             "exited" => Self::Exited(value.parse().map_err(|_| wrong("an exit code"))?),
-            "ancestor" => Self::Ancestor(crate::catalog::find(store, value)?.diff_ids),
+            "ancestor" => Self::Ancestor(Ancestor::find(store, value)?),
             "before" => Self::Before(made()?),
             "since" => Self::Since(made()?),
             "label" => {
@@ -91,7 +93,7 @@ impl Filter {
             Self::Id(expression) => expression.is_match(&kept.record.id),
             Self::Status(status) => super::state(kept) == status,
             Self::Exited(code) => matches!(kept.status, Status::Exited(_, own) if own == *code),
-            Self::Ancestor(layers) => draft.container.layers.starts_with(layers),
+            Self::Ancestor(image) => image.as_ref().is_some_and(|image| image.is_below(draft)),
             Self::Before(time) => draft.created_us < *time,
             Self::Since(time) => draft.created_us > *time,
         }
