@@ -48,6 +48,7 @@ mod compare;
 mod completions;
 mod containers;
 mod containers_ancestors;
+mod containers_logs;
 mod containers_state;
 mod containers_use;
 mod context_changes;

@@ -2,7 +2,8 @@
 
 use crate::catalog::{self, Listed};
 use crate::failure::Failure;
-use jiff::{SignedDuration, Timestamp};
+use crate::moment;
+use jiff::Timestamp;
 use kiln_cache::{CacheKind, Store};
 use kiln_oci::Reference;
 use kiln_parser::glob;
@@ -44,12 +45,7 @@ impl Filters {
     ///
     /// # Errors
     /// A key or value is none, or an image is not there.
-    pub fn parse(
-        texts: &[String],
-        known: &[&str],
-        store: &Store,
-        now: i64,
-    ) -> Result<Filters, Failure> {
+    pub fn parse(texts: &[String], known: &[&str], store: &Store) -> Result<Filters, Failure> {
         let filters = texts.iter().map(|text| {
             let (key, value) = text
                 .split_once('=')
@@ -61,7 +57,7 @@ impl Filters {
                         .hint(format!("there are {}", known.join(", "))),
                 );
             }
-            parse_one(key, value, store, now)
+            parse_one(key, value, store)
         });
         filters.collect::<Result<_, _>>().map(Filters)
     }
@@ -127,9 +123,9 @@ impl Filters {
     }
 
     /// The time before which things must have been made or used.
-    pub fn until(&self) -> Option<i64> {
+    pub fn until(&self) -> Option<Timestamp> {
         let times = self.0.iter().filter_map(|filter| match filter {
-            Filter::Before(time) => Some(time.as_second()),
+            Filter::Before(time) => Some(*time),
             _ => None,
         });
         times.min()
@@ -165,7 +161,7 @@ impl Filter {
     }
 }
 
-fn parse_one(key: &str, value: &str, store: &Store, now: i64) -> Result<Filter, Failure> {
+fn parse_one(key: &str, value: &str, store: &Store) -> Result<Filter, Failure> {
     let wrong = |wanted: &str| Failure::usage(format!("--filter {key}={value}: expected {wanted}"));
     Ok(match key {
         "dangling" => Filter::Dangling(match value {
@@ -197,9 +193,8 @@ fn parse_one(key: &str, value: &str, store: &Store, now: i64) -> Result<Filter, 
         "before" => Filter::Before(created(store, value)?),
         "since" => Filter::Since(created(store, value)?),
         _ => {
-            let time = time(value, now).and_then(|seconds| Timestamp::from_second(seconds).ok());
             let wanted = "a time such as 24h or 2026-01-31T12:00:00Z";
-            Filter::Before(time.ok_or_else(|| wrong(wanted))?)
+            Filter::Before(moment::read(value).ok_or_else(|| wrong(wanted))?)
         }
     })
 }
@@ -223,25 +218,6 @@ fn created(store: &Store, name: &str) -> Result<Timestamp, Failure> {
     let config = kiln_oci::ImageConfig::parse(&image.config);
     let created = config.ok().and_then(|config| config.created?.parse().ok());
     created.ok_or_else(|| Failure::usage(format!("{name} does not say when it was made")))
-}
-
-/// So long ago (`24h`, `1h30m`), or a time: RFC 3339, a date, or seconds since 1970.
-pub fn time(text: &str, now: i64) -> Option<i64> {
-    if let Ok(seconds) = text.parse::<i64>() {
-        return Some(seconds);
-    }
-    if let Ok(ago) = text.parse::<SignedDuration>() {
-        return now.checked_sub(ago.as_secs());
-    }
-    let in_utc = [
-        text.to_owned(),
-        format!("{text}Z"),
-        format!("{text}T00:00:00Z"),
-    ];
-    in_utc
-        .iter()
-        .find_map(|text| text.parse::<Timestamp>().ok())
-        .map(Timestamp::as_second)
 }
 
 /// As docker matches names: the pattern against the whole familiar name, or against it without the tag. A name without
@@ -284,31 +260,5 @@ mod tests {
         ] {
             assert!(!fits(pattern, name), "{pattern} {name}");
         }
-    }
-
-    #[test]
-    fn times_are_ages_dates_or_seconds() {
-        let read = [
-            "24h",
-            "1h30m",
-            "1700000000",
-            "2026-01-31T12:00:00Z",
-            "2026-01-31T12:00:00",
-            "2026-01-31",
-            "soon",
-        ]
-        .map(|text| time(text, 1_800_000_000));
-        assert_eq!(
-            read,
-            [
-                Some(1_799_913_600),
-                Some(1_799_994_600),
-                Some(1_700_000_000),
-                Some(1_769_860_800),
-                Some(1_769_860_800),
-                Some(1_769_817_600),
-                None
-            ]
-        );
     }
 }

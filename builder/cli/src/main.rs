@@ -17,6 +17,7 @@ mod flag;
 mod form;
 mod help;
 mod listing;
+mod moment;
 mod network;
 mod output;
 mod past;

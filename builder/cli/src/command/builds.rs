@@ -2,11 +2,11 @@
 
 use crate::environment::Globals;
 use crate::failure::Failure;
-use crate::filter::time;
 use crate::listing::{self, Header, Listing};
 use crate::pflag::Takes;
-use crate::{past, session, units};
+use crate::{moment, past, session, units};
 use clap::Args;
+use jiff::Timestamp;
 use kiln_cache::{Ending, PastBuild};
 use kiln_engine::seconds;
 use kiln_oci::Digest;
@@ -66,7 +66,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let listing = Listing::quiet(format, arguments.quiet, default, &HEADERS)?;
     let store = session::reading(globals)?;
     let now = seconds(SystemTime::now());
-    let filters = arguments.filters.iter().map(|text| Filter::read(text, now));
+    let filters = arguments.filters.iter().map(|text| Filter::read(text));
     let filters = filters.collect::<Result<Vec<_>, _>>()?;
     let builds = store.history().builds()?;
     let shown = builds.iter().filter(|build| Filter::all(&filters, build));
@@ -83,17 +83,20 @@ enum Filter {
     /// What people call it fits a pattern.
     Name(String),
     Result(Ending),
-    /// It began at this time or later, in seconds since 1970.
+    /// It began at this time or later, in microseconds since 1970.
     Since(i64),
     /// It began before.
     Until(i64),
 }
 
 impl Filter {
-    fn read(text: &str, now: i64) -> Result<Self, Failure> {
+    fn read(text: &str) -> Result<Self, Failure> {
         let wrong = |wanted: &str| Failure::usage(format!("--filter {text}: expected {wanted}"));
         let (key, value) = text.split_once('=').ok_or_else(|| wrong("KEY=VALUE"))?;
-        let seconds = || time(value, now).ok_or_else(|| wrong("a time such as 24h or 2026-01-31"));
+        let time = || {
+            let read = moment::read(value).ok_or_else(|| wrong("a time such as 24h or 2026-01-31"));
+            read.map(Timestamp::as_microsecond)
+        };
         Ok(match key.trim() {
             "name" => {
                 glob::check(value).map_err(|_| wrong("a pattern"))?;
@@ -104,19 +107,18 @@ impl Filter {
                 let found = all.find(|ending| ending.name() == value);
                 Self::Result(found.ok_or_else(|| wrong("built, failed or stopped"))?)
             }
-            "since" => Self::Since(seconds()?),
-            "until" => Self::Until(seconds()?),
+            "since" => Self::Since(time()?),
+            "until" => Self::Until(time()?),
             _ => return Err(wrong("one of name, result, since, until")),
         })
     }
 
     fn admits(&self, build: &PastBuild) -> bool {
-        let began = build.began_us.div_euclid(1_000_000);
         match self {
             Self::Name(pattern) => past::is_called_like(build, pattern),
             Self::Result(ending) => build.result == *ending,
-            Self::Since(time) => began >= *time,
-            Self::Until(time) => began < *time,
+            Self::Since(time) => build.began_us >= *time,
+            Self::Until(time) => build.began_us < *time,
         }
     }
 

@@ -85,7 +85,7 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let listing = Listing::quiet(format, arguments.quiet, default, &HEADERS)?;
     let store = session::reading(globals)?;
     let now = seconds(SystemTime::now());
-    let filters = arguments.filters(&store, now)?;
+    let filters = arguments.filters(&store)?;
     let most = arguments.most();
     let mut rows = Vec::new();
     let is_shown = listing::shows(format, arguments.quiet, "Compressed");
@@ -115,8 +115,8 @@ fn compressed(rough: Option<&mut Rough<'_>>, manifest: &Digest) -> Result<String
 }
 
 impl Arguments {
-    fn filters(&self, store: &Store, now: i64) -> Result<Filters, Failure> {
-        let filters = Filters::parse(&self.filters, &FILTERS, store, now)?;
+    fn filters(&self, store: &Store) -> Result<Filters, Failure> {
+        let filters = Filters::parse(&self.filters, &FILTERS, store)?;
         let Some(name) = &self.name else {
             return Ok(filters);
         };

@@ -12,11 +12,10 @@ use crate::filter::{CACHE_FILTERS, Filters};
 use crate::pflag::Takes;
 use crate::{command::rmi, render, session, table, units};
 use clap::Args;
+use jiff::Timestamp;
 use kiln_cache::{Disk, ImageSummary, PruneOptions, PruneReport, Space, Store};
 use kiln_engine::event::{Cancel, Events};
-use kiln_engine::seconds;
 use std::io::{BufRead, IsTerminal, Write};
-use std::time::SystemTime;
 
 const IMAGE_FILTERS: [&str; 5] = ["dangling", "label", "label!", "until", "unused-for"];
 
@@ -136,12 +135,14 @@ fn pruned(
     arguments: &Arguments,
     limits: PruneOptions,
 ) -> Result<PruneReport, Failure> {
-    let (takes_images, now) = (arguments.all, seconds(SystemTime::now()));
-    let filters = Filters::parse(&arguments.filters, &scope.filters(), store, now)?;
+    let takes_images = arguments.all;
+    let filters = Filters::parse(&arguments.filters, &scope.filters(), store)?;
     let images = match scope != Scope::Cache && (takes_images || filters.ask_for_images()) {
         true => fitting(store, &filters, takes_images)?,
         false => Vec::new(),
     };
+    // when things were used is known in seconds
+    let until = filters.until().map(Timestamp::as_second);
     let mut without = Vec::new();
     match arguments.dry_run {
         true => without = rmi::whole_named(&images),
@@ -150,7 +151,7 @@ fn pruned(
     let mut report = store.garbage().prune(PruneOptions {
         images: scope != Scope::Cache && filters.is_empty(),
         cache: scope != Scope::Images && !filters.ask_for_labels(),
-        used_before: filters.until().filter(|_| scope != Scope::Images),
+        used_before: until.filter(|_| scope != Scope::Images),
         kinds: filters.cache_kinds(),
         ids: filters.ids(),
         without,

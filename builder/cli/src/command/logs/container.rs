@@ -3,14 +3,14 @@
 use crate::failure::{Failure, Kind};
 use crate::pflag::Takes;
 use crate::printable::printed;
-use crate::{catalog, containers, filter, stdout};
+use crate::{containers, moment, stdout};
 use clap::Args;
+use jiff::Timestamp;
 use kiln_cache::Store;
-use kiln_engine::seconds;
 use kiln_engine::trial::{Kept, Line, LoggedLine, Logs, Stream};
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// How often a log is looked at that is followed.
 const LOOK: Duration = Duration::from_millis(50);
@@ -30,7 +30,7 @@ pub struct Flags {
     /// Of a container: show only what was printed at this time or later, such as 10m (ago) or 2026-01-31T12:00:00
     #[arg(long, value_name = "TIME", add = Takes::Single)]
     since: Option<String>,
-    /// Of a container: show only what was printed before this time
+    /// Of a container: show only what was printed until this time, and follow no longer
     #[arg(long, value_name = "TIME", add = Takes::Single)]
     until: Option<String>,
     /// No effect: containers have no labels that could be shown
@@ -41,17 +41,21 @@ pub struct Flags {
 /// What is shown of a log.
 struct Shown {
     logs: Logs,
-    /// Seconds since 1970.
-    since: i64,
-    until: i64,
+    since: Timestamp,
+    until: Timestamp,
+    /// Whether what comes was printed after all of it.
+    is_over: bool,
 }
 
 impl Shown {
-    /// The next line; none where no more is written now.
+    /// The next line; none where no more is written now, or is shown.
     fn next_line(&mut self) -> Result<Option<LoggedLine>, Failure> {
-        while let Some(line) = self.logs.next_line().map_err(damaged)? {
-            let at = catalog::seconds(&line.time);
-            if at.is_none_or(|at| (self.since..self.until).contains(&at)) {
+        while !self.is_over
+            && let Some(line) = self.logs.next_line().map_err(damaged)?
+        {
+            let at = line.time.parse().unwrap_or(self.since);
+            self.is_over = at > self.until;
+            if (self.since..=self.until).contains(&at) {
                 return Ok(Some(line));
             }
         }
@@ -79,15 +83,19 @@ impl Flags {
     /// It has no log, or that cannot be read.
     pub fn show(&self, store: &Store, kept: &Kept) -> Result<(), Failure> {
         let tail = self.tail()?;
-        let now = seconds(SystemTime::now());
-        let since = time("--since", self.since.as_deref(), now)?.unwrap_or(i64::MIN);
-        let until = time("--until", self.until.as_deref(), now)?.unwrap_or(i64::MAX);
+        let since = time("--since", self.since.as_deref())?.unwrap_or(Timestamp::MIN);
+        let until = time("--until", self.until.as_deref())?.unwrap_or(Timestamp::MAX);
         let Some(logs) = Logs::open(store, &kept.record.id) else {
             let message = format!("the container {} has no log", kept.title());
             let failure = Failure::new(Kind::Build, message);
             return Err(failure.hint("only a container in the background (-d) has one"));
         };
-        let mut logs = Shown { logs, since, until };
+        let mut logs = Shown {
+            logs,
+            since,
+            until,
+            is_over: false,
+        };
         self.show_last(&mut logs, tail)?;
         if self.follow && kept.runs() {
             self.follow(&mut logs, Line::to(store, kept).ok())?;
@@ -130,13 +138,16 @@ impl Flags {
         Ok(())
     }
 
-    /// Shows what is added until the container ends; without a line to it, it has ended meanwhile.
+    /// Shows what is added until the container ends, or the time until which is shown; without a line to it, it has ended meanwhile.
     fn follow(&self, logs: &mut Shown, mut line: Option<Line>) -> Result<(), Failure> {
         while let Some(open) = &mut line
             && stdout::is_open()
+            && !logs.is_over
         {
+            // before the last look at what was printed by then
+            let is_late = Timestamp::now() > logs.until;
             let ended = open.wait(Some(LOOK)).map_err(containers::failure)?;
-            if ended.is_some() {
+            if ended.is_some() || is_late {
                 line = None;
             }
             self.show_all(logs)?;
@@ -161,13 +172,13 @@ impl Flags {
     }
 }
 
-fn time(flag: &str, text: Option<&str>, now: i64) -> Result<Option<i64>, Failure> {
+fn time(flag: &str, text: Option<&str>) -> Result<Option<Timestamp>, Failure> {
     let wrong = |text: &str| {
         Failure::usage(format!(
             "{flag} {text}: expected a time such as 10m or 2026-01-31"
         ))
     };
-    let read = |text| filter::time(text, now).ok_or_else(|| wrong(text));
+    let read = |text| moment::read(text).ok_or_else(|| wrong(text));
     text.map(read).transpose()
 }
 

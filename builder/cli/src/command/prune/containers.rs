@@ -8,11 +8,10 @@ use crate::filter::Filters;
 use crate::pflag::Takes;
 use crate::{containers, session, table, units};
 use clap::Args;
+use jiff::Timestamp;
 use kiln_cache::Store;
 use kiln_engine::event::{Cancel, Events};
-use kiln_engine::seconds;
 use kiln_engine::trial::{Kept, KeptError};
-use std::time::SystemTime;
 
 /// Arguments of `kiln container prune`.
 #[derive(Debug, Args)]
@@ -35,12 +34,12 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     }
     // what they have changed may belong to the IDs of a range
     let session = session::open(globals, Events::ignored(), Cancel::default())?;
-    let (store, now) = (&session.store, seconds(SystemTime::now()));
-    let filters = Filters::parse(&arguments.filters, &["until"], store, now)?;
-    let until = filters.until().unwrap_or(i64::MAX);
+    let store = &session.store;
+    let filters = Filters::parse(&arguments.filters, &["until"], store)?;
+    let until = filters.until().map_or(i64::MAX, Timestamp::as_microsecond);
     let mut freed = 0;
     for kept in containers::all(store)? {
-        if !kept.runs() && kept.record.draft.created_us.div_euclid(1_000_000) < until {
+        if !kept.runs() && kept.record.draft.created_us < until {
             freed += removed(store, kept)?;
         }
     }
