@@ -45,6 +45,8 @@ class Jobs:
         self.bases = {base: self.roots / base for base in ("debian", *sources.BASES)}
 
     def push_bases(self, roots):
+        # of a run that was interrupted
+        shutil.rmtree(roots, ignore_errors=True)
         store = self.scratch / "bases"
         sources.run(self.kiln, "load", "--store", store, "--quiet", "-i", sources.archive_of_bases(self.kiln, self.kept))
         for base in ("debian", *sources.BASES):
@@ -54,6 +56,8 @@ class Jobs:
             (roots / base).mkdir(parents=True)
             with subprocess.Popen([self.kiln, "export", "--store", store, f"jobs/{base}"], stdout=subprocess.PIPE) as export:
                 subprocess.run(["tar", "-x", "-C", roots / base], stdin=export.stdout, check=True)
+            if export.returncode != 0:
+                raise RuntimeError(f"kiln export of {base} has failed: {export.returncode}")
         shutil.rmtree(store)
         os.rename(roots, self.roots)
 

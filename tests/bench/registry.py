@@ -35,7 +35,11 @@ class Registry:
         settings.write_text(f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {self.folder}}}}}\n"
                             f"http: {{addr: '127.0.0.1:{self.port}'}}\n")
         self.process = subprocess.Popen(["docker-registry", "serve", settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(self.port)
+        try:
+            wait_for(self.port)
+        except BaseException:
+            self.stop()
+            raise
 
     @staticmethod
     def is_here():
@@ -75,7 +79,11 @@ class SlowWay:
         self.process = multiprocessing.Process(target=slow_way, args=(self.port, port, rate, delay), daemon=True)
         self.process.start()
         self.host = f"localhost:{self.port}"
-        wait_for(self.port)
+        try:
+            wait_for(self.port)
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self):
         self.process.kill()

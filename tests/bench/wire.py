@@ -71,14 +71,15 @@ def pull_near(bench):
 def pull_far(bench):
     """the same through 100 Mbit/s and 20 ms; limit: 1.1 x the wire"""
     need("docker-registry")
-    registry = Registry(bench.scratch)
-    way = SlowWay(registry.port, RATE, DELAY)
+    registry, way = Registry(bench.scratch), None
     try:
+        way = SlowWay(registry.port, RATE, DELAY)
         base(bench, registry)
         bench.limit = 1.1 * sum(size for _, size in registry.addresses("wide", "1")) / RATE
         return pulls(bench, way, 1)
     finally:
-        way.stop()
+        if way is not None:
+            way.stop()
         registry.stop()
 
 
