@@ -23,7 +23,7 @@ fn kiln(space: &Space, words: &[&str]) -> Finished {
 }
 
 /// An image `course` with an entrypoint that says what it is given.
-fn image(space: &Space) {
+pub fn image(space: &Space) {
     let text = "FROM tools\nENV GREETING=hello\nEXPOSE 8000\nWORKDIR /app\nRUN echo page > index.html\n\
         ENTRYPOINT [\"sh\", \"-c\", \"echo $GREETING $0 $*\"]\nCMD [\"world\"]\n";
     space.write("Dockerfile", text);
@@ -130,7 +130,7 @@ fn service(space: &Space) {
 }
 
 /// What a server at a port of this machine answers, once it does.
-fn fetched(port: u16) -> String {
+pub fn fetched(port: u16) -> String {
     let mut text = String::new();
     eventually("nothing answers", || {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
@@ -167,15 +167,21 @@ fn ports_are_forwarded_all_the_same(space: &Space) {
     packets_are_relayed(space);
 }
 
-/// UDP: what a server sends back comes back to who has sent to it.
-fn packets_are_relayed(space: &Space) {
-    let build = "build -q -t echoes --build-context tools=host-tools:perl -f -";
-    let build = space.kiln(build.split(' ')).arg(space.context());
-    build.stdin("FROM tools\n").ok();
+/// An image `echoes` that sends back what comes to its port 8000 of UDP.
+pub fn echoes(space: &Space) {
     let echo = "socket(S, 2, 2, 17); bind(S, pack('SnC4x8', 2, 8000, 0, 0, 0, 0)); \
                 while ($from = recv(S, $packet, 99, 0)) { send(S, $packet, 0, $from) }";
-    let flags = "run -d --name echo -p 127.0.0.1::8000/udp echoes perl -e".split(' ');
-    let started = space.kiln(flags.chain([echo])).env("PATH", "/nowhere").ok();
+    let build = "build -q -t echoes --build-context tools=host-tools:perl -f -";
+    let build = space.kiln(build.split(' ')).arg(space.context());
+    let text = format!("FROM tools\nCMD [\"perl\", \"-e\", \"{echo}\"]\n");
+    build.stdin(text).ok();
+}
+
+/// UDP: what a server sends back comes back to who has sent to it.
+fn packets_are_relayed(space: &Space) {
+    echoes(space);
+    let flags = "run -d --name echo -p 127.0.0.1::8000/udp echoes".split(' ');
+    let started = space.kiln(flags).env("PATH", "/nowhere").ok();
     started.says(&["reached at its ports"]);
     let shown = kiln(space, &["port", "echo", "8000/udp"]).stdout;
     for word in [b"one", b"two"] {

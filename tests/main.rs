@@ -134,6 +134,7 @@ mod run_containers_ends;
 mod run_limits;
 mod run_mounts;
 mod run_network;
+mod run_ports;
 mod run_rights;
 mod run_secrets;
 mod run_ssh;

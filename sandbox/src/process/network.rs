@@ -12,7 +12,7 @@ mod free;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::net::{IpAddr, Shutdown};
+use std::net::{IpAddr, Ipv6Addr, Shutdown};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -233,6 +233,7 @@ fn pasta(path: &Path, ports: &[Port]) -> io::Result<()> {
     command.args(["--no-map-gw", "-T", "none", "-U", "none"]);
     for (flag, is_udp) in [("-t", false), ("-u", true)] {
         let asked = ports.iter().filter(|port| port.is_udp == is_udp);
+        let asked = asked.filter(|port| !is_had_by_pasta(port, ports));
         let mut asked: Vec<String> = asked.map(asked_of_pasta).collect();
         if asked.is_empty() {
             asked.push("none".to_owned());
@@ -244,6 +245,15 @@ fn pasta(path: &Path, ports: &[Port]) -> io::Result<()> {
     let complaints = quiet(&mut command)?;
     let status = command.status()?;
     judge(status, complaints)
+}
+
+/// Whether pasta has it with another one: without an address, a port is that of both families, and nobody may ask it for a port twice.
+fn is_had_by_pasta(port: &Port, ports: &[Port]) -> bool {
+    let of_both = Port {
+        address: None,
+        ..*port
+    };
+    port.address == Some(Ipv6Addr::UNSPECIFIED.into()) && ports.contains(&of_both)
 }
 
 /// `ADDRESS/PORT:PORT`.

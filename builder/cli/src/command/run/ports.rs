@@ -6,7 +6,8 @@ use crate::pflag::Takes;
 use kiln_engine::{DefaultNetwork, Request};
 use kiln_parser::graph::Network;
 use kiln_sandbox::{NetworkStack, Port};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use rustix::net::getsockname;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
 #[derive(Debug, clap::Args)]
@@ -153,13 +154,15 @@ impl Place {
     }
 
     /// The port, if it is free now; any that is for 0.
-    fn free(self, port: u16) -> Option<u16> {
-        let at = (self.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), port);
-        let bound = match self.is_udp {
-            true => UdpSocket::bind(at).ok()?.local_addr(),
-            false => TcpListener::bind(at).ok()?.local_addr(),
+    fn free(self, host: u16) -> Option<u16> {
+        let port = Port {
+            address: self.address,
+            host,
+            inside: host,
+            is_udp: self.is_udp,
         };
-        Some(bound.ok()?.port())
+        let taken = getsockname(port.take().ok()?).ok()?;
+        SocketAddr::try_from(taken).ok().map(|at| at.port())
     }
 }
 
@@ -214,6 +217,18 @@ mod tests {
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_port_of_one_family_is_free_in_the_other() {
+        let taken = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let place = |address: &str| Place {
+            address: Some(address.parse().unwrap()),
+            is_udp: false,
+        };
+        assert_eq!(place("0.0.0.0").free(port), None);
+        assert_eq!(place("::").free(port), Some(port));
     }
 
     #[test]
