@@ -10,6 +10,9 @@ use rustix::net::getsockname;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
+/// How often a port is asked for that is not one of those that were got before. There are some 28000, and the kernel gives any.
+const TRIES: usize = 100;
+
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub struct Flags {
@@ -147,10 +150,19 @@ impl Place {
             }
             Some(_) => Err("the ranges are not of the same length".to_owned()),
             None => {
-                let free = inside.map(|_| self.free(0)).collect::<Option<_>>();
-                free.ok_or_else(|| "no port is free".to_owned())
+                let mut free = Vec::new();
+                for _ in inside {
+                    free.push(self.another(&free).ok_or("no port is free")?);
+                }
+                Ok(free)
             }
         }
+    }
+
+    /// Any that is free now, but for these: nobody has those yet.
+    fn another(self, than: &[u16]) -> Option<u16> {
+        let mut free = (0..TRIES).filter_map(|_| self.free(0));
+        free.find(|port| !than.contains(port))
     }
 
     /// The port, if it is free now; any that is for 0.
@@ -204,7 +216,14 @@ mod tests {
             let ports = read(text).unwrap();
             assert!(ports[0].host > 0 && (ports.len(), ports[0].inside) == (1, 80));
         }
-        assert_eq!(read("80-82").unwrap().len(), 3);
+        let mut hosts: Vec<u16> = read("1000-3000")
+            .unwrap()
+            .iter()
+            .map(|port| port.host)
+            .collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        assert_eq!(hosts.len(), 2001);
         for wrong in [
             "",
             "x",
