@@ -42,6 +42,8 @@ fn containers_are_of_an_image_or_of_one_made_from_it(space: &Space) {
     for nothing in ["empty", "nothing", "No Name", "0123456789ab"] {
         assert_eq!(of(nothing), "", "{nothing}");
     }
+    let dead = kiln(space, &["ps", "-a", "-q", "-f", "status=dead"]);
+    assert_eq!(dead.stdout, "");
     kiln(space, &["rmi", "other"]);
     assert_eq!(of("other"), "");
     kiln(space, &["container", "prune", "-f"]);

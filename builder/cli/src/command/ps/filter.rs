@@ -13,6 +13,17 @@ mod ancestor;
 /// The keys.
 const KEYS: &str = "ancestor, before, exited, id, name, since, status";
 
+/// Docker's states. Of the last four is no container of kiln's.
+const STATES: [&str; 7] = [
+    "created",
+    "running",
+    "exited",
+    "dead",
+    "paused",
+    "removing",
+    "restarting",
+];
+
 /// A condition on containers.
 #[derive(Debug)]
 enum Filter {
@@ -67,9 +78,7 @@ impl Filter {
         Ok(match key.trim() {
             "name" => Self::Name(expression()?),
             "id" => Self::Id(expression()?),
-            "status" if ["created", "running", "exited"].contains(&value) => {
-                Self::Status(value.to_owned())
-            }
+            "status" if STATES.contains(&value) => Self::Status(value.to_owned()),
             "status" => return Err(wrong("created, running or exited")),
             "exited" => Self::Exited(value.parse().map_err(|_| wrong("an exit code"))?),
             "ancestor" => Self::Ancestor(Ancestor::find(store, value)?),
