@@ -140,6 +140,7 @@ mod run_secrets;
 mod run_ssh;
 mod run_surroundings;
 mod run_terminal;
+mod run_unread;
 mod saved_stages;
 mod screens;
 mod settings;

@@ -92,7 +92,7 @@ pub use process::rights::is_limit;
 pub use process::starting::Ahead;
 pub use process::streams::stdout_was_closed;
 pub use process::supervised::trial::try_supervised;
-pub use process::{Extra, KillHandle, Running, Stdin, Stdio, run};
+pub use process::{Extra, KillHandle, Lent, Running, Stdin, Stdio, run};
 pub use reexec::main_if_reexecuted;
 pub use root::changes::{ChangesIn, best_place, is_on_overlay};
 pub use root::memory::{MemoryFolder, MemoryGauge, memory_for_changes};

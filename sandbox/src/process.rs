@@ -23,22 +23,24 @@ pub(crate) mod streams;
 pub(crate) mod supervised;
 pub(crate) mod supervisor;
 mod terminal;
+mod watcher;
 pub(crate) mod wire;
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::process::Child;
 use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
-use rustix::net::{Shutdown, shutdown};
 use rustix::process::{DumpableBehavior, Signal, pidfd_send_signal, set_dumpable_behavior};
 
 use crate::{Exit, RootMount, RunSpec, SpawnError, sys};
 use starting::{Ahead, Starting};
 use terminal::Terminal;
-use wire::{GivenBack, MAX_FDS, Reply, Request, SUPERVISOR, SUPERVISOR_OF_CALLS};
+use watcher::Watcher;
+use wire::{MAX_FDS, Reply, Request, SUPERVISOR, SUPERVISOR_OF_CALLS};
+
+pub use watcher::Lent;
 
 /// Descriptors of a request besides the extra ones.
 const OTHER_FDS: usize = 7;
@@ -90,8 +92,7 @@ pub struct Extra<'a> {
 /// A running command. Dropping this kills it and every process that it started.
 #[derive(Debug)]
 pub struct Running {
-    socket: OwnedFd,
-    supervisor: Child,
+    watcher: Watcher,
     command: KillHandle,
     notes: Vec<String>,
     terminal: Option<OwnedFd>,
@@ -130,7 +131,8 @@ pub fn run(
     send_request(&socket, spec, root, &stdio, extra).map_err(SpawnError::of("send the request"))?;
     // A pipe must reach its end with the command.
     drop(stdio);
-    started(socket, supervisor, terminal)
+    let is_lent = extra.borrowed.is_some();
+    started(socket, supervisor, (terminal, is_lent))
 }
 
 /// Where nothing is mounted, the command gets a terminal from outside.
@@ -163,7 +165,7 @@ fn start_supervisor(
 fn started(
     socket: OwnedFd,
     mut starting: Starting,
-    mut terminal: Option<OwnedFd>,
+    (mut terminal, is_lent): (Option<OwnedFd>, bool),
 ) -> Result<Running, SpawnError> {
     loop {
         let answer = wire::receive(&socket).map_err(SpawnError::of("receive the answer"))?;
@@ -176,7 +178,13 @@ fn started(
             Some((Reply::Failed(error), _)) => return Err(error),
             Some((Reply::Ended(_), _)) | None => return Err(starting.lost()),
         };
-        return starting.running(socket, fds, (notes, terminal));
+        let (watcher, command) = starting.answered(socket, fds, is_lent)?;
+        return Ok(Running {
+            watcher,
+            command,
+            notes,
+            terminal,
+        });
     }
 }
 
@@ -213,36 +221,26 @@ fn anonymous_file(spec: &RunSpec) -> io::Result<OwnedFd> {
 }
 
 impl Running {
-    /// Waits until the command has ended and all its processes are gone.
+    /// Waits until the command has ended and all its processes are gone, and a terminal that was borrowed has its modes back.
     ///
     /// # Errors
     /// When the process that watches over it was killed.
     pub fn wait(self) -> Result<Exit, SpawnError> {
-        self.wait_then(|_| false)
+        self.ended().map(|(exit, _lent)| exit)
     }
 
-    /// The same, and does something `last`, before a terminal that was borrowed gets its modes back: it may show what the command wrote at its
-    /// end. It says whether it has put them back itself.
+    /// The same, but a terminal that was borrowed is left to the caller, who may show what the command wrote at its end.
     ///
     /// # Errors
     /// As of [`wait`](Self::wait).
-    pub fn wait_then(mut self, last: impl FnOnce(&Exit) -> bool) -> Result<Exit, SpawnError> {
-        let answer = wire::receive(&self.socket).map_err(SpawnError::of("receive the answer"))?;
-        match &answer {
-            Some((Reply::Ended(exit), _)) if last(exit) => {
-                // nobody hears it where nothing was borrowed
-                let _ = wire::send(&self.socket, &GivenBack, &[]);
+    pub fn ended(self) -> Result<(Exit, Lent), SpawnError> {
+        let answer = wire::receive(&self.watcher.socket);
+        match answer.map_err(SpawnError::of("receive the answer"))? {
+            Some((Reply::Ended(exit), _)) => Ok((exit, self.watcher.into())),
+            _ => {
+                self.command.kill();
+                Err(self.watcher.lost())
             }
-            Some(_) => {}
-            None => self.command.kill(),
-        }
-        // this is waited for, and it may be shut already
-        let _ = shutdown(&self.socket, Shutdown::Both);
-        let status = self.supervisor.wait();
-        let status = status.map_err(SpawnError::of("wait for the sandbox process"))?;
-        match answer {
-            Some((Reply::Ended(exit), _)) => Ok(exit),
-            _ => Err(SpawnError::Lost(status.to_string())),
         }
     }
 
@@ -262,14 +260,6 @@ impl Running {
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.command.kill();
-        // This waits a moment at most, since the command is dead. After `wait` there is nothing to do.
-        let _ = self.supervisor.wait();
     }
 }
 

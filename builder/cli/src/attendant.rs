@@ -2,6 +2,7 @@
 //! they are pressed (Ctrl-C and Ctrl-Z too), and which is as large as this one is. Signals go on to the process. Unaware of what runs.
 
 pub mod background;
+mod shown;
 mod signals;
 
 use crate::failure::{Failure, Kind};
@@ -15,15 +16,17 @@ use kiln_sandbox::{Exit, KillHandle, Stdin, Stdio, TerminalSize};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::termios::{OptionalActions, Termios, Winsize, tcgetattr, tcgetwinsize, tcsetattr};
+use shown::show;
+use signal_hook::consts::SIGTERM;
 use signals::Signals;
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Mutex;
 use std::thread::{Builder, JoinHandle};
 
-/// Bytes that are copied at once.
-const CHUNK: usize = 16 << 10;
+/// Keys that are handed on at once.
+const KEYS: usize = 4 << 10;
 
 /// What the process gets of kiln's own streams.
 #[derive(Debug)]
@@ -32,14 +35,34 @@ pub struct Streams {
     pub is_interactive: bool,
     /// It has a terminal of its own.
     pub has_terminal: bool,
+    /// What it starts may hold its streams longer than it runs: kiln's own are not given away.
+    outlives: bool,
     signals: Signals,
-    held: Mutex<Option<Held>>,
+    output: Mutex<Output>,
 }
 
-/// What is held while the process runs, in the order in which it ends.
-#[derive(Debug)]
-struct Held {
-    shown: Option<JoinHandle<()>>,
+/// Where a process writes.
+#[derive(Debug, Default)]
+struct Output {
+    /// What comes from it, and where that is shown.
+    pipes: Vec<(OwnedFd, OwnedFd)>,
+    shown: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Output {
+    /// Waits until all is shown.
+    fn drop(&mut self) {
+        self.pipes.clear();
+        for shown in self.shown.drain(..) {
+            // one that panicked shows no more
+            let _ = shown.join();
+        }
+    }
+}
+
+/// What is taken of the person's terminal, in the order in which it is given back.
+#[derive(Debug, Default)]
+struct Taken {
     /// Closing it ends the reading of keys.
     _keys: Option<OwnedFd>,
     _raw: Option<Raw>,
@@ -63,8 +86,17 @@ impl Streams {
         Streams {
             is_interactive,
             has_terminal,
+            outlives: false,
             signals: Signals::new(stop_signal),
-            held: Mutex::default(),
+            output: Mutex::default(),
+        }
+    }
+
+    /// The same for one that may leave others behind when it ends, which are not waited for.
+    pub fn beside_others(is_interactive: bool, has_terminal: bool) -> Self {
+        Streams {
+            outlives: true,
+            ..Streams::new(is_interactive, has_terminal, SIGTERM)
         }
     }
 
@@ -81,6 +113,29 @@ impl Streams {
     fn takes_keys(&self) -> bool {
         self.has_terminal && self.is_interactive
     }
+
+    /// What the process writes to, so that it is shown at one of kiln's own.
+    fn shown_at(&self, stream: impl AsFd) -> io::Result<OwnedFd> {
+        if !self.outlives {
+            return copy(stream);
+        }
+        let (from, to) = io::pipe()?;
+        let pipes = &mut locked(&self.output).pipes;
+        pipes.push((from.into(), copy(stream)?));
+        Ok(to.into())
+    }
+
+    /// Takes the keys of this terminal for that of the process, if they are its.
+    fn take(&self, terminal: &OwnedFd, process: &KillHandle) -> io::Result<Taken> {
+        if !self.takes_keys() {
+            return Ok(Taken::default());
+        }
+        let raw = Raw::take()?;
+        Ok(Taken {
+            _keys: Some(press(terminal.try_clone()?, process.clone())?),
+            _raw: Some(raw),
+        })
+    }
 }
 
 impl Attendant for Streams {
@@ -94,14 +149,13 @@ impl Attendant for Streams {
                 stderr: null()?.into(),
             });
         }
-        let copy = |stream: BorrowedFd<'_>| stream.try_clone_to_owned();
         Ok(Stdio {
             stdin: match self.is_interactive {
-                true => Stdin::Fd(copy(io::stdin().as_fd())?),
+                true => Stdin::Fd(copy(io::stdin())?),
                 false => Stdin::Null,
             },
-            stdout: copy(io::stdout().as_fd())?,
-            stderr: copy(io::stderr().as_fd())?,
+            stdout: self.shown_at(io::stdout())?,
+            stderr: self.shown_at(io::stderr())?,
         })
     }
 
@@ -118,29 +172,36 @@ impl Attendant for Streams {
     fn started(&self, process: KillHandle, terminal: Option<OwnedFd>) -> io::Result<()> {
         let resized = terminal.as_ref().map(OwnedFd::try_clone).transpose()?;
         self.signals.begin(process.clone(), resized);
-        let mut held = Held {
-            shown: None,
-            _keys: None,
-            _raw: None,
-        };
-        if let Some(terminal) = terminal {
-            if self.takes_keys() {
-                held._raw = Some(Raw::take()?);
-                held._keys = Some(press(terminal.try_clone()?, process.clone())?);
-            }
-            held.shown = Some(show(terminal, process)?);
+        let mut output = locked(&self.output);
+        for streams in std::mem::take(&mut output.pipes) {
+            // a pipe that is closed says so itself
+            output.shown.push(show(streams, process.clone(), drop)?);
         }
-        *locked(&self.held) = Some(held);
+        if let Some(terminal) = terminal {
+            let taken = self.take(&terminal, &process)?;
+            let streams = (terminal, copy(io::stdout())?);
+            let shown = show(streams, process.clone(), move |shown| {
+                if shown.is_err() {
+                    process.kill();
+                }
+                drop(taken);
+            });
+            output.shown.push(shown?);
+        }
         Ok(())
     }
 
-    fn ended(&self) {
-        let mut held = locked(&self.held).take();
-        if let Some(shown) = held.as_mut().and_then(|held| held.shown.take()) {
-            // one that panicked shows no more
-            let _ = shown.join();
-        }
+    fn ended(&self) {}
+
+    fn leave(&self) {
+        // nobody is left who could do anything about them
+        self.signals.give_back();
+        drop(std::mem::take(&mut *locked(&self.output)));
     }
+}
+
+fn copy(stream: impl AsFd) -> io::Result<OwnedFd> {
+    stream.as_fd().try_clone_to_owned()
 }
 
 fn own_size() -> Winsize {
@@ -159,7 +220,7 @@ fn own_size() -> Winsize {
 fn press(terminal: OwnedFd, process: KillHandle) -> io::Result<OwnedFd> {
     let (end, kept) = pipe_with(PipeFlags::CLOEXEC)?;
     let press = move || {
-        let (mut terminal, mut keys) = (File::from(terminal), [0; CHUNK]);
+        let (mut terminal, mut keys) = (File::from(terminal), [0; KEYS]);
         while typed(&end) {
             match rustix::io::read(io::stdin(), &mut keys) {
                 Ok(count @ 1..) if terminal.write_all(&keys[..count]).is_ok() => {}
@@ -181,22 +242,6 @@ fn typed(end: &OwnedFd) -> bool {
     ];
     while poll(&mut fds, None).is_err() {}
     fds[1].revents().is_empty()
-}
-
-/// Shows what the process writes to its terminal, which ends with it. Where nobody can read it any more, the process is killed.
-fn show(terminal: OwnedFd, process: KillHandle) -> io::Result<JoinHandle<()>> {
-    let show = move || {
-        let (mut terminal, mut text) = (File::from(terminal), vec![0; CHUNK]);
-        let mut shown = io::stdout();
-        // a terminal that nobody writes to any more ends with an error
-        while let Ok(count @ 1..) = terminal.read(&mut text) {
-            let written = shown.write_all(&text[..count]);
-            if written.and_then(|()| shown.flush()).is_err() {
-                process.kill();
-            }
-        }
-    };
-    Builder::new().name("screen".to_owned()).spawn(show)
 }
 
 /// This terminal, while keys are taken as they are pressed.
@@ -224,14 +269,17 @@ impl Drop for Raw {
 ///
 /// # Errors
 /// It cannot be started.
-pub fn attended<T>(
+pub fn attended<A: Attendant, T>(
     session: Session,
-    run: impl FnOnce(&Session) -> Result<T, ContainerError>,
+    attendant: A,
+    run: impl FnOnce(&Session, &A) -> Result<T, ContainerError>,
 ) -> Result<T, Failure> {
     let (events, stream) = Events::new("attended".to_owned());
     let told = Background::start(Box::new(Asides), stream, Sink::stderr())?;
     let session = Session { events, ..session };
-    let ran = run(&session);
+    let ran = run(&session, &attendant);
+    // what follows may take a while: signals are kiln's again
+    drop(attendant);
     // what was thrown away; what cannot go now goes with the next command
     let _ = session.store.settle_soon();
     drop(session);

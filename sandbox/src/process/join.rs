@@ -60,7 +60,7 @@ pub fn join(
     sent.map_err(SpawnError::of("send the request"))?;
     // a pipe must reach its end with the command
     drop(stdio);
-    super::started(socket, starting, None)
+    super::started(socket, starting, (None, borrowed.is_some()))
 }
 
 /// The root folder of a command, for who looks into its files from outside.

@@ -4,12 +4,13 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use crate::SpawnError;
+use crate::process::watcher::Watcher;
 use crate::process::wire::{self, SUPERVISOR};
-use crate::process::{KillHandle, Running, program};
+use crate::process::{KillHandle, program};
 
 /// A supervisor, and the socket at which it waits for its request.
 type Started = (OwnedFd, Starting);
@@ -57,23 +58,18 @@ impl Starting {
     }
 
     /// It has answered, with a descriptor of the command.
-    pub fn running(
+    pub fn answered(
         &mut self,
         socket: OwnedFd,
         fds: Vec<OwnedFd>,
-        (notes, terminal): (Vec<String>, Option<OwnedFd>),
-    ) -> Result<Running, SpawnError> {
-        let answer = (fds.into_iter().next().map(Arc::new), self.0.take());
-        let (Some(pidfd), Some(supervisor)) = answer else {
-            return Err(SpawnError::Lost("its answer has no descriptor".to_owned()));
-        };
-        Ok(Running {
-            socket,
-            supervisor,
-            command: KillHandle { pidfd },
-            notes,
-            terminal,
-        })
+        is_lent: bool,
+    ) -> Result<(Watcher, KillHandle), SpawnError> {
+        let command = fds.into_iter().next().map(KillHandle::from);
+        let watcher = command.and_then(|command| {
+            let process = self.0.take()?;
+            Some((Watcher::new(socket, process, is_lent), command))
+        });
+        watcher.ok_or_else(|| SpawnError::Lost("its answer has no descriptor".to_owned()))
     }
 
     /// It has ended without an answer.

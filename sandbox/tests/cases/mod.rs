@@ -20,6 +20,14 @@ pub const ALL: &[Case] = &[
         "a terminal is the command's own",
         terminals::is_the_commands_own,
     ),
+    (
+        "a lent terminal comes back from a run that is dropped",
+        terminals::a_lent_one_comes_back_from_a_run_that_is_dropped,
+    ),
+    (
+        "a lent terminal stays lent until all is shown",
+        terminals::a_lent_one_stays_lent_until_all_is_shown,
+    ),
     ("an init is the first process", terminals::an_init_is_first),
     (
         "a read-only root leaves no mount points",

@@ -2,10 +2,25 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::mpsc::channel;
+use std::thread::spawn;
+use std::time::Duration;
 
-use kiln_sandbox::{Extra, Mount, MountKind, RunSpec, Stdin, Stdio, TerminalSize, run};
+use kiln_sandbox::{Extra, Mount, MountKind, RunSpec, Running, Stdin, Stdio, TerminalSize, run};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use crate::harness::{Ground, shell, tree};
+
+fn null_streams() -> Stdio {
+    let null = || File::options().write(true).open("/dev/null").unwrap();
+    Stdio {
+        stdin: Stdin::Null,
+        stdout: null().into(),
+        stderr: null().into(),
+    }
+}
 
 pub fn is_the_commands_own(ground: &Ground) {
     let id = if ground.has_users() { 7 } else { 0 };
@@ -18,14 +33,8 @@ pub fn is_the_commands_own(ground: &Ground) {
         }),
         ..shell("stat -c %u /dev/pts/0; tty; stty size; stty -echo; echo ready; read a; echo $a")
     };
-    let null = || File::options().write(true).open("/dev/null").unwrap();
-    let stdio = Stdio {
-        stdin: Stdin::Null,
-        stdout: null().into(),
-        stderr: null().into(),
-    };
     let root = ground.root("upper");
-    let mut running = run(&root, &spec, stdio, Extra::default()).unwrap();
+    let mut running = run(&root, &spec, null_streams(), Extra::default()).unwrap();
     let mut terminal = File::from(running.take_terminal().unwrap());
     assert!(running.take_terminal().is_none());
     let mut text = String::new();
@@ -84,4 +93,63 @@ pub fn a_read_only_root_leaves_no_mount_points(ground: &Ground) {
         .run(&ground.root("upper"), &spec)
         .expect(0, "refused\nx\nproc\n");
     assert_eq!(tree(&ground.path("upper")), [""; 0]);
+}
+
+/// A terminal of a person: that side, and the one that is lent.
+fn persons() -> (OwnedFd, OwnedFd) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let person = openpt(flags).unwrap();
+    unlockpt(&person).unwrap();
+    let lent = ioctl_tiocgptpeer(&person, flags).unwrap();
+    (person, lent)
+}
+
+fn is_cooked(terminal: &OwnedFd) -> bool {
+    let modes = tcgetattr(terminal).unwrap().local_modes;
+    modes.contains(LocalModes::ICANON)
+}
+
+/// A command with a terminal that is lent to it, whose modes are changed then.
+fn lent(ground: &Ground, upper: &str, script: &str, terminal: &OwnedFd) -> Running {
+    let extra = Extra {
+        borrowed: Some(terminal.as_fd()),
+        ..Extra::default()
+    };
+    let root = ground.root(upper);
+    let running = run(&root, &shell(script), null_streams(), extra).unwrap();
+    let mut modes = tcgetattr(terminal).unwrap();
+    modes.make_raw();
+    tcsetattr(terminal, OptionalActions::Now, &modes).unwrap();
+    running
+}
+
+pub fn a_lent_one_comes_back_from_a_run_that_is_dropped(ground: &Ground) {
+    let (_person, terminal) = persons();
+    let running = lent(ground, "upper", "sleep 1000; true", &terminal);
+    assert!(!is_cooked(&terminal));
+    let (told, tells) = channel();
+    spawn(move || {
+        drop(running);
+        told.send(()).unwrap();
+    });
+    let dropped = tells.recv_timeout(Duration::from_secs(5));
+    dropped.expect("both ends wait for each other");
+    assert!(is_cooked(&terminal));
+}
+
+pub fn a_lent_one_stays_lent_until_all_is_shown(ground: &Ground) {
+    for is_given_back in [true, false] {
+        let (_person, terminal) = persons();
+        let upper = format!("upper.{is_given_back}");
+        let running = lent(ground, &upper, "exit 7", &terminal);
+        let (exit, lent) = running.ended().unwrap();
+        assert_eq!(exit.code, Some(7));
+        assert!(!is_cooked(&terminal), "something may be shown still");
+        match is_given_back {
+            true => lent.given_back(),
+            false => drop(lent),
+        }
+        // who says so has others in mind
+        assert_eq!(is_cooked(&terminal), !is_given_back);
+    }
 }

@@ -152,4 +152,6 @@ impl Attendant for InBackground {
             let _ = copied.join();
         }
     }
+
+    fn leave(&self) {}
 }

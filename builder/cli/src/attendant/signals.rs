@@ -64,6 +64,11 @@ impl Signals {
     pub fn begin(&self, process: KillHandle, terminal: Option<OwnedFd>) {
         locked(&self.relay).begin(process, terminal);
     }
+
+    /// They are kiln's again.
+    pub fn give_back(&self) {
+        *locked(&self.handed) = None;
+    }
 }
 
 impl Relay {

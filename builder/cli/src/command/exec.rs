@@ -9,7 +9,6 @@ use crate::{containers, session};
 use clap::Args;
 use kiln_engine::trial::{Attendant, Exec};
 use kiln_sandbox::{KillHandle, Stdin, Stdio};
-use signal_hook::consts::SIGTERM;
 use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -54,8 +53,8 @@ pub fn run(arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
     let (is_interactive, has_terminal) = (arguments.interactive, arguments.tty);
     let store = session::reading(globals)?;
     let kept = containers::find(&store, &arguments.name)?;
-    let mut line = containers::line(&store, &kept)?;
-    let streams = Streams::new(is_interactive, has_terminal, SIGTERM);
+    let line = containers::line(&store, &kept)?;
+    let streams = Streams::beside_others(is_interactive, has_terminal);
     let command = Exec {
         env: arguments.variables.above(&[], has_terminal)?,
         argv: arguments.command,
@@ -112,4 +111,6 @@ impl Attendant for Nobody {
     }
 
     fn ended(&self) {}
+
+    fn leave(&self) {}
 }

@@ -96,8 +96,8 @@ pub fn run(mut arguments: Arguments, globals: &Globals) -> Result<(), Failure> {
 fn attended(session: Session, opened: &Opened, name: Option<&Reference>) -> Result<Exit, Failure> {
     let has_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     let streams = Streams::new(true, has_terminal, SIGTERM);
-    let (exit, _) = attendant::attended(session, |session| {
-        opened.attend(session, streams.size(), name, &streams)
+    let (exit, _) = attendant::attended(session, streams, |session, streams| {
+        opened.attend(session, streams.size(), name, streams)
     })?;
     if let Some(name) = name {
         render::note(&format!("what the shell has left is {}", name.familiar()));

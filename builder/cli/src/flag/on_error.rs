@@ -119,8 +119,8 @@ fn opened(session: Session, left: FailedRun, failure: Failure) -> Failure {
     // the failure has stopped the steps; a signal counts still
     session.cancel.begin_again();
     let streams = Streams::new(true, true, SIGTERM);
-    let attended = attendant::attended(session, |session| {
-        left.attend(session, streams.size(), &streams)
+    let attended = attendant::attended(session, streams, |session, streams| {
+        left.attend(session, streams.size(), streams)
     });
     match attended {
         Ok(_) => Failure::passed(code),

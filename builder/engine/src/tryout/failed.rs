@@ -29,8 +29,9 @@ impl FailedRun {
         self.process.argv = self.config.cmd.clone().unwrap_or_default();
         self.process.terminal = terminal;
         let how = (&Limits::default(), Times::Kept);
-        let attended = (attendant, Keeps::Nothing);
-        Ok(attend(session, how, &self.live, &self.process, attended)?.exit)
+        let how_attended = (attendant, Keeps::Nothing);
+        let attended = attend(session, how, &self.live, &self.process, how_attended)?;
+        Ok(attended.leave(attendant))
     }
 
     /// The same with the programs of a source below all of its files.

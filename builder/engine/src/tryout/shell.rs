@@ -188,7 +188,8 @@ impl Opened {
         let keeps = commit.map_or(Keeps::Nothing, |_| Keeps::Layer);
         let attended = attended.attend(TOOLS, shell, (attendant, keeps))?;
         let kept = commit.map(|name| self.keep(session, &attended, name));
-        Ok((attended.exit, kept.transpose()?))
+        let kept = kept.transpose()?;
+        Ok((attended.leave(attendant), kept))
     }
 
     fn ready<'a>(&'a self, session: &'a Session) -> Ready<'a> {

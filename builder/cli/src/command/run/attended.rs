@@ -19,13 +19,13 @@ pub fn attended(session: Session, held: Held, line: Option<String>) -> Result<Ex
         let has_terminal = draft.container.terminal.is_some();
         Streams::check(is_interactive, has_terminal)?;
         let streams = Streams::new(is_interactive, has_terminal, stop_signal);
-        return attendant::attended(session, |session| {
-            held.run(session, streams.size(), &streams)
+        return attendant::attended(session, streams, |session, streams| {
+            held.run(session, streams.size(), streams)
         });
     };
     let log = Writer::open(&session.store, &held.record.id).map_err(containers::failure)?;
     let background = InBackground::new(line, log, stop_signal, is_interactive);
-    attendant::attended(session, |session| {
-        held.run(session, Some(UNSEEN), &background)
+    attendant::attended(session, background, |session, background| {
+        held.run(session, Some(UNSEEN), background)
     })
 }

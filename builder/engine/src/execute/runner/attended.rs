@@ -2,7 +2,7 @@
 //! that is, and of what runs.
 
 use kiln_cache::Layer;
-use kiln_sandbox::{Exit, KillHandle, Stdio};
+use kiln_sandbox::{Exit, KillHandle, Lent, Stdio};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -26,8 +26,12 @@ pub trait Attendant: Sync {
     /// It cannot be attended, and is killed.
     fn started(&self, process: KillHandle, terminal: Option<OwnedFd>) -> io::Result<()>;
 
-    /// It has ended, and so have all its streams: returns when all that it wrote is shown, and the modes of the person's terminal are put back.
+    /// It has ended: returns when all that it wrote is where others look for it. Waits for no person, as others wait for what follows.
     fn ended(&self);
+
+    /// All that its end asks for is done: returns when what it wrote is shown, and the modes of the person's terminal are put back. What it has
+    /// left behind may hold its streams still.
+    fn leave(&self);
 }
 
 /// What becomes of what a process changes.
@@ -56,6 +60,17 @@ impl Keeps<'_> {
 pub struct Attended {
     /// Its end.
     pub exit: Exit,
+    /// The terminal of the person.
+    pub lent: Lent,
     /// What it changed, if that was to become a layer and is anything.
     pub layer: Option<Layer>,
+}
+
+impl Attended {
+    /// Lets whoever attended it go, when all that its end asks for is done.
+    pub fn leave(self, attendant: &dyn Attendant) -> Exit {
+        attendant.leave();
+        self.lent.given_back();
+        self.exit
+    }
 }

@@ -138,13 +138,13 @@ impl Runner for Supervised<'_> {
         self.told.call_once(|| self.tell());
         let (store, layers) = (&self.session.store, (below.written)()?);
         let mut tree = self.tree(&layers)?;
-        let exit = self.local.attend_in_tree(process, attendant, &tree)?;
+        let (exit, lent) = self.local.attend_in_tree(process, attendant, &tree)?;
         let layer = match keeps {
             Keeps::Layer | Keeps::In(_) => self.local.commit_tree(&mut tree, &layers)?,
             Keeps::Nothing | Keeps::Until(_) => None,
         };
         store.scratch().discard(&tree.path)?;
-        Ok(Attended { exit, layer })
+        Ok(Attended { exit, lent, layer })
     }
 }
 

@@ -11,7 +11,8 @@ use crate::failure::chain_of_causes;
 use crate::session::Session;
 use crate::tryout::container::Container;
 use kiln_sandbox::{
-    KillHandle, Network, RunSpec, Running, Stdin, Stdio, TerminalSize, join, packets, root_of,
+    Exit, KillHandle, Lent, Network, RunSpec, Running, SpawnError, Stdin, Stdio, TerminalSize,
+    join, packets, root_of,
 };
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
@@ -20,6 +21,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::thread::{Builder, scope};
 
 /// Another command in a container.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -199,25 +201,33 @@ fn attend(
     (is_detached, has_person): (bool, bool),
 ) -> io::Result<()> {
     let terminal = running.take_terminal();
-    let process = running.kill_handle();
-    let told = tell_start(caller, (&process, terminal));
+    let told = tell_start(caller, (&running.kill_handle(), terminal));
     if is_detached {
         // whoever waits for the container waits for it too
         let _ = running.wait();
         return told;
     }
-    let (over, ends) = io::pipe()?;
-    let ended = std::thread::scope(|scope| {
-        scope.spawn(|| until_hung_up(caller, &over, &process));
-        running.wait_then(|exit| {
-            drop(ends);
-            let told = packets::send(caller, &Reply::Exited(*exit), &[]);
-            told.is_ok() && has_person && is_given_back(caller)
-        })
-    });
-    let why = ended.err().map(|error| chain_of_causes(&error));
-    why.map_or(Ok(()), |why| {
-        packets::send(caller, &Reply::Refused(why), &[])
+    match until_ended(caller, running)? {
+        Err(error) => packets::send(caller, &Reply::Refused(chain_of_causes(&error)), &[]),
+        Ok((exit, lent)) => {
+            packets::send(caller, &Reply::Exited(exit), &[])?;
+            if has_person && is_given_back(caller) {
+                lent.given_back();
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Waits until it has ended, or the caller is gone.
+fn until_ended(caller: &OwnedFd, running: Running) -> io::Result<Result<(Exit, Lent), SpawnError>> {
+    let (process, (over, ends)) = (running.kill_handle(), io::pipe()?);
+    scope(|scope| {
+        let listens = Builder::new().name("line".to_owned());
+        listens.spawn_scoped(scope, || until_hung_up(caller, &over, &process))?;
+        let ended = running.ended();
+        drop(ends);
+        Ok(ended)
     })
 }
 

@@ -46,12 +46,13 @@ impl Line {
         }
     }
 
-    /// Runs another command in the container to its end, or until it runs, if it is to be on its own then.
+    /// Runs another command in the container to its end, or until it runs, if it is to be on its own then. One that cannot be attended ends
+    /// with the line.
     ///
     /// # Errors
     /// It cannot be started.
     pub fn exec(
-        &mut self,
+        mut self,
         command: Exec,
         attendant: &dyn Attendant,
     ) -> Result<Option<Exit>, KeptError> {
@@ -80,6 +81,7 @@ impl Line {
     fn end(&mut self, attendant: &dyn Attendant) -> Result<Reply, KeptError> {
         let (ended, _) = self.answer()?;
         attendant.ended();
+        attendant.leave();
         // where the container is gone too, nobody puts anything back
         let _ = packets::send(&self.socket, &Request::GivenBack, &[]);
         Ok(ended)

@@ -26,21 +26,26 @@ impl Held {
         attendant: &dyn Attendant,
     ) -> Result<Exit, ContainerError> {
         let container = self.container(session, terminal)?;
-        let keeps = match self.record.draft.is_temporary {
-            true => Keeps::Until(&self.record.id),
-            false => Keeps::In(&self.record.id),
-        };
         let hosted = Hosted::new(session, &self.record, attendant)?;
-        let ran = attend(session, &container, (&hosted, keeps));
-        let begun = hosted.end();
-        match (ran, begun) {
-            (Ok(attended), Some(begun)) => self.finish(session, &attended, begun),
-            (Ok(attended), None) => Ok(attended.exit),
+        let ran = attend(session, &container, (&hosted, self.keeps()));
+        match (ran, hosted.end()) {
+            (Ok(attended), begun) => {
+                // before who attends it is waited for: others ask what became of it
+                begun.map_or(Ok(()), |begun| self.finish(session, &attended, begun))?;
+                Ok(attended.leave(attendant))
+            }
             (Err(error), None) if self.is_new => {
                 self.remove(&session.store)?;
                 Err(error)
             }
             (Err(error), _) => Err(error),
+        }
+    }
+
+    fn keeps(&self) -> Keeps<'_> {
+        match self.record.draft.is_temporary {
+            true => Keeps::Until(&self.record.id),
+            false => Keeps::In(&self.record.id),
         }
     }
 
@@ -60,7 +65,7 @@ impl Held {
         session: &Session,
         attended: &Attended,
         (began, serving): (i64, Serving),
-    ) -> Result<Exit, ContainerError> {
+    ) -> Result<(), ContainerError> {
         let (store, id) = (&session.store, &self.record.id);
         let (at, code) = (session.host.seconds(), exit_code(&attended.exit));
         if self.record.draft.is_temporary {
@@ -75,7 +80,7 @@ impl Held {
             drop(self.lock);
         }
         serving.tell_end(code);
-        Ok(attended.exit)
+        Ok(())
     }
 }
 
@@ -144,5 +149,9 @@ impl Attendant for Hosted<'_> {
 
     fn ended(&self) {
         self.attendant.ended();
+    }
+
+    fn leave(&self) {
+        self.attendant.leave();
     }
 }

@@ -7,7 +7,7 @@ use crate::execute::runner::Below;
 use crate::execute::runner::attended::{Attendant, Attended, Keeps};
 use crate::failure::StepError;
 use kiln_cache::{CopiedTree, Layer};
-use kiln_sandbox::{ChangesIn, Exit, RootMount, plain_folder};
+use kiln_sandbox::{ChangesIn, Exit, Lent, RootMount, plain_folder};
 
 impl Local<'_> {
     /// Runs it with its changes in the best place that works.
@@ -24,9 +24,9 @@ impl Local<'_> {
                     self.give_up(place, &error);
                 }
                 Err(error) => return Err(error),
-                Ok((exit, changes)) => {
+                Ok(((exit, lent), changes)) => {
                     let layer = self.kept(changes, below, (keeps, place))?;
-                    return Ok(Attended { exit, layer });
+                    return Ok(Attended { exit, lent, layer });
                 }
             }
         }
@@ -56,7 +56,7 @@ impl Local<'_> {
         below: &Below<'_>,
         process: &Process,
         (attendant, keeps): (&dyn Attendant, Keeps<'_>),
-    ) -> Result<(Exit, Changes), StepError> {
+    ) -> Result<((Exit, Lent), Changes), StepError> {
         let space = Space::open(self.session, place)?;
         let container = match keeps {
             Keeps::In(id) | Keeps::Until(id) if place == ChangesIn::Store => {
@@ -66,8 +66,8 @@ impl Local<'_> {
         };
         let (root, changes) = space.root(self.session, below, container)?;
         self.tell(place);
-        let exit = self.attend(process, root, &space, (attendant, keeps))?;
-        Ok((exit, changes))
+        let ended = self.attend(process, root, &space, (attendant, keeps))?;
+        Ok((ended, changes))
     }
 
     /// Runs it in a copy of layers, where nothing can be mounted.
@@ -76,14 +76,14 @@ impl Local<'_> {
         process: &Process,
         attendant: &dyn Attendant,
         tree: &CopiedTree,
-    ) -> Result<Exit, StepError> {
+    ) -> Result<(Exit, Lent), StepError> {
         let store = &self.session.store;
         let aside = store.scratch().dir("aside")?;
         let root = plain_folder(&tree.path, &aside)?;
         let attended = (attendant, Keeps::Layer);
-        let exit = self.attend(process, root, &Space::Plain, attended);
+        let ended = self.attend(process, root, &Space::Plain, attended);
         store.scratch().discard(&aside)?;
-        exit
+        ended
     }
 
     fn attend(
@@ -92,7 +92,7 @@ impl Local<'_> {
         root: RootMount,
         space: &Space,
         (attendant, keeps): (&dyn Attendant, Keeps<'_>),
-    ) -> Result<Exit, StepError> {
+    ) -> Result<(Exit, Lent), StepError> {
         let failed = |source| StepError::Io {
             action: "take over",
             path: "standard input and output".into(),
@@ -108,6 +108,7 @@ impl Local<'_> {
         let terminal = running.take_terminal();
         let started = attendant.started(running.kill_handle(), terminal);
         started.map_err(failed)?;
-        self.wait(running, given.sockets, Some(attendant))
+        let ended = self.wait(running, given.sockets);
+        ended.inspect(|_| attendant.ended())
     }
 }

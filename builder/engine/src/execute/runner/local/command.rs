@@ -4,7 +4,6 @@ use super::Local;
 use super::rootfs::Space;
 use crate::event::LogFile;
 use crate::execute::process::{Mount, Mounted, Process, ProcessNetwork};
-use crate::execute::runner::attended::Attendant;
 use crate::execute::runner::console::{Console, used};
 use crate::failure::StepError;
 use crate::host::agent::{Agent, Forward};
@@ -12,7 +11,7 @@ use crate::session::Session;
 use kiln_cache::CacheMount;
 use kiln_oci::Digest;
 use kiln_sandbox::{
-    Exit, Extra, Mount as SandboxMount, MountKind, Network, RootMount, RunSpec, Running,
+    Exit, Extra, Lent, Mount as SandboxMount, MountKind, Network, RootMount, RunSpec, Running,
     SpawnError, Stdio,
 };
 use std::collections::BTreeMap;
@@ -45,7 +44,7 @@ impl Local<'_> {
         let running = given.run(self.session, (&root, &spec), (stdio, None))?;
         let events = &self.session.events;
         running.notes().iter().for_each(|note| events.note(note));
-        let exit = self.wait(running, given.sockets, None)?;
+        let (exit, _) = self.wait(running, given.sockets)?;
         console.ended(&exit);
         self.judge(exit, log.finish()?)
     }
@@ -81,15 +80,13 @@ impl Local<'_> {
         &self,
         running: Running,
         sockets: Vec<(OwnedFd, Agent)>,
-        attendant: Option<&dyn Attendant>,
-    ) -> Result<Exit, StepError> {
+    ) -> Result<(Exit, Lent), StepError> {
         let serve = |(socket, agent)| Forward::start(socket, agent).map_err(StepError::Thread);
         let served = sockets.into_iter().map(serve);
         let _served = served.collect::<Result<Vec<Forward>, _>>()?;
         let kill = running.kill_handle();
         let _registered = self.session.cancel.on_request(move || kill.kill());
-        let exit = running.wait_then(|_| attendant.map(Attendant::ended).is_some());
-        Ok(exit?)
+        Ok(running.ended()?)
     }
 
     fn judge(&self, exit: Exit, log: LogFile) -> Result<(), StepError> {
