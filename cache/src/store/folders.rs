@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+use rustix::fs::{IFlags, OFlags, ioctl_getflags, ioctl_setflags};
 
 use crate::StoreError;
 
@@ -28,12 +28,13 @@ pub(super) const FOLDERS: [&str; 11] = [
 /// Those whose folders have nothing to do with each other.
 const UNRELATED: [&str; 2] = ["containers", "leases"];
 /// What stands on top of a store beside [`FOLDERS`].
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "ballast",
     "blobs",
     "version",
     "version.new",
     "kiln.db",
+    "kiln.db-journal",
     "kiln.db-wal",
     "kiln.db-shm",
 ];
@@ -79,6 +80,7 @@ pub(crate) fn is_link(path: &Path) -> bool {
 pub(crate) fn private(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     let options = options.write(true).create(true).truncate(true);
+    let options = options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
     let file = options.mode(0o600).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)

@@ -1,6 +1,7 @@
 //! Scratch: folders and files of this process alone, and how they get a final name. They go with the process's lease.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::store::folders::check_parent;
@@ -43,6 +44,11 @@ impl Scratch<'_> {
         let failed = |source| StoreError::io("store", target, source);
         check_parent(target).map_err(failed)?;
         let beside = target.with_added_extension("new");
+        // of a process that was killed, or a link of somebody else's
+        match std::fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
         written(&beside, target, bytes, || {
             std::fs::rename(&beside, target).map_err(failed)
         })
@@ -68,13 +74,15 @@ impl Scratch<'_> {
     }
 }
 
+/// The file at `scratch` must not be there.
 fn written(
     scratch: &Path,
     target: &Path,
     bytes: &[u8],
     place: impl FnOnce() -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let written = std::fs::write(scratch, bytes);
+    let made = File::create_new(scratch);
+    let written = made.and_then(|mut file| file.write_all(bytes));
     let written = written.map_err(|source| StoreError::io("write", target, source));
     let placed = written.and_then(|()| place());
     if placed.is_err() {
@@ -82,4 +90,25 @@ fn written(
         let _ = std::fs::remove_file(scratch);
     }
     placed
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tests::store;
+    use std::fs::{read_to_string, write};
+
+    #[test]
+    fn no_link_chooses_where_a_file_is_replaced() {
+        let (folder, store) = store();
+        let (other, target) = (folder.path().join("other"), store.root().join("file"));
+        let beside = target.with_added_extension("new");
+        write(&other, "somebody's").unwrap();
+        std::os::unix::fs::symlink(&other, &beside).unwrap();
+        store.scratch().replace_file(&target, b"one").unwrap();
+        assert_eq!(read_to_string(&target).unwrap(), "one");
+        std::fs::hard_link(&other, &beside).unwrap();
+        store.scratch().replace_file(&target, b"two").unwrap();
+        assert_eq!(read_to_string(&target).unwrap(), "two");
+        assert_eq!(read_to_string(&other).unwrap(), "somebody's");
+    }
 }
