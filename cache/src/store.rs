@@ -165,12 +165,14 @@ impl Store {
         self.trash().empty()
     }
 
-    /// The same for a process that somebody waits for: what little there is in the trash stays for the next one.
+    /// The same for a process that has ended its work, and that somebody waits for: its scratch goes, which may be much, and what little there
+    /// is in the trash then stays for the next one.
     ///
     /// # Errors
     /// The database or the trash fails.
     pub fn settle_soon(&self) -> Result<(), StoreError> {
         self.write_uses()?;
+        self.leases().discard_own()?;
         self.trash().empty_of_much()
     }
 
@@ -213,6 +215,7 @@ impl Drop for Inner {
             let delete = "DELETE FROM pins WHERE lease = ?1";
             transaction.prepare_cached(delete)?.execute([&lease.id])
         });
-        lease.discard(&self.options.root.join("trash"));
+        // the next process to take a lease throws it away, if this fails
+        let _ = lease.discard(&self.options.root);
     }
 }

@@ -14,6 +14,7 @@ use kiln_oci::{Digest, locked};
 use crate::inventory::list;
 use crate::store::database::execute_each;
 use crate::store::lock::{LockedFile, is_locked, lock_file};
+use crate::store::trash;
 use crate::{Leases, StoreError};
 
 /// The lease of this process.
@@ -63,13 +64,14 @@ impl Lease {
         Ok(folder.path.join(format!("{prefix}-{}", folder.names)))
     }
 
-    /// Throws the scratch folder away, which is a rename: most disks take longer to remove a folder.
-    pub(crate) fn discard(&self, trash: &Path) {
-        let folder = locked(&self.scratch);
+    /// Throws the scratch folder away, which is a rename: most disks take longer to remove a folder. The next thing in it makes it anew.
+    pub(crate) fn discard(&self, root: &Path) -> Result<(), StoreError> {
+        let mut folder = locked(&self.scratch);
         if folder.names > 0 {
-            // the next process to take a lease throws it away, if this fails
-            let _ = std::fs::rename(&folder.path, trash.join(&self.id));
+            trash::put(root, &folder.path)?;
+            folder.names = 0;
         }
+        Ok(())
     }
 }
 
@@ -112,6 +114,12 @@ impl Leases<'_> {
             self.unpin(&id)?;
         }
         Ok(())
+    }
+
+    /// Throws away what this process has left behind itself.
+    pub(crate) fn discard_own(&self) -> Result<(), StoreError> {
+        let own = locked(&self.store.inner.lease).clone();
+        own.map_or(Ok(()), |lease| lease.discard(self.store.root()))
     }
 
     pub(crate) fn unpin(&self, lease: &str) -> Result<(), StoreError> {

@@ -230,7 +230,7 @@ fn little_is_swept_beside_a_run() {
     throw(2 << 20);
     assert_eq!(left(), 0);
     throw(1);
-    assert_eq!(left(), 1);
+    assert!(left() > 0);
     let below = Chain::new(Vec::new());
     store.views().new_upper(&below).unwrap();
     let until = Instant::now() + Duration::from_secs(30);
@@ -238,4 +238,18 @@ fn little_is_swept_beside_a_run() {
         std::thread::sleep(Duration::from_millis(1));
     }
     assert_eq!(left(), 0);
+}
+
+/// As an upper that equals a view which another build has made meanwhile.
+#[test]
+fn what_a_process_leaves_in_its_scratch_is_no_little() {
+    let (_dir, store) = store();
+    for _ in ["once", "and once more"] {
+        let scratch = store.scratch().dir("upper").unwrap();
+        std::fs::write(scratch.join("file"), vec![1; 2 << 20]).unwrap();
+        store.settle_soon().unwrap();
+        assert!(!scratch.exists());
+        let left = std::fs::read_dir(store.root().join("trash")).unwrap();
+        assert_eq!(left.count(), 0);
+    }
 }
