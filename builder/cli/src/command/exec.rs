@@ -30,7 +30,7 @@ pub struct Arguments {
     /// Folder to start in [default: the container's]
     #[arg(short, long, value_name = "PATH", add = Takes::Single)]
     workdir: Option<String>,
-    /// User and group: names of the image, or numbers [default: the container's]
+    /// User and group: names of the container, or numbers [default: the container's]
     #[arg(short, long, value_name = "USER[:GROUP]", add = Takes::Single)]
     user: Option<String>,
     /// Refused: kiln gives no rights over this machine

@@ -15,11 +15,11 @@ use crate::plan::output::Stack;
 use kiln_cache::{Chain, Entry, Layer, StoreError};
 use kiln_oci::Digest;
 use kiln_parser::code;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::PathBuf;
 
-/// A passwd or group file of more bytes is not read.
-pub(crate) const MAX_ACCOUNTS: u64 = 16 << 20;
+/// A passwd or group file of more bytes is an error: who took it for a part would give a process other groups than it has.
+const MAX_ACCOUNTS: u64 = 16 << 20;
 
 /// Files that a step reads.
 #[derive(Debug)]
@@ -69,18 +69,24 @@ pub(crate) fn owner_accounts(
 
 fn text(files: &Chain, path: &str) -> Result<String, StepError> {
     let found = files.resolve(path.as_bytes(), true)?.found;
-    let is_read = |entry: &Entry| entry.is_file() && entry.size() <= MAX_ACCOUNTS;
-    let Some(found) = found.filter(|found| is_read(found.entry)) else {
+    let Some(found) = found.filter(|found| found.entry.is_file()) else {
         return Ok(String::new());
     };
-    let mut bytes = Vec::new();
-    let mut reader = files.read(&found)?.take(MAX_ACCOUNTS);
-    let read = reader.read_to_end(&mut bytes);
+    let read = accounts_text(files.read(&found)?);
     read.map_err(|source| StepError::Io {
         action: "read",
         path: path.into(),
         source,
-    })?;
+    })
+}
+
+/// All of a passwd or group file.
+pub(crate) fn accounts_text(file: impl Read) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    file.take(MAX_ACCOUNTS + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_ACCOUNTS {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -4,7 +4,7 @@ use super::control::{Reply, Request};
 use super::copy::{Root, inside};
 use super::record::Record;
 use crate::execute::is_supervised;
-use crate::execute::operation::{ACCOUNTS, MAX_ACCOUNTS};
+use crate::execute::operation::{ACCOUNTS, accounts_text};
 use crate::execute::process::ProcessNetwork;
 use crate::execute::users::Accounts;
 use crate::failure::chain_of_causes;
@@ -16,9 +16,10 @@ use kiln_sandbox::{
 };
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
-use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::thread::{Builder, scope};
@@ -133,7 +134,7 @@ impl Guest {
         container.argv.clone_from(&command.argv);
         container.cwd = command.cwd.clone().unwrap_or(container.cwd);
         container.user = command.user.clone().unwrap_or(container.user);
-        let accounts = accounts(&Root::Open(self.root()?));
+        let accounts = accounts(&Root::Open(self.root()?))?;
         let process = container.process(&self.session, &accounts);
         let mut process = process.map_err(|error| chain_of_causes(&error))?;
         process.set_env(&command.env);
@@ -153,18 +154,27 @@ impl Guest {
 }
 
 /// The accounts of a container as they are now: one that was added in it is known.
-fn accounts(root: &Root) -> Accounts {
-    let [passwd, group] = ACCOUNTS.map(|path| text(root, Path::new(path)).unwrap_or_default());
-    Accounts { passwd, group }
+fn accounts(root: &Root) -> Result<Accounts, String> {
+    let [passwd, group] = ACCOUNTS.map(|path| {
+        let text = text(root, Path::new(path));
+        text.map_err(|error| format!("cannot read /{path} of the container: {error}"))
+    });
+    Ok(Accounts {
+        passwd: passwd?,
+        group: group?,
+    })
 }
 
-fn text(root: &Root, path: &Path) -> Option<String> {
-    let file = File::from(inside(root, path, OFlags::RDONLY | OFlags::NONBLOCK).ok()?);
-    let is_read = |found: &Metadata| found.is_file() && found.len() <= MAX_ACCOUNTS;
-    file.metadata().ok().filter(is_read)?;
-    let mut text = Vec::new();
-    file.take(MAX_ACCOUNTS).read_to_end(&mut text).ok()?;
-    Some(String::from_utf8_lossy(&text).into_owned())
+/// As of an image: what is not there, or no regular file, is empty.
+fn text(root: &Root, path: &Path) -> io::Result<String> {
+    let file = match inside(root, path, OFlags::RDONLY | OFlags::NONBLOCK) {
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::NXIO) => return Ok(String::new()),
+        opened => File::from(opened?),
+    };
+    match file.metadata()?.is_file() {
+        true => accounts_text(file),
+        false => Ok(String::new()),
+    }
 }
 
 /// What a command that joins a network has to know of it.
@@ -256,5 +266,32 @@ fn until_hung_up(caller: &OwnedFd, over: &impl AsFd, process: &KillHandle) {
     let [caller, over] = fds;
     if over.revents().is_empty() && !caller.revents().is_empty() {
         process.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::create_dir;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn accounts_that_cannot_be_read_are_not_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let found = || {
+            let root = Root::Open(File::open(folder.path()).unwrap().into());
+            accounts(&root).map(|accounts| (accounts.passwd, accounts.group))
+        };
+        assert_eq!(found().unwrap(), Default::default());
+        create_dir(path("etc")).unwrap();
+        std::fs::write(path("etc/real"), "of users").unwrap();
+        symlink("/etc/real", path("etc/passwd")).unwrap();
+        create_dir(path("etc/group")).unwrap();
+        assert_eq!(found().unwrap(), ("of users".to_owned(), String::new()));
+        let large = File::create(path("etc/real")).unwrap();
+        large.set_len((16 << 20) + 1).unwrap();
+        let error = found().unwrap_err();
+        assert!(error.contains("etc/passwd"), "{error}");
     }
 }
