@@ -110,6 +110,7 @@ mod threads;
 mod tree;
 pub mod usage;
 mod view;
+mod write_out;
 
 pub use budget::{Budget, Disk, Space};
 pub use build_record::{BuildRecord, BuiltStep};
@@ -163,3 +164,4 @@ pub use threads::{ahead, beside, on_threads, parallel, try_parallel};
 pub use tree::{Tree, tree_digest};
 pub use view::copy::CopiedTree;
 pub use view::{Lower, Upper, View};
+pub use write_out::WriteOut;

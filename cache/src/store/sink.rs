@@ -12,7 +12,7 @@ use std::thread::{Builder, JoinHandle};
 
 use kiln_oci::{Digest, Hasher};
 
-use crate::{ContentHasher, StoreError, sparse};
+use crate::{ContentHasher, StoreError, WriteOut, sparse};
 
 /// Bytes that are written and digested at once.
 const BUFFER: usize = 1 << 20;
@@ -90,9 +90,11 @@ fn write(
     unwritten: &Receiver<Vec<u8>>,
     written: &SyncSender<Vec<u8>>,
 ) -> io::Result<()> {
+    let mut out = WriteOut::default();
     while let Ok(buffer) = unwritten.recv() {
         sparse::write_at(file, &buffer, at)?;
         at += buffer.len() as u64;
+        out.reached(file, at);
         written.send(buffer).map_err(|_| failed_thread())?;
     }
     Ok(())

@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use kiln_cache::WriteOut;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
 use rustix::io::Errno;
 use tempfile::TempPath;
@@ -25,6 +26,8 @@ pub struct Temporary {
     file: File,
     name: Option<TempPath>,
     folder: PathBuf,
+    written: u64,
+    out: WriteOut,
 }
 
 impl Temporary {
@@ -48,6 +51,8 @@ impl Temporary {
             file,
             name,
             folder: folder.to_owned(),
+            written: 0,
+            out: WriteOut::default(),
         })
     }
 
@@ -74,7 +79,10 @@ impl Temporary {
 
 impl Write for Temporary {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        let count = self.file.write(bytes)?;
+        self.written += count as u64;
+        self.out.reached(&self.file, self.written);
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
