@@ -117,7 +117,11 @@ fn entered(globals: &Globals) -> Result<(Entered, Option<Arc<EnterError>>), Fail
 /// What will run for sure begins while the store is opened, in the namespaces that were entered.
 fn ahead(globals: &Globals, is_refused: bool) -> Option<Arc<Ahead>> {
     let is_confined = !is_refused && globals.isolation != IsolationChoice::Supervised;
-    (globals.will_run && is_confined).then(|| Arc::new(Ahead::start()))
+    (globals.will_run && is_confined).then(|| {
+        let ahead = Ahead::default();
+        ahead.expect(1, true);
+        Arc::new(ahead)
+    })
 }
 
 /// The store as a build sees it that was asked for an isolation.

@@ -177,11 +177,27 @@ impl<'a> Execution<'a> {
             filtered: filtered(&plan.graph, &build.reuse.no_cache_filter),
             past: Past::new(&session.store, build, plan),
         };
-        execution.readers = prefetch::readers(plan, |node| {
-            let step = execution.step(node);
-            Ok(step.ignores_cache || !session.store.records().has_definition(&step.definition)?)
-        })?;
+        execution.readers = prefetch::readers(plan, |node| execution.is_executed(node))?;
+        execution.expect_commands()?;
         Ok(execution)
+    }
+
+    /// Whether it is for sure, whatever it reads.
+    fn is_executed(&self, node: &Node) -> Result<bool, StoreError> {
+        let step = self.step(node);
+        let records = self.session.store.records();
+        Ok(step.ignores_cache || !records.has_definition(&step.definition)?)
+    }
+
+    fn expect_commands(&self) -> Result<(), StoreError> {
+        let is_wanted = |node: &&Node| self.plan.wanted[node.id.0] && matches!(node.op, Op::Run(_));
+        let commands: Vec<&Node> = self.plan.graph.nodes.iter().filter(is_wanted).collect();
+        let mut surely = false;
+        for command in &commands {
+            surely = surely || self.is_executed(command)?;
+        }
+        self.runner.expect(commands.len(), surely);
+        Ok(())
     }
 
     fn step<'s>(&'s self, node: &'s Node) -> Step<'s> {

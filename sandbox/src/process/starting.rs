@@ -4,7 +4,7 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use crate::SpawnError;
@@ -15,29 +15,58 @@ use crate::process::{KillHandle, program};
 /// A supervisor, and the socket at which it waits for its request.
 type Started = (OwnedFd, Starting);
 
-/// A supervisor that [`run`](crate::run) finds started; dropping this ends it if it was not needed.
+/// Supervisors that [`run`](crate::run) finds started, one at a time; dropping this ends one that was not needed.
 #[derive(Debug, Default)]
-pub struct Ahead(Mutex<Option<JoinHandle<Option<Started>>>>);
+pub struct Ahead(Mutex<Expected>);
+
+#[derive(Debug, Default)]
+struct Expected {
+    /// Commands that may still come.
+    commands: usize,
+    /// What starts the supervisor of the next one: a thread, since who starts a process waits until that executes its program.
+    next: Option<JoinHandle<Option<Started>>>,
+}
 
 impl Ahead {
-    /// Starts it, in the namespaces of this process: on a thread, since who starts a process waits until that executes its program.
-    #[must_use]
-    pub fn start() -> Self {
-        // where that fails it is tried again, and told, when it is needed
-        let start = || Starting::start(SUPERVISOR).ok();
-        let thread = Builder::new().name("ahead".to_owned()).spawn(start);
-        Self(Mutex::new(thread.ok()))
+    /// So many commands may come. The supervisor of the first one is started now if it comes `surely`, that of another one while the one before
+    /// it runs; all in the namespaces of this process.
+    pub fn expect(&self, commands: usize, surely: bool) {
+        let mut expected = self.expected();
+        expected.commands = commands;
+        if surely {
+            expected.start();
+        }
     }
 
     pub(super) fn take(&self) -> Option<Started> {
-        let mut thread = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut expected = self.expected();
+        let taken = expected.next.take();
+        expected.commands = expected.commands.saturating_sub(1);
+        expected.start();
+        drop(expected);
         // one that panicked has started nothing
-        thread.take()?.join().ok()?
+        taken?.join().ok()?
+    }
+
+    fn expected(&self) -> MutexGuard<'_, Expected> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Expected {
+    /// Where that fails it is tried again, and told, when it is needed.
+    fn start(&mut self) {
+        if self.commands > 0 && self.next.is_none() {
+            let start = || Starting::start(SUPERVISOR).ok();
+            let thread = Builder::new().name("ahead".to_owned()).spawn(start);
+            self.next = thread.ok();
+        }
     }
 }
 
 impl Drop for Ahead {
     fn drop(&mut self) {
+        self.expected().commands = 0;
         drop(self.take());
     }
 }

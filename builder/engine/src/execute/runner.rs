@@ -59,6 +59,9 @@ pub trait Runner: Debug + Sync {
     /// A layer does not come, or the disk is full.
     fn prepare(&self, layers: &[Digest]) -> Result<(), StepError>;
 
+    /// So many processes may have to run, the first of them `surely`.
+    fn expect(&self, _commands: usize, _surely: bool) {}
+
     /// Runs a process to its end. It may start it more than once, with a new console and none of the changes before.
     ///
     /// # Errors

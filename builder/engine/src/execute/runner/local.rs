@@ -20,10 +20,11 @@ use caches::Caches;
 use kiln_cache::{CommitOptions, CopiedTree, Disk, Isolation, Layer};
 use kiln_oci::Digest;
 use kiln_sandbox::{
-    Cgroup, ChangesIn, MountError, is_on_overlay, memory_for_changes, plain_folder,
+    Ahead, Cgroup, ChangesIn, MountError, is_on_overlay, memory_for_changes, plain_folder,
 };
 use memory::Watch;
 use rootfs::{Changes, Space};
+use std::sync::Arc;
 
 /// A disk with less than this is full for a command that says so.
 const FULL: u64 = 16 << 20;
@@ -41,6 +42,8 @@ pub struct Local<'a> {
     memory: Option<u64>,
     /// Where its cache directories are from.
     caches: Caches<'a>,
+    /// What is started before it is needed.
+    ahead: Arc<Ahead>,
 }
 
 impl<'a> Local<'a> {
@@ -57,6 +60,7 @@ impl<'a> Local<'a> {
             cgroup,
             memory,
             caches: Caches::new(mounts),
+            ahead: session.ahead.clone().unwrap_or_default(),
         }
     }
 
@@ -192,6 +196,12 @@ impl Runner for Local<'_> {
             false => store.fetch().layers(layers)?,
         }
         Ok(())
+    }
+
+    fn expect(&self, commands: usize, surely: bool) {
+        if self.check().is_ok() {
+            self.ahead.expect(commands, surely);
+        }
     }
 
     fn run(

@@ -102,7 +102,7 @@ impl Local<'_> {
         spec.is_thrown_away = keeps.is_nothing();
         let stdio = attendant.streams().map_err(failed)?;
         let streams = (stdio, attendant.terminal());
-        let mut running = given.run(self.session, (&root, &spec), streams)?;
+        let mut running = given.run(&self.ahead, (&root, &spec), streams)?;
         // before it is left alone, and before anything of its own is shown
         running.notes().iter().for_each(|note| attendant.note(note));
         let terminal = running.take_terminal();

@@ -11,8 +11,8 @@ use crate::session::Session;
 use kiln_cache::CacheMount;
 use kiln_oci::Digest;
 use kiln_sandbox::{
-    Exit, Extra, Lent, Mount as SandboxMount, MountKind, Network, RootMount, RunSpec, Running,
-    SpawnError, Stdio,
+    Ahead, Exit, Extra, Lent, Mount as SandboxMount, MountKind, Network, RootMount, RunSpec,
+    Running, SpawnError, Stdio,
 };
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -41,7 +41,7 @@ impl Local<'_> {
     ) -> Result<(), StepError> {
         let (given, spec, _caches) = self.ready(process, space, Some(console.step.node.id.0))?;
         let (log, stdio) = console.start()?;
-        let running = given.run(self.session, (&root, &spec), (stdio, None))?;
+        let running = given.run(&self.ahead, (&root, &spec), (stdio, None))?;
         let events = &self.session.events;
         running.notes().iter().for_each(|note| events.note(note));
         let (exit, _) = self.wait(running, given.sockets)?;
@@ -169,7 +169,7 @@ impl Given {
 
     pub(super) fn run(
         &self,
-        session: &Session,
+        ahead: &Ahead,
         (root, spec): (&RootMount, &RunSpec),
         (stdio, borrowed): (Stdio, Option<BorrowedFd<'_>>),
     ) -> Result<Running, SpawnError> {
@@ -179,7 +179,7 @@ impl Given {
             roots: &roots,
             sockets: &sockets,
             borrowed,
-            ahead: session.ahead.as_deref(),
+            ahead: Some(ahead),
         };
         kiln_sandbox::run(root, spec, stdio, extra)
     }
