@@ -52,10 +52,11 @@ fn align_stage(old: &[&PastStep], new: &[&PastStep], pairs: &mut BTreeMap<usize,
     let mut fixed = common(old, new, |old, new| is_same(&old.title, &new.title));
     let mut found: BTreeMap<usize, usize> = fixed.iter().map(|(old, new)| (*new, *old)).collect();
     add_moved(old, new, &mut found);
+    let used: BTreeSet<usize> = found.values().copied().collect();
     fixed.push((old.len(), new.len()));
     let mut from = (0, 0);
     for (before, now) in fixed {
-        let gone = (from.0..before).filter(|at| !is_used(&found, *at));
+        let gone = (from.0..before).filter(|at| !used.contains(at));
         let come = (from.1..now).filter(|at| !found.contains_key(at));
         let (gone, come): (Vec<usize>, Vec<usize>) = (gone.collect(), come.collect());
         let likeness = |gone: &usize, come: &usize| likeness(old[*gone], new[*come]);
@@ -69,17 +70,17 @@ fn align_stage(old: &[&PastStep], new: &[&PastStep], pairs: &mut BTreeMap<usize,
 
 /// Adds equal instructions that have changed places.
 fn add_moved(old: &[&PastStep], new: &[&PastStep], found: &mut BTreeMap<usize, usize>) {
+    let used: BTreeSet<usize> = found.values().copied().collect();
+    let mut gone: Vec<usize> = (0..old.len()).filter(|at| !used.contains(at)).collect();
     for (now, step) in new.iter().enumerate() {
-        let is_it = |at: &usize| !is_used(found, *at) && is_same(&old[*at].title, &step.title);
-        let moved = (0..old.len()).find(is_it);
-        if let Some(before) = moved.filter(|_| !found.contains_key(&now)) {
-            found.insert(now, before);
+        if gone.is_empty() || found.contains_key(&now) {
+            continue;
+        }
+        let is_it = |at: &usize| is_same(&old[*at].title, &step.title);
+        if let Some(moved) = gone.iter().position(is_it) {
+            found.insert(now, gone.remove(moved));
         }
     }
-}
-
-fn is_used(found: &BTreeMap<usize, usize>, before: usize) -> bool {
-    found.values().any(|used| *used == before)
 }
 
 /// How much two instructions are alike, at most 1000; 0 for those of different kinds.
