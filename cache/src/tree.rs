@@ -73,10 +73,12 @@ impl Tree {
 }
 
 fn complete(mut entries: Vec<Entry>) -> Vec<Entry> {
-    entries.sort_by(|a, b| a.path.cmp(&b.path));
-    entries.reverse();
-    entries.dedup_by(|later, kept| later.path == kept.path);
-    entries.reverse();
+    if !entries.is_sorted_by(|a, b| a.path < b.path) {
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        entries.reverse();
+        entries.dedup_by(|later, kept| later.path == kept.path);
+        entries.reverse();
+    }
     let mut missing = missing_parents(&entries);
     if !missing.is_empty() {
         entries.append(&mut missing);

@@ -147,13 +147,13 @@ impl StatIndex {
         (expected == body && (0..files).all(names_are_inside)).then_some(files)
     }
 
-    /// The files of one directory, to be asked for by name.
+    /// The files of one directory, to be asked for in the order of their names.
     pub(crate) fn directory(&self, path: &[u8]) -> Listing<'_> {
         let first = partition(0, self.files, |at| parent_of(self.path(at)) < path);
         let last = partition(first, self.files, |at| parent_of(self.path(at)) <= path);
         Listing {
             index: self,
-            first,
+            next: first,
             last,
         }
     }
@@ -169,14 +169,22 @@ impl StatIndex {
     }
 
     fn known(&self, at: usize) -> Known {
+        let (signature, content) = self.content(at);
+        Known {
+            path: self.path(at).into(),
+            signature,
+            content,
+        }
+    }
+
+    fn content(&self, at: usize) -> (Signature, ContentDigest) {
         let record = self.record(at);
         let mut content = [0; 32];
         content.copy_from_slice(&record[64..]);
-        Known {
-            path: self.path(at).into(),
-            signature: Signature::decode(&record[12..]),
-            content: ContentDigest::from_bytes(content),
-        }
+        (
+            Signature::decode(&record[12..]),
+            ContentDigest::from_bytes(content),
+        )
     }
 
     /// The files at or below one of `unvisited`, a sorted list: a scan that did not look at them says nothing about them.
@@ -206,23 +214,28 @@ impl StatIndex {
     }
 }
 
-/// The files of one directory in an index.
+/// The files of one directory in an index, from a name on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Listing<'a> {
     index: &'a StatIndex,
-    first: usize,
+    next: usize,
     last: usize,
 }
 
 impl Listing<'_> {
-    /// The content of the file `base`, if it was not touched.
-    pub(crate) fn content(&self, base: &[u8], signature: &Signature) -> Option<ContentDigest> {
-        let at = partition(self.first, self.last, |at| name(self.index.path(at)) < base);
-        if at == self.last || name(self.index.path(at)) != base {
+    /// The content of the file `base`, if it was not touched. No name that comes before it may be asked for afterwards.
+    pub(crate) fn content(&mut self, base: &[u8], signature: &Signature) -> Option<ContentDigest> {
+        let name_at = |at: usize| name(self.index.path(at));
+        let is_there = |at: usize| at < self.last && name_at(at) == base;
+        if !is_there(self.next) {
+            self.next = partition(self.next, self.last, |at| name_at(at) < base);
+        }
+        if !is_there(self.next) {
             return None;
         }
-        let known = self.index.known(at);
-        (known.signature == *signature).then_some(known.content)
+        let (found, content) = self.index.content(self.next);
+        self.next += 1;
+        (found == *signature).then_some(content)
     }
 }
 
@@ -319,16 +332,22 @@ mod tests {
         assert_eq!(index.len(), files.len());
         for file in &files {
             let listing = index.directory(parent_of(&file.path));
-            assert_eq!(
-                listing.content(name(&file.path), &file.signature),
-                Some(file.content)
-            );
+            let content = |base: &[u8], signature| { listing }.content(base, signature);
+            let base = name(&file.path);
+            assert_eq!(content(base, &file.signature), Some(file.content));
             let touched = Signature {
                 inode: 43,
                 ..file.signature
             };
-            assert_eq!(listing.content(name(&file.path), &touched), None);
-            assert_eq!(listing.content(b"none", &file.signature), None);
+            assert_eq!(content(base, &touched), None);
+            assert_eq!(content(b"none", &file.signature), None);
+        }
+        let mut listing = index.directory(b"d");
+        for (base, content) in [("0", None), ("a", Some(6)), ("b", None), ("x", Some(3))] {
+            let content = content.map(|at: usize| &files[at - 1]);
+            let signature = content.unwrap_or(&files[0]).signature;
+            let found = listing.content(base.as_bytes(), &signature);
+            assert_eq!(found, content.map(|file| file.content), "{base}");
         }
         assert_eq!(
             index.directory(b"none").content(b"x", &files[0].signature),

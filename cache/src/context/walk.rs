@@ -60,11 +60,20 @@ impl Found {
         (self.items.len() + self.unvisited.len()) as u64 + bytes / BYTES_A_LOOK
     }
 
-    fn append(&mut self, mut other: Self) {
-        self.items.append(&mut other.items);
-        self.unvisited.append(&mut other.unvisited);
-        self.errors.append(&mut other.errors);
-        self.ahead.append(&mut other.ahead);
+    /// All of it. What was found in one directory stays together, and the directories come in order where they hold no others: those who sort
+    /// it find most of it sorted.
+    fn all(mut parts: Vec<Self>) -> Self {
+        let first = |part: &Self| part.items.first().map(|item| item.entry.path.clone());
+        parts.sort_by_cached_key(first);
+        let mut all = Self::default();
+        all.items
+            .reserve_exact(parts.iter().map(|part| part.items.len()).sum());
+        for mut part in parts {
+            all.items.append(&mut part.items);
+            all.unvisited.append(&mut part.unvisited);
+            all.errors.append(&mut part.errors);
+        }
+        all
     }
 }
 
@@ -87,7 +96,7 @@ pub(crate) fn walk(
         found: Mutex::default(),
     };
     walk.all()?;
-    let mut found = std::mem::take(&mut *locked(&walk.found));
+    let mut found = Found::all(std::mem::take(&mut *locked(&walk.found)));
     found.errors.sort_by(|(a, _), (b, _)| a.cmp(b));
     match found.errors.is_empty() {
         true => Ok(found),
@@ -95,7 +104,7 @@ pub(crate) fn walk(
     }
 }
 
-/// Names in a directory, with their types.
+/// Names in a directory, with their types, sorted.
 type Names = Vec<(Vec<u8>, FileType)>;
 
 struct Walk<'a> {
@@ -103,7 +112,7 @@ struct Walk<'a> {
     fd: OwnedFd,
     filter: &'a dyn Filter,
     index: &'a StatIndex,
-    found: Mutex<Found>,
+    found: Mutex<Vec<Found>>,
 }
 
 /// A directory that is to be read.
@@ -121,11 +130,13 @@ impl Walk<'_> {
             only_as_parent: false,
         };
         let mut ahead = vec![root];
-        while locked(&self.found).effort() < LITTLE {
-            match ahead.pop() {
-                None => return Ok(()),
-                Some(next) => ahead.extend(self.enter(next)),
-            }
+        let mut effort = 0;
+        while effort < LITTLE {
+            let Some(next) = ahead.pop() else {
+                return Ok(());
+            };
+            ahead.extend(self.enter(next));
+            effort = locked(&self.found).iter().map(Found::effort).sum();
         }
         start_pool().map_err(ContextError::Thread)?;
         rayon::scope(|scope| self.spawn(scope, ahead));
@@ -164,7 +175,7 @@ impl Walk<'_> {
                     true => names.par_chunks(BATCH).map(batch).collect(),
                     false => names.chunks(BATCH).map(batch).collect(),
                 };
-                batches.into_iter().for_each(|batch| found.append(batch));
+                return self.keep(found, batches);
             }
             Err(source) if source.kind() == io::ErrorKind::NotFound && !path.is_empty() => {}
             Err(source) => {
@@ -172,15 +183,24 @@ impl Walk<'_> {
                 found.errors.push((path.into(), error));
             }
         }
-        let ahead = std::mem::take(&mut found.ahead);
-        locked(&self.found).append(found);
+        self.keep(found, Vec::new())
+    }
+
+    /// What was found of a directory and in it; the directories in it.
+    fn keep(&self, directory: Found, mut batches: Vec<Found>) -> Vec<Ahead> {
+        let ahead = batches.iter_mut().flat_map(|batch| batch.ahead.drain(..));
+        let ahead = ahead.collect();
+        let mut all = locked(&self.found);
+        all.push(directory);
+        all.append(&mut batches);
         ahead
     }
 
     fn read(&self, path: &[u8]) -> io::Result<(OwnedFd, Stat, Names)> {
         let directory = open_dir(self.fd.as_fd(), path)?;
         let stat = fstat(&directory)?;
-        let names = names(directory.as_fd())?;
+        let mut names = names(directory.as_fd())?;
+        names.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         Ok((directory, stat, names))
     }
 
@@ -188,10 +208,11 @@ impl Walk<'_> {
         &self,
         directory: &OwnedFd,
         path: &[u8],
-        listing: Listing<'_>,
+        mut listing: Listing<'_>,
         names: &[(Vec<u8>, FileType)],
     ) -> Found {
         let (mut found, mut buffer) = (Found::default(), Vec::new());
+        found.items.reserve_exact(names.len());
         for (name, kind) in names {
             let path = join(path, name);
             let at = Place {
@@ -199,16 +220,9 @@ impl Walk<'_> {
                 path: &path,
                 name,
             };
-            match self.child(&at, *kind, listing, &mut buffer) {
-                Ok(Child::Directory { only_as_parent }) => found.ahead.push(Ahead {
-                    path,
-                    only_as_parent,
-                }),
-                Ok(Child::Item(item)) => found.items.push(*item),
-                Ok(Child::Unvisited) => found.unvisited.push(path.into()),
-                Ok(Child::Nothing) => {}
-                Err(error) if is_gone(&error) => {}
-                Err(error) => found.errors.push((path.into(), error)),
+            match self.child(&at, *kind, &mut found, (&mut listing, &mut buffer)) {
+                Err(error) if !is_gone(&error) => found.errors.push((path.into(), error)),
+                _ => {}
             }
         }
         found
@@ -218,9 +232,9 @@ impl Walk<'_> {
         &self,
         at: &Place<'_>,
         kind: FileType,
-        listing: Listing<'_>,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Child, ContextError> {
+        found: &mut Found,
+        (listing, buffer): (&mut Listing<'_>, &mut Vec<u8>),
+    ) -> Result<(), ContextError> {
         let mut stat = None;
         let kind = match kind {
             FileType::Unknown => FileType::from_raw_mode(stat.insert(self.stat(at)?).st_mode),
@@ -230,12 +244,19 @@ impl Walk<'_> {
             kind,
             self.filter.decide(at.path, kind == FileType::Directory),
         ) {
-            (FileType::Socket, _) => return Ok(Child::Nothing),
+            (FileType::Socket, _) => return Ok(()),
             (FileType::Directory, decision @ (Decision::Keep | Decision::Skip)) => {
-                let only_as_parent = decision == Decision::Skip;
-                return check_length(at.path).map(|()| Child::Directory { only_as_parent });
+                check_length(at.path)?;
+                found.ahead.push(Ahead {
+                    path: at.path.into(),
+                    only_as_parent: decision == Decision::Skip,
+                });
+                return Ok(());
             }
-            (_, Decision::Skip | Decision::Prune) => return Ok(Child::Unvisited),
+            (_, Decision::Skip | Decision::Prune) => {
+                found.unvisited.push(at.path.into());
+                return Ok(());
+            }
             (_, Decision::Keep) => check_length(at.path)?,
         }
         let stat = stat.map_or_else(|| self.stat(at), Ok)?;
@@ -243,7 +264,8 @@ impl Walk<'_> {
             FileType::RegularFile => self.file(at, &stat, listing, buffer)?,
             kind => item(at.path, self.special(at, kind, &stat)?, &stat),
         };
-        Ok(Child::Item(Box::new(item)))
+        found.items.push(item);
+        Ok(())
     }
 
     /// What is neither file nor directory.
@@ -273,7 +295,7 @@ impl Walk<'_> {
         &self,
         at: &Place<'_>,
         stat: &Stat,
-        listing: Listing<'_>,
+        listing: &mut Listing<'_>,
         buffer: &mut Vec<u8>,
     ) -> Result<Item, ContextError> {
         let signature = Signature::of(stat);
@@ -320,13 +342,6 @@ struct Place<'a> {
     directory: &'a OwnedFd,
     path: &'a [u8],
     name: &'a [u8],
-}
-
-enum Child {
-    Directory { only_as_parent: bool },
-    Item(Box<Item>),
-    Unvisited,
-    Nothing,
 }
 
 pub(crate) fn file_kind(signature: &Signature, content: ContentDigest) -> EntryKind {
