@@ -1,5 +1,5 @@
-//! Which base images a build reads for sure, so that their layers come at once, side by side, before the steps that need them.
-//! Unaware of where layers come from.
+//! Which base images a build reads for sure, so that their layers come at once, side by side, before the steps that need them, and those that a
+//! command stands on are made ready for it while the next ones come. Unaware of where layers come from.
 //!
 //! What `COPY --from` and mounts read is part of their key, so it is needed whatever the cache holds. What is below a step is needed
 //! only where the step is executed: for sure when there is no record of its operation. With one it may be cached; then its base
