@@ -1,6 +1,7 @@
 # A registry on a loopback port, for the topics that need one. Sourced after lib.sh; `start_registry` starts it.
 
-PORT=${KILN_INTEROP_PORT:-5487}
+free_port() { python3 -c 'import socket; probe = socket.socket(); probe.bind(("127.0.0.1", 0)); print(probe.getsockname()[1])'; }
+PORT=${KILN_INTEROP_PORT:-$(free_port)}
 HOST=localhost:$PORT
 registry=
 
