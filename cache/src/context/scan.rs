@@ -29,10 +29,9 @@ pub fn scan(
         .and_then(|(_, path)| std::fs::read(path).ok());
     let index = bytes.map(StatIndex::load).unwrap_or_default();
     let mut found = walk(root, filter, &index)?;
-    // no path is there twice; this sort uses what is sorted already
     found
         .items
-        .par_sort_by(|a, b| a.entry.path.cmp(&b.entry.path));
+        .par_sort_unstable_by(|a, b| a.entry.path.cmp(&b.entry.path));
     if let Some((store, path)) = saved {
         save(store, &path, &index, &mut found, options.now);
     }

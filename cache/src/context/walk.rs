@@ -60,20 +60,11 @@ impl Found {
         (self.items.len() + self.unvisited.len()) as u64 + bytes / BYTES_A_LOOK
     }
 
-    /// All of it. What was found in one directory stays together, and the directories come in order where they hold no others: those who sort
-    /// it find most of it sorted.
-    fn all(mut parts: Vec<Self>) -> Self {
-        let first = |part: &Self| part.items.first().map(|item| item.entry.path.clone());
-        parts.sort_by_cached_key(first);
-        let mut all = Self::default();
-        all.items
-            .reserve_exact(parts.iter().map(|part| part.items.len()).sum());
-        for mut part in parts {
-            all.items.append(&mut part.items);
-            all.unvisited.append(&mut part.unvisited);
-            all.errors.append(&mut part.errors);
-        }
-        all
+    fn append(&mut self, mut other: Self) {
+        self.items.append(&mut other.items);
+        self.unvisited.append(&mut other.unvisited);
+        self.errors.append(&mut other.errors);
+        self.ahead.append(&mut other.ahead);
     }
 }
 
@@ -96,7 +87,7 @@ pub(crate) fn walk(
         found: Mutex::default(),
     };
     walk.all()?;
-    let mut found = Found::all(std::mem::take(&mut *locked(&walk.found)));
+    let mut found = std::mem::take(&mut *locked(&walk.found));
     found.errors.sort_by(|(a, _), (b, _)| a.cmp(b));
     match found.errors.is_empty() {
         true => Ok(found),
@@ -112,7 +103,7 @@ struct Walk<'a> {
     fd: OwnedFd,
     filter: &'a dyn Filter,
     index: &'a StatIndex,
-    found: Mutex<Vec<Found>>,
+    found: Mutex<Found>,
 }
 
 /// A directory that is to be read.
@@ -136,7 +127,7 @@ impl Walk<'_> {
                 return Ok(());
             };
             ahead.extend(self.enter(next));
-            effort = locked(&self.found).iter().map(Found::effort).sum();
+            effort = locked(&self.found).effort();
         }
         start_pool().map_err(ContextError::Thread)?;
         rayon::scope(|scope| self.spawn(scope, ahead));
@@ -187,13 +178,11 @@ impl Walk<'_> {
     }
 
     /// What was found of a directory and in it; the directories in it.
-    fn keep(&self, directory: Found, mut batches: Vec<Found>) -> Vec<Ahead> {
-        let ahead = batches.iter_mut().flat_map(|batch| batch.ahead.drain(..));
-        let ahead = ahead.collect();
+    fn keep(&self, directory: Found, batches: Vec<Found>) -> Vec<Ahead> {
         let mut all = locked(&self.found);
-        all.push(directory);
-        all.append(&mut batches);
-        ahead
+        all.append(directory);
+        batches.into_iter().for_each(|batch| all.append(batch));
+        std::mem::take(&mut all.ahead)
     }
 
     fn read(&self, path: &[u8]) -> io::Result<(OwnedFd, Stat, Names)> {
