@@ -44,7 +44,7 @@ impl Filters {
     /// Reads them; `known` are the keys that the command has. Images that they name are looked up.
     ///
     /// # Errors
-    /// A key or value is none, or an image is not there.
+    /// A key or a value is unknown, or an image is not there.
     pub fn parse(texts: &[String], known: &[&str], store: &Store) -> Result<Filters, Failure> {
         let filters = texts.iter().map(|text| {
             let (key, value) = text

@@ -61,7 +61,7 @@ impl From<Watcher> for Lent {
 }
 
 impl Lent {
-    /// The caller has put them back itself: whoever waits for it may change them already.
+    /// The caller has put them back itself: somebody who waits for that may change them already.
     pub fn given_back(self) {
         if let Some(watcher) = &self.0 {
             // who is gone puts nothing back

@@ -13,7 +13,7 @@ use crate::{Port, SpawnError};
 /// Connections that wait to be accepted; the kernel allows fewer.
 const WAITING: i32 = 4096;
 
-/// That all of them can be taken: whoever takes them says less clearly why one cannot. One after the other, since there may be more of them
+/// Makes sure that all of them can be taken: a network stack says less clearly why one cannot. One after the other, since there may be more of them
 /// than this process may have open.
 ///
 /// # Errors
@@ -61,7 +61,7 @@ impl Port {
         SocketAddr::new(address, self.host)
     }
 
-    /// Takes it: a socket for packets, or one that connections wait at. All addresses of IPv6 are none of IPv4, as for pasta.
+    /// Takes it: a socket for packets, or one that connections wait at. A socket for all addresses of IPv6 takes none of IPv4, as with pasta.
     ///
     /// # Errors
     /// Somebody has it, it is not for this user, or this machine has no such address.

@@ -47,7 +47,7 @@ impl Filters {
     /// Reads them. Containers and images that they name are looked up.
     ///
     /// # Errors
-    /// A key or value is none, or a container that is named is not there.
+    /// A key or a value is unknown, or a container that is named is not there.
     pub fn read(texts: &[String], store: &Store) -> Result<Self, Failure> {
         let filters = texts.iter().map(|text| Filter::read(text, store));
         filters.collect::<Result<_, _>>().map(Filters)

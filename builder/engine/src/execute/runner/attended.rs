@@ -67,7 +67,7 @@ pub struct Attended {
 }
 
 impl Attended {
-    /// Lets whoever attended it go, when all that its end asks for is done.
+    /// Ends what was attended to, when all that the end of the process asks for is done.
     pub fn leave(self, attendant: &dyn Attendant) -> Exit {
         attendant.leave();
         self.lent.given_back();

@@ -35,7 +35,7 @@ pub fn accept(ready: &Ready, ports: &[(TcpListener, u16)]) {
     }
 }
 
-/// Connects to whoever listens, and copies both ways until both ends are closed. A connection that nobody accepts is closed.
+/// Connects to the server, and copies both ways until both ends are closed. A connection that nobody accepts is closed.
 fn join(outside: TcpStream, port: u16) -> io::Result<()> {
     let addresses = LOOPBACK.map(|address| SocketAddr::new(address, port));
     let inside = Arc::new(TcpStream::connect(&addresses[..])?);
